@@ -1,0 +1,45 @@
+# make run | test | bench : each does its own set-up (contract.md §1).  Needs Python 3.11+ and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test lint bench requirements
+
+help:
+	@echo "make run    the demo shop: web, worker and gateway simulator (PORT=8000)"
+	@echo "make test   lint, types and every test, browser tests included"
+	@echo "make bench  the figures of the README, as ratios"
+
+run: .venv/product
+	@$(BIN)/python app.py
+
+test: .venv/everything lint
+	sh tests/system-packages.sh
+	$(BIN)/pytest -n 2
+
+lint: .venv/everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
+
+bench: .venv/everything
+	$(BIN)/python -m benchmarks
+
+# Written again only on purpose, after a change of the .in files.
+requirements: .venv/everything
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make run PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/product: requirements.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/everything: requirements-dev.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/product

@@ -1,0 +1,10 @@
+"""`app` for WSGI servers; run as a program, the command line of contract.md §2."""
+
+if __name__ == "__main__":
+    from sgpshop.cli import main
+
+    main()
+else:
+    from sgpshop import create_app
+
+    app = create_app()
