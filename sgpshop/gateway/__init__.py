@@ -1,0 +1,48 @@
+"""The client of SMBC-GP: the only code that knows its words (AlterTran, JobCd, ErrInfo).
+
+Others use what is exported here and nothing else.
+"""
+
+from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
+from sgpshop.gateway.client import SmbcGpGateway
+from sgpshop.gateway.error_codes import ErrorKind, Explanation, explain, worst
+from sgpshop.gateway.errors import (
+    GatewayError,
+    GatewayOutcomeUnknown,
+    GatewayRejected,
+    GatewayUnreachable,
+)
+from sgpshop.gateway.records import (
+    Cancellation,
+    Card,
+    Job,
+    Receipt,
+    ShopCredentials,
+    StoredCard,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
+
+__all__ = [
+    "Cancellation",
+    "Card",
+    "ErrorKind",
+    "Explanation",
+    "GatewayError",
+    "GatewayOutcomeUnknown",
+    "GatewayRejected",
+    "GatewayUnreachable",
+    "InvalidGatewayUrl",
+    "Job",
+    "Receipt",
+    "ShopCredentials",
+    "SmbcGpGateway",
+    "StoredCard",
+    "TradeAccess",
+    "TradeState",
+    "TradeStatus",
+    "check_base_url",
+    "explain",
+    "worst",
+]

@@ -1,0 +1,233 @@
+"""From the fields of an answer to our records, or the exact reason why it cannot be believed.
+
+An answer counts as success only with every field its operation must return, all of them ours
+(P9).  The lists are also what finds a cut answer: the last field of each is always required.
+"""
+
+import hmac
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import md5
+
+from sgpshop.gateway.records import (
+    Receipt,
+    ShopCredentials,
+    StoredCard,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
+from sgpshop.gateway.wire import Answer
+
+_JST = timezone(timedelta(hours=9))
+
+ENTRY = ("AccessID", "AccessPass")
+EXECUTION = (
+    "ACS",
+    "OrderID",
+    "Forward",
+    "Method",
+    "PayTimes",
+    "Approve",
+    "TranID",
+    "TranDate",
+    "CheckString",
+)
+#: What CheckString covers, in this order, before ShopPass.
+_SIGNED = ("OrderID", "Forward", "Method", "PayTimes", "Approve", "TranID", "TranDate")
+ALTERATION = ("AccessID", "AccessPass", "Forward", "Approve", "TranID", "TranDate")
+TRADE = (
+    "Status",
+    "ProcessDate",
+    "JobCd",
+    "AccessID",
+    "AccessPass",
+    "ItemCode",
+    "Amount",
+    "Tax",
+    "SiteID",
+    "MemberID",
+    "CardNo",
+    "Expire",
+    "Method",
+    "PayTimes",
+    "Forward",
+    "TranID",
+    "Approve",
+    "ClientField1",
+    "ClientField2",
+    "ClientField3",
+)
+TRADED_CARD = ("CardSeq", "CardNo", "Forward")
+CARD_LIST = (
+    "CardSeq",
+    "DefaultFlag",
+    "CardName",
+    "CardNo",
+    "Expire",
+    "HolderName",
+    "DeleteFlag",
+)
+
+#: Fields that an answer may rightly leave blank; the others must be filled.
+_MAY_BE_BLANK = {
+    EXECUTION: {"Method", "PayTimes"},
+    TRADE: set(TRADE[5:]),  # all card fields before the card was used, and the free ones
+    CARD_LIST: set(CARD_LIST[1:]),
+}
+
+
+#: Fields that only a success has; next to error codes they make an answer contradict itself.
+PROOFS = frozenset({*EXECUTION, *ALTERATION, "Status", "CardSeq"})
+
+
+class UnbelievableAnswer(ValueError):
+    """The answer does not prove what it claims.  str() is a short ASCII reason."""
+
+
+def read_entry(answer: Answer, order_id: str) -> TradeAccess:
+    """Return the key of the transaction just entered (EntryTran)."""
+    _require(answer, ENTRY)
+    _require_ours(answer, OrderID=order_id)  # newer answers repeat it
+    return _access(answer, order_id)
+
+
+def read_execution(answer: Answer, access: TradeAccess, credentials: ShopCredentials) -> Receipt:
+    """Return the receipt of an authorisation (ExecTran) whose CheckString is right (§2.2)."""
+    if answer.get("ACS") not in (None, "0"):
+        raise UnbelievableAnswer("three_ds_wanted")  # not authorised, and may still be
+    _require(answer, EXECUTION)
+    _require_ours(answer, OrderID=access.order_id)
+    signed = "".join(answer[name] for name in _SIGNED) + credentials.shop_pass
+    expected = md5(signed.encode(), usedforsecurity=False).hexdigest()
+    if not hmac.compare_digest(expected.encode(), answer["CheckString"].encode()):
+        raise UnbelievableAnswer("check_string")
+    return _receipt(answer, access)
+
+
+def read_alteration(answer: Answer, access: TradeAccess) -> Receipt:
+    """Return the receipt of a capture, a cancellation or an amount change."""
+    _require(answer, ALTERATION)
+    _require_ours(
+        answer,
+        AccessID=access.access_id,
+        AccessPass=access.access_pass,
+        OrderID=access.order_id,
+    )
+    return _receipt(answer, access)
+
+
+def read_trade(answer: Answer, order_id: str, proof: str) -> TradeStatus:
+    """Return what a look-up of ``order_id`` shows.
+
+    ``proof`` is the field beyond TRADE which that look-up must answer: OrderID or PayType.
+    """
+    _require(answer, (proof,))
+    _require(answer, TRADE)
+    _require_ours(answer, OrderID=order_id)
+    status = answer["Status"]
+    return TradeStatus(
+        order_id=order_id,
+        state=TradeState.of(status),
+        raw_status=status,
+        job=answer["JobCd"],
+        amount=_number(answer, "Amount"),
+        tax=_number(answer, "Tax"),
+        access=_access(answer, order_id),
+        processed_at=_instant(answer, "ProcessDate"),
+        card_last4=_last_digits(answer["CardNo"]),
+        method=answer["Method"],
+        pay_times=_number(answer, "PayTimes") if answer["PayTimes"] else None,
+        tran_id=answer["TranID"],
+        approve=answer["Approve"],
+        forward=answer["Forward"],
+        site_id=answer["SiteID"],
+        member_id=answer["MemberID"],
+        client_fields=(answer["ClientField1"], answer["ClientField2"], answer["ClientField3"]),
+    )
+
+
+def read_traded_card(answer: Answer, member_id: str) -> StoredCard:
+    """Return the one card that TradedCard stored."""
+    _require(answer, TRADED_CARD)
+    return StoredCard(member_id, _number(answer, "CardSeq"), _masked(answer["CardNo"]))
+
+
+def read_cards(answer: Answer, member_id: str) -> list[StoredCard]:
+    """Return the cards of a SearchCard answer: the n-th item of every list is the n-th card."""
+    _require(answer, CARD_LIST)
+    columns = [answer.items(name) for name in ("CardSeq", "CardNo", "DefaultFlag", "DeleteFlag")]
+    if len({len(column) for column in columns}) != 1:
+        raise UnbelievableAnswer("card_lists_do_not_match")
+    return [
+        StoredCard(member_id, _digits(seq, "CardSeq"), _masked(number), default == "1", gone == "1")
+        for seq, number, default, gone in zip(*columns, strict=True)
+    ]
+
+
+def _require(answer: Answer, names: tuple[str, ...]) -> None:
+    may_be_blank = _MAY_BE_BLANK.get(names, set())
+    for name in names:
+        value = answer.get(name)
+        if value is None or (value == "" and name not in may_be_blank):
+            raise UnbelievableAnswer(f"missing:{name}")
+
+
+def _require_ours(answer: Answer, **expected: str) -> None:
+    """A field that came must be the value we sent; whether it must come is for _require."""
+    for name, value in expected.items():
+        got = answer.get(name)
+        if got is not None and not hmac.compare_digest(got.encode(), value.encode()):
+            raise UnbelievableAnswer(f"not_ours:{name}")
+
+
+def _access(answer: Answer, order_id: str) -> TradeAccess:
+    for name in ENTRY:
+        if len(answer[name]) != 32:  # nothing follows AccessPass that would show it was cut
+            raise UnbelievableAnswer(f"malformed:{name}")
+    return TradeAccess(order_id, answer["AccessID"], answer["AccessPass"])
+
+
+def _receipt(answer: Answer, access: TradeAccess) -> Receipt:
+    return Receipt(
+        access=access,
+        tran_id=answer["TranID"],
+        approve=answer["Approve"],
+        forward=answer["Forward"],
+        processed_at=_instant(answer, "TranDate"),
+    )
+
+
+def _instant(answer: Answer, name: str) -> datetime:
+    """Read ``yyyyMMddHHmmss`` in Japan time as an instant in UTC."""
+    text = answer[name]
+    if re.fullmatch("[0-9]{14}", text):
+        try:
+            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=_JST).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise UnbelievableAnswer(f"malformed:{name}")
+
+
+def _number(answer: Answer, name: str) -> int:
+    """Read a number; a transaction without an amount (CHECK) may leave it blank."""
+    text = answer[name]
+    if text == "" and answer.get("JobCd") == "CHECK":
+        return 0
+    return _digits(text, name)
+
+
+def _digits(text: str, name: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise UnbelievableAnswer(f"malformed:{name}")
+    return int(text)
+
+
+def _last_digits(card_number: str) -> str:
+    """Return the digits at the end, at most four, whatever mask the contract uses."""
+    return card_number[len(card_number.rstrip("0123456789")) :][-4:]
+
+
+def _masked(card_number: str) -> str:
+    last = _last_digits(card_number)
+    return "*" * (len(card_number) - len(last)) + last

@@ -1,0 +1,41 @@
+"""Which addresses the client may talk to at all (reliability.md S16, T6)."""
+
+import ipaddress
+import re
+
+#: Scheme, host, port, path; no user, no query, nothing that two parsers could read differently.
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[\w.~-]+)*/?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class InvalidGatewayUrl(ValueError):
+    """The configured address of SMBC-GP is refused; str() is a Japanese sentence."""
+
+
+def check_base_url(base_url: str, *, allow_loopback_http: bool = False) -> str:
+    """Return ``base_url`` without a closing slash.
+
+    HTTPS to any host is accepted, plain HTTP only to this machine itself and only if
+    ``allow_loopback_http`` (test mode, simulator).  Raises InvalidGatewayUrl.
+    """
+    parts = _URL.fullmatch(base_url)
+    if not parts:
+        raise InvalidGatewayUrl("SMBC-GPの接続先URLの形式が正しくありません。")
+    is_https = parts["scheme"].lower() == "https"
+    if is_https or (allow_loopback_http and _is_loopback(parts["host"])):
+        return base_url.rstrip("/")
+    raise InvalidGatewayUrl(
+        "SMBC-GPの接続先URLは https:// で始めてください"
+        "（http:// はテスト用に、このコンピューター自身だけに使えます）。"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

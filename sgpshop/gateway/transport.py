@@ -1,0 +1,263 @@
+"""One bounded HTTP exchange with the gateway, and the proof whether a byte of it left (P9, P12).
+
+Two facts must never be guessed here.  *Did a request byte leave?*  Requests reports a failed
+TLS handshake and a cut answer with the same exception, so our connections turn every failure
+before the first request byte into urllib3's NewConnectionError; nothing else raises that one.
+*How long may it take?*  A read timeout starts again with every received byte, so our sockets
+measure each read against one deadline, and a server that drips its answer gains nothing.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
+
+from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayUnreachable
+
+#: A server may close a connection that idles, at the very moment we use it again; that would
+#: be an UNKNOWN for nothing.  Common servers wait 5 s and more, so we stop trusting sooner.
+MAX_IDLE_SECONDS = 3.0
+
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # a compressed answer could unpack to any size
+    "User-Agent": "sgpshop",
+}
+
+
+class _DeadlineMixin:
+    """A socket whose reads all end at ``deadline`` (monotonic seconds)."""
+
+    deadline: float = float("inf")
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)  # type: ignore[attr-defined]
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return]
+
+
+class _DeadlineSocket(_DeadlineMixin, socket.socket):
+    pass
+
+
+class _DeadlineSSLSocket(_DeadlineMixin, ssl.SSLSocket):
+    pass
+
+
+class _GuardedConnection(HTTPConnection):
+    """Raises NewConnectionError for every failure before the first request byte, only then.
+
+    The connect timeout covers all addresses of the name, the TCP and the TLS handshake.
+    """
+
+    sock: Any
+    last_used = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        deadline = time.monotonic() + float(self.timeout or 0)
+        failure: OSError = OSError("no address")
+        for family, kind, proto, _, address in socket.getaddrinfo(
+            self._dns_host, self.port, type=socket.SOCK_STREAM
+        ):
+            try:
+                return _connected(_DeadlineSocket(family, kind, proto), address, deadline)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except Exception as error:
+            raise NewConnectionError(self, type(error).__name__) from None
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(self.timeout)
+        super().send(data)
+
+    def getresponse(self) -> Any:
+        # urllib3 has just set our timeout to what is left of the whole exchange.
+        self.sock.deadline = time.monotonic() + float(self.timeout or 0)
+        response = super().getresponse()
+        self.last_used = time.monotonic()
+        return response
+
+
+class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
+    """The same over TLS."""
+
+    def connect(self) -> None:
+        if self.ssl_context is None:  # one context a connection: they are not shared by threads
+            self.ssl_context = create_urllib3_context()
+            self.ssl_context.sslsocket_class = _DeadlineSSLSocket
+        super().connect()
+        if self.sock.version() is None:  # reset so early that ssl left the handshake out
+            raise NewConnectionError(self, "NotConnected")
+
+
+def _connected(sock: socket.socket, address: Any, deadline: float) -> socket.socket:
+    try:
+        sock.settimeout(_left(deadline))
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(_left(deadline))  # for the TLS handshake that may follow
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+class _FreshMixin:
+    """A pool that opens a connection anew rather than trusting one that idled too long."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        if time.monotonic() - conn.last_used > MAX_IDLE_SECONDS:
+            conn.close()
+        return conn
+
+
+class _Pool(_FreshMixin, HTTPConnectionPool):
+    ConnectionCls = _GuardedConnection
+
+
+class _TLSPool(_FreshMixin, HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLSConnection
+
+
+class GuardedAdapter(HTTPAdapter):
+    """The requests adapter with these connections: no retries, ``pool_size`` of them at most."""
+
+    def __init__(self, pool_size: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+
+def new_session(pool_size: int) -> requests.Session:
+    """Return a session for one gateway client: guarded connections, no environment."""
+    session = requests.Session()
+    session.trust_env = False
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, GuardedAdapter(pool_size))
+    return session
+
+
+class Transport:
+    """Posts form bodies to one base URL within the limits of P12.  Safe for many threads.
+
+    At most ``pool_size`` exchanges run at once; waiting for a free one counts as connecting.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        session: requests.Session,
+        *,
+        connect_timeout: float,
+        total_timeout: float,
+        max_answer_bytes: int,
+        pool_size: int,
+    ) -> None:
+        self._base_url = base_url
+        self._session = session
+        self._connect_timeout = connect_timeout
+        self._total_timeout = total_timeout
+        self._max_answer_bytes = max_answer_bytes
+        self._free = threading.BoundedSemaphore(pool_size)
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """Send ``body`` once and return the bytes of a 200 answer.
+
+        Raises GatewayUnreachable if provably no byte of the request was sent, otherwise
+        GatewayOutcomeUnknown for whatever is not a complete 200 answer in time and size.
+        The exceptions of the HTTP library hold the request, passwords included, so none of
+        them leaves this method, not even as a context.
+        """
+        deadline = time.monotonic() + self._total_timeout
+        if not self._free.acquire(timeout=min(self._connect_timeout, self._total_timeout)):
+            raise GatewayUnreachable("connect:no_free_connection")
+        try:
+            outcome = self._exchange(path, body, deadline)
+        finally:
+            self._free.release()
+        if isinstance(outcome, bytes):
+            return outcome
+        raise outcome
+
+    def _exchange(
+        self, path: str, body: bytes, deadline: float
+    ) -> bytes | GatewayUnreachable | GatewayOutcomeUnknown:
+        request = requests.Request("POST", self._base_url + path, data=body, headers=_HEADERS)
+        left = max(deadline - time.monotonic(), 0.001)
+        timeout: Any = Timeout(total=left, connect=min(self._connect_timeout, left), read=left)
+        try:
+            # Not session.send(): that one reads the body of a redirect to its end, keeps
+            # cookies for the next call and asks the environment for proxies.
+            response = self._session.get_adapter(self._base_url).send(
+                request.prepare(),
+                stream=True,
+                timeout=timeout,
+                verify=self._session.verify or True,  # there is no way around verification (S16)
+                cert=self._session.cert,
+                proxies={},
+            )
+        except Exception as error:  # whatever it is, it may have come after the first byte
+            unsent = _reason_nothing_was_sent(error)
+            if unsent:
+                return GatewayUnreachable(f"connect:{unsent}")
+            return GatewayOutcomeUnknown(f"exchange:{type(error).__name__}")
+        try:
+            return self._read(response, deadline)
+        except Exception as error:
+            return GatewayOutcomeUnknown(f"answer:{type(error).__name__}")
+        finally:
+            response.close()
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes | GatewayOutcomeUnknown:
+        if response.status_code != 200:
+            return GatewayOutcomeUnknown(f"http_status:{response.status_code}")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return GatewayOutcomeUnknown("content_encoding")
+        size = sum(len(name) + len(value) for name, value in response.headers.items())
+        parts = []
+        for part in response.iter_content(8192):
+            size += len(part)
+            if size > self._max_answer_bytes:
+                return GatewayOutcomeUnknown("answer_too_large")
+            if time.monotonic() > deadline:
+                return GatewayOutcomeUnknown("answer_too_late")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _reason_nothing_was_sent(error: Exception) -> str:
+    """Return the name of the failure that came before the first request byte, or ``""``."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "ConnectTimeout"
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(reason, ConnectTimeoutError):  # NewConnectionError is one of them
+        return str(reason).rpartition(": ")[2]
+    return ""
