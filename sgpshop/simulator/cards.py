@@ -1,0 +1,105 @@
+"""Cards and the card company: which test card does what (protocol.md §5, rules 7, 12, 14).
+
+A card number is looked at once and never kept: the ledger holds its last four digits and how
+the card behaves.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+
+class Behaviour(StrEnum):
+    """How the card company treats a card."""
+
+    APPROVES = "approves"
+    SHORT_OF_FUNDS = "short-of-funds"
+    OVER_LIMIT = "over-limit"
+    UNUSABLE = "unusable"
+    LOSES_ANSWERS = "loses-answers"
+    REFUSES_INCREASES = "refuses-increases"
+
+
+#: Card numbers that are anything but approved; every other well-formed number is (rule 12).
+TEST_CARDS = {
+    "4999000000000002": Behaviour.SHORT_OF_FUNDS,
+    "4999000000000010": Behaviour.OVER_LIMIT,
+    "4999000000000028": Behaviour.UNUSABLE,
+    "4999000000000036": Behaviour.LOSES_ANSWERS,
+    "4999000000000044": Behaviour.REFUSES_INCREASES,
+}
+
+_DECLINES = {
+    Behaviour.SHORT_OF_FUNDS: "42G020000",
+    Behaviour.OVER_LIMIT: "42G550000",
+    Behaviour.UNUSABLE: "42G120000",
+}
+AMOUNT_WRONG = "42G680000"
+EXPIRY_WRONG = "42G830000"
+LIMIT_EXCEEDED = "42G550000"
+NETWORK_FAILED = "42C010000"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the gateway keeps of a card; `expire` is YYMM."""
+
+    last4: str
+    expire: str
+    behaviour: Behaviour
+    holder_name: str = ""
+
+    @classmethod
+    def from_number(cls, number: str, expire: str, holder_name: str = "") -> "Card":
+        """The card of a full number, which is forgotten."""
+        behaviour = TEST_CARDS.get(number, Behaviour.APPROVES)
+        return cls(number[-4:], expire, behaviour, holder_name)
+
+    @property
+    def trade_mask(self) -> str:
+        """The number as look-ups and TradedCard show it (rules 27 and 29)."""
+        return "*" * 12 + self.last4
+
+    @property
+    def member_mask(self) -> str:
+        """The number as SaveCard and SearchCard show it (rule 29)."""
+        return "*" * 13 + self.last4[-3:]
+
+    def is_expired(self, today: date) -> bool:
+        """Whether the card's month lies before the current one."""
+        return self.expire < today.strftime("%y%m")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the card company did and what it said; an empty code is a yes."""
+
+    authorized: bool
+    code: str = ""
+
+
+def decide(card: Card, *, total: int, held: int | None, today: date) -> Verdict:
+    """The card company on `total` yen, of which `held` is held already (None: a first time).
+
+    A network failure is the one verdict that is authorized and says an error (rule 14).
+    """
+    if total == 0:
+        return Verdict(False, AMOUNT_WRONG)
+    return _decide_on_card(card, increases=held is not None and total > held, today=today)
+
+
+def validate(card: Card, today: date) -> Verdict:
+    """The card company on a card alone: CHECK and SaveCard, no amount."""
+    return _decide_on_card(card, increases=False, today=today)
+
+
+def _decide_on_card(card: Card, *, increases: bool, today: date) -> Verdict:
+    if card.is_expired(today):
+        return Verdict(False, EXPIRY_WRONG)
+    if card.behaviour in _DECLINES:
+        return Verdict(False, _DECLINES[card.behaviour])
+    if card.behaviour is Behaviour.REFUSES_INCREASES and increases:
+        return Verdict(False, LIMIT_EXCEEDED)
+    if card.behaviour is Behaviour.LOSES_ANSWERS:
+        return Verdict(True, NETWORK_FAILED)
+    return Verdict(True)

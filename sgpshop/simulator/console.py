@@ -1,0 +1,208 @@
+"""The console pages: a person looks at transactions and works on them by hand (rule 34)."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+
+from . import card_records, trade_records
+from .clock import at, day
+from .console_words import STATUS_LABELS, explain, label
+from .endpoint import Endpoint
+from .fields import AMOUNT, check
+from .processing import Work, process
+from .refusal import Refused, refuse_if
+from .rules import Job, Status, Step, cancellation_by_date, may, require_possible
+from .trade_records import Trade
+
+PAGE_SIZE = 50
+MEMBERS_SHOWN = 200
+
+#: No script at all, one style sheet of our own, forms only to ourselves.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something a person can do to a transaction; `name` is its place in the address."""
+
+    name: str
+    label: str
+    api: str
+    step: Step
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("sales", "実売上", "AlterTran", Step.SELL),
+        Operation("cancel", "取消・返品", "AlterTran", Step.CANCEL),
+        Operation("change", "金額変更", "ChangeTran", Step.CHANGE),
+    )
+}
+
+
+def blueprint(endpoint: Endpoint) -> Blueprint:
+    """The console of one gateway."""
+    bp = Blueprint("console", __name__, url_prefix="/mulpayconsole")
+    desk = endpoint.desk
+    # of this process only: a form from before a restart is asked for again, which does no harm
+    secret = secrets.token_bytes(32)
+
+    def seal(operation: Operation, trade: Trade, amount: int) -> str:
+        """What proves that this server showed this confirmation, for the trade as it was."""
+        seen = (operation.name, trade.order_id, trade.status, trade.total, trade.tran_id, amount)
+        return hmac.new(secret, repr(seen).encode(), hashlib.sha256).hexdigest()
+
+    def trade_or_404(shop_id: str, order_id: str) -> Trade:
+        require_shop(shop_id)
+        with desk.ledger.reading() as db:
+            trade = trade_records.by_order(db, order_id)
+        return trade or abort(404)
+
+    def require_shop(shop_id: str) -> None:
+        if shop_id != desk.contract.shop_id:
+            abort(404)
+
+    @bp.after_request
+    def secure(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @bp.context_processor
+    def words() -> dict[str, object]:
+        return {
+            "contract": desk.contract,
+            "statuses": STATUS_LABELS,
+            "label": label,
+            "at": at,
+            "explain": explain,
+            "now": desk.clock.now(),
+        }
+
+    @bp.get("/shop/<shop_id>/login/")
+    def shop(shop_id: str) -> str:
+        require_shop(shop_id)
+        order_id = request.args.get("order_id", "").strip()
+        status = request.args.get("status", "")
+        before = request.args.get("before", type=_row_id)
+        with desk.ledger.reading() as db:
+            trades, following = trade_records.page(
+                db, order_id=order_id, status=status, before=before, size=PAGE_SIZE
+            )
+        return render_template(
+            "shop.html",
+            trades=trades,
+            order_id=order_id,
+            status=status,
+            before=before,
+            following=following,
+        )
+
+    @bp.get("/shop/<shop_id>/transactions/<order_id>")
+    def transaction(shop_id: str, order_id: str) -> str:
+        trade = trade_or_404(shop_id, order_id)
+        with desk.ledger.reading() as db:
+            history = trade_records.history_of(db, order_id)
+        possible = {name for name, o in OPERATIONS.items() if may(trade.status, o.step)}
+        return render_template(
+            "transaction.html",
+            trade=trade,
+            history=history,
+            operations=OPERATIONS,
+            possible=possible,
+            done=request.args.get("done") == str(len(history)),
+        )
+
+    @bp.get("/shop/<shop_id>/transactions/<order_id>/<operation_name>")
+    def confirm(shop_id: str, order_id: str, operation_name: str) -> tuple[str, int]:
+        trade = trade_or_404(shop_id, order_id)
+        operation = OPERATIONS.get(operation_name) or abort(404)
+        try:
+            require_possible(trade.status, operation.step)
+            work = _work(operation, trade, request.args.get("amount", ""))
+        except Refused as refusal:
+            return _refused(trade, operation, refusal)
+        return render_template(
+            "confirm.html",
+            trade=trade,
+            operation=operation,
+            work=work,
+            kind=cancellation_by_date(
+                trade.status, day(trade.processed_at), desk.clock.now().date()
+            ),
+            seal=seal(operation, trade, work.total),
+        ), 200
+
+    @bp.post("/shop/<shop_id>/transactions/<order_id>/<operation_name>")
+    def carry_out(shop_id: str, order_id: str, operation_name: str) -> Response | tuple[str, int]:
+        seen = trade_or_404(shop_id, order_id)
+        operation = OPERATIONS.get(operation_name) or abort(404)
+        try:
+            work = _work(operation, seen, request.form.get("amount", ""))
+            with desk.claims.exclusively(order_id), desk.ledger.transaction() as db:
+                trade = trade_records.by_order(db, order_id) or abort(404)
+                expected = seal(operation, trade, work.total)
+                sent = request.form.get("seal", "")
+                if not hmac.compare_digest(expected.encode(), sent.encode()):
+                    return _refused(trade, operation, None)
+                process(desk, db, trade, work)
+                lines = len(trade_records.history_of(db, order_id))
+        except Refused as refusal:
+            return _refused(seen, operation, refusal)
+        target = url_for(".transaction", shop_id=shop_id, order_id=order_id, done=lines)
+        return redirect(target, 303)  # type: ignore[return-value]
+
+    @bp.get("/site/<site_id>/login/")
+    def site(site_id: str) -> str:
+        if site_id != desk.contract.site_id:
+            abort(404)
+        with desk.ledger.reading() as db:
+            members = [
+                (member, card_records.cards(db, member.member_id, physical=True))
+                for member in card_records.members(db, MEMBERS_SHOWN)
+            ]
+        return render_template("site.html", members=members, shown=MEMBERS_SHOWN)
+
+    @bp.errorhandler(404)
+    def missing(_error: Exception) -> tuple[str, int]:
+        return render_template("missing.html"), 404
+
+    return bp
+
+
+def _row_id(text: str) -> int:
+    """Where a page begins; ValueError for what the ledger could not count to."""
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _work(operation: Operation, trade: Trade, amount: str) -> Work:
+    """What the person asks for, in yen with tax; raises Refused for an amount that is none.
+
+    A sale and a cancellation always take the whole amount; a change keeps the kind of a sale.
+    """
+    if operation.step is Step.SELL:
+        return Work(operation.api, operation.step, Job.SALES, trade.total, by="console")
+    if operation.step is Step.CANCEL:
+        return Work(operation.api, operation.step, Job.CANCEL, by="console")
+    refuse_if(check({"Amount": amount}, (AMOUNT,)))
+    sold = trade.status in (Status.SALES, Status.CAPTURE)
+    job = Job.CAPTURE if sold else Job.AUTH
+    return Work(operation.api, operation.step, job, int(amount), by="console")
+
+
+def _refused(trade: Trade, operation: Operation, refusal: Refused | None) -> tuple[str, int]:
+    """The page that says why nothing was done; without a refusal the form was out of date."""
+    codes = refusal.codes if refusal else ()
+    return render_template("refused.html", trade=trade, operation=operation, codes=codes), 409

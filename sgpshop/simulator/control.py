@@ -1,0 +1,180 @@
+"""The control interface `/_control/*`: what tests and operators steer the gateway with.
+
+Every body and every answer is JSON; a body that is not understood is a 400 problem document.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+from flask import Blueprint, Response, request
+
+from . import trade_records
+from .bulk import BadTransactions, create
+from .card_records import ISSUED_PREFIX, put_token
+from .cards import Card
+from .clock import at
+from .endpoint import APIS, Endpoint
+from .faults import BadFault, parse_rule
+from .fields import CARD_NO, EXPIRE, check
+
+CLOCK_OFFSET = "clock_offset"
+#: About a century: what the calendar of the wire (two-digit years) can still tell.
+MAX_OFFSET_SECONDS = 100 * 365 * 86_400
+
+
+class BadRequest(Exception):
+    """A control body that cannot be followed; the message is for the person who sent it."""
+
+
+def blueprint(endpoint: Endpoint) -> Blueprint:
+    """The control interface of one gateway."""
+    bp = Blueprint("control", __name__, url_prefix="/_control")
+    desk = endpoint.desk
+
+    @bp.post("/reset")
+    def reset() -> Response:
+        desk.ledger.clear()
+        desk.clock.offset = 0.0
+        endpoint.faults.clear()
+        endpoint.log.clear()
+        return _json({"reset": True})
+
+    @bp.get("/faults")
+    def show_faults() -> Response:
+        return _json({"faults": endpoint.faults.described()})
+
+    @bp.post("/faults")
+    def set_fault() -> Response:
+        endpoint.faults.add(parse_rule(_object(), frozenset(APIS)))
+        return show_faults()
+
+    @bp.delete("/faults")
+    def clear_faults() -> Response:
+        endpoint.faults.clear()
+        return show_faults()
+
+    @bp.get("/ledger")
+    def ledger() -> Response:
+        with desk.ledger.reading() as db:
+            trades, lines = trade_records.snapshot(db, request.args.get("order_id"))
+        histories: dict[str, list[dict[str, Any]]] = {row["order_id"]: [] for row in trades}
+        for line in lines:
+            histories[line["order_id"]].append(
+                {
+                    "time": at(line["at"]).isoformat(),
+                    **{name: line[name] for name in _HISTORY_SHOWN},
+                }
+            )
+        return _json(
+            [
+                {
+                    **{name: row[name] for name in _TRADE_SHOWN},
+                    "processed_at": at(row["processed_at"]).isoformat(),
+                    "history": histories[row["order_id"]],
+                }
+                for row in trades
+            ]
+        )
+
+    @bp.get("/requests")
+    def requests() -> Response:
+        return _json(endpoint.log.described(request.args.get("order_id")))
+
+    @bp.get("/clock")
+    def show_clock() -> Response:
+        return _json({"now": desk.clock.now().isoformat(timespec="seconds")})
+
+    @bp.post("/clock")
+    def set_clock() -> Response:
+        offset = _offset(endpoint, _object())
+        if not abs(offset) <= MAX_OFFSET_SECONDS:
+            raise BadRequest("the clock moves by a hundred years at most")
+        desk.ledger.remember(CLOCK_OFFSET, offset)
+        desk.clock.offset = offset
+        return show_clock()
+
+    @bp.post("/tokens")
+    def tokens() -> Response:
+        body = _object()
+        card = {"CardNo": str(body.get("card_no", "")), "Expire": str(body.get("expire", ""))}
+        problems = check(card, (CARD_NO, EXPIRE))
+        if problems:
+            raise BadRequest(f"card_no or expire is not right: {', '.join(problems)}")
+        with desk.ledger.transaction() as db:
+            token = ISSUED_PREFIX + desk.ids.hex32(db)
+            kept = Card.from_number(card["CardNo"], card["Expire"])
+            put_token(db, token, kept, desk.clock.timestamp())
+        return _json({"token": token})
+
+    @bp.post("/transactions")
+    def transactions() -> Response:
+        return _json(create(desk, _body()))
+
+    @bp.route("/<path:anything>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    def unknown(anything: str) -> Response:
+        return _problem(404, f"there is no /_control/{anything} with this method")
+
+    @bp.errorhandler(BadRequest)
+    @bp.errorhandler(BadFault)
+    @bp.errorhandler(BadTransactions)
+    def refuse(problem: Exception) -> Response:
+        return _problem(400, str(problem))
+
+    return bp
+
+
+_TRADE_SHOWN = ("order_id", "status", "job", "amount", "tax", "access_id", "tran_id")
+_HISTORY_SHOWN = ("api", "job", "status", "amount", "tax", "tran_id", "error", "by")
+
+
+def _json(content: Any, status: int = 200, mimetype: str = "application/json") -> Response:
+    text = json.dumps(content, separators=(",", ":"))
+    return Response(text, status, mimetype=mimetype)
+
+
+def _problem(status: int, detail: str) -> Response:
+    title = "Bad request" if status == 400 else "Not found"
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return _json(content, status, "application/problem+json")
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _body() -> Any:
+    """The JSON body; raises BadRequest."""
+    try:
+        return json.loads(request.get_data(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as problem:
+        raise BadRequest(f"the body must be JSON: {problem}") from None
+
+
+def _object() -> Mapping[str, Any]:
+    """The JSON body where an object is expected; raises BadRequest."""
+    body = _body()
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    return body
+
+
+def _offset(endpoint: Endpoint, body: Mapping[str, Any]) -> float:
+    """The clock offset a body `{advance_seconds}` or `{now}` asks for; raises BadRequest."""
+    clock = endpoint.desk.clock
+    if body.keys() == {"advance_seconds"}:
+        seconds = body["advance_seconds"]
+        # written so that NaN fails too
+        if type(seconds) not in (int, float) or not abs(seconds) <= MAX_OFFSET_SECONDS:
+            raise BadRequest("advance_seconds must be a number, a hundred years at most")
+        return clock.offset + float(seconds)
+    if body.keys() == {"now"} and isinstance(body["now"], str):
+        try:
+            moment = datetime.fromisoformat(body["now"])
+        except ValueError:
+            raise BadRequest("now must be ISO 8601, as 2026-11-23T10:15:00+09:00") from None
+        if moment.tzinfo is None:
+            raise BadRequest("now needs an offset, as 2026-11-23T10:15:00+09:00")
+        return clock.offset_to(moment)
+    raise BadRequest("the body must be {advance_seconds} or {now}")

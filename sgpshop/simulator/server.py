@@ -1,0 +1,161 @@
+"""The practice gateway as a Flask application and as a server of its own."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import waitress
+from flask import Flask, Response, request
+
+from . import console, control
+from .clock import Clock, TimeSource, machine_time
+from .contract import DEFAULT_CONTRACT, Contract
+from .desk import Desk, Ids
+from .endpoint import Delivery, Endpoint
+from .faults import Faults
+from .ledger import Ledger
+from .wire import CONTENT_TYPE, encode, render_errors
+
+#: Above the 64 requests in flight, so that the 65th is refused and not merely kept waiting.
+THREADS = 80
+MAX_BODY_BYTES = 16 * 1024 * 1024
+FORM_TYPE = "application/x-www-form-urlencoded"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class ConnectionDropped(ConnectionError):
+    """The gateway hangs up without an answer.
+
+    Raised when the body is asked for: the server closes the connection with no byte sent, and
+    Flask's test client hands it to the test.
+    """
+
+
+def create_app(
+    db_path: str | Path,
+    *,
+    latency_ms: int = 0,
+    seed: int | None = None,
+    clock: TimeSource | None = None,
+    contract: Contract = DEFAULT_CONTRACT,
+) -> Flask:
+    """The gateway over the ledger file `db_path`.
+
+    `latency_ms` is how long every payment request takes at least, `seed` makes ids and dice
+    repeatable, `clock` answers the present (aware) in place of the machine.
+    The endpoint is in `app.extensions["endpoint"]`.
+    """
+    ledger = Ledger(db_path)
+    offset = ledger.setting(control.CLOCK_OFFSET, 0.0)
+    desk = Desk(contract, ledger, Clock(clock or machine_time, offset), Ids(seed))
+    endpoint = Endpoint(desk, Faults(seed), latency=latency_ms / 1000)
+
+    app = Flask(__name__, static_folder="static", static_url_path="/mulpayconsole/static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions["endpoint"] = endpoint
+    app.register_blueprint(control.blueprint(endpoint))
+    app.register_blueprint(console.blueprint(endpoint))
+
+    @app.route("/payment/<api_name>.idPass", methods=METHODS, provide_automatic_options=False)
+    def payment(api_name: str) -> Response:
+        refused = _http_problem()
+        if refused:
+            return Response(encode(render_errors([refused])), content_type=CONTENT_TYPE)
+        return _response(endpoint, endpoint.answer(api_name, request.get_data(cache=False)))
+
+    return app
+
+
+def _http_problem() -> str:
+    """The code for a request that is no form POST, "" for one that is (rule 1)."""
+    if request.method == "GET":
+        return "E31500014"
+    if request.method != "POST":
+        return "E00000001"
+    return "" if request.mimetype == FORM_TYPE else "E00000003"
+
+
+def _response(endpoint: Endpoint, delivery: Delivery) -> Response:
+    if delivery.body is None:
+        return Response(_HangUp())
+    body: Any = delivery.body
+    if delivery.seconds_per_byte:
+        body = _drip(endpoint, delivery.body, delivery.seconds_per_byte)
+    response = Response(body, delivery.status, content_type=delivery.content_type)
+    response.content_length = len(delivery.body)
+    return response
+
+
+class _HangUp(Iterator[bytes]):
+    """A body that is never sent."""
+
+    def __next__(self) -> bytes:
+        raise ConnectionDropped("no answer")
+
+
+def _drip(endpoint: Endpoint, body: bytes, seconds: float) -> Iterator[bytes]:
+    for position in range(len(body)):
+        endpoint.wait(seconds)
+        yield body[position : position + 1]
+
+
+class GatewayServer:
+    """An application behind waitress; `port` is the real one where 0 was asked for."""
+
+    def __init__(self, app: Flask, port: int, *, host: str = "127.0.0.1") -> None:
+        self._stopping: threading.Event = app.extensions["endpoint"].stopping
+        self._waitress = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=THREADS,
+            backlog=1024,
+            connection_limit=1024,
+            asyncore_use_poll=True,
+            max_request_body_size=MAX_BODY_BYTES,
+            ident=None,
+            log_socket_errors=False,  # a dropped connection is one, and meant
+        )
+        self.port = int(self._waitress.effective_port)
+
+    def run(self) -> None:
+        """Serve until `stop` is called, then end the threads at work and let go of the port."""
+        server = self._waitress
+        while not self._stopping.is_set():
+            # a short wait instead of a wake-up call: what wakes the loop may be closed by then
+            server.asyncore.loop(timeout=0.2, use_poll=True, map=server._map, count=1)
+        server.task_dispatcher.shutdown()  # first, because a thread at work still wakes the loop
+        server.close()
+        server.asyncore.close_all(server._map, ignore_all=True)
+
+    def stop(self) -> None:
+        """Make `run` return, from any thread or signal handler; what waits stops waiting."""
+        self._stopping.set()
+
+
+def serve(
+    port: int,
+    db_path: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    latency_ms: int = 0,
+    seed: int | None = None,
+) -> None:
+    """Run the gateway until SIGTERM or SIGINT; call it from the main thread of a process."""
+    app = create_app(db_path, latency_ms=latency_ms, seed=seed)
+    endpoint: Endpoint = app.extensions["endpoint"]
+    server = GatewayServer(app, port, host=host)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.stop()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    shop = endpoint.desk.contract.shop_id
+    console_url = f"http://{host}:{server.port}/mulpayconsole/shop/{shop}/login/"
+    print(f"SMBC-GP simulator: {console_url}", flush=True)
+    server.run()
+    endpoint.desk.ledger.close()
