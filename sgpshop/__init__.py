@@ -1,0 +1,65 @@
+"""SGP Shop: a back office for orders paid by card through SMBC-GP."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from sgpshop.gateway import SmbcGpGateway
+
+__version__ = "0.1.0"
+
+
+def create_app(
+    overrides: dict[str, Any] | None = None, *, gateway: SmbcGpGateway | None = None
+) -> Flask:
+    """The WSGI application, configured from the environment and then from `overrides`.
+
+    `overrides` holds parsed values under the names of sgpshop.config (tests, `demo`).  A given
+    `gateway` is used instead of the one the contract settings describe (tests).
+    Raises ConfigurationError when a setting cannot be used.
+    """
+    # Imported here: the simulator lives in this package too and starts without the shop.
+    from flask import Flask
+
+    from sgpshop import config as settings
+    from sgpshop import logs, web
+    from sgpshop.extensions import csrf, db, htmx, login_manager
+    from sgpshop.services import contract
+    from sgpshop.services.database import prepare_engine
+
+    values = settings.load(os.environ) | (overrides or {})
+    settings.complete(values)
+    app = Flask(
+        __name__,
+        template_folder=str(settings.ROOT / "templates"),
+        static_folder=str(settings.ROOT / "static"),
+        instance_path=str(values["INSTANCE_PATH"]),
+    )
+    app.config.from_mapping(values)
+    app.config["SQLALCHEMY_DATABASE_URI"] = values["DATABASE_URL"]
+    app.config.setdefault(
+        "SQLALCHEMY_ENGINE_OPTIONS",
+        # A connection for each thread that may want one: web threads, operations, sweeper.
+        # What a statement was given may be personal or secret: not in errors and logs (S12).
+        {
+            "pool_size": values["GATEWAY_CONCURRENCY"] + 16,
+            "max_overflow": 16,
+            "hide_parameters": True,
+        },
+    )
+
+    logs.init_app(app)  # first: every later line carries the request's id
+    db.init_app(app)
+    csrf.init_app(app)
+    htmx.init_app(app)
+    login_manager.init_app(app)
+
+    with app.app_context():
+        prepare_engine(db.engine)
+    contract.init_app(app, gateway)
+    web.register(app)
+    return app

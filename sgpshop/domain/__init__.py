@@ -1,0 +1,1 @@
+"""Plain Python about orders and payments: no Flask, database, network or clock."""

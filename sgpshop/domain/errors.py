@@ -1,0 +1,58 @@
+"""Refusals that a person reads: each carries one plain Japanese sentence and an HTTP status."""
+
+from __future__ import annotations
+
+
+class ShopError(Exception):
+    """Something a person asked for cannot be done; nothing was changed."""
+
+    status = 422
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotFound(ShopError):
+    """What was asked for is not there."""
+
+    status = 404
+
+
+class NotPossible(ShopError):
+    """The order is in a state that does not allow this (domain.md §4.3, R42)."""
+
+
+class OrderChanged(ShopError):
+    """Somebody changed the order since this person saw it (R61, P20)."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "ほかの人または処理がこの注文を更新しました。最新の内容を確認してから、もう一度操作してください。"
+            "SMBC-GPへの送信は行っていません。"
+        )
+
+
+class OrderBusy(ShopError):
+    """Another operation of this order is still open (P7, R43)."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("この注文は処理中です。結果が出るまでお待ちください。")
+
+
+class ContractMissing(ShopError):
+    """No contract data, so nothing can be asked of the gateway (R2)."""
+
+    def __init__(self) -> None:
+        super().__init__("SGPの契約情報が未登録です。設定画面で登録してください。")
+
+
+class ImpossibleTransition(Exception):
+    """A programming error: the state table has no such move (domain.md §4.1)."""
+
+    def __init__(self, now: str, event: str) -> None:
+        super().__init__(f"no transition from {now} on {event}")

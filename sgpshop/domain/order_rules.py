@@ -1,0 +1,183 @@
+"""What may be done with an order, and why not: asked by buttons, bulk runs and services alike.
+
+Functions take anything shaped like models.Order; they read, never change (domain.md §4.3, R40, R42).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+
+
+class Transaction(Protocol):
+    """What the rules need to know of a card transaction."""
+
+    @property
+    def gateway_amount(self) -> int | None: ...
+    @property
+    def is_linked(self) -> bool: ...
+    @property
+    def gateway_state(self) -> str | None: ...
+    @property
+    def auth_expires_at(self) -> datetime | None: ...
+    @property
+    def next_look_at(self) -> datetime | None: ...
+
+
+class OpenAttempt(Protocol):
+    """What the rules need to know of an operation that has not ended."""
+
+    @property
+    def uncertain_since(self) -> datetime | None: ...
+
+
+class OrderFacts(Protocol):
+    """What the rules need to know of an order."""
+
+    @property
+    def is_sgp(self) -> bool: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def payment_status(self) -> PaymentStatus | None: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def transaction(self) -> Transaction | None: ...
+    @property
+    def open_attempt(self) -> OpenAttempt | None: ...
+
+
+class Refusal(StrEnum):
+    """Why an order cannot be captured now; the values are stored with run lines (R42)."""
+
+    OTHER_METHOD = "other_method"
+    CAPTURED = "captured"
+    CANCELLED = "cancelled"
+    SUBSCRIPTION = "subscription"
+    BUSY = "busy"
+    NEEDS_REVIEW = "needs_review"
+    PREORDER = "preorder"
+    NOT_LINKED = "not_linked"
+    UNSENT_AMOUNT = "unsent_amount"
+    CHANGED = "changed"
+    NOTHING_TO_CAPTURE = "nothing_to_capture"
+
+    @property
+    def label(self) -> str:
+        """The short words of a result line, after 「対象外:」."""
+        return _WORDS[self][0]
+
+    @property
+    def sentence(self) -> str:
+        """The reason as a sentence beside a disabled button (R60)."""
+        return _WORDS[self][1]
+
+
+_WORDS = {
+    Refusal.OTHER_METHOD: ("決済方法が異なる", "SGPカード決済の注文ではありません。"),
+    Refusal.CAPTURED: ("決済完了済み", "すでに決済完了しています。"),
+    Refusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
+    Refusal.SUBSCRIPTION: (
+        "定期購入",
+        "定期購入の注文に実売上処理は不要です。配送完了にした翌月10日頃に自動で売上報告されます。",
+    ),
+    Refusal.BUSY: ("処理中", "処理中です。結果が出るまでお待ちください。"),
+    Refusal.NEEDS_REVIEW: (
+        "要確認",
+        "要確認の注文です。決済の状態が確認できるまで実売上処理はできません。",
+    ),
+    Refusal.PREORDER: (
+        "予約商品",
+        "予約商品の注文です(有効性チェックのみ)。この画面からの実売上処理にはまだ対応していません。",
+    ),
+    Refusal.NOT_LINKED: (
+        "取引情報を照会中",
+        "SMBC-GPの取引情報をまだ受け取っていません。照会が終わるまでお待ちください。",
+    ),
+    Refusal.UNSENT_AMOUNT: (
+        "金額変更未送信",
+        "金額の変更がSMBC-GPに送信されていません。合計金額とSMBC-GP側金額が一致するまで実売上処理はできません。",
+    ),
+    Refusal.CHANGED: ("確認後に更新された", "確認した後で注文の内容が更新されました。"),
+    Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),
+}
+
+
+def is_unsent(order: OrderFacts) -> bool:
+    """Whether our total differs from the amount SMBC-GP holds (R72a, P21)."""
+    held = order.transaction.gateway_amount if order.transaction else None
+    return order.kind == "normal" and held is not None and held != order.total
+
+
+def capture_refusal(order: OrderFacts) -> Refusal | None:
+    """Why this order cannot be captured, or None when it can (R40, R42, R43, R72a)."""
+    status = order.payment_status
+    if not order.is_sgp or status is None:
+        return Refusal.OTHER_METHOD
+    if order.open_attempt is not None:
+        return Refusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else Refusal.BUSY
+    if status is PaymentStatus.CAPTURED:
+        return Refusal.CAPTURED
+    if status is PaymentStatus.CANCELLED:
+        return Refusal.CANCELLED
+    if order.kind == "subscription":
+        return Refusal.SUBSCRIPTION
+    if status not in CAPTURABLE:
+        return Refusal.NEEDS_REVIEW
+    if order.kind == "preorder":
+        return Refusal.PREORDER
+    if order.transaction is None or not order.transaction.is_linked:
+        return Refusal.NOT_LINKED
+    if is_unsent(order):
+        return Refusal.UNSENT_AMOUNT
+    return Refusal.NOTHING_TO_CAPTURE if order.total < 1 else None
+
+
+class ReviewCause(StrEnum):
+    """Why an order shows 要確認, told apart by a badge (R18)."""
+
+    OUTCOME_UNKNOWN = "結果確認中"
+    LOOKING_UP = "照会中"
+    CHECKOUT_UNFINISHED = "購入手続き未完了"
+
+
+def review_cause(order: OrderFacts) -> ReviewCause | None:
+    """The badge beside 要確認; None for every other status (R18, R143)."""
+    if order.payment_status is not PaymentStatus.NEEDS_REVIEW:
+        return None
+    if order.open_attempt is not None:
+        return ReviewCause.OUTCOME_UNKNOWN
+    transaction = order.transaction
+    if transaction is not None and transaction.gateway_state is None and transaction.next_look_at:
+        return ReviewCause.LOOKING_UP
+    return ReviewCause.CHECKOUT_UNFINISHED
+
+
+@dataclass(frozen=True)
+class Button:
+    """How a button stands (domain.md §4.3): absent, enabled, or disabled with a reason."""
+
+    is_shown: bool
+    reason: str = ""
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether pressing it can do anything."""
+        return self.is_shown and not self.reason
+
+
+def capture_button(order: OrderFacts) -> Button:
+    """「SGPカード実売上処理」 for this order (§4.3, R56, R60)."""
+    if not order.is_sgp or order.kind == "subscription":
+        return Button(is_shown=False)
+    refusal = capture_refusal(order)
+    if order.open_attempt is not None:
+        return Button(is_shown=True, reason=Refusal.BUSY.sentence)
+    if order.payment_status not in CAPTURABLE:
+        return Button(is_shown=False)
+    return Button(is_shown=True, reason=refusal.sentence if refusal else "")

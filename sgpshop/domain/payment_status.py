@@ -1,0 +1,116 @@
+"""The seven payment statuses of an order paid by SGP card, and the only moves between them.
+
+Everything that shows, changes or compares a payment status asks this module (domain.md §3, §4, R7).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sgpshop.domain.errors import ImpossibleTransition
+
+
+class PaymentStatus(StrEnum):
+    """決済方法ステータス; the values are the ids that URLs, hooks and the database use."""
+
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    CAPTURE_FAILED = "capture_failed"
+    CANCELLED = "cancelled"
+    NEEDS_REVIEW = "needs_review"
+    AWAITING_BILLING = "awaiting_billing"
+    BILLING_REPORTED = "billing_reported"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word on the screen, without brackets (domain.md §17)."""
+        return LABELS[self]
+
+
+LABELS = {
+    PaymentStatus.AUTHORIZED: "仮売上",
+    PaymentStatus.CAPTURED: "決済完了",
+    PaymentStatus.CAPTURE_FAILED: "売上失敗",
+    PaymentStatus.CANCELLED: "注文キャンセル",
+    PaymentStatus.NEEDS_REVIEW: "要確認",
+    PaymentStatus.AWAITING_BILLING: "決済待ち",
+    PaymentStatus.BILLING_REPORTED: "売上報告済",
+}
+
+#: Offered only to shops that use subscriptions (R26).
+SUBSCRIPTION_STATUSES = frozenset({PaymentStatus.AWAITING_BILLING, PaymentStatus.BILLING_REPORTED})
+
+#: A capture may start from here, and from nowhere else (R40, R41).
+CAPTURABLE = frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED})
+
+
+class Event(StrEnum):
+    """What happened to a payment: an outcome of our own call, or what a look-up found."""
+
+    CAPTURE_DONE = "capture_done"
+    CAPTURE_REJECTED = "capture_rejected"
+    CAPTURE_UNKNOWN = "capture_unknown"
+    FOUND_AUTHORIZED = "found_authorized"
+    FOUND_CAPTURED = "found_captured"
+    FOUND_CANCELLED = "found_cancelled"
+    FOUND_UNFINISHED = "found_unfinished"
+    FOUND_PREORDER_CHECK = "found_preorder_check"
+    FOUND_SUBSCRIPTION_CHECK = "found_subscription_check"
+
+
+_S, _E = PaymentStatus, Event
+
+#: (status now, what happened) -> status next.  A pair that is not here cannot happen.
+TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
+    # Our own capture: T8-T11, T9a, T9b.  From 要確認 only the look-up after a lost answer gets here.
+    (_S.AUTHORIZED, _E.CAPTURE_DONE): _S.CAPTURED,
+    (_S.CAPTURE_FAILED, _E.CAPTURE_DONE): _S.CAPTURED,
+    (_S.NEEDS_REVIEW, _E.CAPTURE_DONE): _S.CAPTURED,
+    (_S.AUTHORIZED, _E.CAPTURE_REJECTED): _S.CAPTURE_FAILED,
+    (_S.CAPTURE_FAILED, _E.CAPTURE_REJECTED): _S.CAPTURE_FAILED,
+    (_S.NEEDS_REVIEW, _E.CAPTURE_REJECTED): _S.CAPTURE_FAILED,
+    (_S.AUTHORIZED, _E.CAPTURE_UNKNOWN): _S.NEEDS_REVIEW,
+    (_S.CAPTURE_FAILED, _E.CAPTURE_UNKNOWN): _S.NEEDS_REVIEW,
+    # What a look-up shows wins (R120, R121, P18): T6, T27.
+    (_S.NEEDS_REVIEW, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
+    (_S.AUTHORIZED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
+    (_S.CAPTURE_FAILED, _E.FOUND_AUTHORIZED): _S.CAPTURE_FAILED,
+    (_S.CAPTURED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
+    (_S.CANCELLED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
+    (_S.NEEDS_REVIEW, _E.FOUND_CAPTURED): _S.CAPTURED,
+    (_S.AUTHORIZED, _E.FOUND_CAPTURED): _S.CAPTURED,
+    (_S.CAPTURE_FAILED, _E.FOUND_CAPTURED): _S.CAPTURED,
+    (_S.CAPTURED, _E.FOUND_CAPTURED): _S.CAPTURED,
+    (_S.CANCELLED, _E.FOUND_CAPTURED): _S.CAPTURED,
+    (_S.NEEDS_REVIEW, _E.FOUND_CANCELLED): _S.CANCELLED,
+    (_S.AUTHORIZED, _E.FOUND_CANCELLED): _S.CANCELLED,
+    (_S.CAPTURE_FAILED, _E.FOUND_CANCELLED): _S.CANCELLED,
+    (_S.CAPTURED, _E.FOUND_CANCELLED): _S.CANCELLED,
+    (_S.CANCELLED, _E.FOUND_CANCELLED): _S.CANCELLED,
+    (_S.NEEDS_REVIEW, _E.FOUND_UNFINISHED): _S.NEEDS_REVIEW,
+    (_S.AUTHORIZED, _E.FOUND_UNFINISHED): _S.NEEDS_REVIEW,
+    (_S.CAPTURE_FAILED, _E.FOUND_UNFINISHED): _S.NEEDS_REVIEW,
+    (_S.CAPTURED, _E.FOUND_UNFINISHED): _S.NEEDS_REVIEW,
+    (_S.CANCELLED, _E.FOUND_UNFINISHED): _S.CANCELLED,
+    # A card check reserves nothing: fine for 予約 and 定期 (R110, R21).
+    (_S.NEEDS_REVIEW, _E.FOUND_PREORDER_CHECK): _S.AUTHORIZED,
+    (_S.AUTHORIZED, _E.FOUND_PREORDER_CHECK): _S.AUTHORIZED,
+    (_S.CAPTURE_FAILED, _E.FOUND_PREORDER_CHECK): _S.CAPTURE_FAILED,
+    (_S.CANCELLED, _E.FOUND_PREORDER_CHECK): _S.CANCELLED,
+    (_S.NEEDS_REVIEW, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
+    (_S.AWAITING_BILLING, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
+    (_S.CANCELLED, _E.FOUND_SUBSCRIPTION_CHECK): _S.CANCELLED,
+}
+
+
+def next_status(now: PaymentStatus, event: Event) -> PaymentStatus:
+    """The status after `event`; raises ImpossibleTransition for a pair the table does not know."""
+    try:
+        return TRANSITIONS[now, event]
+    except KeyError:
+        raise ImpossibleTransition(now.label, event) from None
+
+
+def is_possible(now: PaymentStatus | None, event: Event) -> bool:
+    """Whether `event` can happen to a payment in `now`; None is an order not paid by SGP card."""
+    return now is not None and (now, event) in TRANSITIONS

@@ -1,0 +1,36 @@
+"""Text as people type it: one form for searching, plain checks for storing (S25)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
+_NOT_DIGITS = re.compile(r"\D+")
+#: Bidirectional overrides, zero-width characters and the byte order mark.
+INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def search_key(*parts: str | None) -> str:
+    """`parts` in one form for searching: width, case, kana kind and spaces make no difference.
+
+    Written beside the stored text and applied to what a person types; never used for identifiers
+    or shown (S25).  The parts stay apart by a line break, so no hit runs over two of them.
+    """
+    return "\n".join(filter(None, (_folded(part) for part in parts if part)))
+
+
+def _folded(text: str) -> str:
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return "".join(text.lower().translate(_KATAKANA_TO_HIRAGANA).split())
+
+
+def digits_only(text: str | None) -> str:
+    """The digits of a phone number or the like, full-width ones made half-width."""
+    return _NOT_DIGITS.sub("", unicodedata.normalize("NFKC", text or ""))
+
+
+def has_control_characters(text: str, *, lines: bool = False) -> bool:
+    """Whether `text` holds characters no field may hold (S25); `lines` allows line breaks, tabs."""
+    allowed = "\n\r\t" if lines else ""
+    return any(unicodedata.category(c) in ("Cc", "Cs") and c not in allowed for c in text)

@@ -1,0 +1,163 @@
+"""Log lines: one JSON object each, without secrets (S12).
+
+The web server and the worker write to stdout; commands, whose stdout is their answer, to stderr.
+Every line passes `_Formatter`, the only place where secrets are taken out: by the name of a field,
+by known value, by «name=value» inside a text, and card numbers by their form (S11).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from contextvars import ContextVar
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, Literal, TextIO
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Flask, Response, g, request
+
+from sgpshop.domain.card_data import mask_card_numbers
+
+HIDDEN = "[hidden]"
+
+_JST = ZoneInfo("Asia/Tokyo")
+_logger = logging.getLogger("sgpshop")
+#: request id and person of the request, or whatever a worker binds
+_context: ContextVar[dict[str, Any]] = ContextVar("log_context")
+_HIDDEN_NAME = (
+    "[a-z_-]{0,30}(?:pass(?:word|wd)?|pwd|secret|token|cookie|authorization|api_?key"
+    "|card_?no|security_?code|expire)"
+)
+_SECRET_FIELD = re.compile(_HIDDEN_NAME, re.IGNORECASE)
+_SECRET_IN_TEXT = re.compile(
+    rf"""(\b{_HIDDEN_NAME}["']?\s*[=:]\s*["']?)([^\s&"',;)}}\]]+)""", re.IGNORECASE
+)
+#: what JSON leaves as it is, yet ends a line, turns the text around or cannot be encoded
+_UNPRINTABLE = re.compile(
+    "[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+)
+_known_secrets: set[str] = set()
+#: shorter ones would tear holes into ordinary words
+_SHORTEST_SECRET = 6
+
+
+def init_app(app: Flask) -> None:
+    """Log each request of `app` under an id of its own, and know the secrets of its settings."""
+    _install()
+    for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
+        register_secret(app.config[name])
+    register_secret(urlsplit(app.config["DATABASE_URL"]).password or "")
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def write_to(stream: Literal["stdout", "stderr"]) -> None:
+    """Choose where the lines of this process go; stdout unless said otherwise."""
+    _install().stream_name = stream
+
+
+def register_secret(value: str) -> None:
+    """Take `value` out of every line from now on, wherever it stands."""
+    if len(value) >= _SHORTEST_SECRET:
+        _known_secrets.add(value)
+
+
+def bind(**fields: Any) -> None:
+    """Add `fields` (request_id, person, …) to every later line of this request or thread."""
+    _context.set(_context.get({}) | fields)
+
+
+def event(what: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Write one line: what happened, and the fields that tell more."""
+    _logger.log(level, what, extra={"fields": fields})
+
+
+def failure(what: str, /, **fields: Any) -> None:
+    """Write one line about the exception that is being handled, with its trace."""
+    _logger.error(what, exc_info=True, extra={"fields": fields})
+
+
+def _begin() -> None:
+    g.request_id = token_hex(8)
+    g.began_at = time.monotonic()
+    _context.set({"request_id": g.request_id})
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    if request.endpoint != "static":
+        event(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            milliseconds=round((time.monotonic() - g.began_at) * 1000),
+            address=request.remote_addr,
+        )
+    return response
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stdout or sys.stderr is at that moment."""
+
+    stream_name = "stdout"
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(_Formatter())
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        stream: TextIO = getattr(sys, self.stream_name)
+        return stream
+
+
+class _Formatter(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, _JST).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            **_context.get({}),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        text = json.dumps(_without_secrets(line), ensure_ascii=False, default=str)
+        return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if _SECRET_FIELD.fullmatch(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {str(key): _without_secrets(part, str(key)) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(part) for part in value]
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    for secret in _known_secrets:
+        text = text.replace(secret, HIDDEN)
+    return mask_card_numbers(_SECRET_IN_TEXT.sub(rf"\g<1>{HIDDEN}", text))
+
+
+def _install() -> _Handler:
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, _Handler):
+            return handler
+    handler = _Handler()
+    root.addHandler(handler)
+    _logger.setLevel(logging.INFO)
+    return handler

@@ -1,0 +1,47 @@
+"""The tables.  They hold no rules and commit nothing; services do."""
+
+from sgpshop.models.attempt import ActorKind, Attempt, AttemptState, Operation
+from sgpshop.models.base import Base, table_of, utc_now
+from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
+from sgpshop.models.history import HistoryEntry
+from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
+from sgpshop.models.order import (
+    SGP_METHOD,
+    CardTransaction,
+    Delivery,
+    Order,
+    OrderKind,
+    OrderLine,
+)
+from sgpshop.models.setting import Setting, WorkerBeat
+from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
+
+__all__ = [
+    "SGP_METHOD",
+    "ActorKind",
+    "Attempt",
+    "AttemptState",
+    "Base",
+    "BulkAction",
+    "BulkItem",
+    "BulkRun",
+    "CardTransaction",
+    "Delivery",
+    "HistoryEntry",
+    "ImportIssue",
+    "ImportRun",
+    "IssueLevel",
+    "ItemResult",
+    "LoginAttempt",
+    "LoginSession",
+    "Operation",
+    "Order",
+    "OrderKind",
+    "OrderLine",
+    "Person",
+    "Role",
+    "Setting",
+    "WorkerBeat",
+    "table_of",
+    "utc_now",
+]

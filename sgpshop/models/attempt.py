@@ -1,0 +1,117 @@
+"""The journal: one row per money operation, written before the gateway is asked (P6, R151)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.order import CardTransaction, Order
+
+
+class Operation(StrEnum):
+    """What we ask the gateway to do with money."""
+
+    CAPTURE = "capture"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word for the operation."""
+        return {Operation.CAPTURE: "実売上処理"}[self]
+
+
+class AttemptState(StrEnum):
+    """The one life of an attempt: QUEUED -> SENDING -> DONE, REJECTED or UNKNOWN (P9)."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    DONE = "done"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+OPEN_STATES = (AttemptState.QUEUED, AttemptState.SENDING, AttemptState.UNKNOWN)
+_OPEN = sa.text("state IN ('queued', 'sending', 'unknown')")
+
+
+class ActorKind(StrEnum):
+    """Who or what caused something (P5)."""
+
+    PERSON = "person"
+    WORKER = "worker"
+    LOOK_UP = "look_up"
+    IMPORT = "import"
+    COMMAND = "command"
+
+
+class Attempt(Base):
+    """One act on one order's money, from the wish to the certain end."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        # P7: at most one open attempt per order, by the database itself.
+        sa.Index(
+            "uq_attempts_open", "order_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
+        ),
+        sa.Index("ix_attempts_order_id_id", "order_id", "id"),
+        # What the worker asks for: due queued, overdue sending, uncertain ones to look up.
+        sa.Index("ix_attempts_due", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    transaction_id: Mapped[int] = mapped_column(sa.ForeignKey("card_transactions.id"))
+    operation: Mapped[Operation] = mapped_column(word(Operation, "operation"))
+    state: Mapped[AttemptState] = mapped_column(word(AttemptState, "state"))
+    #: what the person saw and what is sent, in yen (P20)
+    amount: Mapped[int]
+    gateway_order_id: Mapped[str] = mapped_column(sa.String(27))
+    actor_kind: Mapped[ActorKind] = mapped_column(word(ActorKind, "actor_kind"))
+    actor: Mapped[str] = mapped_column(sa.String(80))
+    #: the one-time token of the form that asked for it (P19)
+    request_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: when a worker has to care next: to send, to notice a lost lease, or to look up; None = ended
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: how often it was sent or tried to be sent; each later try follows a provable "nothing done"
+    tries: Mapped[int] = mapped_column(default=0)
+    #: fencing token: grows with every claim; only its holder may send or record (P17)
+    lease: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    latency_ms: Mapped[int | None]
+
+    uncertain_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    looks: Mapped[int] = mapped_column(default=0)
+    looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: what the last look-up showed that does not fit: flagged for a person (P14)
+    found: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    #: ErrInfo codes of the answer, joined by "|"
+    error_codes: Mapped[str] = mapped_column(sa.String(400), default="")
+    #: machine-readable reason, e.g. "refused", "read_timeout", "not_carried_out"
+    reason: Mapped[str] = mapped_column(sa.String(120), default="")
+    tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
+    #: "answer" or "look_up": what the outcome rests on
+    decided_by: Mapped[str] = mapped_column(sa.String(10), default="")
+
+    order: Mapped[Order] = relationship()
+    transaction: Mapped[CardTransaction] = relationship()
+
+    @hybrid_property
+    def is_open(self) -> bool:
+        """Whether the outcome is still to come."""
+        return self.state in OPEN_STATES
+
+    @is_open.inplace.expression
+    @classmethod
+    def _is_open_expression(cls) -> sa.ColumnElement[bool]:
+        # Written out, not bound: a partial index serves only a condition it can be compared with.
+        states: sa.BindParameter[AttemptState] = sa.bindparam(
+            None, OPEN_STATES, expanding=True, literal_execute=True
+        )
+        return cls.state.in_(states)

@@ -1,0 +1,93 @@
+"""Bulk runs: a list of orders somebody confirmed together, each worked off on its own (P22)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.models.attempt import Attempt
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.order import Order
+
+
+class BulkAction(StrEnum):
+    """What the chooser 一括処理選択 offers (R39, R51)."""
+
+    SGP_CAPTURE = "sgp_capture"
+
+    @property
+    def label(self) -> str:
+        """The words after 処理内容:."""
+        return {BulkAction.SGP_CAPTURE: "SGPカード決済"}[self]
+
+
+class ItemResult(StrEnum):
+    """How one line of a run stands (R49)."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    SKIPPED = "skipped"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word in the result table."""
+        return _RESULT_LABELS[self]
+
+
+_RESULT_LABELS = {
+    ItemResult.PENDING: "未実行",
+    ItemResult.SUCCEEDED: "成功",
+    ItemResult.FAILED: "失敗",
+    ItemResult.UNCERTAIN: "確認中",
+    ItemResult.SKIPPED: "対象外",
+}
+
+
+class BulkRun(Base):
+    """One bulk run.  Made when the confirmation is shown, started once when it is confirmed."""
+
+    __tablename__ = "bulk_runs"
+
+    #: random, unguessable: it is the one-time token as well (P19)
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    action: Mapped[BulkAction] = mapped_column(word(BulkAction, "action"))
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("people.id"))
+    actor: Mapped[str] = mapped_column(sa.String(80))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: None: shown for confirmation, not confirmed
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class BulkItem(Base):
+    """One order of a run, as it was seen when the person confirmed."""
+
+    __tablename__ = "bulk_items"
+    __table_args__ = (
+        sa.UniqueConstraint("run_id", "order_id"),
+        sa.Index("ix_bulk_items_run_id_position", "run_id", "position"),
+        sa.Index("ix_bulk_items_run_id_result", "run_id", "result"),
+        sa.Index("ix_bulk_items_attempt_id", "attempt_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(sa.ForeignKey("bulk_runs.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    #: yen and version that the person saw (P20)
+    amount: Mapped[int]
+    version: Mapped[int]
+    result: Mapped[ItemResult] = mapped_column(
+        word(ItemResult, "result"), default=ItemResult.PENDING
+    )
+    #: why it was left out or failed: a key of domain.order_rules.Refusal, or ""
+    reason: Mapped[str] = mapped_column(sa.String(40), default="")
+    attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    order: Mapped[Order] = relationship()
+    attempt: Mapped[Attempt | None] = relationship()

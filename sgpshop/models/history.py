@@ -1,0 +1,37 @@
+"""What happened to an order, one append-only row per change (P5)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models.attempt import ActorKind
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+
+
+class HistoryEntry(Base):
+    """One change of one order: who, when, what, from and to, and the attempt it rests on."""
+
+    __tablename__ = "history"
+    __table_args__ = (sa.Index("ix_history_order_id_id", "order_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    actor_kind: Mapped[ActorKind] = mapped_column(word(ActorKind, "actor_kind"))
+    actor: Mapped[str] = mapped_column(sa.String(80))
+    #: a key of domain.history.SENTENCES
+    event: Mapped[str] = mapped_column(sa.String(40))
+    status_before: Mapped[PaymentStatus | None] = mapped_column(
+        word(PaymentStatus, "status_before")
+    )
+    status_after: Mapped[PaymentStatus | None] = mapped_column(word(PaymentStatus, "status_after"))
+    amount_before: Mapped[int | None]
+    amount_after: Mapped[int | None]
+    attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
+    #: what the sentence needs besides: error codes, file line, what was found
+    detail: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)

@@ -1,0 +1,61 @@
+"""Order files that were taken in: how far, how many, and what was wrong with which line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+
+
+class IssueLevel(StrEnum):
+    """Whether a line kept its order out, or is only worth a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word in reports."""
+        return {IssueLevel.ERROR: "エラー", IssueLevel.WARNING: "警告"}[self]
+
+
+class ImportRun(Base):
+    """One order file; counts are orders unless they say rows."""
+
+    __tablename__ = "import_runs"
+
+    #: random: it is the one-time token of the upload form as well (P19)
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    actor: Mapped[str] = mapped_column(sa.String(80))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: moves while orders are being written; a run that stopped moving was interrupted
+    progress_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rows: Mapped[int] = mapped_column(default=0)
+    orders: Mapped[int] = mapped_column(default=0)
+    added: Mapped[int] = mapped_column(default=0)
+    updated: Mapped[int] = mapped_column(default=0)
+    unchanged: Mapped[int] = mapped_column(default=0)
+    left_out: Mapped[int] = mapped_column(default=0)
+    #: why the whole file was refused, in Japanese; "" otherwise
+    refused: Mapped[str] = mapped_column(sa.String(300), default="")
+
+    issues: Mapped[list[ImportIssue]] = relationship(order_by="ImportIssue.line")
+
+
+class ImportIssue(Base):
+    """Something about one line of the file, in a sentence that names the column."""
+
+    __tablename__ = "import_issues"
+    __table_args__ = (sa.Index("ix_import_issues_run_id_line", "run_id", "line"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(sa.ForeignKey("import_runs.id", ondelete="CASCADE"))
+    line: Mapped[int]
+    order_no: Mapped[str] = mapped_column(sa.String(24), default="")
+    level: Mapped[IssueLevel] = mapped_column(word(IssueLevel, "level"))
+    message: Mapped[str] = mapped_column(sa.String(300))

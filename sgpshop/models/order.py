@@ -1,0 +1,231 @@
+"""Orders as the merchant knows them, and their card transactions at the gateway."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+
+if TYPE_CHECKING:
+    from sgpshop.models.attempt import Attempt
+
+#: What 決済方法 says for an order paid by SGP card (domain.md §14.2, R144).
+SGP_METHOD = "SGP"
+
+
+class OrderKind(StrEnum):
+    """What was sold: decides whether and how the card is charged (R21, R110)."""
+
+    NORMAL = "normal"
+    PREORDER = "preorder"
+    SUBSCRIPTION = "subscription"
+
+
+class Order(Base):
+    """One order (受注).  Amounts are yen; `total` is what the buyer is to be charged."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        sa.Index("ix_orders_ordered_at_id", "ordered_at", "id"),
+        sa.Index("ix_orders_payment_status_ordered_at_id", "payment_status", "ordered_at", "id"),
+        sa.Index("ix_orders_total_id", "total", "id"),
+        sa.Index(
+            "ix_orders_ordered_at_payment_status_total", "ordered_at", "payment_status", "total"
+        ),
+        sa.CheckConstraint("total >= 0", name="total_not_negative"),
+        sa.CheckConstraint(
+            "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_no: Mapped[str] = mapped_column(sa.String(24), unique=True)
+    ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[OrderKind] = mapped_column(word(OrderKind, "kind"), default=OrderKind.NORMAL)
+    method: Mapped[str] = mapped_column(sa.String(60))
+    payment_status: Mapped[PaymentStatus | None] = mapped_column(
+        word(PaymentStatus, "payment_status")
+    )
+    processing_class: Mapped[ProcessingClass] = mapped_column(
+        word(ProcessingClass, "processing_class"), default=ProcessingClass.UNPROCESSED
+    )
+    #: Raised by every change; forms carry it (R61, P20).
+    version: Mapped[int] = mapped_column(default=1)
+
+    member_id: Mapped[str | None] = mapped_column(sa.String(60))
+    buyer_name: Mapped[str] = mapped_column(sa.String(200), default="")
+    buyer_kana: Mapped[str] = mapped_column(sa.String(200), default="")
+    buyer_company: Mapped[str] = mapped_column(sa.String(200), default="")
+    buyer_department: Mapped[str] = mapped_column(sa.String(200), default="")
+    buyer_postal_code: Mapped[str] = mapped_column(sa.String(10), default="")
+    buyer_prefecture: Mapped[str] = mapped_column(sa.String(10), default="")
+    buyer_address: Mapped[str] = mapped_column(sa.String(400), default="")
+    buyer_tel: Mapped[str] = mapped_column(sa.String(30), default="")
+    buyer_email: Mapped[str] = mapped_column(sa.String(254), default="")
+    #: name, kana and company in the form of domain.text.search_key
+    buyer_search: Mapped[str] = mapped_column(sa.Text, default="")
+    #: digits of the phone number
+    tel_search: Mapped[str] = mapped_column(sa.String(30), default="")
+
+    carriage: Mapped[int] = mapped_column(default=0)
+    commission: Mapped[int] = mapped_column(default=0)
+    bulk_discount: Mapped[int] = mapped_column(default=0)
+    coupon: Mapped[int] = mapped_column(default=0)
+    points_used: Mapped[int] = mapped_column(default=0)
+    tax_8: Mapped[int | None]
+    tax_10: Mapped[int | None]
+    total: Mapped[int]
+
+    subscription_id: Mapped[str | None] = mapped_column(sa.String(60))
+    subscription_round: Mapped[int | None]
+    note: Mapped[str] = mapped_column(sa.Text, default="")
+
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+    lines: Mapped[list[OrderLine]] = relationship(
+        order_by="OrderLine.position", cascade="all, delete-orphan"
+    )
+    deliveries: Mapped[list[Delivery]] = relationship(
+        order_by="Delivery.number", cascade="all, delete-orphan"
+    )
+    #: The transaction that counts now; earlier ones (repayments, preorder charges) stay behind it.
+    transaction: Mapped[CardTransaction | None] = relationship(
+        primaryjoin="and_(Order.id == CardTransaction.order_id, CardTransaction.is_current)",
+        viewonly=True,
+    )
+    open_attempt: Mapped[Attempt | None] = relationship(
+        primaryjoin="and_(Order.id == foreign(Attempt.order_id), Attempt.is_open)",
+        viewonly=True,
+    )
+
+    @property
+    def is_sgp(self) -> bool:
+        """Whether this order is paid by SGP card."""
+        return self.method == SGP_METHOD
+
+
+class Delivery(Base):
+    """One parcel of an order (お届け先); an order has 1 to 50 (R29)."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (sa.UniqueConstraint("order_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))
+    #: 配送先番号; 0 is the only delivery of an order
+    number: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str] = mapped_column(sa.String(200), default="")
+    postal_code: Mapped[str] = mapped_column(sa.String(10), default="")
+    prefecture: Mapped[str] = mapped_column(sa.String(10), default="")
+    address: Mapped[str] = mapped_column(sa.String(400), default="")
+    tel: Mapped[str] = mapped_column(sa.String(30), default="")
+    wish_date: Mapped[date | None] = mapped_column(index=True)
+    wish_time: Mapped[str] = mapped_column(sa.String(60), default="")
+    #: three digits of domain.md §9.2, or empty
+    carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
+    slip_no: Mapped[str] = mapped_column(sa.String(30), default="", index=True)
+    status: Mapped[DeliveryStatus] = mapped_column(
+        word(DeliveryStatus, "status"), default=DeliveryStatus.UNPROCESSED
+    )
+    name_search: Mapped[str] = mapped_column(sa.Text, default="")
+
+
+class OrderLine(Base):
+    """One item of an order; unit price in yen, tax included unless the shop says otherwise."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        sa.UniqueConstraint("order_id", "position"),
+        sa.CheckConstraint("tax_rate IN (8, 10)", name="tax_rate_known"),
+        sa.CheckConstraint("quantity > 0", name="quantity_positive"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))
+    #: `Delivery.number` of the parcel this goes into
+    delivery_number: Mapped[int] = mapped_column(default=0)
+    position: Mapped[int]
+    code: Mapped[str] = mapped_column(sa.String(100), default="")
+    name: Mapped[str] = mapped_column(sa.String(400))
+    option: Mapped[str] = mapped_column(sa.String(400), default="")
+    jan: Mapped[str] = mapped_column(sa.String(20), default="")
+    unit_price: Mapped[int]
+    quantity: Mapped[int]
+    tax_rate: Mapped[int] = mapped_column(default=10)
+    is_preorder: Mapped[bool] = mapped_column(default=False)
+    item_search: Mapped[str] = mapped_column(sa.Text, default="")
+
+    @property
+    def amount(self) -> int:
+        """Unit price times quantity, in yen."""
+        return self.unit_price * self.quantity
+
+
+class CardTransaction(Base):
+    """One transaction at the gateway for an order, as our last answer or look-up showed it."""
+
+    __tablename__ = "card_transactions"
+    __table_args__ = (
+        sa.UniqueConstraint("order_id", "sequence"),
+        sa.Index(
+            "uq_card_transactions_current",
+            "order_id",
+            unique=True,
+            sqlite_where=sa.text("is_current"),
+            postgresql_where=sa.text("is_current"),
+        ),
+        sa.Index(
+            "ix_card_transactions_next_look_at",
+            "next_look_at",
+            sqlite_where=sa.text("next_look_at IS NOT NULL"),
+            postgresql_where=sa.text("next_look_at IS NOT NULL"),
+        ),
+        sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))
+    #: 0 for the first; n for the one sent with suffix `-n` (R141)
+    sequence: Mapped[int] = mapped_column(default=0)
+    is_current: Mapped[bool] = mapped_column(default=True)
+    #: OrderID at the gateway, unique per shop id (R141)
+    gateway_order_id: Mapped[str] = mapped_column(sa.String(27), unique=True)
+    access_id: Mapped[str | None] = mapped_column(sa.String(64))
+    #: AccessPass, sealed with `gateway_order_id` as its context (S10)
+    access_pass_sealed: Mapped[str | None] = mapped_column(sa.Text)
+    #: word of the gateway's own state machine (protocol.md §3.1), as last seen
+    gateway_state: Mapped[str | None] = mapped_column(sa.String(20))
+    #: SMBC-GP側金額 in yen; None while nothing is reserved (R111)
+    gateway_amount: Mapped[int | None]
+    authorized_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: end of the hold by the configured term (§10 `auth_valid_days`); it warns, the gateway decides
+    auth_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    captured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    captured_amount: Mapped[int | None]
+    amount_sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
+    card_last4: Mapped[str] = mapped_column(sa.String(4), default="")
+    pay_method: Mapped[str] = mapped_column(sa.String(1), default="")
+    #: number of instalments; None for everything but 分割
+    pay_times: Mapped[int | None]
+    #: a look-up that links or checks this transaction is due then; None when none is wanted
+    next_look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    first_look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    looks: Mapped[int] = mapped_column(default=0)
+    looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: why the last look-up did not settle it: "", "not_found", "unanswered", "mismatch",
+    #: "unknown_state"
+    look_problem: Mapped[str] = mapped_column(sa.String(20), default="")
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether we hold what the gateway wants to see before it acts."""
+        return bool(self.access_id and self.access_pass_sealed)

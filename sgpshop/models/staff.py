@@ -1,0 +1,72 @@
+"""People who sign in, their sessions, and the count of failed tries (S1-S4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+
+
+class Role(StrEnum):
+    """What a person may do (R150)."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word on the screen."""
+        return {Role.OWNER: "オーナー", Role.OPERATOR: "担当者", Role.VIEWER: "閲覧者"}[self]
+
+
+class Person(Base):
+    """Somebody who may sign in."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    role: Mapped[Role] = mapped_column(word(Role, "role"))
+    password_hash: Mapped[str] = mapped_column(sa.String(200))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    #: conditions of the list this person chose to see (R32), names of the search form
+    search_fields: Mapped[list[str] | None] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class LoginSession(Base):
+    """A signed-in browser; ended on the server, whatever the cookie says (S3)."""
+
+    __tablename__ = "login_sessions"
+
+    #: SHA-256 of the random id in the cookie
+    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
+    )
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    address: Mapped[str] = mapped_column(sa.String(64), default="")
+    browser: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    person: Mapped[Person] = relationship()
+
+
+class LoginAttempt(Base):
+    """A failed sign-in, counted by account and by address across processes (S2)."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (
+        sa.Index("ix_login_attempts_account_at", "account", "at"),
+        sa.Index("ix_login_attempts_address_at", "address", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    account: Mapped[str] = mapped_column(sa.String(80))
+    address: Mapped[str] = mapped_column(sa.String(64))
