@@ -1,0 +1,45 @@
+"""Work a web request starts and does not wait for: a few threads of the web process.
+
+What matters is in the database before it is handed over here; if the process dies, the worker
+(operations) or the person (a file, taken in again without harm) goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask
+
+log = logging.getLogger(__name__)
+
+_KEY = "sgpshop.background"
+
+
+def submit(app: Flask, function: Callable[..., Any], *args: Any) -> Future[None]:
+    """Call `function(*args)` in an app context of its own, soon.  Faults are logged."""
+    return _pool(app).submit(_run, app, function, args)
+
+
+def finish(app: Flask) -> None:
+    """Wait until everything handed over is done; take nothing more (P33)."""
+    pool: ThreadPoolExecutor | None = app.extensions.pop(_KEY, None)
+    if pool is not None:
+        pool.shutdown(wait=True)
+
+
+def _pool(app: Flask) -> ThreadPoolExecutor:
+    pool: ThreadPoolExecutor = app.extensions.setdefault(
+        _KEY, ThreadPoolExecutor(app.config["GATEWAY_CONCURRENCY"] + 2, "background")
+    )
+    return pool
+
+
+def _run(app: Flask, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    with app.app_context():
+        try:
+            function(*args)
+        except Exception:
+            log.exception("%s broke off in the background", function.__name__)

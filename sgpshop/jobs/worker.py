@@ -1,0 +1,169 @@
+"""The worker: finds due work in the database, hands it to threads, and repeats (P13, P17, P22).
+
+The rows are the queue, so a killed worker loses nothing and any number of workers can share one
+database.  A thread does one thing: call `payments.run_operation` or a look-up for one id.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from flask import Flask
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.services import attempts, bulk_capture, due_work, linking, payments, resolver
+from sgpshop.services.payments import Ran
+
+log = logging.getLogger(__name__)
+
+_IDLE_PAUSE = 0.25
+_BEAT_EVERY = 10.0
+_TIDY_EVERY = 3600.0
+#: After a fault that touches everything (database, contract) nothing is tried for so long.
+_FAULT_PAUSE = 5.0
+
+Task = tuple[str, int]
+
+
+class Pace:
+    """How many gateway calls at once: halved when the gateway says E92, then grown again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._allowed = float(most)
+        self._cut_at = float("-inf")
+        self._lock = threading.Lock()
+
+    @property
+    def allowed(self) -> int:
+        """The number of calls that may be under way now, at least 1."""
+        return max(1, int(self._allowed))
+
+    def congested(self) -> None:
+        """One call was refused for congestion; several at the same moment count once."""
+        with self._lock:
+            if time.monotonic() - self._cut_at > 1.0:
+                self._cut_at = time.monotonic()
+                self._allowed = max(1.0, self._allowed / 2)
+
+    def went_well(self) -> None:
+        """One call went through: after as many as run at once, one more may."""
+        with self._lock:
+            self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
+
+
+class Worker:
+    """One worker process; `run` returns when `stop` was called, or when nothing is due."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._pace = Pace(app.config["GATEWAY_CONCURRENCY"])
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._under_way: set[Task] = set()
+        self._not_before = 0.0
+
+    def stop(self) -> None:
+        """Take no more work; what is under way is finished (P33)."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify()
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Work until stopped; with `until_idle`, until nothing is due and nothing is under way."""
+        housekeeping = self._housekeeping()
+        with ThreadPoolExecutor(self._app.config["GATEWAY_CONCURRENCY"], "operation") as pool:
+            while not self._stopping.is_set():
+                try:
+                    next(housekeeping)
+                    was_busy = bool(self._under_way)  # asked first: a task may leave new work
+                    found = self._hand_out(pool)
+                except Exception:  # the database may be locked, full or away for a while (P32)
+                    log.exception("looking for due work failed")
+                    self._stopping.wait(_FAULT_PAUSE)
+                    continue
+                if until_idle and not found and not was_busy:
+                    return
+                with self._changed:
+                    if self._is_full():
+                        self._changed.wait(1.0)
+                    elif not found:
+                        self._changed.wait(_IDLE_PAUSE)
+
+    def _is_full(self) -> bool:
+        return len(self._under_way) >= self._pace.allowed
+
+    def _hand_out(self, pool: ThreadPoolExecutor) -> bool:
+        """Start what is due as far as there is room; whether there was anything new to start."""
+        room = self._pace.allowed - len(self._under_way)
+        if room <= 0 or time.monotonic() < self._not_before:
+            return False
+        started = False
+        for task, action in self._due(room + len(self._under_way)):
+            if room <= 0:
+                break
+            if task in self._under_way:
+                continue
+            started = True
+            room -= 1
+            self._under_way.add(task)
+            pool.submit(self._do, action, task[1]).add_done_callback(partial(self._done, task))
+        return started
+
+    def _due(self, limit: int) -> Iterator[tuple[Task, Callable[[int], object]]]:
+        """Due tasks: first what somebody waits for, then what is uncertain, then linking."""
+        with self._app.app_context():
+            due = due_work.due_work(limit)
+        for attempt_id in due.lost:
+            yield ("attempt", attempt_id), attempts.give_up_lost
+        for attempt_id in due.uncertain:
+            yield ("attempt", attempt_id), resolver.look_up
+        for attempt_id in due.captures:
+            yield ("attempt", attempt_id), payments.run_operation
+        for transaction_id in due.links:
+            yield ("transaction", transaction_id), linking.look_up
+
+    def _do(self, action: Callable[[int], object], row_id: int) -> None:
+        with self._app.app_context():
+            try:
+                ran = action(row_id)
+            except ShopError as problem:  # no contract, no usable address: nothing can be asked
+                log.warning("gateway not usable: %s", problem.message)
+                self._not_before = time.monotonic() + _FAULT_PAUSE
+                return
+            except Exception:
+                log.exception("%s of %s broke off", action.__name__, row_id)
+                self._not_before = time.monotonic() + _FAULT_PAUSE
+                return
+        if ran is Ran.CONGESTED:
+            self._pace.congested()
+        else:
+            self._pace.went_well()
+
+    def _done(self, task: Task, _future: Future[None]) -> None:
+        with self._changed:
+            self._under_way.discard(task)
+            self._changed.notify()
+
+    def _housekeeping(self) -> Iterator[None]:
+        """A sign of life every few seconds, tidying every hour; one step per turn of the loop."""
+        beaten = tidied = float("-inf")
+        while True:
+            now = time.monotonic()
+            if now - beaten >= _BEAT_EVERY:
+                with self._app.app_context():
+                    due_work.beat(self._name)
+                beaten = now
+            if now - tidied >= _TIDY_EVERY:
+                with self._app.app_context():
+                    bulk_capture.forget_unconfirmed()
+                tidied = now
+            yield

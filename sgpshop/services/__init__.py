@@ -1,0 +1,1 @@
+"""Use cases, one per function: the only code that commits."""

@@ -1,0 +1,367 @@
+"""The journal around every money operation: written before SMBC-GP is asked, closed after (P6-P17).
+
+An attempt is taken from state to state by single conditional UPDATEs; whoever changed no row does
+not own it any more and does nothing.  A lease number, raised by every claim, fences off a worker
+that slept through its lease.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy import bindparam
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
+from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_rules import capture_refusal
+from sgpshop.domain.payment_status import Event
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeAccess
+from sgpshop.models import (
+    Attempt,
+    CardTransaction,
+    Operation,
+    Order,
+    table_of,
+    utc_now,
+)
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services import gateway_facts
+from sgpshop.services.closing import Outcome, close
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+
+#: A click is carried out by the web process itself; the worker takes over if that died.
+TAKE_OVER_AFTER = timedelta(seconds=5)
+
+#: `Attempt.reason` of an attempt whose worker never came back.
+WORKER_LOST = "worker_lost"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the form carried: version and yen the person saw, and the form's one-time token."""
+
+    version: int
+    amount: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed attempt: everything needed to send, and the lease that entitles to it."""
+
+    attempt_id: int
+    lease: int
+    operation: Operation
+    amount: int
+    access: TradeAccess
+    tries: int
+    #: an earlier attempt of this order was uncertain once: look before sending (P11, R43)
+    look_first: bool
+    claimed: float = field(default_factory=time.monotonic)
+
+
+_earlier = aliased(Attempt)
+_READ = (
+    sa.select(
+        Attempt.state,
+        Attempt.lease,
+        Attempt.operation,
+        Attempt.amount,
+        Attempt.tries,
+        CardTransaction.gateway_order_id,
+        CardTransaction.access_id,
+        CardTransaction.access_pass_sealed,
+        sa.exists()
+        .where(
+            _earlier.order_id == Attempt.order_id,
+            _earlier.operation == Attempt.operation,
+            _earlier.uncertain_since.is_not(None),
+        )
+        .label("look_first"),
+    )
+    .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+    .where(Attempt.id == bindparam("attempt"))
+)
+_attempts = table_of(Attempt)
+_TAKE = (
+    sa.update(_attempts)
+    .where(
+        _attempts.c.id == bindparam("attempt"),
+        _attempts.c.lease == bindparam("held"),
+        _attempts.c.state == AttemptState.QUEUED,
+    )
+    .values(
+        {name: bindparam(name) for name in ("lease", "due_at", "tries", "sent_at")}
+        | {"state": AttemptState.SENDING}
+    )
+)
+
+
+def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
+    """Write down that `actor` wants this order captured; returns the attempt's id (P6, P7, P19).
+
+    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20) or
+    NotPossible with the reason; then nothing was written.
+    """
+    try:
+        with writing() as session:
+            order = lock_order(session, order_id)  # first: a double click waits here for the first
+            first = session.execute(
+                sa.select(Attempt.id, Attempt.order_id).where(Attempt.request_token == seen.token)
+            ).one_or_none()
+            if first is not None:
+                if first.order_id != order_id:
+                    raise OrderChanged
+                return int(first.id)
+            if order.open_attempt is not None:
+                raise OrderBusy
+            if (order.version, order.total) != (seen.version, seen.amount):
+                raise OrderChanged
+            attempt = new_capture(order, actor)
+            attempt.request_token = seen.token
+            attempt.due_at = utc_now() + TAKE_OVER_AFTER
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+    except IntegrityError:  # the database itself allows one open attempt per order (P7)
+        raise OrderBusy from None
+
+
+def new_capture(order: Order, actor: Actor) -> Attempt:
+    """An attempt to capture `order` (locked), QUEUED and due; raises the order's version.
+
+    Raises NotPossible with the reason of order_rules.
+    """
+    if refusal := capture_refusal(order):
+        raise NotPossible(refusal.sentence)
+    assert order.transaction is not None  # else capture_refusal says NOT_LINKED
+    order.version += 1
+    return Attempt(
+        order_id=order.id,
+        transaction_id=order.transaction.id,
+        operation=Operation.CAPTURE,
+        state=AttemptState.QUEUED,
+        amount=order.total,
+        gateway_order_id=order.transaction.gateway_order_id,
+        actor_kind=actor.kind,
+        actor=actor.name,
+        due_at=utc_now(),
+    )
+
+
+def lock_order(session: Session, order_id: int) -> Order:
+    """The order as it is now, kept from other writers until the transaction ends."""
+    order: Order = session.scalars(
+        sa.select(Order)
+        .where(Order.id == order_id)
+        .with_for_update(of=Order)
+        .execution_options(populate_existing=True)
+    ).one()
+    session.expire(order, ["transaction", "open_attempt"])
+    return order
+
+
+def claim(attempt_id: int) -> Work | None:
+    """Take a QUEUED attempt for this thread, durably SENDING from here on; None if it is not ours.
+
+    When no look-up has to come first the row says that it is being sent, before it is.
+    """
+    now = utc_now()
+    with writing() as session:
+        connection = session.connection()
+        row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
+        if row is None or row.state is not AttemptState.QUEUED:
+            return None
+        tries = row.tries + (0 if row.look_first else 1)
+        taken = connection.execute(
+            _TAKE,
+            {
+                "attempt": attempt_id,
+                "held": row.lease,
+                "lease": row.lease + 1,
+                "due_at": now + _lease_time(),
+                "tries": tries,
+                "sent_at": None if row.look_first else now,
+            },
+        )
+        if taken.rowcount != 1:
+            return None
+    return Work(
+        attempt_id=attempt_id,
+        lease=row.lease + 1,
+        operation=row.operation,
+        amount=row.amount,
+        access=TradeAccess(
+            order_id=row.gateway_order_id,
+            access_id=row.access_id or "",
+            access_pass=gateway_facts.open_access_pass(
+                row.access_pass_sealed, row.gateway_order_id
+            ),
+        ),
+        tries=tries,
+        look_first=row.look_first,
+    )
+
+
+def about_to_send(work: Work) -> bool:
+    """After a look-up: write down that we send now.  False if the lease is not ours any more."""
+    now = utc_now()
+    with writing() as session:
+        return _changed(
+            session,
+            sa.update(Attempt)
+            .where(
+                Attempt.id == work.attempt_id,
+                Attempt.lease == work.lease,
+                Attempt.state == AttemptState.SENDING,
+                Attempt.due_at > now,
+            )
+            .values(sent_at=now, due_at=now + _lease_time(), tries=Attempt.tries + 1),
+        )
+
+
+def may_still_send(work: Work) -> bool:
+    """Whether this thread has not been frozen since it wrote that it sends (P17)."""
+    return time.monotonic() - work.claimed < float(current_app.config["LEASE_SECONDS"]) / 2
+
+
+def requeue(work: Work, pause: float, reason: str, codes: tuple[str, ...] = ()) -> None:
+    """Put a provably unprocessed attempt back, to be tried again after `pause` seconds (P9)."""
+    with writing() as session:
+        _changed(
+            session,
+            sa.update(Attempt)
+            .where(
+                Attempt.id == work.attempt_id,
+                Attempt.lease == work.lease,
+                Attempt.state == AttemptState.SENDING,
+            )
+            .values(
+                state=AttemptState.QUEUED,
+                due_at=utc_now() + timedelta(seconds=pause),
+                sent_at=None,
+                reason=reason,
+                error_codes="|".join(codes),
+            ),
+        )
+
+
+def give_up_lost(attempt_id: int) -> None:
+    """Deal with a SENDING attempt whose lease ran out: its worker was killed or is frozen (P17).
+
+    Not yet about to send: back to the queue.  Else a byte may have left: UNKNOWN, to be looked up.
+    """
+    now = utc_now()
+    with writing() as session:
+        attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
+        if attempt.state is not AttemptState.SENDING or attempt.due_at is None:
+            return
+        if attempt.due_at > now:
+            return
+        lease, sent_at = attempt.lease, attempt.sent_at
+        if sent_at is None:
+            _update(
+                session,
+                attempt,
+                (AttemptState.SENDING,),
+                state=AttemptState.QUEUED,
+                lease=lease + 1,
+                due_at=now,
+            )
+            return
+    # The last byte can have left only while it was connecting or right after (P14).
+    connect_time = timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+    lost = Outcome(
+        AttemptState.UNKNOWN,
+        Event.CAPTURE_UNKNOWN,
+        "capture_unknown",
+        reason=WORKER_LOST,
+        uncertain_since=min(now, sent_at + connect_time),
+    )
+    close(attempt_id, lease, lost)
+
+
+def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
+    """Take the look-up of an UNKNOWN attempt for this thread; None if nothing is to be done.
+
+    `not_within` seconds of the last look-up nobody looks again, however often somebody asks.
+    """
+    now = utc_now()
+    with writing() as session:
+        attempt = session.get(Attempt, attempt_id, populate_existing=True)
+        if attempt is None or attempt.state is not AttemptState.UNKNOWN:
+            return None
+        if attempt.looked_up_at and (now - attempt.looked_up_at).total_seconds() < not_within:
+            return None
+        lease = attempt.lease + 1
+        if not _update(
+            session,
+            attempt,
+            (AttemptState.UNKNOWN,),
+            lease=lease,
+            due_at=now + _lease_time(),
+            looks=attempt.looks + 1,
+            looked_up_at=now,
+        ):
+            return None
+        session.refresh(attempt)
+        return attempt
+
+
+def look_again(attempt: Attempt, found: str) -> None:
+    """The look-up did not decide: note what it showed and plan the next one (P13, P15)."""
+    now = utc_now()
+    since = attempt.uncertain_since or now
+    with writing() as session:
+        _update(
+            session,
+            attempt,
+            (AttemptState.UNKNOWN,),
+            found=found[:200],
+            due_at=next_look(since, now, current_app.config["RESOLVE_SCHEDULE"]),
+        )
+
+
+def wait_for_end(attempt_id: int, seconds: float) -> AttemptState:
+    """The state of an attempt, as soon as it is no longer under way or `seconds` are over."""
+    until = time.monotonic() + seconds
+    while True:
+        state: AttemptState = db.session.execute(
+            sa.select(Attempt.state).where(Attempt.id == attempt_id)
+        ).scalar_one()
+        db.session.commit()  # the next look sees what others wrote meanwhile
+        if state not in (AttemptState.QUEUED, AttemptState.SENDING) or time.monotonic() > until:
+            return state
+        time.sleep(0.05)
+
+
+def _update(
+    session: Session, attempt: Attempt, expected: tuple[AttemptState, ...], **values: Any
+) -> bool:
+    """Change this attempt only if it is still as it was read: state and lease in the WHERE."""
+    return _changed(
+        session,
+        sa.update(Attempt)
+        .where(
+            Attempt.id == attempt.id, Attempt.lease == attempt.lease, Attempt.state.in_(expected)
+        )
+        .values(**values),
+    )
+
+
+def _changed(session: Session, statement: sa.Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _lease_time() -> timedelta:
+    return timedelta(seconds=current_app.config["LEASE_SECONDS"])

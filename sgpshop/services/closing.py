@@ -1,0 +1,202 @@
+"""The end of an attempt: what was said is written down, with all that follows, at once (P9, P22).
+
+Order status and version, transaction, history and the line of a bulk run change in one
+transaction, or not at all.  The statements are made once: this runs for every order of a bulk run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy import bindparam
+
+from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.payment_status import Event, next_status
+from sgpshop.gateway import TradeStatus
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    BulkItem,
+    CardTransaction,
+    ItemResult,
+    Order,
+    table_of,
+    utc_now,
+)
+from sgpshop.services import gateway_facts, history, settings
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+
+_RESULTS = {
+    AttemptState.DONE: ItemResult.SUCCEEDED,
+    AttemptState.REJECTED: ItemResult.FAILED,
+    AttemptState.UNKNOWN: ItemResult.UNCERTAIN,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ends (or begins to be uncertain), and what that does to the order."""
+
+    state: AttemptState
+    event: Event
+    #: key of domain.history.SENTENCES
+    sentence: str
+    reason: str = ""
+    codes: tuple[str, ...] = ()
+    tran_id: str = ""
+    processed_at: datetime | None = None
+    #: the look-up this rests on, if any
+    trade: TradeStatus | None = None
+    looked: bool = False
+    #: for UNKNOWN: since when, if not since now
+    uncertain_since: datetime | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+_orders, _attempts = table_of(Order), table_of(Attempt)
+_transactions, _items = table_of(CardTransaction), table_of(BulkItem)
+
+_READ = (
+    sa.select(
+        *(
+            getattr(Attempt, name)
+            for name in (
+                "state", "lease", "order_id", "transaction_id", "amount", "sent_at",
+                "latency_ms", "uncertain_since", "actor_kind", "actor",
+            )
+        ),
+        Order.payment_status,
+        Order.total,
+    )
+    .join(Order, Order.id == Attempt.order_id)
+    .where(Attempt.id == bindparam("attempt"))
+    .with_for_update(of=Order)
+)  # fmt: skip
+_CLOSE = (
+    sa.update(_attempts)
+    .where(
+        _attempts.c.id == bindparam("attempt"),
+        _attempts.c.lease == bindparam("held"),
+        _attempts.c.state.in_((AttemptState.SENDING, AttemptState.UNKNOWN)),
+    )
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state", "lease", "reason", "error_codes", "tran_id", "decided_by",
+                "latency_ms", "uncertain_since", "due_at", "finished_at",
+            )
+        }
+    )
+)  # fmt: skip
+_MOVE_ORDER = (
+    sa.update(_orders)
+    .where(_orders.c.id == bindparam("order"))
+    .values(
+        payment_status=bindparam("payment_status"),
+        version=_orders.c.version + 1,
+        updated_at=bindparam("updated_at"),
+    )
+)
+_CAPTURED = (
+    sa.update(_transactions)
+    .where(_transactions.c.id == bindparam("transaction"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "gateway_state", "captured_at", "captured_amount", "gateway_amount", "tran_id",
+            )
+        }
+    )
+)  # fmt: skip
+_LINE_OF_RUN = (
+    sa.update(_items)
+    .where(_items.c.attempt_id == bindparam("attempt"))
+    .values(result=bindparam("result"), finished_at=bindparam("finished_at"))
+)
+
+
+def close(attempt_id: int, lease: int, outcome: Outcome) -> bool:
+    """Record `outcome` for an attempt of which the caller holds `lease`.
+
+    False, and nothing changed, if the lease is not the present one any more (P16, P17).
+    """
+    now = utc_now()
+    with writing() as session:
+        connection = session.connection()
+        row = connection.execute(_READ, {"attempt": attempt_id}).one()
+        ending = _ending(row, outcome, now)
+        changed = connection.execute(
+            _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
+        ).rowcount
+        if changed != 1:
+            return False
+        status = next_status(row.payment_status, outcome.event)
+        connection.execute(
+            _MOVE_ORDER, {"order": row.order_id, "payment_status": status, "updated_at": now}
+        )
+        if outcome.trade is not None:
+            transaction = session.get_one(
+                CardTransaction, row.transaction_id, populate_existing=True
+            )
+            gateway_facts.record_trade(transaction, outcome.trade, settings.load())
+        elif outcome.event is Event.CAPTURE_DONE:
+            connection.execute(
+                _CAPTURED,
+                {
+                    "transaction": row.transaction_id,
+                    "gateway_state": gateway_facts.CAPTURED_STATE,
+                    "captured_at": outcome.processed_at or now,
+                    "captured_amount": row.amount,
+                    "gateway_amount": row.amount,
+                    "tran_id": outcome.tran_id,
+                },
+            )
+        connection.execute(
+            _LINE_OF_RUN,
+            {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
+        )
+        history.record(
+            row.order_id,
+            outcome.sentence,
+            Actor(row.actor_kind, row.actor),
+            before=row.payment_status,
+            after=status,
+            total=row.total,
+            attempt_id=attempt_id,
+            codes=list(outcome.codes),
+            **outcome.detail,
+        )
+        return True
+
+
+def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """The new values of the attempt's own row."""
+    values = {
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "error_codes": "|".join(outcome.codes)[:400],
+        "tran_id": outcome.tran_id,
+        "decided_by": "look_up" if outcome.looked else "answer",
+        "latency_ms": row.latency_ms,
+        "uncertain_since": row.uncertain_since,
+        "due_at": None,
+        "finished_at": now,
+    }
+    if row.sent_at is not None and not outcome.looked:
+        values["latency_ms"] = max(0, round((now - row.sent_at).total_seconds() * 1000))
+    if outcome.state is AttemptState.UNKNOWN:
+        since = outcome.uncertain_since or now
+        schedule = current_app.config["RESOLVE_SCHEDULE"]
+        values |= {
+            "uncertain_since": since,
+            "due_at": since if schedule[0] == 0 else next_look(since, now, schedule),
+            "finished_at": None,
+        }
+    return values

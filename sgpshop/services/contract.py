@@ -1,0 +1,118 @@
+"""From the shop's contract settings to the gateway client everybody uses."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import quote
+
+from flask import Flask, current_app
+
+from sgpshop import logs
+from sgpshop.domain.errors import ContractMissing, ShopError
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayOutcomeUnknown,
+    InvalidGatewayUrl,
+    ShopCredentials,
+    SmbcGpGateway,
+)
+from sgpshop.services import settings, vault
+from sgpshop.services.settings import CONTRACT_ID, ShopSettings
+
+_KEY = "sgpshop.gateway"
+_NOBODYS_ORDER = "sgpshop-connection-check"
+
+
+class _Holder:
+    """One client for one set of credentials; a change of the settings makes a new one."""
+
+    def __init__(self, fixed: SmbcGpGateway | None) -> None:
+        self._fixed = fixed
+        self._made: tuple[ShopSettings, SmbcGpGateway] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, shop: ShopSettings) -> SmbcGpGateway:
+        if self._fixed is not None:
+            return self._fixed
+        with self._lock:
+            if self._made is None or self._made[0] != shop:
+                self._made = (shop, _connect(shop))
+            return self._made[1]
+
+
+def init_app(app: Flask, gateway: SmbcGpGateway | None) -> None:
+    """Remember a gateway given from outside (tests), else make one when first asked."""
+    app.extensions[_KEY] = _Holder(gateway)
+
+
+def current_gateway(shop: ShopSettings | None = None) -> SmbcGpGateway:
+    """The client for the contract in the settings.
+
+    Raises ContractMissing without contract data (R2), ShopError when the address is unusable.
+    """
+    holder: _Holder = current_app.extensions[_KEY]
+    return holder.get(shop or settings.load())
+
+
+def console_links(shop: ShopSettings) -> dict[str, str]:
+    """Links to the gateway's consoles, by "site" and "shop"; without a valid id "" (R3, R4, R6)."""
+    base = current_app.config["CONSOLE_URL"]
+    ids = {"site": shop.site_id, "shop": shop.shop_id}
+    return {
+        kind: f"{base}/mulpayconsole/{kind}/{quote(contract_id, safe='')}/login/"
+        if CONTRACT_ID.fullmatch(contract_id)
+        else ""
+        for kind, contract_id in ids.items()
+    }
+
+
+def check_connection() -> None:
+    """Ask the gateway about an order nobody has: it answers only to a valid shop id and password.
+
+    Raises ShopError with the reason in words.
+    """
+    try:
+        current_gateway().search_trade(_NOBODYS_ORDER)
+    except GatewayOutcomeUnknown:
+        raise ShopError(
+            "SMBC-GPから有効な応答がありませんでした。時間をおいて、もう一度お試しください。"
+        ) from None
+    except GatewayError as problem:
+        raise ShopError(str(problem)) from None
+
+
+def _connect(shop: ShopSettings) -> SmbcGpGateway:
+    config = current_app.config
+    if not (shop.has_contract and shop.shop_pass_sealed):
+        raise ContractMissing
+    credentials = ShopCredentials(
+        shop_id=shop.shop_id,
+        shop_pass=_opened(shop.shop_pass_sealed, "shop_pass"),
+        site_id=shop.site_id,
+        site_pass=_opened(shop.site_pass_sealed, "site_pass"),
+    )
+    try:
+        return SmbcGpGateway(
+            config["GATEWAY_URL"],
+            credentials,
+            connect_timeout=config["GATEWAY_CONNECT_TIMEOUT"],
+            total_timeout=config["GATEWAY_TOTAL_TIMEOUT"],
+            max_answer_bytes=config["GATEWAY_MAX_ANSWER"],
+            pool_size=config["GATEWAY_CONCURRENCY"],
+            allow_loopback_http=config["TEST_MODE"],  # T6
+        )
+    except InvalidGatewayUrl as problem:
+        raise ShopError(str(problem)) from None
+
+
+def _opened(sealed: str, name: str) -> str:
+    if not sealed:
+        return ""
+    try:
+        password = vault.unseal(sealed, f"setting:{name}")
+    except vault.SealBroken:  # another ENCRYPTION_KEY than when it was stored
+        raise ShopError(
+            "保存されたパスワードを読み取れません。SGPの設定画面で、もう一度登録してください。"
+        ) from None
+    logs.register_secret(password)
+    return password

@@ -1,0 +1,105 @@
+"""How we use the database: safe SQLite settings, and one way to write (P31, P8)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from sgpshop.extensions import db
+
+_BEGIN = "sqlite_begin"
+_PATIENCE = "PRAGMA busy_timeout=15000"
+_IMPATIENCE = "PRAGMA busy_timeout=200"
+_PRAGMAS = (
+    _PATIENCE,  # first: the next ones may have to wait themselves
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+def prepare_engine(engine: sa.Engine) -> None:
+    """Give an SQLite engine durable settings and explicit BEGINs; others stay as they are.
+
+    Without an explicit BEGIN IMMEDIATE a read that turns into a write fails at once on SQLite,
+    whatever the busy timeout says.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    if engine.url.database:
+        with suppress(OSError):  # exists already; if it cannot be made, connecting says so
+            os.close(os.open(engine.url.database, os.O_CREAT | os.O_EXCL, 0o600))  # S12
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: sa.Connection) -> None:
+        mode = connection.get_execution_options().get(_BEGIN, "DEFERRED")
+        connection.exec_driver_sql("BEGIN " + mode)
+
+
+#: Threads of one process take turns here: SQLite's own waiting polls and wakes late.
+_writer = threading.RLock()
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """One write transaction on the request's or operation's session: commit, or roll back all.
+
+    Yields the session.  Whatever was read before is let go of first, so read again, with
+    `populate_existing`, what the decision rests on.  Never call the gateway inside (P8).
+    """
+    session = db.session()
+    session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
+    with _turn(session):
+        session.connection(execution_options={_BEGIN: "IMMEDIATE"})
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def writing_without_waiting() -> Iterator[sa.Connection]:
+    """A short write transaction on a connection of its own that gives up when it would have to wait.
+
+    For what is better left out than waited for.  Raises OperationalError while the database is
+    locked, full or read-only (P32).
+    """
+    with db.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        if not isinstance(raw, sqlite3.Connection):
+            with connection.begin():
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+                yield connection
+            return
+        raw.execute(_IMPATIENCE)
+        try:
+            with connection.execution_options(**{_BEGIN: "IMMEDIATE"}).begin():
+                yield connection
+        finally:
+            raw.execute(_PATIENCE)
+
+
+@contextmanager
+def _turn(session: Session) -> Iterator[None]:
+    if session.get_bind().dialect.name != "sqlite":
+        yield
+        return
+    with _writer:
+        yield

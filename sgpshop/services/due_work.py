@@ -1,0 +1,61 @@
+"""What the background has to do now, and whether somebody is there to do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, CardTransaction, WorkerBeat, utc_now
+from sgpshop.models.attempt import OPEN_STATES, AttemptState
+from sgpshop.services.database import writing
+
+
+@dataclass(frozen=True)
+class DueWork:
+    """Ids in the order they should be worked on; amounts of work are capped by the caller."""
+
+    captures: list[int]
+    lost: list[int]
+    uncertain: list[int]
+    links: list[int]
+
+    def __bool__(self) -> bool:
+        return bool(self.captures or self.lost or self.uncertain or self.links)
+
+
+def due_work(limit: int) -> DueWork:
+    """At most `limit` of each kind that is due now; two indexed queries."""
+    now = utc_now()
+    due: dict[AttemptState, list[int]] = {state: [] for state in OPEN_STATES}
+    rows = db.session.execute(
+        sa.select(Attempt.id, Attempt.state)
+        .where(Attempt.due_at <= now, Attempt.is_open)
+        .order_by(Attempt.due_at, Attempt.id)
+        .limit(limit)
+    )
+    for row in rows:
+        due[row.state].append(row.id)
+    links = db.session.scalars(
+        sa.select(CardTransaction.id)
+        .where(CardTransaction.next_look_at.is_not(None), CardTransaction.next_look_at <= now)
+        .order_by(CardTransaction.next_look_at)
+        .limit(limit)
+    ).all()
+    db.session.commit()
+    return DueWork(
+        captures=due[AttemptState.QUEUED],
+        lost=due[AttemptState.SENDING],
+        uncertain=due[AttemptState.UNKNOWN],
+        links=list(links),
+    )
+
+
+def beat(worker: str) -> None:
+    """Say that this worker process is alive (T3); signs older than a day are swept away."""
+    with writing() as session:
+        now = utc_now()
+        session.merge(WorkerBeat(worker=worker, at=now))
+        session.execute(sa.delete(WorkerBeat).where(WorkerBeat.at < now - timedelta(days=1)))

@@ -1,0 +1,57 @@
+"""エラー内容: how an attempt that did not succeed is told to a merchant (R15, R16)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.models import Attempt, AttemptState
+
+
+@dataclass(frozen=True)
+class ErrorContent:
+    """What happened, what to do next, and the codes SMBC-GP gave, if any."""
+
+    codes: tuple[str, ...]
+    sentence: str
+    next_step: str
+
+
+_UNREACHABLE = ErrorContent(
+    (),
+    "通信エラー：SMBC-GPに接続できませんでした。何も送信していないため、取引は変わっていません。",
+    "時間をおいて、もう一度実行してください。",
+)
+_NOT_CARRIED_OUT = ErrorContent(
+    (),
+    "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
+    "もう一度実行してください。二重に売上になることはありません。",
+)
+_IN_DOUBT = ErrorContent(
+    (),
+    "SMBC-GPから処理の結果を受け取れませんでした。処理されたかどうかはまだ分かりません。",
+    "自動で照会しています。結果が出るまでお待ちください。",
+)
+_UNEXPLAINED = ErrorContent(
+    (),
+    "SMBC-GPが処理を受け付けませんでした。",
+    "SMBCマルチペイメント管理画面で取引の状態を確認してください。",
+)
+
+
+def error_content(attempt: Attempt | None) -> ErrorContent | None:
+    """The words for an attempt that was refused or is in doubt; None for any other."""
+    if attempt is None or attempt.state not in (AttemptState.REJECTED, AttemptState.UNKNOWN):
+        return None
+    codes = tuple(filter(None, attempt.error_codes.split("|")))
+    explanation = explain(worst(codes)) if codes else None
+    if attempt.state is AttemptState.UNKNOWN and (
+        # Codes of several kinds together prove nothing: none of them may speak for the answer.
+        explanation is None or explanation.kind is not ErrorKind.OUTCOME_UNKNOWN
+    ):
+        return replace(_IN_DOUBT, codes=codes)
+    if explanation is not None:
+        return ErrorContent(codes, explanation.sentence, explanation.next_step)
+    if attempt.reason.startswith("unreachable"):
+        return _UNREACHABLE
+    return _NOT_CARRIED_OUT if attempt.reason == "not_carried_out" else _UNEXPLAINED

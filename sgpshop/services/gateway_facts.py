@@ -1,0 +1,75 @@
+"""What a look-up showed, written into our transaction, and what it means for the order (R120)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sgpshop.domain.payment_status import Event
+from sgpshop.gateway import TradeState, TradeStatus
+from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
+from sgpshop.services import vault
+from sgpshop.services.settings import ShopSettings
+
+#: `CardTransaction.gateway_state` after a capture of ours was confirmed (protocol.md §3.1).
+CAPTURED_STATE = TradeState.SALES.value
+
+
+def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
+    """AccessPass as it is stored: it opens only for this transaction (S10)."""
+    return vault.seal(access_pass, f"access_pass:{gateway_order_id}")
+
+
+def open_access_pass(sealed: str | None, gateway_order_id: str) -> str:
+    """AccessPass in clear, to be given to the gateway client and nobody else."""
+    return vault.unseal(sealed or "", f"access_pass:{gateway_order_id}")
+
+
+def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSettings) -> None:
+    """Make `transaction` say what the gateway says now (P18).  Amounts include Tax."""
+    transaction.gateway_state = trade.raw_status[:20]
+    transaction.access_id = trade.access.access_id
+    transaction.access_pass_sealed = seal_access_pass(
+        trade.access.access_pass, transaction.gateway_order_id
+    )
+    transaction.tran_id = trade.tran_id[:28] or transaction.tran_id
+    transaction.card_last4 = trade.card_last4
+    transaction.pay_method = trade.method[:1]
+    transaction.pay_times = trade.pay_times
+    transaction.looked_up_at = utc_now()
+    transaction.look_problem = ""
+    if trade.state.is_authorized or trade.state.is_captured:
+        transaction.gateway_amount = trade.amount + trade.tax
+    if trade.state.is_authorized:
+        transaction.authorized_at = trade.processed_at
+        transaction.auth_expires_at = trade.processed_at + timedelta(days=shop.auth_valid_days)
+        transaction.captured_at = None
+        transaction.captured_amount = None
+    if trade.state.is_captured:
+        transaction.captured_at = trade.processed_at
+        transaction.captured_amount = trade.amount + trade.tax
+
+
+def found_event(order: Order, trade: TradeStatus | None) -> Event | None:
+    """What a look-up result means for this order; None: a word we do not know, leave it be."""
+    if trade is None or trade.state.is_unfinished:
+        return Event.FOUND_UNFINISHED
+    if trade.state.is_captured:
+        return Event.FOUND_CAPTURED
+    if trade.state.is_cancelled:
+        return Event.FOUND_CANCELLED
+    if trade.state.is_check:
+        return {
+            OrderKind.PREORDER: Event.FOUND_PREORDER_CHECK,
+            OrderKind.SUBSCRIPTION: Event.FOUND_SUBSCRIPTION_CHECK,
+        }.get(order.kind, Event.FOUND_UNFINISHED)
+    if trade.state.is_authorized:
+        return Event.FOUND_AUTHORIZED
+    return None
+
+
+def describe(trade: TradeStatus | None) -> str:
+    """A look-up result in words for the history and for a person to judge."""
+    if trade is None:
+        return "取引なし"
+    label = trade.raw_status if trade.state is TradeState.UNKNOWN else trade.state.label
+    return f"{label} {trade.amount + trade.tax:,}円"

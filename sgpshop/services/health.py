@@ -1,0 +1,84 @@
+"""Whether the shop can work: what /readyz tells (T3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, AttemptState, WorkerBeat, utc_now
+from sgpshop.services.database import writing_without_waiting
+
+#: A worker that gave no sign of life for so many seconds is taken for dead.
+_WORKER_SILENCE = 60
+
+
+@dataclass(frozen=True)
+class Health:
+    """Figures only, no names and no secrets; ages in seconds, None where there is nothing."""
+
+    is_database_writable: bool
+    worker_beat_age: int | None = None
+    uncertain: int | None = None
+    oldest_uncertain_age: int | None = None
+    queued: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether orders can be worked on: the database takes writes and a worker is alive."""
+        return (
+            self.is_database_writable
+            and self.worker_beat_age is not None
+            and self.worker_beat_age <= _WORKER_SILENCE
+        )
+
+
+def check() -> Health:
+    """The health of this installation now.  Waits for no lock and raises nothing."""
+    is_writable = _is_database_writable()
+    try:
+        return _figures(is_writable)
+    except SQLAlchemyError:
+        db.session.rollback()
+        return Health(is_writable)
+
+
+def _is_database_writable() -> bool:
+    try:
+        with writing_without_waiting() as connection:
+            connection.execute(sa.delete(WorkerBeat).where(sa.false()))  # a write of nothing
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _figures(is_writable: bool) -> Health:
+    now = utc_now()
+    last_beat = db.session.scalar(sa.select(sa.func.max(WorkerBeat.at)))
+    is_queued = Attempt.state == AttemptState.QUEUED
+    is_uncertain = sa.or_(
+        Attempt.state == AttemptState.UNKNOWN,
+        sa.and_(Attempt.state == AttemptState.SENDING, Attempt.due_at <= now),  # lease lost (P3)
+    )
+    since = sa.func.coalesce(Attempt.uncertain_since, Attempt.due_at)
+    queued, uncertain, oldest = db.session.execute(
+        sa.select(
+            sa.func.count().filter(is_queued),
+            sa.func.count().filter(is_uncertain),
+            sa.func.min(since).filter(is_uncertain),
+        ).where(Attempt.is_open)
+    ).one()
+    return Health(
+        is_database_writable=is_writable,
+        worker_beat_age=_age(last_beat, now),
+        uncertain=uncertain,
+        oldest_uncertain_age=_age(oldest, now),
+        queued=queued,
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, round((now - moment).total_seconds()))

@@ -1,0 +1,233 @@
+"""What orders are searched by (R35), and the SQL conditions that say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.text import digits_only, search_key
+from sgpshop.models import (
+    SGP_METHOD,
+    Attempt,
+    BulkItem,
+    CardTransaction,
+    Delivery,
+    ItemResult,
+    Order,
+    OrderKind,
+    OrderLine,
+)
+
+#: An order number shorter than this is never taken as a beginning (R35).
+PREFIX_LEAST = 4
+
+
+class DateField(StrEnum):
+    """期間対象: which date the period is about (R33)."""
+
+    ORDERED_AT = "ordered_at"
+    WISH_DATE = "wish_date"
+
+
+class KeywordField(StrEnum):
+    """キーワード対象: where a word is looked for (R34)."""
+
+    BUYER = "buyer"
+    EMAIL = "email"
+    MEMBER = "member_id"
+    TEL = "tel"
+    ORDER_NO = "order_no"
+    RECIPIENT = "recipient"
+    SLIP = "slip_no"
+    AMOUNT = "amount"
+
+
+class Method(StrEnum):
+    """決済方法 as the list tells them apart."""
+
+    SGP = "SGP"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class SearchCriteria:
+    """All conditions; they combine with AND, several values of one with OR (R35).
+
+    Days are Japanese calendar days, both ends included; amounts are yen.  The default finds all.
+    """
+
+    date_field: DateField = DateField.ORDERED_AT
+    day_from: date | None = None
+    day_to: date | None = None
+    #: exact numbers; a single one of PREFIX_LEAST characters or more is a beginning
+    order_numbers: tuple[str, ...] = ()
+    processing: tuple[ProcessingClass, ...] = ()
+    method: Method | None = None
+    statuses: tuple[PaymentStatus, ...] = ()
+    is_member: bool | None = None
+    keywords: tuple[tuple[KeywordField, str], ...] = ()
+    amount_min: int | None = None
+    amount_max: int | None = None
+    item: str = ""
+    slip: str = ""
+    has_slip: bool | None = None
+    kinds: tuple[OrderKind, ...] = ()
+    unsent: bool = False
+    #: オーソリ期限 ends within so many Japanese days, expired ones included (R130)
+    auth_days_left: int | None = None
+    #: 要確認 for at least so many hours since the order (R20)
+    waiting_hours: int | None = None
+    #: an ErrInfo code of any of the order's attempts
+    error: str = ""
+    #: the lines of this bulk run that failed (失敗分を再選択, R49)
+    failed_of: str = ""
+
+    def without_statuses(self) -> SearchCriteria:
+        """The same search over every status, as the tabs count it."""
+        return replace(self, statuses=())
+
+
+Condition = sa.ColumnElement[bool]
+
+
+def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
+    """The WHERE conditions on `Order` that `criteria` stands for, at the moment `now`."""
+    found: list[Condition] = [*_period(criteria), *_numbers(criteria), *_amounts(criteria)]
+    if criteria.statuses:
+        found.append(Order.payment_status.in_(criteria.statuses))
+    if criteria.processing:
+        found.append(Order.processing_class.in_(criteria.processing))
+    if criteria.method is not None:
+        is_sgp = Order.method == SGP_METHOD
+        found.append(is_sgp if criteria.method is Method.SGP else ~is_sgp)
+    if criteria.is_member is not None:
+        is_guest = sa.func.coalesce(Order.member_id, "") == ""
+        found.append(~is_guest if criteria.is_member else is_guest)
+    if criteria.kinds:
+        found.append(Order.kind.in_(criteria.kinds))
+    found += [_keyword(field, word) for field, word in criteria.keywords]
+    found += _parcels(criteria)
+    found += _payment(criteria, now)
+    return found
+
+
+def _period(criteria: SearchCriteria) -> list[Condition]:
+    first, last = criteria.day_from, criteria.day_to
+    if criteria.date_field is DateField.WISH_DATE:
+        wished = [Delivery.wish_date >= first] if first else []
+        wished += [Delivery.wish_date <= last] if last else []
+        return [_any_delivery(*wished)] if wished else []
+    ordered = [Order.ordered_at >= start_of_day(first)] if first else []
+    return ordered + ([Order.ordered_at < start_of_day(last + timedelta(days=1))] if last else [])
+
+
+def _numbers(criteria: SearchCriteria) -> list[Condition]:
+    numbers = criteria.order_numbers
+    if not numbers:
+        return []
+    if len(numbers) > 1 or len(numbers[0]) < PREFIX_LEAST:
+        return [Order.order_no.in_(numbers)]
+    return [_begins_with(numbers[0])]
+
+
+def _begins_with(number: str) -> Condition:
+    # A sub-select on the unique index: beside ORDER BY ordered_at LIMIT a plain range would make
+    # the planner walk through all orders by date.  "~" sorts after every character of a number.
+    beginning = sa.select(Order.id).where(Order.order_no >= number, Order.order_no < number + "~")
+    return Order.id.in_(beginning.correlate(None))
+
+
+def _amounts(criteria: SearchCriteria) -> list[Condition]:
+    found: list[Condition] = []
+    if criteria.amount_min is not None:
+        found.append(Order.total >= criteria.amount_min)
+    if criteria.amount_max is not None:
+        found.append(Order.total <= criteria.amount_max)
+    return found
+
+
+def _keyword(field: KeywordField, word: str) -> Condition:
+    if field is KeywordField.BUYER:
+        return Order.buyer_search.contains(search_key(word), autoescape=True)
+    if field is KeywordField.EMAIL:
+        return sa.func.lower(Order.buyer_email).contains(word.lower(), autoescape=True)
+    if field is KeywordField.MEMBER:
+        return Order.member_id.contains(word, autoescape=True)
+    if field is KeywordField.TEL:
+        digits = digits_only(word)
+        return Order.tel_search.contains(digits, autoescape=True) if digits else sa.false()
+    if field is KeywordField.ORDER_NO:
+        return Order.order_no.contains(word, autoescape=True)
+    if field is KeywordField.RECIPIENT:
+        return _any_delivery(Delivery.name_search.contains(search_key(word), autoescape=True))
+    if field is KeywordField.SLIP:
+        return _has_slip_like(word)
+    amount = digits_only(word)
+    return Order.total == int(amount) if 0 < len(amount) <= 9 else sa.false()
+
+
+def _parcels(criteria: SearchCriteria) -> list[Condition]:
+    found: list[Condition] = []
+    if criteria.item:
+        key = search_key(criteria.item)
+        like = OrderLine.item_search.contains(key, autoescape=True)
+        found.append(_exists(OrderLine.order_id == Order.id, like))
+    if criteria.slip:
+        found.append(_has_slip_like(criteria.slip))
+    if criteria.has_slip is not None:
+        with_slip = _any_delivery(Delivery.slip_no != "")
+        found.append(with_slip if criteria.has_slip else ~with_slip)
+    return found
+
+
+def _has_slip_like(number: str) -> Condition:
+    return _any_delivery(Delivery.slip_no.contains(number.replace("-", ""), autoescape=True))
+
+
+def _any_delivery(*conditions: Condition) -> Condition:
+    return _exists(Delivery.order_id == Order.id, *conditions)
+
+
+def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
+    found: list[Condition] = []
+    if criteria.unsent:
+        differs = CardTransaction.gateway_amount != Order.total  # NULL differs from nothing
+        found += [Order.kind == OrderKind.NORMAL, _transaction(differs)]
+    if criteria.auth_days_left is not None:
+        end = start_of_day(jst_day(now) + timedelta(days=criteria.auth_days_left + 1))
+        found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
+    if criteria.waiting_hours is not None:
+        found.append(Order.payment_status == PaymentStatus.NEEDS_REVIEW)
+        found.append(Order.ordered_at <= now - timedelta(hours=criteria.waiting_hours))
+    if criteria.error:
+        like = Attempt.error_codes.contains(criteria.error, autoescape=True)
+        found.append(_exists(Attempt.order_id == Order.id, like))
+    if criteria.failed_of:
+        failed = sa.select(BulkItem.order_id).where(
+            BulkItem.run_id == criteria.failed_of, BulkItem.result == ItemResult.FAILED
+        )
+        found.append(Order.id.in_(failed))
+    return found
+
+
+def _transaction(condition: Condition) -> Condition:
+    is_its_own = CardTransaction.order_id == Order.id
+    return _exists(is_its_own, CardTransaction.is_current, condition)
+
+
+def _exists(*conditions: Condition) -> Condition:
+    # Only Order is taken from outside: the list joins some of these tables itself.
+    return sa.exists().where(*conditions).correlate(Order)
+
+
+#: Orders whose authorization ends if nobody captures: the ones that show a deadline (R111, R130).
+HOLDING: tuple[Condition, ...] = (
+    Order.payment_status.in_(sorted(CAPTURABLE)),
+    Order.kind == OrderKind.NORMAL,
+)

@@ -1,0 +1,146 @@
+"""Everything the screen 詳細注文情報 shows of one order, in a fixed number of queries (R53)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
+
+from sgpshop.domain.amounts import Breakdown, break_down
+from sgpshop.domain.errors import NotFound
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services import history
+from sgpshop.services.error_content import error_content
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The error content of an order (R15, R16): what happened, what to do, and the evidence."""
+
+    headline: str
+    sentence: str
+    next_step: str
+    codes: tuple[str, ...] = ()
+    at: datetime | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One order with its breakdown, error content and history."""
+
+    order: Order
+    breakdown: Breakdown
+    problem: Problem | None
+    history: list[HistoryEntry]
+
+
+def get_order(order_no: str) -> Order:
+    """The order with that number, ready for the screen.  Raises NotFound."""
+    order: Order | None = db.session.scalars(
+        sa.select(Order)
+        .where(Order.order_no == order_no)
+        .options(
+            joinedload(Order.transaction),
+            joinedload(Order.open_attempt),
+            selectinload(Order.lines),
+            selectinload(Order.deliveries),
+        )
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if order is None:
+        raise NotFound("この注文番号の注文はありません。")
+    return order
+
+
+def get_detail(order_no: str) -> Detail:
+    """Everything about one order.  Raises NotFound."""
+    order = get_order(order_no)
+    return Detail(
+        order=order,
+        breakdown=break_down(
+            order.lines,
+            fees=order.carriage + order.commission,
+            reductions=order.bulk_discount + order.coupon + order.points_used,
+        ),
+        problem=_problem(order),
+        history=history.entries(order.id),
+    )
+
+
+def _problem(order: Order) -> Problem | None:
+    if order.open_attempt is not None:
+        return None  # the panel tells of the operation under way itself
+    if order.payment_status is PaymentStatus.CAPTURE_FAILED:
+        failed = db.session.scalars(
+            sa.select(Attempt)
+            .where(Attempt.order_id == order.id, Attempt.state == AttemptState.REJECTED)
+            .order_by(Attempt.id.desc())
+            .limit(1)
+        ).one_or_none()
+        return _failure(failed)
+    if order.transaction is not None and order.transaction.look_problem:
+        return _LOOK_PROBLEMS[order.transaction.look_problem](order.transaction)
+    return None
+
+
+def _failure(attempt: Attempt | None) -> Problem | None:
+    content = error_content(attempt)
+    if attempt is None or content is None:
+        return None
+    return Problem(
+        headline=f"{attempt.operation.label}に失敗しました",
+        sentence=content.sentence,
+        next_step=content.next_step,
+        codes=content.codes,
+        at=attempt.finished_at,
+        actor=attempt.actor,
+    )
+
+
+def _not_found(transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="SMBC-GPに取引が見つかりません",
+        sentence=(
+            f"オーダーID {transaction.gateway_order_id} の取引はSMBC-GPにありませんでした。"
+            "購入手続きが完了していないか、別のショップIDの取引の可能性があります。"
+        ),
+        next_step="ショップIDの設定と、SMBCマルチペイメント管理画面の取引を確認してください。自動で照会を続けます。",
+    )
+
+
+def _unanswered(_transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="SMBC-GPに照会できませんでした",
+        sentence="取引の照会に応答がありませんでした。決済の状態はまだ分かりません。",
+        next_step="自動で照会を続けます。続く場合はネットワークと契約情報の設定を確認してください。",
+    )
+
+
+def _mismatch(_transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="取引IDが一致しません",
+        sentence="注文ファイルの取引IDと、SMBC-GPにある同じオーダーIDの取引IDが異なります。",
+        next_step="注文ファイルの取引IDとショップIDの設定を確認してください。",
+    )
+
+
+def _unknown_state(transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="決済の状態を判断できません",
+        sentence=f"SMBC-GPの取引状態「{transaction.gateway_state or '不明'}」はこのシステムが知らない状態です。",
+        next_step="SMBCマルチペイメント管理画面で取引の状態を確認してください。",
+    )
+
+
+_LOOK_PROBLEMS = {
+    "not_found": _not_found,
+    "unanswered": _unanswered,
+    "mismatch": _mismatch,
+    "unknown_state": _unknown_state,
+}

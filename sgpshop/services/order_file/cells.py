@@ -1,0 +1,238 @@
+"""What one cell may say: text of an order file -> value, or CellProblem with the reason.
+
+Parsers get the cleaned text of a cell that is not empty.  Values: yen and counts int, moments
+aware UTC.  Full-width digits and commas are accepted where numbers are meant (R65, §14.2); in
+identifiers nothing is converted (S25).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import TypeVar
+
+from sgpshop.domain.carriers import CARRIERS
+from sgpshop.domain.csv_text import csv_unguarded
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.text import has_control_characters
+
+T = TypeVar("T")
+
+#: Gateway amounts have seven digits (R65).
+MAX_YEN = 9_999_999
+
+_EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
+_ORDER_NO = re.compile(r"[0-9A-Za-z]{1,24}")
+_ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
+_SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
+_NUMBER = re.compile(r"[¥\\]?(\d{1,3}(?:,\d{3})+|\d+)円?")
+_COMPACT = re.compile(r"(\d{8})(\d{6})?")
+_DATE = re.compile(r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_TIME_COMPACT = re.compile(r"\d{3,6}")
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}T.+")
+_TOKYO = re.compile(r"東京(都)?\(23区[内外]\)|東京")
+
+
+class CellProblem(ValueError):
+    """Why a cell cannot be used: the rest of a sentence that begins with the column's name."""
+
+
+def clean(cell: str) -> str:
+    """The text a person meant: outer blanks, formula guard and Excel's `="0123"` taken off."""
+    text = csv_unguarded(cell.strip()).strip()
+    if text.startswith('="') and (wrapped := _EXCEL_TEXT.fullmatch(text)):
+        return wrapped[1]
+    return text
+
+
+def text(longest: int, *, lines: bool = False) -> Callable[[str], str]:
+    """A parser for free text; `lines` allows line breaks."""
+
+    def parse(value: str) -> str:
+        if len(value) > longest:
+            raise CellProblem(f"は{longest}文字以内で入力してください({len(value)}文字あります)。")
+        if not value.isprintable() and has_control_characters(value, lines=lines):
+            raise CellProblem("に使えない制御文字や改行があります。")
+        return value
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A parser for a whole number, with or without separators, ¥ and 円."""
+
+    def parse(value: str) -> int:
+        found = _NUMBER.fullmatch(unicodedata.normalize("NFKC", value))
+        # Longer texts are out of every range, and would be slow to turn into a number.
+        if found is None or len(value) > 20 or not least <= _int(found[1]) <= most:
+            raise CellProblem(f"は{least:,}〜{most:,}の整数で入力してください。")
+        return _int(found[1])
+
+    return parse
+
+
+def _int(digits: str) -> int:
+    return int(digits.replace(",", ""))
+
+
+yen = whole(0, MAX_YEN)
+
+
+def order_number(value: str) -> str:
+    """R142: up to 24 half-width letters and digits, nothing converted."""
+    if not _ORDER_NO.fullmatch(value):
+        raise CellProblem("は半角英数字24文字以内で入力してください(全角文字や記号は使えません)。")
+    return value
+
+
+def access_id(value: str) -> str:
+    """取引ID as the gateway gave it."""
+    if not _ACCESS_ID.fullmatch(value):
+        raise CellProblem("は半角英数字で入力してください。")
+    return value
+
+
+def slip_number(value: str) -> str:
+    """§9.1: hyphens and leading zeros are kept."""
+    if not _SLIP.fullmatch(value):
+        raise CellProblem("は半角の英数字とハイフン30文字以内で入力してください。")
+    return value
+
+
+def carrier(value: str) -> str:
+    """A code of §9.2, also without the zeros Excel drops, or the company's name."""
+    code = _CARRIER_CODES.get(value) or value.zfill(3)
+    if code not in CARRIERS:
+        raise CellProblem("は配送会社コード001〜031(005を除く)で入力してください。")
+    return code
+
+
+_CARRIER_CODES = {name: code for code, name in CARRIERS.items()}
+
+
+def one_of(words: Mapping[str, T], shown: str = "") -> Callable[[str], T]:
+    """A parser for one of `words`, brackets around it and width making no difference.
+
+    The refusal lists `shown`, or else the Japanese ones among `words`.
+    """
+    folded = {_fold(word): meaning for word, meaning in words.items()}
+    listed = shown or "・".join(word for word in words if not word.isascii())
+
+    def parse(value: str) -> T:
+        try:
+            return folded[_fold(value)]
+        except KeyError:
+            raise CellProblem(f"は次のどれかを入力してください: {listed}") from None
+
+    return parse
+
+
+def _fold(word: str) -> str:
+    return unicodedata.normalize("NFKC", word).strip("[]").casefold()
+
+
+flag = one_of(
+    dict.fromkeys(("あり", "はい", "対象", "○", "1", "y", "yes", "true"), True)
+    | dict.fromkeys(("なし", "いいえ", "対象外", "×", "0", "n", "no", "false"), False),
+    "1・0",
+)
+payment_status = one_of({s.label: s for s in PaymentStatus} | {s.value: s for s in PaymentStatus})
+processing = one_of({c.label: c for c in ProcessingClass})
+order_state = one_of(
+    {"0": 0, "1": 1, "99": 99, "キャンセル": 0, "通常": 1, "仮注文": 99}, "1・0・99"
+)
+tax_rate = one_of({"8": 8, "10": 10, "8%": 8, "10%": 10, "0.08": 8, "0.1": 10}, "8・10")
+delivery_status = one_of(
+    {s.label: s for s in DeliveryStatus}
+    | {
+        "N": DeliveryStatus.UNPROCESSED,
+        "1": DeliveryStatus.INSTRUCTED,
+        "2": DeliveryStatus.PREPARING,
+        "3": DeliveryStatus.DELIVERED,
+        "Y": DeliveryStatus.DELIVERED,
+        "9": DeliveryStatus.RETURNED,
+        "R": DeliveryStatus.RETURNED,
+        "C": DeliveryStatus.CANCELLED,
+    }
+)
+
+
+def prefecture(value: str) -> str:
+    """The prefecture, the two halves of Tokyo made one (§14.2)."""
+    if _TOKYO.fullmatch(unicodedata.normalize("NFKC", value)):
+        return "東京都"
+    return text(10)(value)
+
+
+def moment(value: str) -> datetime | date:
+    """A JST moment as UTC, or a bare date when there is no time in the cell.
+
+    Forms: yyyymmddhhmmss, 2026/11/23 10:15[:00], 2026-11-23 …, ISO 8601 (its offset counts).
+    """
+    plain = unicodedata.normalize("NFKC", value)
+    try:
+        if compact := _COMPACT.fullmatch(plain):
+            if compact[2] is None:
+                return _in_range(datetime.strptime(plain, "%Y%m%d").replace(tzinfo=JST)).date()
+            return utc(_in_range(datetime.strptime(plain, "%Y%m%d%H%M%S").replace(tzinfo=JST)))
+        if _ISO.fullmatch(plain):
+            iso = datetime.fromisoformat(plain)
+            return utc(_in_range(iso if iso.tzinfo else iso.replace(tzinfo=JST)))
+        day_text, _, time_text = plain.partition(" ")
+        day = _day(day_text)
+        return at(day, clock_time(time_text.strip())) if time_text.strip() else day
+    except ValueError:
+        raise CellProblem(
+            "は 2026/11/23 10:15 または 20261123101500 のような日時で入力してください。"
+        ) from None
+
+
+def calendar_day(value: str) -> date:
+    """A date in any form `moment` knows."""
+    try:
+        found = moment(value)
+    except CellProblem:
+        raise CellProblem("は 2026/11/23 のような日付で入力してください。") from None
+    return found.astimezone(JST).date() if isinstance(found, datetime) else found
+
+
+def clock_time(value: str) -> time:
+    """注文時間: 10:15[:00] or hhmmss, also without the zeros Excel drops."""
+    plain = unicodedata.normalize("NFKC", value)
+    try:
+        if found := _TIME.fullmatch(plain):
+            return time(int(found[1]), int(found[2]), int(found[3] or 0))
+        if _TIME_COMPACT.fullmatch(plain):
+            digits = plain.zfill(6)
+            return time(int(digits[:2]), int(digits[2:4]), int(digits[4:]))
+    except ValueError:
+        pass
+    raise CellProblem("は 10:15:00 または 101500 のような時刻で入力してください。")
+
+
+def at(day: date, clock: time) -> datetime:
+    """That time of that day in Japan, as UTC."""
+    return utc(datetime.combine(day, clock, JST))
+
+
+def utc(value: datetime) -> datetime:
+    """The same moment in UTC."""
+    return value.astimezone(UTC)
+
+
+def _day(value: str) -> date:
+    found = _DATE.fullmatch(value)
+    if found is None:
+        raise ValueError(value)
+    return _in_range(datetime(int(found[1]), int(found[3]), int(found[4]), tzinfo=JST)).date()
+
+
+def _in_range(value: datetime) -> datetime:
+    if not 2000 <= value.year < 2100:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,107 @@
+"""Bytes to lines of text: UTF-8 or CP932, everything else refused by content (S17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+#: A line of a file is never longer, quoted line breaks aside; keeps memory flat (any size streams).
+_LONGEST_LINE = 1_000_000
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+
+#: First bytes of what people send instead of a CSV file, and what to call it.
+_OTHER_KINDS = {
+    b"PK\x03\x04": "Excelブック(xlsx)またはZIP圧縮ファイル",
+    b"\xd0\xcf\x11\xe0": "Excelブック(xls)",
+    b"\x1f\x8b": "圧縮ファイル",
+    b"%PDF": "PDFファイル",
+    b"\xff\xfe": "UTF-16のファイル",
+    b"\xfe\xff": "UTF-16のファイル",
+}
+
+
+class FileRefused(Exception):
+    """The file as a whole cannot be taken; `message` is a Japanese sentence for the merchant."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the screen accepts (S17); None: no limit, as on the command line."""
+
+    max_bytes: int | None = None
+    max_lines: int | None = None
+    max_cell: int | None = None
+
+
+def text_lines(stream: BinaryIO, limits: Limits) -> Iterator[str]:
+    """The lines of `stream` as text, line ends kept.
+
+    Without a mark, the first line that is not ASCII decides between UTF-8 and CP932; in a file
+    with the required Japanese headings that is the first one.  Raises FileRefused for other
+    content and for an undecodable line, with its number.
+    """
+    encoding = ""
+    size = 0
+    for number, raw in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), start=1):
+        size += len(raw)
+        line = raw
+        if number == 1:
+            _require_text(raw)
+            if raw.startswith(_UTF8_MARK):
+                encoding, line = "utf-8", raw[len(_UTF8_MARK) :]
+        _require_within(limits, number, size)
+        if len(raw) == _LONGEST_LINE:
+            raise FileRefused(f"{number}行目が長すぎます。CSVファイルか確認してください。")
+        if b"\0" in raw:
+            raise FileRefused(
+                f"{number}行目にテキストではないデータがあります。"
+                "CSVファイル(Shift_JISまたはUTF-8)を選んでください。"
+            )
+        if not encoding and not line.isascii():
+            encoding = _encoding_of(line)
+        yield _decoded(line, encoding or "ascii", number)
+
+
+def _require_text(start: bytes) -> None:
+    for magic, kind in _OTHER_KINDS.items():
+        if start.startswith(magic):
+            raise FileRefused(
+                f"{kind}は取り込めません。CSV形式(Shift_JISまたはUTF-8)で保存してください。"
+            )
+
+
+def _require_within(limits: Limits, lines: int, size: int) -> None:
+    if limits.max_bytes is not None and size > limits.max_bytes:
+        raise FileRefused(
+            f"ファイルが大きすぎます。画面から取り込めるのは{limits.max_bytes:,}バイトまでです。"
+            "分けて取り込むか、コマンド import-orders を使ってください。"
+        )
+    if limits.max_lines is not None and lines > limits.max_lines:
+        raise FileRefused(
+            f"行数が多すぎます。画面から取り込めるのは{limits.max_lines:,}行までです。"
+            "分けて取り込むか、コマンド import-orders を使ってください。"
+        )
+
+
+def _encoding_of(line: bytes) -> str:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp932"
+    return "utf-8"
+
+
+def _decoded(line: bytes, encoding: str, number: int) -> str:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        raise FileRefused(
+            f"{number}行目の文字を読み取れません。"
+            "ファイル全体をShift_JISかUTF-8のどちらかで保存し直してください。"
+        ) from None

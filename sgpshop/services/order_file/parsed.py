@@ -1,0 +1,78 @@
+"""What an order file says, as plain values: the form in which orders go on to be stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.models import OrderKind
+
+
+@dataclass(frozen=True)
+class PaymentClaim:
+    """What the file says about the card payment of an SGP order; the gateway has the last word."""
+
+    #: 決済方法ステータス of the file, 注文状態 0 and 99 counted in; None: nothing said
+    said: PaymentStatus | None
+    access_id: str
+    access_pass: str
+    gateway_amount: int | None
+    authorized_at: datetime | None
+
+    @property
+    def has_access(self) -> bool:
+        """Whether the file brings what the gateway wants to see before it acts."""
+        return bool(self.access_id and self.access_pass)
+
+    def status_until_look_up(self, kind: OrderKind) -> PaymentStatus:
+        """What we show before the gateway was asked: no claim becomes a fact (R143, P3)."""
+        if self.said in SUBSCRIPTION_STATUSES:
+            return self.said
+        if self.said is PaymentStatus.AUTHORIZED and kind is not OrderKind.SUBSCRIPTION:
+            return self.said
+        return PaymentStatus.NEEDS_REVIEW
+
+    def needs_look_up(self, kind: OrderKind) -> bool:
+        """Whether only the gateway can tell how the payment stands, or how to address it."""
+        status = self.status_until_look_up(kind)
+        if status in SUBSCRIPTION_STATUSES:
+            return False
+        knows_hold = self.gateway_amount is not None and self.authorized_at is not None
+        return (
+            status is PaymentStatus.NEEDS_REVIEW
+            or not self.has_access
+            or (kind is OrderKind.NORMAL and not knows_hold)
+        )
+
+
+@dataclass(frozen=True)
+class ParsedOrder:
+    """One order of a file.
+
+    `values`, and each of `deliveries` and `lines`, hold values by column name of the models
+    Order, Delivery and OrderLine, for those columns that the file has: what it does not speak of
+    stays as it is.  `line` is the first line in the file.
+    """
+
+    order_no: str
+    line: int
+    values: dict[str, Any]
+    deliveries: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+    #: None for an order that is not paid by SGP card
+    claim: PaymentClaim | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A file as a whole: how much there is, and the order numbers whose rows are not together.
+
+    Rows of one order that stand apart are most often two exports put into one file; adding their
+    items up would charge twice, so such orders are left out.
+    """
+
+    rows: int
+    orders: int
+    scattered: frozenset[str]

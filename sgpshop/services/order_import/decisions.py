@@ -1,0 +1,143 @@
+"""What taking in one order changes, decided before anything is written (R143, P3, P21)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.models import SGP_METHOD, OrderKind
+from sgpshop.services.gateway_facts import seal_access_pass
+from sgpshop.services.order_file import ParsedOrder, PaymentClaim
+from sgpshop.services.order_import.content import Content, Values, merge
+from sgpshop.services.order_import.stored import StoredOrder, StoredTransaction
+
+#: Paid or given back: the amounts stay as they are (P21).
+_SETTLED = {
+    PaymentStatus.CAPTURED,
+    PaymentStatus.CANCELLED,
+    PaymentStatus.BILLING_REPORTED,
+}
+#: Claims about a finished payment; older words may simply be out of date in the file.
+_ENDS = {PaymentStatus.CAPTURED, PaymentStatus.CANCELLED}
+
+
+class OrderLeftOut(Exception):
+    """A good order that cannot be taken in as things stand; `message` says why, in Japanese."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be written for one order; `stored` is None for a new one."""
+
+    parsed: ParsedOrder
+    stored: StoredOrder | None
+    content: Content
+    status: PaymentStatus | None
+    #: columns of the card transaction that the file fills
+    transaction: Values = field(default_factory=dict)
+    #: whether the gateway is to be asked
+    look: bool = False
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the order says already what the file says."""
+        return (
+            self.stored is not None
+            and self.content == self.stored.content
+            and self.status is self.stored.status
+            and not self.transaction
+        )
+
+
+def decide(parsed: ParsedOrder, stored: StoredOrder | None, *, auth_valid: timedelta) -> Change:
+    """The change that `parsed` makes.  Raises OrderLeftOut."""
+    content = merge(parsed, stored.content if stored else None)
+    if stored is None:
+        return _new(parsed, content, auth_valid)
+    if (stored.content.values["method"] == SGP_METHOD) != (parsed.claim is not None):
+        raise OrderLeftOut(
+            "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
+            "登録済みの内容のままにしました。"
+        )
+    change = _update(parsed, stored, content, auth_valid)
+    if change.is_unchanged:
+        return change
+    if stored.is_busy:
+        raise OrderLeftOut("処理中のため更新しませんでした。処理が終わってから取り込んでください。")
+    if stored.status in _SETTLED and content.amounts() != stored.content.amounts():
+        raise OrderLeftOut(
+            f"{stored.status.label}の注文の金額は変更できません。登録済みの内容のままにしました。"
+        )
+    return change
+
+
+def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> Change:
+    claim = parsed.claim
+    if claim is None:
+        return Change(parsed, None, content, None)
+    return Change(
+        parsed,
+        None,
+        content,
+        claim.status_until_look_up(content.kind),
+        _access(parsed.order_no, claim, content.kind, auth_valid),
+        look=claim.needs_look_up(content.kind),
+    )
+
+
+def _update(
+    parsed: ParsedOrder,
+    stored: StoredOrder,
+    content: Content,
+    auth_valid: timedelta,
+) -> Change:
+    claim, transaction = parsed.claim, stored.transaction
+    if claim is None or transaction is None or stored.status is None:
+        return Change(parsed, stored, content, stored.status)
+    if claim.said is PaymentStatus.BILLING_REPORTED and stored.status in SUBSCRIPTION_STATUSES:
+        # No look-up shows the monthly billing, so the file is believed, forwards only.
+        return Change(parsed, stored, content, claim.said)
+    if transaction.is_established:
+        look = _contradicts(claim, stored.status, transaction)
+        return Change(parsed, stored, content, stored.status, look=look)
+    return Change(
+        parsed,
+        stored,
+        content,
+        claim.status_until_look_up(content.kind),
+        _access(parsed.order_no, claim, content.kind, auth_valid),
+        look=claim.needs_look_up(content.kind) and transaction.next_look_at is None,
+    )
+
+
+def _contradicts(
+    claim: PaymentClaim, status: PaymentStatus, transaction: StoredTransaction
+) -> bool:
+    """Whether the file knows something that is worth asking the gateway about."""
+    other_access = claim.has_access and claim.access_id != transaction.access_id
+    says_more = status is PaymentStatus.NEEDS_REVIEW and claim.said not in (None, status)
+    return other_access or says_more or (claim.said in _ENDS and claim.said is not status)
+
+
+def _access(order_no: str, claim: PaymentClaim, kind: OrderKind, auth_valid: timedelta) -> Values:
+    """Linked at once by what the file brings; without both access values, not at all (§14.2)."""
+    if not claim.has_access:
+        return {}
+    facts: Values = {
+        "access_id": claim.access_id,
+        "access_pass_sealed": seal_access_pass(claim.access_pass, order_no),
+    }
+    is_held = claim.status_until_look_up(kind) is PaymentStatus.AUTHORIZED
+    if is_held and kind is OrderKind.NORMAL:  # a preorder reserves nothing (R111)
+        since = claim.authorized_at
+        facts |= {
+            "gateway_amount": claim.gateway_amount,
+            "authorized_at": since,
+            "auth_expires_at": since and since + auth_valid,
+        }
+    return facts

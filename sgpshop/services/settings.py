@@ -1,0 +1,91 @@
+"""The shop's settings (domain.md §10): read as one typed value, saved by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+import sqlalchemy as sa
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.extensions import db
+from sgpshop.models import Setting
+from sgpshop.services import vault
+from sgpshop.services.database import writing
+
+#: R6: an id of the contract
+CONTRACT_ID = re.compile(r"[A-Za-z0-9]{1,13}")
+SECRETS = frozenset({"site_pass", "shop_pass"})
+
+
+@dataclass(frozen=True)
+class ShopSettings:
+    """All settings with their defaults (domain.md §10).  Passwords never leave this package."""
+
+    site_id: str = ""
+    #: of the card contract; other payment types have ids of their own (R5)
+    shop_id: str = ""
+    site_pass_sealed: str = ""
+    shop_pass_sealed: str = ""
+    auth_valid_days: int = 60
+    needs_review_alert_hours: int = 24
+    bulk_max: int = 5000
+    subscription_enabled: bool = False
+
+    @property
+    def has_contract(self) -> bool:
+        """Whether SGP functions can be shown at all (R2)."""
+        return bool(self.site_id and self.shop_id)
+
+
+_TYPES = get_type_hints(ShopSettings)
+_QUERY = sa.select(Setting.name, Setting.value)
+
+
+def load() -> ShopSettings:
+    """The settings as they are now; one query."""
+    stored = {row.name: row.value for row in db.session.execute(_QUERY)}
+    known = {field.name for field in fields(ShopSettings)}
+    values: dict[str, Any] = {
+        name: _parse(name, text) for name, text in stored.items() if name in known
+    }
+    return ShopSettings(**values)
+
+
+def save(actor: str, **values: str | int | bool) -> list[str]:
+    """Store `values` by name of ShopSettings (`shop_pass`, `site_pass` in clear, to be sealed).
+
+    An empty password keeps the stored one.  Returns the names that changed, for the audit log
+    (names only, R86).  Raises ShopError for a name that cannot be set or a malformed id (R6).
+    """
+    before = load()
+    changed: list[str] = []
+    with writing() as session:
+        for name, value in values.items():
+            if name in SECRETS:
+                if not value:
+                    continue
+                stored, text = f"{name}_sealed", vault.seal(str(value), f"setting:{name}")
+            else:
+                stored, text = name, _check(name, value)
+                if _parse(name, text) == getattr(before, name):
+                    continue
+            session.merge(Setting(name=stored, value=text, updated_by=actor))
+            changed.append(name)
+    return changed
+
+
+def _check(name: str, value: str | int | bool) -> str:
+    if name not in _TYPES or name.endswith("_sealed"):
+        raise ShopError(f"設定項目「{name}」はありません。")
+    if name in ("site_id", "shop_id") and value and not CONTRACT_ID.fullmatch(str(value)):
+        raise ShopError("サイトID・ショップIDは半角英数字13文字以内で入力してください。")
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _parse(name: str, text: str) -> str | int | bool:
+    kind = _TYPES[name]
+    if kind is bool:
+        return text == "1"
+    return int(text) if kind is int else text

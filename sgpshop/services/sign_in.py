@@ -1,0 +1,229 @@
+"""Signing in: counted tries, sessions that the server ends (S2, S3)."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.text import has_control_characters
+from sgpshop.extensions import db
+from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
+from sgpshop.services import passwords
+from sgpshop.services.database import writing, writing_without_waiting
+from sgpshop.services.people import LONGEST_NAME, is_demo
+
+#: From the least right to the most; each holds those before it (R150).
+_LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
+#: A session's last use is written at most so often: a page must not cost a write.
+_SEEN_EVERY = timedelta(seconds=60)
+
+
+class SignInRefused(ShopError):
+    """Unknown name, wrong password or disabled person: nobody is told which (S2)."""
+
+    def __init__(self) -> None:
+        super().__init__("ユーザー名またはパスワードが違います。")
+
+
+class TooManyTries(ShopError):
+    """Too many failures; `retry_after` seconds must pass (S2)."""
+
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = math.ceil(retry_after / 60)
+        wait = f"約{minutes}分" if retry_after > 60 else f"{retry_after}秒"
+        super().__init__(
+            f"ログインの失敗が続いたため、一時的に受け付けていません。{wait}後にもう一度お試しください。"
+        )
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The person of this request, as the database had them at its start (for Flask-Login)."""
+
+    id: int
+    name: str
+    role: Role
+    search_fields: list[str] | None
+    #: what the cookie holds; the database knows only its hash
+    token: str = field(repr=False)
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the cookie: the session, not the person."""
+        return self.token
+
+    def may_act_as(self, role: Role) -> bool:
+        """Whether this person has the right of `role` (R150)."""
+        return _LADDER.index(self.role) >= _LADDER.index(role)
+
+
+def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
+    """Check `password` and begin a session for the person `name`.
+
+    Raises TooManyTries, or SignInRefused with the same words after the same time whatever was wrong.
+    """
+    account, source = name[:LONGEST_NAME], _source(address)
+    _count_try(account, source)
+    person = db.session.scalar(sa.select(Person).filter_by(name=name))
+    kept = person.password_hash if person else None
+    if not passwords.matches(password, kept) or person is None or not _may_enter(person):
+        logs.event("login", result="refused", name=account, address=address)
+        raise SignInRefused
+    token = secrets.token_urlsafe(32)
+    with writing() as session:
+        session.execute(sa.delete(LoginAttempt).filter_by(account=account))
+        _forget_ended_sessions(session)
+        if passwords.is_outdated(person.password_hash):
+            person.password_hash = passwords.make_hash(password)
+        session.add(
+            LoginSession(
+                id=key_of(token),
+                person_id=person.id,
+                address=address[:64],
+                browser="".join(c for c in browser if not has_control_characters(c))[:200],
+            )
+        )
+    logs.event("login", result="done", name=account, address=address)
+    return SignedIn(person.id, person.name, person.role, person.search_fields, token)
+
+
+def person_of_session(token: str) -> SignedIn | None:
+    """Who `token` stands for now, with today's rights; None when the session is over (S3)."""
+    row = db.session.execute(
+        sa.select(
+            Person.id,
+            Person.name,
+            Person.role,
+            Person.search_fields,
+            Person.is_active,
+            LoginSession.started_at,
+            LoginSession.seen_at,
+        )
+        .join(Person)
+        .where(LoginSession.id == key_of(token))
+    ).one_or_none()
+    if row is None:
+        return None
+    now = utc_now()
+    if row.started_at <= _latest_start(now) or row.seen_at <= _latest_use(now):
+        return None
+    if not row.is_active or (is_demo(row.name) and not current_app.config["TEST_MODE"]):
+        end_session(token)
+        return None
+    if now - row.seen_at >= min(_SEEN_EVERY, _idle() / 10):
+        _note_use(token, now)
+    return SignedIn(row.id, row.name, row.role, row.search_fields, token)
+
+
+def end_session(token: str) -> None:
+    """Forget the session on the server, so that its cookie is worth nothing any more (S3)."""
+    with writing() as session:
+        session.execute(sa.delete(LoginSession).where(LoginSession.id == key_of(token)))
+
+
+def _count_try(account: str, source: str) -> None:
+    """Count this try as failed before looking at the password, so that none slips by in parallel.
+
+    A right password takes the count back.  A refused try is not counted, so the table is bounded.
+    Raises TooManyTries.
+    """
+    config = current_app.config
+    now = utc_now()
+    window = timedelta(seconds=config["LOGIN_WINDOW"])
+    limits = (
+        (LoginAttempt.account == account, config["LOGIN_FAILURES_PER_ACCOUNT"]),
+        (LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]),
+    )
+    with writing() as session:
+        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+            session.execute(sa.text("LOCK TABLE login_attempts IN SHARE ROW EXCLUSIVE MODE"))
+        session.execute(sa.delete(LoginAttempt).where(LoginAttempt.at <= now - window))
+        for condition, most in limits:
+            # Of the newest `most` failures the oldest: when it leaves the window, a try is free.
+            oldest = session.scalar(
+                sa.select(LoginAttempt.at)
+                .where(condition)
+                .order_by(LoginAttempt.at.desc())
+                .offset(most - 1)
+                .limit(1)
+            )
+            if oldest is not None:
+                wait = max(1, math.ceil((oldest + window - now).total_seconds()))
+                break
+        else:
+            session.add(LoginAttempt(at=now, account=account, address=source))
+            return
+    logs.event("login", result="throttled", name=account, address=source)
+    raise TooManyTries(wait)
+
+
+def _source(address: str) -> str:
+    """The address to count by: one subscriber holds a whole /64 of IPv6."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def _may_enter(person: Person) -> bool:
+    return person.is_active and (not is_demo(person.name) or current_app.config["TEST_MODE"])
+
+
+def _forget_ended_sessions(session: Session) -> None:
+    now = utc_now()
+    session.execute(
+        sa.delete(LoginSession).where(
+            sa.or_(
+                LoginSession.started_at <= _latest_start(now),
+                LoginSession.seen_at <= _latest_use(now),
+            )
+        )
+    )
+
+
+def _note_use(token: str, now: datetime) -> None:
+    """Reading goes on while the database is locked, full or read-only (P32)."""
+    try:
+        with writing_without_waiting() as connection:
+            connection.execute(
+                sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
+            )
+    except OperationalError:
+        logs.event("session_use_not_written")
+
+
+def _idle() -> timedelta:
+    return timedelta(seconds=current_app.config["SESSION_IDLE"])
+
+
+def _latest_use(now: datetime) -> datetime:
+    return now - _idle()
+
+
+def _latest_start(now: datetime) -> datetime:
+    return now - timedelta(seconds=current_app.config["SESSION_MAX"])
+
+
+def key_of(token: str) -> str:
+    """What the database keeps of a token, so that a stolen copy opens no session."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""Secrets at rest: sealed with a key that is not in the database (S10)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from flask import current_app
+
+_VERSION = "v1"
+
+
+class SealBroken(Exception):
+    """A sealed value does not open: other key, other row, or altered."""
+
+
+def seal(secret: str, context: str) -> str:
+    """`secret` as one line of text that opens only with our key and the same `context`.
+
+    `context` names the row ("access_pass:P123…"), so a value moved to another row is refused.
+    """
+    nonce = os.urandom(12)
+    sealed = nonce + _cipher().encrypt(nonce, secret.encode(), _bound(context))
+    return f"{_VERSION}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+
+def unseal(sealed: str, context: str) -> str:
+    """What was given to `seal`.  Raises SealBroken."""
+    try:
+        version, text = sealed.split(".", 1)
+        raw = base64.urlsafe_b64decode(text)
+        if version != _VERSION:
+            raise ValueError(version)
+        return _cipher().decrypt(raw[:12], raw[12:], _bound(context)).decode()
+    except (ValueError, InvalidTag):
+        raise SealBroken(context) from None
+
+
+def _bound(context: str) -> bytes:
+    return f"sgpshop:{_VERSION}:{context}".encode()
+
+
+def _cipher() -> AESGCM:
+    key = str(current_app.config["ENCRYPTION_KEY"])
+    return AESGCM(hashlib.sha256(b"sgpshop at rest:" + key.encode()).digest())

@@ -1,0 +1,117 @@
+"""The other side of the wire in tests: the real simulator, mounted without a socket.
+
+`World` gives the gateway client for an app and lets a test look at the simulator's ledger, plant
+faults and move its clock, the way contract.md §6 offers it to everybody.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import requests
+from flask import Flask
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
+
+from sgpshop.gateway import Card, Job, ShopCredentials, SmbcGpGateway, TradeAccess
+from sgpshop.simulator.server import ConnectionDropped
+from sgpshop.simulator.server import create_app as create_simulator
+
+GOOD_CARD = Card(number="4111111111111111", expire="4912")
+DECLINED_CARD = Card(number="4999000000000002", expire="4912")
+
+
+class SimulatorAdapter(BaseAdapter):
+    """Carries a `requests` call into the simulator's Flask test client."""
+
+    def __init__(self, simulator: Flask) -> None:
+        super().__init__()
+        self._simulator = simulator
+
+    def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
+        assert request.url
+        try:
+            answer = self._simulator.test_client().open(
+                request.path_url,
+                method=request.method,
+                data=request.body,
+                headers=dict(request.headers),
+            )
+            body = answer.get_data()
+        except ConnectionDropped as dropped:
+            raise requests.exceptions.ConnectionError(str(dropped)) from None
+        raw = HTTPResponse(
+            body=BytesIO(body),
+            headers=dict(answer.headers),
+            status=answer.status_code,
+            preload_content=False,
+        )
+        response = requests.Response()
+        response.status_code = answer.status_code
+        response.headers.update(dict(answer.headers))
+        response.raw = raw
+        response.url = request.url
+        response.request = request
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+class World:
+    """A simulator with its ledger in `folder`, and a client that talks to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.simulator = create_simulator(folder / "simulator.db", seed=1)
+        self._control = self.simulator.test_client()
+        session = requests.Session()
+        session.mount("http://", SimulatorAdapter(self.simulator))
+        self.gateway = SmbcGpGateway(
+            "http://127.0.0.1",
+            ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01"),
+            session=session,
+            pool_size=16,
+            allow_loopback_http=True,
+        )
+
+    def authorize(self, order_id: str, amount: int) -> TradeAccess:
+        """A transaction in AUTH at the simulator."""
+        return self.gateway.authorize(order_id, amount, GOOD_CARD).access
+
+    def enter(self, order_id: str, amount: int) -> TradeAccess:
+        """A transaction the buyer never finished (UNPROCESSED)."""
+        return self.gateway.enter(order_id, Job.AUTH, amount)
+
+    def fault(
+        self, name: str, api: str = "AlterTran", *, times: int = 1, order_id: str | None = None
+    ) -> None:
+        """Plant a fault of protocol.md §13.8."""
+        body = {"api": api, "times": times, "fault": name}
+        if order_id is not None:
+            body["order_id"] = order_id
+        answer = self._control.post("/_control/faults", json=body)
+        assert answer.status_code == 200, answer.text
+
+    def trade(self, order_id: str) -> dict[str, Any]:
+        """The simulator's ledger entry: order_id, status, amount, history."""
+        [entry] = self._control.get(f"/_control/ledger?order_id={order_id}").get_json()
+        return dict(entry)
+
+    def sales(self, order_id: str) -> int:
+        """How many captures were carried out for that order: never more than one (P1)."""
+        return sum(
+            entry["job"] == "SALES" and not entry["error"]
+            for entry in self.trade(order_id)["history"]
+        )
+
+    def requests(self, order_id: str, api: str = "AlterTran") -> list[dict[str, Any]]:
+        """What the simulator was asked about that order, in order."""
+        log = self._control.get(f"/_control/requests?order_id={order_id}").get_json()
+        return [entry for entry in log if entry["api"] == api]
+
+    def advance(self, seconds: float) -> None:
+        """Move the simulator's clock."""
+        answer = self._control.post("/_control/clock", json={"advance_seconds": seconds})
+        assert answer.status_code == 200, answer.text

@@ -1,0 +1,90 @@
+"""A throw-away PostgreSQL server for tests, from Debian's programs (or TEST_DATABASE_URL)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+import pytest
+
+HINT = (
+    "PostgreSQL's server programs are missing: apt-get install postgresql, or set TEST_DATABASE_URL"
+)
+
+
+def _programs() -> Path | None:
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    if versions:
+        return versions[-1]
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+class PostgresqlServer:
+    """Starts on enter (unless TEST_DATABASE_URL names one), stops on exit; makes databases."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._folder: Path | None = None
+        self._bin: Path | None = None
+        self.url = os.environ.get("TEST_DATABASE_URL", "")
+
+    def __enter__(self) -> PostgresqlServer:
+        if not self.url:
+            self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._folder is not None:
+            self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self, template: str = "template0") -> str:
+        """The URL of a new database: empty, or a copy of `template`."""
+        name = f"sgpshop_{os.getpid()}_{next(self._numbers)}"
+        with psycopg.connect(self._plain("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+        return f"{self.url}/{name}"
+
+    def _plain(self, name: str) -> str:
+        return f"{self.url.replace('+psycopg', '')}/{name}"
+
+    def _start(self) -> None:
+        self._bin = _programs()
+        if self._bin is None:
+            pytest.fail(HINT)
+        self._folder = Path(tempfile.mkdtemp(prefix="sgpshop-postgresql-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres")
+        data = self._folder / "data"
+        self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                  "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = f"-p {port} -k {self._folder} -c fsync=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+        self._run("pg_ctl", "-w", "-D", data, "-l", self._folder / "log", "-o", options, "start")
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        assert self._bin is not None
+        # PostgreSQL refuses to run as root.
+        prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        subprocess.run(
+            [*prefix, str(self._bin / program), *map(str, arguments)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+        )

@@ -1,0 +1,34 @@
+"""Use cases are tested on both databases (P35) against the real simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from sgpshop.extensions import db
+from tests.gateway_world import World
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A simulator of its own."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def shop(app: Flask, world: World) -> Iterator[World]:
+    """Inside the app, its gateway being the simulator: what a use case needs."""
+    from sgpshop.services import contract
+
+    contract.init_app(app, world.gateway)
+    with app.app_context():
+        yield world
+        db.session.remove()
