@@ -1,0 +1,1 @@
+"""`make bench`: figures as ratios within one run, so that a slow machine does not change them."""

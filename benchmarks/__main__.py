@@ -1,0 +1,14 @@
+"""Run all benchmarks, or those named: `python -m benchmarks pages bulk`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from benchmarks import bulk, imports, pages
+
+_ALL = {"pages": pages.run, "imports": imports.run, "bulk": bulk.run}
+
+logging.disable(logging.WARNING)  # the tables are the output
+for name in sys.argv[1:] or _ALL:
+    _ALL[name]()

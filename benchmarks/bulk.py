@@ -1,0 +1,135 @@
+"""Bulk capture of 1,000 orders: wall time against the gateway's ideal, while people search."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+from benchmarks.table import p95, show
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeAccess
+from sgpshop.models import Order, Role
+from sgpshop.services import bulk_capture, schema, settings
+from tests.conftest import make_app
+from tests.factories import make_order, order_number
+from tests.processes import Processes
+from tests.signing_in import PASSWORD, make_person
+
+ORDERS = 1000
+#: latency in ms, connections, the part of ideal that must be reached
+CASES = ((300, 16, 0.9), (200, 32, 0.85))
+_PAUSE = 0.15
+
+
+def run() -> None:
+    """Print the ratios of P34 for both cases."""
+    rows = [_case(*case) for case in CASES]
+    show(
+        f"一括処理: {ORDERS} orders, list page loaded all the while",
+        (
+            "gateway",
+            "connections",
+            "ideal s",
+            "wall s",
+            "ideal/wall",
+            "wanted",
+            "list p95 idle ms",
+            "list p95 in run ms",
+            "wanted ms",
+            "web+worker MB",
+        ),
+        rows,
+    )
+
+
+def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        app = make_app(path)
+        with (
+            app.app_context(),
+            Processes(path, GATEWAY_CONCURRENCY=connections) as processes,
+        ):
+            schema.migrate()
+            processes.start_simulator(latency_ms)
+            orders = _orders(processes)
+            person = make_person("bench", Role.OPERATOR)
+            web, url = processes.start_web()
+            worker = processes.start("worker")
+            browser = _signed_in(url)
+            idle = [_load(browser, url) for _ in range(60)]
+            run_id = bulk_capture.prepare(
+                [order.id for order in orders], person_id=person.id, actor=person.name
+            )
+            busy: list[float] = []
+            over = threading.Event()
+            visitor = threading.Thread(target=_visit, args=(browser, url, busy, over))
+            visitor.start()
+            started = time.monotonic()
+            bulk_capture.start(run_id, person_id=person.id, sum_confirmed=True)
+            while bulk_capture.progress(run_id).is_running:
+                db.session.rollback()
+                time.sleep(0.1)
+            wall = time.monotonic() - started
+            over.set()
+            visitor.join()
+            done = bulk_capture.progress(run_id)
+            assert done.succeeded == ORDERS, done
+            memory = sum(psutil.Process(p.pid).memory_info().rss for p in (web, worker))
+            db.session.remove()
+            db.engine.dispose()
+    ideal = ORDERS * latency_ms / 1000 / connections
+    return [
+        f"{latency_ms} ms",
+        connections,
+        f"{ideal:.1f}",
+        f"{wall:.1f}",
+        f"{ideal / wall:.2f}",
+        f">= {wanted}",
+        f"{p95(idle) * 1000:.0f}",
+        f"{p95(busy) * 1000:.0f}",
+        f"<= {p95(idle) * 2000 + 50:.0f}",
+        f"{memory / 2**20:.0f}",
+    ]
+
+
+def _orders(processes: Processes) -> list[Order]:
+    settings.save("bench", site_id="tsite00000001", shop_id="tshop00000001", shop_pass="shoppass01")
+    wishes = [
+        {"order_id": order_number(), "amount": 1000 + n, "job_cd": "AUTH"} for n in range(ORDERS)
+    ]
+    made = processes.post_control("transactions", wishes)
+    return [
+        make_order(
+            total=1000 + n,
+            access=TradeAccess(row["order_id"], row["access_id"], row["access_pass"]),
+        )
+        for n, row in enumerate(made)
+    ]
+
+
+def _signed_in(url: str) -> requests.Session:
+    browser = requests.Session()
+    page = browser.get(f"{url}/login", timeout=30).text
+    token = page.partition('name="csrf_token"')[2].partition('value="')[2].partition('"')[0]
+    form = {"name": "bench", "password": PASSWORD, "csrf_token": token}
+    answer = browser.post(f"{url}/login", data=form, timeout=30)
+    assert "ログアウト" in answer.text
+    return browser
+
+
+def _load(browser: requests.Session, url: str) -> float:
+    started = time.monotonic()
+    answer = browser.get(f"{url}/orders", timeout=60)
+    assert answer.status_code == 200
+    return time.monotonic() - started
+
+
+def _visit(browser: requests.Session, url: str, times: list[float], over: threading.Event) -> None:
+    while not over.wait(_PAUSE):
+        times.append(_load(browser, url))

@@ -1,0 +1,127 @@
+"""`demo`: a working shop with one command, all three processes in the foreground (contract.md §1)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from sgpshop import config as settings
+from sgpshop import create_app
+from sgpshop.services import people, schema
+from sgpshop.services import settings as shop_settings
+from sgpshop.services.demo import is_seeded, seed_sample
+
+_APP = str(settings.ROOT / "app.py")
+#: The simulator's one contract (contract.md §6).
+_CONTRACT: dict[str, str | bool] = {
+    "site_id": "tsite00000001",
+    "site_pass": "sitepass01",
+    "shop_id": "tshop00000001",
+    "shop_pass": "shoppass01",
+    "subscription_enabled": True,
+}
+_READY_WITHIN = 30.0
+_END_WITHIN = 4.0
+
+
+def run_demo() -> int:
+    """Migrate, fill the shop on the first start, run everything until Ctrl-C; the exit code."""
+    port = os.environ.get("PORT", "8000")
+    simulator_port = os.environ.get("SGPSHOP_SIMULATOR_PORT", "8001")
+    simulator_url = f"http://127.0.0.1:{simulator_port}"
+    os.environ.update(
+        SGPSHOP_TEST_MODE="1",
+        SGPSHOP_GATEWAY_URL=os.environ.get("SGPSHOP_GATEWAY_URL", simulator_url),
+        SGPSHOP_CONSOLE_URL=os.environ.get("SGPSHOP_CONSOLE_URL", simulator_url),
+        SGPSHOP_PARENT_PID=str(os.getpid()),
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        app = create_app()
+        ledger = Path(app.config["INSTANCE_PATH"]) / "simulator.db"
+        children.append(_start("simulator", "--port", simulator_port, "--db", str(ledger)))
+        with app.app_context():
+            schema.migrate()
+            shop = shop_settings.load()
+            if not shop.has_contract:
+                shop_settings.save("demo", **_CONTRACT)
+            name, password = people.ensure_demo_person()
+            _wait_for(simulator_url + "/_control/clock", children)
+            if not is_seeded():
+                click.echo(
+                    "最初の起動です。見本の注文300件とSMBC-GPシミュレーターの取引を用意しています…"
+                )
+                seed_sample()
+        children.append(_start("worker"))
+        children.append(_start("web", "--port", port))
+        _wait_for(f"http://127.0.0.1:{port}/healthz", children)
+        click.echo(f"\nSGP Shop:          http://127.0.0.1:{port}/")
+        click.echo(f"demo login: {name} / {password}")
+        click.echo(
+            f"simulator console: {simulator_url}/mulpayconsole/shop/{_CONTRACT['shop_id']}/login/"
+        )
+        click.echo("Ctrl-C で終了します")
+        return _watch(children)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(children)
+
+
+def _start(*arguments: str) -> subprocess.Popen[bytes]:
+    # Its own session: Ctrl-C reaches the demo alone, which then ends its children in order.
+    return subprocess.Popen(  # noqa: S603 - our own program, no shell
+        [sys.executable, _APP, *arguments], start_new_session=True
+    )
+
+
+def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
+    until = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < until:
+        if any(child.poll() is not None for child in children):
+            raise SystemExit(1)
+        try:
+            urllib.request.urlopen(url, timeout=1)  # noqa: S310 - a loopback address
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    click.echo(f"起動できませんでした: {url}", err=True)
+    raise SystemExit(1)
+
+
+def _watch(children: list[subprocess.Popen[bytes]]) -> int:
+    while all(child.poll() is None for child in children):
+        time.sleep(0.2)
+    click.echo("一部のプロセスが終了したため、すべて終了します", err=True)
+    return 1
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for child in reversed(children):
+        if child.poll() is None:
+            child.terminate()
+    until = time.monotonic() + _END_WITHIN
+    for child in children:
+        try:
+            child.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,74 @@
+"""Commands that bring orders in: import-orders, seed-demo."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from typing import BinaryIO
+
+import click
+from flask.cli import with_appcontext
+
+from sgpshop.models import ImportRun
+from sgpshop.services import order_import
+from sgpshop.services.demo import seed_many, seed_sample
+from sgpshop.services.order_file import Limits
+
+_ACTOR = "コマンド import-orders"
+
+
+@click.command("import-orders")
+@click.argument("file", type=click.File("rb"))
+@with_appcontext
+def import_orders(file: BinaryIO) -> None:
+    """Take in the order file FILE ("-": standard input), of any size.
+
+    Progress goes to standard error, the result and all problems to standard output.  Exit code 0:
+    all orders are in; 1: some were left out; 2: the file cannot be read, nothing was written.
+    """
+    with tempfile.TemporaryFile() as kept:
+        stream = file if file.seekable() else _rewindable(file, kept)
+        run, survey = order_import.begin(order_import.new_run_id(), _ACTOR, stream, Limits())
+        if survey is None:
+            click.echo(run.refused, err=True)
+            sys.exit(2)
+        order_import.carry_out(run.id, stream, Limits(), survey, _tell)
+    run = order_import.find(run.id)
+    _summarize(run)
+    sys.exit(1 if run.left_out else 0)
+
+
+@click.command("seed-demo")
+@click.option("--orders", "count", type=click.IntRange(1, 1_000_000), help="made-up orders instead")
+@with_appcontext
+def seed_demo(count: int | None) -> None:
+    """Bring in the shipped sample, or N made-up orders, with transactions at the simulator."""
+    run = seed_sample() if count is None else seed_many(count)
+    if run is None:
+        click.echo("すでに取り込み済みです。何も変更していません。")
+        return
+    _summarize(run)
+    sys.exit(1 if run.left_out else 0)
+
+
+def _rewindable(pipe: BinaryIO, kept: BinaryIO) -> BinaryIO:
+    """A copy of what cannot be read twice, in a nameless file that vanishes with the process."""
+    shutil.copyfileobj(pipe, kept)
+    kept.seek(0)
+    return kept
+
+
+def _tell(run: ImportRun) -> None:
+    done = run.added + run.updated + run.unchanged + run.left_out
+    click.echo(f"\r{done:,} / {run.orders:,}", err=True, nl=done == run.orders)
+
+
+def _summarize(run: ImportRun) -> None:
+    click.echo(
+        f"{run.rows:,}行 {run.orders:,}件: 新規 {run.added:,}, 更新 {run.updated:,}, "
+        f"変更なし {run.unchanged:,}, 取り込めず {run.left_out:,}"
+    )
+    for issue in order_import.issues(run.id, limit=None):
+        number = f" {issue.order_no}" if issue.order_no else ""
+        click.echo(f"{issue.line}行目{number}: {issue.level.label}: {issue.message}")

@@ -1,0 +1,47 @@
+"""Commands about people and rights: `create-user`, `routes-and-rights` (contract.md §2)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from sgpshop.models import Role
+from sgpshop.services import people
+from sgpshop.web.security import list_rights
+
+_PASSWORD = "SGPSHOP_NEW_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@click.command("create-user")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
+@with_appcontext
+def create_user(name: str, role: str) -> None:
+    """Register somebody who may sign in.
+
+    The password comes from SGPSHOP_NEW_PASSWORD or standard input (first line).
+    """
+    people.create(name, _new_password(), Role(role))
+    click.echo(f"{name} ({Role(role).label}) を登録しました。")
+
+
+@click.command("routes-and-rights")
+@with_appcontext
+def routes_and_rights() -> None:
+    """Print every route with the right it needs; exit 1 if one names none."""
+    rights = list_rights(current_app)
+    for methods, rule, right in rights:
+        click.echo(f"{methods:<12} {rule:<45} {right or '-'}")
+    sys.exit(0 if all(right for _, _, right in rights) else 1)
+
+
+def _new_password() -> str:
+    if password := os.environ.get(_PASSWORD):
+        return password
+    if sys.stdin.isatty():
+        return str(click.prompt("パスワード", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,0 +1,116 @@
+"""Commands that run something until they are told to stop: web, worker, simulator, demo.
+
+Each imports what it needs itself: the simulator starts without the shop, the worker without a
+web server.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+_WEB_THREADS = 12
+#: Set by `demo` for its children, so that none outlives a killed parent.
+_PARENT = "SGPSHOP_PARENT_PID"
+
+
+@click.command("web")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@with_appcontext
+def web(host: str, port: int) -> None:
+    """Serve the screens (waitress)."""
+    import waitress
+
+    from sgpshop.jobs import background
+
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    _require_current_schema()
+    server = waitress.create_server(
+        app,
+        host=host,
+        port=port,
+        threads=_WEB_THREADS,
+        ident=None,
+        clear_untrusted_proxy_headers=False,
+    )
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, _leave)
+    click.echo(f"http://{host}:{server.effective_port}/", err=True)
+    try:
+        server.run()
+    finally:
+        background.finish(app)  # operations under way end with a recorded outcome (P33)
+
+
+@click.command("worker")
+@click.option("--until-idle", is_flag=True, help="end with 0 when nothing is due")
+@with_appcontext
+def worker(until_idle: bool) -> None:
+    """Carry out queued operations, look up uncertain ones."""
+    from sgpshop.jobs.worker import Worker
+
+    _require_current_schema()
+    running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: running.stop())
+    _end_with_parent()
+    running.run(until_idle=until_idle)
+
+
+@click.command("simulator")
+@click.option("--port", required=True, type=click.IntRange(0, 65535))
+@click.option("--db", "database", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--latency-ms", default=0, type=click.IntRange(0, 600_000))
+@click.option("--seed", default=None, type=int, help="makes the generated ids repeatable")
+def simulator(port: int, database: Path, latency_ms: int, seed: int | None) -> None:
+    """Run the gateway simulator on a loopback address."""
+    from sgpshop.simulator.server import serve
+
+    _end_with_parent()
+    serve(port, database, latency_ms=latency_ms, seed=seed)
+
+
+@click.command("demo")
+def demo() -> None:
+    """Run web, worker and simulator together, with a demo shop made on the first start."""
+    from sgpshop.cli.demo import run_demo
+
+    sys.exit(run_demo())
+
+
+def _require_current_schema() -> None:
+    from sgpshop.services import schema
+
+    if not schema.is_current():
+        click.echo("データベースの準備ができていません: python app.py migrate", err=True)
+        sys.exit(1)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _end_with_parent() -> None:
+    """If `demo` started us and is killed, end as well, so that its ports are free again."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        logging.getLogger(__name__).warning("the demo was ended; ending too")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

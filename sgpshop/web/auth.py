@@ -1,0 +1,95 @@
+"""/login and /logout (S2, S3)."""
+
+from __future__ import annotations
+
+from flask import (
+    Blueprint,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_user, logout_user
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from sgpshop import logs
+from sgpshop.models import Role
+from sgpshop.services import sign_in
+from sgpshop.services.passwords import LONGEST
+from sgpshop.services.people import LONGEST_NAME
+from sgpshop.web.base_form import Form
+from sgpshop.web.security import own_path, public, requires
+
+bp = Blueprint("auth", __name__)
+
+
+class LoginForm(Form):
+    """Name and password."""
+
+    name = StringField(
+        "ユーザー名",
+        [
+            InputRequired("ユーザー名を入力してください。"),
+            Length(max=LONGEST_NAME, message="ユーザー名が長すぎます。"),
+        ],
+    )
+    password = PasswordField(
+        "パスワード",
+        [
+            InputRequired("パスワードを入力してください。"),
+            Length(max=LONGEST, message="パスワードが長すぎます。"),
+        ],
+    )
+
+
+@bp.get("/login")
+@public
+def login() -> ResponseReturnValue:
+    """The form; whoever is signed in already goes on."""
+    if current_user.is_authenticated:
+        return redirect(own_path(request.args.get("next")), code=303)
+    return render_template("auth/login.html", form=LoginForm(formdata=None))
+
+
+@bp.post("/login")
+@public
+def enter() -> ResponseReturnValue:
+    """Sign in and go to the page that was wanted."""
+    form = LoginForm()
+    if not form.validate():
+        return render_template("auth/login.html", form=form), 422
+    try:
+        person = sign_in.sign_in(
+            form.name.data,
+            form.password.data,
+            address=request.remote_addr or "",
+            browser=request.user_agent.string,
+        )
+    except sign_in.TooManyTries as refusal:
+        page = render_template("auth/login.html", form=form, problem=refusal.message)
+        return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
+    except sign_in.SignInRefused as refusal:
+        return render_template("auth/login.html", form=form, problem=refusal.message), 422
+    if current_user.is_authenticated:  # signed in as somebody: that session ends
+        sign_in.end_session(current_user.get_id())
+    session.clear()  # nothing from before, the CSRF token included, lives on (S3)
+    login_user(person)
+    logs.bind(person=person.name)
+    return redirect(own_path(request.args.get("next")), code=303)
+
+
+@bp.post("/logout")
+@requires(Role.VIEWER)
+def logout() -> ResponseReturnValue:
+    """End the session on the server and in the browser."""
+    sign_in.end_session(current_user.get_id())
+    logs.event("logout")
+    logout_user()
+    session.clear()
+    flash("ログアウトしました。", "success")
+    return redirect(url_for("auth.login"), code=303)

@@ -1,0 +1,221 @@
+"""一括処理 (`/orders/bulk/…`): choose, confirm, watch and read the result of a bulk run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.models import BulkAction, Role, utc_now
+from sgpshop.services import bulk_capture, bulk_report, listed_orders, order_search, settings
+from sgpshop.services.contract import console_links
+from sgpshop.services.order_totals import added, status_totals
+from sgpshop.services.selection import weigh
+from sgpshop.web import order_list
+from sgpshop.web.forms import SearchForm, parse_query
+from sgpshop.web.order_list import Bar
+from sgpshop.web.security import requires
+
+bp = Blueprint("bulk_runs", __name__, url_prefix="/orders/bulk")
+
+LINES_PER_PAGE = 200
+#: how far back a poll looks: a line's time is taken a moment before it can be seen
+_OVERLAP = timedelta(seconds=3)
+
+
+@bp.get("")
+@bp.get("/selection")
+@requires(Role.VIEWER)
+def to_list() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for("order_search.show"), code=303)
+
+
+@bp.post("/selection")
+@requires(Role.OPERATOR)
+def select() -> ResponseReturnValue:
+    """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
+    form = _search_of_form()
+    return _show_bar(form, _bar(form, request.form.get("do", "")))
+
+
+@bp.post("")
+@requires(Role.OPERATOR)
+def prepare() -> ResponseReturnValue:
+    """処理を実行: write the selection down and ask for confirmation; nothing is sent (R46, R47)."""
+    form = _search_of_form()
+    try:
+        if _chosen_action() is None:
+            raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
+        run_id = bulk_capture.prepare(
+            _chosen_ids(form, all_hits="all_hits" in request.form),
+            person_id=current_user.id,
+            actor=current_user.name,
+        )
+    except ShopError as problem:
+        bar = replace(_bar(form, ""), error=problem.message)
+        return _show_bar(form, bar, status=problem.status)
+    if _is_htmx():
+        return render_template("bulk_runs/_dialog.html", preview=bulk_capture.preview(run_id))
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.post("/<run_id>/start")
+@requires(Role.OPERATOR)
+def start(run_id: str) -> ResponseReturnValue:
+    """Start the run, once however often this is sent (P19), and show its progress."""
+    try:
+        bulk_capture.start(
+            run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
+        )
+    except ShopError as problem:
+        return _ask_again(run_id, problem)
+    if _is_htmx():
+        return _progress_bar(run_id, since=None)
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.get("/<run_id>/progress")
+@requires(Role.VIEWER)
+def progress(run_id: str) -> ResponseReturnValue:
+    """The bar under the list while a run is on, with the rows that changed since `since`."""
+    if not _is_htmx():
+        return redirect(url_for(".show", run_id=run_id), code=303)
+    return _progress_bar(run_id, since=_moment(request.args.get("since", "")))
+
+
+@bp.get("/<run_id>")
+@requires(Role.VIEWER)
+def show(run_id: str) -> ResponseReturnValue:
+    """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
+    preview = bulk_capture.preview(run_id)
+    if not preview.is_started:
+        return render_template("bulk_runs/confirm.html", preview=preview)
+    template = "bulk_runs/_result.html" if _is_htmx() else "bulk_runs/show.html"
+    offset = max(request.args.get("after", 0, type=int), 0)
+    return render_template(
+        template,
+        progress=bulk_capture.progress(run_id),
+        lines=bulk_report.lines(run_id, after=offset, limit=LINES_PER_PAGE),
+        offset=offset,
+        per_page=LINES_PER_PAGE,
+        may_run_bulk=order_list.may_run_bulk(),
+    )
+
+
+@bp.get("/<run_id>/result.csv")
+@requires(Role.VIEWER)
+def download(run_id: str) -> ResponseReturnValue:
+    """結果CSV: every line of the run, UTF-8 with mark (R49, S18)."""
+    text = bulk_report.as_csv(run_id)
+    return Response(
+        text.encode("utf-8-sig"),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="bulk-{run_id[:8]}.csv"'},
+    )
+
+
+def _is_htmx() -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _search_of_form() -> SearchForm:
+    return parse_query(request.form.get("conditions", ""), order_list.today())
+
+
+def _chosen_action() -> BulkAction | None:
+    try:
+        return BulkAction(request.form.get("action", ""))
+    except ValueError:
+        return None
+
+
+def _chosen_ids(form: SearchForm, *, all_hits: bool) -> list[int]:
+    if all_hits:
+        return order_search.matching_ids(form.criteria, settings.load().bulk_max + 1)
+    return order_search.ids_of(request.form.getlist("order_no")[: settings.load().bulk_max + 1])
+
+
+def _bar(form: SearchForm, wish: str) -> Bar:
+    """The bar after the person pressed the button `do=wish`, or only ticked something."""
+    action = _chosen_action()
+    if wish == BulkAction.SGP_CAPTURE:
+        action = BulkAction.SGP_CAPTURE
+    all_hits = wish == "all_hits" or (wish != "only_ticked" and "all_hits" in request.form)
+    return Bar(
+        selection=weigh(_chosen_ids(form, all_hits=all_hits)),
+        action=action,
+        is_choosing=wish == "choose",
+        all_hits=all_hits,
+    )
+
+
+def _show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseReturnValue:
+    if not _is_htmx():
+        ticked = set(request.form.getlist("order_no"))
+        return order_list.render_page(form, bar, ticked, status=status)
+    totals = status_totals(form.criteria)
+    response = make_response(
+        render_template(
+            "bulk_runs/_bar.html",
+            bar=bar,
+            form=form,
+            hits=added(totals, form.criteria.statuses),
+        ),
+        status,
+    )
+    response.headers["HX-Retarget"] = "#bulk-bar"
+    response.headers["HX-Reswap"] = "outerHTML"
+    return response
+
+
+def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
+    if problem.status == 404:
+        raise problem
+    preview = bulk_capture.preview(run_id)
+    if not _is_htmx():
+        page = render_template("bulk_runs/confirm.html", preview=preview, error=problem.message)
+        return page, problem.status
+    response = make_response(
+        render_template("bulk_runs/_dialog.html", preview=preview, error=problem.message),
+        problem.status,
+    )
+    response.headers["HX-Retarget"] = "#dialog-place"
+    response.headers["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
+    """The progress, the shown rows it touched (all of the run at its start), and the tabs."""
+    now = utc_now()
+    form = parse_query(request.values.get("conditions", ""), order_list.today())
+    shown = _shown_ids()
+    touched = bulk_capture.changed_since(run_id, since) if since else bulk_report.order_ids(run_id)
+    shop = settings.load()
+    return render_template(
+        "bulk_runs/_progress.html",
+        progress=bulk_capture.progress(run_id),
+        since=(now - _OVERLAP).isoformat(),
+        just_started=since is None,
+        orders=listed_orders.by_ids(shown.intersection(touched)),
+        tabs=order_list.tabs(form, status_totals(form.criteria), shop),
+        shop=shop,
+        console_url=console_links(shop)["shop"],
+    )
+
+
+def _shown_ids() -> set[int]:
+    texts = request.values.get("shown", "")[:4000].split(",")
+    return {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 10}
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = utc_now() - timedelta(minutes=1)
+    return moment if moment.tzinfo else utc_now() - timedelta(minutes=1)

@@ -1,0 +1,139 @@
+"""What a person sees when something cannot be done: a page, or a fragment for htmx (S22, P32)."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from http import HTTPStatus
+
+import sqlalchemy.exc
+from flask import Flask, Response, current_app, g, make_response, render_template
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from sgpshop import logs
+from sgpshop.domain.errors import ShopError
+from sgpshop.extensions import db
+from sgpshop.web.fragments import wants_fragment
+from sgpshop.web.security import CardNumberRefused, CrossSiteRequest
+
+#: status -> heading, and what it means and what to do next
+_WORDS = {
+    400: ("受け付けられない内容です", "入力内容または URL を確認してください。"),
+    401: ("ログインが必要です", "ログインしてから、もう一度操作してください。"),
+    403: (
+        "この操作をする権限がありません",
+        "必要な場合は、オーナーの方に権限の変更を依頼してください。",
+    ),
+    404: ("見つかりません", "URL を確認するか、注文検索からもう一度お探しください。"),
+    405: ("この方法では開けません", "画面のボタンやリンクから操作してください。"),
+    409: ("内容が更新されています", "最新の内容を確認してから、もう一度操作してください。"),
+    413: ("送信された内容が大きすぎます", "ファイルを分けるか小さくして、もう一度お試しください。"),
+    422: ("入力内容を確認してください", "入力内容に使えない値があります。"),
+    429: ("操作が集中しています", "しばらく待ってから、もう一度お試しください。"),
+    500: (
+        "処理を完了できませんでした",
+        "決済の操作をしていた場合は、注文の詳細画面で現在の状態を確認してください。"
+        "続く場合は、下の受付番号を添えて管理者にお知らせください。",
+    ),
+    503: (
+        "ただいまデータを保存できません",
+        "今回の操作は行われていません。しばらく待ってから、もう一度お試しください。",
+    ),
+}
+_STALE_FORM = (
+    "画面の有効期限が切れています",
+    "何も変更されていません。画面を開き直して、もう一度操作してください。",
+)
+#: SQLite's primary result codes for «cannot work just now»: busy, locked, read-only, I/O, full,
+#: cannot open
+_SQLITE_UNAVAILABLE = frozenset({5, 6, 8, 10, 13, 14})
+
+
+def init_app(app: Flask) -> None:
+    """Answer every refusal and failure of `app` in words."""
+    app.register_error_handler(ShopError, _refused)
+    app.register_error_handler(CSRFError, _stale)
+    app.register_error_handler(CrossSiteRequest, _stale)
+    app.register_error_handler(CardNumberRefused, _card_number)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(sqlalchemy.exc.DBAPIError, _database_error)
+    app.register_error_handler(sqlalchemy.exc.TimeoutError, _no_connection)
+
+
+def _refused(refusal: ShopError) -> Response:
+    heading, _ = _WORDS.get(refusal.status, _WORDS[422])
+    return _answer(refusal.status, heading, refusal.message)
+
+
+def _stale(_error: HTTPException) -> Response:
+    return _answer(400, *_STALE_FORM)
+
+
+def _card_number(error: CardNumberRefused) -> Response:
+    return _answer(400, _WORDS[400][0], str(error.description))
+
+
+def _http_error(error: HTTPException) -> BaseResponse:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()  # a redirect by routing
+    if status >= 500:
+        db.session.rollback()  # the page itself may want to read
+    heading, sentence = _WORDS.get(status, _WORDS[500 if status >= 500 else 400])
+    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer(status, heading, sentence, kept)
+
+
+def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:
+    if not _is_unavailable(error):
+        raise error
+    logs.event("database_unavailable", level=logging.ERROR, reason=str(error.orig))
+    return _unavailable()
+
+
+def _no_connection(error: sqlalchemy.exc.TimeoutError) -> Response:
+    logs.event("database_unavailable", level=logging.ERROR, reason=str(error))
+    return _unavailable()
+
+
+def _unavailable() -> Response:
+    db.session.rollback()
+    return _answer(503, *_WORDS[503], {"Retry-After": "10"})
+
+
+def _is_unavailable(error: sqlalchemy.exc.DBAPIError) -> bool:
+    """Whether the database cannot work just now, rather than our statement being wrong (P32)."""
+    if isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", None) or 0
+        return code & 0xFF in _SQLITE_UNAVAILABLE
+    # psycopg: connection lost, no resources, lock not got, read-only transaction
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, sqlalchemy.exc.OperationalError) or state == "25006"
+
+
+def _answer(
+    status: int, heading: str, sentence: str, headers: dict[str, str] | None = None
+) -> Response:
+    words = {
+        "heading": heading,
+        "sentence": sentence,
+        "request_id": g.get("request_id", ""),
+        "is_ours": status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+    if wants_fragment():
+        answer = make_response(render_template("errors/_problem.html", **words), status)
+        answer.headers.update({"HX-Retarget": "#messages", "HX-Reswap": "innerHTML"})
+    else:
+        answer = make_response(_page(words), status)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _page(words: dict[str, object]) -> str:
+    try:
+        return render_template("errors/page.html", **words)
+    except Exception:  # the frame shows who is signed in; the database may be what failed
+        logs.failure("error_page_failed")
+        return current_app.jinja_env.get_template("errors/bare.html").render(words)

@@ -1,0 +1,194 @@
+"""What every template may use: filters for yen and times, icons, versioned static files.
+
+Filters: `yen`, `number`, `jst`, `jst_date`.  Functions: `icon(name)`, `asset(file)`,
+`status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `run_heading(progress)` and the
+questions of domain.order_rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from flask import Flask, current_app
+from markupsafe import Markup
+
+from sgpshop.domain.order_rules import OrderFacts, is_unsent, review_cause
+from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.models import utc_now
+from sgpshop.services.bulk_report import heading
+
+_WEEKDAYS = "月火水木金土日"
+_NOTHING = "—"
+_STILL_PAYING = timedelta(minutes=30)
+
+
+def yen(amount: int | None) -> str:
+    """¥1,234 for 1234; a dash for None."""
+    if amount is None:
+        return _NOTHING
+    return f"¥{amount:,}" if amount >= 0 else f"−¥{-amount:,}"
+
+
+def number(value: int | None) -> str:
+    """1,234 for 1234; a dash for None."""
+    return _NOTHING if value is None else f"{value:,}"
+
+
+def jst(moment: datetime | None) -> str:
+    """An aware time as 11/23(月) 14:05 in Japan time, the full one as its title."""
+    if moment is None:
+        return _NOTHING
+    local = moment.astimezone(JST)
+    day, clock = _day(local), f"{local.hour:02}:{local.minute:02}"
+    seconds = f"{clock}:{local.second:02}"
+    return _time(
+        f"{local.date()}T{seconds}+09:00",
+        f"{local.year}年{day.long} {seconds}",
+        f"{day.short} {clock}",
+    )
+
+
+def jst_date(moment: datetime | None) -> str:
+    """The Japanese day of an aware time as 11/23(月), with the year as its title."""
+    if moment is None:
+        return _NOTHING
+    local = moment.astimezone(JST)
+    day = _day(local)
+    return _time(str(local.date()), f"{local.year}年{day.long}", day.short)
+
+
+class _Day(NamedTuple):
+    short: str
+    long: str
+
+
+def _day(local: datetime) -> _Day:
+    month, day, weekday = local.month, local.day, _WEEKDAYS[local.weekday()]
+    return _Day(f"{month}/{day}({weekday})", f"{month}月{day}日({weekday})")
+
+
+def _time(machine: str, full: str, words: str) -> Markup:
+    # Only digits and our own words: nothing to escape, and Markup.format would cost a list page
+    # a tenth of its time.
+    return Markup(f'<time datetime="{machine}" title="{full}">{words}</time>')  # noqa: S704
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The end of an order's authorization, in words (オーソリ期限, R130)."""
+
+    expires_at: datetime
+    warning: HoldWarning
+    #: 「あと3日」 and the like; empty while there is no need to hurry
+    words: str
+
+
+def hold(order: OrderFacts) -> Hold | None:
+    """The hold that ends if nobody captures; None where nothing is held or waited for (R111)."""
+    expires_at = order.transaction.auth_expires_at if order.transaction else None
+    if expires_at is None or order.payment_status not in CAPTURABLE or order.kind != "normal":
+        return None
+    now = utc_now()
+    warning = hold_warning(expires_at, now)
+    if warning is HoldWarning.NONE:
+        words = ""
+    elif warning is HoldWarning.EXPIRED:
+        words = "期限切れ"
+    else:
+        left = days_left(expires_at, now)
+        words = f"あと{left}日" if left else "今日まで"
+    return Hold(expires_at, warning, words)
+
+
+class Dated(Protocol):
+    """Anything that was ordered at some time."""
+
+    @property
+    def ordered_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long an order has been 要確認 (R19, R20)."""
+
+    words: str
+    is_overdue: bool
+
+
+def waiting(order: Dated, alert_hours: int) -> Wait | None:
+    """The age to show beside 要確認; None while the buyer may still be paying (R20)."""
+    age = utc_now() - order.ordered_at
+    if age < _STILL_PAYING:
+        return None
+    hours = int(age.total_seconds()) // 3600
+    words = f"{age.days}日経過" if age.days else f"{hours}時間経過" if hours else "30分以上経過"
+    return Wait(words, is_overdue=hours >= alert_hours)
+
+
+class Assets:
+    """Addresses of an app's static files, and the icons of static/icons.svg."""
+
+    def __init__(self, app: Flask) -> None:
+        self._folder = Path(app.static_folder or "")
+        self._url = app.static_url_path
+        self._addresses: dict[str, str] = {}
+        self._icons: dict[str, Markup] = {}
+        self._chips: dict[PaymentStatus, Markup] = {}
+
+    def address(self, filename: str) -> str:
+        """The address of a file; it changes with the content, so browsers may keep it."""
+        if filename not in self._addresses:
+            digest = hashlib.sha256((self._folder / filename).read_bytes()).hexdigest()
+            self._addresses[filename] = f"{self._url}/{filename}?v={digest[:10]}"
+        return self._addresses[filename]
+
+    def icon(self, name: str) -> Markup:
+        """A decorative icon; the word always stands beside it (domain.md §3)."""
+        if name not in self._icons:
+            self._icons[name] = _ICON.format(self.address("icons.svg"), name)
+        return self._icons[name]
+
+    def chip(self, status: PaymentStatus) -> Markup:
+        """A payment status as icon and word, the same everywhere (R7)."""
+        if status not in self._chips:
+            self._chips[status] = _CHIP.format(status.value, self.icon(status.value), status.label)
+        return self._chips[status]
+
+
+_ICON = Markup(
+    '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>'
+)
+_CHIP = Markup('<span class="chip is-{}" data-status-text>{}{}</span>')
+
+
+def _is_practice() -> bool:
+    """Whether the gateway is the simulator: plain http is allowed in test mode alone (T6)."""
+    config = current_app.config
+    return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
+
+
+def _for_every_page() -> dict[str, Any]:
+    return {"is_practice": _is_practice}
+
+
+def init_app(app: Flask) -> None:
+    """Give the filters and functions to all templates of `app`."""
+    app.jinja_env.filters.update(yen=yen, number=number, jst=jst, jst_date=jst_date)
+    assets = Assets(app)
+    app.jinja_env.globals.update(
+        asset=assets.address,
+        icon=assets.icon,
+        status_chip=assets.chip,
+        hold=hold,
+        waiting=waiting,
+        is_unsent=is_unsent,
+        review_cause=review_cause,
+        run_heading=heading,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(_for_every_page)

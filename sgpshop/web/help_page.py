@@ -1,0 +1,57 @@
+"""ヘルプ (`/help`): what each status, badge, button and error means; other pages link to anchors."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Role
+from sgpshop.services import settings
+from sgpshop.services.contract import console_links
+from sgpshop.web.security import requires
+
+bp = Blueprint("help_page", __name__)
+
+#: What each status says about the money, and what comes next (domain.md §3).
+STATUS_WORDS = {
+    PaymentStatus.AUTHORIZED: (
+        "注文を受け、カードの与信(オーソリ)だけが済んだ状態です。まだ請求されておらず、このままではSGPから入金されません。",
+        "内容を確認し、発送の準備ができたら実売上処理をしてください。",
+    ),
+    PaymentStatus.CAPTURED: (
+        "実売上処理が正常に完了した状態です。SMBC-GPが売上を確認した場合にだけ表示されます。",
+        "決済について行うことはありません。",
+    ),
+    PaymentStatus.CAPTURE_FAILED: (
+        "実売上処理が正常に完了しなかった状態です。理由は詳細注文情報の「エラー内容」に表示されます。",
+        "エラー内容を確認してから、もう一度実売上処理ができます。",
+    ),
+    PaymentStatus.CANCELLED: (
+        "注文がキャンセルされ、決済も取り消された状態です。",
+        "決済について行うことはありません。",
+    ),
+    PaymentStatus.NEEDS_REVIEW: (
+        "カード決済がまだ終わっていない状態です。理由は横のバッジに表示されます。",
+        "長く続く場合はエラーの可能性があります。SMBCマルチペイメント管理画面で状態を確認してください。",
+    ),
+    PaymentStatus.AWAITING_BILLING: (
+        "定期購入の注文を受けた状態です。仮売上・実売上の処理は不要です。",
+        "配送完了にした翌月10日頃に、自動で売上報告されます。",
+    ),
+    PaymentStatus.BILLING_REPORTED: (
+        "定期購入の注文がSMBC-GPに報告され、課金された状態です。",
+        "決済について行うことはありません。",
+    ),
+}
+
+
+@bp.get("/help")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """The whole help on one page."""
+    links = console_links(settings.load())
+    return render_template(
+        "help/show.html", statuses=STATUS_WORDS, refusals=list(Refusal), links=links
+    )

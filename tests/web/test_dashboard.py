@@ -1,0 +1,96 @@
+"""The first page: what needs somebody today, each figure a link to exactly these orders (R155)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import CardTransaction, Role, utc_now
+from sgpshop.services import bulk_capture, settings
+from sgpshop.services.database import writing
+from tests.factories import authorized_order, days_ago, make_order
+from tests.gateway_world import World
+from tests.signing_in import make_person, signed_in
+from tests.web.pages import flat
+
+S = PaymentStatus
+
+
+@pytest.fixture
+def viewer(app: Flask, world: World) -> FlaskClient:
+    return signed_in(app, Role.VIEWER)
+
+
+def tiles(page: str) -> dict[str, tuple[int, str, str]]:
+    """Words -> count, yen, address of each tile."""
+    found = {}
+    for address, body in re.findall(r'<a class="tile[^"]*" href="([^"]+)">(.*?)</a>', page, re.S):
+        name = re.search(r'tile-name">(.*?)</span>', body, re.S)
+        count = re.search(r"<b>([\d,]+)</b>", body)
+        yen = re.search(r"(¥[\d,]+)", body)
+        assert name
+        assert count
+        assert yen
+        words = re.sub(r"<[^>]+>", "", name[1]).strip()
+        found[words] = (int(count[1]), yen[1], address.replace("&amp;", "&"))
+    return found
+
+
+def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: FlaskClient) -> None:
+    with app.app_context():
+        make_order(total=1000, ordered_at=days_ago(50))
+        soon = make_order(total=200)
+        make_order(total=30, status=S.CAPTURE_FAILED, processing_class=ProcessingClass.DELIVERED)
+        make_order(total=4, status=S.NEEDS_REVIEW)
+        make_order(total=5, status=S.NEEDS_REVIEW, ordered_at=days_ago(2))
+        make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
+        with writing() as session:
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.order_id == soon.id)
+                .values(auth_expires_at=utc_now() + timedelta(days=14))
+            )
+    found = tiles(flat(viewer.get("/")))
+    assert {words: tile[:2] for words, tile in found.items()} == {
+        "未売上(仮売上)": (2, "¥1,200"),
+        "期限間近": (1, "¥200"),
+        "売上失敗": (1, "¥30"),
+        "要確認": (2, "¥9"),
+        "要確認(24時間超)": (1, "¥5"),
+        "出荷済み・未売上": (1, "¥30"),
+    }
+    for count, _yen, address in found.values():
+        assert flat(viewer.get(address)).count("<tr id=") == count
+
+
+def test_it_says_that_an_authorization_brings_no_money(viewer: FlaskClient) -> None:
+    assert "仮売上のままではSGPから入金されません" in flat(viewer.get("/"))  # R9
+
+
+def test_an_empty_shop_is_told_how_to_begin(viewer: FlaskClient) -> None:
+    assert "注文ファイルを取り込む" in flat(viewer.get("/"))
+
+
+def test_a_shop_without_contract_is_told_so(app: Flask, viewer: FlaskClient) -> None:
+    assert "SGPの契約情報が未登録です" not in flat(viewer.get("/"))
+    with app.app_context():
+        settings.save("test", shop_id="")
+    assert "SGPの契約情報が未登録です" in flat(viewer.get("/"))  # R2
+
+
+def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskClient) -> None:
+    with app.app_context():
+        person = make_person("田中")
+        order = authorized_order(world)
+        run_id = bulk_capture.prepare([order.id], person_id=person.id, actor="田中")
+        bulk_capture.start(run_id, person_id=person.id)
+    page = flat(viewer.get("/"))
+    assert f'href="/orders/bulk/{run_id}"' in page
+    assert "1件中 1件はこれから処理" in page

@@ -1,0 +1,268 @@
+"""詳細注文情報: 仮売上, press, 決済完了 — with and without JavaScript (R52-R61)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Delivery, Order, OrderKind, Role
+from sgpshop.services.database import writing
+from tests.factories import authorized_order, fresh, make_order
+from tests.gateway_world import World
+from tests.signing_in import signed_in
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def operator(app: Flask) -> FlaskClient:
+    return signed_in(app, Role.OPERATOR)
+
+
+@pytest.fixture
+def order(app: Flask, world: World) -> Order:
+    with app.app_context():
+        return authorized_order(world, total=3000)
+
+
+def hidden_fields(page: str) -> dict[str, str]:
+    """What the confirmation form carries."""
+    form = page[page.index("実売上処理しますか") - 1200 : page.index("data-confirm-no")]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+def press(client: FlaskClient, order_no: str, headers: dict[str, str] | None = None) -> str:
+    """Open the confirmation and go ahead; the page or fragment that comes back."""
+    page = client.get(f"/orders/{order_no}/capture", headers=headers).text
+    answer = client.post(
+        f"/orders/{order_no}/capture",
+        data=hidden_fields(page),
+        headers=headers,
+        follow_redirects=True,
+    )
+    return answer.text
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain form", "htmx"])
+def test_capture_completes_the_payment(
+    app: Flask, operator: FlaskClient, world: World, order: Order, headers: dict[str, str]
+) -> None:
+    page = press(operator, order.order_no, headers)
+    assert 'data-payment-status="captured"' in page  # R55
+    assert "決済完了" in page
+    assert world.trade(order.order_no)["status"] == "SALES"
+    assert ("<!DOCTYPE html>" in page) is not bool(headers)
+
+
+def test_the_hooks_tell_the_state(operator: FlaskClient, order: Order) -> None:
+    page = operator.get(f"/orders/{order.order_no}").text
+    for hook in (
+        f'data-order-no="{order.order_no}"',
+        'data-payment-status="authorized"',
+        'data-total="3000"',
+        'data-gateway-amount="3000"',
+        'data-version="1"',
+    ):
+        assert hook in page  # contract.md §4
+
+
+def test_a_confirmation_shows_what_will_be_charged(operator: FlaskClient, order: Order) -> None:
+    page = operator.get(f"/orders/{order.order_no}/capture").text
+    assert "¥3,000 を実売上処理しますか" in page  # R56
+    assert "data-confirm-yes" in page
+    assert "data-confirm-no" in page
+
+
+def test_sending_the_same_form_again_shows_the_first_result(
+    operator: FlaskClient, world: World, order: Order
+) -> None:
+    url = f"/orders/{order.order_no}/capture"
+    form = hidden_fields(operator.get(url).text)
+    for _ in range(2):  # double click, reload, back (P19)
+        page = operator.post(url, data=form, follow_redirects=True).text
+        assert "決済完了" in page
+    assert world.sales(order.order_no) == 1
+
+
+def test_a_second_tab_is_told_that_the_order_changed(
+    operator: FlaskClient, world: World, order: Order
+) -> None:
+    url = f"/orders/{order.order_no}/capture"
+    first, second = (hidden_fields(operator.get(url).text) for _ in range(2))
+    operator.post(url, data=first)
+    answer = operator.post(url, data=second)
+    assert answer.status_code == 409  # R61
+    assert "更新しました" in answer.text
+    assert 'data-payment-status="captured"' in answer.text  # the fresh screen
+    assert world.sales(order.order_no) == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"version": "x"},
+        {"amount": "1e3"},
+        {"amount": "99999999999999999999"},
+        {"request_token": "short"},
+        {"version": ""},
+        {"amount": "3001"},
+    ],
+)
+def test_an_altered_form_does_nothing(
+    operator: FlaskClient, world: World, order: Order, bad: dict[str, str]
+) -> None:
+    url = f"/orders/{order.order_no}/capture"
+    form = hidden_fields(operator.get(url).text) | bad
+    answer = operator.post(url, data=form)
+    assert answer.status_code in (409, 422)
+    assert "notice is-error" in answer.text
+    assert world.requests(order.order_no) == []
+
+
+def test_a_declined_capture_explains_itself_and_a_retry_succeeds(
+    operator: FlaskClient, world: World, order: Order
+) -> None:
+    world.fault("error:42G030000")
+    page = press(operator, order.order_no)
+    assert 'data-payment-status="capture_failed"' in page
+    error = page[page.index('id="payment-error"') :]
+    assert "42G030000" in error  # R15, R16: code, words, next step, time, operator
+    assert "次にすること" in error
+    assert "決済完了" in press(operator, order.order_no)  # R41
+
+
+class TestSlowGateway:
+    @pytest.fixture
+    def overrides(self) -> dict[str, object]:
+        return {"ANSWER_WAIT": 0.0}
+
+    def test_a_slow_answer_shows_processing_and_polls(
+        self, app: Flask, operator: FlaskClient, world: World, order: Order
+    ) -> None:
+        world.fault("delay:1")
+        page = press(operator, order.order_no)
+        assert "処理中" in page
+        assert f'hx-get="/orders/{order.order_no}"' in page
+        assert 'hx-trigger="load delay:1s"' in page
+        assert "disabled" in page[page.index("SGPカード実売上処理") - 200 :]
+        from sgpshop.jobs import background
+
+        background.finish(app)
+        page = operator.get(f"/orders/{order.order_no}", headers=HTMX).text
+        assert 'data-payment-status="captured"' in page
+        assert "hx-trigger" not in page  # the finished fragment stops polling by itself
+
+
+def test_a_lost_answer_shows_what_is_uncertain_and_since_when(
+    operator: FlaskClient, world: World, order: Order
+) -> None:
+    world.fault("drop_after")
+    world.fault("http:503", "SearchTrade", times=50)
+    page = press(operator, order.order_no)
+    assert 'data-payment-status="needs_review"' in page  # R18
+    error = page[page.index('id="payment-error"') :]
+    assert "結果確認中(実売上処理)" in error
+    assert "に送信した実売上処理(¥3,000)" in error
+    assert "次の照会" in error
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (PaymentStatus.CAPTURED, OrderKind.NORMAL, None),
+        (PaymentStatus.CANCELLED, OrderKind.NORMAL, None),
+        (PaymentStatus.NEEDS_REVIEW, OrderKind.NORMAL, None),
+        (PaymentStatus.AWAITING_BILLING, OrderKind.SUBSCRIPTION, None),
+        (PaymentStatus.BILLING_REPORTED, OrderKind.SUBSCRIPTION, None),
+        (PaymentStatus.CAPTURE_FAILED, OrderKind.SUBSCRIPTION, None),
+        (PaymentStatus.AUTHORIZED, OrderKind.PREORDER, "予約商品"),
+        (PaymentStatus.AUTHORIZED, OrderKind.NORMAL, ""),
+        (PaymentStatus.CAPTURE_FAILED, OrderKind.NORMAL, ""),
+    ],
+)
+def test_the_button_is_there_exactly_when_the_table_says(
+    app: Flask,
+    operator: FlaskClient,
+    world: World,
+    status: PaymentStatus,
+    kind: OrderKind,
+    words: str | None,
+) -> None:
+    with app.app_context():
+        order = authorized_order(world, status=status, kind=kind)
+    page = operator.get(f"/orders/{order.order_no}").text
+    button = re.search(r"<button[^>]*>SGPカード実売上処理</button>", page)
+    assert (button is None) is (words is None)  # §4.3, R23
+    if button:
+        assert ("disabled" in button[0]) is bool(words)
+        assert words in page  # R60: the reason stands there in words
+
+
+def test_an_unsent_amount_is_refused_with_the_reason(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        order = authorized_order(world, gateway_amount=2500)
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "金額の変更がSMBC-GPに送信されていません" in page  # R72a
+    answer = operator.get(f"/orders/{order.order_no}/capture").text
+    assert "data-confirm-yes" not in answer
+
+
+def test_without_a_contract_there_is_no_button_but_a_notice(
+    app: Flask, operator: FlaskClient
+) -> None:
+    with app.app_context():
+        order = make_order()
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "契約情報が未登録" in page  # R2
+    assert "SGPカード実売上処理</button>" not in page
+
+
+def test_console_links_carry_the_contracts_ids(operator: FlaskClient, order: Order) -> None:
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "/mulpayconsole/site/tsite00000001/login/" in page  # R3
+    assert "/mulpayconsole/shop/tshop00000001/login/" in page  # R4
+    assert page.count('rel="noopener noreferrer"') >= 2  # R6
+
+
+def test_several_deliveries_are_listed_each_with_its_items(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        order = authorized_order(world)
+        with writing() as session:
+            session.add(Delivery(order_id=order.id, number=2, name="鈴木 一郎"))
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "お届け先が2件" in page  # R59
+    assert "鈴木 一郎" in page
+
+
+def test_a_hostile_order_runs_nothing(app: Flask, operator: FlaskClient, world: World) -> None:
+    evil = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>'
+    with app.app_context():
+        order = authorized_order(world, buyer=evil, note=evil)
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "<script>alert" not in page  # S7
+    assert "<img src=x" not in page
+
+
+def test_an_order_that_is_not_there(operator: FlaskClient) -> None:
+    for path in ("/orders/P000", "/orders/%00", "/orders/" + "9" * 500, "/orders/P1/capture"):
+        answer = operator.get(path)
+        assert answer.status_code in (400, 404)
+
+
+def test_viewers_see_but_do_not_capture(app: Flask, world: World, order: Order) -> None:
+    viewer = signed_in(app, Role.VIEWER)
+    page = viewer.get(f"/orders/{order.order_no}").text
+    assert "閲覧者は実売上処理を行えません" in page
+    assert viewer.get(f"/orders/{order.order_no}/capture").status_code == 403
+    assert viewer.post(f"/orders/{order.order_no}/capture").status_code in (400, 403)
+    assert world.requests(order.order_no) == []
+    with app.app_context():
+        assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
