@@ -44,7 +44,8 @@ def run_demo() -> int:
         SGPSHOP_CONSOLE_URL=os.environ.get("SGPSHOP_CONSOLE_URL", simulator_url),
         SGPSHOP_PARENT_PID=str(os.getpid()),
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell left SIGINT ignored
+        signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []
     try:
         app = create_app()

@@ -24,6 +24,9 @@ _WRONG_STATE = frozenset(
 #: The amount sent is not the amount of the transaction (domain.md §13).
 _AMOUNT_MISMATCH = frozenset({"E01060010", "E01060021", "M01055010"})
 
+#: `GatewayUnreachable.reason` when no connection of our own became free in time.
+NO_FREE_CONNECTION = "connect:no_free_connection"
+
 #: An answer may carry any number of codes; a sentence and the journal show the first few.
 _SHOWN = 10
 
@@ -78,6 +81,11 @@ class GatewayUnreachable(GatewayError):
             "時間をおいて、もう一度実行してください。",
             reason=reason,
         )
+
+    @property
+    def is_own_limit(self) -> bool:
+        """All connections we allow ourselves were busy; the gateway was not even tried."""
+        return self.reason == NO_FREE_CONNECTION
 
 
 class GatewayOutcomeUnknown(GatewayError):

@@ -20,7 +20,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayUnreachable
+from sgpshop.gateway.errors import (
+    NO_FREE_CONNECTION,
+    GatewayOutcomeUnknown,
+    GatewayUnreachable,
+)
 
 #: A server may close a connection that idles, at the very moment we use it again; that would
 #: be an UNKNOWN for nothing.  Common servers wait 5 s and more, so we stop trusting sooner.
@@ -198,7 +202,7 @@ class Transport:
         """
         deadline = time.monotonic() + self._total_timeout
         if not self._free.acquire(timeout=min(self._connect_timeout, self._total_timeout)):
-            raise GatewayUnreachable("connect:no_free_connection")
+            raise GatewayUnreachable(NO_FREE_CONNECTION)
         try:
             outcome = self._exchange(path, body, deadline)
         finally:

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -23,17 +24,18 @@ from sgpshop.services.payments import Ran
 
 log = logging.getLogger(__name__)
 
-_IDLE_PAUSE = 0.25
+_IDLE_PAUSE = 0.1
 _BEAT_EVERY = 10.0
 _TIDY_EVERY = 3600.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
 
 Task = tuple[str, int]
+Action = Callable[[int], object]
 
 
 class Pace:
-    """How many gateway calls at once: halved when the gateway says E92, then grown again."""
+    """How many operations at once: halved when the gateway says E92, then grown again."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -43,7 +45,7 @@ class Pace:
 
     @property
     def allowed(self) -> int:
-        """The number of calls that may be under way now, at least 1."""
+        """The number that may be under way now, at least 1."""
         return max(1, int(self._allowed))
 
     def congested(self) -> None:
@@ -65,9 +67,13 @@ class Worker:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._pace = Pace(app.config["GATEWAY_CONCURRENCY"])
+        connections: int = app.config["GATEWAY_CONCURRENCY"]
+        # Some more threads than connections: while those wait for the gateway, these write.
+        self._most = connections + connections // 4 + 1
+        self._pace = Pace(self._most)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
+        self._waiting: deque[tuple[Task, Action]] = deque()
         self._under_way: set[Task] = set()
         self._not_before = 0.0
 
@@ -80,7 +86,7 @@ class Worker:
     def run(self, *, until_idle: bool = False) -> None:
         """Work until stopped; with `until_idle`, until nothing is due and nothing is under way."""
         housekeeping = self._housekeeping()
-        with ThreadPoolExecutor(self._app.config["GATEWAY_CONCURRENCY"], "operation") as pool:
+        with ThreadPoolExecutor(self._most, "operation") as pool:
             while not self._stopping.is_set():
                 try:
                     next(housekeeping)
@@ -103,22 +109,22 @@ class Worker:
 
     def _hand_out(self, pool: ThreadPoolExecutor) -> bool:
         """Start what is due as far as there is room; whether there was anything new to start."""
-        room = self._pace.allowed - len(self._under_way)
-        if room <= 0 or time.monotonic() < self._not_before:
+        if self._is_full() or time.monotonic() < self._not_before:
             return False
+        if not self._waiting:
+            # More than there is room for, so that the next tasks need no new query.
+            self._waiting.extend(self._due(self._most + len(self._under_way)))
         started = False
-        for task, action in self._due(room + len(self._under_way)):
-            if room <= 0:
-                break
+        while self._waiting and not self._is_full():
+            task, action = self._waiting.popleft()
             if task in self._under_way:
                 continue
             started = True
-            room -= 1
             self._under_way.add(task)
             pool.submit(self._do, action, task[1]).add_done_callback(partial(self._done, task))
         return started
 
-    def _due(self, limit: int) -> Iterator[tuple[Task, Callable[[int], object]]]:
+    def _due(self, limit: int) -> Iterator[tuple[Task, Action]]:
         """Due tasks: first what somebody waits for, then what is uncertain, then linking."""
         with self._app.app_context():
             due = due_work.due_work(limit)
@@ -131,7 +137,7 @@ class Worker:
         for transaction_id in due.links:
             yield ("transaction", transaction_id), linking.look_up
 
-    def _do(self, action: Callable[[int], object], row_id: int) -> None:
+    def _do(self, action: Action, row_id: int) -> None:
         with self._app.app_context():
             try:
                 ran = action(row_id)

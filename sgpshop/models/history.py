@@ -35,3 +35,8 @@ class HistoryEntry(Base):
     attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
     #: what the sentence needs besides: error codes, file line, what was found
     detail: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+
+    @property
+    def who(self) -> str:
+        """The actor as people say it: 田中さん, but the name alone for a part of the program."""
+        return f"{self.actor}さん" if self.actor_kind is ActorKind.PERSON else self.actor

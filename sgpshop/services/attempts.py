@@ -36,6 +36,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services import gateway_facts
 from sgpshop.services.closing import Outcome, close
 from sgpshop.services.database import writing
+from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
 
 #: A click is carried out by the web process itself; the worker takes over if that died.
@@ -175,26 +176,29 @@ def claim(attempt_id: int) -> Work | None:
 
     When no look-up has to come first the row says that it is being sent, before it is.
     """
+    return write_together(lambda session: _take(session, attempt_id))
+
+
+def _take(session: Session, attempt_id: int) -> Work | None:
     now = utc_now()
-    with writing() as session:
-        connection = session.connection()
-        row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
-        if row is None or row.state is not AttemptState.QUEUED:
-            return None
-        tries = row.tries + (0 if row.look_first else 1)
-        taken = connection.execute(
-            _TAKE,
-            {
-                "attempt": attempt_id,
-                "held": row.lease,
-                "lease": row.lease + 1,
-                "due_at": now + _lease_time(),
-                "tries": tries,
-                "sent_at": None if row.look_first else now,
-            },
-        )
-        if taken.rowcount != 1:
-            return None
+    connection = session.connection()
+    row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
+    if row is None or row.state is not AttemptState.QUEUED:
+        return None
+    tries = row.tries + (0 if row.look_first else 1)
+    taken = connection.execute(
+        _TAKE,
+        {
+            "attempt": attempt_id,
+            "held": row.lease,
+            "lease": row.lease + 1,
+            "due_at": now + _lease_time(),
+            "tries": tries,
+            "sent_at": None if row.look_first else now,
+        },
+    )
+    if taken.rowcount != 1:
+        return None
     return Work(
         attempt_id=attempt_id,
         lease=row.lease + 1,

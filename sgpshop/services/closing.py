@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, next_status
@@ -28,7 +29,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import gateway_facts, history, settings
-from sgpshop.services.database import writing
+from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
 
 _RESULTS = {
@@ -82,7 +83,9 @@ _CLOSE = (
     .where(
         _attempts.c.id == bindparam("attempt"),
         _attempts.c.lease == bindparam("held"),
-        _attempts.c.state.in_((AttemptState.SENDING, AttemptState.UNKNOWN)),
+        sa.or_(
+            _attempts.c.state == AttemptState.SENDING, _attempts.c.state == AttemptState.UNKNOWN
+        ),
     )
     .values(
         {
@@ -127,53 +130,54 @@ def close(attempt_id: int, lease: int, outcome: Outcome) -> bool:
 
     False, and nothing changed, if the lease is not the present one any more (P16, P17).
     """
+    return write_together(lambda session: _write(session, attempt_id, lease, outcome))
+
+
+def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> bool:
     now = utc_now()
-    with writing() as session:
-        connection = session.connection()
-        row = connection.execute(_READ, {"attempt": attempt_id}).one()
-        ending = _ending(row, outcome, now)
-        changed = connection.execute(
-            _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
-        ).rowcount
-        if changed != 1:
-            return False
-        status = next_status(row.payment_status, outcome.event)
+    connection = session.connection()
+    row = connection.execute(_READ, {"attempt": attempt_id}).one()
+    ending = _ending(row, outcome, now)
+    changed = connection.execute(
+        _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
+    ).rowcount
+    if changed != 1:
+        return False
+    status = next_status(row.payment_status, outcome.event)
+    connection.execute(
+        _MOVE_ORDER, {"order": row.order_id, "payment_status": status, "updated_at": now}
+    )
+    if outcome.trade is not None:
+        transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+        gateway_facts.record_trade(transaction, outcome.trade, settings.load())
+    elif outcome.event is Event.CAPTURE_DONE:
         connection.execute(
-            _MOVE_ORDER, {"order": row.order_id, "payment_status": status, "updated_at": now}
+            _CAPTURED,
+            {
+                "transaction": row.transaction_id,
+                "gateway_state": gateway_facts.CAPTURED_STATE,
+                "captured_at": outcome.processed_at or now,
+                "captured_amount": row.amount,
+                "gateway_amount": row.amount,
+                "tran_id": outcome.tran_id,
+            },
         )
-        if outcome.trade is not None:
-            transaction = session.get_one(
-                CardTransaction, row.transaction_id, populate_existing=True
-            )
-            gateway_facts.record_trade(transaction, outcome.trade, settings.load())
-        elif outcome.event is Event.CAPTURE_DONE:
-            connection.execute(
-                _CAPTURED,
-                {
-                    "transaction": row.transaction_id,
-                    "gateway_state": gateway_facts.CAPTURED_STATE,
-                    "captured_at": outcome.processed_at or now,
-                    "captured_amount": row.amount,
-                    "gateway_amount": row.amount,
-                    "tran_id": outcome.tran_id,
-                },
-            )
-        connection.execute(
-            _LINE_OF_RUN,
-            {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
-        )
-        history.record(
-            row.order_id,
-            outcome.sentence,
-            Actor(row.actor_kind, row.actor),
-            before=row.payment_status,
-            after=status,
-            total=row.total,
-            attempt_id=attempt_id,
-            codes=list(outcome.codes),
-            **outcome.detail,
-        )
-        return True
+    connection.execute(
+        _LINE_OF_RUN,
+        {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
+    )
+    history.record(
+        row.order_id,
+        outcome.sentence,
+        Actor(row.actor_kind, row.actor),
+        before=row.payment_status,
+        after=status,
+        total=row.total,
+        attempt_id=attempt_id,
+        codes=list(outcome.codes),
+        **outcome.detail,
+    )
+    return True
 
 
 def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:

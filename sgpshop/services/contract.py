@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from urllib.parse import quote
 
 from flask import Flask, current_app
@@ -21,6 +22,8 @@ from sgpshop.services.settings import CONTRACT_ID, ShopSettings
 
 _KEY = "sgpshop.gateway"
 _NOBODYS_ORDER = "sgpshop-connection-check"
+#: Operations in a row share one reading of the settings; a change counts after so many seconds.
+_MOMENT = 1.0
 
 
 class _Holder:
@@ -29,6 +32,7 @@ class _Holder:
     def __init__(self, fixed: SmbcGpGateway | None) -> None:
         self._fixed = fixed
         self._made: tuple[ShopSettings, SmbcGpGateway] | None = None
+        self._read_at = float("-inf")
         self._lock = threading.Lock()
 
     def get(self, shop: ShopSettings) -> SmbcGpGateway:
@@ -37,7 +41,16 @@ class _Holder:
         with self._lock:
             if self._made is None or self._made[0] != shop:
                 self._made = (shop, _connect(shop))
+            self._read_at = time.monotonic()
             return self._made[1]
+
+    def get_if_just_read(self) -> SmbcGpGateway | None:
+        """The client, if the settings were read within the last moment."""
+        if self._fixed is not None:
+            return self._fixed
+        if self._made is None or time.monotonic() - self._read_at > _MOMENT:
+            return None
+        return self._made[1]
 
 
 def init_app(app: Flask, gateway: SmbcGpGateway | None) -> None:
@@ -51,7 +64,8 @@ def current_gateway(shop: ShopSettings | None = None) -> SmbcGpGateway:
     Raises ContractMissing without contract data (R2), ShopError when the address is unusable.
     """
     holder: _Holder = current_app.extensions[_KEY]
-    return holder.get(shop or settings.load())
+    just_read = holder.get_if_just_read() if shop is None else None
+    return just_read or holder.get(shop or settings.load())
 
 
 def console_links(shop: ShopSettings) -> dict[str, str]:
@@ -72,7 +86,7 @@ def check_connection() -> None:
     Raises ShopError with the reason in words.
     """
     try:
-        current_gateway().search_trade(_NOBODYS_ORDER)
+        current_gateway(settings.load()).search_trade(_NOBODYS_ORDER)
     except GatewayOutcomeUnknown:
         raise ShopError(
             "SMBC-GPから有効な応答がありませんでした。時間をおいて、もう一度お試しください。"

@@ -24,6 +24,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
+    "PRAGMA wal_autocheckpoint=8000",  # 32 MB: copying back stops all writers, so not so often
 )
 
 
@@ -51,8 +52,17 @@ def prepare_engine(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN " + mode)
 
 
-#: Threads of one process take turns here: SQLite's own waiting polls and wakes late.
 _writer = threading.RLock()
+
+
+@contextmanager
+def writing_in_turn() -> Iterator[None]:
+    """Let one thread of this process write at a time: SQLite's own waiting polls and wakes late."""
+    if db.engine.dialect.name != "sqlite":
+        yield
+        return
+    with _writer:
+        yield
 
 
 @contextmanager
@@ -64,7 +74,7 @@ def writing() -> Iterator[Session]:
     """
     session = db.session()
     session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
-    with _turn(session):
+    with writing_in_turn():
         session.connection(execution_options={_BEGIN: "IMMEDIATE"})
         try:
             yield session
@@ -94,12 +104,3 @@ def writing_without_waiting() -> Iterator[sa.Connection]:
                 yield connection
         finally:
             raw.execute(_PATIENCE)
-
-
-@contextmanager
-def _turn(session: Session) -> Iterator[None]:
-    if session.get_bind().dialect.name != "sqlite":
-        yield
-        return
-    with _writer:
-        yield

@@ -99,7 +99,9 @@ Condition = sa.ColumnElement[bool]
 def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     """The WHERE conditions on `Order` that `criteria` stands for, at the moment `now`."""
     found: list[Condition] = [*_period(criteria), *_numbers(criteria), *_amounts(criteria)]
-    if criteria.statuses:
+    if len(criteria.statuses) == 1:  # the tabs; an IN would be spelled out anew for each page
+        found.append(Order.payment_status == criteria.statuses[0])
+    elif criteria.statuses:
         found.append(Order.payment_status.in_(criteria.statuses))
     if criteria.processing:
         found.append(Order.processing_class.in_(criteria.processing))
@@ -221,7 +223,7 @@ def _transaction(condition: Condition) -> Condition:
     return _exists(is_its_own, CardTransaction.is_current, condition)
 
 
-def _exists(*conditions: Condition) -> Condition:
+def _exists(*conditions: sa.ColumnExpressionArgument[bool]) -> Condition:
     # Only Order is taken from outside: the list joins some of these tables itself.
     return sa.exists().where(*conditions).correlate(Order)
 

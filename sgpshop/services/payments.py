@@ -117,7 +117,7 @@ def _after_look(
     if trade is not None and trade.access.access_id != work.access.access_id:
         return _unknown("other_transaction", codes)
     if trade is not None and trade.state.is_captured and _total(trade) == work.amount:
-        state, event, sentence = AttemptState.DONE, Event.CAPTURE_DONE, "capture_found_done"
+        state, event, sentence = AttemptState.DONE, Event.CAPTURE_DONE, "capture_found_already"
     elif trade is not None and trade.state.is_captured:
         state, event, sentence = AttemptState.REJECTED, Event.FOUND_CAPTURED, "look_up_differs"
     elif trade is not None and trade.state.is_cancelled:
@@ -146,7 +146,8 @@ def _after_look(
 
 
 def _unreachable(work: Work, failure: GatewayUnreachable) -> Ran:
-    if work.tries < current_app.config["GATEWAY_TRIES"]:
+    # No free connection of our own says nothing about the gateway: that never counts as failed.
+    if failure.is_own_limit or work.tries < current_app.config["GATEWAY_TRIES"]:
         attempts.requeue(work, _pause(work.tries), failure.reason)
         return Ran.POSTPONED
     return _close(

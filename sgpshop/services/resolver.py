@@ -14,13 +14,13 @@ from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, TradeStatus
 from sgpshop.models import Attempt, BulkItem, ItemResult, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts
+from sgpshop.services import attempts, history
 from sgpshop.services.attempts import WORKER_LOST
 from sgpshop.services.closing import Outcome, close
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
-from sgpshop.services.history import Actor
+from sgpshop.services.history import LOOK_UP, Actor
 
 #: A capture that our own crash cut off is sent again by itself at most so often.
 _RESENDS = 3
@@ -147,6 +147,15 @@ def _send_again(attempt: Attempt) -> None:
             sa.update(BulkItem)
             .where(BulkItem.attempt_id == attempt.id)
             .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+        )
+        history.record(
+            order.id,
+            "capture_resent",
+            LOOK_UP,
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            attempt_id=again.id,
         )
 
 

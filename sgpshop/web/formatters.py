@@ -78,31 +78,27 @@ def _time(machine: str, full: str, words: str) -> Markup:
     return Markup(f'<time datetime="{machine}" title="{full}">{words}</time>')  # noqa: S704
 
 
-@dataclass(frozen=True)
-class Hold:
-    """The end of an order's authorization, in words (オーソリ期限, R130)."""
-
-    expires_at: datetime
-    warning: HoldWarning
-    #: 「あと3日」 and the like; empty while there is no need to hurry
-    words: str
+_HOLD = Markup('{} <span class="badge is-hold-{}">{}</span>')
 
 
-def hold(order: OrderFacts) -> Hold | None:
-    """The hold that ends if nobody captures; None where nothing is held or waited for (R111)."""
+def hold(order: OrderFacts) -> str:
+    """オーソリ期限: the day the authorization ends, with a badge once that is near (R130).
+
+    Empty where nothing is held or waited for any more (R111).
+    """
     expires_at = order.transaction.auth_expires_at if order.transaction else None
     if expires_at is None or order.payment_status not in CAPTURABLE or order.kind != "normal":
-        return None
+        return ""
     now = utc_now()
     warning = hold_warning(expires_at, now)
     if warning is HoldWarning.NONE:
-        words = ""
-    elif warning is HoldWarning.EXPIRED:
+        return jst_date(expires_at)
+    if warning is HoldWarning.EXPIRED:
         words = "期限切れ"
     else:
         left = days_left(expires_at, now)
         words = f"あと{left}日" if left else "今日まで"
-    return Hold(expires_at, warning, words)
+    return _HOLD.format(jst_date(expires_at), warning.value, words)
 
 
 class Dated(Protocol):

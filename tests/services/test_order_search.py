@@ -287,9 +287,17 @@ def test_kept_sums_are_made_again_as_soon_as_an_order_changed() -> None:
     order = make_order(total=1000)
     assert status_totals(ALL) == {S.AUTHORIZED: Total(1, 1000)}
     with writing() as session:
-        changed = session.get_one(Order, order.id)
-        changed.payment_status = S.CAPTURED
-        history.record(changed, "capture_done", Actor.person("田中"), before=S.AUTHORIZED)
+        session.execute(
+            sa.update(Order).where(Order.id == order.id).values(payment_status=S.CAPTURED)
+        )
+        history.record(
+            order.id,
+            "capture_done",
+            Actor.person("田中"),
+            before=S.AUTHORIZED,
+            after=S.CAPTURED,
+            total=1000,
+        )
     assert status_totals(ALL) == {S.CAPTURED: Total(1, 1000)}
 
 

@@ -1,0 +1,132 @@
+"""A real browser on the real app: server and worker in threads, the simulator as the gateway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page
+from werkzeug.serving import make_server
+
+from sgpshop.models import Order, Role
+from sgpshop.services import contract, settings
+from tests.factories import authorized_order
+from tests.gateway_world import World
+from tests.signing_in import signed_in
+from tests.waiting import working
+
+NARROW = {"width": 390, "height": 844}
+WIDE = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Debian's Chromium, quiet, with Japanese date fields."""
+    return {
+        **browser_type_launch_args,
+        "executable_path": shutil.which("chromium"),
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+        "env": {**os.environ, "LANGUAGE": "ja", "LANG": "ja_JP.UTF-8"},
+    }
+
+
+@dataclass
+class Site:
+    """A running shop: where it is, its gateway, and its app for building orders."""
+
+    url: str
+    app: Flask
+    world: World
+    cookie: dict[str, Any] = field(default_factory=dict)
+
+    def orders(self, number: int, **more: Any) -> list[Order]:
+        """So many orders in 仮売上 here and AUTH at the simulator."""
+        with self.app.app_context():
+            return [authorized_order(self.world, **more) for _ in range(number)]
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"RESOLVE_SCHEDULE": (0.0, 0.5, 1.0, 600.0), "QUIET_PERIOD": 0.4}
+
+
+@pytest.fixture
+def site(app: Flask, tmp_path: Path) -> Iterator[Site]:
+    """The shop, with somebody signed in as an operator."""
+    world = World(tmp_path)
+    contract.init_app(app, world.gateway)
+    with app.app_context():
+        settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
+    client = signed_in(app, Role.OPERATOR, "田中")
+    client.get("/healthz")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    cookie = client.get_cookie("sgpshop")
+    assert cookie is not None
+    url = f"http://127.0.0.1:{server.server_port}"
+    with working(app):
+        yield Site(url, app, world, {"name": "sgpshop", "value": cookie.value, "url": url})
+    server.shutdown()
+    thread.join()
+
+
+class Visitor:
+    """Opens windows on the site and collects what the browser complains about."""
+
+    def __init__(self, browser: Browser, site: Site) -> None:
+        self._browser = browser
+        self._site = site
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+
+    def open(self, path: str = "/orders", *, javascript: bool = True, **options: Any) -> Page:
+        """A window showing `path`, somebody being signed in."""
+        context = self._browser.new_context(
+            locale="ja-JP",
+            timezone_id="Asia/Tokyo",
+            viewport=options.pop("viewport", WIDE),
+            java_script_enabled=javascript,
+            **options,
+        )
+        self._contexts.append(context)
+        context.add_cookies([self._site.cookie])  # type: ignore[list-item]
+        page = context.new_page()
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(self._site.url + path)
+        return page
+
+    def close(self) -> None:
+        """Close all windows."""
+        for context in self._contexts:
+            context.close()
+
+    def _heard(self, message: Any) -> None:
+        # A refused or stale form answers 4xx, which Chromium reports as an error of the network.
+        if message.type in ("error", "warning") and "status of 4" not in message.text:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def visitor(browser: Browser, site: Site) -> Iterator[Visitor]:
+    """Windows on the site; the test fails if the browser complained (CSP violations included)."""
+    visitor = Visitor(browser, site)
+    yield visitor
+    visitor.close()
+    assert visitor.complaints == []

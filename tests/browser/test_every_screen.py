@@ -1,0 +1,90 @@
+"""Every screen: usable by everybody, at 1280 and 390 px, under the strict policy (look.md, S8)."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Role
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.signing_in import signed_in
+
+SERIOUS = {"serious", "critical"}
+SCREENS = [
+    "/",
+    "/orders",
+    "/orders?status=authorized&fields=all",
+    "/orders?order_no=NOTHING0",
+    "/orders/imports",
+    "/help",
+    "/no-such-page",
+]
+
+
+def findings(page: Page) -> list[str]:
+    """What axe calls serious or worse, with the elements concerned."""
+    return [
+        f"{found['id']}: {[node['html'][:120] for node in found['nodes']]}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in SERIOUS
+    ]
+
+
+def check(page: Page) -> None:
+    assert findings(page) == []
+    too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert too_wide <= 0, "scrolls sideways"
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+@pytest.mark.parametrize("path", SCREENS)
+def test_screens(site: Site, visitor: Visitor, path: str, viewport: dict[str, int]) -> None:
+    site.orders(2)
+    site.orders(1, status=PaymentStatus.CAPTURE_FAILED)
+    site.orders(1, status=PaymentStatus.NEEDS_REVIEW)
+    check(visitor.open(path, viewport=viewport))
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+@pytest.mark.parametrize("status", list(PaymentStatus))
+def test_the_detail_of_every_status(
+    site: Site, visitor: Visitor, status: PaymentStatus, viewport: dict[str, int]
+) -> None:
+    [order] = site.orders(1, status=status, note="長い備考" * 60, buyer="寿限無" * 20)
+    check(visitor.open(f"/orders/{order.order_no}", viewport=viewport))
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+def test_confirmations_and_results(site: Site, visitor: Visitor, viewport: dict[str, int]) -> None:
+    orders = site.orders(3)
+    site.world.fault("error:42G020000", order_id=orders[0].order_no)
+    page = visitor.open(f"/orders/{orders[0].order_no}/capture", viewport=viewport)
+    check(page)
+    page.goto(f"{site.url}/orders")
+    page.locator("#select-page").check()
+    page.get_by_role("button", name="一括処理を選択").click()
+    page.get_by_role("button", name="SGPカード決済").wait_for()
+    check(page)
+    page.get_by_role("button", name="SGPカード決済").click()
+    page.get_by_role("button", name="処理を実行").click()
+    page.locator("[data-confirm-yes]").wait_for()
+    check(page)
+    page.locator("[data-confirm-yes]").click()
+    page.locator(
+        f'tr[data-order-no="{orders[1].order_no}"][data-payment-status="captured"]'
+    ).wait_for()
+    check(page)
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+def test_login_and_settings(site: Site, visitor: Visitor, viewport: dict[str, int]) -> None:
+    owner = signed_in(site.app, Role.OWNER, "店長")
+    owner.get("/healthz")
+    cookie = owner.get_cookie("sgpshop")
+    assert cookie is not None
+    site.cookie["value"] = cookie.value
+    check(visitor.open("/settings/sgp", viewport=viewport))
+    site.cookie["value"] = "nobody"
+    check(visitor.open("/login", viewport=viewport))

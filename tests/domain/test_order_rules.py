@@ -1,0 +1,102 @@
+"""What may be captured and what its button looks like, as one table (domain.md §4.3, R40, R42)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from sgpshop.domain.order_rules import (
+    Refusal,
+    ReviewCause,
+    capture_button,
+    capture_refusal,
+    is_unsent,
+    review_cause,
+)
+from sgpshop.domain.payment_status import PaymentStatus as S
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Transaction:
+    gateway_amount: int | None = 3000
+    is_linked: bool = True
+    gateway_state: str | None = "AUTH"
+    auth_expires_at: datetime | None = None
+    next_look_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    uncertain_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    payment_status: S | None = S.AUTHORIZED
+    kind: str = "normal"
+    is_sgp: bool = True
+    total: int = 3000
+    transaction: Transaction | None = field(default_factory=Transaction)
+    open_attempt: Attempt | None = None
+
+
+#: order -> why it cannot be captured, whether the button is shown, whether it can be pressed
+CASES = {
+    "仮売上": (Order(), None, True, True),
+    "売上失敗": (Order(S.CAPTURE_FAILED), None, True, True),
+    "仮売上(予約)": (Order(kind="preorder"), Refusal.PREORDER, True, False),
+    "売上失敗(定期)": (Order(S.CAPTURE_FAILED, "subscription"), Refusal.SUBSCRIPTION, False, False),
+    "決済完了": (Order(S.CAPTURED), Refusal.CAPTURED, False, False),
+    "要確認": (Order(S.NEEDS_REVIEW), Refusal.NEEDS_REVIEW, False, False),
+    "決済待ち": (Order(S.AWAITING_BILLING, "subscription"), Refusal.SUBSCRIPTION, False, False),
+    "売上報告済": (Order(S.BILLING_REPORTED, "subscription"), Refusal.SUBSCRIPTION, False, False),
+    "注文キャンセル": (Order(S.CANCELLED), Refusal.CANCELLED, False, False),
+    "処理中": (Order(open_attempt=Attempt()), Refusal.BUSY, True, False),
+    "結果確認中": (
+        Order(S.NEEDS_REVIEW, open_attempt=Attempt(NOW)), Refusal.NEEDS_REVIEW, True, False,
+    ),
+    "金額変更未送信": (
+        Order(transaction=Transaction(gateway_amount=2500)), Refusal.UNSENT_AMOUNT, True, False,
+    ),
+    "照会前": (Order(transaction=Transaction(is_linked=False)), Refusal.NOT_LINKED, True, False),
+    "取引なし": (Order(transaction=None), Refusal.NOT_LINKED, True, False),
+    "0円": (Order(total=0, transaction=Transaction(0)), Refusal.NOTHING_TO_CAPTURE, True, False),
+    "代金引換": (Order(None, is_sgp=False), Refusal.OTHER_METHOD, False, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_capture(name: str) -> None:
+    order, refusal, is_shown, is_enabled = CASES[name]
+    assert capture_refusal(order) is refusal
+    button = capture_button(order)
+    assert (button.is_shown, button.is_enabled) == (is_shown, is_enabled)
+    assert bool(button.reason) is (is_shown and not is_enabled)  # R60: a reason in words
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_every_refusal_has_words(refusal: Refusal) -> None:
+    assert refusal.label
+    assert refusal.sentence.endswith("。")
+
+
+def test_preorders_and_subscriptions_never_have_an_unsent_amount() -> None:
+    differing = Transaction(gateway_amount=1)
+    assert is_unsent(Order(transaction=differing))
+    assert not is_unsent(Order(kind="preorder", transaction=differing))  # R69, R72a
+    assert not is_unsent(Order(kind="subscription", transaction=differing))
+
+
+def test_the_badge_beside_needs_review_names_the_cause() -> None:
+    waiting = Transaction(gateway_state=None, next_look_at=NOW)
+    assert review_cause(Order(S.NEEDS_REVIEW)) is ReviewCause.CHECKOUT_UNFINISHED  # R18
+    assert review_cause(Order(S.NEEDS_REVIEW, transaction=waiting)) is ReviewCause.LOOKING_UP
+    assert (
+        review_cause(Order(S.NEEDS_REVIEW, open_attempt=Attempt(NOW)))
+        is ReviewCause.OUTCOME_UNKNOWN
+    )
+    assert review_cause(Order()) is None

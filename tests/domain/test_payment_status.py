@@ -1,0 +1,64 @@
+"""The table of allowed moves, tested as a table (domain.md §4.1, R7)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from sgpshop.domain.errors import ImpossibleTransition
+from sgpshop.domain.history import SENTENCES, sentence
+from sgpshop.domain.payment_status import (
+    CAPTURABLE,
+    TRANSITIONS,
+    Event,
+    PaymentStatus,
+    is_possible,
+    next_status,
+)
+
+S, E = PaymentStatus, Event
+
+
+def test_there_are_exactly_the_seven_statuses_with_their_words() -> None:
+    assert [status.label for status in PaymentStatus] == [  # R7, §17
+        "仮売上", "決済完了", "売上失敗", "注文キャンセル", "要確認", "決済待ち", "売上報告済",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("now", "event"), itertools.product(PaymentStatus, Event))
+def test_a_pair_is_in_the_table_or_impossible(now: PaymentStatus, event: Event) -> None:
+    if (now, event) in TRANSITIONS:
+        assert next_status(now, event) in PaymentStatus
+        assert is_possible(now, event)
+    else:
+        with pytest.raises(ImpossibleTransition):
+            next_status(now, event)
+        assert not is_possible(now, event)
+
+
+def test_only_a_confirmed_capture_or_a_look_up_leads_to_captured() -> None:
+    leading = {event for (_, event), after in TRANSITIONS.items() if after is S.CAPTURED}
+    assert leading == {E.CAPTURE_DONE, E.FOUND_CAPTURED}  # R11, P3
+
+
+def test_our_own_capture_starts_only_where_it_may() -> None:
+    starting = {now for now, event in TRANSITIONS if event is E.CAPTURE_UNKNOWN}
+    assert starting == CAPTURABLE  # T24: never from 決済完了 or 注文キャンセル
+
+
+def test_a_look_up_always_follows_the_gateway() -> None:
+    for now in (S.NEEDS_REVIEW, S.AUTHORIZED, S.CAPTURE_FAILED, S.CAPTURED):
+        assert next_status(now, E.FOUND_CAPTURED) is S.CAPTURED  # R120, P18
+        assert next_status(now, E.FOUND_CANCELLED) is S.CANCELLED
+
+
+def test_an_order_not_paid_by_card_moves_nowhere() -> None:
+    assert not any(is_possible(None, event) for event in Event)
+
+
+@pytest.mark.parametrize("event", SENTENCES)
+def test_every_sentence_can_be_told_even_without_its_details(event: str) -> None:
+    told = sentence(event, "田中さん", {})
+    assert told
+    assert "{" not in told
