@@ -6,7 +6,7 @@ import pytest
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, Job
+from sgpshop.gateway import Job
 from sgpshop.models import CardTransaction, HistoryEntry, Order, OrderKind, utc_now
 from sgpshop.services import linking
 from sgpshop.services.database import writing
@@ -115,9 +115,6 @@ def test_an_unanswered_look_up_decides_nothing(shop: World) -> None:
     assert order.transaction is not None
     assert order.transaction.look_problem == "unanswered"
     assert order.transaction.next_look_at is not None
-    with pytest.raises(GatewayError):
-        shop.fault("drop_before", "SearchTrade")
-        shop.gateway.search_trade(number)
 
 
 def test_a_look_up_that_is_not_due_is_not_made(shop: World) -> None:

@@ -243,7 +243,7 @@ def test_several_deliveries_are_listed_each_with_its_items(
 
 
 def test_a_hostile_order_runs_nothing(app: Flask, operator: FlaskClient, world: World) -> None:
-    evil = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>'
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     with app.app_context():
         order = authorized_order(world, buyer=evil, note=evil)
     page = operator.get(f"/orders/{order.order_no}").text

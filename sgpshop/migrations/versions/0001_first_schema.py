@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -133,6 +134,9 @@ def upgrade() -> None:
             "ix_orders_payment_status_ordered_at_id",
             ["payment_status", "ordered_at", "id"],
             unique=False,
+        )
+        batch_op.create_index(
+            "ix_orders_payment_status_total", ["payment_status", "total"], unique=False
         )
         batch_op.create_index("ix_orders_total_id", ["total", "id"], unique=False)
 
@@ -614,6 +618,7 @@ def downgrade() -> None:
     op.drop_table("people")
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.drop_index("ix_orders_total_id")
+        batch_op.drop_index("ix_orders_payment_status_total")
         batch_op.drop_index("ix_orders_payment_status_ordered_at_id")
         batch_op.drop_index("ix_orders_ordered_at_payment_status_total")
         batch_op.drop_index("ix_orders_ordered_at_id")

@@ -1,0 +1,45 @@
+"""Order files go in through the screen: the sample, and one with many kinds of bad rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sgpshop.services.demo import SAMPLE
+from tests.browser.conftest import Site, Visitor
+
+BAD = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
+
+
+def upload(page: Page, file: Path) -> None:
+    page.locator('input[name="file"]').set_input_files(file)
+    page.get_by_role("button", name=re.compile("取り込む|取込")).first.click()
+    page.wait_for_url(re.compile(r"/orders/imports/[0-9a-f]+"))
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])
+def test_the_sample_goes_in(site: Site, visitor: Visitor, javascript: bool) -> None:
+    page = visitor.open("/orders/imports", javascript=javascript)
+    upload(page, SAMPLE)
+    run = page.locator("[data-run-state]")
+    if not javascript:
+        for _ in range(100):
+            if run.get_attribute("data-run-state") == "finished":
+                break
+            page.wait_for_timeout(100)
+            page.reload()
+    expect(run).to_have_attribute("data-run-state", "finished", timeout=20_000)
+    expect(run).to_have_attribute("data-added", "300")
+    page.goto(f"{site.url}/orders?date_field=ordered_at&from=&to=")
+    expect(page.locator("body")).to_contain_text("300件")
+
+
+def test_bad_rows_are_told_by_line_and_the_good_ones_are_kept(site: Site, visitor: Visitor) -> None:
+    page = visitor.open("/orders/imports")
+    upload(page, BAD)
+    expect(page.locator("[data-run-state]")).to_have_attribute("data-run-state", "finished")
+    expect(page.locator("tr[data-line]").nth(11)).to_be_visible()  # at least 12 kinds
+    expect(page.locator("[data-run-state]")).not_to_have_attribute("data-added", "0")
