@@ -12,8 +12,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+_N = TypeVar("_N", int, float)
 
 PREFIX = "SGPSHOP_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,26 +49,23 @@ def _switch(value: str) -> bool:
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            number = least - 1
-        if not least <= number <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return number
-
-    return parse
+    return _within(int, least, most, f"a whole number from {least} to {most}")
 
 
 def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
+    return _within(float, least, most, f"seconds from {least:g} to {most:g}")
+
+
+def _within(
+    kind: Callable[[str], _N], least: float, most: float, wanted: str
+) -> Callable[[str], _N]:
+    def parse(value: str) -> _N:
         try:
-            number = float(value)
+            number = kind(value)
         except ValueError:
-            number = least - 1
+            raise ValueError(wanted) from None
         if not least <= number <= most:
-            raise ValueError(f"seconds from {least:g} to {most:g}")
+            raise ValueError(wanted)
         return number
 
     return parse

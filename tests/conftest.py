@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from sgpshop import create_app
+from sgpshop import create_app, logs
 from sgpshop.extensions import db
 from sgpshop.services import schema
 from tests.postgresql import PostgresqlServer
@@ -89,6 +89,7 @@ def app(
     else:
         shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "sgpshop.db")
         app = make_app(tmp_path, **overrides)
+    logs.write_to("stdout")  # a command run by an earlier test left them on stderr
     yield app
     with app.app_context():
         db.session.remove()

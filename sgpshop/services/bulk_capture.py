@@ -61,7 +61,6 @@ class Preview:
     unsent: list[str]
     retries: int
     expired: int
-    is_started: bool
 
     @property
     def nothing_to_do(self) -> bool:
@@ -138,9 +137,14 @@ def prepare(order_ids: Sequence[int], *, person_id: int, actor: str) -> str:
     return run_id
 
 
+def is_started(run_id: str) -> bool:
+    """Whether somebody confirmed this run.  Raises NotFound."""
+    return _get(run_id).started_at is not None
+
+
 def preview(run_id: str) -> Preview:
     """What would happen if this run were started now.  Raises NotFound."""
-    run = _get(run_id)
+    _get(run_id)
     items = _items(db.session(), run_id)
     orders = load_facts(item.order_id for item in items)
     refusals = Counter[Refusal]()
@@ -164,7 +168,6 @@ def preview(run_id: str) -> Preview:
         unsent=unsent,
         retries=sum(o.payment_status is PaymentStatus.CAPTURE_FAILED for o in eligible),
         expired=sum(_is_expired(order, now) for order in eligible),
-        is_started=run.started_at is not None,
     )
 
 

@@ -17,6 +17,7 @@ from sgpshop.services.order_totals import added, status_totals
 from sgpshop.services.selection import weigh
 from sgpshop.web import order_list
 from sgpshop.web.forms import SearchForm, parse_query
+from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.order_list import Bar
 from sgpshop.web.security import requires
 
@@ -59,7 +60,7 @@ def prepare() -> ResponseReturnValue:
     except ShopError as problem:
         bar = replace(_bar(form, ""), error=problem.message)
         return _show_bar(form, bar, status=problem.status)
-    if _is_htmx():
+    if wants_fragment():
         return render_template("bulk_runs/_dialog.html", preview=bulk_capture.preview(run_id))
     return redirect(url_for(".show", run_id=run_id), code=303)
 
@@ -74,7 +75,7 @@ def start(run_id: str) -> ResponseReturnValue:
         )
     except ShopError as problem:
         return _ask_again(run_id, problem)
-    if _is_htmx():
+    if wants_fragment():
         return _progress_bar(run_id, since=None)
     return redirect(url_for(".show", run_id=run_id), code=303)
 
@@ -83,7 +84,7 @@ def start(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def progress(run_id: str) -> ResponseReturnValue:
     """The bar under the list while a run is on, with the rows that changed since `since`."""
-    if not _is_htmx():
+    if not wants_fragment():
         return redirect(url_for(".show", run_id=run_id), code=303)
     return _progress_bar(run_id, since=_moment(request.args.get("since", "")))
 
@@ -92,10 +93,9 @@ def progress(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
-    preview = bulk_capture.preview(run_id)
-    if not preview.is_started:
-        return render_template("bulk_runs/confirm.html", preview=preview)
-    template = "bulk_runs/_result.html" if _is_htmx() else "bulk_runs/show.html"
+    if not bulk_capture.is_started(run_id):
+        return render_template("bulk_runs/confirm.html", preview=bulk_capture.preview(run_id))
+    template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
     offset = max(request.args.get("after", 0, type=int), 0)
     return render_template(
         template,
@@ -117,10 +117,6 @@ def download(run_id: str) -> ResponseReturnValue:
         mimetype="text/csv",
         headers={"Content-Disposition": f'attachment; filename="bulk-{run_id[:8]}.csv"'},
     )
-
-
-def _is_htmx() -> bool:
-    return request.headers.get("HX-Request") == "true"
 
 
 def _search_of_form() -> SearchForm:
@@ -155,7 +151,7 @@ def _bar(form: SearchForm, wish: str) -> Bar:
 
 
 def _show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseReturnValue:
-    if not _is_htmx():
+    if not wants_fragment():
         ticked = set(request.form.getlist("order_no"))
         return order_list.render_page(form, bar, ticked, status=status)
     totals = status_totals(form.criteria)
@@ -177,7 +173,7 @@ def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
     if problem.status == 404:
         raise problem
     preview = bulk_capture.preview(run_id)
-    if not _is_htmx():
+    if not wants_fragment():
         page = render_template("bulk_runs/confirm.html", preview=preview, error=problem.message)
         return page, problem.status
     response = make_response(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from flask import request
+from htmx_flask import request
 
 
 def wants_fragment() -> bool:
     """Whether htmx asks for a piece of the page it shows; a history restore wants the whole (S9)."""
-    headers = request.headers
-    return "HX-Request" in headers and "HX-History-Restore-Request" not in headers
+    return bool(request.htmx) and not request.htmx.history_restore_request
