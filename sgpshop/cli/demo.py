@@ -9,16 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from types import FrameType
 
 import click
 
 from sgpshop import config as settings
-from sgpshop import create_app
-from sgpshop.services import people, schema
-from sgpshop.services import settings as shop_settings
-from sgpshop.services.demo import is_seeded, seed_sample
 
 _APP = str(settings.ROOT / "app.py")
 #: The simulator's one contract (contract.md §6).
@@ -48,23 +43,14 @@ def run_demo() -> int:
         signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []
     try:
-        app = create_app()
-        ledger = Path(app.config["INSTANCE_PATH"]) / "simulator.db"
-        children.append(_start("simulator", "--port", simulator_port, "--db", str(ledger)))
-        with app.app_context():
-            schema.migrate()
-            shop = shop_settings.load()
-            if not shop.has_contract:
-                shop_settings.save("demo", **_CONTRACT)
-            name, password = people.ensure_demo_person()
-            _wait_for(simulator_url + "/_control/clock", children)
-            if not is_seeded():
-                click.echo(
-                    "最初の起動です。見本の注文300件とSMBC-GPシミュレーターの取引を用意しています…"
-                )
-                seed_sample()
+        instance = settings.load(os.environ)["INSTANCE_PATH"]
+        instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ledger = str(instance / "simulator.db")
+        children.append(_start("simulator", "--port", simulator_port, "--db", ledger))
+        name, password = _prepare(simulator_url, children)
         children.append(_start("worker"))
         children.append(_start("web", "--port", port))
+        _wait_for(f"{simulator_url}/_control/clock", children)
         _wait_for(f"http://127.0.0.1:{port}/healthz", children)
         click.echo(f"\nSGP Shop:          http://127.0.0.1:{port}/")
         click.echo(f"demo login: {name} / {password}")
@@ -79,6 +65,27 @@ def run_demo() -> int:
         _end(children)
 
 
+def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> tuple[str, str]:
+    """Bring database, contract and login up, and the sample on the first start; the login."""
+    # Imported here, while the simulator is starting already.
+    from sgpshop import create_app
+    from sgpshop.services import people, schema
+    from sgpshop.services import settings as shop_settings
+    from sgpshop.services.demo import is_seeded, seed_sample
+
+    with create_app().app_context():
+        schema.migrate()
+        if not shop_settings.load().has_contract:
+            shop_settings.save("demo", **_CONTRACT)
+        if not is_seeded():
+            _wait_for(f"{simulator_url}/_control/clock", children)
+            click.echo(
+                "最初の起動です。見本の注文300件とSMBC-GPシミュレーターの取引を用意しています…"
+            )
+            seed_sample()
+        return people.ensure_demo_person()
+
+
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
     # Its own session: Ctrl-C reaches the demo alone, which then ends its children in order.
     return subprocess.Popen(  # noqa: S603 - our own program, no shell
@@ -90,7 +97,7 @@ def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
     until = time.monotonic() + _READY_WITHIN
     while time.monotonic() < until:
         if any(child.poll() is not None for child in children):
-            raise SystemExit(1)
+            break
         try:
             urllib.request.urlopen(url, timeout=1)  # noqa: S310 - a loopback address
         except urllib.error.HTTPError:
@@ -99,7 +106,7 @@ def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
             time.sleep(0.05)
         else:
             return
-    click.echo(f"起動できませんでした: {url}", err=True)
+    click.echo(f"起動できませんでした(ポートが使用中ではありませんか): {url}", err=True)
     raise SystemExit(1)
 
 
