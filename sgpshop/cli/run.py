@@ -20,6 +20,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from sgpshop.config import ConfigurationError
+
 _WEB_THREADS = 12
 #: Set by `demo` for its children, so that none outlives a killed parent.
 _PARENT = "SGPSHOP_PARENT_PID"
@@ -33,10 +35,10 @@ def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
     import waitress
 
-    from sgpshop.jobs import background
+    from sgpshop.services import background
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    _require_current_schema()
+    _require_ready()
     server = waitress.create_server(
         app,
         host=host,
@@ -44,6 +46,8 @@ def web(host: str, port: int) -> None:
         threads=_WEB_THREADS,
         ident=None,
         clear_untrusted_proxy_headers=False,
+        # Refused while it comes in, not after it filled the disk (S17).
+        max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
     )
     _end_with_parent()
     signal.signal(signal.SIGTERM, _leave)
@@ -61,7 +65,7 @@ def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
     from sgpshop.jobs.worker import Worker
 
-    _require_current_schema()
+    _require_ready()
     running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: running.stop())
@@ -93,9 +97,16 @@ def demo() -> None:
     sys.exit(run_demo())
 
 
-def _require_current_schema() -> None:
+def _require_ready() -> None:
+    """The gateway's address is one we may talk to (T6, S16), the database of this version."""
+    from sgpshop.gateway import InvalidGatewayUrl, check_base_url
     from sgpshop.services import schema
 
+    config = current_app.config
+    try:
+        check_base_url(config["GATEWAY_URL"], allow_loopback_http=config["TEST_MODE"])
+    except InvalidGatewayUrl as problem:
+        raise ConfigurationError(f"SGPSHOP_GATEWAY_URL: {problem}") from None
     if not schema.is_current():
         click.echo("データベースの準備ができていません: python app.py migrate", err=True)
         sys.exit(1)

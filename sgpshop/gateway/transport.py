@@ -200,11 +200,15 @@ class Transport:
         The exceptions of the HTTP library hold the request, passwords included, so none of
         them leaves this method, not even as a context.
         """
-        deadline = time.monotonic() + self._total_timeout
-        if not self._free.acquire(timeout=min(self._connect_timeout, self._total_timeout)):
+        patience = min(self._connect_timeout, self._total_timeout)
+        begun = time.monotonic()
+        if not self._free.acquire(timeout=patience):
             raise GatewayUnreachable(NO_FREE_CONNECTION)
         try:
-            outcome = self._exchange(path, body, deadline)
+            now = time.monotonic()
+            if now - begun > patience:  # frozen while waiting: too late to send anything (P17)
+                raise GatewayUnreachable(NO_FREE_CONNECTION)
+            outcome = self._exchange(path, body, now + self._total_timeout)
         finally:
             self._free.release()
         if isinstance(outcome, bytes):
@@ -215,7 +219,9 @@ class Transport:
         self, path: str, body: bytes, deadline: float
     ) -> bytes | GatewayUnreachable | GatewayOutcomeUnknown:
         request = requests.Request("POST", self._base_url + path, data=body, headers=_HEADERS)
-        left = max(deadline - time.monotonic(), 0.001)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return GatewayUnreachable("connect:too_late")
         timeout: Any = Timeout(total=left, connect=min(self._connect_timeout, left), read=left)
         try:
             # Not session.send(): that one reads the body of a redirect to its end, keeps

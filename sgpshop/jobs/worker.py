@@ -17,10 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.services import attempts, bulk_capture, due_work, linking, payments, resolver
-from sgpshop.services.payments import Ran
+from sgpshop.services.attempts import Ran
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ _BEAT_EVERY = 10.0
 _TIDY_EVERY = 3600.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
+#: A single row whose handling broke off is left alone for so long.
+_ASIDE = 60.0
 
 Task = tuple[str, int]
 Action = Callable[[int], object]
@@ -76,20 +79,23 @@ class Worker:
         self._waiting: deque[tuple[Task, Action]] = deque()
         self._under_way: set[Task] = set()
         self._not_before = 0.0
+        #: tasks that broke off, each with when to try it again
+        self._set_aside: dict[Task, float] = {}
+        self._next_beat = self._next_tidying = 0.0
 
     def stop(self) -> None:
         """Take no more work; what is under way is finished (P33)."""
         self._stopping.set()
+        attempts.stop_soon(self._app)
         with self._changed:
             self._changed.notify()
 
     def run(self, *, until_idle: bool = False) -> None:
         """Work until stopped; with `until_idle`, until nothing is due and nothing is under way."""
-        housekeeping = self._housekeeping()
         with ThreadPoolExecutor(self._most, "operation") as pool:
             while not self._stopping.is_set():
+                self._keep_house()
                 try:
-                    next(housekeeping)
                     was_busy = bool(self._under_way)  # asked first: a task may leave new work
                     found = self._hand_out(pool)
                 except Exception:  # the database may be locked, full or away for a while (P32)
@@ -117,11 +123,11 @@ class Worker:
         started = False
         while self._waiting and not self._is_full():
             task, action = self._waiting.popleft()
-            if task in self._under_way:
+            if task in self._under_way or self._set_aside.get(task, 0.0) > time.monotonic():
                 continue
             started = True
             self._under_way.add(task)
-            pool.submit(self._do, action, task[1]).add_done_callback(partial(self._done, task))
+            pool.submit(self._do, action, task).add_done_callback(partial(self._done, task))
         return started
 
     def _due(self, limit: int) -> Iterator[tuple[Task, Action]]:
@@ -137,7 +143,8 @@ class Worker:
         for transaction_id in due.links:
             yield ("transaction", transaction_id), linking.look_up
 
-    def _do(self, action: Action, row_id: int) -> None:
+    def _do(self, action: Action, task: Task) -> None:
+        row_id = task[1]
         with self._app.app_context():
             try:
                 ran = action(row_id)
@@ -145,9 +152,13 @@ class Worker:
                 log.warning("gateway not usable: %s", problem.message)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
                 return
-            except Exception:
-                log.exception("%s of %s broke off", action.__name__, row_id)
+            except DBAPIError:  # locked, full or away: that touches everything (P32)
+                log.exception("the database does not take %s of %s", action.__name__, row_id)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
+                return
+            except Exception:  # something about this row: it must not hold up the others
+                log.exception("%s of %s broke off", action.__name__, row_id)
+                self._set_aside[task] = time.monotonic() + _ASIDE
                 return
         if ran is Ran.CONGESTED:
             self._pace.congested()
@@ -159,17 +170,16 @@ class Worker:
             self._under_way.discard(task)
             self._changed.notify()
 
-    def _housekeeping(self) -> Iterator[None]:
-        """A sign of life every few seconds, tidying every hour; one step per turn of the loop."""
-        beaten = tidied = float("-inf")
-        while True:
-            now = time.monotonic()
-            if now - beaten >= _BEAT_EVERY:
-                with self._app.app_context():
+    def _keep_house(self) -> None:
+        """A sign of life every few seconds, tidying every hour; neither holds up the work."""
+        now = time.monotonic()
+        try:
+            with self._app.app_context():
+                if now >= self._next_beat:
+                    self._next_beat = now + _BEAT_EVERY
                     due_work.beat(self._name)
-                beaten = now
-            if now - tidied >= _TIDY_EVERY:
-                with self._app.app_context():
+                if now >= self._next_tidying:
+                    self._next_tidying = now + _TIDY_EVERY
                     bulk_capture.forget_unconfirmed()
-                tidied = now
-            yield
+        except Exception:
+            log.exception("housekeeping failed")

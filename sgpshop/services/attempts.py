@@ -8,12 +8,13 @@ that slept through its lease.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -35,15 +36,27 @@ from sgpshop.models import (
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import gateway_facts
 from sgpshop.services.closing import Outcome, close
+from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
+
+_STOPPING = "sgpshop.stopping"
 
 #: A click is carried out by the web process itself; the worker takes over if that died.
 TAKE_OVER_AFTER = timedelta(seconds=5)
 
 #: `Attempt.reason` of an attempt whose worker never came back.
 WORKER_LOST = "worker_lost"
+
+
+class Ran(StrEnum):
+    """What became of one call of an operation or look-up, for the loop that drives it."""
+
+    ENDED = "ended"
+    CONGESTED = "congested"
+    POSTPONED = "postponed"
+    NOT_OURS = "not_ours"
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,24 @@ class Work:
     lease: int
     operation: Operation
     amount: int
-    access: TradeAccess
+    gateway_order_id: str
+    access_id: str
+    access_pass_sealed: str | None = field(repr=False)
     tries: int
     #: an earlier attempt of this order was uncertain once: look before sending (P11, R43)
     look_first: bool
-    claimed: float = field(default_factory=time.monotonic)
+    #: when the row that says so was written, by the monotonic clock
+    written: float = field(default_factory=time.monotonic)
+
+    def access(self) -> TradeAccess:
+        """What the gateway wants to see.  Raises SealBroken when the stored secret is unreadable."""
+        return TradeAccess(
+            order_id=self.gateway_order_id,
+            access_id=self.access_id,
+            access_pass=gateway_facts.open_access_pass(
+                self.access_pass_sealed, self.gateway_order_id
+            ),
+        )
 
 
 _earlier = aliased(Attempt)
@@ -110,9 +136,10 @@ _TAKE = (
 def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
     """Write down that `actor` wants this order captured; returns the attempt's id (P6, P7, P19).
 
-    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20) or
-    NotPossible with the reason; then nothing was written.
+    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20),
+    NotPossible with the reason, or ShopError without a usable contract; then nothing was written.
     """
+    current_gateway()  # what cannot be sent is not accepted (R2)
     try:
         with writing() as session:
             order = lock_order(session, order_id)  # first: a double click waits here for the first
@@ -185,7 +212,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
     if row is None or row.state is not AttemptState.QUEUED:
         return None
-    tries = row.tries + (0 if row.look_first else 1)
+    tries = row.tries + 1
     taken = connection.execute(
         _TAKE,
         {
@@ -204,23 +231,19 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         lease=row.lease + 1,
         operation=row.operation,
         amount=row.amount,
-        access=TradeAccess(
-            order_id=row.gateway_order_id,
-            access_id=row.access_id or "",
-            access_pass=gateway_facts.open_access_pass(
-                row.access_pass_sealed, row.gateway_order_id
-            ),
-        ),
+        gateway_order_id=row.gateway_order_id,
+        access_id=row.access_id or "",
+        access_pass_sealed=row.access_pass_sealed,
         tries=tries,
         look_first=row.look_first,
     )
 
 
-def about_to_send(work: Work) -> bool:
-    """After a look-up: write down that we send now.  False if the lease is not ours any more."""
+def about_to_send(work: Work) -> Work | None:
+    """After a look-up: write down that we send now.  None if the lease is not ours any more."""
     now = utc_now()
     with writing() as session:
-        return _changed(
+        is_ours = _changed(
             session,
             sa.update(Attempt)
             .where(
@@ -229,13 +252,24 @@ def about_to_send(work: Work) -> bool:
                 Attempt.state == AttemptState.SENDING,
                 Attempt.due_at > now,
             )
-            .values(sent_at=now, due_at=now + _lease_time(), tries=Attempt.tries + 1),
+            .values(sent_at=now, due_at=now + _lease_time()),
         )
+    return replace(work, written=time.monotonic()) if is_ours else None
 
 
 def may_still_send(work: Work) -> bool:
     """Whether this thread has not been frozen since it wrote that it sends (P17)."""
-    return time.monotonic() - work.claimed < float(current_app.config["LEASE_SECONDS"]) / 2
+    return time.monotonic() - work.written < float(current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+
+
+def stop_soon(app: Flask) -> None:
+    """This process is to end: what is under way begins no further gateway call (P33)."""
+    app.extensions[_STOPPING] = True
+
+
+def is_stopping() -> bool:
+    """Whether the process is about to end."""
+    return bool(current_app.extensions.get(_STOPPING))
 
 
 def requeue(work: Work, pause: float, reason: str, codes: tuple[str, ...] = ()) -> None:
@@ -282,14 +316,14 @@ def give_up_lost(attempt_id: int) -> None:
                 due_at=now,
             )
             return
-    # The last byte can have left only while it was connecting or right after (P14).
-    connect_time = timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+    # The last byte may have left so late: may_still_send, a free connection, connecting (P14).
+    until_sent = 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
     lost = Outcome(
         AttemptState.UNKNOWN,
         Event.CAPTURE_UNKNOWN,
         "capture_unknown",
         reason=WORKER_LOST,
-        uncertain_since=min(now, sent_at + connect_time),
+        uncertain_since=min(now, sent_at + until_sent),
     )
     close(attempt_id, lease, lost)
 
@@ -303,6 +337,8 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
     with writing() as session:
         attempt = session.get(Attempt, attempt_id, populate_existing=True)
         if attempt is None or attempt.state is not AttemptState.UNKNOWN:
+            return None
+        if _is_being_looked_up(attempt, now):
             return None
         if attempt.looked_up_at and (now - attempt.looked_up_at).total_seconds() < not_within:
             return None
@@ -319,6 +355,13 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
             return None
         session.refresh(attempt)
         return attempt
+
+
+def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
+    """Whether a look-up is under way: a second would only take the lease from the first."""
+    if attempt.looked_up_at is None or attempt.due_at is None:
+        return False
+    return attempt.due_at == attempt.looked_up_at + _lease_time() and attempt.due_at > now
 
 
 def look_again(attempt: Attempt, found: str) -> None:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
+from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, capture_refusal
 from sgpshop.domain.payment_status import PaymentStatus
@@ -32,6 +33,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services import settings
+from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_facts import Facts, load_facts
 
@@ -175,8 +177,10 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
     """Accept the run: queue every line that can be captured, note why others are left out.
 
     A second start does nothing (P19).  Raises NotFound (also for somebody else's run), ShopError
-    when the second confirmation is missing (S21) or nothing can be captured.
+    when the second confirmation is missing (S21), nothing can be captured, or there is no usable
+    contract (R2).
     """
+    current_gateway()
     with writing() as session:
         run = session.get(BulkRun, run_id, populate_existing=True, with_for_update=True)
         if run is None or run.person_id != person_id:
@@ -199,6 +203,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         run.started_at = now
         _leave_out(session, refusals, now)
         _queue(session, run, queued, orders, now)
+    logs.event("bulk_started", run=run_id, orders=len(queued), yen=sum(i.amount for i in queued))
 
 
 def progress(run_id: str) -> Progress:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from sgpshop.domain.csv_text import csv_guarded
+from sgpshop.domain.errors import NotFound
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, ItemResult, Order
+from sgpshop.models import BulkItem, BulkRun, ItemResult, Order
 from sgpshop.services import bulk_capture
-from sgpshop.services.bulk_capture import Progress
+from sgpshop.services.bulk_capture import Preview, Progress
 from sgpshop.services.error_content import error_content
 
 _HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
@@ -30,6 +31,14 @@ class ReportLine:
     codes: tuple[str, ...] = ()
     content: str = ""
     next_step: str = ""
+
+
+def own_preview(run_id: str, person_id: int) -> Preview:
+    """What a run that this person prepared would do.  Raises NotFound, also for another's run."""
+    run = db.session.get(BulkRun, run_id)
+    if run is None or run.person_id != person_id:
+        raise NotFound("この一括処理は見つかりません。")
+    return bulk_capture.preview(run_id)
 
 
 def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportLine]:

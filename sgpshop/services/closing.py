@@ -15,6 +15,7 @@ from flask import current_app
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
+from sgpshop import logs
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, next_status
 from sgpshop.gateway import TradeStatus
@@ -67,10 +68,11 @@ _READ = (
         *(
             getattr(Attempt, name)
             for name in (
-                "state", "lease", "order_id", "transaction_id", "amount", "sent_at",
+                "state", "lease", "operation", "order_id", "transaction_id", "amount", "sent_at",
                 "latency_ms", "uncertain_since", "actor_kind", "actor",
             )
         ),
+        Order.order_no,
         Order.payment_status,
         Order.total,
     )
@@ -118,6 +120,11 @@ _CAPTURED = (
         }
     )
 )  # fmt: skip
+_LOOK_ON = (
+    sa.update(_transactions)
+    .where(_transactions.c.id == bindparam("transaction"))
+    .values({name: bindparam(name) for name in ("look_problem", "first_look_at", "next_look_at")})
+)
 _LINE_OF_RUN = (
     sa.update(_items)
     .where(_items.c.attempt_id == bindparam("attempt"))
@@ -130,10 +137,24 @@ def close(attempt_id: int, lease: int, outcome: Outcome) -> bool:
 
     False, and nothing changed, if the lease is not the present one any more (P16, P17).
     """
-    return write_together(lambda session: _write(session, attempt_id, lease, outcome))
+    row = write_together(lambda session: _write(session, attempt_id, lease, outcome))
+    if row is None:
+        return False
+    logs.event(
+        "money_operation",
+        operation=row.operation,
+        order=row.order_no,
+        amount=row.amount,
+        actor=row.actor,
+        result=outcome.state,
+        reason=outcome.reason,
+        codes=list(outcome.codes),
+    )
+    return True
 
 
-def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> bool:
+def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> Any:
+    """The row it rested on; None, and nothing changed, if the lease is not the present one."""
     now = utc_now()
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one()
@@ -142,7 +163,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> b
         _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
     ).rowcount
     if changed != 1:
-        return False
+        return None
     status = next_status(row.payment_status, outcome.event)
     connection.execute(
         _MOVE_ORDER, {"order": row.order_id, "payment_status": status, "updated_at": now}
@@ -150,6 +171,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> b
     if outcome.trade is not None:
         transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
         gateway_facts.record_trade(transaction, outcome.trade, settings.load())
+        session.flush()
     elif outcome.event is Event.CAPTURE_DONE:
         connection.execute(
             _CAPTURED,
@@ -160,6 +182,16 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> b
                 "captured_amount": row.amount,
                 "gateway_amount": row.amount,
                 "tran_id": outcome.tran_id,
+            },
+        )
+    if outcome.event is Event.FOUND_UNFINISHED:
+        connection.execute(
+            _LOOK_ON,
+            {
+                "transaction": row.transaction_id,
+                "look_problem": "" if outcome.trade else "not_found",
+                "first_look_at": now,
+                "next_look_at": now,
             },
         )
     connection.execute(
@@ -177,7 +209,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> b
         codes=list(outcome.codes),
         **outcome.detail,
     )
-    return True
+    return row
 
 
 def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Figures:
     needs_review: Total
     #: 要確認 for longer than the shop's limit (R20)
     review_overdue: Total
+    #: 金額変更未送信: our total is not what SMBC-GP holds (R72a)
+    unsent: Total
     #: 出荷済み・未売上: the parcel left, the money was not taken (R130)
     shipped_uncaptured: Total
     #: started runs with lines still to work off, newest first
@@ -47,6 +49,7 @@ def figures(shop: ShopSettings) -> Figures:
         capture_failed=totals.get(PaymentStatus.CAPTURE_FAILED, Total()),
         needs_review=reviews,
         review_overdue=total(overdue) if reviews.count else Total(),
+        unsent=total(SearchCriteria(unsent=True)),
         shipped_uncaptured=total(
             SearchCriteria(
                 processing=(ProcessingClass.DELIVERED,), statuses=tuple(sorted(CAPTURABLE))

@@ -11,11 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
 
 _BEGIN = "sqlite_begin"
+#: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
+WRITE_WAIT = 6
 _PATIENCE = "PRAGMA busy_timeout=15000"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -61,8 +64,14 @@ def writing_in_turn() -> Iterator[None]:
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    with _writer:
+    if not _writer.acquire(timeout=WRITE_WAIT):
+        raise OperationalError(
+            "waiting for other writers", None, sqlite3.OperationalError("locked")
+        )
+    try:
         yield
+    finally:
+        _writer.release()
 
 
 @contextmanager

@@ -27,6 +27,11 @@ _NOT_CARRIED_OUT = ErrorContent(
     "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
     "もう一度実行してください。二重に売上になることはありません。",
 )
+_SEAL_BROKEN = ErrorContent(
+    (),
+    "保存してある取引の認証情報を読み出せないため、SMBC-GPには何も送信していません。",
+    "暗号鍵(ENCRYPTION_KEY)の設定を管理者に確認し、注文ファイルをもう一度取り込んでください。",
+)
 _IN_DOUBT = ErrorContent(
     (),
     "SMBC-GPから処理の結果を受け取れませんでした。処理されたかどうかはまだ分かりません。",
@@ -54,4 +59,6 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
         return ErrorContent(codes, explanation.sentence, explanation.next_step)
     if attempt.reason.startswith("unreachable"):
         return _UNREACHABLE
+    if attempt.reason == "seal_broken":
+        return _SEAL_BROKEN
     return _NOT_CARRIED_OUT if attempt.reason == "not_carried_out" else _UNEXPLAINED

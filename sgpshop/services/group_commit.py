@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
@@ -64,10 +65,11 @@ def _carry_out(wishes: list[_Wish]) -> None:
             for wish in wishes:
                 wish.value = wish.function(session)
     except BaseException as error:  # nothing of this transaction was kept
-        if len(wishes) > 1:
+        if len(wishes) > 1 and not isinstance(error, OperationalError):
             for wish in wishes:  # one of them spoiled it: each on its own
                 _carry_out([wish])
             return
-        wishes[0].error = error
+        for wish in wishes:  # the database is locked, full or away: for all of them (P32)
+            wish.error = error
     for wish in wishes:
         wish.is_done = True

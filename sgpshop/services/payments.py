@@ -6,7 +6,6 @@ Write down what we are about to ask, ask, write down what was said.  When in dou
 from __future__ import annotations
 
 import logging
-from enum import StrEnum
 
 from flask import current_app
 
@@ -22,21 +21,13 @@ from sgpshop.gateway import (
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import attempts
-from sgpshop.services.attempts import Work
+from sgpshop.services.attempts import Ran, Work
 from sgpshop.services.closing import Outcome, close
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.gateway_facts import describe
+from sgpshop.services.vault import SealBroken
 
 log = logging.getLogger(__name__)
-
-
-class Ran(StrEnum):
-    """What became of one call of `run_operation`, for the loop that drives it."""
-
-    ENDED = "ended"
-    CONGESTED = "congested"
-    POSTPONED = "postponed"
-    NOT_OURS = "not_ours"
 
 
 def run_operation(attempt_id: int) -> Ran:
@@ -49,20 +40,32 @@ def run_operation(attempt_id: int) -> Ran:
     work = attempts.claim(attempt_id)
     if work is None:
         return Ran.NOT_OURS
+    try:
+        access = work.access()
+    except SealBroken:  # nothing can be sent for this order; the others go on
+        return _close(work, _rejected("seal_broken"))
     if work.look_first:
         found = _look(gateway, work)
         if isinstance(found, Outcome):
             return _close(work, found)
+        if isinstance(found, GatewayUnreachable):
+            return _unreachable(work, found)
         if isinstance(found, GatewayError):
             # Nothing was sent; looking again later is free.
-            attempts.requeue(work, _pause(work.tries + 1), found.reason, found.codes)
+            attempts.requeue(work, _pause(work.tries), found.reason, found.codes)
             return Ran.POSTPONED
-        if not attempts.about_to_send(work):
+        if attempts.is_stopping():
+            attempts.requeue(work, 0.0, "stopping")
+            return Ran.POSTPONED
+        sending = attempts.about_to_send(work)
+        if sending is None:
             return Ran.NOT_OURS
+        work = sending
     if not attempts.may_still_send(work):
-        return Ran.NOT_OURS
+        attempts.requeue(work, 0.0, "frozen")  # nothing was sent
+        return Ran.POSTPONED
     try:
-        receipt = gateway.capture(work.access, work.amount)
+        receipt = gateway.capture(access, work.amount)
     except GatewayUnreachable as failure:
         return _unreachable(work, failure)
     except GatewayRejected as refusal:
@@ -78,7 +81,7 @@ def run_operation(attempt_id: int) -> Ran:
 def _look(gateway: SmbcGpGateway, work: Work) -> Outcome | GatewayError | None:
     """Before a repeat: is it captured already?  None: the amount is still only held (R43, P11)."""
     try:
-        trade = gateway.search_trade(work.access.order_id)
+        trade = gateway.search_trade(work.gateway_order_id)
     except GatewayError as failure:
         return failure
     if _is_held(trade, work):
@@ -90,19 +93,15 @@ def _refused(gateway: SmbcGpGateway, work: Work, refusal: GatewayRejected) -> Ra
     if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
         attempts.requeue(work, _pause(work.tries), refusal.reason, refusal.codes)
         return Ran.CONGESTED
-    rejected = Outcome(
-        AttemptState.REJECTED,
-        Event.CAPTURE_REJECTED,
-        "capture_rejected",
-        reason=refusal.reason,
-        codes=refusal.codes,
-    )
+    rejected = _rejected(refusal.reason, refusal.codes)
     if not (refusal.is_wrong_state or refusal.is_amount_mismatch):
         return _close(work, rejected)
     # «Already done», «wrong state» and «other amount» say that we do not know how it stands (P9,
-    # R72b): look.
+    # R72b): look, if there is time.
+    if attempts.is_stopping() and refusal.is_wrong_state:
+        return _close(work, _unknown("stopping", refusal.codes))
     try:
-        trade = gateway.search_trade(work.access.order_id)
+        trade = gateway.search_trade(work.gateway_order_id)
     except GatewayError as failure:
         if refusal.is_wrong_state:
             return _close(work, _unknown(failure.reason, refusal.codes))
@@ -114,7 +113,7 @@ def _after_look(
     trade: TradeStatus | None, work: Work, reason: str, codes: tuple[str, ...]
 ) -> Outcome:
     """How the attempt ends after a look-up showed `trade` and nothing of ours is under way."""
-    if trade is not None and trade.access.access_id != work.access.access_id:
+    if trade is not None and trade.access.access_id != work.access_id:
         return _unknown("other_transaction", codes)
     if trade is not None and trade.state.is_captured and _total(trade) == work.amount:
         state, event, sentence = AttemptState.DONE, Event.CAPTURE_DONE, "capture_found_already"
@@ -171,6 +170,16 @@ def _done(receipt: Receipt) -> Outcome:
     )
 
 
+def _rejected(reason: str, codes: tuple[str, ...] = ()) -> Outcome:
+    return Outcome(
+        AttemptState.REJECTED,
+        Event.CAPTURE_REJECTED,
+        "capture_rejected",
+        reason=reason[:120],
+        codes=codes,
+    )
+
+
 def _unknown(reason: str, codes: tuple[str, ...] = ()) -> Outcome:
     return Outcome(
         AttemptState.UNKNOWN,
@@ -192,7 +201,7 @@ def _is_held(trade: TradeStatus | None, work: Work) -> bool:
     return (
         trade is not None
         and trade.state.is_authorized
-        and trade.access.access_id == work.access.access_id
+        and trade.access.access_id == work.access_id
         and _total(trade) == work.amount
     )
 

@@ -11,11 +11,11 @@ from flask import current_app
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, TradeStatus
+from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
 from sgpshop.models import Attempt, BulkItem, ItemResult, utc_now
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import attempts, history
-from sgpshop.services.attempts import WORKER_LOST
+from sgpshop.services.attempts import WORKER_LOST, Ran
 from sgpshop.services.closing import Outcome, close
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
@@ -37,7 +37,7 @@ class Proof(Enum):
     UNCLEAR = auto()
 
 
-def look_up(attempt_id: int, *, not_within: float = 0.0) -> None:
+def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
     """Ask SMBC-GP about one UNKNOWN attempt and act on what that proves.
 
     Does nothing if it is no longer unknown, or was looked up less than `not_within` seconds ago.
@@ -45,12 +45,13 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> None:
     gateway = current_gateway()
     attempt = attempts.claim_look(attempt_id, not_within=not_within)
     if attempt is None:
-        return
+        return Ran.NOT_OURS
     try:
         trade = gateway.search_trade(attempt.gateway_order_id)
     except GatewayError as failure:
         attempts.look_again(attempt, f"照会できませんでした({failure.reason})")
-        return
+        is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
+        return Ran.CONGESTED if is_congested else Ran.POSTPONED
     proof = prove(attempt, trade, utc_now())
     if proof is Proof.DONE:
         _close_done(attempt, trade)
@@ -60,6 +61,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> None:
         attempts.look_again(attempt, "")
     else:
         attempts.look_again(attempt, describe(trade))
+    return Ran.ENDED
 
 
 def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
@@ -79,14 +81,23 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
 
 def resolve_all() -> int:
     """Look up every uncertain outcome now, due or not; returns how many stay uncertain."""
-    for attempt_id in _uncertain():
+    for attempt_id in _ids(AttemptState.SENDING):
+        attempts.give_up_lost(attempt_id)
+    for attempt_id in _ids(AttemptState.UNKNOWN):
         look_up(attempt_id)
-    return len(_uncertain())
+    return len(_ids(AttemptState.UNKNOWN))
+
+
+def is_uncertain(attempt: Attempt) -> bool:
+    """Whether nobody knows how this stands: no usable answer, or its worker was lost (P13)."""
+    is_lost = attempt.state is AttemptState.SENDING and (attempt.due_at or utc_now()) < utc_now()
+    return is_lost or attempt.state is AttemptState.UNKNOWN
 
 
 def hurry(attempt_id: int) -> None:
     """Somebody opened the order: look now instead of at the planned time (P13)."""
     try:
+        attempts.give_up_lost(attempt_id)
         look_up(attempt_id, not_within=HURRY_PAUSE)
     except ShopError:
         return  # no contract: the screen says so itself
@@ -159,9 +170,9 @@ def _send_again(attempt: Attempt) -> None:
         )
 
 
-def _uncertain() -> list[int]:
+def _ids(state: AttemptState) -> list[int]:
     ids = db.session.scalars(
-        sa.select(Attempt.id).where(Attempt.state == AttemptState.UNKNOWN).order_by(Attempt.id)
+        sa.select(Attempt.id).where(Attempt.state == state).order_by(Attempt.id)
     ).all()
     db.session.commit()
     return list(ids)

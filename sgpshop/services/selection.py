@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_rules import Refusal, capture_refusal
 from sgpshop.services.order_facts import load_facts
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Chosen orders; `yen` is the sum of those that can be captured."""
+    """Chosen orders; `yen` is the sum of those that can be captured, None when not weighed."""
 
     count: int = 0
-    yen: int = 0
+    yen: int | None = 0
     left_out: tuple[tuple[Refusal, int], ...] = ()
 
     @property
@@ -25,6 +26,17 @@ class Selection:
 
 
 NOTHING_CHOSEN = Selection()
+
+
+class TooMany(ShopError):
+    """More orders were chosen than one run may have (R50); nothing was prepared."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(
+            f"一度に処理できるのは{most:,}件までです({count:,}件が選択されています)。"
+            "条件を絞り込んでください。"
+        )
+        self.count = count
 
 
 def weigh(order_ids: Sequence[int]) -> Selection:

@@ -12,9 +12,8 @@ from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_rules import capture_button
-from sgpshop.jobs import background
-from sgpshop.models import Attempt, AttemptState, Role
-from sgpshop.services import attempts, payments, resolver, settings
+from sgpshop.models import Attempt, Role
+from sgpshop.services import attempts, background, payments, resolver, settings
 from sgpshop.services.contract import console_links
 from sgpshop.services.history import Actor
 from sgpshop.services.order_detail import get_detail, get_order
@@ -88,6 +87,6 @@ def _screen(
 
 def _hurry_if_uncertain(attempt: Attempt | None) -> None:
     """Somebody looks at an uncertain order: look it up now, in the background (P13)."""
-    if attempt is not None and attempt.state is AttemptState.UNKNOWN:
+    if attempt is not None and resolver.is_uncertain(attempt):
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         background.submit(app, resolver.hurry, attempt.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from flask import Flask, Response, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -174,11 +174,19 @@ def _to_login() -> ResponseReturnValue:
 
 def _page_to_return_to() -> str:
     if wants_fragment():
-        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+        shown = _split(request.headers.get("HX-Current-URL", ""))
         return f"{shown.path}?{shown.query}" if shown.query else shown.path
     if request.method != "GET":
         return ""
     return request.full_path.rstrip("?")
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address a browser sent; all empty when it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def _check_origin() -> None:
@@ -192,7 +200,7 @@ def _check_origin() -> None:
     if site is not None:
         is_ours = site in ("same-origin", "none")
     else:
-        is_ours = origin is None or urlsplit(origin).netloc == request.host
+        is_ours = origin is None or _split(origin).netloc == request.host
     if not is_ours:
         logs.event("refused", reason="cross_site", origin=origin, path=request.path)
         raise CrossSiteRequest

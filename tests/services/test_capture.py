@@ -10,10 +10,9 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Order, OrderKind, utc_now
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import attempts, closing, payments, resolver
-from sgpshop.services.attempts import Seen
+from sgpshop.services.attempts import Ran, Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.payments import Ran
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 
@@ -297,7 +296,7 @@ class TestKilledWorker:
         attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
         work = attempts.claim(attempt_id)
         assert work is not None
-        shop.gateway.capture(work.access, work.amount)  # and dies before it can say so
+        shop.gateway.capture(work.access(), work.amount)  # and dies before it can say so
         self.lose(attempt_id)
         resolver.look_up(attempt_id)
         assert fresh(order).payment_status is PaymentStatus.CAPTURED
@@ -311,7 +310,7 @@ class TestKilledWorker:
         self.lose(attempt_id)
         late = payments._unknown("late")
         assert closing.close(attempt_id, work.lease, late) is False
-        assert attempts.about_to_send(work) is False
+        assert attempts.about_to_send(work) is None
 
 
 def test_unreachable_is_tried_three_times_then_fails_as_communication_error(

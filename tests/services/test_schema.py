@@ -62,4 +62,4 @@ def test_sqlite_is_durable_and_checks_keys(app: Flask, database_kind: str) -> No
             return connection.execute(sa.text(f"PRAGMA {name}")).scalar()
 
         assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)  # P31
-        assert (pragma("foreign_keys"), pragma("busy_timeout")) == (1, 15000)
+        assert (pragma("foreign_keys"), pragma("busy_timeout")) == (1, 6000)

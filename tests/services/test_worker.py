@@ -7,14 +7,17 @@ import time
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.jobs.worker import Pace, Worker
-from sgpshop.models import Attempt, AttemptState, WorkerBeat, utc_now
-from sgpshop.services import attempts, due_work, settings
+from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
+from sgpshop.services import attempts, contract, due_work, payments, resolver, settings
 from sgpshop.services.attempts import Seen
 from sgpshop.services.database import writing
+from sgpshop.services.error_content import error_content
+from sgpshop.services.group_commit import _carry_out, _Wish
 from sgpshop.services.history import Actor
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
@@ -70,10 +73,13 @@ class TestUncertain:
 
 def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
     with app.app_context():
-        order = authorized_order(World(app.config["INSTANCE_PATH"]))
+        world = World(app.config["INSTANCE_PATH"])
+        contract.init_app(app, world.gateway)
+        order = authorized_order(world)
         attempt_id = attempts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
         with writing() as session:
             session.get_one(Attempt, attempt_id).due_at = utc_now()
+        contract.init_app(app, None)
         assert not settings.load().has_contract
         with working(app):
             time.sleep(0.5)
@@ -88,3 +94,79 @@ def test_it_shows_that_it_is_alive(app: Flask, shop: World) -> None:
     Worker(app).run(until_idle=True)
     db.session.rollback()
     assert db.session.query(WorkerBeat).count() == 1  # T3
+
+
+def due_capture(order: Order, token: str = "t") -> int:
+    """A capture that was accepted and waits for the worker."""
+    order = fresh(order)
+    attempt_id = attempts.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
+    with writing() as session:
+        session.get_one(Attempt, attempt_id).due_at = utc_now()
+    return attempt_id
+
+
+def test_a_failed_sign_of_life_does_not_stop_the_work(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: str) -> None:
+        raise sa.exc.OperationalError("beat", None, Exception("database is locked"))
+
+    monkeypatch.setattr(due_work, "beat", locked)
+    order = authorized_order(shop)
+    due_capture(order)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P32
+
+
+def test_an_order_whose_secret_is_unreadable_fails_alone(app: Flask, shop: World) -> None:
+    broken, good = authorized_order(shop), authorized_order(shop)
+    attempt_id = due_capture(broken)
+    with writing() as session:
+        transaction = session.query(CardTransaction).filter_by(order_id=broken.id).one()
+        transaction.access_pass_sealed = "v1.AAAA"
+    due_capture(good, "t2")
+    Worker(app).run(until_idle=True)
+    assert fresh(good).payment_status is PaymentStatus.CAPTURED  # P22
+    assert fresh(broken).payment_status is PaymentStatus.CAPTURE_FAILED
+    assert shop.requests(broken.order_no) == []  # P3: provably nothing was sent
+    content = error_content(db.session.get_one(Attempt, attempt_id, populate_existing=True))
+    assert content is not None
+    assert "暗号鍵" in content.next_step
+
+
+class TestStopping:
+    @pytest.fixture
+    def overrides(self) -> dict[str, object]:
+        return {"QUIET_PERIOD": 0.0}
+
+    def test_a_process_that_ends_begins_no_second_call(self, app: Flask, shop: World) -> None:
+        order = authorized_order(shop)
+        shop.fault("drop_before")
+        first = due_capture(order)
+        payments.run_operation(first)
+        resolver.look_up(first)
+        again = due_capture(order, "t2")
+        sent = len(shop.requests(order.order_no))
+        attempts.stop_soon(app)
+        payments.run_operation(again)  # looks first, and leaves it at that (P33)
+        assert len(shop.requests(order.order_no)) == sent
+        attempt = db.session.get_one(Attempt, again, populate_existing=True)
+        assert attempt.state is AttemptState.QUEUED
+
+
+def test_one_write_that_fails_spoils_nobody_elses(shop: World) -> None:
+    order = authorized_order(shop)
+
+    def raise_version(session: Session) -> None:
+        session.execute(
+            sa.update(Order).where(Order.id == order.id).values(version=Order.version + 1)
+        )
+
+    def spoil(session: Session) -> None:
+        raise_version(session)
+        raise ValueError("spoiled")
+
+    wishes = [_Wish(raise_version), _Wish(spoil), _Wish(raise_version)]
+    _carry_out(wishes)
+    assert [type(wish.error) for wish in wishes] == [type(None), ValueError, type(None)]
+    assert fresh(order).version == 3

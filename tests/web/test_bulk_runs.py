@@ -102,6 +102,19 @@ def test_choosing_the_action_before_or_after_ticking(
     assert "disabled" not in run_button(page)
 
 
+@BOTH
+def test_the_keyboard_goes_on_at_the_run_button_once_an_action_is_chosen(
+    operator: Browser, orders: list[Order], headers: dict[str, str]
+) -> None:
+    select, ticked = "/orders/bulk/selection", {"order_no": orders[0].order_no}
+    page = flat(operator.post(select, headers, do="sgp_capture", **ticked))
+    assert "autofocus" in run_button(page)
+    page = flat(operator.post(select, headers, do="sgp_capture"))
+    assert "autofocus" not in run_button(page)  # disabled: it cannot have the focus
+    page = flat(operator.post(select, headers, **ACTION, **ticked))
+    assert "autofocus" not in run_button(page)  # only ticking leaves the focus where it is
+
+
 def test_without_javascript_the_ticks_survive_every_press(
     operator: Browser, orders: list[Order]
 ) -> None:
@@ -150,10 +163,18 @@ def test_too_many_orders_are_refused_with_the_count(
     app: Flask, operator: Browser, orders: list[Order]
 ) -> None:
     with app.app_context():
-        settings.save("test", bulk_max=2)
-    answer = operator.post("/orders/bulk", HTMX, all_hits="1", **ACTION)
-    assert answer.status_code == 422
-    assert "2件までです(3件が選択されています)" in flat(answer)  # R50
+        settings.save("test", bulk_max=1)
+    everything = {"all_hits": "1"}
+    one_by_one = {"order_no": [order.order_no for order in orders]}
+    for chosen in (everything, one_by_one):
+        answer = operator.post("/orders/bulk", HTMX, **ACTION, **chosen)
+        assert answer.status_code == 422
+        assert "1件までです(3件が選択されています)" in flat(answer)  # R50
+        page = words(bar(flat(operator.post("/orders/bulk/selection", HTMX, **chosen))))
+        assert "3件を選択" in page  # R44: as many as there are, not where counting stopped
+        assert "1件までです(3件が選択されています)" in page
+    with app.app_context():
+        assert db.session.query(BulkRun).count() == 0
 
 
 def test_all_hits_of_the_search_can_be_chosen(operator: Browser, orders: list[Order]) -> None:
@@ -183,7 +204,7 @@ def test_the_confirmation_says_what_will_happen_and_sends_nothing(
     assert "対象外 2 件" in text
     assert "対象外:決済完了済み 1 件" in text
     assert f'<a href="/orders/{unsent.order_no}">' in page
-    assert "再実行(売上失敗の注文) 1 件" in text
+    assert "警告 2 件 金額変更未送信 1 件再実行(売上失敗の注文) 1 件" in text
     assert "data-confirm-yes" in page
     assert "data-confirm-no" in page
     assert world.sales(orders[0].order_no) == 0
@@ -331,6 +352,8 @@ def test_nobody_starts_somebody_elses_run(
 ) -> None:
     run_id = operator.prepare(*orders)
     other = Browser(app, Role.OWNER)
+    assert operator.get(f"/orders/bulk/{run_id}").status_code == 200
+    assert other.get(f"/orders/bulk/{run_id}").status_code == 404
     assert other.post(f"/orders/bulk/{run_id}/start").status_code == 404  # P19
     work(app)
     assert world.sales(orders[0].order_no) == 0

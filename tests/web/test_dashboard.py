@@ -50,6 +50,7 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         make_order(total=30, status=S.CAPTURE_FAILED, processing_class=ProcessingClass.DELIVERED)
         make_order(total=4, status=S.NEEDS_REVIEW)
         make_order(total=5, status=S.NEEDS_REVIEW, ordered_at=days_ago(2))
+        make_order(total=600, gateway_amount=500, status=S.CAPTURE_FAILED)
         make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
         with writing() as session:
             session.execute(
@@ -61,9 +62,10 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
     assert {words: tile[:2] for words, tile in found.items()} == {
         "未売上(仮売上)": (2, "¥1,200"),
         "期限間近": (1, "¥200"),
-        "売上失敗": (1, "¥30"),
+        "売上失敗": (2, "¥630"),
         "要確認": (2, "¥9"),
         "要確認(24時間超)": (1, "¥5"),
+        "金額変更未送信": (1, "¥600"),
         "出荷済み・未売上": (1, "¥30"),
     }
     for count, _yen, address in found.values():
@@ -83,6 +85,17 @@ def test_a_shop_without_contract_is_told_so(app: Flask, viewer: FlaskClient) -> 
     with app.app_context():
         settings.save("test", shop_id="")
     assert "SGPの契約情報が未登録です" in flat(viewer.get("/"))  # R2
+
+
+@pytest.mark.parametrize("path", ["/", "/orders"])
+def test_only_an_owner_is_led_to_the_settings(app: Flask, viewer: FlaskClient, path: str) -> None:
+    with app.app_context():
+        settings.save("test", shop_id="")
+    page, owners_page = flat(viewer.get(path)), flat(signed_in(app, Role.OWNER).get(path))
+    link = '<a href="/settings/sgp">設定画面で登録してください'
+    assert "オーナーに依頼してください" in page  # R150
+    assert link not in page
+    assert link in owners_page
 
 
 def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskClient) -> None:

@@ -102,7 +102,7 @@ def test_a_database_that_cannot_write_is_told_plainly(
     failing(raising(sa.exc.OperationalError("UPDATE orders", {}, original)))
     answer = owner.get("/help")
     assert answer.status_code == 503
-    assert "今回の操作は行われていません" in answer.text
+    assert "二重に処理されることはありません" in answer.text
     assert answer.headers["Retry-After"]
     assert message not in answer.text
 

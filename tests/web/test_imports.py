@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
-from sgpshop.jobs import background
 from sgpshop.models import ImportRun, Order, Role, utc_now
+from sgpshop.services import background
 from sgpshop.services.database import writing
 from sgpshop.services.demo import SAMPLE
 from tests.services.order_files import csv_file, number, row
@@ -196,6 +196,9 @@ class TestProgress:
     ) -> None:  # S9
         answer = operator.get(f"/orders/imports/{run_id}/progress")
         assert (answer.status_code, answer.location) == (303, f"/orders/imports/{run_id}")
+        restore = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+        answer = operator.get(f"/orders/imports/{run_id}/progress", headers=restore)
+        assert answer.location == f"/orders/imports/{run_id}"
 
     def test_is_in_the_list_of_runs(self, operator: FlaskClient, run_id: str) -> None:
         page = operator.get("/orders/imports").text

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Delivery, Order, OrderKind, Role
+from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Role
 from sgpshop.services.database import writing
-from tests.factories import authorized_order, fresh, make_order
+from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 
@@ -130,6 +131,7 @@ def test_a_declined_capture_explains_itself_and_a_retry_succeeds(
     page = press(operator, order.order_no)
     assert 'data-payment-status="capture_failed"' in page
     error = page[page.index('id="payment-error"') :]
+    assert "<h3>エラー内容</h3>" in error
     assert "42G030000" in error  # R15, R16: code, words, next step, time, operator
     assert "次にすること" in error
     assert "決済完了" in press(operator, order.order_no)  # R41
@@ -149,7 +151,7 @@ class TestSlowGateway:
         assert f'hx-get="/orders/{order.order_no}"' in page
         assert 'hx-trigger="load delay:1s"' in page
         assert "disabled" in page[page.index("SGPカード実売上処理") - 200 :]
-        from sgpshop.jobs import background
+        from sgpshop.services import background
 
         background.finish(app)
         page = operator.get(f"/orders/{order.order_no}", headers=HTMX).text
@@ -240,6 +242,64 @@ def test_several_deliveries_are_listed_each_with_its_items(
     page = operator.get(f"/orders/{order.order_no}").text
     assert "お届け先が2件" in page  # R59
     assert "鈴木 一郎" in page
+
+
+@pytest.mark.parametrize(
+    ("parcel", "differs"),
+    [
+        ({"name": "", "address": ""}, False),
+        ({"name": "佐藤 花子", "address": "千代田区1-1"}, False),
+        ({"name": "鈴木 一郎", "address": ""}, True),
+        ({"name": "佐藤 花子", "address": "港区2-2"}, True),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2], ids=["only parcel", "second parcel"])
+def test_a_recipient_other_than_the_buyer_is_noticed(
+    app: Flask,
+    operator: FlaskClient,
+    world: World,
+    number: int,
+    parcel: dict[str, str],
+    differs: bool,
+) -> None:
+    with app.app_context():
+        order = authorized_order(world, buyer_address="千代田区1-1")
+        with writing() as session:
+            if number == 0:
+                session.execute(sa.update(Delivery).values(**parcel))
+            else:
+                session.add(Delivery(order_id=order.id, number=number, **parcel))
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert ("注文者とお届け先が異なる注文です" in page) is differs  # R59
+    assert ("お届け先が2件" in page) is bool(number)
+
+
+@pytest.mark.parametrize("look_problem", ["", "not_found"])
+@pytest.mark.parametrize(
+    ("hours", "words", "is_overdue"),
+    [(0.2, None, False), (5, "5時間経過", False), (25, "1日経過", True)],
+)
+def test_an_order_in_review_shows_its_age_and_where_to_look(
+    app: Flask,
+    operator: FlaskClient,
+    world: World,
+    look_problem: str,
+    hours: float,
+    words: str | None,
+    is_overdue: bool,
+) -> None:
+    with app.app_context():
+        order = make_order(status=PaymentStatus.NEEDS_REVIEW, ordered_at=days_ago(hours / 24))
+        with writing() as session:
+            session.execute(sa.update(CardTransaction).values(look_problem=look_problem))
+    page = operator.get(f"/orders/{order.order_no}").text
+    start = page.index('id="payment-error"')
+    notice = page[start : page.index("</div>", start)]
+    assert ("経過" in notice) is (words is not None)
+    assert words is None or words in notice  # R19
+    assert ("管理画面で確認" in notice) is is_overdue
+    is_alarming = "is-warning" in notice or "is-error" in notice
+    assert is_alarming is (words is not None)  # R20: none at all under 30 minutes
 
 
 def test_a_hostile_order_runs_nothing(app: Flask, operator: FlaskClient, world: World) -> None:

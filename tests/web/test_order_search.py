@@ -112,6 +112,8 @@ def test_a_search_by_htmx_brings_results_and_conditions_only(
 def test_a_history_restore_gives_the_whole_page(app: Flask, operator: FlaskClient) -> None:
     assert "<html" in flat(operator.get("/orders?status=authorized"))  # S9
     assert '"historyRestoreAsHxRequest":false' in flat(operator.get("/orders"))
+    restore = {**RESULTS, "HX-History-Restore-Request": "true"}
+    assert "<html" in flat(operator.get("/orders?status=authorized", headers=restore))
 
 
 BAD = [
@@ -260,7 +262,9 @@ def test_without_a_contract_no_sgp_button_is_shown(app: Flask, operator: FlaskCl
     make(app)
     with app.app_context():
         settings.save("test", shop_id="")
-    assert "処理を実行" not in flat(operator.get("/orders"))  # R2
+    page = flat(operator.get("/orders"))
+    assert "処理を実行" not in page  # R2
+    assert "SGPの契約情報が未登録です" in page
 
 
 def test_everybody_chooses_which_conditions_to_see(app: Flask, operator: FlaskClient) -> None:

@@ -245,3 +245,10 @@ def test_a_password_may_look_like_anything(client: FlaskClient) -> None:
 def test_odd_bytes_are_refused_in_words(owner: FlaskClient, path: str) -> None:  # S25
     answer = owner.get(path)
     assert answer.status_code in (200, 400, 404)
+
+
+def test_addresses_that_are_none_are_no_failure_of_ours(app: Flask, owner: FlaskClient) -> None:
+    assert save(owner, {"Origin": "http://["}).status_code == 400
+    stranger = app.test_client()
+    answer = stranger.get("/orders", headers={"HX-Request": "true", "HX-Current-URL": "http://["})
+    assert answer.status_code == 401

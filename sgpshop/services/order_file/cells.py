@@ -26,6 +26,8 @@ T = TypeVar("T")
 MAX_YEN = 9_999_999
 
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
+#: /orders/<word> is a screen of its own (contract.md §4)
+_OWN_ADDRESSES = frozenset({"bulk", "imports"})
 _ORDER_NO = re.compile(r"[0-9A-Za-z]{1,24}")
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
@@ -87,6 +89,8 @@ def order_number(value: str) -> str:
     """R142: up to 24 half-width letters and digits, nothing converted."""
     if not _ORDER_NO.fullmatch(value):
         raise CellProblem("は半角英数字24文字以内で入力してください(全角文字や記号は使えません)。")
+    if value in _OWN_ADDRESSES:
+        raise CellProblem("にこの語は使えません(画面のアドレスと重なります)。")
     return value
 
 

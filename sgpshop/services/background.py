@@ -13,6 +13,8 @@ from typing import Any
 
 from flask import Flask
 
+from sgpshop.services import attempts
+
 log = logging.getLogger(__name__)
 
 _KEY = "sgpshop.background"
@@ -24,10 +26,11 @@ def submit(app: Flask, function: Callable[..., Any], *args: Any) -> Future[None]
 
 
 def finish(app: Flask) -> None:
-    """Wait until everything handed over is done; take nothing more (P33)."""
+    """Wait for what is under way; what has not begun is left to the worker or the person (P33)."""
+    attempts.stop_soon(app)
     pool: ThreadPoolExecutor | None = app.extensions.pop(_KEY, None)
     if pool is not None:
-        pool.shutdown(wait=True)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pool(app: Flask) -> ThreadPoolExecutor:
