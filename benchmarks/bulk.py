@@ -59,6 +59,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
         ):
             schema.migrate()
             processes.start_simulator(latency_ms)
+            app.config["GATEWAY_URL"] = processes.simulator_url
             orders = _orders(processes)
             person = make_person("bench", Role.OPERATOR)
             web, url = processes.start_web()

@@ -36,6 +36,7 @@ from sgpshop.services import settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_facts import Facts, load_facts
+from sgpshop.services.selection import TooMany
 
 #: Above either, a second confirmation is asked for (S21, R47).
 SECOND_CONFIRMATION_ORDERS = 100
@@ -110,10 +111,7 @@ def prepare(order_ids: Sequence[int], *, person_id: int, actor: str) -> str:
         raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
     most = settings.load().bulk_max
     if len(set(order_ids)) > most:
-        raise ShopError(
-            f"一度に処理できるのは{most:,}件までです({len(set(order_ids)):,}件が選択されています)。"
-            "条件を絞り込んでください。"
-        )
+        raise TooMany(len(set(order_ids)), most)
     run_id = secrets.token_hex(16)
     with writing() as session:
         chosen = sorted(load_facts(order_ids).values(), key=lambda f: (f.ordered_at, f.id))  # R48

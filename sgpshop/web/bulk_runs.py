@@ -13,8 +13,8 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.models import BulkAction, Role, utc_now
 from sgpshop.services import bulk_capture, bulk_report, listed_orders, order_search, settings
 from sgpshop.services.contract import console_links
-from sgpshop.services.order_totals import added, status_totals
-from sgpshop.services.selection import weigh
+from sgpshop.services.order_totals import added, status_totals, total
+from sgpshop.services.selection import Selection, TooMany, weigh
 from sgpshop.web import order_list
 from sgpshop.web.forms import SearchForm, parse_query
 from sgpshop.web.fragments import wants_fragment
@@ -94,7 +94,8 @@ def progress(run_id: str) -> ResponseReturnValue:
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
     if not bulk_capture.is_started(run_id):
-        return render_template("bulk_runs/confirm.html", preview=bulk_capture.preview(run_id))
+        preview = bulk_report.own_preview(run_id, current_user.id)
+        return render_template("bulk_runs/confirm.html", preview=preview)
     template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
     offset = max(request.args.get("after", 0, type=int), 0)
     return render_template(
@@ -131,9 +132,15 @@ def _chosen_action() -> BulkAction | None:
 
 
 def _chosen_ids(form: SearchForm, *, all_hits: bool) -> list[int]:
+    """The ids of the orders that are chosen.  Raises TooMany, with their true number (R50)."""
+    most = settings.load().bulk_max
+    ticked = set(request.form.getlist("order_no"))
+    count = total(form.criteria).count if all_hits else len(ticked)
+    if count > most:
+        raise TooMany(count, most)
     if all_hits:
-        return order_search.matching_ids(form.criteria, settings.load().bulk_max + 1)
-    return order_search.ids_of(request.form.getlist("order_no")[: settings.load().bulk_max + 1])
+        return order_search.matching_ids(form.criteria, most)
+    return order_search.ids_of(sorted(ticked))
 
 
 def _bar(form: SearchForm, wish: str) -> Bar:
@@ -142,11 +149,17 @@ def _bar(form: SearchForm, wish: str) -> Bar:
     if wish == BulkAction.SGP_CAPTURE:
         action = BulkAction.SGP_CAPTURE
     all_hits = wish == "all_hits" or (wish != "only_ticked" and "all_hits" in request.form)
+    try:
+        selection, error = weigh(_chosen_ids(form, all_hits=all_hits)), ""
+    except TooMany as problem:
+        selection, error = Selection(problem.count, yen=None), problem.message
     return Bar(
-        selection=weigh(_chosen_ids(form, all_hits=all_hits)),
+        selection=selection,
         action=action,
         is_choosing=wish == "choose",
+        was_chosen_now=wish == BulkAction.SGP_CAPTURE,
         all_hits=all_hits,
+        error=error,
     )
 
 
@@ -172,7 +185,7 @@ def _show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseRetur
 def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
     if problem.status == 404:
         raise problem
-    preview = bulk_capture.preview(run_id)
+    preview = bulk_report.own_preview(run_id, current_user.id)
     if not wants_fragment():
         page = render_template("bulk_runs/confirm.html", preview=preview, error=problem.message)
         return page, problem.status

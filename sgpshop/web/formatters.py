@@ -1,8 +1,8 @@
 """What every template may use: filters for yen and times, icons, versioned static files.
 
 Filters: `yen`, `number`, `jst`, `jst_date`.  Functions: `icon(name)`, `asset(file)`,
-`status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `run_heading(progress)` and the
-questions of domain.order_rules.
+`status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
+`run_heading(progress)` and the questions of domain.order_rules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from markupsafe import Markup
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, review_cause
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
-from sgpshop.models import utc_now
+from sgpshop.domain.text import search_key
+from sgpshop.models import Order, utc_now
 from sgpshop.services.bulk_report import heading
 
 _WEEKDAYS = "月火水木金土日"
@@ -126,6 +127,20 @@ def waiting(order: Dated, alert_hours: int) -> Wait | None:
     return Wait(words, is_overdue=hours >= alert_hours)
 
 
+def is_sent_elsewhere(order: Order) -> bool:
+    """Whether a parcel goes to another name or address than the buyer's (R59).
+
+    What a delivery leaves empty is the buyer's; width, case and spaces make no difference.
+    """
+    name = search_key(order.buyer_name)
+    address = search_key(order.buyer_prefecture + order.buyer_address)
+    return any(
+        search_key(parcel.name) not in ("", name)
+        or search_key(parcel.prefecture + parcel.address) not in ("", address)
+        for parcel in order.deliveries
+    )
+
+
 class Assets:
     """Addresses of an app's static files, and the icons of static/icons.svg."""
 
@@ -183,6 +198,7 @@ def init_app(app: Flask) -> None:
         hold=hold,
         waiting=waiting,
         is_unsent=is_unsent,
+        is_sent_elsewhere=is_sent_elsewhere,
         review_cause=review_cause,
         run_heading=heading,
     )

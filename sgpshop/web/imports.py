@@ -20,13 +20,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.jobs import background
 from sgpshop.models import IssueLevel, Role
-from sgpshop.services import order_import
+from sgpshop.services import background, order_import
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_file import Limits
 from sgpshop.services.order_import import RunState
 from sgpshop.services.order_import.report import problems_csv
+from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.security import requires
 
 bp = Blueprint("imports", __name__, url_prefix="/orders/imports")
@@ -75,7 +75,7 @@ def show(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def progress(run_id: str) -> ResponseReturnValue:
     """The part of the page that changes while orders are written and looked up."""
-    if request.headers.get("HX-Request") != "true":
+    if not wants_fragment():
         return redirect(url_for(".show", run_id=run_id), code=303)
     return _run_page("imports/_progress.html", run_id)
 

@@ -30,6 +30,8 @@ class Bar:
     selection: Selection = NOTHING_CHOSEN
     action: BulkAction | None = None
     is_choosing: bool = False
+    #: the action was chosen by this very request: the keyboard goes on at 処理を実行
+    was_chosen_now: bool = False
     #: every hit of the search, whatever is ticked (検索結果の全n件)
     all_hits: bool = False
     error: str = ""

@@ -11,6 +11,7 @@ from sgpshop.services import bulk_capture, order_search, search_fields
 from sgpshop.services.selection import weigh
 from sgpshop.web import order_list
 from sgpshop.web.forms import SearchForm, parse_query, parse_search
+from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.order_list import Bar
 from sgpshop.web.security import requires
 
@@ -22,7 +23,7 @@ bp = Blueprint("order_search", __name__, url_prefix="/orders")
 def show() -> ResponseReturnValue:
     """The list for the conditions of the query string; with HTMX only the results."""
     form = parse_search(request.args, order_list.today())
-    if request.headers.get("HX-Target") == "results":
+    if wants_fragment() and request.headers.get("HX-Target") == "results":
         return order_list.render_results(form)
     if form.criteria.failed_of:
         return _reselected(form)

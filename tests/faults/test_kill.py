@@ -38,6 +38,7 @@ def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
     database_url = url if url.startswith("postgresql") else ""
     with Processes(tmp_path, database_url, **SETTINGS) as processes:
         processes.start_simulator(latency_ms=40)
+        app.config["GATEWAY_URL"] = processes.simulator_url
         yield processes
 
 
