@@ -17,11 +17,15 @@ class BulkAction(StrEnum):
     """What the chooser 一括処理選択 offers (R39, R51)."""
 
     SGP_CAPTURE = "sgp_capture"
+    CSV_DOWNLOAD = "csv_download"
 
     @property
     def label(self) -> str:
         """The words after 処理内容:."""
-        return {BulkAction.SGP_CAPTURE: "SGPカード決済"}[self]
+        return {
+            BulkAction.SGP_CAPTURE: "SGPカード決済",
+            BulkAction.CSV_DOWNLOAD: "CSVダウンロード",
+        }[self]
 
 
 class ItemResult(StrEnum):

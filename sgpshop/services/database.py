@@ -19,7 +19,7 @@ from sgpshop.extensions import db
 _BEGIN = "sqlite_begin"
 #: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
 WRITE_WAIT = 6
-_PATIENCE = "PRAGMA busy_timeout=15000"
+_PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
     _PATIENCE,  # first: the next ones may have to wait themselves

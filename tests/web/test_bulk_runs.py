@@ -366,9 +366,39 @@ def test_a_fragment_opened_directly_leads_to_a_page(operator: Browser, orders: l
     assert operator.get("/orders/bulk/selection").location == "/orders"  # S9
 
 
-@pytest.mark.parametrize("junk", ["shown=x,1,-1,99999999999", "since=tomorrow", "since=2026-01-01"])
-def test_odd_values_in_a_poll_do_no_harm(operator: Browser, orders: list[Order], junk: str) -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "/progress?shown=x,1,-1,99999999999",
+        "/progress?since=tomorrow",
+        "/progress?since=2026-01-01",
+        "/progress?since=0001-01-01T00:00:00%2B14:00",
+        "/progress?since=9999-12-31T23:59:59-14:00",
+        "?after=-1",
+        f"?after={'9' * 25}",
+    ],
+)
+def test_odd_values_in_the_address_do_no_harm(
+    operator: Browser, orders: list[Order], odd: str
+) -> None:
     run_id = operator.prepare(*orders)
     operator.post(f"/orders/bulk/{run_id}/start")
-    answer = operator.get(f"/orders/bulk/{run_id}/progress?{junk}", headers=HTMX)
-    assert answer.status_code == 200
+    answer = operator.get(f"/orders/bulk/{run_id}{odd}", headers=HTMX)
+    assert answer.status_code == 200  # S22
+
+
+def test_chosen_orders_are_downloaded_as_a_file(operator: Browser, orders: list[Order]) -> None:
+    numbers = [order.order_no for order in orders]
+    shown = flat(operator.post("/orders/bulk/selection", do="csv_download", order_no=numbers))
+    assert "処理内容: <b>CSVダウンロード</b>" in shown  # R39, R51
+    assert 'formaction="/orders/bulk/orders.csv"' in shown
+    answer = operator.post("/orders/bulk/orders.csv", order_no=numbers, action="csv_download")
+    assert answer.mimetype == "text/csv"
+    text = answer.data.decode("utf-8-sig")
+    assert all(number in text for number in numbers)
+    assert operator.post("/orders/bulk/orders.csv", action="csv_download").status_code == 422
+
+
+def test_a_download_is_no_run(operator: Browser, orders: list[Order]) -> None:
+    answer = operator.post("/orders/bulk", action="csv_download", order_no=[orders[0].order_no])
+    assert answer.status_code == 422  # nothing is prepared for what is not a capture

@@ -183,7 +183,12 @@ def upgrade() -> None:
         sa.Column(
             "action",
             sa.Enum(
-                "sgp_capture", name="action", native_enum=False, create_constraint=True, length=32
+                "sgp_capture",
+                "csv_download",
+                name="action",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
             ),
             nullable=False,
         ),
