@@ -14,6 +14,7 @@ import sys
 import time
 from contextvars import ContextVar
 from datetime import datetime
+from functools import lru_cache
 from secrets import token_hex
 from typing import Any, Literal, TextIO
 from urllib.parse import urlsplit
@@ -65,6 +66,7 @@ def register_secret(value: str) -> None:
     """Take `value` out of every line from now on, wherever it stands."""
     if len(value) >= _SHORTEST_SECRET:
         _known_secrets.add(value)
+        _clean.cache_clear()
 
 
 def bind(**fields: Any) -> None:
@@ -138,7 +140,7 @@ class _Formatter(logging.Formatter):
 def _without_secrets(value: Any, name: str = "") -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if _SECRET_FIELD.fullmatch(name):
+    if _is_secret_name(name):
         return HIDDEN
     if isinstance(value, dict):
         return {str(key): _without_secrets(part, str(key)) for key, part in value.items()}
@@ -146,7 +148,17 @@ def _without_secrets(value: Any, name: str = "") -> Any:
         return [_without_secrets(part) for part in value]
     if isinstance(value, int | float):
         return value
-    text = str(value)
+    return _clean(str(value))
+
+
+# The same names and words come with every line, and a line with every money operation.
+@lru_cache(500)
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_FIELD.fullmatch(name) is not None
+
+
+@lru_cache(500)
+def _clean(text: str) -> str:
     for secret in _known_secrets:
         text = text.replace(secret, HIDDEN)
     return mask_card_numbers(_SECRET_IN_TEXT.sub(rf"\g<1>{HIDDEN}", text))

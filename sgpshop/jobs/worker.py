@@ -26,6 +26,8 @@ from sgpshop.services.attempts import Ran
 log = logging.getLogger(__name__)
 
 _IDLE_PAUSE = 0.1
+#: So many times the work that fits is fetched at once; another worker may be first with some of it.
+_AHEAD = 4
 _BEAT_EVERY = 10.0
 _TIDY_EVERY = 3600.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
@@ -119,7 +121,7 @@ class Worker:
             return False
         if not self._waiting:
             # More than there is room for, so that the next tasks need no new query.
-            self._waiting.extend(self._due(self._most + len(self._under_way)))
+            self._waiting.extend(self._due(_AHEAD * self._most + len(self._under_way)))
         started = False
         while self._waiting and not self._is_full():
             task, action = self._waiting.popleft()

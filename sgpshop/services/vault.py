@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from functools import cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,5 +45,9 @@ def _bound(context: str) -> bytes:
 
 
 def _cipher() -> AESGCM:
-    key = str(current_app.config["ENCRYPTION_KEY"])
+    return _cipher_of(str(current_app.config["ENCRYPTION_KEY"]))
+
+
+@cache
+def _cipher_of(key: str) -> AESGCM:
     return AESGCM(hashlib.sha256(b"sgpshop at rest:" + key.encode()).digest())
