@@ -94,6 +94,7 @@ class Worker:
 
     def run(self, *, until_idle: bool = False) -> None:
         """Work until stopped; with `until_idle`, until nothing is due and nothing is under way."""
+        self._look_soon()
         with ThreadPoolExecutor(self._most, "operation") as pool:
             while not self._stopping.is_set():
                 self._keep_house()
@@ -171,6 +172,13 @@ class Worker:
         with self._changed:
             self._under_way.discard(task)
             self._changed.notify()
+
+    def _look_soon(self) -> None:
+        try:
+            with self._app.app_context():
+                attempts.look_soon()
+        except DBAPIError:  # then they are looked up as planned
+            log.exception("looking up uncertain outcomes at start-up failed")
 
     def _keep_house(self) -> None:
         """A sign of life every few seconds, tidying every hour; neither holds up the work."""

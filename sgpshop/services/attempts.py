@@ -364,17 +364,31 @@ def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
     return attempt.due_at == attempt.looked_up_at + _lease_time() and attempt.due_at > now
 
 
-def look_again(attempt: Attempt, found: str) -> None:
-    """The look-up did not decide: note what it showed and plan the next one (P13, P15)."""
+def look_soon() -> None:
+    """At start-up: look-ups planned for later are due now (P13); those under way stay alone."""
     now = utc_now()
-    since = attempt.uncertain_since or now
+    with writing() as session:
+        session.execute(
+            sa.update(Attempt)
+            .where(Attempt.state == AttemptState.UNKNOWN, Attempt.due_at > now + _lease_time())
+            .values(due_at=now)
+        )
+
+
+def look_again(attempt: Attempt, found: str) -> None:
+    """The look-up did not decide: note what it showed and plan the next one (P13, P15).
+
+    Counted from when it began: a slow one must not skip the next of the schedule.
+    """
+    began = attempt.looked_up_at or utc_now()
+    since = attempt.uncertain_since or began
     with writing() as session:
         _update(
             session,
             attempt,
             (AttemptState.UNKNOWN,),
             found=found[:200],
-            due_at=next_look(since, now, current_app.config["RESOLVE_SCHEDULE"]),
+            due_at=next_look(since, began, current_app.config["RESOLVE_SCHEDULE"]),
         )
 
 

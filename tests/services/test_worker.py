@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -132,6 +133,17 @@ def test_an_order_whose_secret_is_unreadable_fails_alone(app: Flask, shop: World
     content = error_content(db.session.get_one(Attempt, attempt_id, populate_existing=True))
     assert content is not None
     assert "暗号鍵" in content.next_step
+
+
+def test_a_start_looks_up_what_is_uncertain(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    shop.fault("drop_after")
+    attempt_id = due_capture(order)
+    payments.run_operation(attempt_id)
+    with writing() as session:
+        session.get_one(Attempt, attempt_id).due_at = utc_now() + timedelta(hours=20)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P13
 
 
 class TestStopping:
