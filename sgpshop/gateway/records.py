@@ -180,6 +180,11 @@ class TradeStatus:
     member_id: str
     client_fields: tuple[str, str, str]
 
+    @property
+    def total(self) -> int:
+        """What is reserved or taken in yen: the gateway compares amount and tax together (§13)."""
+        return self.amount + self.tax
+
 
 @dataclass(frozen=True)
 class StoredCard:

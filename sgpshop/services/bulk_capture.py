@@ -73,10 +73,7 @@ class Preview:
     @property
     def needs_second_confirmation(self) -> bool:
         """Whether count or sum is large enough to be asked twice (S21)."""
-        return (
-            self.eligible > SECOND_CONFIRMATION_ORDERS
-            or self.eligible_yen > SECOND_CONFIRMATION_YEN
-        )
+        return _is_big(self.eligible, self.eligible_yen)
 
 
 @dataclass(frozen=True)
@@ -191,17 +188,14 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         queued = [item for item in items if refusals[item.id] is None]
         if not queued:
             raise ShopError("実売上処理できる注文がありません。")
-        big = (
-            len(queued) > SECOND_CONFIRMATION_ORDERS
-            or sum(item.amount for item in queued) > SECOND_CONFIRMATION_YEN
-        )
-        if big and not sum_confirmed:
+        yen = sum(item.amount for item in queued)
+        if _is_big(len(queued), yen) and not sum_confirmed:
             raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
         now = utc_now()
         run.started_at = now
         _leave_out(session, refusals, now)
         _queue(session, run, queued, orders, now)
-    logs.event("bulk_started", run=run_id, orders=len(queued), yen=sum(i.amount for i in queued))
+    logs.event("bulk_started", run=run_id, orders=len(queued), yen=yen)
 
 
 def progress(run_id: str) -> Progress:
@@ -306,6 +300,10 @@ def forget_unconfirmed() -> None:
                 BulkRun.started_at.is_(None), BulkRun.created_at < utc_now() - timedelta(days=1)
             )
         )
+
+
+def _is_big(orders: int, yen: int) -> bool:
+    return orders > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
 
 
 def _get(run_id: str) -> BulkRun:

@@ -38,7 +38,7 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     transaction.looked_up_at = utc_now()
     transaction.look_problem = ""
     if trade.state.is_authorized or trade.state.is_captured:
-        transaction.gateway_amount = trade.amount + trade.tax
+        transaction.gateway_amount = trade.total
     if trade.state.is_authorized:
         transaction.authorized_at = trade.processed_at
         transaction.auth_expires_at = trade.processed_at + timedelta(days=shop.auth_valid_days)
@@ -46,7 +46,7 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
         transaction.captured_amount = None
     if trade.state.is_captured:
         transaction.captured_at = trade.processed_at
-        transaction.captured_amount = trade.amount + trade.tax
+        transaction.captured_amount = trade.total
 
 
 def found_event(order: Order, trade: TradeStatus | None) -> Event | None:
@@ -72,4 +72,4 @@ def describe(trade: TradeStatus | None) -> str:
     if trade is None:
         return "取引なし"
     label = trade.raw_status if trade.state is TradeState.UNKNOWN else trade.state.label
-    return f"{label} {trade.amount + trade.tax:,}円"
+    return f"{label} {trade.total:,}円"

@@ -115,7 +115,7 @@ def _after_look(
     """How the attempt ends after a look-up showed `trade` and nothing of ours is under way."""
     if trade is not None and trade.access.access_id != work.access_id:
         return _unknown("other_transaction", codes)
-    if trade is not None and trade.state.is_captured and _total(trade) == work.amount:
+    if trade is not None and trade.state.is_captured and trade.total == work.amount:
         state, event, sentence = AttemptState.DONE, Event.CAPTURE_DONE, "capture_found_already"
     elif trade is not None and trade.state.is_captured:
         state, event, sentence = AttemptState.REJECTED, Event.FOUND_CAPTURED, "look_up_differs"
@@ -202,12 +202,8 @@ def _is_held(trade: TradeStatus | None, work: Work) -> bool:
         trade is not None
         and trade.state.is_authorized
         and trade.access.access_id == work.access_id
-        and _total(trade) == work.amount
+        and trade.total == work.amount
     )
-
-
-def _total(trade: TradeStatus) -> int:
-    return trade.amount + trade.tax
 
 
 def _pause(tries: int) -> float:

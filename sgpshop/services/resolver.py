@@ -68,7 +68,7 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
     """What `trade`, seen at `now`, says: order id, AccessID, status *and* amount must match."""
     if trade is None or trade.access.access_id != attempt.transaction.access_id:
         return Proof.UNCLEAR
-    if trade.amount + trade.tax != attempt.amount:
+    if trade.total != attempt.amount:
         return Proof.UNCLEAR
     if trade.state.is_captured:
         return Proof.DONE

@@ -1,4 +1,4 @@
-"""The first schema: orders, journal, runs, people, settings (issue of the main job)."""
+"""The first schema: orders, journal, runs, people, settings."""
 
 import sqlalchemy as sa
 from alembic import op
