@@ -169,15 +169,3 @@ class Button:
     def is_enabled(self) -> bool:
         """Whether pressing it can do anything."""
         return self.is_shown and not self.reason
-
-
-def capture_button(order: OrderFacts) -> Button:
-    """「SGPカード実売上処理」 for this order (§4.3, R56, R60)."""
-    if not order.is_sgp or order.kind == "subscription":
-        return Button(is_shown=False)
-    refusal = capture_refusal(order)
-    if order.open_attempt is not None:
-        return Button(is_shown=True, reason=Refusal.BUSY.sentence)
-    if order.payment_status not in CAPTURABLE:
-        return Button(is_shown=False)
-    return Button(is_shown=True, reason=refusal.sentence if refusal else "")

@@ -44,12 +44,33 @@ SUBSCRIPTION_STATUSES = frozenset({PaymentStatus.AWAITING_BILLING, PaymentStatus
 CAPTURABLE = frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED})
 
 
+#: A cancel may start from here; what the parcel says is another matter (T7, T14, T15, T21).
+CANCELLABLE = frozenset(
+    {
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.CAPTURE_FAILED,
+        PaymentStatus.CAPTURED,
+        PaymentStatus.NEEDS_REVIEW,
+        PaymentStatus.AWAITING_BILLING,
+    }
+)
+
+
 class Event(StrEnum):
     """What happened to a payment: an outcome of our own call, or what a look-up found."""
 
     CAPTURE_DONE = "capture_done"
     CAPTURE_REJECTED = "capture_rejected"
     CAPTURE_UNKNOWN = "capture_unknown"
+    CHANGE_DONE = "change_amount_done"
+    CHANGE_REJECTED = "change_amount_rejected"
+    CHANGE_UNKNOWN = "change_amount_unknown"
+    EXTEND_DONE = "extend_done"
+    EXTEND_REJECTED = "extend_rejected"
+    EXTEND_UNKNOWN = "extend_unknown"
+    CANCEL_DONE = "cancel_done"
+    CANCEL_REJECTED = "cancel_rejected"
+    CANCEL_UNKNOWN = "cancel_unknown"
     FOUND_AUTHORIZED = "found_authorized"
     FOUND_CAPTURED = "found_captured"
     FOUND_CANCELLED = "found_cancelled"
@@ -71,6 +92,25 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.NEEDS_REVIEW, _E.CAPTURE_REJECTED): _S.CAPTURE_FAILED,
     (_S.AUTHORIZED, _E.CAPTURE_UNKNOWN): _S.NEEDS_REVIEW,
     (_S.CAPTURE_FAILED, _E.CAPTURE_UNKNOWN): _S.NEEDS_REVIEW,
+    # An amount sent, a hold extended: the status stays (T12, T13, T26).
+    **{
+        (now, event): now
+        for now in CAPTURABLE
+        for event in (_E.CHANGE_DONE, _E.CHANGE_REJECTED, _E.EXTEND_DONE, _E.EXTEND_REJECTED)
+    },
+    # A cancel confirmed, or refused and nothing changed: T7, T14-T16, T21.
+    **{(now, _E.CANCEL_DONE): _S.CANCELLED for now in CANCELLABLE},
+    **{(now, _E.CANCEL_REJECTED): now for now in CANCELLABLE},
+    # In doubt: 要確認, until a look-up decides (T9a, T9b).
+    **{
+        (now, event): _S.NEEDS_REVIEW
+        for now in CAPTURABLE
+        for event in (_E.CHANGE_UNKNOWN, _E.EXTEND_UNKNOWN)
+    },
+    **{
+        (now, _E.CANCEL_UNKNOWN): _S.NEEDS_REVIEW
+        for now in CANCELLABLE - {_S.AWAITING_BILLING}  # which needs no call (R103)
+    },
     # What a look-up shows wins (R120, R121, P18): T6, T27.
     (_S.NEEDS_REVIEW, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
     (_S.AUTHORIZED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
@@ -103,8 +143,28 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
 }
 
 
-def next_status(now: PaymentStatus, event: Event) -> PaymentStatus:
-    """The status after `event`; raises ImpossibleTransition for a pair the table does not know."""
+#: Events that leave the payment where it was: out of doubt it goes back there (T9b, R140).
+_LEAVES_STATUS = frozenset(
+    {
+        _E.CHANGE_DONE,
+        _E.CHANGE_REJECTED,
+        _E.EXTEND_DONE,
+        _E.EXTEND_REJECTED,
+        _E.CANCEL_REJECTED,
+    }
+)
+
+
+def next_status(
+    now: PaymentStatus, event: Event, *, before_doubt: PaymentStatus | None = None
+) -> PaymentStatus:
+    """The status after `event`; raises ImpossibleTransition for a pair the table does not know.
+
+    `before_doubt` is where an operation of unknown outcome began: 要確認 ends there when the
+    operation turns out to have left the status alone.
+    """
+    if before_doubt is not None and now is _S.NEEDS_REVIEW and event in _LEAVES_STATUS:
+        now = before_doubt
     try:
         return TRANSITIONS[now, event]
     except KeyError:

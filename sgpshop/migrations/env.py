@@ -16,13 +16,28 @@ def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 engine = current_app.extensions["migrate"].db.engine
 metadata = current_app.extensions["migrate"].db.metadata
 
+is_sqlite = engine.dialect.name == "sqlite"
+
 with engine.connect() as connection:
+    if is_sqlite:
+        # A table that is made anew must not take the rows that point to it along.  Said to the
+        # driver, before a transaction begins: inside one it would have no effect.
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execution_options(sqlite_begin="IMMEDIATE")  # one migrates, others wait (P36)
     context.configure(
         connection=connection,
         target_metadata=metadata,
         render_as_batch=True,
         compare_type=True,
         render_item=render_item,
+        transactional_ddl=True,  # all of it or nothing, whenever it is killed (P36)
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+            if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                raise RuntimeError("the migration would leave rows that point to nothing")
+    finally:
+        if is_sqlite:
+            connection.rollback()
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys=ON")

@@ -1,6 +1,6 @@
 """The tables.  They hold no rules and commit nothing; services do."""
 
-from sgpshop.models.attempt import ActorKind, Attempt, AttemptState, Operation
+from sgpshop.models.attempt import ActorKind, Attempt, AttemptState, FollowUp, Operation
 from sgpshop.models.base import Base, table_of, utc_now
 from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
@@ -27,6 +27,7 @@ __all__ = [
     "BulkRun",
     "CardTransaction",
     "Delivery",
+    "FollowUp",
     "HistoryEntry",
     "ImportIssue",
     "ImportRun",

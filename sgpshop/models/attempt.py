@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 from sgpshop.models.order import CardTransaction, Order
 
@@ -17,11 +19,29 @@ class Operation(StrEnum):
     """What we ask the gateway to do with money."""
 
     CAPTURE = "capture"
+    CHANGE_AMOUNT = "change_amount"
+    CANCEL = "cancel"
+    EXTEND = "extend"
 
     @property
     def label(self) -> str:
         """The Japanese word for the operation."""
-        return {Operation.CAPTURE: "実売上処理"}[self]
+        return _OPERATION_LABELS[self]
+
+
+_OPERATION_LABELS = {
+    Operation.CAPTURE: "実売上処理",
+    Operation.CHANGE_AMOUNT: "金額変更の送信",
+    Operation.CANCEL: "注文キャンセル",
+    Operation.EXTEND: "オーソリ期間延長",
+}
+
+
+class FollowUp(StrEnum):
+    """What the same act wants done once its money operation has succeeded, and only then."""
+
+    CAPTURE = "capture"
+    DELIVER = "deliver"
 
 
 class AttemptState(StrEnum):
@@ -98,6 +118,19 @@ class Attempt(Base):
     tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
     #: "answer" or "look_up": what the outcome rests on
     decided_by: Mapped[str] = mapped_column(sa.String(10), default="")
+
+    #: payment status when it was asked for: where a doubtful end leads back to (T9b, P20)
+    status_before: Mapped[PaymentStatus | None] = mapped_column(
+        word(PaymentStatus, "status_before")
+    )
+    #: what the look-up just before sending showed: the state that "not carried out" must match (P14)
+    state_seen: Mapped[str] = mapped_column(sa.String(20), default="")
+    amount_seen: Mapped[int | None]
+    tran_id_seen: Mapped[str] = mapped_column(sa.String(28), default="")
+    #: second step of 「送信して実売上処理」 and 「実売上処理して配送完了」 (R30)
+    follow_up: Mapped[FollowUp | None] = mapped_column(word(FollowUp, "follow_up"))
+    #: choices of the person for the history: stock and points of a cancel (R93)
+    choices: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
 
     order: Mapped[Order] = relationship()
     transaction: Mapped[CardTransaction] = relationship()

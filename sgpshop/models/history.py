@@ -17,7 +17,10 @@ class HistoryEntry(Base):
     """One change of one order: who, when, what, from and to, and the attempt it rests on."""
 
     __tablename__ = "history"
-    __table_args__ = (sa.Index("ix_history_order_id_id", "order_id", "id"),)
+    __table_args__ = (
+        sa.Index("ix_history_order_id_id", "order_id", "id"),
+        sa.Index("uq_history_request_token", "request_token", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
@@ -33,6 +36,10 @@ class HistoryEntry(Base):
     amount_before: Mapped[int | None]
     amount_after: Mapped[int | None]
     attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
+    #: the order's version after this change, so that a stale form can be told what came since
+    order_version: Mapped[int | None]
+    #: one-time token of the form that asked for it: the same form again finds this result (P19)
+    request_token: Mapped[str | None] = mapped_column(sa.String(64))
     #: what the sentence needs besides: error codes, file line, what was found
     detail: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
 

@@ -41,6 +41,14 @@ class Order(Base):
         sa.Index(
             "ix_orders_ordered_at_payment_status_total", "ordered_at", "payment_status", "total"
         ),
+        # 返送済・決済未取消 is looked for on every first page (R90a).
+        sa.Index(
+            "ix_orders_returned",
+            "ordered_at",
+            "id",
+            sqlite_where=sa.text("processing_class = 'returned'"),
+            postgresql_where=sa.text("processing_class = 'returned'"),
+        ),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
@@ -81,13 +89,25 @@ class Order(Base):
     bulk_discount: Mapped[int] = mapped_column(default=0)
     coupon: Mapped[int] = mapped_column(default=0)
     points_used: Mapped[int] = mapped_column(default=0)
+    #: 値引き, by the shop
+    discount: Mapped[int] = mapped_column(default=0)
+    #: tax by rate when set by hand or brought by a file; None: calculated (R76a, R77b)
     tax_8: Mapped[int | None]
     tax_10: Mapped[int | None]
     total: Mapped[int]
+    #: the total was typed in and wins over the calculation (R76b); the difference is 金額調整
+    is_total_set: Mapped[bool] = mapped_column(default=False)
+    #: the total before the first correction; None while there was none (R64)
+    original_total: Mapped[int | None]
+    #: last confirmed modification of amount or content (R66, R67)
+    edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     subscription_id: Mapped[str | None] = mapped_column(sa.String(60))
     subscription_round: Mapped[int | None]
     note: Mapped[str] = mapped_column(sa.Text, default="")
+    #: 取消不要: a person decided that the payment of a returned order stays (R90a)
+    cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_waived_reason: Mapped[str] = mapped_column(sa.String(200), default="")
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -138,6 +158,10 @@ class Delivery(Base):
         word(DeliveryStatus, "status"), default=DeliveryStatus.UNPROCESSED
     )
     name_search: Mapped[str] = mapped_column(sa.Text, default="")
+    #: 配送完了 since; its JST month is the billable one of a subscription (R101)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    returned_on: Mapped[date | None]
+    return_reason: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
 class OrderLine(Base):

@@ -16,12 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask, current_app
 from sqlalchemy import bindparam
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.look_schedule import next_look
-from sgpshop.domain.order_rules import capture_refusal
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
@@ -29,22 +26,16 @@ from sgpshop.models import (
     Attempt,
     CardTransaction,
     Operation,
-    Order,
     table_of,
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import gateway_facts
 from sgpshop.services.closing import Outcome, close
-from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
-from sgpshop.services.history import Actor
 
 _STOPPING = "sgpshop.stopping"
-
-#: A click is carried out by the web process itself; the worker takes over if that died.
-TAKE_OVER_AFTER = timedelta(seconds=5)
 
 #: `Attempt.reason` of an attempt whose worker never came back.
 WORKER_LOST = "worker_lost"
@@ -57,15 +48,6 @@ class Ran(StrEnum):
     CONGESTED = "congested"
     POSTPONED = "postponed"
     NOT_OURS = "not_ours"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the form carried: version and yen the person saw, and the form's one-time token."""
-
-    version: int
-    amount: int
-    token: str
 
 
 @dataclass(frozen=True)
@@ -131,71 +113,6 @@ _TAKE = (
         | {"state": AttemptState.SENDING}
     )
 )
-
-
-def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
-    """Write down that `actor` wants this order captured; returns the attempt's id (P6, P7, P19).
-
-    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20),
-    NotPossible with the reason, or ShopError without a usable contract; then nothing was written.
-    """
-    current_gateway()  # what cannot be sent is not accepted (R2)
-    try:
-        with writing() as session:
-            order = lock_order(session, order_id)  # first: a double click waits here for the first
-            first = session.execute(
-                sa.select(Attempt.id, Attempt.order_id).where(Attempt.request_token == seen.token)
-            ).one_or_none()
-            if first is not None:
-                if first.order_id != order_id:
-                    raise OrderChanged
-                return int(first.id)
-            if order.open_attempt is not None:
-                raise OrderBusy
-            if (order.version, order.total) != (seen.version, seen.amount):
-                raise OrderChanged
-            attempt = new_capture(order, actor)
-            attempt.request_token = seen.token
-            attempt.due_at = utc_now() + TAKE_OVER_AFTER
-            session.add(attempt)
-            session.flush()
-            return attempt.id
-    except IntegrityError:  # the database itself allows one open attempt per order (P7)
-        raise OrderBusy from None
-
-
-def new_capture(order: Order, actor: Actor) -> Attempt:
-    """An attempt to capture `order` (locked), QUEUED and due; raises the order's version.
-
-    Raises NotPossible with the reason of order_rules.
-    """
-    if refusal := capture_refusal(order):
-        raise NotPossible(refusal.sentence)
-    assert order.transaction is not None  # else capture_refusal says NOT_LINKED
-    order.version += 1
-    return Attempt(
-        order_id=order.id,
-        transaction_id=order.transaction.id,
-        operation=Operation.CAPTURE,
-        state=AttemptState.QUEUED,
-        amount=order.total,
-        gateway_order_id=order.transaction.gateway_order_id,
-        actor_kind=actor.kind,
-        actor=actor.name,
-        due_at=utc_now(),
-    )
-
-
-def lock_order(session: Session, order_id: int) -> Order:
-    """The order as it is now, kept from other writers until the transaction ends."""
-    order: Order = session.scalars(
-        sa.select(Order)
-        .where(Order.id == order_id)
-        .with_for_update(of=Order)
-        .execution_options(populate_existing=True)
-    ).one()
-    session.expire(order, ["transaction", "open_attempt"])
-    return order
 
 
 def claim(attempt_id: int) -> Work | None:

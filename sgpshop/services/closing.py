@@ -75,6 +75,7 @@ _READ = (
         Order.order_no,
         Order.payment_status,
         Order.total,
+        Order.version,
     )
     .join(Order, Order.id == Attempt.order_id)
     .where(Attempt.id == bindparam("attempt"))
@@ -205,6 +206,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         before=row.payment_status,
         after=status,
         total=row.total,
+        version=row.version + 1,
         attempt_id=attempt_id,
         codes=list(outcome.codes),
         **outcome.detail,

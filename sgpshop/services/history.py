@@ -39,10 +39,18 @@ def record(
     before: PaymentStatus | None,
     after: PaymentStatus | None,
     total: int,
+    version: int,
+    total_before: int | None = None,
     attempt_id: int | None = None,
+    request_token: str | None = None,
     **detail: Any,
 ) -> None:
-    """Add one entry to the present write transaction; `total` in yen did not change by it."""
+    """Add one entry to the present write transaction.
+
+    `total` is the order's total in yen afterwards, `version` its version afterwards;
+    `total_before` only if that was another.  A `request_token` makes the act behind it happen
+    once: the database refuses a second entry with it (P19, IntegrityError).
+    """
     db.session.connection().execute(
         _INSERT,
         {
@@ -52,11 +60,25 @@ def record(
             "event": event,
             "status_before": before,
             "status_after": after,
-            "amount_before": total,
+            "amount_before": total if total_before is None else total_before,
             "amount_after": total,
             "attempt_id": attempt_id,
+            "order_version": version,
+            "request_token": request_token,
             "detail": detail,
         },
+    )
+
+
+def since_version(order_id: int, version: int) -> list[HistoryEntry]:
+    """What happened to the order after it had that version, oldest first (P20)."""
+    return list(
+        db.session.scalars(
+            sa.select(HistoryEntry)
+            .where(HistoryEntry.order_id == order_id, HistoryEntry.order_version > version)
+            .order_by(HistoryEntry.id)
+            .limit(20)
+        )
     )
 
 

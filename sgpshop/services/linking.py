@@ -18,11 +18,12 @@ from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
 from sgpshop.models import CardTransaction, Order, utc_now
 from sgpshop.services import history, settings
-from sgpshop.services.attempts import Ran, lock_order
+from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe, found_event, record_trade
 from sgpshop.services.history import LOOK_UP
+from sgpshop.services.opening import lock_order
 
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
@@ -158,5 +159,6 @@ def _record(
             before=before,
             after=order.payment_status,
             total=order.total,
+            version=order.version,
             found=describe(trade),
         )

@@ -14,13 +14,14 @@ from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
 from sgpshop.models import Attempt, BulkItem, ItemResult, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, history
+from sgpshop.services import attempts, history, opening
 from sgpshop.services.attempts import WORKER_LOST, Ran
 from sgpshop.services.closing import Outcome, close
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.history import LOOK_UP, Actor
+from sgpshop.services.opening import Wish
 
 #: A capture that our own crash cut off is sent again by itself at most so often.
 _RESENDS = 3
@@ -136,7 +137,7 @@ def _send_again(attempt: Attempt) -> None:
     The look-up proved that nothing was carried out.  It stands in the same line of its bulk run.
     """
     with writing() as session:
-        order = attempts.lock_order(session, attempt.order_id)
+        order = opening.lock_order(session, attempt.order_id)
         cut_off = session.execute(
             sa.select(sa.func.count())
             .select_from(Attempt)
@@ -149,7 +150,11 @@ def _send_again(attempt: Attempt) -> None:
         if cut_off > _RESENDS or order.total != attempt.amount or order.open_attempt is not None:
             return
         try:
-            again = attempts.new_capture(order, Actor(attempt.actor_kind, attempt.actor))
+            again = opening.new_attempt(
+                order,
+                Wish(attempt.operation, attempt.follow_up, attempt.choices),
+                Actor(attempt.actor_kind, attempt.actor),
+            )
         except ShopError:
             return  # it cannot be captured any more; the line stays as the look-up left it
         session.add(again)
@@ -166,6 +171,7 @@ def _send_again(attempt: Attempt) -> None:
             before=order.payment_status,
             after=order.payment_status,
             total=order.total,
+            version=order.version,
             attempt_id=again.id,
         )
 

@@ -31,6 +31,10 @@ class ShopSettings:
     auth_valid_days: int = 60
     needs_review_alert_hours: int = 24
     bulk_max: int = 5000
+    #: minutes after the order in which it cannot be cancelled; 30 is the original's (R96)
+    cancel_lock_minutes: int = 0
+    #: オーソリ期間延長 is offered (R83)
+    extend_auth_enabled: bool = False
     subscription_enabled: bool = False
 
     @property

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sgpshop.domain import order_acts
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_acts import Act
 from sgpshop.domain.order_rules import (
     Refusal,
     ReviewCause,
-    capture_button,
     capture_refusal,
     is_unsent,
     review_cause,
@@ -42,7 +44,18 @@ class Order:
     total: int = 3000
     transaction: Transaction | None = field(default_factory=Transaction)
     open_attempt: Attempt | None = None
+    ordered_at: datetime = NOW
+    processing_class: ProcessingClass = ProcessingClass.UNPROCESSED
+    edited_at: datetime | None = None
 
+
+@dataclass(frozen=True)
+class Terms:
+    extend_auth_enabled: bool = False
+    cancel_lock_minutes: int = 0
+
+
+TERMS = Terms()
 
 #: order -> why it cannot be captured, whether the button is shown, whether it can be pressed
 CASES = {
@@ -73,7 +86,7 @@ CASES = {
 def test_capture(name: str) -> None:
     order, refusal, is_shown, is_enabled = CASES[name]
     assert capture_refusal(order) is refusal
-    button = capture_button(order)
+    button = order_acts.button(Act.CAPTURE, order, TERMS, NOW)
     assert (button.is_shown, button.is_enabled) == (is_shown, is_enabled)
     assert bool(button.reason) is (is_shown and not is_enabled)  # R60: a reason in words
 

@@ -38,13 +38,40 @@ def test_a_pair_is_in_the_table_or_impossible(now: PaymentStatus, event: Event) 
 
 
 def test_only_a_confirmed_capture_or_a_look_up_leads_to_captured() -> None:
-    leading = {event for (_, event), after in TRANSITIONS.items() if after is S.CAPTURED}
+    leading = {
+        event
+        for (now, event), after in TRANSITIONS.items()
+        if after is S.CAPTURED and now is not S.CAPTURED
+    }
     assert leading == {E.CAPTURE_DONE, E.FOUND_CAPTURED}  # R11, P3
 
 
 def test_our_own_capture_starts_only_where_it_may() -> None:
     starting = {now for now, event in TRANSITIONS if event is E.CAPTURE_UNKNOWN}
     assert starting == CAPTURABLE  # T24: never from 決済完了 or 注文キャンセル
+
+
+def test_a_sent_change_or_a_refused_cancel_leaves_the_status() -> None:
+    for event in (E.CHANGE_DONE, E.CHANGE_REJECTED, E.EXTEND_DONE, E.CANCEL_REJECTED):
+        moved = {
+            now for (now, what), after in TRANSITIONS.items() if what is event and now != after
+        }
+        assert moved == set()  # T12, T13, T16, T26
+
+
+@pytest.mark.parametrize("before", [S.AUTHORIZED, S.CAPTURE_FAILED, S.CAPTURED])
+def test_out_of_doubt_an_unchanged_payment_is_what_it_was(before: PaymentStatus) -> None:
+    assert next_status(S.NEEDS_REVIEW, E.CANCEL_REJECTED, before_doubt=before) is before  # T9b
+    assert next_status(S.NEEDS_REVIEW, E.CANCEL_DONE, before_doubt=before) is S.CANCELLED
+
+
+def test_only_a_confirmed_cancel_or_a_look_up_leads_to_cancelled() -> None:
+    leading = {
+        event
+        for (now, event), after in TRANSITIONS.items()
+        if after is S.CANCELLED and now is not S.CANCELLED
+    }
+    assert leading == {E.CANCEL_DONE, E.FOUND_CANCELLED}  # P3
 
 
 def test_a_look_up_always_follows_the_gateway() -> None:

@@ -12,10 +12,10 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order
-from sgpshop.services import attempts, payments, settings
-from sgpshop.services.attempts import Seen
+from sgpshop.services import opening, payments, settings
 from sgpshop.services.error_content import error_content
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen
 from tests.factories import fresh, make_order, order_number
 from tests.processes import Processes
 
@@ -34,7 +34,7 @@ def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
 def press(order: Order, token: str) -> Attempt:
     """Capture, trying as often as the worker would."""
     order = fresh(order)
-    attempt_id = attempts.open_capture(
+    attempt_id = opening.open_capture(
         order.id, Seen(order.version, order.total, token), Actor.person("田中")
     )
     while fresh(order).open_attempt is not None:

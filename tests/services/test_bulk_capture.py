@@ -12,10 +12,10 @@ from sgpshop.extensions import db
 from sgpshop.jobs.worker import Worker
 from sgpshop.models import Attempt, ItemResult, Order, OrderKind, Person
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, bulk_capture, resolver, settings
-from sgpshop.services.attempts import Seen
+from sgpshop.services import bulk_capture, opening, resolver, settings
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import make_person
@@ -81,7 +81,7 @@ def test_everything_else_is_left_out_with_its_reason(
         Refusal.NOT_LINKED: make_order(),
     }
     busy = authorized_order(shop)
-    attempts.open_capture(busy.id, Seen(busy.version, busy.total, "t"), Actor.person("鈴木"))
+    opening.open_capture(busy.id, Seen(busy.version, busy.total, "t"), Actor.person("鈴木"))
     left_out[Refusal.BUSY] = busy
     good = authorized_order(shop)
     run_id = prepare([*left_out.values(), good], tanaka)

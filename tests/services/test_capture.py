@@ -9,10 +9,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Order, OrderKind, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, closing, payments, resolver
-from sgpshop.services.attempts import Ran, Seen
+from sgpshop.services import attempts, closing, opening, payments, resolver
+from sgpshop.services.attempts import Ran
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 
@@ -25,7 +26,7 @@ def seen(order: Order, token: str = "t1") -> Seen:
 
 def press(order: Order, token: str = "t1") -> int:
     """What the button 「SGPカード実売上処理」 does, answered at once."""
-    attempt_id = attempts.open_capture(order.id, seen(order, token), TANAKA)
+    attempt_id = opening.open_capture(order.id, seen(order, token), TANAKA)
     payments.run_operation(attempt_id)
     return attempt_id
 
@@ -43,7 +44,7 @@ def test_capture_completes_the_payment(shop: World) -> None:
 
 def test_the_attempt_is_written_before_anything_is_sent(shop: World) -> None:
     order = authorized_order(shop)
-    attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+    attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
     assert shop.requests(order.order_no) == []  # P6
     attempt = db.session.get_one(Attempt, attempt_id)
     assert attempt.state is AttemptState.QUEUED
@@ -63,7 +64,7 @@ def test_a_declined_capture_fails_with_its_code_and_can_be_repeated(shop: World)
 def test_the_same_token_is_the_same_capture(shop: World) -> None:
     order = authorized_order(shop)
     first = press(order)
-    again = attempts.open_capture(order.id, seen(order), TANAKA)
+    again = opening.open_capture(order.id, seen(order), TANAKA)
     assert again == first  # P19
     assert payments.run_operation(again) is Ran.NOT_OURS
     assert shop.sales(order.order_no) == 1
@@ -73,14 +74,14 @@ def test_a_token_of_another_order_is_refused(shop: World) -> None:
     order, other = authorized_order(shop), authorized_order(shop)
     press(order)
     with pytest.raises(OrderChanged):
-        attempts.open_capture(other.id, seen(other), TANAKA)
+        opening.open_capture(other.id, seen(other), TANAKA)
 
 
 def test_two_attempts_at_once_are_refused(shop: World) -> None:
     order = authorized_order(shop)
-    attempts.open_capture(order.id, seen(order), TANAKA)
+    opening.open_capture(order.id, seen(order), TANAKA)
     with pytest.raises(OrderBusy):  # P7
-        attempts.open_capture(order.id, seen(fresh(order), "t2"), TANAKA)
+        opening.open_capture(order.id, seen(fresh(order), "t2"), TANAKA)
 
 
 @pytest.mark.parametrize("what", ["version", "amount"])
@@ -88,7 +89,7 @@ def test_a_stale_form_does_nothing(shop: World, what: str) -> None:
     order = authorized_order(shop)
     stale = Seen(order.version - (what == "version"), order.total + (what == "amount"), "t1")
     with pytest.raises(OrderChanged):  # R61, P20
-        attempts.open_capture(order.id, stale, TANAKA)
+        opening.open_capture(order.id, stale, TANAKA)
     assert shop.requests(order.order_no) == []
 
 
@@ -99,7 +100,7 @@ def test_a_stale_form_does_nothing(shop: World, what: str) -> None:
 def test_no_other_status_can_be_captured(shop: World, status: PaymentStatus) -> None:
     order = authorized_order(shop, status=status)
     with pytest.raises(NotPossible):  # R40, T24
-        attempts.open_capture(order.id, seen(order), TANAKA)
+        opening.open_capture(order.id, seen(order), TANAKA)
     assert shop.requests(order.order_no) == []
 
 
@@ -116,14 +117,14 @@ def test_orders_that_cannot_be_captured_are_refused_before_any_call(
 ) -> None:
     order = authorized_order(shop, **more)
     with pytest.raises(NotPossible):
-        attempts.open_capture(order.id, seen(order), TANAKA)
+        opening.open_capture(order.id, seen(order), TANAKA)
     assert shop.requests(order.order_no) == []
 
 
 def test_an_order_without_its_transaction_waits_for_the_look_up(shop: World) -> None:
     order = make_order()
     with pytest.raises(NotPossible, match="取引情報"):
-        attempts.open_capture(order.id, seen(order), TANAKA)
+        opening.open_capture(order.id, seen(order), TANAKA)
 
 
 def test_every_change_is_told_in_the_history(shop: World) -> None:
@@ -183,7 +184,7 @@ class TestLostAnswers:
         shop.fault("drop_after")
         press(order)
         with pytest.raises(OrderBusy):
-            attempts.open_capture(order.id, seen(fresh(order), "t2"), TANAKA)
+            opening.open_capture(order.id, seen(fresh(order), "t2"), TANAKA)
 
     def test_a_look_up_that_fails_decides_nothing(self, shop: World) -> None:
         order = authorized_order(shop)
@@ -256,7 +257,7 @@ def test_an_amount_changed_in_the_console_is_refused_and_then_known(shop: World)
 def test_congestion_is_tried_again_later(shop: World) -> None:
     order = authorized_order(shop)
     shop.fault("error:E92000001")
-    attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+    attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
     assert payments.run_operation(attempt_id) is Ran.CONGESTED
     attempt = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     assert attempt.state is AttemptState.QUEUED  # P9
@@ -279,7 +280,7 @@ class TestKilledWorker:
 
     def test_killed_before_sending_goes_on_by_itself(self, shop: World) -> None:
         order = authorized_order(shop)
-        attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+        attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
         assert attempts.claim(attempt_id) is not None  # and never sends
         self.lose(attempt_id)
         assert fresh(order).payment_status is PaymentStatus.NEEDS_REVIEW
@@ -293,7 +294,7 @@ class TestKilledWorker:
 
     def test_killed_after_sending_is_found_out(self, shop: World) -> None:
         order = authorized_order(shop)
-        attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+        attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
         work = attempts.claim(attempt_id)
         assert work is not None
         shop.gateway.capture(work.access(), work.amount)  # and dies before it can say so
@@ -304,7 +305,7 @@ class TestKilledWorker:
 
     def test_a_frozen_worker_that_wakes_changes_nothing(self, shop: World) -> None:
         order = authorized_order(shop)
-        attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+        attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
         work = attempts.claim(attempt_id)
         assert work is not None
         self.lose(attempt_id)
@@ -323,7 +324,7 @@ def test_unreachable_is_tried_three_times_then_fails_as_communication_error(
 
     monkeypatch.setattr(shop.gateway, "capture", nobody_there)
     order = authorized_order(shop)
-    attempt_id = attempts.open_capture(order.id, seen(order), TANAKA)
+    attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
     ran = [payments.run_operation(attempt_id) for _ in range(3)]
     assert ran == [Ran.POSTPONED, Ran.POSTPONED, Ran.ENDED]
     assert fresh(order).payment_status is PaymentStatus.CAPTURE_FAILED  # P9, R14

@@ -14,10 +14,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayUnreachable
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, utc_now
-from sgpshop.services import attempts, contract, health, linking, payments, resolver
-from sgpshop.services.attempts import Ran, Seen
+from sgpshop.services import attempts, contract, health, linking, opening, payments, resolver
+from sgpshop.services.attempts import Ran
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen
 from sgpshop.services.order_detail import get_detail
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
@@ -27,7 +28,7 @@ TANAKA = Actor.person("田中")
 
 def open_capture(order: Order, token: str = "t1") -> int:
     order = fresh(order)
-    return attempts.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
+    return opening.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
 
 
 def press(order: Order, token: str = "t1") -> int:

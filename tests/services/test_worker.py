@@ -14,12 +14,12 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.jobs.worker import Pace, Worker
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
-from sgpshop.services import attempts, contract, due_work, payments, resolver, settings
-from sgpshop.services.attempts import Seen
+from sgpshop.services import attempts, contract, due_work, opening, payments, resolver, settings
 from sgpshop.services.database import writing
 from sgpshop.services.error_content import error_content
 from sgpshop.services.group_commit import _carry_out, _Wish
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working
@@ -39,7 +39,7 @@ def test_pace_halves_on_congestion_and_recovers() -> None:
 
 def test_a_click_whose_web_process_died_is_taken_over(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
-    attempt_id = attempts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+    attempt_id = opening.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
     assert due_work.due_work(10).captures == []  # the web process has its time
     with writing() as session:
         session.get_one(Attempt, attempt_id).due_at = utc_now()
@@ -65,7 +65,7 @@ class TestUncertain:
         order = authorized_order(shop)
         shop.fault(fault)
         with working(app):
-            attempt_id = attempts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+            attempt_id = opening.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
             with writing() as session:
                 session.get_one(Attempt, attempt_id).due_at = utc_now()
             wait_until(lambda: fresh(order).payment_status is ends)
@@ -77,7 +77,7 @@ def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
         world = World(app.config["INSTANCE_PATH"])
         contract.init_app(app, world.gateway)
         order = authorized_order(world)
-        attempt_id = attempts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+        attempt_id = opening.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
         with writing() as session:
             session.get_one(Attempt, attempt_id).due_at = utc_now()
         contract.init_app(app, None)
@@ -100,7 +100,7 @@ def test_it_shows_that_it_is_alive(app: Flask, shop: World) -> None:
 def due_capture(order: Order, token: str = "t") -> int:
     """A capture that was accepted and waits for the worker."""
     order = fresh(order)
-    attempt_id = attempts.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
+    attempt_id = opening.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
     with writing() as session:
         session.get_one(Attempt, attempt_id).due_at = utc_now()
     return attempt_id

@@ -144,6 +144,7 @@ def _entry(order_id: int, change: Change, event: str, actor: str, now: datetime)
         "status_after": change.status,
         "amount_before": before.content.values["total"] if before else None,
         "amount_after": change.content.values["total"],
+        "order_version": before.version + 1 if before else 1,
         "detail": {"line": change.parsed.line},
     }
 

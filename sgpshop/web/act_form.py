@@ -1,4 +1,4 @@
-"""What the confirmation of a capture carries back (R56, P19, P20)."""
+"""What every form that acts on one order carries back (R61, P19, P20)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from wtforms.validators import InputRequired, NumberRange, Regexp
 from wtforms.widgets import HiddenInput
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services.attempts import Seen
+from sgpshop.services.opening import Seen
 from sgpshop.web.base_form import Form
 
 _MOST = 2**31 - 1
 
 
-class CaptureForm(Form):
+class ActForm(Form):
     """Version and yen the person saw, and the one-time token of the form."""
 
     version = IntegerField(
         validators=[InputRequired(), NumberRange(1, _MOST)], widget=HiddenInput()
     )
-    amount = IntegerField(validators=[InputRequired(), NumberRange(1, _MOST)], widget=HiddenInput())
+    amount = IntegerField(validators=[InputRequired(), NumberRange(0, _MOST)], widget=HiddenInput())
     request_token = HiddenField(validators=[InputRequired(), Regexp(r"[0-9a-f]{32}\Z")])
 
     def seen(self) -> Seen:
         """The three values.  Raises ShopError when the form is not one of ours."""
-        if not self.validate():
+        fields = (self.version, self.amount, self.request_token)
+        if not all(field.validate(self) for field in fields):
             raise ShopError(
                 "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
             )

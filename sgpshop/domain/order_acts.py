@@ -1,0 +1,253 @@
+"""Which act is possible on which order, and why not: the table of domain.md §4.3, asked by screens
+and services alike.
+
+`button` answers for one act on one order; a screen shows what it says, a service refuses what it
+does not enable (`require`).  Functions read, never change.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_rules import (
+    Button,
+    OrderFacts,
+    Refusal,
+    capture_refusal,
+    is_unsent,
+)
+from sgpshop.domain.payment_status import PaymentStatus
+
+
+class Act(StrEnum):
+    """What a person can do with one order; the values are used in addresses and hooks."""
+
+    CAPTURE = "capture"
+    CANCEL = "cancel"
+    EDIT = "edit"
+    SEND_CHANGES = "send-changes"
+    DELIVER = "deliver"
+    RETURN = "return"
+    EXTEND = "extend"
+    RECONCILE = "reconcile"
+
+    @property
+    def label(self) -> str:
+        """The words on the button, verbatim (domain.md §17)."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Act.CAPTURE: "SGPカード実売上処理",
+    Act.CANCEL: "注文キャンセル",
+    Act.EDIT: "注文内容修正",
+    Act.SEND_CHANGES: "変更内容をSMBC-GPに送信",
+    Act.DELIVER: "配送完了",
+    Act.RETURN: "返送処理",
+    Act.EXTEND: "オーソリ期間延長",
+    Act.RECONCILE: "照合",
+}
+
+#: Acts on the payment: none of them while another is open (§4.3).
+PAYMENT_ACTS = frozenset({Act.CAPTURE, Act.CANCEL, Act.SEND_CHANGES, Act.EXTEND})
+
+
+class Column(StrEnum):
+    """How an order stands, as the columns of §4.3 tell it apart; OTHER is not paid by SGP card."""
+
+    AUTHORIZED = "仮売上"
+    PREORDER = "仮売上(予約)"
+    CAPTURE_FAILED = "売上失敗"
+    FAILED_SUBSCRIPTION = "売上失敗(定期)"
+    CAPTURED = "決済完了"
+    CAPTURED_SHIPPED = "決済完了+ship"
+    NEEDS_REVIEW = "要確認"
+    AWAITING_BILLING = "決済待ち"
+    AWAITING_BILLING_SHIPPED = "決済待ち+ship"
+    BILLING_REPORTED = "売上報告済"
+    CANCELLED = "注文キャンセル"
+    OTHER = "SGPカード以外"
+
+
+#: ○ enabled, △ disabled with a reason, – absent; columns in the order of Column.  What depends on
+#: more than the column (an open operation, an unsent change, the parcel, settings) is in `button`.
+_TABLE = {
+    #                  仮 予 失 失定 完 完配 要 待 待配 報 消 他
+    Act.CAPTURE:      "○  ○  ○   –  –  –  –  –  –  –  –  –",
+    Act.CANCEL:       "○  ○  ○   –  ○  –  ○  ○  –  △  –  –",
+    Act.EDIT:         "○  ○  ○   △  △  △  △  ○  △  △  △  ○",
+    Act.SEND_CHANGES: "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.DELIVER:      "○  ○  ○   –  ○  –  △  ○  –  –  –  ○",
+    Act.RETURN:       "○  ○  ○   ○  ○  ○  –  ○  ○  ○  –  ○",
+    Act.EXTEND:       "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.RECONCILE:    "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
+}  # fmt: skip
+TABLE: dict[tuple[Act, Column], str] = {
+    (act, column): mark
+    for act, marks in _TABLE.items()
+    for column, mark in zip(Column, marks.split(), strict=True)
+}
+
+#: The reasons of the table's △ (R60).
+_REASONS = {
+    (Act.CANCEL, Column.BILLING_REPORTED): (
+        "売上報告済みの注文はこの画面では取り消せません。"
+        "翌月以降の月次ファイルで同額の返品を登録する必要があります(要返金)。SMBC-GPにご相談ください。"
+    ),
+    (Act.EDIT, Column.FAILED_SUBSCRIPTION): (
+        "売上報告の後に失敗した定期購入の注文は修正できません。別の方法で請求してください。"
+    ),
+    (Act.EDIT, Column.CAPTURED): "決済完了(入金処理済み)の注文は修正できません。",
+    (Act.EDIT, Column.CAPTURED_SHIPPED): "決済完了(入金処理済み)の注文は修正できません。",
+    (Act.EDIT, Column.NEEDS_REVIEW): "要確認の注文は、決済の状態が確認できるまで修正できません。",
+    (Act.EDIT, Column.AWAITING_BILLING_SHIPPED): "配送完了の注文は修正できません。",
+    (Act.EDIT, Column.BILLING_REPORTED): "売上報告済(入金処理済み)の注文は修正できません。",
+    (Act.EDIT, Column.CANCELLED): "注文キャンセル済みの注文は修正できません。",
+    (Act.DELIVER, Column.NEEDS_REVIEW): (
+        "要確認の注文は、決済の状態が確認できるまで配送完了にできません。"
+    ),
+}
+
+#: After the order the buyer of a 要確認 order may still be in 3-D Secure (R96).
+REVIEW_LOCK = timedelta(minutes=30)
+
+
+class ActFacts(OrderFacts, Protocol):
+    """What the acts need to know of an order, beyond OrderFacts."""
+
+    @property
+    def ordered_at(self) -> datetime: ...
+    @property
+    def processing_class(self) -> ProcessingClass: ...
+    @property
+    def edited_at(self) -> datetime | None: ...
+
+
+class Terms(Protocol):
+    """The settings that decide about acts (domain.md §10)."""
+
+    @property
+    def extend_auth_enabled(self) -> bool: ...
+    @property
+    def cancel_lock_minutes(self) -> int: ...
+
+
+def column_of(order: ActFacts) -> Column:
+    """The column of §4.3 in which this order stands."""
+    status, kind = order.payment_status, order.kind
+    is_shipped = order.processing_class is ProcessingClass.DELIVERED
+    if not order.is_sgp or status is None:
+        return Column.OTHER
+    if status is PaymentStatus.CAPTURE_FAILED and kind == "subscription":
+        return Column.FAILED_SUBSCRIPTION
+    if status in (PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED) and kind == "preorder":
+        return Column.PREORDER
+    if is_shipped and status is PaymentStatus.CAPTURED:
+        return Column.CAPTURED_SHIPPED
+    if is_shipped and status is PaymentStatus.AWAITING_BILLING:
+        return Column.AWAITING_BILLING_SHIPPED
+    return Column(status.label)
+
+
+def button(act: Act, order: ActFacts, terms: Terms, now: datetime) -> Button:
+    """How the button of `act` stands for `order` at `now` (aware)."""
+    column = column_of(order)
+    mark = TABLE[act, column]
+    if order.open_attempt is not None and act in PAYMENT_ACTS | {Act.EDIT}:
+        # 結果確認中 shows 要確認; which act is in doubt does not matter (§4.3, R98).
+        is_of_payment = act in PAYMENT_ACTS and column is Column.NEEDS_REVIEW
+        if mark == "–" and not (is_of_payment and _could_stand(act, order, terms)):
+            return Button(is_shown=False)
+        return Button(is_shown=True, reason=Refusal.BUSY.sentence)
+    if mark == "–" or not _could_stand(act, order, terms):
+        return Button(is_shown=False)
+    reason = _REASONS.get((act, column), "") if mark == "△" else _reason(act, order, terms, now)
+    return Button(is_shown=True, reason=reason)
+
+
+def require(act: Act, order: ActFacts, terms: Terms, now: datetime) -> None:
+    """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
+    found = button(act, order, terms, now)
+    if not found.is_enabled:
+        raise NotPossible(
+            found.reason or f"この注文は「{column_of(order)}」のため、{act.label}はできません。"
+        )
+
+
+def needs_cancelling(order: ActFacts) -> bool:
+    """返送済・決済未取消, apart from a person's 取消不要: the goods are back, the money is not (R90a)."""
+    return (
+        order.processing_class is ProcessingClass.RETURNED
+        and order.payment_status in UNCANCELLED_STATUSES
+    )
+
+
+#: Statuses in which a returned order's payment is still to be cancelled (R90a).
+UNCANCELLED_STATUSES = frozenset(
+    {
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.CAPTURE_FAILED,
+        PaymentStatus.CAPTURED,
+        PaymentStatus.AWAITING_BILLING,
+    }
+)
+
+
+def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
+    """Whether settings, kind of order, edits and the parcel let the button be there at all."""
+    parcel = order.processing_class
+    if act is Act.EXTEND:
+        return terms.extend_auth_enabled and order.kind == "normal"  # R83
+    if act is Act.SEND_CHANGES:  # R67, R69
+        return order.kind == "normal" and (order.edited_at is not None or is_unsent(order))
+    if act is Act.CAPTURE:
+        return order.kind != "subscription"  # R23
+    if act is Act.CANCEL:
+        return parcel is not ProcessingClass.DELIVERED  # R94, R95
+    if act is Act.DELIVER:
+        return parcel is ProcessingClass.UNPROCESSED
+    if act is Act.RETURN:
+        return parcel in (ProcessingClass.UNPROCESSED, ProcessingClass.DELIVERED)
+    return True
+
+
+def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
+    """Why a button that is there cannot be pressed now; empty when it can."""
+    if act is Act.CAPTURE:
+        refusal = capture_refusal(order)
+        return refusal.sentence if refusal else ""
+    if act is Act.CANCEL:
+        return _cancel_lock(order, terms, now)
+    if act is Act.EDIT:
+        return {
+            ProcessingClass.DELIVERED: "配送完了の注文は修正できません。",  # R75a
+            ProcessingClass.CANCELLED: "注文キャンセル済みの注文は修正できません。",
+        }.get(order.processing_class, "")
+    if act is Act.SEND_CHANGES and not is_unsent(order):
+        return "金額に変更がないため送信は不要です。"  # R67
+    if act in (Act.SEND_CHANGES, Act.EXTEND):
+        transaction = order.transaction
+        if transaction is None or not transaction.is_linked or transaction.gateway_amount is None:
+            return Refusal.NOT_LINKED.sentence
+        if act is Act.SEND_CHANGES and order.total < 1:
+            return "0円にする場合は注文キャンセルをしてください。"  # R65
+    return ""
+
+
+def _cancel_lock(order: ActFacts, terms: Terms, now: datetime) -> str:
+    """R96: no cancel while the buyer may still be paying, or the shop's own lock runs."""
+    lock = timedelta(minutes=terms.cancel_lock_minutes)
+    if order.payment_status is PaymentStatus.NEEDS_REVIEW:
+        lock = max(lock, REVIEW_LOCK)
+    left = order.ordered_at + lock - now
+    if left <= timedelta(0) or lock == timedelta(0):
+        return ""
+    minutes = -(-int(left.total_seconds()) // 60)
+    return (
+        f"注文から{int(lock.total_seconds()) // 60}分間は、購入者が手続き中の可能性があるため"
+        f"キャンセルできません(あと約{minutes}分)。"
+    )

@@ -1,0 +1,174 @@
+"""How an act on an order begins: is it the first time, is the order as it was seen, is it possible?
+
+Acts on money become an attempt (`open_attempt`), written before SMBC-GP is asked (P6, P7).  Acts of
+our own side alone lock the order with `lock_for_act` and change it in the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
+from sgpshop.domain.order_acts import Act, require
+from sgpshop.domain.order_rules import capture_refusal
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    FollowUp,
+    HistoryEntry,
+    Operation,
+    Order,
+    utc_now,
+)
+from sgpshop.services import settings
+from sgpshop.services.contract import current_gateway
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+
+#: A click is carried out by the web process itself; the worker takes over if that died.
+TAKE_OVER_AFTER = timedelta(seconds=5)
+
+_ACTS = {
+    Operation.CAPTURE: Act.CAPTURE,
+    Operation.CHANGE_AMOUNT: Act.SEND_CHANGES,
+    Operation.CANCEL: Act.CANCEL,
+    Operation.EXTEND: Act.EXTEND,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the form carried: version and yen the person saw, and the form's one-time token."""
+
+    version: int
+    amount: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A money operation somebody asks for, and what goes with it."""
+
+    operation: Operation
+    #: the second step of the same act
+    follow_up: FollowUp | None = None
+    #: choices to be told in the history
+    choices: dict[str, Any] = field(default_factory=dict)
+
+
+CAPTURE = Wish(Operation.CAPTURE)
+
+
+def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
+    """`open_attempt` for a plain capture."""
+    return open_attempt(order_id, CAPTURE, seen, actor)
+
+
+def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
+    """Write down what `actor` wants done to this order's money; the attempt's id (P6, P7, P19).
+
+    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20),
+    NotPossible with the reason, or ShopError without a usable contract; then nothing was written.
+    """
+    current_gateway()  # what cannot be sent is not accepted (R2)
+    try:
+        with writing() as session:
+            order = lock_order(session, order_id)  # first: a double click waits here for the first
+            first = session.execute(
+                sa.select(Attempt.id, Attempt.order_id).where(Attempt.request_token == seen.token)
+            ).one_or_none()
+            if first is not None:
+                if first.order_id != order_id:
+                    raise OrderChanged
+                return int(first.id)
+            if order.open_attempt is not None:
+                raise OrderBusy
+            if (order.version, order.total) != (seen.version, seen.amount):
+                raise OrderChanged
+            attempt = new_attempt(order, wish, actor)
+            attempt.request_token = seen.token
+            attempt.due_at = utc_now() + TAKE_OVER_AFTER
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+    except IntegrityError:  # the database itself allows one open attempt per order (P7)
+        raise OrderBusy from None
+
+
+def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
+    """An attempt at `wish` on `order` (locked), QUEUED and due; raises the order's version.
+
+    Raises NotPossible with the reason of the table of acts.
+    """
+    if wish.operation is Operation.CAPTURE:
+        if refusal := capture_refusal(order):
+            raise NotPossible(refusal.sentence)
+    else:
+        require(_ACTS[wish.operation], order, settings.load(), utc_now())
+    transaction = order.transaction
+    if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
+        raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
+    order.version += 1
+    return Attempt(
+        order_id=order.id,
+        transaction_id=transaction.id,
+        operation=wish.operation,
+        state=AttemptState.QUEUED,
+        amount=_amount(order, wish.operation),
+        gateway_order_id=transaction.gateway_order_id,
+        actor_kind=actor.kind,
+        actor=actor.name,
+        due_at=utc_now(),
+        status_before=order.payment_status,
+        follow_up=wish.follow_up,
+        choices=wish.choices,
+    )
+
+
+def _amount(order: Order, operation: Operation) -> int:
+    """Yen the operation is about: our total, or what SMBC-GP holds where that stays or goes."""
+    held = order.transaction.gateway_amount if order.transaction else None
+    if operation in (Operation.CANCEL, Operation.EXTEND) and held is not None:
+        return held
+    return order.total
+
+
+def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -> Order | None:
+    """The order for an act of our own side, kept from other writers until the transaction ends.
+
+    None: this very form was carried out before, show its result (P19); the act must record its
+    history entry with `request_token=seen.token`.  `act` None: the caller checks what is possible.
+    Raises NotPossible with the reason, or OrderChanged when the order is not the version that was
+    seen (P20); nothing was written then.
+    """
+    order = lock_order(session, order_id)
+    first = session.scalar(
+        sa.select(HistoryEntry.order_id).where(HistoryEntry.request_token == seen.token)
+    )
+    if first is not None:
+        if first != order_id:
+            raise OrderChanged
+        return None
+    if act is not None:
+        require(act, order, settings.load(), utc_now())
+    if (order.version, order.total) != (seen.version, seen.amount):
+        raise OrderChanged
+    return order
+
+
+def lock_order(session: Session, order_id: int) -> Order:
+    """The order as it is now, kept from other writers until the transaction ends."""
+    order: Order = session.scalars(
+        sa.select(Order)
+        .where(Order.id == order_id)
+        .with_for_update(of=Order)
+        .execution_options(populate_existing=True)
+    ).one()
+    session.expire(order, ["transaction", "open_attempt", "lines", "deliveries"])
+    return order
