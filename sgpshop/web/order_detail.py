@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app
+from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import Role
-from sgpshop.services import attempts, background, opening, payments
-from sgpshop.services.history import Actor
+from sgpshop.services import opening
 from sgpshop.services.opening import Wish
-from sgpshop.services.order_detail import get_order
-from sgpshop.web import order_screen
+from sgpshop.web import money_acts, order_screen
 from sgpshop.web.act_form import ActForm
 from sgpshop.web.security import requires
 
@@ -43,14 +40,9 @@ def capture(order_no: str) -> ResponseReturnValue:
 
 def _carry_out(order_no: str, wish: Wish, form: ActForm) -> ResponseReturnValue:
     try:
-        attempt_id = opening.open_attempt(
-            get_order(order_no).id, wish, form.seen(), Actor.person(current_user.name)
-        )
+        money_acts.carry_out(order_no, wish, form.seen())
     except NotFound:
         raise
     except ShopError as problem:
         return order_screen.render(order_no, refusal=problem)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    background.submit(app, payments.run_operation, attempt_id)
-    attempts.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])
     return order_screen.done(order_no)
