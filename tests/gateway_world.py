@@ -6,6 +6,8 @@ faults and move its clock, the way contract.md §6 offers it to everybody.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,31 @@ GOOD_CARD = Card(number="4111111111111111", expire="4912")
 DECLINED_CARD = Card(number="4999000000000002", expire="4912")
 
 
+class Killed(BaseException):
+    """Our process died at this point: nothing of ours catches it, nothing is tidied up."""
+
+
 class SimulatorAdapter(BaseAdapter):
     """Carries a `requests` call into the simulator's Flask test client."""
 
     def __init__(self, simulator: Flask) -> None:
         super().__init__()
         self._simulator = simulator
+        #: "before" or "after" the next call arrives, our process dies
+        self.die = ""
+        #: the next money call is given up waiting for, and carried out only when `arrive` says so
+        self.is_slow = False
+        self._on_its_way: list[requests.PreparedRequest] = []
 
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
         assert request.url
+        if self.is_slow and "SearchTrade" not in request.url:
+            self.is_slow = False
+            self._on_its_way.append(request)
+            raise requests.exceptions.ReadTimeout("no answer in time")
+        die, self.die = self.die, ""
+        if die == "before":
+            raise Killed
         try:
             answer = self._simulator.test_client().open(
                 request.path_url,
@@ -40,6 +58,8 @@ class SimulatorAdapter(BaseAdapter):
                 headers=dict(request.headers),
             )
             body = answer.get_data()
+            if die:
+                raise Killed
         except ConnectionDropped as dropped:
             raise requests.exceptions.ConnectionError(str(dropped)) from None
         raw = HTTPResponse(
@@ -59,6 +79,12 @@ class SimulatorAdapter(BaseAdapter):
     def close(self) -> None:
         pass
 
+    def arrive(self) -> None:
+        """What was given up waiting for is carried out now."""
+        while self._on_its_way:
+            with suppress(requests.RequestException):  # nobody waits for the answer any more
+                self.send(self._on_its_way.pop(0))
+
 
 class World:
     """A simulator with its ledger in `folder`, and a client that talks to it."""
@@ -67,7 +93,8 @@ class World:
         self.simulator = create_simulator(folder / "simulator.db", seed=1)
         self._control = self.simulator.test_client()
         session = requests.Session()
-        session.mount("http://", SimulatorAdapter(self.simulator))
+        self.wire = SimulatorAdapter(self.simulator)
+        session.mount("http://", self.wire)
         self.gateway = SmbcGpGateway(
             "http://127.0.0.1",
             ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01"),
@@ -94,6 +121,11 @@ class World:
         answer = self._control.post("/_control/faults", json=body)
         assert answer.status_code == 200, answer.text
 
+    def behave(self) -> None:
+        """Forget every planted fault."""
+        self.wire.die = ""
+        assert self._control.delete("/_control/faults").status_code == 200
+
     def trade(self, order_id: str) -> dict[str, Any]:
         """The simulator's ledger entry: order_id, status, amount, history."""
         [entry] = self._control.get(f"/_control/ledger?order_id={order_id}").get_json()
@@ -114,4 +146,9 @@ class World:
     def advance(self, seconds: float) -> None:
         """Move the simulator's clock."""
         answer = self._control.post("/_control/clock", json={"advance_seconds": seconds})
+        assert answer.status_code == 200, answer.text
+
+    def set_clock(self, now: datetime) -> None:
+        """Set the simulator's clock; `now` is aware."""
+        answer = self._control.post("/_control/clock", json={"now": now.isoformat()})
         assert answer.status_code == 200, answer.text

@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+
+def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:
+    """The sentences every operation needs."""
+    told = {
+        "done": f"{{who}}の{words}が完了しました",
+        "rejected": f"{{who}}の{words}は受け付けられませんでした",
+        "unreachable": f"{{who}}の{words}は、SMBC-GPに接続できず行われませんでした(送信していません)",
+        "unknown": f"{{who}}の{words}の結果が受け取れませんでした。SMBC-GPへの照会を始めました",
+        "found_done": f"照会により、{{who}}の{words}がSMBC-GPで完了していたことを確認しました",
+        "found_not_done": f"照会により、{{who}}の{words}がSMBC-GPで行われていないことを確認しました",
+    }
+    return {f"{operation}_{end}": line for end, line in told.items() if done or end != "done"}
+
+
 #: event -> sentence; fields come from the entry's detail, `who` is the actor as people say it.
 SENTENCES = {
+    "chain_begins": "ここから、あとで書き換えられれば分かる形で履歴を記録しています",
     "imported": "注文ファイルから取り込みました({line}行目)",
     "import_updated": "注文ファイルの内容で更新しました({line}行目)",
     "linked": "SMBC-GPの取引を照会し、{found}を確認しました",
     "look_up_differs": "SMBC-GPの取引を照会し、{found}だったため表示を合わせました",
     "look_up_unfinished": "SMBC-GPの取引を照会しましたが、支払いは完了していません({found})",
+    "total_corrected": "{who}が合計金額を修正しました",
+    "total_calculated": "{who}が合計金額を自動計算に戻しました",
+    "content_edited": "{who}が注文内容を修正しました",
+    "alert_acknowledged": "{who}が「{alert}」を確認済みにしました",
+    "alert_acknowledged_why": "{who}が「{alert}」を確認済みにしました(メモ:{reason})",
     "capture_done": "{who}の実売上処理が完了しました",
     "capture_rejected": "{who}の実売上処理は失敗しました",
     "capture_unreachable": "{who}の実売上処理は、SMBC-GPに接続できず失敗しました(送信していません)",
@@ -20,6 +40,27 @@ SENTENCES = {
     "capture_found_already": "照会により、SMBC-GPですでに実売上になっていることを確認しました。二重の売上はありません",
     "capture_found_not_done": "照会により、{who}の実売上処理がSMBC-GPで行われていないことを確認しました",
     "capture_resent": "照会により実売上処理が未実行と確認できたため、受け付けた処理を続けます",
+    "resent": "照会により{operation}が未実行と確認できたため、受け付けた処理を続けます",
+    "cancel_done": "{who}が注文をキャンセルし、SMBC-GPの{money}",
+    "cancel_found_already": "SMBC-GPで取引がすでに取り消されていることを確認し、{who}が注文をキャンセルしました",
+    "closed_by_person": "{who}が結果確認中の処理を手動で終了しました(理由:{why})。照会した状態に表示を合わせます",
+    "late_answer": "{operation}の応答が後から届きました({said})。記録だけを残し、表示は照会の結果に従います",
+    "cancel_nothing_there": "{who}が注文をキャンセルしました。SMBC-GPに取り消す金額はありません({found})",
+    "cancelled_unbilled": "{who}が注文をキャンセルしました。売上報告の対象から外れます",
+    "change_amount_found_already": "SMBC-GP側の金額がすでに変更後の金額であることを確認しました",
+    "follow_up_stopped": "{who}の続く実売上処理は行いませんでした。{why}",
+    "delivered_after_capture": "実売上処理に続けて、{who}の操作で配送完了にしました",
+    "delivered": "{who}が配送完了にしました{parcels}",
+    "returned": (
+        "{who}が返送処理をしました{parcels}(返送日 {day}、理由:{reason}、{stock})。"
+        "SMBC-GPの決済は取り消していません"
+    ),
+    "status_changed": "{who}がステータスを変更しました({changes})",
+    "cancel_waived": "{who}が、返送した注文の決済を取消不要にしました(理由:{reason})",
+    "cancel_waiver_undone": "{who}が、決済の取消不要を取り消しました",
+    **_told("change_amount", "変更内容の送信"),
+    **_told("extend", "オーソリ期間延長"),
+    **_told("cancel", "注文キャンセル", done=False),
 }
 
 

@@ -7,14 +7,16 @@ does not enable (`require`).  Functions read, never change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import (
     Button,
+    OpenAttempt,
     OrderFacts,
     Refusal,
     capture_refusal,
@@ -116,15 +118,44 @@ _REASONS = {
 REVIEW_LOCK = timedelta(minutes=30)
 
 
-class ActFacts(OrderFacts, Protocol):
+class Parcel(Protocol):
+    """What the acts need to know of a delivery."""
+
+    @property
+    def status(self) -> DeliveryStatus: ...
+    @property
+    def delivered_at(self) -> datetime | None: ...
+
+
+class ActAttempt(OpenAttempt, Protocol):
+    """What the acts need to know of an operation that has not ended."""
+
+    @property
+    def operation(self) -> str: ...
+
+
+class ReturnFacts(Protocol):
+    """What decides whether a returned order's payment is still to be cancelled (R90a)."""
+
+    @property
+    def payment_status(self) -> PaymentStatus | None: ...
+    @property
+    def processing_class(self) -> ProcessingClass: ...
+    @property
+    def cancel_waived_at(self) -> datetime | None: ...
+
+
+class ActFacts(OrderFacts, ReturnFacts, Protocol):
     """What the acts need to know of an order, beyond OrderFacts."""
 
     @property
     def ordered_at(self) -> datetime: ...
     @property
-    def processing_class(self) -> ProcessingClass: ...
-    @property
     def edited_at(self) -> datetime | None: ...
+    @property
+    def open_attempt(self) -> ActAttempt | None: ...
+    @property
+    def deliveries(self) -> Sequence[Parcel]: ...
 
 
 class Terms(Protocol):
@@ -173,12 +204,78 @@ def require(act: Act, order: ActFacts, terms: Terms, now: datetime) -> None:
     """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
     found = button(act, order, terms, now)
     if not found.is_enabled:
-        raise NotPossible(
-            found.reason or f"この注文は「{column_of(order)}」のため、{act.label}はできません。"
+        raise NotPossible(found.reason or _why_absent(act, order))
+
+
+def _why_absent(act: Act, order: ActFacts) -> str:
+    """The answer to a form whose button is not there (any more)."""
+    parcels = order.processing_class
+    if act is Act.DELIVER and parcels is not ProcessingClass.UNPROCESSED:
+        return f"配送完了にするお届け先が残っていません(処理区分は「{parcels.label}」です)。"
+    if act is Act.RETURN and parcels is ProcessingClass.RETURNED:
+        return "お届け先はすべて返送処理済みです。"
+    column = column_of(order).removesuffix("+ship")
+    return f"この注文は「{column}」のため、{act.label}はできません。"
+
+
+def status_change(order: ActFacts) -> Button:
+    """How 「ステータスの変更」 stands: undoing 配送完了 and 返送, on the parcel's axis only (R31).
+
+    要確認 does not matter: where the parcel is has nothing to do with how the payment ends.
+    """
+    if order.payment_status is PaymentStatus.CANCELLED:
+        return Button(
+            is_shown=True, reason="注文キャンセル済みの注文のステータスは変更できません。"
         )
+    if _is_being_cancelled(order):
+        return Button(is_shown=True, reason=_BEING_CANCELLED)
+    if any(status_choices(order, parcel) for parcel in order.deliveries):
+        return Button(is_shown=True)
+    if _was_billed(order):
+        return Button(
+            is_shown=True,
+            reason="売上報告が済んでいるため、配送完了を取り消すことはできません。",
+        )
+    return Button(is_shown=False)
 
 
-def needs_cancelling(order: ActFacts) -> bool:
+def status_choices(order: ActFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...]:
+    """What 「ステータスの変更」 can make of one parcel; 配送完了 and 返送 have acts of their own.
+
+    A 返送 can be taken back to the 配送完了 it was before, which counts for the month of then.
+    """
+    now = parcel.status
+    if now is DeliveryStatus.CANCELLED:
+        return ()
+    if _was_billed(order) and now not in OPEN_STATUSES:  # the batch took it (R31)
+        return (DeliveryStatus.DELIVERED,) if now is DeliveryStatus.RETURNED else ()
+    was_delivered = now is DeliveryStatus.RETURNED and parcel.delivered_at is not None
+    before = (DeliveryStatus.DELIVERED,) if was_delivered else ()
+    return before + tuple(status for status in OPEN_STATUSES if status is not now)
+
+
+def _was_billed(order: ActFacts) -> bool:
+    """Whether the monthly registration took this subscription order, or tried to (R25, R105)."""
+    return order.kind == "subscription" and order.payment_status in (
+        PaymentStatus.BILLING_REPORTED,
+        PaymentStatus.CAPTURE_FAILED,
+    )
+
+
+_BEING_CANCELLED = "注文キャンセルの処理中です。結果が出るまでお待ちください。"
+
+
+def _is_being_cancelled(order: ActFacts) -> bool:
+    """Whether a cancel is under way: its end decides about the parcels too (R92, R94)."""
+    return order.open_attempt is not None and order.open_attempt.operation == Act.CANCEL
+
+
+def is_return_open(order: ReturnFacts) -> bool:
+    """The badge 返送済・決済未取消: to be cancelled, and nobody said 取消不要 (R90a)."""
+    return order.cancel_waived_at is None and needs_cancelling(order)
+
+
+def needs_cancelling(order: ReturnFacts) -> bool:
     """返送済・決済未取消, apart from a person's 取消不要: the goods are back, the money is not (R90a)."""
     return (
         order.processing_class is ProcessingClass.RETURNED
@@ -211,7 +308,11 @@ def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
     if act is Act.DELIVER:
         return parcel is ProcessingClass.UNPROCESSED
     if act is Act.RETURN:
-        return parcel in (ProcessingClass.UNPROCESSED, ProcessingClass.DELIVERED)
+        # Some parcels may be back already: the others can still follow (R89).
+        return parcel is not ProcessingClass.CANCELLED and (
+            parcel is not ProcessingClass.RETURNED
+            or any(one.status is DeliveryStatus.DELIVERED for one in order.deliveries)
+        )
     return True
 
 
@@ -222,6 +323,8 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
         return refusal.sentence if refusal else ""
     if act is Act.CANCEL:
         return _cancel_lock(order, terms, now)
+    if act in (Act.DELIVER, Act.RETURN):
+        return _BEING_CANCELLED if _is_being_cancelled(order) else ""
     if act is Act.EDIT:
         return {
             ProcessingClass.DELIVERED: "配送完了の注文は修正できません。",  # R75a

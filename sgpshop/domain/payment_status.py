@@ -71,12 +71,19 @@ class Event(StrEnum):
     CANCEL_DONE = "cancel_done"
     CANCEL_REJECTED = "cancel_rejected"
     CANCEL_UNKNOWN = "cancel_unknown"
+    #: a person ended the doubt by hand; only a look-up says how the payment stands (P15)
+    CLOSED_BY_PERSON = "closed_by_person"
     FOUND_AUTHORIZED = "found_authorized"
     FOUND_CAPTURED = "found_captured"
     FOUND_CANCELLED = "found_cancelled"
     FOUND_UNFINISHED = "found_unfinished"
     FOUND_PREORDER_CHECK = "found_preorder_check"
     FOUND_SUBSCRIPTION_CHECK = "found_subscription_check"
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it is what a look-up showed, not the outcome of a call."""
+        return self.value.startswith("found_")
 
 
 _S, _E = PaymentStatus, Event
@@ -111,6 +118,7 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
         (now, _E.CANCEL_UNKNOWN): _S.NEEDS_REVIEW
         for now in CANCELLABLE - {_S.AWAITING_BILLING}  # which needs no call (R103)
     },
+    (_S.NEEDS_REVIEW, _E.CLOSED_BY_PERSON): _S.NEEDS_REVIEW,
     # What a look-up shows wins (R120, R121, P18): T6, T27.
     (_S.NEEDS_REVIEW, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
     (_S.AUTHORIZED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
@@ -140,6 +148,16 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.NEEDS_REVIEW, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
     (_S.AWAITING_BILLING, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
     (_S.CANCELLED, _E.FOUND_SUBSCRIPTION_CHECK): _S.CANCELLED,
+    # No more than a check where a charge was shown: nothing was taken.
+    (_S.CAPTURED, _E.FOUND_PREORDER_CHECK): _S.AUTHORIZED,
+    (_S.CAPTURED, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
+    (_S.AUTHORIZED, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
+    (_S.CAPTURE_FAILED, _E.FOUND_SUBSCRIPTION_CHECK): _S.CAPTURE_FAILED,  # 売上失敗(定期), R105
+    # Billing goes its own way (R101-R105): what is found there is told, the status stays.
+    (_S.AWAITING_BILLING, _E.FOUND_AUTHORIZED): _S.AWAITING_BILLING,
+    (_S.AWAITING_BILLING, _E.FOUND_CAPTURED): _S.AWAITING_BILLING,
+    (_S.BILLING_REPORTED, _E.FOUND_CAPTURED): _S.BILLING_REPORTED,
+    (_S.BILLING_REPORTED, _E.FOUND_CANCELLED): _S.BILLING_REPORTED,
 }
 
 

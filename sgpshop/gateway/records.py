@@ -52,6 +52,11 @@ class TradeState(StrEnum):
         return self is TradeState.AUTH
 
     @property
+    def is_reserved(self) -> bool:
+        """Something is reserved, be it only the small amount of a simple authorisation."""
+        return self in (TradeState.AUTH, TradeState.SAUTH)
+
+    @property
     def is_captured(self) -> bool:
         """The money is taken."""
         return self in (TradeState.SALES, TradeState.CAPTURE)

@@ -148,3 +148,20 @@ class Attempt(Base):
             None, OPEN_STATES, expanding=True, literal_execute=True
         )
         return cls.state.in_(states)
+
+
+class LateAnswer(Base):
+    """An answer that came after its attempt had ended otherwise: evidence, never a decision (P16)."""
+
+    __tablename__ = "late_answers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attempt_id: Mapped[int] = mapped_column(sa.ForeignKey("attempts.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: what it would have made of the attempt
+    state: Mapped[AttemptState] = mapped_column(word(AttemptState, "late_state"))
+    reason: Mapped[str] = mapped_column(sa.String(120), default="")
+    error_codes: Mapped[str] = mapped_column(sa.String(400), default="")
+    tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
+    #: whether it says the opposite of how the attempt ended
+    is_contradiction: Mapped[bool] = mapped_column(default=False)

@@ -19,19 +19,13 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop.domain.look_schedule import next_look
-from sgpshop.domain.payment_status import Event
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import TradeAccess
-from sgpshop.models import (
-    Attempt,
-    CardTransaction,
-    Operation,
-    table_of,
-    utc_now,
-)
+from sgpshop.gateway import TradeAccess, TradeStatus
+from sgpshop.models import Attempt, CardTransaction, Operation, Order, OrderKind, table_of, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import gateway_facts
-from sgpshop.services.closing import Outcome, close
+from sgpshop.services import gateway_facts, outcomes
+from sgpshop.services.closing import close
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
 
@@ -62,8 +56,14 @@ class Work:
     access_id: str
     access_pass_sealed: str | None = field(repr=False)
     tries: int
-    #: an earlier attempt of this order was uncertain once: look before sending (P11, R43)
+    #: look before sending: an earlier attempt was uncertain once (P11, R43), or the operation is
+    #: one that the gateway would carry out a second time or that depends on its present state
     look_first: bool
+    kind: OrderKind
+    #: how the order stood for the person who asked (P20)
+    status_before: PaymentStatus | None
+    #: yen that SMBC-GP held then, as far as we knew
+    held: int | None
     #: when the row that says so was written, by the monotonic clock
     written: float = field(default_factory=time.monotonic)
 
@@ -89,14 +89,19 @@ _READ = (
         CardTransaction.gateway_order_id,
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
-        sa.exists()
-        .where(
-            _earlier.order_id == Attempt.order_id,
-            _earlier.operation == Attempt.operation,
-            _earlier.uncertain_since.is_not(None),
-        )
-        .label("look_first"),
+        CardTransaction.gateway_amount,
+        Attempt.status_before,
+        Order.kind,
+        sa.or_(
+            Attempt.operation != Operation.CAPTURE,
+            sa.exists().where(
+                _earlier.order_id == Attempt.order_id,
+                _earlier.operation == Attempt.operation,
+                _earlier.uncertain_since.is_not(None),
+            ),
+        ).label("look_first"),
     )
+    .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
     .where(Attempt.id == bindparam("attempt"))
 )
@@ -153,11 +158,17 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         access_pass_sealed=row.access_pass_sealed,
         tries=tries,
         look_first=row.look_first,
+        kind=row.kind,
+        status_before=row.status_before,
+        held=row.gateway_amount,
     )
 
 
-def about_to_send(work: Work) -> Work | None:
-    """After a look-up: write down that we send now.  None if the lease is not ours any more."""
+def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
+    """After a look-up that showed `trade`: write down that we send now, and what was there before.
+
+    None if the lease is not ours any more.
+    """
     now = utc_now()
     with writing() as session:
         is_ours = _changed(
@@ -169,9 +180,25 @@ def about_to_send(work: Work) -> Work | None:
                 Attempt.state == AttemptState.SENDING,
                 Attempt.due_at > now,
             )
-            .values(sent_at=now, due_at=now + _lease_time()),
+            .values(
+                sent_at=now,
+                due_at=now + _lease_time(),
+                state_seen=trade.raw_status[:20],
+                amount_seen=trade.total,
+                tran_id_seen=trade.tran_id[:28],
+            ),
         )
-    return replace(work, written=time.monotonic()) if is_ours else None
+        if is_ours and not work.access_id:  # a later look-up must find the same transaction (P14)
+            access = trade.access
+            sealed = gateway_facts.seal_access_pass(access.access_pass, work.gateway_order_id)
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.gateway_order_id == work.gateway_order_id)
+                .values(access_id=access.access_id, access_pass_sealed=sealed)
+            )
+    if not is_ours:
+        return None
+    return replace(work, access_id=trade.access.access_id, written=time.monotonic())
 
 
 def may_still_send(work: Work) -> bool:
@@ -235,11 +262,8 @@ def give_up_lost(attempt_id: int) -> None:
             return
     # The last byte may have left so late: may_still_send, a free connection, connecting (P14).
     until_sent = 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
-    lost = Outcome(
-        AttemptState.UNKNOWN,
-        Event.CAPTURE_UNKNOWN,
-        "capture_unknown",
-        reason=WORKER_LOST,
+    lost = replace(
+        outcomes.unknown(attempt.operation, WORKER_LOST),
         uncertain_since=min(now, sent_at + until_sent),
     )
     close(attempt_id, lease, lost)
@@ -271,6 +295,7 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
         ):
             return None
         session.refresh(attempt)
+        session.refresh(attempt.transaction)
         return attempt
 
 
@@ -292,6 +317,19 @@ def look_soon() -> None:
         )
 
 
+def make_look_due(session: Session, attempt: Attempt) -> bool:
+    """In a write transaction: the look-up of this UNKNOWN attempt is due now.
+
+    False, and nothing changed, while one is under way.
+    """
+    now = utc_now()
+    if _is_being_looked_up(attempt, now):
+        return False
+    if attempt.due_at is not None and attempt.due_at <= now:
+        return True
+    return _update(session, attempt, (AttemptState.UNKNOWN,), due_at=now)
+
+
 def look_again(attempt: Attempt, found: str) -> None:
     """The look-up did not decide: note what it showed and plan the next one (P13, P15).
 
@@ -309,17 +347,21 @@ def look_again(attempt: Attempt, found: str) -> None:
         )
 
 
-def wait_for_end(attempt_id: int, seconds: float) -> AttemptState:
-    """The state of an attempt, as soon as it is no longer under way or `seconds` are over."""
+def wait_for_end(attempt_id: int, seconds: float) -> None:
+    """Return as soon as nothing of this attempt's order is under way, or `seconds` are over."""
     until = time.monotonic() + seconds
-    while True:
-        state: AttemptState = db.session.execute(
-            sa.select(Attempt.state).where(Attempt.id == attempt_id)
-        ).scalar_one()
+    order_of = sa.select(Attempt.order_id).where(Attempt.id == attempt_id).scalar_subquery()
+    under_way = sa.select(
+        sa.exists().where(
+            Attempt.order_id == order_of,
+            Attempt.is_open,
+            Attempt.state.in_((AttemptState.QUEUED, AttemptState.SENDING)),
+        )
+    )
+    while db.session.scalar(under_way) and time.monotonic() <= until:
         db.session.commit()  # the next look sees what others wrote meanwhile
-        if state not in (AttemptState.QUEUED, AttemptState.SENDING) or time.monotonic() > until:
-            return state
         time.sleep(0.05)
+    db.session.commit()
 
 
 def _update(

@@ -364,6 +364,7 @@ def _queue(
                 "actor": run.actor,
                 "created_at": now,
                 "due_at": now,
+                "status_before": orders[item.order_id].payment_status,
             }
         )
     ids = session.execute(

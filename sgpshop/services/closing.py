@@ -6,7 +6,6 @@ transaction, or not at all.  The statements are made once: this runs for every o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.look_schedule import next_look
-from sgpshop.domain.payment_status import Event, next_status
-from sgpshop.gateway import TradeStatus
+from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
+from sgpshop.domain.reconciliation import decide
 from sgpshop.models import (
     Attempt,
     AttemptState,
@@ -29,35 +28,16 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.services import gateway_facts, history, settings
+from sgpshop.services import aftermath, alerts, gateway_facts, history, settings
 from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
+from sgpshop.services.outcomes import Outcome
 
 _RESULTS = {
     AttemptState.DONE: ItemResult.SUCCEEDED,
     AttemptState.REJECTED: ItemResult.FAILED,
     AttemptState.UNKNOWN: ItemResult.UNCERTAIN,
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ends (or begins to be uncertain), and what that does to the order."""
-
-    state: AttemptState
-    event: Event
-    #: key of domain.history.SENTENCES
-    sentence: str
-    reason: str = ""
-    codes: tuple[str, ...] = ()
-    tran_id: str = ""
-    processed_at: datetime | None = None
-    #: the look-up this rests on, if any
-    trade: TradeStatus | None = None
-    looked: bool = False
-    #: for UNKNOWN: since when, if not since now
-    uncertain_since: datetime | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 _orders, _attempts = table_of(Order), table_of(Attempt)
@@ -69,13 +49,16 @@ _READ = (
             getattr(Attempt, name)
             for name in (
                 "state", "lease", "operation", "order_id", "transaction_id", "amount", "sent_at",
-                "latency_ms", "uncertain_since", "actor_kind", "actor",
+                "latency_ms", "uncertain_since", "actor_kind", "actor", "status_before",
+                "follow_up", "choices",
             )
         ),
         Order.order_no,
         Order.payment_status,
         Order.total,
         Order.version,
+        Order.history_state,
+        Order.processing_class,
     )
     .join(Order, Order.id == Attempt.order_id)
     .where(Attempt.id == bindparam("attempt"))
@@ -107,6 +90,7 @@ _MOVE_ORDER = (
         payment_status=bindparam("payment_status"),
         version=_orders.c.version + 1,
         updated_at=bindparam("updated_at"),
+        history_state=bindparam("history_state"),
     )
 )
 _CAPTURED = (
@@ -165,10 +149,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     ).rowcount
     if changed != 1:
         return None
-    status = next_status(row.payment_status, outcome.event)
-    connection.execute(
-        _MOVE_ORDER, {"order": row.order_id, "payment_status": status, "updated_at": now}
-    )
+    status = next_status(row.payment_status, outcome.event, before_doubt=_before_doubt(row))
     if outcome.trade is not None:
         transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
         gateway_facts.record_trade(transaction, outcome.trade, settings.load())
@@ -185,12 +166,12 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 "tran_id": outcome.tran_id,
             },
         )
-    if outcome.event is Event.FOUND_UNFINISHED:
+    if outcome.event in (Event.FOUND_UNFINISHED, Event.CLOSED_BY_PERSON):
         connection.execute(
             _LOOK_ON,
             {
                 "transaction": row.transaction_id,
-                "look_problem": "" if outcome.trade else "not_found",
+                "look_problem": "" if outcome.trade or outcome.actor else "not_found",
                 "first_look_at": now,
                 "next_look_at": now,
             },
@@ -199,19 +180,68 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         _LINE_OF_RUN,
         {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
     )
-    history.record(
+    if outcome.event.is_found:  # nothing was sent, because SMBC-GP shows something else (R120)
+        alerts.raise_for(
+            session,
+            row.order_id,
+            row.payment_status,
+            decide(
+                row.payment_status,
+                outcome.event,
+                total=row.total,
+                found_total=outcome.trade.total if outcome.trade else 0,
+            ),
+            found=gateway_facts.describe(outcome.trade),
+            total=row.total,
+        )
+    if outcome.state is AttemptState.DONE:
+        aftermath.settle(session, row, outcome, now)
+    state = history.record(
         row.order_id,
         outcome.sentence,
-        Actor(row.actor_kind, row.actor),
+        outcome.actor or Actor(row.actor_kind, row.actor),
         before=row.payment_status,
         after=status,
         total=row.total,
         version=row.version + 1,
         attempt_id=attempt_id,
+        stand=_stand(row, outcome),
         codes=list(outcome.codes),
+        **row.choices,
         **outcome.detail,
     )
+    connection.execute(
+        _MOVE_ORDER,
+        {
+            "order": row.order_id,
+            "payment_status": status,
+            "updated_at": now,
+            "history_state": state,
+        },
+    )
+    if outcome.state is AttemptState.DONE:
+        aftermath.follow(session, row, now)
     return row
+
+
+def _stand(row: Any, outcome: Outcome) -> history.Stand:
+    """What the history entry is built on; a plain capture, which comes in bulk, needs no query."""
+    if outcome.event is Event.CAPTURE_DONE and outcome.trade is None:
+        return history.Stand(row.history_state, row.processing_class, row.amount)
+    return history.stand_of(row.order_id)
+
+
+def _before_doubt(row: Any) -> PaymentStatus | None:
+    """Where the payment stood when an operation began whose outcome we did not know (T9b)."""
+    was_in_doubt = row.state is AttemptState.UNKNOWN
+    before: PaymentStatus | None = row.status_before if was_in_doubt else None
+    return before
+
+
+def _decided_by(outcome: Outcome) -> str:
+    if outcome.actor is not None:
+        return "person"
+    return "look_up" if outcome.looked else "answer"
 
 
 def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -221,13 +251,13 @@ def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:
         "reason": outcome.reason,
         "error_codes": "|".join(outcome.codes)[:400],
         "tran_id": outcome.tran_id,
-        "decided_by": "look_up" if outcome.looked else "answer",
+        "decided_by": _decided_by(outcome),
         "latency_ms": row.latency_ms,
         "uncertain_since": row.uncertain_since,
         "due_at": None,
         "finished_at": now,
     }
-    if row.sent_at is not None and not outcome.looked:
+    if row.sent_at is not None and _decided_by(outcome) == "answer":
         values["latency_ms"] = max(0, round((now - row.sent_at).total_seconds() * 1000))
     if outcome.state is AttemptState.UNKNOWN:
         since = outcome.uncertain_since or now

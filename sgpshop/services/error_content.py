@@ -25,7 +25,7 @@ _UNREACHABLE = ErrorContent(
 _NOT_CARRIED_OUT = ErrorContent(
     (),
     "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
-    "もう一度実行してください。二重に売上になることはありません。",
+    "もう一度実行してください。二重に処理されることはありません。",
 )
 _SEAL_BROKEN = ErrorContent(
     (),
@@ -37,11 +37,37 @@ _IN_DOUBT = ErrorContent(
     "SMBC-GPから処理の結果を受け取れませんでした。処理されたかどうかはまだ分かりません。",
     "自動で照会しています。結果が出るまでお待ちください。",
 )
+_FOUND_OTHER = ErrorContent(
+    (),
+    "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
+    "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
+)
+_NOT_USABLE = ErrorContent(
+    (),
+    "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
+    "SMBCマルチペイメント管理画面で取引を確認してください。",
+)
+_LOOK_FAILED = ErrorContent(
+    (),
+    "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
+    "時間をおいて、もう一度実行してください。",
+)
 _UNEXPLAINED = ErrorContent(
     (),
     "SMBC-GPが処理を受け付けませんでした。",
     "SMBCマルチペイメント管理画面で取引の状態を確認してください。",
 )
+
+#: by `Attempt.reason`
+_BY_REASON = {
+    "seal_broken": _SEAL_BROKEN,
+    "not_carried_out": _NOT_CARRIED_OUT,
+    "found_other": _FOUND_OTHER,
+    "found_before_repeat": _FOUND_OTHER,
+    "other_transaction": _NOT_USABLE,
+    "unknown_state": _NOT_USABLE,
+    "look_failed": _LOOK_FAILED,
+}
 
 
 def error_content(attempt: Attempt | None) -> ErrorContent | None:
@@ -59,6 +85,4 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
         return ErrorContent(codes, explanation.sentence, explanation.next_step)
     if attempt.reason.startswith("unreachable"):
         return _UNREACHABLE
-    if attempt.reason == "seal_broken":
-        return _SEAL_BROKEN
-    return _NOT_CARRIED_OUT if attempt.reason == "not_carried_out" else _UNEXPLAINED
+    return _BY_REASON.get(attempt.reason, _UNEXPLAINED)

@@ -8,13 +8,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from sgpshop.domain.amounts import Breakdown, break_down
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.errors import NotFound
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.order_rules import is_unsent
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order
+from sgpshop.models import Alert, Attempt, CardTransaction, HistoryEntry, Operation, Order
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import history
+from sgpshop.services import alerts, history, settings
 from sgpshop.services.error_content import error_content
 
 
@@ -38,6 +39,8 @@ class Detail:
     breakdown: Breakdown
     problem: Problem | None
     history: list[HistoryEntry]
+    #: what look-ups found and nobody has acknowledged yet (R121)
+    alerts: list[Alert]
 
 
 def get_order(order_no: str) -> Order:
@@ -58,40 +61,56 @@ def get_order(order_no: str) -> Order:
     return order
 
 
+def get_order_anew(order_no: str) -> Order:
+    """The same as another thread has left it just now.  Raises NotFound."""
+    db.session.commit()  # ends the reading transaction, which would still see what was before
+    return get_order(order_no)
+
+
 def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
     return Detail(
         order=order,
-        breakdown=break_down(
+        breakdown=break_down_order(
+            {name: getattr(order, name) for name in AMOUNT_COLUMNS},
             order.lines,
-            fees=order.carriage + order.commission,
-            reductions=order.bulk_discount + order.coupon + order.points_used,
+            total=order.total,
+            rule=settings.load().tax_rule,
         ),
         problem=_problem(order),
         history=history.entries(order.id),
+        alerts=alerts.open_of(order.id),
     )
 
 
 def _problem(order: Order) -> Problem | None:
     if order.open_attempt is not None:
         return None  # the panel tells of the operation under way itself
-    if order.payment_status is PaymentStatus.CAPTURE_FAILED:
-        failed = db.session.scalars(
-            sa.select(Attempt)
-            .where(Attempt.order_id == order.id, Attempt.state == AttemptState.REJECTED)
-            .order_by(Attempt.id.desc())
-            .limit(1)
-        ).one_or_none()
-        return _failure(failed)
+    last = db.session.scalars(
+        sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id.desc()).limit(1)
+    ).one_or_none()
+    if last is not None and last.state is AttemptState.REJECTED and not _is_past(last, order):
+        return _failure(last)
     if order.transaction is not None and order.transaction.look_problem:
         return _LOOK_PROBLEMS[order.transaction.look_problem](order.transaction)
     return None
 
 
-def _failure(attempt: Attempt | None) -> Problem | None:
+def _is_past(attempt: Attempt, order: Order) -> bool:
+    """Whether the last failure says nothing any more about the order as it is now."""
+    if attempt.operation is Operation.CAPTURE:
+        return order.payment_status is not PaymentStatus.CAPTURE_FAILED
+    if attempt.operation is Operation.CHANGE_AMOUNT:
+        return not is_unsent(order) or attempt.amount != order.total
+    if attempt.operation is Operation.CANCEL:
+        return order.payment_status is PaymentStatus.CANCELLED
+    return order.payment_status not in CAPTURABLE
+
+
+def _failure(attempt: Attempt) -> Problem | None:
     content = error_content(attempt)
-    if attempt is None or content is None:
+    if content is None:
         return None
     return Problem(
         headline=f"{attempt.operation.label}に失敗しました",
@@ -114,10 +133,12 @@ def _not_found(transaction: CardTransaction) -> Problem:
     )
 
 
-def _unanswered(_transaction: CardTransaction) -> Problem:
+def _unanswered(transaction: CardTransaction) -> Problem:
+    known = "表示しているのは、前回の照会で確認した状態です。"
     return Problem(
         headline="SMBC-GPに照会できませんでした",
-        sentence="取引の照会に応答がありませんでした。決済の状態はまだ分かりません。",
+        sentence="取引の照会に応答がありませんでした。"
+        + (known if transaction.looked_up_at else "決済の状態はまだ分かりません。"),
         next_step="自動で照会を続けます。続く場合はネットワークと契約情報の設定を確認してください。",
     )
 

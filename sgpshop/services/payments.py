@@ -1,33 +1,51 @@
 """Money moves here and nowhere else: one entry, `run_operation`, whoever drives it (style.md).
 
 Write down what we are about to ask, ask, write down what was said.  When in doubt: UNKNOWN (P9).
+What the operations differ in is in `operations`.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field, replace
 
+import sqlalchemy as sa
 from flask import current_app
 
-from sgpshop.domain.payment_status import Event
+from sgpshop.extensions import db
 from sgpshop.gateway import (
     GatewayError,
     GatewayOutcomeUnknown,
     GatewayRejected,
     GatewayUnreachable,
-    Receipt,
     SmbcGpGateway,
+    TradeAccess,
     TradeStatus,
 )
-from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts
+from sgpshop.models import Attempt, AttemptState, Operation, utc_now
+from sgpshop.services import attempts, late_answers, outcomes
 from sgpshop.services.attempts import Ran, Work
-from sgpshop.services.closing import Outcome, close
+from sgpshop.services.closing import close
 from sgpshop.services.contract import current_gateway
-from sgpshop.services.gateway_facts import describe
+from sgpshop.services.operations import PLANS, Plan, Step
+from sgpshop.services.outcomes import Outcome
 from sgpshop.services.vault import SealBroken
 
 log = logging.getLogger(__name__)
+
+
+def run_act(attempt_id: int) -> Ran:
+    """Carry out an attempt and, once it succeeded, the second step of the same act, if any."""
+    ran = run_operation(attempt_id)
+    following = db.session.scalar(
+        sa.select(Attempt.id).where(
+            Attempt.order_id.in_(sa.select(Attempt.order_id).where(Attempt.id == attempt_id)),
+            Attempt.id > attempt_id,
+            Attempt.state == AttemptState.QUEUED,
+        )
+    )
+    db.session.commit()
+    return ran if following is None else run_operation(following)
 
 
 def run_operation(attempt_id: int) -> Ran:
@@ -40,170 +58,136 @@ def run_operation(attempt_id: int) -> Ran:
     work = attempts.claim(attempt_id)
     if work is None:
         return Ran.NOT_OURS
-    try:
-        access = work.access()
-    except SealBroken:  # nothing can be sent for this order; the others go on
-        return _close(work, _rejected("seal_broken"))
-    if work.look_first:
-        found = _look(gateway, work)
-        if isinstance(found, Outcome):
-            return _close(work, found)
-        if isinstance(found, GatewayUnreachable):
-            return _unreachable(work, found)
-        if isinstance(found, GatewayError):
-            # Nothing was sent; looking again later is free.
-            attempts.requeue(work, _pause(work.tries), found.reason, found.codes)
+    return _Run(gateway, PLANS[work.operation], work).carry_out()
+
+
+@dataclass
+class _Run:
+    """One attempt under way in this thread; every method that ends it says what became of it."""
+
+    gateway: SmbcGpGateway
+    plan: Plan
+    work: Work
+    tried: list[str] = field(default_factory=list)
+
+    def carry_out(self) -> Ran:
+        """Look if that comes first, then send, by another way if the first is the wrong one."""
+        if self.work.look_first:
+            found = self._look_before()
+            return found if isinstance(found, Ran) else self._send_after_look(found)
+        try:
+            access = self.work.access()
+        except SealBroken:  # nothing can be sent for this order; the others go on
+            return self._reject("seal_broken")
+        step = self.plan.next_step(None, self.work, (), utc_now())
+        assert step is not None  # nothing was tried yet
+        after = self._send(step, access)
+        return after if isinstance(after, Ran) else self._send_after_look(after)
+
+    def _look_before(self) -> TradeStatus | Ran:
+        """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
+        try:
+            trade = self.gateway.search_trade(self.work.gateway_order_id)
+        except GatewayUnreachable as failure:
+            return self._unreachable(failure)
+        except GatewayError as failure:
+            return self._look_failed(failure)
+        outcome = self.plan.judge(trade, self.work)
+        if outcome is not None:
+            return self._close(outcome)
+        assert trade is not None  # a plan sends only to what it saw
+        return trade
+
+    def _look_failed(self, failure: GatewayError) -> Ran:
+        """No answer to the look-up.  Nothing was sent, so asking again later is free.
+
+        A capture is asked for again until it is known; whatever else a person wants now is
+        refused after some tries, so that it does not happen hours later (R97).
+        """
+        is_over = self.work.tries >= current_app.config["GATEWAY_TRIES"]
+        if self.work.operation is not Operation.CAPTURE and is_over:
+            return self._reject("look_failed")
+        attempts.requeue(self.work, _pause(self.work.tries), failure.reason, failure.codes)
+        return Ran.POSTPONED
+
+    def _send_after_look(self, trade: TradeStatus) -> Ran:
+        """Send what fits `trade`; refused for the wrong state, look again and choose again (P28)."""
+        while True:
+            step = self.plan.next_step(trade, self.work, self.tried, utc_now())
+            assert step is not None  # _refused ends the attempt when no way is left
+            if attempts.is_stopping():
+                attempts.requeue(self.work, 0.0, "stopping")
+                return Ran.POSTPONED
+            sending = attempts.about_to_send(self.work, trade)
+            if sending is None:
+                return Ran.NOT_OURS
+            self.work = sending
+            after = self._send(step, trade.access)
+            if isinstance(after, Ran):
+                return after
+            trade = after
+
+    def _send(self, step: Step, access: TradeAccess) -> Ran | TradeStatus:
+        """One call.  A TradeStatus: refused, nothing changed, and there is another way to try."""
+        if not attempts.may_still_send(self.work):
+            attempts.requeue(self.work, 0.0, "frozen")  # nothing was sent
             return Ran.POSTPONED
-        if attempts.is_stopping():
-            attempts.requeue(work, 0.0, "stopping")
+        operation = self.work.operation
+        try:
+            receipt = step.send(self.gateway, access)
+        except GatewayUnreachable as failure:
+            return self._unreachable(failure)
+        except GatewayRejected as refusal:
+            self.tried.append(step.name)
+            return self._refused(refusal)
+        except GatewayOutcomeUnknown as doubt:
+            return self._close(outcomes.unknown(operation, doubt.reason, doubt.codes))
+        except Exception as error:  # a fault of ours, perhaps after sending: never guess (P9)
+            log.exception("%s of attempt %s broke off", operation, self.work.attempt_id)
+            return self._close(outcomes.unknown(operation, f"internal:{type(error).__name__}"))
+        return self._close(outcomes.done(operation, receipt, how=step.name, **step.detail))
+
+    def _refused(self, refusal: GatewayRejected) -> Ran | TradeStatus:
+        work = self.work
+        if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
+            attempts.requeue(work, _pause(work.tries), refusal.reason, refusal.codes)
+            return Ran.CONGESTED
+        if not (refusal.is_wrong_state or refusal.is_amount_mismatch):
+            return self._reject(refusal.reason, refusal.codes)
+        # «Already done», «wrong state» and «other amount» say that we do not know how it stands
+        # (P9, R72b): look, if there is time.
+        if attempts.is_stopping() and refusal.is_wrong_state:
+            return self._close(outcomes.unknown(work.operation, "stopping", refusal.codes))
+        try:
+            trade = self.gateway.search_trade(work.gateway_order_id)
+        except GatewayError as failure:
+            if refusal.is_wrong_state:
+                return self._close(outcomes.unknown(work.operation, failure.reason, refusal.codes))
+            return self._reject(refusal.reason, refusal.codes)
+        outcome = self.plan.judge(trade, work)
+        if outcome is not None:
+            return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
+        assert trade is not None
+        if refusal.is_wrong_state and self.plan.next_step(trade, work, self.tried, utc_now()):
+            return trade
+        rejected = outcomes.rejected(work.operation, refusal.reason, refusal.codes)
+        return self._close(replace(rejected, trade=trade, looked=True, tran_id=trade.tran_id))
+
+    def _unreachable(self, failure: GatewayUnreachable) -> Ran:
+        # No free connection of our own says nothing about the gateway: that never counts as failed.
+        if failure.is_own_limit or self.work.tries < current_app.config["GATEWAY_TRIES"]:
+            attempts.requeue(self.work, _pause(self.work.tries), failure.reason)
             return Ran.POSTPONED
-        sending = attempts.about_to_send(work)
-        if sending is None:
+        return self._close(outcomes.unreachable(self.work.operation, failure.reason))
+
+    def _reject(self, reason: str, codes: tuple[str, ...] = ()) -> Ran:
+        return self._close(outcomes.rejected(self.work.operation, reason, codes))
+
+    def _close(self, outcome: Outcome) -> Ran:
+        if not close(self.work.attempt_id, self.work.lease, outcome):
+            late_answers.keep(self.work.attempt_id, outcome)
             return Ran.NOT_OURS
-        work = sending
-    if not attempts.may_still_send(work):
-        attempts.requeue(work, 0.0, "frozen")  # nothing was sent
-        return Ran.POSTPONED
-    try:
-        receipt = gateway.capture(access, work.amount)
-    except GatewayUnreachable as failure:
-        return _unreachable(work, failure)
-    except GatewayRejected as refusal:
-        return _refused(gateway, work, refusal)
-    except GatewayOutcomeUnknown as doubt:
-        return _close(work, _unknown(doubt.reason, doubt.codes))
-    except Exception as error:  # a fault of ours, perhaps after sending: never guess (P9)
-        log.exception("capture of attempt %s broke off", attempt_id)
-        return _close(work, _unknown(f"internal:{type(error).__name__}"[:120]))
-    return _close(work, _done(receipt))
-
-
-def _look(gateway: SmbcGpGateway, work: Work) -> Outcome | GatewayError | None:
-    """Before a repeat: is it captured already?  None: the amount is still only held (R43, P11)."""
-    try:
-        trade = gateway.search_trade(work.gateway_order_id)
-    except GatewayError as failure:
-        return failure
-    if _is_held(trade, work):
-        return None
-    return _after_look(trade, work, "found_before_repeat", ())
-
-
-def _refused(gateway: SmbcGpGateway, work: Work, refusal: GatewayRejected) -> Ran:
-    if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
-        attempts.requeue(work, _pause(work.tries), refusal.reason, refusal.codes)
-        return Ran.CONGESTED
-    rejected = _rejected(refusal.reason, refusal.codes)
-    if not (refusal.is_wrong_state or refusal.is_amount_mismatch):
-        return _close(work, rejected)
-    # «Already done», «wrong state» and «other amount» say that we do not know how it stands (P9,
-    # R72b): look, if there is time.
-    if attempts.is_stopping() and refusal.is_wrong_state:
-        return _close(work, _unknown("stopping", refusal.codes))
-    try:
-        trade = gateway.search_trade(work.gateway_order_id)
-    except GatewayError as failure:
-        if refusal.is_wrong_state:
-            return _close(work, _unknown(failure.reason, refusal.codes))
-        return _close(work, rejected)
-    return _close(work, _after_look(trade, work, refusal.reason, refusal.codes))
-
-
-def _after_look(
-    trade: TradeStatus | None, work: Work, reason: str, codes: tuple[str, ...]
-) -> Outcome:
-    """How the attempt ends after a look-up showed `trade` and nothing of ours is under way."""
-    if trade is not None and trade.access.access_id != work.access_id:
-        return _unknown("other_transaction", codes)
-    if trade is not None and trade.state.is_captured and trade.total == work.amount:
-        state, event, sentence = AttemptState.DONE, Event.CAPTURE_DONE, "capture_found_already"
-    elif trade is not None and trade.state.is_captured:
-        state, event, sentence = AttemptState.REJECTED, Event.FOUND_CAPTURED, "look_up_differs"
-    elif trade is not None and trade.state.is_cancelled:
-        state, event, sentence = AttemptState.REJECTED, Event.FOUND_CANCELLED, "look_up_differs"
-    elif trade is not None and trade.state.is_authorized:
-        state, event, sentence = (
-            AttemptState.REJECTED,
-            Event.CAPTURE_REJECTED,
-            "capture_rejected",
-        )
-    elif trade is None or trade.state.is_unfinished:
-        state, event, sentence = AttemptState.REJECTED, Event.FOUND_UNFINISHED, "look_up_differs"
-    else:
-        return _unknown("unknown_state", codes)
-    return Outcome(
-        state,
-        event,
-        sentence,
-        reason=reason,
-        codes=codes,
-        tran_id=trade.tran_id if trade else "",
-        trade=trade,
-        looked=True,
-        detail={"found": describe(trade)},
-    )
-
-
-def _unreachable(work: Work, failure: GatewayUnreachable) -> Ran:
-    # No free connection of our own says nothing about the gateway: that never counts as failed.
-    if failure.is_own_limit or work.tries < current_app.config["GATEWAY_TRIES"]:
-        attempts.requeue(work, _pause(work.tries), failure.reason)
-        return Ran.POSTPONED
-    return _close(
-        work,
-        Outcome(
-            AttemptState.REJECTED,
-            Event.CAPTURE_REJECTED,
-            "capture_unreachable",
-            reason=f"unreachable:{failure.reason}"[:120],
-        ),
-    )
-
-
-def _done(receipt: Receipt) -> Outcome:
-    return Outcome(
-        AttemptState.DONE,
-        Event.CAPTURE_DONE,
-        "capture_done",
-        tran_id=receipt.tran_id,
-        processed_at=receipt.processed_at,
-    )
-
-
-def _rejected(reason: str, codes: tuple[str, ...] = ()) -> Outcome:
-    return Outcome(
-        AttemptState.REJECTED,
-        Event.CAPTURE_REJECTED,
-        "capture_rejected",
-        reason=reason[:120],
-        codes=codes,
-    )
-
-
-def _unknown(reason: str, codes: tuple[str, ...] = ()) -> Outcome:
-    return Outcome(
-        AttemptState.UNKNOWN,
-        Event.CAPTURE_UNKNOWN,
-        "capture_unknown",
-        reason=reason[:120],
-        codes=codes,
-    )
-
-
-def _close(work: Work, outcome: Outcome) -> Ran:
-    if not close(work.attempt_id, work.lease, outcome):
-        log.warning("late outcome of attempt %s: %s", work.attempt_id, outcome.state)
-        return Ran.NOT_OURS
-    return Ran.ENDED
-
-
-def _is_held(trade: TradeStatus | None, work: Work) -> bool:
-    return (
-        trade is not None
-        and trade.state.is_authorized
-        and trade.access.access_id == work.access_id
-        and trade.total == work.amount
-    )
+        return Ran.ENDED
 
 
 def _pause(tries: int) -> float:

@@ -8,29 +8,33 @@ from enum import Enum, auto
 import sqlalchemy as sa
 from flask import current_app
 
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
 from sgpshop.models import Attempt, BulkItem, ItemResult, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, history, opening
+from sgpshop.services import attempts, history, opening, outcomes
 from sgpshop.services.attempts import WORKER_LOST, Ran
-from sgpshop.services.closing import Outcome, close
+from sgpshop.services.closing import close
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.history import LOOK_UP, Actor
 from sgpshop.services.opening import Wish
+from sgpshop.services.operations import PLANS
+from sgpshop.services.outcomes import Outcome
 
-#: A capture that our own crash cut off is sent again by itself at most so often.
+#: What our own crash cut off is sent again by itself at most so often.
 _RESENDS = 3
 #: Somebody who opens an uncertain order may hurry a look-up, but not more often than this.
 HURRY_PAUSE = 5.0
+#: A doubt that shows nothing odd is left to the look-ups for so long before a person may end it.
+BY_HAND_AFTER = timedelta(hours=1)
 
 
 class Proof(Enum):
-    """What a look-up proves about a capture whose outcome we do not know (P14)."""
+    """What a look-up proves about an operation whose outcome we do not know (P14)."""
 
     DONE = auto()
     NOT_DONE = auto()
@@ -69,11 +73,10 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
     """What `trade`, seen at `now`, says: order id, AccessID, status *and* amount must match."""
     if trade is None or trade.access.access_id != attempt.transaction.access_id:
         return Proof.UNCLEAR
-    if trade.total != attempt.amount:
-        return Proof.UNCLEAR
-    if trade.state.is_captured:
+    plan = PLANS[attempt.operation]
+    if plan.is_done(trade, attempt):
         return Proof.DONE
-    if not trade.state.is_authorized:
+    if not plan.is_untouched(trade, attempt):
         return Proof.UNCLEAR
     quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
     since = attempt.uncertain_since or now
@@ -104,11 +107,37 @@ def hurry(attempt_id: int) -> None:
         return  # no contract: the screen says so itself
 
 
+def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
+    """Whether a person may end this doubt: look-ups did not, and have had their time (P15)."""
+    since = attempt.uncertain_since
+    if attempt.state is not AttemptState.UNKNOWN or since is None:
+        return False
+    quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
+    return now - since >= (quiet if attempt.found else max(quiet, BY_HAND_AFTER))
+
+
+def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
+    """End an uncertain attempt because a person knows more (P15).
+
+    The order stays 要確認 and follows what the next look-up shows; nothing is sent again.  Raises
+    ShopError when there is nothing to end (any more).
+    """
+    attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
+    if attempt is None or not may_close_by_hand(attempt, utc_now()):
+        raise NotPossible(
+            "手動で終了できる処理ではなくなっています。最新の状態を確認してください。"
+        )
+    lease = attempt.lease
+    db.session.commit()
+    if not close(attempt_id, lease, outcomes.closed_by(actor, why)):
+        raise OrderChanged
+
+
 def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:
     found = Outcome(
         AttemptState.DONE,
-        Event.CAPTURE_DONE,
-        "capture_found_done",
+        Event(f"{attempt.operation}_done"),
+        f"{attempt.operation}_found_done",
         reason=attempt.reason,
         tran_id=trade.tran_id if trade else "",
         trade=trade,
@@ -121,8 +150,8 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
     interrupted = attempt.reason == WORKER_LOST
     found = Outcome(
         AttemptState.REJECTED,
-        Event.CAPTURE_REJECTED,
-        "capture_found_not_done",
+        Event(f"{attempt.operation}_rejected"),
+        f"{attempt.operation}_found_not_done",
         reason="not_carried_out",
         trade=trade,
         looked=True,
@@ -143,20 +172,21 @@ def _send_again(attempt: Attempt) -> None:
             .select_from(Attempt)
             .where(
                 Attempt.order_id == order.id,
+                Attempt.operation == attempt.operation,
                 Attempt.reason == "not_carried_out",
                 Attempt.created_at > utc_now() - timedelta(days=1),
             )
         ).scalar_one()
-        if cut_off > _RESENDS or order.total != attempt.amount or order.open_attempt is not None:
+        if cut_off > _RESENDS or order.open_attempt is not None:
             return
+        wish = Wish(attempt.operation, attempt.follow_up, attempt.choices)
         try:
-            again = opening.new_attempt(
-                order,
-                Wish(attempt.operation, attempt.follow_up, attempt.choices),
-                Actor(attempt.actor_kind, attempt.actor),
-            )
+            again = opening.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))
         except ShopError:
-            return  # it cannot be captured any more; the line stays as the look-up left it
+            return  # it is not possible any more; the line stays as the look-up left it
+        if again.amount != attempt.amount:  # not what was confirmed (P20)
+            session.rollback()
+            return
         session.add(again)
         session.flush()
         session.execute(
@@ -166,13 +196,14 @@ def _send_again(attempt: Attempt) -> None:
         )
         history.record(
             order.id,
-            "capture_resent",
+            "resent",
             LOOK_UP,
             before=order.payment_status,
             after=order.payment_status,
             total=order.total,
             version=order.version,
             attempt_id=again.id,
+            operation=attempt.operation.label,
         )
 
 

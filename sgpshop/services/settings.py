@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import sqlalchemy as sa
 
+from sgpshop.domain.amounts import TaxRounding, TaxRule
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Setting
@@ -36,6 +37,19 @@ class ShopSettings:
     #: オーソリ期間延長 is offered (R83)
     extend_auth_enabled: bool = False
     subscription_enabled: bool = False
+    #: 消費税の端数, a value of domain.amounts.TaxRounding (R77b)
+    tax_rounding: str = "down"
+    #: 価格の税区分: prices include tax (R77a)
+    tax_included: bool = True
+
+    #: changes with every new address for notifications, which follows from it and our key (S15)
+    notify_salt: str = ""
+
+    @property
+    def tax_rule(self) -> TaxRule:
+        """How prices and taxes go together."""
+        known = {rounding.value: rounding for rounding in TaxRounding}
+        return TaxRule(self.tax_included, known.get(self.tax_rounding, TaxRounding.DOWN))
 
     @property
     def has_contract(self) -> bool:

@@ -36,6 +36,13 @@ class SignInRefused(ShopError):
         super().__init__("ユーザー名またはパスワードが違います。")
 
 
+class WrongPassword(ShopError):
+    """The password asked for again was not the right one; nothing was done (S5)."""
+
+    def __init__(self) -> None:
+        super().__init__("パスワードが違います。何も変更していません。")
+
+
 class TooManyTries(ShopError):
     """Too many failures; `retry_after` seconds must pass (S2)."""
 
@@ -79,13 +86,8 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
 
     Raises TooManyTries, or SignInRefused with the same words after the same time whatever was wrong.
     """
-    account, source = name[:LONGEST_NAME], _source(address)
-    _count_try(account, source)
-    person = db.session.scalar(sa.select(Person).filter_by(name=name))
-    kept = person.password_hash if person else None
-    if not passwords.matches(password, kept) or person is None or not _may_enter(person):
-        logs.event("login", result="refused", name=account, address=address)
-        raise SignInRefused
+    person = _recognized(name, password, address)
+    account = name[:LONGEST_NAME]
     token = secrets.token_urlsafe(32)
     with writing() as session:
         session.execute(sa.delete(LoginAttempt).filter_by(account=account))
@@ -102,6 +104,31 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
         )
     logs.event("login", result="done", name=account, address=address)
     return SignedIn(person.id, person.name, person.role, person.search_fields, token)
+
+
+def confirm(person: SignedIn, password: str, *, address: str) -> None:
+    """Ask a signed-in person for the password again, before something grave (S5).
+
+    Raises TooManyTries or WrongPassword; tries are counted together with those of signing in.
+    """
+    try:
+        _recognized(person.name, password, address)
+    except SignInRefused:
+        raise WrongPassword from None
+    with writing() as session:
+        session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
+
+
+def _recognized(name: str, password: str, address: str) -> Person:
+    """The person with that name and password.  Raises TooManyTries, SignInRefused."""
+    account, source = name[:LONGEST_NAME], _source(address)
+    _count_try(account, source)
+    person = db.session.scalar(sa.select(Person).filter_by(name=name))
+    kept = person.password_hash if person else None
+    if not passwords.matches(password, kept) or person is None or not _may_enter(person):
+        logs.event("login", result="refused", name=account, address=address)
+        raise SignInRefused
+    return person
 
 
 def person_of_session(token: str) -> SignedIn | None:

@@ -1,20 +1,29 @@
-"""詳細注文情報 (/orders/<order_no>): one order, its payment, and the acts on it."""
+"""詳細注文情報 (/orders/<order_no>): one order, its payment, and the acts that touch SMBC-GP.
+
+Each act is a GET that opens its confirmation and a POST that carries it out; what happens to the
+parcel alone is in parcels.py, what changes the order's content in order_edit.py.
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import BooleanField
 
-from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.errors import NotFound, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
-from sgpshop.models import Role
-from sgpshop.services import opening
+from sgpshop.models import FollowUp, Operation, Role
+from sgpshop.services import cancelling
+from sgpshop.services.history import Actor
 from sgpshop.services.opening import Wish
 from sgpshop.web import money_acts, order_screen
 from sgpshop.web.act_form import ActForm
 from sgpshop.web.security import requires
 
 bp = Blueprint("order_detail", __name__, url_prefix="/orders")
+
+SEND_AND_CAPTURE = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
 
 
 @bp.get("/<order_no>")
@@ -34,13 +43,105 @@ def ask_capture(order_no: str) -> ResponseReturnValue:
 @bp.post("/<order_no>/capture")
 @requires(Role.OPERATOR)
 def capture(order_no: str) -> ResponseReturnValue:
-    """SGPカード実売上処理: accept it, wait a moment for the answer, show how it stands."""
-    return _carry_out(order_no, opening.CAPTURE, ActForm())
+    """SGPカード実売上処理; with `then_deliver` the parcels are 配送完了 once it succeeded (R30)."""
+    follow_up = FollowUp.DELIVER if "then_deliver" in request.form else None
+    return _carry_out(order_no, Wish(Operation.CAPTURE, follow_up))
 
 
-def _carry_out(order_no: str, wish: Wish, form: ActForm) -> ResponseReturnValue:
+@bp.post("/<order_no>/send-changes")
+@requires(Role.OPERATOR)
+def send_changes(order_no: str) -> ResponseReturnValue:
+    """変更内容をSMBC-GPに送信: the new amount goes to SMBC-GP at once (R68)."""
+    return _carry_out(order_no, Wish(Operation.CHANGE_AMOUNT))
+
+
+@bp.get("/<order_no>/send-and-capture")
+@requires(Role.OPERATOR)
+def ask_send_and_capture(order_no: str) -> ResponseReturnValue:
+    """The confirmation of the two steps (R72a)."""
+    return order_screen.render(order_no, asking="send-and-capture", needs=Act.SEND_CHANGES)
+
+
+@bp.post("/<order_no>/send-and-capture")
+@requires(Role.OPERATOR)
+def send_and_capture(order_no: str) -> ResponseReturnValue:
+    """送信して実売上処理: two journalled steps, the second only after the first succeeded."""
+    return _carry_out(order_no, SEND_AND_CAPTURE)
+
+
+@bp.get("/<order_no>/extend")
+@requires(Role.OPERATOR)
+def ask_extend(order_no: str) -> ResponseReturnValue:
+    """The confirmation of オーソリ期間延長 (R83)."""
+    return order_screen.render(order_no, asking=Act.EXTEND)
+
+
+@bp.post("/<order_no>/extend")
+@requires(Role.OPERATOR)
+def extend(order_no: str) -> ResponseReturnValue:
+    """オーソリ期間延長: the same amount is authorized anew (R83)."""
+    return _carry_out(order_no, Wish(Operation.EXTEND))
+
+
+class CancelForm(ActForm):
+    """注文キャンセル: its variants, and the second confirmation of a refund (R93, R99, S21)."""
+
+    restock = BooleanField()
+    return_points = BooleanField()
+    refund_confirmed = BooleanField()
+
+
+@bp.get("/<order_no>/cancel")
+@requires(Role.OPERATOR)
+def ask_cancel(order_no: str) -> ResponseReturnValue:
+    """The confirmation: it says what will happen to the money (R99)."""
+    return order_screen.render(order_no, asking=Act.CANCEL)
+
+
+@bp.post("/<order_no>/cancel")
+@requires(Role.OPERATOR)
+def cancel(order_no: str) -> ResponseReturnValue:
+    """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
+    form = CancelForm()
     try:
-        money_acts.carry_out(order_no, wish, form.seen())
+        wish = cancelling.wish(
+            order_no,
+            restock=form.restock.data,
+            return_points=form.return_points.data,
+            refund_confirmed=form.refund_confirmed.data,
+        )
+        if wish is None:
+            cancelling.cancel_unbilled(order_no, form.seen(), Actor.person(current_user.name))
+            return order_screen.done(order_no)
+    except NotFound:
+        raise
+    except ShopError as problem:
+        return order_screen.render(order_no, asking=Act.CANCEL, refusal=problem)
+    return _carry_out(order_no, wish)
+
+
+@bp.post("/<order_no>/reconcile")
+@requires(Role.OPERATOR)
+def reconcile(order_no: str) -> ResponseReturnValue:
+    """照合: ask SMBC-GP how the transaction stands, and follow what it says (R120)."""
+    try:
+        found = money_acts.reconcile(order_no)
+    except NotPossible as problem:
+        return order_screen.render(order_no, refusal=problem)
+    return order_screen.done(order_no, notice=found)
+
+
+@bp.get("/<order_no>/send-changes")
+@bp.get("/<order_no>/reconcile")
+@requires(Role.VIEWER)
+def to_screen(order_no: str) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the screen."""
+    return order_screen.done(order_no)
+
+
+def _carry_out(order_no: str, wish: Wish) -> ResponseReturnValue:
+    try:
+        money_acts.carry_out(order_no, wish, ActForm().seen())
     except NotFound:
         raise
     except ShopError as problem:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import IntegerField, PasswordField, StringField
+from wtforms import IntegerField, PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
 from sgpshop import logs
+from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role
 from sgpshop.services import contract, settings
@@ -35,6 +37,14 @@ def _whole_number(label: str, least: int, most: int) -> IntegerField:
     )
 
 
+def _yes_or_no(label: str, yes: str, no: str) -> SelectField:
+    return SelectField(
+        label,
+        choices=[SelectChoice(True, yes), SelectChoice(False, no)],
+        coerce=lambda value: str(value) == "True",
+    )
+
+
 class SgpForm(Form):
     """The settings of domain.md §10 that have an effect now; an empty password keeps the old."""
 
@@ -45,6 +55,12 @@ class SgpForm(Form):
     auth_valid_days = _whole_number("オーソリ有効日数", 1, 90)
     needs_review_alert_hours = _whole_number("要確認アラート時間", 1, 720)
     bulk_max = _whole_number("一括処理の上限件数", 1, 5000)
+    cancel_lock_minutes = _whole_number("キャンセルできない時間(分)", 0, 1440)
+    extend_auth_enabled = _yes_or_no("オーソリ期間延長", "利用する", "利用しない")
+    tax_included = _yes_or_no("価格の税区分", "税込", "税別")
+    tax_rounding = SelectField(
+        "消費税の端数", choices=[SelectChoice(way.value, way.label) for way in TaxRounding]
+    )
 
 
 @bp.get("/sgp")

@@ -18,7 +18,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Operation, Order, utc_now
 from sgpshop.models.attempt import ActorKind, AttemptState
-from sgpshop.services import attempts, closing, opening, payments
+from sgpshop.services import attempts, opening, outcomes, payments
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Seen
@@ -143,14 +143,7 @@ def test_without_the_look_up_a_lost_answer_would_be_sent_again(
     order = authorized_order(shop)
     shop.fault("drop_after")
 
-    def trusting(reason: str, codes: tuple[str, ...] = ()) -> closing.Outcome:
-        from sgpshop.domain.payment_status import Event
-
-        return closing.Outcome(
-            AttemptState.REJECTED, Event.CAPTURE_REJECTED, "capture_rejected", reason=reason
-        )
-
-    monkeypatch.setattr(payments, "_unknown", trusting)
+    monkeypatch.setattr(outcomes, "unknown", outcomes.rejected)
     for token in ("first", "second"):
         now = fresh(order)
         click(order.id, Seen(now.version, now.total, token))

@@ -7,9 +7,9 @@ import pytest
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, HistoryEntry, Order, OrderKind, utc_now
+from sgpshop.models import Attempt, HistoryEntry, Operation, Order, OrderKind, utc_now
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, closing, opening, payments, resolver
+from sgpshop.services import attempts, closing, opening, outcomes, payments, resolver
 from sgpshop.services.attempts import Ran
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -309,9 +309,11 @@ class TestKilledWorker:
         work = attempts.claim(attempt_id)
         assert work is not None
         self.lose(attempt_id)
-        late = payments._unknown("late")
+        late = outcomes.unknown(Operation.CAPTURE, "late")
         assert closing.close(attempt_id, work.lease, late) is False
-        assert attempts.about_to_send(work) is None
+        trade = shop.gateway.search_trade(order.order_no)
+        assert trade is not None
+        assert attempts.about_to_send(work, trade) is None
 
 
 def test_unreachable_is_tried_three_times_then_fails_as_communication_error(

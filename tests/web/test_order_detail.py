@@ -8,12 +8,15 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Role
+from sgpshop.services import settings
 from sgpshop.services.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
+from tests.services.acting import correct
 from tests.signing_in import signed_in
 
 HTMX = {"HX-Request": "true"}
@@ -320,9 +323,171 @@ def test_an_order_that_is_not_there(operator: FlaskClient) -> None:
 def test_viewers_see_but_do_not_capture(app: Flask, world: World, order: Order) -> None:
     viewer = signed_in(app, Role.VIEWER)
     page = viewer.get(f"/orders/{order.order_no}").text
-    assert "閲覧者は実売上処理を行えません" in page
+    assert "閲覧者は操作できません" in page
     assert viewer.get(f"/orders/{order.order_no}/capture").status_code == 403
     assert viewer.post(f"/orders/{order.order_no}/capture").status_code in (400, 403)
     assert world.requests(order.order_no) == []
     with app.app_context():
         assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """What the form with that action carries in its hidden fields."""
+    form = page[page.index(f'action="{action}"') :]
+    form = form[: form.index("</form>")]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+def go_ahead(
+    client: FlaskClient,
+    order_no: str,
+    act: str,
+    headers: dict[str, str] | None = None,
+    **typed: str,
+) -> TestResponse:
+    """Open the confirmation of an act and go ahead; what comes back in the end."""
+    url = f"/orders/{order_no}/{act}"
+    form = form_of(client.get(url, headers=headers).text, url)
+    return client.post(url, data=form | typed, headers=headers, follow_redirects=True)
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain form", "htmx"])
+class TestCancel:
+    def test_the_confirmation_says_that_the_hold_is_released(
+        self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        page = operator.get(f"/orders/{order.order_no}/cancel", headers=headers).text
+        assert "仮売上を取り消します" in page  # R99
+        assert "refund_confirmed" not in page
+        page = go_ahead(operator, order.order_no, "cancel", headers, restock="1").text
+        assert 'data-payment-status="cancelled"' in page  # R91
+        assert "(在庫戻し)" in page  # R93: told in the history
+        assert world.trade(order.order_no)["status"] == "VOID"
+
+    def test_a_refund_is_confirmed_twice(
+        self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        press(operator, order.order_no)
+        page = operator.get(f"/orders/{order.order_no}/cancel", headers=headers).text
+        assert "売上済みの決済を取り消します(返金)" in page  # R99
+        refused = go_ahead(operator, order.order_no, "cancel", headers)
+        assert refused.status_code == 422  # S21
+        assert "確認欄にチェック" in refused.text
+        assert "data-confirm-yes" in refused.text  # the confirmation is still open
+        assert world.trade(order.order_no)["status"] == "SALES"
+        page = go_ahead(operator, order.order_no, "cancel", headers, refund_confirmed="1").text
+        assert 'data-payment-status="cancelled"' in page
+        assert "(返金)" in page
+        assert world.trade(order.order_no)["status"] == "VOID"
+
+    def test_the_gateways_refusal_is_shown_and_changes_nothing(
+        self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        world.fault("error:E11010010")
+        page = go_ahead(operator, order.order_no, "cancel", headers).text
+        assert 'data-payment-status="authorized"' in page  # R98
+        error = page[page.index('id="payment-error"') :]
+        assert "注文キャンセルに失敗しました" in error
+        assert "E11010010" in error
+
+    def test_a_lost_answer_is_named_with_its_operation(
+        self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        world.fault("drop_after")
+        page = go_ahead(operator, order.order_no, "cancel", headers).text
+        assert 'data-payment-status="needs_review"' in page
+        assert "結果確認中(注文キャンセル)" in page  # R140, P3
+
+    def test_sending_the_form_again_shows_the_first_result(
+        self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        url = f"/orders/{order.order_no}/cancel"
+        form = form_of(operator.get(url, headers=headers).text, url)
+        for _ in range(2):  # P19
+            page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
+            assert 'data-payment-status="cancelled"' in page
+        assert len(world.requests(order.order_no)) == 1
+
+
+@pytest.fixture
+def corrected(app: Flask, world: World) -> Order:
+    """仮売上 ¥3,000, corrected to ¥2,500 and not sent."""
+    with app.app_context():
+        return correct(authorized_order(world, total=3000), 2500)
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain form", "htmx"])
+class TestSend:
+    def test_one_press_sends_and_the_capture_is_next(
+        self, operator: FlaskClient, corrected: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        number = corrected.order_no
+        url = f"/orders/{number}/send-changes"
+        form = form_of(operator.get(f"/orders/{number}").text, url)
+        page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
+        assert 'data-gateway-amount="2500"' in page  # R68
+        assert "送信済み(" in page
+        assert world.trade(number)["amount"] == 2500
+        assert 'data-payment-status="captured"' in press(operator, number, headers)  # R73
+
+    def test_a_declined_change_explains_itself(
+        self, operator: FlaskClient, corrected: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        world.fault("error:42G550000", "ChangeTran")
+        number = corrected.order_no
+        url = f"/orders/{number}/send-changes"
+        form = form_of(operator.get(f"/orders/{number}").text, url)
+        page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
+        error = page[page.index('id="payment-error"') :]
+        assert "金額変更の送信に失敗しました" in error  # R71
+        assert 'data-gateway-amount="3000"' in page
+
+    def test_both_steps_with_one_confirmation(
+        self, operator: FlaskClient, corrected: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        page = go_ahead(operator, corrected.order_no, "send-and-capture", headers).text
+        assert 'data-payment-status="captured"' in page
+        assert world.trade(corrected.order_no)["status"] == "SALES"
+        assert world.trade(corrected.order_no)["amount"] == 2500
+
+    def test_a_direct_capture_is_refused_before_any_call(
+        self, operator: FlaskClient, corrected: Order, world: World, headers: dict[str, str]
+    ) -> None:
+        page = operator.get(f"/orders/{corrected.order_no}").text
+        form = form_of(page, f"/orders/{corrected.order_no}/send-changes")
+        answer = operator.post(f"/orders/{corrected.order_no}/capture", data=form, headers=headers)
+        assert answer.status_code == 422  # R72a
+        assert "金額の変更がSMBC-GPに送信されていません" in answer.text
+        assert world.requests(corrected.order_no) == []
+
+
+def test_the_hold_is_extended(
+    app: Flask, operator: FlaskClient, world: World, order: Order
+) -> None:
+    with app.app_context():
+        settings.save("test", extend_auth_enabled=True)
+    page = go_ahead(operator, order.order_no, "extend").text
+    assert "オーソリ期間延長が完了しました" in page  # R83
+    assert [r["params"]["Amount"] for r in world.requests(order.order_no, "ChangeTran")] == ["3000"]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain form", "htmx"])
+def test_reconciling_follows_the_gateway(
+    operator: FlaskClient, world: World, order: Order, headers: dict[str, str]
+) -> None:
+    trade = world.gateway.search_trade(order.order_no)
+    assert trade is not None
+    world.gateway.capture(trade.access, 3000)  # by hand, in the console
+    url = f"/orders/{order.order_no}/reconcile"
+    form = form_of(operator.get(f"/orders/{order.order_no}").text, url)
+    page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
+    assert 'data-payment-status="captured"' in page  # R120, P18
+    assert "SMBC-GPの取引は「実売上」だったため" in page
+
+
+def test_a_reload_of_what_only_forms_are_sent_to_shows_the_screen(
+    operator: FlaskClient, order: Order
+) -> None:
+    for act in ("send-changes", "reconcile"):
+        answer = operator.get(f"/orders/{order.order_no}/{act}")
+        assert answer.headers["Location"] == f"/orders/{order.order_no}"

@@ -20,6 +20,10 @@ FORM = {
     "auth_valid_days": "60",
     "needs_review_alert_hours": "24",
     "bulk_max": "5000",
+    "cancel_lock_minutes": "0",
+    "extend_auth_enabled": "False",
+    "tax_included": "True",
+    "tax_rounding": "down",
 }
 CARD = "4111-1111-1111-1111"
 

@@ -25,6 +25,10 @@ FORM = {
     "auth_valid_days": "45",
     "needs_review_alert_hours": "12",
     "bulk_max": "300",
+    "cancel_lock_minutes": "30",
+    "extend_auth_enabled": "True",
+    "tax_included": "True",
+    "tax_rounding": "down",
 }
 URL = "/settings/sgp"
 

@@ -1,0 +1,109 @@
+"""What a money operation that succeeded brings with it, in the transaction that records it.
+
+The amount that was sent, the parcels of a cancelled order, and the second step of an act that
+consists of two (R68, R92, R30).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
+from sgpshop.domain.errors import NotPossible
+from sgpshop.gateway import TradeState
+from sgpshop.models import CardTransaction, FollowUp, Operation, Order
+from sgpshop.services import history, opening, settings
+from sgpshop.services.history import Actor
+from sgpshop.services.outcomes import Outcome
+
+
+def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
+    """Write what `outcome` (DONE) of the attempt in `row`, a row of closing._READ, changed with it.
+
+    The attempt's own history entry tells of it, so it is written after this.
+    """
+    if row.operation is Operation.CAPTURE:
+        return
+    transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+    if row.operation in (Operation.CHANGE_AMOUNT, Operation.EXTEND):
+        _authorized_anew(transaction, row, outcome, now)
+    elif row.operation is Operation.CANCEL:
+        if outcome.trade is None and outcome.tran_id:
+            transaction.gateway_state = outcome.detail["how"]
+            transaction.tran_id = outcome.tran_id
+        cancel_parcels(opening.lock_order(session, row.order_id))
+    session.flush()
+
+
+def follow(session: Session, row: Any, now: datetime) -> None:
+    """Take the second step of the act whose attempt in `row` is DONE; it has its own entry."""
+    if row.follow_up is FollowUp.DELIVER:
+        _deliver(session, row, now)
+    elif row.follow_up is FollowUp.CAPTURE:
+        _capture(session, row)
+
+
+def cancel_parcels(order: Order) -> None:
+    """The parcels of a cancelled order are cancelled with it (R92)."""
+    for delivery in order.deliveries:
+        delivery.status = DeliveryStatus.CANCELLED
+    order.processing_class = processing_class(d.status for d in order.deliveries)
+
+
+def _authorized_anew(
+    transaction: CardTransaction, row: Any, outcome: Outcome, now: datetime
+) -> None:
+    """R68, R71: the new amount is held, and a new term began."""
+    if row.operation is Operation.CHANGE_AMOUNT:
+        transaction.amount_sent_at = now
+    if outcome.trade is not None:
+        return  # record_trade has written what it shows
+    transaction.gateway_state = TradeState.AUTH.value
+    transaction.gateway_amount = row.amount
+    transaction.tran_id = outcome.tran_id
+    transaction.authorized_at = outcome.processed_at or now
+    term = timedelta(days=settings.load().auth_valid_days)
+    transaction.auth_expires_at = transaction.authorized_at + term
+
+
+def _capture(session: Session, row: Any) -> None:
+    """Queue the capture that was confirmed together with the amount (送信して実売上処理)."""
+    order = opening.lock_order(session, row.order_id)
+    actor = Actor(row.actor_kind, row.actor)
+    try:
+        session.add(opening.new_attempt(order, opening.CAPTURE, actor))
+    except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
+        history.record(
+            order.id,
+            "follow_up_stopped",
+            actor,
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+            why=problem.message,
+        )
+    session.flush()
+
+
+def _deliver(session: Session, row: Any, now: datetime) -> None:
+    """配送完了, confirmed together with the capture (R30)."""
+    from sgpshop.services import parcels
+
+    order = opening.lock_order(session, row.order_id)
+    delivered = parcels.deliver_all(session, order, now)
+    if delivered:
+        order.version += 1
+        session.flush()
+        history.record(
+            order.id,
+            "delivered_after_capture",
+            Actor(row.actor_kind, row.actor),
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+        )

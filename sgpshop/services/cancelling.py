@@ -1,0 +1,98 @@
+"""注文キャンセル as a person asks for it: what it will do to the money, and what is needed first.
+
+The payment part runs as an attempt (operations/cancel.py); only an order that was never charged
+and never reported is cancelled without asking SMBC-GP (R103).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from sgpshop.domain.errors import OrderChanged, ShopError
+from sgpshop.domain.order_acts import Act
+from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
+from sgpshop.models import Operation, Order, OrderKind, utc_now
+from sgpshop.services import aftermath, history, opening
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.order_detail import get_order
+
+
+class MoneyEffect(Enum):
+    """What a cancel does to the money, as the confirmation has to say (R99, R103)."""
+
+    RELEASE = auto()
+    REFUND = auto()
+    NOTHING_HELD = auto()
+    #: only the look-up will tell: nothing, a release or a refund (R97)
+    AS_FOUND = auto()
+    NOT_BILLED = auto()
+
+    @property
+    def may_refund(self) -> bool:
+        """Whether money that was taken may go back: that is confirmed twice (S21)."""
+        return self in (MoneyEffect.REFUND, MoneyEffect.AS_FOUND)
+
+
+def money_effect(order: Order) -> MoneyEffect:
+    """What 注文キャンセル would do to this order's money."""
+    status = order.payment_status
+    if status is PaymentStatus.AWAITING_BILLING:
+        return MoneyEffect.NOT_BILLED
+    if status is PaymentStatus.CAPTURED:
+        return MoneyEffect.REFUND
+    if status is PaymentStatus.NEEDS_REVIEW:
+        return MoneyEffect.AS_FOUND
+    return MoneyEffect.NOTHING_HELD if order.kind is OrderKind.PREORDER else MoneyEffect.RELEASE
+
+
+def wish(
+    order_no: str, *, restock: bool, return_points: bool, refund_confirmed: bool
+) -> Wish | None:
+    """The operation to ask for; None when there is nothing to ask SMBC-GP (`cancel_unbilled`).
+
+    Raises NotFound, and ShopError when a refund was not confirmed a second time (S21).
+    """
+    effect = money_effect(get_order(order_no))
+    if effect is MoneyEffect.NOT_BILLED:
+        return None
+    if effect.may_refund and not refund_confirmed:
+        raise ShopError(
+            "返金になる(または返金になる可能性がある)ため、確認欄にチェックを入れてください。"
+            "まだ何も送信していません。"
+        )
+    chosen = [
+        words for is_on, words in ((restock, "在庫戻し"), (return_points, "ポイント返還")) if is_on
+    ]
+    return Wish(Operation.CANCEL, choices={"choices": chosen} if chosen else {})
+
+
+def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
+    """Cancel a 決済待ち order: it leaves the billing, nobody is asked (R103, T21).
+
+    Raises NotFound, NotPossible, OrderChanged (P20); the same form again changes nothing (P19).
+    """
+    order_id = get_order(order_no).id
+    with writing() as session:
+        order = opening.lock_for_act(session, order_id, Act.CANCEL, seen)
+        if order is None:
+            return
+        before = order.payment_status
+        if before is not PaymentStatus.AWAITING_BILLING:
+            raise OrderChanged
+        order.payment_status = next_status(before, Event.CANCEL_DONE)
+        aftermath.cancel_parcels(order)
+        order.version += 1
+        order.updated_at = utc_now()
+        session.flush()
+        history.record(
+            order.id,
+            "cancelled_unbilled",
+            actor,
+            before=before,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+            request_token=seen.token,
+        )

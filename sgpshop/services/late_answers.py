@@ -1,0 +1,65 @@
+"""Answers that come when their attempt has ended otherwise: kept as evidence (P16).
+
+They overwrite nothing.  One that contradicts raises a look-up, and that decides.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sgpshop import logs
+from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, Order, utc_now
+from sgpshop.services import history
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.outcomes import Outcome
+
+_ENDED = (AttemptState.DONE, AttemptState.REJECTED)
+
+
+def keep(attempt_id: int, outcome: Outcome) -> None:
+    """Write down what an answer would have made of the attempt, had it come in time."""
+    if outcome.state not in _ENDED:
+        return  # «we do not know» is no evidence
+    now = utc_now()
+    with writing() as session:
+        attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
+        order = session.get_one(
+            Order, attempt.order_id, populate_existing=True, with_for_update=True
+        )
+        contradicts = attempt.state in _ENDED and attempt.state is not outcome.state
+        session.add(
+            LateAnswer(
+                attempt_id=attempt_id,
+                at=now,
+                state=outcome.state,
+                reason=outcome.reason,
+                error_codes="|".join(outcome.codes)[:400],
+                tran_id=outcome.tran_id,
+                is_contradiction=contradicts,
+            )
+        )
+        if attempt.state is AttemptState.UNKNOWN:
+            attempt.due_at = now
+        elif contradicts:
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.id == attempt.transaction_id)
+                .values(next_look_at=now)
+            )
+        order.version += 1
+        session.flush()
+        history.record(
+            order.id,
+            "late_answer",
+            Actor(attempt.actor_kind, attempt.actor),
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+            attempt_id=attempt_id,
+            operation=attempt.operation.label,
+            said="完了" if outcome.state is AttemptState.DONE else "受け付けられない",
+            codes=list(outcome.codes),
+        )
+    logs.event("late_answer", attempt=attempt_id, state=outcome.state, contradicts=contradicts)

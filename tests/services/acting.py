@@ -1,0 +1,81 @@
+"""Doing to an order what a person does, and looking at what came of it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Protocol
+
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, FollowUp, Operation, Order
+from sgpshop.services import cancelling, opening, order_editing, payments, resolver
+from sgpshop.services.history import Actor
+from sgpshop.services.opening import Seen, Wish
+from tests.factories import fresh
+from tests.gateway_world import World
+
+TANAKA = Actor.person("田中")
+
+
+class Numbered(Protocol):
+    """Anything that has an order number."""
+
+    @property
+    def order_no(self) -> str: ...
+
+
+_tokens = itertools.count(1)
+
+
+def seen(order: Order) -> Seen:
+    """What a form opened just now carries."""
+    now = fresh(order)
+    return Seen(now.version, now.total, f"form {next(_tokens)}")
+
+
+def press(order: Order, operation: Operation, follow_up: FollowUp | None = None) -> Order:
+    """Press the button of `operation` and wait for the end of the act."""
+    attempt_id = opening.open_attempt(order.id, Wish(operation, follow_up), seen(order), TANAKA)
+    payments.run_act(attempt_id)
+    return fresh(order)
+
+
+def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> Order:
+    """Press 注文キャンセル and go ahead."""
+    wanted = {"restock": False, "return_points": False} | choices
+    wish = cancelling.wish(order.order_no, refund_confirmed=refund_confirmed, **wanted)
+    if wish is None:
+        cancelling.cancel_unbilled(order.order_no, seen(order), TANAKA)
+    else:
+        payments.run_act(opening.open_attempt(order.id, wish, seen(order), TANAKA))
+    return fresh(order)
+
+
+def correct(order: Order, total: int) -> Order:
+    """注文内容修正: type another total and press 確定."""
+    order_editing.correct_total(order.id, total, seen(order), TANAKA)
+    return fresh(order)
+
+
+def last_attempt(order: Order) -> Attempt:
+    """The newest attempt of the order."""
+    db.session.rollback()
+    found = db.session.query(Attempt).filter_by(order_id=order.id).order_by(Attempt.id.desc())
+    attempt = found.populate_existing().first()
+    assert attempt is not None
+    return attempt
+
+
+def look(order: Order) -> Order:
+    """Let the resolver look the uncertain operation up now."""
+    resolver.look_up(last_attempt(order).id)
+    return fresh(order)
+
+
+def effects(world: World, order: Numbered) -> list[tuple[str, int]]:
+    """What was carried out at SMBC-GP since the authorization: (JobCd or CHANGE, yen), in order."""
+    history: list[dict[str, Any]] = world.trade(order.order_no)["history"]
+    return [
+        ("CHANGE" if step["api"] == "ChangeTran" else step["job"], step["amount"])
+        for step in history
+        if step["api"] in ("AlterTran", "ChangeTran") and not step["error"]
+    ]
