@@ -118,9 +118,15 @@ class Visitor:
             context.close()
 
     def _heard(self, message: Any) -> None:
-        # A refused or stale form answers 4xx, which Chromium reports as an error of the network;
-        # htmx reports a poll that leaving the page cut off.
-        expected = ("status of 4", "htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")
+        # A refused or stale form answers 4xx, which Chromium reports as an error of the network and
+        # htmx as one of the answer; htmx also reports a poll that leaving the page cut off.
+        expected = (
+            "status of 4",
+            "Status Error Code 4",
+            "htmx:afterRequest",
+            "htmx:sendAbort",
+            "htmx:sendError",
+        )
         if message.type in ("error", "warning") and not any(e in message.text for e in expected):
             self.complaints.append(message.text)
 

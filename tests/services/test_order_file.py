@@ -287,6 +287,8 @@ class TestOrders:
             csv_file(row(合計金額="2100", まとめ買い割引="100", クーポン="200", 使用ポイント="100"))
         )
         assert found.issues == []
+        (found,) = read(csv_file(row(合計金額="2350", 値引き="150")))
+        assert found.issues == []
 
 
 class TestCells:

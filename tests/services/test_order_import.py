@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -22,6 +23,7 @@ from sgpshop.models import (
     Attempt,
     AttemptState,
     CardTransaction,
+    Delivery,
     HistoryEntry,
     ImportRun,
     IssueLevel,
@@ -310,6 +312,50 @@ class TestUpdates:
         assert the_transaction().gateway_amount == 2500
 
 
+class TestParcels:
+    """What happened to a parcel stays with it, whatever a later file says (R31, R90a, R101)."""
+
+    DELIVERED, RETURNED = {"配送ステータス": "配送完了"}, {"配送ステータス": "返送"}
+
+    def test_a_delivery_told_by_a_file_counts_from_then(self) -> None:  # R101
+        for cells in ({"注文番号": number(1)} | self.DELIVERED, {"注文番号": number(2)}):
+            take_in(row(**cells))
+        take_in(row(**{"注文番号": number(2)} | self.DELIVERED))
+        for order_no in (number(1), number(2)):
+            [parcel] = the_order(order_no).deliveries
+            assert parcel.status is DeliveryStatus.DELIVERED
+            assert parcel.delivered_at is not None
+            assert utc_now() - parcel.delivered_at < timedelta(minutes=1)
+
+    def test_a_return_told_by_a_file_has_a_day(self) -> None:
+        take_in(row(**self.RETURNED))
+        [parcel] = the_order().deliveries
+        assert parcel.returned_on == jst_day(utc_now())
+        assert the_order().processing_class is ProcessingClass.RETURNED
+
+    @pytest.mark.parametrize("later", [{}, {"配送ステータス": "未処理"}, DELIVERED])
+    def test_a_later_file_takes_nothing_of_it_back(self, later: dict[str, str]) -> None:
+        take_in(row(**self.DELIVERED))
+        left = the_order().deliveries[0].delivered_at
+        returned = {"status": DeliveryStatus.RETURNED, "returned_on": date(2026, 11, 24)}
+        change(Delivery, return_reason="受取拒否", **returned)
+        assert counts(take_in(row(備考="急ぎ", **later))) == {"updated": 1}
+        [parcel] = the_order().deliveries
+        assert (parcel.status, parcel.returned_on) == tuple(returned.values())
+        assert (parcel.delivered_at, parcel.return_reason) == (left, "受取拒否")
+
+    def test_the_same_file_again_changes_no_time(self) -> None:
+        take_in(row(**self.DELIVERED))
+        assert counts(take_in(row(**self.DELIVERED))) == {"unchanged": 1}
+
+    def test_a_file_that_leaves_a_sent_parcel_out_is_not_taken(self) -> None:
+        take_in(row(配送先番号="1", **self.DELIVERED), row(配送先番号="2", 商品名="湯呑"))
+        run = take_in(row(備考="急ぎ"))
+        assert counts(run) == {"left_out": 1}
+        assert "お届け先がファイルにない" in messages(run)[0]
+        assert [parcel.number for parcel in the_order().deliveries] == [1, 2]
+
+
 class TestWhatTheGatewaySaidStays:
     """A file never overwrites a status from our own call or look-up (R143)."""
 
@@ -401,6 +447,32 @@ class TestBusyOrders:
         take_in(row(**LINKED))
         self.open_attempt()
         assert counts(take_in(row(**LINKED))) == {"unchanged": 1}
+
+
+class TestEditedOrders:
+    """What a person corrected on 注文内容修正 is not overwritten by a file that knows nothing of it."""
+
+    def correct(self) -> None:
+        take_in(row(**LINKED))
+        change(Order, total=2300, original_total=2500, is_total_set=True, edited_at=utc_now())
+
+    def test_its_amounts_stay_and_the_file_is_told_why(self) -> None:
+        self.correct()
+        run = take_in(row(備考="のし", **LINKED))
+        assert counts(run) == {"left_out": 1}
+        assert "「注文内容修正」で修正した注文のため" in messages(run)[0]
+        assert (the_order().total, the_order().note) == (2300, "")
+
+    def test_a_file_with_the_corrected_amounts_may_change_the_rest(self) -> None:
+        self.correct()
+        take_in(row(備考="のし", **LINKED | {"合計金額": "2300"}))
+        assert (the_order().total, the_order().note) == (2300, "のし")
+
+    def test_before_any_correction_a_file_may_change_amounts(self) -> None:
+        take_in(row(**LINKED))
+        run = take_in(row(値引き="100", **LINKED | {"合計金額": "2400"}))
+        assert counts(run) == {"updated": 1}
+        assert (the_order().total, the_order().discount) == (2400, 100)
 
 
 def test_two_imports_of_one_file_at_once_add_each_order_once(app: Flask) -> None:

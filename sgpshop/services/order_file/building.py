@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, NamedTuple
 
+from sgpshop.domain.amounts import TAX_INCLUDED, TaxRule, break_down_order
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import SGP_METHOD
@@ -50,7 +51,9 @@ _ONLY_IN_FILE = (
 )
 
 
-def build_order(rows: list[Row]) -> tuple[ParsedOrder, list[str], list[str]]:
+def build_order(
+    rows: list[Row], tax: TaxRule = TAX_INCLUDED
+) -> tuple[ParsedOrder, list[str], list[str]]:
     """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
     said = rows[0].order
     errors: list[str] = []
@@ -65,7 +68,7 @@ def build_order(rows: list[Row]) -> tuple[ParsedOrder, list[str], list[str]]:
         _check_charge(values["total"], claim, errors, warnings)
     elif said.get("payment_status") is not None:
         warnings.append("SGPカード決済ではない注文のため、「決済方法ステータス」は取り込みません。")
-    _check_sum(values, lines, warnings)
+    _check_sum(values, lines, tax, warnings)
     return (
         ParsedOrder(
             order_no=rows[0].order_no,
@@ -113,14 +116,22 @@ def _check_charge(total: int, claim: PaymentClaim, errors: list[str], warnings: 
         )
 
 
-def _check_sum(values: dict[str, Any], lines: list[dict[str, Any]], warnings: list[str]) -> None:
+class _Priced(NamedTuple):
+    amount: int
+    tax_rate: int
+
+
+def _check_sum(
+    values: dict[str, Any], lines: list[dict[str, Any]], tax: TaxRule, warnings: list[str]
+) -> None:
     """R77a: a total that does not add up is stored as it is, and told."""
-    expected = sum(line["unit_price"] * line["quantity"] for line in lines)
-    expected += values.get("carriage", 0) + values.get("commission", 0)
-    expected -= sum(values.get(name, 0) for name in ("bulk_discount", "coupon", "points_used"))
-    if values["total"] != max(expected, 0):
+    priced = [
+        _Priced(line["unit_price"] * line["quantity"], line.get("tax_rate", 10)) for line in lines
+    ]
+    expected = break_down_order(values, priced, rule=tax).total
+    if values["total"] != expected:
         warnings.append(
-            f"「合計金額」{values['total']:,}円が明細の計算{max(expected, 0):,}円と合いません。"
+            f"「合計金額」{values['total']:,}円が明細の計算{expected:,}円と合いません。"
             "「合計金額」をそのまま取り込みます。"
         )
 

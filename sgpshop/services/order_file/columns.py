@@ -105,6 +105,7 @@ COLUMNS = (
     Column(_O, "bulk_discount", "まとめ買い割引", cells.yen, ("bulk",), empty=0),
     Column(_O, "coupon", "クーポン", cells.yen, ("coupon",), empty=0),
     Column(_O, "points_used", "使用ポイント", cells.yen, ("usepoint",), empty=0),
+    Column(_O, "discount", "値引き", cells.yen, ("discount",), empty=0),
     Column(_O, "tax_8", "消費税8%", cells.yen, empty=None),
     Column(_O, "tax_10", "消費税10%", cells.yen, empty=None),
     Column(_O, "total", "合計金額", cells.yen, ("sumprice",), True),

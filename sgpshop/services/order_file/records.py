@@ -35,14 +35,15 @@ def read_records(stream: BinaryIO, limits: Limits) -> tuple[Heading, Iterator[Re
 
     Raises FileRefused, also while iterating, for a file that is not readable CSV.
     """
-    rows = _rows(stream, limits)
+    rows = read_rows(stream, limits)
     first = next(rows, None)
     if first is None:
         raise FileRefused("ファイルが空です。1行目に項目名、2行目から注文を入れてください。")
     return _heading(first.cells), rows
 
 
-def _rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
+def read_rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
+    """The rows of any CSV file, its heading first.  Raises FileRefused while iterating."""
     reader = csv.reader(text_lines(stream, limits), strict=True)
     while True:
         line = reader.line_num + 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import SGP_METHOD, OrderKind
 from sgpshop.services.gateway_facts import seal_access_pass
 from sgpshop.services.order_file import ParsedOrder, PaymentClaim
-from sgpshop.services.order_import.content import Content, Values, merge
+from sgpshop.services.order_import.content import Content, Values, lost_parcels, merge
 from sgpshop.services.order_import.stored import StoredOrder, StoredTransaction
 
 #: Paid or given back: the amounts stay as they are (P21).
@@ -54,9 +54,11 @@ class Change:
         )
 
 
-def decide(parsed: ParsedOrder, stored: StoredOrder | None, *, auth_valid: timedelta) -> Change:
-    """The change that `parsed` makes.  Raises OrderLeftOut."""
-    content = merge(parsed, stored.content if stored else None)
+def decide(
+    parsed: ParsedOrder, stored: StoredOrder | None, *, auth_valid: timedelta, now: datetime
+) -> Change:
+    """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
+    content = merge(parsed, stored.content if stored else None, now)
     if stored is None:
         return _new(parsed, content, auth_valid)
     if (stored.content.values["method"] == SGP_METHOD) != (parsed.claim is not None):
@@ -72,6 +74,16 @@ def decide(parsed: ParsedOrder, stored: StoredOrder | None, *, auth_valid: timed
     if stored.status in _SETTLED and content.amounts() != stored.content.amounts():
         raise OrderLeftOut(
             f"{stored.status.label}の注文の金額は変更できません。登録済みの内容のままにしました。"
+        )
+    if lost_parcels(stored.content, content):
+        raise OrderLeftOut(
+            "配送完了または返送のお届け先がファイルにないため更新しませんでした。"
+            "「配送先番号」を確認してください。登録済みの内容のままにしました。"
+        )
+    if stored.is_edited and content.amounts() != stored.content.amounts():
+        raise OrderLeftOut(
+            "「注文内容修正」で修正した注文のため、ファイルの金額では上書きしません。"
+            "登録済みの内容のままにしました。変更する場合は注文内容修正の画面で修正してください。"
         )
     return change
 

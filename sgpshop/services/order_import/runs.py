@@ -98,7 +98,7 @@ def carry_out(
 ) -> None:
     """Take in the orders of a run that `begin` opened; `on_progress` hears of every batch."""
     run = find(run_id)
-    orders = read_orders(stream, limits, found)
+    orders = read_orders(stream, limits, found, settings.load().tax_rule)
     while batch := list(itertools.islice(orders, _BATCH)):
         _write_batch(run, batch)
         if on_progress is not None:
@@ -171,7 +171,9 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
         for one in good:
             order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
             try:
-                changes.append(decide(order, known.get(one.order_no), auth_valid=auth_valid))
+                changes.append(
+                    decide(order, known.get(one.order_no), auth_valid=auth_valid, now=now)
+                )
             except OrderLeftOut as reason:
                 problems.append((one, Issue(one.line, reason.message)))
             else:

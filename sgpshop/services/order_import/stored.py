@@ -50,6 +50,8 @@ class StoredOrder:
     content: Content
     transaction: StoredTransaction | None
     is_busy: bool
+    #: a person has corrected its amount or content (R66)
+    is_edited: bool
 
 
 def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
@@ -61,6 +63,7 @@ def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
             Order.version,
             Order.kind,
             Order.payment_status,
+            Order.edited_at,
             *(getattr(Order, name) for name in ORDER_DEFAULTS),
         )
         .where(Order.order_no.in_(list(order_nos)))
@@ -91,6 +94,7 @@ def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
             ),
             transaction=transactions.get(row.id),
             is_busy=row.id in busy,
+            is_edited=row.edited_at is not None,
         )
         for row in orders
     }

@@ -14,10 +14,10 @@ from sgpshop.models import (
     ActorKind,
     CardTransaction,
     Delivery,
-    HistoryEntry,
     Order,
     OrderLine,
 )
+from sgpshop.services import history
 from sgpshop.services.order_import.content import Values
 from sgpshop.services.order_import.decisions import Change
 
@@ -73,7 +73,7 @@ def _insert(session: Session, changes: Sequence[Change], actor: str, now: dateti
             if change.parsed.claim is not None
         ),
     )
-    _insert_all(session, HistoryEntry, (_entry(i, c, "imported", actor, now) for i, c in placed))
+    history.record_many(session, [_entry(i, c, "imported", actor, now) for i, c in placed])
 
 
 def _update(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
@@ -104,9 +104,7 @@ def _update(session: Session, changes: Sequence[Change], actor: str, now: dateti
     ]
     for facts in linked:  # rare: access data that came with a later file
         session.execute(sa.update(CardTransaction), [facts])
-    _insert_all(
-        session, HistoryEntry, (_entry(o.id, c, "import_updated", actor, now) for o, c in stored)
-    )
+    history.record_many(session, [_entry(o.id, c, "import_updated", actor, now) for o, c in stored])
 
 
 def _insert_children(session: Session, placed: Sequence[tuple[int, Change]]) -> None:
