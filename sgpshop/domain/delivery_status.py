@@ -31,7 +31,12 @@ _DELIVERY_LABELS = {
     DeliveryStatus.CANCELLED: "注文キャンセル",
 }
 
-_OPEN = {DeliveryStatus.UNPROCESSED, DeliveryStatus.INSTRUCTED, DeliveryStatus.PREPARING}
+#: The parcel has not left; in the order of work.
+OPEN_STATUSES = (
+    DeliveryStatus.UNPROCESSED,
+    DeliveryStatus.INSTRUCTED,
+    DeliveryStatus.PREPARING,
+)
 
 
 class ProcessingClass(StrEnum):
@@ -63,7 +68,7 @@ def processing_class(deliveries: Iterable[DeliveryStatus]) -> ProcessingClass:
     cancelled are delivered; 注文キャンセル when all are cancelled.
     """
     statuses = set(deliveries)
-    if not statuses or statuses & _OPEN:
+    if not statuses or statuses & set(OPEN_STATUSES):
         return ProcessingClass.UNPROCESSED
     if DeliveryStatus.RETURNED in statuses:
         return ProcessingClass.RETURNED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -10,8 +11,8 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult
-from sgpshop.services.order_criteria import SearchCriteria
+from sgpshop.models import BulkItem, BulkRun, CardTransaction, ItemResult, Order
+from sgpshop.services.order_criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_totals import Total, status_totals, total
 from sgpshop.services.settings import ShopSettings
 
@@ -32,6 +33,10 @@ class Figures:
     unsent: Total
     #: 出荷済み・未売上: the parcel left, the money was not taken (R130)
     shipped_uncaptured: Total
+    #: 返送済・決済未取消: the goods are back, the payment is not cancelled (R90a)
+    returned_open: Total
+    #: orders for which a look-up found something nobody has acknowledged yet (R121)
+    alerts: Total
     #: started runs with lines still to work off, newest first
     running: list[BulkRun]
     #: whether the shop has any order at all
@@ -55,9 +60,24 @@ def figures(shop: ShopSettings) -> Figures:
                 processing=(ProcessingClass.DELIVERED,), statuses=tuple(sorted(CAPTURABLE))
             )
         ),
+        returned_open=total(SearchCriteria(returned_open=True)),
+        alerts=total(SearchCriteria(alert=True)),
         running=_running(),
         has_orders=bool(totals),
     )
+
+
+def expired(now: datetime) -> Total:
+    """Authorizations whose term is over, as far as we know it (R130)."""
+    is_over = sa.exists().where(
+        CardTransaction.order_id == Order.id,
+        CardTransaction.is_current,
+        CardTransaction.auth_expires_at <= now,
+    )
+    count, yen = db.session.execute(
+        sa.select(sa.func.count(), sa.func.sum(Order.total)).where(*HOLDING, is_over)
+    ).one()
+    return Total(count, int(yen or 0))
 
 
 def _running() -> list[BulkRun]:

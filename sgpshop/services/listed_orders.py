@@ -48,6 +48,7 @@ class ListedOrder:
     processing_class: ProcessingClass
     total: int
     buyer_name: str
+    cancel_waived_at: datetime | None
     transaction: TransactionFacts | None
     open_attempt: ListedAttempt | None
     #: of the first parcel; `parcels` says how many there are
@@ -71,6 +72,7 @@ _ORDER = (
     Order.processing_class,
     Order.total,
     Order.buyer_name,
+    Order.cancel_waived_at,
 )
 #: in the order of the fields of TransactionFacts
 _TRANSACTION = (

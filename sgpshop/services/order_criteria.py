@@ -9,11 +9,13 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_acts import UNCANCELLED_STATUSES
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import digits_only, search_key
 from sgpshop.models import (
     SGP_METHOD,
+    Alert,
     Attempt,
     BulkItem,
     CardTransaction,
@@ -85,6 +87,10 @@ class SearchCriteria:
     waiting_hours: int | None = None
     #: an ErrInfo code of any of the order's attempts
     error: str = ""
+    #: 返送済・決済未取消, without those marked 取消不要 (R90a)
+    returned_open: bool = False
+    #: 照合の通知: a look-up found something nobody has acknowledged yet (R121)
+    alert: bool = False
     #: the lines of this bulk run that failed (失敗分を再選択, R49)
     failed_of: str = ""
 
@@ -210,6 +216,11 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     if criteria.error:
         like = Attempt.error_codes.contains(criteria.error, autoescape=True)
         found.append(_exists(Attempt.order_id == Order.id, like))
+    if criteria.returned_open:
+        found += _returned_open()
+    if criteria.alert:  # a sub-select: they are few
+        open_ones = sa.select(Alert.order_id).where(Alert.acknowledged_at.is_(None))
+        found.append(Order.id.in_(open_ones.correlate(None)))
     if criteria.failed_of:
         failed = sa.select(BulkItem.order_id).where(
             BulkItem.run_id == criteria.failed_of, BulkItem.result == ItemResult.FAILED
@@ -226,6 +237,22 @@ def _transaction(condition: Condition) -> Condition:
 def _exists(*conditions: sa.ColumnExpressionArgument[bool]) -> Condition:
     # Only Order is taken from outside: the list joins some of these tables itself.
     return sa.exists().where(*conditions).correlate(Order)
+
+
+def _returned_open() -> list[Condition]:
+    # A sub-select on the partial index of returned orders, which are few: beside GROUP BY and
+    # ORDER BY the planner would walk through all orders, and without the cast through nearly all,
+    # by status.  The index serves only a condition it can be compared with, so the word is written
+    # out, not bound.
+    returned: sa.BindParameter[ProcessingClass] = sa.bindparam(
+        None, ProcessingClass.RETURNED, unique=True, literal_execute=True
+    )
+    few = sa.select(Order.id).where(Order.processing_class == returned)
+    return [
+        Order.id.in_(few.correlate(None)),
+        sa.cast(Order.payment_status, sa.String).in_(sorted(UNCANCELLED_STATUSES)),
+        Order.cancel_waived_at.is_(None),
+    ]
 
 
 #: Orders whose authorization ends if nobody captures: the ones that show a deadline (R111, R130).

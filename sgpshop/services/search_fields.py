@@ -25,6 +25,8 @@ FIELDS = {
     "waiting_hours": "要確認の経過時間",
     "unsent": "金額変更未送信",
     "error": "エラーコード",
+    "returned_open": "返送済・決済未取消",
+    "alert": "照合の通知",
 }
 #: 注文日時 (period), 注文番号, 処理区分 (R32)
 DEFAULT = ("period", "order_no", "processing")

@@ -16,10 +16,15 @@ def register(app: Flask) -> None:
         health,
         help_page,
         imports,
+        notifications,
         order_detail,
+        order_edit,
         order_search,
+        parcels,
+        reconciling,
         security,
         settings,
+        uncertain,
     )
 
     security.init_app(app)
@@ -30,9 +35,14 @@ def register(app: Flask) -> None:
         dashboard,
         imports,  # before order_detail: /orders/imports is not an order number
         bulk_runs,  # nor is /orders/bulk
+        reconciling,  # nor /orders/reconcile
         order_search,
+        parcels,
+        order_edit,
+        uncertain,
         order_detail,
         settings,
+        notifications,
         help_page,
         health,
     ):

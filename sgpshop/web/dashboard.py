@@ -7,11 +7,13 @@ from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.models import Role
-from sgpshop.services import bulk_capture, dashboard, settings
+from sgpshop.services import alerts, bulk_capture, dashboard, settings
 from sgpshop.services.contract import console_links
 from sgpshop.web.security import requires
 
 bp = Blueprint("dashboard", __name__)
+
+_ALERTS_SHOWN = 10
 
 
 @bp.get("/")
@@ -24,6 +26,7 @@ def show() -> ResponseReturnValue:
         "dashboard/show.html",
         figures=found,
         runs=[bulk_capture.progress(run.id) for run in found.running],
+        alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],
         shop=shop,
         console_url=console_links(shop)["shop"],
         soon_days=SOON_DAYS,

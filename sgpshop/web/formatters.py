@@ -2,7 +2,7 @@
 
 Filters: `yen`, `number`, `jst`, `jst_date`.  Functions: `icon(name)`, `asset(file)`,
 `status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
-`run_heading(progress)` and the questions of domain.order_rules.
+`run_heading(progress)` and the questions of domain.order_rules and domain.order_acts.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from typing import Any, NamedTuple, Protocol
 from flask import Flask, current_app
 from markupsafe import Markup
 
+from sgpshop.domain.order_acts import (
+    is_return_open,
+    needs_cancelling,
+    status_change,
+    status_choices,
+)
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, review_cause
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, utc_now
+from sgpshop.services import health
 from sgpshop.services.bulk_report import heading
 
 _WEEKDAYS = "月火水木金土日"
@@ -184,7 +191,7 @@ def _is_practice() -> bool:
 
 
 def _for_every_page() -> dict[str, Any]:
-    return {"is_practice": _is_practice}
+    return {"is_practice": _is_practice, "health_warnings": health.warnings}
 
 
 def init_app(app: Flask) -> None:
@@ -200,6 +207,10 @@ def init_app(app: Flask) -> None:
         is_unsent=is_unsent,
         is_sent_elsewhere=is_sent_elsewhere,
         review_cause=review_cause,
+        is_return_open=is_return_open,
+        needs_cancelling=needs_cancelling,
+        status_change=status_change,
+        status_choices=status_choices,
         run_heading=heading,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -61,6 +61,8 @@ _FIELD_OF = {
     "waiting_hours": "waiting_hours",
     "unsent": "unsent",
     "error": "error",
+    "returned_open": "returned_open",
+    "alert": "alert",
 }
 _CONDITIONS = (*_FIELD_OF, "date_field", "kw_field[]", "failed_of")
 _PAGING = ("sort", "dir", "size", "cursor")
@@ -168,6 +170,8 @@ class _Reader:
             auth_days_left=self._number("auth_days_left", 90),
             waiting_hours=self._number("waiting_hours", 9999),
             error=self._text("error").upper(),
+            returned_open=bool(self._yes_no("returned_open")),
+            alert=bool(self._yes_no("alert")),
             failed_of=self._text("failed_of"),
         )
 

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.contract import console_links
@@ -53,5 +54,9 @@ def show() -> ResponseReturnValue:
     """The whole help on one page."""
     links = console_links(settings.load())
     return render_template(
-        "help/show.html", statuses=STATUS_WORDS, refusals=list(Refusal), links=links
+        "help/show.html",
+        statuses=STATUS_WORDS,
+        refusals=list(Refusal),
+        alerts=list(AlertKind),
+        links=links,
     )

@@ -35,6 +35,10 @@ class Bar:
     #: every hit of the search, whatever is ticked (検索結果の全n件)
     all_hits: bool = False
     error: str = ""
+    #: what was just done with the selection
+    notice: str = ""
+    #: rows that are looked up again from this moment on are shown anew (ISO)
+    since: str = ""
 
     @property
     def can_run(self) -> bool:

@@ -156,6 +156,11 @@ CONDITIONS: list[tuple[str, SearchCriteria, Callable[[Order], None]]] = [
         lambda order: change_transaction(order, gateway_amount=1),
     ),
     (
+        "returned, not cancelled",
+        SearchCriteria(returned_open=True),
+        lambda order: change(order, processing_class=ProcessingClass.RETURNED),
+    ),
+    (
         "waiting for review",
         SearchCriteria(waiting_hours=24),
         lambda o: change(o, payment_status=S.NEEDS_REVIEW, ordered_at=days_ago(1.01)),
@@ -297,6 +302,7 @@ def test_kept_sums_are_made_again_as_soon_as_an_order_changed() -> None:
             before=S.AUTHORIZED,
             after=S.CAPTURED,
             total=1000,
+            version=2,
         )
     assert status_totals(ALL) == {S.CAPTURED: Total(1, 1000)}
 

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import CardTransaction, Role, utc_now
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.models import Alert, CardTransaction, Role, utc_now
 from sgpshop.services import bulk_capture, settings
 from sgpshop.services.database import writing
 from tests.factories import authorized_order, days_ago, make_order
@@ -48,11 +49,15 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         make_order(total=1000, ordered_at=days_ago(50))
         soon = make_order(total=200)
         make_order(total=30, status=S.CAPTURE_FAILED, processing_class=ProcessingClass.DELIVERED)
-        make_order(total=4, status=S.NEEDS_REVIEW)
+        told = make_order(total=4, status=S.NEEDS_REVIEW)
         make_order(total=5, status=S.NEEDS_REVIEW, ordered_at=days_ago(2))
         make_order(total=600, gateway_amount=500, status=S.CAPTURE_FAILED)
         make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
+        back = {"status": S.CAPTURED, "processing_class": ProcessingClass.RETURNED}
+        make_order(total=7000, **back)
+        make_order(total=80, cancel_waived_at=utc_now(), **back)  # R90a: 取消不要
         with writing() as session:
+            session.add(Alert(order_id=told.id, kind=AlertKind.HOLD_MISSING, facts="…"))
             session.execute(
                 sa.update(CardTransaction)
                 .where(CardTransaction.order_id == soon.id)
@@ -67,6 +72,8 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         "要確認(24時間超)": (1, "¥5"),
         "金額変更未送信": (1, "¥600"),
         "出荷済み・未売上": (1, "¥30"),
+        "返送済・決済未取消": (1, "¥7,000"),
+        "照合の通知": (1, "¥4"),
     }
     for count, _yen, address in found.values():
         assert flat(viewer.get(address)).count("<tr id=") == count

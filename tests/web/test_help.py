@@ -37,6 +37,12 @@ def test_every_reason_to_be_left_out_is_explained(page: str, refusal: Refusal) -
     assert refusal.sentence in page  # R42
 
 
+def test_the_parcel_acts_and_their_badge_are_explained(page: str) -> None:
+    for anchor in ("deliver", "return", "status-change", "waive-cancel", "returned_open"):
+        assert f'<dt id="{anchor}">' in page
+    assert "SMBC-GPの決済は取り消されません" in page  # R90
+
+
 def test_the_console_links_carry_the_ids_of_the_contract(page: str) -> None:
     assert "/mulpayconsole/shop/tshop00000001/login/" in page  # R4
     assert "/mulpayconsole/site/tsite00000001/login/" in page  # R3
