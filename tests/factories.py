@@ -12,6 +12,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import (
     SGP_METHOD,
+    ActorKind,
     CardTransaction,
     Delivery,
     Order,
@@ -19,8 +20,10 @@ from sgpshop.models import (
     OrderLine,
     utc_now,
 )
+from sgpshop.services import history
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import seal_access_pass
+from sgpshop.services.history import Actor
 from tests.gateway_world import World
 
 _numbers = itertools.count(1)
@@ -44,9 +47,13 @@ def make_order(
     buyer: str = "佐藤 花子",
     ordered_at: datetime | None = None,
     authorized_at: datetime | None = None,
+    told: bool = False,
     **more: Any,
 ) -> Order:
-    """An order with one line and one delivery, and its transaction if it is paid by SGP card."""
+    """An order with one line and one delivery, and its transaction if it is paid by SGP card.
+
+    `told`: its history begins as that of a real order does, so that it can be verified.
+    """
     order_no = order_no or (access.order_id if access else order_number())
     ordered_at = ordered_at or utc_now() - timedelta(hours=2)
     with writing() as session:
@@ -89,6 +96,17 @@ def make_order(
                     authorized_at=start if access else None,
                     auth_expires_at=start + timedelta(days=60) if access else None,
                 )
+            )
+        if told:
+            history.record(
+                order.id,
+                "imported",
+                Actor(ActorKind.IMPORT, "注文ファイル"),
+                before=None,
+                after=order.payment_status,
+                total=total,
+                version=order.version,
+                line=2,
             )
     return order
 

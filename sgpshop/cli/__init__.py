@@ -23,6 +23,8 @@ _COMMANDS = {
     "simulator": "run:simulator",
     "migrate": "checks:migrate",
     "resolve": "checks:resolve",
+    "compare-ledgers": "checks:compare_ledgers",
+    "verify-history": "checks:verify_history",
     "create-user": "people:create_user",
     "routes-and-rights": "people:routes_and_rights",
     "import-orders": "orders:import_orders",

@@ -1,13 +1,16 @@
-"""Commands that look after the database and uncertain outcomes."""
+"""Commands that look after the database, uncertain outcomes and agreement with SMBC-GP."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections import Counter
 
 import click
 from flask.cli import with_appcontext
 
-from sgpshop.services import resolver, schema
+from sgpshop.services import ledgers, resolver, schema
+from sgpshop.services.history_check import Verification
 
 
 @click.command("migrate")
@@ -24,3 +27,57 @@ def resolve() -> None:
     left = resolver.resolve_all()
     click.echo(f"結果確認中: {left}件")
     sys.exit(1 if left else 0)
+
+
+@click.command("verify-history")
+@with_appcontext
+def verify_history() -> None:
+    """Replay every order's history; exit 1 if one was altered or does not explain the present.
+
+    One line per problem on standard output, then how much was looked at.  Changes nothing.
+    """
+    verification = Verification()
+    count = 0
+    for problem in verification.problems():
+        count += 1
+        click.echo(f"{problem.order_no or '(全体)'}: {problem.what}")
+    click.echo(f"注文 {verification.orders:,}件、履歴 {verification.entries:,}件: 問題 {count:,}件")
+    sys.exit(1 if count else 0)
+
+
+@click.command("compare-ledgers")
+@click.option("--json", "as_json", is_flag=True, help="a list of objects instead of lines")
+@click.option(
+    "--order", "order_nos", multiple=True, metavar="NO", help="only this order; repeatable"
+)
+@with_appcontext
+def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
+    """Ask SMBC-GP about every order and print each difference; changes nothing.
+
+    Exit code 0: all agree; 1: there are differences, or orders that could not be asked about;
+    2: wrong use.  An order with an operation under way is listed as «open» and is no difference.
+    """
+    if unknown := ledgers.unknown_numbers(order_nos) if order_nos else []:
+        raise click.UsageError(f"SGPカード決済の注文ではありません: {', '.join(unknown)}")
+    counts: Counter[ledgers.Verdict] = Counter()
+    told = []
+    for comparison in ledgers.compare(order_nos):
+        counts[comparison.verdict] += 1
+        if comparison.verdict is ledgers.Verdict.AGREES:
+            continue
+        if as_json:
+            told.append(comparison.as_json())
+        else:
+            click.echo(f"{comparison.verdict:<10} {comparison.as_line()}")
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+    differences, unanswered = (
+        counts[ledgers.Verdict.DIFFERENCE],
+        counts[ledgers.Verdict.UNANSWERED],
+    )
+    click.echo(
+        f"{counts.total():,}件を照合: 差異 {differences:,}, 結果待ち "
+        f"{counts[ledgers.Verdict.OPEN]:,}, 照会できず {unanswered:,}",
+        err=True,
+    )
+    sys.exit(1 if differences or unanswered else 0)

@@ -18,6 +18,7 @@ class BulkAction(StrEnum):
 
     SGP_CAPTURE = "sgp_capture"
     CSV_DOWNLOAD = "csv_download"
+    RECONCILE = "reconcile"
 
     @property
     def label(self) -> str:
@@ -25,6 +26,7 @@ class BulkAction(StrEnum):
         return {
             BulkAction.SGP_CAPTURE: "SGPカード決済",
             BulkAction.CSV_DOWNLOAD: "CSVダウンロード",
+            BulkAction.RECONCILE: "照合",
         }[self]
 
 

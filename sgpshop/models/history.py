@@ -1,4 +1,9 @@
-"""What happened to an order, one append-only row per change (P5)."""
+"""What happened to an order, one append-only row per change (P5).
+
+The database refuses to change or delete a row (triggers of migration 0003; a migration that makes
+the table anew has to make them anew).  A new column has to be NULL for the rows that are there:
+all columns are part of the order's chain (domain/history_chain.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.attempt import ActorKind
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
@@ -42,6 +48,14 @@ class HistoryEntry(Base):
     request_token: Mapped[str | None] = mapped_column(sa.String(64))
     #: what the sentence needs besides: error codes, file line, what was found
     detail: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    #: what we knew SMBC-GP to hold after this change, in yen; None: nothing, or an old entry
+    gateway_amount: Mapped[int | None]
+    #: 処理区分 after this change; None for an entry older than this column
+    processing_class: Mapped[ProcessingClass | None] = mapped_column(
+        word(ProcessingClass, "processing_class")
+    )
+    #: mark of the order's chain at this entry
+    mark: Mapped[str] = mapped_column(sa.String(32), default="")
 
     @property
     def who(self) -> str:

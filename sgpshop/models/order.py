@@ -68,6 +68,8 @@ class Order(Base):
     )
     #: Raised by every change; forms carry it (R61, P20).
     version: Mapped[int] = mapped_column(default=1)
+    #: state of the chain of its history (domain/history_chain.py, P5)
+    history_state: Mapped[str] = mapped_column(sa.String(64), default="")
 
     member_id: Mapped[str | None] = mapped_column(sa.String(60))
     buyer_name: Mapped[str] = mapped_column(sa.String(200), default="")

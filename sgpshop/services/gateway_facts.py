@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Protocol
 
 from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import TradeState, TradeStatus
-from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
+from sgpshop.models import CardTransaction, OrderKind, utc_now
 from sgpshop.services import vault
 from sgpshop.services.settings import ShopSettings
 
 #: `CardTransaction.gateway_state` after a capture of ours was confirmed (protocol.md §3.1).
 CAPTURED_STATE = TradeState.SALES.value
+
+
+class Sold(Protocol):
+    """What decides how a card check is to be read."""
+
+    @property
+    def kind(self) -> OrderKind: ...
 
 
 def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
@@ -49,20 +57,25 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
         transaction.captured_amount = trade.total
 
 
-def found_event(order: Order, trade: TradeStatus | None) -> Event | None:
+def found_event(order: Sold, trade: TradeStatus | None) -> Event | None:
     """What a look-up result means for this order; None: a word we do not know, leave it be."""
-    if trade is None or trade.state.is_unfinished:
+    return Event.FOUND_UNFINISHED if trade is None else event_of(trade.state, order)
+
+
+def event_of(state: TradeState, order: Sold) -> Event | None:
+    """The same for the bare state of a transaction."""
+    if state.is_unfinished:
         return Event.FOUND_UNFINISHED
-    if trade.state.is_captured:
+    if state.is_captured:
         return Event.FOUND_CAPTURED
-    if trade.state.is_cancelled:
+    if state.is_cancelled:
         return Event.FOUND_CANCELLED
-    if trade.state.is_check:
+    if state.is_check:
         return {
             OrderKind.PREORDER: Event.FOUND_PREORDER_CHECK,
             OrderKind.SUBSCRIPTION: Event.FOUND_SUBSCRIPTION_CHECK,
         }.get(order.kind, Event.FOUND_UNFINISHED)
-    if trade.state.is_authorized:
+    if state.is_authorized:
         return Event.FOUND_AUTHORIZED
     return None
 
@@ -73,3 +86,12 @@ def describe(trade: TradeStatus | None) -> str:
         return "取引なし"
     label = trade.raw_status if trade.state is TradeState.UNKNOWN else trade.state.label
     return f"{label} {trade.total:,}円"
+
+
+def standing(transaction: CardTransaction) -> str:
+    """The state SMBC-GP showed last, in the words of its own console; 「照会前」 before any."""
+    word = transaction.gateway_state
+    if word is None:
+        return "取引なし" if transaction.look_problem == "not_found" else "照会前"
+    state = TradeState.of(word)
+    return word if state is TradeState.UNKNOWN else state.label

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
 
+from sgpshop.domain import history_chain
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, HistoryEntry, table_of
+from sgpshop.models import ActorKind, CardTransaction, HistoryEntry, Order, table_of, utc_now
+from sgpshop.services import vault
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,49 @@ class Actor:
         return cls(ActorKind.PERSON, name)
 
 
-_INSERT = sa.insert(table_of(HistoryEntry))
-
 #: Look-ups act on their own account: what they find, SMBC-GP said.
 LOOK_UP = Actor(ActorKind.LOOK_UP, "照会")
+
+_orders = table_of(Order)
+_INSERT = sa.insert(table_of(HistoryEntry))
+#: Two writers on one order would break its chain, so it is locked, if it is not already.
+_STAND = (
+    sa.select(
+        Order.id,
+        Order.history_state,
+        Order.processing_class,
+        CardTransaction.gateway_amount,
+    )
+    .outerjoin(
+        CardTransaction,
+        sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
+    )
+    .with_for_update(of=Order)
+)
+_STAND_OF_ONE = _STAND.where(Order.id == bindparam("order"))
+_MOVE_CHAIN = (
+    sa.update(_orders)
+    .where(_orders.c.id == bindparam("order"))
+    .values(history_state=bindparam("state"))
+)
+#: The columns of an entry that its order's chain covers.
+LINKED = tuple(
+    column.name for column in table_of(HistoryEntry).c if column.name not in ("id", "mark")
+)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What an entry is built on: the order's chain so far, and how the order stands by now."""
+
+    history_state: str
+    processing_class: ProcessingClass
+    gateway_amount: int | None
+
+
+def chain_key() -> bytes:
+    """The key of the chains, which is not in the database."""
+    return vault.derived_key("history")
 
 
 def record(
@@ -43,18 +88,24 @@ def record(
     total_before: int | None = None,
     attempt_id: int | None = None,
     request_token: str | None = None,
+    stand: Stand | None = None,
     **detail: Any,
-) -> None:
-    """Add one entry to the present write transaction.
+) -> str:
+    """Add one entry to the present write transaction, after everything it tells of was changed.
 
     `total` is the order's total in yen afterwards, `version` its version afterwards;
-    `total_before` only if that was another.  A `request_token` makes the act behind it happen
-    once: the database refuses a second entry with it (P19, IntegrityError).
+    `total_before` only if that was another.  The amount at SMBC-GP and the 処理区分 are taken from
+    the database.  A `request_token` makes the act behind it happen once: the database refuses a
+    second entry with it (P19, IntegrityError).
+
+    Returns the state of the order's chain.  Whoever gives `stand`, because the order is written
+    anyway, stores that state in its `history_state`, in the same transaction.
     """
-    db.session.connection().execute(
-        _INSERT,
+    entry, state = _linked(
+        stand or stand_of(order_id),
         {
             "order_id": order_id,
+            "at": utc_now(),
             "actor_kind": actor.kind,
             "actor": actor.name,
             "event": event,
@@ -68,6 +119,44 @@ def record(
             "detail": detail,
         },
     )
+    connection = db.session.connection()
+    connection.execute(_INSERT, entry)
+    if stand is None:
+        connection.execute(_MOVE_CHAIN, {"order": order_id, "state": state})
+    return state
+
+
+def stand_of(order_id: int) -> Stand:
+    """How the order stands in the present write transaction; locks it."""
+    session = db.session()
+    session.flush()
+    row = session.connection().execute(_STAND_OF_ONE, {"order": order_id}).one()
+    return Stand(row.history_state, row.processing_class, row.gateway_amount)
+
+
+def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Add one entry to each of many orders, given by its columns, as `record` does to one."""
+    if not entries:
+        return
+    connection = session.connection()
+    wanted = _STAND.where(Order.id.in_([entry["order_id"] for entry in entries]))
+    stands = {stand.id: stand for stand in connection.execute(wanted.order_by(Order.id))}
+    linked = [_linked(stands[entry["order_id"]], entry) for entry in entries]
+    connection.execute(_INSERT, [entry for entry, _ in linked])
+    moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
+    connection.execute(_MOVE_CHAIN, moves)
+
+
+def _linked(stand: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The complete entry that says `said`, and the state of its order's chain after it."""
+    entry = {
+        **said,
+        "gateway_amount": stand.gateway_amount,
+        "processing_class": stand.processing_class,
+    }
+    key = chain_key()
+    state = history_chain.link(key, stand.history_state, entry)
+    return entry | {"mark": history_chain.mark(key, state)}, state
 
 
 def since_version(order_id: int, version: int) -> list[HistoryEntry]:

@@ -6,18 +6,21 @@ contract are all that is needed to start (R143, P3).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.look_schedule import next_look
-from sgpshop.domain.payment_status import is_possible, next_status
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
 from sgpshop.models import CardTransaction, Order, utc_now
-from sgpshop.services import history, settings
+from sgpshop.services import alerts, history, settings
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
@@ -29,6 +32,7 @@ from sgpshop.services.opening import lock_order
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
 _CONGESTED = timedelta(seconds=5)
+_CHUNK = 900  # bound parameters SQLite is sure to take in one statement
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,71 @@ def look_up(transaction_id: int) -> Ran:
         return Ran.POSTPONED
     _record(transaction_id, claim, trade, shop)
     return Ran.ENDED
+
+
+def look_soon(transaction_id: int) -> None:
+    """Somebody asks for 照合: the look-up is due now, unless one is under way (R120)."""
+    with writing() as session:
+        make_due(session, CardTransaction.id == transaction_id)
+
+
+def look_soon_at_orders(order_ids: Sequence[int]) -> int:
+    """The same for many orders: due now, done at the worker's own pace; how many there are (R51)."""
+    planned = 0
+    with writing() as session:
+        for start in range(0, len(order_ids), _CHUNK):
+            chunk = order_ids[start : start + _CHUNK]
+            are_meant = sa.and_(CardTransaction.order_id.in_(chunk), CardTransaction.is_current)
+            make_due(session, are_meant)
+            planned += session.execute(
+                sa.select(sa.func.count()).select_from(CardTransaction).where(are_meant)
+            ).scalar_one()
+    return planned
+
+
+def looks_since(order_ids: Collection[int], since: datetime) -> tuple[set[int], set[int]]:
+    """Of these orders, those whose look-up is still to come, and those looked up since then."""
+    rows = db.session.execute(
+        sa.select(
+            CardTransaction.order_id, CardTransaction.next_look_at, CardTransaction.looked_up_at
+        ).where(CardTransaction.order_id.in_(order_ids), CardTransaction.is_current)
+    ).all()
+    soon = utc_now() + _LOOKING
+    looked_up = {row.order_id for row in rows if row.looked_up_at and row.looked_up_at >= since}
+    waiting = {row.order_id for row in rows if row.next_look_at and row.next_look_at <= soon}
+    return waiting - looked_up, looked_up
+
+
+def make_due(session: Session, are_meant: sa.ColumnElement[bool]) -> int:
+    """In a write transaction: these look-ups are due now, but not those due soon or under way.
+
+    How many it made due.
+    """
+    now = utc_now()
+    result = session.execute(
+        sa.update(CardTransaction)
+        .where(
+            are_meant,
+            sa.or_(
+                CardTransaction.next_look_at.is_(None),
+                CardTransaction.next_look_at > now + _LOOKING,
+            ),
+        )
+        .values(next_look_at=now, first_look_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def is_due(session: Session, transaction_id: int) -> bool:
+    """Whether the look-up of this transaction is due and nobody has begun it."""
+    return bool(
+        session.scalar(
+            sa.select(CardTransaction.next_look_at <= utc_now()).where(
+                CardTransaction.id == transaction_id
+            )
+        )
+    )
 
 
 def pending() -> int:
@@ -124,7 +193,8 @@ def _record(
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
             return
         before = order.payment_status
-        known = transaction.access_id
+        known, seen = transaction.access_id, _seen(transaction)
+        is_first = transaction.gateway_state is None
         if trade is None:
             _plan_next(transaction, "not_found")
         elif known and known != trade.access.access_id:
@@ -134,31 +204,57 @@ def _record(
             record_trade(transaction, trade, shop)
             transaction.next_look_at = None
         event = found_event(order, trade)
-        if before is None or event is None or not is_possible(before, event):
+        decision = decide(
+            before,
+            event,
+            total=order.total,
+            found_total=trade.total if trade else 0,
+            is_first=is_first,
+        )
+        if before is None or decision is None:
             if trade is not None and event is None:
                 _plan_next(transaction, "unknown_state")
+            if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
+                _tell(order, "linked", before, trade)
             return
-        order.payment_status = next_status(before, event)
+        order.payment_status = decision.after
         if trade is not None and trade.state.is_unfinished:
             _plan_next(transaction, "")  # the buyer may still finish
-        if order.payment_status is before and transaction.looks > 1:
+        is_same = decision.after is before and _seen(transaction) == seen
+        if is_same and transaction.looks > 1:
             return  # nothing new to tell
-        order.version += 1
-        order.updated_at = utc_now()
         if trade is None or trade.state.is_unfinished:
             sentence = "look_up_unfinished"
-        elif order.payment_status is before or transaction.looks == 1:
+        elif is_same or is_first:
             sentence = "linked"
         else:
             sentence = "look_up_differs"
         session.flush()
-        history.record(
-            order.id,
-            sentence,
-            LOOK_UP,
-            before=before,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
-            found=describe(trade),
-        )
+        if not is_same:
+            alerts.raise_for(
+                session, order.id, before, decision, found=describe(trade), total=order.total
+            )
+        _tell(order, sentence, before, trade)
+
+
+def _tell(
+    order: Order, sentence: str, before: PaymentStatus | None, trade: TradeStatus | None
+) -> None:
+    """A new version of the locked order, and what made it one."""
+    order.version += 1
+    order.updated_at = utc_now()
+    history.record(
+        order.id,
+        sentence,
+        LOOK_UP,
+        before=before,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        found=describe(trade),
+    )
+
+
+def _seen(transaction: CardTransaction) -> tuple[str | None, int | None]:
+    """What the last look-up or answer showed: state and yen."""
+    return transaction.gateway_state, transaction.gateway_amount

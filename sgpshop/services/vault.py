@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 from functools import cache
 
@@ -40,6 +41,17 @@ def unseal(sealed: str, context: str) -> str:
         raise SealBroken(context) from None
 
 
+def derived_key(purpose: str) -> bytes:
+    """A key for one purpose alone, made from ours (32 bytes)."""
+    return _derived(purpose, str(current_app.config["ENCRYPTION_KEY"]))
+
+
+def derive(context: str) -> str:
+    """40 hexadecimal digits that follow from our key and `context`, and tell of neither."""
+    key = hashlib.sha256(b"sgpshop derived:" + str(current_app.config["ENCRYPTION_KEY"]).encode())
+    return hmac.new(key.digest(), _bound(context), hashlib.sha256).hexdigest()[:40]
+
+
 def _bound(context: str) -> bytes:
     return f"sgpshop:{_VERSION}:{context}".encode()
 
@@ -50,4 +62,9 @@ def _cipher() -> AESGCM:
 
 @cache
 def _cipher_of(key: str) -> AESGCM:
-    return AESGCM(hashlib.sha256(b"sgpshop at rest:" + key.encode()).digest())
+    return AESGCM(_derived("at rest", key))
+
+
+@cache
+def _derived(purpose: str, key: str) -> bytes:
+    return hashlib.sha256(f"sgpshop {purpose}:{key}".encode()).digest()
