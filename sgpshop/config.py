@@ -56,6 +56,10 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
     return _within(float, least, most, f"seconds from {least:g} to {most:g}")
 
 
+def _number(least: float, most: float) -> Callable[[str], float]:
+    return _within(float, least, most, f"a number from {least:g} to {most:g}")
+
+
 def _within(
     kind: Callable[[str], _N], least: float, most: float, wanted: str
 ) -> Callable[[str], _N]:
@@ -69,6 +73,12 @@ def _within(
         return number
 
     return parse
+
+
+def _hour(value: str) -> int | None:
+    if value.strip().lower() == "off":
+        return None
+    return _within(int, 0, 23, "an hour from 0 to 23, or off")(value)
 
 
 def _schedule(value: str) -> tuple[float, ...]:
@@ -132,6 +142,9 @@ SETTINGS = (
     Setting(
         "LEASE_SECONDS", "60", _seconds(1, 3600), "a worker may hold an operation so long (P17)"
     ),
+    Setting("NIGHTLY_COMPARE_HOUR", "3", _hour, "JST hour of the daily comparison (P26), or `off`"),
+    Setting("NIGHTLY_PACE", "2", _number(0.01, 100), "its look-ups in a second"),
+    Setting("DAILY_DIGEST_HOUR", "7", _hour, "JST hour of the log line `daily_digest`, or `off`"),
     Setting("ANSWER_WAIT", "2", _seconds(0, 20), "how long a click waits before it shows 処理中"),
     Setting("CONSOLE_URL", "https://k01.smbc-gp.co.jp", _base_url, "base of the two console links"),
     Setting(
@@ -150,6 +163,14 @@ SETTINGS = (
     Setting("UPLOAD_MAX_BYTES", "5242880", _whole(1000, 10**9), "largest file on the screen (S17)"),
     Setting("UPLOAD_MAX_LINES", "20000", _whole(10, 10**7), "most lines on the screen (S17)"),
     Setting("UPLOAD_MAX_CELL", "1000", _whole(10, 10**6), "most characters in one cell (S17)"),
+    Setting("NOTIFY_SOURCES", "", _networks, "who may send notifications; empty: everybody (S15)"),
+    Setting(
+        "NOTIFY_LOOK_PAUSE", "10", _seconds(1, 3600), "seconds between look-ups of one order (S15)"
+    ),
+    Setting(
+        "NOTIFY_LOOKS_PER_MINUTE", "60", _whole(1, 100_000), "look-ups of all notifications (S15)"
+    ),
+    Setting("NOTIFY_MAX_BYTES", "65536", _whole(1024, 10**6), "largest notification (S15)"),
     Setting("SIMULATOR_PORT", "8001", _whole(0, 65535), "port of the simulator in `demo`"),
 )
 

@@ -17,6 +17,8 @@ from sgpshop.extensions import db
 from sgpshop.services import schema
 from tests.postgresql import PostgresqlServer
 
+#: What is done once a day is tested where it is called; else it would depend on the time of day.
+NOT_DAILY = {"NIGHTLY_COMPARE_HOUR": None, "DAILY_DIGEST_HOUR": None}
 KEYS = {"SECRET_KEY": "test-secret-key-" + "x" * 32, "ENCRYPTION_KEY": "test-seal-key-" + "y" * 32}
 
 
@@ -29,7 +31,14 @@ def _no_settings_from_outside() -> None:
 def make_app(path: Path, **overrides: Any) -> Flask:
     """An app whose local state lives in `path`, in test mode, not yet migrated."""
     return create_app(
-        {"INSTANCE_PATH": path, "TEST_MODE": True, "TESTING": True, **KEYS, **overrides}
+        {
+            "INSTANCE_PATH": path,
+            "TEST_MODE": True,
+            "TESTING": True,
+            **KEYS,
+            **NOT_DAILY,
+            **overrides,
+        }
     )
 
 

@@ -38,6 +38,8 @@ class Processes:
             "SGPSHOP_DATABASE_URL": database_url,
             "SGPSHOP_TEST_MODE": "1",
             "SGPSHOP_GATEWAY_URL": self.simulator_url,
+            "SGPSHOP_NIGHTLY_COMPARE_HOUR": "off",
+            "SGPSHOP_DAILY_DIGEST_HOUR": "off",
             **{f"SGPSHOP_{name}": str(value) for name, value in (KEYS | settings).items()},
         }
 

@@ -20,7 +20,16 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services import attempts, bulk_capture, due_work, linking, payments, resolver
+from sgpshop.services import (
+    attempts,
+    bulk_capture,
+    daily,
+    due_work,
+    linking,
+    notifications,
+    payments,
+    resolver,
+)
 from sgpshop.services.attempts import Ran
 
 log = logging.getLogger(__name__)
@@ -30,6 +39,8 @@ _IDLE_PAUSE = 0.1
 _AHEAD = 4
 _BEAT_EVERY = 10.0
 _TIDY_EVERY = 3600.0
+_DAILY_EVERY = 5.0
+_NOTICES_EVERY = 0.5
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
 #: A single row whose handling broke off is left alone for so long.
@@ -75,6 +86,7 @@ class Worker:
         connections: int = app.config["GATEWAY_CONCURRENCY"]
         # Some more threads than connections: while those wait for the gateway, these write.
         self._most = connections + connections // 4 + 1
+        self._connections = connections
         self._pace = Pace(self._most)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
@@ -83,7 +95,8 @@ class Worker:
         self._not_before = 0.0
         #: tasks that broke off, each with when to try it again
         self._set_aside: dict[Task, float] = {}
-        self._next_beat = self._next_tidying = 0.0
+        self._next_beat = self._next_tidying = self._next_daily = 0.0
+        self._next_notices = 0.0
 
     def stop(self) -> None:
         """Take no more work; what is under way is finished (P33)."""
@@ -143,8 +156,13 @@ class Worker:
             yield ("attempt", attempt_id), resolver.look_up
         for attempt_id in due.captures:
             yield ("attempt", attempt_id), payments.run_operation
-        for transaction_id in due.links:
+        for transaction_id in due.links[: self._room_for_links()]:
             yield ("transaction", transaction_id), linking.look_up
+
+    def _room_for_links(self) -> int:
+        """So many that one connection is left, and none waiting: captures go first (P23)."""
+        under_way = sum(kind == "transaction" for kind, _ in list(self._under_way))
+        return max(0, max(1, min(self._pace.allowed, self._connections) - 1) - under_way)
 
     def _do(self, action: Action, task: Task) -> None:
         row_id = task[1]
@@ -188,8 +206,16 @@ class Worker:
                 if now >= self._next_beat:
                     self._next_beat = now + _BEAT_EVERY
                     due_work.beat(self._name)
+                    notifications.match_late()
                 if now >= self._next_tidying:
                     self._next_tidying = now + _TIDY_EVERY
                     bulk_capture.forget_unconfirmed()
+                    notifications.tidy()
+                if now >= self._next_notices:
+                    self._next_notices = now + _NOTICES_EVERY
+                    notifications.ask_for_looks()
+                if now >= self._next_daily:
+                    self._next_daily = now + _DAILY_EVERY
+                    daily.run(share=self._pace.allowed / self._most)
         except Exception:
             log.exception("housekeeping failed")

@@ -91,7 +91,8 @@ def _executed(desk: Desk, db: sqlite3.Connection, params: Mapping[str, str]) -> 
     expire = at(now + EXPIRES_IN_SECONDS).strftime("%y%m")
     card = Card.from_number(params.get("CardNo") or DEFAULT_CARD, expire)
     method = "" if is_check else "1"
-    work = Work("ExecTran", Step.EXECUTE, job, amount, tax, card, method)
+    # as if long ago: the shop is not told
+    work = Work("ExecTran", Step.EXECUTE, job, amount, tax, card, method, is_told=False)
     return process(desk, db, trade, work)
 
 

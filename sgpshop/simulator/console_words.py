@@ -34,6 +34,17 @@ _REASONS = {
 }
 
 
+def list_word(status: str, *, was_sold: bool, has_failed: bool) -> str:
+    """The word in the transaction list, which tells more apart than the pages do (取引詳細 FAQ)."""
+    if status == "UNPROCESSED":
+        return "決済失敗" if has_failed else "未決済"
+    if status == "AUTHENTICATED":
+        return "要求成功"
+    if status in ("VOID", "RETURN", "RETURNX"):
+        return "キャンセル" if was_sold else "仮売上取消"
+    return STATUS_LABELS[status]
+
+
 def label(word: str) -> str:
     """The Japanese word for a status or a JobCd, the word itself if there is none."""
     return _JOB_LABELS.get(word, word)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .clock import Clock
 from .contract import Contract
 from .ledger import Ledger, advance
+from .notices import Notices
 from .refusal import Refused
 
 STILL_AT_WORK = "E90010001"
@@ -54,10 +55,11 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The contract, the books, the clock and the ids."""
+    """The contract, the books, the clock, the ids and what the shop is told."""
 
     contract: Contract
     ledger: Ledger
     clock: Clock
     ids: Ids
+    notices: Notices
     claims: Claims = field(default_factory=Claims)

@@ -16,6 +16,7 @@ from sgpshop.models import BulkAction, Role, utc_now
 from sgpshop.services import (
     bulk_capture,
     bulk_report,
+    linking,
     listed_orders,
     order_export,
     order_search,
@@ -37,10 +38,13 @@ LINES_PER_PAGE = 200
 _FURTHEST = 1_000_000
 #: how far back a poll looks: a line's time is taken a moment before it can be seen
 _OVERLAP = timedelta(seconds=3)
+#: so long a page watches the look-ups it asked for
+_WATCHED = timedelta(minutes=10)
 
 
 @bp.get("")
 @bp.get("/selection")
+@bp.get("/reconcile")
 @requires(Role.VIEWER)
 def to_list() -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the list."""
@@ -90,6 +94,51 @@ def download_orders() -> ResponseReturnValue:
         return _show_bar(form, bar, status=problem.status)
     logs.event("exported", what="orders", count=len(chosen))
     return _csv_file(order_export.as_csv(chosen), "orders.csv")
+
+
+@bp.post("/reconcile")
+@requires(Role.OPERATOR)
+def reconcile() -> ResponseReturnValue:
+    """照合: plan a look-up of the chosen orders now; it moves nothing, so nobody is asked (R51)."""
+    form = _search_of_form()
+    bar = _bar(form, "")
+    try:
+        chosen = _chosen_ids(form, all_hits="all_hits" in request.form)
+        if not chosen:
+            raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+        since = utc_now()
+        planned = linking.look_soon_at_orders(chosen)
+    except ShopError as problem:
+        return _show_bar(form, replace(bar, error=problem.message), status=problem.status)
+    logs.event("reconciliation_planned", orders=planned)
+    notice = f"{planned:,}件をSMBC-GPと照合します。結果は、分かりしだい注文に反映されます。"
+    if others := len(chosen) - planned:
+        notice += f"SGPカード決済ではない{others:,}件は対象外です。"
+    return _show_bar(form, replace(bar, notice=notice, since=since.isoformat()))
+
+
+@bp.get("/reconciled")
+@requires(Role.VIEWER)
+def reconciled() -> ResponseReturnValue:
+    """The rows on the page that were looked up since `since`; asked until all of them were."""
+    if not wants_fragment():
+        return redirect(url_for("order_search.show"), code=303)
+    form = parse_query(request.values.get("conditions", ""), order_list.today())
+    shop = settings.load()
+    since = _moment(request.args.get("since", ""))
+    waiting, looked_up = linking.looks_since(_shown_ids(), since)
+    return render_template(
+        "bulk_runs/_reconciled.html",
+        since=since.isoformat(),
+        is_waiting=bool(waiting) and utc_now() - since < _WATCHED,
+        looked_up=len(looked_up),
+        orders=listed_orders.by_ids(looked_up),
+        ticked=set(request.args.getlist("order_no")),
+        may_run_bulk=order_list.may_run_bulk(),
+        tabs=order_list.tabs(form, status_totals(form.criteria), shop),
+        shop=shop,
+        console_url=console_links(shop)["shop"],
+    )
 
 
 @bp.post("/<run_id>/start")

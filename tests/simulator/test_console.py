@@ -1,5 +1,7 @@
 """The console pages: rule 34, and the links of contract.md §6."""
 
+import csv
+import io
 import re
 from html import unescape
 from pathlib import Path
@@ -10,6 +12,7 @@ from werkzeug.test import TestResponse
 from .shop import SITE, VISA, Shop
 
 LIST = "/mulpayconsole/shop/tshop00000001/login/"
+CSV = "/mulpayconsole/shop/tshop00000001/transactions.csv"
 SITE_PAGE = "/mulpayconsole/site/tsite00000001/login/"
 TRADE = "/mulpayconsole/shop/tshop00000001/transactions/A-1"
 HOSTILE = "<script>alert(1)</script>"
@@ -254,3 +257,50 @@ def test_the_practice_gateway_stands_alone() -> None:
     ]
     assert imports == []
     assert SITE["SiteID"] in SITE_PAGE
+
+
+def csv_rows(shop: Shop, **query: str) -> list[list[str]]:
+    answer = shop.http.get(CSV, query_string=query)
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    return list(csv.reader(io.StringIO(answer.get_data().decode("cp932"))))
+
+
+def test_the_list_as_csv(shop: Shop) -> None:
+    access = shop.executed("A-1")
+    shop.executed("A-2", "CAPTURE", 12_345)
+    heading, newest, oldest = csv_rows(shop)
+    assert heading[:5] == ["オーダーID", "状態", "金額", "処理日時", "取引ID"]
+    assert newest[:3] == ["A-2", "即時売上", "12345"]
+    assert oldest[0] == "A-1"
+    assert oldest[4] == access["AccessID"]
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", oldest[3])
+    assert oldest[6] == "*" * 12 + "1111"
+    assert [row[0] for row in csv_rows(shop, order_id="A-2")[1:]] == ["A-2"]
+    assert 'href="/mulpayconsole/shop/tshop00000001/transactions.csv"' in shop.http.get(LIST).text
+
+
+@pytest.mark.parametrize(
+    ("jobs", "word"),
+    [
+        (("AUTH",), "仮売上"),
+        (("AUTH", "SALES"), "実売上"),
+        (("CAPTURE",), "即時売上"),
+        (("CHECK",), "有効性チェック"),
+        (("AUTH", "VOID"), "仮売上取消"),
+        (("AUTH", "SALES", "VOID"), "キャンセル"),
+        (("CAPTURE", "VOID"), "キャンセル"),
+    ],
+)
+def test_the_csv_uses_the_words_of_the_transaction_list(
+    shop: Shop, jobs: tuple[str, ...], word: str
+) -> None:
+    access = shop.executed("A-1", jobs[0])
+    for job in jobs[1:]:
+        amount = {"Amount": "1000"} if job == "SALES" else {}
+        shop.call("AlterTran", **access, JobCd=job, **amount)
+    assert csv_rows(shop)[1][1] == word
+
+
+def test_the_csv_of_another_shop_is_not_there(shop: Shop) -> None:
+    assert shop.http.get(CSV.replace("0001", "0002")).status_code == 404

@@ -1,0 +1,175 @@
+"""照合: what a look-up that shows something else than we do means, cell by cell (R120, R121).
+
+The payment status after it is a matter of payment_status.TRANSITIONS, where the look-up always wins
+(P18).  This module adds what a person has to be told and has to acknowledge, and says which pairs
+agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sgpshop.domain.payment_status import Event, PaymentStatus, is_possible, next_status
+
+
+class AlertKind(StrEnum):
+    """What a person has to acknowledge; the values are stored."""
+
+    HOLD_MISSING = "hold_missing"
+    UNCOLLECTED = "uncollected"
+    NOT_CANCELLED = "not_cancelled"
+    NOT_REFUNDED = "not_refunded"
+    AMOUNT_DIFFERS = "amount_differs"
+    UNEXPECTED_CHARGE = "unexpected_charge"
+    CAPTURED_ELSEWHERE = "captured_elsewhere"
+    CANCELLED_ELSEWHERE = "cancelled_elsewhere"
+
+    @property
+    def label(self) -> str:
+        """The headline."""
+        return _WORDS[self][0]
+
+    @property
+    def sentence(self) -> str:
+        """What happened, with {before}, {found} and {total} to be filled in."""
+        return _WORDS[self][1]
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it."""
+        return _WORDS[self][2]
+
+    @property
+    def explanation(self) -> str:
+        """When it is raised, for the help page."""
+        return _WORDS[self][3]
+
+    @property
+    def is_notice(self) -> bool:
+        """Somebody did at the gateway what could have been done here: to be known, no more."""
+        return self in _NOTICES
+
+
+_NOTICES = frozenset({AlertKind.CAPTURED_ELSEWHERE, AlertKind.CANCELLED_ELSEWHERE})
+
+_WORDS = {
+    AlertKind.HOLD_MISSING: (
+        "仮売上がありません",
+        "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。カードの枠は確保されていません。",
+        "発送を止めて、SMBCマルチペイメント管理画面で取引を確認してください。必要なら別の方法で決済します。",
+        "仮売上・売上失敗の注文が、SMBC-GPでは未決済か、取引がありませんでした。注文は要確認になります。",
+    ),
+    AlertKind.UNCOLLECTED: (
+        "未回収",
+        "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。代金を受け取れていません。",
+        "SMBCマルチペイメント管理画面で経緯を確認し、仮売上なら実売上処理を、取引がなければ別の方法で請求してください。",
+        "決済完了の注文が、SMBC-GPでは売上になっていませんでした。注文は仮売上か要確認になります。",
+    ),
+    AlertKind.NOT_CANCELLED: (
+        "取消されていません",
+        "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。カードの枠が確保されたままです。",
+        "取り消すなら、もう一度注文キャンセルをしてください。",
+        "注文キャンセルの注文が、SMBC-GPでは仮売上のままでした。注文は仮売上になります。",
+    ),
+    AlertKind.NOT_REFUNDED: (
+        "返金されていません",
+        "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。購入者に請求されたままです。",
+        "返金するなら、もう一度注文キャンセルをしてください。",
+        "注文キャンセルの注文が、SMBC-GPでは売上のままでした。注文は決済完了になります。",
+    ),
+    AlertKind.AMOUNT_DIFFERS: (
+        "売上の金額が異なります",
+        "合計金額は{total}ですが、SMBC-GPでは「{found}」でした。",
+        "SMBCマルチペイメント管理画面で経緯を確認し、どちらの金額が正しいか確かめてください。",
+        "売上になった金額が、注文の合計金額と異なります。",
+    ),
+    AlertKind.UNEXPECTED_CHARGE: (
+        "請求前の注文に取引があります",
+        "「{before}」の定期購入の注文ですが、SMBC-GPでは「{found}」でした。このままでは二重に請求されるおそれがあります。",
+        "SMBCマルチペイメント管理画面で経緯を確認してください。",
+        "決済待ちの定期購入の注文に、SMBC-GPで仮売上か売上の取引がありました。",
+    ),
+    AlertKind.CAPTURED_ELSEWHERE: (
+        "管理画面で売上済",
+        "「{before}」の注文が、このシステム以外(SMBCマルチペイメント管理画面など)で売上処理され、SMBC-GPでは「{found}」でした。",
+        "発送の状況を確認してください。ここで実売上処理をする必要はありません。",
+        "仮売上・売上失敗の注文が、このシステムの外で売上処理されていました。注文は決済完了になります。",
+    ),
+    AlertKind.CANCELLED_ELSEWHERE: (
+        "管理画面で取消",
+        "「{before}」の注文が、このシステム以外(SMBCマルチペイメント管理画面など)で取り消され、SMBC-GPでは「{found}」でした。",
+        "発送前なら発送を止め、在庫と購入者への連絡を確認してください。",
+        "注文が、このシステムの外で取り消されていました。注文は注文キャンセルになります(売上報告済を除く)。",
+    ),
+}
+
+_S, _E, _A = PaymentStatus, Event, AlertKind
+
+#: (status here, what the gateway shows) -> what a person has to acknowledge.  A pair that is not
+#: here needs nobody: it agrees, or the status simply follows (R120).
+ALERTS: dict[tuple[PaymentStatus, Event], AlertKind] = {
+    (_S.AUTHORIZED, _E.FOUND_UNFINISHED): _A.HOLD_MISSING,
+    (_S.CAPTURE_FAILED, _E.FOUND_UNFINISHED): _A.HOLD_MISSING,
+    (_S.CAPTURED, _E.FOUND_UNFINISHED): _A.UNCOLLECTED,
+    (_S.CAPTURED, _E.FOUND_AUTHORIZED): _A.UNCOLLECTED,
+    (_S.CAPTURED, _E.FOUND_PREORDER_CHECK): _A.UNCOLLECTED,
+    (_S.CAPTURED, _E.FOUND_SUBSCRIPTION_CHECK): _A.UNCOLLECTED,
+    (_S.CANCELLED, _E.FOUND_AUTHORIZED): _A.NOT_CANCELLED,
+    (_S.CANCELLED, _E.FOUND_CAPTURED): _A.NOT_REFUNDED,
+    (_S.AWAITING_BILLING, _E.FOUND_AUTHORIZED): _A.UNEXPECTED_CHARGE,
+    (_S.AWAITING_BILLING, _E.FOUND_CAPTURED): _A.UNEXPECTED_CHARGE,
+    (_S.AUTHORIZED, _E.FOUND_CAPTURED): _A.CAPTURED_ELSEWHERE,
+    (_S.CAPTURE_FAILED, _E.FOUND_CAPTURED): _A.CAPTURED_ELSEWHERE,
+    (_S.AUTHORIZED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
+    (_S.CAPTURE_FAILED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
+    (_S.CAPTURED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
+    (_S.BILLING_REPORTED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
+}
+
+#: There is no charge to compare (yet): whatever has no cell changes nothing (R120).
+_UNCHARGED = frozenset({PaymentStatus.AWAITING_BILLING, PaymentStatus.BILLING_REPORTED})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from one look-up."""
+
+    after: PaymentStatus
+    #: what a person has to acknowledge
+    alerts: tuple[AlertKind, ...] = ()
+
+
+def decide(
+    before: PaymentStatus | None,
+    found: Event | None,
+    *,
+    total: int,
+    found_total: int,
+    is_first: bool = False,
+) -> Decision | None:
+    """What a look-up that showed `found` (an Event.FOUND_…) means; None: nothing to compare.
+
+    `total` is what the order says is to be charged, `found_total` what the gateway shows, in yen.
+    On the first look-up of all (`is_first`) our status is what a file said of some earlier day: that
+    it went on since is no news, that no money is reserved is.
+    """
+    if before is None or found is None or not is_possible(before, found):
+        return None
+    kinds = []
+    alert = ALERTS.get((before, found))
+    if alert is not None and not (is_first and alert.is_notice):
+        kinds.append(alert)
+    after = next_status(before, found)
+    if after is PaymentStatus.CAPTURED and found_total != total:
+        kinds.append(AlertKind.AMOUNT_DIFFERS)
+    return Decision(after, tuple(kinds))
+
+
+def agrees(status: PaymentStatus, found: Event | None) -> bool:
+    """Whether our status and what the gateway shows are the same by the table of R120 (P4)."""
+    if found is None:
+        return False
+    if not is_possible(status, found):
+        return status in _UNCHARGED
+    return next_status(status, found) is status and (status, found) not in ALERTS

@@ -1,0 +1,233 @@
+"""Are our books and SMBC-GP's the same?  Asks about every order, changes nothing (P4).
+
+An order with an operation under way or in doubt is listed as open, but is no difference: how it
+stands is what that operation's look-ups are about to decide, and P4 promises agreement only when
+nothing is open.  What could not be asked is listed too, for then nobody knows that it agrees.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import agrees
+from sgpshop.extensions import db
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayRejected,
+    GatewayUnreachable,
+    SmbcGpGateway,
+    TradeStatus,
+)
+from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Operation, Order, OrderKind
+from sgpshop.services.contract import current_gateway
+from sgpshop.services.gateway_facts import describe, found_event
+
+_CHUNK = 200
+#: An order that changed while we asked is asked about again, so often.
+_AGAIN = 3
+_PAUSE = 1.0
+
+
+class Verdict(StrEnum):
+    """How one order came out."""
+
+    AGREES = "agrees"
+    DIFFERENCE = "difference"
+    OPEN = "open"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One order as our books say.  Amounts are yen."""
+
+    id: int
+    order_no: str
+    kind: OrderKind
+    version: int
+    payment_status: PaymentStatus
+    total: int
+    gateway_order_id: str
+    access_id: str | None
+    gateway_amount: int | None
+    captured_amount: int | None
+    operation: Operation | None
+    #: when that operation was asked for
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both sides of one order; `why` says in words what differs or why nobody knows."""
+
+    ours: Ours
+    verdict: Verdict
+    trade: TradeStatus | None = None
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of `compare-ledgers --json`."""
+        ours, trade = self.ours, self.trade
+        is_answered = self.verdict is not Verdict.UNANSWERED
+        return {
+            "order_no": ours.order_no,
+            "result": self.verdict.value,
+            "why": self.why,
+            "payment_status": ours.payment_status.value,
+            "total": ours.total,
+            "gateway_amount": ours.gateway_amount,
+            "gateway": {
+                "order_id": ours.gateway_order_id,
+                "status": trade.raw_status if trade else None,
+                "amount": trade.total if trade else None,
+            }
+            if is_answered
+            else None,
+            "open_operation": ours.operation.value if ours.operation else None,
+            "open_since": ours.since.isoformat() if ours.since else None,
+        }
+
+    def as_line(self) -> str:
+        """The same as a line for people."""
+        ours = self.ours
+        held = "-" if ours.gateway_amount is None else f"{ours.gateway_amount:,}円"
+        there = "照会できず" if self.verdict is Verdict.UNANSWERED else describe(self.trade)
+        return (
+            f"{ours.order_no}  こちら: {ours.payment_status.label} {ours.total:,}円"
+            f"(SMBC-GP側金額 {held})  SMBC-GP: {there}  {self.why}"
+        )
+
+
+def compare(order_nos: Collection[str] = ()) -> Iterator[Comparison]:
+    """Every order paid by SGP card, or those with the numbers given, beside SMBC-GP's answer.
+
+    GATEWAY_CONCURRENCY look-ups at a time, by order id.  Raises ShopError without a contract.
+    """
+    gateway = current_gateway()
+    connections: int = current_app.config["GATEWAY_CONCURRENCY"]
+    ask = _Asker(gateway, current_app.config["CONGESTION_TRIES"])
+    cursor = 0
+    with ThreadPoolExecutor(connections, "compare") as pool:
+        while chunk := _read(sa.and_(Order.id > cursor, _named(order_nos)), _CHUNK):
+            cursor = chunk[-1].id
+            for ours, answer in zip(chunk, pool.map(ask, chunk), strict=True):
+                yield _settled(ours, answer, ask)
+
+
+def unknown_numbers(order_nos: Collection[str]) -> list[str]:
+    """Which of these numbers are no order paid by SGP card."""
+    known = {ours.order_no for ours in _read(_named(order_nos), len(order_nos))}
+    return [number for number in order_nos if number not in known]
+
+
+_Answer = TradeStatus | GatewayError | None
+
+
+class _Asker:
+    """Looks one order up, after a pause where the gateway is congested."""
+
+    def __init__(self, gateway: SmbcGpGateway, tries: int) -> None:
+        self._gateway = gateway
+        self._tries = tries
+
+    def __call__(self, ours: Ours) -> _Answer:
+        for number in range(1, self._tries + 1):
+            try:
+                return self._gateway.search_trade(ours.gateway_order_id)
+            except GatewayError as failure:
+                is_passing = isinstance(failure, GatewayUnreachable) or (
+                    isinstance(failure, GatewayRejected) and failure.is_congestion
+                )
+                if not is_passing or number == self._tries:
+                    return failure
+                time.sleep(_PAUSE * number)
+        raise AssertionError("unreachable")
+
+
+def _settled(ours: Ours, answer: _Answer, ask: Callable[[Ours], _Answer]) -> Comparison:
+    """The comparison, asked again while the order changes under our eyes."""
+    found = _compared(ours, answer)
+    for _ in range(_AGAIN):
+        if found.verdict is not Verdict.DIFFERENCE:
+            break
+        [now] = _read(Order.id == ours.id, 1)
+        if now == ours:
+            break
+        ours = now
+        found = _compared(ours, ask(ours))
+    return found
+
+
+def _compared(ours: Ours, answer: _Answer) -> Comparison:
+    if isinstance(answer, GatewayError):
+        return Comparison(ours, Verdict.UNANSWERED, None, f"照会できませんでした({answer.reason})")
+    if ours.operation is not None:
+        why = f"{ours.operation.label}の結果待ち"
+        return Comparison(ours, Verdict.OPEN, answer, why)
+    why = "、".join(_differences(ours, answer))
+    return Comparison(ours, Verdict.DIFFERENCE if why else Verdict.AGREES, answer, why)
+
+
+def _differences(ours: Ours, trade: TradeStatus | None) -> Iterator[str]:
+    if trade is not None and ours.access_id and trade.access.access_id != ours.access_id:
+        yield "取引IDが異なります"
+        return
+    event = found_event(ours, trade)
+    if event is None:
+        yield "SMBC-GPの状態を判断できません"
+        return
+    if not agrees(ours.payment_status, event):
+        yield "状態が異なります"
+    if trade is None or not (trade.state.is_authorized or trade.state.is_captured):
+        return
+    if ours.gateway_amount != trade.total:
+        yield "SMBC-GP側金額が異なります"
+    elif trade.state.is_captured and ours.captured_amount != trade.total:
+        yield "売上の金額が異なります"
+
+
+def _named(order_nos: Collection[str]) -> sa.ColumnElement[bool]:
+    return Order.order_no.in_(list(order_nos)) if order_nos else sa.true()
+
+
+def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
+    rows = db.session.execute(
+        sa.select(
+            Order.id,
+            Order.order_no,
+            Order.kind,
+            Order.version,
+            Order.payment_status,
+            Order.total,
+            sa.func.coalesce(CardTransaction.gateway_order_id, Order.order_no),
+            CardTransaction.access_id,
+            CardTransaction.gateway_amount,
+            CardTransaction.captured_amount,
+            Attempt.operation,
+            sa.func.coalesce(Attempt.uncertain_since, Attempt.created_at),
+        )
+        .outerjoin(
+            CardTransaction,
+            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
+        )
+        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
+        .where(Order.method == SGP_METHOD, are_meant)
+        .order_by(Order.id)
+        .limit(limit)
+    ).all()
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return [_made(*row) for row in rows]
+
+
+#: The statement gives the fields by position; a checker cannot follow that.
+_made: Callable[..., Ours] = Ours
