@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 
-from benchmarks import bulk, imports, pages
+from benchmarks import bulk, imports, notifications, pages
 
-_ALL = {"pages": pages.run, "imports": imports.run, "bulk": bulk.run}
+_ALL = {
+    "pages": pages.run,
+    "imports": imports.run,
+    "bulk": bulk.run,
+    "notifications": notifications.run,
+}
 
 logging.disable(logging.WARNING)  # the tables are the output
 for name in sys.argv[1:] or _ALL:

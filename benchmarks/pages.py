@@ -104,7 +104,13 @@ def _measure(app: Flask) -> None:
 def _change_something(app: Flask) -> None:
     with app.app_context(), writing():
         history.record(
-            1, "imported", history.LOOK_UP, before=None, after=PaymentStatus.CAPTURED, total=1000
+            1,
+            "imported",
+            history.LOOK_UP,
+            before=None,
+            after=PaymentStatus.CAPTURED,
+            total=1000,
+            version=2,
         )
 
 

@@ -42,6 +42,8 @@ _SECRET_IN_TEXT = re.compile(
 _UNPRINTABLE = re.compile(
     "[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
+#: the unguessable part of the address for notifications, of an old one too (S15)
+_SECRET_IN_PATH = re.compile(r"(/notify/)[^/\s?\"']+")
 _known_secrets: set[str] = set()
 #: shorter ones would tear holes into ordinary words
 _SHORTEST_SECRET = 6
@@ -161,6 +163,7 @@ def _is_secret_name(name: str) -> bool:
 def _clean(text: str) -> str:
     for secret in _known_secrets:
         text = text.replace(secret, HIDDEN)
+    text = _SECRET_IN_PATH.sub(rf"\g<1>{HIDDEN}", text)
     return mask_card_numbers(_SECRET_IN_TEXT.sub(rf"\g<1>{HIDDEN}", text))
 
 

@@ -12,6 +12,7 @@ from sgpshop.gateway.errors import (
     GatewayRejected,
     GatewayUnreachable,
 )
+from sgpshop.gateway.notices import Notice, read_notice
 from sgpshop.gateway.records import (
     Cancellation,
     Card,
@@ -35,6 +36,7 @@ __all__ = [
     "GatewayUnreachable",
     "InvalidGatewayUrl",
     "Job",
+    "Notice",
     "Receipt",
     "ShopCredentials",
     "SmbcGpGateway",
@@ -44,5 +46,6 @@ __all__ = [
     "TradeStatus",
     "check_base_url",
     "explain",
+    "read_notice",
     "worst",
 ]

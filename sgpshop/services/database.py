@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,8 +18,10 @@ from sqlalchemy.orm import Session
 from sgpshop.extensions import db
 
 _BEGIN = "sqlite_begin"
+_WAIT = "sqlite_wait"
 #: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
 WRITE_WAIT = 6
+_TRY_EVERY = 0.005
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -51,20 +54,44 @@ def prepare_engine(engine: sa.Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:
-        mode = connection.get_execution_options().get(_BEGIN, "DEFERRED")
-        connection.exec_driver_sql("BEGIN " + mode)
+        options = connection.get_execution_options()
+        begin = "BEGIN " + options.get(_BEGIN, "DEFERRED")
+        if _WAIT in options:
+            _begin_within(options[_WAIT], connection, begin)
+        else:
+            connection.exec_driver_sql(begin)
+
+
+def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None:
+    """Try often: SQLite's own waiting sleeps longer and longer, and misses its turn for seconds
+    while another process writes one transaction after the other."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    until = time.monotonic() + seconds
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                raw.execute(begin)
+            except sqlite3.OperationalError:
+                time.sleep(_TRY_EVERY)
+            else:
+                return
+        connection.exec_driver_sql(begin)
+    finally:
+        raw.execute(_PATIENCE)
 
 
 _writer = threading.RLock()
 
 
 @contextmanager
-def writing_in_turn() -> Iterator[None]:
+def writing_in_turn(within: float = WRITE_WAIT) -> Iterator[None]:
     """Let one thread of this process write at a time: SQLite's own waiting polls and wakes late."""
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    if not _writer.acquire(timeout=WRITE_WAIT):
+    if not _writer.acquire(timeout=within):
         raise OperationalError(
             "waiting for other writers", None, sqlite3.OperationalError("locked")
         )
@@ -75,16 +102,22 @@ def writing_in_turn() -> Iterator[None]:
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
+def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
     """One write transaction on the request's or operation's session: commit, or roll back all.
 
     Yields the session.  Whatever was read before is let go of first, so read again, with
     `populate_existing`, what the decision rests on.  Never call the gateway inside (P8).
+    Raises OperationalError when its turn has not come `within` so many seconds (P32).
     """
     session = db.session()
     session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
-    with writing_in_turn():
-        session.connection(execution_options={_BEGIN: "IMMEDIATE"})
+    until = time.monotonic() + within
+    with writing_in_turn(max(0.0, within)):
+        left = max(0.001, until - time.monotonic())
+        options = {_BEGIN: "IMMEDIATE"} | ({_WAIT: left} if within < WRITE_WAIT else {})
+        connection = session.connection(execution_options=options)
+        if within < WRITE_WAIT and connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(left * 1000)}ms'")
         try:
             yield session
             session.commit()

@@ -7,8 +7,10 @@ own result only after that commit.  PostgreSQL writes in parallel by itself and 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from flask import current_app
@@ -16,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
-from sgpshop.services.database import writing, writing_in_turn
+from sgpshop.services.database import WRITE_WAIT, writing, writing_in_turn
 
 _T = TypeVar("_T")
 _KEY = "sgpshop.group_commit"
@@ -39,35 +41,47 @@ class _Wish:
         return self.value
 
 
-def write_together(function: Callable[[Session], _T]) -> _T:
+def write_together(function: Callable[[Session], _T], *, within: float = WRITE_WAIT) -> _T:
     """Run `function(session)` in a write transaction, perhaps shared with other threads'.
 
     Returns its value once that is committed; raises what it raised, its own writes undone and the
     others' kept.  It may run in another thread and, if the transaction failed, once more: it only
     writes to the database, and neither returns nor uses objects of a session.
+
+    Raises OperationalError after `within` seconds without a turn.  Only those equally patient share
+    a transaction, so nobody suffers from another's haste.
     """
     if db.engine.dialect.name != "sqlite":
-        with writing() as session:
+        with writing(within) as session:
             return function(session)
-    queue: deque[_Wish] = current_app.extensions.setdefault(_KEY, deque())
+    queue: deque[_Wish] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
     wish = _Wish(function)
     queue.append(wish)
-    with writing_in_turn():
-        while not wish.is_done:
-            _carry_out([queue.popleft() for _ in range(min(len(queue), _MOST))])
+    until = time.monotonic() + within
+    try:
+        with writing_in_turn(within):
+            while not wish.is_done:
+                wishes = [queue.popleft() for _ in range(min(len(queue), _MOST))]
+                left = within if within >= WRITE_WAIT else until - time.monotonic()
+                _carry_out(wishes, left)
+    except OperationalError:  # no turn, but another thread may have done it with its own
+        with suppress(ValueError):
+            queue.remove(wish)
+        if not wish.is_done:
+            raise
     result: _T = wish.result()
     return result
 
 
-def _carry_out(wishes: list[_Wish]) -> None:
+def _carry_out(wishes: list[_Wish], within: float = WRITE_WAIT) -> None:
     try:
-        with writing() as session:
+        with writing(within) as session:
             for wish in wishes:
                 wish.value = wish.function(session)
     except BaseException as error:  # nothing of this transaction was kept
         if len(wishes) > 1 and not isinstance(error, OperationalError):
             for wish in wishes:  # one of them spoiled it: each on its own
-                _carry_out([wish])
+                _carry_out([wish], within)
             return
         for wish in wishes:  # the database is locked, full or away: for all of them (P32)
             wish.error = error

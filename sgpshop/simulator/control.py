@@ -5,6 +5,7 @@ Every body and every answer is JSON; a body that is not understood is a 400 prob
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from .clock import at
 from .endpoint import APIS, Endpoint
 from .faults import BadFault, parse_rule
 from .fields import CARD_NO, EXPIRE, check
+from .notices import BadNotifications, parse_sending
 
 CLOCK_OFFSET = "clock_offset"
 #: About a century: what the calendar of the wire (two-digit years) can still tell.
@@ -39,6 +41,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         desk.clock.offset = 0.0
         endpoint.faults.clear()
         endpoint.log.clear()
+        desk.notices.behave()
         return _json({"reset": True})
 
     @bp.get("/faults")
@@ -95,6 +98,24 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         desk.clock.offset = offset
         return show_clock()
 
+    @bp.get("/notifications")
+    def show_notifications() -> Response:
+        sent = desk.notices.described(request.args.get("order_id"))
+        return _json({"sending": asdict(desk.notices.sending), "notifications": sent})
+
+    @bp.post("/notifications")
+    def set_notifications() -> Response:
+        desk.notices.use(parse_sending(_object()))
+        desk.notices.start(endpoint.stopping)
+        return _json({"sending": asdict(desk.notices.sending)})
+
+    @bp.post("/notifications/forge")
+    def forge_notification() -> Response:
+        if not desk.notices.sending.url:
+            raise BadRequest("say first where notifications go: POST /_control/notifications")
+        said = {str(name): str(value) for name, value in _object().items()}
+        return _json({"answer": desk.notices.forge(said)})
+
     @bp.post("/tokens")
     def tokens() -> Response:
         body = _object()
@@ -119,6 +140,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     @bp.errorhandler(BadRequest)
     @bp.errorhandler(BadFault)
     @bp.errorhandler(BadTransactions)
+    @bp.errorhandler(BadNotifications)
     def refuse(problem: Exception) -> Response:
         return _problem(400, str(problem))
 

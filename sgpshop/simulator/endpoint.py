@@ -158,6 +158,8 @@ class Endpoint:
             if fault is not None and fault.kind in BEFORE:
                 return self._not_carried_out(fault, params, entry, leaves_line=alone)
             text = self._carried_out(api, params)
+            if self.desk.notices.sending.before_answer:
+                self.desk.notices.deliver_due()
             if fault is None:
                 return _delivered(entry, text)
             if fault.kind is Kind.DELAY:
@@ -190,6 +192,7 @@ class Endpoint:
                 job = params.get("JobCd") or trade.entry_job
                 now = self.desk.clock.timestamp()
                 record_refusal(db, trade, entry.api, job, now, fault.codes)
+                self.desk.notices.tell(db, trade, job, fault.codes)
 
 
 def _delivered(entry: Entry, text: str) -> Delivery:

@@ -84,8 +84,31 @@ CREATE TABLE IF NOT EXISTS tokens (
     issued_at INTEGER NOT NULL,
     is_used INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notifications (
+    id INTEGER PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    due_at REAL NOT NULL,
+    tries INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    answer TEXT
+);
+CREATE INDEX IF NOT EXISTS notifications_due ON notifications (due_at) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS notification_settings (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    body TEXT NOT NULL
+);
 """
-_CONTENTS = ("history", "trades", "cards", "members", "tokens", "settings", "counters")
+_CONTENTS = (
+    "notifications",
+    "history",
+    "trades",
+    "cards",
+    "members",
+    "tokens",
+    "settings",
+    "counters",
+)
 
 
 class Ledger:

@@ -47,6 +47,8 @@ class Work:
     pay_times: str = ""
     display_date: str = ""
     by: str = "api"
+    #: the shop gets a notification (rule 33)
+    is_told: bool = True
 
     @property
     def total(self) -> int:
@@ -70,11 +72,14 @@ def process(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work) -> Tra
         after, code = _STEPS[work.step](desk, db, trade, work, now)
     except Refused as refusal:
         record_refusal(db, trade, work.api, work.job, now, refusal.codes, work.by)
+        desk.notices.tell(db, trade, work.job, refusal.codes)
         raise
     if work.display_date:
         after = replace(after, display_date=work.display_date)
     trade_records.save(db, after)
     trade_records.add_history(db, _line(after, work.api, after.job, now, error=code, by=work.by))
+    if work.is_told:
+        desk.notices.tell(db, after, after.job, (code,) if code else ())
     refuse_if([code] if code else [])
     return after
 

@@ -17,6 +17,7 @@ from .desk import Desk, Ids
 from .endpoint import Delivery, Endpoint
 from .faults import Faults
 from .ledger import Ledger
+from .notices import Notices
 from .wire import CONTENT_TYPE, encode, render_errors
 
 #: Above the 64 requests in flight, so that the 65th is refused and not merely kept waiting.
@@ -50,8 +51,11 @@ def create_app(
     """
     ledger = Ledger(db_path)
     offset = ledger.setting(control.CLOCK_OFFSET, 0.0)
-    desk = Desk(contract, ledger, Clock(clock or machine_time, offset), Ids(seed))
+    present = Clock(clock or machine_time, offset)
+    notices = Notices(ledger, present, contract, seed=seed)
+    desk = Desk(contract, ledger, present, Ids(seed), notices)
     endpoint = Endpoint(desk, Faults(seed), latency=latency_ms / 1000)
+    notices.start(endpoint.stopping)
 
     app = Flask(__name__, static_folder="static", static_url_path="/mulpayconsole/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

@@ -1,6 +1,7 @@
 """Transactions and their history as rows of the ledger."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -150,13 +151,7 @@ def page(
 
     Returns up to `size` of them and where the next page begins, None after the last.
     """
-    conditions, values = ["1"], list[Any]()
-    if order_id:
-        conditions.append("order_id >= ? AND order_id < ?")
-        values += [order_id, order_id + "\U0010ffff"]
-    if status:
-        conditions.append("status = ?")
-        values.append(status)
+    conditions, values = _filter(order_id, status)
     if before is not None:
         conditions.append("id < ?")
         values.append(before)
@@ -166,6 +161,45 @@ def page(
     ).fetchall()
     trades = [trade for row in rows[:size] if (trade := _trade(row))]
     return trades, rows[size - 1]["id"] if len(rows) > size else None
+
+
+def _filter(order_id: str, status: str) -> tuple[list[str], list[Any]]:
+    conditions, values = ["1"], list[Any]()
+    if order_id:
+        conditions.append("order_id >= ? AND order_id < ?")
+        values += [order_id, order_id + "\U0010ffff"]
+    if status:
+        conditions.append("status = ?")
+        values.append(status)
+    return conditions, values
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTrade:
+    """A transaction and what of its past its word in a list depends on."""
+
+    trade: Trade
+    was_sold: bool
+    has_failed: bool
+
+
+def listed(
+    db: sqlite3.Connection, *, order_id: str, status: str, most: int
+) -> Iterator[ListedTrade]:
+    """The same transactions as `page`, newest first, all of them up to `most`."""
+    conditions, values = _filter(order_id, status)
+    rows = db.execute(
+        "SELECT *,"  # noqa: S608 - fixed conditions
+        " EXISTS (SELECT 1 FROM history h WHERE h.order_id = trades.order_id"
+        " AND h.status IN ('SALES', 'CAPTURE')) AS was_sold,"
+        " EXISTS (SELECT 1 FROM history h WHERE h.order_id = trades.order_id"
+        " AND h.api = 'ExecTran' AND h.error <> '') AS has_failed"
+        f" FROM trades WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?",
+        [*values, most],
+    )
+    for row in rows:
+        if trade := _trade(row):
+            yield ListedTrade(trade, bool(row["was_sold"]), bool(row["has_failed"]))
 
 
 def snapshot(

@@ -31,6 +31,7 @@ Right = Role | Literal["public"]
 START = "/"
 
 _MARK = "sgpshop_right"
+_FOR_MACHINES = "sgpshop_for_machines"
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Fields whose text is a person's secret or our own random token: not looked at for card numbers.
 _UNREAD_FIELDS = frozenset(
@@ -67,6 +68,16 @@ def public(view: View) -> View:
     """Mark a view as open to everybody, signed in or not."""
     setattr(view, _MARK, "public")
     return view
+
+
+def for_machines(view: View) -> View:
+    """Mark a view as open to other programs, which have neither session nor token (S6, S15).
+
+    The view itself finds out who asks, and reads and cleans what came: nobody else touches the
+    body before it.
+    """
+    setattr(view, _FOR_MACHINES, True)
+    return public(view)
 
 
 def right_of(app: Flask, endpoint: str) -> Right | None:
@@ -136,6 +147,8 @@ def _guard() -> ResponseReturnValue | None:
         return Response("このホスト名ではご利用いただけません。\n", 400, mimetype="text/plain")
     if request.endpoint is None:
         return None  # routing answers 404 or 405
+    if hasattr(current_app.view_functions[request.endpoint], _FOR_MACHINES):
+        return None
     right = right_of(current_app, request.endpoint)
     if right != "public" and (refusal := _refusal(right)):
         return refusal

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Role
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.notifying import tell
 from tests.signing_in import signed_in
 
 SERIOUS = {"serious", "critical"}
@@ -18,6 +19,7 @@ SCREENS = [
     "/orders?status=authorized&fields=all",
     "/orders?order_no=NOTHING0",
     "/orders/imports",
+    "/orders/reconcile",
     "/help",
     "/no-such-page",
 ]
@@ -86,5 +88,13 @@ def test_login_and_settings(site: Site, visitor: Visitor, viewport: dict[str, in
     assert cookie is not None
     site.cookie["value"] = cookie.value
     check(visitor.open("/settings/sgp", viewport=viewport))
+    [order] = site.orders(1)
+    with site.app.app_context():
+        tell(order.order_no)
+        tell("P999", ErrCode="42G", ErrInfo="42G020000|E01060010", Status="AUTH")
+        tell("", ErrCode="E00", ErrInfo="E00000000")
+    page = visitor.open("/settings/notifications", viewport=viewport)
+    page.locator("summary").click()
+    check(page)
     site.cookie["value"] = "nobody"
     check(visitor.open("/login", viewport=viewport))

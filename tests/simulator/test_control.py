@@ -78,7 +78,7 @@ def test_a_body_that_is_no_json_is_a_400(shop: Shop, path: str, body: bytes) -> 
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "notifications"), ("GET", "nothing"), ("GET", "reset"), ("DELETE", "clock")],
+    [("POST", "nothing"), ("GET", "nothing"), ("GET", "reset"), ("DELETE", "clock")],
 )
 def test_what_is_not_there_is_a_404_in_json(shop: Shop, method: str, path: str) -> None:
     answer = shop.http.open(f"/_control/{path}", method=method)

@@ -1,0 +1,364 @@
+"""Result notifications of SMBC-GP: kept, answered, and taken as a hint to look (P24-P26, S15).
+
+Nothing a notification says becomes a status or an amount.  It is stored under the order number it
+names; the worker then lets the look-up of that transaction be due, at a pace that does not depend
+on how many came.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy import bindparam
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.extensions import db
+from sgpshop.gateway import Notice, TradeState
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Notification,
+    NotificationLook,
+    NotificationState,
+    Order,
+    table_of,
+    utc_now,
+)
+from sgpshop.services import attempts, linking, settings, vault
+from sgpshop.services.database import writing
+from sgpshop.services.group_commit import write_together
+from sgpshop.services.settings import ShopSettings
+
+#: Seconds a notification waits to be stored; the gateway hears `1` well within 3 s (P25).
+_PATIENCE = 2.0
+_KEPT = timedelta(days=90)
+#: However many come: the newest so many are kept.
+MOST_KEPT = 100_000
+_LOOKS_KEPT = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+# Made once: they run for every notification.
+_notifications = table_of(Notification)
+_FIND = sa.select(CardTransaction.id, CardTransaction.is_current).where(
+    CardTransaction.gateway_order_id == bindparam("order_no")
+)
+_COUNT_COPY = (
+    sa.update(_notifications)
+    .where(_notifications.c.fingerprint == bindparam("print"))
+    .values(
+        copies=_notifications.c.copies + 1,
+        last_at=bindparam("now"),
+        state=bindparam("next"),
+        transaction_id=bindparam("transaction"),
+    )
+)
+_INSERT = sa.insert(_notifications)
+#: The name of the lock of PostgreSQL under which one worker at a time counts and asks.
+_LOCK = 7_415_226
+
+
+# ---- the address --------------------------------------------------------------------------------
+
+
+def secret_of(shop: ShopSettings) -> str:
+    """The unguessable part of the address (S15), 160 bits.
+
+    It follows from our key and a salt in the settings, so the page can show it, a copy of the
+    database does not give it away, and there is one without anybody having to make it.
+    """
+    secret = vault.derive(f"notify:{shop.notify_salt}")
+    logs.register_secret(secret)
+    return secret
+
+
+def is_ours(secret: str, shop: ShopSettings) -> bool:
+    """Whether `secret` is the one of the address; takes as long for a near miss as for any other."""
+    return hmac.compare_digest(secret.encode(errors="replace"), secret_of(shop).encode())
+
+
+def renew_address(actor: str) -> None:
+    """From now on another address; what is sent to the old one is not accepted any more."""
+    settings.save(actor, notify_salt=secrets.token_hex(16))
+
+
+# ---- coming in ----------------------------------------------------------------------------------
+
+
+def receive(notice: Notice, source: str, shop: ShopSettings) -> NotificationState:
+    """Keep what came from the address `source`; it is durable when this returns.
+
+    Raises SQLAlchemyError within about two seconds when it cannot be stored (P25).
+    """
+
+    def store(session: Session) -> NotificationState:
+        return _store(session, notice, source, shop)
+
+    try:
+        state = write_together(store, within=_PATIENCE)
+    except IntegrityError:  # the same came in at the same moment, and was first
+        state = write_together(store, within=_PATIENCE)
+    logs.event(
+        "notification",
+        order=notice.order_id,
+        job=notice.job,
+        status=notice.status,
+        codes=list(notice.codes),
+        pay_type=notice.pay_type,
+        result=state,
+        address=source,
+    )
+    return state
+
+
+def _store(session: Session, notice: Notice, source: str, shop: ShopSettings) -> NotificationState:
+    now = utc_now()
+    connection = session.connection()
+    state, transaction_id = _sorted(connection, notice, shop)
+    is_copy = connection.execute(
+        _COUNT_COPY,
+        {"print": notice.fingerprint, "now": now, "next": state, "transaction": transaction_id},
+    ).rowcount
+    if not is_copy:
+        connection.execute(
+            _INSERT,
+            {
+                "received_at": now,
+                "last_at": now,
+                "fingerprint": notice.fingerprint,
+                "source": source[:45],
+                "state": state,
+                "transaction_id": transaction_id,
+                "shop_id": notice.shop_id,
+                "gateway_order_id": notice.order_id,
+                "access_id": notice.access_id,
+                "status": notice.status,
+                "job": notice.job,
+                "amount": notice.amount,
+                "tran_id": notice.tran_id,
+                "tran_date": notice.tran_date,
+                "error_codes": "|".join(notice.codes),
+                "pay_type": notice.pay_type,
+                "content": notice.content,
+            },
+        )
+    return state
+
+
+def _sorted(
+    connection: sa.Connection, notice: Notice, shop: ShopSettings
+) -> tuple[NotificationState, int | None]:
+    """What is to become of it, and the transaction it names, if that is one of ours."""
+    if notice.is_test:
+        return NotificationState.TEST, None
+    if not (notice.is_card and notice.order_id and notice.shop_id == shop.shop_id):
+        return NotificationState.IGNORED, None
+    row = connection.execute(_FIND, {"order_no": notice.order_id}).one_or_none()
+    if row is None:
+        return NotificationState.UNMATCHED, None
+    return NotificationState.WAITING if row.is_current else NotificationState.IGNORED, row.id
+
+
+# ---- leading to look-ups ------------------------------------------------------------------------
+
+
+def ask_for_looks() -> int:
+    """Let the look-ups be due that notifications call for and the pace allows; how many (S15).
+
+    At most one per order in NOTIFY_LOOK_PAUSE seconds and NOTIFY_LOOKS_PER_MINUTE in all; what
+    has to wait stays WAITING.  Those that tell something new go first, and half of each minute is
+    kept for them.
+    """
+    if not _room(utc_now()):
+        return 0
+    with writing() as session:
+        now = utc_now()
+        if not _is_alone(session):
+            return 0
+        room = _room(now)
+        quiet_room = room - int(current_app.config["NOTIFY_LOOKS_PER_MINUTE"]) // 2
+        asked = 0
+        for row in session.execute(_candidates(now).limit(room)).all():
+            if not row.is_news and asked >= quiet_room:
+                break  # only such follow
+            asked += _ask(session, row.id, row.order_id, now)
+    return asked
+
+
+def _room(now: datetime) -> int:
+    """How many look-ups may be asked for now; 0 too if none is wanted."""
+    is_any = sa.select(sa.exists().where(Notification.state == NotificationState.WAITING))
+    if not db.session.scalar(is_any):
+        return 0
+    # Both ends: a clock that was set back must not stop us (P30).
+    recent = db.session.scalar(
+        sa.select(sa.func.count()).where(NotificationLook.at.between(now - _MINUTE, now))
+    )
+    return max(0, int(current_app.config["NOTIFY_LOOKS_PER_MINUTE"]) - (recent or 0))
+
+
+def _candidates(now: datetime) -> sa.Select[int, int, int]:
+    """Transactions that notifications wait for and that nobody asked about or works on just now."""
+    transaction, attempt = CardTransaction, Attempt
+    pause = now - timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"])
+    is_news = sa.func.max(
+        sa.case(
+            (Notification.status != sa.func.coalesce(transaction.gateway_state, ""), 1),
+            (Notification.amount.is_distinct_from(transaction.gateway_amount), 1),
+            else_=0,
+        )
+    )
+    was_asked = sa.exists().where(
+        NotificationLook.transaction_id == transaction.id, NotificationLook.at.between(pause, now)
+    )
+    # Before our own answer it is only kept; right after an answer or look-up there is no need.
+    is_at_work = sa.exists().where(
+        attempt.order_id == transaction.order_id,
+        sa.or_(
+            attempt.state.in_((AttemptState.QUEUED, AttemptState.SENDING)),
+            attempt.finished_at.between(pause, now),
+            attempt.looked_up_at.between(pause, now),
+        ),
+    )
+    was_looked_up = sa.func.coalesce(transaction.looked_up_at.between(pause, now), sa.false())
+    return (
+        sa.select(transaction.id, transaction.order_id, is_news.label("is_news"))
+        .join(Notification, Notification.transaction_id == transaction.id)
+        .where(
+            Notification.state == NotificationState.WAITING,
+            sa.not_(was_looked_up),
+            sa.not_(was_asked),
+            sa.not_(is_at_work),
+        )
+        .group_by(transaction.id, transaction.order_id)
+        .order_by(is_news.desc(), sa.func.min(Notification.id))
+    )
+
+
+def _ask(session: Session, transaction_id: int, order_id: int, now: datetime) -> bool:
+    """Let the look-up of this transaction be due: the open attempt's, if there is one."""
+    attempt = session.scalar(
+        sa.select(Attempt)
+        .where(Attempt.order_id == order_id, Attempt.is_open)
+        .execution_options(populate_existing=True)
+    )
+    if attempt is not None:
+        is_due = attempts.make_look_due(session, attempt)
+    else:
+        is_due = linking.is_due(session, transaction_id) or bool(
+            linking.make_due(session, CardTransaction.id == transaction_id)
+        )
+    if is_due:
+        session.add(NotificationLook(transaction_id=transaction_id, at=now))
+        session.execute(
+            sa.update(Notification)
+            .where(
+                Notification.transaction_id == transaction_id,
+                Notification.state == NotificationState.WAITING,
+            )
+            .values(state=NotificationState.ASKED, asked_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    return is_due
+
+
+def _is_alone(session: Session) -> bool:
+    """Whether no other worker is counting and asking right now; SQLite has one writer anyway."""
+    if db.engine.dialect.name == "sqlite":
+        return True
+    return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))))
+
+
+# ---- keeping house ------------------------------------------------------------------------------
+
+
+def match_late() -> int:
+    """Give those for orders we did not know the transaction that came in meanwhile (P25); how many."""
+    theirs = sa.select(CardTransaction.id).where(
+        CardTransaction.gateway_order_id == Notification.gateway_order_id,
+        CardTransaction.is_current,
+    )
+    is_late = sa.and_(Notification.state == NotificationState.UNMATCHED, theirs.exists())
+    if not db.session.scalar(sa.select(sa.exists().where(is_late))):
+        return 0
+    with writing() as session:
+        matched = session.execute(
+            sa.update(Notification)
+            .where(is_late)
+            .values(state=NotificationState.WAITING, transaction_id=theirs.scalar_subquery())
+            .execution_options(synchronize_session=False)
+        )
+        return int(matched.rowcount)  # type: ignore[attr-defined]
+
+
+def tidy() -> None:
+    """Forget notifications after 90 days, the oldest beyond MOST_KEPT, and old counts."""
+    now = utc_now()
+    newest = sa.select(sa.func.max(Notification.id)).scalar_subquery()
+    with writing() as session:
+        for is_old in (
+            Notification.last_at < now - _KEPT,
+            Notification.id <= newest - MOST_KEPT,
+        ):
+            session.execute(
+                sa.delete(Notification).where(is_old).execution_options(synchronize_session=False)
+            )
+        session.execute(sa.delete(NotificationLook).where(NotificationLook.at < now - _LOOKS_KEPT))
+
+
+# ---- being shown --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A notification as it is shown: what it said, and what came of it."""
+
+    notification: Notification
+    order_no: str | None
+    has_been_looked_up: bool
+
+    @property
+    def status_word(self) -> str:
+        """The state it named, in the words of SMBC-GP's console."""
+        state = TradeState.of(self.notification.status)
+        return self.notification.status if state is TradeState.UNKNOWN else state.label
+
+    @property
+    def outcome(self) -> str:
+        """What came of it."""
+        if self.notification.state is NotificationState.ASKED:
+            return "照会済み" if self.has_been_looked_up else "照会待ち"
+        return _OUTCOMES[self.notification.state]
+
+
+_OUTCOMES = {
+    NotificationState.WAITING: "照会待ち",
+    NotificationState.UNMATCHED: "該当注文なし",
+    NotificationState.TEST: "テスト",
+    NotificationState.IGNORED: "対象外",
+}
+
+
+def recent(limit: int = 50) -> Sequence[Arrival]:
+    """The notifications that came last, newest first."""
+    rows = db.session.execute(
+        sa.select(
+            Notification,
+            Order.order_no,
+            sa.func.coalesce(CardTransaction.looked_up_at >= Notification.asked_at, sa.false()),
+        )
+        .outerjoin(CardTransaction, CardTransaction.id == Notification.transaction_id)
+        .outerjoin(Order, Order.id == CardTransaction.order_id)
+        .order_by(Notification.last_at.desc(), Notification.id.desc())
+        .limit(limit)
+    )
+    return [
+        Arrival(notification, order_no, bool(looked)) for notification, order_no, looked in rows
+    ]

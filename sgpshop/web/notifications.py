@@ -1,0 +1,103 @@
+"""The gateway's result notifications: where they come in, and the page that shows them (S15, P24).
+
+`POST /notify/<secret>` belongs to a machine: no session, no cookie, no token.  What it answers says
+only whether the notification is kept, never whether we know the order.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from sgpshop import logs
+from sgpshop.gateway import explain, read_notice
+from sgpshop.models import Role
+from sgpshop.services import notifications, settings
+from sgpshop.web.security import for_machines, requires
+
+bp = Blueprint("notifications", __name__)
+
+#: 受信した / 受信できなかった (protocol.md §6)
+_RECEIVED, _NOT_RECEIVED = "0", "1"
+
+
+@bp.post("/notify/<secret>")
+@for_machines
+def receive(secret: str) -> ResponseReturnValue:
+    """Keep one notification: `0` once it is committed, `1` when it cannot be stored (P25).
+
+    With the right secret the answer to anything readable is `0`, also when it is about another
+    shop, another means of payment or nothing at all: sent again it would say the same.
+    """
+    try:
+        shop = settings.load()
+        if not (notifications.is_ours(secret, shop) and _is_from_source()):
+            abort(404)
+        request.max_content_length = current_app.config["NOTIFY_MAX_BYTES"]
+        notice = read_notice(request.get_data(cache=False))
+        notifications.receive(notice, request.remote_addr or "", shop)
+    except RequestEntityTooLarge:
+        return _answer(_NOT_RECEIVED, 413)
+    except SQLAlchemyError:  # locked, full, read-only or away: it will come again (P32)
+        logs.failure("notification_not_stored")
+        return _answer(_NOT_RECEIVED)
+    return _answer(_RECEIVED)
+
+
+@bp.get("/settings/notifications")
+@requires(Role.OWNER)
+def show() -> ResponseReturnValue:
+    """The address to enter in SMBC-GP's console, and what came in lately."""
+    secret = notifications.secret_of(settings.load())
+    return render_template(
+        "settings/notifications.html",
+        address=url_for(".receive", secret=secret, _external=True),
+        arrivals=notifications.recent(),
+        explain=explain,
+    )
+
+
+@bp.post("/settings/notifications/address")
+@requires(Role.OWNER)
+def renew_address() -> ResponseReturnValue:
+    """Make a new address; the old one is an unknown address from now on."""
+    notifications.renew_address(current_user.name)
+    logs.event("settings_changed", fields=["notify_address"])
+    flash(
+        "新しいアドレスに変更しました。SMBC-GPの管理画面にも、このアドレスを登録してください。",
+        "success",
+    )
+    return redirect(url_for(".show"), code=303)
+
+
+def _is_from_source() -> bool:
+    networks = current_app.config["NOTIFY_SOURCES"]
+    if not networks:
+        return True
+    try:
+        sender = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    if any(sender in network for network in networks):
+        return True
+    logs.event("refused", reason="notification_source", address=request.remote_addr)
+    return False
+
+
+def _answer(body: str, status: int = 200) -> Response:
+    return Response(body, status, mimetype="text/plain")

@@ -1,0 +1,477 @@
+"""Notifications are hints: kept, matched, and never more than a reason to look (P24-P26, S15)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.gateway import Notice, TradeAccess, read_notice
+from sgpshop.jobs.worker import Worker
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Notification,
+    NotificationLook,
+    NotificationState,
+    Operation,
+    Order,
+    utc_now,
+)
+from sgpshop.services import due_work, notifications, opening, payments, resolver
+from sgpshop.services.database import writing
+from sgpshop.services.settings import ShopSettings
+from tests.factories import authorized_order, fresh, make_order, order_number
+from tests.faults.oracle import violations
+from tests.gateway_world import World
+from tests.notifying import SHOP_ID, body, connect, received, tell, time_passes
+from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
+
+S = PaymentStatus
+N = NotificationState
+
+
+def access_of(order: Order) -> TradeAccess:
+    trade = fresh(order).transaction
+    assert trade is not None
+    from sgpshop.services.gateway_facts import open_access_pass
+
+    return TradeAccess(
+        order_id=order.order_no,
+        access_id=trade.access_id or "",
+        access_pass=open_access_pass(trade.access_pass_sealed, order.order_no),
+    )
+
+
+def capture_by_hand(world: World, order: Order) -> None:
+    """As in the console: SMBC-GP knows, we do not."""
+    world.gateway.capture(access_of(order), order.total)
+
+
+def work(app: Flask) -> None:
+    Worker(app).run(until_idle=True)
+
+
+def looks(world: World, order: Order) -> int:
+    return len(world.requests(order.order_no, "SearchTrade"))
+
+
+def states() -> list[NotificationState]:
+    return [one.state for one in received()]
+
+
+def judge(world: World, *orders: Order) -> list[str]:
+    """What the oracle of all fault tests has to say about these orders (P4)."""
+    log = world.simulator.test_client().get("/_control/requests").get_json()
+    ledger = [world.trade(order.order_no) for order in orders]
+    return violations(ledger, log, {o.order_no: fresh(o).payment_status for o in orders})
+
+
+# ---- hints --------------------------------------------------------------------------------------
+
+
+def test_a_capture_by_hand_shows_up_by_its_notification(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    notices = connect(app, shop)
+    capture_by_hand(shop, order)
+    assert notices.deliver_due() == 1
+    assert [n["state"] for n in notices.described(order.order_no)] == ["received"]
+    assert fresh(order).payment_status is S.AUTHORIZED  # by itself it says nothing (P24)
+    work(app)
+    now = fresh(order)
+    assert now.payment_status is S.CAPTURED
+    assert now.transaction is not None
+    assert now.transaction.captured_amount == 3000
+    [arrival] = notifications.recent()
+    assert (arrival.outcome, arrival.status_word) == ("照会済み", "実売上")
+    assert arrival.order_no == order.order_no
+
+
+FORGERIES: list[dict[str, str]] = [
+    {},
+    {"Amount": "1"},
+    {"Amount": "9999999"},
+    {"Status": "VOID", "JobCd": "VOID"},
+    {"Status": "RETURNX", "JobCd": "RETURNX", "AccessID": "f" * 32},
+    {"Status": "AUTH", "JobCd": "AUTH", "Amount": "1"},
+    {"Status": "UNPROCESSED", "ErrCode": "42G", "ErrInfo": "42G020000"},
+    {"Status": "WHATEVER", "Amount": "-5", "TranDate": "x"},
+]
+
+
+def forged(app: Flask, world: World) -> list[str]:
+    """Every forgery for an order in 仮売上, each looked up; the oracle's complaints."""
+    order = authorized_order(world)
+    for said in FORGERIES:
+        tell(order.order_no, **said)
+        work(app)
+        time_passes(60)
+    complaints = judge(world, order)
+    if fresh(order).total != 3000 or fresh(order).transaction.gateway_amount != 3000:  # type: ignore[union-attr]
+        complaints.append("another amount")
+    return complaints
+
+
+def test_forged_content_changes_nothing(app: Flask, shop: World) -> None:
+    assert forged(app, shop) == []
+
+
+def test_a_trusted_notification_would_be_noticed(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: what it says is believed.  The same judge then complains."""
+    store = notifications._store
+
+    def believe(
+        session: Session, notice: Notice, source: str, settings: ShopSettings
+    ) -> NotificationState:
+        meant = {"SALES": S.CAPTURED, "VOID": S.CANCELLED}.get(notice.status)
+        if meant is not None:
+            session.execute(
+                sa.update(Order)
+                .where(Order.order_no == notice.order_id)
+                .values(payment_status=meant)
+            )
+        return store(session, notice, source, settings)
+
+    monkeypatch.setattr(notifications, "_store", believe)
+    monkeypatch.setattr(notifications, "ask_for_looks", lambda: 0)
+    assert forged(app, shop) != []
+
+
+def test_the_order_number_alone_decides_what_is_looked_up(app: Flask, shop: World) -> None:
+    """One order's news under another's number: both end as SMBC-GP says."""
+    one, other = authorized_order(shop), authorized_order(shop)
+    capture_by_hand(shop, one)
+    tell(other.order_no, AccessID=access_of(one).access_id)
+    work(app)
+    assert fresh(other).payment_status is S.AUTHORIZED
+    assert judge(shop, other) == []
+
+
+@pytest.mark.parametrize(
+    "sending",
+    [
+        {},
+        {"duplicate": True},
+        {"order": "reverse"},
+        {"before_answer": True},
+        {"lose": True},
+        {"duplicate": True, "order": "reverse", "lose": 0.5},
+        {"delay_seconds": 7200},
+    ],
+    ids=str,
+)
+def test_however_they_come_the_orders_say_what_the_gateway_says(
+    app: Flask, shop: World, sending: dict[str, Any]
+) -> None:
+    orders = [authorized_order(shop) for _ in range(4)]
+    notices = connect(app, shop, **sending)
+    press(orders[0], Operation.CAPTURE)
+    capture_by_hand(shop, orders[1])
+    cancel(orders[2])
+    shop.fault("error:42G020000", order_id=orders[3].order_no)
+    press(orders[3], Operation.CAPTURE)
+    for _ in range(3):
+        shop.advance(3600)
+        notices.deliver_due()
+        work(app)
+        time_passes(60)
+    told = {one["state"] for one in notices.described(None)}
+    assert told == {"lost"} if sending.get("lose") is True else "received" in told
+    by_us = [orders[0], orders[2], orders[3]]
+    assert judge(shop, *by_us) == []
+    if not sending.get("lose"):
+        assert judge(shop, orders[1]) == []
+    assert fresh(orders[3]).payment_status is S.CAPTURE_FAILED
+
+
+# ---- together with an operation under way ---------------------------------------------------------
+
+
+def test_before_our_own_answer_it_is_kept_and_does_not_interfere(shop: World) -> None:
+    order = authorized_order(shop)
+    attempt_id = opening.open_attempt(order.id, opening.CAPTURE, seen(order), TANAKA)
+    payments.attempts.claim(attempt_id)  # SENDING: the answer is still to come
+    tell(order.order_no)
+    assert notifications.ask_for_looks() == 0
+    assert states() == [N.WAITING]
+    attempt = last_attempt(order)
+    assert attempt.state is AttemptState.SENDING
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    assert transaction.next_look_at is None
+
+
+def test_it_hurries_the_look_up_of_an_uncertain_operation(shop: World) -> None:
+    order = authorized_order(shop)
+    shop.fault("drop_after")
+    press(order, Operation.CAPTURE)
+    assert last_attempt(order).state is AttemptState.UNKNOWN
+    planned = utc_now() + timedelta(minutes=50)
+    with writing() as session:
+        session.execute(sa.update(Attempt).values(due_at=planned))
+    assert due_work.due_work(10).uncertain == []
+    tell(order.order_no)
+    notifications.ask_for_looks()
+    [due] = due_work.due_work(10).uncertain
+    resolver.look_up(due)
+    assert fresh(order).payment_status is S.CAPTURED
+    assert last_attempt(order).state is AttemptState.DONE
+    assert shop.sales(order.order_no) == 1
+    assert judge(shop, order) == []
+
+
+def test_a_look_up_under_way_is_left_alone(shop: World) -> None:
+    order = authorized_order(shop)
+    shop.fault("drop_after")
+    press(order, Operation.CAPTURE)
+    began = utc_now() - timedelta(seconds=20)
+    with writing() as session:
+        session.execute(
+            sa.update(Attempt).values(looked_up_at=began, due_at=began + timedelta(seconds=60))
+        )
+    tell(order.order_no)
+    assert notifications.ask_for_looks() == 0
+    assert states() == [N.WAITING]
+
+
+# ---- the pace -------------------------------------------------------------------------------------
+
+
+def test_many_for_one_order_lead_to_one_look_up(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    for number in range(50):
+        tell(order.order_no, TranID=f"{number}")
+        work(app)
+    assert looks(shop, order) == 1
+    time_passes(10.5)
+    work(app)
+    assert looks(shop, order) == 2
+    assert set(states()) == {N.ASKED}
+    time_passes(60)
+    work(app)
+    assert looks(shop, order) == 2  # there is nothing left to ask
+
+
+def test_copies_are_counted_and_looked_up_at_the_same_pace(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    for _ in range(3):
+        tell(order.order_no)
+        work(app)
+    assert looks(shop, order) == 1
+    [one] = received()
+    assert (one.copies, one.state) == (3, N.WAITING)
+    time_passes(11)
+    work(app)
+    assert looks(shop, order) == 2
+
+
+class TestPace:
+    @pytest.fixture
+    def overrides(self) -> dict[str, Any]:
+        return {"NOTIFY_LOOKS_PER_MINUTE": 4}
+
+    def test_what_is_over_the_limit_is_done_later(self, app: Flask, shop: World) -> None:
+        orders = [authorized_order(shop) for _ in range(10)]
+        for order in orders:
+            tell(order.order_no)  # news to us: SALES
+        work(app)
+        asked = [sum(looks(shop, order) for order in orders)]
+        for _ in range(2):
+            time_passes(61)
+            work(app)
+            asked.append(sum(looks(shop, order) for order in orders))
+        assert asked == [4, 8, 10]
+        assert set(states()) == {N.ASKED}
+
+    def test_a_storm_of_copies_does_not_get_around_the_limit(self, shop: World) -> None:
+        orders = [authorized_order(shop) for _ in range(3)]
+        for _ in range(5):
+            for order in orders:
+                tell(order.order_no)
+            notifications.ask_for_looks()
+            with writing() as session:  # as if looked up, ten seconds ago
+                session.execute(sa.update(CardTransaction).values(next_look_at=None))
+            time_passes(10.5)
+        last_minute = sa.select(sa.func.count()).where(
+            NotificationLook.at > utc_now() - timedelta(minutes=1)
+        )
+        assert db.session.scalar(last_minute) == 4
+
+    def test_several_workers_together_keep_the_limit(self, app: Flask, shop: World) -> None:
+        for _ in range(12):
+            tell(authorized_order(shop).order_no)
+
+        def ask(_: int) -> int:
+            with app.app_context():
+                return notifications.ask_for_looks()
+
+        with ThreadPoolExecutor(6) as pool:
+            asked = list(pool.map(ask, range(12)))
+        assert sum(asked) == 4
+        assert states().count(N.ASKED) == 4
+
+    def test_news_goes_first_and_finds_room(self, app: Flask, shop: World) -> None:
+        quiet = [authorized_order(shop) for _ in range(8)]
+        for order in quiet:
+            tell(order.order_no, Status="AUTH", JobCd="AUTH")  # what we know already
+        work(app)
+        assert sum(looks(shop, order) for order in quiet) == 2
+        news = authorized_order(shop)
+        capture_by_hand(shop, news)
+        tell(news.order_no)
+        work(app)
+        assert fresh(news).payment_status is S.CAPTURED
+
+
+# ---- orders we do not know ------------------------------------------------------------------------
+
+
+def test_one_for_an_order_not_yet_known_is_matched_when_it_arrives(app: Flask, shop: World) -> None:
+    number = order_number()
+    access = shop.authorize(number, 3000)
+    shop.gateway.capture(access, 3000)
+    assert tell(number) is N.UNMATCHED
+    work(app)
+    assert states() == [N.UNMATCHED]
+    [arrival] = notifications.recent()
+    assert (arrival.outcome, arrival.order_no) == ("該当注文なし", None)
+    order = make_order(order_no=number, status=S.NEEDS_REVIEW)
+    work(app)
+    assert fresh(order).payment_status is S.CAPTURED
+    assert states() == [N.ASKED]
+    assert notifications.recent()[0].order_no == number
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [
+        ({"ErrInfo": "E00000000", "ErrCode": "E00"}, N.TEST),
+        ({"ShopID": "tshop99999999"}, N.IGNORED),
+        ({"ShopID": ""}, N.IGNORED),
+        ({"PayType": "3"}, N.IGNORED),
+        ({"OrderID": ""}, N.IGNORED),
+        ({"OrderID": "P" + "9" * 26}, N.UNMATCHED),
+        ({"PayType": ""}, N.WAITING),
+    ],
+)
+def test_what_is_not_about_our_cards_is_noted_and_nothing_more(
+    app: Flask, shop: World, said: dict[str, str], becomes: NotificationState
+) -> None:
+    order = authorized_order(shop)
+    assert tell(order.order_no, **said) is becomes
+    work(app)
+    assert looks(shop, order) == (becomes is N.WAITING)
+
+
+def test_a_transaction_that_was_replaced_is_not_looked_up(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    with writing() as session:
+        session.execute(sa.update(CardTransaction).values(is_current=False))
+    assert tell(order.order_no) is N.IGNORED
+    work(app)
+    assert looks(shop, order) == 0
+
+
+# ---- what is kept ---------------------------------------------------------------------------------
+
+
+def test_passwords_and_card_numbers_are_not_kept(shop: World) -> None:  # S11, S15
+    tell(
+        order_number(),
+        ShopPass="shoppass01",
+        AccessPass="b" * 32,
+        CardNo="4111111111111111",
+        SecurityCode="987",
+        Expire="3012",
+        ClientField1="カード 4111-1111-1111-1111 です",
+        JobCd="5555555555554444",
+        **{"4012888888881881": "x"},
+    )
+    [one] = received()
+    kept = " ".join(str(value) for value in vars(one).values())
+    for secret in ("shoppass01", "b" * 32, "987", "3012", "411111111111", "55555555", "401288888"):
+        assert secret not in kept, secret
+    assert "カード ****-****-****-1111 です" in one.content
+    assert "PayType=0" in one.content
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"no form at all",
+        b"&&&=&==",
+        b"OrderID=%00%0a%FF&Amount=" + b"9" * 5000,
+        b"a=" + b"%E3%81%82" * 20_000,
+        b"&".join(b"f%d=1" % n for n in range(9000)),
+        b"ErrInfo=" + b"|".join(b"E01010001" for _ in range(500)),
+        "ShopID=tshop00000001&OrderID=A&ClientField1=髙橋".encode("cp932"),
+        "ShopID=tshop00000001&OrderID=A&ClientField1=髙橋".encode(),
+        "ShopID=tshop00000001&OrderID=A&ClientField1=髙橋".encode("utf-16"),
+    ],
+    ids=range(11),
+)
+def test_whatever_comes_is_kept_bounded(shop: World, raw: bytes) -> None:
+    notifications.receive(read_notice(raw), "192.0.2.7", ShopSettings(shop_id=SHOP_ID))
+    [one] = received()
+    assert len(one.content) <= 2000
+    assert "\0" not in one.content
+    assert notifications.recent()[0].outcome
+
+
+def test_both_charsets_are_read() -> None:
+    for charset in ("cp932", "utf-8"):
+        assert "髙橋" in read_notice("ClientField1=髙橋".encode(charset)).content
+    assert "髙橋" in read_notice(body("A", ClientField1="髙橋")).content
+
+
+def test_old_ones_are_forgotten_and_their_number_is_bounded(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = authorized_order(shop)
+    for number in range(6):
+        tell(order.order_no, TranID=str(number))
+    notifications.ask_for_looks()
+    with writing() as session:
+        session.execute(
+            sa.update(Notification)
+            .where(Notification.tran_id == "5")
+            .values(last_at=utc_now() - timedelta(days=91))
+        )
+        session.execute(sa.update(NotificationLook).values(at=utc_now() - timedelta(days=2)))
+    notifications.tidy()
+    assert [one.tran_id for one in received()] == ["0", "1", "2", "3", "4"]
+    assert db.session.scalar(sa.select(sa.func.count(NotificationLook.id))) == 0
+    monkeypatch.setattr(notifications, "MOST_KEPT", 2)
+    notifications.tidy()
+    assert [one.tran_id for one in received()] == ["3", "4"]
+
+
+def test_a_clock_set_back_does_not_stop_the_look_ups(app: Flask, shop: World) -> None:  # P30
+    order = authorized_order(shop)
+    tell(order.order_no)
+    work(app)
+    time_passes(-3600)  # what we wrote down lies in the future now
+    with writing() as session:
+        session.execute(sa.update(CardTransaction).values(next_look_at=None))
+    tell(order.order_no, TranID="2")
+    work(app)
+    assert looks(shop, order) == 2
+
+
+def test_nothing_waits_when_nothing_came(shop: World) -> None:
+    assert notifications.ask_for_looks() == 0
+    assert notifications.match_late() == 0
+    assert not due_work.due_work(10)
+    assert notifications.recent() == []
