@@ -1,13 +1,14 @@
-# make run | test | bench : each does its own set-up (contract.md §1).  Needs Python 3.11+ and make.
+# make run | test | soak | bench : each does its own set-up (contract.md §1).  Needs Python 3.11+ and make.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint bench requirements
+.PHONY: help run test lint soak bench requirements
 
 help:
 	@echo "make run    the demo shop: web, worker and gateway simulator (PORT=8000)"
 	@echo "make test   lint, types and every test, browser tests included"
+	@echo "make soak   the random tests in their long form; prints the seeds"
 	@echo "make bench  the figures of the README, as ratios"
 
 run: .venv/product
@@ -22,6 +23,14 @@ lint: .venv/everything
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
+
+# On each database 400 walks of 25 steps and 2,000 chains of faults; WALK_SEED=… and MATRIX_SEED=…
+# go the same way again.
+soak: .venv/everything
+	sh tests/system-packages.sh
+	SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} $(BIN)/pytest -n 2 -rP \
+		-o log_level=CRITICAL tests/faults/test_walk.py tests/faults/test_matrix.py -k 'no_walk or chains' \
+		| grep -vE '^\{'
 
 bench: .venv/everything
 	$(BIN)/python -m benchmarks

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
@@ -44,6 +46,54 @@ def check() -> Health:
     except SQLAlchemyError:
         db.session.rollback()
         return Health(is_writable)
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """What a bar on every page has to say; nothing when all is well."""
+
+    #: outcomes nobody knows for longer than UNCERTAIN_LONG
+    uncertain: int = 0
+    #: no worker gave a sign of life, though there is work for one
+    is_worker_silent: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.uncertain or self.is_worker_silent)
+
+
+#: So long an outcome may be unknown before every page says so.
+UNCERTAIN_LONG = timedelta(minutes=10)
+_KEY = "sgpshop.warnings"
+#: One reading of the database serves all pages of a process for so many seconds.
+_MOMENT = 5.0
+
+
+def warnings() -> Warnings:
+    """What the bar says now.  Raises nothing: a page must not fail because of its bar (P32)."""
+    kept = current_app.extensions.get(_KEY)
+    if kept is not None and time.monotonic() - kept[0] < _MOMENT:
+        found: Warnings = kept[1]
+        return found
+    try:
+        found = _read_warnings(utc_now())
+    except SQLAlchemyError:
+        db.session.rollback()
+        found = Warnings()
+    current_app.extensions[_KEY] = (time.monotonic(), found)
+    return found
+
+
+def _read_warnings(now: datetime) -> Warnings:
+    long, due = db.session.execute(
+        sa.select(
+            sa.func.count().filter(Attempt.uncertain_since <= now - UNCERTAIN_LONG),
+            sa.func.count().filter(Attempt.due_at <= now - timedelta(seconds=_WORKER_SILENCE)),
+        ).where(Attempt.is_open)
+    ).one()
+    if not due:
+        return Warnings(uncertain=long)
+    beat = _age(db.session.scalar(sa.select(sa.func.max(WorkerBeat.at))), now)
+    return Warnings(uncertain=long, is_worker_silent=beat is None or beat > _WORKER_SILENCE)
 
 
 def _is_database_writable() -> bool:

@@ -17,6 +17,10 @@ _AGREE = {
     PaymentStatus.CAPTURED: {"SALES", "CAPTURE"},
     PaymentStatus.CANCELLED: {"VOID", "RETURN", "RETURNX"},
 }
+_CANCELS = {"VOID", "RETURN", "RETURNX"}
+_MONEY = {"AlterTran", "ChangeTran"}
+#: Answers after which nobody knows (P9): they may not be followed by another call without a look.
+_DOUBTFUL = ("E90", "E91", "E82", "42C", "E11010999")
 
 
 def violations(
@@ -33,24 +37,53 @@ def violations(
     by_order = {entry["order_id"]: entry for entry in ledger}
     for order_no, status in statuses.items():
         entry = by_order[order_no]
-        sales = sum(step["job"] == "SALES" and not step["error"] for step in entry["history"])
-        if sales > 1:
-            found.append(f"{order_no}: captured {sales} times")  # P1
+        done = [step["job"] for step in entry["history"] if not step["error"]]
+        if done.count("SALES") > 1:
+            found.append(f"{order_no}: captured {done.count('SALES')} times")  # P1
+        if sum(job in _CANCELS for job in done) > 1:
+            found.append(f"{order_no}: cancelled more than once: {done}")  # P1
         if status is None or entry["status"] not in _AGREE.get(status, set()):
             found.append(f"{order_no}: {status} here, {entry['status']} there")  # P4
     return found
 
 
 def _sent_blindly(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A capture sent again without a look-up since the last one (P10), unless refused as E92."""
+    """A money call sent although nobody knew how the one before it ended, or once too often (P10).
+
+    A change is never sent without a look right before it: the gateway would do it again (§9).
+    """
     found = []
-    in_doubt: dict[str, bool] = {}
+    #: by order: what a next call would repeat blindly; None after a look or a clear no
+    unseen: dict[str, tuple[str, ...] | None] = {}
+    has_looked: dict[str, bool] = {}
     for request in requests:
         order_no = request["order_id"]
         if request["api"] == "SearchTrade":
-            in_doubt[order_no] = False
-        elif request["api"] == "AlterTran":
-            if in_doubt.get(order_no):
+            unseen[order_no] = None
+            has_looked[order_no] = True
+        elif request["api"] in _MONEY:
+            call = _call(request)
+            if unseen.get(order_no) in (_IN_DOUBT, call):
                 found.append(f"{order_no}: sent again without looking")
-            in_doubt[order_no] = True
+            if request["api"] == "ChangeTran" and not has_looked.get(order_no):
+                found.append(f"{order_no}: a change sent without looking")
+            unseen[order_no] = _left_open(request, call)
+            has_looked[order_no] = False
     return found
+
+
+_IN_DOUBT = ("in doubt",)
+
+
+def _call(request: Mapping[str, Any]) -> tuple[str, ...]:
+    params = request["params"]
+    return (request["api"], params.get("JobCd", ""), params.get("Amount", ""))
+
+
+def _left_open(request: Mapping[str, Any], call: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Nothing after a clear no; after a clear yes the same call; else any call at all."""
+    is_cut = request["fault"] is not None and not request["fault"].startswith("error")
+    codes = (request["answer"] or "").partition("ErrInfo=")[2].split("|")
+    if is_cut or any(code.startswith(_DOUBTFUL) for code in codes):
+        return _IN_DOUBT
+    return None if codes[0] else call

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.models import Order
-from sgpshop.services import bulk_capture, settings
+from sgpshop.models import Attempt, CardTransaction, FollowUp, LoginSession, Operation, Order
+from sgpshop.services import bulk_capture, cancelling, opening, settings
+from sgpshop.services.opening import Wish
+from sgpshop.services.sign_in import key_of
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.processes import Processes
+from tests.services.acting import TANAKA, correct, seen
 from tests.signing_in import make_person
 from tests.waiting import wait_until
 
@@ -118,3 +126,106 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
 def settled(run_id: str) -> bool:
     now = bulk_capture.progress(run_id)
     return not now.is_running and now.uncertain == 0
+
+
+def test_killing_the_worker_amid_changes_and_cancels(
+    app: Flask, processes: Processes, orders: list[Order]
+) -> None:
+    """The same for 送信して実売上処理 and 注文キャンセル, waiting for their worker (P33)."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    few = orders[:60]
+    with app.app_context():
+        for number, order in enumerate(few):
+            open_one(order, number)
+        for _ in range(4):
+            worker = processes.start("worker")
+            before = still_open()
+            wait_until(lambda before=before: still_open() < before or still_open() == 0)
+            time.sleep(dice.random() * 0.2)
+            processes.kill(worker)
+        processes.start("worker")
+        wait_until(lambda: still_open() == 0, seconds=60)
+        judge_all(processes, few)
+
+
+def test_killing_the_web_process_amid_clicks(
+    app: Flask, processes: Processes, orders: list[Order]
+) -> None:
+    """What was accepted before the web process died is carried out by the worker, once (P2)."""
+    few = orders[:24]
+    token = "session of the killed web"
+    with app.app_context():
+        person = make_person("鈴木")
+        db.session.add(LoginSession(id=key_of(token), person_id=person.id))
+        db.session.commit()
+        web, url = processes.start_web()
+        cookie = signed_cookie(app, token)
+        threads = [threading.Thread(target=click, args=(url, cookie, order)) for order in few]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: db.session.query(Attempt).count() > 5)
+        processes.kill(web)
+        for thread in threads:
+            thread.join()
+        accepted = db.session.query(Attempt).count()
+        assert accepted > 5
+        processes.start("worker")
+        wait_until(lambda: still_open() == 0, seconds=60)
+        captured = [s for s in statuses().values() if s is PaymentStatus.CAPTURED]
+        assert len(captured) >= accepted  # P2: all that was accepted; resends are new attempts
+        judge_all(processes, few)
+
+
+def open_one(order: Order, number: int) -> None:
+    """Ask for one of three acts, as a click does whose web process dies at once."""
+    if number % 3 == 0:
+        wish = cancelling.wish(
+            order.order_no, restock=False, return_points=False, refund_confirmed=False
+        )
+    elif number % 3 == 1:
+        correct(order, 2_500)
+        wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
+    else:
+        wish = opening.CAPTURE
+    assert wish is not None
+    opening.open_attempt(order.id, wish, seen(order), TANAKA)
+
+
+def still_open() -> int:
+    db.session.rollback()
+    return db.session.query(Attempt).filter(Attempt.is_open).count()
+
+
+def judge_all(processes: Processes, orders: list[Order]) -> None:
+    wanted = {order.order_no for order in orders}
+    now = {no: status for no, status in statuses().items() if no in wanted}
+    ledger = [entry for entry in processes.control("ledger") if entry["order_id"] in wanted]
+    assert violations(ledger, processes.control("requests"), now) == []
+    held = {
+        row.gateway_order_id: row.gateway_amount
+        for row in db.session.query(CardTransaction)
+        if row.gateway_order_id in wanted
+    }
+    assert held == {entry["order_id"]: entry["amount"] for entry in ledger}  # P4
+
+
+def signed_cookie(app: Flask, token: str) -> str:
+    """The cookie of a browser in which that session is open."""
+    with app.test_request_context():
+        serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+        assert serializer is not None
+        return str(serializer.dumps({"_user_id": token, "_fresh": True}))
+
+
+def click(url: str, cookie: str, order: Order) -> None:
+    """Open the confirmation of a capture and go ahead; the server may die meanwhile."""
+    browser = requests.Session()
+    browser.cookies.set("sgpshop", cookie, domain="127.0.0.1")
+    address = f"{url}/orders/{order.order_no}/capture"
+    with contextlib.suppress(requests.RequestException):
+        page = browser.get(address, timeout=20).text
+        names = "csrf_token|version|amount|request_token"
+        form = dict(re.findall(rf'name="({names})" value="([^"]*)"', page))
+        browser.post(address, data=form, timeout=20)

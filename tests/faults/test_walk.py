@@ -1,0 +1,82 @@
+"""The random walk in its short form; `make soak` walks 10,000 steps on each database."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from sgpshop.domain import order_rules
+from sgpshop.services import outcomes
+from sgpshop.services.attempts import Work
+from sgpshop.services.operations import Step
+from sgpshop.services.operations.capture import CapturePlan
+from tests.faults.walk import Walk
+from tests.gateway_world import World
+
+STEPS = 25
+WALKS = int(os.environ.get("SOAK_WALKS", "12"))
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    """A look-up proves at once, and no time passes between tries."""
+    return {"QUIET_PERIOD": 0.0, "CONGESTION_TRIES": 2}
+
+
+def walk(app: Flask, world: World, walks: int = WALKS) -> None:
+    class Here(Walk):
+        pass
+
+    Here.app, Here.world = app, world
+    number = int(os.environ.get("WALK_SEED", random.randrange(10**9)))
+    print(f"WALK_SEED={number} walks the same way again")
+    seed(number)(Here)
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=walks,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            phases=(Phase.explicit, Phase.generate),  # a walk that fails tells enough as it is
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_no_walk_ends_with_another_amount_or_a_second_effect(app: Flask, shop: World) -> None:
+    walk(app, shop)
+
+
+def noticed(app: Flask, world: World) -> bool:
+    """Whether a walk without one of the guards ends in a complaint."""
+    try:
+        walk(app, world, walks=100)
+    except (AssertionError, ExceptionGroup):
+        return True
+    return False
+
+
+def test_it_would_notice_a_lost_answer_taken_for_a_refusal(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "unknown", outcomes.rejected)
+    assert noticed(app, shop)
+
+
+def test_it_would_notice_a_capture_of_an_amount_that_was_not_sent(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whatever_is_held(_plan: CapturePlan, _trade: object, work: Work, *_: object) -> Step:
+        return Step("SALES", lambda gateway, access: gateway.capture(access, work.held or 0))
+
+    monkeypatch.setattr(order_rules, "is_unsent", lambda _order: False)
+    monkeypatch.setattr(CapturePlan, "next_step", whatever_is_held)
+    assert noticed(app, shop)

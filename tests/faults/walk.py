@@ -1,0 +1,185 @@
+"""A random walk of people through one order after the other: edit, send, capture, cancel, with faults and crashes.
+
+Whatever they do in whatever order, when nothing is open any more what was captured is what the
+screen shows, and every act had at most one effect (P1-P5).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Flask
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import (
+    FollowUp,
+    Operation,
+    Order,
+)
+from sgpshop.services import (
+    attempts,
+    cancelling,
+    opening,
+    order_editing,
+    payments,
+)
+from sgpshop.services.opening import Seen, Wish
+from tests.factories import authorized_order
+from tests.faults.judging import complaints, settle, work_off
+from tests.gateway_world import Killed, World
+from tests.services.acting import TANAKA
+
+FAULTS = (
+    "drop_before",
+    "drop_after",
+    "truncate",
+    "garbage",
+    "http:500",
+    "error:42G550000",
+    "error:E92000001",
+    "error:E11010003",
+    "error:E91019999",
+    "error_after:E91019999",
+    "error_after:E90010001",
+    "killed before",
+    "killed after",
+)
+#: one call in five goes wrong
+fault = st.one_of(*[st.just("")] * 4, st.sampled_from(FAULTS))
+api = st.sampled_from(["AlterTran", "ChangeTran", "AlterTran", "ChangeTran", "SearchTrade"])
+
+
+class Named(NamedTuple):
+    """The order by what never changes; what else it says is read anew each time."""
+
+    id: int
+    order_no: str
+
+
+class Walk(RuleBasedStateMachine):
+    """Orders and what happens to them; `app` and `world` are shared by all walks of a test."""
+
+    app: Flask
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        db.session.remove()
+        self.begin()
+
+    def begin(self) -> None:
+        """A new order in 仮売上."""
+        made = authorized_order(self.world, total=3000, told=True)
+        self.order = Named(made.id, made.order_no)
+        self.old = self.seen()
+
+    def fresh(self) -> Order:
+        """The order as the database has it now."""
+        db.session.rollback()
+        return db.session.get_one(Order, self.order.id, populate_existing=True)
+
+    def seen(self) -> Seen:
+        """A form opened now."""
+        now = self.fresh()
+        return Seen(now.version, now.total, secrets.token_hex(8))
+
+    # ---- what people do -----------------------------------------------------------------------
+
+    @rule(total=st.integers(1, 12).map(lambda n: n * 500))
+    def edit(self, total: int) -> None:
+        self.attempt(lambda seen: order_editing.correct_total(self.order.id, total, seen, TANAKA))
+
+    @rule(fault=fault, api=api, follow_up=st.sampled_from([None, FollowUp.CAPTURE]))
+    def send(self, fault: str, api: str, follow_up: FollowUp | None) -> None:
+        self.press(Wish(Operation.CHANGE_AMOUNT, follow_up), fault, api)
+
+    @rule(fault=fault, api=api)
+    def capture(self, fault: str, api: str) -> None:
+        self.press(opening.CAPTURE, fault, api)
+
+    @rule(fault=fault, api=api)
+    def cancel(self, fault: str, api: str) -> None:
+        wish = cancelling.wish(
+            self.order.order_no, restock=False, return_points=False, refund_confirmed=True
+        )
+        assert wish is not None
+        self.press(wish, fault, api)
+
+    @rule()
+    def open_a_screen_and_leave_it(self) -> None:
+        self.old = self.seen()
+
+    @rule(fault=fault)
+    def press_on_that_old_screen(self, fault: str) -> None:
+        self.press(opening.CAPTURE, fault, "AlterTran", self.old)
+
+    # ---- what happens by itself ---------------------------------------------------------------
+
+    @rule(days=st.integers(1, 3))
+    def time_passes_at_the_gateway(self, days: int) -> None:
+        self.world.advance(days * 86_400)
+
+    @rule()
+    def the_worker_works(self) -> None:
+        self.pump()
+
+    @rule()
+    def everything_is_restarted(self) -> None:
+        db.session.remove()
+        attempts.look_soon()
+
+    # ---- how --------------------------------------------------------------------------------
+
+    def attempt(self, act: Callable[[Seen], object], seen: Seen | None = None) -> None:
+        has_ended = self.fresh().payment_status in (PaymentStatus.CANCELLED, PaymentStatus.CAPTURED)
+        try:
+            act(seen or self.seen())
+        except ShopError:
+            db.session.rollback()  # refused: that is always allowed, and nothing happened
+            if has_ended:  # nothing more can become of this one
+                self.world.behave()
+                self.teardown()
+                self.begin()
+
+    def press(self, wish: Wish, fault: str, api: str, seen: Seen | None = None) -> None:
+        self.misbehave(fault, api)
+        form = seen or self.seen()
+
+        def act(seen: Seen) -> None:
+            first = opening.open_attempt(self.order.id, wish, seen, TANAKA)
+            self.run(lambda: payments.run_act(first))
+            assert opening.open_attempt(self.order.id, wish, seen, TANAKA) == first  # double click
+
+        self.attempt(act, form)
+        self.world.behave()
+
+    def misbehave(self, fault: str, api: str) -> None:
+        if fault.startswith("killed"):
+            self.world.wire.die = fault.removeprefix("killed ")
+        elif fault:
+            self.world.fault(fault, api, order_id=self.order.order_no)
+
+    def run(self, work: Callable[[], object]) -> None:
+        """`work`, in a process that may be killed by it."""
+        try:
+            work()
+        except Killed:
+            db.session.remove()
+
+    def pump(self) -> None:
+        """What the worker does once every pause and lease is over."""
+        self.world.behave()
+        self.run(lambda: work_off(self.order.id))
+
+    # ---- what must hold -----------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        self.world.behave()
+        settle(self.order.id)
+        assert complaints(self.world, self.order.id) == []
