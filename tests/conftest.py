@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 
 from sgpshop import create_app, logs
 from sgpshop.extensions import db
@@ -28,9 +30,14 @@ def _no_settings_from_outside() -> None:
         del os.environ[name]
 
 
+#: Templates are compiled once for all apps of a test run: that takes longer than most tests.
+_compiled = tempfile.TemporaryDirectory(prefix="sgpshop-templates-")
+_TEMPLATES = FileSystemBytecodeCache(_compiled.name)
+
+
 def make_app(path: Path, **overrides: Any) -> Flask:
     """An app whose local state lives in `path`, in test mode, not yet migrated."""
-    return create_app(
+    app = create_app(
         {
             "INSTANCE_PATH": path,
             "TEST_MODE": True,
@@ -40,6 +47,8 @@ def make_app(path: Path, **overrides: Any) -> Flask:
             **overrides,
         }
     )
+    app.jinja_env.bytecode_cache = _TEMPLATES
+    return app
 
 
 @pytest.fixture(scope="session")
