@@ -246,7 +246,9 @@ def status_choices(order: ActFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...
     """
     now = parcel.status
     if now is DeliveryStatus.CANCELLED:
-        return ()
+        # Cancelled here, but the payment was found standing: the parcel may yet leave (R120).
+        stands = order.is_sgp and order.payment_status is not PaymentStatus.CANCELLED
+        return OPEN_STATUSES if stands else ()
     if _was_billed(order) and now not in OPEN_STATUSES:  # the batch took it (R31)
         return (DeliveryStatus.DELIVERED,) if now is DeliveryStatus.RETURNED else ()
     was_delivered = now is DeliveryStatus.RETURNED and parcel.delivered_at is not None

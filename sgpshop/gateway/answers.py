@@ -20,6 +20,9 @@ from sgpshop.gateway.records import (
 from sgpshop.gateway.wire import Answer
 
 _JST = timezone(timedelta(hours=9))
+#: protocol.md §7; opaque, so what is longer may be cut as long as it always is
+_LONGEST_TRAN_ID = 28
+_BELIEVABLE_YEARS = range(2000, 2200)
 
 ENTRY = ("AccessID", "AccessPass")
 EXECUTION = (
@@ -138,7 +141,7 @@ def read_trade(answer: Answer, order_id: str, proof: str) -> TradeStatus:
         card_last4=_last_digits(answer["CardNo"]),
         method=answer["Method"],
         pay_times=_number(answer, "PayTimes") if answer["PayTimes"] else None,
-        tran_id=answer["TranID"],
+        tran_id=answer["TranID"][:_LONGEST_TRAN_ID],
         approve=answer["Approve"],
         forward=answer["Forward"],
         site_id=answer["SiteID"],
@@ -191,7 +194,7 @@ def _access(answer: Answer, order_id: str) -> TradeAccess:
 def _receipt(answer: Answer, access: TradeAccess) -> Receipt:
     return Receipt(
         access=access,
-        tran_id=answer["TranID"],
+        tran_id=answer["TranID"][:_LONGEST_TRAN_ID],
         approve=answer["Approve"],
         forward=answer["Forward"],
         processed_at=_instant(answer, "TranDate"),
@@ -203,7 +206,9 @@ def _instant(answer: Answer, name: str) -> datetime:
     text = answer[name]
     if re.fullmatch("[0-9]{14}", text):
         try:
-            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=_JST).astimezone(UTC)
+            moment = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=_JST).astimezone(UTC)
+            if moment.year in _BELIEVABLE_YEARS:
+                return moment
         except (ValueError, OverflowError):
             pass
     raise UnbelievableAnswer(f"malformed:{name}")
@@ -218,7 +223,7 @@ def _number(answer: Answer, name: str) -> int:
 
 
 def _digits(text: str, name: str) -> int:
-    if not re.fullmatch("[0-9]{1,10}", text):
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise UnbelievableAnswer(f"malformed:{name}")
     return int(text)
 

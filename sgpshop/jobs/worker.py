@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from flask import Flask
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.services import (
@@ -173,7 +173,7 @@ class Worker:
                 log.warning("gateway not usable: %s", problem.message)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
                 return
-            except DBAPIError:  # locked, full or away: that touches everything (P32)
+            except (OperationalError, InterfaceError):  # locked, full, away: touches all (P32)
                 log.exception("the database does not take %s of %s", action.__name__, row_id)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
                 return

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from flask import Flask
 
+from sgpshop.extensions import db
 from sgpshop.services import attempts
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,13 @@ _KEY = "sgpshop.background"
 def submit(app: Flask, function: Callable[..., Any], *args: Any) -> Future[None]:
     """Call `function(*args)` in an app context of its own, soon.  Faults are logged."""
     return _pool(app).submit(_run, app, function, args)
+
+
+def wait_for(work: Future[None], seconds: float) -> bool:
+    """Whether `work` ended within so many seconds; no transaction of ours is open meanwhile (P8)."""
+    db.session.commit()
+    wait([work], seconds)
+    return work.done()
 
 
 def finish(app: Flask) -> None:

@@ -60,7 +60,6 @@ def wish(
     if effect.may_refund and not refund_confirmed:
         raise ShopError(
             "返金になる(または返金になる可能性がある)ため、確認欄にチェックを入れてください。"
-            "まだ何も送信していません。"
         )
     chosen = [
         words for is_on, words in ((restock, "在庫戻し"), (return_points, "ポイント返還")) if is_on

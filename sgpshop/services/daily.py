@@ -68,7 +68,7 @@ def _job(name: str, day: date) -> DailyJob | None:
     """The job of that day, or of a later one when the clock was set back (P30)."""
     job: DailyJob | None = db.session.scalars(
         sa.select(DailyJob)
-        .where(DailyJob.name == name, DailyJob.day >= day)
+        .where(DailyJob.name == name, DailyJob.day.between(day, day + timedelta(days=1)))
         .order_by(DailyJob.day)
         .limit(1)
         .execution_options(populate_existing=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sgpshop import logs
-from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, Order, utc_now
+from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, utc_now
 from sgpshop.services import history
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
+from sgpshop.services.opening import lock_order
 from sgpshop.services.outcomes import Outcome
 
 _ENDED = (AttemptState.DONE, AttemptState.REJECTED)
@@ -23,10 +24,11 @@ def keep(attempt_id: int, outcome: Outcome) -> None:
         return  # «we do not know» is no evidence
     now = utc_now()
     with writing() as session:
+        order_id = session.scalars(
+            sa.select(Attempt.order_id).where(Attempt.id == attempt_id)
+        ).one()
+        order = lock_order(session, order_id)  # first: its attempt may be ending just now
         attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
-        order = session.get_one(
-            Order, attempt.order_id, populate_existing=True, with_for_update=True
-        )
         contradicts = attempt.state in _ENDED and attempt.state is not outcome.state
         session.add(
             LateAnswer(

@@ -73,9 +73,9 @@ def look_soon(transaction_id: int) -> None:
 def look_soon_at_orders(order_ids: Sequence[int]) -> int:
     """The same for many orders: due now, done at the worker's own pace; how many there are (R51)."""
     planned = 0
-    with writing() as session:
-        for start in range(0, len(order_ids), _CHUNK):
-            chunk = order_ids[start : start + _CHUNK]
+    for start in range(0, len(order_ids), _CHUNK):
+        chunk = order_ids[start : start + _CHUNK]
+        with writing() as session:  # each on its own: nobody waits long, nobody in a circle
             are_meant = sa.and_(CardTransaction.order_id.in_(chunk), CardTransaction.is_current)
             make_due(session, are_meant)
             planned += session.execute(

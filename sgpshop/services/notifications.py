@@ -184,12 +184,15 @@ def ask_for_looks() -> int:
             return 0
         room = _room(now)
         quiet_room = room - int(current_app.config["NOTIFY_LOOKS_PER_MINUTE"]) // 2
-        asked = 0
-        for row in session.execute(_candidates(now).limit(room)).all():
-            if not row.is_news and asked >= quiet_room:
-                break  # only such follow
-            asked += _ask(session, row.id, row.order_id, now)
-    return asked
+        rows = session.execute(_candidates(now).limit(room)).all()
+        chosen = [row for n, row in enumerate(rows) if row.is_news or n < quiet_room]
+        # In the order of their ids, as everybody else: otherwise two could wait for each other.
+        asked = [_ask(session, row.id, row.order_id, now) for row in sorted(chosen, key=_by_id)]
+    return sum(asked)
+
+
+def _by_id(row: sa.Row[int, int, int]) -> int:
+    return int(row.id)
 
 
 def _room(now: datetime) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.domain.order_rules import capture_refusal
+from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
     AttemptState,
@@ -99,6 +100,15 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
             return attempt.id
     except IntegrityError:  # the database itself allows one open attempt per order (P7)
         raise OrderBusy from None
+
+
+def was_accepted(order_id: int, token: str) -> bool:
+    """Whether this very form was accepted for this order before: its result is to be shown (P19)."""
+    known = sa.or_(
+        sa.exists().where(Attempt.request_token == token, Attempt.order_id == order_id),
+        sa.exists().where(HistoryEntry.request_token == token, HistoryEntry.order_id == order_id),
+    )
+    return bool(db.session.scalar(sa.select(known)))
 
 
 def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:

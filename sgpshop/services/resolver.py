@@ -29,6 +29,8 @@ from sgpshop.services.outcomes import Outcome
 _RESENDS = 3
 #: Somebody who opens an uncertain order may hurry a look-up, but not more often than this.
 HURRY_PAUSE = 5.0
+#: `Attempt.found` begins so when the look-up itself was not answered: that shows nothing odd.
+NOT_ANSWERED = "照会できませんでした"
 #: A doubt that shows nothing odd is left to the look-ups for so long before a person may end it.
 BY_HAND_AFTER = timedelta(hours=1)
 
@@ -54,7 +56,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
     try:
         trade = gateway.search_trade(attempt.gateway_order_id)
     except GatewayError as failure:
-        attempts.look_again(attempt, f"照会できませんでした({failure.reason})")
+        attempts.look_again(attempt, f"{NOT_ANSWERED}({failure.reason})")
         is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
         return Ran.CONGESTED if is_congested else Ran.POSTPONED
     proof = prove(attempt, trade, utc_now())
@@ -113,7 +115,8 @@ def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
     if attempt.state is not AttemptState.UNKNOWN or since is None:
         return False
     quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
-    return now - since >= (quiet if attempt.found else max(quiet, BY_HAND_AFTER))
+    does_not_fit = attempt.found and not attempt.found.startswith(NOT_ANSWERED)
+    return now - since >= (quiet if does_not_fit else max(quiet, BY_HAND_AFTER))
 
 
 def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,8 +47,7 @@ def reconcile(order_no: str) -> str:
     else:
         raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")
     seen = _Seen.of(order)
-    wait([looking], app.config["ANSWER_WAIT"])
-    if not looking.done():
+    if not background.wait_for(looking, app.config["ANSWER_WAIT"]):
         return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
     return _told(seen, get_order_anew(order_no))
 

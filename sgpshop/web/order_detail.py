@@ -14,9 +14,10 @@ from wtforms import BooleanField
 from sgpshop.domain.errors import NotFound, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
-from sgpshop.services import cancelling
+from sgpshop.services import cancelling, opening
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Wish
+from sgpshop.services.order_detail import get_order
 from sgpshop.web import money_acts, order_screen
 from sgpshop.web.act_form import ActForm
 from sgpshop.web.security import requires
@@ -104,6 +105,9 @@ def cancel(order_no: str) -> ResponseReturnValue:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
     form = CancelForm()
     try:
+        seen = form.seen()
+        if opening.was_accepted(get_order(order_no).id, seen.token):
+            return order_screen.done(order_no)
         wish = cancelling.wish(
             order_no,
             restock=form.restock.data,
@@ -111,7 +115,7 @@ def cancel(order_no: str) -> ResponseReturnValue:
             refund_confirmed=form.refund_confirmed.data,
         )
         if wish is None:
-            cancelling.cancel_unbilled(order_no, form.seen(), Actor.person(current_user.name))
+            cancelling.cancel_unbilled(order_no, seen, Actor.person(current_user.name))
             return order_screen.done(order_no)
     except NotFound:
         raise

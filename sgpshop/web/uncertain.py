@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import PasswordField, StringField
+from wtforms import IntegerField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from sgpshop.domain.errors import NotFound, NotPossible, ShopError
+from sgpshop.domain.errors import NotFound, NotPossible, OrderChanged, ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services import resolver, sign_in
@@ -24,8 +24,9 @@ _REASON = 200
 
 
 class CloseForm(Form):
-    """Why, and the password of who says so."""
+    """Which operation, why, and the password of who says so."""
 
+    attempt_id = IntegerField(validators=[InputRequired()])
     why = StringField(validators=[InputRequired(), Length(max=_REASON)])
     password = PasswordField(validators=[InputRequired()])
 
@@ -49,6 +50,8 @@ def close(order_no: str) -> ResponseReturnValue:
         why = (form.why.data or "").strip()
         if not form.validate() or not why or has_control_characters(why):
             raise ShopError(f"理由({_REASON}文字以内)とパスワードを入力してください。")
+        if form.attempt_id.data != order.open_attempt.id:  # another one than was shown (P20)
+            raise OrderChanged
         sign_in.confirm(current_user, form.password.data, address=request.remote_addr or "")
         resolver.close_by_hand(order.open_attempt.id, why, Actor.person(current_user.name))
     except NotFound:

@@ -124,6 +124,15 @@ def test_once_a_night_and_again_the_next(shop: World) -> None:
     assert len(shop.requests(order.order_no, "SearchTrade")) == asked + 1
 
 
+def test_a_clock_that_was_years_ahead_silences_nothing(shop: World) -> None:  # P30
+    order = authorized_order(shop)
+    through_the_night(NIGHT + timedelta(days=3650))
+    asked = len(shop.requests(order.order_no, "SearchTrade"))
+    through_the_night(NIGHT)
+    through_the_night(NIGHT + timedelta(days=1))
+    assert len(shop.requests(order.order_no, "SearchTrade")) >= asked + 1
+
+
 def test_a_restart_goes_on_where_it_stopped(shop: World) -> None:
     for _ in range(15):
         authorized_order(shop)

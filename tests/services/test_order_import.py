@@ -344,6 +344,16 @@ class TestParcels:
         assert (parcel.status, parcel.returned_on) == tuple(returned.values())
         assert (parcel.delivered_at, parcel.return_reason) == (left, "受取拒否")
 
+    @pytest.mark.parametrize("cells", [{"配送ステータス": "未処理"}, DELIVERED])
+    def test_a_file_does_not_revive_what_was_cancelled(self, cells: dict[str, str]) -> None:
+        take_in(row(**cells))
+        looked_up(PaymentStatus.CANCELLED, "VOID")
+        change(Delivery, status=DeliveryStatus.CANCELLED)
+        change(Order, processing_class=ProcessingClass.CANCELLED)
+        take_in(row(備考="急ぎ", **cells))
+        assert the_order().processing_class is ProcessingClass.CANCELLED  # R92
+        assert the_order().deliveries[0].status is DeliveryStatus.CANCELLED
+
     def test_the_same_file_again_changes_no_time(self) -> None:
         take_in(row(**self.DELIVERED))
         assert counts(take_in(row(**self.DELIVERED))) == {"unchanged": 1}

@@ -441,6 +441,8 @@ class TestForms:
                     db.session.remove()
                 return ""
 
+        fresh(order)
+        db.session.expunge_all()  # the threads share what it says, not its session
         db.session.rollback()
         with ThreadPoolExecutor(4) as clicks:
             assert list(clicks.map(click, range(4))) == [""] * 4
@@ -467,3 +469,15 @@ def test_open_returns_are_found_by_their_own_index(database_kind: str) -> None:
     sa.event.remove(db.engine, "before_cursor_execute", listen)
     assert "SCAN orders USING INDEX ix_orders_returned" in plan[0]
     assert "SEARCH orders USING INTEGER PRIMARY KEY" in plan[0]  # and nothing but these
+
+
+def test_a_parcel_cancelled_with_an_order_whose_payment_stands_may_yet_leave() -> None:
+    """Cancelled here, then a look-up found the authorization standing (R120)."""
+    order = make_order()
+    with writing() as session:
+        row = lock_order(session, order.id)
+        row.processing_class = P.CANCELLED
+        row.deliveries[0].status = D.CANCELLED
+    parcels.change_statuses(order.id, seen(order), TANAKA, {0: D.UNPROCESSED})
+    deliver(order)
+    assert fresh(order).processing_class is P.DELIVERED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,13 +12,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Role
+from sgpshop.models import Attempt, CardTransaction, Delivery, Order, OrderKind, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import correct
-from tests.signing_in import signed_in
+from tests.signing_in import PASSWORD, signed_in
 
 HTMX = {"HX-Request": "true"}
 
@@ -491,3 +492,55 @@ def test_a_reload_of_what_only_forms_are_sent_to_shows_the_screen(
     for act in ("send-changes", "reconcile"):
         answer = operator.get(f"/orders/{order.order_no}/{act}")
         assert answer.headers["Location"] == f"/orders/{order.order_no}"
+
+
+def test_the_same_cancel_form_again_shows_how_it_stands(
+    operator: FlaskClient, world: World, order: Order
+) -> None:
+    """P19, also while nobody knows the outcome."""
+    url = f"/orders/{order.order_no}/cancel"
+    form = form_of(operator.get(url).text, url)
+    world.fault("drop_after")
+    for _ in range(2):
+        page = operator.post(url, data=form, follow_redirects=True)
+        assert page.status_code == 200
+        assert (
+            "結果確認中(注文キャンセル)" in page.text
+            or 'data-payment-status="cancelled"' in page.text
+        )
+    assert len(world.requests(order.order_no)) == 1
+
+
+def test_the_same_cancel_form_of_an_unbilled_order_again(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        order = make_order(status=PaymentStatus.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
+    url = f"/orders/{order.order_no}/cancel"
+    form = form_of(operator.get(url).text, url)
+    for _ in range(2):  # P19
+        page = operator.post(url, data=form, follow_redirects=True)
+        assert page.status_code == 200
+        assert 'data-payment-status="cancelled"' in page.text
+
+
+def test_a_doubt_is_ended_by_hand_with_reason_and_password(
+    app: Flask, operator: FlaskClient, world: World, order: Order
+) -> None:
+    """P15, S5: not without the password, not another operation than was shown."""
+    world.fault("drop_after")
+    world.fault("http:503", "SearchTrade", times=50)
+    press(operator, order.order_no)
+    with app.app_context():
+        long_ago = {"uncertain_since": utc_now() - timedelta(hours=2)}
+        with writing() as session:
+            session.execute(sa.update(Attempt).values(long_ago))
+    url = f"/orders/{order.order_no}/close-uncertain"
+    form = form_of(operator.get(url).text, url) | {"why": "管理画面で確認", "password": PASSWORD}
+    for wrong in ({"password": "wrong"}, {"why": ""}, {"attempt_id": "9999"}, {"attempt_id": "x"}):
+        refused = operator.post(url, data=form | wrong)
+        assert refused.status_code in (409, 422), wrong
+        assert 'data-payment-status="needs_review"' in refused.text
+    page = operator.post(url, data=form, follow_redirects=True).text
+    assert "手動で終了しました" in page
+    assert 'data-payment-status="needs_review"' in page  # P3: only a look-up will tell

@@ -142,12 +142,12 @@ def merge(parsed: ParsedOrder, stored: Content | None, now: datetime) -> Content
 def _parcel(known: Values, said: Values, now: datetime) -> Values:
     """The delivery of a file over what is known of it; when it left is when we are told (R101).
 
-    What was delivered or came back is so: an older word in a file does not undo what a person
+    What was delivered, came back or was cancelled is so: an older word in a file does not undo what a person
     did here, only ステータスの変更 does (R31, R90a).
     """
     parcel = known | said
     before, after = known["status"], parcel["status"]
-    if before in _FARTHER.get(after, ()):
+    if before is DeliveryStatus.CANCELLED or before in _FARTHER.get(after, ()):
         parcel["status"] = before
     elif before is not after and after is DeliveryStatus.DELIVERED:
         parcel["delivered_at"] = now
