@@ -100,8 +100,10 @@ def app(
     overrides: dict[str, Any],
 ) -> Iterator[Flask]:
     """The application on an empty database of its own."""
+    server: PostgresqlServer | None = None
     if database_kind == "postgresql":
-        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        server = request.getfixturevalue("postgresql")
+        assert server is not None
         template = request.getfixturevalue("empty_postgresql")
         app = make_app(tmp_path, DATABASE_URL=server.new_database(template), **overrides)
     else:
@@ -112,6 +114,8 @@ def app(
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
+    if server is not None:
+        server.drop(app.config["DATABASE_URL"])
 
 
 @pytest.fixture
