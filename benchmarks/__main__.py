@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from benchmarks import bulk, imports, notifications, pages
+from benchmarks import bulk, certainty, imports, notifications, pages
 
 _ALL = {
     "pages": pages.run,
     "imports": imports.run,
     "bulk": bulk.run,
+    "certainty": certainty.run,
     "notifications": notifications.run,
 }
 

@@ -64,7 +64,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             person = make_person("bench", Role.OPERATOR)
             web, url = processes.start_web()
             worker = processes.start("worker")
-            browser = _signed_in(url)
+            browser = signed_in(url)
             idle = [_load(browser, url) for _ in range(60)]
             run_id = bulk_capture.prepare(
                 [order.id for order in orders], person_id=person.id, actor=person.name
@@ -119,7 +119,8 @@ def _orders(processes: Processes) -> list[Order]:
     ]
 
 
-def _signed_in(url: str) -> requests.Session:
+def signed_in(url: str) -> requests.Session:
+    """A browser in which the person `bench` is signed in."""
     browser = requests.Session()
     page = browser.get(f"{url}/login", timeout=30).text
     token = page.partition('name="csrf_token"')[2].partition('value="')[2].partition('"')[0]

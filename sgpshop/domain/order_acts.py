@@ -246,9 +246,10 @@ def status_choices(order: ActFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...
     """
     now = parcel.status
     if now is DeliveryStatus.CANCELLED:
-        # Cancelled here, but the payment was found standing: the parcel may yet leave (R120).
+        # Cancelled here as a whole, then the payment was found standing: it may yet leave (R120).
+        was_whole = order.processing_class is ProcessingClass.CANCELLED
         stands = order.is_sgp and order.payment_status is not PaymentStatus.CANCELLED
-        return OPEN_STATUSES if stands else ()
+        return OPEN_STATUSES if was_whole and stands else ()
     if _was_billed(order) and now not in OPEN_STATUSES:  # the batch took it (R31)
         return (DeliveryStatus.DELIVERED,) if now is DeliveryStatus.RETURNED else ()
     was_delivered = now is DeliveryStatus.RETURNED and parcel.delivered_at is not None
