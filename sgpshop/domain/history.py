@@ -39,6 +39,7 @@ SENTENCES = {
     "capture_found_done": "照会により、{who}の実売上処理がSMBC-GPで完了していたことを確認しました",
     "capture_found_already": "照会により、SMBC-GPですでに実売上になっていることを確認しました。二重の売上はありません",
     "capture_found_not_done": "照会により、{who}の実売上処理がSMBC-GPで行われていないことを確認しました",
+    # told so by the first version; now "resent"
     "capture_resent": "照会により実売上処理が未実行と確認できたため、受け付けた処理を続けます",
     "resent": "照会により{operation}が未実行と確認できたため、受け付けた処理を続けます",
     "cancel_done": "{who}が注文をキャンセルし、SMBC-GPの{money}",

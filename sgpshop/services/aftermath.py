@@ -15,7 +15,7 @@ from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
 from sgpshop.gateway import TradeState
 from sgpshop.models import CardTransaction, FollowUp, Operation, Order
-from sgpshop.services import history, opening, settings
+from sgpshop.services import history, opening, parcels, settings
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
 
@@ -91,8 +91,6 @@ def _capture(session: Session, row: Any) -> None:
 
 def _deliver(session: Session, row: Any, now: datetime) -> None:
     """配送完了, confirmed together with the capture (R30)."""
-    from sgpshop.services import parcels
-
     order = opening.lock_order(session, row.order_id)
     delivered = parcels.deliver_all(session, order, now)
     if delivered:

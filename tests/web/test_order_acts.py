@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_acts import Act, Column, button
+from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, OrderKind, Role, utc_now
 from sgpshop.services import opening, settings
@@ -296,7 +296,6 @@ def test_an_order_not_paid_by_sgp_has_no_payment_buttons(
 ) -> None:
     with app.app_context():
         order = make_order(method="代金引換")
-        assert Column.OTHER.value
     page = operator.get(f"/orders/{order.order_no}").text
     for words in ("SGPカード実売上処理", "注文キャンセル", "オーソリ期間延長", "照合"):
         assert mark_on(page, words) == "–"
