@@ -26,7 +26,12 @@ WALKS = int(os.environ.get("SOAK_WALKS", "12"))
 @pytest.fixture
 def overrides() -> dict[str, Any]:
     """A look-up proves at once, and no time passes between tries."""
-    return {"QUIET_PERIOD": 0.0, "CONGESTION_TRIES": 2}
+    return {
+        "QUIET_PERIOD": 0.0,
+        "CONGESTION_TRIES": 2,
+        "NOTIFY_LOOK_PAUSE": 0.0,
+        "NOTIFY_LOOKS_PER_MINUTE": 10**6,
+    }
 
 
 def walk(app: Flask, world: World, walks: int = WALKS) -> None:

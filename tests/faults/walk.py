@@ -1,6 +1,6 @@
 """A random walk of people through one order after the other: edit, send, capture, cancel, with faults and crashes.
 
-Whatever they do in whatever order, when nothing is open any more what was captured is what the
+Notifications come late, twice, in reverse, before the answer they are about, forged or never.  Whatever they do in whatever order, when nothing is open any more what was captured is what the
 screen shows, and every act had at most one effect (P1-P5).
 """
 
@@ -33,6 +33,7 @@ from sgpshop.services.opening import Seen, Wish
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
+from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
 
 FAULTS = (
@@ -71,6 +72,7 @@ class Walk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         db.session.remove()
+        self.notices = connect(self.app, self.world)
         self.begin()
 
     def begin(self) -> None:
@@ -124,6 +126,38 @@ class Walk(RuleBasedStateMachine):
     @rule(days=st.integers(1, 3))
     def time_passes_at_the_gateway(self, days: int) -> None:
         self.world.advance(days * 86_400)
+
+    @rule(
+        order=st.sampled_from(["normal", "reverse"]),
+        share=st.sampled_from([0.0, 0.5, 1.0]),
+        is_early=st.booleans(),
+    )
+    def notifications_travel_otherwise(self, order: str, share: float, is_early: bool) -> None:
+        """From now on: some are lost, some of the others come twice, or before the answer."""
+        connect(
+            self.app,
+            self.world,
+            order=order,
+            lose=share,
+            duplicate=1.0 - share,
+            before_answer=is_early,
+        )
+
+    @rule()
+    def notifications_arrive(self) -> None:
+        self.notices.deliver_due()
+
+    @rule(status=st.sampled_from(["AUTH", "SALES", "VOID"]), amount=st.integers(1, 12))
+    def somebody_forges_one(self, status: str, amount: int) -> None:
+        access = self.fresh().transaction
+        assert access is not None
+        tell(
+            self.order.order_no,
+            Status=status,
+            JobCd=status,
+            Amount=str(amount * 500),
+            AccessID=access.access_id or "",
+        )
 
     @rule()
     def the_worker_works(self) -> None:
