@@ -1,7 +1,8 @@
 """A random walk of people through one order after the other: edit, send, capture, cancel, with faults and crashes.
 
-Notifications come late, twice, in reverse, before the answer they are about, forged or never.  Whatever they do in whatever order, when nothing is open any more what was captured is what the
-screen shows, and every act had at most one effect (P1-P5).
+Notifications come late, twice, in reverse, before the answer they are about, forged or never.
+Whatever they do in whatever order, when nothing is open any more what was captured is what the
+screen shows, and every act had at most one effect (P1-P5, P24, P26).
 """
 
 from __future__ import annotations
