@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.amounts import TaxRounding, TaxRule
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
 from sgpshop.extensions import db
 from sgpshop.models import Setting
 from sgpshop.services import vault
@@ -29,6 +30,15 @@ class ShopSettings:
     shop_id: str = ""
     site_pass_sealed: str = ""
     shop_pass_sealed: str = ""
+    #: 利用: new orders are taken; those that are here are handled all the same (R87)
+    enabled: bool = False
+    #: 決済名称 and 案内文, shown to buyers
+    title: str = ""
+    guide: str = ""
+    #: values of domain.shop_terms; a word that is not known (any more) reads as the default
+    sales_mode: str = SalesMode.AUTH_THEN_CAPTURE.value
+    capture_on_slip: bool = False
+    on_capture_failure: str = OnCaptureFailure.SKIP.value
     auth_valid_days: int = 60
     needs_review_alert_hours: int = 24
     bulk_max: int = 5000
@@ -37,10 +47,20 @@ class ShopSettings:
     #: オーソリ期間延長 is offered (R83)
     extend_auth_enabled: bool = False
     subscription_enabled: bool = False
+    billing_mode: str = BillingMode.REFRESH_RECURRING.value
+    billing_driver: str = BillingDriver.FILE.value
+    #: day of the following month on which subscriptions are registered (R102)
+    billing_day: int = 10
     #: 消費税の端数, a value of domain.amounts.TaxRounding (R77b)
     tax_rounding: str = "down"
     #: 価格の税区分: prices include tax (R77a)
     tax_included: bool = True
+    #: who the shop is, on 納品書 and in messages (R145)
+    shop_name: str = ""
+    shop_address: str = ""
+    shop_tel: str = ""
+    #: 適格請求書発行事業者登録番号: T and 13 digits
+    invoice_number: str = ""
 
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
