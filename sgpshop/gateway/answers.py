@@ -9,7 +9,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import md5
 
+from sgpshop.gateway.base_url import is_redirect_url
 from sgpshop.gateway.records import (
+    Challenge,
     Receipt,
     ShopCredentials,
     StoredCard,
@@ -26,7 +28,6 @@ _BELIEVABLE_YEARS = range(2000, 2200)
 
 ENTRY = ("AccessID", "AccessPass")
 EXECUTION = (
-    "ACS",
     "OrderID",
     "Forward",
     "Method",
@@ -37,7 +38,7 @@ EXECUTION = (
     "CheckString",
 )
 #: What CheckString covers, in this order, before ShopPass.
-_SIGNED = ("OrderID", "Forward", "Method", "PayTimes", "Approve", "TranID", "TranDate")
+_SIGNED = EXECUTION[:-1]
 ALTERATION = ("AccessID", "AccessPass", "Forward", "Approve", "TranID", "TranDate")
 TRADE = (
     "Status",
@@ -61,6 +62,7 @@ TRADE = (
     "ClientField2",
     "ClientField3",
 )
+MEMBER = ("MemberID",)
 TRADED_CARD = ("CardSeq", "CardNo", "Forward")
 CARD_LIST = (
     "CardSeq",
@@ -81,7 +83,7 @@ _MAY_BE_BLANK = {
 
 
 #: Fields that only a success has; next to error codes they make an answer contradict itself.
-PROOFS = frozenset({*EXECUTION, *ALTERATION, "Status", "CardSeq"})
+PROOFS = frozenset({"ACS", "RedirectUrl", *EXECUTION, *ALTERATION, *MEMBER, "Status", "CardSeq"})
 
 
 class UnbelievableAnswer(ValueError):
@@ -99,6 +101,24 @@ def read_execution(answer: Answer, access: TradeAccess, credentials: ShopCredent
     """Return the receipt of an authorisation (ExecTran) whose CheckString is right (§2.2)."""
     if answer.get("ACS") not in (None, "0"):
         raise UnbelievableAnswer("three_ds_wanted")  # not authorised, and may still be
+    _require(answer, ("ACS",))
+    return read_secured(answer, access, credentials)
+
+
+def read_execution_or_challenge(
+    answer: Answer, access: TradeAccess, credentials: ShopCredentials, *, allow_loopback_http: bool
+) -> Receipt | Challenge:
+    """Return the receipt, or where to send the buyer for 3-D Secure 2 (``ACS=2``, §11)."""
+    if answer.get("ACS") != "2":
+        return read_execution(answer, access, credentials)
+    url = answer.get("RedirectUrl") or ""
+    if not is_redirect_url(url, allow_loopback_http=allow_loopback_http):
+        raise UnbelievableAnswer("malformed:RedirectUrl")
+    return Challenge(access, url)
+
+
+def read_secured(answer: Answer, access: TradeAccess, credentials: ShopCredentials) -> Receipt:
+    """Return the receipt of SecureTran2: as an authorisation, but without ACS (§11)."""
     _require(answer, EXECUTION)
     _require_ours(answer, OrderID=access.order_id)
     signed = "".join(answer[name] for name in _SIGNED) + credentials.shop_pass
@@ -148,6 +168,12 @@ def read_trade(answer: Answer, order_id: str, proof: str) -> TradeStatus:
         member_id=answer["MemberID"],
         client_fields=(answer["ClientField1"], answer["ClientField2"], answer["ClientField3"]),
     )
+
+
+def read_member(answer: Answer, member_id: str) -> None:
+    """Check that the member just entered is ours (SaveMember)."""
+    _require(answer, MEMBER)
+    _require_ours(answer, MemberID=member_id)
 
 
 def read_traded_card(answer: Answer, member_id: str) -> StoredCard:

@@ -8,6 +8,12 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[\w.~-]+)*/?",
     re.ASCII | re.IGNORECASE,
 )
+#: Where the gateway sends a buyer; the query names the authentication (protocol.md §1.3).
+_REDIRECT = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/[\w.~!$'()*+,;:@%/-]*"
+    r"\?(?=.*\btransId=[^&])(?=.*&t=[^&])[\w.~!$&'()*+,;=:@%/?-]+",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class InvalidGatewayUrl(ValueError):
@@ -29,6 +35,20 @@ def check_base_url(base_url: str, *, allow_loopback_http: bool = False) -> str:
     raise InvalidGatewayUrl(
         "SMBC-GPの接続先URLは https:// で始めてください"
         "（http:// はテスト用に、このコンピューター自身だけに使えます）。"
+    )
+
+
+def is_redirect_url(url: str, *, allow_loopback_http: bool = False) -> bool:
+    """Return whether a buyer may be sent to ``url`` for 3-D Secure: the same two schemes.
+
+    An address without the two parameters that every one of them has was cut on its way, perhaps
+    in its host name.
+    """
+    parts = _REDIRECT.fullmatch(url)
+    if not parts:
+        return False
+    return parts["scheme"].lower() == "https" or (
+        allow_loopback_http and _is_loopback(parts["host"])
     )
 
 

@@ -4,22 +4,25 @@ A method returns only what the gateway provably said.  Otherwise it raises one o
 (P9): GatewayRejected, GatewayUnreachable or GatewayOutcomeUnknown.  Nothing is ever sent twice.
 """
 
+import base64
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import requests
 
-from sgpshop.gateway import answers
+from sgpshop.gateway import answers, monthly_file
 from sgpshop.gateway.base_url import check_base_url
 from sgpshop.gateway.error_codes import is_clear_no
 from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import (
     Cancellation,
     Card,
+    Challenge,
     Job,
     Receipt,
     ShopCredentials,
     StoredCard,
+    ThreeDs,
     TradeAccess,
     TradeStatus,
 )
@@ -39,6 +42,10 @@ MAX_AMOUNT = 9_999_999  # seven digits, protocol.md §3.4
 _LUMP_SUM = "1"  # Method
 _CARD_PAYMENT = "0"  # PayType
 _LOGICAL = "0"  # SeqMode
+_THREE_DS_2 = "2"  # TdFlag
+_BY_POST = "1"  # CallbackType: the browser brings AccessID back in a form
+_TENANT_NAME_BYTES = 18  # 24 characters of base64, of the 25 allowed
+_MEMBER_EXISTS = "E01390010"
 
 
 class SmbcGpGateway:
@@ -63,6 +70,7 @@ class SmbcGpGateway:
         allow_loopback_http: bool = False,
     ) -> None:
         self._credentials = credentials
+        self._allow_loopback_http = allow_loopback_http
         self._session = session or new_session(pool_size)
         self._transport = Transport(
             check_base_url(base_url, allow_loopback_http=allow_loopback_http),
@@ -77,19 +85,41 @@ class SmbcGpGateway:
         """Close the connections."""
         self._session.close()
 
-    def enter(self, order_id: str, job: Job | str, amount: int | None = None) -> TradeAccess:
-        """Open a transaction (EntryTran); no card, no money yet.  CHECK takes no amount."""
+    def enter(
+        self,
+        order_id: str,
+        job: Job | str,
+        amount: int | None = None,
+        *,
+        three_ds: ThreeDs | None = None,
+    ) -> TradeAccess:
+        """Open a transaction (EntryTran); no card, no money yet.  CHECK takes no amount.
+
+        With ``three_ds`` the buyer will have to authenticate: pass ``return_to`` to execute().
+        """
         params = {"OrderID": order_id, "JobCd": str(job)}
         if amount is not None:
             params["Amount"] = _yen(amount)
+        if three_ds is not None:
+            params |= _three_ds_params(three_ds)
         return self._ask(
             "EntryTran", self._shop() | params, lambda answer: answers.read_entry(answer, order_id)
         )
 
-    def execute(self, access: TradeAccess, card: Card, *, job: Job | str) -> Receipt:
-        """Run the authorisation of an entered transaction (ExecTran) without 3-D Secure.
+    @overload
+    def execute(self, access: TradeAccess, card: Card, *, job: Job | str) -> Receipt: ...
+    @overload
+    def execute(
+        self, access: TradeAccess, card: Card, *, job: Job | str, return_to: str | None
+    ) -> Receipt | Challenge: ...
+    def execute(
+        self, access: TradeAccess, card: Card, *, job: Job | str, return_to: str | None = None
+    ) -> Receipt | Challenge:
+        """Run the authorisation of an entered transaction (ExecTran).
 
-        ``job`` is that of the entry; all but CHECK are paid in one sum.
+        ``job`` is that of the entry; all but CHECK are paid in one sum.  ``return_to`` is our
+        address to which the browser comes back from 3-D Secure, by a POST with ``AccessID``;
+        only with it the answer may be a Challenge: nothing is authorised then (AUTHENTICATED).
         """
         params = {
             "AccessID": access.access_id,
@@ -98,10 +128,35 @@ class SmbcGpGateway:
         }
         if job != Job.CHECK:
             params["Method"] = _LUMP_SUM
+        params |= self._card_params(card)
+        if return_to is None:
+            return self._ask(
+                "ExecTran",
+                self._shop() | params,
+                lambda answer: answers.read_execution(answer, access, self._credentials),
+            )
         return self._ask(
             "ExecTran",
-            self._shop() | params | _card_params(card),
-            lambda answer: answers.read_execution(answer, access, self._credentials),
+            self._shop() | params | {"RetUrl": return_to, "CallbackType": _BY_POST},
+            lambda answer: answers.read_execution_or_challenge(
+                answer,
+                access,
+                self._credentials,
+                allow_loopback_http=self._allow_loopback_http,
+            ),
+        )
+
+    def finish_three_ds(self, access: TradeAccess) -> Receipt:
+        """Authorise after the buyer came back from 3-D Secure (SecureTran2).
+
+        GatewayRejected with E21030… when the buyer did not pass, E21030007 when the browser is
+        not done yet, 42G… when the card was declined, E11010001 when it was finished before.
+        """
+        keys = {"AccessID": access.access_id, "AccessPass": access.access_pass}
+        return self._ask(
+            "SecureTran2",
+            self._shop() | keys,
+            lambda answer: answers.read_secured(answer, access, self._credentials),
         )
 
     def authorize(
@@ -147,6 +202,18 @@ class SmbcGpGateway:
             nothing="M01004002",
         )
 
+    def save_member(self, member_id: str) -> None:
+        """Enter a member under which cards can be stored (SaveMember); one that exists is fine."""
+        try:
+            self._ask(
+                "SaveMember",
+                self._site() | {"MemberID": member_id},
+                lambda answer: answers.read_member(answer, member_id),
+            )
+        except GatewayRejected as refusal:
+            if refusal.codes != (_MEMBER_EXISTS,):
+                raise
+
     def store_traded_card(self, order_id: str, member_id: str) -> StoredCard:
         """Store the card of a finished order under a member id (TradedCard)."""
         return self._ask(
@@ -167,6 +234,18 @@ class SmbcGpGateway:
             nothing="E01240002",
         )
         return found or []
+
+    def upload_monthly_file(self, yyyymm: str, content: bytes) -> monthly_file.FileReceipt:
+        """Hand in a file of subscription sales (monthly_file.render) in the month ``yyyymm``.
+
+        The same content may be sent again: it gives the same receipt and charges once.
+        GatewayRejected with FILE_WINDOW_CLOSED outside the 1st to the 10th: nothing was taken.
+        """
+        return monthly_file.upload(self._transport, self._credentials, yyyymm, content)
+
+    def fetch_monthly_result(self, yyyymm: str) -> list[monthly_file.ResultLine] | None:
+        """Return how the charges of that month's files ended; None: no result yet."""
+        return monthly_file.fetch_result(self._transport, self._credentials, yyyymm)
 
     def _alter(self, api: str, access: TradeAccess, params: dict[str, str]) -> Receipt:
         keys = {"AccessID": access.access_id, "AccessPass": access.access_pass}
@@ -208,6 +287,15 @@ class SmbcGpGateway:
             raise GatewayOutcomeUnknown.by_codes(answer.codes)
         raise GatewayRejected.by_codes(answer.codes)
 
+    def _card_params(self, card: Card) -> dict[str, str]:
+        if card.token:
+            return {"Token": card.token}
+        if card.member_id:
+            stored = {"MemberID": card.member_id, "SeqMode": _LOGICAL}
+            return self._site() | stored | {"CardSeq": str(card.card_seq)}
+        params = {"CardNo": card.number, "Expire": card.expire}
+        return params | ({"SecurityCode": card.security_code} if card.security_code else {})
+
     def _shop(self) -> dict[str, str]:
         return {"ShopID": self._credentials.shop_id, "ShopPass": self._credentials.shop_pass}
 
@@ -215,11 +303,14 @@ class SmbcGpGateway:
         return {"SiteID": self._credentials.site_id, "SitePass": self._credentials.site_pass}
 
 
-def _card_params(card: Card) -> dict[str, str]:
-    if card.token:
-        return {"Token": card.token}
-    params = {"CardNo": card.number, "Expire": card.expire}
-    return params | ({"SecurityCode": card.security_code} if card.security_code else {})
+def _three_ds_params(three_ds: ThreeDs) -> dict[str, str]:
+    params = {"TdFlag": _THREE_DS_2, "Tds2Type": str(three_ds.if_unsupported)}
+    try:
+        name = three_ds.tenant_name.encode("euc_jp")[:_TENANT_NAME_BYTES]
+    except UnicodeEncodeError:
+        return params
+    name = name.decode("euc_jp", "ignore").encode("euc_jp")  # without a character cut in two
+    return params | ({"TdTenantName": base64.b64encode(name).decode("ascii")} if name else {})
 
 
 def _yen(amount: int) -> str:

@@ -56,9 +56,15 @@ _WORST_FIRST = (
 )
 
 #: The REJECTED rows of P9 by prefix; one answer must stay within one row.
-_REFUSED = ("E00", "E01", "E11", "E21", "E31", "E41", "E61", "EX1", "M01", "42G", "E91099997")
+_REFUSED = (
+    *("E00", "E01", "E11", "E21", "E31", "E41", "E61", "EX1", "M01", "42G", "E91099997"),
+    "FILE_WINDOW_CLOSED",
+)
 _CONGESTED = ("E92",)
 _NEVER_CLEAR = frozenset({"E11010999"})
+
+#: Codes of the monthly file beside the documented list (protocol.md §13.9).
+_FILE_CODES = {"FILE_WINDOW_CLOSED": ErrorKind.RECURRING_FILE}
 
 
 @functools.cache
@@ -80,12 +86,16 @@ def is_clear_no(codes: Iterable[str]) -> bool:
 
 
 def _in_row(code: str, prefixes: tuple[str, ...]) -> bool:
-    return code in known_codes() and code not in _NEVER_CLEAR and code.startswith(prefixes)
+    return _is_known(code) and code not in _NEVER_CLEAR and code.startswith(prefixes)
+
+
+def _is_known(code: str) -> bool:
+    return code in known_codes() or code in _FILE_CODES
 
 
 def kind_of(code: str) -> ErrorKind:
     """Return the kind of one code; OUTCOME_UNKNOWN if it is not documented."""
-    return known_codes().get(code, ErrorKind.OUTCOME_UNKNOWN)
+    return known_codes().get(code) or _FILE_CODES.get(code, ErrorKind.OUTCOME_UNKNOWN)
 
 
 def worst(codes: Iterable[str]) -> str:
@@ -98,14 +108,14 @@ def worst(codes: Iterable[str]) -> str:
 
 @functools.cache
 def _explain_known(code: str) -> Explanation:
-    kind = known_codes()[code]
+    kind = kind_of(code)
     what, next_step = error_texts.describe(code, kind.value)
     return Explanation(code, kind, what + _what_it_means(code, kind), next_step)
 
 
 def explain(code: str) -> Explanation:
     """Return the words for any code, documented or not."""
-    if code in known_codes():
+    if _is_known(code):
         return _explain_known(code)
     what, next_step = error_texts.describe_unlisted(code)
     kind = ErrorKind.OUTCOME_UNKNOWN

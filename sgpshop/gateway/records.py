@@ -4,7 +4,7 @@ Amounts are int yen, times UTC.  Passwords and card data never show in a repr.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -124,22 +124,64 @@ class TradeAccess:
 
 @dataclass(frozen=True, repr=False)
 class Card:
-    """A card for one authorisation: number and expiry (YYMM), or a one-time token.
+    """A card for one authorisation, given in one of three ways.
 
-    Raises ValueError unless it is exactly one of the two.
+    A one-time ``token``; a card stored at SMBC-GP, by ``member_id`` and ``card_seq``; or
+    ``number`` and ``expire`` (YYMM), which only test contracts allow.  Raises ValueError unless
+    it is exactly one of the three.
     """
 
     number: str = ""
     expire: str = ""
     security_code: str = ""
     token: str = ""
+    member_id: str = ""
+    card_seq: int | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.token) == bool(self.number) or bool(self.number) != bool(self.expire):
-            raise ValueError("a card is a number with its expiry, or a token")
+        ways = [bool(self.token), bool(self.number), bool(self.member_id)]
+        is_whole = bool(self.number) == bool(self.expire)
+        is_whole = is_whole and bool(self.member_id) == (self.card_seq is not None)
+        if ways.count(True) != 1 or not is_whole:
+            raise ValueError("a card is a number with its expiry, a token, or a stored card")
 
     def __repr__(self) -> str:
-        return "Card(token)" if self.token else f"Card(…{self.number[-4:]})"
+        if self.token:
+            return "Card(token)"
+        if self.member_id:
+            return f"Card({self.member_id!r}, {self.card_seq})"
+        return f"Card(…{self.number[-4:]})"
+
+
+class IfUnsupported(StrEnum):
+    """Tds2Type: what happens to a card that does not support 3-D Secure 2."""
+
+    REFUSE = "2"
+    AUTHORIZE_WITHOUT = "3"
+
+
+@dataclass(frozen=True)
+class ThreeDs:
+    """The wish for 3-D Secure 2 at an entry (protocol.md §2.1, §11).
+
+    ``tenant_name`` is the shop's name that the buyer sees meanwhile; as much of it is sent as
+    SMBC-GP takes (18 bytes of EUC-JP), nothing if it cannot be written so.
+    """
+
+    tenant_name: str = ""
+    if_unsupported: IfUnsupported = IfUnsupported.REFUSE
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """The buyer must pass 3-D Secure before anything is authorised: send the browser there.
+
+    ``redirect_url`` is https, or http to this machine in test mode.  Afterwards the browser
+    comes back to our own address and ``finish_three_ds`` brings the result.
+    """
+
+    access: TradeAccess
+    redirect_url: str
 
 
 @dataclass(frozen=True)
@@ -184,6 +226,29 @@ class TradeStatus:
     site_id: str
     member_id: str
     client_fields: tuple[str, str, str]
+
+    @classmethod
+    def entered(cls, access: TradeAccess, job: Job | str, amount: int) -> "TradeStatus":
+        """What a look-up shows right after EntryTran answered (§2.5): no card, nothing done."""
+        return cls(
+            order_id=access.order_id,
+            state=TradeState.UNPROCESSED,
+            raw_status=TradeState.UNPROCESSED.value,
+            job=str(job),
+            amount=amount,
+            tax=0,
+            access=access,
+            processed_at=datetime.now(UTC),
+            card_last4="",
+            method="",
+            pay_times=None,
+            tran_id="",
+            approve="",
+            forward="",
+            site_id="",
+            member_id="",
+            client_fields=("", "", ""),
+        )
 
     @property
     def total(self) -> int:

@@ -11,6 +11,8 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -30,8 +32,8 @@ from sgpshop.gateway.errors import (
 #: be an UNKNOWN for nothing.  Common servers wait 5 s and more, so we stop trusting sooner.
 MAX_IDLE_SECONDS = 3.0
 
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _HEADERS = {
-    "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "*/*",
     "Accept-Encoding": "identity",  # a compressed answer could unpack to any size
     "User-Agent": "sgpshop",
@@ -169,8 +171,24 @@ def new_session(pool_size: int) -> requests.Session:
     return session
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One request, and what counts as an answer to it."""
+
+    method: str
+    path: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    statuses: Collection[int]
+    max_answer_bytes: int
+
+
+#: HTTP status and body.
+_Received = tuple[int, bytes]
+
+
 class Transport:
-    """Posts form bodies to one base URL within the limits of P12.  Safe for many threads.
+    """Exchanges with one base URL within the limits of P12.  Safe for many threads.
 
     At most ``pool_size`` exchanges run at once; waiting for a free one counts as connecting.
     """
@@ -193,13 +211,29 @@ class Transport:
         self._free = threading.BoundedSemaphore(pool_size)
 
     def post(self, path: str, body: bytes) -> bytes:
-        """Send ``body`` once and return the bytes of a 200 answer.
+        """Send a form body once and return the bytes of a 200 answer; errors as send()."""
+        return self.send("POST", path, body, _FORM)[1]
 
-        Raises GatewayUnreachable if provably no byte of the request was sent, otherwise
-        GatewayOutcomeUnknown for whatever is not a complete 200 answer in time and size.
-        The exceptions of the HTTP library hold the request, passwords included, so none of
-        them leaves this method, not even as a context.
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        statuses: Collection[int] = (200,),
+        max_answer_bytes: int | None = None,
+    ) -> tuple[int, bytes]:
+        """Send one request once and return HTTP status and body, both as received.
+
+        ``statuses`` are those that are an answer at all; ``max_answer_bytes`` replaces the
+        limit of this transport.  Raises GatewayUnreachable if provably no byte of the request
+        was sent, otherwise GatewayOutcomeUnknown for whatever is not a complete answer in time
+        and size.  The exceptions of the HTTP library hold the request, passwords included, so
+        none of them leaves this method, not even as a context.
         """
+        limit = max_answer_bytes or self._max_answer_bytes
+        call = _Call(method, path, body, {**_HEADERS, **headers}, statuses, limit)
         patience = min(self._connect_timeout, self._total_timeout)
         begun = time.monotonic()
         if not self._free.acquire(timeout=patience):
@@ -208,17 +242,19 @@ class Transport:
             now = time.monotonic()
             if now - begun > patience:  # frozen while waiting: too late to send anything (P17)
                 raise GatewayUnreachable(NO_FREE_CONNECTION)
-            outcome = self._exchange(path, body, now + self._total_timeout)
+            outcome = self._exchange(call, now + self._total_timeout)
         finally:
             self._free.release()
-        if isinstance(outcome, bytes):
+        if isinstance(outcome, tuple):
             return outcome
         raise outcome
 
     def _exchange(
-        self, path: str, body: bytes, deadline: float
-    ) -> bytes | GatewayUnreachable | GatewayOutcomeUnknown:
-        request = requests.Request("POST", self._base_url + path, data=body, headers=_HEADERS)
+        self, call: _Call, deadline: float
+    ) -> _Received | GatewayUnreachable | GatewayOutcomeUnknown:
+        request = requests.Request(
+            call.method, self._base_url + call.path, data=call.body, headers=dict(call.headers)
+        )
         left = deadline - time.monotonic()
         if left <= 0:
             return GatewayUnreachable("connect:too_late")
@@ -240,14 +276,16 @@ class Transport:
                 return GatewayUnreachable(f"connect:{unsent}")
             return GatewayOutcomeUnknown(f"exchange:{type(error).__name__}")
         try:
-            return self._read(response, deadline)
+            return self._read(response, call, deadline)
         except Exception as error:
             return GatewayOutcomeUnknown(f"answer:{type(error).__name__}")
         finally:
             response.close()
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes | GatewayOutcomeUnknown:
-        if response.status_code != 200:
+    def _read(
+        self, response: requests.Response, call: _Call, deadline: float
+    ) -> _Received | GatewayOutcomeUnknown:
+        if response.status_code not in call.statuses:
             return GatewayOutcomeUnknown(f"http_status:{response.status_code}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             return GatewayOutcomeUnknown("content_encoding")
@@ -255,12 +293,12 @@ class Transport:
         parts = []
         for part in response.iter_content(8192):
             size += len(part)
-            if size > self._max_answer_bytes:
+            if size > call.max_answer_bytes:
                 return GatewayOutcomeUnknown("answer_too_large")
             if time.monotonic() > deadline:
                 return GatewayOutcomeUnknown("answer_too_late")
             parts.append(part)
-        return b"".join(parts)
+        return response.status_code, b"".join(parts)
 
 
 def _reason_nothing_was_sent(error: Exception) -> str:

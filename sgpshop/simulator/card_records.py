@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from .cards import Card
+from .desk import Desk
 from .refusal import Refused
 from .trade_records import card_of, card_values
 
@@ -94,6 +95,14 @@ def put_card(db: sqlite3.Connection, member_id: str, stored: StoredCard) -> None
 def put_token(db: sqlite3.Connection, token: str, card: Card, now: int) -> None:
     """Keep the card of a token just issued."""
     db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, 0)", (token, *card_values(card), now))
+
+
+def new_token(desk: Desk, card: Card) -> str:
+    """Issue a one-time token for a card, as the token script would."""
+    with desk.ledger.transaction() as db:
+        token = ISSUED_PREFIX + desk.ids.hex32(db)
+        put_token(db, token, card, desk.clock.timestamp())
+    return token
 
 
 def take_token(db: sqlite3.Connection, token: str, *, issued_after: int) -> Card:

@@ -18,6 +18,13 @@ class Behaviour(StrEnum):
     UNUSABLE = "unusable"
     LOSES_ANSWERS = "loses-answers"
     REFUSES_INCREASES = "refuses-increases"
+    # approved, once 3-D Secure has gone its way
+    CHALLENGED = "challenged"
+    ATTEMPTED = "attempted"
+    NOT_ENROLLED = "not-enrolled"
+    NOT_AUTHENTICATED = "not-authenticated"
+    NOT_AVAILABLE = "not-available"
+    REJECTED = "rejected"
 
 
 #: Card numbers that are anything but approved; every other well-formed number is (rule 12).
@@ -27,6 +34,15 @@ TEST_CARDS = {
     "4999000000000028": Behaviour.UNUSABLE,
     "4999000000000036": Behaviour.LOSES_ANSWERS,
     "4999000000000044": Behaviour.REFUSES_INCREASES,
+    "4100000000005000": Behaviour.CHALLENGED,
+    "5100000000005007": Behaviour.CHALLENGED,
+    "3528000000005006": Behaviour.CHALLENGED,
+    "4100000000100009": Behaviour.ATTEMPTED,
+    "5100000000100006": Behaviour.ATTEMPTED,
+    "4100000000200007": Behaviour.NOT_ENROLLED,
+    "4100000000300005": Behaviour.NOT_AUTHENTICATED,
+    "4100000000400003": Behaviour.NOT_AVAILABLE,
+    "4100000000500000": Behaviour.REJECTED,
 }
 
 _DECLINES = {

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
-from . import card_records, trade_records
+from . import card_records, monthly_files, monthly_records, three_ds, trade_records
 from .clock import at, day
-from .console_words import STATUS_LABELS, explain, label, list_word
+from .console_dress import dress
+from .console_words import list_word
 from .endpoint import Endpoint
 from .fields import AMOUNT, check
 from .processing import Work, process
@@ -24,12 +25,6 @@ from .trade_records import Trade
 PAGE_SIZE = 50
 CSV_MOST = 100_000
 MEMBERS_SHOWN = 200
-
-#: No script at all, one style sheet of our own, forms only to ourselves.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +51,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     """The console of one gateway."""
     bp = Blueprint("console", __name__, url_prefix="/mulpayconsole")
     desk = endpoint.desk
+    dress(bp, endpoint)
     # of this process only: a form from before a restart is asked for again, which does no harm
     secret = secrets.token_bytes(32)
 
@@ -66,6 +62,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     def trade_or_404(shop_id: str, order_id: str) -> Trade:
         require_shop(shop_id)
+        monthly_files.settle_due(desk)
         with desk.ledger.reading() as db:
             trade = trade_records.by_order(db, order_id)
         return trade or abort(404)
@@ -74,28 +71,10 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         if shop_id != desk.contract.shop_id:
             abort(404)
 
-    @bp.after_request
-    def secure(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    @bp.context_processor
-    def words() -> dict[str, object]:
-        return {
-            "contract": desk.contract,
-            "statuses": STATUS_LABELS,
-            "label": label,
-            "at": at,
-            "explain": explain,
-            "now": desk.clock.now(),
-        }
-
     @bp.get("/shop/<shop_id>/login/")
     def shop(shop_id: str) -> str:
         require_shop(shop_id)
+        monthly_files.settle_due(desk)
         order_id = request.args.get("order_id", "").strip()
         status = request.args.get("status", "")
         before = request.args.get("before", type=_row_id)
@@ -116,6 +95,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     def download(shop_id: str) -> Response:
         """取引一覧CSV: what the list shows, in the encoding Japanese spreadsheets expect."""
         require_shop(shop_id)
+        monthly_files.settle_due(desk)
         with desk.ledger.reading() as db:
             text = _list_as_csv(
                 trade_records.listed(
@@ -136,13 +116,19 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         trade = trade_or_404(shop_id, order_id)
         with desk.ledger.reading() as db:
             history = trade_records.history_of(db, order_id)
+            by_file = monthly_records.file_of(db, order_id)
+            authentication = three_ds.wish_of(db, trade)
         possible = {name for name, o in OPERATIONS.items() if may(trade.status, o.step)}
+        if by_file:
+            possible = set()  # only files work on it (rule 36)
         return render_template(
             "transaction.html",
             trade=trade,
             history=history,
             operations=OPERATIONS,
             possible=possible,
+            by_file=by_file,
+            three_ds=authentication,
             done=request.args.get("done") == str(len(history)),
         )
 
@@ -195,10 +181,6 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
                 for member in card_records.members(db, MEMBERS_SHOWN)
             ]
         return render_template("site.html", members=members, shown=MEMBERS_SHOWN)
-
-    @bp.errorhandler(404)
-    def missing(_error: Exception) -> tuple[str, int]:
-        return render_template("missing.html"), 404
 
     return bp
 

@@ -17,6 +17,7 @@ class Contract:
     operation_days: int = 180  # rule 16: cancel or change within these
     cards_per_member: int = 5  # rule 29
     token_seconds: int = 15 * 60  # rule 31
+    file_window_days: int = 10  # rule 35: monthly files are taken until this day of a month
 
 
 #: The contract every practice gateway starts with.

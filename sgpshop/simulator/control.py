@@ -11,15 +11,18 @@ from typing import Any, NoReturn
 
 from flask import Blueprint, Response, request
 
-from . import trade_records
+from . import monthly_files, trade_records
 from .bulk import BadTransactions, create
-from .card_records import ISSUED_PREFIX, put_token
+from .card_records import new_token
 from .cards import Card
 from .clock import at
 from .endpoint import APIS, Endpoint
 from .faults import BadFault, parse_rule
 from .fields import CARD_NO, EXPIRE, check
 from .notices import BadNotifications, parse_sending
+from .practice_api import BadAddress, PracticeApi
+from .practice_shop import PracticeShop
+from .processing import BY_FILE
 
 CLOCK_OFFSET = "clock_offset"
 #: About a century: what the calendar of the wire (two-digit years) can still tell.
@@ -30,7 +33,7 @@ class BadRequest(Exception):
     """A control body that cannot be followed; the message is for the person who sent it."""
 
 
-def blueprint(endpoint: Endpoint) -> Blueprint:
+def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
     """The control interface of one gateway."""
     bp = Blueprint("control", __name__, url_prefix="/_control")
     desk = endpoint.desk
@@ -50,7 +53,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.post("/faults")
     def set_fault() -> Response:
-        endpoint.faults.add(parse_rule(_object(), frozenset(APIS)))
+        endpoint.faults.add(parse_rule(_object(), frozenset(APIS) | {BY_FILE}))
         return show_faults()
 
     @bp.delete("/faults")
@@ -60,6 +63,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.get("/ledger")
     def ledger() -> Response:
+        monthly_files.settle_due(desk)
         with desk.ledger.reading() as db:
             trades, lines = trade_records.snapshot(db, request.args.get("order_id"))
         histories: dict[str, list[dict[str, Any]]] = {row["order_id"]: [] for row in trades}
@@ -123,11 +127,27 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         problems = check(card, (CARD_NO, EXPIRE))
         if problems:
             raise BadRequest(f"card_no or expire is not right: {', '.join(problems)}")
-        with desk.ledger.transaction() as db:
-            token = ISSUED_PREFIX + desk.ids.hex32(db)
-            kept = Card.from_number(card["CardNo"], card["Expire"])
-            put_token(db, token, kept, desk.clock.timestamp())
-        return _json({"token": token})
+        kept = Card.from_number(card["CardNo"], card["Expire"])
+        return _json({"token": new_token(desk, kept)})
+
+    @bp.post("/batch")
+    def set_batch() -> Response:
+        body = _object()
+        day = body.get("result_day")
+        if body.keys() != {"result_day"} or type(day) is not int:
+            raise BadRequest("the body must be {result_day}")
+        if day not in monthly_files.RESULT_DAYS:
+            raise BadRequest("result_day must be a day from 11 to 28")
+        desk.ledger.remember(monthly_files.RESULT_DAY, day)
+        return _json({"result_day": day})
+
+    @bp.post("/practice-shop")
+    def open_practice_shop() -> Response:
+        body = _object()
+        if body.keys() != {"api_url", "api_key"}:
+            raise BadRequest("the body must be {api_url, api_key}")
+        practice.api = PracticeApi.at(str(body["api_url"]), str(body["api_key"]))
+        return _json({"api_url": practice.api.url})
 
     @bp.post("/transactions")
     def transactions() -> Response:
@@ -141,6 +161,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     @bp.errorhandler(BadFault)
     @bp.errorhandler(BadTransactions)
     @bp.errorhandler(BadNotifications)
+    @bp.errorhandler(BadAddress)
     def refuse(problem: Exception) -> Response:
         return _problem(400, str(problem))
 

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -55,7 +55,10 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The contract, the books, the clock, the ids and what the shop is told."""
+    """The contract, the books, the clock, the ids, what the shop is told, and its own address.
+
+    `address` answers the base URL under which browsers reach this gateway, with a closing slash.
+    """
 
     contract: Contract
     ledger: Ledger
@@ -63,3 +66,4 @@ class Desk:
     ids: Ids
     notices: Notices
     claims: Claims = field(default_factory=Claims)
+    address: Callable[[], str] = lambda: "http://127.0.0.1/"

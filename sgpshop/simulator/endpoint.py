@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from . import fields as f
-from . import lookups, members, trade_records, trades
+from . import lookups, members, monthly_files, trade_records, trades
+from .delivery import Delivery
 from .desk import Desk
 from .faults import BEFORE, Fault, Faults, Kind
 from .fields import Params, check
 from .processing import record_refusal
 from .refusal import Refused, refuse_if
 from .request_log import Entry, RequestLog
-from .wire import CONTENT_TYPE, Fields, encode, parse_form, render, render_errors
+from .wire import Fields, encode, parse_form, render, render_errors
 
 TOO_MANY_REQUESTS = "E92000002"
 NO_SUCH_API = "E91099997"
@@ -25,7 +26,7 @@ SITE_UNKNOWN = "E01210002"
 GARBAGE = b"\x81\x00\xfd\x85\x20\x81\x00"
 
 #: What stands in front of a gateway answers this, whatever the status.
-_HTML_PAGE = (
+HTML_PAGE = (
     "<!DOCTYPE html><html><head><title>Service Unavailable</title></head>"
     "<body><h1>Service Unavailable</h1></body></html>"
 )
@@ -52,6 +53,7 @@ class Api:
 APIS: Mapping[str, Api] = {
     "EntryTran": Api(Who.SHOP, trades.entry_tran),
     "ExecTran": Api(Who.EXECUTION, trades.exec_tran, is_exclusive=True),
+    "SecureTran2": Api(Who.EXECUTION, trades.secure_tran, is_exclusive=True),
     "AlterTran": Api(Who.SHOP, trades.alter_tran, is_exclusive=True),
     "ChangeTran": Api(Who.SHOP, trades.change_tran, is_exclusive=True),
     "SearchTrade": Api(Who.SHOP, lookups.search_trade),
@@ -67,16 +69,6 @@ APIS: Mapping[str, Api] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What goes back: a body, or None for a connection closed without a word."""
-
-    body: bytes | None
-    status: int = 200
-    content_type: str = CONTENT_TYPE
-    seconds_per_byte: float = 0.0
-
-
 class Endpoint:
     """The payment endpoint over one desk.  `latency` is seconds every request takes."""
 
@@ -85,7 +77,7 @@ class Endpoint:
         self.faults = faults
         self.log = RequestLog()
         self.stopping = threading.Event()
-        self._latency = latency
+        self.latency = latency
         self._lock = threading.Lock()
         self._in_flight = 0
 
@@ -154,7 +146,8 @@ class Endpoint:
         with ExitStack() as held:
             if alone and entry.order_id:
                 held.enter_context(self.desk.claims.exclusively(entry.order_id))
-            self.wait(self._latency)
+            self.wait(self.latency)
+            monthly_files.settle_due(self.desk)
             if fault is not None and fault.kind in BEFORE:
                 return self._not_carried_out(fault, params, entry, leaves_line=alone)
             text = self._carried_out(api, params)
@@ -179,8 +172,8 @@ class Endpoint:
         if fault.kind is Kind.DROP_BEFORE:
             return Delivery(None)
         if fault.kind is Kind.HTTP:
-            entry.answered(_HTML_PAGE)
-            return Delivery(encode(_HTML_PAGE), fault.http_status, "text/html")
+            entry.answered(HTML_PAGE)
+            return Delivery(encode(HTML_PAGE), fault.http_status, "text/html")
         if leaves_line:  # an error of the card company is in the history, like any other (rule 23)
             self._record(fault, params, entry)
         return _delivered(entry, render_errors(fault.codes))

@@ -1,8 +1,10 @@
 """Request parameters and their checks (protocol.md §7; rule 6: missing, length, characters)."""
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from .rules import ALTER_JOBS, CHANGE_JOBS, ENTRY_JOBS, Job
 from .wire import CHARSET
@@ -105,12 +107,33 @@ TAX = Field("Tax", "", (("E01070005", _longer(7)), ("E01070006", _NOT_DIGITS)))
 SUM_TOO_LARGE = "E01490005"
 
 ITEM_CODE = Field("ItemCode", "", (("E01450008", _unlike("[0-9A-Za-z]{7}")),))
-#: 3-D Secure is not in the practice contract: a flag that asks for it contradicts the setting.
+#: The first 3-D Secure was withdrawn: a flag that asks for it contradicts the setting.
 TD_FLAG = Field(
-    "TdFlag",
-    "",
-    (("E01080007", _outside("012")), ("E01080010", lambda value: value in ("1", "2"))),
+    "TdFlag", "", (("E01080007", _outside("012")), ("E01080010", lambda value: value == "1"))
 )
+
+
+def _is_no_shop_name(value: str) -> bool:
+    try:
+        base64.b64decode(value, validate=True).decode("euc_jp")
+    except ValueError:
+        return True
+    return False
+
+
+#: The shop's name during 3-D Secure: base64 of EUC-JP.
+TD_TENANT_NAME = Field(
+    "TdTenantName", "", (("E01370012", _more_bytes(25)), ("E01370008", _is_no_shop_name))
+)
+_COMBINATION_WRONG = "E01840010"
+TDS2_TYPE = Field("Tds2Type", "", ((_COMBINATION_WRONG, _outside("123")),))
+#: Where the browser comes back to (rule 37).
+RETURN_URL = Field(
+    "RetUrl",
+    _COMBINATION_WRONG,
+    (("E01530005", _longer(2048)), (_COMBINATION_WRONG, _unlike(r"https?://[!-~]+"))),
+)
+CALLBACK_TYPE = Field("CallbackType", "", ((_COMBINATION_WRONG, _outside("13")),))
 
 METHOD = Field("Method", "E01260001", (("E01260002", _outside("12345")),))
 PAY_TIMES = Field("PayTimes", "", (("E01270005", _longer(2)), ("E01270006", _NOT_DIGITS)))
@@ -147,6 +170,16 @@ MEMBER_ID = Field(
     "E01220001",
     (("E01220005", _longer(60)), ("E01220008", _unlike("[0-9A-Za-z@._-]+"))),
 )
+
+
+def _is_no_day(value: str) -> bool:
+    try:
+        return not re.fullmatch("[0-9]{8}", value) or not date.fromisoformat(value)
+    except ValueError:
+        return True
+
+
+USE_DATE = Field("UseDate", "E01750001", (("E01750008", _is_no_day),))
 MEMBER_NAME = Field("MemberName", "", (("E01430012", _more_bytes(255)),))
 SEQ_MODE = Field("SeqMode", "E01470008", (("E01470008", _outside("01")),))
 CARD_SEQ = Field("CardSeq", "E01230001", (("E01230006", _unlike("[0-9]{1,4}")),))

@@ -59,6 +59,42 @@ CREATE TABLE IF NOT EXISTS history (
     by TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_by_order ON history (order_id, id);
+CREATE TABLE IF NOT EXISTS three_ds (
+    order_id TEXT PRIMARY KEY REFERENCES trades (order_id),
+    if_unsupported TEXT NOT NULL,
+    tenant_name TEXT NOT NULL,
+    trans_id TEXT UNIQUE,
+    secret TEXT NOT NULL,
+    return_url TEXT NOT NULL,
+    callback_type TEXT NOT NULL,
+    result TEXT NOT NULL,
+    is_used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS monthly_files (
+    id INTEGER PRIMARY KEY,
+    receipt_no TEXT NOT NULL UNIQUE,
+    month TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    is_settled INTEGER NOT NULL,
+    UNIQUE (month, content_hash)
+);
+CREATE TABLE IF NOT EXISTS monthly_lines (
+    file_id INTEGER NOT NULL REFERENCES monthly_files (id),
+    number INTEGER NOT NULL,
+    order_id TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    card_seq TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    tax TEXT NOT NULL,
+    use_date TEXT NOT NULL,
+    refused TEXT NOT NULL,
+    result TEXT NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (file_id, number)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS monthly_lines_by_order
+    ON monthly_lines (order_id) WHERE refused = '';
 CREATE TABLE IF NOT EXISTS members (
     member_id TEXT PRIMARY KEY,
     name TEXT NOT NULL
@@ -101,6 +137,9 @@ CREATE TABLE IF NOT EXISTS notification_settings (
 """
 _CONTENTS = (
     "notifications",
+    "three_ds",
+    "monthly_lines",
+    "monthly_files",
     "history",
     "trades",
     "cards",

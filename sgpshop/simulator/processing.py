@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from . import trade_records
+from . import monthly_records, trade_records
 from .cards import Card, Verdict, decide, validate
 from .clock import at, day
 from .desk import Desk
@@ -28,6 +28,9 @@ from .trade_records import HistoryLine, Trade
 #: The acquirer code the test environment always answers (protocol.md §2.2).
 FORWARD = "2a99662"
 AMOUNT_DIFFERS = "E01060010"
+LOCKED = "E01410010"
+#: The api of what a monthly file did (rule 36).
+BY_FILE = "Batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class Work:
     by: str = "api"
     #: the shop gets a notification (rule 33)
     is_told: bool = True
+    #: the buyer must pass 3-D Secure first: nothing reaches the card company yet
+    is_to_authenticate: bool = False
+    #: what 3-D Secure has against it ("" = nothing)
+    three_ds_error: str = ""
+    #: when it happens, in ledger time; None: now
+    moment: int | None = None
 
     @property
     def total(self) -> int:
@@ -66,8 +75,9 @@ def process(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work) -> Tra
     Raises Refused with one code: the trade is then as it was, but for the card company's
     network failure, which is carried out and answered as an error (rule 14).
     """
-    now = desk.clock.timestamp()
+    now = desk.clock.timestamp() if work.moment is None else work.moment
     try:
+        _require_unlocked(db, trade, work)
         require_possible(trade.status, work.step)
         after, code = _STEPS[work.step](desk, db, trade, work, now)
     except Refused as refusal:
@@ -120,7 +130,10 @@ def _line(
 
 
 def _execute(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
+    refuse_if([work.three_ds_error] if work.three_ds_error else [])
     paid_by = replace(trade, card=work.card, method=work.method, pay_times=work.pay_times)
+    if work.is_to_authenticate:
+        return replace(paid_by, status=Status.AUTHENTICATED), ""
     return _settled(_with_numbers(db, paid_by, now), work, _judge(work, None, now), now)
 
 
@@ -160,7 +173,14 @@ _STEPS: Mapping[Step, Callable[[Desk, sqlite3.Connection, Trade, Work, int], Out
     Step.CANCEL: _cancel,
     Step.REAUTHORIZE: _reauthorize,
     Step.CHANGE: _change,
+    Step.FINISH: _execute,
 }
+
+
+def _require_unlocked(db: sqlite3.Connection, trade: Trade, work: Work) -> None:
+    """Raise Refused(E01410010) for a charge of a monthly file, which only files work on."""
+    if work.api != BY_FILE and monthly_records.is_file_charge(db, trade.order_id):
+        raise Refused(LOCKED)
 
 
 def _judge(work: Work, held: int | None, now: int) -> Verdict:

@@ -54,6 +54,7 @@ class Step(Enum):
     CANCEL = auto()
     REAUTHORIZE = auto()
     CHANGE = auto()
+    FINISH = auto()  # SecureTran2, after 3-D Secure
 
 
 TRADE_MISSING = "E01110002"
@@ -67,17 +68,21 @@ _OK = ""
 
 
 def _row(execute: str, sell: str, cancel: str, reauthorize: str, change: str) -> dict[Step, str]:
-    return dict(zip(Step, (execute, sell, cancel, reauthorize, change), strict=True))
+    finish = ALREADY_EXECUTED  # but for AUTHENTICATED, and for what never began
+    return dict(zip(Step, (execute, sell, cancel, reauthorize, change, finish), strict=True))
 
 
-_UNTOUCHED = _row(_OK, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED)
+_UNTOUCHED = {
+    **_row(_OK, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED),
+    Step.FINISH: NOT_EXECUTED,
+}
 _CANCELLED = _row(ALREADY_EXECUTED, IMPOSSIBLE_NOW, IMPOSSIBLE_NOW, _OK, IMPOSSIBLE_NOW)
 _SOLD = _row(ALREADY_EXECUTED, IMPOSSIBLE_NOW, _OK, IMPOSSIBLE_NOW, _OK)
 
 #: protocol.md §3.2: (status, step) -> the code that stops it; an empty string lets it pass.
 STOPS: Mapping[Status, Mapping[Step, str]] = {
     Status.UNPROCESSED: _UNTOUCHED,
-    Status.AUTHENTICATED: {**_UNTOUCHED, Step.EXECUTE: ALREADY_EXECUTED},
+    Status.AUTHENTICATED: {**_UNTOUCHED, Step.EXECUTE: ALREADY_EXECUTED, Step.FINISH: _OK},
     Status.CHECK: {**_SOLD, Step.CANCEL: IMPOSSIBLE_NOW, Step.CHANGE: IMPOSSIBLE_NOW},
     Status.AUTH: {**_SOLD, Step.SELL: _OK},
     Status.SAUTH: _SOLD,  # rule 20: it must be changed to AUTH or CAPTURE first

@@ -2,37 +2,32 @@
 
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import waitress
 from flask import Flask, Response, request
 
-from . import console, control
+from . import batch, console, console_files, control, practice_shop, three_ds_pages
 from .clock import Clock, TimeSource, machine_time
 from .contract import DEFAULT_CONTRACT, Contract
+from .delivery import ConnectionDropped, response
 from .desk import Desk, Ids
-from .endpoint import Delivery, Endpoint
+from .endpoint import Endpoint
 from .faults import Faults
 from .ledger import Ledger
 from .notices import Notices
+from .practice_api import PracticeApi
+from .practice_shop import PracticeShop
 from .wire import CONTENT_TYPE, encode, render_errors
+
+__all__ = ["ConnectionDropped", "GatewayServer", "create_app", "serve"]
 
 #: Above the 64 requests in flight, so that the 65th is refused and not merely kept waiting.
 THREADS = 80
 MAX_BODY_BYTES = 16 * 1024 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
-
-class ConnectionDropped(ConnectionError):
-    """The gateway hangs up without an answer.
-
-    Raised when the body is asked for: the server closes the connection with no byte sent, and
-    Flask's test client hands it to the test.
-    """
 
 
 def create_app(
@@ -42,33 +37,39 @@ def create_app(
     seed: int | None = None,
     clock: TimeSource | None = None,
     contract: Contract = DEFAULT_CONTRACT,
+    practice_api: PracticeApi | None = None,
 ) -> Flask:
     """The gateway over the ledger file `db_path`.
 
     `latency_ms` is how long every payment request takes at least, `seed` makes ids and dice
-    repeatable, `clock` answers the present (aware) in place of the machine.
+    repeatable, `clock` answers the present (aware) in place of the machine,
+    `practice_api` is the shop that the practice shop sends its orders to.
     The endpoint is in `app.extensions["endpoint"]`.
     """
     ledger = Ledger(db_path)
     offset = ledger.setting(control.CLOCK_OFFSET, 0.0)
     present = Clock(clock or machine_time, offset)
     notices = Notices(ledger, present, contract, seed=seed)
-    desk = Desk(contract, ledger, present, Ids(seed), notices)
+    desk = Desk(contract, ledger, present, Ids(seed), notices, address=lambda: request.host_url)
     endpoint = Endpoint(desk, Faults(seed), latency=latency_ms / 1000)
     notices.start(endpoint.stopping)
 
     app = Flask(__name__, static_folder="static", static_url_path="/mulpayconsole/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions["endpoint"] = endpoint
-    app.register_blueprint(control.blueprint(endpoint))
-    app.register_blueprint(console.blueprint(endpoint))
+    practice = PracticeShop(practice_api)
+    app.register_blueprint(control.blueprint(endpoint, practice))
+    app.register_blueprint(practice_shop.blueprint(endpoint, practice))
+    for pages in (console, console_files, three_ds_pages, batch):
+        app.register_blueprint(pages.blueprint(endpoint))
 
     @app.route("/payment/<api_name>.idPass", methods=METHODS, provide_automatic_options=False)
     def payment(api_name: str) -> Response:
         refused = _http_problem()
         if refused:
             return Response(encode(render_errors([refused])), content_type=CONTENT_TYPE)
-        return _response(endpoint, endpoint.answer(api_name, request.get_data(cache=False)))
+        delivery = endpoint.answer(api_name, request.get_data(cache=False))
+        return response(delivery, endpoint.wait)
 
     return app
 
@@ -80,30 +81,6 @@ def _http_problem() -> str:
     if request.method != "POST":
         return "E00000001"
     return "" if request.mimetype == FORM_TYPE else "E00000003"
-
-
-def _response(endpoint: Endpoint, delivery: Delivery) -> Response:
-    if delivery.body is None:
-        return Response(_HangUp())
-    body: Any = delivery.body
-    if delivery.seconds_per_byte:
-        body = _drip(endpoint, delivery.body, delivery.seconds_per_byte)
-    response = Response(body, delivery.status, content_type=delivery.content_type)
-    response.content_length = len(delivery.body)
-    return response
-
-
-class _HangUp(Iterator[bytes]):
-    """A body that is never sent."""
-
-    def __next__(self) -> bytes:
-        raise ConnectionDropped("no answer")
-
-
-def _drip(endpoint: Endpoint, body: bytes, seconds: float) -> Iterator[bytes]:
-    for position in range(len(body)):
-        endpoint.wait(seconds)
-        yield body[position : position + 1]
 
 
 class GatewayServer:
@@ -149,7 +126,8 @@ def serve(
     seed: int | None = None,
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT; call it from the main thread of a process."""
-    app = create_app(db_path, latency_ms=latency_ms, seed=seed)
+    practice_api = PracticeApi.from_environment()
+    app = create_app(db_path, latency_ms=latency_ms, seed=seed, practice_api=practice_api)
     endpoint: Endpoint = app.extensions["endpoint"]
     server = GatewayServer(app, port, host=host)
 

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import replace
 
 from . import fields as f
-from . import trade_records
+from . import three_ds, trade_records
 from .card_records import take_token
 from .cards import Card
 from .clock import wire_date
@@ -50,7 +50,7 @@ def entry_tran(desk: Desk, params: Params) -> Fields:
     has_amount = params.get("JobCd") != Job.CHECK
     if has_amount:
         problems += amount_problems(params)
-    problems += check(params, (f.ITEM_CODE, f.TD_FLAG))
+    problems += check(params, (f.ITEM_CODE, f.TD_FLAG, f.TD_TENANT_NAME, f.TDS2_TYPE))
     with desk.ledger.transaction() as db:
         order_id = params.get("OrderID", "")
         if trade_records.by_order(db, order_id):
@@ -72,11 +72,13 @@ def entry_tran(desk: Desk, params: Params) -> Fields:
                 processed_at=desk.clock.timestamp(),
             ),
         )
+        if params.get("TdFlag") == "2":
+            three_ds.wish(db, trade, params)
     return [("AccessID", trade.access_id), ("AccessPass", trade.access_pass)]
 
 
 def exec_tran(desk: Desk, params: Params) -> Fields:
-    """Run the authorization of an entered transaction, without 3-D Secure (protocol.md §2.2)."""
+    """Run the authorization of an entered transaction, or begin 3-D Secure (protocol.md §2.2)."""
     with desk.ledger.transaction() as db:
         problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS, f.ORDER_ID))
         trade = _find(db, params)
@@ -88,14 +90,49 @@ def exec_tran(desk: Desk, params: Params) -> Fields:
             problems += method_problems(params)
         problems += check(params, _CARD_FIELDS[card_way(params)])
         problems += check(params, f.CLIENT_FIELDS)
+        wish = three_ds.wish_of(db, trade)
+        problems += check(params, (f.RETURN_URL, f.CALLBACK_TYPE)) if wish else []
         if trade is None or problems:
             raise Refused(*problems)
         # looked for only where it can be used: a token that is sent again after a lost answer
         # is to hear that the transaction is done
         card = _card(desk, db, params) if may(trade.status, Step.EXECUTE) else None
-        after = process(desk, db, _with_request(trade, params), _execution(trade, card, params))
+        work = _execution(trade, card, params)
+        if wish and card:
+            work = three_ds.before(wish, work, card)
+        after = process(desk, db, _with_request(trade, params), work)
+        if wish and after.status is Status.AUTHENTICATED:
+            return three_ds.begin(desk, db, wish, params)
+    answer = [("ACS", "0"), *_executed(desk, after)]
+    if params.get("ClientFieldFlag") == "1":
+        answer += client_fields(after)
+    return answer
+
+
+def secure_tran(desk: Desk, params: Params) -> Fields:
+    """Authorize what the buyer passed 3-D Secure for: SecureTran2 (protocol.md §11)."""
+    with desk.ledger.transaction() as db:
+        problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS))
+        trade = _find(db, params)
+        if trade is None or problems:
+            raise Refused(*problems, *([] if trade else [TRADE_MISSING]))
+        work = Work(
+            "SecureTran2",
+            Step.FINISH,
+            trade.entry_job,
+            trade.amount,
+            trade.tax,
+            trade.card,
+            trade.method,
+            trade.pay_times,
+            three_ds_error=three_ds.finish(db, trade),
+        )
+        return _executed(desk, process(desk, db, trade, work))
+
+
+def _executed(desk: Desk, after: Trade) -> Fields:
+    """The answer about an authorization, signed."""
     answer = [
-        ("ACS", "0"),
         ("OrderID", after.order_id),
         ("Forward", after.forward),
         ("Method", after.method),
@@ -104,10 +141,7 @@ def exec_tran(desk: Desk, params: Params) -> Fields:
         ("TranID", after.tran_id),
         ("TranDate", wire_date(after.processed_at)),
     ]
-    answer.append(("CheckString", _check_string(answer[1:], desk.contract.shop_pass)))
-    if params.get("ClientFieldFlag") == "1":
-        answer += client_fields(after)
-    return answer
+    return [*answer, ("CheckString", _check_string(answer, desk.contract.shop_pass))]
 
 
 def alter_tran(desk: Desk, params: Params) -> Fields:

@@ -47,7 +47,10 @@ ENTRY = {"OrderID": "N-1", "JobCd": "AUTH", "Amount": "100"}
         ({"Amount": "9999999", "Tax": "1"}, ["E01490005"]),
         ({"ItemCode": "12"}, ["E01450008"]),
         ({"TdFlag": "9"}, ["E01080007"]),
-        ({"TdFlag": "2"}, ["E01080010"]),
+        ({"TdFlag": "1"}, ["E01080010"]),  # withdrawn
+        ({"TdFlag": "2", "Tds2Type": "4"}, ["E01840010"]),
+        ({"TdFlag": "2", "TdTenantName": "A" * 28}, ["E01370012"]),
+        ({"TdFlag": "2", "TdTenantName": "練習店"}, ["E01370008"]),
         (
             {"OrderID": "", "JobCd": "X", "Amount": "x", "Tax": "x"},
             ["E01040001", "E01050002", "E01060006", "E01070006"],
