@@ -27,7 +27,7 @@ MAX_YEN = 9_999_999
 
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
 #: /orders/<word> is a screen of its own (contract.md §4)
-_OWN_ADDRESSES = frozenset({"bulk", "imports"})
+_OWN_ADDRESSES = frozenset({"bulk", "export", "imports", "reconcile"})
 _ORDER_NO = re.compile(r"[0-9A-Za-z]{1,24}")
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")

@@ -37,6 +37,8 @@ class Limits:
     max_bytes: int | None = None
     max_lines: int | None = None
     max_cell: int | None = None
+    #: what to do about a file that is too large, in a sentence
+    or_else: str = "分けて取り込むか、コマンド import-orders を使ってください。"
 
 
 def text_lines(stream: BinaryIO, limits: Limits) -> Iterator[str]:
@@ -80,12 +82,12 @@ def _require_within(limits: Limits, lines: int, size: int) -> None:
     if limits.max_bytes is not None and size > limits.max_bytes:
         raise FileRefused(
             f"ファイルが大きすぎます。画面から取り込めるのは{limits.max_bytes:,}バイトまでです。"
-            "分けて取り込むか、コマンド import-orders を使ってください。"
+            + limits.or_else
         )
     if limits.max_lines is not None and lines > limits.max_lines:
         raise FileRefused(
             f"行数が多すぎます。画面から取り込めるのは{limits.max_lines:,}行までです。"
-            "分けて取り込むか、コマンド import-orders を使ってください。"
+            + limits.or_else
         )
 
 

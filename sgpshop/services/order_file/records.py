@@ -42,9 +42,9 @@ def read_records(stream: BinaryIO, limits: Limits) -> tuple[Heading, Iterator[Re
     return _heading(first.cells), rows
 
 
-def read_rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
+def read_rows(stream: BinaryIO, limits: Limits, delimiter: str = ",") -> Iterator[Record]:
     """The rows of any CSV file, its heading first.  Raises FileRefused while iterating."""
-    reader = csv.reader(text_lines(stream, limits), strict=True)
+    reader = csv.reader(text_lines(stream, limits), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:

@@ -1,0 +1,58 @@
+"""伝票番号一括ステータス変更 (domain.md §9): a file -> slip numbers, parcel statuses, captures.
+
+`prepare` reads a file and shows what it would do, `start` accepts it once, the worker does it:
+captures as attempts like any other (`after_capture` writes the rows when one has ended), the other
+rows a part at a time (`work_off`).
+"""
+
+from sgpshop.services.slips.columns import TITLES
+from sgpshop.services.slips.planning import Terms
+from sgpshop.services.slips.report import (
+    Line,
+    Preview,
+    Progress,
+    errors_csv,
+    failed_lines,
+    lines,
+    preview,
+    progress,
+)
+from sgpshop.services.slips.runs import (
+    Uploaded,
+    change_terms,
+    forget_unconfirmed,
+    get,
+    limits,
+    own,
+    prepare,
+    recent,
+    start,
+    usual_terms,
+)
+from sgpshop.services.slips.writing import after_capture, due, work_off
+
+__all__ = [
+    "TITLES",
+    "Line",
+    "Preview",
+    "Progress",
+    "Terms",
+    "Uploaded",
+    "after_capture",
+    "change_terms",
+    "due",
+    "errors_csv",
+    "failed_lines",
+    "forget_unconfirmed",
+    "get",
+    "limits",
+    "lines",
+    "own",
+    "prepare",
+    "preview",
+    "progress",
+    "recent",
+    "start",
+    "usual_terms",
+    "work_off",
+]

@@ -1,0 +1,200 @@
+"""What each row of a slip file does to its order, and why not (R82, §9.1).  No database here.
+
+Rows of one order are decided together: the capture belongs to the order, and comes with the row
+that makes its last open parcel 配送完了.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sgpshop.domain import order_acts
+from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
+from sgpshop.domain.order_acts import Act, Terms
+from sgpshop.domain.order_rules import Refusal, capture_refusal
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.models import Operation
+from sgpshop.services.slips.standing import Parcel, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one row says."""
+
+    line: int
+    delivery_number: int
+    #: "" keeps what is stored
+    carrier_code: str
+    slip_no: str
+    status: DeliveryStatus
+    #: None: today
+    ship_date: date | None
+
+    def changes(self, parcel: Parcel) -> bool:
+        """Whether anything of `parcel` would be other than it is."""
+        return (
+            self.slip_no != parcel.slip_no
+            or self.carrier_code not in ("", parcel.carrier_code)
+            or self.status is not parcel.status
+        )
+
+
+@dataclass(slots=True)
+class Decision:
+    """What becomes of one row: a problem, or nothing to do, or something to be written."""
+
+    wish: Wish
+    parcel: Parcel | None = None
+    #: 「label：sentence」; "" when the row can be carried out
+    problem: str = ""
+    #: the order waits for its capture: written, or not, when that has ended
+    waits: bool = False
+    changes: bool = False
+
+
+@dataclass(slots=True)
+class OrderDecision:
+    """What becomes of one order: its rows, and its capture."""
+
+    rows: list[Decision]
+    #: the order is to be captured with this file, as far as the rules of R40 are concerned
+    wants_capture: bool = False
+    #: why that fails before anything is sent (R82: counts as a failed capture)
+    refusal: Refusal | None = None
+
+    @property
+    def is_to_be_captured(self) -> bool:
+        """Whether a capture is to be sent."""
+        return self.wants_capture and self.refusal is None
+
+
+def decide(
+    order: Standing, wishes: Sequence[Wish], *, capture: bool, terms: Terms, now: datetime
+) -> OrderDecision:
+    """The rows of one order, in their order in the file; `capture`: 実売り同時処理 is on."""
+    rows: list[Decision] = []
+    taken: dict[int, int] = {}
+    for wish in wishes:
+        row = Decision(wish, order.parcel(wish.delivery_number))
+        row.problem = _problem_of_order(order) or _problem_of_row(order, row, taken, terms, now)
+        if not row.problem and row.parcel is not None:
+            taken[row.parcel.id] = wish.line
+            row.changes = wish.changes(row.parcel)
+        rows.append(row)
+    decision = OrderDecision(rows)
+    decision.wants_capture = capture and _completes(order, rows)
+    if decision.wants_capture:
+        decision.refusal = capture_refusal(order)
+        for row in rows:
+            row.waits = not row.problem
+    return decision
+
+
+def decide_one(order: Standing, wish: Wish, terms: Terms, now: datetime) -> Decision:
+    """One row again, at the moment it is written."""
+    row = Decision(wish, order.parcel(wish.delivery_number))
+    row.problem = _problem_of_order(order) or _problem_of_row(order, row, {}, terms, now)
+    row.changes = not row.problem and row.parcel is not None and wish.changes(row.parcel)
+    return row
+
+
+def delivered_at(wish: Wish, order: Standing, now: datetime) -> datetime:
+    """When the parcel counts as shipped: now, or noon of the day given, never before the order."""
+    day = wish.ship_date
+    if day is None or day == jst_day(now):
+        return now
+    return max(order.ordered_at, start_of_day(day) + timedelta(hours=12))
+
+
+def _problem_of_order(order: Standing) -> str:
+    if order.payment_status is PaymentStatus.CANCELLED:
+        return "注文キャンセル済み：この注文はキャンセルされています。"
+    if order.payment_status is PaymentStatus.NEEDS_REVIEW:
+        return "要確認：要確認の注文です。決済の状態が確認できるまで登録できません。"
+    if order.open_attempt is not None and order.open_attempt.operation is Operation.CANCEL:
+        return "処理中：注文キャンセルの処理中です。結果が出るまでお待ちください。"
+    return ""
+
+
+def _problem_of_row(
+    order: Standing, row: Decision, taken: dict[int, int], terms: Terms, now: datetime
+) -> str:
+    wish, parcel = row.wish, row.parcel
+    if parcel is None:
+        return _no_parcel(order, wish)
+    if parcel.id in taken:
+        return f"重複行：{taken[parcel.id]}行目と同じ注文・同じお届け先です。"
+    if parcel.status is DeliveryStatus.CANCELLED:
+        return "注文キャンセル済み：このお届け先はキャンセルされています。"
+    return _bad_day(order, wish, now) or _bad_move(order, parcel, wish.status, terms, now)
+
+
+def _no_parcel(order: Standing, wish: Wish) -> str:
+    numbers = [parcel.number for parcel in order.deliveries]
+    if wish.delivery_number == 0 and len(numbers) > 1:
+        return (
+            f"配送先番号が不正：お届け先が{len(numbers)}件ある注文です。"
+            f"配送先番号({_listed(numbers)})を入力してください。"
+        )
+    if len(numbers) == 1:
+        return (
+            "配送先番号が不正：お届け先が1件の注文です。"
+            f"空欄か{_listed(sorted({0, *numbers}))}にしてください。"
+        )
+    return f"配送先番号が不正：この注文の配送先番号は{_listed(numbers) or 'ありません'}です。"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return "・".join(map(str, numbers[:8])) + ("ほか" if len(numbers) > 8 else "")
+
+
+def _bad_day(order: Standing, wish: Wish, now: datetime) -> str:
+    if wish.ship_date is None:
+        return ""
+    if wish.ship_date > jst_day(now):
+        return "出荷日が不正：未来の日付は指定できません。"
+    if wish.ship_date < jst_day(order.ordered_at):
+        return "出荷日が不正：注文日より前の日付です。"
+    return ""
+
+
+def _bad_move(
+    order: Standing, parcel: Parcel, status: DeliveryStatus, terms: Terms, now: datetime
+) -> str:
+    """Why this parcel cannot get that status: as the buttons of the order say (§4.3, R31)."""
+    if parcel.status is status:
+        return ""
+    if status is DeliveryStatus.DELIVERED:
+        if parcel.status is DeliveryStatus.RETURNED:
+            return (
+                "状態の逆行(返送→配送完了)：返送済みのお届け先です。"
+                "詳細注文情報の「ステータスの変更」で返送を取り消してから登録してください。"
+            )
+        found = order_acts.button(Act.DELIVER, order, terms, now)
+    elif status is DeliveryStatus.RETURNED:
+        found = order_acts.button(Act.RETURN, order, terms, now)
+    else:
+        found = order_acts.status_change(order)
+        if found.is_enabled and status not in order_acts.status_choices(order, parcel):
+            return (
+                f"状態の逆行：売上報告が済んでいるため、{parcel.status.label}から"
+                f"{status.label}には戻せません。"
+            )
+    if found.is_enabled:
+        return ""
+    return f"変更できない状態：{found.reason or _NOT_OFFERED}"
+
+
+_NOT_OFFERED = "この注文は、このステータスに変更できません。詳細注文情報で確認してください。"
+
+
+def _completes(order: Standing, rows: Sequence[Decision]) -> bool:
+    """Whether these rows make the last open parcel of a capturable order 配送完了 (R82)."""
+    if not order.is_sgp or order.kind == "subscription" or order.payment_status not in CAPTURABLE:
+        return False
+    good = {row.parcel.id: row.wish.status for row in rows if not row.problem and row.parcel}
+    after = [good.get(parcel.id, parcel.status) for parcel in order.deliveries]
+    return DeliveryStatus.DELIVERED in good.values() and not set(after) & set(OPEN_STATUSES)

@@ -1,0 +1,82 @@
+"""The captures of a slip run: one QUEUED attempt an order, which the worker carries out (R12a, P7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.models import (
+    ActorKind,
+    Attempt,
+    AttemptState,
+    Operation,
+    Order,
+    OrderKind,
+    SlipRow,
+    SlipRun,
+)
+from sgpshop.services import opening
+from sgpshop.services.history import Actor
+from sgpshop.services.slips.standing import Standing
+
+
+def actor_of(run: SlipRun) -> Actor:
+    """Who wants what the run does (P5)."""
+    return Actor(ActorKind.COMMAND if run.person_id is None else ActorKind.PERSON, run.actor)
+
+
+def queue(
+    session: Session,
+    captures: Sequence[tuple[Standing, Sequence[SlipRow]]],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Take the orders: an attempt each, in this order, and the rows that wait for it.
+
+    All orders are locked and `capture_refusal` let them pass.
+    """
+    plain = [one for one in captures if one[0].kind is not OrderKind.PREORDER]
+    waiting: list[dict[str, Any]] = []
+    if plain:
+        ids = session.execute(
+            sa.insert(Attempt).returning(Attempt.id, sort_by_parameter_order=True),
+            [_attempt(order, actor, now) for order, _ in plain],
+        ).scalars()
+        for attempt_id, (_, rows) in zip(ids, plain, strict=True):
+            waiting += [{"id": row.id, "attempt_id": attempt_id} for row in rows]
+        session.execute(
+            sa.update(Order).execution_options(synchronize_session=False),
+            [{"id": order.id, "version": order.version + 1} for order, _ in plain],
+        )
+    for order, rows in captures:
+        if order.kind is OrderKind.PREORDER:  # begins with a transaction of its own (R112)
+            attempt = opening.new_attempt(
+                opening.lock_order(session, order.id), opening.CAPTURE, actor
+            )
+            session.add(attempt)
+            session.flush()
+            waiting += [{"id": row.id, "attempt_id": attempt.id} for row in rows]
+    if waiting:
+        session.execute(sa.update(SlipRow), waiting)
+
+
+def _attempt(order: Standing, actor: Actor, now: datetime) -> dict[str, Any]:
+    transaction = order.transaction
+    assert transaction is not None  # else capture_refusal says NOT_LINKED
+    return {
+        "order_id": order.id,
+        "transaction_id": transaction.id,
+        "operation": Operation.CAPTURE,
+        "state": AttemptState.QUEUED,
+        "amount": order.total,
+        "gateway_order_id": transaction.gateway_order_id,
+        "actor_kind": actor.kind,
+        "actor": actor.name,
+        "created_at": now,
+        "due_at": now,
+        "status_before": order.payment_status,
+    }

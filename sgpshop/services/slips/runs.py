@@ -1,0 +1,301 @@
+"""The life of a slip run: prepared when the preview is shown, started once (R81, R82a, P19).
+
+`prepare` writes down what a file says and what would become of it; nothing of the orders changes.
+`start` turns every order that is to be captured into one QUEUED attempt and hands the other rows to
+the worker.  A crash loses nothing and a restart repeats nothing, because all of it is rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.shop_terms import OnCaptureFailure
+from sgpshop.extensions import db
+from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.services import settings
+from sgpshop.services.bulk_capture import SECOND_CONFIRMATION_ORDERS, SECOND_CONFIRMATION_YEN
+from sgpshop.services.contract import current_gateway
+from sgpshop.services.database import writing
+from sgpshop.services.order_file import Limits
+from sgpshop.services.slips import queueing, standing
+from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
+from sgpshop.services.slips.planning import PLANNED_FROM, Terms, new_row, outcomes_of, plan
+from sgpshop.services.slips.reading import read
+from sgpshop.services.slips.standing import Standing
+
+
+def usual_terms() -> Terms:
+    """As the shop's settings say (§10)."""
+    shop = settings.load()
+    keeps = shop.on_capture_failure == OnCaptureFailure.KEEP
+    return Terms(shop.capture_on_slip, OnCaptureFailure.KEEP if keeps else OnCaptureFailure.SKIP)
+
+
+def limits() -> Limits:
+    """How large a file may be, on the screen and by the command (S17)."""
+    config = current_app.config
+    return Limits(
+        max_bytes=config["UPLOAD_MAX_BYTES"],
+        max_lines=config["UPLOAD_MAX_LINES"],
+        max_cell=config["UPLOAD_MAX_CELL"],
+        or_else="ファイルを分けてください。",
+    )
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file as it was handed in: a real one, or lines that were pasted."""
+
+    content: bytes
+    is_pasted: bool = False
+
+
+def prepare(uploaded: Uploaded, terms: Terms, *, person_id: int | None, actor: str) -> str:
+    """Write down what the file says and what it would do; the id of the run, not yet started.
+
+    The same file under the same terms as a run that was started is that run again (R82a).  Raises
+    FileRefused for what cannot be read as a whole; then nothing is kept.
+    """
+    content_hash = hashlib.sha256(uploaded.content).hexdigest()
+    fingerprint = _fingerprint(content_hash, terms)
+    if (earlier := _started(db.session(), fingerprint)) is not None:
+        return earlier
+    file = read(uploaded.content, limits(), is_pasted=uploaded.is_pasted)
+    run_id = secrets.token_hex(16)
+    numbers = standing.ids_of(row.order_no for row in file.rows if not row.problem)
+    rows = [new_row(run_id, row, numbers) for row in file.rows]
+    plan(rows, terms)
+    with writing() as session:
+        session.add(
+            SlipRun(
+                id=run_id,
+                person_id=person_id,
+                actor=actor,
+                content_hash=content_hash,
+                fingerprint=fingerprint,
+                capture=terms.capture,
+                on_failure=terms.on_failure,
+                header=file.header,
+                mails=sum(bool(row.values.get("mail")) for row in file.rows),
+            )
+        )
+        session.flush()
+        session.execute(sa.insert(SlipRow), rows)
+    return run_id
+
+
+def change_terms(run_id: str, terms: Terms, *, person_id: int) -> str:
+    """Look at a prepared file again under other terms; the id of the run to be shown (R79, R82a)."""
+    run = own(run_id, person_id)
+    fingerprint = _fingerprint(run.content_hash, terms)
+    if (earlier := _started(db.session(), fingerprint)) is not None:
+        return earlier
+    rows = [
+        {name: getattr(row, name) for name in PLANNED_FROM}
+        for row in db.session.execute(
+            sa.select(*(getattr(SlipRow, name) for name in PLANNED_FROM))
+            .where(SlipRow.run_id == run_id, SlipRow.order_id.is_not(None))
+            .order_by(SlipRow.line)
+        )
+    ]
+    plan(rows, terms)
+    with writing() as session:
+        changed = session.execute(
+            sa.update(SlipRun)
+            .where(SlipRun.id == run_id, SlipRun.started_at.is_(None))
+            .values(fingerprint=fingerprint, capture=terms.capture, on_failure=terms.on_failure)
+        )
+        if changed.rowcount == 1 and rows:  # type: ignore[attr-defined]
+            session.execute(sa.update(SlipRow), rows)
+    return run_id
+
+
+def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) -> str:
+    """Accept the run; the id of the run to be shown.
+
+    A second start does nothing (P19), and the start of a file that another run was started with
+    leads to that one (R82a).  Raises NotFound (also for somebody else's run), ShopError when
+    nothing can be done, the second confirmation is missing (S21), or there is no usable contract.
+    """
+    try:
+        with writing() as session:
+            shown, accepted = _start(session, run_id, person_id, sum_confirmed=sum_confirmed)
+    except IntegrityError:  # the same file was started at this very moment
+        run = get(run_id)
+        twin = _started(db.session(), run.fingerprint)
+        if twin is None:
+            raise
+        return twin
+    if accepted:
+        logs.event("slips_started", run=run_id, **accepted)
+    return shown
+
+
+def _start(
+    session: Session, run_id: str, person_id: int | None, *, sum_confirmed: bool
+) -> tuple[str, dict[str, int]]:
+    """The id of the run to be shown, and what was accepted just now, if anything."""
+    run = session.get(SlipRun, run_id, populate_existing=True, with_for_update=True)
+    if run is None or run.person_id != person_id:
+        raise NotFound("この伝票番号ファイルは見つかりません。")
+    if run.started_at is not None:
+        return run_id, {}
+    if (twin := _started(session, run.fingerprint)) is not None:
+        return twin, {}
+    rows = list(
+        session.scalars(
+            sa.select(SlipRow)
+            .where(SlipRow.run_id == run_id, SlipRow.result == ItemResult.PENDING)
+            .order_by(SlipRow.line)
+        )
+    )
+    if not rows:
+        raise ShopError("処理できる行がありません。問題のある行を直して、もう一度選んでください。")
+    orders = _by_order(rows)
+    captures = [row for row in rows if row.amount is not None]
+    yen = sum(row.amount or 0 for row in captures)
+    if is_big(len(captures), yen) and not sum_confirmed:
+        raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
+    if captures:
+        current_gateway()  # what cannot be sent is not accepted (R2)
+    now = utc_now()
+    standings = standing.load(orders, lock=True)
+    run.started_at = now
+    shop = settings.load()
+    values: list[dict[str, Any]] = []
+    to_capture: list[tuple[Standing, Sequence[SlipRow]]] = []
+    for order_id, of_order in orders.items():
+        order = standings[order_id]
+        decision = decide(
+            order, [wish_of(row) for row in of_order], capture=run.capture, terms=shop, now=now
+        )
+        _keep_to_what_was_seen(decision, order, of_order)
+        if decision.is_to_be_captured:
+            to_capture.append(
+                (order, [r for r, d in zip(of_order, decision.rows, strict=True) if d.waits])
+            )
+        planned = outcomes_of(decision, Terms(run.capture, run.on_failure))
+        for row, (result, refusal, message) in zip(of_order, planned, strict=True):
+            is_pending = result is ItemResult.PENDING
+            values.append(
+                {
+                    "id": row.id,
+                    "result": result,
+                    "refusal": refusal,
+                    "message": message,
+                    "is_due": is_pending and not decision.is_to_be_captured,
+                    "finished_at": None if is_pending else now,
+                }
+            )
+    session.execute(sa.update(SlipRow), values)
+    actor = queueing.actor_of(run)
+    queueing.queue(session, sorted(to_capture, key=_by_age), actor, now)
+    yen = sum(order.total for order, _ in to_capture)
+    return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
+
+
+def _by_age(one: tuple[Standing, Sequence[SlipRow]]) -> tuple[datetime, int]:
+    return one[0].ordered_at, one[0].id  # R48
+
+
+def _keep_to_what_was_seen(
+    decision: OrderDecision, order: Standing, rows: Sequence[SlipRow]
+) -> None:
+    """No capture but the one that was shown: of that amount, of the order as it was (P20)."""
+    if not decision.is_to_be_captured:
+        return
+    shown = [row.amount for row in rows if row.amount is not None]
+    if shown != [order.total] or any(row.version != order.version for row in rows):
+        decision.refusal = Refusal.CHANGED
+
+
+def get(run_id: str) -> SlipRun:
+    """The run.  Raises NotFound."""
+    run = db.session.get(SlipRun, run_id, populate_existing=True)
+    if run is None:
+        raise NotFound("この伝票番号ファイルは見つかりません。")
+    return run
+
+
+def own(run_id: str, person_id: int | None) -> SlipRun:
+    """The run that this person prepared.  Raises NotFound, also for another's."""
+    run = get(run_id)
+    if run.person_id != person_id:
+        raise NotFound("この伝票番号ファイルは見つかりません。")
+    return run
+
+
+def recent(limit: int = 20) -> Sequence[SlipRun]:
+    """The newest runs that were started, newest first."""
+    return db.session.scalars(
+        sa.select(SlipRun)
+        .where(SlipRun.started_at.is_not(None))
+        .order_by(SlipRun.started_at.desc())
+        .limit(limit)
+    ).all()
+
+
+def forget_unconfirmed() -> None:
+    """Drop files that nobody confirmed within a day."""
+    with writing() as session:
+        old = sa.select(SlipRun.id).where(
+            SlipRun.started_at.is_(None), SlipRun.created_at < utc_now() - timedelta(days=1)
+        )
+        session.execute(
+            sa.delete(SlipRow)
+            .where(SlipRow.run_id.in_(old))
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(
+            sa.delete(SlipRun)
+            .where(SlipRun.id.in_(old))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def is_big(captures: int, yen: int) -> bool:
+    """Whether count or sum is large enough to be asked twice (S21)."""
+    return captures > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
+
+
+def wish_of(row: SlipRow) -> Wish:
+    """What a stored row says."""
+    assert row.status is not None  # it could be read
+    return Wish(
+        row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
+    )
+
+
+def _fingerprint(content_hash: str, terms: Terms) -> str:
+    text = f"{content_hash}|{int(terms.capture)}|{terms.on_failure.value}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _started(session: Session, fingerprint: str) -> str | None:
+    return session.execute(
+        sa.select(SlipRun.id).where(
+            SlipRun.fingerprint == fingerprint, SlipRun.started_at.is_not(None)
+        )
+    ).scalar_one_or_none()
+
+
+def _by_order(rows: Iterable[SlipRow]) -> dict[int, list[SlipRow]]:
+    orders: dict[int, list[SlipRow]] = defaultdict(list)
+    for row in rows:
+        assert row.order_id is not None  # else it failed when it was planned
+        orders[row.order_id].append(row)
+    return orders

@@ -1,0 +1,316 @@
+"""Slip numbers and parcel statuses into the orders: many at once, each with its history (R82, P5).
+
+Nothing here asks or tells SMBC-GP anything.  It happens in the caller's write transaction: the one
+that closes the capture the rows waited for (`after_capture`), or one of the worker's (`work_off`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.carriers import CARRIERS
+from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.shop_terms import OnCaptureFailure
+from sgpshop.extensions import db
+from sgpshop.models import (
+    AttemptState,
+    Delivery,
+    ItemResult,
+    Order,
+    SlipRow,
+    SlipRun,
+    table_of,
+    utc_now,
+)
+from sgpshop.services import history, settings
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.slips import queueing, standing
+from sgpshop.services.slips.decisions import Decision, Wish, decide_one, delivered_at
+from sgpshop.services.slips.standing import Parcel, Standing
+
+#: Orders worked off in one transaction, so that nobody else waits long for the database.
+_CHUNK = 200
+_LONGEST_CHANGES = 1000
+
+_rows, _deliveries, _orders = table_of(SlipRow), table_of(Delivery), table_of(Order)
+_READ = (
+    sa.select(
+        SlipRow.id,
+        SlipRow.order_id,
+        SlipRow.line,
+        SlipRow.delivery_number,
+        SlipRow.carrier_code,
+        SlipRow.slip_no,
+        SlipRow.status,
+        SlipRow.ship_date,
+        SlipRow.refusal,
+    )
+    .where(SlipRow.status.is_not(None))
+    .order_by(SlipRow.order_id, SlipRow.line)
+)
+_OF_ATTEMPT = (
+    _READ.add_columns(SlipRun.on_failure)
+    .join(SlipRun, SlipRun.id == SlipRow.run_id)
+    .where(SlipRow.attempt_id == bindparam("attempt"))
+)
+_RECORD = (
+    sa.update(_rows)
+    .where(_rows.c.id == bindparam("row"))
+    .values(
+        result=bindparam("result"),
+        message=bindparam("message"),
+        is_written=bindparam("is_written"),
+        finished_at=bindparam("finished_at"),
+        is_due=False,
+    )
+)
+_UPDATE_PARCEL = (
+    sa.update(_deliveries)
+    .where(_deliveries.c.id == bindparam("parcel"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "carrier_code", "slip_no", "status", "delivered_at", "returned_on", "return_reason",
+            )
+        }
+    )
+)  # fmt: skip
+_UPDATE_ORDER = (
+    sa.update(_orders)
+    .where(_orders.c.id == bindparam("order"))
+    .values(
+        processing_class=bindparam("processing_class"),
+        version=_orders.c.version + 1,
+        updated_at=bindparam("updated_at"),
+    )
+)
+
+
+def after_capture(
+    session: Session, attempt_id: int, row: Any, state: AttemptState, now: datetime
+) -> None:
+    """The rows that waited for this attempt, in the transaction that records how it ended.
+
+    `row` is closing's row of the attempt.  Nothing happens when no row waits for it.
+    """
+    waiting = session.connection().execute(_OF_ATTEMPT, {"attempt": attempt_id}).all()
+    if not waiting:
+        return
+    if state is AttemptState.UNKNOWN:
+        _record(session, [_ended(one, ItemResult.UNCERTAIN, now) for one in waiting])
+        return
+    is_done = state is AttemptState.DONE
+    if not is_done and waiting[0].on_failure is not OnCaptureFailure.KEEP:
+        _record(session, [_ended(one, ItemResult.FAILED, now) for one in waiting])
+        return
+    order = standing.load([row.order_id])[row.order_id]
+    result = ItemResult.SUCCEEDED if is_done else ItemResult.FAILED
+    _write(session, [(order, waiting)], result, Actor(row.actor_kind, row.actor), now)
+
+
+def work_off(first_row_id: int) -> None:
+    """A part of the rows of that row's run that wait for nothing; the worker calls it until none is.
+
+    Each part is one transaction, so a crash leaves rows undone, never half done.
+    """
+    with writing() as session:
+        run = session.scalars(
+            sa.select(SlipRun)
+            .where(SlipRun.id.in_(sa.select(SlipRow.run_id).where(SlipRow.id == first_row_id)))
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        ).one_or_none()
+        if run is None:
+            return
+        is_due = sa.and_(SlipRow.run_id == run.id, SlipRow.is_due)
+        order_ids = session.scalars(
+            sa.select(SlipRow.order_id)
+            .where(is_due)
+            .distinct()
+            .order_by(SlipRow.order_id)
+            .limit(_CHUNK)
+        ).all()
+        if not order_ids:
+            return
+        orders = standing.load([i for i in order_ids if i is not None], lock=True)
+        found = session.execute(_READ.where(is_due, SlipRow.order_id.in_(order_ids))).all()
+        of_order: dict[int, list[Any]] = {}
+        for one in found:
+            of_order.setdefault(one.order_id, []).append(one)
+        groups = [(orders[order_id], rows) for order_id, rows in of_order.items()]
+        _write(session, groups, ItemResult.SUCCEEDED, queueing.actor_of(run), utc_now())
+
+
+def due(limit: int) -> list[int]:
+    """A row that is due of each run that has any, for `work_off`."""
+    found = db.session.scalars(
+        sa.select(sa.func.min(SlipRow.id))
+        .where(SlipRow.is_due)
+        .group_by(SlipRow.run_id)
+        .limit(limit)
+    )
+    return [int(row_id) for row_id in found if row_id is not None]
+
+
+def _write(
+    session: Session,
+    groups: Sequence[tuple[Standing, Sequence[Any]]],
+    result: ItemResult,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Carry out the rows of these orders, as far as that is possible now, and record `result`."""
+    shop = settings.load()
+    batch = _Batch(actor, now)
+    ends: list[dict[str, Any]] = []
+    for order, rows in groups:
+        decisions = [decide_one(order, _wish(row), shop, now) for row in rows]
+        batch.add(order, [one for one in decisions if one.changes], is_kept=_is_kept(rows, result))
+        ends += [_end(row, one, result, now) for row, one in zip(rows, decisions, strict=True)]
+    batch.write(session)
+    _record(session, ends)
+
+
+def _wish(row: Any) -> Wish:
+    return Wish(
+        row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
+    )
+
+
+def _is_kept(rows: Sequence[Any], result: ItemResult) -> bool:
+    """Whether the capture failed, and the slip is registered all the same (R80)."""
+    return result is ItemResult.FAILED or any(row.refusal for row in rows)
+
+
+class _Batch:
+    """What changes of many orders, written with a handful of statements."""
+
+    def __init__(self, actor: Actor, now: datetime) -> None:
+        self._actor = actor
+        self._now = now
+        self._parcels: list[dict[str, Any]] = []
+        self._orders: list[dict[str, Any]] = []
+        #: orders whose 取消不要 was about returns of before (R90a)
+        self._unwaived: list[int] = []
+        self._entries: list[dict[str, Any]] = []
+
+    def add(self, order: Standing, changed: Sequence[Decision], *, is_kept: bool) -> None:
+        """The rows of `changed` change this order; nothing happens when there are none."""
+        if not changed:
+            return
+        statuses = {parcel.id: parcel.status for parcel in order.deliveries}
+        told = []
+        for one in changed:
+            assert one.parcel is not None  # else there is a problem
+            self._parcels.append(_parcel_values(one.parcel, one.wish, order, self._now))
+            statuses[one.parcel.id] = one.wish.status
+            told.append(_told(order, one.parcel, one.wish))
+            if DeliveryStatus.RETURNED in {one.parcel.status, one.wish.status}:
+                self._unwaived.append(order.id)
+        self._orders.append(
+            {
+                "order": order.id,
+                "processing_class": processing_class(statuses.values()),
+                "updated_at": self._now,
+            }
+        )
+        self._entries.append(
+            {
+                "order_id": order.id,
+                "at": self._now,
+                "actor_kind": self._actor.kind,
+                "actor": self._actor.name,
+                "event": "slips_kept" if is_kept else "slips_registered",
+                "status_before": order.payment_status,
+                "status_after": order.payment_status,
+                "amount_before": order.total,
+                "amount_after": order.total,
+                "order_version": order.version + 1,
+                "detail": {"changes": "、".join(told)[:_LONGEST_CHANGES]},
+            }
+        )
+
+    def write(self, session: Session) -> None:
+        """Into the database, the history last: it tells how everything stands afterwards."""
+        connection = session.connection()
+        if not self._orders:
+            return
+        connection.execute(_UPDATE_PARCEL, self._parcels)
+        connection.execute(_UPDATE_ORDER, self._orders)
+        if self._unwaived:
+            connection.execute(
+                sa.update(_orders)
+                .where(_orders.c.id.in_(self._unwaived))
+                .values(cancel_waived_at=None, cancel_waived_reason="")
+            )
+        history.record_many(session, self._entries)
+
+
+def _parcel_values(parcel: Parcel, wish: Wish, order: Standing, now: datetime) -> dict[str, Any]:
+    """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
+    is_new = wish.status is not parcel.status
+    values = {
+        "parcel": parcel.id,
+        "carrier_code": wish.carrier_code or parcel.carrier_code,
+        "slip_no": wish.slip_no,
+        "status": wish.status,
+        "delivered_at": parcel.delivered_at,
+        "returned_on": parcel.returned_on,
+        "return_reason": parcel.return_reason,
+    }
+    if not is_new:
+        return values
+    values |= {"returned_on": None, "return_reason": ""}
+    if wish.status is DeliveryStatus.RETURNED:  # delivered_at stays: it did arrive then
+        values["returned_on"] = wish.ship_date or jst_day(now)
+    elif wish.status is DeliveryStatus.DELIVERED:
+        values["delivered_at"] = delivered_at(wish, order, now)
+    else:  # 配送完了 and 返送 can be undone (R31)
+        values["delivered_at"] = None
+    return values
+
+
+def _told(order: Standing, parcel: Parcel, wish: Wish) -> str:
+    """One row for the history: which parcel, carrier, slip number, status."""
+    which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
+    carrier = CARRIERS.get(wish.carrier_code or parcel.carrier_code, "")
+    words = f"{which}{carrier} {wish.slip_no}".strip()
+    if wish.status is parcel.status:
+        return words
+    return f"{words}、{parcel.status.label} → {wish.status.label}"
+
+
+def _end(row: Any, decision: Decision, result: ItemResult, now: datetime) -> dict[str, Any]:
+    """How one row ends, now that what can be written was written."""
+    if decision.problem:
+        was_captured = hasattr(row, "on_failure") and result is ItemResult.SUCCEEDED
+        words = "実売上処理は完了しましたが、登録できませんでした。" if was_captured else ""
+        return _ended(row, ItemResult.FAILED, now, message=words + decision.problem)
+    is_refused = bool(row.refusal)  # the capture failed before anything was sent (R82)
+    return _ended(row, ItemResult.FAILED if is_refused else result, now, is_written=True)
+
+
+def _ended(
+    row: Any, result: ItemResult, now: datetime, *, message: str = "", is_written: bool = False
+) -> dict[str, Any]:
+    return {
+        "row": row.id,
+        "result": result,
+        "message": message[:300],
+        "is_written": is_written,
+        "finished_at": now,
+    }
+
+
+def _record(session: Session, ends: list[dict[str, Any]]) -> None:
+    if ends:
+        session.connection().execute(_RECORD, ends)

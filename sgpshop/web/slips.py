@@ -1,0 +1,206 @@
+"""伝票番号一括ステータス変更 (`/slips`): hand in a file, look at what it would do, let it be done (§9)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop import logs
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.shop_terms import OnCaptureFailure
+from sgpshop.models import Role, SlipRun
+from sgpshop.services import slips
+from sgpshop.services.order_file import FileRefused
+from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.web.fragments import wants_fragment
+from sgpshop.web.security import requires
+
+bp = Blueprint("slips", __name__, url_prefix="/slips")
+
+LINES_PER_PAGE = 200
+#: no file is longer; what asks for more is no page of ours
+_FURTHEST = 1_000_000
+_DONE_BEFORE = (
+    "同じ内容のファイルは、同じ設定ですでに処理しています。下はそのときの結果です。"
+    "もう一度処理することはありません。失敗した行は「失敗した行をやり直す」で処理できます。"
+)
+
+
+@bp.get("")
+@requires(Role.OPERATOR)
+def index() -> ResponseReturnValue:
+    """The upload form and the latest runs."""
+    return _index(slips.usual_terms())
+
+
+@bp.post("")
+@requires(Role.OPERATOR)
+def upload() -> ResponseReturnValue:
+    """① Read the file and write down what it would do; nothing of the orders changes (R81)."""
+    terms = _terms()
+    try:
+        run_id = _prepare(_uploaded(), terms)
+    except (ShopError, FileRefused) as problem:
+        return _index(terms, problem.message, status=422)
+    return _to_run(run_id)
+
+
+@bp.get("/template.csv")
+@requires(Role.OPERATOR)
+def template() -> ResponseReturnValue:
+    """An empty slip file: the headings of §9.1, as Excel reads them."""
+    return _csv_file((",".join(slips.TITLES) + "\r\n").encode("cp932"), "slips.csv")
+
+
+@bp.get("/<run_id>")
+@requires(Role.OPERATOR)
+def show(run_id: str) -> ResponseReturnValue:
+    """Progress and result of a run; before it is started, the preview (R81)."""
+    run = slips.get(run_id)
+    if run.started_at is None:
+        return _preview_page(slips.own(run_id, current_user.id))
+    shown = "slips/_result.html" if wants_fragment() else "slips/show.html"
+    offset = _offset()
+    return render_template(
+        shown,
+        run=run,
+        progress=slips.progress(run),
+        lines=slips.lines(run_id, after=offset, limit=LINES_PER_PAGE),
+        offset=offset,
+        per_page=LINES_PER_PAGE,
+    )
+
+
+@bp.get("/<run_id>/terms")
+@bp.get("/<run_id>/start")
+@bp.get("/<run_id>/retry")
+@requires(Role.OPERATOR)
+def to_run(run_id: str) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the run."""
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.post("/<run_id>/terms")
+@requires(Role.OPERATOR)
+def change_terms(run_id: str) -> ResponseReturnValue:
+    """Look at the same file again under other terms (R79)."""
+    return _to_run(slips.change_terms(run_id, _terms(), person_id=current_user.id))
+
+
+@bp.post("/<run_id>/start")
+@requires(Role.OPERATOR)
+def start(run_id: str) -> ResponseReturnValue:
+    """② 処理を実行: start the run, once however often this is sent (P19, R82a)."""
+    try:
+        shown = slips.start(
+            run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
+        )
+    except ShopError as problem:
+        if problem.status == 404:
+            raise
+        return _preview_page(slips.own(run_id, current_user.id), problem)
+    if shown != run_id:
+        flash(_DONE_BEFORE, "warning")
+    return redirect(url_for(".show", run_id=shown), code=303)
+
+
+@bp.post("/<run_id>/retry")
+@requires(Role.OPERATOR)
+def retry(run_id: str) -> ResponseReturnValue:
+    """失敗した行をやり直す: the failed rows as a file of their own, to be looked at first (R49)."""
+    run = slips.get(run_id)
+    content = slips.errors_csv(run).encode()
+    try:
+        again = _prepare(Uploaded(content), Terms(run.capture, run.on_failure))
+    except FileRefused:
+        flash("やり直す行はありません。", "warning")
+        return redirect(url_for(".show", run_id=run_id), code=303)
+    return _to_run(again)
+
+
+@bp.get("/<run_id>/errors.csv")
+@requires(Role.OPERATOR)
+def errors(run_id: str) -> ResponseReturnValue:
+    """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
+    run = slips.get(run_id)
+    if run.started_at is None:
+        run = slips.own(run_id, current_user.id)
+    content = slips.errors_csv(run).encode("utf-8-sig")
+    logs.event("exported", what="slip_errors", run=run_id)
+    return _csv_file(content, f"slips-{run_id[:8]}-errors.csv")
+
+
+def _index(terms: Terms, error: str = "", status: int = 200) -> ResponseReturnValue:
+    page = render_template(
+        "slips/index.html",
+        error=error,
+        terms=terms,
+        pasted=request.form.get("pasted", ""),
+        limits=slips.limits(),
+        runs=[(run, slips.progress(run)) for run in slips.recent(10)],
+        on_failures=list(OnCaptureFailure),
+    )
+    return page, status
+
+
+def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseReturnValue:
+    offset = _offset()
+    page = render_template(
+        "slips/preview.html",
+        run=run,
+        preview=slips.preview(run),
+        lines=slips.lines(run.id, after=offset, limit=LINES_PER_PAGE),
+        offset=offset,
+        per_page=LINES_PER_PAGE,
+        terms=Terms(run.capture, run.on_failure),
+        on_failures=list(OnCaptureFailure),
+        error=problem.message if problem else "",
+    )
+    return page, problem.status if problem else 200
+
+
+def _to_run(run_id: str) -> ResponseReturnValue:
+    if slips.get(run_id).started_at is not None:
+        flash(_DONE_BEFORE, "warning")
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+def _prepare(uploaded: Uploaded, terms: Terms) -> str:
+    return slips.prepare(uploaded, terms, person_id=current_user.id, actor=current_user.name)
+
+
+def _uploaded() -> Uploaded:
+    """What was handed in.  Raises ShopError for nothing, or for a file and lines at once."""
+    file = request.files.get("file")
+    pasted = request.form.get("pasted", "")
+    if file is not None and file.filename:
+        if pasted.strip():
+            raise ShopError(
+                "ファイルと貼り付けの両方が入力されています。どちらか一方にしてください。"
+            )
+        return Uploaded(file.read())
+    if not pasted.strip():
+        raise ShopError("伝票番号のファイルを選ぶか、行を貼り付けてください。")
+    return Uploaded(pasted.encode("utf-8", "replace"), is_pasted=True)
+
+
+def _terms() -> Terms:
+    """The two settings for this run.  Raises ShopError for a word that is none."""
+    try:
+        on_failure = OnCaptureFailure(request.form.get("on_capture_failure", ""))
+    except ValueError:
+        raise ShopError("「実売り失敗時の動作」を選んでください。") from None
+    return Terms(request.form.get("capture_on_slip", "") == "1", on_failure)
+
+
+def _offset() -> int:
+    return min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
+
+
+def _csv_file(content: bytes, name: str) -> Response:
+    return Response(
+        content,
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,64 @@
+"""import-slips: the screen's work without a screen, exit codes (contract.md §2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from sgpshop.cli import commands
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Order
+from sgpshop.services import contract, settings
+from tests.factories import authorized_order, fresh
+from tests.gateway_world import World
+from tests.services.slip_files import parcel, slip, slip_file
+
+
+@pytest.fixture
+def orders(app: Flask, tmp_path: Path) -> list[Order]:
+    world = World(tmp_path)
+    contract.init_app(app, world.gateway)
+    with app.app_context():
+        settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
+        return [authorized_order(world) for _ in range(2)]
+
+
+def run(app: Flask, *arguments: str, given: bytes) -> Result:
+    return app.test_cli_runner().invoke(commands, ["import-slips", "-", *arguments], input=given)
+
+
+def test_registers_and_captures_without_a_worker(app: Flask, orders: list[Order]) -> None:
+    content = slip_file(*map(slip, orders))
+    result = run(app, "--capture", given=content)
+    assert result.exit_code == 0, result.output
+    assert "2行: 成功 2, 失敗 0" in result.stdout
+    assert "実売上 2件 6,000円" in result.stdout
+    with app.app_context():
+        assert fresh(orders[0]).payment_status is PaymentStatus.CAPTURED
+    again = run(app, "--capture", given=content)
+    assert again.exit_code == 0
+    assert "処理済み" in again.stderr
+
+
+def test_without_the_option_the_settings_decide(app: Flask, orders: list[Order]) -> None:
+    assert run(app, given=slip_file(slip(orders[0]))).exit_code == 0
+    with app.app_context():
+        assert parcel(orders[0]).slip_no == "1234-5678"
+        assert fresh(orders[0]).payment_status is PaymentStatus.AUTHORIZED
+
+
+def test_failed_rows_end_with_1(app: Flask, orders: list[Order]) -> None:
+    result = run(app, given=slip_file(slip(orders[0]), slip("P999")))
+    assert result.exit_code == 1
+    assert "3行目 P999: 失敗: 該当注文なし" in result.stderr
+    assert "3行目 P999: 失敗: 該当注文なし" in result.stdout
+    assert run(app, given=slip_file(slip("P999"))).exit_code == 1
+
+
+def test_what_cannot_be_read_ends_with_2(app: Flask) -> None:
+    result = run(app, given=b"a,b\n1,2\n")
+    assert result.exit_code == 2
+    assert "必要な項目名がありません" in result.stderr
