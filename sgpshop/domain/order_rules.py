@@ -61,7 +61,6 @@ class Refusal(StrEnum):
     SUBSCRIPTION = "subscription"
     BUSY = "busy"
     NEEDS_REVIEW = "needs_review"
-    PREORDER = "preorder"
     NOT_LINKED = "not_linked"
     UNSENT_AMOUNT = "unsent_amount"
     CHANGED = "changed"
@@ -84,16 +83,12 @@ _WORDS = {
     Refusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
     Refusal.SUBSCRIPTION: (
         "定期購入",
-        "定期購入の注文に実売上処理は不要です。配送完了にした翌月10日頃に自動で売上報告されます。",
+        "定期購入の注文に実売上処理は不要です。配送完了にした翌月の登録日(初期設定は10日)に自動で売上報告されます。",
     ),
     Refusal.BUSY: ("処理中", "処理中です。結果が出るまでお待ちください。"),
     Refusal.NEEDS_REVIEW: (
         "要確認",
         "要確認の注文です。決済の状態が確認できるまで実売上処理はできません。",
-    ),
-    Refusal.PREORDER: (
-        "予約商品",
-        "予約商品の注文です(有効性チェックのみ)。この画面からの実売上処理にはまだ対応していません。",
     ),
     Refusal.NOT_LINKED: (
         "取引情報を照会中",
@@ -129,8 +124,6 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.SUBSCRIPTION
     if status not in CAPTURABLE:
         return Refusal.NEEDS_REVIEW
-    if order.kind == "preorder":
-        return Refusal.PREORDER
     if order.transaction is None or not order.transaction.is_linked:
         return Refusal.NOT_LINKED
     if is_unsent(order):

@@ -21,6 +21,18 @@ class Setting(Base):
     updated_by: Mapped[str] = mapped_column(sa.String(80))
 
 
+class SettingChange(Base):
+    """That somebody changed settings: when, who, which (R86).  Values are not kept here."""
+
+    __tablename__ = "setting_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    actor: Mapped[str] = mapped_column(sa.String(80))
+    #: names of services.settings
+    fields: Mapped[list[str]] = mapped_column(sa.JSON)
+
+
 class WorkerBeat(Base):
     """The last sign of life of a worker process (T3)."""
 

@@ -51,6 +51,8 @@ class LoginSession(Base):
     )
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: when the password was last given, at the sign-in or since (S5); None: not known
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=utc_now)
     address: Mapped[str] = mapped_column(sa.String(64), default="")
     browser: Mapped[str] = mapped_column(sa.String(200), default="")
 

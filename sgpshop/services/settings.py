@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import sqlalchemy as sa
 
+from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
-from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
 from sgpshop.extensions import db
-from sgpshop.models import Setting
-from sgpshop.services import vault
+from sgpshop.models import Setting, SettingChange
+from sgpshop.services import setting_rules, vault
 from sgpshop.services.database import writing
+from sgpshop.services.setting_rules import CONTRACT_ID, SECRETS, Value
 
-#: R6: an id of the contract
-CONTRACT_ID = re.compile(r"[A-Za-z0-9]{1,13}")
-SECRETS = frozenset({"site_pass", "shop_pass"})
+__all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save"]
+
+#: 変更履歴 on the screen
+_CHANGES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -91,38 +93,45 @@ def load() -> ShopSettings:
     return ShopSettings(**values)
 
 
-def save(actor: str, **values: str | int | bool) -> list[str]:
+def save(actor: str, **values: Value) -> list[str]:
     """Store `values` by name of ShopSettings (`shop_pass`, `site_pass` in clear, to be sealed).
 
-    An empty password keeps the stored one.  Returns the names that changed, for the audit log
-    (names only, R86).  Raises ShopError for a name that cannot be set or a malformed id (R6).
+    An empty password keeps the stored one.  Returns the names that changed, which are also kept
+    and logged: names only, never values (R86).  Raises SettingRefused for a name that cannot be
+    set or a value its rule does not allow; then nothing was stored.
     """
-    before = load()
-    changed: list[str] = []
+    wanted = {
+        name: setting_rules.read(name, value)
+        for name, value in values.items()
+        if value != "" or name not in SECRETS
+    }
     with writing() as session:
-        for name, value in values.items():
-            if name in SECRETS:
-                if not value:
-                    continue
-                stored, text = f"{name}_sealed", vault.seal(str(value), f"setting:{name}")
-            else:
-                stored, text = name, _check(name, value)
-                if _parse(name, text) == getattr(before, name):
-                    continue
+        before = load()
+        changed = [name for name, value in wanted.items() if value != getattr(before, name, None)]
+        for name in changed:
+            stored, text = _as_stored(name, wanted[name])
             session.merge(Setting(name=stored, value=text, updated_by=actor))
-            changed.append(name)
+        if changed:
+            session.add(SettingChange(actor=actor, fields=changed))
+    if changed:
+        logs.event("settings_changed", by=actor, fields=changed)
     return changed
 
 
-def _check(name: str, value: str | int | bool) -> str:
-    if name not in _TYPES or name.endswith("_sealed"):
-        raise ShopError(f"設定項目「{name}」はありません。")
-    if name in ("site_id", "shop_id") and value and not CONTRACT_ID.fullmatch(str(value)):
-        raise ShopError("サイトID・ショップIDは半角英数字13文字以内で入力してください。")
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def recent_changes() -> Sequence[SettingChange]:
+    """The latest changes, newest first (R86); one query."""
+    newest = sa.select(SettingChange).order_by(SettingChange.id.desc()).limit(_CHANGES_SHOWN)
+    return db.session.scalars(newest).all()
 
 
-def _parse(name: str, text: str) -> str | int | bool:
+def _as_stored(name: str, value: Value) -> tuple[str, str]:
+    """Name and text of the row that keeps a value; passwords sealed (S10)."""
+    if name in SECRETS:
+        return f"{name}_sealed", vault.seal(str(value), f"setting:{name}")
+    return name, str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _parse(name: str, text: str) -> Value:
     kind = _TYPES[name]
     if kind is bool:
         return text == "1"

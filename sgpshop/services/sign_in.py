@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import secrets
 from dataclasses import dataclass, field
@@ -21,12 +20,15 @@ from sgpshop.extensions import db
 from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
 from sgpshop.services import passwords
 from sgpshop.services.database import writing, writing_without_waiting
+from sgpshop.services.limits import source_of
 from sgpshop.services.people import LONGEST_NAME, is_demo
 
 #: From the least right to the most; each holds those before it (R150).
 _LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
 #: A session's last use is written at most so often: a page must not cost a write.
 _SEEN_EVERY = timedelta(seconds=60)
+#: So long a password once given is good for what is grave (S5).
+CONFIRMED_FOR = timedelta(minutes=10)
 
 
 class SignInRefused(ShopError):
@@ -67,6 +69,8 @@ class SignedIn:
     search_fields: list[str] | None
     #: what the cookie holds; the database knows only its hash
     token: str = field(repr=False)
+    #: when this session's password was last given, at the sign-in or since
+    confirmed_at: datetime | None = None
 
     is_authenticated = True
     is_active = True
@@ -103,13 +107,14 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
             )
         )
     logs.event("login", result="done", name=account, address=address)
-    return SignedIn(person.id, person.name, person.role, person.search_fields, token)
+    return SignedIn(person.id, person.name, person.role, person.search_fields, token, utc_now())
 
 
 def confirm(person: SignedIn, password: str, *, address: str) -> None:
     """Ask a signed-in person for the password again, before something grave (S5).
 
-    Raises TooManyTries or WrongPassword; tries are counted together with those of signing in.
+    The session is good for CONFIRMED_FOR from now.  Raises TooManyTries or WrongPassword; tries are
+    counted together with those of signing in.
     """
     try:
         _recognized(person.name, password, address)
@@ -117,11 +122,23 @@ def confirm(person: SignedIn, password: str, *, address: str) -> None:
         raise WrongPassword from None
     with writing() as session:
         session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
+        session.execute(
+            sa.update(LoginSession)
+            .where(LoginSession.id == key_of(person.token))
+            .values(confirmed_at=utc_now())
+        )
+
+
+def is_confirmed(person: SignedIn) -> bool:
+    """Whether the password was given within CONFIRMED_FOR, as of the start of this request (S5)."""
+    if person.confirmed_at is None:
+        return False
+    return abs(utc_now() - person.confirmed_at) < CONFIRMED_FOR  # also after a clock set back (P30)
 
 
 def _recognized(name: str, password: str, address: str) -> Person:
     """The person with that name and password.  Raises TooManyTries, SignInRefused."""
-    account, source = name[:LONGEST_NAME], _source(address)
+    account, source = name[:LONGEST_NAME], source_of(address)
     _count_try(account, source)
     person = db.session.scalar(sa.select(Person).filter_by(name=name))
     kept = person.password_hash if person else None
@@ -142,6 +159,7 @@ def person_of_session(token: str) -> SignedIn | None:
             Person.is_active,
             LoginSession.started_at,
             LoginSession.seen_at,
+            LoginSession.confirmed_at,
         )
         .join(Person)
         .where(LoginSession.id == key_of(token))
@@ -156,7 +174,7 @@ def person_of_session(token: str) -> SignedIn | None:
         return None
     if now - row.seen_at >= min(_SEEN_EVERY, _idle() / 10):
         _note_use(token, now)
-    return SignedIn(row.id, row.name, row.role, row.search_fields, token)
+    return SignedIn(row.id, row.name, row.role, row.search_fields, token, row.confirmed_at)
 
 
 def end_session(token: str) -> None:
@@ -201,31 +219,19 @@ def _count_try(account: str, source: str) -> None:
     raise TooManyTries(wait)
 
 
-def _source(address: str) -> str:
-    """The address to count by: one subscriber holds a whole /64 of IPv6."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if ip.version == 4:
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
-
-
 def _may_enter(person: Person) -> bool:
     return person.is_active and (not is_demo(person.name) or current_app.config["TEST_MODE"])
 
 
-def _forget_ended_sessions(session: Session) -> None:
-    now = utc_now()
-    session.execute(
-        sa.delete(LoginSession).where(
-            sa.or_(
-                LoginSession.started_at <= _latest_start(now),
-                LoginSession.seen_at <= _latest_use(now),
-            )
-        )
+def is_open_at(now: datetime) -> sa.ColumnElement[bool]:
+    """The condition that a session is over neither by its age nor by idling (S3)."""
+    return sa.and_(
+        LoginSession.started_at > _latest_start(now), LoginSession.seen_at > _latest_use(now)
     )
+
+
+def _forget_ended_sessions(session: Session) -> None:
+    session.execute(sa.delete(LoginSession).where(sa.not_(is_open_at(utc_now()))))
 
 
 def _note_use(token: str, now: datetime) -> None:

@@ -15,7 +15,8 @@ from sgpshop.web.security import requires
 
 bp = Blueprint("help_page", __name__)
 
-#: What each status says about the money, and what comes next (domain.md §3).
+#: What each status says about the money, and what comes next (domain.md §3); `{billing_day}` is the
+#: shop's own day (R102).
 STATUS_WORDS = {
     PaymentStatus.AUTHORIZED: (
         "注文を受け、カードの与信(オーソリ)だけが済んだ状態です。まだ請求されておらず、このままではSGPから入金されません。",
@@ -39,7 +40,7 @@ STATUS_WORDS = {
     ),
     PaymentStatus.AWAITING_BILLING: (
         "定期購入の注文を受けた状態です。仮売上・実売上の処理は不要です。",
-        "配送完了にした翌月10日頃に、自動で売上報告されます。",
+        "配送完了にした翌月の登録日({billing_day}日頃)に、自動で売上報告されます。",
     ),
     PaymentStatus.BILLING_REPORTED: (
         "定期購入の注文がSMBC-GPに報告され、課金された状態です。",
@@ -52,10 +53,15 @@ STATUS_WORDS = {
 @requires(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """The whole help on one page."""
-    links = console_links(settings.load())
+    shop = settings.load()
+    links = console_links(shop)
     return render_template(
         "help/show.html",
-        statuses=STATUS_WORDS,
+        statuses={
+            status: (meaning, next_step.format(billing_day=shop.billing_day))
+            for status, (meaning, next_step) in STATUS_WORDS.items()
+        },
+        billing_day=shop.billing_day,
         refusals=list(Refusal),
         alerts=list(AlertKind),
         links=links,

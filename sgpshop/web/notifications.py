@@ -77,7 +77,6 @@ def show() -> ResponseReturnValue:
 def renew_address() -> ResponseReturnValue:
     """Make a new address; the old one is an unknown address from now on."""
     notifications.renew_address(current_user.name)
-    logs.event("settings_changed", fields=["notify_address"])
     flash(
         "新しいアドレスに変更しました。SMBC-GPの管理画面にも、このアドレスを登録してください。",
         "success",

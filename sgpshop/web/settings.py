@@ -1,90 +1,88 @@
-"""SGP:クレジットカードの設定 (`/settings/sgp`): the contract and the shop's limits (domain.md §10)."""
+"""SGP:クレジットカードの設定 (`/settings/sgp`): the contract and the shop's choices (domain.md §10)."""
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from collections.abc import Sequence
+
+from flask import (
+    Blueprint,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import IntegerField, PasswordField, SelectField, StringField
-from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
-from sgpshop import logs
-from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import Role
-from sgpshop.services import contract, settings
-from sgpshop.web.base_form import Form
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.shop_terms import SalesMode
+from sgpshop.models import Role, SettingChange
+from sgpshop.services import contract, guide_html, setting_rules, settings
+from sgpshop.services.order_criteria import SearchCriteria
+from sgpshop.services.order_totals import Total, status_totals
+from sgpshop.services.setting_rules import SECRETS
+from sgpshop.services.settings import ShopSettings
+from sgpshop.web import recent_password
+from sgpshop.web.recent_password import Asked
 from sgpshop.web.security import requires
+from sgpshop.web.settings_form import SgpForm
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 
-_CONTRACT_ID = Regexp(
-    rf"^{settings.CONTRACT_ID.pattern}\Z", message="半角英数字13文字以内で入力してください。"
+_SCREENS = (
+    ("settings.sgp", "SGP:クレジットカードの設定"),
+    ("notifications.show", "結果通知"),
+    ("people.index", "ユーザー"),
+    ("api_keys.show", "APIキー"),
 )
-_PASSWORD = [
-    Optional(),
-    Length(max=64, message="64文字以内で入力してください。"),
-    Regexp(r"^[!-~]+\Z", message="半角の英数字と記号で入力してください。"),
-]
 
 
-def _whole_number(label: str, least: int, most: int) -> IntegerField:
-    message = f"{least}から{most:,}までの整数で入力してください。"
-    return IntegerField(
-        label,
-        [InputRequired(message), NumberRange(least, most, message)],
-    )
-
-
-def _yes_or_no(label: str, yes: str, no: str) -> SelectField:
-    return SelectField(
-        label,
-        choices=[SelectChoice(True, yes), SelectChoice(False, no)],
-        coerce=lambda value: str(value) == "True",
-    )
-
-
-class SgpForm(Form):
-    """The settings of domain.md §10 that have an effect now; an empty password keeps the old."""
-
-    site_id = StringField("サイトID", [Optional(), _CONTRACT_ID])
-    site_pass = PasswordField("サイトパスワード", _PASSWORD)
-    shop_id = StringField("ショップID", [Optional(), _CONTRACT_ID])
-    shop_pass = PasswordField("ショップパスワード", _PASSWORD)
-    auth_valid_days = _whole_number("オーソリ有効日数", 1, 90)
-    needs_review_alert_hours = _whole_number("要確認アラート時間", 1, 720)
-    bulk_max = _whole_number("一括処理の上限件数", 1, 5000)
-    cancel_lock_minutes = _whole_number("キャンセルできない時間(分)", 0, 1440)
-    extend_auth_enabled = _yes_or_no("オーソリ期間延長", "利用する", "利用しない")
-    tax_included = _yes_or_no("価格の税区分", "税込", "税別")
-    tax_rounding = SelectField(
-        "消費税の端数", choices=[SelectChoice(way.value, way.label) for way in TaxRounding]
-    )
+@bp.app_template_global()
+def settings_menu() -> list[tuple[str, str]]:
+    """Address and name of every 設定 screen there is."""
+    return [
+        (url_for(endpoint), words)
+        for endpoint, words in _SCREENS
+        if endpoint in current_app.view_functions
+    ]
 
 
 @bp.get("/sgp")
 @requires(Role.OWNER)
 def sgp() -> ResponseReturnValue:
     """The settings as they are; of passwords only whether there is one (R86)."""
-    return _page(SgpForm(formdata=None, obj=settings.load()))
+    shop = settings.load()
+    return _page(SgpForm(formdata=None, obj=shop), shop, recent_password.state())
 
 
 @bp.post("/sgp")
 @requires(Role.OWNER)
 def save_sgp() -> ResponseReturnValue:
-    """Store what changed and log the names of the fields, never their values (R86)."""
-    form = SgpForm()
-    if not form.validate():
-        return _page(form), 422
-    sent = {name: value for name, value in form.data.items() if value is not None}
-    sent.pop("csrf_token", None)
+    """Store what changed, once the person is sure who and what (S5, R85)."""
+    shop = settings.load()
+    asked = recent_password.check()
+    form = SgpForm(obj=shop)
+    if not form.validate() or asked.problem:
+        return asked.answer(_page(form, shop, asked))
+    if since := _changed_since_seen():
+        return _page(form, shop, asked, since=since), 409
+    sent = form.sent()
+    if _is_other_sales_mode(sent, shop):
+        if request.form.get("answer") == "back":
+            form.sales_mode.data = shop.sales_mode
+            return _page(form, shop, asked, is_back=True)
+        if request.form.get("sales_mode_confirmed") != sent["sales_mode"]:
+            return _ask_about_sales_mode(sent, asked)
     changed = settings.save(current_user.name, **sent)
-    if changed:
-        logs.event("settings_changed", fields=changed)
-        flash("設定を保存しました。", "success")
-    else:
-        flash("変更はありませんでした。", "success")
+    flash("設定を保存しました。" if changed else "変更はありませんでした。", "success")
+    if "guide" in changed and settings.load().guide != _typed_guide(sent):
+        flash(
+            "案内文から使用できないHTMLを取り除き、表記を整えて保存しました。プレビューで確認してください。",
+            "warning",
+        )
     return redirect(url_for(".sgp"), code=303)
 
 
@@ -101,8 +99,63 @@ def check_connection() -> ResponseReturnValue:
     return redirect(url_for(".sgp"), code=303)
 
 
-def _page(form: SgpForm) -> str:
-    shop = settings.load()
+def _page(
+    form: SgpForm,
+    shop: ShopSettings,
+    asked: Asked,
+    *,
+    is_back: bool = False,
+    since: Sequence[SettingChange] = (),
+) -> str:
     return render_template(
-        "settings/sgp.html", form=form, shop=shop, consoles=contract.console_links(shop)
+        "settings/sgp.html",
+        form=form,
+        shop=shop,
+        asked=asked,
+        is_back=is_back,
+        since=since,
+        is_again=bool(form.errors or asked.problem or is_back or since),
+        had_secret=any(form[name].data for name in SECRETS),
+        guide=guide_html.shown(form.guide.data or ""),
+        consoles=contract.console_links(shop),
+        changes=settings.recent_changes(),
+        setting_label=setting_rules.label,
     )
+
+
+def _changed_since_seen() -> list[SettingChange]:
+    """What others changed since this form was opened: it would be set back unawares (P20)."""
+    seen = request.form.get("seen", "")
+    if not (seen.isascii() and seen.isdigit() and len(seen) <= 9):
+        return []
+    return [
+        change
+        for change in settings.recent_changes()
+        if change.id > int(seen) and change.actor != current_user.name
+    ]
+
+
+def _is_other_sales_mode(sent: dict[str, str], shop: ShopSettings) -> bool:
+    return sent.get("sales_mode", shop.sales_mode) != shop.sales_mode
+
+
+def _ask_about_sales_mode(sent: dict[str, str], asked: Asked) -> str:
+    """A step of its own that says what stays to be captured (R85).
+
+    It carries on what was typed, but never a password (S10): that is to be typed there again.
+    """
+    left = status_totals(SearchCriteria()).get(PaymentStatus.AUTHORIZED, Total())
+    return render_template(
+        "settings/confirm_sales_mode.html",
+        mode=SalesMode(sent["sales_mode"]),
+        left=left,
+        typed={name: value for name, value in sent.items() if name not in SECRETS}
+        | {"seen": request.form.get("seen", "")},
+        secrets=[name for name in sorted(SECRETS) if sent.get(name)],
+        setting_label=setting_rules.label,
+        asked=asked,
+    )
+
+
+def _typed_guide(sent: dict[str, str]) -> str:
+    return sent["guide"].replace("\r\n", "\n").strip()

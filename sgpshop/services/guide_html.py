@@ -1,0 +1,34 @@
+"""案内文: the HTML a shop may show its buyers, and nothing that could run or reach out (§10, S7)."""
+
+from __future__ import annotations
+
+import nh3
+
+#: Text with a little form.  No pictures, styles, frames or forms: they load or send something.
+_TEXT = {"a", "b", "br", "div", "em", "hr", "i", "p", "s", "small", "span", "strong", "u"}
+_FORM = {"dd", "dl", "dt", "h3", "h4", "li", "ol", "sub", "sup", "ul"}
+_TABLE = {"table", "tbody", "td", "th", "thead", "tr"}
+_CELL = {"colspan", "rowspan"}
+
+
+def _cleaner(link_rel: str | None) -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=_TEXT | _FORM | _TABLE,
+        attributes={"a": {"href"}, "td": _CELL, "th": _CELL},
+        url_schemes={"https", "http", "mailto", "tel"},
+        link_rel=link_rel,
+    )
+
+
+_kept = _cleaner(None)
+_shown = _cleaner("noopener noreferrer")
+
+
+def clean(html: str) -> str:
+    """`html` without whatever is not allowed, tags closed; cleaning that again changes nothing."""
+    return _kept.clean(html)
+
+
+def shown(html: str) -> str:
+    """The same for a page: safe to be put there as it is, links without a trace of where from."""
+    return _shown.clean(html)

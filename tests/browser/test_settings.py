@@ -1,0 +1,130 @@
+"""設定 in a browser: the sales mode with its question, the password again, people (R85, S5, S3)."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Page, expect
+
+from sgpshop.models import LoginSession, Role
+from sgpshop.services import settings
+from sgpshop.services.database import writing
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.test_every_screen import check
+from tests.signing_in import PASSWORD, signed_in
+
+both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "plain"])
+both_sizes = pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+
+
+@pytest.fixture
+def owner(site: Site) -> None:
+    """The windows are the owner's."""
+    client = signed_in(site.app, Role.OWNER, "店長")
+    client.get("/healthz")
+    cookie = client.get_cookie("sgpshop")
+    assert cookie is not None
+    site.cookie["value"] = cookie.value
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="保存", exact=True).click()
+
+
+def stored(site: Site) -> settings.ShopSettings:
+    with site.app.app_context():
+        return settings.load()
+
+
+def let_time_pass(site: Site) -> None:
+    with site.app.app_context(), writing() as session:
+        session.execute(sa.update(LoginSession).values(confirmed_at=None))
+
+
+@both_ways
+@pytest.mark.usefixtures("owner")
+def test_another_sales_mode_is_asked_about(site: Site, visitor: Visitor, javascript: bool) -> None:
+    site.orders(2, total=3000)
+    page = visitor.open("/settings/sgp", javascript=javascript)
+    page.get_by_label("売上処理種類").select_option("即時売上")
+    page.get_by_label("ショップ名").fill("お茶の見本堂")
+    save(page)
+    expect(page.locator("main")).to_contain_text("¥6,000")  # R85
+    page.locator("[data-confirm-no]").click()
+    expect(page.get_by_label("売上処理種類")).to_have_value("auth_then_capture")
+    expect(page.get_by_label("ショップ名")).to_have_value("お茶の見本堂")
+    assert stored(site).shop_name == ""
+    page.get_by_label("売上処理種類").select_option("即時売上")
+    save(page)
+    page.locator("[data-confirm-yes]").click()
+    expect(page.locator(".notice.is-success")).to_have_text("設定を保存しました。")
+    assert (stored(site).sales_mode, stored(site).shop_name) == ("immediate", "お茶の見本堂")
+
+
+@both_ways
+@pytest.mark.usefixtures("owner")
+def test_the_password_is_asked_for_and_nothing_typed_is_lost(
+    site: Site, visitor: Visitor, javascript: bool
+) -> None:
+    page = visitor.open("/settings/sgp", javascript=javascript)
+    let_time_pass(site)
+    page.get_by_label("電話番号").fill("03-0000-0000")
+    save(page)
+    page.get_by_label("あなたのパスワード(確認)").fill(PASSWORD)
+    save(page)
+    expect(page.locator(".notice.is-success")).to_have_text("設定を保存しました。")
+    assert stored(site).shop_tel == "03-0000-0000"
+
+
+@both_sizes
+@pytest.mark.usefixtures("owner")
+def test_every_state_of_the_settings_is_for_everybody(
+    site: Site, visitor: Visitor, viewport: dict[str, int]
+) -> None:
+    site.orders(1)
+    with site.app.app_context():
+        settings.save(
+            "店長", guide="<h3>案内</h3><ul><li><a href='https://example.jp/'>詳細</a></ul>"
+        )
+    page = visitor.open("/settings/sgp", viewport=viewport)
+    check(page)
+    let_time_pass(site)
+    page.get_by_label("決済名称").fill("長" * 16)
+    save(page)
+    expect(page.locator("#title-error")).to_be_visible()
+    check(page)
+    page.get_by_label("決済名称").fill("カード払い")
+    page.get_by_label("売上処理種類").select_option("immediate")
+    page.get_by_label("あなたのパスワード(確認)").fill(PASSWORD)
+    page.get_by_label("ショップパスワード").fill("shoppass01")
+    save(page)
+    expect(page.locator("[data-confirm-yes]")).to_be_visible()
+    check(page)
+
+
+@both_sizes
+@pytest.mark.usefixtures("owner")
+def test_people_and_the_own_account_are_for_everybody(
+    site: Site, visitor: Visitor, viewport: dict[str, int]
+) -> None:
+    page = visitor.open("/settings/people", viewport=viewport)
+    let_time_pass(site)
+    page.get_by_label("ユーザー名").fill("鈴木")
+    page.get_by_label("最初のパスワード").fill("another good passphrase")
+    page.get_by_role("button", name="登録").click()
+    check(page)
+    page.get_by_label("最初のパスワード").fill("another good passphrase")
+    page.get_by_label("あなたのパスワード(確認)").fill(PASSWORD)
+    page.get_by_role("button", name="登録").click()
+    page.get_by_role("link", name="鈴木").click()
+    let_time_pass(site)
+    page.get_by_label("ログイン", exact=True).select_option("できない")
+    page.get_by_role("button", name="変更", exact=True).click()
+    expect(page.locator("#password-for-rights-error")).to_be_visible()
+    check(page)
+    page.locator("#password-for-rights").fill(PASSWORD)
+    page.get_by_role("button", name="変更", exact=True).click()
+    expect(page.locator('[data-person="鈴木"]')).to_have_attribute("data-active", "false")
+    page.get_by_title("アカウント").click()
+    expect(page.get_by_label("今のパスワード")).to_be_visible()
+    check(page)
