@@ -77,7 +77,15 @@
     actions[event.key]();
   }
 
+  /* ---- 納品書: the button is there only where it can do something ---- */
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) window.print();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
+    all("[data-print]").forEach((button) => { button.hidden = false; });
+    all("[data-unscripted]").forEach((words) => { words.hidden = true; });
     if (document.getElementById("results")) document.addEventListener("keydown", onKey);
     showAllHits();
   });

@@ -19,6 +19,8 @@ class BulkAction(StrEnum):
     SGP_CAPTURE = "sgp_capture"
     CSV_DOWNLOAD = "csv_download"
     RECONCILE = "reconcile"
+    DELIVER = "deliver"
+    PRINT = "print"
 
     @property
     def label(self) -> str:
@@ -27,6 +29,8 @@ class BulkAction(StrEnum):
             BulkAction.SGP_CAPTURE: "SGPカード決済",
             BulkAction.CSV_DOWNLOAD: "CSVダウンロード",
             BulkAction.RECONCILE: "照合",
+            BulkAction.DELIVER: "配送完了",
+            BulkAction.PRINT: "納品書印刷",
         }[self]
 
 
@@ -58,6 +62,14 @@ class BulkRun(Base):
     """One bulk run.  Made when the confirmation is shown, started once when it is confirmed."""
 
     __tablename__ = "bulk_runs"
+    __table_args__ = (
+        sa.Index(
+            "ix_bulk_runs_work_due",
+            "started_at",
+            sqlite_where=sa.text("is_work_due"),
+            postgresql_where=sa.text("is_work_due"),
+        ),
+    )
 
     #: random, unguessable: it is the one-time token as well (P19)
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
@@ -67,6 +79,8 @@ class BulkRun(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: None: shown for confirmation, not confirmed
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: the worker has lines to work off (配送完了); captures are attempts of their own
+    is_work_due: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class BulkItem(Base):
@@ -90,7 +104,8 @@ class BulkItem(Base):
     result: Mapped[ItemResult] = mapped_column(
         word(ItemResult, "result"), default=ItemResult.PENDING
     )
-    #: why it was left out or failed: a key of domain.order_rules.Refusal, or ""
+    #: why it was left out: a value of domain.order_rules.Refusal, for 配送完了 of
+    #: domain.delivery_rules.DeliveryRefusal; or ""
     reason: Mapped[str] = mapped_column(sa.String(40), default="")
     attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

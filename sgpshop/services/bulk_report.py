@@ -9,16 +9,24 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from sgpshop.domain.csv_text import csv_guarded
+from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult, Order
-from sgpshop.services import bulk_capture
+from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order
+from sgpshop.services import bulk_capture, bulk_delivery
 from sgpshop.services.bulk_capture import Preview, Progress
+from sgpshop.services.bulk_delivery import DeliveryPreview
 from sgpshop.services.error_content import error_content
 
 _HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
 _CHUNK = 500
+#: what the reason of a line that was left out is a word of
+_REASONS: dict[BulkAction, type[Refusal] | type[DeliveryRefusal]] = {
+    BulkAction.SGP_CAPTURE: Refusal,
+    BulkAction.DELIVER: DeliveryRefusal,
+}
+_DONE = {BulkAction.SGP_CAPTURE: "が決済完了", BulkAction.DELIVER: "が配送完了"}
 
 
 @dataclass(frozen=True)
@@ -33,17 +41,20 @@ class ReportLine:
     next_step: str = ""
 
 
-def own_preview(run_id: str, person_id: int) -> Preview:
+def own_preview(run_id: str, person_id: int) -> Preview | DeliveryPreview:
     """What a run that this person prepared would do.  Raises NotFound, also for another's run."""
     run = db.session.get(BulkRun, run_id)
     if run is None or run.person_id != person_id:
         raise NotFound("この一括処理は見つかりません。")
+    if run.action is BulkAction.DELIVER:
+        return bulk_delivery.preview(run_id)
     return bulk_capture.preview(run_id)
 
 
 def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportLine]:
     """Up to `limit` lines beginning at `after`, failed ones first."""
-    return [_line(item) for item in bulk_capture.lines(run_id, after=after, limit=limit)]
+    action = bulk_capture.action_of(run_id)
+    return [_line(item, action) for item in bulk_capture.lines(run_id, after=after, limit=limit)]
 
 
 def order_ids(run_id: str) -> list[int]:
@@ -56,7 +67,7 @@ def heading(progress: Progress) -> str:
     parts = [
         f"{count:,}件{words}"
         for count, words in (
-            (progress.succeeded, "が決済完了"),
+            (progress.succeeded, _DONE[progress.action]),
             (progress.failed, "が売上失敗"),
             (progress.uncertain, "は結果確認中"),
             (progress.skipped, "は対象外"),
@@ -83,9 +94,9 @@ def as_csv(run_id: str) -> str:
     return out.getvalue()
 
 
-def _line(item: BulkItem) -> ReportLine:
+def _line(item: BulkItem, action: BulkAction) -> ReportLine:
     if item.result is ItemResult.SKIPPED and item.reason:
-        refusal = Refusal(item.reason)
+        refusal = _REASONS[action](item.reason)
         content = f"対象外:{refusal.label}"
         return ReportLine(item.order, item.amount, item.result, (), content, refusal.sentence)
     error = error_content(item.attempt)

@@ -60,7 +60,7 @@ def deliver(order_id: int, seen: Seen, actor: Actor, numbers: Collection[int]) -
         chosen = _chosen(order, numbers, can_deliver)
         now = utc_now()
         _set_delivered(chosen, now)
-        _record(order, "delivered", actor, seen, now, parcels=_told(order, chosen))
+        _record(order, "delivered", actor, seen, now, parcels=told(order, chosen))
 
 
 def deliver_all(session: Session, order: Order, now: datetime) -> list[Delivery]:
@@ -97,7 +97,7 @@ def take_back(order_id: int, seen: Seen, actor: Actor, said: Return) -> None:
             actor,
             seen,
             now,
-            parcels=_told(order, chosen),
+            parcels=told(order, chosen),
             day=f"{said.day:%Y/%m/%d}",
             reason=said.reason or "記入なし",
             stock="在庫に戻す" if said.restock else "在庫には戻さない",
@@ -120,7 +120,7 @@ def change_statuses(
             raise NotPossible(found.reason or "この注文に変更できるステータスはありません。")
         moves = _moves(order, wanted)
         told = "、".join(
-            f"{_told(order, [parcel])}{parcel.status.label} → {status.label}"
+            f"{told(order, [parcel])}{parcel.status.label} → {status.label}"
             for parcel, status in moves
         )
         for parcel, status in moves:
@@ -238,7 +238,7 @@ def _forget_waiver(order: Order) -> None:
     order.cancel_waived_reason = ""
 
 
-def _told(order: Order, parcels: Sequence[Delivery]) -> str:
+def told(order: Order, parcels: Sequence[Delivery]) -> str:
     """Which parcels, for the history; nothing to say when the order has one."""
     if len(order.deliveries) == 1:
         return ""

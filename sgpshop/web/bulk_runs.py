@@ -15,20 +15,26 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.models import BulkAction, Role, utc_now
 from sgpshop.services import (
     bulk_capture,
+    bulk_delivery,
     bulk_report,
     linking,
     listed_orders,
-    order_export,
-    order_search,
     settings,
 )
 from sgpshop.services.contract import console_links
-from sgpshop.services.order_totals import added, status_totals, total
-from sgpshop.services.selection import Selection, TooMany, weigh
+from sgpshop.services.order_totals import status_totals
 from sgpshop.web import order_list
-from sgpshop.web.forms import SearchForm, parse_query
+from sgpshop.web.bulk_choice import (
+    bar,
+    chosen_action,
+    chosen_ids,
+    refused,
+    require_chosen,
+    search_of_form,
+    show_bar,
+)
+from sgpshop.web.forms import parse_query
 from sgpshop.web.fragments import wants_fragment
-from sgpshop.web.order_list import Bar
 from sgpshop.web.security import requires
 
 bp = Blueprint("bulk_runs", __name__, url_prefix="/orders/bulk")
@@ -55,66 +61,49 @@ def to_list() -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def select() -> ResponseReturnValue:
     """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
-    form = _search_of_form()
-    return _show_bar(form, _bar(form, request.form.get("do", "")))
+    form = search_of_form()
+    return show_bar(form, bar(form, request.form.get("do", "")))
 
 
 @bp.post("")
 @requires(Role.OPERATOR)
 def prepare() -> ResponseReturnValue:
-    """処理を実行: write the selection down and ask for confirmation; nothing is sent (R46, R47)."""
-    form = _search_of_form()
+    """処理を実行: write the selection down and ask for confirmation; nothing is done (R46, R47)."""
+    form = search_of_form()
     try:
-        if _chosen_action() is not BulkAction.SGP_CAPTURE:
+        action = chosen_action()
+        if action not in bulk_capture.RUNS:
             raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
         run_id = bulk_capture.prepare(
-            _chosen_ids(form, all_hits="all_hits" in request.form),
+            chosen_ids(form),
             person_id=current_user.id,
             actor=current_user.name,
+            action=action,
         )
     except ShopError as problem:
-        bar = replace(_bar(form, ""), error=problem.message)
-        return _show_bar(form, bar, status=problem.status)
+        return refused(form, problem)
     if wants_fragment():
-        return render_template("bulk_runs/_dialog.html", preview=bulk_capture.preview(run_id))
+        return render_template("bulk_runs/_dialog.html", preview=_preview(run_id))
     return redirect(url_for(".show", run_id=run_id), code=303)
-
-
-@bp.post("/orders.csv")
-@requires(Role.OPERATOR)
-def download_orders() -> ResponseReturnValue:
-    """CSVダウンロード: the chosen orders as a file (R51); nothing is changed."""
-    form = _search_of_form()
-    try:
-        chosen = _chosen_ids(form, all_hits="all_hits" in request.form)
-        if not chosen:
-            raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
-    except ShopError as problem:
-        bar = replace(_bar(form, ""), error=problem.message)
-        return _show_bar(form, bar, status=problem.status)
-    logs.event("exported", what="orders", count=len(chosen))
-    return _csv_file(order_export.as_csv(chosen), "orders.csv")
 
 
 @bp.post("/reconcile")
 @requires(Role.OPERATOR)
 def reconcile() -> ResponseReturnValue:
     """照合: plan a look-up of the chosen orders now; it moves nothing, so nobody is asked (R51)."""
-    form = _search_of_form()
-    bar = _bar(form, "")
+    form = search_of_form()
+    before = bar(form)
     try:
-        chosen = _chosen_ids(form, all_hits="all_hits" in request.form)
-        if not chosen:
-            raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+        chosen = require_chosen(form)
         since = utc_now()
         planned = linking.look_soon_at_orders(chosen)
     except ShopError as problem:
-        return _show_bar(form, replace(bar, error=problem.message), status=problem.status)
+        return refused(form, problem)
     logs.event("reconciliation_planned", orders=planned)
     notice = f"{planned:,}件をSMBC-GPと照合します。結果は、分かりしだい注文に反映されます。"
     if others := len(chosen) - planned:
         notice += f"SGPカード決済ではない{others:,}件は対象外です。"
-    return _show_bar(form, replace(bar, notice=notice, since=since.isoformat()))
+    return show_bar(form, replace(before, notice=notice, since=since.isoformat()))
 
 
 @bp.get("/reconciled")
@@ -146,9 +135,12 @@ def reconciled() -> ResponseReturnValue:
 def start(run_id: str) -> ResponseReturnValue:
     """Start the run, once however often this is sent (P19), and show its progress."""
     try:
-        bulk_capture.start(
-            run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
-        )
+        if bulk_capture.action_of(run_id) is BulkAction.DELIVER:
+            bulk_delivery.start(run_id, person_id=current_user.id)
+        else:
+            bulk_capture.start(
+                run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
+            )
     except ShopError as problem:
         return _ask_again(run_id, problem)
     if wants_fragment():
@@ -170,8 +162,7 @@ def progress(run_id: str) -> ResponseReturnValue:
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
     if not bulk_capture.is_started(run_id):
-        preview = bulk_report.own_preview(run_id, current_user.id)
-        return render_template("bulk_runs/confirm.html", preview=preview)
+        return render_template("bulk_runs/confirm.html", preview=_preview(run_id))
     template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
     offset = min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
     return render_template(
@@ -201,71 +192,15 @@ def _csv_file(text: str, name: str) -> Response:
     )
 
 
-def _search_of_form() -> SearchForm:
-    return parse_query(request.form.get("conditions", ""), order_list.today())
-
-
-def _chosen_action() -> BulkAction | None:
-    try:
-        return BulkAction(request.form.get("action", ""))
-    except ValueError:
-        return None
-
-
-def _chosen_ids(form: SearchForm, *, all_hits: bool) -> list[int]:
-    """The ids of the orders that are chosen.  Raises TooMany, with their true number (R50)."""
-    most = settings.load().bulk_max
-    ticked = set(request.form.getlist("order_no"))
-    count = total(form.criteria).count if all_hits else len(ticked)
-    if count > most:
-        raise TooMany(count, most)
-    if all_hits:
-        return order_search.matching_ids(form.criteria, most)
-    return order_search.ids_of(sorted(ticked))
-
-
-def _bar(form: SearchForm, wish: str) -> Bar:
-    """The bar after the person pressed the button `do=wish`, or only ticked something."""
-    was_chosen_now = wish in set(BulkAction)
-    action = BulkAction(wish) if was_chosen_now else _chosen_action()
-    all_hits = wish == "all_hits" or (wish != "only_ticked" and "all_hits" in request.form)
-    try:
-        selection, error = weigh(_chosen_ids(form, all_hits=all_hits)), ""
-    except TooMany as problem:
-        selection, error = Selection(problem.count, yen=None), problem.message
-    return Bar(
-        selection=selection,
-        action=action,
-        is_choosing=wish == "choose",
-        was_chosen_now=was_chosen_now,
-        all_hits=all_hits,
-        error=error,
-    )
-
-
-def _show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseReturnValue:
-    if not wants_fragment():
-        ticked = set(request.form.getlist("order_no"))
-        return order_list.render_page(form, bar, ticked, status=status)
-    totals = status_totals(form.criteria)
-    response = make_response(
-        render_template(
-            "bulk_runs/_bar.html",
-            bar=bar,
-            form=form,
-            hits=added(totals, form.criteria.statuses),
-        ),
-        status,
-    )
-    response.headers["HX-Retarget"] = "#bulk-bar"
-    response.headers["HX-Reswap"] = "outerHTML"
-    return response
+def _preview(run_id: str) -> bulk_capture.Preview | bulk_delivery.DeliveryPreview:
+    """What the run that this person prepared would do.  Raises NotFound for another's run."""
+    return bulk_report.own_preview(run_id, current_user.id)
 
 
 def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
     if problem.status == 404:
         raise problem
-    preview = bulk_report.own_preview(run_id, current_user.id)
+    preview = _preview(run_id)
     if not wants_fragment():
         page = render_template("bulk_runs/confirm.html", preview=preview, error=problem.message)
         return page, problem.status

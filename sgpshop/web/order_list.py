@@ -114,6 +114,7 @@ def _context(form: SearchForm, bar: Bar | None, ticked: Collection[str]) -> dict
         "progress": bulk_capture.progress(run_id) if run_id else None,
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,
+        "may_export": may_run_bulk(),
         "shop": shop,
         "console_url": console_links(shop)["shop"],
         "page_sizes": order_search.PAGE_SIZES,

@@ -129,13 +129,13 @@ def test_orders_that_cannot_be_captured_may_be_ticked_and_are_counted_out(
     with app.app_context():
         others = [
             make_order(status=PaymentStatus.CAPTURED),
-            make_order(kind=OrderKind.PREORDER),
+            make_order(status=PaymentStatus.CANCELLED),
             make_order(kind=OrderKind.SUBSCRIPTION, status=PaymentStatus.AWAITING_BILLING),
         ]
     chosen = [order.order_no for order in (orders[0], *others)]
     text = words(bar(flat(operator.post("/orders/bulk/selection", HTMX, order_no=chosen))))
     assert "4件を選択 ¥1,000 うち3件は対象外" in text
-    for reason in ("決済完了済み 1件", "予約商品 1件", "定期購入 1件"):
+    for reason in ("決済完了済み 1件", "注文キャンセル済み 1件", "定期購入 1件"):
         assert reason in text  # R42
 
 
@@ -391,12 +391,12 @@ def test_chosen_orders_are_downloaded_as_a_file(operator: Browser, orders: list[
     numbers = [order.order_no for order in orders]
     shown = flat(operator.post("/orders/bulk/selection", do="csv_download", order_no=numbers))
     assert "処理内容: <b>CSVダウンロード</b>" in shown  # R39, R51
-    assert 'formaction="/orders/bulk/orders.csv"' in shown
-    answer = operator.post("/orders/bulk/orders.csv", order_no=numbers, action="csv_download")
+    assert 'formaction="/orders/bulk/export"' in shown
+    answer = operator.post("/orders/bulk/export", order_no=numbers, action="csv_download")
     assert answer.mimetype == "text/csv"
     text = answer.data.decode("utf-8-sig")
     assert all(number in text for number in numbers)
-    assert operator.post("/orders/bulk/orders.csv", action="csv_download").status_code == 422
+    assert operator.post("/orders/bulk/export", action="csv_download").status_code == 422
 
 
 def test_a_download_is_no_run(operator: Browser, orders: list[Order]) -> None:

@@ -1,0 +1,129 @@
+"""The command that takes orders out: export-orders."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import click
+from flask.cli import with_appcontext
+
+from sgpshop import logs
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.services import order_export
+from sgpshop.services.order_criteria import SearchCriteria
+from sgpshop.services.order_export import Encoding, ExportedOrder, Loss, Source
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command("export-orders")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--from", "day_from", type=_DAY, help="first day of the order (JST)")
+@click.option("--to", "day_to", type=_DAY, help="last day of the order (JST)")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([status.value for status in PaymentStatus]),
+    multiple=True,
+    help="only this payment status; may be given several times",
+)
+@click.option(
+    "--encoding",
+    type=click.Choice([encoding.value for encoding in Encoding]),
+    help="of a CSV file; default utf-8",
+)
+@with_appcontext
+def export_orders(
+    file: Path,
+    day_from: datetime | None,
+    day_to: datetime | None,
+    statuses: tuple[str, ...],
+    encoding: str | None,
+) -> None:
+    """Write orders into FILE: CSV, or Excel where it ends in .xlsx.
+
+    FILE appears when it is complete; an older one is replaced.  Exit code 0: written; 2: wrong use,
+    nothing was written.
+    """
+    is_excel = file.suffix.lower() == ".xlsx"
+    if is_excel and encoding:
+        raise click.UsageError(
+            "--encoding はCSVファイルの文字コードです。.xlsxには指定できません。"
+        )
+    if day_from and day_to and day_from > day_to:
+        raise click.UsageError("--to は --from 以降の日付にしてください。")
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"フォルダーがありません: {file.absolute().parent}")
+    criteria = SearchCriteria(
+        day_from=day_from.date() if day_from else None,
+        day_to=day_to.date() if day_to else None,
+        statuses=tuple(PaymentStatus(status) for status in statuses),
+    )
+    wanted = Encoding(encoding or Encoding.UTF_8)
+    source = order_export.found(criteria)
+    counter = _Counter(source)
+    try:
+        size = _write(file, counter.orders, is_excel=is_excel, encoding=wanted)
+    except OSError as problem:
+        click.echo(f"{file} に書き込めません: {problem.strerror or problem}", err=True)
+        sys.exit(2)
+    logs.event("exported", what="orders_command", count=counter.count, file=file.name)
+    click.echo(f"{counter.count:,}件の注文を {file} に書き出しました({size:,}バイト)")
+    if wanted is Encoding.CP932:
+        _tell(order_export.look_for_loss(source))
+
+
+class _Counter:
+    """Counts the orders that a file is made of."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.count = 0
+
+    def orders(self) -> Iterator[list[ExportedOrder]]:
+        """The same orders, counted."""
+        for orders in self._source():
+            self.count += len(orders)
+            yield orders
+
+
+def _write(file: Path, source: Source, *, is_excel: bool, encoding: Encoding) -> int:
+    """Write beside `file`, then take its place; nobody but us can read it (S12).  Size in bytes."""
+    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "w+b") as out:
+            _fill(out, source, is_excel=is_excel, encoding=encoding)
+            out.flush()
+            os.fsync(out.fileno())
+            size = out.seek(0, os.SEEK_END)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _fill(out: IO[bytes], source: Source, *, is_excel: bool, encoding: Encoding) -> None:
+    if is_excel:
+        order_export.write_excel(source, out)
+        return
+    for chunk in order_export.as_csv(source, encoding):
+        out.write(chunk)
+
+
+def _tell(loss: Loss) -> None:
+    if not loss:
+        return
+    click.echo(
+        f"Shift_JISにない文字 {loss.characters:,}個({loss.orders:,}件の注文)を「〓」に置き換えました:"
+    )
+    for order_no, title, characters in loss.places:
+        click.echo(f"{order_no} {title}: {characters}")
+    if loss.is_more:
+        click.echo("ほかにもあります。")

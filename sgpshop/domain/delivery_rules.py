@@ -1,0 +1,78 @@
+"""Why an order of many is not made 配送完了: words for what domain.order_acts decides (R30, R51)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_acts import Act, ActFacts, Terms, button
+from sgpshop.domain.payment_status import PaymentStatus
+
+
+class DeliveryRefusal(StrEnum):
+    """Why an order is left out; the values are stored with run lines (R49)."""
+
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+    CANCELLED = "cancelled"
+    NEEDS_REVIEW = "needs_review"
+    BEING_CANCELLED = "being_cancelled"
+    BILLED = "billed"
+    CHANGED = "changed"
+
+    @property
+    def label(self) -> str:
+        """The short words of a result line, after 「対象外:」."""
+        return _WORDS[self][0]
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what can be done."""
+        return _WORDS[self][1]
+
+
+_WORDS = {
+    DeliveryRefusal.DELIVERED: ("配送完了済み", "すでに配送完了になっています。"),
+    DeliveryRefusal.RETURNED: (
+        "返送済み",
+        "返送処理済みの注文です。もう一度発送した場合は、詳細注文情報でステータスを変更してください。",
+    ),
+    DeliveryRefusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
+    DeliveryRefusal.NEEDS_REVIEW: (
+        "要確認",
+        "要確認の注文は、決済の状態が確認できるまで配送完了にできません。",
+    ),
+    DeliveryRefusal.BEING_CANCELLED: (
+        "キャンセル処理中",
+        "注文キャンセルの処理中です。結果が出るまでお待ちください。",
+    ),
+    DeliveryRefusal.BILLED: (
+        "定期購入の売上報告後",
+        "売上報告の後の定期購入の注文は、配送完了にできません。",
+    ),
+    DeliveryRefusal.CHANGED: (
+        "確認後に更新された",
+        "確認した後で注文の内容が更新されました。内容を確認してから、もう一度選んでください。",
+    ),
+}
+_BY_CLASS = {
+    ProcessingClass.DELIVERED: DeliveryRefusal.DELIVERED,
+    ProcessingClass.RETURNED: DeliveryRefusal.RETURNED,
+    ProcessingClass.CANCELLED: DeliveryRefusal.CANCELLED,
+}
+
+
+def delivery_refusal(order: ActFacts, terms: Terms, now: datetime) -> DeliveryRefusal | None:
+    """Why 配送完了 is not offered for this order, or None when it is (§4.3)."""
+    if button(Act.DELIVER, order, terms, now).is_enabled:
+        return None
+    if order.payment_status is PaymentStatus.CANCELLED:
+        return DeliveryRefusal.CANCELLED
+    if by_parcels := _BY_CLASS.get(order.processing_class):
+        return by_parcels
+    if order.payment_status is PaymentStatus.NEEDS_REVIEW:
+        return DeliveryRefusal.NEEDS_REVIEW
+    if order.open_attempt is not None:
+        return DeliveryRefusal.BEING_CANCELLED
+    return DeliveryRefusal.BILLED

@@ -1,0 +1,133 @@
+"""納品明細書: what goes into the parcels of an order, and the sheet with its amounts (R145).
+
+An order with one delivery has one sheet, with amounts.  With several deliveries each gets a sheet
+without amounts and points, for the recipient need not know them, and the buyer gets one about the
+whole order: it alone has the amounts, and is the invoice (適格請求書).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
+
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, Order, OrderLine
+from sgpshop.services import settings
+from sgpshop.services.settings import ShopSettings
+
+#: Orders printed together at most: a browser lays all of their pages out at once.
+MOST_ORDERS = 200
+
+
+class TooManyToPrint(ShopError):
+    """More orders than are printed at once; nothing was prepared."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"納品書を一度に印刷できるのは{MOST_ORDERS}件までです({count:,}件が選択されています)。"
+            "選択を減らしてください。"
+        )
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One 納品明細書.  `parcel` None: the sheet about a whole order with several deliveries."""
+
+    order: Order
+    lines: Sequence[OrderLine]
+    parcel: Delivery | None
+    #: None: this sheet shows neither amounts nor points (R145)
+    breakdown: Breakdown | None
+    #: which parcel of how many
+    number: int = 1
+    parcels: int = 1
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the order was cancelled, so that nothing should be sent."""
+        return _is_cancelled(self.order)
+
+    @property
+    def has_reduced_rate(self) -> bool:
+        """Whether a line is marked ※."""
+        return any(line.tax_rate == 8 for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Prints:
+    """The sheets of some orders, oldest order first; cancelled orders have none in a bulk print."""
+
+    sheets: list[Sheet]
+    orders: int
+    cancelled: int
+    shop: ShopSettings
+
+    @property
+    def has_whole_sheets(self) -> bool:
+        """Whether some orders have several deliveries, and so two kinds of sheets."""
+        return any(sheet.parcels > 1 for sheet in self.sheets)
+
+
+def of_order(order_no: str) -> Prints:
+    """The sheets of one order, cancelled or not.  Raises NotFound."""
+    found = list(db.session.scalars(_ORDERS.where(Order.order_no == order_no)))
+    if not found:
+        raise NotFound("この注文番号の注文はありません。")
+    shop = settings.load()
+    return Prints(_sheets(found[0], shop), 1, 0, shop)
+
+
+def of_orders(order_ids: Sequence[int]) -> Prints:
+    """The sheets of these orders.  Raises TooManyToPrint, or ShopError when there are none."""
+    if len(order_ids) > MOST_ORDERS:
+        raise TooManyToPrint(len(order_ids))
+    found = db.session.scalars(
+        _ORDERS.where(Order.id.in_(order_ids)).order_by(Order.ordered_at, Order.id)
+    ).all()
+    shop = settings.load()
+    standing = [order for order in found if not _is_cancelled(order)]
+    if not standing:
+        raise ShopError("印刷できる注文がありません(注文キャンセル済みの注文は印刷しません)。")
+    sheets = [sheet for order in standing for sheet in _sheets(order, shop)]
+    return Prints(sheets, len(standing), len(found) - len(standing), shop)
+
+
+_ORDERS = sa.select(Order).options(selectinload(Order.lines), selectinload(Order.deliveries))
+
+
+def _is_cancelled(order: Order) -> bool:
+    parcels = [parcel.status for parcel in order.deliveries]
+    return order.payment_status is PaymentStatus.CANCELLED or (
+        bool(parcels) and set(parcels) == {DeliveryStatus.CANCELLED}
+    )
+
+
+def _sheets(order: Order, shop: ShopSettings) -> list[Sheet]:
+    breakdown = break_down_order(
+        {name: getattr(order, name) for name in AMOUNT_COLUMNS},
+        order.lines,
+        total=order.total,
+        rule=shop.tax_rule,
+    )
+    parcels = order.deliveries
+    if len(parcels) <= 1:
+        return [Sheet(order, order.lines, parcels[0] if parcels else None, breakdown)]
+    whole = Sheet(order, order.lines, None, breakdown, parcels=len(parcels))
+    return [whole] + [
+        Sheet(
+            order,
+            [line for line in order.lines if line.delivery_number == parcel.number],
+            parcel,
+            None,
+            number,
+            len(parcels),
+        )
+        for number, parcel in enumerate(parcels, start=1)
+    ]

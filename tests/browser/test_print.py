@@ -1,0 +1,97 @@
+"""納品書 on paper and 配送完了 of many in a browser, with and without JavaScript (R51, R145)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sgpshop.extensions import db
+from sgpshop.models import Order, OrderLine
+from sgpshop.services.database import writing
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.test_every_screen import check
+
+
+def pages_of(page: Page) -> int:
+    """How many sheets of A4 the browser makes of this page."""
+    return len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4", print_background=True)))
+
+
+def long_order(site: Site) -> Order:
+    [order] = site.orders(1)
+    with site.app.app_context(), writing() as session:
+        order = session.get_one(Order, order.id)
+        order.lines += [
+            OrderLine(
+                position=n,
+                name=f"煎茶 {n}番 " + "深蒸し" * 8,
+                unit_price=100,
+                quantity=n,
+                tax_rate=8,
+            )
+            for n in range(2, 51)
+        ]
+    return order
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+def test_the_screen_of_a_print(site: Site, visitor: Visitor, viewport: dict[str, int]) -> None:
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}/print", viewport=viewport)
+    check(page)
+    expect(page.get_by_role("button", name="印刷")).to_be_visible()
+
+
+def test_without_javascript_a_sentence_stands_for_the_button(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}/print", javascript=False)
+    expect(page.get_by_role("button", name="印刷")).to_be_hidden()
+    expect(page.get_by_text("ブラウザーのメニューの「印刷」")).to_be_visible()
+
+
+def test_on_paper_each_sheet_begins_a_page_and_only_the_sheets_are_there(
+    site: Site, visitor: Visitor
+) -> None:
+    for order in site.orders(3):
+        last = order
+    page = visitor.open(f"/orders/{last.order_no}/print")
+    assert pages_of(page) == 1
+    page.emulate_media(media="print")
+    expect(page.locator(".tools")).to_be_hidden()
+    long = long_order(site)
+    page.goto(f"{site.url}/orders/{long.order_no}/print")
+    page.emulate_media(media="print")
+    expect(page.locator(".again")).to_contain_text(long.order_no)  # on every page of the table
+    assert pages_of(page) >= 2
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])
+def test_printing_and_delivering_many(site: Site, visitor: Visitor, javascript: bool) -> None:
+    orders = site.orders(3, total=1000)
+    page = visitor.open("/orders", javascript=javascript)
+    for order in orders:
+        page.locator(f'input[value="{order.order_no}"]').check()
+    page.get_by_role("button", name="一括処理を選択").click()
+    page.get_by_role("button", name="納品書印刷", exact=True).click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="処理を実行").click()
+    printed = opened.value
+    expect(printed.locator(".sheet")).to_have_count(3)
+    assert pages_of(printed) == 3
+    printed.close()
+    page.get_by_role("button", name="一括処理を選択").click()  # the ticks are still there
+    page.get_by_role("button", name="配送完了", exact=True).click()
+    page.get_by_role("button", name="処理を実行").click()
+    expect(page.get_by_text("うち3件(¥3,000)は、未売上のまま配送完了になります。")).to_be_visible()
+    page.locator("[data-confirm-yes]").click()
+    if not javascript:
+        expect(page.locator("#result")).to_be_visible()
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.get_by_text("3件中 3件が配送完了")).to_be_visible()
+    with site.app.app_context():
+        classes = [db.session.get_one(Order, order.id).processing_class for order in orders]
+    assert set(classes) == {"delivered"}
+    assert all(site.world.sales(order.order_no) == 0 for order in orders)  # R30
