@@ -28,11 +28,13 @@ def create_app(
     from sgpshop import config as settings
     from sgpshop import logs, web
     from sgpshop.extensions import csrf, db, htmx, login_manager
+    from sgpshop.models.base import set_clock_ahead
     from sgpshop.services import contract
     from sgpshop.services.database import prepare_engine
 
     values = settings.load(os.environ) | (overrides or {})
     settings.complete(values)
+    set_clock_ahead(values["CLOCK_AHEAD"])
     app = Flask(
         __name__,
         template_folder=str(settings.ROOT / "templates"),

@@ -146,9 +146,19 @@ SETTINGS = (
     Setting("NIGHTLY_PACE", "2", _number(0.01, 100), "its look-ups in a second"),
     Setting("DAILY_DIGEST_HOUR", "7", _hour, "JST hour of the log line `daily_digest`, or `off`"),
     Setting("ANSWER_WAIT", "2", _seconds(0, 20), "how long a click waits before it shows 処理中"),
+    Setting(
+        "CHECKOUT_WAIT", "10", _seconds(0, 60), "how long an order by API waits for its payment"
+    ),
+    Setting("PUBLIC_URL", "", _base_url, "our address for buyers' browsers after 3-D Secure"),
     Setting("CONSOLE_URL", "https://k01.smbc-gp.co.jp", _base_url, "base of the two console links"),
     Setting(
         "TEST_MODE", "off", _switch, "allows http: to a loopback gateway and plain-HTTP cookies"
+    ),
+    Setting(
+        "CLOCK_AHEAD",
+        "0",
+        _number(-(10.0**9), 10.0**9),
+        "our clock is so many seconds ahead, to try month ends; refused outside test mode",
     ),
     Setting("DEBUG", "off", _switch, "Flask's debug pages; refused outside test mode (S22)"),
     Setting("TRUSTED_HOSTS", "localhost,127.0.0.1,[::1]", _names, "host names we answer to (S24)"),
@@ -163,6 +173,14 @@ SETTINGS = (
     Setting("UPLOAD_MAX_BYTES", "5242880", _whole(1000, 10**9), "largest file on the screen (S17)"),
     Setting("UPLOAD_MAX_LINES", "20000", _whole(10, 10**7), "most lines on the screen (S17)"),
     Setting("UPLOAD_MAX_CELL", "1000", _whole(10, 10**6), "most characters in one cell (S17)"),
+    Setting(
+        "EXPORTS_PER_PERSON", "30", _whole(1, 10_000), "exports and bulk prints, then 429 (S23)"
+    ),
+    Setting("EXPORTS_PER_ADDRESS", "90", _whole(1, 100_000), "the same for an address (S23)"),
+    Setting("EXPORTS_WINDOW", "600", _seconds(1, 86400), "seconds in which they count (S23)"),
+    Setting("API_REQUESTS_PER_KEY", "1200", _whole(1, 10**6), "in a minute; then 429 (S23)"),
+    Setting("API_REQUESTS_PER_ADDRESS", "2400", _whole(1, 10**6), "in a minute; then 429 (S23)"),
+    Setting("API_SEARCHES_PER_KEY", "300", _whole(1, 10**6), "searches in a minute; then 429"),
     Setting("NOTIFY_SOURCES", "", _networks, "who may send notifications; empty: everybody (S15)"),
     Setting(
         "NOTIFY_LOOK_PAUSE", "10", _seconds(1, 3600), "seconds between look-ups of one order (S15)"
@@ -199,6 +217,8 @@ def complete(config: dict[str, Any]) -> None:
             raise ConfigurationError(f"{PREFIX}{name} needs at least 32 characters")
     if not config["DATABASE_URL"]:
         config["DATABASE_URL"] = f"sqlite:///{instance / 'sgpshop.db'}"
+    if config["CLOCK_AHEAD"] and not config["TEST_MODE"]:
+        raise ConfigurationError(f"{PREFIX}CLOCK_AHEAD works only together with {PREFIX}TEST_MODE")
     if config["DEBUG"] and not config["TEST_MODE"]:
         raise ConfigurationError(f"{PREFIX}DEBUG works only together with {PREFIX}TEST_MODE")
 

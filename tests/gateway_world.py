@@ -37,12 +37,19 @@ class SimulatorAdapter(BaseAdapter):
         self._simulator = simulator
         #: "before" or "after" the next call arrives, our process dies
         self.die = ""
+        self._die_at = ""
         #: the next money call is given up waiting for, and carried out only when `arrive` says so
         self.is_slow = False
         self._on_its_way: list[requests.PreparedRequest] = []
 
+    def die_at(self, api: str) -> None:
+        """Our process dies when it has sent the next call of that API, before the answer."""
+        self._die_at = api
+
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
         assert request.url
+        if self._die_at and f"/{self._die_at}" in request.url:
+            self._die_at, self.die = "", "after"
         if self.is_slow and "SearchTrade" not in request.url:
             self.is_slow = False
             self._on_its_way.append(request)
@@ -110,6 +117,13 @@ class World:
     def enter(self, order_id: str, amount: int) -> TradeAccess:
         """A transaction the buyer never finished (UNPROCESSED)."""
         return self.gateway.enter(order_id, Job.AUTH, amount)
+
+    def token(self, card_no: str = GOOD_CARD.number, expire: str = "4912") -> str:
+        """A one-time token, as the token script makes one in the buyer's browser."""
+        body = {"card_no": card_no, "expire": expire}
+        answer = self._control.post("/_control/tokens", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.get_json()["token"])
 
     def fault(
         self, name: str, api: str = "AlterTran", *, times: int = 1, order_id: str | None = None

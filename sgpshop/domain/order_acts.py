@@ -259,6 +259,8 @@ def status_choices(order: ActFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...
 
 def _was_billed(order: ActFacts) -> bool:
     """Whether the monthly registration took this subscription order, or tried to (R25, R105)."""
+    if order.open_attempt is not None and order.open_attempt.operation == "bill":
+        return True
     return order.kind == "subscription" and order.payment_status in (
         PaymentStatus.BILLING_REPORTED,
         PaymentStatus.CAPTURE_FAILED,

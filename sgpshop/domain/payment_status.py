@@ -71,6 +71,28 @@ class Event(StrEnum):
     CANCEL_DONE = "cancel_done"
     CANCEL_REJECTED = "cancel_rejected"
     CANCEL_UNKNOWN = "cancel_unknown"
+    #: the buyer's own payment: by what it was to be (T1-T4), and the second one of 再決済 (T23)
+    AUTHORIZE_DONE = "authorize_done"
+    AUTHORIZE_REJECTED = "authorize_rejected"
+    AUTHORIZE_UNKNOWN = "authorize_unknown"
+    SALE_DONE = "sale_done"
+    SALE_REJECTED = "sale_rejected"
+    SALE_UNKNOWN = "sale_unknown"
+    CHECK_CARD_DONE = "check_card_done"
+    CHECK_CARD_REJECTED = "check_card_rejected"
+    CHECK_CARD_UNKNOWN = "check_card_unknown"
+    REGISTER_CARD_DONE = "register_card_done"
+    REGISTER_CARD_REJECTED = "register_card_rejected"
+    REGISTER_CARD_UNKNOWN = "register_card_unknown"
+    REPAY_DONE = "repay_done"
+    REPAY_REJECTED = "repay_rejected"
+    REPAY_UNKNOWN = "repay_unknown"
+    #: the monthly registration of a subscription sale (T18-T20); POSTPONED: nothing was registered
+    BILL_DONE = "bill_done"
+    BILL_REJECTED = "bill_rejected"
+    BILL_UNKNOWN = "bill_unknown"
+    BILL_POSTPONED = "bill_postponed"
+    BILL_NOT_PAID = "bill_not_paid"
     #: a person ended the doubt by hand; only a look-up says how the payment stands (P15)
     CLOSED_BY_PERSON = "closed_by_person"
     FOUND_AUTHORIZED = "found_authorized"
@@ -79,6 +101,8 @@ class Event(StrEnum):
     FOUND_UNFINISHED = "found_unfinished"
     FOUND_PREORDER_CHECK = "found_preorder_check"
     FOUND_SUBSCRIPTION_CHECK = "found_subscription_check"
+    #: a subscription's own billing, paid
+    FOUND_BILLED = "found_billed"
 
     @property
     def is_found(self) -> bool:
@@ -105,6 +129,39 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
         for now in CAPTURABLE
         for event in (_E.CHANGE_DONE, _E.CHANGE_REJECTED, _E.EXTEND_DONE, _E.EXTEND_REJECTED)
     },
+    # The buyer's payment: 要確認 from the moment it is written down until it is known (T1-T5).
+    (_S.NEEDS_REVIEW, _E.AUTHORIZE_DONE): _S.AUTHORIZED,
+    (_S.NEEDS_REVIEW, _E.SALE_DONE): _S.CAPTURED,
+    (_S.NEEDS_REVIEW, _E.CHECK_CARD_DONE): _S.AUTHORIZED,
+    (_S.NEEDS_REVIEW, _E.REGISTER_CARD_DONE): _S.AWAITING_BILLING,
+    **{
+        (_S.NEEDS_REVIEW, event): _S.NEEDS_REVIEW
+        for event in (
+            _E.AUTHORIZE_REJECTED,
+            _E.AUTHORIZE_UNKNOWN,
+            _E.SALE_REJECTED,
+            _E.SALE_UNKNOWN,
+            _E.CHECK_CARD_REJECTED,
+            _E.CHECK_CARD_UNKNOWN,
+            _E.REGISTER_CARD_REJECTED,
+            _E.REGISTER_CARD_UNKNOWN,
+        )
+    },
+    # 再決済 of a subscription order (T23).
+    (_S.CAPTURE_FAILED, _E.REPAY_DONE): _S.BILLING_REPORTED,
+    (_S.CAPTURE_FAILED, _E.REPAY_REJECTED): _S.CAPTURE_FAILED,
+    (_S.CAPTURE_FAILED, _E.REPAY_UNKNOWN): _S.NEEDS_REVIEW,
+    (_S.NEEDS_REVIEW, _E.REPAY_DONE): _S.BILLING_REPORTED,
+    (_S.NEEDS_REVIEW, _E.REPAY_REJECTED): _S.CAPTURE_FAILED,
+    # The monthly registration, and its result (T18-T20, R105).
+    (_S.AWAITING_BILLING, _E.BILL_DONE): _S.BILLING_REPORTED,
+    (_S.AWAITING_BILLING, _E.BILL_REJECTED): _S.CAPTURE_FAILED,
+    (_S.AWAITING_BILLING, _E.BILL_UNKNOWN): _S.NEEDS_REVIEW,
+    (_S.AWAITING_BILLING, _E.BILL_POSTPONED): _S.AWAITING_BILLING,
+    (_S.NEEDS_REVIEW, _E.BILL_DONE): _S.BILLING_REPORTED,
+    (_S.NEEDS_REVIEW, _E.BILL_REJECTED): _S.CAPTURE_FAILED,
+    (_S.NEEDS_REVIEW, _E.BILL_POSTPONED): _S.AWAITING_BILLING,
+    (_S.BILLING_REPORTED, _E.BILL_NOT_PAID): _S.CAPTURE_FAILED,
     # A cancel confirmed, or refused and nothing changed: T7, T14-T16, T21.
     **{(now, _E.CANCEL_DONE): _S.CANCELLED for now in CANCELLABLE},
     **{(now, _E.CANCEL_REJECTED): now for now in CANCELLABLE},
@@ -158,6 +215,10 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.AWAITING_BILLING, _E.FOUND_CAPTURED): _S.AWAITING_BILLING,
     (_S.BILLING_REPORTED, _E.FOUND_CAPTURED): _S.BILLING_REPORTED,
     (_S.BILLING_REPORTED, _E.FOUND_CANCELLED): _S.BILLING_REPORTED,
+    (_S.NEEDS_REVIEW, _E.FOUND_BILLED): _S.BILLING_REPORTED,
+    (_S.AWAITING_BILLING, _E.FOUND_BILLED): _S.BILLING_REPORTED,
+    (_S.BILLING_REPORTED, _E.FOUND_BILLED): _S.BILLING_REPORTED,
+    (_S.CAPTURE_FAILED, _E.FOUND_BILLED): _S.BILLING_REPORTED,
 }
 
 

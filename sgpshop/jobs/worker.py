@@ -22,13 +22,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sgpshop.domain.errors import ShopError
 from sgpshop.services import (
     attempts,
+    billing,
     bulk_capture,
+    bulk_delivery,
+    checkouts,
     daily,
     due_work,
     linking,
     notifications,
     payments,
     resolver,
+    slips,
 )
 from sgpshop.services.attempts import Ran
 
@@ -41,6 +45,7 @@ _BEAT_EVERY = 10.0
 _TIDY_EVERY = 3600.0
 _DAILY_EVERY = 5.0
 _NOTICES_EVERY = 0.5
+_BILLING_EVERY = 5.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
 #: A single row whose handling broke off is left alone for so long.
@@ -96,7 +101,8 @@ class Worker:
         #: tasks that broke off, each with when to try it again
         self._set_aside: dict[Task, float] = {}
         self._next_beat = self._next_tidying = self._next_daily = 0.0
-        self._next_notices = 0.0
+        self._next_notices = self._next_billing = 0.0
+        self._is_billing_due = False
 
     def stop(self) -> None:
         """Take no more work; what is under way is finished (P33)."""
@@ -150,12 +156,19 @@ class Worker:
         """Due tasks: first what somebody waits for, then what is uncertain, then linking."""
         with self._app.app_context():
             due = due_work.due_work(limit)
+        if self._is_billing_due:
+            self._is_billing_due = False
+            yield ("billing", 0), billing.carry_on
         for attempt_id in due.lost:
             yield ("attempt", attempt_id), attempts.give_up_lost
         for attempt_id in due.uncertain:
             yield ("attempt", attempt_id), resolver.look_up
         for attempt_id in due.captures:
             yield ("attempt", attempt_id), payments.run_operation
+        for item_id in due.deliveries:
+            yield ("delivery", item_id), bulk_delivery.carry_on
+        for row_id in due.slips:
+            yield ("slips", row_id), slips.work_off
         for transaction_id in due.links[: self._room_for_links()]:
             yield ("transaction", transaction_id), linking.look_up
 
@@ -210,10 +223,15 @@ class Worker:
                 if now >= self._next_tidying:
                     self._next_tidying = now + _TIDY_EVERY
                     bulk_capture.forget_unconfirmed()
+                    slips.forget_unconfirmed()
                     notifications.tidy()
+                    checkouts.tidy()
                 if now >= self._next_notices:
                     self._next_notices = now + _NOTICES_EVERY
                     notifications.ask_for_looks()
+                if now >= self._next_billing:
+                    self._next_billing = now + _BILLING_EVERY
+                    self._is_billing_due = billing.is_due()
                 if now >= self._next_daily:
                     self._next_daily = now + _DAILY_EVERY
                     daily.run(share=self._pace.allowed / self._most)

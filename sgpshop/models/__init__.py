@@ -1,7 +1,10 @@
 """The tables.  They hold no rules and commit nothing; services do."""
 
 from sgpshop.models.alert import Alert, DailyJob
+from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
 from sgpshop.models.attempt import (
+    AFTER_THREE_DS,
+    CHECKOUTS,
     ActorKind,
     Attempt,
     AttemptState,
@@ -10,6 +13,7 @@ from sgpshop.models.attempt import (
     Operation,
 )
 from sgpshop.models.base import Base, table_of, utc_now
+from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
@@ -22,22 +26,34 @@ from sgpshop.models.order import (
     OrderKind,
     OrderLine,
 )
-from sgpshop.models.setting import Setting, WorkerBeat
+from sgpshop.models.recent_use import RecentUse
+from sgpshop.models.refused_checkout import RefusedCheckout
+from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
+from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
 
 __all__ = [
+    "AFTER_THREE_DS",
+    "CHECKOUTS",
     "SGP_METHOD",
     "ActorKind",
     "Alert",
+    "ApiCount",
+    "ApiKey",
+    "ApiRequest",
     "Attempt",
     "AttemptState",
     "Base",
+    "Billing",
+    "BillingFile",
+    "BillingState",
     "BulkAction",
     "BulkItem",
     "BulkRun",
     "CardTransaction",
     "DailyJob",
     "Delivery",
+    "FileState",
     "FollowUp",
     "HistoryEntry",
     "ImportIssue",
@@ -55,8 +71,14 @@ __all__ = [
     "OrderKind",
     "OrderLine",
     "Person",
+    "RecentUse",
+    "RefusedCheckout",
     "Role",
+    "Scope",
     "Setting",
+    "SettingChange",
+    "SlipRow",
+    "SlipRun",
     "WorkerBeat",
     "table_of",
     "utc_now",

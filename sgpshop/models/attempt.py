@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
-from sgpshop.models.order import CardTransaction, Order
+from sgpshop.models.order import CardTransaction, Order, OrderKind
 
 
 class Operation(StrEnum):
@@ -22,18 +22,55 @@ class Operation(StrEnum):
     CHANGE_AMOUNT = "change_amount"
     CANCEL = "cancel"
     EXTEND = "extend"
+    #: What an order begins with, by kind and 売上処理種類 (T1-T4).
+    AUTHORIZE = "authorize"
+    SALE = "sale"
+    CHECK_CARD = "check_card"
+    REGISTER_CARD = "register_card"
+    #: 再決済 of a subscription order (T23), and its monthly registration (T18)
+    REPAY = "repay"
+    BILL = "bill"
 
     @property
     def label(self) -> str:
         """The Japanese word for the operation."""
         return _OPERATION_LABELS[self]
 
+    def enters(self, kind: OrderKind) -> bool:
+        """Whether it begins, for an order of that kind, with a transaction still to be entered.
+
+        The buyer's own payment does, a subscription's billing, and the capture of a preorder, of
+        which nothing but a card check is there (R112).
+        """
+        if self is Operation.CAPTURE:
+            return kind is OrderKind.PREORDER
+        return self in CHECKOUTS or self is Operation.BILL
+
+
+#: The buyer's own payment: begins with a transaction that is still to be entered.
+CHECKOUTS = frozenset(
+    {
+        Operation.AUTHORIZE,
+        Operation.SALE,
+        Operation.CHECK_CARD,
+        Operation.REGISTER_CARD,
+        Operation.REPAY,
+    }
+)
+#: `Attempt.choices["step"]` of one that goes on after 3-D Secure.
+AFTER_THREE_DS = "three_ds"
 
 _OPERATION_LABELS = {
     Operation.CAPTURE: "実売上処理",
     Operation.CHANGE_AMOUNT: "金額変更の送信",
     Operation.CANCEL: "注文キャンセル",
     Operation.EXTEND: "オーソリ期間延長",
+    Operation.AUTHORIZE: "購入手続き(仮売上)",
+    Operation.SALE: "購入手続き(即時売上)",
+    Operation.CHECK_CARD: "購入手続き(カードの有効性チェック)",
+    Operation.REGISTER_CARD: "購入手続き(定期購入のカード登録)",
+    Operation.REPAY: "再決済",
+    Operation.BILL: "売上報告",
 }
 
 
@@ -66,6 +103,7 @@ class ActorKind(StrEnum):
     LOOK_UP = "look_up"
     IMPORT = "import"
     COMMAND = "command"
+    API_KEY = "api_key"
 
 
 class Attempt(Base):
@@ -131,6 +169,8 @@ class Attempt(Base):
     follow_up: Mapped[FollowUp | None] = mapped_column(word(FollowUp, "follow_up"))
     #: choices of the person for the history: stock and points of a cancel (R93)
     choices: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    #: the one-time card token that is to pay, sealed; gone when the attempt has ended (S10)
+    card_sealed: Mapped[str | None] = mapped_column(sa.Text)
 
     order: Mapped[Order] = relationship()
     transaction: Mapped[CardTransaction] = relationship()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -62,6 +62,15 @@ def table_of(model: type[Base]) -> sa.Table:
     return cast(sa.Table, model.__table__)
 
 
+_ahead = timedelta(0)
+
+
+def set_clock_ahead(seconds: float) -> None:
+    """Let this process live so much later (test mode only), as month ends are tried in a demo."""
+    global _ahead
+    _ahead = timedelta(seconds=seconds)
+
+
 def utc_now() -> datetime:
     """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) + _ahead

@@ -59,5 +59,7 @@ class HistoryEntry(Base):
 
     @property
     def who(self) -> str:
-        """The actor as people say it: 田中さん, but the name alone for a part of the program."""
+        """The actor as people say it: 田中さん, APIキー「店頭」; the name alone for a part of ours."""
+        if self.actor_kind is ActorKind.API_KEY:
+            return f"APIキー「{self.actor}」"
         return f"{self.actor}さん" if self.actor_kind is ActorKind.PERSON else self.actor

@@ -49,6 +49,28 @@ class Order(Base):
             sqlite_where=sa.text("processing_class = 'returned'"),
             postgresql_where=sa.text("processing_class = 'returned'"),
         ),
+        # 定期購入 and 予約: their screens page through one status; latest order of a subscription.
+        sa.Index(
+            "ix_orders_subscriptions",
+            "payment_status",
+            "ordered_at",
+            "id",
+            sqlite_where=sa.text("kind = 'subscription'"),
+            postgresql_where=sa.text("kind = 'subscription'"),
+        ),
+        sa.Index(
+            "ix_orders_subscription_id",
+            "subscription_id",
+            sqlite_where=sa.text("subscription_id IS NOT NULL"),
+            postgresql_where=sa.text("subscription_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_orders_preorders",
+            "payment_status",
+            "id",
+            sqlite_where=sa.text("kind = 'preorder'"),
+            postgresql_where=sa.text("kind = 'preorder'"),
+        ),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
@@ -111,6 +133,9 @@ class Order(Base):
     cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_waived_reason: Mapped[str] = mapped_column(sa.String(200), default="")
 
+    #: of the content as it was handed in by the API; None for orders from files (P27)
+    intake_fingerprint: Mapped[str | None] = mapped_column(sa.String(64))
+
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
@@ -134,6 +159,11 @@ class Order(Base):
     def is_sgp(self) -> bool:
         """Whether this order is paid by SGP card."""
         return self.method == SGP_METHOD
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether the transaction that counts now charges a card that was checked before."""
+        return self.transaction is not None and self.transaction.is_charge
 
 
 class Delivery(Base):
@@ -224,6 +254,8 @@ class CardTransaction(Base):
     #: 0 for the first; n for the one sent with suffix `-n` (R141)
     sequence: Mapped[int] = mapped_column(default=0)
     is_current: Mapped[bool] = mapped_column(default=True)
+    #: made by us to charge the card that an earlier one checked (R112, R102)
+    is_charge: Mapped[bool] = mapped_column(default=False)
     #: OrderID at the gateway, unique per shop id (R141)
     gateway_order_id: Mapped[str] = mapped_column(sa.String(27), unique=True)
     access_id: Mapped[str | None] = mapped_column(sa.String(64))
@@ -244,6 +276,12 @@ class CardTransaction(Base):
     pay_method: Mapped[str] = mapped_column(sa.String(1), default="")
     #: number of instalments; None for everything but 分割
     pay_times: Mapped[int | None]
+    #: the card kept at SMBC-GP for later charges (protocol.md §2.8): member and number of the card
+    member_id: Mapped[str] = mapped_column(sa.String(60), default="")
+    card_seq: Mapped[int | None]
+    #: where the buyer passes 3-D Secure, while that is to come; and where they go afterwards
+    challenge_url: Mapped[str] = mapped_column(sa.Text, default="")
+    return_url: Mapped[str] = mapped_column(sa.Text, default="")
     #: a look-up that links or checks this transaction is due then; None when none is wanted
     next_look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     first_look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -255,5 +293,5 @@ class CardTransaction(Base):
 
     @property
     def is_linked(self) -> bool:
-        """Whether we hold what the gateway wants to see before it acts."""
-        return bool(self.access_id and self.access_pass_sealed)
+        """Whether we hold what the gateway wants to see before it acts, or enter it ourselves."""
+        return bool(self.access_id and self.access_pass_sealed) or self.is_charge

@@ -6,16 +6,16 @@ consists of two (R68, R92, R30).
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
-from sgpshop.gateway import TradeState
 from sgpshop.models import CardTransaction, FollowUp, Operation, Order
-from sgpshop.services import history, opening, parcels, settings
+from sgpshop.services import gateway_facts, history, opening, parcels, settings
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
 
@@ -26,14 +26,24 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
     The attempt's own history entry tells of it, so it is written after this.
     """
     if row.operation is Operation.CAPTURE:
-        return
-    transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
-    if row.operation in (Operation.CHANGE_AMOUNT, Operation.EXTEND):
-        _authorized_anew(transaction, row, outcome, now)
+        return  # its few columns are written by closing, which does so for every line of a run
+    if outcome.trade is None and outcome.tran_id:
+        transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+        gateway_facts.record_answer(
+            transaction,
+            outcome.state_there,
+            row.amount,
+            tran_id=outcome.tran_id,
+            at=outcome.processed_at or now,
+            valid_days=settings.load().auth_valid_days,
+        )
+    if row.operation is Operation.CHANGE_AMOUNT:
+        session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id == row.transaction_id)
+            .values(amount_sent_at=now)
+        )
     elif row.operation is Operation.CANCEL:
-        if outcome.trade is None and outcome.tran_id:
-            transaction.gateway_state = outcome.detail["how"]
-            transaction.tran_id = outcome.tran_id
         cancel_parcels(opening.lock_order(session, row.order_id))
     session.flush()
 
@@ -51,22 +61,6 @@ def cancel_parcels(order: Order) -> None:
     for delivery in order.deliveries:
         delivery.status = DeliveryStatus.CANCELLED
     order.processing_class = processing_class(d.status for d in order.deliveries)
-
-
-def _authorized_anew(
-    transaction: CardTransaction, row: Any, outcome: Outcome, now: datetime
-) -> None:
-    """R68, R71: the new amount is held, and a new term began."""
-    if row.operation is Operation.CHANGE_AMOUNT:
-        transaction.amount_sent_at = now
-    if outcome.trade is not None:
-        return  # record_trade has written what it shows
-    transaction.gateway_state = TradeState.AUTH.value
-    transaction.gateway_amount = row.amount
-    transaction.tran_id = outcome.tran_id
-    transaction.authorized_at = outcome.processed_at or now
-    term = timedelta(days=settings.load().auth_valid_days)
-    transaction.auth_expires_at = transaction.authorized_at + term
 
 
 def _capture(session: Session, row: Any) -> None:

@@ -21,8 +21,18 @@ from sqlalchemy.orm import Session, aliased
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import TradeAccess, TradeStatus
-from sgpshop.models import Attempt, CardTransaction, Operation, Order, OrderKind, table_of, utc_now
+from sgpshop.gateway import Card, TradeAccess, TradeStatus
+from sgpshop.models import (
+    AFTER_THREE_DS,
+    CHECKOUTS,
+    Attempt,
+    CardTransaction,
+    Operation,
+    Order,
+    OrderKind,
+    table_of,
+    utc_now,
+)
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import gateway_facts, outcomes
 from sgpshop.services.closing import close
@@ -64,6 +74,22 @@ class Work:
     status_before: PaymentStatus | None
     #: yen that SMBC-GP held then, as far as we knew
     held: int | None
+    order_id: int
+    order_no: str
+    transaction_id: int
+    #: how many numbers of this order came before `gateway_order_id` (R141)
+    sequence: int
+    #: a one-time token, sealed
+    card_sealed: str | None = field(repr=False)
+    #: a card stored at SMBC-GP
+    member_id: str
+    card_seq: int | None
+    #: where the buyer's browser goes after 3-D Secure; "": the buyer is not there
+    return_url: str
+    #: the buyer came back from 3-D Secure: only SecureTran2 is left
+    finishes_three_ds: bool
+    #: the card to pay with, once it was asked for (a new transaction only)
+    card: Card | None = None
     #: when the row that says so was written, by the monotonic clock
     written: float = field(default_factory=time.monotonic)
 
@@ -78,6 +104,9 @@ class Work:
         )
 
 
+#: Operations that the gateway refuses to do a second time on one transaction.
+_SENT_AT_ONCE = (Operation.CAPTURE, *sorted(CHECKOUTS), Operation.BILL)
+
 _earlier = aliased(Attempt)
 _READ = (
     sa.select(
@@ -90,10 +119,19 @@ _READ = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.gateway_amount,
+        CardTransaction.sequence,
+        CardTransaction.member_id,
+        CardTransaction.card_seq,
+        CardTransaction.return_url,
+        Attempt.transaction_id,
+        Attempt.card_sealed,
+        Attempt.choices,
         Attempt.status_before,
+        Order.id.label("order_id"),
+        Order.order_no,
         Order.kind,
         sa.or_(
-            Attempt.operation != Operation.CAPTURE,
+            Attempt.operation.not_in(_SENT_AT_ONCE),
             sa.exists().where(
                 _earlier.order_id == Attempt.order_id,
                 _earlier.operation == Attempt.operation,
@@ -135,6 +173,10 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     if row is None or row.state is not AttemptState.QUEUED:
         return None
     tries = row.tries + 1
+    is_new = row.operation.enters(row.kind)
+    finishes = row.choices.get("step") == AFTER_THREE_DS
+    # Entering moves nothing, so nothing is sent yet; but a second try must see what the first left.
+    look_first = row.look_first or (is_new and (tries > 1 or finishes))
     taken = connection.execute(
         _TAKE,
         {
@@ -143,7 +185,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
             "lease": row.lease + 1,
             "due_at": now + _lease_time(),
             "tries": tries,
-            "sent_at": None if row.look_first else now,
+            "sent_at": None if look_first or is_new else now,
         },
     )
     if taken.rowcount != 1:
@@ -157,11 +199,47 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         access_id=row.access_id or "",
         access_pass_sealed=row.access_pass_sealed,
         tries=tries,
-        look_first=row.look_first,
+        look_first=look_first,
         kind=row.kind,
         status_before=row.status_before,
         held=row.gateway_amount,
+        order_id=row.order_id,
+        order_no=row.order_no,
+        transaction_id=row.transaction_id,
+        sequence=row.sequence,
+        card_sealed=row.card_sealed,
+        member_id=row.member_id,
+        card_seq=row.card_seq,
+        return_url=row.return_url,
+        finishes_three_ds=finishes,
     )
+
+
+def renumber(work: Work) -> Work | None:
+    """SMBC-GP knows the number from an earlier, refused try of other content: take the next (R141).
+
+    None if the lease is not ours any more.
+    """
+    sequence = work.sequence + 1
+    number = f"{work.order_no}-{sequence}"
+    with writing() as session:
+        is_ours = _changed(
+            session,
+            sa.update(Attempt)
+            .where(
+                Attempt.id == work.attempt_id,
+                Attempt.lease == work.lease,
+                Attempt.state == AttemptState.SENDING,
+            )
+            .values(gateway_order_id=number),
+        )
+        if is_ours:
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.id == work.transaction_id)
+                .values(gateway_order_id=number, sequence=sequence)
+            )
+    return replace(work, gateway_order_id=number, sequence=sequence) if is_ours else None
 
 
 def about_to_send(work: Work, trade: TradeStatus) -> Work | None:

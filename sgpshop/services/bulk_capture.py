@@ -26,18 +26,22 @@ from sgpshop.models import (
     BulkAction,
     BulkItem,
     BulkRun,
+    CardTransaction,
     ItemResult,
     Operation,
     Order,
+    OrderKind,
     utc_now,
 )
 from sgpshop.models.attempt import ActorKind, AttemptState
-from sgpshop.services import settings
+from sgpshop.services import charges, settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
-from sgpshop.services.order_facts import Facts, load_facts
+from sgpshop.services.order_facts import Facts, TransactionFacts, load_facts
 from sgpshop.services.selection import TooMany
 
+#: What is written down as a run, and confirmed before anything happens.
+RUNS = (BulkAction.SGP_CAPTURE, BulkAction.DELIVER)
 #: Above either, a second confirmation is asked for (S21, R47).
 SECOND_CONFIRMATION_ORDERS = 100
 SECOND_CONFIRMATION_YEN = 1_000_000
@@ -64,6 +68,7 @@ class Preview:
     unsent: list[str]
     retries: int
     expired: int
+    action: BulkAction = BulkAction.SGP_CAPTURE
 
     @property
     def nothing_to_do(self) -> bool:
@@ -81,6 +86,7 @@ class Progress:
     """How far a run is (R49); `unattempted` lines are still to come."""
 
     run_id: str
+    action: BulkAction
     total: int
     succeeded: int
     failed: int
@@ -99,7 +105,13 @@ class Progress:
         return self.unattempted > 0
 
 
-def prepare(order_ids: Sequence[int], *, person_id: int, actor: str) -> str:
+def prepare(
+    order_ids: Sequence[int],
+    *,
+    person_id: int,
+    actor: str,
+    action: BulkAction = BulkAction.SGP_CAPTURE,
+) -> str:
     """Write down a selection as it is seen now; returns the id of the run, not yet started.
 
     Raises ShopError when nothing was chosen (R46) or more than `bulk_max` orders (R50).
@@ -114,9 +126,7 @@ def prepare(order_ids: Sequence[int], *, person_id: int, actor: str) -> str:
         chosen = sorted(load_facts(order_ids).values(), key=lambda f: (f.ordered_at, f.id))  # R48
         if not chosen:
             raise ShopError("選択された注文が見つかりません。検索し直してください。")
-        session.add(
-            BulkRun(id=run_id, action=BulkAction.SGP_CAPTURE, person_id=person_id, actor=actor)
-        )
+        session.add(BulkRun(id=run_id, action=action, person_id=person_id, actor=actor))
         session.flush()
         session.execute(
             sa.insert(BulkItem),
@@ -137,6 +147,11 @@ def prepare(order_ids: Sequence[int], *, person_id: int, actor: str) -> str:
 def is_started(run_id: str) -> bool:
     """Whether somebody confirmed this run.  Raises NotFound."""
     return _get(run_id).started_at is not None
+
+
+def action_of(run_id: str) -> BulkAction:
+    """What this run does with its orders.  Raises NotFound."""
+    return _get(run_id).action
 
 
 def preview(run_id: str) -> Preview:
@@ -221,6 +236,7 @@ def progress(run_id: str) -> Progress:
     succeeded = rows.get(ItemResult.SUCCEEDED)
     return Progress(
         run_id=run_id,
+        action=run.action,
         total=sum(counts.values()),
         succeeded=counts[ItemResult.SUCCEEDED],
         failed=counts[ItemResult.FAILED],
@@ -350,8 +366,13 @@ def _queue(
     """One QUEUED attempt for each line; the orders are taken from here on (P7)."""
     rows = []
     for item in items:
-        transaction = orders[item.order_id].transaction
+        order = orders[item.order_id]
+        transaction: TransactionFacts | CardTransaction | None = order.transaction
         assert transaction is not None  # else capture_refusal says NOT_LINKED
+        if order.kind is OrderKind.PREORDER:  # a new number for each charge (R112)
+            transaction = charges.transaction_for(
+                session.get_one(Order, order.id), Operation.CAPTURE
+            )
         rows.append(
             {
                 "order_id": item.order_id,
@@ -364,7 +385,7 @@ def _queue(
                 "actor": run.actor,
                 "created_at": now,
                 "due_at": now,
-                "status_before": orders[item.order_id].payment_status,
+                "status_before": order.payment_status,
             }
         )
     ids = session.execute(

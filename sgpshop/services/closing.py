@@ -19,16 +19,27 @@ from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.domain.reconciliation import decide
 from sgpshop.models import (
+    CHECKOUTS,
     Attempt,
     AttemptState,
     BulkItem,
     CardTransaction,
     ItemResult,
+    Operation,
     Order,
     table_of,
     utc_now,
 )
-from sgpshop.services import aftermath, alerts, gateway_facts, history, settings
+from sgpshop.services import (
+    aftermath,
+    alerts,
+    billing_marks,
+    checkouts,
+    gateway_facts,
+    history,
+    settings,
+    slips,
+)
 from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
@@ -159,13 +170,22 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             _CAPTURED,
             {
                 "transaction": row.transaction_id,
-                "gateway_state": gateway_facts.CAPTURED_STATE,
+                "gateway_state": outcome.state_there.value,
                 "captured_at": outcome.processed_at or now,
                 "captured_amount": row.amount,
                 "gateway_amount": row.amount,
                 "tran_id": outcome.tran_id,
             },
         )
+    if outcome.state is AttemptState.REJECTED and checkouts.is_refused(row, outcome):
+        checkouts.refuse(session, attempt_id, row, outcome)
+        return row
+    if outcome.challenge_url:
+        checkouts.wait_for_buyer(session, row, outcome, now)
+    if row.operation is Operation.BILL:
+        billing_marks.mark(session, attempt_id, outcome, now)
+    if row.operation in CHECKOUTS and outcome.state is not AttemptState.UNKNOWN:
+        checkouts.forget_token(session, attempt_id)
     if outcome.event in (Event.FOUND_UNFINISHED, Event.CLOSED_BY_PERSON):
         connection.execute(
             _LOOK_ON,
@@ -176,10 +196,10 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 "next_look_at": now,
             },
         )
-    connection.execute(
+    is_line_of_run = connection.execute(
         _LINE_OF_RUN,
         {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
-    )
+    ).rowcount
     if outcome.event.is_found:  # nothing was sent, because SMBC-GP shows something else (R120)
         alerts.raise_for(
             session,
@@ -196,6 +216,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         )
     if outcome.state is AttemptState.DONE:
         aftermath.settle(session, row, outcome, now)
+    if row.operation in CHECKOUTS and not row.history_state:
+        checkouts.receive(row.order_id, Actor(row.actor_kind, row.actor))
     state = history.record(
         row.order_id,
         outcome.sentence,
@@ -221,6 +243,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     )
     if outcome.state is AttemptState.DONE:
         aftermath.follow(session, row, now)
+    if not is_line_of_run:  # of a bulk run; then no row of a slip file waits for it
+        slips.after_capture(session, attempt_id, row, outcome.state, now)
     return row
 
 

@@ -124,6 +124,7 @@ class _Ours:
     kind: OrderKind
     payment_status: PaymentStatus
     is_current: bool
+    is_charge: bool
     gateway_amount: int | None
     is_busy: bool
 
@@ -172,6 +173,7 @@ def _known(order_ids: Sequence[str]) -> dict[str, _Ours]:
             Order.kind,
             Order.payment_status,
             CardTransaction.is_current,
+            CardTransaction.is_charge,
             CardTransaction.gateway_amount,
             Attempt.id.is_not(None),
         )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, WorkerBeat, utc_now
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
+from sgpshop.services import bulk_delivery, slips
 from sgpshop.services.database import writing
 
 
@@ -21,13 +22,19 @@ class DueWork:
     lost: list[int]
     uncertain: list[int]
     links: list[int]
+    #: lines that bulk runs of 配送完了 begin with
+    deliveries: list[int]
+    #: rows that runs of slip files go on with
+    slips: list[int]
 
     def __bool__(self) -> bool:
-        return bool(self.captures or self.lost or self.uncertain or self.links)
+        return any(
+            (self.captures, self.lost, self.uncertain, self.links, self.deliveries, self.slips)
+        )
 
 
 def due_work(limit: int) -> DueWork:
-    """At most `limit` of each kind that is due now; two indexed queries."""
+    """At most `limit` of each kind that is due now; four indexed queries."""
     now = utc_now()
     due: dict[AttemptState, list[int]] = {state: [] for state in OPEN_STATES}
     rows = db.session.execute(
@@ -44,12 +51,16 @@ def due_work(limit: int) -> DueWork:
         .order_by(CardTransaction.next_look_at)
         .limit(limit)
     ).all()
+    deliveries = bulk_delivery.due(limit)
+    rows_of_slips = slips.due(limit)
     db.session.commit()
     return DueWork(
         captures=due[AttemptState.QUEUED],
         lost=due[AttemptState.SENDING],
         uncertain=due[AttemptState.UNKNOWN],
         links=list(links),
+        deliveries=deliveries,
+        slips=rows_of_slips,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sgpshop.gateway import ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState
+from sgpshop.services.outcomes import CHALLENGED
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,28 @@ _UNEXPLAINED = ErrorContent(
     "SMBCマルチペイメント管理画面で取引の状態を確認してください。",
 )
 
+_AT_3DS = ErrorContent(
+    (),
+    "購入者の本人認証(3Dセキュア)が終わっていないため、決済は完了していません。",
+    "購入者が認証を終えると自動で決済されます。戻ってこない場合は、購入者に確認してください。",
+)
+_3DS_LOST = ErrorContent(
+    (),
+    "本人認証(3Dセキュア)の途中で中断し、認証画面のアドレスが分からなくなりました。何も決済されていません。",
+    "購入者に、もう一度購入手続きをしてもらってください。",
+)
+_NO_CARD = ErrorContent(
+    (),
+    "請求に使う登録カードが見つからないため、SMBC-GPには何も送信していません。",
+    "SMBCマルチペイメント管理画面で購入者の登録カードを確認し、必要なら別の方法で請求してください。",
+)
+
+_FILE_REFUSED = ErrorContent(
+    (),
+    "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
+    "次の登録日にもう一度登録されます。急ぐ場合は、定期購入の画面で理由を確認してください。",
+)
+
 #: by `Attempt.reason`
 _BY_REASON = {
     "seal_broken": _SEAL_BROKEN,
@@ -67,6 +90,10 @@ _BY_REASON = {
     "other_transaction": _NOT_USABLE,
     "unknown_state": _NOT_USABLE,
     "look_failed": _LOOK_FAILED,
+    CHALLENGED: _AT_3DS,
+    "three_ds_lost": _3DS_LOST,
+    "no_card": _NO_CARD,
+    "file_refused": _FILE_REFUSED,
 }
 
 

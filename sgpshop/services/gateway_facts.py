@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sgpshop.domain.payment_status import Event
@@ -11,15 +11,14 @@ from sgpshop.models import CardTransaction, OrderKind, utc_now
 from sgpshop.services import vault
 from sgpshop.services.settings import ShopSettings
 
-#: `CardTransaction.gateway_state` after a capture of ours was confirmed (protocol.md §3.1).
-CAPTURED_STATE = TradeState.SALES.value
-
 
 class Sold(Protocol):
-    """What decides how a card check is to be read."""
+    """What decides how a card check, and a charge after it, are to be read."""
 
     @property
     def kind(self) -> OrderKind: ...
+    @property
+    def is_charge(self) -> bool: ...
 
 
 def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
@@ -43,6 +42,8 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     transaction.card_last4 = trade.card_last4
     transaction.pay_method = trade.method[:1]
     transaction.pay_times = trade.pay_times
+    if trade.member_id and not transaction.member_id:
+        transaction.member_id = trade.member_id[:60]
     transaction.looked_up_at = utc_now()
     transaction.look_problem = ""
     if trade.state.is_authorized or trade.state.is_captured:
@@ -57,17 +58,43 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
         transaction.captured_amount = trade.total
 
 
+def record_answer(
+    transaction: CardTransaction,
+    state: TradeState,
+    amount: int,
+    *,
+    tran_id: str,
+    at: datetime,
+    valid_days: int,
+) -> None:
+    """Make `transaction` say what SMBC-GP answered that it did: `state` with `amount` yen, at `at`."""
+    transaction.gateway_state = state.value
+    transaction.tran_id = tran_id[:28]
+    transaction.challenge_url = ""
+    if state.is_authorized or state.is_captured:
+        transaction.gateway_amount = amount
+    if state.is_authorized:
+        transaction.authorized_at = at
+        transaction.auth_expires_at = at + timedelta(days=valid_days)
+    if state.is_captured:
+        transaction.captured_at = at
+        transaction.captured_amount = amount
+
+
 def found_event(order: Sold, trade: TradeStatus | None) -> Event | None:
     """What a look-up result means for this order; None: a word we do not know, leave it be."""
-    return Event.FOUND_UNFINISHED if trade is None else event_of(trade.state, order)
+    return event_of(trade.state if trade else TradeState.UNPROCESSED, order)
 
 
 def event_of(state: TradeState, order: Sold) -> Event | None:
     """The same for the bare state of a transaction."""
+    if order.is_charge and state.is_unfinished:
+        state = TradeState.CHECK  # a charge that was not made leaves the card check before it (R92)
     if state.is_unfinished:
         return Event.FOUND_UNFINISHED
     if state.is_captured:
-        return Event.FOUND_CAPTURED
+        is_billing = order.is_charge and order.kind is OrderKind.SUBSCRIPTION
+        return Event.FOUND_BILLED if is_billing else Event.FOUND_CAPTURED
     if state.is_cancelled:
         return Event.FOUND_CANCELLED
     if state.is_check:

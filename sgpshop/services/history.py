@@ -30,6 +30,11 @@ class Actor:
         """A signed-in person."""
         return cls(ActorKind.PERSON, name)
 
+    @classmethod
+    def api_key(cls, name: str) -> Actor:
+        """Another program, by the name of its key."""
+        return cls(ActorKind.API_KEY, name)
+
 
 #: Look-ups act on their own account: what they find, SMBC-GP said.
 LOOK_UP = Actor(ActorKind.LOOK_UP, "照会")

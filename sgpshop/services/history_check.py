@@ -17,6 +17,7 @@ from sgpshop.domain import history_chain
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import (
+    CHECKOUTS,
     Attempt,
     AttemptState,
     CardTransaction,
@@ -42,6 +43,12 @@ _READ = (
         Order.processing_class.label("class_now"),
         Order.history_state,
         CardTransaction.gateway_amount.label("held_now"),
+        # An order whose buyer is still paying has no history before it is known to stay.
+        sa.exists()
+        .where(
+            Attempt.order_id == Order.id, Attempt.is_open, Attempt.operation.in_(sorted(CHECKOUTS))
+        )
+        .label("is_arriving"),
         _entries,
     )
     .outerjoin(
@@ -113,7 +120,8 @@ def _faults(key: bytes, rows: list[Any]) -> Iterator[str]:
     """What is wrong with one order, in words."""
     order, entries = rows[0], [row for row in rows if row.id is not None]
     if not entries:
-        yield "履歴がありません(削除されています)"
+        if not (order.is_arriving and order.history_state == history_chain.START):
+            yield "履歴がありません(削除されています)"
         return
     yield from _broken_links(key, order.history_state, entries)
     begin = max((i for i, entry in enumerate(entries) if entry.event == _BEGINS), default=0)

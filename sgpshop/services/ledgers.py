@@ -61,6 +61,7 @@ class Ours:
     access_id: str | None
     gateway_amount: int | None
     captured_amount: int | None
+    is_charge: bool
     operation: Operation | None
     #: when that operation was asked for
     since: datetime | None
@@ -213,6 +214,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
             CardTransaction.access_id,
             CardTransaction.gateway_amount,
             CardTransaction.captured_amount,
+            sa.func.coalesce(CardTransaction.is_charge, sa.false()),
             Attempt.operation,
             sa.func.coalesce(Attempt.uncertain_since, Attempt.created_at),
         )

@@ -82,9 +82,12 @@ _TRANSACTION = (
     CardTransaction.gateway_state,
     CardTransaction.auth_expires_at,
     CardTransaction.next_look_at,
-    sa.and_(
-        sa.func.coalesce(CardTransaction.access_id, "") != "",
-        sa.func.coalesce(CardTransaction.access_pass_sealed, "") != "",
+    sa.or_(
+        CardTransaction.is_charge,
+        sa.and_(
+            sa.func.coalesce(CardTransaction.access_id, "") != "",
+            sa.func.coalesce(CardTransaction.access_pass_sealed, "") != "",
+        ),
     ),
 )
 _ATTEMPT = (Attempt.operation, Attempt.uncertain_since)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.domain.order_rules import capture_refusal
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
@@ -27,7 +28,7 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import charges, settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -40,6 +41,22 @@ _ACTS = {
     Operation.CHANGE_AMOUNT: Act.SEND_CHANGES,
     Operation.CANCEL: Act.CANCEL,
     Operation.EXTEND: Act.EXTEND,
+}
+
+
+#: Acts nobody presses: the buyer's payment, and the monthly registration.
+_MAY_BEGIN_IN = {
+    **dict.fromkeys(
+        (
+            Operation.AUTHORIZE,
+            Operation.SALE,
+            Operation.CHECK_CARD,
+            Operation.REGISTER_CARD,
+        ),
+        (PaymentStatus.NEEDS_REVIEW,),
+    ),
+    Operation.REPAY: (PaymentStatus.CAPTURE_FAILED,),
+    Operation.BILL: (PaymentStatus.AWAITING_BILLING,),
 }
 
 
@@ -119,11 +136,15 @@ def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
     if wish.operation is Operation.CAPTURE:
         if refusal := capture_refusal(order):
             raise NotPossible(refusal.sentence)
-    else:
+    elif wish.operation in _ACTS:
         require(_ACTS[wish.operation], order, settings.load(), utc_now())
+    elif order.payment_status not in _MAY_BEGIN_IN[wish.operation]:
+        raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。")
     transaction = order.transaction
     if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
         raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
+    if wish.operation.enters(order.kind) and not wish.choices.get("step"):
+        transaction = charges.transaction_for(order, wish.operation)
     order.version += 1
     return Attempt(
         order_id=order.id,

@@ -93,6 +93,7 @@ _QUERY = (
         CardTransaction.next_look_at,
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
+        CardTransaction.is_charge,
         Attempt.id.label("attempt_id"),
         Attempt.uncertain_since,
     )
@@ -124,7 +125,7 @@ def _facts(row: Any) -> Facts:
             gateway_state=row.gateway_state,
             auth_expires_at=row.auth_expires_at,
             next_look_at=row.next_look_at,
-            is_linked=bool(row.access_id and row.access_pass_sealed),
+            is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
         ),
         open_attempt=None
         if row.attempt_id is None

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from sgpshop.domain.payment_status import Event
-from sgpshop.gateway import Receipt, TradeStatus
+from sgpshop.gateway import Challenge, Receipt, TradeState, TradeStatus
 from sgpshop.models import AttemptState, Operation
 from sgpshop.services.history import Actor
 
 _REASON = 120
+
+#: `Attempt.reason` while the buyer is at 3-D Secure.
+CHALLENGED = "three_ds_challenge"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Outcome:
     codes: tuple[str, ...] = ()
     tran_id: str = ""
     processed_at: datetime | None = None
+    #: Status at SMBC-GP by its answer; UNKNOWN where no answer of a success says it
+    state_there: TradeState = TradeState.UNKNOWN
+    #: where the buyer passes 3-D Secure
+    challenge_url: str = ""
     #: the look-up this rests on, if any
     trade: TradeStatus | None = None
     looked: bool = False
@@ -37,7 +44,7 @@ class Outcome:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def done(operation: Operation, receipt: Receipt, **detail: Any) -> Outcome:
+def done(operation: Operation, receipt: Receipt, state_there: TradeState, **detail: Any) -> Outcome:
     """SMBC-GP answered that it did it."""
     return Outcome(
         AttemptState.DONE,
@@ -45,7 +52,19 @@ def done(operation: Operation, receipt: Receipt, **detail: Any) -> Outcome:
         f"{operation}_done",
         tran_id=receipt.tran_id,
         processed_at=receipt.processed_at,
+        state_there=state_there,
         detail=detail,
+    )
+
+
+def challenged(operation: Operation, challenge: Challenge) -> Outcome:
+    """Nothing is authorized before the buyer has passed 3-D Secure (protocol.md §11)."""
+    return Outcome(
+        AttemptState.REJECTED,
+        Event(f"{operation}_rejected"),
+        "checkout_challenged",
+        reason=CHALLENGED,
+        challenge_url=challenge.redirect_url,
     )
 
 

@@ -14,6 +14,7 @@ from flask import current_app
 
 from sgpshop.extensions import db
 from sgpshop.gateway import (
+    Challenge,
     GatewayError,
     GatewayOutcomeUnknown,
     GatewayRejected,
@@ -23,15 +24,18 @@ from sgpshop.gateway import (
     TradeStatus,
 )
 from sgpshop.models import Attempt, AttemptState, Operation, utc_now
-from sgpshop.services import attempts, late_answers, outcomes
+from sgpshop.services import attempts, late_answers, outcomes, stored_cards
 from sgpshop.services.attempts import Ran, Work
 from sgpshop.services.closing import close
 from sgpshop.services.contract import current_gateway
-from sgpshop.services.operations import PLANS, Plan, Step
+from sgpshop.services.operations import Plan, Step, plan_of
 from sgpshop.services.outcomes import Outcome
 from sgpshop.services.vault import SealBroken
 
 log = logging.getLogger(__name__)
+
+#: What is asked for until it is known: the shop waits for this money, whenever it comes.
+_ASKED_ON = (Operation.CAPTURE, Operation.BILL)
 
 
 def run_act(attempt_id: int) -> Ran:
@@ -58,7 +62,11 @@ def run_operation(attempt_id: int) -> Ran:
     work = attempts.claim(attempt_id)
     if work is None:
         return Ran.NOT_OURS
-    return _Run(gateway, PLANS[work.operation], work).carry_out()
+    run = _Run(gateway, plan_of(work.operation, work.kind), work)
+    ran = run.carry_out()
+    if ran is Ran.ENDED and work.operation in stored_cards.KEPT_AFTER:
+        stored_cards.keep_soon(gateway, work.order_id)
+    return ran
 
 
 @dataclass
@@ -72,9 +80,14 @@ class _Run:
 
     def carry_out(self) -> Ran:
         """Look if that comes first, then send, by another way if the first is the wrong one."""
+        if self.plan.enters:
+            return self._enter_and_send()
         if self.work.look_first:
             found = self._look_before()
-            return found if isinstance(found, Ran) else self._send_after_look(found)
+            if isinstance(found, Ran):
+                return found
+            assert found is not None  # these plans send only to what they saw
+            return self._send_after_look(found)
         try:
             access = self.work.access()
         except SealBroken:  # nothing can be sent for this order; the others go on
@@ -84,7 +97,30 @@ class _Run:
         after = self._send(step, access)
         return after if isinstance(after, Ran) else self._send_after_look(after)
 
-    def _look_before(self) -> TradeStatus | Ran:
+    def _enter_and_send(self) -> Ran:
+        """Open the transaction, unless a try before did, and pay it with the card."""
+        try:
+            if not self.work.finishes_three_ds:
+                self.work = replace(self.work, card=stored_cards.card_for(self.gateway, self.work))
+            trade = self._look_before() if self.work.look_first else None
+            if trade is None:
+                trade = self.plan.enter(self.gateway, self.work)
+        except (SealBroken, stored_cards.NoCard) as problem:
+            return self._reject(getattr(problem, "reason", "seal_broken"))
+        except GatewayUnreachable as failure:
+            return self._unreachable(failure)
+        except GatewayRejected as refusal:
+            entered = self._refused(refusal)
+            if isinstance(entered, Ran):
+                return entered
+            trade = entered
+        except (
+            GatewayError
+        ) as failure:  # nothing moves by entering: the next try begins with a look
+            return self._look_failed(failure)
+        return trade if isinstance(trade, Ran) else self._send_after_look(trade)
+
+    def _look_before(self) -> TradeStatus | Ran | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
         try:
             trade = self.gateway.search_trade(self.work.gateway_order_id)
@@ -92,20 +128,26 @@ class _Run:
             return self._unreachable(failure)
         except GatewayError as failure:
             return self._look_failed(failure)
+        if trade is not None and self.plan.is_number_taken(trade, self.work):
+            return self._take_next_number()
         outcome = self.plan.judge(trade, self.work)
-        if outcome is not None:
-            return self._close(outcome)
-        assert trade is not None  # a plan sends only to what it saw
-        return trade
+        return trade if outcome is None else self._close(outcome)
+
+    def _take_next_number(self) -> Ran:
+        renumbered = attempts.renumber(self.work)
+        if renumbered is None:
+            return Ran.NOT_OURS
+        attempts.requeue(renumbered, 0.0, "number_taken")
+        return Ran.POSTPONED
 
     def _look_failed(self, failure: GatewayError) -> Ran:
         """No answer to the look-up.  Nothing was sent, so asking again later is free.
 
-        A capture is asked for again until it is known; whatever else a person wants now is
-        refused after some tries, so that it does not happen hours later (R97).
+        A capture is asked for again until it is known, a billing too; whatever else a person
+        wants now is refused after some tries, so that it does not happen hours later (R97).
         """
         is_over = self.work.tries >= current_app.config["GATEWAY_TRIES"]
-        if self.work.operation is not Operation.CAPTURE and is_over:
+        if self.work.operation not in _ASKED_ON and is_over:
             return self._reject("look_failed")
         attempts.requeue(self.work, _pause(self.work.tries), failure.reason, failure.codes)
         return Ran.POSTPONED
@@ -134,7 +176,7 @@ class _Run:
             return Ran.POSTPONED
         operation = self.work.operation
         try:
-            receipt = step.send(self.gateway, access)
+            brought = step.send(self.gateway, access)
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
@@ -145,7 +187,11 @@ class _Run:
         except Exception as error:  # a fault of ours, perhaps after sending: never guess (P9)
             log.exception("%s of attempt %s broke off", operation, self.work.attempt_id)
             return self._close(outcomes.unknown(operation, f"internal:{type(error).__name__}"))
-        return self._close(outcomes.done(operation, receipt, how=step.name, **step.detail))
+        if isinstance(brought, Challenge):
+            return self._close(outcomes.challenged(operation, brought))
+        return self._close(
+            outcomes.done(operation, brought, step.leaves, how=step.name, **step.detail)
+        )
 
     def _refused(self, refusal: GatewayRejected) -> Ran | TradeStatus:
         work = self.work
@@ -164,10 +210,13 @@ class _Run:
             if refusal.is_wrong_state:
                 return self._close(outcomes.unknown(work.operation, failure.reason, refusal.codes))
             return self._reject(refusal.reason, refusal.codes)
+        if trade is not None and self.plan.is_number_taken(trade, work):
+            return self._take_next_number()
         outcome = self.plan.judge(trade, work)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
-        assert trade is not None
+        if trade is None:  # refused, and not there: by the next try we know more
+            return self._look_failed(refusal)
         if refusal.is_wrong_state and self.plan.next_step(trade, work, self.tried, utc_now()):
             return trade
         rejected = outcomes.rejected(work.operation, refusal.reason, refusal.codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -12,7 +13,17 @@ from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
-from sgpshop.models import Attempt, BulkItem, ItemResult, utc_now
+from sgpshop.models import (
+    CHECKOUTS,
+    Attempt,
+    Billing,
+    BillingState,
+    BulkItem,
+    ItemResult,
+    Operation,
+    SlipRow,
+    utc_now,
+)
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import attempts, history, opening, outcomes
 from sgpshop.services.attempts import WORKER_LOST, Ran
@@ -22,7 +33,7 @@ from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.history import LOOK_UP, Actor
 from sgpshop.services.opening import Wish
-from sgpshop.services.operations import PLANS
+from sgpshop.services.operations import plan_of
 from sgpshop.services.outcomes import Outcome
 
 #: What our own crash cut off is sent again by itself at most so often.
@@ -75,7 +86,7 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
     """What `trade`, seen at `now`, says: order id, AccessID, status *and* amount must match."""
     if trade is None or trade.access.access_id != attempt.transaction.access_id:
         return Proof.UNCLEAR
-    plan = PLANS[attempt.operation]
+    plan = plan_of(attempt.operation, attempt.order.kind)
     if plan.is_done(trade, attempt):
         return Proof.DONE
     if not plan.is_untouched(trade, attempt):
@@ -150,7 +161,8 @@ def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:
 
 
 def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
-    interrupted = attempt.reason == WORKER_LOST
+    # Nobody but us can take up a checkout again: its buyer was told that we are looking.
+    goes_on = attempt.reason == WORKER_LOST or attempt.operation in CHECKOUTS
     found = Outcome(
         AttemptState.REJECTED,
         Event(f"{attempt.operation}_rejected"),
@@ -159,14 +171,19 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
         trade=trade,
         looked=True,
     )
-    if close(attempt.id, attempt.lease, found) and interrupted:
-        _send_again(attempt)
+    if attempt.operation is Operation.BILL:
+        found = replace(found, event=Event.BILL_POSTPONED)
+        goes_on = True
+    token = attempt.card_sealed
+    if close(attempt.id, attempt.lease, found) and goes_on:
+        _send_again(attempt, token)
 
 
-def _send_again(attempt: Attempt) -> None:
+def _send_again(attempt: Attempt, card_sealed: str | None) -> None:
     """Go on with what was accepted and only our own crash cut off (P2, P10): a new attempt.
 
-    The look-up proved that nothing was carried out.  It stands in the same line of its bulk run.
+    The look-up proved that nothing was carried out.  It stands in the same line of its bulk run or
+    slip file.
     """
     with writing() as session:
         order = opening.lock_order(session, attempt.order_id)
@@ -190,11 +207,22 @@ def _send_again(attempt: Attempt) -> None:
         if again.amount != attempt.amount:  # not what was confirmed (P20)
             session.rollback()
             return
+        again.card_sealed = card_sealed
         session.add(again)
         session.flush()
         session.execute(
+            sa.update(Billing)
+            .where(Billing.attempt_id == attempt.id)
+            .values(attempt_id=again.id, state=BillingState.PLANNED)
+        )
+        session.execute(
             sa.update(BulkItem)
             .where(BulkItem.attempt_id == attempt.id)
+            .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+        )
+        session.execute(
+            sa.update(SlipRow)
+            .where(SlipRow.attempt_id == attempt.id)
             .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
         )
         history.record(

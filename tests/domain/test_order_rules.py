@@ -61,7 +61,7 @@ TERMS = Terms()
 CASES = {
     "仮売上": (Order(), None, True, True),
     "売上失敗": (Order(S.CAPTURE_FAILED), None, True, True),
-    "仮売上(予約)": (Order(kind="preorder"), Refusal.PREORDER, True, False),
+    "仮売上(予約)": (Order(kind="preorder"), None, True, True),
     "売上失敗(定期)": (Order(S.CAPTURE_FAILED, "subscription"), Refusal.SUBSCRIPTION, False, False),
     "決済完了": (Order(S.CAPTURED), Refusal.CAPTURED, False, False),
     "要確認": (Order(S.NEEDS_REVIEW), Refusal.NEEDS_REVIEW, False, False),

@@ -43,7 +43,7 @@ def test_only_a_confirmed_capture_or_a_look_up_leads_to_captured() -> None:
         for (now, event), after in TRANSITIONS.items()
         if after is S.CAPTURED and now is not S.CAPTURED
     }
-    assert leading == {E.CAPTURE_DONE, E.FOUND_CAPTURED}  # R11, P3
+    assert leading == {E.CAPTURE_DONE, E.SALE_DONE, E.FOUND_CAPTURED}  # R11, R13, P3
 
 
 def test_our_own_capture_starts_only_where_it_may() -> None:

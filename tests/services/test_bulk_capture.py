@@ -75,7 +75,6 @@ def test_everything_else_is_left_out_with_its_reason(
         Refusal.SUBSCRIPTION: authorized_order(
             shop, kind=OrderKind.SUBSCRIPTION, status=PaymentStatus.AWAITING_BILLING
         ),
-        Refusal.PREORDER: authorized_order(shop, kind=OrderKind.PREORDER),
         Refusal.OTHER_METHOD: make_order(method="代金引換"),
         Refusal.UNSENT_AMOUNT: authorized_order(shop, gateway_amount=2999),
         Refusal.NOT_LINKED: make_order(),

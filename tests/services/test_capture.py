@@ -108,7 +108,6 @@ def test_no_other_status_can_be_captured(shop: World, status: PaymentStatus) -> 
     "more",
     [
         {"kind": OrderKind.SUBSCRIPTION},  # R23
-        {"kind": OrderKind.PREORDER},
         {"gateway_amount": 2999},  # R72a, P21
     ],
 )

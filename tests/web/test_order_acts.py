@@ -45,10 +45,10 @@ COLUMNS: dict[str, tuple[S, K, bool]] = {
     "売上報告済": (S.BILLING_REPORTED, K.SUBSCRIPTION, False),
     "注文キャンセル": (S.CANCELLED, K.NORMAL, False),
 }
-#: §4.3, line by line.  ○ enabled, △ disabled with a reason, – absent.  仮売上(予約) cannot be
-#: charged yet, so 実売上処理 is △ there; the send button is asserted apart, case by case.
+#: §4.3, line by line.  ○ enabled, △ disabled with a reason, – absent.  The send button is
+#: asserted apart, case by case.
 EXPECTED = {
-    "SGPカード実売上処理": "○ △ ○ – – – – – – – –",
+    "SGPカード実売上処理": "○ ○ ○ – – – – – – – –",
     "注文キャンセル": "○ ○ ○ – ○ – ○ ○ – △ –",
     "注文内容修正": "○ ○ ○ △ △ △ △ ○ △ △ △",
     "配送完了": "○ ○ ○ – ○ – △ ○ – – –",

@@ -1,1 +1,21 @@
 """Orders that come in with a card to be authorized (domain.md T1-T6, reliability P27)."""
+
+from sgpshop.services.intake.coming_back import Returned, come_back
+from sgpshop.services.intake.placing import Placed, place
+from sgpshop.services.intake.problems import (
+    Declined,
+    IntakeClosed,
+    OrderNumberTaken,
+    PaymentUnavailable,
+)
+
+__all__ = [
+    "Declined",
+    "IntakeClosed",
+    "OrderNumberTaken",
+    "PaymentUnavailable",
+    "Placed",
+    "Returned",
+    "come_back",
+    "place",
+]

@@ -4,17 +4,39 @@
 models.Operation, its events in domain.payment_status, and a module here.
 """
 
-from sgpshop.models import Operation
+from sgpshop.gateway import Job
+from sgpshop.models import Operation, OrderKind
 from sgpshop.services.operations.cancel import CancelPlan
 from sgpshop.services.operations.capture import CapturePlan
 from sgpshop.services.operations.change_amount import ChangeAmountPlan, ExtendPlan
+from sgpshop.services.operations.entering import EnteringPlan
 from sgpshop.services.operations.plan import Plan, Step
 
-PLANS: dict[Operation, Plan] = {
+#: Operations on a transaction that is at SMBC-GP.
+_ON_TRANSACTION: dict[Operation, Plan] = {
     Operation.CAPTURE: CapturePlan(),
     Operation.CHANGE_AMOUNT: ChangeAmountPlan(),
     Operation.EXTEND: ExtendPlan(),
     Operation.CANCEL: CancelPlan(),
 }
+#: Operations that make one, and what they ask for.
+_ENTERING: dict[Operation, Plan] = {
+    operation: EnteringPlan(operation, job)
+    for operation, job in {
+        Operation.AUTHORIZE: Job.AUTH,
+        Operation.SALE: Job.CAPTURE,
+        Operation.CHECK_CARD: Job.CHECK,
+        Operation.REGISTER_CARD: Job.CHECK,
+        Operation.REPAY: Job.CAPTURE,
+        Operation.BILL: Job.CAPTURE,
+        Operation.CAPTURE: Job.CAPTURE,
+    }.items()
+}
 
-__all__ = ["PLANS", "Plan", "Step"]
+
+def plan_of(operation: Operation, kind: OrderKind) -> Plan:
+    """How `operation` is carried out for an order of that kind."""
+    return (_ENTERING if operation.enters(kind) else _ON_TRANSACTION)[operation]
+
+
+__all__ = ["Plan", "Step", "plan_of"]

@@ -7,10 +7,18 @@ from datetime import datetime
 
 from sgpshop.domain.payment_calendar import cancel_kinds
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.gateway import Cancellation, Receipt, SmbcGpGateway, TradeAccess, TradeStatus
+from sgpshop.gateway import (
+    Cancellation,
+    Receipt,
+    SmbcGpGateway,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
 from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.attempts import Work
 from sgpshop.services.operations.plan import (
+    OnTransaction,
     Step,
     found_done,
     found_elsewhere,
@@ -22,15 +30,15 @@ from sgpshop.services.outcomes import Outcome
 _US = Operation.CANCEL
 
 
-class CancelPlan:
+class CancelPlan(OnTransaction):
     """Always looks first: which kind of cancel fits is a matter of the gateway's own date (P28)."""
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
         """Cancelled already, nothing to cancel, not what the person was shown; or go on."""
         in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
         if trade is None:
-            if in_review:
-                return found_done(_US, None, "cancel_nothing_there")  # R97
+            if in_review or work.kind is OrderKind.PREORDER:  # R97; a charge that never got there
+                return found_done(_US, None, "cancel_nothing_there")
             return found_elsewhere(_US, None)
         if is_other_transaction(trade, work):
             return not_usable(_US, trade, "other_transaction")
@@ -75,4 +83,4 @@ def _step(kind: Cancellation, *, is_refund: bool) -> Step:
         return gateway.cancel(access, kind)
 
     money = "売上を取り消しました(返金)" if is_refund else "仮売上を取り消しました"
-    return Step(kind.value, send, {"money": money})
+    return Step(kind.value, send, {"money": money}, TradeState(kind.value))

@@ -6,12 +6,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeStatus
+from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services import outcomes
 from sgpshop.services.attempts import Work
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.operations.plan import (
+    OnTransaction,
     Step,
     found_done,
     found_elsewhere,
@@ -22,7 +23,7 @@ from sgpshop.services.outcomes import Outcome
 _US = Operation.CAPTURE
 
 
-class CapturePlan:
+class CapturePlan(OnTransaction):
     """Looks first only when an earlier capture was in doubt: the gateway refuses a second one."""
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
@@ -48,7 +49,7 @@ class CapturePlan:
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
             return gateway.capture(access, work.amount)
 
-        return None if tried else Step("SALES", send)
+        return None if tried else Step("SALES", send, leaves=TradeState.SALES)
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Captured with our amount."""

@@ -10,10 +10,11 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sgpshop.domain.payment_status import Event
-from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeStatus
+from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.attempts import Work
 from sgpshop.services.operations.plan import (
+    OnTransaction,
     Step,
     found,
     found_done,
@@ -24,7 +25,7 @@ from sgpshop.services.operations.plan import (
 from sgpshop.services.outcomes import Outcome
 
 
-class ChangeAmountPlan:
+class ChangeAmountPlan(OnTransaction):
     """From the amount SMBC-GP holds to our total."""
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
@@ -55,7 +56,7 @@ class ChangeAmountPlan:
         return _is_as_seen(trade, attempt)
 
 
-class ExtendPlan:
+class ExtendPlan(OnTransaction):
     """The same amount authorized anew: a new term (protocol.md §3.5 rule 7)."""
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
@@ -89,7 +90,7 @@ def _change(work: Work) -> Step:
     def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
         return gateway.change_amount(access, work.amount, job=Job.AUTH)
 
-    return Step("ChangeTran", send)
+    return Step("ChangeTran", send, leaves=TradeState.AUTH)
 
 
 def _is_as_seen(trade: TradeStatus, attempt: Attempt) -> bool:

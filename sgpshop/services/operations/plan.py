@@ -8,12 +8,22 @@ from datetime import datetime
 from typing import Protocol
 
 from sgpshop.domain.payment_status import Event
-from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeStatus
+from sgpshop.gateway import (
+    Challenge,
+    Receipt,
+    SmbcGpGateway,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
 from sgpshop.models import Attempt, AttemptState, Operation
 from sgpshop.services import outcomes
 from sgpshop.services.attempts import Work
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.outcomes import Outcome
+
+#: What a call brings: the operation is done, or the buyer has to authenticate first.
+Brought = Receipt | Challenge
 
 
 @dataclass(frozen=True)
@@ -21,13 +31,18 @@ class Step:
     """One call that would carry the operation out; `name` tells it from other ways to do so."""
 
     name: str
-    send: Callable[[SmbcGpGateway, TradeAccess], Receipt]
+    send: Callable[[SmbcGpGateway, TradeAccess], Brought]
     #: what the sentence of the history needs once it was done
     detail: dict[str, str] = field(default_factory=dict)
+    #: Status at SMBC-GP after it
+    leaves: TradeState = TradeState.UNKNOWN
 
 
 class Plan(Protocol):
     """One operation.  Amounts are yen; `trade` is what a look-up just showed."""
+
+    #: whether its transaction is still to be entered, and paid with a card of `work.card`
+    enters: bool
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
         """How it ends without sending anything (more); None: send."""
@@ -42,6 +57,14 @@ class Plan(Protocol):
         """
         ...
 
+    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+        """Whether the number of a transaction still to be entered belongs to something else."""
+        ...
+
+    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+        """Open the transaction (EntryTran): no money, so a lost answer only means to look."""
+        ...
+
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Whether a look-up shows the target state with the right amount (P14)."""
         ...
@@ -49,6 +72,20 @@ class Plan(Protocol):
     def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Whether a look-up shows the state before, with the amount before (P14)."""
         ...
+
+
+class OnTransaction:
+    """What the operations on a transaction that is there have in common."""
+
+    enters = False
+
+    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+        """Their number is the transaction's own."""
+        return False
+
+    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+        """Never asked for."""
+        raise NotImplementedError
 
 
 def is_other_transaction(trade: TradeStatus, work: Work) -> bool:

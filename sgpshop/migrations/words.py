@@ -1,0 +1,53 @@
+"""Change which words a column takes, on both databases.
+
+SQLite cannot change a CHECK: the table is made anew from its own text and filled from the old one,
+with all its indexes and triggers.  (Migrations on SQLite run with foreign keys off, env.py.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def take_words(table: str, column: str, words: Sequence[str], *, check: str) -> None:
+    """Let `column` take exactly `words`; `check` is the name of its constraint."""
+    if op.get_bind().dialect.name == "sqlite":
+        _remake(table, column, words, check)
+        return
+    op.drop_constraint(op.f(check), table, type_="check")
+    op.create_check_constraint(op.f(check), table, sa.column(column, sa.String()).in_(words))
+
+
+def _remake(table: str, column: str, words: Sequence[str], check: str) -> None:
+    connection = op.get_bind()
+    stored = connection.execute(
+        sa.text("SELECT type, sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL"),
+        {"name": table},
+    ).all()
+    [text] = [row.sql for row in stored if row.type == "table"]
+    head, _, rest = text.partition(f"CONSTRAINT {check} CHECK (")
+    if not rest:
+        raise LookupError(f"no constraint {check} in {table}")
+    listed = ", ".join(f"'{word}'" for word in words)
+    changed = f"{head}CONSTRAINT {check} CHECK ({column} IN ({listed})){_after_clause(rest)}"
+    opening = changed.index("(")
+    op.execute(f"CREATE TABLE {table}_new {changed[opening:]}")
+    op.execute(f"INSERT INTO {table}_new SELECT * FROM {table}")  # noqa: S608 - names of our own
+    op.drop_table(table)
+    op.rename_table(f"{table}_new", table)
+    for row in stored:
+        if row.type != "table":
+            op.execute(row.sql)
+
+
+def _after_clause(rest: str) -> str:
+    """What follows the bracket that closes the clause `rest` is inside of."""
+    depth = 1
+    for at, sign in enumerate(rest):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0:
+            return rest[at + 1 :]
+    raise ValueError("the clause is not closed")

@@ -1,0 +1,126 @@
+"""The monthly registration of subscription sales: one row an order and month, and the files (P29)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sgpshop.models.attempt import Attempt
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.order import Order
+
+
+class FileState(StrEnum):
+    """How far a monthly file is."""
+
+    #: its content is fixed; it is sent, and sent again, until SMBC-GP answered
+    PREPARED = "prepared"
+    #: taken in; the lines are still to be told
+    RECEIVED = "received"
+    #: refused, but an earlier try may have been taken in: each line is looked up
+    IN_DOUBT = "in_doubt"
+    #: refused as a whole; the lines are still to be told
+    REFUSED = "refused"
+    #: every line says how it went
+    CLOSED = "closed"
+
+
+class BillingState(StrEnum):
+    """How the registration of one order stands."""
+
+    PLANNED = "planned"
+    REGISTERED = "registered"
+    REFUSED = "refused"
+    POSTPONED = "postponed"
+    PAID = "paid"
+    NOT_PAID = "not_paid"
+
+    @property
+    def label(self) -> str:
+        """The Japanese word in lists."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    BillingState.PLANNED: "登録中",
+    BillingState.REGISTERED: "結果待ち",
+    BillingState.REFUSED: "登録不可",
+    BillingState.POSTPONED: "未登録",
+    BillingState.PAID: "OK",
+    BillingState.NOT_PAID: "NG",
+}
+
+
+class BillingFile(Base):
+    """One monthly file (protocol.md §13.9); what was sent is kept, to be sent again unchanged."""
+
+    __tablename__ = "billing_files"
+    __table_args__ = (sa.Index("ix_billing_files_due_at", "due_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: first day of the month in whose window it is sent
+    window: Mapped[date]
+    content: Mapped[str] = mapped_column(sa.Text)
+    lines: Mapped[int]
+    yen: Mapped[int]
+    state: Mapped[FileState] = mapped_column(word(FileState, "state"), default=FileState.PREPARED)
+    #: a try ended without an answer: it may have been taken in
+    is_doubtful: Mapped[bool] = mapped_column(default=False)
+    lease: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    receipt_no: Mapped[str] = mapped_column(sa.String(60), default="")
+    #: order ids at the gateway of the lines it did not take, with their codes
+    refused: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    #: why it is not through: code or short word
+    reason: Mapped[str] = mapped_column(sa.String(120), default="")
+    #: when its results are asked for next; None before it was taken in and once they are here
+    results_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: a person took note that it was refused as a whole (R105)
+    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    acknowledged_by: Mapped[str] = mapped_column(sa.String(80), default="")
+
+
+class Billing(Base):
+    """The sale of one order in one month: registered once, whatever runs how often (P29)."""
+
+    __tablename__ = "billings"
+    __table_args__ = (
+        sa.UniqueConstraint("order_id", "month"),
+        sa.Index("ix_billings_state", "state"),
+        sa.Index("ix_billings_file_id", "file_id"),
+        sa.Index("ix_billings_attempt_id", "attempt_id"),
+        sa.Index("ix_billings_gateway_order_id", "gateway_order_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    #: first day of the month in which everything was delivered (R101)
+    month: Mapped[date]
+    #: fixed before the first call, the same in every try
+    gateway_order_id: Mapped[str] = mapped_column(sa.String(27))
+    amount: Mapped[int]
+    state: Mapped[BillingState] = mapped_column(
+        word(BillingState, "state"), default=BillingState.PLANNED
+    )
+    attempt_id: Mapped[int] = mapped_column(sa.ForeignKey("attempts.id"))
+    #: None while no file holds it, and where the stored card is charged by API
+    file_id: Mapped[int | None] = mapped_column(sa.ForeignKey("billing_files.id"))
+    #: whether it goes by file
+    by_file: Mapped[bool]
+    planned_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    registered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    result_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: SMBC-GP's word for an NG result: a value of gateway.FileResult
+    result: Mapped[str] = mapped_column(sa.String(1), default="")
+    error_codes: Mapped[str] = mapped_column(sa.String(400), default="")
+
+    order: Mapped[Order] = relationship()
+    attempt: Mapped[Attempt] = relationship()

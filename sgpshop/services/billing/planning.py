@@ -1,0 +1,97 @@
+"""Before anything is sent: one row an order and month, with its number at SMBC-GP (P6, P29).
+
+Planning takes the order (an open attempt), so that nobody edits, cancels or takes back its delivery
+while it is being registered (R31).  Run twice, in parallel or after a crash it plans the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.billing_calendar import month_of
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.models import ActorKind, Billing, BillingState, Operation, Order, utc_now
+from sgpshop.services import opening, settings
+from sgpshop.services.billing.selecting import DELIVERED_AT, IS_FREE, to_register
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.opening import Wish
+
+WORKER = Actor(ActorKind.WORKER, "自動処理")
+_BATCH = 50
+
+
+def plan(month: date, actor: Actor = WORKER) -> int:
+    """Plan every order that is to be registered for `month`; how many there were."""
+    by_file = settings.load().billing_driver != BillingDriver.API
+    planned, last = 0, 0
+    while ids := _next_ids(month, last):
+        last = ids[-1]
+        planned += _plan_batch(ids, month, actor, by_file)
+    return planned
+
+
+def _next_ids(month: date, after: int) -> list[int]:
+    ids = db.session.scalars(
+        sa.select(Order.id)
+        .where(Order.id > after, to_register(month), IS_FREE)
+        .order_by(Order.id)
+        .limit(_BATCH)
+    ).all()
+    db.session.commit()
+    return list(ids)
+
+
+def _plan_batch(ids: list[int], month: date, actor: Actor, by_file: bool) -> int:
+    try:
+        with writing() as session:
+            return sum(_plan_one(session, one, month, actor, by_file) for one in ids)
+    except IntegrityError:  # somebody else plans the same: one at a time, so nobody's is lost
+        return sum(_plan_alone(one, month, actor, by_file) for one in ids)
+
+
+def _plan_alone(order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
+    try:
+        with writing() as session:
+            return _plan_one(session, order_id, month, actor, by_file)
+    except IntegrityError:
+        return False
+
+
+def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
+    order = opening.lock_order(session, order_id)
+    delivered_at = session.scalar(
+        sa.select(DELIVERED_AT).where(Order.id == order_id, to_register(month), IS_FREE)
+    )
+    if delivered_at is None:  # cancelled, taken back or planned since it was read
+        return False
+    try:
+        attempt = opening.new_attempt(order, Wish(Operation.BILL), actor)
+    except ShopError:
+        return False
+    if by_file:
+        attempt.due_at = None  # the file carries it, not the worker's own call
+    session.add(attempt)
+    session.flush()
+    of_month = month_of(delivered_at)
+    billing = session.scalars(
+        sa.select(Billing).where(Billing.order_id == order_id, Billing.month == of_month)
+    ).one_or_none()
+    if billing is None:
+        billing = Billing(order_id=order_id, month=of_month)
+        session.add(billing)
+    billing.gateway_order_id = attempt.gateway_order_id
+    billing.amount = attempt.amount
+    billing.state = BillingState.PLANNED
+    billing.attempt_id = attempt.id
+    billing.file_id = None
+    billing.by_file = by_file
+    billing.planned_at = utc_now()
+    session.flush()
+    return True

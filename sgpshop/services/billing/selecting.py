@@ -1,0 +1,39 @@
+"""Which subscription orders are to be registered: asked by the registration and by the screen alike.
+
+What the screen predicts and what is registered come from one condition, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import sqlalchemy as sa
+
+from sgpshop.domain.billing_calendar import end_of
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Attempt, Delivery, Order, OrderKind
+
+#: When everything of an order had left; parcels from before that was noted count as long gone.
+DELIVERED_AT = sa.func.coalesce(
+    sa.select(sa.func.max(Delivery.delivered_at))
+    .where(Delivery.order_id == Order.id)
+    .correlate(Order)
+    .scalar_subquery(),
+    Order.updated_at,
+)
+
+#: 決済待ち and wholly 配送完了: billable in the month of DELIVERED_AT (R101).
+IS_BILLABLE = sa.and_(
+    Order.payment_status == PaymentStatus.AWAITING_BILLING,
+    Order.kind == OrderKind.SUBSCRIPTION,
+    Order.processing_class == ProcessingClass.DELIVERED,
+)
+
+#: Nothing is under way with it.
+IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
+
+
+def to_register(month: date) -> sa.ColumnElement[bool]:
+    """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
+    return sa.and_(IS_BILLABLE, end_of(month) > DELIVERED_AT)

@@ -1,0 +1,63 @@
+"""The transaction at SMBC-GP that a new payment of an order uses, with a number of its own (R141).
+
+The first has the order's number.  A second payment of the buyer (R106), a preorder's capture and a
+subscription's billing (R112, R102) are new transactions, sent as `<order number>-1`, `-2`…
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import object_session
+
+from sgpshop.models import CHECKOUTS, Attempt, AttemptState, CardTransaction, Operation, Order
+
+
+def transaction_for(order: Order, operation: Operation) -> CardTransaction:
+    """The transaction for the next payment of `order` (locked), made current.
+
+    A number whose last try was refused by SMBC-GP is spent, and so is one that was sent to 3-D
+    Secure.  One that never got there, or provably was not carried out, is used again: there the
+    gateway itself refuses a second payment (P1).
+    """
+    session = object_session(order)
+    current = order.transaction
+    assert session is not None
+    assert current is not None
+    #: a card that was checked is charged; a buyer who pays gives a card anew
+    is_charge = operation not in CHECKOUTS or operation is Operation.REPAY
+    if current.is_charge is is_charge and not _is_spent(current):
+        return current
+    last = session.execute(
+        sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
+    ).scalar_one()
+    current.is_current = False
+    current.next_look_at = None
+    session.flush()  # first: the database allows one current transaction an order
+    new = CardTransaction(
+        order_id=order.id,
+        sequence=last + 1,
+        is_charge=is_charge,
+        gateway_order_id=f"{order.order_no}-{last + 1}",
+        member_id=current.member_id,
+        card_seq=current.card_seq,
+        card_last4=current.card_last4 if is_charge else "",
+    )
+    session.add(new)
+    session.flush()
+    session.expire(order, ["transaction"])
+    return new
+
+
+def _is_spent(transaction: CardTransaction) -> bool:
+    session = object_session(transaction)
+    assert session is not None
+    last = session.execute(
+        sa.select(Attempt.state, Attempt.error_codes)
+        .where(Attempt.transaction_id == transaction.id)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None:
+        return False
+    is_refused = last.state is AttemptState.REJECTED and bool(last.error_codes)
+    return is_refused or last.state is AttemptState.DONE or bool(transaction.challenge_url)

@@ -1,0 +1,113 @@
+"""The buyer's browser comes back from 3-D Secure: only now the card is authorized (protocol.md §11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+
+from sgpshop.domain.errors import NotFound
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
+from sgpshop.services import attempts, background, opening, payments, three_ds
+from sgpshop.services.contract import current_gateway
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
+
+_UNPAID = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Where the buyer goes on: the shop's own page, told how it ended; "" without one."""
+
+    url: str
+    order_no: str
+    #: "paid", "failed" or "pending"
+    result: str
+
+
+def come_back(gateway_order_id: str, mark: str, access_id: str) -> Returned:
+    """Finish the payment of a buyer who was at 3-D Secure; a second return changes nothing.
+
+    Raises NotFound for an address that is not ours or an AccessID that is not this checkout's,
+    ShopError without a usable contract.
+    """
+    if not three_ds.is_ours(gateway_order_id, mark):
+        raise _unknown()
+    current_gateway()
+    attempt_id = _begin(gateway_order_id, access_id)
+    if attempt_id is not None:
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        background.submit(app, payments.run_act, attempt_id)
+        attempts.wait_for_end(attempt_id, app.config["CHECKOUT_WAIT"])
+    return _how_it_stands(gateway_order_id)
+
+
+def _begin(gateway_order_id: str, access_id: str) -> int | None:
+    """Write down that the payment goes on; None when there is nothing (more) to do."""
+    try:
+        with writing() as session:
+            transaction = session.scalars(
+                sa.select(CardTransaction)
+                .where(CardTransaction.gateway_order_id == gateway_order_id)
+                .execution_options(populate_existing=True)
+            ).one_or_none()
+            if transaction is None or transaction.access_id != access_id:
+                raise _unknown()
+            order = opening.lock_order(session, transaction.order_id)
+            is_waiting = (
+                transaction.is_current
+                and transaction.challenge_url
+                and order.open_attempt is None
+                and order.payment_status is PaymentStatus.NEEDS_REVIEW
+            )
+            if not is_waiting:
+                return None
+            first = session.scalars(
+                sa.select(Attempt)
+                .where(Attempt.transaction_id == transaction.id)
+                .order_by(Attempt.id)
+                .limit(1)
+            ).one()
+            wish = Wish(first.operation, choices={"step": AFTER_THREE_DS})
+            attempt = opening.new_attempt(order, wish, Actor(first.actor_kind, first.actor))
+            attempt.due_at = utc_now() + TAKE_OVER_AFTER
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+    except IntegrityError:  # two returns at the same moment: the other one goes on
+        return None
+
+
+def _how_it_stands(gateway_order_id: str) -> Returned:
+    row = db.session.execute(
+        sa.select(
+            Order.order_no,
+            Order.payment_status,
+            CardTransaction.return_url,
+            sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open).label("is_under_way"),
+        )
+        .join(Order, Order.id == CardTransaction.order_id)
+        .where(CardTransaction.gateway_order_id == gateway_order_id)
+    ).one()
+    db.session.commit()
+    in_review = row.payment_status is PaymentStatus.NEEDS_REVIEW
+    result = "paid"
+    if row.is_under_way:
+        result = "pending"
+    elif in_review or row.payment_status in _UNPAID:
+        result = "failed"
+    joint = "&" if "?" in row.return_url else "?"
+    told = urlencode({"order_no": row.order_no, "result": result})
+    url = f"{row.return_url}{joint}{told}" if row.return_url else ""
+    return Returned(url, row.order_no, result)
+
+
+def _unknown() -> NotFound:
+    return NotFound("このお支払いは見つかりません。ショップの画面から、もう一度お手続きください。")

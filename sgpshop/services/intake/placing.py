@@ -1,0 +1,146 @@
+"""Take an order in: write it down, let its payment run, say how it stands (T1-T5, P27)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
+from sgpshop.models.attempt import OPEN_STATES
+from sgpshop.services import attempts, background, checkouts, opening, payments, settings
+from sgpshop.services.contract import current_gateway
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.intake.content import card_token
+from sgpshop.services.intake.new_order import NewOrder
+from sgpshop.services.intake.problems import Declined, declined
+from sgpshop.services.intake.writing_down import Begun, write_down
+from sgpshop.services.outcomes import CHALLENGED
+
+_KEY = "sgpshop.intake_waiting"
+#: So many calls of a process wait for the gateway at once; the others are told 処理中 at once, so
+#: that a gateway that hangs leaves threads for the screens (P23).
+_MOST_WAITING = 6
+#: Others may write the same order at the same moment, or take it back.
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order that is in our books; its payment may still be under way."""
+
+    order_no: str
+    #: False: it was there before, this is the first answer again
+    is_new: bool
+    #: the buyer must pass 3-D Secure there; else None
+    redirect_url: str | None
+
+
+def place(new: NewOrder, actor: Actor) -> Placed:
+    """Take `new` in and run its payment, waiting for it at most CHECKOUT_WAIT seconds.
+
+    The same order again, also with another card for one that was not paid, is the same order.
+    Raises ContractMissing, IntakeClosed, OrderNumberTaken, Declined or PaymentUnavailable (with
+    `on_decline` refuse: nothing is kept then), or ShopError for content that does not fit.
+    """
+    shop = settings.load()
+    current_gateway(shop)
+    if new.return_url and not current_app.config["PUBLIC_URL"]:
+        raise ShopError(
+            "3Dセキュアの戻り先が未設定です。環境変数 SGPSHOP_PUBLIC_URL を設定してください。"
+        )
+    for _ in range(_TRIES):
+        try:
+            begun = write_down(new, actor, shop)
+        except IntegrityError:
+            continue
+        placed = _carry_out(new, begun)
+        if placed is not None:
+            return placed
+    raise ShopError("同じ注文が同時に処理されています。少し待ってから、もう一度送信してください。")
+
+
+def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
+    """Let the payment end or go on by itself; None when the order was taken back by another call."""
+    if begun.attempt_id is not None:
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        if begun.is_ours:
+            background.submit(app, payments.run_act, begun.attempt_id)
+        with _waiting() as may_wait:
+            seconds = app.config["CHECKOUT_WAIT"] if may_wait else 0.0
+            attempts.wait_for_end(begun.attempt_id, seconds)
+        if not _acknowledge(begun):
+            _raise_refusal(new)
+            return None
+    return _standing(begun)
+
+
+@contextmanager
+def _waiting() -> Iterator[bool]:
+    room: threading.BoundedSemaphore = current_app.extensions.setdefault(
+        _KEY, threading.BoundedSemaphore(_MOST_WAITING)
+    )
+    has_room = room.acquire(blocking=False)
+    try:
+        yield has_room
+    finally:
+        if has_room:
+            room.release()
+
+
+def _acknowledge(begun: Begun) -> bool:
+    """From now on the order stays, whatever its payment does (P2); False if it is gone."""
+    with writing() as session:
+        if session.get(Order, begun.order_id, populate_existing=True) is None:
+            return False
+        order = opening.lock_order(session, begun.order_id)
+        attempt = session.get(Attempt, begun.attempt_id, populate_existing=True)
+        is_open = attempt is not None and attempt.state in OPEN_STATES
+        if attempt is not None and is_open and attempt.choices.get("on_decline"):
+            attempt.choices = {}
+            if not order.history_state:
+                checkouts.receive(order.id, Actor(attempt.actor_kind, attempt.actor))
+    return True
+
+
+def _raise_refusal(new: NewOrder) -> None:
+    refused = db.session.execute(
+        sa.select(RefusedCheckout.error_codes, RefusedCheckout.reason, RefusedCheckout.card_token)
+        .where(RefusedCheckout.order_no == new.order_no)
+        .order_by(RefusedCheckout.id.desc())
+        .limit(1)
+    ).one_or_none()
+    db.session.commit()
+    if refused is None:
+        raise Declined
+    if refused.card_token == card_token(new):
+        raise declined(refused.error_codes, refused.reason)
+
+
+def _standing(begun: Begun) -> Placed:
+    row = db.session.execute(
+        sa.select(Order.order_no, Order.payment_status, CardTransaction.challenge_url)
+        .join(
+            CardTransaction,
+            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
+        )
+        .where(Order.id == begun.order_id)
+    ).one()
+    last = db.session.scalar(
+        sa.select(Attempt.reason)
+        .where(Attempt.order_id == begun.order_id)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    db.session.commit()
+    is_at_3ds = last == CHALLENGED and row.payment_status is PaymentStatus.NEEDS_REVIEW
+    return Placed(row.order_no, begun.is_new, row.challenge_url if is_at_3ds else None)

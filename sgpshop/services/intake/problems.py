@@ -1,0 +1,60 @@
+"""Why an order that was handed in is not taken, in one sentence each."""
+
+from __future__ import annotations
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.gateway import ErrorKind, explain, worst
+
+#: The buyer can do something about these: another card, another try.
+_OF_BUYER = frozenset({ErrorKind.BUYER_CARD, ErrorKind.TOKEN, ErrorKind.THREE_DS})
+
+
+class IntakeClosed(ShopError):
+    """The shop takes no new orders of this kind (R87)."""
+
+    status = 403
+
+    def __init__(
+        self, message: str = "このショップは、いま新しい注文を受け付けていません。"
+    ) -> None:
+        super().__init__(message)
+
+
+class OrderNumberTaken(ShopError):
+    """The number belongs to an order with other content; nothing was changed (P27)."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("この注文番号は、内容の異なる注文ですでに使われています。")
+
+
+class Declined(ShopError):
+    """The card did not pay; the order was not kept.  `codes` are SMBC-GP's ErrInfo codes."""
+
+    status = 402
+
+    def __init__(self, codes: tuple[str, ...] = ()) -> None:
+        said = explain(worst(codes)).sentence if codes else "カードでの決済ができませんでした。"
+        super().__init__(said)
+        self.codes = codes
+
+
+class PaymentUnavailable(ShopError):
+    """Nothing could be paid, through no fault of the card; the order was not kept."""
+
+    status = 503
+
+    def __init__(self, codes: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            "いま決済を行えないため、注文を受け付けていません。時間をおいて、もう一度送信してください。"
+        )
+        self.codes = codes
+
+
+def declined(error_codes: str, reason: str) -> Declined | PaymentUnavailable:
+    """The refusal for an attempt that ended with these codes (joined by "|") and this reason."""
+    codes = tuple(filter(None, error_codes.split("|")))
+    if codes and explain(worst(codes)).kind in _OF_BUYER:
+        return Declined(codes)
+    return Declined() if reason == "no_card" else PaymentUnavailable(codes)

@@ -1,0 +1,177 @@
+"""An order that was handed in becomes rows: once, whoever sends it how often (P6, P27)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.shop_terms import SalesMode
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Delivery,
+    Operation,
+    Order,
+    OrderKind,
+    OrderLine,
+    RefusedCheckout,
+    utc_now,
+)
+from sgpshop.services import checkouts, opening, stored_cards
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.intake.content import card_token, content_of, fingerprint
+from sgpshop.services.intake.new_order import NewOrder, OnDecline
+from sgpshop.services.intake.problems import Declined, IntakeClosed, OrderNumberTaken, declined
+from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
+from sgpshop.services.settings import ShopSettings
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Where the order stands in our books; `attempt_id` is the payment whose end decides."""
+
+    order_id: int
+    attempt_id: int | None
+    is_new: bool
+    #: this call wrote the payment down, so it also carries it out
+    is_ours: bool
+
+
+def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
+    """Write the order and its payment down, or find what an earlier call wrote.
+
+    Raises OrderNumberTaken, Declined for a card that was declined before, IntakeClosed; and
+    IntegrityError when the same order was written by somebody else at this moment: call again.
+    """
+    with writing() as session:
+        order = session.scalars(
+            sa.select(Order).where(Order.order_no == new.order_no).with_for_update()
+        ).one_or_none()
+        if order is not None:
+            return _again(session, order, new, actor, shop)
+        _refuse_declined(session, new)
+        if not shop.enabled:
+            raise IntakeClosed
+        if new.kind is OrderKind.SUBSCRIPTION and not shop.subscription_enabled:
+            raise IntakeClosed(
+                "定期購入を利用しない設定のため、定期購入の注文は受け付けていません。"
+            )
+        return _write(session, new, actor, shop)
+
+
+def _again(
+    session: Session, order: Order, new: NewOrder, actor: Actor, shop: ShopSettings
+) -> Begun:
+    if order.intake_fingerprint != fingerprint(new):
+        raise OrderNumberTaken
+    locked = opening.lock_order(session, order.id)
+    if locked.open_attempt is not None:
+        return Begun(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
+    known = session.scalar(sa.select(Attempt.id).where(Attempt.request_token == card_token(new)))
+    operation = _second_payment(locked, new, shop)
+    if known is not None or operation is None:
+        return Begun(order.id, known, is_new=False, is_ours=False)
+    attempt = opening.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
+    _pay_with(session, attempt, new, locked.order_no)
+    return Begun(order.id, attempt.id, is_new=False, is_ours=True)
+
+
+def _second_payment(order: Order, new: NewOrder, shop: ShopSettings) -> Operation | None:
+    """What another card can do for an order that is here; None: nothing, it is paid or over."""
+    if order.payment_status is PaymentStatus.NEEDS_REVIEW:
+        return _operation(new, shop)
+    is_unpaid = order.payment_status is PaymentStatus.CAPTURE_FAILED
+    return Operation.REPAY if is_unpaid and order.kind is OrderKind.SUBSCRIPTION else None
+
+
+def _operation(new: NewOrder, shop: ShopSettings) -> Operation:
+    """What completes this order, by kind and 売上処理種類 (T1-T4, R111)."""
+    if new.kind is OrderKind.SUBSCRIPTION:
+        return Operation.REGISTER_CARD
+    if new.kind is OrderKind.PREORDER:
+        return Operation.CHECK_CARD
+    is_immediate = shop.sales_mode == SalesMode.IMMEDIATE
+    return Operation.SALE if is_immediate else Operation.AUTHORIZE
+
+
+def _refuse_declined(session: Session, new: NewOrder) -> None:
+    before = session.execute(
+        sa.select(RefusedCheckout.error_codes, RefusedCheckout.reason)
+        .where(
+            RefusedCheckout.order_no == new.order_no,
+            RefusedCheckout.card_token == card_token(new),
+        )
+        .order_by(RefusedCheckout.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if before is None:
+        return
+    problem = declined(before.error_codes, before.reason)
+    if isinstance(problem, Declined):  # what was our own trouble may work by now
+        raise problem
+
+
+def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
+    content, now = content_of(new), utc_now()
+    order_id: int = session.execute(
+        sa.insert(Order)
+        .values(
+            content.order_row()
+            | {
+                "order_no": new.order_no,
+                "payment_status": PaymentStatus.NEEDS_REVIEW,
+                "intake_fingerprint": fingerprint(new),
+            }
+        )
+        .returning(Order.id)
+    ).scalar_one()
+    session.execute(sa.insert(Delivery), content.delivery_rows(order_id))
+    session.execute(sa.insert(OrderLine), content.line_rows(order_id))
+    transaction = CardTransaction(order_id=order_id, gateway_order_id=new.order_no)
+    session.add(transaction)
+    session.flush()
+    refuses = new.on_decline is OnDecline.REFUSE
+    attempt = Attempt(
+        order_id=order_id,
+        transaction_id=transaction.id,
+        operation=_operation(new, shop),
+        state=AttemptState.QUEUED,
+        amount=new.total,
+        gateway_order_id=transaction.gateway_order_id,
+        actor_kind=actor.kind,
+        actor=actor.name,
+        created_at=now,
+        status_before=PaymentStatus.NEEDS_REVIEW,
+        choices={"on_decline": checkouts.REFUSE} if refuses else {},
+    )
+    _pay_with(session, attempt, new, new.order_no, transaction)
+    if not refuses:
+        checkouts.receive(order_id, actor)
+    return Begun(order_id, attempt.id, is_new=True, is_ours=True)
+
+
+def _pay_with(
+    session: Session,
+    attempt: Attempt,
+    new: NewOrder,
+    order_no: str,
+    transaction: CardTransaction | None = None,
+) -> None:
+    """Add the attempt, with the card that is to pay and where its buyer goes afterwards."""
+    paid = transaction or session.get_one(CardTransaction, attempt.transaction_id)
+    card: dict[str, Any] = {"member_id": new.payment.member_id, "card_seq": new.payment.card_seq}
+    if new.payment.token:
+        attempt.card_sealed = stored_cards.seal_token(new.payment.token, order_no)
+        card = {"member_id": "", "card_seq": None}
+    paid.member_id, paid.card_seq = card["member_id"], card["card_seq"]
+    paid.return_url = new.return_url or ""
+    attempt.request_token = card_token(new)
+    attempt.due_at = utc_now() + TAKE_OVER_AFTER
+    session.add(attempt)
+    session.flush()
