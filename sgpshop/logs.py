@@ -44,6 +44,8 @@ _UNPRINTABLE = re.compile(
 )
 #: the unguessable part of the address for notifications, of an old one too (S15)
 _SECRET_IN_PATH = re.compile(r"(/notify/)[^/\s?\"']+")
+#: a key of the JSON API, wherever it stands; its beginning may be known (S13)
+_API_KEY = re.compile(r"(sgpk_[0-9a-f]{8})_[A-Za-z0-9_-]{8,}")
 _known_secrets: set[str] = set()
 #: shorter ones would tear holes into ordinary words
 _SHORTEST_SECRET = 6
@@ -163,6 +165,7 @@ def _is_secret_name(name: str) -> bool:
 def _clean(text: str) -> str:
     for secret in _known_secrets:
         text = text.replace(secret, HIDDEN)
+    text = _API_KEY.sub(rf"\g<1>{HIDDEN}", text)
     text = _SECRET_IN_PATH.sub(rf"\g<1>{HIDDEN}", text)
     return mask_card_numbers(_SECRET_IN_TEXT.sub(rf"\g<1>{HIDDEN}", text))
 

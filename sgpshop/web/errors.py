@@ -1,4 +1,7 @@
-"""What a person sees when something cannot be done: a page, or a fragment for htmx (S22, P32)."""
+"""What is said when something cannot be done: a page, or a fragment for htmx (S22, P32).
+
+Under /api/ it is a problem document (web/api/problems.py).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
+from sgpshop.web.api import problems
 from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.security import CardNumberRefused, CrossSiteRequest
 
@@ -63,8 +67,13 @@ def init_app(app: Flask) -> None:
 
 
 def _refused(refusal: ShopError) -> Response:
+    if problems.is_wanted():
+        return problems.of_refusal(refusal)
     heading, _ = _WORDS.get(refusal.status, _WORDS[422])
-    return _answer(refusal.status, heading, refusal.message)
+    wait = getattr(refusal, "retry_after", None)
+    return _answer(
+        refusal.status, heading, refusal.message, {"Retry-After": str(wait)} if wait else None
+    )
 
 
 def _stale(_error: HTTPException) -> Response:
@@ -116,6 +125,8 @@ def _is_unavailable(error: sqlalchemy.exc.DBAPIError) -> bool:
 def _answer(
     status: int, heading: str, sentence: str, headers: dict[str, str] | None = None
 ) -> Response:
+    if problems.is_wanted():
+        return problems.of_status(status, headers)
     words = {
         "heading": heading,
         "sentence": sentence,

@@ -19,14 +19,15 @@ from sgpshop.services.opening import Seen, Wish
 from sgpshop.services.order_detail import get_order, get_order_anew
 
 
-def carry_out(order_no: str, wish: Wish, seen: Seen) -> None:
+def carry_out(order_no: str, wish: Wish, seen: Seen, actor: Actor | None = None) -> None:
     """Accept `wish` for this order and return when it ended, or after ANSWER_WAIT seconds.
 
-    What is still under way then goes on by itself and shows as 処理中.  Raises NotFound, and
-    ShopError when it was not accepted: nothing was sent then.
+    What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
+    who is signed in.  Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
     """
     order = get_order(order_no)
-    attempt_id = opening.open_attempt(order.id, wish, seen, Actor.person(current_user.name))
+    actor = actor or Actor.person(current_user.name)
+    attempt_id = opening.open_attempt(order.id, wish, seen, actor)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     background.submit(app, payments.run_act, attempt_id)
     attempts.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])

@@ -19,14 +19,15 @@ from sgpshop import logs
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
-from sgpshop.models import Role
+from sgpshop.models import Role, Scope
 from sgpshop.services import sign_in
 from sgpshop.web import response_headers
+from sgpshop.web.api import problems
 from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.proxies import TrustedProxies
 
 View = TypeVar("View", bound=Callable[..., Any])
-Right = Role | Literal["public"]
+Right = Role | Literal["public", "api:intake", "api:read", "api:capture"]
 
 START = "/"
 
@@ -35,7 +36,15 @@ _FOR_MACHINES = "sgpshop_for_machines"
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Fields whose text is a person's secret or our own random token: not looked at for card numbers.
 _UNREAD_FIELDS = frozenset(
-    {"csrf_token", "request_token", "cursor", "password", "site_pass", "shop_pass"}
+    {
+        "csrf_token",
+        "request_token",
+        "cursor",
+        "password",
+        "current_password",
+        "site_pass",
+        "shop_pass",
+    }
 )
 #: What the forms of a request may hold beside the largest file (S17), in bytes.
 _FORM_ALLOWANCE = 65_536
@@ -78,6 +87,20 @@ def for_machines(view: View) -> View:
     """
     setattr(view, _FOR_MACHINES, True)
     return public(view)
+
+
+def for_api(scope: Scope) -> Callable[[View], View]:
+    """Mark a view as open to keys of the JSON API with `scope`, and to nobody else (S4).
+
+    As with `for_machines` the view itself finds out who asks (web/api/access.py).
+    """
+
+    def mark(view: View) -> View:
+        setattr(view, _FOR_MACHINES, True)
+        setattr(view, _MARK, f"api:{scope.value}")
+        return view
+
+    return mark
 
 
 def right_of(app: Flask, endpoint: str) -> Right | None:
@@ -144,6 +167,8 @@ def init_app(app: Flask) -> None:
 def _guard() -> ResponseReturnValue | None:
     if isinstance(request.routing_exception, SecurityError) or not _is_our_host():
         # No page: its links would need the host name we do not believe (S24).
+        if problems.is_wanted():
+            return problems.of_status(400)
         return Response("このホスト名ではご利用いただけません。\n", 400, mimetype="text/plain")
     if request.endpoint is None:
         return None  # routing answers 404 or 405
@@ -165,12 +190,12 @@ def _is_our_host() -> bool:
     return name in current_app.config["SGPSHOP_HOSTS"]
 
 
-def _refusal(right: Role | None) -> ResponseReturnValue | None:
+def _refusal(right: Right | None) -> ResponseReturnValue | None:
     """Send strangers to the login; raise Forbidden for people without the right (S4)."""
     if not current_user.is_authenticated:
         return _to_login()
     logs.bind(person=current_user.name)
-    if right is None or not current_user.may_act_as(right):
+    if not isinstance(right, Role) or not current_user.may_act_as(right):
         logs.event("refused", reason="right", needs=right, path=request.path)
         raise Forbidden
     return None

@@ -1,0 +1,81 @@
+"""Who may call the API: a key in the `Authorization` header, with the right scope (S4, S6, S13, S23).
+
+Neither session nor cookie is looked at, so no other site can borrow a person's rights (S6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from flask import current_app, g, request
+
+from sgpshop import logs
+from sgpshop.models import Scope
+from sgpshop.services import api_keys, api_requests
+from sgpshop.services.api_keys import Caller, KeyRefused
+from sgpshop.services.limits import source_of
+from sgpshop.web.api import strict_json
+from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.security import for_api
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_SCHEME = "bearer "
+
+
+def needs(scope: Scope, *, is_search: bool = False) -> Callable[[View], View]:
+    """Mark a view as open to keys with `scope`; `is_search` counts against the searches' limit too."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            g.api_caller = _admit(scope, is_search)
+            return view(*args, **kwargs)
+
+        return cast(View, for_api(scope)(guarded))
+
+    return mark
+
+
+def caller() -> Caller:
+    """The program behind this request."""
+    found: Caller = g.api_caller
+    return found
+
+
+def _admit(scope: Scope, is_search: bool) -> Caller:
+    """Raises KeyRefused, TooOften or ApiRefusal (403)."""
+    config = current_app.config
+    is_reading = request.method in ("GET", "HEAD")
+    address = f"address:{source_of(request.remote_addr or '')}"
+    try:
+        found = api_keys.recognize(_bearer())
+    except KeyRefused:  # strangers count too: guessing and flooding are stopped alike
+        api_requests.count({address: config["API_REQUESTS_PER_ADDRESS"]}, is_reading=True)
+        logs.event("refused", reason="api_key", address=request.remote_addr, path=request.path)
+        raise
+    logs.bind(key_prefix=found.prefix)
+    limits = {
+        address: config["API_REQUESTS_PER_ADDRESS"],
+        f"key:{found.key_id}": config["API_REQUESTS_PER_KEY"],
+    }
+    if is_search:
+        limits[f"search:{found.key_id}"] = config["API_SEARCHES_PER_KEY"]
+    api_requests.count(limits, is_reading=is_reading)
+    if scope not in found.scopes:
+        logs.event("refused", reason="scope", needs=scope.value, path=request.path)
+        raise ApiRefusal(
+            403, "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
+        )
+    for name, value in request.args.items(multi=True):
+        strict_json.refuse_card_number(name)
+        strict_json.refuse_card_number(value)
+    return found
+
+
+def _bearer() -> str:
+    """The key as it was sent; "" without one."""
+    sent = request.headers.get("Authorization", "")
+    return sent[len(_SCHEME) :].strip() if sent[: len(_SCHEME)].lower() == _SCHEME else ""

@@ -1,0 +1,151 @@
+"""What the API says of orders (contract.md §5, T4), as models so that the OpenAPI document is true."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from flask import Response
+from pydantic import Field
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import AttemptState, Operation, Order, OrderKind
+from sgpshop.services.order_answers import OrderNow
+from sgpshop.web.api.fields import ORDER_NO, Answer
+
+
+class OpenOperation(Answer):
+    """An operation of the order that has not ended yet."""
+
+    operation: Operation
+    state: Annotated[
+        Literal["queued", "sending", "unknown"],
+        Field(
+            description="unknown: sent, the outcome is being looked up (payment_status is then needs_review)."
+        ),
+    ]
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class LastError(Answer):
+    """Why the last operation failed; null once it says nothing any more about the order."""
+
+    code: Annotated[
+        str | None,
+        Field(description="ErrInfo code of SMBC-GP; null: it has none, read the sentence."),
+    ]
+    sentence: str
+
+
+class OrderAnswer(Answer):
+    """One order.  Amounts are yen."""
+
+    order_no: Annotated[str, Field(pattern=ORDER_NO)]
+    payment_status: Annotated[
+        PaymentStatus | None, Field(description="null: the order is not paid by SGP card.")
+    ]
+    kind: OrderKind
+    total: Annotated[int, Field(ge=0, description="What the buyer is to be charged.")]
+    gateway_amount: Annotated[
+        int | None, Field(description="What SMBC-GP holds; null while nothing is reserved.")
+    ]
+    captured_amount: Annotated[
+        int | None, Field(description="What was captured and not given back; null: nothing.")
+    ]
+    open_operation: OpenOperation | None
+    version: Annotated[int, Field(ge=1, description="Rises with every change of the order.")]
+    last_error: LastError | None
+
+
+class PlacedAnswer(OrderAnswer):
+    """The order as it was taken in."""
+
+    redirect_url: Annotated[
+        str | None, Field(description="Where the buyer passes 3-D Secure (202); else null.")
+    ]
+
+
+class OrdersAnswer(Answer):
+    """One page of a search."""
+
+    orders: list[OrderAnswer]
+    next_cursor: Annotated[str | None, Field(description="null: this is the last page.")]
+
+
+class FieldProblem(Answer):
+    """One mistake in what was sent."""
+
+    pointer: Annotated[
+        str, Field(description="JSON pointer into the body, or `?` and the name of a parameter.")
+    ]
+    detail: str
+
+
+class ProblemAnswer(Answer):
+    """RFC 9457.  Branch on `code`; the sentences are for people and may change."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: Annotated[
+        str, Field(description="Name it when you ask the shop about this answer.")
+    ]
+    errors: list[FieldProblem] | None = None
+    total: Annotated[int | None, Field(description="total_mismatch: what was sent.")] = None
+    calculated: Annotated[int | None, Field(description="total_mismatch: what the lines make.")] = (
+        None
+    )
+    codes: Annotated[list[str] | None, Field(description="declined: ErrInfo codes.")] = None
+
+
+def of_order(now: OrderNow) -> OrderAnswer:
+    """The answer about one order."""
+    order = now.order
+    return OrderAnswer(
+        order_no=order.order_no,
+        payment_status=order.payment_status,
+        kind=order.kind,
+        total=order.total,
+        gateway_amount=order.transaction.gateway_amount if order.transaction else None,
+        captured_amount=_captured(order),
+        open_operation=_open_operation(order),
+        version=order.version,
+        last_error=(
+            LastError(
+                code=now.problem.codes[0] if now.problem.codes else None,
+                sentence=now.problem.sentence,
+            )
+            if now.problem
+            else None
+        ),
+    )
+
+
+def respond(answer: Answer, status: int = 200) -> Response:
+    """`answer` as JSON."""
+    return Response(answer.model_dump_json(), status, content_type="application/json")
+
+
+def _captured(order: Order) -> int | None:
+    is_given_back = order.payment_status is PaymentStatus.CANCELLED
+    return None if order.transaction is None or is_given_back else order.transaction.captured_amount
+
+
+_STATES: dict[AttemptState, Literal["queued", "sending", "unknown"]] = {
+    AttemptState.QUEUED: "queued",
+    AttemptState.SENDING: "sending",
+    AttemptState.UNKNOWN: "unknown",
+}
+
+
+def _open_operation(order: Order) -> OpenOperation | None:
+    attempt = order.open_attempt
+    if attempt is None:
+        return None
+    since = attempt.uncertain_since or attempt.sent_at or attempt.created_at
+    return OpenOperation(
+        operation=attempt.operation,
+        state=_STATES[attempt.state],
+        since=since.isoformat(timespec="seconds"),
+    )

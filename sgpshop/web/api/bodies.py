@@ -1,0 +1,271 @@
+"""The bodies that programs send: what they may hold, and what must fit together (contract.md §5)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from sgpshop.domain.amounts import break_down
+from sgpshop.models import OrderKind
+from sgpshop.services.intake import new_order
+from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
+from sgpshop.web.api.fields import (
+    Body,
+    Code,
+    Day,
+    Id,
+    ItemName,
+    MemberId,
+    Memo,
+    Moment,
+    Name,
+    OrderNo,
+    Quantity,
+    ReturnUrl,
+    Text10,
+    Text30,
+    Text60,
+    Text100,
+    Text200,
+    Text254,
+    Text400,
+    Token,
+    Version,
+    Yen,
+    YenOrNone,
+)
+from sgpshop.web.api.problems import ApiRefusal
+
+_MOST_ITEMS, _MOST_DELIVERIES = 50, 50
+
+
+class BuyerBody(Body):
+    """注文者."""
+
+    name: Name
+    kana: Text200 = ""
+    email: Text254 = ""
+    tel: Text30 = ""
+    postal_code: Text10 = ""
+    prefecture: Text10 = ""
+    address: Text400 = ""
+    member_id: Text60 | None = None
+
+
+class ItemBody(Body):
+    """One line of the order; the price includes tax."""
+
+    code: Text100 = ""
+    name: ItemName
+    unit_price: YenOrNone
+    quantity: Quantity
+    tax_rate: Literal[8, 10] = 10
+
+    @property
+    def amount(self) -> int:
+        """Yen of the line."""
+        return self.unit_price * self.quantity
+
+
+class DeliveryItemBody(Body):
+    """So many of the item with that code go into this parcel."""
+
+    code: Code
+    quantity: Quantity
+
+
+class DeliveryBody(Body):
+    """One parcel."""
+
+    name: Name
+    postal_code: Text10 = ""
+    prefecture: Text10 = ""
+    address: Text400 = ""
+    tel: Text30 = ""
+    wish_date: Day | None = None
+    wish_time: Text60 = ""
+    items: Annotated[list[DeliveryItemBody], Field(min_length=1, max_length=_MOST_ITEMS)]
+
+
+class TokenBody(Body):
+    """A card by the one-time token of SMBC-GP's token script.  Never a card number (S11)."""
+
+    token: Token
+
+
+class StoredCardBody(Body):
+    """A card that SMBC-GP keeps for a member."""
+
+    member_id: MemberId
+    card_seq: Annotated[int, Field(ge=0, le=9999)]
+
+
+def _card_kind(value: Any) -> str:
+    return "token" if isinstance(value, dict) and "token" in value else "stored"
+
+
+class SubscriptionBody(Body):
+    """Which 定期購入 the order belongs to."""
+
+    id: Id
+    round: Annotated[int, Field(ge=1, le=9999)]
+
+
+class NewOrderBody(Body):
+    """A new order with the card that pays for it.  Prices include tax; amounts are yen."""
+
+    order_no: OrderNo
+    ordered_at: Moment
+    kind: Literal["normal", "preorder", "subscription"]
+    buyer: BuyerBody
+    items: Annotated[list[ItemBody], Field(min_length=1, max_length=_MOST_ITEMS)]
+    deliveries: Annotated[
+        list[DeliveryBody],
+        Field(
+            max_length=_MOST_DELIVERIES,
+            description="Empty: one parcel to the buyer.  Else every item goes into some parcel.",
+        ),
+    ] = []
+    shipping_fee: YenOrNone = 0
+    handling_fee: YenOrNone = 0
+    discount: YenOrNone = 0
+    coupon: YenOrNone = 0
+    points_used: YenOrNone = 0
+    total: Annotated[
+        Yen,
+        Field(
+            description="Items + shipping_fee + handling_fee - discount - coupon - points_used; "
+            "another sum is refused (422 total_mismatch)."
+        ),
+    ]
+    memo: Memo = ""
+    payment: Annotated[
+        Annotated[TokenBody, Tag("token")] | Annotated[StoredCardBody, Tag("stored")],
+        Discriminator(_card_kind),
+    ]
+    subscription: Annotated[
+        SubscriptionBody | None, Field(description="With kind `subscription`, and only then.")
+    ] = None
+    return_url: ReturnUrl | None = None
+    on_decline: Annotated[
+        Literal["refuse", "keep"],
+        Field(
+            description="When the card is declined: `refuse` answers 402 and keeps nothing, `keep` "
+            "keeps the order as needs_review and answers 201."
+        ),
+    ] = "refuse"
+
+
+class CaptureBody(Body):
+    """What the caller saw of the order; if it is otherwise by now, nothing is done (409)."""
+
+    version: Version
+    amount: Annotated[Yen, Field(description="`total` of the order.")]
+
+
+class CancelBody(CaptureBody):
+    """The same, and the second confirmation that money may go back to the buyer (S21)."""
+
+    refund: Annotated[
+        bool,
+        Field(
+            description="Must be true for an order that is captured or needs_review: its money may "
+            "be refunded.  Without it such an order is not cancelled (422 refund_not_confirmed)."
+        ),
+    ] = False
+
+
+def new_order_of(body: NewOrderBody) -> NewOrder:
+    """The order as the intake wants it.  Raises ApiRefusal (422) where parts do not fit together."""
+    _check_subscription(body)
+    _check_deliveries(body)
+    _check_total(body)
+    return NewOrder(
+        order_no=body.order_no,
+        ordered_at=datetime.fromisoformat(body.ordered_at),
+        kind=OrderKind(body.kind),
+        buyer=new_order.Buyer(**body.buyer.model_dump()),
+        items=tuple(new_order.Item(**item.model_dump()) for item in body.items),
+        total=body.total,
+        payment=_card(body.payment),
+        deliveries=tuple(_parcel(delivery) for delivery in body.deliveries),
+        shipping_fee=body.shipping_fee,
+        handling_fee=body.handling_fee,
+        discount=body.discount,
+        coupon=body.coupon,
+        points_used=body.points_used,
+        memo=body.memo,
+        subscription_id=body.subscription.id if body.subscription else None,
+        subscription_round=body.subscription.round if body.subscription else None,
+        return_url=body.return_url,
+        on_decline=OnDecline(body.on_decline),
+    )
+
+
+def _card(payment: TokenBody | StoredCardBody) -> CardSource:
+    if isinstance(payment, TokenBody):
+        return CardSource(token=payment.token)
+    return CardSource(member_id=payment.member_id, card_seq=payment.card_seq)
+
+
+def _parcel(delivery: DeliveryBody) -> new_order.ShipTo:
+    return new_order.ShipTo(
+        name=delivery.name,
+        postal_code=delivery.postal_code,
+        prefecture=delivery.prefecture,
+        address=delivery.address,
+        tel=delivery.tel,
+        wish_date=date.fromisoformat(delivery.wish_date) if delivery.wish_date else None,
+        wish_time=delivery.wish_time,
+        items=tuple(new_order.DeliveryItem(item.code, item.quantity) for item in delivery.items),
+    )
+
+
+def _check_subscription(body: NewOrderBody) -> None:
+    if (body.kind == "subscription") != (body.subscription is not None):
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "subscriptionは、kindがsubscriptionのときだけ、必ず指定してください。",
+            errors=[{"pointer": "/subscription", "detail": "kindと合いません。"}],
+        )
+
+
+def _check_deliveries(body: NewOrderBody) -> None:
+    """Every item goes into the parcels in full, told apart by its code."""
+    if not body.deliveries:
+        return
+    ordered: Counter[str] = Counter()
+    for item in body.items:
+        ordered[item.code] += item.quantity
+    sent: Counter[str] = Counter()
+    for delivery in body.deliveries:
+        for part in delivery.items:
+            sent[part.code] += part.quantity
+    if ordered != sent:
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "deliveriesの商品の数が、itemsと合いません。お届け先を指定するときは、"
+            "すべての商品にcodeを付け、数量の合計を合わせてください。",
+            errors=[{"pointer": "/deliveries", "detail": "itemsと合いません。"}],
+        )
+
+
+def _check_total(body: NewOrderBody) -> None:
+    calculated = break_down(
+        body.items,
+        fees=body.shipping_fee + body.handling_fee,
+        reductions=body.discount + body.coupon + body.points_used,
+    ).calculated
+    if calculated != body.total:
+        raise ApiRefusal(
+            422,
+            "total_mismatch",
+            f"合計金額(total){body.total:,}円が、明細から計算した{calculated:,}円と合いません。",
+            total=body.total,
+            calculated=calculated,
+        )

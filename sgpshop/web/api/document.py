@@ -1,0 +1,306 @@
+"""`/api/v1/openapi.json`: the OpenAPI 3.1 document, made from what the API itself checks by (T7, S14).
+
+Open to everybody: it says nothing that this program's source does not.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from flask import Blueprint, Response
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from sgpshop import __version__
+from sgpshop.models import Scope
+from sgpshop.services.api_requests import SPAN
+from sgpshop.web.api import answers, bodies, examples, problems, replays
+from sgpshop.web.api.fields import ORDER_NO
+from sgpshop.web.api.queries import SearchQuery
+from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
+from sgpshop.web.security import for_machines
+
+bp = Blueprint("api_document", __name__, url_prefix="/api/v1")
+
+_REFERENCE = "#/components/schemas/{model}"
+_ANSWERS = (
+    answers.OrderAnswer,
+    answers.PlacedAnswer,
+    answers.OrdersAnswer,
+    answers.ProblemAnswer,
+)
+_BODIES = (bodies.NewOrderBody, bodies.CaptureBody, bodies.CancelBody)
+_ABOUT = f"""\
+Orders of one shop, paid by card through SMBC-GP.  Amounts are whole yen, prices include tax, times
+carry an offset.
+
+**Bodies** are JSON (UTF-8), at most {MOST_BYTES // 1024} KiB and {DEEPEST} levels deep.  Unknown or
+repeated fields, fractions, NUL, unpaired surrogates and anything that looks like a card number are
+refused.  **Errors** are `application/problem+json`; branch on `code`.
+
+**Sending again**: with an `Idempotency-Key` the same request gets the first answer for 24 hours
+(header `{replays.REPLAYED}: true`); the same key with another body is refused (422 `key_reused`),
+at the same moment 409 `in_progress`.  Refusals other than 402 changed nothing and are not kept: the
+key may come again, mended.  Without the header an order is still taken in once, by its number, and
+captured or cancelled once, by its version.
+
+**Limits** hold for each key and each address, in spans of {SPAN} seconds; beyond them 429 with
+`Retry-After`.
+
+While the outcome of an operation is unknown, `payment_status` is `needs_review` and
+`open_operation.state` is `unknown`; it ends by itself, ask again.
+"""
+
+
+@bp.get("/openapi.json")
+@for_machines
+def show() -> Response:
+    """The document."""
+    return Response(json.dumps(document(), ensure_ascii=False), content_type="application/json")
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document."""
+    _, answered = models_json_schema(
+        [(model, "serialization") for model in _ANSWERS], ref_template=_REFERENCE
+    )
+    _, sent = models_json_schema(
+        [(model, "validation") for model in _BODIES], ref_template=_REFERENCE
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "SGP Shop", "version": __version__, "description": _ABOUT},
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"key": []}],
+        "paths": {
+            "/orders": {"get": _search(), "post": _create()},
+            "/orders/{order_no}": {"parameters": [_ORDER_NO], "get": _show()},
+            "/orders/{order_no}/capture": {"parameters": [_ORDER_NO], "post": _capture()},
+            "/orders/{order_no}/cancel": {"parameters": [_ORDER_NO], "post": _cancel()},
+        },
+        "components": {
+            "schemas": _tidy({**answered["$defs"], **sent["$defs"]}),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, made on the screen or by `create-api-key`.",
+                }
+            },
+        },
+    }
+
+
+_ORDER_NO = {
+    "name": "order_no",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": ORDER_NO},
+    "example": examples.ORDER["order_no"],
+}
+_IDEMPOTENCY_KEY = {
+    "name": replays.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Names this request, so that it is carried out once however often it is sent.",
+    "schema": {"type": "string", "pattern": replays.PATTERN},
+    "example": "8a4f7c0e-5b7e-4b57-9d4c-0f3f1f0a6f21",
+}
+
+
+def _search() -> dict[str, Any]:
+    return {
+        **_operation(
+            "search",
+            Scope.READ,
+            "Search orders",
+            "The conditions of the screen; they combine with AND.  Without any condition: the "
+            "orders of the last seven days.  Unknown parameters are refused.",
+        ),
+        "parameters": _parameters(SearchQuery),
+        "responses": {
+            "200": _answered(answers.OrdersAnswer, "One page.", examples.ORDERS),
+            **_refused(422),
+        },
+    }
+
+
+def _show() -> dict[str, Any]:
+    return {
+        **_operation("show", Scope.READ, "One order as it is now"),
+        "responses": {
+            "200": _answered(answers.OrderAnswer, "The order.", examples.ORDER),
+            **_refused(404, 422),
+        },
+    }
+
+
+def _create() -> dict[str, Any]:
+    placed = answers.PlacedAnswer
+    return {
+        **_operation(
+            "create",
+            Scope.INTAKE,
+            "Take an order in",
+            "The card is authorized, charged or checked, by the shop's sales mode and `kind`.  The "
+            "same order again (same number, same content) gets 200 and nothing happens.",
+        ),
+        "parameters": [_IDEMPOTENCY_KEY],
+        "requestBody": _body(bodies.NewOrderBody, examples.NEW_ORDER),
+        "responses": {
+            "200": _answered(placed, "The order was here already.", examples.PLACED, replay=True),
+            "201": _answered(placed, "Taken in.", examples.PLACED, replay=True),
+            "202": _answered(
+                placed,
+                "Taken in; the buyer has to pass 3-D Secure at `redirect_url`.",
+                examples.TO_BUYER,
+                replay=True,
+            ),
+            **_refused(402, 409, 413, 415, 422),
+        },
+    }
+
+
+def _capture() -> dict[str, Any]:
+    return _act(
+        "capture",
+        "Capture the order",
+        "Money moves.  Answered when it ended or after a moment: then `open_operation` tells of it. "
+        "Refused by SMBC-GP: 200 with capture_failed and `last_error`.",
+        bodies.CaptureBody,
+        examples.SEEN,
+    )
+
+
+def _cancel() -> dict[str, Any]:
+    return _act(
+        "cancel",
+        "Cancel the order and its payment",
+        "Releases what is reserved, refunds what was captured: the latter only with `refund: true`.",
+        bodies.CancelBody,
+        examples.SEEN_FOR_CANCEL,
+    )
+
+
+def _act(
+    name: str, summary: str, about: str, body: type[BaseModel], example: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        **_operation(name, Scope.CAPTURE, summary, about),
+        "parameters": [_IDEMPOTENCY_KEY],
+        "requestBody": _body(body, example),
+        "responses": {
+            "200": _answered(answers.OrderAnswer, "The order now.", examples.ORDER, replay=True),
+            **_refused(404, 409, 413, 415, 422),
+        },
+    }
+
+
+def _operation(name: str, scope: Scope, summary: str, about: str = "") -> dict[str, Any]:
+    scope_words = f"Needs scope `{scope.value}`."
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": f"{about}\n\n{scope_words}" if about else scope_words,
+    }
+
+
+def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema(ref_template=_REFERENCE)
+    found = []
+    for name, part in schema["properties"].items():
+        about = {"description": part.pop("description")} if "description" in part else {}
+        found.append(
+            {"name": name, "in": "query", **about, "schema": _plain(part, schema["$defs"])}
+        )
+    return found
+
+
+def _plain(schema: dict[str, Any], known: dict[str, Any]) -> Any:
+    """A parameter's schema without references and without null, which a query cannot say."""
+    if "$ref" in schema:
+        rest = {name: part for name, part in schema.items() if name != "$ref"}
+        return {**known[schema["$ref"].rpartition("/")[2]], **rest}
+    if "anyOf" in schema:
+        [only] = [part for part in schema["anyOf"] if part.get("type") != "null"]
+        return _plain(only, known)
+    if "items" in schema:
+        return {**schema, "items": _plain(schema["items"], known)}
+    return schema
+
+
+def _tidy(schema: Any) -> Any:
+    """Without what says nothing to a reader outside: made-up titles, notes on our own words."""
+    if isinstance(schema, list):
+        return [_tidy(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    left_out = {"title"} | ({"description"} if "enum" in schema else set())
+    return {
+        name: _tidy(part)
+        for name, part in schema.items()
+        if not (name in left_out and isinstance(part, str))
+    }
+
+
+def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": _reference(model), "example": example}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _answered(
+    model: type[BaseModel], about: str, example: dict[str, Any], *, replay: bool = False
+) -> dict[str, Any]:
+    content = {"schema": _reference(model), "example": example}
+    headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
+    if replay:
+        headers[replays.REPLAYED] = _header("`true`: this request was answered before.")
+    return {"description": about, "headers": headers, "content": {"application/json": content}}
+
+
+def _header(about: str) -> dict[str, Any]:
+    return {"description": about, "required": False, "schema": {"type": "string"}}
+
+
+#: what every call may be answered with
+_ALWAYS = (400, 401, 403, 429, 500, 503)
+_CODES = {
+    400: "The body is no JSON as it should be, or a header or the host is not ours.",
+    401: "No key, or one that is unknown, revoked or over.",
+    402: "The card was declined; nothing was kept.  `codes` are those of SMBC-GP.",
+    403: "The key has not this scope (`forbidden`), or the shop takes no orders (`intake_closed`).",
+    404: "No such order.",
+    409: "`stale`: not as the caller saw it, read it anew; `busy`: an operation is under way; "
+    "`order_no_taken`: the number belongs to another order; `in_progress`: this very request is.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Not as the schema says (`invalid`), or not possible; `code` says why.",
+    429: "Too many requests.",
+    500: "A fault of ours.  What was under way goes on: ask for the order.",
+    503: "Not to be done just now; send it again.",
+}
+
+
+def _refused(*statuses: int) -> dict[str, Any]:
+    return {str(status): _problem(status) for status in sorted({*statuses, *_ALWAYS})}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
+    if status in (409, 429, 503):
+        headers["Retry-After"] = _header("Seconds to wait.")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("Bearer.")
+    content = {"schema": _reference(answers.ProblemAnswer), "example": examples.problem(status)}
+    return {
+        "description": _CODES[status],
+        "headers": headers,
+        "content": {problems.MEDIA_TYPE: content},
+    }
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}

@@ -1,0 +1,67 @@
+"""Made-up requests and answers for the OpenAPI document; the tests hold them against its schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sgpshop.web.api.problems import CODE_OF_STATUS, TITLES, TYPE
+
+NEW_ORDER: dict[str, Any] = {
+    "order_no": "P261123101500000001",
+    "ordered_at": "2026-11-23T10:15:00+09:00",
+    "kind": "normal",
+    "buyer": {
+        "name": "佐藤 花子",
+        "kana": "サトウ ハナコ",
+        "email": "h@example.jp",
+        "tel": "0312345678",
+        "postal_code": "1000001",
+        "prefecture": "東京都",
+        "address": "千代田区1-1",
+        "member_id": None,
+    },
+    "items": [{"code": "A-1", "name": "煎茶", "unit_price": 1000, "quantity": 2, "tax_rate": 8}],
+    "deliveries": [],
+    "shipping_fee": 500,
+    "handling_fee": 0,
+    "discount": 0,
+    "coupon": 0,
+    "points_used": 0,
+    "total": 2500,
+    "memo": "",
+    "payment": {"token": "tok_example"},
+    "return_url": None,
+}
+ORDER: dict[str, Any] = {
+    "order_no": "P261123101500000001",
+    "payment_status": "authorized",
+    "kind": "normal",
+    "total": 2500,
+    "gateway_amount": 2500,
+    "captured_amount": None,
+    "open_operation": None,
+    "version": 2,
+    "last_error": None,
+}
+PLACED = ORDER | {"redirect_url": None}
+TO_BUYER = ORDER | {
+    "payment_status": "needs_review",
+    "gateway_amount": None,
+    "redirect_url": "https://pt01.smbc-gp.co.jp/payment/tds2/Start.idPass?transId=1&t=2",
+}
+ORDERS: dict[str, Any] = {"orders": [ORDER], "next_cursor": None}
+SEEN: dict[str, Any] = {"version": 2, "amount": 2500}
+SEEN_FOR_CANCEL = SEEN | {"refund": False}
+
+
+def problem(status: int) -> dict[str, Any]:
+    """A problem document with that status."""
+    code = CODE_OF_STATUS.get(status, "error")
+    return {
+        "type": TYPE + code,
+        "title": TITLES[code],
+        "status": status,
+        "code": code,
+        "detail": TITLES[code] + "。",
+        "request_id": "0f3f1f0a6f218a4f",
+    }

@@ -1,0 +1,147 @@
+"""`/api/v1/orders`: orders taken in, looked up, captured and cancelled (contract.md §5)."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, request
+
+from sgpshop.domain.errors import NotFound, OrderChanged
+from sgpshop.models import Operation, Scope
+from sgpshop.services import cancelling, intake, opening, order_answers
+from sgpshop.services.cancelling import money_effect
+from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.order_detail import get_order
+from sgpshop.web import money_acts
+from sgpshop.web.api import answers, queries, replays, strict_json
+from sgpshop.web.api.access import caller, needs
+from sgpshop.web.api.bodies import CancelBody, CaptureBody, NewOrderBody, new_order_of
+from sgpshop.web.api.fields import ORDER_NO
+from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.api.reading import validated_json
+
+bp = Blueprint("api_orders", __name__, url_prefix="/api/v1/orders")
+
+
+@bp.get("")
+@needs(Scope.READ, is_search=True)
+def search() -> Response:
+    """One page of a search by the conditions of the screen (R35)."""
+    found, next_cursor = order_answers.page(*queries.read())
+    return answers.respond(
+        answers.OrdersAnswer(
+            orders=[answers.of_order(now) for now in found], next_cursor=next_cursor or None
+        )
+    )
+
+
+@bp.get("/<order_no>")
+@needs(Scope.READ)
+def show(order_no: str) -> Response:
+    """One order as it is now."""
+    _take_no_parameters()
+    return _order(_known(order_no))
+
+
+@bp.post("")
+@needs(Scope.INTAKE)
+def create() -> Response:
+    """Take an order in and have its card authorized, charged or checked (T1-T5, P27)."""
+    _take_no_parameters()
+    body = strict_json.read()
+    order = new_order_of(validated_json(NewOrderBody, body))
+
+    def place(_token: str) -> Response:
+        # Repeatable by its order number: an order begun before goes on, or is only told of.
+        try:
+            placed = intake.place(order, caller().actor)
+        except intake.Declined as refusal:
+            raise ApiRefusal(402, "declined", refusal.message, codes=list(refusal.codes)) from None
+        except intake.OrderNumberTaken as refusal:
+            raise ApiRefusal(409, "order_no_taken", refusal.message) from None
+        except intake.IntakeClosed as refusal:
+            raise ApiRefusal(403, "intake_closed", refusal.message) from None
+        now = answers.of_order(order_answers.one(placed.order_no))
+        answer = answers.PlacedAnswer(**dict(now), redirect_url=placed.redirect_url)
+        if placed.redirect_url:
+            return answers.respond(answer, 202)
+        return answers.respond(answer, 201 if placed.is_new else 200)
+
+    return replays.once(body, place)
+
+
+@bp.post("/<order_no>/capture")
+@needs(Scope.CAPTURE)
+def capture(order_no: str) -> Response:
+    """SGPカード実売上処理 of what the caller saw (R55, P20)."""
+    _take_no_parameters()
+    body = strict_json.read()
+    said = validated_json(CaptureBody, body)
+    number = _known(order_no)
+
+    def act(token: str) -> Response:
+        seen = Seen(said.version, said.amount, token)
+        money_acts.carry_out(number, Wish(Operation.CAPTURE), seen, caller().actor)
+        return _order(number)
+
+    return replays.once(body, act)
+
+
+@bp.post("/<order_no>/cancel")
+@needs(Scope.CAPTURE)
+def cancel(order_no: str) -> Response:
+    """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
+    _take_no_parameters()
+    body = strict_json.read()
+    said = validated_json(CancelBody, body)
+    number = _known(order_no)
+
+    def act(token: str) -> Response:
+        seen = Seen(said.version, said.amount, token)
+        order = get_order(number)
+        if not opening.was_accepted(order.id, token):
+            _cancel(number, said, seen)
+        return _order(number)
+
+    return replays.once(body, act)
+
+
+def _cancel(order_no: str, said: CancelBody, seen: Seen) -> None:
+    order = get_order(order_no)
+    if (order.version, order.total) != (said.version, said.amount):
+        raise OrderChanged  # before asking about a refund the caller knows nothing of (P20)
+    if money_effect(order).may_refund and not said.refund:
+        raise ApiRefusal(
+            422,
+            "refund_not_confirmed",
+            "返金になる(または返金になる可能性がある)注文です。"
+            "返金してよければ、refundにtrueを指定してください。",
+        )
+    wish = cancelling.wish(
+        order_no, restock=False, return_points=False, refund_confirmed=said.refund
+    )
+    if wish is None:
+        cancelling.cancel_unbilled(order_no, seen, caller().actor)
+    else:
+        money_acts.carry_out(order_no, wish, seen, caller().actor)
+
+
+def _order(order_no: str) -> Response:
+    return answers.respond(answers.of_order(order_answers.one(order_no)))
+
+
+def _known(order_no: str) -> str:
+    """The number if an order could have it.  Raises NotFound."""
+    if not re.fullmatch(ORDER_NO, order_no):
+        raise NotFound("この注文番号の注文はありません。")
+    return order_no
+
+
+def _take_no_parameters() -> None:
+    if request.args:
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "このURLにパラメーターは指定できません。",
+            errors=[{"pointer": "?", "detail": "パラメーターはありません。"}],
+        )

@@ -1,0 +1,172 @@
+"""The conditions of `GET /orders`: those of the screen (R35), read strictly."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from flask import request
+from pydantic import BeforeValidator, Field
+
+from sgpshop.domain.amounts import MOST_YEN
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import OrderKind, utc_now
+from sgpshop.services.order_criteria import DateField, KeywordField, Method, SearchCriteria
+from sgpshop.services.order_search import Page, SortKey
+from sgpshop.web.api.fields import Body, Day, Text100
+from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.api.reading import validated
+
+MOST_ON_A_PAGE = 200
+_MOST_NUMBERS = 200
+_DEFAULT_DAYS = 7
+#: What the sorting and paging are not: without any other parameter the period is the last days.
+_PAGING = frozenset({"sort", "dir", "size", "cursor"})
+
+_Flag = Literal["0", "1"]
+_Words = Field(max_length=10)
+
+
+def _digits(text: Any) -> Any:
+    """Plain digits become a number; whatever else pydantic would read as one does not."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else text + "?"
+
+
+_Yen = Annotated[int, Field(ge=0, le=MOST_YEN), BeforeValidator(_digits)]
+_Days = Annotated[int, Field(ge=0, le=90), BeforeValidator(_digits)]
+_Hours = Annotated[int, Field(ge=0, le=9999), BeforeValidator(_digits)]
+_Size = Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE), BeforeValidator(_digits)]
+
+
+class SearchQuery(Body):
+    """All conditions; they combine with AND, several values of one with OR."""
+
+    date_field: Annotated[DateField, Field(description="Which date `from` and `to` are about.")] = (
+        DateField.ORDERED_AT
+    )
+    first: Annotated[Day | None, Field(alias="from", description="First Japanese day.")] = None
+    last: Annotated[Day | None, Field(alias="to", description="Last Japanese day.")] = None
+    order_no: Annotated[
+        str,
+        Field(
+            max_length=25 * _MOST_NUMBERS,
+            pattern=r"^[A-Za-z0-9]+([, ][A-Za-z0-9]+)*$",
+            description="Up to 200 numbers divided by commas; one alone with 4 characters or more "
+            "is a beginning.",
+        ),
+    ] = ""
+    processing: Annotated[list[ProcessingClass], _Words] = []
+    method: Method | None = None
+    status: Annotated[list[PaymentStatus], _Words] = []
+    member: _Flag | None = None
+    keyword_fields: Annotated[list[KeywordField], Field(alias="kw_field[]", max_length=3)] = []
+    keywords: Annotated[list[Text100], Field(alias="kw[]", max_length=3)] = []
+    amount_min: _Yen | None = None
+    amount_max: _Yen | None = None
+    item: Text100 = ""
+    slip: Text100 = ""
+    has_slip: _Flag | None = None
+    kind: Annotated[list[OrderKind], _Words] = []
+    unsent: _Flag = "0"
+    auth_days_left: _Days | None = None
+    waiting_hours: _Hours | None = None
+    error: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")] = ""
+    returned_open: _Flag = "0"
+    alert: _Flag = "0"
+    sort: SortKey = SortKey.ORDERED_AT
+    dir: Literal["asc", "desc"] = "desc"
+    size: Annotated[_Size, Field(description="Orders on a page.")] = 40
+    cursor: Annotated[
+        str,
+        Field(
+            max_length=200,
+            pattern=r"^[A-Za-z0-9_-]*$",
+            description="`next_cursor` of the page before, with the same parameters otherwise.",
+        ),
+    ] = ""
+
+
+#: parameters that may come several times
+REPEATED = frozenset({"processing", "status", "kw_field[]", "kw[]", "kind"})
+
+
+def read() -> tuple[SearchCriteria, Page]:
+    """What the query string of this request asks for.
+
+    Without any condition: the orders of the last seven days (R36).  Raises ApiRefusal (422).
+    """
+    sent: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        if name in REPEATED:
+            sent[name] = values
+        elif len(values) > 1:
+            _refuse(name[:40], "1回だけ指定してください。")
+        else:
+            sent[name] = values[0]
+    query = validated(SearchQuery, sent)
+    page = Page(query.sort, query.dir == "desc", query.size, query.cursor)
+    return _criteria(query, is_first=not sent.keys() - _PAGING), page
+
+
+def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
+    first, last = _day(query.first), _day(query.last)
+    if is_first:
+        last = jst_day(utc_now())
+        first = last - timedelta(days=_DEFAULT_DAYS - 1)
+    if first and last and first > last:
+        _refuse("to", "from以降の日付にしてください。")
+    low, high = query.amount_min, query.amount_max
+    if low is not None and high is not None and low > high:
+        _refuse("amount_max", "amount_min以上にしてください。")
+    if len(query.keywords) != len(query.keyword_fields):
+        _refuse("kw[]", "kw_field[]と同じ数だけ指定してください。")
+    numbers = tuple(dict.fromkeys(re.findall(r"[A-Za-z0-9]+", query.order_no)))
+    if len(numbers) > _MOST_NUMBERS:
+        _refuse("order_no", f"{_MOST_NUMBERS}件以下にしてください。")
+    return SearchCriteria(
+        date_field=query.date_field,
+        day_from=first,
+        day_to=last,
+        order_numbers=numbers,
+        processing=tuple(query.processing),
+        method=query.method,
+        statuses=tuple(query.status),
+        is_member=_flag(query.member),
+        keywords=tuple(
+            (field, word)
+            for field, word in zip(query.keyword_fields, query.keywords, strict=True)
+            if word.strip()
+        ),
+        amount_min=low,
+        amount_max=high,
+        item=query.item.strip(),
+        slip=query.slip.strip(),
+        has_slip=_flag(query.has_slip),
+        kinds=tuple(query.kind),
+        unsent=query.unsent == "1",
+        auth_days_left=query.auth_days_left,
+        waiting_hours=query.waiting_hours,
+        error=query.error.upper(),
+        returned_open=query.returned_open == "1",
+        alert=query.alert == "1",
+    )
+
+
+def _flag(text: str | None) -> bool | None:
+    return None if text is None else text == "1"
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _refuse(name: str, sentence: str) -> None:
+    raise ApiRefusal(
+        422,
+        "invalid",
+        "検索条件を確認してください。",
+        errors=[{"pointer": f"?{name}", "detail": sentence}],
+    )

@@ -1,0 +1,71 @@
+"""`Idempotency-Key`: the same request sent again gets the first answer (P19, P27).
+
+An answer that stands for something that happened is kept for a day: 2xx, and 402, for the card was
+asked.  Whatever else refuses changed nothing, so the same key may come again, mended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+
+from flask import Response, request
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.services import api_requests
+from sgpshop.services.api_requests import Begun
+from sgpshop.web.api import problems, strict_json
+from sgpshop.web.api.access import caller
+from sgpshop.web.api.problems import ApiRefusal
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+PATTERN = r"^[!-~]{1,200}$"
+_DECLINED = 402
+
+
+def once(body: bytes, act: Callable[[str], Response]) -> Response:
+    """What `act(token)` answers, or answered when this very request came before.
+
+    `token` is 32 hex digits, the same for every try of one request, so that an act which a process
+    did not survive is found begun.  Raises what `act` raises, KeyReused, StillBusy or ApiRefusal.
+    """
+    key = _key()
+    if key is None:
+        return act(secrets.token_hex(16))
+    content = json.dumps(json.loads(body), sort_keys=True).encode()  # spelling is not content
+    begun = api_requests.begin(caller().key_id, f"{request.method} {request.path}", key, content)
+    if begun.status is not None:
+        return _replay(begun)
+    try:
+        answer = act(begun.token)
+    except ShopError as refusal:
+        answer = problems.of_refusal(refusal)
+    except BaseException:
+        api_requests.break_off(begun)
+        raise
+    if answer.status_code < 300 or answer.status_code == _DECLINED:
+        api_requests.finish(begun, answer.status_code, answer.get_data(as_text=True))
+    elif answer.status_code < 500:
+        api_requests.forget(begun)
+    else:
+        api_requests.break_off(begun)
+    return answer
+
+
+def _key() -> str | None:
+    sent = request.headers.get(HEADER)
+    if sent is None:
+        return None
+    if not re.fullmatch(PATTERN, sent):
+        raise ApiRefusal(400, "bad_request", f"{HEADER}は半角の英数字と記号200文字以内です。")
+    strict_json.refuse_card_number(sent)
+    return sent
+
+
+def _replay(begun: Begun) -> Response:
+    status = begun.status or 500
+    media_type = "application/json" if status < 300 else problems.MEDIA_TYPE
+    return Response(begun.body, status, {REPLAYED: "true"}, content_type=media_type)
