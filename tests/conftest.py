@@ -18,6 +18,7 @@ from sgpshop import create_app, logs
 from sgpshop.extensions import db
 from sgpshop.services import schema
 from tests.postgresql import PostgresqlServer
+from tests.sharing import share_statements
 
 #: What is done once a day is tested where it is called; else it would depend on the time of day.
 NOT_DAILY = {"NIGHTLY_COMPARE_HOUR": None, "DAILY_DIGEST_HOUR": None}
@@ -48,6 +49,8 @@ def make_app(path: Path, **overrides: Any) -> Flask:
         }
     )
     app.jinja_env.bytecode_cache = _TEMPLATES
+    with app.app_context():
+        share_statements(db.engine)
     return app
 
 
