@@ -24,10 +24,10 @@ def compile_addresses_late() -> None:
     def later(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
         made: list[Callable[..., Any]] = []
 
-        def build(self: Rule, *values: Any) -> Any:
+        def build(self: Rule, **values: Any) -> Any:
             if not made:
                 made.append(_compile_builder(rule, append_unknown))
-            return made[0](self, *values)
+            return made[0](self, **values)
 
         return build
 

@@ -12,19 +12,29 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from sgpshop import config as settings
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 _APP = str(settings.ROOT / "app.py")
-#: The simulator's one contract (contract.md §6).
+#: The simulator's one contract (contract.md §6), and a shop that nobody takes for a real one.
 _CONTRACT: dict[str, str | bool] = {
     "site_id": "tsite00000001",
     "site_pass": "sitepass01",
     "shop_id": "tshop00000001",
     "shop_pass": "shoppass01",
+    "enabled": True,
+    "capture_on_slip": True,
     "subscription_enabled": True,
+    "shop_name": "お茶の見本堂",
+    "shop_address": "〒000-0000 見本県見本市見本町1-2-3",
+    "shop_tel": "00-0000-0000",
+    "invoice_number": "T0000000000000",
 }
 _READY_WITHIN = 30.0
 _END_WITHIN = 4.0
@@ -39,6 +49,7 @@ def run_demo() -> int:
         SGPSHOP_TEST_MODE="1",
         SGPSHOP_GATEWAY_URL=os.environ.get("SGPSHOP_GATEWAY_URL", simulator_url),
         SGPSHOP_CONSOLE_URL=os.environ.get("SGPSHOP_CONSOLE_URL", simulator_url),
+        SGPSHOP_PUBLIC_URL=os.environ.get("SGPSHOP_PUBLIC_URL", f"http://127.0.0.1:{port}"),
         SGPSHOP_PARENT_PID=str(os.getpid()),
     )
     for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell left SIGINT ignored
@@ -49,14 +60,18 @@ def run_demo() -> int:
         instance.mkdir(parents=True, exist_ok=True, mode=0o700)
         ledger = str(instance / "simulator.db")
         children.append(_start("simulator", "--port", simulator_port, "--db", ledger))
-        name, password, notify = _prepare(simulator_url, children)
+        ready = _prepare(simulator_url, children)
         children.append(_start("worker"))
         children.append(_start("web", "--port", port))
         _wait_for(f"{simulator_url}/_control/clock", children)
         _wait_for(f"http://127.0.0.1:{port}/healthz", children)
-        _notify_at(simulator_url, f"http://127.0.0.1:{port}{notify}")
-        click.echo(f"\nSGP Shop:          http://127.0.0.1:{port}/")
-        click.echo(f"demo login: {name} / {password}")
+        shop_url = f"http://127.0.0.1:{port}"
+        _control(simulator_url, "notifications", {"url": f"{shop_url}{ready.notify_path}"})
+        practice = {"api_url": shop_url, "api_key": ready.api_key}
+        _control(simulator_url, "practice-shop", practice)
+        click.echo(f"\nSGP Shop:          {shop_url}/")
+        click.echo(f"demo login: {ready.name} / {ready.password}")
+        click.echo(f"practice shop:     {simulator_url}/practice-shop/")
         click.echo(
             f"simulator console: {simulator_url}/mulpayconsole/shop/{_CONTRACT['shop_id']}/login/"
         )
@@ -68,18 +83,27 @@ def run_demo() -> int:
         _end(children)
 
 
-def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> tuple[str, str, str]:
-    """Bring database, contract and login up, and the sample on the first start.
+class _Ready(NamedTuple):
+    """What `_prepare` leaves: the login, where notifications come in, the practice shop's key."""
 
-    The login, and the path where notifications come in.
-    """
+    name: str
+    password: str
+    notify_path: str
+    api_key: str
+
+
+def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Ready:
+    """Bring database, contract and login up, and the sample on the first start."""
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
+    from sgpshop.models import utc_now
     from sgpshop.services import notifications, people, schema
     from sgpshop.services import settings as shop_settings
     from sgpshop.services.demo import is_seeded, seed_sample
+    from sgpshop.services.demo.simulator import Simulator
 
-    with create_app().app_context():
+    app = create_app()
+    with app.app_context():
         schema.migrate()
         if not shop_settings.load().has_contract:
             shop_settings.save("demo", **_CONTRACT)
@@ -89,15 +113,36 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> tup
                 "最初の起動です。見本の注文300件とSMBC-GPシミュレーターの取引を用意しています…"
             )
             seed_sample()
+        if app.config["CLOCK_AHEAD"]:  # month ends are tried on both sides at once
+            _wait_for(f"{simulator_url}/_control/clock", children)
+            Simulator.connected().set_clock(utc_now())
         secret = notifications.secret_of(shop_settings.load())
-        return *people.ensure_demo_person(), f"/notify/{secret}"
+        name, password = people.ensure_demo_person()
+        return _Ready(name, password, f"/notify/{secret}", _practice_key(app))
 
 
-def _notify_at(simulator_url: str, address: str) -> None:
-    """Let the simulator send its notifications to us, those of its console too (rule 33)."""
+def _practice_key(app: Flask) -> str:
+    """The practice shop's key, made at the first start and kept beside the demo's password."""
+    from sgpshop.models import Scope
+    from sgpshop.services import api_keys
+
+    path = app.config["INSTANCE_PATH"] / "practice_key"
+    with suppress(OSError, api_keys.KeyRefused):
+        kept: str = path.read_text().strip()
+        api_keys.recognize(kept)
+        return kept
+    key = api_keys.create("練習ショップ", [Scope.INTAKE, Scope.READ], by="demo")
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(key)
+    return key
+
+
+def _control(simulator_url: str, name: str, body: dict[str, str]) -> None:
+    """Tell our simulator where we are: for its notifications (rule 33) and its practice shop."""
     request = urllib.request.Request(  # noqa: S310 - a loopback address
-        f"{simulator_url}/_control/notifications",
-        json.dumps({"url": address}).encode(),
+        f"{simulator_url}/_control/{name}",
+        json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
     with suppress(OSError):  # another gateway than our simulator may stand there

@@ -1,0 +1,151 @@
+"""The same order handed in many times at once, with lost answers and crashes: one order, one hold.
+
+P1, P2, P27.  Each guard is taken away once, to show that the test would notice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Order
+from sgpshop.services import background, intake, opening
+from sgpshop.services.history_check import Verification
+from sgpshop.services.intake import placing, writing_down
+from tests.faults.judging import settle
+from tests.faults.test_races import all_at_once
+from tests.gateway_world import Killed, World
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
+
+TIMES = 20
+FAULTS = ("drop_before", "drop_after", "garbage", "error_after:E91019999", "error:E92000001")
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 0.3, "CONGESTION_TRIES": 3}
+
+
+@pytest.fixture(autouse=True)
+def _open(app: Flask, shop: World) -> Iterator[None]:
+    open_shop()
+    yield
+    background.finish(app)
+
+
+def holds(shop: World, order_no: str) -> int:
+    """How many authorizations SMBC-GP holds for this order, under all its numbers."""
+    ledger = shop.simulator.test_client().get("/_control/ledger").get_json()
+    return sum(
+        trade["status"] == "AUTH"
+        for trade in ledger
+        if trade["order_id"] == order_no or trade["order_id"].startswith(f"{order_no}-")
+    )
+
+
+@pytest.mark.parametrize("api", ["EntryTran", "ExecTran"])
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_twenty_at_once_make_one_order_and_one_authorization(
+    app: Flask, shop: World, api: str, fault: str
+) -> None:
+    new = new_order(shop)
+    if fault:
+        shop.fault(fault, api)
+    results = all_at_once(app, lambda _n: intake.place(new, SHOP_FRONT), TIMES)
+    assert not [result for result in results if isinstance(result, BaseException)]
+    assert sum(result.is_new for result in results) == 1
+    [order] = orders()
+    settle(order.id)
+    assert orders()[0].payment_status is PaymentStatus.AUTHORIZED
+    assert holds(shop, new.order_no) == 1
+    assert [problem.what for problem in Verification().problems()] == []
+
+
+@pytest.mark.parametrize("when", ["EntryTran", "ExecTran"])
+def test_a_crash_in_between_and_the_same_again(
+    app: Flask, shop: World, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = new_order(shop)
+    shop.wire.die_at(when)
+    monkeypatch.setattr(background, "submit", at_once)
+    with suppress(Killed):
+        intake.place(new, SHOP_FRONT)
+    db.session.remove()
+    with suppress(ShopError):
+        intake.place(new, SHOP_FRONT)
+    [order] = orders()
+    settle(order.id)
+    assert orders()[0].payment_status is PaymentStatus.AUTHORIZED
+    assert holds(shop, new.order_no) == 1
+
+
+def at_once(_app: Flask, work: Any, *given: Any) -> None:
+    """In this thread, so that a crash is ours."""
+    work(*given)
+
+
+def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    for _ in range(6):
+        new = new_order(shop)
+        for _ in range(dice.randrange(1, 4)):
+            api = dice.choice(["EntryTran", "ExecTran", "SearchTrade"])
+            shop.fault(dice.choice(FAULTS), api, order_id=new.order_no)
+        for _ in range(3):
+            with suppress(ShopError):
+                intake.place(new, SHOP_FRONT)
+        shop.behave()
+        intake.place(new, SHOP_FRONT)
+        [order] = [order for order in orders() if order.order_no == new.order_no]
+        settle(order.id)
+        assert fresh_status(order) is PaymentStatus.AUTHORIZED
+        assert holds(shop, new.order_no) == 1
+    assert [problem.what for problem in Verification().problems()] == []
+
+
+def fresh_status(order: Order) -> PaymentStatus | None:
+    db.session.rollback()
+    return db.session.scalar(sa.select(Order.payment_status).where(Order.id == order.id))
+
+
+def test_it_would_notice_a_second_payment_for_the_same_order(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without «this card was tried before» and «nothing is open» each call would pay again."""
+    new = new_order(shop)
+    intake.place(new, SHOP_FRONT)
+    monkeypatch.setattr(writing_down, "card_token", lambda _new: f"card:{random.random()}")
+    monkeypatch.setattr(placing, "card_token", lambda _new: "")
+    second = writing_down._operation
+    monkeypatch.setattr(writing_down, "_second_payment", lambda _o, n, s: second(n, s))
+    monkeypatch.setitem(
+        opening._MAY_BEGIN_IN, second(new, open_settings()), (PaymentStatus.AUTHORIZED,)
+    )
+    with suppress(Exception):
+        intake.place(new_with_card(shop, new), SHOP_FRONT)
+    assert holds(shop, new.order_no) > 1
+
+
+def open_settings() -> Any:
+    from sgpshop.services import settings
+
+    return settings.load()
+
+
+def new_with_card(shop: World, new: Any) -> Any:
+    from dataclasses import replace
+
+    from sgpshop.services.intake.new_order import CardSource
+
+    return replace(new, payment=CardSource(token=shop.token()))
