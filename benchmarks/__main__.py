@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 
-from benchmarks import bulk, certainty, imports, notifications, pages
+from benchmarks import bulk, certainty, exports, imports, intake, notifications, pages, slips
 
 _ALL = {
     "pages": pages.run,
     "imports": imports.run,
+    "exports": exports.run,
     "bulk": bulk.run,
     "certainty": certainty.run,
     "notifications": notifications.run,
+    "intake": intake.run,
+    "slips": slips.run,
 }
 
 logging.disable(logging.WARNING)  # the tables are the output

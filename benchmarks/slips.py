@@ -15,7 +15,7 @@ from benchmarks.table import show
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.models import SlipRow, utc_now
+from sgpshop.models import SlipRow, WorkerBeat, utc_now
 from sgpshop.services import order_import, schema, settings, slips
 from sgpshop.services.order_file import Limits
 from sgpshop.services.slips import Terms, Uploaded
@@ -23,6 +23,7 @@ from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
 from tests.signing_in import make_person
+from tests.waiting import wait_until
 
 ROWS = 10_000
 CAPTURES, LATENCY_MS, CONNECTIONS = 1000, 300, 16
@@ -100,8 +101,12 @@ def captures() -> None:
             processes.start_simulator(LATENCY_MS)
             app.config["GATEWAY_URL"] = processes.simulator_url
             content = _file(_held_orders(processes))
+            began = utc_now()
             person = make_person("bench")
             worker = processes.start("worker")
+            wait_until(
+                lambda: db.session.scalar(sa.select(sa.exists().where(WorkerBeat.at > began)))
+            )
             run_id = slips.prepare(Uploaded(content), TERMS, person_id=person.id, actor=person.name)
             pressed = utc_now()
             slips.start(run_id, person_id=person.id, sum_confirmed=True)

@@ -125,3 +125,24 @@ def app(
 def client(app: Flask) -> FlaskClient:
     """A browser without a session."""
     return app.test_client()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test that is for both databases runs on both, on PostgreSQL with its first values.
+
+    All further values there would double the time and ask the same SQL again; with ALL_DATABASES=1
+    (`make soak`) they run as well (P35).
+    """
+    if os.environ.get("ALL_DATABASES"):
+        return
+    seen: set[str] = set()
+    kept, left_out = [], []
+    for item in items:
+        values = getattr(item, "callspec", None)
+        is_second = values is not None and values.params.get("database_kind") == "postgresql"
+        name = item.nodeid.partition("[")[0]
+        (left_out if is_second and name in seen else kept).append(item)
+        if is_second:
+            seen.add(name)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)

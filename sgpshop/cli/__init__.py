@@ -26,9 +26,14 @@ _COMMANDS = {
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",
     "create-user": "people:create_user",
+    "create-api-key": "api_keys:create_api_key",
+    "revoke-api-key": "api_keys:revoke_api_key",
     "routes-and-rights": "people:routes_and_rights",
     "import-orders": "orders:import_orders",
+    "export-orders": "order_files:export_orders",
+    "import-slips": "slips:import_slips",
     "seed-demo": "orders:seed_demo",
+    "report-subscriptions": "billing:report_subscriptions",
 }
 
 

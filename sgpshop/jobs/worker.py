@@ -46,6 +46,8 @@ _TIDY_EVERY = 3600.0
 _DAILY_EVERY = 5.0
 _NOTICES_EVERY = 0.5
 _BILLING_EVERY = 5.0
+#: While captures wait, rows of slip files are written only so often, many in one transaction.
+_SLIPS_EVERY = 2.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
 #: A single row whose handling broke off is left alone for so long.
@@ -101,7 +103,7 @@ class Worker:
         #: tasks that broke off, each with when to try it again
         self._set_aside: dict[Task, float] = {}
         self._next_beat = self._next_tidying = self._next_daily = 0.0
-        self._next_notices = self._next_billing = 0.0
+        self._next_notices = self._next_billing = self._next_slips = 0.0
         self._is_billing_due = False
 
     def stop(self) -> None:
@@ -167,8 +169,10 @@ class Worker:
             yield ("attempt", attempt_id), payments.run_operation
         for item_id in due.deliveries:
             yield ("delivery", item_id), bulk_delivery.carry_on
-        for row_id in due.slips:
-            yield ("slips", row_id), slips.work_off
+        if not due.captures or time.monotonic() >= self._next_slips:
+            self._next_slips = time.monotonic() + _SLIPS_EVERY
+            for row_id in due.slips:
+                yield ("slips", row_id), slips.work_off
         for transaction_id in due.links[: self._room_for_links()]:
             yield ("transaction", transaction_id), linking.look_up
 

@@ -12,9 +12,11 @@ from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkItem, BulkRun, CardTransaction, ItemResult, Order
+from sgpshop.services import preorders, subscriptions
 from sgpshop.services.order_criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_totals import Total, status_totals, total
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.subscriptions import ListedFile, Outlook
 
 _RUNS_SHOWN = 5
 
@@ -37,6 +39,12 @@ class Figures:
     returned_open: Total
     #: orders for which a look-up found something nobody has acknowledged yet (R121)
     alerts: Total
+    #: 定期:今月末締め, where subscriptions are used (R26)
+    subscriptions: Outlook | None
+    #: files of the monthly registration that were refused, until acknowledged (R105)
+    refused_files: list[ListedFile]
+    #: 予約:出荷予定日超過: not charged although the day has passed (R113)
+    preorders_overdue: Total
     #: started runs with lines still to work off, newest first
     running: list[BulkRun]
     #: whether the shop has any order at all
@@ -62,6 +70,11 @@ def figures(shop: ShopSettings) -> Figures:
         ),
         returned_open=total(SearchCriteria(returned_open=True)),
         alerts=total(SearchCriteria(alert=True)),
+        subscriptions=(
+            subscriptions.outlook(shop.billing_day) if shop.subscription_enabled else None
+        ),
+        refused_files=subscriptions.notices() if shop.subscription_enabled else [],
+        preorders_overdue=preorders.overdue(),
         running=_running(),
         has_orders=bool(totals),
     )

@@ -18,8 +18,8 @@ from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
-from sgpshop.models import CardTransaction, Order, utc_now
+from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
+from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
 from sgpshop.services import alerts, history, settings
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
@@ -28,6 +28,8 @@ from sgpshop.services.gateway_facts import describe, found_event, record_trade
 from sgpshop.services.history import LOOK_UP
 from sgpshop.services.opening import lock_order
 
+#: Here the buyer may have paid again by another way than ours.
+_MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
@@ -40,6 +42,9 @@ class _Claim:
     """A look-up that is ours, and how the order stood when it began (P17)."""
 
     gateway_order_id: str
+    order_no: str
+    sequence: int
+    payment_status: PaymentStatus | None
     #: grows with every claim: whoever finds another one does not own the look-up any more
     looks: int
     version: int
@@ -54,14 +59,39 @@ def look_up(transaction_id: int) -> Ran:
         return Ran.NOT_OURS
     try:
         trade = gateway.search_trade(claim.gateway_order_id)
+        later = _later_payment(gateway, claim, trade)
     except GatewayError as failure:
         if isinstance(failure, GatewayRejected) and failure.is_congestion:
             _plan(transaction_id, claim, "", pause=_CONGESTED)
             return Ran.CONGESTED
         _plan(transaction_id, claim, "unanswered")
         return Ran.POSTPONED
-    _record(transaction_id, claim, trade, shop)
+    _record(transaction_id, claim, trade, later, shop)
     return Ran.ENDED
+
+
+#: A number and what a look-up of it showed.
+_Later = tuple[int, TradeStatus]
+_MOST_NUMBERS = 99  # R141
+
+
+def _later_payment(
+    gateway: SmbcGpGateway, claim: _Claim, trade: TradeStatus | None
+) -> _Later | None:
+    """The latest payment under `<order number>-n` that we do not know yet (R106).
+
+    Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
+    """
+    is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
+    if not is_unpaid and claim.payment_status not in _MAY_BE_PAID_AGAIN:
+        return None
+    latest = None
+    for number in range(claim.sequence + 1, _MOST_NUMBERS + 1):
+        found = gateway.search_trade(f"{claim.order_no}-{number}")
+        if found is None:
+            break
+        latest = number, found
+    return latest
 
 
 def look_soon(transaction_id: int) -> None:
@@ -146,15 +176,27 @@ def _claim(transaction_id: int) -> _Claim | None:
             .where(CardTransaction.id == transaction_id, CardTransaction.next_look_at <= now)
             .values(next_look_at=now + _LOOKING, looks=CardTransaction.looks + 1)
             .returning(
-                CardTransaction.gateway_order_id, CardTransaction.looks, CardTransaction.order_id
+                CardTransaction.gateway_order_id,
+                CardTransaction.sequence,
+                CardTransaction.looks,
+                CardTransaction.order_id,
             )
         ).one_or_none()
         if row is None:
             return None
-        version = session.execute(
-            sa.select(Order.version).where(Order.id == row.order_id)
-        ).scalar_one()
-        return _Claim(row.gateway_order_id, row.looks, version)
+        order = session.execute(
+            sa.select(Order.order_no, Order.payment_status, Order.version).where(
+                Order.id == row.order_id
+            )
+        ).one()
+        return _Claim(
+            row.gateway_order_id,
+            order.order_no,
+            row.sequence,
+            order.payment_status,
+            row.looks,
+            order.version,
+        )
 
 
 def _plan(transaction_id: int, claim: _Claim, problem: str, pause: timedelta | None = None) -> None:
@@ -175,7 +217,11 @@ def _plan_next(transaction: CardTransaction, problem: str) -> None:
 
 
 def _record(
-    transaction_id: int, claim: _Claim, trade: TradeStatus | None, shop: settings.ShopSettings
+    transaction_id: int,
+    claim: _Claim,
+    trade: TradeStatus | None,
+    later: _Later | None,
+    shop: settings.ShopSettings,
 ) -> None:
     with writing() as session:
         order_id = session.execute(
@@ -192,6 +238,10 @@ def _record(
         if order.open_attempt is not None:
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
             return
+        if later is not None:
+            if trade is not None:
+                record_trade(transaction, trade, shop)
+            transaction, trade = _take_over(session, order, transaction, *later)
         before = order.payment_status
         known, seen = transaction.access_id, _seen(transaction)
         is_first = transaction.gateway_state is None
@@ -235,6 +285,30 @@ def _record(
                 session, order.id, before, decision, found=describe(trade), total=order.total
             )
         _tell(order, sentence, before, trade)
+
+
+def _take_over(
+    session: Session, order: Order, old: CardTransaction, number: int, trade: TradeStatus
+) -> tuple[CardTransaction, TradeStatus]:
+    """A payment under a later number counts from now on (R106)."""
+    old.is_current = False
+    old.next_look_at = None
+    session.flush()
+    new = CardTransaction(
+        order_id=order.id,
+        sequence=number,
+        gateway_order_id=f"{order.order_no}-{number}",
+        # What comes after a card check charges that card, or one the buyer gave instead.
+        is_charge=order.kind is not OrderKind.NORMAL,
+        member_id=old.member_id,
+        card_seq=old.card_seq,
+        first_look_at=old.first_look_at,
+        looks=0,
+    )
+    session.add(new)
+    session.flush()
+    session.expire(order, ["transaction"])
+    return new, trade
 
 
 def _tell(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,13 +10,25 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.errors import NotFound
-from sgpshop.domain.order_rules import is_unsent
+from sgpshop.domain.order_rules import OrderFacts, is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Alert, Attempt, CardTransaction, HistoryEntry, Operation, Order
+from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.models import (
+    Alert,
+    Attempt,
+    BillingState,
+    CardTransaction,
+    HistoryEntry,
+    Operation,
+    Order,
+    OrderKind,
+)
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import alerts, history, settings
 from sgpshop.services.error_content import error_content
+from sgpshop.services.subscriptions import facts
+from sgpshop.services.subscriptions.facts import BillingFacts
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,10 @@ class Detail:
     history: list[HistoryEntry]
     #: what look-ups found and nobody has acknowledged yet (R121)
     alerts: list[Alert]
+    #: the latest monthly registration of a subscription order
+    billing: BillingFacts | None
+    #: all its transactions at SMBC-GP by number, where there can be several (R106, R112)
+    transactions: list[CardTransaction]
 
 
 def get_order(order_no: str) -> Order:
@@ -70,6 +86,7 @@ def get_order_anew(order_no: str) -> Order:
 def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
+    billing = facts.latest_billing(order.id) if order.kind is OrderKind.SUBSCRIPTION else None
     return Detail(
         order=order,
         breakdown=break_down_order(
@@ -78,26 +95,51 @@ def get_detail(order_no: str) -> Detail:
             total=order.total,
             rule=settings.load().tax_rule,
         ),
-        problem=_problem(order),
+        problem=_problem(order, billing),
         history=history.entries(order.id),
         alerts=alerts.open_of(order.id),
+        billing=billing,
+        transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
     )
 
 
-def _problem(order: Order) -> Problem | None:
-    if order.open_attempt is not None:
-        return None  # the panel tells of the operation under way itself
+def _transactions(order: Order) -> list[CardTransaction]:
+    return list(
+        db.session.scalars(
+            sa.select(CardTransaction)
+            .where(CardTransaction.order_id == order.id)
+            .order_by(CardTransaction.sequence)
+        )
+    )
+
+
+def _problem(order: Order, billing: BillingFacts | None) -> Problem | None:
     last = db.session.scalars(
         sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id.desc()).limit(1)
     ).one_or_none()
-    if last is not None and last.state is AttemptState.REJECTED and not _is_past(last, order):
-        return _failure(last)
+    return problem_of(order, last, billing)
+
+
+def problem_of(
+    order: Order, last: Attempt | None, billing: BillingFacts | None = None
+) -> Problem | None:
+    """The error content of `order`, whose newest attempt is `last`; None if nothing is wrong.
+
+    `billing` is the latest registration of a subscription order.
+    """
+    if order.open_attempt is not None:
+        return None  # the panel tells of the operation under way itself
+    if last is not None and last.state is AttemptState.REJECTED and not is_past(last, order):
+        return _failure(last, order)
+    if _is_unpaid(order, billing):
+        assert billing is not None
+        return _unpaid(billing)
     if order.transaction is not None and order.transaction.look_problem:
         return _LOOK_PROBLEMS[order.transaction.look_problem](order.transaction)
     return None
 
 
-def _is_past(attempt: Attempt, order: Order) -> bool:
+def is_past(attempt: Attempt, order: OrderFacts) -> bool:
     """Whether the last failure says nothing any more about the order as it is now."""
     if attempt.operation is Operation.CAPTURE:
         return order.payment_status is not PaymentStatus.CAPTURE_FAILED
@@ -105,13 +147,23 @@ def _is_past(attempt: Attempt, order: Order) -> bool:
         return not is_unsent(order) or attempt.amount != order.total
     if attempt.operation is Operation.CANCEL:
         return order.payment_status is PaymentStatus.CANCELLED
+    if attempt.operation is Operation.BILL:  # refused alone, or with its whole file (R105)
+        return order.payment_status not in (
+            PaymentStatus.CAPTURE_FAILED,
+            PaymentStatus.AWAITING_BILLING,
+        )
     return order.payment_status not in CAPTURABLE
 
 
-def _failure(attempt: Attempt) -> Problem | None:
+def _failure(attempt: Attempt, order: Order) -> Problem | None:
     content = error_content(attempt)
     if content is None:
         return None
+    if order.payment_status is PaymentStatus.CAPTURE_FAILED:
+        if attempt.operation is Operation.BILL:
+            content = replace(content, next_step=facts.OTHER_WAY)
+        elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
+            content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
     return Problem(
         headline=f"{attempt.operation.label}に失敗しました",
         sentence=content.sentence,
@@ -119,6 +171,37 @@ def _failure(attempt: Attempt) -> Problem | None:
         codes=content.codes,
         at=attempt.finished_at,
         actor=attempt.actor,
+    )
+
+
+#: R112: months after the check a card may not be good any more.
+_AFTER_MONTHS = (
+    "もう一度実売上処理ができます(登録されたカードに、新しい取引として請求します)。続けて断られる場合は、"
+    "購入者に再決済(別のカード)か、別の方法での支払いを案内してください。"
+)
+
+
+def _is_declined(codes: tuple[str, ...]) -> bool:
+    return bool(codes) and explain(worst(codes)).kind is ErrorKind.BUYER_CARD
+
+
+def _is_unpaid(order: Order, billing: BillingFacts | None) -> bool:
+    return (
+        order.payment_status is PaymentStatus.CAPTURE_FAILED
+        and billing is not None
+        and billing.state is BillingState.NOT_PAID
+    )
+
+
+def _unpaid(billing: BillingFacts) -> Problem:
+    """The registered sale came back as NG (T20, R105)."""
+    return Problem(
+        headline="売上報告の結果がNGでした",
+        sentence=f"{billing.why}。{facts.guarantee(settings.load().billing_mode)}",
+        next_step=facts.OTHER_WAY,
+        codes=billing.codes,
+        at=billing.result_at,
+        actor="SMBC-GPの結果ファイル",
     )
 
 

@@ -1,4 +1,4 @@
-"""HTTP in, HTML out: blueprints that find, call a service, and show."""
+"""HTTP in, HTML or JSON out: blueprints that find, call a service, and show."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from flask import Flask
 def register(app: Flask) -> None:
     """Hook all screens, filters, rights and error pages into `app`."""
     from sgpshop.web import (
+        account,
+        api_keys,
         auth,
         bulk_runs,
         dashboard,
+        delivery_notes,
         errors,
+        exports,
         formatters,
         health,
         help_page,
@@ -21,11 +25,17 @@ def register(app: Flask) -> None:
         order_edit,
         order_search,
         parcels,
+        people,
+        preorders,
         reconciling,
         security,
         settings,
+        slips,
+        subscriptions,
+        three_ds,
         uncertain,
     )
+    from sgpshop.web.api import document, orders
 
     security.init_app(app)
     errors.init_app(app)
@@ -34,6 +44,8 @@ def register(app: Flask) -> None:
         auth,
         dashboard,
         imports,  # before order_detail: /orders/imports is not an order number
+        exports,  # nor is /orders/export
+        delivery_notes,  # before bulk_runs: /orders/bulk/print is no run
         bulk_runs,  # nor is /orders/bulk
         reconciling,  # nor /orders/reconcile
         order_search,
@@ -41,8 +53,17 @@ def register(app: Flask) -> None:
         order_edit,
         uncertain,
         order_detail,
+        slips,
+        subscriptions,
+        preorders,
         settings,
+        people,
+        account,
         notifications,
+        three_ds,
+        api_keys,
+        orders,
+        document,
         help_page,
         health,
     ):

@@ -1,6 +1,6 @@
 """What every template may use: filters for yen and times, icons, versioned static files.
 
-Filters: `yen`, `number`, `jst`, `jst_date`.  Functions: `icon(name)`, `asset(file)`,
+Filters: `yen`, `number`, `jst`, `jst_date`, `jst_day`.  Functions: `icon(name)`, `asset(file)`,
 `status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
 `run_heading(progress)` and the questions of domain.order_rules and domain.order_acts.
 """
@@ -27,7 +27,7 @@ from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_wa
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, utc_now
-from sgpshop.services import health
+from sgpshop.services import health, settings
 from sgpshop.services.bulk_report import heading
 
 _WEEKDAYS = "月火水木金土日"
@@ -68,6 +68,12 @@ def jst_date(moment: datetime | None) -> str:
     local = moment.astimezone(JST)
     day = _day(local)
     return _time(str(local.date()), f"{local.year}年{day.long}", day.short)
+
+
+def jst_full_day(moment: datetime) -> str:
+    """The Japanese day of an aware time as 2026年11月23日, for paper."""
+    local = moment.astimezone(JST)
+    return f"{local.year}年{local.month}月{local.day}日"
 
 
 class _Day(NamedTuple):
@@ -191,12 +197,18 @@ def _is_practice() -> bool:
 
 
 def _for_every_page() -> dict[str, Any]:
-    return {"is_practice": _is_practice, "health_warnings": health.warnings}
+    return {
+        "is_practice": _is_practice,
+        "health_warnings": health.warnings,
+        "shop_settings": settings.load,
+    }
 
 
 def init_app(app: Flask) -> None:
     """Give the filters and functions to all templates of `app`."""
-    app.jinja_env.filters.update(yen=yen, number=number, jst=jst, jst_date=jst_date)
+    app.jinja_env.filters.update(
+        yen=yen, number=number, jst=jst, jst_date=jst_date, jst_day=jst_full_day
+    )
     assets = Assets(app)
     app.jinja_env.globals.update(
         asset=assets.address,

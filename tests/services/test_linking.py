@@ -133,3 +133,34 @@ def test_linking_is_told_in_the_history_once(shop: World) -> None:
     [entry] = db.session.query(HistoryEntry).filter_by(order_id=order.id)
     assert entry.event == "linked"
     assert "仮売上 3,000円" in entry.detail["found"]
+
+
+class TestPaidAgain:
+    """R106: the buyer's second payment has the order's number with a suffix."""
+
+    def test_after_a_decline_the_latest_number_counts(self, shop: World) -> None:
+        number = order_number()
+        shop.enter(number, 3000)
+        shop.enter(f"{number}-1", 3000)
+        shop.authorize(f"{number}-2", 3000)
+        order = look(imported(order_no=number))
+        assert order.payment_status is S.AUTHORIZED
+        assert order.transaction is not None
+        assert (order.transaction.gateway_order_id, order.transaction.sequence) == (
+            f"{number}-2",
+            2,
+        )
+        assert shop.requests(f"{number}-3", "SearchTrade") != []  # until none is found
+
+    def test_a_preorder_charged_elsewhere(self, shop: World) -> None:
+        number = order_number()
+        shop.gateway.check_card(number, GOOD_CARD)
+        shop.gateway.authorize(f"{number}-1", 3000, GOOD_CARD, job=Job.CAPTURE)
+        order = look(imported(S.AUTHORIZED, order_no=number, kind=OrderKind.PREORDER))
+        assert order.payment_status is S.CAPTURED
+
+    def test_what_is_paid_under_its_own_number_is_not_asked_for_again(self, shop: World) -> None:
+        number = order_number()
+        shop.authorize(number, 3000)
+        look(imported(S.AUTHORIZED, order_no=number))
+        assert shop.requests(f"{number}-1", "SearchTrade") == []

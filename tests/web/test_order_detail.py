@@ -185,7 +185,6 @@ def test_a_lost_answer_shows_what_is_uncertain_and_since_when(
         (PaymentStatus.AWAITING_BILLING, OrderKind.SUBSCRIPTION, None),
         (PaymentStatus.BILLING_REPORTED, OrderKind.SUBSCRIPTION, None),
         (PaymentStatus.CAPTURE_FAILED, OrderKind.SUBSCRIPTION, None),
-        (PaymentStatus.AUTHORIZED, OrderKind.PREORDER, "予約商品"),
         (PaymentStatus.AUTHORIZED, OrderKind.NORMAL, ""),
         (PaymentStatus.CAPTURE_FAILED, OrderKind.NORMAL, ""),
     ],

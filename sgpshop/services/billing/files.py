@@ -6,7 +6,7 @@ it again, unchanged.  Only when the window has closed meanwhile each line has to
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
@@ -158,7 +158,6 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
     except GatewayOutcomeUnknown as doubt:
         _try_later(file_id, lease, tries, doubt.reason, is_doubtful=True)
     else:
-        mode = BillingMode(settings.load().billing_mode)
         _answered(
             file_id,
             lease,
@@ -166,7 +165,6 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
             receipt_no=receipt.receipt_no[:60],
             refused=dict(receipt.refused),
             reason="",
-            results_due_at=results_at(window, mode.result_day),
         )
 
 
@@ -201,11 +199,27 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
             sa.update(BillingFile)
             .where(BillingFile.id == file_id, BillingFile.state == state)
             .values(
-                {"state": FileState.CLOSED, "due_at": None}
+                {
+                    "state": FileState.CLOSED,
+                    "due_at": None,
+                    "results_due_at": _results_at(session, file_id),
+                }
                 if is_through
                 else {"due_at": utc_now() + timedelta(seconds=_PAUSES[0])}
             )
         )
+
+
+def _results_at(session: Session, file_id: int) -> datetime | None:
+    """When results of what the file registered are to be had; None when it registered nothing."""
+    waits = session.scalar(
+        sa.select(
+            sa.exists().where(Billing.file_id == file_id, Billing.state == BillingState.REGISTERED)
+        )
+    )
+    window = session.scalar(sa.select(BillingFile.window).where(BillingFile.id == file_id))
+    mode = BillingMode(settings.load().billing_mode)
+    return results_at(window, mode.result_day) if waits and window else None
 
 
 def _registered() -> Outcome:

@@ -20,6 +20,7 @@ from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, S
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now
 from sgpshop.services import linking, opening, order_import, payments
 from sgpshop.services.contract import current_gateway
+from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.history import Actor
@@ -52,12 +53,15 @@ def seed_sample() -> ImportRun | None:
     orders = [order for order in sample_orders(utc_now()) if order.order_no not in known]
     if not orders:
         return None
+    billed, charged = stages.arrange(orders, utc_now())
     with simulator.other_times():
         for step in sorted(_steps(orders, gateway), key=lambda step: step.at):
             simulator.set_clock(step.at)
             step.act()
     run = _take_in(orders)
     _fail_captures(simulator, [o.order_no for o in orders if _said(o) == "売上失敗"])
+    stages.bill(simulator, [_order(order_no) for order_no in billed])
+    stages.charge(simulator, [_order(order_no) for order_no in charged])
     return run
 
 

@@ -54,11 +54,11 @@ class Simulator:
         finally:
             self.set_clock(utc_now() + ahead)
 
-    def fail_once(self, order_no: str, code: str) -> None:
-        """Refuse the next capture of this order with `code`."""
+    def fail_once(self, order_id: str, code: str, *, api: str = "AlterTran") -> None:
+        """Refuse the next call of `api`, by default the capture, about this order with `code`."""
         self._control(
             "faults",
-            {"api": "AlterTran", "order_id": order_no, "times": 1, "fault": f"error:{code}"},
+            {"api": api, "order_id": order_id, "times": 1, "fault": f"error:{code}"},
         )
 
     def create(self, transactions: list[dict[str, Any]]) -> list[dict[str, str]]:

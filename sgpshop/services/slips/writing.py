@@ -1,7 +1,8 @@
 """Slip numbers and parcel statuses into the orders: many at once, each with its history (R82, P5).
 
-Nothing here asks or tells SMBC-GP anything.  It happens in the caller's write transaction: the one
-that closes the capture the rows waited for (`after_capture`), or one of the worker's (`work_off`).
+Nothing here asks or tells SMBC-GP anything.  The transaction that closes a capture says that its
+rows are due (`after_capture`), so no crash forgets them; the worker writes what is due, many rows
+in one transaction (`work_off`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ _READ = (
         SlipRow.status,
         SlipRow.ship_date,
         SlipRow.refusal,
+        SlipRow.attempt_id,
     )
     .where(SlipRow.status.is_not(None))
     .order_by(SlipRow.order_id, SlipRow.line)
@@ -60,6 +62,11 @@ _OF_ATTEMPT = (
     _READ.add_columns(SlipRun.on_failure)
     .join(SlipRun, SlipRun.id == SlipRow.run_id)
     .where(SlipRow.attempt_id == bindparam("attempt"))
+)
+_MAKE_DUE = (
+    sa.update(_rows)
+    .where(_rows.c.attempt_id == bindparam("attempt"))
+    .values(is_due=True, result=ItemResult.PENDING, finished_at=None)
 )
 _RECORD = (
     sa.update(_rows)
@@ -102,19 +109,21 @@ def after_capture(
 
     `row` is closing's row of the attempt.  Nothing happens when no row waits for it.
     """
+    if state is AttemptState.DONE:
+        session.connection().execute(_MAKE_DUE, {"attempt": attempt_id})
+        return
     waiting = session.connection().execute(_OF_ATTEMPT, {"attempt": attempt_id}).all()
     if not waiting:
         return
     if state is AttemptState.UNKNOWN:
         _record(session, [_ended(one, ItemResult.UNCERTAIN, now) for one in waiting])
         return
-    is_done = state is AttemptState.DONE
-    if not is_done and waiting[0].on_failure is not OnCaptureFailure.KEEP:
+    if waiting[0].on_failure is not OnCaptureFailure.KEEP:
         _record(session, [_ended(one, ItemResult.FAILED, now) for one in waiting])
         return
     order = standing.load([row.order_id])[row.order_id]
-    result = ItemResult.SUCCEEDED if is_done else ItemResult.FAILED
-    _write(session, [(order, waiting)], result, Actor(row.actor_kind, row.actor), now)
+    actor = Actor(row.actor_kind, row.actor)
+    _write(session, [(order, waiting)], ItemResult.FAILED, actor, now)
 
 
 def work_off(first_row_id: int) -> None:
@@ -292,7 +301,7 @@ def _told(order: Standing, parcel: Parcel, wish: Wish) -> str:
 def _end(row: Any, decision: Decision, result: ItemResult, now: datetime) -> dict[str, Any]:
     """How one row ends, now that what can be written was written."""
     if decision.problem:
-        was_captured = hasattr(row, "on_failure") and result is ItemResult.SUCCEEDED
+        was_captured = row.attempt_id is not None and result is ItemResult.SUCCEEDED
         words = "実売上処理は完了しましたが、登録できませんでした。" if was_captured else ""
         return _ended(row, ItemResult.FAILED, now, message=words + decision.problem)
     is_refused = bool(row.refusal)  # the capture failed before anything was sent (R82)

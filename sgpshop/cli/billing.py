@@ -1,0 +1,54 @@
+"""The command report-subscriptions: register the subscription sales of a month now (R102)."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+import click
+from flask.cli import with_appcontext
+
+from sgpshop.domain.billing_calendar import month_of, parse_month, written
+from sgpshop.models import utc_now
+from sgpshop.services import billing, subscriptions
+
+
+@click.command("report-subscriptions")
+@click.option(
+    "--month", "text", required=True, metavar="YYYY-MM", help="the month of 配送完了, which is over"
+)
+@with_appcontext
+def report_subscriptions(text: str) -> None:
+    """Register the sales of all orders 配送完了 in that month or before, and wait for the end.
+
+    What is registered already is left alone.  Prints counts and a line for each refused order.
+    Exit code 0: all are registered, or there was nothing to do; 1: some were refused, put off or
+    are still under way; 2: wrong use, nothing was done.
+    """
+    month = _finished_month(text)
+    began = utc_now()
+    done = billing.report(month)
+    for order_no, why in subscriptions.refused_since(began):
+        click.echo(f"{order_no}: 登録不可: {why}")
+    click.echo(
+        f"{written(month)} 分の売上報告: 新規 {done.planned:,}件; 登録 {done.registered:,}, "
+        f"登録不可 {done.refused:,}, 未登録 {done.postponed:,}, 登録中 {done.under_way:,}"
+    )
+    if done.postponed:
+        click.echo(
+            "ファイルが受け付けられなかった注文は決済待ちのままです。理由は定期購入の画面にあります。",
+            err=True,
+        )
+    if done.under_way:
+        click.echo("登録中の分は、ワーカーが続きを処理します。", err=True)
+    sys.exit(1 if done.refused or done.postponed or done.under_way else 0)
+
+
+def _finished_month(text: str) -> date:
+    try:
+        month = parse_month(text)
+    except ValueError:
+        raise click.UsageError(f"--month は 2026-11 のように指定してください: {text}") from None
+    if month >= month_of(utc_now()):
+        raise click.UsageError(f"{written(month)} はまだ終わっていないため、売上報告できません。")
+    return month

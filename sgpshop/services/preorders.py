@@ -1,0 +1,192 @@
+"""予約商品 (R110-R114): the orders by the day they are to be shipped, and which are overdue (R113)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
+from sgpshop.services import key_pages, listed_orders
+from sgpshop.services.key_pages import Sorting
+from sgpshop.services.listed_orders import ListedOrder
+from sgpshop.services.order_totals import Total
+
+PAGE_SIZE = 40
+Condition = sa.ColumnElement[bool]
+
+
+class Tab(StrEnum):
+    """Whether the card was charged."""
+
+    OPEN = "open"
+    FAILED = "failed"
+    OVERDUE = "overdue"
+    CAPTURED = "captured"
+    ALL = "all"
+
+    @property
+    def label(self) -> str:
+        """The words on the tab."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Tab.OPEN: "未決済",
+    Tab.FAILED: "売上失敗",
+    Tab.OVERDUE: "出荷予定日超過",
+    Tab.CAPTURED: "決済完了",
+    Tab.ALL: "すべて",
+}
+
+#: Written out, not bound: the partial index of preorders serves only what it can be compared with.
+_IS_PREORDER: Condition = Order.kind == sa.bindparam(
+    None, OrderKind.PREORDER, unique=True, literal_execute=True
+)
+#: 出荷予定日: there is no such field in an order; the earliest 配送希望日 of its parcels stands for it.
+_SHIPS_ON = (
+    sa.select(sa.func.min(Delivery.wish_date))
+    .where(Delivery.order_id == Order.id)
+    .correlate(Order)
+    .scalar_subquery()
+)
+#: Stands for "no date", so that such orders come last.
+_NEVER = date(9999, 12, 31)
+_BY_SHIPPING_DAY = Sorting(
+    sa.func.coalesce(_SHIPS_ON, sa.literal(_NEVER, sa.Date())), date.fromisoformat
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPreorder:
+    """One row."""
+
+    order: ListedOrder
+    #: 出荷予定日, the earliest 配送希望日
+    ships_on: date | None
+    days_left: int | None
+    card_last4: str
+    #: the first item, and how many more kinds there are
+    item: str
+    more_items: int
+
+    @property
+    def is_overdue(self) -> bool:
+        """The day has passed and the card was not charged (R113)."""
+        is_open = self.order.payment_status in CAPTURABLE
+        return is_open and self.days_left is not None and self.days_left < 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """One page, and the cursors of its neighbours; "" where there is none."""
+
+    rows: list[ListedPreorder]
+    next_cursor: str = ""
+    previous_cursor: str = ""
+
+
+def search(tab: Tab, cursor: str = "") -> Found:
+    """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
+    today = jst_day(utc_now())
+    wanted = [_IS_PREORDER, _of_tab(tab, today)]
+    page = key_pages.find(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
+    return Found(_load(page.ids, today), page.next_cursor, page.previous_cursor)
+
+
+def tab_totals() -> dict[Tab, Total]:
+    """Count and yen of each tab; one query."""
+    today = jst_day(utc_now())
+    columns = [
+        column
+        for tab in Tab
+        for column in (
+            sa.func.count().filter(_of_tab(tab, today)),
+            sa.func.coalesce(sa.func.sum(Order.total).filter(_of_tab(tab, today)), 0),
+        )
+    ]
+    figures = db.session.execute(sa.select(*columns).select_from(Order).where(_IS_PREORDER)).one()
+    return {tab: Total(figures[2 * at], int(figures[2 * at + 1])) for at, tab in enumerate(Tab)}
+
+
+def overdue() -> Total:
+    """Preorders whose 出荷予定日 has passed without a charge, for the first page (R113)."""
+    count, yen = db.session.execute(
+        sa.select(sa.func.count(), sa.func.sum(Order.total)).where(
+            _IS_PREORDER, _of_tab(Tab.OVERDUE, jst_day(utc_now()))
+        )
+    ).one()
+    return Total(count, int(yen or 0))
+
+
+def _of_tab(tab: Tab, today: date) -> Condition:
+    if tab is Tab.OPEN:
+        return Order.payment_status == PaymentStatus.AUTHORIZED
+    if tab is Tab.FAILED:
+        return Order.payment_status == PaymentStatus.CAPTURE_FAILED
+    if tab is Tab.CAPTURED:
+        return Order.payment_status == PaymentStatus.CAPTURED
+    if tab is Tab.OVERDUE:
+        return sa.and_(Order.payment_status.in_(sorted(CAPTURABLE)), today > _SHIPS_ON)
+    return sa.true()
+
+
+def _load(order_ids: Sequence[int], today: date) -> list[ListedPreorder]:
+    """The rows of these orders, in this order; three queries."""
+    if not order_ids:
+        return []
+    rows = listed_orders.ROWS.where(Order.id.in_(order_ids))
+    orders = {order.id: order for order in listed_orders.read(rows)}
+    # A new transaction charges the same card: whichever of them shows it (R112).
+    last4 = (
+        sa.select(sa.func.max(CardTransaction.card_last4))
+        .where(CardTransaction.order_id == Order.id)
+        .correlate(Order)
+        .scalar_subquery()
+    )
+    items = (
+        sa.select(sa.func.count())
+        .where(OrderLine.order_id == Order.id)
+        .correlate(Order)
+        .scalar_subquery()
+    )
+    first = (
+        sa.select(OrderLine.name)
+        .where(OrderLine.order_id == Order.id)
+        .order_by(OrderLine.is_preorder.desc(), OrderLine.position)
+        .limit(1)
+        .correlate(Order)
+        .scalar_subquery()
+    )
+    facts = {
+        row.id: row
+        for row in db.session.execute(
+            sa.select(
+                Order.id,
+                _SHIPS_ON.label("ships_on"),
+                last4.label("last4"),
+                items.label("items"),
+                first.label("first"),
+            ).where(Order.id.in_(order_ids))
+        )
+    }
+    return [
+        ListedPreorder(
+            order=orders[order_id],
+            ships_on=facts[order_id].ships_on,
+            days_left=(
+                (facts[order_id].ships_on - today).days if facts[order_id].ships_on else None
+            ),
+            card_last4=facts[order_id].last4 or "",
+            item=facts[order_id].first or "",
+            more_items=max(facts[order_id].items - 1, 0),
+        )
+        for order_id in order_ids
+        if order_id in orders and order_id in facts
+    ]

@@ -1,0 +1,44 @@
+"""定期購入 (R101-R109): the list by stage of billing, what is registered next, the monthly files."""
+
+from sgpshop.services.subscriptions.csv_file import as_csv
+from sgpshop.services.subscriptions.facts import (
+    BillingFacts,
+    guarantee,
+    latest_billing,
+    refused_since,
+)
+from sgpshop.services.subscriptions.monthly_files import (
+    FileNotice,
+    ListedFile,
+    acknowledge,
+    files,
+    notices,
+    notices_of,
+)
+from sgpshop.services.subscriptions.outlook import Outlook, outlook
+from sgpshop.services.subscriptions.rows import ListedSubscription
+from sgpshop.services.subscriptions.searching import Found, search, tab_totals
+from sgpshop.services.subscriptions.stages import Criteria, DateField, Tab
+
+__all__ = [
+    "BillingFacts",
+    "Criteria",
+    "DateField",
+    "FileNotice",
+    "Found",
+    "ListedFile",
+    "ListedSubscription",
+    "Outlook",
+    "Tab",
+    "acknowledge",
+    "as_csv",
+    "files",
+    "guarantee",
+    "latest_billing",
+    "notices",
+    "notices_of",
+    "outlook",
+    "refused_since",
+    "search",
+    "tab_totals",
+]

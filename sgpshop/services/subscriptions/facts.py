@@ -1,0 +1,118 @@
+"""How the registration of one order went: month, number at SMBC-GP, result, and what NG means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from sgpshop.domain.shop_terms import BillingMode
+from sgpshop.extensions import db
+from sgpshop.gateway import explain, worst
+from sgpshop.models import Attempt, Billing, BillingState, Order
+from sgpshop.services.billing.results import RESULT_WORDS
+
+#: R105: what follows an NG, whatever its reason.
+OTHER_WAY = "別の方法で請求が必要です。購入者に連絡し、再決済(別のカード)か、ほかの決済方法を案内してください。"
+_GUARANTEE = {
+    BillingMode.REFRESH_RECURRING: (
+        "洗替継続課金では、契約により一定の金額まで保証される場合があります。SMBC-GPとの契約内容を確認してください。"
+    ),
+    BillingMode.REFRESH_BULK_AUTH: "洗替一括オーソリでは、NGの売上は保証されません。",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BillingFacts:
+    """The latest registration of an order; amounts in yen, times aware."""
+
+    #: first day of the month in which it was delivered
+    month: date
+    gateway_order_id: str
+    amount: int
+    state: BillingState
+    by_file: bool
+    registered_at: datetime | None
+    result_at: datetime | None
+    #: SMBC-GP's figure for an NG result, or ""
+    result: str
+    codes: tuple[str, ...]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it was refused, or its result is NG (R105)."""
+        return self.state in (BillingState.REFUSED, BillingState.NOT_PAID)
+
+    @property
+    def why(self) -> str:
+        """The reason of a refusal or NG in words; "" for none."""
+        if not self.is_bad:
+            return ""
+        told = RESULT_WORDS.get(self.result, "") if self.state is BillingState.NOT_PAID else ""
+        explained = explain(worst(self.codes)).sentence if self.codes else ""
+        return (
+            "。".join(filter(None, (told, explained.removesuffix("。")))) or "理由は届いていません"
+        )
+
+
+#: in the order of the fields of BillingFacts, but for the codes
+COLUMNS = (
+    Billing.month,
+    Billing.gateway_order_id,
+    Billing.amount,
+    Billing.state,
+    Billing.by_file,
+    Billing.registered_at,
+    Billing.result_at,
+    Billing.result,
+    Billing.error_codes,
+)
+
+
+#: A row gives the fields by position; a checker cannot follow that.
+_made: Callable[..., BillingFacts] = BillingFacts
+
+
+def made_from(values: Sequence[object]) -> BillingFacts:
+    """The facts in a row's part that was selected by COLUMNS."""
+    *plain, codes = values
+    return _made(*plain, tuple(filter(None, str(codes).split("|"))))
+
+
+def latest_billing(order_id: int) -> BillingFacts | None:
+    """The latest registration of an order; one query."""
+    return latest_billings([order_id]).get(order_id)
+
+
+def latest_billings(order_ids: Sequence[int]) -> dict[int, BillingFacts]:
+    """The same of many orders, by order id; one query."""
+    rows = db.session.execute(
+        sa.select(Billing.order_id, *COLUMNS)
+        .where(Billing.order_id.in_(order_ids))
+        .order_by(Billing.id)
+    )
+    return {row[0]: made_from(row[1:]) for row in rows}  # the last of each wins
+
+
+def guarantee(mode: str) -> str:
+    """Whether an NG sale may be paid all the same, by the shop's 運用方法 (R105)."""
+    return _GUARANTEE[BillingMode(mode)]
+
+
+def refused_since(moment: datetime) -> list[tuple[str, str]]:
+    """Number and reason of the orders whose registration was refused from `moment` on."""
+    rows = db.session.execute(
+        sa.select(Order.order_no, *COLUMNS)
+        .select_from(Billing)
+        .join(Order, Order.id == Billing.order_id)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(Billing.state == BillingState.REFUSED, Attempt.finished_at >= moment)
+        .order_by(Order.order_no)
+    )
+    return [(row[0], _told(made_from(row[1:]))) for row in rows]
+
+
+def _told(facts: BillingFacts) -> str:
+    return " ".join(filter(None, ("|".join(facts.codes), facts.why)))

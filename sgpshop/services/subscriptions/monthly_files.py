@@ -1,0 +1,243 @@
+"""The monthly files in words: how far each is, and what a person has to know of (R105)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sgpshop import logs
+from sgpshop.domain.errors import NotFound
+from sgpshop.extensions import db
+from sgpshop.gateway import explain, worst
+from sgpshop.models import Attempt, Billing, BillingFile, BillingState, FileState, Order, utc_now
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+
+_SHOWN = 12
+_NOTICES = 20
+_ORDERS_NAMED = 20
+#: What became of a line that SMBC-GP took.
+_TAKEN = (BillingState.REGISTERED, BillingState.PAID, BillingState.NOT_PAID)
+#: All but its content, which may be a megabyte.
+_COLUMNS = (
+    BillingFile.id,
+    BillingFile.window,
+    BillingFile.lines,
+    BillingFile.yen,
+    BillingFile.state,
+    BillingFile.is_doubtful,
+    BillingFile.tries,
+    BillingFile.due_at,
+    BillingFile.created_at,
+    BillingFile.sent_at,
+    BillingFile.answered_at,
+    BillingFile.receipt_no,
+    BillingFile.reason,
+    BillingFile.results_due_at,
+    BillingFile.acknowledged_at,
+    BillingFile.acknowledged_by,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file; amounts in yen, times aware."""
+
+    id: int
+    #: first day of the month in whose window it is sent
+    window: date
+    lines: int
+    yen: int
+    state: FileState
+    is_doubtful: bool
+    tries: int
+    due_at: datetime | None
+    created_at: datetime
+    sent_at: datetime | None
+    answered_at: datetime | None
+    receipt_no: str
+    reason: str
+    results_due_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    #: when it was sent for the first time: so long a doubt lasts at most
+    first_sent_at: datetime | None = None
+    #: lines by what became of them
+    taken: int = 0
+    refused: int = 0
+    paid: int = 0
+    not_paid: int = 0
+    postponed: int = 0
+    results_at: datetime | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """結果確認中: whether SMBC-GP has it is not known."""
+        return self.state is FileState.IN_DOUBT or (
+            self.state is FileState.PREPARED and self.is_doubtful
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was refused as a whole, and its orders were not registered (R105)."""
+        was_answered_no = self.state is FileState.REFUSED or (
+            self.state is FileState.CLOSED and not self.receipt_no
+        )
+        return was_answered_no and self.taken < self.lines
+
+    @property
+    def words(self) -> str:
+        """How far it is, in a word."""
+        if self.is_in_doubt:
+            return "結果確認中"
+        if self.is_refused:
+            return "受付不可"
+        if self.state is FileState.PREPARED:
+            return "再送待ち" if self.tries else "送信待ち"
+        if self.state is FileState.RECEIVED:
+            return "受付済(記録中)"
+        if self.results_due_at is not None:
+            return "受付済・結果待ち"
+        return "結果受領済" if self.results_at is not None else "受付済"
+
+    @property
+    def tone(self) -> str:
+        """The class of the word: what it means for the merchant."""
+        if self.is_in_doubt:
+            return "is-uncertain"
+        if self.is_refused:
+            return "is-failed"
+        return "is-succeeded" if self.receipt_no else "is-pending"
+
+    @property
+    def why(self) -> str:
+        """Why it is not through, in words; "" when nothing is wrong."""
+        if self.state is FileState.PREPARED and self.is_doubtful:
+            return (
+                "SMBC-GPの応答を受け取れませんでした。同じファイルをもう一度送って確認します"
+                "(同じ内容なので、二重に請求されることはありません)。"
+            )
+        if self.state is FileState.PREPARED and self.tries:
+            return "SMBC-GPに接続できないか、混み合っています。自動で送り直します。"
+        if self.state is FileState.IN_DOUBT:
+            return "先に送った分が受け付けられたかどうかを、1件ずつ照会しています。"
+        return self._refusal if self.is_refused else ""
+
+    @property
+    def _refusal(self) -> str:
+        codes = self.codes
+        if codes:
+            return explain(worst(codes)).sentence
+        return "SMBC-GPがファイルを受け付けませんでした。"
+
+    @property
+    def next_step(self) -> str:
+        """What a person can do about a refused file."""
+        if self.codes and (told := explain(worst(self.codes)).next_step):
+            return told
+        return "SMBCマルチペイメント管理画面と契約情報の設定を確認してください。"
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes SMBC-GP gave with its refusal."""
+        if not (self.is_refused or self.state is FileState.IN_DOUBT):
+            return ()
+        return tuple(code for code in self.reason.split("、") if code.isascii() and code.isupper())
+
+
+@dataclass(frozen=True)
+class FileNotice:
+    """A refused file nobody has taken note of, with the orders that stay 決済待ち."""
+
+    file: ListedFile
+    #: at most a few of them
+    order_nos: tuple[str, ...]
+
+
+def files() -> list[ListedFile]:
+    """The latest files, newest first; two queries."""
+    return _read(sa.select(*_COLUMNS).order_by(BillingFile.id.desc()).limit(_SHOWN))
+
+
+def notices() -> list[ListedFile]:
+    """Files refused as a whole that nobody has acknowledged, newest first; at most two queries."""
+    may_be_refused = sa.or_(
+        BillingFile.state == FileState.REFUSED,
+        sa.and_(BillingFile.state == FileState.CLOSED, BillingFile.receipt_no == ""),
+    )
+    found = _read(
+        sa.select(*_COLUMNS)
+        .where(may_be_refused, BillingFile.acknowledged_at.is_(None))
+        .order_by(BillingFile.id.desc())
+        .limit(_NOTICES)
+    )
+    return [file for file in found if file.is_refused]
+
+
+def notices_of(refused: Sequence[ListedFile]) -> list[FileNotice]:
+    """The same with their orders, as far as those were not put into another file since; one query."""
+    by_file: dict[int, list[str]] = {file.id: [] for file in refused}
+    if refused:
+        number = sa.func.row_number().over(partition_by=Billing.file_id, order_by=Billing.id)
+        numbered = (
+            sa.select(Billing.file_id, Order.order_no, number.label("number"))
+            .join(Order, Order.id == Billing.order_id)
+            .where(Billing.file_id.in_(list(by_file)), Billing.state == BillingState.POSTPONED)
+            .subquery()
+        )
+        for file_id, order_no in db.session.execute(
+            sa.select(numbered.c.file_id, numbered.c.order_no)
+            .where(numbered.c.number <= _ORDERS_NAMED)
+            .order_by(numbered.c.file_id, numbered.c.number)
+        ):
+            by_file[file_id].append(order_no)
+    return [FileNotice(file, tuple(by_file[file.id])) for file in refused]
+
+
+def acknowledge(file_id: int, actor: Actor) -> None:
+    """確認済みにする: the notice goes, the file stays in the list.  Raises NotFound.
+
+    Once more changes nothing: who was first stays (P19).
+    """
+    if not any(file.id == file_id for file in _read(_one(file_id)) if file.is_refused):
+        raise NotFound("このファイルの通知はありません。")
+    with writing() as session:
+        session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.id == file_id, BillingFile.acknowledged_at.is_(None))
+            .values(acknowledged_at=utc_now(), acknowledged_by=actor.name[:80])
+        )
+    logs.event("billing_file_acknowledged", file=file_id, by=actor.name)
+
+
+def _one(file_id: int) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_COLUMNS).where(BillingFile.id == file_id)
+
+
+def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
+    found = db.session.execute(statement).all()
+    if not found:
+        return []
+    lines = {
+        row.file_id: tuple(row)[1:]
+        for row in db.session.execute(
+            sa.select(
+                Billing.file_id,
+                sa.func.min(Attempt.sent_at),
+                sa.func.count().filter(Billing.state.in_(_TAKEN)),
+                sa.func.count().filter(Billing.state == BillingState.REFUSED),
+                sa.func.count().filter(Billing.state == BillingState.PAID),
+                sa.func.count().filter(Billing.state == BillingState.NOT_PAID),
+                sa.func.count().filter(Billing.state == BillingState.POSTPONED),
+                sa.func.max(Billing.result_at),
+            )
+            .join(Attempt, Attempt.id == Billing.attempt_id)
+            .where(Billing.file_id.in_([row.id for row in found]))
+            .group_by(Billing.file_id)
+        )
+    }
+    return [ListedFile(*row, *lines.get(row.id, ())) for row in found]

@@ -1,0 +1,117 @@
+"""What will be registered next, what is still missing for it, and until when (R102, R108, R155).
+
+Counted by the condition the registration itself uses, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from sgpshop.domain.billing_calendar import (
+    due_month,
+    end_of,
+    month_of,
+    next_month,
+    next_registration,
+    registers_at,
+)
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Order, utc_now
+from sgpshop.services.billing.selecting import IS_BILLABLE, IS_FREE, to_register
+from sgpshop.services.order_totals import Total
+from sgpshop.services.subscriptions.stages import (
+    IS_SUBSCRIPTION,
+    IS_UNDELIVERED,
+    NEEDS_REMINDER,
+)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What comes next; months are the first of theirs, days are counted in Japan."""
+
+    #: the next registration, and the latest month it takes
+    next_at: datetime
+    days_until_next: int
+    next_month: date
+    next: Total
+    #: of `next`: of months whose own registration day is over
+    earlier: Total
+    #: delivered since that month ended: registered one month later
+    later: Total
+    later_at: datetime
+    #: being registered just now
+    under_way: Total
+    #: not 配送完了, and until when they have to be to be registered on `this_month_at`
+    undelivered: Total
+    last_day: date
+    days_until_last: int
+    this_month_at: datetime
+    #: of those: a slip number is there, 配送完了 is not
+    reminder: Total
+    #: 要確認 subscription orders: on no other tab than すべて
+    in_review: Total
+    #: 要返金: returned after the sale was reported (R104)
+    to_refund: Total
+
+
+def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
+    """The figures at `now` (aware); one query."""
+    now = now or utc_now()
+    over = due_month(now, billing_day)
+    upcoming, this_month = next_month(over), month_of(now)
+    is_next = sa.and_(to_register(upcoming), IS_FREE)
+    meant = {
+        "next": is_next,
+        "earlier": sa.and_(is_next, to_register(over)),
+        "later": sa.and_(IS_BILLABLE, IS_FREE, ~to_register(upcoming)),
+        "under_way": sa.and_(IS_BILLABLE, ~IS_FREE),
+        "undelivered": IS_UNDELIVERED,
+        "reminder": NEEDS_REMINDER,
+        "in_review": Order.payment_status == PaymentStatus.NEEDS_REVIEW,
+        "to_refund": sa.and_(
+            Order.payment_status == PaymentStatus.BILLING_REPORTED,
+            Order.processing_class == ProcessingClass.RETURNED,
+        ),
+    }
+    columns = [
+        column
+        for condition in meant.values()
+        for column in (
+            sa.func.count().filter(condition),
+            sa.func.coalesce(sa.func.sum(Order.total).filter(condition), 0),
+        )
+    ]
+    # One status after the other, so that the many that are through are not read for nothing.
+    is_of_interest = sa.or_(
+        Order.payment_status.in_((PaymentStatus.AWAITING_BILLING, PaymentStatus.NEEDS_REVIEW)),
+        meant["to_refund"],
+    )
+    figures = db.session.execute(
+        sa.select(*columns).select_from(Order).where(IS_SUBSCRIPTION, is_of_interest)
+    ).one()
+    totals = {
+        name: Total(figures[2 * at], int(figures[2 * at + 1])) for at, name in enumerate(meant)
+    }
+    next_at = next_registration(now, billing_day)
+    last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
+    return Outlook(
+        next_at=next_at,
+        days_until_next=_days_until(next_at, now),
+        next_month=upcoming,
+        later_at=registers_at(next_month(upcoming), billing_day),
+        last_day=last_day,
+        days_until_last=(last_day - jst_day(now)).days,
+        this_month_at=registers_at(this_month, billing_day),
+        **totals,
+    )
+
+
+def _days_until(moment: datetime, now: datetime) -> int:
+    return (jst_day(moment) - jst_day(now)).days

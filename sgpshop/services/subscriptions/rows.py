@@ -1,0 +1,146 @@
+"""A subscription order as the list and the file show it: three queries, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Billing, BillingState, Order
+from sgpshop.services import listed_orders
+from sgpshop.services.billing.selecting import DELIVERED_AT
+from sgpshop.services.listed_orders import ListedOrder
+from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
+from sgpshop.services.subscriptions.stages import HAS_SLIP, LATEST_BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSubscription:
+    """One row."""
+
+    order: ListedOrder
+    subscription_id: str
+    round: int | None
+    email: str
+    #: since when everything is 配送完了, as far as it was noted
+    delivered_at: datetime | None
+    #: 登録予定日; None where nothing is to be registered any more
+    registers_at: datetime | None
+    #: its own registration day is over, and it was not registered
+    is_late: bool
+    has_slip: bool
+    billing: BillingFacts | None
+
+    @property
+    def is_repaid(self) -> bool:
+        """Whether the buyer paid after an NG (R106)."""
+        return (
+            self.billing is not None
+            and self.billing.is_bad
+            and self.order.payment_status is PaymentStatus.BILLING_REPORTED
+        )
+
+    @property
+    def result(self) -> str:
+        """結果 in one word; "" before there was any registration."""
+        if self.is_repaid:
+            return "再決済OK"
+        return self.billing.state.label if self.billing else ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether money is still missing because of the result."""
+        return self.billing is not None and self.billing.is_bad and not self.is_repaid
+
+    @property
+    def why(self) -> str:
+        """Why the result is bad, with what the codes mean."""
+        return self.billing.why if self.billing and self.is_bad else ""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of a bad result."""
+        return self.billing.codes if self.billing and self.is_bad else ()
+
+    @property
+    def registered_at(self) -> datetime | None:
+        """登録日."""
+        return self.billing.registered_at if self.billing else None
+
+    @property
+    def needs_refund(self) -> bool:
+        """要返金: the goods came back after the sale was reported (R104)."""
+        return (
+            self.order.payment_status is PaymentStatus.BILLING_REPORTED
+            and self.order.processing_class is ProcessingClass.RETURNED
+        )
+
+
+_FACTS = (
+    Order.id,
+    Order.subscription_id,
+    Order.subscription_round,
+    Order.buyer_email,
+    DELIVERED_AT.label("delivered_at"),
+    HAS_SLIP.label("has_slip"),
+    Billing.id,
+)
+
+
+def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[ListedSubscription]:
+    """The rows of these orders, in this order."""
+    if not order_ids:
+        return []
+    orders = {
+        order.id: order
+        for order in listed_orders.read(listed_orders.ROWS.where(Order.id.in_(order_ids)))
+    }
+    facts = {
+        row[0]: row
+        for row in db.session.execute(
+            sa.select(*_FACTS, *COLUMNS)
+            .select_from(Order)
+            .outerjoin(Billing, Billing.id == LATEST_BILLING)
+            .where(Order.id.in_(order_ids))
+        )
+    }
+    return [
+        _row(orders[order_id], facts[order_id], now, billing_day)
+        for order_id in order_ids
+        if order_id in orders and order_id in facts
+    ]
+
+
+def _row(
+    order: ListedOrder, facts: Sequence[Any], now: datetime, billing_day: int
+) -> ListedSubscription:
+    _id, subscription_id, number, email, delivered_at, has_slip, billing_id = facts[: len(_FACTS)]
+    is_delivered = order.processing_class is ProcessingClass.DELIVERED
+    is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
+    left_at = delivered_at if is_delivered else now  # at the earliest
+    billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
+    own_day = registers_at(month_of(left_at), billing_day)
+    is_waiting = billing is None or billing.state is not BillingState.PLANNED
+    return ListedSubscription(
+        order=order,
+        subscription_id=subscription_id or "",
+        round=number,
+        email=email,
+        delivered_at=delivered_at if is_delivered else None,
+        registers_at=(
+            # Its own day, or when that is over the next on which sales are registered (R102).
+            max(own_day, next_registration(now, billing_day))
+            if is_awaiting and is_delivered and is_waiting
+            else None
+        ),
+        is_late=is_awaiting and is_delivered and is_waiting and own_day <= now,
+        has_slip=bool(has_slip),
+        billing=billing,
+    )

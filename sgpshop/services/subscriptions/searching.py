@@ -1,0 +1,72 @@
+"""One page of the list, and what stands on its tabs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Order, utc_now
+from sgpshop.services import key_pages, settings
+from sgpshop.services.key_pages import Sorting
+from sgpshop.services.order_totals import Total
+from sgpshop.services.subscriptions import rows
+from sgpshop.services.subscriptions.rows import ListedSubscription
+from sgpshop.services.subscriptions.stages import Criteria, Tab, searched, wanted
+
+PAGE_SIZE = 40
+NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One page, and the cursors of its neighbours; "" where there is none."""
+
+    rows: list[ListedSubscription]
+    next_cursor: str = ""
+    previous_cursor: str = ""
+
+
+def search(criteria: Criteria, cursor: str = "") -> Found:
+    """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
+    page = key_pages.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    return Found(
+        rows.load(page.ids, utc_now(), settings.load().billing_day),
+        page.next_cursor,
+        page.previous_cursor,
+    )
+
+
+def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
+    """Count and yen of each tab for the same search; one query."""
+    is_delivered = Order.processing_class == ProcessingClass.DELIVERED
+    counts: Counter[Tab] = Counter()
+    sums: Counter[Tab] = Counter()
+    for status, delivered, count, yen in db.session.execute(
+        sa.select(Order.payment_status, is_delivered, sa.func.count(), sa.func.sum(Order.total))
+        .where(*searched(criteria))
+        .group_by(Order.payment_status, is_delivered)
+    ):
+        for tab in (_tab_of(status, is_delivered=bool(delivered)), Tab.ALL):
+            if tab is not None:
+                counts[tab] += count
+                sums[tab] += int(yen)
+    return {tab: Total(counts[tab], sums[tab]) for tab in Tab}
+
+
+def _tab_of(status: PaymentStatus | None, *, is_delivered: bool) -> Tab | None:
+    if status is PaymentStatus.AWAITING_BILLING:
+        return Tab.DELIVERED if is_delivered else Tab.AWAITING
+    return (
+        {
+            PaymentStatus.BILLING_REPORTED: Tab.REPORTED,
+            PaymentStatus.CAPTURE_FAILED: Tab.FAILED,
+        }.get(status)
+        if status
+        else None
+    )

@@ -1,0 +1,194 @@
+"""The stages a subscription order passes, as tabs, and what can be searched for (R108, R109)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_calendar import start_of_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Billing, BillingState, Delivery, Order, OrderKind, utc_now
+from sgpshop.services.billing.selecting import DELIVERED_AT, IS_BILLABLE
+from sgpshop.services.order_criteria import KeywordField, SearchCriteria, conditions
+
+Condition = sa.ColumnElement[bool]
+
+
+class Tab(StrEnum):
+    """How far the billing of an order is."""
+
+    AWAITING = "awaiting"
+    DELIVERED = "delivered"
+    REPORTED = "reported"
+    FAILED = "failed"
+    ALL = "all"
+
+    @property
+    def label(self) -> str:
+        """The words on the tab (R108)."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Tab.AWAITING: "決済待ち(未配送)",
+    Tab.DELIVERED: "当月配送完了(翌月登録予定)",
+    Tab.REPORTED: "売上報告済",
+    Tab.FAILED: "失敗",
+    Tab.ALL: "すべて",
+}
+
+
+class DateField(StrEnum):
+    """期間対象: which day of an order the period is about."""
+
+    ORDERED = "ordered"
+    DELIVERED = "delivered"
+    REGISTERED = "registered"
+
+    @property
+    def label(self) -> str:
+        """The words of the choice."""
+        return {"ordered": "注文日時", "delivered": "配送完了日", "registered": "登録日"}[self]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """All conditions; they combine with AND.  Days are Japanese, both ends included."""
+
+    tab: Tab = Tab.AWAITING
+    date_field: DateField = DateField.ORDERED
+    day_from: date | None = None
+    day_to: date | None = None
+    #: 有効性: True OK, False NG
+    is_ok: bool | None = None
+    order_no: str = ""
+    subscription_id: str = ""
+    email: str = ""
+    #: 継続中 or 解約・完了, see `_is_ended`
+    is_going_on: bool | None = None
+    #: only 決済待ち orders with a slip number that are not 配送完了 (the month-end reminder)
+    reminder: bool = False
+
+
+#: Written out, not bound: the partial index of subscriptions serves only what it can be compared with.
+IS_SUBSCRIPTION: Condition = Order.kind == sa.bindparam(
+    None, OrderKind.SUBSCRIPTION, unique=True, literal_execute=True
+)
+IS_UNDELIVERED: Condition = sa.and_(
+    Order.payment_status == PaymentStatus.AWAITING_BILLING,
+    Order.processing_class != ProcessingClass.DELIVERED,
+)
+
+_OF_TAB: dict[Tab, Condition] = {
+    Tab.AWAITING: IS_UNDELIVERED,
+    # Those of earlier months that were not registered are here too: nobody may lose sight of them.
+    Tab.DELIVERED: IS_BILLABLE,
+    Tab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
+    Tab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+    Tab.ALL: sa.true(),
+}
+
+#: The row of the latest month in which the order was to be registered.
+LATEST_BILLING = (
+    sa.select(sa.func.max(Billing.id))
+    .where(Billing.order_id == Order.id)
+    .correlate(Order)
+    .scalar_subquery()
+)
+_NG = (BillingState.REFUSED, BillingState.NOT_PAID)
+
+
+def wanted(criteria: Criteria) -> list[Condition]:
+    """The WHERE conditions on Order for the tab and the search."""
+    return [*searched(criteria), _OF_TAB[criteria.tab]]
+
+
+def searched(criteria: Criteria) -> list[Condition]:
+    """The same for every tab."""
+    found: list[Condition] = [IS_SUBSCRIPTION]
+    is_by_order = criteria.date_field is DateField.ORDERED
+    found += conditions(
+        SearchCriteria(
+            day_from=criteria.day_from if is_by_order else None,
+            day_to=criteria.day_to if is_by_order else None,
+            order_numbers=(criteria.order_no,) if criteria.order_no else (),
+            keywords=((KeywordField.EMAIL, criteria.email),) if criteria.email else (),
+        ),
+        utc_now(),
+    )
+    if not is_by_order:
+        found += _period(criteria)
+    if criteria.subscription_id:
+        found.append(Order.subscription_id == criteria.subscription_id)
+    if criteria.is_ok is not None:
+        found.append(_result(is_ok=criteria.is_ok))
+    if criteria.is_going_on is not None:
+        found.append(~_is_ended() if criteria.is_going_on else _is_ended())
+    if criteria.reminder:
+        found.append(NEEDS_REMINDER)
+    return found
+
+
+def _period(criteria: Criteria) -> list[Condition]:
+    first = start_of_day(criteria.day_from) if criteria.day_from else None
+    end = start_of_day(criteria.day_to + timedelta(days=1)) if criteria.day_to else None
+    if criteria.date_field is DateField.DELIVERED:
+        column: sa.ColumnElement[Any] = DELIVERED_AT
+    else:
+        column = Billing.registered_at.expression
+    inside = [column >= first] if first else []
+    inside += [column < end] if end else []
+    if not inside:
+        return []
+    if criteria.date_field is DateField.DELIVERED:
+        return [Order.processing_class == ProcessingClass.DELIVERED, *inside]
+    return [_of_latest_billing(*inside)]
+
+
+def _of_latest_billing(*about: Condition) -> Condition:
+    return sa.exists().where(Billing.id == LATEST_BILLING, *about).correlate(Order)
+
+
+def _result(*, is_ok: bool) -> Condition:
+    """有効性OK/NG: the result of the latest registration; one paid since (R106) is OK again."""
+    was_repaid = Order.payment_status == PaymentStatus.BILLING_REPORTED
+    is_ng = _of_latest_billing(Billing.state.in_(_NG))
+    if is_ok:
+        is_paid = _of_latest_billing(Billing.state == BillingState.PAID)
+        return sa.or_(is_paid, sa.and_(was_repaid, is_ng))
+    return sa.and_(~was_repaid, is_ng)
+
+
+def _is_ended() -> Condition:
+    """解約・完了, as far as orders tell: the newest order of the same 定期購入ID was cancelled.
+
+    The contract itself is not known here.  A subscription whose next order simply does not come
+    any more counts as 継続中: when it would have come is not known either.
+    """
+    newest = aliased(Order)
+    status_of_newest = (
+        sa.select(newest.payment_status)
+        .where(newest.subscription_id == Order.subscription_id)
+        .order_by(newest.ordered_at.desc(), newest.id.desc())
+        .limit(1)
+        .correlate(Order)
+        .scalar_subquery()
+    )
+    # An order without an id stands for itself; NULL is an order that is not paid by SGP card.
+    status = sa.func.coalesce(status_of_newest, Order.payment_status)
+    return sa.cast(status, sa.String) == PaymentStatus.CANCELLED.value
+
+
+HAS_SLIP: Condition = (
+    sa.exists().where(Delivery.order_id == Order.id, Delivery.slip_no != "").correlate(Order)
+)
+#: It seems to have left, but nobody said 配送完了: at the end of the month it would be forgotten.
+NEEDS_REMINDER: Condition = sa.and_(
+    IS_UNDELIVERED, Order.processing_class == ProcessingClass.UNPROCESSED, HAS_SLIP
+)

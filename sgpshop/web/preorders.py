@@ -1,0 +1,54 @@
+"""予約 (`/preorders`): preorders by the day they are to be shipped (R113)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop.models import Role
+from sgpshop.services import preorders, settings
+from sgpshop.services.order_search import CursorInvalid
+from sgpshop.services.preorders import Found, Tab
+from sgpshop.web.security import requires
+
+bp = Blueprint("preorders", __name__, url_prefix="/preorders")
+
+
+@bp.get("")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """One tab of the list, the ones to be shipped first on top."""
+    word = request.args.get("tab", "")
+    tab = Tab(word) if word in list(Tab) else Tab.OPEN
+    found, error = _search(tab)
+    shop = settings.load()
+    return render_template(
+        "preorders/index.html",
+        shop=shop,
+        tab=tab,
+        tabs=list(Tab),
+        Tab=Tab,
+        totals=preorders.tab_totals(),
+        found=found,
+        error=error,
+        # The list of orders shows just these rows, with the ticks that are set here.
+        conditions=urlencode(
+            {
+                "from": "",
+                "to": "",
+                "order_no": " ".join(row.order.order_no for row in found.rows),
+                "size": "100",
+            }
+        ),
+        may_run_bulk=current_user.may_act_as(Role.OPERATOR) and shop.has_contract,
+    )
+
+
+def _search(tab: Tab) -> tuple[Found, str]:
+    try:
+        return preorders.search(tab, request.args.get("cursor", "")[:200]), ""
+    except CursorInvalid as problem:
+        return preorders.search(tab), problem.message

@@ -1,0 +1,112 @@
+"""定期購入 (`/subscriptions`): the orders by stage of billing, and the monthly files (R108, R109)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop import logs
+from sgpshop.domain.errors import NotFound
+from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode
+from sgpshop.models import Role, utc_now
+from sgpshop.services import limits, settings, subscriptions
+from sgpshop.services.history import Actor
+from sgpshop.services.order_search import CursorInvalid
+from sgpshop.services.subscriptions import DateField, Found, Tab
+from sgpshop.web import subscription_form
+from sgpshop.web.security import requires
+from sgpshop.web.subscription_form import SubscriptionForm
+
+bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
+
+
+@bp.get("")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """The whole page; where the feature is off, where to switch it on (R26)."""
+    shop = settings.load()
+    if not shop.subscription_enabled:
+        return render_template("subscriptions/off.html", shop=shop)
+    form = subscription_form.parse(request.args)
+    found = _search(form)
+    page = render_template(
+        "subscriptions/index.html",
+        shop=shop,
+        form=form,
+        found=found,
+        totals=subscriptions.tab_totals(form.criteria),
+        tabs=list(Tab),
+        Tab=Tab,
+        date_choices=[(field.value, field.label) for field in DateField],
+        outlook=subscriptions.outlook(shop.billing_day),
+        files=subscriptions.files(),
+        notices=subscriptions.notices_of(subscriptions.notices()),
+        mode=BillingMode(shop.billing_mode),
+        driver=BillingDriver(shop.billing_driver),
+        guarantee=subscriptions.guarantee(shop.billing_mode),
+        may_act=current_user.may_act_as(Role.OPERATOR),
+    )
+    return page, 422 if form.errors else 200
+
+
+@bp.get("/export")
+@bp.get("/files/<int(max=2147483647):file_id>/acknowledge")
+@requires(Role.VIEWER)
+def to_list(file_id: int = 0) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/export")
+@requires(Role.OPERATOR)
+def export() -> ResponseReturnValue:
+    """All orders of the tab and search as CSV; POST, for it counts against a limit (S23)."""
+    _require_on()
+    form = subscription_form.parse(request.form)
+    limits.count_use(limits.EXPORT, person_id=current_user.id, address=request.remote_addr or "")
+    logs.event("exported", what="subscriptions", tab=form.criteria.tab)
+    name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
+    return Response(
+        stream_with_context(_chunks(form)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@bp.post("/files/<int(max=2147483647):file_id>/acknowledge")
+@requires(Role.OPERATOR)
+def acknowledge(file_id: int) -> ResponseReturnValue:
+    """確認済みにする: a refused file leaves this page's notices and the first page (R105)."""
+    subscriptions.acknowledge(file_id, Actor.person(current_user.name))
+    flash("確認済みにしました。ファイルの一覧には残ります。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
+def _require_on() -> None:
+    if not settings.load().subscription_enabled:
+        raise NotFound("定期購入は利用しない設定になっています。")
+
+
+def _search(form: SubscriptionForm) -> Found:
+    try:
+        return subscriptions.search(form.criteria, request.args.get("cursor", "")[:200])
+    except CursorInvalid as problem:
+        form.errors["cursor"] = problem.message
+        return subscriptions.search(form.criteria)
+
+
+def _chunks(form: SubscriptionForm) -> Iterator[bytes]:
+    yield from subscriptions.as_csv(form.criteria)
