@@ -28,7 +28,7 @@ lint: .venv/everything
 # go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} $(BIN)/pytest -n 2 -rP \
+	ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} $(BIN)/pytest -n 2 -rP \
 		-o log_level=CRITICAL tests/faults/test_walk.py tests/faults/test_matrix.py -k 'no_walk or chains' \
 		| grep -vE '^\{'
 

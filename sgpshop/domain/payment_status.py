@@ -26,6 +26,11 @@ class PaymentStatus(StrEnum):
         """The Japanese word on the screen, without brackets (domain.md §17)."""
         return LABELS[self]
 
+    @property
+    def buyer_text(self) -> str:
+        """What a shop front may tell the buyer; we have no screen for buyers (R27)."""
+        return _BUYER_TEXTS[self]
+
 
 LABELS = {
     PaymentStatus.AUTHORIZED: "仮売上",
@@ -35,6 +40,16 @@ LABELS = {
     PaymentStatus.NEEDS_REVIEW: "要確認",
     PaymentStatus.AWAITING_BILLING: "決済待ち",
     PaymentStatus.BILLING_REPORTED: "売上報告済",
+}
+
+_BUYER_TEXTS = {
+    PaymentStatus.AUTHORIZED: "ご注文を承りました。",
+    PaymentStatus.CAPTURED: "お支払いが完了しました。",
+    PaymentStatus.CAPTURE_FAILED: "お支払いを確認できませんでした。ショップからの連絡をお待ちください。",
+    PaymentStatus.CANCELLED: "ご注文はキャンセルされました。",
+    PaymentStatus.NEEDS_REVIEW: "お支払いの状況を確認できていません。ショップにお問い合わせください。",
+    PaymentStatus.AWAITING_BILLING: "定期購入のご注文を承りました。",
+    PaymentStatus.BILLING_REPORTED: "お支払いの手続きをしました。",
 }
 
 #: Offered only to shops that use subscriptions (R26).

@@ -119,13 +119,13 @@ def change_statuses(
         if not found.is_enabled:
             raise NotPossible(found.reason or "この注文に変更できるステータスはありません。")
         moves = _moves(order, wanted)
-        told = "、".join(
+        changes = "、".join(
             f"{told(order, [parcel])}{parcel.status.label} → {status.label}"
             for parcel, status in moves
         )
         for parcel, status in moves:
             _move(order, parcel, status)
-        _record(order, "status_changed", actor, seen, utc_now(), changes=told)
+        _record(order, "status_changed", actor, seen, utc_now(), changes=changes)
 
 
 def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:

@@ -89,3 +89,10 @@ def test_every_sentence_can_be_told_even_without_its_details(event: str) -> None
     told = sentence(event, "田中さん", {})
     assert told
     assert "{" not in told
+
+
+@pytest.mark.parametrize("status", S)
+def test_every_status_has_words_for_the_buyer(status: S) -> None:
+    assert status.buyer_text.endswith("。")
+    asks_to_call = "お問い合わせください" in status.buyer_text
+    assert asks_to_call is (status is S.NEEDS_REVIEW)  # R27

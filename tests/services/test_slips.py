@@ -307,6 +307,7 @@ class TestInDoubt:
         assert only_result(run) is ItemResult.UNCERTAIN
         assert parcel(order).slip_no == ""
         look(order)
+        Worker(app).run(until_idle=True)  # writes what is due now
         assert only_result(run) is DONE
         assert parcel(order).slip_no == "1234-5678"
         assert list(Verification().problems()) == []

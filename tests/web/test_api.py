@@ -39,6 +39,7 @@ def test_an_order_as_it_stands(app: Flask, world: World, program: Program) -> No
     assert answer.get_json() == {
         "order_no": order.order_no,
         "payment_status": "authorized",
+        "buyer_text": "ご注文を承りました。",  # R27
         "kind": "normal",
         "total": 2500,
         "gateway_amount": 2500,

@@ -43,6 +43,9 @@ class OrderAnswer(Answer):
     payment_status: Annotated[
         PaymentStatus | None, Field(description="null: the order is not paid by SGP card.")
     ]
+    buyer_text: Annotated[
+        str | None, Field(description="What the buyer may be told; null as payment_status.")
+    ]
     kind: OrderKind
     total: Annotated[int, Field(ge=0, description="What the buyer is to be charged.")]
     gateway_amount: Annotated[
@@ -105,6 +108,7 @@ def of_order(now: OrderNow) -> OrderAnswer:
     return OrderAnswer(
         order_no=order.order_no,
         payment_status=order.payment_status,
+        buyer_text=order.payment_status.buyer_text if order.payment_status else None,
         kind=order.kind,
         total=order.total,
         gateway_amount=order.transaction.gateway_amount if order.transaction else None,

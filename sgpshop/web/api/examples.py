@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.web.api.problems import CODE_OF_STATUS, TITLES, TYPE
 
 NEW_ORDER: dict[str, Any] = {
@@ -35,6 +36,7 @@ NEW_ORDER: dict[str, Any] = {
 ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",
     "payment_status": "authorized",
+    "buyer_text": PaymentStatus.AUTHORIZED.buyer_text,
     "kind": "normal",
     "total": 2500,
     "gateway_amount": 2500,
@@ -46,6 +48,7 @@ ORDER: dict[str, Any] = {
 PLACED = ORDER | {"redirect_url": None}
 TO_BUYER = ORDER | {
     "payment_status": "needs_review",
+    "buyer_text": PaymentStatus.NEEDS_REVIEW.buyer_text,
     "gateway_amount": None,
     "redirect_url": "https://pt01.smbc-gp.co.jp/payment/tds2/Start.idPass?transId=1&t=2",
 }
