@@ -18,8 +18,9 @@ from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.gateway import ShopCredentials, SmbcGpGateway
 from sgpshop.models import Scope
-from sgpshop.services import api_keys, settings
+from sgpshop.services import api_keys, contract, settings
 from tests.browser.conftest import Site, Visitor
 
 NOW = datetime(2026, 12, 31, 23, 40, tzinfo=JST)
@@ -59,12 +60,20 @@ def shop_front(clock: time_machine.Coordinates, site: Site) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, site.world.simulator, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    contract.init_app(site.app, connected_to(address))  # so that its own pages have an address
     control = site.world.simulator.test_client()
     opened = control.post("/_control/practice-shop", json={"api_url": site.url, "api_key": key})
     assert opened.status_code == 200, opened.text
-    yield f"http://127.0.0.1:{server.server_port}/practice-shop/"
+    yield f"{address}/practice-shop/"
     server.shutdown()
     thread.join()
+
+
+def connected_to(address: str) -> SmbcGpGateway:
+    """A client for the simulator at that address."""
+    credentials = ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01")
+    return SmbcGpGateway(address, credentials, allow_loopback_http=True)
 
 
 def buy(page: Page, shop_front: str, goods: str, card: str = "通常(承認される)") -> str:
@@ -74,8 +83,9 @@ def buy(page: Page, shop_front: str, goods: str, card: str = "通常(承認さ�
     page.get_by_role("radio", name=card, exact=True).check()
     page.get_by_role("checkbox", name=re.compile("本人認証")).set_checked("チャレンジ" in card)
     page.get_by_role("button", name="購入する").click()
-    found = re.search(r"P\d{18}", page.locator("main").inner_text())
-    assert found, page.locator("main").inner_text()
+    expect(page.locator("main")).to_contain_text(re.compile(r"P\d{18}"))
+    found = re.search(r"P\d{18}", page.content())
+    assert found
     return found[0]
 
 
@@ -114,6 +124,8 @@ def test_an_order_of_each_kind_goes_its_whole_life(
         wait_for_status(page, "決済完了")
     page.goto(f"{site.url}/orders/{numbers['subscription']}")
     press(page, "配送完了")  # T17: still in December
+    delivered = page.locator('[data-delivery-status="delivered"]')
+    expect(delivered).to_have_count(1)
     clock.move_to(datetime(2027, 1, 10, 6, 1, tzinfo=JST))
     wait_for_status(page, "売上報告済")  # T18
     clock.move_to(datetime(2027, 1, 18, 6, 1, tzinfo=JST))
