@@ -28,6 +28,8 @@ from tests.signing_in import make_person
 RATE = 10
 SECONDS = int(os.environ.get("BENCH_INTAKE_SECONDS", "300"))
 LATENCY_MS, CONNECTIONS = 200, 16
+#: orders that are there already, so that idle and busy pages show as many rows
+BEFORE = 300
 _SENDERS = 24
 _PAUSE = 0.25
 _CARD = {"card_no": "4111111111111111", "expire": "4912"}
@@ -36,6 +38,12 @@ _local = threading.local()
 
 
 def run() -> None:
+    """For one web process, and for one of its own for the API."""
+    for webs in (1, 2):
+        _run(webs)
+
+
+def _run(webs: int) -> None:
     """Print what became of the orders, and the screens' times against those of an idle shop."""
     number = RATE * SECONDS
     with tempfile.TemporaryDirectory() as name:
@@ -44,6 +52,7 @@ def run() -> None:
             processes.start_simulator(LATENCY_MS)
             key, order_no = _prepare(folder, processes)
             web, url = processes.start_web()
+            api, api_url = (web, url) if webs == 1 else processes.start_web()
             worker = processes.start("worker")
             browser = signed_in(url)
             pages = (f"{url}/orders", f"{url}/orders/{order_no}")
@@ -51,18 +60,20 @@ def run() -> None:
             busy: list[list[float]] = [[], []]
             over = threading.Event()
             visitor = threading.Thread(target=_visit, args=(browser, pages, busy, over))
-            before = _memory(web.pid, worker.pid)
+            pids = {web.pid, api.pid, worker.pid}
+            before = _memory(*pids)
             visitor.start()
-            times, answers = _send(url, key, processes.simulator_url, number)
+            times, answers = _send(api_url, key, processes.simulator_url, number)
             over.set()
             visitor.join()
-            after = _memory(web.pid, worker.pid)
+            after = _memory(*pids)
         with make_app(folder).app_context():
             statuses = Counter(db.session.scalars(sa.select(Order.payment_status)).all())
             db.engine.dispose()
-    statuses["authorized"] -= 1  # the one that was looked at
+    statuses["authorized"] -= BEFORE
     show(
-        f"{RATE} orders/s by the API for {SECONDS} s; gateway {LATENCY_MS} ms, {CONNECTIONS} connections",
+        f"{RATE} orders/s by the API for {SECONDS} s, {webs} web process(es);"
+        f" gateway {LATENCY_MS} ms, {CONNECTIONS} connections",
         ("figure", "measured", "wanted"),
         [
             ("answered 201", answers[201], f"{number}"),
@@ -98,7 +109,7 @@ def _prepare(folder: Path, processes: Processes) -> tuple[str, str]:
         )
         make_person("bench", Role.OPERATOR)
         key = api_keys.create("bench", [Scope.INTAKE], by="bench")
-        order_no = make_order().order_no
+        order_no = max(make_order().order_no for _ in range(BEFORE))
         db.session.remove()
         db.engine.dispose()
     return key, order_no
@@ -129,7 +140,7 @@ def _send(url: str, key: str, simulator: str, number: int) -> tuple[list[float],
 
 def _order(n: int, token: str) -> dict[str, Any]:
     return {
-        "order_no": f"P{n:018d}",
+        "order_no": f"P9{n:017d}",
         "ordered_at": "2026-11-23T10:15:00+09:00",
         "kind": "normal",
         "buyer": {"name": "佐藤 花子"},

@@ -23,6 +23,8 @@ from flask.cli import with_appcontext
 from sgpshop.config import ConfigurationError
 
 _WEB_THREADS = 12
+#: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
+_SWITCH_EVERY = 0.001
 #: Set by `demo` for its children, so that none outlives a killed parent.
 _PARENT = "SGPSHOP_PARENT_PID"
 
@@ -38,6 +40,7 @@ def web(host: str, port: int) -> None:
     from sgpshop.services import background
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
+    sys.setswitchinterval(_SWITCH_EVERY)
     _require_ready()
     server = waitress.create_server(
         app,

@@ -98,27 +98,46 @@ class _Run:
         return after if isinstance(after, Ran) else self._send_after_look(after)
 
     def _enter_and_send(self) -> Ran:
-        """Open the transaction, unless a try before did, and pay it with the card."""
+        """Have a card, open the transaction unless a try before did, and pay it."""
+        if not self.work.finishes_three_ds:
+            no_card = self._take_card()
+            if no_card is not None:
+                return no_card
+        trade = self._look_before() if self.work.look_first else None
+        if trade is None:
+            trade = self._enter()
+        return trade if isinstance(trade, Ran) else self._send_after_look(trade)
+
+    def _take_card(self) -> Ran | None:
+        """Put the card that pays into `work`; how it ends without one."""
         try:
-            if not self.work.finishes_three_ds:
-                self.work = replace(self.work, card=stored_cards.card_for(self.gateway, self.work))
-            trade = self._look_before() if self.work.look_first else None
-            if trade is None:
-                trade = self.plan.enter(self.gateway, self.work)
-        except (SealBroken, stored_cards.NoCard) as problem:
-            return self._reject(getattr(problem, "reason", "seal_broken"))
+            card = stored_cards.card_for(self.gateway, self.work)
+        except stored_cards.NoCard as problem:
+            return self._reject(problem.reason)
+        except SealBroken:
+            return self._reject("seal_broken")
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
-            entered = self._refused(refusal)
-            if isinstance(entered, Ran):
-                return entered
-            trade = entered
-        except (
-            GatewayError
-        ) as failure:  # nothing moves by entering: the next try begins with a look
+            is_passing = self.work.tries < current_app.config["CONGESTION_TRIES"]
+            if refusal.is_congestion and is_passing:
+                return self._congested(refusal)
+            return self._reject(refusal.reason, refusal.codes)
+        except GatewayError as failure:  # keeping a card moves no money: it is asked for again
             return self._look_failed(failure)
-        return trade if isinstance(trade, Ran) else self._send_after_look(trade)
+        self.work = replace(self.work, card=card)
+        return None
+
+    def _enter(self) -> TradeStatus | Ran:
+        """Open the transaction.  That moves nothing: a lost answer only means to look first."""
+        try:
+            return self.plan.enter(self.gateway, self.work)
+        except GatewayUnreachable as failure:
+            return self._unreachable(failure)
+        except GatewayRejected as refusal:
+            return self._refused(refusal)
+        except GatewayError as failure:
+            return self._look_failed(failure)
 
     def _look_before(self) -> TradeStatus | Ran | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
@@ -196,8 +215,7 @@ class _Run:
     def _refused(self, refusal: GatewayRejected) -> Ran | TradeStatus:
         work = self.work
         if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
-            attempts.requeue(work, _pause(work.tries), refusal.reason, refusal.codes)
-            return Ran.CONGESTED
+            return self._congested(refusal)
         if not (refusal.is_wrong_state or refusal.is_amount_mismatch):
             return self._reject(refusal.reason, refusal.codes)
         # «Already done», «wrong state» and «other amount» say that we do not know how it stands
@@ -215,12 +233,16 @@ class _Run:
         outcome = self.plan.judge(trade, work)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
-        if trade is None:  # refused, and not there: by the next try we know more
-            return self._look_failed(refusal)
+        if trade is None:  # refused to enter what is not there: nothing was done
+            return self._reject(refusal.reason, refusal.codes)
         if refusal.is_wrong_state and self.plan.next_step(trade, work, self.tried, utc_now()):
             return trade
         rejected = outcomes.rejected(work.operation, refusal.reason, refusal.codes)
         return self._close(replace(rejected, trade=trade, looked=True, tran_id=trade.tran_id))
+
+    def _congested(self, refusal: GatewayRejected) -> Ran:
+        attempts.requeue(self.work, _pause(self.work.tries), refusal.reason, refusal.codes)
+        return Ran.CONGESTED
 
     def _unreachable(self, failure: GatewayUnreachable) -> Ran:
         # No free connection of our own says nothing about the gateway: that never counts as failed.

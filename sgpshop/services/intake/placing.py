@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,11 +74,12 @@ def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
     """Let the payment end or go on by itself; None when the order was taken back by another call."""
     if begun.attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-        if begun.is_ours:
-            background.submit(app, payments.run_act, begun.attempt_id)
         with _waiting() as may_wait:
-            seconds = app.config["CHECKOUT_WAIT"] if may_wait else 0.0
-            attempts.wait_for_end(begun.attempt_id, seconds)
+            until = time.monotonic() + (app.config["CHECKOUT_WAIT"] if may_wait else 0.0)
+            if begun.is_ours:
+                work = background.submit(app, payments.run_act, begun.attempt_id)
+                background.wait_for(work, until - time.monotonic())
+            attempts.wait_for_end(begun.attempt_id, until - time.monotonic())
         if not _acknowledge(begun):
             _raise_refusal(new)
             return None
@@ -99,6 +101,12 @@ def _waiting() -> Iterator[bool]:
 
 def _acknowledge(begun: Begun) -> bool:
     """From now on the order stays, whatever its payment does (P2); False if it is gone."""
+    is_told = db.session.scalar(
+        sa.select(Order.history_state != "").where(Order.id == begun.order_id)
+    )
+    db.session.commit()
+    if is_told:  # its history has begun, so nobody takes it back
+        return True
     with writing() as session:
         if session.get(Order, begun.order_id, populate_existing=True) is None:
             return False
