@@ -33,7 +33,9 @@ class Processes:
         self.simulator_port = free_port()
         self.simulator_url = f"http://127.0.0.1:{self.simulator_port}"
         self._children: list[subprocess.Popen[bytes]] = []
-        self._environ = os.environ | {
+        # Dozens of children start: they compile our modules once, not each for itself.
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self._environ = inherited | {
             "SGPSHOP_INSTANCE_PATH": str(folder),
             "SGPSHOP_DATABASE_URL": database_url,
             "SGPSHOP_TEST_MODE": "1",

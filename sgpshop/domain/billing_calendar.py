@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-from sgpshop.domain.payment_calendar import JST, jst_day, start_of_day
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
 
 #: Registrations and the fetching of results begin at this hour (R102).
 HOUR = timedelta(hours=6)
@@ -67,8 +67,3 @@ def parse_month(text: str) -> date:
     if found is None:
         raise ValueError("a month is written like 2026-11")
     return date(int(found[1]), int(found[2]), 1)
-
-
-def jst_time(moment: datetime) -> datetime:
-    """`moment` on a Japanese clock."""
-    return moment.astimezone(JST)

@@ -97,7 +97,7 @@ def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     dice = random.Random(seed)
-    for _ in range(6):
+    for _ in range(3):
         new = new_order(shop)
         for _ in range(dice.randrange(1, 4)):
             api = dice.choice(["EntryTran", "ExecTran", "SearchTrade"])

@@ -24,7 +24,7 @@ from tests.processes import Processes
 from tests.services.slip_files import prepare, results, slip, slip_file, start
 from tests.waiting import wait_until
 
-CAPTURED = 80
+CAPTURED = 60
 #: orders that are not to be captured: registered by the run alone
 OTHERS = 40
 
@@ -64,7 +64,7 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
     with app.app_context():
         orders = make_orders(processes, CAPTURED, OTHERS)
         run_id = start(prepare(slip_file(*(slip(order) for order in orders))))
-        for _ in range(4):
+        for _ in range(3):
             worker = processes.start("worker")
             done = left(run_id)
             wait_until(lambda done=done: left(run_id) < done or left(run_id) == 0)

@@ -69,6 +69,7 @@ def noticed(app: Flask, world: World) -> bool:
     return False
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_it_would_notice_a_lost_answer_taken_for_a_refusal(
     app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_it_would_notice_a_lost_answer_taken_for_a_refusal(
     assert noticed(app, shop)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_it_would_notice_a_capture_of_an_amount_that_was_not_sent(
     app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ from tests.factories import authorized_order
 from tests.gateway_world import World
 from tests.web.api_calls import make_key, token
 
-EXAMPLES = int(os.environ.get("API_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "25"))
 UNLIMITED = dict.fromkeys(
     ("API_REQUESTS_PER_KEY", "API_REQUESTS_PER_ADDRESS", "API_SEARCHES_PER_KEY"), 10**6
 )
