@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +38,9 @@ _CONTRACT: dict[str, str | bool] = {
     "shop_tel": "00-0000-0000",
     "invoice_number": "T0000000000000",
 }
+#: Written last of all that a first start prepares.
+_KEY_FILE = "practice_key"
+_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
 _READY_WITHIN = 30.0
 _END_WITHIN = 4.0
 
@@ -60,11 +65,15 @@ def run_demo() -> int:
         instance.mkdir(parents=True, exist_ok=True, mode=0o700)
         ledger = str(instance / "simulator.db")
         children.append(_start("simulator", "--port", simulator_port, "--db", ledger))
+        was_ready = _is_prepared(instance)
+        if was_ready:  # so the screens need not wait for us
+            children.append(_start("web", "--port", port))
         ready = _prepare(simulator_url, children)
-        children.append(_start("worker"))
-        children.append(_start("web", "--port", port))
+        if not was_ready:
+            children.append(_start("web", "--port", port))
         _wait_for(f"{simulator_url}/_control/clock", children)
         _wait_for(f"http://127.0.0.1:{port}/healthz", children)
+        children.append(_start("worker"))
         shop_url = f"http://127.0.0.1:{port}"
         _control(simulator_url, "notifications", {"url": f"{shop_url}{ready.notify_path}"})
         practice = {"api_url": shop_url, "api_key": ready.api_key}
@@ -81,6 +90,20 @@ def run_demo() -> int:
         return 0
     finally:
         _end(children)
+
+
+def _is_prepared(instance: Path) -> bool:
+    """Whether an earlier start ended well, and this version has nothing to migrate.
+
+    Asked without loading the shop, which takes longer than the rest of a start.
+    """
+    newest = max(path.stem.partition("_")[0] for path in _MIGRATIONS.glob("*_*.py"))
+    if not (instance / _KEY_FILE).exists() or os.environ.get("SGPSHOP_DATABASE_URL"):
+        return False
+    with suppress(sqlite3.Error), closing(sqlite3.connect(instance / "sgpshop.db")) as database:
+        present = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        return bool(present == (newest,))
+    return False
 
 
 class _Ready(NamedTuple):
@@ -126,7 +149,7 @@ def _practice_key(app: Flask) -> str:
     from sgpshop.models import Scope
     from sgpshop.services import api_keys
 
-    path = app.config["INSTANCE_PATH"] / "practice_key"
+    path = app.config["INSTANCE_PATH"] / _KEY_FILE
     with suppress(OSError, api_keys.KeyRefused):
         kept: str = path.read_text().strip()
         api_keys.recognize(kept)
