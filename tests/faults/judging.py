@@ -17,6 +17,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import attempts, history, linking, payments, resolver
+from sgpshop.services.database import writing
 from sgpshop.services.history_check import Verification
 from tests.faults.oracle import violations
 from tests.gateway_world import World
@@ -54,12 +55,17 @@ def work_off(order_id: int) -> None:
 
 def _lease_is_over(attempt_id: int) -> None:
     long_ago = utc_now() - timedelta(minutes=5)
-    db.session.execute(
-        sa.update(Attempt)
-        .where(Attempt.id == attempt_id)
-        .values(due_at=long_ago, sent_at=sa.case((Attempt.sent_at.is_not(None), long_ago)))
-    )
-    db.session.commit()
+    with writing() as session:
+        session.execute(
+            sa.update(Attempt)
+            .where(Attempt.id == attempt_id)
+            .values(due_at=long_ago, sent_at=sa.case((Attempt.sent_at.is_not(None), long_ago)))
+        )
+
+
+def nothing_is_being_sent() -> bool:
+    """Whether no thread of ours is at a call: what is left is the worker's."""
+    return not db.session.query(Attempt).filter_by(state=AttemptState.SENDING).count()
 
 
 def open_attempts(order_id: int) -> list[Attempt]:

@@ -21,10 +21,11 @@ from sgpshop.models import Order
 from sgpshop.services import background, intake, opening
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake import placing, writing_down
-from tests.faults.judging import settle
+from tests.faults.judging import nothing_is_being_sent, settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
+from tests.waiting import wait_until
 
 TIMES = 20
 FAULTS = ("drop_before", "drop_after", "garbage", "error_after:E91019999", "error:E92000001")
@@ -64,6 +65,7 @@ def test_twenty_at_once_make_one_order_and_one_authorization(
     assert not [result for result in results if isinstance(result, BaseException)]
     assert sum(result.is_new for result in results) == 1
     [order] = orders()
+    wait_until(nothing_is_being_sent)
     settle(order.id)
     assert orders()[0].payment_status is PaymentStatus.AUTHORIZED
     assert holds(shop, new.order_no) == 1
@@ -108,6 +110,7 @@ def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:
         shop.behave()
         intake.place(new, SHOP_FRONT)
         [order] = [order for order in orders() if order.order_no == new.order_no]
+        wait_until(nothing_is_being_sent)
         settle(order.id)
         assert fresh_status(order) is PaymentStatus.AUTHORIZED
         assert holds(shop, new.order_no) == 1

@@ -13,12 +13,12 @@ from flask import Flask
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.extensions import db
-from sgpshop.models import AttemptState, Operation, OrderKind, RefusedCheckout
+from sgpshop.models import AttemptState, Operation, Order, OrderKind, RefusedCheckout
 from sgpshop.services import background, history, intake
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake.new_order import CardSource, DeliveryItem, Item, OnDecline, ShipTo
 from tests.factories import fresh
-from tests.faults.judging import settle
+from tests.faults.judging import nothing_is_being_sent, settle
 from tests.gateway_world import World
 from tests.services.arriving import (
     GOOD,
@@ -50,6 +50,12 @@ def _open(app: Flask, shop: World) -> Iterator[None]:
 def soon(app: Flask) -> None:
     """Nobody waits for the worker, who takes it up again."""
     app.config["CHECKOUT_WAIT"] = 0.2
+
+
+def settled(order: Order) -> None:
+    """The thread that carried the call out has ended, and what it left is worked off."""
+    wait_until(nothing_is_being_sent)
+    settle(order.id)
 
 
 def explained() -> list[str]:
@@ -170,7 +176,7 @@ class TestDeclined:
         soon(app)
         intake.place(changed, SHOP_FRONT)
         [order] = orders()
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.AUTHORIZED
         assert shop.trade(f"{new.order_no}-1")["amount"] == 2000
 
@@ -226,7 +232,7 @@ class TestLostAnswers:
         shop.fault("drop_after", "EntryTran")
         intake.place(new, SHOP_FRONT)
         [order] = orders()
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.AUTHORIZED
         assert len(shop.requests(new.order_no, "EntryTran")) == 1
 
@@ -236,7 +242,7 @@ class TestLostAnswers:
         shop.fault("drop_before", "EntryTran")
         intake.place(new, SHOP_FRONT)
         [order] = orders()
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.AUTHORIZED
 
     def test_a_lost_authorization_is_found(self, shop: World) -> None:  # P14
@@ -247,7 +253,7 @@ class TestLostAnswers:
         assert order.payment_status is S.NEEDS_REVIEW
         assert order.open_attempt is not None
         assert order.open_attempt.state is AttemptState.UNKNOWN
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.AUTHORIZED
         assert len(shop.requests(new.order_no, "ExecTran")) == 1
         assert explained() == []
@@ -259,7 +265,7 @@ class TestLostAnswers:
         shop.fault("drop_before", "ExecTran")
         intake.place(new, SHOP_FRONT)
         [order] = orders()
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.AUTHORIZED
         assert [attempt.operation for attempt in attempts_of(order)] == [Operation.AUTHORIZE] * 2
         carried_out = [r["fault"] is None for r in shop.requests(new.order_no, "ExecTran")]
@@ -271,7 +277,7 @@ class TestLostAnswers:
         shop.fault("drop_before", "ExecTran")
         intake.place(new, SHOP_FRONT)
         [order] = orders()
-        settle(order.id)
+        settled(order)
         assert fresh(order).payment_status is S.NEEDS_REVIEW
         assert explained() == []
 
