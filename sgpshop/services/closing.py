@@ -6,6 +6,7 @@ transaction, or not at all.  The statements are made once: this runs for every o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -128,12 +129,26 @@ _LINE_OF_RUN = (
 )
 
 
-def close(attempt_id: int, lease: int, outcome: Outcome) -> bool:
+def close(
+    attempt_id: int,
+    lease: int,
+    outcome: Outcome,
+    *,
+    go_on: Callable[[Session], None] | None = None,
+) -> bool:
     """Record `outcome` for an attempt of which the caller holds `lease`.
 
-    False, and nothing changed, if the lease is not the present one any more (P16, P17).
+    `go_on` is done in the same transaction, so that no crash comes in between (P2).  False, and
+    nothing changed, if the lease is not the present one any more (P16, P17).
     """
-    row = write_together(lambda session: _write(session, attempt_id, lease, outcome))
+
+    def write(session: Session) -> Any:
+        row = _write(session, attempt_id, lease, outcome)
+        if row is not None and go_on is not None:
+            go_on(session)
+        return row
+
+    row = write_together(write)
     if row is None:
         return False
     logs.event(

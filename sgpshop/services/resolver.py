@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
@@ -29,7 +30,6 @@ from sgpshop.services import attempts, history, opening, outcomes
 from sgpshop.services.attempts import WORKER_LOST, Ran
 from sgpshop.services.closing import close
 from sgpshop.services.contract import current_gateway
-from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
 from sgpshop.services.history import LOOK_UP, Actor
 from sgpshop.services.opening import Wish
@@ -175,67 +175,72 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
         found = replace(found, event=Event.BILL_POSTPONED)
         goes_on = True
     token = attempt.card_sealed
-    if close(attempt.id, attempt.lease, found) and goes_on:
-        _send_again(attempt, token)
+
+    def go_on(session: Session) -> None:
+        _send_again(session, attempt, token)
+
+    close(attempt.id, attempt.lease, found, go_on=go_on if goes_on else None)
 
 
-def _send_again(attempt: Attempt, card_sealed: str | None) -> None:
+def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> None:
     """Go on with what was accepted and only our own crash cut off (P2, P10): a new attempt.
 
     The look-up proved that nothing was carried out.  It stands in the same line of its bulk run or
     slip file.
     """
-    with writing() as session:
-        order = opening.lock_order(session, attempt.order_id)
-        cut_off = session.execute(
-            sa.select(sa.func.count())
-            .select_from(Attempt)
-            .where(
-                Attempt.order_id == order.id,
-                Attempt.operation == attempt.operation,
-                Attempt.reason == "not_carried_out",
-                Attempt.created_at > utc_now() - timedelta(days=1),
-            )
-        ).scalar_one()
-        if cut_off > _RESENDS or order.open_attempt is not None:
-            return
-        wish = Wish(attempt.operation, attempt.follow_up, attempt.choices)
-        try:
-            again = opening.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))
-        except ShopError:
-            return  # it is not possible any more; the line stays as the look-up left it
-        if again.amount != attempt.amount:  # not what was confirmed (P20)
-            session.rollback()
-            return
-        again.card_sealed = card_sealed
-        session.add(again)
-        session.flush()
-        session.execute(
-            sa.update(Billing)
-            .where(Billing.attempt_id == attempt.id)
-            .values(attempt_id=again.id, state=BillingState.PLANNED)
+    order = opening.lock_order(session, attempt.order_id)
+    cut_off = session.execute(
+        sa.select(sa.func.count())
+        .select_from(Attempt)
+        .where(
+            Attempt.order_id == order.id,
+            Attempt.operation == attempt.operation,
+            Attempt.reason == "not_carried_out",
+            Attempt.created_at > utc_now() - timedelta(days=1),
         )
-        session.execute(
-            sa.update(BulkItem)
-            .where(BulkItem.attempt_id == attempt.id)
-            .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
-        )
-        session.execute(
-            sa.update(SlipRow)
-            .where(SlipRow.attempt_id == attempt.id)
-            .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
-        )
-        history.record(
-            order.id,
-            "resent",
-            LOOK_UP,
-            before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
-            attempt_id=again.id,
-            operation=attempt.operation.label,
-        )
+    ).scalar_one()
+    if cut_off > _RESENDS or order.open_attempt is not None:
+        return
+    wish = Wish(attempt.operation, attempt.follow_up, attempt.choices)
+    step = session.begin_nested()
+    try:
+        again = opening.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))
+    except ShopError:
+        step.rollback()
+        return  # it is not possible any more; the line stays as the look-up left it
+    if again.amount != attempt.amount:  # not what was confirmed (P20)
+        step.rollback()
+        return
+    step.commit()
+    again.card_sealed = card_sealed
+    session.add(again)
+    session.flush()
+    session.execute(
+        sa.update(Billing)
+        .where(Billing.attempt_id == attempt.id)
+        .values(attempt_id=again.id, state=BillingState.PLANNED)
+    )
+    session.execute(
+        sa.update(BulkItem)
+        .where(BulkItem.attempt_id == attempt.id)
+        .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+    )
+    session.execute(
+        sa.update(SlipRow)
+        .where(SlipRow.attempt_id == attempt.id)
+        .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+    )
+    history.record(
+        order.id,
+        "resent",
+        LOOK_UP,
+        before=order.payment_status,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        attempt_id=again.id,
+        operation=attempt.operation.label,
+    )
 
 
 def _ids(state: AttemptState) -> list[int]:
