@@ -30,6 +30,16 @@ def digits_only(text: str | None) -> str:
     return _NOT_DIGITS.sub("", unicodedata.normalize("NFKC", text or ""))
 
 
+def is_name(text: str, longest: int) -> bool:
+    """Whether `text` can be the name of somebody or something: seen as it is, and not empty (S25)."""
+    return (
+        1 <= len(text) <= longest
+        and text == text.strip()
+        and not has_control_characters(text)
+        and not INVISIBLE.search(text)
+    )
+
+
 def has_control_characters(text: str, *, lines: bool = False) -> bool:
     """Whether `text` holds characters no field may hold (S25); `lines` allows line breaks, tabs."""
     allowed = "\n\r\t" if lines else ""

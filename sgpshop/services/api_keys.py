@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import start_of_day
-from sgpshop.domain.text import INVISIBLE, has_control_characters
+from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import ApiKey, Scope, utc_now
 from sgpshop.services.database import writing, writing_without_waiting
@@ -166,12 +166,7 @@ def _is_over(expires_at: datetime | None, now: datetime) -> bool:
 
 
 def _check(name: str, scopes: Collection[Scope], last_day: date | None) -> None:
-    if (
-        not 1 <= len(name) <= LONGEST_NAME
-        or name != name.strip()
-        or has_control_characters(name)
-        or INVISIBLE.search(name)
-    ):
+    if not is_name(name, LONGEST_NAME):
         raise ShopError(
             f"キーの名前は{LONGEST_NAME}文字以内で、前後の空白や見えない文字を含めずに入力してください。"
         )

@@ -225,13 +225,7 @@ def renumber(work: Work) -> Work | None:
     with writing() as session:
         is_ours = _changed(
             session,
-            sa.update(Attempt)
-            .where(
-                Attempt.id == work.attempt_id,
-                Attempt.lease == work.lease,
-                Attempt.state == AttemptState.SENDING,
-            )
-            .values(gateway_order_id=number),
+            sa.update(Attempt).where(_is_held(work)).values(gateway_order_id=number),
         )
         if is_ours:
             session.execute(
@@ -252,12 +246,7 @@ def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
         is_ours = _changed(
             session,
             sa.update(Attempt)
-            .where(
-                Attempt.id == work.attempt_id,
-                Attempt.lease == work.lease,
-                Attempt.state == AttemptState.SENDING,
-                Attempt.due_at > now,
-            )
+            .where(_is_held(work), Attempt.due_at > now)
             .values(
                 sent_at=now,
                 due_at=now + _lease_time(),
@@ -300,11 +289,7 @@ def requeue(work: Work, pause: float, reason: str, codes: tuple[str, ...] = ()) 
         _changed(
             session,
             sa.update(Attempt)
-            .where(
-                Attempt.id == work.attempt_id,
-                Attempt.lease == work.lease,
-                Attempt.state == AttemptState.SENDING,
-            )
+            .where(_is_held(work))
             .values(
                 state=AttemptState.QUEUED,
                 due_at=utc_now() + timedelta(seconds=pause),
@@ -453,6 +438,15 @@ def _update(
             Attempt.id == attempt.id, Attempt.lease == attempt.lease, Attempt.state.in_(expected)
         )
         .values(**values),
+    )
+
+
+def _is_held(work: Work) -> sa.ColumnElement[bool]:
+    """Still under way, and with the lease of `work` (P17)."""
+    return sa.and_(
+        Attempt.id == work.attempt_id,
+        Attempt.lease == work.lease,
+        Attempt.state == AttemptState.SENDING,
     )
 
 

@@ -78,7 +78,7 @@ class Preview:
     @property
     def needs_second_confirmation(self) -> bool:
         """Whether count or sum is large enough to be asked twice (S21)."""
-        return _is_big(self.eligible, self.eligible_yen)
+        return is_big(self.eligible, self.eligible_yen)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         if not queued:
             raise ShopError("実売上処理できる注文がありません。")
         yen = sum(item.amount for item in queued)
-        if _is_big(len(queued), yen) and not sum_confirmed:
+        if is_big(len(queued), yen) and not sum_confirmed:
             raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
         now = utc_now()
         run.started_at = now
@@ -318,7 +318,8 @@ def forget_unconfirmed() -> None:
         )
 
 
-def _is_big(orders: int, yen: int) -> bool:
+def is_big(orders: int, yen: int) -> bool:
+    """Whether so much is captured at once that it is confirmed a second time (S21)."""
     return orders > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
 
 

@@ -19,8 +19,7 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     Secure.  One that never got there, or provably was not carried out, is used again: there the
     gateway itself refuses a second payment (P1).
     """
-    session = object_session(order)
-    current = order.transaction
+    session, current = object_session(order), order.transaction
     assert session is not None
     assert current is not None
     #: a card that was checked is charged; a buyer who pays gives a card anew
@@ -30,17 +29,25 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     last = session.execute(
         sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
     ).scalar_one()
-    current.is_current = False
-    current.next_look_at = None
+    return make_current(order, last + 1, is_charge=is_charge)
+
+
+def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:
+    """A transaction with that number of `order` (locked), which counts from now on (R106)."""
+    session, old = object_session(order), order.transaction
+    assert session is not None
+    assert old is not None
+    old.is_current = False
+    old.next_look_at = None
     session.flush()  # first: the database allows one current transaction an order
     new = CardTransaction(
         order_id=order.id,
-        sequence=last + 1,
+        sequence=sequence,
         is_charge=is_charge,
-        gateway_order_id=f"{order.order_no}-{last + 1}",
-        member_id=current.member_id,
-        card_seq=current.card_seq,
-        card_last4=current.card_last4 if is_charge else "",
+        gateway_order_id=f"{order.order_no}-{sequence}",
+        member_id=old.member_id,
+        card_seq=old.card_seq,
+        card_last4=old.card_last4 if is_charge else "",
     )
     session.add(new)
     session.flush()

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.extensions import db
+from sgpshop.gateway import TradeState
 from sgpshop.models import (
     CHECKOUTS,
     Attempt,
@@ -100,7 +101,7 @@ def wait_for_buyer(session: Session, row: Any, outcome: Outcome, now: datetime) 
         .where(CardTransaction.id == row.transaction_id)
         .values(
             challenge_url=outcome.challenge_url,
-            gateway_state="AUTHENTICATED",
+            gateway_state=TradeState.AUTHENTICATED.value,
             first_look_at=now,
             next_look_at=now + _BUYER_TIME,
         )

@@ -258,7 +258,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     )
     if outcome.state is AttemptState.DONE:
         aftermath.follow(session, row, now)
-    if not is_line_of_run:  # of a bulk run; then no row of a slip file waits for it
+    # Rows of a slip file wait for captures only, and never for those of a bulk run.
+    if row.operation is Operation.CAPTURE and not is_line_of_run:
         slips.after_capture(session, attempt_id, row, outcome.state, now)
     return row
 

@@ -6,9 +6,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
 
+_V = TypeVar("_V")
+
+_PARAMETERS = 900
 _BEGIN = "sqlite_begin"
 _WAIT = "sqlite_wait"
 #: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
@@ -80,6 +83,12 @@ def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None
         connection.exec_driver_sql(begin)
     finally:
         raw.execute(_PATIENCE)
+
+
+def chunks(values: Sequence[_V]) -> Iterator[Sequence[_V]]:
+    """`values` in parts that SQLite is sure to take as parameters of one statement."""
+    for start in range(0, len(values), _PARAMETERS):
+        yield values[start : start + _PARAMETERS]
 
 
 _writer = threading.RLock()

@@ -13,18 +13,10 @@ from sgpshop.domain.delivery_rules import DeliveryRefusal, delivery_refusal
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import SGP_METHOD, Attempt, Operation, Order, OrderKind, utc_now
+from sgpshop.models import SGP_METHOD, Attempt, Order, OrderKind, utc_now
 from sgpshop.services import settings
-
-_CHUNK = 900  # bound parameters SQLite is sure to take in one statement
-
-
-@dataclass(frozen=True, slots=True)
-class OpenOperation:
-    """An operation that has not ended."""
-
-    operation: Operation
-    uncertain_since: datetime | None
+from sgpshop.services.database import chunks
+from sgpshop.services.order_facts import OpenAttemptFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +34,7 @@ class DeliveryFacts:
     payment_status: PaymentStatus | None
     processing_class: ProcessingClass
     total: int
-    open_attempt: OpenOperation | None
+    open_attempt: OpenAttemptFacts | None
     transaction: None = None
     deliveries: tuple[()] = ()
     edited_at: datetime | None = None
@@ -53,8 +45,8 @@ def load(order_ids: Iterable[int]) -> dict[int, DeliveryFacts]:
     """Facts by order id; ids that do not exist are missing."""
     ids = sorted(set(order_ids))
     found: dict[int, DeliveryFacts] = {}
-    for start in range(0, len(ids), _CHUNK):
-        rows = db.session.execute(_QUERY, {"ids": ids[start : start + _CHUNK]})
+    for chunk in chunks(ids):
+        rows = db.session.execute(_QUERY, {"ids": chunk})
         found.update((row.id, _facts(row)) for row in rows)
     return found
 
@@ -95,5 +87,7 @@ def _facts(row: Any) -> DeliveryFacts:
         payment_status=row.payment_status,
         processing_class=row.processing_class,
         total=row.total,
-        open_attempt=(OpenOperation(row.operation, row.uncertain_since) if row.operation else None),
+        open_attempt=(
+            OpenAttemptFacts(row.operation, row.uncertain_since) if row.operation else None
+        ),
     )

@@ -8,13 +8,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from sgpshop.extensions import db
 from sgpshop.models import Order
 from sgpshop.services.order_search import CursorInvalid
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,22 @@ class Sorting:
 
 
 @dataclass(frozen=True)
-class KeyPage:
-    """Ids of one page in its order, and the cursors of its neighbours; "" where there is none."""
+class Page(Generic[_T]):
+    """One page of a list, and the cursors of its neighbours; "" where there is none."""
 
-    ids: list[int]
+    rows: list[_T]
     next_cursor: str = ""
     previous_cursor: str = ""
+
+    def showing(self, rows: list[_R]) -> Page[_R]:
+        """The same page with what is shown of it."""
+        return Page(rows, self.next_cursor, self.previous_cursor)
 
 
 def find(
     wanted: Sequence[sa.ColumnElement[bool]], sorting: Sorting, *, size: int, cursor: str = ""
-) -> KeyPage:
-    """The orders that meet `wanted`, beyond `cursor`; one query.  Raises CursorInvalid."""
+) -> Page[int]:
+    """The ids of the orders that meet `wanted`, beyond `cursor`; one query.  Raises CursorInvalid."""
     start = _decoded(cursor, sorting) if cursor else None
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
@@ -58,9 +65,9 @@ def find(
     if backwards:
         rows.reverse()
     if not rows:
-        return KeyPage([])
+        return Page([])
     has_next, has_previous = (True, has_more) if backwards else (has_more, start is not None)
-    return KeyPage(
+    return Page(
         [row.id for row in rows],
         next_cursor=_encoded(rows[-1], backwards=False) if has_next else "",
         previous_cursor=_encoded(rows[0], backwards=True) if has_previous else "",

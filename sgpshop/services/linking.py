@@ -20,10 +20,10 @@ from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
-from sgpshop.services import alerts, history, settings
+from sgpshop.services import alerts, charges, history, settings
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
-from sgpshop.services.database import writing
+from sgpshop.services.database import chunks, writing
 from sgpshop.services.gateway_facts import describe, found_event, record_trade
 from sgpshop.services.history import LOOK_UP
 from sgpshop.services.opening import lock_order
@@ -34,7 +34,6 @@ _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
 _CONGESTED = timedelta(seconds=5)
-_CHUNK = 900  # bound parameters SQLite is sure to take in one statement
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,7 @@ def look_soon(transaction_id: int) -> None:
 def look_soon_at_orders(order_ids: Sequence[int]) -> int:
     """The same for many orders: due now, done at the worker's own pace; how many there are (R51)."""
     planned = 0
-    for start in range(0, len(order_ids), _CHUNK):
-        chunk = order_ids[start : start + _CHUNK]
+    for chunk in chunks(order_ids):
         with writing() as session:  # each on its own: nobody waits long, nobody in a circle
             are_meant = sa.and_(CardTransaction.order_id.in_(chunk), CardTransaction.is_current)
             make_due(session, are_meant)
@@ -241,7 +239,12 @@ def _record(
         if later is not None:
             if trade is not None:
                 record_trade(transaction, trade, shop)
-            transaction, trade = _take_over(session, order, transaction, *later)
+            number, trade = later
+            # What comes after a card check charges that card, or one the buyer gave instead.
+            is_charge = order.kind is not OrderKind.NORMAL
+            began = transaction.first_look_at
+            transaction = charges.make_current(order, number, is_charge=is_charge)
+            transaction.first_look_at = began
         before = order.payment_status
         known, seen = transaction.access_id, _seen(transaction)
         is_first = transaction.gateway_state is None
@@ -285,30 +288,6 @@ def _record(
                 session, order.id, before, decision, found=describe(trade), total=order.total
             )
         _tell(order, sentence, before, trade)
-
-
-def _take_over(
-    session: Session, order: Order, old: CardTransaction, number: int, trade: TradeStatus
-) -> tuple[CardTransaction, TradeStatus]:
-    """A payment under a later number counts from now on (R106)."""
-    old.is_current = False
-    old.next_look_at = None
-    session.flush()
-    new = CardTransaction(
-        order_id=order.id,
-        sequence=number,
-        gateway_order_id=f"{order.order_no}-{number}",
-        # What comes after a card check charges that card, or one the buyer gave instead.
-        is_charge=order.kind is not OrderKind.NORMAL,
-        member_id=old.member_id,
-        card_seq=old.card_seq,
-        first_look_at=old.first_look_at,
-        looks=0,
-    )
-    session.add(new)
-    session.flush()
-    session.expire(order, ["transaction"])
-    return new, trade
 
 
 def _tell(

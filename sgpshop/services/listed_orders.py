@@ -20,19 +20,10 @@ from sgpshop.models import (
     Attempt,
     CardTransaction,
     Delivery,
-    Operation,
     Order,
     OrderKind,
 )
-from sgpshop.services.order_facts import TransactionFacts
-
-
-@dataclass(frozen=True, slots=True)
-class ListedAttempt:
-    """What a row needs of an operation that has not ended."""
-
-    operation: Operation
-    uncertain_since: datetime | None
+from sgpshop.services.order_facts import OpenAttemptFacts, TransactionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ class ListedOrder:
     buyer_name: str
     cancel_waived_at: datetime | None
     transaction: TransactionFacts | None
-    open_attempt: ListedAttempt | None
+    open_attempt: OpenAttemptFacts | None
     #: of the first parcel; `parcels` says how many there are
     recipient: str
     slip_no: str
@@ -133,7 +124,7 @@ def _listed(row: Sequence[Any], parcel: _Parcel) -> ListedOrder:
     return _made(
         *row[:_ORDER_END],
         TransactionFacts(*transaction) if transaction[0] is not None else None,
-        ListedAttempt(*attempt) if attempt[0] is not None else None,
+        OpenAttemptFacts(*attempt) if attempt[0] is not None else None,
         *parcel,
     )
 

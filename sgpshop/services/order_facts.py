@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
-
-_CHUNK = 900  # bound parameters SQLite is sure to take in one statement
+from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Operation, Order, OrderKind
+from sgpshop.services.database import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class TransactionFacts:
 class OpenAttemptFacts:
     """What the rules need of an operation that has not ended."""
 
+    operation: Operation
     uncertain_since: datetime | None
 
 
@@ -65,8 +65,7 @@ def load_facts(order_ids: Iterable[int], *, lock: bool = False) -> dict[int, Fac
     """
     ids = sorted(set(order_ids))
     found: dict[int, Facts] = {}
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
+    for chunk in chunks(ids):
         if lock:
             db.session.execute(
                 sa.select(Order.id).where(Order.id.in_(chunk)).order_by(Order.id).with_for_update()
@@ -94,7 +93,7 @@ _QUERY = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.is_charge,
-        Attempt.id.label("attempt_id"),
+        Attempt.operation,
         Attempt.uncertain_since,
     )
     .outerjoin(
@@ -128,6 +127,6 @@ def _facts(row: Any) -> Facts:
             is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
         ),
         open_attempt=None
-        if row.attempt_id is None
-        else OpenAttemptFacts(uncertain_since=row.uncertain_since),
+        if row.operation is None
+        else OpenAttemptFacts(row.operation, row.uncertain_since),
     )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.text import INVISIBLE, has_control_characters
+from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
 from sgpshop.services import passwords
@@ -73,12 +73,7 @@ def is_demo(name: str) -> bool:
 
 
 def _check_name(name: str) -> None:
-    if (
-        not 1 <= len(name) <= LONGEST_NAME
-        or name != name.strip()
-        or has_control_characters(name)
-        or INVISIBLE.search(name)
-    ):
+    if not is_name(name, LONGEST_NAME):
         raise ShopError(
             f"名前は{LONGEST_NAME}文字以内で、前後の空白や見えない文字を含めずに入力してください。"
         )

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
 from sgpshop.services import key_pages, listed_orders
-from sgpshop.services.key_pages import Sorting
+from sgpshop.services.key_pages import Page, Sorting
 from sgpshop.services.listed_orders import ListedOrder
 from sgpshop.services.order_totals import Total
 
@@ -83,21 +83,12 @@ class ListedPreorder:
         return is_open and self.days_left is not None and self.days_left < 0
 
 
-@dataclass(frozen=True)
-class Found:
-    """One page, and the cursors of its neighbours; "" where there is none."""
-
-    rows: list[ListedPreorder]
-    next_cursor: str = ""
-    previous_cursor: str = ""
-
-
-def search(tab: Tab, cursor: str = "") -> Found:
+def search(tab: Tab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
     wanted = [_IS_PREORDER, _of_tab(tab, today)]
     page = key_pages.find(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
-    return Found(_load(page.ids, today), page.next_cursor, page.previous_cursor)
+    return page.showing(_load(page.rows, today))
 
 
 def tab_totals() -> dict[Tab, Total]:

@@ -36,6 +36,8 @@ from sgpshop.services.opening import Wish
 from sgpshop.services.operations import plan_of
 from sgpshop.services.outcomes import Outcome
 
+#: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.
+_TAKEN_UP = CHECKOUTS | {Operation.BILL}
 #: What our own crash cut off is sent again by itself at most so often.
 _RESENDS = 3
 #: Somebody who opens an uncertain order may hurry a look-up, but not more often than this.
@@ -161,8 +163,7 @@ def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:
 
 
 def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
-    # Nobody but us can take up a checkout again: its buyer was told that we are looking.
-    goes_on = attempt.reason == WORKER_LOST or attempt.operation in CHECKOUTS
+    goes_on = attempt.reason == WORKER_LOST or attempt.operation in _TAKEN_UP
     found = Outcome(
         AttemptState.REJECTED,
         Event(f"{attempt.operation}_rejected"),
@@ -173,7 +174,6 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
     )
     if attempt.operation is Operation.BILL:
         found = replace(found, event=Event.BILL_POSTPONED)
-        goes_on = True
     token = attempt.card_sealed
 
     def go_on(session: Session) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -47,14 +46,6 @@ class Paying(Protocol):
     def card_seq(self) -> int | None: ...
 
 
-@dataclass(frozen=True)
-class KeptCard:
-    """A card at SMBC-GP: its member and number."""
-
-    member_id: str
-    card_seq: int
-
-
 def seal_token(token: str, order_no: str) -> str:
     """A one-time token as the journal keeps it until it was used (S10)."""
     return vault.seal(token, _context(order_no))
@@ -66,11 +57,10 @@ def card_for(gateway: SmbcGpGateway, paying: Paying) -> Card:
         return Card(token=vault.unseal(paying.card_sealed, _context(paying.order_no)))
     if paying.member_id and paying.card_seq is not None:
         return Card(member_id=paying.member_id, card_seq=paying.card_seq)
-    kept = keep(gateway, paying.order_id)
-    return Card(member_id=kept.member_id, card_seq=kept.card_seq)
+    return keep(gateway, paying.order_id)
 
 
-def keep(gateway: SmbcGpGateway, order_id: int) -> KeptCard:
+def keep(gateway: SmbcGpGateway, order_id: int) -> Card:
     """The card of this order, kept at SMBC-GP by now; asks nothing if it is known.
 
     Raises NoCard when no transaction of the order shows one, GatewayError.
@@ -91,7 +81,7 @@ def keep(gateway: SmbcGpGateway, order_id: int) -> KeptCard:
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     for row in rows:
         if row.member_id and row.card_seq is not None:
-            return KeptCard(row.member_id, row.card_seq)
+            return Card(member_id=row.member_id, card_seq=row.card_seq)
     for row in rows:
         if row.member_id:  # a card the buyer had stored, seen by a look-up
             return _remember(order_id, _choose(gateway.search_cards(row.member_id), row.card_last4))
@@ -127,14 +117,14 @@ def _choose(cards: Sequence[StoredCard], last4: str) -> StoredCard:
     raise NoCard
 
 
-def _remember(order_id: int, card: StoredCard) -> KeptCard:
+def _remember(order_id: int, card: StoredCard) -> Card:
     with writing() as session:
         session.execute(
             sa.update(CardTransaction)
             .where(CardTransaction.order_id == order_id)
             .values(member_id=card.member_id, card_seq=card.seq)
         )
-    return KeptCard(card.member_id, card.seq)
+    return Card(member_id=card.member_id, card_seq=card.seq)
 
 
 def _context(order_no: str) -> str:

@@ -50,10 +50,19 @@ def upload() -> ResponseReturnValue:
     if file is None or not file.filename:
         return _index("取り込むファイルを選んでください。", status=422)
     stream = io.BytesIO(file.read())  # the request's own copy is gone when the writing begins
-    run, survey = order_import.begin(_run_id(), current_user.name, stream, _limits())
+    run, survey = order_import.begin(
+        _run_id(), current_user.name, stream, Limits.of_screen(current_app.config)
+    )
     if survey is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(app, order_import.carry_out, run.id, stream, _limits(), survey)
+        background.submit(
+            app,
+            order_import.carry_out,
+            run.id,
+            stream,
+            Limits.of_screen(current_app.config),
+            survey,
+        )
     return redirect(url_for(".show", run_id=run.id), code=303)
 
 
@@ -134,7 +143,7 @@ def _heading(shown: order_import.Progress) -> str:
 def _form() -> dict[str, Any]:
     """What the upload form shows; every rendered form is good for one run (P19)."""
     return {
-        "limits": _limits(),
+        "limits": Limits.of_screen(current_app.config),
         "may_import": current_user.may_act_as(Role.OPERATOR),
         "token": order_import.new_run_id(),
     }
@@ -145,12 +154,3 @@ def _run_id() -> str:
     if not _TOKEN.fullmatch(token):
         raise ShopError("画面を開き直してから、もう一度ファイルを選んで取り込んでください。")
     return token
-
-
-def _limits() -> Limits:
-    config = current_app.config
-    return Limits(
-        max_bytes=config["UPLOAD_MAX_BYTES"],
-        max_lines=config["UPLOAD_MAX_LINES"],
-        max_cell=config["UPLOAD_MAX_CELL"],
-    )

@@ -10,8 +10,9 @@ from flask_login import current_user
 
 from sgpshop.models import Role
 from sgpshop.services import preorders, settings
+from sgpshop.services.key_pages import Page
 from sgpshop.services.order_search import CursorInvalid
-from sgpshop.services.preorders import Found, Tab
+from sgpshop.services.preorders import ListedPreorder, Tab
 from sgpshop.web.security import requires
 
 bp = Blueprint("preorders", __name__, url_prefix="/preorders")
@@ -47,7 +48,7 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _search(tab: Tab) -> tuple[Found, str]:
+def _search(tab: Tab) -> tuple[Page[ListedPreorder], str]:
     try:
         return preorders.search(tab, request.args.get("cursor", "")[:200]), ""
     except CursorInvalid as problem:

@@ -44,7 +44,7 @@ def compare() -> ResponseReturnValue:
     if file is None or not file.filename:
         return _page("照合するファイルを選んでください。")
     try:
-        result = console_file.compare(io.BytesIO(file.read()), _limits())
+        result = console_file.compare(io.BytesIO(file.read()), Limits.of_screen(current_app.config))
     except FileRefused as problem:
         return _page(problem.message)
     logs.event(
@@ -116,13 +116,7 @@ def _heading(result: Result) -> str:
 
 
 def _form() -> dict[str, object]:
-    return {"limits": _limits(), "may_compare": current_user.may_act_as(Role.OPERATOR)}
-
-
-def _limits() -> Limits:
-    config = current_app.config
-    return Limits(
-        max_bytes=config["UPLOAD_MAX_BYTES"],
-        max_lines=config["UPLOAD_MAX_LINES"],
-        max_cell=config["UPLOAD_MAX_CELL"],
-    )
+    return {
+        "limits": Limits.of_screen(current_app.config),
+        "may_compare": current_user.may_act_as(Role.OPERATOR),
+    }

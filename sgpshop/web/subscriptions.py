@@ -24,8 +24,9 @@ from sgpshop.domain.shop_terms import BillingDriver, BillingMode
 from sgpshop.models import Role, utc_now
 from sgpshop.services import limits, settings, subscriptions
 from sgpshop.services.history import Actor
+from sgpshop.services.key_pages import Page
 from sgpshop.services.order_search import CursorInvalid
-from sgpshop.services.subscriptions import DateField, Found, Tab
+from sgpshop.services.subscriptions import DateField, ListedSubscription, Tab
 from sgpshop.web import subscription_form
 from sgpshop.web.security import requires
 from sgpshop.web.subscription_form import SubscriptionForm
@@ -100,7 +101,7 @@ def _require_on() -> None:
         raise NotFound("定期購入は利用しない設定になっています。")
 
 
-def _search(form: SubscriptionForm) -> Found:
+def _search(form: SubscriptionForm) -> Page[ListedSubscription]:
     try:
         return subscriptions.search(form.criteria, request.args.get("cursor", "")[:200])
     except CursorInvalid as problem:

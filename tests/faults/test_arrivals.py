@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order
-from sgpshop.services import background, intake, opening
+from sgpshop.services import background, intake, opening, settings
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake import placing, writing_down
+from sgpshop.services.intake.new_order import CardSource, NewOrder
 from tests.faults.judging import nothing_is_being_sent, settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
@@ -133,22 +135,13 @@ def test_it_would_notice_a_second_payment_for_the_same_order(
     second = writing_down._operation
     monkeypatch.setattr(writing_down, "_second_payment", lambda _o, n, s: second(n, s))
     monkeypatch.setitem(
-        opening._MAY_BEGIN_IN, second(new, open_settings()), (PaymentStatus.AUTHORIZED,)
+        opening._MAY_BEGIN_IN, second(new, settings.load()), (PaymentStatus.AUTHORIZED,)
     )
     with suppress(Exception):
         intake.place(new_with_card(shop, new), SHOP_FRONT)
     assert holds(shop, new.order_no) > 1
 
 
-def open_settings() -> Any:
-    from sgpshop.services import settings
-
-    return settings.load()
-
-
-def new_with_card(shop: World, new: Any) -> Any:
-    from dataclasses import replace
-
-    from sgpshop.services.intake.new_order import CardSource
-
+def new_with_card(shop: World, new: NewOrder) -> NewOrder:
+    """The same order, paid with another card."""
     return replace(new, payment=CardSource(token=shop.token()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 #: A line of a file is never longer, quoted line breaks aside; keeps memory flat (any size streams).
 _LONGEST_LINE = 1_000_000
@@ -39,6 +39,16 @@ class Limits:
     max_cell: int | None = None
     #: what to do about a file that is too large, in a sentence
     or_else: str = "分けて取り込むか、コマンド import-orders を使ってください。"
+
+    @classmethod
+    def of_screen(cls, config: Mapping[str, Any], **more: str) -> Limits:
+        """Those of the settings UPLOAD_…, for every file that somebody hands in."""
+        return cls(
+            config["UPLOAD_MAX_BYTES"],
+            config["UPLOAD_MAX_LINES"],
+            config["UPLOAD_MAX_CELL"],
+            **more,
+        )
 
 
 def text_lines(stream: BinaryIO, limits: Limits) -> Iterator[str]:

@@ -17,9 +17,9 @@ from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.services.bulk_capture import is_big
 from sgpshop.services.error_content import error_content
 from sgpshop.services.order_file.columns import heading_key
-from sgpshop.services.slips import runs
 from sgpshop.services.slips.columns import ERROR_TITLE
 
 #: What somebody has to do something about comes first (look.md).
@@ -55,7 +55,7 @@ class Preview:
     @property
     def needs_second_confirmation(self) -> bool:
         """Whether count or sum of the captures is large enough to be asked twice (S21)."""
-        return runs.is_big(self.captures, self.capture_yen)
+        return is_big(self.captures, self.capture_yen)
 
 
 @dataclass(frozen=True)

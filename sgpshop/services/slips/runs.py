@@ -27,7 +27,7 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk_capture import SECOND_CONFIRMATION_ORDERS, SECOND_CONFIRMATION_YEN
+from sgpshop.services.bulk_capture import is_big
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_file import Limits
@@ -47,13 +47,7 @@ def usual_terms() -> Terms:
 
 def limits() -> Limits:
     """How large a file may be, on the screen and by the command (S17)."""
-    config = current_app.config
-    return Limits(
-        max_bytes=config["UPLOAD_MAX_BYTES"],
-        max_lines=config["UPLOAD_MAX_LINES"],
-        max_cell=config["UPLOAD_MAX_CELL"],
-        or_else="ファイルを分けてください。",
-    )
+    return Limits.of_screen(current_app.config, or_else="ファイルを分けてください。")
 
 
 @dataclass(frozen=True)
@@ -265,11 +259,6 @@ def forget_unconfirmed() -> None:
             .where(SlipRun.id.in_(old))
             .execution_options(synchronize_session=False)
         )
-
-
-def is_big(captures: int, yen: int) -> bool:
-    """Whether count or sum is large enough to be asked twice (S21)."""
-    return captures > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
 
 
 def wish_of(row: SlipRow) -> Wish:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, Delivery, Operation, Order, OrderKind
-from sgpshop.services.order_facts import TransactionFacts, load_facts
-
-_CHUNK = 900  # bound parameters SQLite is sure to take in one statement
+from sgpshop.models import Delivery, Order, OrderKind
+from sgpshop.services.database import chunks
+from sgpshop.services.order_facts import OpenAttemptFacts, TransactionFacts, load_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,6 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """An operation of the order that has not ended."""
-
-    operation: Operation
-    uncertain_since: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """One order, as domain.order_rules and domain.order_acts ask about it."""
 
@@ -53,7 +44,7 @@ class Standing:
     payment_status: PaymentStatus | None
     total: int
     transaction: TransactionFacts | None
-    open_attempt: UnderWay | None
+    open_attempt: OpenAttemptFacts | None
     processing_class: ProcessingClass
     edited_at: datetime | None
     cancel_waived_at: datetime | None
@@ -69,7 +60,7 @@ class Standing:
 def ids_of(order_nos: Iterable[str]) -> dict[str, int]:
     """Ids by order number; numbers that do not exist are missing."""
     found: dict[str, int] = {}
-    for chunk in _chunks(sorted(set(order_nos))):
+    for chunk in chunks(sorted(set(order_nos))):
         rows = db.session.execute(
             sa.select(Order.order_no, Order.id).where(Order.order_no.in_(chunk))
         )
@@ -83,7 +74,7 @@ def load(order_ids: Iterable[int], *, lock: bool = False) -> dict[int, Standing]
     facts = load_facts(ids, lock=lock)
     parcels: dict[int, list[Parcel]] = defaultdict(list)
     found: dict[int, Standing] = {}
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         for of_order in db.session.execute(_PARCELS, {"ids": chunk}):
             parcels[of_order.order_id].append(Parcel(*of_order[1:]))
         for row in db.session.execute(_MORE, {"ids": chunk}):
@@ -98,9 +89,7 @@ def load(order_ids: Iterable[int], *, lock: bool = False) -> dict[int, Standing]
                 payment_status=one.payment_status,
                 total=one.total,
                 transaction=one.transaction,
-                open_attempt=UnderWay(row.operation, row.uncertain_since)
-                if row.operation
-                else None,
+                open_attempt=one.open_attempt,
                 processing_class=row.processing_class,
                 edited_at=row.edited_at,
                 cancel_waived_at=row.cancel_waived_at,
@@ -125,20 +114,9 @@ _PARCELS = (
     .where(Delivery.order_id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(Delivery.order_id, Delivery.number)
 )
-_MORE = (
-    sa.select(
-        Order.id,
-        Order.processing_class,
-        Order.edited_at,
-        Order.cancel_waived_at,
-        Attempt.operation,
-        Attempt.uncertain_since,
-    )
-    .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
-    .where(Order.id.in_(sa.bindparam("ids", expanding=True)))
-)
-
-
-def _chunks(values: list[int] | list[str]) -> Iterator[list[int] | list[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
+_MORE = sa.select(
+    Order.id,
+    Order.processing_class,
+    Order.edited_at,
+    Order.cancel_waived_at,
+).where(Order.id.in_(sa.bindparam("ids", expanding=True)))

@@ -17,7 +17,7 @@ from sgpshop.services.subscriptions.monthly_files import (
 )
 from sgpshop.services.subscriptions.outlook import Outlook, outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
-from sgpshop.services.subscriptions.searching import Found, search, tab_totals
+from sgpshop.services.subscriptions.searching import search, tab_totals
 from sgpshop.services.subscriptions.stages import Criteria, DateField, Tab
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Criteria",
     "DateField",
     "FileNotice",
-    "Found",
     "ListedFile",
     "ListedSubscription",
     "Outlook",

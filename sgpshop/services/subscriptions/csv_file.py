@@ -45,7 +45,7 @@ def as_csv(criteria: Criteria) -> Iterator[bytes]:
     cursor, now, billing_day = "", utc_now(), settings.load().billing_day
     while True:
         page = key_pages.find(wanted(criteria), NEWEST_FIRST, size=_CHUNK, cursor=cursor)
-        found = rows.load(page.ids, now, billing_day)
+        found = rows.load(page.rows, now, billing_day)
         db.session.commit()
         yield _written([_cells(row) for row in found]).encode()
         cursor = page.next_cursor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,7 +12,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
 from sgpshop.services import key_pages, settings
-from sgpshop.services.key_pages import Sorting
+from sgpshop.services.key_pages import Page, Sorting
 from sgpshop.services.order_totals import Total
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
@@ -23,23 +22,10 @@ PAGE_SIZE = 40
 NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
 
 
-@dataclass(frozen=True)
-class Found:
-    """One page, and the cursors of its neighbours; "" where there is none."""
-
-    rows: list[ListedSubscription]
-    next_cursor: str = ""
-    previous_cursor: str = ""
-
-
-def search(criteria: Criteria, cursor: str = "") -> Found:
+def search(criteria: Criteria, cursor: str = "") -> Page[ListedSubscription]:
     """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
     page = key_pages.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
-    return Found(
-        rows.load(page.ids, utc_now(), settings.load().billing_day),
-        page.next_cursor,
-        page.previous_cursor,
-    )
+    return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 
 def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
