@@ -203,10 +203,10 @@ def _refuse(order_no: str, shown: Shown, form: ActForm, refusal: ShopError) -> R
 
 
 def _show_again(order_no: str, shown: Shown) -> ResponseReturnValue:
-    if wants_fragment():
-        return order_edit_screen.render(order_no, shown)
     if shown.notice:
         flash(shown.notice, "info" if shown.is_unchanged else "success")
+    if wants_fragment():
+        return order_edit_screen.render(order_no, shown)
     return redirect(url_for(".show", order_no=order_no), code=303)
 
 

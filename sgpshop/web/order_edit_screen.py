@@ -22,7 +22,7 @@ from sgpshop.services.order_detail import get_detail
 from sgpshop.services.order_editing import ChoiceNeeded, Draft
 from sgpshop.services.settings import ShopSettings
 from sgpshop.web import order_edit_fields, order_edit_form, order_screen
-from sgpshop.web.fragments import wants_fragment
+from sgpshop.web.fragments import wants_fragment, with_messages
 from sgpshop.web.order_edit_form import ContentForm
 
 ROOT = "order-edit"
@@ -110,7 +110,7 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
         is_part=template != _WHOLE and wants_fragment(),
         groups=order_edit_fields,
     )
-    answer = make_response(page, shown.status)
+    answer = make_response(with_messages(page), shown.status)
     if template == _WHOLE:
         # Whatever part of the screen asked: the whole of it is to say what is the matter.
         answer.headers.update({"HX-Retarget": f"#{ROOT}", "HX-Reswap": "outerHTML"})

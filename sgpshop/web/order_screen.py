@@ -20,7 +20,7 @@ from sgpshop.services.cancelling import money_effect
 from sgpshop.services.contract import console_links
 from sgpshop.services.gateway_facts import standing
 from sgpshop.services.order_detail import get_detail
-from sgpshop.web.fragments import wants_fragment
+from sgpshop.web.fragments import wants_fragment, with_messages
 
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)
@@ -73,7 +73,7 @@ def render(
         parcel_asks=_PARCEL_ASKS,
         **more,
     )
-    return make_response(page, refusal.status if refusal else 200)
+    return make_response(with_messages(page), refusal.status if refusal else 200)
 
 
 def done(order_no: str, *, notice: str = "") -> ResponseReturnValue:
@@ -81,10 +81,10 @@ def done(order_no: str, *, notice: str = "") -> ResponseReturnValue:
 
     `notice` is a sentence to be shown there.
     """
-    if wants_fragment():
-        return render(order_no, notice=notice)
     if notice:
         flash(notice, "success")
+    if wants_fragment():
+        return render(order_no)
     return redirect(url_for("order_detail.show", order_no=order_no), code=303)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, flash, redirect, url_for
+from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -23,7 +23,6 @@ from sgpshop.services.opening import Seen
 from sgpshop.services.order_detail import get_order
 from sgpshop.services.parcels import InputRefused, Return
 from sgpshop.web import order_screen
-from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.parcel_forms import DeliverForm, ParcelForm, ReturnForm, StatusesForm, WaiveForm
 from sgpshop.web.security import requires
 
@@ -163,7 +162,4 @@ def _carry_out(
         raise
     except ShopError as problem:
         return order_screen.render(order_no, refusal=problem)
-    if wants_fragment():
-        return order_screen.render(order_no, parcel_note=done)
-    flash(done, "success")
-    return redirect(url_for("order_detail.show", order_no=order_no), code=303)
+    return order_screen.done(order_no, notice=done)

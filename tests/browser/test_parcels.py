@@ -112,3 +112,16 @@ def test_every_confirmation_is_usable(
     yes(page)
     expect(page.locator("#deliveries")).to_contain_text(re.compile("取消不要を取り消す"))
     check(page)
+
+
+@pytest.mark.parametrize("way", ["swapped", "whole page"])
+def test_whoever_is_quick_is_told_as_well(site: Site, visitor: Visitor, way: str) -> None:
+    """A form that leaves before htmx has taken it over goes as a whole page."""
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}/deliver")
+    if way == "whole page":
+        page.locator("form:has([data-confirm-yes])").evaluate("form => form.submit()")
+    else:
+        yes(page)
+    expect(page.get_by_role("status").filter(has_text="配送完了にしました")).to_be_focused()
+    stands(page, "delivered")
