@@ -38,6 +38,7 @@ class SimulatorAdapter(BaseAdapter):
         #: "before" or "after" the next call arrives, our process dies
         self.die = ""
         self._die_at = ""
+        self._cut_off = ""
         #: the next money call is given up waiting for, and carried out only when `arrive` says so
         self.is_slow = False
         self._on_its_way: list[requests.PreparedRequest] = []
@@ -46,8 +47,14 @@ class SimulatorAdapter(BaseAdapter):
         """Our process dies when it has sent the next call of that API, before the answer."""
         self._die_at = api
 
+    def cut_off(self, api: str = "") -> None:
+        """No connection can be made for calls of that API; without one, for none."""
+        self._cut_off = api
+
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
         assert request.url
+        if self._cut_off and f"/{self._cut_off}" in request.url:
+            raise requests.exceptions.ConnectTimeout("nobody there")
         if self._die_at and f"/{self._die_at}" in request.url:
             self._die_at, self.die = "", "after"
         if self.is_slow and "SearchTrade" not in request.url:

@@ -26,6 +26,7 @@ from sgpshop.models import (
     AFTER_THREE_DS,
     CHECKOUTS,
     Attempt,
+    Billing,
     CardTransaction,
     Operation,
     Order,
@@ -34,7 +35,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import gateway_facts, outcomes
+from sgpshop.services import charges, gateway_facts, opening, outcomes
 from sgpshop.services.closing import close
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
@@ -77,8 +78,6 @@ class Work:
     order_id: int
     order_no: str
     transaction_id: int
-    #: how many numbers of this order came before `gateway_order_id` (R141)
-    sequence: int
     #: a one-time token, sealed
     card_sealed: str | None = field(repr=False)
     #: a card stored at SMBC-GP
@@ -119,7 +118,6 @@ _READ = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.gateway_amount,
-        CardTransaction.sequence,
         CardTransaction.member_id,
         CardTransaction.card_seq,
         CardTransaction.return_url,
@@ -175,8 +173,9 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     tries = row.tries + 1
     is_new = row.operation.enters(row.kind)
     finishes = row.choices.get("step") == AFTER_THREE_DS
-    # Entering moves nothing, so nothing is sent yet; but a second try must see what the first left.
-    look_first = row.look_first or (is_new and (tries > 1 or finishes))
+    # Entering moves nothing, so nothing is sent yet; but whoever comes second, a try or an attempt
+    # on the same number, must see what the first left there, and of which amount.
+    look_first = row.look_first or (is_new and (tries > 1 or finishes or bool(row.access_id)))
     taken = connection.execute(
         _TAKE,
         {
@@ -206,7 +205,6 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         order_id=row.order_id,
         order_no=row.order_no,
         transaction_id=row.transaction_id,
-        sequence=row.sequence,
         card_sealed=row.card_sealed,
         member_id=row.member_id,
         card_seq=row.card_seq,
@@ -216,24 +214,35 @@ def _take(session: Session, attempt_id: int) -> Work | None:
 
 
 def renumber(work: Work) -> Work | None:
-    """SMBC-GP knows the number from an earlier, refused try of other content: take the next (R141).
+    """Go on under the next number: SMBC-GP knows this one with other content, unpaid (R141).
 
     None if the lease is not ours any more.
     """
-    sequence = work.sequence + 1
-    number = f"{work.order_no}-{sequence}"
     with writing() as session:
-        is_ours = _changed(
-            session,
-            sa.update(Attempt).where(_is_held(work)).values(gateway_order_id=number),
+        order = opening.lock_order(session, work.order_id)
+        if not session.scalar(sa.select(sa.exists().where(_is_held(work)))):
+            return None
+        transaction = charges.take_next_number(order)
+        number = transaction.gateway_order_id
+        session.execute(
+            sa.update(Attempt)
+            .where(_is_held(work))
+            .values(transaction_id=transaction.id, gateway_order_id=number)
+            .execution_options(synchronize_session=False)
         )
-        if is_ours:
-            session.execute(
-                sa.update(CardTransaction)
-                .where(CardTransaction.id == work.transaction_id)
-                .values(gateway_order_id=number, sequence=sequence)
-            )
-    return replace(work, gateway_order_id=number, sequence=sequence) if is_ours else None
+        session.execute(  # its result is told under the number that was charged
+            sa.update(Billing)
+            .where(Billing.attempt_id == work.attempt_id)
+            .values(gateway_order_id=number)
+            .execution_options(synchronize_session=False)
+        )
+        return replace(
+            work,
+            gateway_order_id=number,
+            transaction_id=transaction.id,
+            access_id="",
+            access_pass_sealed=None,
+        )
 
 
 def about_to_send(work: Work, trade: TradeStatus) -> Work | None:

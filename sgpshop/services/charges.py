@@ -17,19 +17,37 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
 
     A number whose last try was refused by SMBC-GP is spent, and so is one that was sent to 3-D
     Secure.  One that never got there, or provably was not carried out, is used again: there the
-    gateway itself refuses a second payment (P1).
+    gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
+    seen before it is paid (operations.entering).
     """
-    session, current = object_session(order), order.transaction
-    assert session is not None
+    current = order.transaction
     assert current is not None
     #: a card that was checked is charged; a buyer who pays gives a card anew
     is_charge = operation not in CHECKOUTS or operation is Operation.REPAY
     if current.is_charge is is_charge and not _is_spent(current):
         return current
-    last = session.execute(
+    return make_current(order, _next_sequence(order), is_charge=is_charge)
+
+
+def take_next_number(order: Order) -> CardTransaction:
+    """The same payment of `order` (locked) under the next number: the present one is used up (R141).
+
+    SMBC-GP knows the present one with another amount or purpose; it is kept, but counts no more.
+    """
+    old = order.transaction
+    assert old is not None
+    new = make_current(order, _next_sequence(order), is_charge=old.is_charge)
+    new.return_url = old.return_url
+    return new
+
+
+def _next_sequence(order: Order) -> int:
+    session = object_session(order)
+    assert session is not None
+    last: int = session.execute(
         sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
     ).scalar_one()
-    return make_current(order, last + 1, is_charge=is_charge)
+    return last + 1
 
 
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:

@@ -48,6 +48,7 @@ def is_refused(row: Any, outcome: Outcome) -> bool:
         and row.choices.get("on_decline") == REFUSE
         and row.uncertain_since is None
         and not outcome.challenge_url
+        and not outcome.event.is_found  # paid after all, if otherwise than we want it
         and not row.history_state
     )
 

@@ -75,6 +75,12 @@ _NO_CARD = ErrorContent(
     "SMBCマルチペイメント管理画面で購入者の登録カードを確認し、必要なら別の方法で請求してください。",
 )
 
+_OTHER_AMOUNT = ErrorContent(
+    (),
+    "購入者が本人認証(3Dセキュア)をした金額と、いまの合計金額が異なるため、決済していません。",
+    "注文の合計金額を確認し、購入者に、もう一度購入手続きをしてもらってください。",
+)
+
 _FILE_REFUSED = ErrorContent(
     (),
     "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
@@ -92,6 +98,7 @@ _BY_REASON = {
     "look_failed": _LOOK_FAILED,
     CHALLENGED: _AT_3DS,
     "three_ds_lost": _3DS_LOST,
+    "amount_differs": _OTHER_AMOUNT,
     "no_card": _NO_CARD,
     "file_refused": _FILE_REFUSED,
 }

@@ -3,6 +3,9 @@
 The buyer's payment at checkout (T1-T4), 再決済 (T23), the capture of a preorder on the stored card
 (R112) and the billing of a subscription by API (protocol.md §10.3).  Entering moves nothing and may
 be repeated after a look; executing is what may never be repeated blindly.
+
+ExecTran carries no amount: what is paid is what was entered.  So nothing is executed that was not
+entered by this very try, or seen by a look-up just before, with our amount.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import (
     Job,
     SmbcGpGateway,
@@ -19,12 +23,13 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import Attempt, Operation
+from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services import outcomes, three_ds
 from sgpshop.services.attempts import Work
 from sgpshop.services.operations.plan import (
     Brought,
     Step,
+    found,
     found_done,
     is_other_transaction,
     not_usable,
@@ -43,23 +48,35 @@ class EnteringPlan:
     enters = True
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
-        """Not entered yet, or entered and not paid: go on.  Paid already: done."""
+        """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
         if trade is None:
             return None
         if is_other_transaction(trade, work) or (not work.access_id and _is_over(trade)):
             return not_usable(self.operation, trade, "other_transaction")
         if self._has_reached(trade, work.amount):
             return found_done(self.operation, trade, f"{self.operation}_found_done")
+        if (
+            work.finishes_three_ds
+            and trade.state.is_unfinished
+            and not self._is_entered(trade, work)
+        ):
+            # The buyer agreed to what the bank showed, which is not what we would book.
+            return not_usable(self.operation, trade, "amount_differs")
         if trade.state is TradeState.AUTHENTICATED and not work.finishes_three_ds:
             return outcomes.rejected(self.operation, "three_ds_lost")  # its address is gone
         if trade.state.is_unfinished:
             return None
+        if trade.state.is_captured or trade.state.is_authorized:  # paid, but not what we want now
+            return found(trade, self._found_event(trade.state, work.kind))
         return not_usable(self.operation, trade, "unknown_state")
 
     def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
-        """Entered by an earlier try with another amount or purpose, and never paid."""
-        is_ours = trade.job == self.job and trade.total == self._yen(work.amount)
-        return trade.state.is_unfinished and not work.access_id and not is_ours
+        """Entered by an earlier try with another amount, tax or purpose, and never paid.
+
+        Paying it would take what was wanted then: also when it was ourselves who entered it.
+        """
+        is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
+        return is_waiting and not self._is_entered(trade, work)
 
     def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
         """Open the transaction; what a look-up would show now.  Raises GatewayError."""
@@ -96,6 +113,19 @@ class EnteringPlan:
             attempt.amount_seen,
         )
         return trade.state.is_unfinished and is_as_seen
+
+    def _is_entered(self, trade: TradeStatus, work: Work) -> bool:
+        """Whether the transaction was entered for exactly what is to be paid."""
+        wanted = (self.job, self._yen(work.amount), 0)
+        return (trade.job, trade.amount, trade.tax) == wanted
+
+    def _found_event(self, state: TradeState, kind: OrderKind) -> Event:
+        """What it means for the order that its transaction is captured, or only reserved."""
+        if state.is_authorized:
+            return Event.FOUND_AUTHORIZED
+        is_billing = self.operation in (Operation.BILL, Operation.REPAY)
+        is_billing = is_billing and kind is OrderKind.SUBSCRIPTION
+        return Event.FOUND_BILLED if is_billing else Event.FOUND_CAPTURED
 
     def _has_reached(self, trade: TradeStatus, amount: int) -> bool:
         return trade.state is _STATES[self.job] and trade.total == self._yen(amount)
