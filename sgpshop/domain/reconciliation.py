@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     UNEXPECTED_CHARGE = "unexpected_charge"
     CAPTURED_ELSEWHERE = "captured_elsewhere"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
+    DUPLICATE_ROUND = "duplicate_round"
 
     @property
     def label(self) -> str:
@@ -101,6 +102,12 @@ _WORDS = {
         "「{before}」の注文が、このシステム以外(SMBCマルチペイメント管理画面など)で取り消され、SMBC-GPでは「{found}」でした。",
         "発送前なら発送を止め、在庫と購入者への連絡を確認してください。",
         "注文が、このシステムの外で取り消されていました。注文は注文キャンセルになります(売上報告済を除く)。",
+    ),
+    AlertKind.DUPLICATE_ROUND: (
+        "同じ回の注文が重複",
+        "定期購入の同じ回が、注文 {found} でも登録されています。",
+        "二重に請求しないため、確認済みにするまで売上報告しません。不要な方の注文をキャンセルし、請求する方の注文で「確認済みにする」を押してください。",
+        "定期購入IDと回数が同じ注文が、2件以上あります。いまは、同じ回の注文は受け付けません。",
     ),
 }
 

@@ -6,6 +6,7 @@ with all its indexes and triggers.  (Migrations on SQLite run with foreign keys 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -19,6 +20,32 @@ def take_words(table: str, column: str, words: Sequence[str], *, check: str) -> 
         return
     op.drop_constraint(op.f(check), table, type_="check")
     op.create_check_constraint(op.f(check), table, sa.column(column, sa.String()).in_(words))
+
+
+def add_words(table: str, column: str, words: Sequence[str], *, check: str) -> None:
+    """Let `column` take `words` too, besides those it takes by now; `check` is its constraint."""
+    known = re.findall(r"'(\w+)'", _condition(table, check))
+    take_words(table, column, [*known, *(word for word in words if word not in known)], check=check)
+
+
+def _condition(table: str, check: str) -> str:
+    """The text of a CHECK as the database has it."""
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        text = connection.scalar(
+            sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name"),
+            {"name": table},
+        )
+        _, _, rest = str(text).partition(f"CONSTRAINT {check} CHECK (")
+        return rest[: len(rest) - len(_after_clause(rest))]
+    text = connection.scalar(
+        sa.text(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conname = :check AND conrelid = to_regclass(:name)"
+        ),
+        {"check": check, "name": table},
+    )
+    return str(text)
 
 
 def _remake(table: str, column: str, words: Sequence[str], check: str) -> None:

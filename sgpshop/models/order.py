@@ -28,6 +28,12 @@ class OrderKind(StrEnum):
     SUBSCRIPTION = "subscription"
 
 
+_HOLDS_ROUND = sa.text(
+    "subscription_id IS NOT NULL AND subscription_round IS NOT NULL"
+    " AND payment_status <> 'cancelled' AND NOT is_round_shared"
+)
+
+
 class Order(Base):
     """One order (受注).  Amounts are yen; `total` is what the buyer is to be charged."""
 
@@ -63,6 +69,15 @@ class Order(Base):
             "subscription_id",
             sqlite_where=sa.text("subscription_id IS NOT NULL"),
             postgresql_where=sa.text("subscription_id IS NOT NULL"),
+        ),
+        # Two orders of one round would both be billed; a cancelled one frees it.
+        sa.Index(
+            "uq_orders_subscription_round",
+            "subscription_id",
+            "subscription_round",
+            unique=True,
+            sqlite_where=_HOLDS_ROUND,
+            postgresql_where=_HOLDS_ROUND,
         ),
         sa.Index(
             "ix_orders_preorders",
@@ -128,6 +143,9 @@ class Order(Base):
 
     subscription_id: Mapped[str | None] = mapped_column(sa.String(60))
     subscription_round: Mapped[int | None]
+    #: another order holds the same round: from before that was refused, or cancelled here and then
+    #: found standing at SMBC-GP; both are told
+    is_round_shared: Mapped[bool] = mapped_column(default=False)
     note: Mapped[str] = mapped_column(sa.Text, default="")
     #: 取消不要: a person decided that the payment of a returned order stays (R90a)
     cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -20,7 +20,7 @@ from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
-from sgpshop.services import alerts, charges, history, settings
+from sgpshop.services import alerts, charges, history, settings, subscription_rounds
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import chunks, writing
@@ -270,6 +270,8 @@ def _record(
             if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
                 _tell(order, "linked", before, trade)
             return
+        if before is PaymentStatus.CANCELLED is not decision.after:
+            subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
         if trade is not None and trade.state.is_unfinished:
             _plan_next(transaction, "")  # the buyer may still finish

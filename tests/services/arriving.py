@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -42,11 +43,13 @@ def new_order(world: World, *, card: str = GOOD, **more: Any) -> NewOrder:
     return replace(made, **more)
 
 
+_rounds = itertools.count(1)
+
+
 def subscription(world: World, **more: Any) -> NewOrder:
-    """A first round of a subscription."""
-    return new_order(
-        world, kind=OrderKind.SUBSCRIPTION, subscription_id="T-1", subscription_round=1, **more
-    )
+    """The next round of a subscription."""
+    more = {"subscription_id": "T-1", "subscription_round": next(_rounds)} | more
+    return new_order(world, kind=OrderKind.SUBSCRIPTION, **more)
 
 
 def orders() -> list[Order]:

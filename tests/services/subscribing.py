@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from tests.factories import make_order
 
 Travel = Callable[[datetime], None]
 S = PaymentStatus
+_rounds = itertools.count(1)
 
 
 def jst(*parts: int) -> datetime:
@@ -43,7 +45,7 @@ def make_subscription(
     **more: Any,
 ) -> Order:
     """A subscription order; `delivered_at`: 配送完了 since; `state`: how its registration ended."""
-    more = {"status": S.AWAITING_BILLING, "subscription_round": 1} | more
+    more = {"status": S.AWAITING_BILLING, "subscription_round": next(_rounds)} | more
     order = make_order(
         kind=OrderKind.SUBSCRIPTION,
         subscription_id=subscription_id,

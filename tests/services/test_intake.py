@@ -109,7 +109,7 @@ class TestByKindAndSalesMode:
         assert kept_card() == (order.order_no, 0)
 
     def test_a_subscription_waits_for_its_month(self, shop: World) -> None:  # T4, R21
-        intake.place(subscription(shop), SHOP_FRONT)
+        intake.place(subscription(shop, subscription_round=1), SHOP_FRONT)
         [order] = orders()
         assert order.payment_status is S.AWAITING_BILLING
         assert (order.subscription_id, order.subscription_round) == ("T-1", 1)

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sgpshop.domain.billing_calendar import end_of
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Attempt, Delivery, Order, OrderKind
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.models import Alert, Attempt, Delivery, Order, OrderKind
 
 #: When everything of an order had left; parcels from before that was noted count as long gone.
 DELIVERED_AT = sa.func.coalesce(
@@ -34,6 +35,14 @@ IS_BILLABLE = sa.and_(
 IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
 
 
+#: Another order is for the same round: which of them is right only a person can say.
+IS_DUPLICATE = sa.exists().where(
+    Alert.order_id == Order.id,
+    Alert.kind == AlertKind.DUPLICATE_ROUND,
+    Alert.acknowledged_at.is_(None),
+)
+
+
 def to_register(month: date) -> sa.ColumnElement[bool]:
     """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
-    return sa.and_(IS_BILLABLE, end_of(month) > DELIVERED_AT)
+    return sa.and_(IS_BILLABLE, ~IS_DUPLICATE, end_of(month) > DELIVERED_AT)

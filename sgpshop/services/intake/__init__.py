@@ -8,6 +8,7 @@ from sgpshop.services.intake.problems import (
     OrderNumberTaken,
     PaymentUnavailable,
 )
+from sgpshop.services.subscription_rounds import RoundTaken
 
 __all__ = [
     "Declined",
@@ -16,6 +17,7 @@ __all__ = [
     "PaymentUnavailable",
     "Placed",
     "Returned",
+    "RoundTaken",
     "come_back",
     "place",
 ]

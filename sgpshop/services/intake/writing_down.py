@@ -22,7 +22,7 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
-from sgpshop.services import checkouts, opening, stored_cards
+from sgpshop.services import checkouts, opening, stored_cards, subscription_rounds
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
@@ -30,6 +30,7 @@ from sgpshop.services.intake.new_order import NewOrder, OnDecline
 from sgpshop.services.intake.problems import Declined, IntakeClosed, OrderNumberTaken, declined
 from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.subscription_rounds import RoundTaken, round_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Begun:
 def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
     """Write the order and its payment down, or find what an earlier call wrote.
 
-    Raises OrderNumberTaken, Declined for a card that was declined before, IntakeClosed; and
-    IntegrityError when the same order was written by somebody else at this moment: call again.
+    Raises OrderNumberTaken, RoundTaken, Declined for a card that was declined before, IntakeClosed;
+    and IntegrityError when the same order was written by somebody else at this moment: call again.
     """
     with writing() as session:
         order = session.scalars(
@@ -62,7 +63,17 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
             raise IntakeClosed(
                 "定期購入を利用しない設定のため、定期購入の注文は受け付けていません。"
             )
+        _refuse_taken_round(session, new)
         return _write(session, new, actor, shop)
+
+
+def _refuse_taken_round(session: Session, new: NewOrder) -> None:
+    wanted = round_of(new.subscription_id, new.subscription_round)
+    if wanted is None:
+        return
+    taken = subscription_rounds.holders(session, [wanted])
+    if wanted in taken:
+        raise RoundTaken(taken[wanted])
 
 
 def _again(

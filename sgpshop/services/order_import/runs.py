@@ -31,6 +31,7 @@ from sgpshop.services.order_file import (
 )
 from sgpshop.services.order_import import stored, writer
 from sgpshop.services.order_import.decisions import Change, OrderLeftOut, decide
+from sgpshop.services.order_import.taken_rounds import TakenRounds
 
 _BATCH = 200
 #: A run that wrote nothing for so long is not running any more.
@@ -168,12 +169,13 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
         known = stored.load(session, [one.order_no for one in good])
         problems = [(one, issue) for one in batch if one.order is None for issue in one.issues]
         changes: list[Change] = []
+        rounds = TakenRounds(session, (one.order for one in good if one.order))
         for one in good:
             order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
             try:
-                changes.append(
-                    decide(order, known.get(one.order_no), auth_valid=auth_valid, now=now)
-                )
+                change = decide(order, known.get(one.order_no), auth_valid=auth_valid, now=now)
+                rounds.take(change)
+                changes.append(change)
             except OrderLeftOut as reason:
                 problems.append((one, Issue(one.line, reason.message)))
             else:

@@ -274,7 +274,8 @@ _CODES = {
     403: "The key has not this scope (`forbidden`), or the shop takes no orders (`intake_closed`).",
     404: "No such order.",
     409: "`stale`: not as the caller saw it, read it anew; `busy`: an operation is under way; "
-    "`order_no_taken`: the number belongs to another order; `in_progress`: this very request is.",
+    "`order_no_taken`: the number belongs to another order; `round_taken`: another order is for the"
+    " same round of this subscription; `in_progress`: this very request is.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Not as the schema says (`invalid`), or not possible; `code` says why.",

@@ -59,6 +59,8 @@ def create() -> Response:
             raise ApiRefusal(402, "declined", refusal.message, codes=list(refusal.codes)) from None
         except intake.OrderNumberTaken as refusal:
             raise ApiRefusal(409, "order_no_taken", refusal.message) from None
+        except intake.RoundTaken as refusal:
+            raise ApiRefusal(409, "round_taken", refusal.message) from None
         except intake.IntakeClosed as refusal:
             raise ApiRefusal(403, "intake_closed", refusal.message) from None
         now = answers.of_order(order_answers.one(placed.order_no))

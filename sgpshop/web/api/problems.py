@@ -40,6 +40,7 @@ TITLES = {
     "stale": "注文が更新されています",
     "busy": "注文は処理中です",
     "order_no_taken": "注文番号は使われています",
+    "round_taken": "定期購入の同じ回の注文があります",
     "in_progress": "同じリクエストを処理中です",
     "too_large": "リクエストが大きすぎます",
     "not_json": "JSONではありません",
