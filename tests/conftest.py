@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,7 +19,11 @@ from sgpshop import create_app, logs
 from sgpshop.extensions import db
 from sgpshop.services import schema
 from tests.postgresql import PostgresqlServer
+from tests.seeds import is_soaking
 from tests.sharing import share_statements
+
+hypothesis.settings.register_profile("tests", derandomize=not is_soaking(), database=None)
+hypothesis.settings.load_profile("tests")
 
 #: What is done once a day is tested where it is called; else it would depend on the time of day.
 NOT_DAILY = {"NIGHTLY_COMPARE_HOUR": None, "DAILY_DIGEST_HOUR": None}

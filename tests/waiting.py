@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
 from flask import Flask
 
 from sgpshop.extensions import db
 from sgpshop.jobs.worker import Worker
+from sgpshop.services import background
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -22,6 +26,34 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
             return
         assert time.monotonic() < until, "still not so"
         time.sleep(0.02)
+
+
+#: What tests handed to the threads of the web process, while somebody watches them.
+_handed: list[Future[None]] = []
+
+
+@contextmanager
+def watched_background(app: Flask) -> Iterator[None]:
+    """Within the block `background_ended` knows what the app's own threads were given to do."""
+    submit = background.submit
+    _handed.clear()
+
+    def submit_and_note(*given: Any) -> Future[None]:
+        _handed.append(submit(*given))
+        return _handed[-1]
+
+    with patch.object(background, "submit", submit_and_note):
+        yield
+    background.finish(app)
+
+
+def background_ended() -> None:
+    """Return when those threads are at nothing any more: what is left open is the worker's.
+
+    Whoever takes their leases away earlier judges a call that is still being made.
+    """
+    db.session.rollback()
+    wait(_handed)
 
 
 @contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
@@ -22,8 +23,21 @@ from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.waiting import working
 
+#: Seconds until something is so, on a machine that has other things to do as well.
+PATIENCE = 60
+expect.set_options(timeout=PATIENCE * 1000)
+
 NARROW = {"width": 390, "height": 844}
 WIDE = {"width": 1280, "height": 900}
+
+
+def look_again_until(page: Page, is_so: Callable[[], object]) -> None:
+    """Load the page anew until it is so: what a person does whose browser has no JavaScript."""
+    until = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < until, "still not so"
+        page.wait_for_timeout(100)
+        page.reload()
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +119,7 @@ class Visitor:
             **options,
         )
         self._contexts.append(context)
+        context.set_default_timeout(PATIENCE * 1000)
         context.add_cookies([self._site.cookie])  # type: ignore[list-item]
         page = context.new_page()
         page.on("console", self._heard)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sgpshop.models import Order
-from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
 
 DONE = re.compile("決済完了")
 
@@ -67,12 +67,8 @@ def test_bulk_capture_without_javascript(site: Site, visitor: Visitor) -> None:
     choose_capture(page)
     page.get_by_role("button", name="処理を実行").click()
     page.locator("[data-confirm-yes]").click()
-    for _ in range(50):
-        if page.locator('[data-run-state="finished"]').count():
-            break
-        page.wait_for_timeout(100)
-        page.reload()
     run = page.locator("[data-run-state]")
+    look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
     expect(run).to_have_attribute("data-succeeded", "2")  # contract.md §4
     assert [site.world.sales(order.order_no) for order in orders] == [1, 1]
 
@@ -111,9 +107,7 @@ class TestSlow:
         page = visitor.open(f"/orders/{order.order_no}/capture")
         page.locator("[data-confirm-yes]").click()
         expect(page.locator("#payment-error")).to_contain_text("処理中")
-        expect(page.locator("[data-version]")).to_have_attribute(
-            "data-payment-status", "captured", timeout=10_000
-        )
+        expect(page.locator("[data-version]")).to_have_attribute("data-payment-status", "captured")
 
 
 def test_a_declined_capture_tells_why_and_a_retry_succeeds(site: Site, visitor: Visitor) -> None:
@@ -139,7 +133,7 @@ def test_a_lost_answer_ends_as_the_gateway_says(
     page = visitor.open(f"/orders/{order.order_no}/capture")
     page.locator("[data-confirm-yes]").click()
     root = page.locator("[data-version]")
-    expect(root).to_have_attribute("data-payment-status", ends, timeout=20_000)  # R140
+    expect(root).to_have_attribute("data-payment-status", ends)  # R140
 
 
 def test_by_keyboard_alone(site: Site, visitor: Visitor) -> None:

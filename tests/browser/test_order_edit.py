@@ -220,7 +220,7 @@ class TestSlow:
         press(page, "変更内容をSMBC-GPに送信")
         expect(page.locator("#payment-error")).to_contain_text("処理中")
         expect(root(page)).to_have_attribute(  # type: ignore[arg-type]
-            "data-gateway-amount", "9500", timeout=10_000
+            "data-gateway-amount", "9500"
         )
         expect(page.get_by_role("button", name="編集")).to_be_visible()
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sgpshop.services.demo import SAMPLE
-from tests.browser.conftest import Site, Visitor
+from tests.browser.conftest import Site, Visitor, look_again_until
 
 BAD = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
 
@@ -26,12 +26,8 @@ def test_the_sample_goes_in(site: Site, visitor: Visitor, javascript: bool) -> N
     upload(page, SAMPLE)
     run = page.locator("[data-run-state]")
     if not javascript:
-        for _ in range(100):
-            if run.get_attribute("data-run-state") == "finished":
-                break
-            page.wait_for_timeout(100)
-            page.reload()
-    expect(run).to_have_attribute("data-run-state", "finished", timeout=20_000)
+        look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
+    expect(run).to_have_attribute("data-run-state", "finished")
     expect(run).to_have_attribute("data-added", "300")
     page.goto(f"{site.url}/orders?date_field=ordered_at&from=&to=")
     expect(page.locator("body")).to_contain_text("300件")

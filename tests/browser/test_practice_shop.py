@@ -21,7 +21,7 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.gateway import ShopCredentials, SmbcGpGateway
 from sgpshop.models import Scope
 from sgpshop.services import api_keys, contract, settings
-from tests.browser.conftest import Site, Visitor
+from tests.browser.conftest import Site, Visitor, look_again_until
 
 NOW = datetime(2026, 12, 31, 23, 40, tzinfo=JST)
 #: goods of the practice shop, by kind
@@ -102,12 +102,7 @@ def press(page: Page, name: str) -> None:
 
 def wait_for_status(page: Page, words: str) -> None:
     """Look again until the order says so."""
-    for _ in range(60):
-        if words in page.locator("[data-status-text]").first.inner_text():
-            return
-        page.wait_for_timeout(250)
-        page.reload()
-    expect(page.locator("[data-status-text]").first).to_have_text(re.compile(words))
+    look_again_until(page, lambda: words in page.locator("[data-status-text]").first.inner_text())
 
 
 def test_an_order_of_each_kind_goes_its_whole_life(
@@ -131,12 +126,7 @@ def test_an_order_of_each_kind_goes_its_whole_life(
     clock.move_to(datetime(2027, 1, 18, 6, 1, tzinfo=JST))
     page.goto(f"{site.url}/subscriptions?tab=reported")
     row = page.locator(f'tr[data-order-no="{numbers["subscription"]}"]')
-    for _ in range(40):
-        if "OK" in row.inner_text():
-            break
-        page.wait_for_timeout(250)
-        page.reload()
-    expect(row).to_contain_text("OK")
+    look_again_until(page, lambda: "OK" in row.inner_text())
     kept = {
         kind: site.world.trade(no if kind == "normal" else f"{no}-1")["status"]
         for kind, no in numbers.items()

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sgpshop.extensions import db
 from sgpshop.models import Order, OrderLine
 from sgpshop.services.database import writing
-from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
 from tests.browser.test_every_screen import check
 
 
@@ -87,9 +87,8 @@ def test_printing_and_delivering_many(site: Site, visitor: Visitor, javascript: 
     expect(page.get_by_text("うち3件(¥3,000)は、未売上のまま配送完了になります。")).to_be_visible()
     page.locator("[data-confirm-yes]").click()
     if not javascript:
-        expect(page.locator("#result")).to_be_visible()
-        page.wait_for_timeout(500)
-        page.reload()
+        run = page.locator("[data-run-state]")
+        look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
     expect(page.get_by_text("3件中 3件が配送完了")).to_be_visible()
     with site.app.app_context():
         classes = [db.session.get_one(Order, order.id).processing_class for order in orders]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
 from tests.browser.test_every_screen import check
 from tests.services.slip_files import slip, slip_file
 
@@ -42,12 +42,8 @@ def test_from_file_to_result(
     page.get_by_role("button", name="処理を実行").click()
     result = page.locator("#result")
     if not javascript:
-        for _ in range(100):
-            if result.get_attribute("data-run-state") == "finished":
-                break
-            page.wait_for_timeout(100)
-            page.reload()
-    expect(result).to_have_attribute("data-run-state", "finished", timeout=20_000)
+        look_again_until(page, lambda: result.get_attribute("data-run-state") == "finished")
+    expect(result).to_have_attribute("data-run-state", "finished")
     expect(result).to_have_attribute("data-succeeded", "3")
     expect(result).to_have_attribute("data-failed", "1")
     if javascript:

@@ -63,11 +63,6 @@ def _lease_is_over(attempt_id: int) -> None:
         )
 
 
-def nothing_is_being_sent() -> bool:
-    """Whether no thread of ours is at a call: what is left is the worker's."""
-    return not db.session.query(Attempt).filter_by(state=AttemptState.SENDING).count()
-
-
 def open_attempts(order_id: int) -> list[Attempt]:
     """The open attempts of an order, as the database has them now."""
     db.session.rollback()

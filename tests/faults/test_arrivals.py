@@ -5,7 +5,6 @@ P1, P2, P27.  Each guard is taken away once, to show that the test would notice.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -23,11 +22,12 @@ from sgpshop.services import background, intake, opening, settings
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake import placing, writing_down
 from sgpshop.services.intake.new_order import CardSource, NewOrder
-from tests.faults.judging import nothing_is_being_sent, settle
+from tests.faults.judging import settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
+from tests.seeds import dice_of
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
-from tests.waiting import wait_until
+from tests.waiting import background_ended, watched_background
 
 TIMES = 20
 FAULTS = ("drop_before", "drop_after", "garbage", "error_after:E91019999", "error:E92000001")
@@ -41,8 +41,8 @@ def overrides() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _open(app: Flask, shop: World) -> Iterator[None]:
     open_shop()
-    yield
-    background.finish(app)
+    with watched_background(app):
+        yield
 
 
 def holds(shop: World, order_no: str) -> int:
@@ -67,7 +67,7 @@ def test_twenty_at_once_make_one_order_and_one_authorization(
     assert not [result for result in results if isinstance(result, BaseException)]
     assert sum(result.is_new for result in results) == 1
     [order] = orders()
-    wait_until(nothing_is_being_sent)
+    background_ended()
     settle(order.id)
     assert orders()[0].payment_status is PaymentStatus.AUTHORIZED
     assert holds(shop, new.order_no) == 1
@@ -98,9 +98,7 @@ def at_once(_app: Flask, work: Any, *given: Any) -> None:
 
 
 def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = dice_of("ARRIVALS_SEED")
     for _ in range(3):
         new = new_order(shop)
         for _ in range(dice.randrange(1, 4)):
@@ -112,7 +110,7 @@ def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:
         shop.behave()
         intake.place(new, SHOP_FRONT)
         [order] = [order for order in orders() if order.order_no == new.order_no]
-        wait_until(nothing_is_being_sent)
+        background_ended()
         settle(order.id)
         assert fresh_status(order) is PaymentStatus.AUTHORIZED
         assert holds(shop, new.order_no) == 1
@@ -130,7 +128,7 @@ def test_it_would_notice_a_second_payment_for_the_same_order(
     """Without «this card was tried before» and «nothing is open» each call would pay again."""
     new = new_order(shop)
     intake.place(new, SHOP_FRONT)
-    monkeypatch.setattr(writing_down, "card_token", lambda _new: f"card:{random.random()}")
+    monkeypatch.setattr(writing_down, "card_token", lambda _new: "another card")
     monkeypatch.setattr(placing, "card_token", lambda _new: "")
     second = writing_down._operation
     monkeypatch.setattr(writing_down, "_second_payment", lambda _o, n, s: second(n, s))

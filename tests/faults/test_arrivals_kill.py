@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from sgpshop.services import api_keys, settings
 from sgpshop.services.history_check import Verification
 from tests.factories import order_number
 from tests.processes import Processes
+from tests.seeds import dice_of
 from tests.waiting import wait_until
 
 ORDERS = 24
@@ -82,9 +82,7 @@ class ShopFront:
 
 
 def test_orders_handed_in_while_everything_is_killed(app: Flask, processes: Processes) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = dice_of("ARRIVALS_KILL_SEED")
     with app.app_context():
         settings.save(
             "test",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import re
 import threading
 import time
@@ -25,6 +24,7 @@ from sgpshop.services.sign_in import key_of
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.processes import Processes
+from tests.seeds import dice_of
 from tests.services.acting import TANAKA, correct, seen
 from tests.signing_in import make_person
 from tests.waiting import wait_until
@@ -84,9 +84,7 @@ def statuses() -> dict[str, PaymentStatus | None]:
 def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
     app: Flask, processes: Processes, orders: list[Order]
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = dice_of("KILL_SEED")
     with app.app_context():
         run_id = start_run(orders)
         for _ in range(3):
@@ -132,9 +130,7 @@ def test_killing_the_worker_amid_changes_and_cancels(
     app: Flask, processes: Processes, orders: list[Order]
 ) -> None:
     """The same for 送信して実売上処理 and 注文キャンセル, waiting for their worker (P33)."""
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = dice_of("KILL_SEED")
     few = orders[:60]
     with app.app_context():
         for number, order in enumerate(few):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from tests.faults.judging import complaints, open_attempts, settle, work_off
 from tests.faults.test_races import all_at_once
 from tests.faults.walk import FAULTS
 from tests.gateway_world import Killed, World
+from tests.seeds import dice_of
 from tests.services.acting import TANAKA, cancel, correct, press, seen
 
 QUIET = 90.0
@@ -131,9 +131,7 @@ def test_chains_of_faults_end_as_the_ledger_says(
     app: Flask, shop: World, clock: Callable[[float], None]
 ) -> None:
     settings.save("test", extend_auth_enabled=True)
-    seed = int(os.environ.get("MATRIX_SEED", random.randrange(10**9)))
-    print(f"MATRIX_SEED={seed} draws the same {CASES} cases again")
-    dice = random.Random(seed)
+    dice = dice_of("MATRIX_SEED")
     for number in range(CASES):
         operation = dice.choice(list(OPERATIONS))
         faults = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.faults.test_kill import SETTINGS, statuses
 from tests.processes import Processes
+from tests.seeds import dice_of
 from tests.services.slip_files import prepare, results, slip, slip_file, start
 from tests.waiting import wait_until
 
@@ -58,9 +58,7 @@ def make_orders(processes: Processes, captured: int, others: int) -> list[Order]
 def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
     app: Flask, processes: Processes
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = dice_of("SLIPS_KILL_SEED")
     with app.app_context():
         orders = make_orders(processes, CAPTURED, OTHERS)
         run_id = start(prepare(slip_file(*(slip(order) for order in orders))))

@@ -14,11 +14,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.extensions import db
 from sgpshop.models import AttemptState, Operation, Order, OrderKind, RefusedCheckout
-from sgpshop.services import background, history, intake
+from sgpshop.services import history, intake
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake.new_order import CardSource, DeliveryItem, Item, OnDecline, ShipTo
 from tests.factories import fresh
-from tests.faults.judging import nothing_is_being_sent, settle
+from tests.faults.judging import settle
 from tests.gateway_world import World
 from tests.services.arriving import (
     GOOD,
@@ -30,7 +30,7 @@ from tests.services.arriving import (
     orders,
     subscription,
 )
-from tests.waiting import wait_until
+from tests.waiting import background_ended, wait_until, watched_background
 
 S = PaymentStatus
 
@@ -43,8 +43,8 @@ def overrides() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _open(app: Flask, shop: World) -> Iterator[None]:
     open_shop()
-    yield
-    background.finish(app)
+    with watched_background(app):
+        yield
 
 
 def soon(app: Flask) -> None:
@@ -54,7 +54,7 @@ def soon(app: Flask) -> None:
 
 def settled(order: Order) -> None:
     """The thread that carried the call out has ended, and what it left is worked off."""
-    wait_until(nothing_is_being_sent)
+    background_ended()
     settle(order.id)
 
 
