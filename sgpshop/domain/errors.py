@@ -35,6 +35,18 @@ class OrderChanged(ShopError):
         )
 
 
+class FormUsed(ShopError):
+    """The one-time token of this form belongs to something else that was done with it (P19)."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "この画面の送信内容は、すでに別の操作に使われています。今回の操作では何も行っていません。"
+            "画面を開き直して、もう一度操作してください。"
+        )
+
+
 class OrderBusy(ShopError):
     """Another operation of this order is still open (P7, R43)."""
 

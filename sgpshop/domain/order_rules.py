@@ -131,6 +131,16 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
     return Refusal.NOTHING_TO_CAPTURE if order.total < 1 else None
 
 
+#: Above either, a capture is confirmed a second time (S21, R47).
+SECOND_CONFIRMATION_ORDERS = 100
+SECOND_CONFIRMATION_YEN = 1_000_000
+
+
+def is_big(orders: int, yen: int) -> bool:
+    """Whether a capture of so many orders and yen has to be confirmed a second time (S21)."""
+    return orders > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
+
+
 class ReviewCause(StrEnum):
     """Why an order shows 要確認, told apart by a badge (R18)."""
 

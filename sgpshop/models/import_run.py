@@ -35,6 +35,8 @@ class ImportRun(Base):
     #: moves while orders are being written; a run that stopped moving was interrupted
     progress_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: SHA-256 of the file, so that the token is good for no other; "" for runs of before
+    content_hash: Mapped[str] = mapped_column(sa.String(64), default="")
     rows: Mapped[int] = mapped_column(default=0)
     orders: Mapped[int] = mapped_column(default=0)
     added: Mapped[int] = mapped_column(default=0)

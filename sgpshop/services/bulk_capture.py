@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
-from sgpshop.domain.order_rules import Refusal, capture_refusal
+from sgpshop.domain.order_rules import Refusal, capture_refusal, is_big
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -42,9 +42,6 @@ from sgpshop.services.selection import TooMany
 
 #: What is written down as a run, and confirmed before anything happens.
 RUNS = (BulkAction.SGP_CAPTURE, BulkAction.DELIVER)
-#: Above either, a second confirmation is asked for (S21, R47).
-SECOND_CONFIRMATION_ORDERS = 100
-SECOND_CONFIRMATION_YEN = 1_000_000
 
 #: Failed lines first: they are what somebody has to do something about (look.md).
 _ORDER_OF_RESULTS = (
@@ -316,11 +313,6 @@ def forget_unconfirmed() -> None:
                 BulkRun.started_at.is_(None), BulkRun.created_at < utc_now() - timedelta(days=1)
             )
         )
-
-
-def is_big(orders: int, yen: int) -> bool:
-    """Whether so much is captured at once that it is confirmed a second time (S21)."""
-    return orders > SECOND_CONFIRMATION_ORDERS or yen > SECOND_CONFIRMATION_YEN
 
 
 def _get(run_id: str) -> BulkRun:

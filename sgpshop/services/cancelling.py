@@ -94,4 +94,5 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
             total=order.total,
             version=order.version,
             request_token=seen.token,
+            request_act=seen.act,
         )

@@ -93,6 +93,7 @@ def record(
     total_before: int | None = None,
     attempt_id: int | None = None,
     request_token: str | None = None,
+    request_act: str | None = None,
     stand: Stand | None = None,
     **detail: Any,
 ) -> str:
@@ -100,8 +101,8 @@ def record(
 
     `total` is the order's total in yen afterwards, `version` its version afterwards;
     `total_before` only if that was another.  The amount at SMBC-GP and the 処理区分 are taken from
-    the database.  A `request_token` makes the act behind it happen once: the database refuses a
-    second entry with it (P19, IntegrityError).
+    the database.  A `request_token` makes the act behind it, `request_act`, happen once: the
+    database refuses a second entry with it (P19, IntegrityError).
 
     Returns the state of the order's chain.  Whoever gives `stand`, because the order is written
     anyway, stores that state in its `history_state`, in the same transaction.
@@ -121,6 +122,7 @@ def record(
             "attempt_id": attempt_id,
             "order_version": version,
             "request_token": request_token,
+            "request_act": request_act,
             "detail": detail,
         },
     )

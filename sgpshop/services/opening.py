@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
+from sgpshop.domain.errors import FormUsed, NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
-from sgpshop.domain.order_rules import capture_refusal
+from sgpshop.domain.order_rules import capture_refusal, is_big
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -67,6 +67,8 @@ class Seen:
     version: int
     amount: int
     token: str
+    #: digest of what else the form says and where it was sent: the act that the token is good for
+    act: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,26 @@ class Wish:
     follow_up: FollowUp | None = None
     #: choices to be told in the history
     choices: dict[str, Any] = field(default_factory=dict)
+    #: the amount was confirmed a second time, which a big capture needs (S21)
+    is_sum_confirmed: bool = False
+
+    @property
+    def captures(self) -> bool:
+        """Whether it is, or ends with, 実売上処理."""
+        return self.operation is Operation.CAPTURE or self.follow_up is FollowUp.CAPTURE
 
 
 CAPTURE = Wish(Operation.CAPTURE)
+
+
+class SumNotConfirmed(ShopError):
+    """A capture so big that it has to be confirmed a second time, and was not (S21)."""
+
+    def __init__(self, yen: int) -> None:
+        super().__init__(
+            f"{yen:,}円の実売上処理です。金額を確認のうえ、確認欄にチェックを入れてください。"
+            "SMBC-GPへの送信は行っていません。"
+        )
 
 
 def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
@@ -91,26 +110,25 @@ def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
 def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
     """Write down what `actor` wants done to this order's money; the attempt's id (P6, P7, P19).
 
-    The same token again returns the first attempt.  Raises OrderBusy, OrderChanged (P20),
-    NotPossible with the reason, or ShopError without a usable contract; then nothing was written.
+    The same form again returns the first attempt.  Raises FormUsed for its token with another act,
+    OrderBusy, OrderChanged (P20), SumNotConfirmed (S21), NotPossible with the reason, or ShopError
+    without a usable contract; then nothing was written.
     """
     current_gateway()  # what cannot be sent is not accepted (R2)
     try:
         with writing() as session:
             order = lock_order(session, order_id)  # first: a double click waits here for the first
-            first = session.execute(
-                sa.select(Attempt.id, Attempt.order_id).where(Attempt.request_token == seen.token)
-            ).one_or_none()
-            if first is not None:
-                if first.order_id != order_id:
-                    raise OrderChanged
-                return int(first.id)
+            first = _first_use(session, order_id, seen)
+            if first is not None and first.attempt_id is not None:
+                return int(first.attempt_id)
             if order.open_attempt is not None:
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
                 raise OrderChanged
+            if wish.captures and is_big(1, order.total) and not wish.is_sum_confirmed:
+                raise SumNotConfirmed(order.total)
             attempt = new_attempt(order, wish, actor)
-            attempt.request_token = seen.token
+            attempt.request_token, attempt.request_act = seen.token, seen.act
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
             session.flush()
@@ -119,13 +137,35 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
         raise OrderBusy from None
 
 
-def was_accepted(order_id: int, token: str) -> bool:
-    """Whether this very form was accepted for this order before: its result is to be shown (P19)."""
-    known = sa.or_(
-        sa.exists().where(Attempt.request_token == token, Attempt.order_id == order_id),
-        sa.exists().where(HistoryEntry.request_token == token, HistoryEntry.order_id == order_id),
-    )
-    return bool(db.session.scalar(sa.select(known)))
+def was_accepted(order_id: int, seen: Seen) -> bool:
+    """Whether this very form was accepted for this order before: its result is to be shown (P19).
+
+    Raises FormUsed when its token was accepted for something else.
+    """
+    return _first_use(db.session(), order_id, seen) is not None
+
+
+def _first_use(session: Session, order_id: int, seen: Seen) -> Any:
+    """How this very form was carried out before, with the `attempt_id` if there is one; or None.
+
+    One token, one act: raises FormUsed when it came with another act, or for another order (P19).
+    """
+    first: Any = session.execute(
+        sa.union_all(
+            sa.select(Attempt.id.label("attempt_id"), Attempt.order_id, Attempt.request_act).where(
+                Attempt.request_token == seen.token
+            ),
+            sa.select(sa.null(), HistoryEntry.order_id, HistoryEntry.request_act).where(
+                HistoryEntry.request_token == seen.token
+            ),
+        )
+    ).first()
+    if first is None:
+        return None
+    # NULL: from before the act was written down; those are known by their order alone.
+    if first.order_id != order_id or first.request_act not in (None, seen.act):
+        raise FormUsed
+    return first
 
 
 def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
@@ -174,17 +214,12 @@ def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -
     """The order for an act of our own side, kept from other writers until the transaction ends.
 
     None: this very form was carried out before, show its result (P19); the act must record its
-    history entry with `request_token=seen.token`.  `act` None: the caller checks what is possible.
-    Raises NotPossible with the reason, or OrderChanged when the order is not the version that was
-    seen (P20); nothing was written then.
+    history entry with the token and act of `seen`.  `act` None: the caller checks what is possible.
+    Raises FormUsed for a token of another act, NotPossible with the reason, or OrderChanged when
+    the order is not the version that was seen (P20); nothing was written then.
     """
     order = lock_order(session, order_id)
-    first = session.scalar(
-        sa.select(HistoryEntry.order_id).where(HistoryEntry.request_token == seen.token)
-    )
-    if first is not None:
-        if first != order_id:
-            raise OrderChanged
+    if _first_use(session, order_id, seen) is not None:
         return None
     if act is not None:
         require(act, order, settings.load(), utc_now())

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain import order_acts
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, processing_class
-from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
+from sgpshop.domain.errors import FormUsed, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Delivery, Order, utc_now
@@ -171,7 +171,7 @@ def _act(order_id: int, act: Act | None, seen: Seen) -> Iterator[Order | None]:
         with writing() as session:
             yield lock_for_act(session, order_id, act, seen)
     except IntegrityError:  # the token was used for another order at the same moment
-        raise OrderChanged from None
+        raise FormUsed from None
 
 
 def _chosen(
@@ -261,5 +261,6 @@ def _record(
         total=order.total,
         version=order.version,
         request_token=seen.token,
+        request_act=seen.act,
         **detail,
     )

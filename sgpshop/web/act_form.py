@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
+from flask import request
 from wtforms import HiddenField, IntegerField
 from wtforms.validators import InputRequired, NumberRange, Regexp
 from wtforms.widgets import HiddenInput
@@ -29,4 +33,18 @@ class ActForm(Form):
             raise ShopError(
                 "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
             )
-        return Seen(self.version.data, self.amount.data, self.request_token.data)
+        return Seen(self.version.data, self.amount.data, self.request_token.data, _act())
+
+
+def is_sum_confirmed() -> bool:
+    """Whether the amount of a big capture was confirmed a second time (S21)."""
+    return "sum_confirmed" in request.form
+
+
+def _act() -> str:
+    """Digest of the present form's address and content: what its token is good for (P19).
+
+    Not of the CSRF token, which proves who sends the form and is no part of what it asks for.
+    """
+    said = [(name, text) for name, text in request.form.items(multi=True) if name != "csrf_token"]
+    return hashlib.sha256(json.dumps([request.path, sorted(said)]).encode()).hexdigest()

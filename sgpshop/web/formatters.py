@@ -2,12 +2,13 @@
 
 Filters: `yen`, `number`, `jst`, `jst_date`, `jst_day`.  Functions: `icon(name)`, `asset(file)`,
 `status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
-`run_heading(progress)` and the questions of domain.order_rules and domain.order_acts.
+`run_heading(progress)`, `new_token()` and the questions of domain.order_rules and domain.order_acts.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from sgpshop.domain.order_acts import (
     status_change,
     status_choices,
 )
-from sgpshop.domain.order_rules import OrderFacts, is_unsent, review_cause
+from sgpshop.domain.order_rules import OrderFacts, is_big, is_unsent, review_cause
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
@@ -216,6 +217,8 @@ def init_app(app: Flask) -> None:
         status_chip=assets.chip,
         hold=hold,
         waiting=waiting,
+        new_token=lambda: secrets.token_hex(16),
+        is_big=is_big,
         is_unsent=is_unsent,
         is_sent_elsewhere=is_sent_elsewhere,
         review_cause=review_cause,

@@ -16,15 +16,13 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
 from sgpshop.services import cancelling, opening
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Wish
+from sgpshop.services.opening import SumNotConfirmed, Wish
 from sgpshop.services.order_detail import get_order
 from sgpshop.web import money_acts, order_screen
-from sgpshop.web.act_form import ActForm
+from sgpshop.web.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.security import requires
 
 bp = Blueprint("order_detail", __name__, url_prefix="/orders")
-
-SEND_AND_CAPTURE = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
 
 
 @bp.get("/<order_no>")
@@ -46,7 +44,8 @@ def ask_capture(order_no: str) -> ResponseReturnValue:
 def capture(order_no: str) -> ResponseReturnValue:
     """SGPカード実売上処理; with `then_deliver` the parcels are 配送完了 once it succeeded (R30)."""
     follow_up = FollowUp.DELIVER if "then_deliver" in request.form else None
-    return _carry_out(order_no, Wish(Operation.CAPTURE, follow_up))
+    wish = Wish(Operation.CAPTURE, follow_up, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking="" if follow_up else Act.CAPTURE)
 
 
 @bp.post("/<order_no>/send-changes")
@@ -67,7 +66,8 @@ def ask_send_and_capture(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def send_and_capture(order_no: str) -> ResponseReturnValue:
     """送信して実売上処理: two journalled steps, the second only after the first succeeded."""
-    return _carry_out(order_no, SEND_AND_CAPTURE)
+    wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking="send-and-capture", needs=Act.SEND_CHANGES)
 
 
 @bp.get("/<order_no>/extend")
@@ -106,7 +106,7 @@ def cancel(order_no: str) -> ResponseReturnValue:
     form = CancelForm()
     try:
         seen = form.seen()
-        if opening.was_accepted(get_order(order_no).id, seen.token):
+        if opening.was_accepted(get_order(order_no).id, seen):
             return order_screen.done(order_no)
         wish = cancelling.wish(
             order_no,
@@ -143,11 +143,16 @@ def to_screen(order_no: str) -> ResponseReturnValue:
     return order_screen.done(order_no)
 
 
-def _carry_out(order_no: str, wish: Wish) -> ResponseReturnValue:
+def _carry_out(
+    order_no: str, wish: Wish, *, asking: Act | str = "", needs: Act | None = None
+) -> ResponseReturnValue:
+    """Do it and show the order; `asking` is the confirmation that is open again if a tick misses."""
     try:
         money_acts.carry_out(order_no, wish, ActForm().seen())
     except NotFound:
         raise
+    except SumNotConfirmed as problem:
+        return order_screen.render(order_no, asking=asking, needs=needs, refusal=problem)
     except ShopError as problem:
         return order_screen.render(order_no, refusal=problem)
     return order_screen.done(order_no)

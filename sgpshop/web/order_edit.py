@@ -12,16 +12,23 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.amounts import AmountRefused, typed_total
-from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy, OrderChanged, ShopError
+from sgpshop.domain.errors import (
+    FormUsed,
+    NotFound,
+    NotPossible,
+    OrderBusy,
+    OrderChanged,
+    ShopError,
+)
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.models import FollowUp, Operation, Order, Role, utc_now
 from sgpshop.services import order_editing, settings
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Seen, SumNotConfirmed, Wish
 from sgpshop.services.order_detail import get_order
 from sgpshop.services.order_editing import Saved
 from sgpshop.web import money_acts, order_edit_form, order_edit_screen
-from sgpshop.web.act_form import ActForm
+from sgpshop.web.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.order_edit_form import ContentForm, FormBroken
 from sgpshop.web.order_edit_screen import Shown
@@ -142,11 +149,15 @@ def ask_send(order_no: str) -> ResponseReturnValue:
 def send(order_no: str) -> ResponseReturnValue:
     """「変更内容をSMBC-GPに送信」; with `then_capture` 実売上処理 follows if that succeeded (R68)."""
     follow_up = FollowUp.CAPTURE if "then_capture" in request.form else None
+    wish = Wish(Operation.CHANGE_AMOUNT, follow_up, is_sum_confirmed=is_sum_confirmed())
     form = ActForm()
     try:
-        money_acts.carry_out(order_no, Wish(Operation.CHANGE_AMOUNT, follow_up), form.seen())
+        money_acts.carry_out(order_no, wish, form.seen())
     except NotFound:
         raise
+    except SumNotConfirmed as problem:
+        shown = Shown(problem.status, refusal=problem, asks_to_capture=True)
+        return order_edit_screen.render(order_no, shown)
     except ShopError as problem:
         stale = form.version.data if isinstance(problem, OrderChanged) else None
         shown = Shown(problem.status, refusal=problem, stale_version=stale)
@@ -195,7 +206,8 @@ def _refuse(order_no: str, shown: Shown, form: ActForm, refusal: ShopError) -> R
     shown.content = _typed_content(order_no)
     if shown.content is not None:
         shown.content.take_in_gone_rows()
-    if isinstance(refusal, OrderChanged | OrderBusy) or shown.stale_version is not None:
+    is_stale = isinstance(refusal, OrderChanged | OrderBusy) or shown.stale_version is not None
+    if is_stale and not isinstance(refusal, FormUsed):
         shown.refusal = OrderChanged()
         shown.stale_version = shown.stale_version or order.version
     shown.status = shown.refusal.status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -99,7 +98,6 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
         carriers=CARRIERS,
         tell=sentence,
         may_act=order_screen.may_act(),
-        new_token=lambda: secrets.token_hex(16),
         shown=shown,
         editing=editing,
         content=content,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +59,6 @@ def render(
         buttons=buttons,
         Act=Act,
         asking=str(asking),
-        request_token=secrets.token_hex(16),
         refusal=refusal,
         consoles=console_links(shop),
         tell=sentence,

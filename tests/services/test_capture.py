@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
+from sgpshop.domain.errors import FormUsed, NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Operation, Order, OrderKind, utc_now
@@ -73,7 +73,7 @@ def test_the_same_token_is_the_same_capture(shop: World) -> None:
 def test_a_token_of_another_order_is_refused(shop: World) -> None:
     order, other = authorized_order(shop), authorized_order(shop)
     press(order)
-    with pytest.raises(OrderChanged):
+    with pytest.raises(FormUsed):
         opening.open_capture(other.id, seen(other), TANAKA)
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from sgpshop.domain.amounts import AmountRefused
-from sgpshop.domain.errors import NotPossible, OrderChanged
+from sgpshop.domain.errors import FormUsed, NotPossible, OrderChanged
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import PaymentStatus
@@ -142,7 +142,7 @@ class TestTwoPeople:
         form = seen(order)
         correct(order, 9_500, form)
         other = fresh(make_order(total=3000))
-        with pytest.raises(OrderChanged):
+        with pytest.raises(FormUsed):
             correct(other, 9_500, seen(other, token=form.token))
         assert fresh(other).total == 3000
 

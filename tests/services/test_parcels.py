@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
+from sgpshop.domain.errors import FormUsed, NotPossible, OrderChanged, ShopError
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_acts import Act, button, is_return_open, status_change
 from sgpshop.domain.payment_calendar import jst_day
@@ -423,7 +423,7 @@ class TestForms:
         first, second = make_order(), make_order()
         form = seen(first)
         ACTS[name](first, form)
-        with pytest.raises(OrderChanged):
+        with pytest.raises(FormUsed):
             ACTS[name](second, form)
         assert told(second) == []
 

@@ -160,9 +160,20 @@ def test_a_form_without_its_token_is_refused(app: Flask, operator: FlaskClient, 
 def test_a_double_click_is_one_run(app: Flask, operator: FlaskClient) -> None:  # P19
     form = token(operator)
     first = upload(operator, csv_file(row()), form)
-    second = upload(operator, csv_file(row(), row(注文番号=number(2))), form)
+    second = upload(operator, csv_file(row()), form)
     assert second.request.path == first.request.path
     assert attribute(second, "data-added") == "1"
+    assert count(app) == 1
+
+
+def test_another_file_with_the_token_of_an_upload_is_refused_with_words(
+    app: Flask, operator: FlaskClient
+) -> None:
+    form = token(operator)
+    upload(operator, csv_file(row()), form)
+    other = upload(operator, csv_file(row(), row(注文番号=number(2))), form)
+    assert other.status_code == 409
+    assert "すでに別の操作に使われています" in other.text
     assert count(app) == 1
 
 

@@ -148,5 +148,6 @@ def _finish(order: Order, event: str, found: list[Correction], seen: Seen, actor
         version=order.version,
         total_before=seen.amount,
         request_token=seen.token,
+        request_act=seen.act,
         corrections=bounded(found),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import secrets
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from sgpshop.domain.errors import NotFound
+from sgpshop.domain.errors import FormUsed, NotFound
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import linking, settings
@@ -70,12 +71,14 @@ def begin(
     """Look the file through and open the run, once per `run_id`.
 
     The survey is to be given to `carry_out`; None: nothing to do, because this form was sent
-    before or the file was refused (`refused` of the run says why).
+    before or the file was refused (`refused` of the run says why).  Raises FormUsed for another file
+    under the `run_id` of an earlier one.
     """
-    earlier = db.session.get(ImportRun, run_id)
-    if earlier is not None:
-        return earlier, None
-    run = ImportRun(id=run_id, actor=actor)
+    content_hash = hashlib.sha256(stream.read()).hexdigest()
+    stream.seek(0)
+    if db.session.get(ImportRun, run_id) is not None:
+        return _earlier(run_id, content_hash), None
+    run = ImportRun(id=run_id, actor=actor, content_hash=content_hash)
     found = None
     try:
         found = survey(stream, limits)
@@ -86,8 +89,15 @@ def begin(
         with writing() as session:
             session.add(run)
     except IntegrityError:  # the other click of a double click was first
-        return find(run_id), None
+        return _earlier(run_id, content_hash), None
     return run, found
+
+
+def _earlier(run_id: str, content_hash: str) -> ImportRun:
+    run = find(run_id)
+    if run.content_hash not in ("", content_hash):
+        raise FormUsed
+    return run
 
 
 def carry_out(

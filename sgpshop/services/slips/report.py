@@ -13,11 +13,10 @@ from sqlalchemy.orm import joinedload
 
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_text import csv_guarded, csv_unguarded
-from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services.bulk_capture import is_big
 from sgpshop.services.error_content import error_content
 from sgpshop.services.order_file.columns import heading_key
 from sgpshop.services.slips.columns import ERROR_TITLE

@@ -22,12 +22,11 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
-from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk_capture import is_big
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_file import Limits

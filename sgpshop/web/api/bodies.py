@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from sgpshop.domain.amounts import break_down
+from sgpshop.domain.order_rules import SECOND_CONFIRMATION_YEN
 from sgpshop.models import OrderKind
 from sgpshop.services.intake import new_order
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
@@ -159,14 +160,26 @@ class NewOrderBody(Body):
     ] = "refuse"
 
 
-class CaptureBody(Body):
+class SeenBody(Body):
     """What the caller saw of the order; if it is otherwise by now, nothing is done (409)."""
 
     version: Version
     amount: Annotated[Yen, Field(description="`total` of the order.")]
 
 
-class CancelBody(CaptureBody):
+class CaptureBody(SeenBody):
+    """The same, and the second confirmation of a big amount (S21)."""
+
+    confirm_large_amount: Annotated[
+        bool,
+        Field(
+            description=f"Must be true to capture more than {SECOND_CONFIRMATION_YEN:,} yen.  "
+            "Without it such an order is not captured (422 large_amount_not_confirmed)."
+        ),
+    ] = False
+
+
+class CancelBody(SeenBody):
     """The same, and the second confirmation that money may go back to the buyer (S21)."""
 
     refund: Annotated[

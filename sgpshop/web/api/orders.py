@@ -82,8 +82,17 @@ def capture(order_no: str) -> Response:
     number = _known(order_no)
 
     def act(token: str) -> Response:
-        seen = Seen(said.version, said.amount, token)
-        money_acts.carry_out(number, Wish(Operation.CAPTURE), seen, caller().actor)
+        seen = Seen(said.version, said.amount, token, "capture")
+        wish = Wish(Operation.CAPTURE, is_sum_confirmed=said.confirm_large_amount)
+        try:
+            money_acts.carry_out(number, wish, seen, caller().actor)
+        except opening.SumNotConfirmed:
+            raise ApiRefusal(
+                422,
+                "large_amount_not_confirmed",
+                f"{said.amount:,}円の実売上処理です。金額に間違いがなければ、"
+                "confirm_large_amountにtrueを指定してください。",
+            ) from None
         return _order(number)
 
     return replays.once(body, act)
@@ -99,9 +108,9 @@ def cancel(order_no: str) -> Response:
     number = _known(order_no)
 
     def act(token: str) -> Response:
-        seen = Seen(said.version, said.amount, token)
+        seen = Seen(said.version, said.amount, token, "cancel")
         order = get_order(number)
-        if not opening.was_accepted(order.id, token):
+        if not opening.was_accepted(order.id, seen):
             _cancel(number, said, seen)
         return _order(number)
 

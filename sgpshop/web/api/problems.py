@@ -49,6 +49,7 @@ TITLES = {
     "total_mismatch": "合計金額が合いません",
     "not_possible": "この注文ではできない操作です",
     "refund_not_confirmed": "返金の確認が必要です",
+    "large_amount_not_confirmed": "金額の確認が必要です",
     "refused": "受け付けられません",
     "invalid_cursor": "cursorが正しくありません",
     "key_reused": "Idempotency-Keyは使われています",
