@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
-from sgpshop.models import SGP_METHOD, OrderKind
+from sgpshop.models import OrderKind
 from sgpshop.services.gateway_facts import seal_access_pass
 from sgpshop.services.order_file import ParsedOrder, PaymentClaim
 from sgpshop.services.order_import.content import Content, Values, lost_parcels, merge
+from sgpshop.services.order_import.fixed import keep_fixed
 from sgpshop.services.order_import.stored import StoredOrder, StoredTransaction
+from sgpshop.services.settings import ShopSettings
 
-#: Paid or given back: the amounts stay as they are (P21).
-_SETTLED = {
-    PaymentStatus.CAPTURED,
-    PaymentStatus.CANCELLED,
-    PaymentStatus.BILLING_REPORTED,
-}
 #: Claims about a finished payment; older words may simply be out of date in the file.
 _ENDS = {PaymentStatus.CAPTURED, PaymentStatus.CANCELLED}
 
@@ -42,6 +39,8 @@ class Change:
     transaction: Values = field(default_factory=dict)
     #: whether the gateway is to be asked
     look: bool = False
+    #: what of the row did not go in, in words
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_unchanged(self) -> bool:
@@ -55,37 +54,55 @@ class Change:
 
 
 def decide(
-    parsed: ParsedOrder, stored: StoredOrder | None, *, auth_valid: timedelta, now: datetime
+    parsed: ParsedOrder, stored: StoredOrder | None, *, shop: ShopSettings, now: datetime
 ) -> Change:
     """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
+    auth_valid = timedelta(days=shop.auth_valid_days)
     content = merge(parsed, stored.content if stored else None, now)
     if stored is None:
         return _new(parsed, content, auth_valid)
-    if (stored.content.values["method"] == SGP_METHOD) != (parsed.claim is not None):
+    if stored.is_sgp != (parsed.claim is not None):
         raise OrderLeftOut(
             "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
             "登録済みの内容のままにしました。"
         )
-    change = _update(parsed, stored, content, auth_valid)
+    content, warnings = keep_fixed(content, stored)
+    change = replace(_update(parsed, stored, content, auth_valid), warnings=tuple(warnings))
     if change.is_unchanged:
         return change
-    if stored.is_busy:
+    if stored.open_attempt is not None:
         raise OrderLeftOut("処理中のため更新しませんでした。処理が終わってから取り込んでください。")
-    if stored.status in _SETTLED and content.amounts() != stored.content.amounts():
-        raise OrderLeftOut(
-            f"{stored.status.label}の注文の金額は変更できません。登録済みの内容のままにしました。"
-        )
+    if content.amounts() != stored.content.amounts():
+        _check_amounts(stored, content, shop, now)
     if lost_parcels(stored.content, content):
         raise OrderLeftOut(
             "配送完了または返送のお届け先がファイルにないため更新しませんでした。"
             "「配送先番号」を確認してください。登録済みの内容のままにしました。"
         )
-    if stored.is_edited and content.amounts() != stored.content.amounts():
+    return change
+
+
+def _check_amounts(
+    stored: StoredOrder, content: Content, shop: ShopSettings, now: datetime
+) -> None:
+    """Other amounts come in only where a person could type them too (R75a, P21).
+
+    Before anything is known of its payment, an order is what the latest file says.  Raises
+    OrderLeftOut.
+    """
+    edit = button(Act.EDIT, stored, shop, now)
+    if not edit.is_enabled and (stored.payment_began or not stored.is_sgp):
+        raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
+    if stored.is_sgp and content.values["total"] < 1:
+        raise OrderLeftOut(
+            "SGPカード決済の注文の「合計金額」を0円にすることはできません。取り消す場合は"
+            "注文キャンセルをしてください。登録済みの内容のままにしました。"
+        )
+    if stored.edited_at is not None:
         raise OrderLeftOut(
             "「注文内容修正」で修正した注文のため、ファイルの金額では上書きしません。"
             "登録済みの内容のままにしました。変更する場合は注文内容修正の画面で修正してください。"
         )
-    return change
 
 
 def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> Change:
@@ -111,12 +128,20 @@ def _update(
     claim, transaction = parsed.claim, stored.transaction
     if claim is None or transaction is None or stored.status is None:
         return Change(parsed, stored, content, stored.status)
-    if claim.said is PaymentStatus.BILLING_REPORTED and stored.status in SUBSCRIPTION_STATUSES:
-        # No look-up shows the monthly billing, so the file is believed, forwards only.
+    if (
+        claim.said is PaymentStatus.BILLING_REPORTED
+        and stored.status in SUBSCRIPTION_STATUSES
+        and not stored.was_attempted
+    ):
+        # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
         return Change(parsed, stored, content, claim.said)
-    if transaction.is_established:
-        look = _contradicts(claim, stored.status, transaction)
+    if stored.is_ours:
+        is_corrected = content.kind is not stored.kind
+        look = is_corrected or _contradicts(claim, stored.status, transaction)
         return Change(parsed, stored, content, stored.status, look=look)
+    if stored.payment_began:  # waits for its month, or was billed elsewhere
+        access = _access(parsed.order_no, claim, content.kind, auth_valid)
+        return Change(parsed, stored, content, stored.status, access)
     return Change(
         parsed,
         stored,

@@ -173,8 +173,7 @@ def _write_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
 
 def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
     good = [one for one in batch if one.order is not None]
-    auth_valid = timedelta(days=settings.load().auth_valid_days)
-    now = utc_now()
+    shop, now = settings.load(), utc_now()
     with writing() as session:
         known = stored.load(session, [one.order_no for one in good])
         problems = [(one, issue) for one in batch if one.order is None for issue in one.issues]
@@ -183,13 +182,16 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
         for one in good:
             order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
             try:
-                change = decide(order, known.get(one.order_no), auth_valid=auth_valid, now=now)
+                change = decide(order, known.get(one.order_no), shop=shop, now=now)
                 rounds.take(change)
-                changes.append(change)
             except OrderLeftOut as reason:
                 problems.append((one, Issue(one.line, reason.message)))
             else:
+                changes.append(change)
                 problems += [(one, warning) for warning in one.issues]
+                problems += [
+                    (one, Issue(one.line, words, IssueLevel.WARNING)) for words in change.warnings
+                ]
         counts = writer.write(session, changes, actor=run.actor, now=now)
         counts["left_out"] = len(batch) - len(changes)
         session.execute(_of(run.id).values(_sums(counts) | {"progress_at": now}))

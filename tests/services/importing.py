@@ -1,0 +1,40 @@
+"""Order files as a person takes them in, for tests of what becomes of the orders."""
+
+from __future__ import annotations
+
+import io
+
+from sgpshop.models import ImportRun
+from sgpshop.services import order_import
+from sgpshop.services.order_file import Limits
+from tests.services.order_files import csv_file
+
+NO_LIMITS = Limits()
+
+
+def take_in(*rows: dict[str, str]) -> ImportRun:
+    """Take a file with these rows in; its run when it is through."""
+    return take_in_file(csv_file(*rows, encoding="utf-8"))
+
+
+def take_in_file(content: bytes) -> ImportRun:
+    """The same with the bytes of a file."""
+    stream = io.BytesIO(content)
+    run, found = order_import.begin(order_import.new_run_id(), "田中", stream, NO_LIMITS)
+    if found is not None:
+        order_import.carry_out(run.id, stream, NO_LIMITS, found)
+    return order_import.find(run.id)
+
+
+def counts(run: ImportRun) -> dict[str, int]:
+    """How many orders the run added, updated…; only what is not 0."""
+    return {
+        name: value
+        for name in ("added", "updated", "unchanged", "left_out")
+        if (value := getattr(run, name))
+    }
+
+
+def messages(run: ImportRun) -> list[str]:
+    """What the run has to say about its rows, by line."""
+    return [issue.message for issue in order_import.issues(run.id)]
