@@ -18,6 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Operation, Order, OrderKind
 from sgpshop.services import background, intake, linking
 from sgpshop.services.billing.selecting import IS_BILLABLE
+from sgpshop.services.database import writing
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, World
@@ -71,6 +72,12 @@ def trades(shop: World, order: Order) -> dict[str, tuple[str, int]]:
     }
 
 
+def change(model: type[Any], **values: Any) -> None:
+    """Write into the database directly."""
+    with writing() as session:
+        session.execute(sa.update(model).values(values))
+
+
 class TestWhatWasSold:
     """予約, 定期購入 and normal: fixed; the row says so, and the rest of it goes in."""
 
@@ -113,7 +120,7 @@ class TestWhatWasSold:
     def test_what_waits_for_its_month_stays_a_subscription(
         self, shop: World, cells: dict[str, str]
     ) -> None:
-        order = placed(subscription(shop))
+        order = placed(subscription(shop, subscription_id="T-1"))
         assert order.payment_status is S.AWAITING_BILLING
         take_in(said(order, 配送ステータス="配送完了", **cells))
         order = fresh(order)
@@ -175,6 +182,19 @@ class TestAmounts:
         assert counts(take_in(said(order, 合計金額="95000", 送料="93000"))) == {"left_out": 1}
         placed(replace(new, payment=CardSource(token=shop.token())))
         assert trades(shop, order)[f"{order.order_no}-1"] == ("AUTH", 2500)
+
+    def test_a_repeated_request_pays_only_its_own_amount(self, shop: World) -> None:
+        new = new_order(shop, card=SHORT_OF_MONEY, on_decline=OnDecline.KEEP)
+        order = placed(new)
+        change(Order, total=95000)  # however that came about
+        with pytest.raises(intake.ChangedSince):
+            placed(replace(new, payment=CardSource(token=shop.token())))
+        assert trades(shop, order) == {order.order_no: ("UNPROCESSED", 2500)}
+
+    def test_what_was_paid_is_answered_again_though_corrected_since(self, shop: World) -> None:
+        new = new_order(shop)
+        correct(placed(new), 2300)
+        assert intake.place(new, SHOP_FRONT).is_new is False  # P27
 
     def test_not_once_a_subscription_was_delivered(self, shop: World) -> None:
         order = placed(subscription(shop))

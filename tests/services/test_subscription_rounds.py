@@ -22,9 +22,9 @@ from tests.factories import fresh
 from tests.gateway_world import World
 from tests.services.acting import cancel
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.importing import take_in
 from tests.services.order_files import number, row
 from tests.services.subscribing import jst, make_subscription
-from tests.services.test_order_import import take_in
 
 ROUND = {"定期購入ID": "T-9", "定期回数": "3", "決済方法ステータス": "決済待ち"}
 S = PaymentStatus

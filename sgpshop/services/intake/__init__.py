@@ -3,6 +3,7 @@
 from sgpshop.services.intake.coming_back import Returned, come_back
 from sgpshop.services.intake.placing import Placed, place
 from sgpshop.services.intake.problems import (
+    ChangedSince,
     Declined,
     IntakeClosed,
     OrderNumberTaken,
@@ -11,6 +12,7 @@ from sgpshop.services.intake.problems import (
 from sgpshop.services.subscription_rounds import RoundTaken
 
 __all__ = [
+    "ChangedSince",
     "Declined",
     "IntakeClosed",
     "OrderNumberTaken",

@@ -50,7 +50,7 @@ def place(new: NewOrder, actor: Actor) -> Placed:
     """Take `new` in and run its payment, waiting for it at most CHECKOUT_WAIT seconds.
 
     The same order again, also with another card for one that was not paid, is the same order.
-    Raises ContractMissing, IntakeClosed, OrderNumberTaken, RoundTaken, Declined or
+    Raises ContractMissing, IntakeClosed, OrderNumberTaken, ChangedSince, RoundTaken, Declined or
     PaymentUnavailable (with `on_decline` refuse: nothing is kept then), or ShopError for content
     that does not fit.
     """

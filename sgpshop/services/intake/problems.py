@@ -25,8 +25,20 @@ class OrderNumberTaken(ShopError):
 
     status = 409
 
+    def __init__(
+        self, message: str = "この注文番号は、内容の異なる注文ですでに使われています。"
+    ) -> None:
+        super().__init__(message)
+
+
+class ChangedSince(OrderNumberTaken):
+    """The order was changed after it came in: another card does not pay what was asked for then."""
+
     def __init__(self) -> None:
-        super().__init__("この注文番号は、内容の異なる注文ですでに使われています。")
+        super().__init__(
+            "この注文は受付後に内容が変更されたため、このお支払いは受け付けられません。"
+            "注文の内容を確認してください。"
+        )
 
 
 class Declined(ShopError):

@@ -27,7 +27,13 @@ from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
 from sgpshop.services.intake.new_order import NewOrder, OnDecline
-from sgpshop.services.intake.problems import Declined, IntakeClosed, OrderNumberTaken, declined
+from sgpshop.services.intake.problems import (
+    ChangedSince,
+    Declined,
+    IntakeClosed,
+    OrderNumberTaken,
+    declined,
+)
 from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscription_rounds import RoundTaken, round_of
@@ -47,8 +53,9 @@ class Begun:
 def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
     """Write the order and its payment down, or find what an earlier call wrote.
 
-    Raises OrderNumberTaken, RoundTaken, Declined for a card that was declined before, IntakeClosed;
-    and IntegrityError when the same order was written by somebody else at this moment: call again.
+    Raises OrderNumberTaken, ChangedSince, RoundTaken, Declined for a card that was declined before,
+    IntakeClosed; and IntegrityError when somebody else wrote the same order at this moment: call
+    again.
     """
     with writing() as session:
         order = session.scalars(
@@ -88,6 +95,8 @@ def _again(
     operation = _second_payment(locked, new, shop)
     if known is not None or operation is None:
         return Begun(order.id, known, is_new=False, is_ours=False)
+    if (locked.total, locked.kind) != (new.total, new.kind):
+        raise ChangedSince  # the buyer agreed to what this request says, and to nothing else
     attempt = opening.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
     _pay_with(session, attempt, new, locked.order_no)
     return Begun(order.id, attempt.id, is_new=False, is_ours=True)
