@@ -81,6 +81,12 @@ _OTHER_AMOUNT = ErrorContent(
     "注文の合計金額を確認し、購入者に、もう一度購入手続きをしてもらってください。",
 )
 
+_OTHER_CARD = ErrorContent(
+    (),
+    "登録されているカードが、注文時に有効性を確認したカードと異なるため、請求していません。",
+    "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
+)
+
 _FILE_REFUSED = ErrorContent(
     (),
     "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
@@ -100,6 +106,7 @@ _BY_REASON = {
     "three_ds_lost": _3DS_LOST,
     "amount_differs": _OTHER_AMOUNT,
     "no_card": _NO_CARD,
+    "other_card": _OTHER_CARD,
     "file_refused": _FILE_REFUSED,
 }
 

@@ -55,10 +55,8 @@ def make(gateway: SmbcGpGateway) -> int:
 
     A card that is not kept yet is kept first; an order without one is refused (T19).
     """
-    waiting = _planned_ids()
-    for billing_id in waiting:
-        _need_card(gateway, billing_id)
-    if not waiting:
+    ready = {one for one in _planned_ids() if _need_card(gateway, one)}
+    if not ready:
         return 0
     shop, now = settings.load(), utc_now()
     window = month_of(now)
@@ -70,6 +68,7 @@ def make(gateway: SmbcGpGateway) -> int:
             .where(_IS_PLANNED, CardTransaction.card_seq.is_not(None))
             .with_for_update(of=Billing)
         ).all()
+        rows = [row for row in rows if row.Billing.id in ready]
         if not rows:
             return 0
         lines = [
@@ -117,18 +116,14 @@ def _planned_ids() -> list[int]:
     return list(ids)
 
 
-def _need_card(gateway: SmbcGpGateway, billing_id: int) -> None:
-    """Have the order's card kept at SMBC-GP, or refuse its registration."""
+def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
+    """Whether the order's card is kept at SMBC-GP and the one that was checked; or refuse it."""
     row = db.session.execute(
-        sa.select(Billing.order_id, Billing.attempt_id, CardTransaction.card_seq)
-        .join(CardTransaction, CardTransaction.gateway_order_id == Billing.gateway_order_id)
-        .where(Billing.id == billing_id)
+        sa.select(Billing.order_id, Billing.attempt_id).where(Billing.id == billing_id)
     ).one()
     db.session.commit()
-    if row.card_seq is not None:
-        return
     try:
-        stored_cards.keep(gateway, row.order_id)
+        stored_cards.for_later(gateway, row.order_id)
     except stored_cards.NoCard as problem:
         _start_sending(Billing.id == billing_id)
         _end(row.attempt_id, outcomes.rejected(_BILL, problem.reason))
@@ -137,7 +132,10 @@ def _need_card(gateway: SmbcGpGateway, billing_id: int) -> None:
             _start_sending(Billing.id == billing_id)
             _end(row.attempt_id, outcomes.rejected(_BILL, refusal.reason, refusal.codes))
     except GatewayError:
-        return  # asked for again with the next file
+        return False  # asked for again with the next file
+    else:
+        return True
+    return False
 
 
 def send(gateway: SmbcGpGateway, file_id: int) -> None:
