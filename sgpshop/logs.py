@@ -2,7 +2,8 @@
 
 The web server and the worker write to stdout; commands, whose stdout is their answer, to stderr.
 Every line passes `_Formatter`, the only place where secrets are taken out: by the name of a field,
-by known value, by «name=value» inside a text, and card numbers by their form (S11).
+by known value, by «name=value» inside a text, and card numbers by their form (S11).  There a line
+is kept short too: data is cut before it is looked through, and no line is longer than 4 kB.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import re
 import sys
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from secrets import token_hex
 from typing import Any, Literal, TextIO
 from urllib.parse import urlsplit
@@ -47,6 +50,15 @@ _SECRET_IN_PATH = re.compile(r"(/notify/)[^/\s?\"']+")
 #: a key of the JSON API, wherever it stands; its beginning may be known (S13)
 _API_KEY = re.compile(r"(sgpk_[0-9a-f]{8})_[A-Za-z0-9_-]{8,}")
 _known_secrets: set[str] = set()
+#: bytes of a line
+_LONGEST_LINE = 4096
+#: Characters of one text and entries of one list in a line; the next pair when it is too long.
+_CUTS = ((1000, 50), (200, 20), (60, 5))
+#: a trace ends with what failed, so its end is kept
+_LONGEST_TRACE = 2400
+_CUT = "…"
+#: Longer texts come once: keeping them would only fill the memory.
+_LONGEST_WORD = 80
 #: shorter ones would tear holes into ordinary words
 _SHORTEST_SECRET = 6
 
@@ -70,7 +82,7 @@ def register_secret(value: str) -> None:
     """Take `value` out of every line from now on, wherever it stands."""
     if len(value) >= _SHORTEST_SECRET:
         _known_secrets.add(value)
-        _clean.cache_clear()
+        _clean_word.cache_clear()
 
 
 def bind(**fields: Any) -> None:
@@ -117,6 +129,30 @@ class _Handler(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
         self.setFormatter(_Formatter())
 
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Make the line before the lock is taken, so that nobody waits for the line of another."""
+        if not self.filter(record):
+            return False
+        try:
+            record.line = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return record
+        self.acquire()
+        try:
+            self.emit(record)
+        finally:
+            self.release()
+        return record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line that `handle` made."""
+        try:
+            self.stream.write(f"{record.line}{self.terminator}")  # type: ignore[attr-defined]
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         stream: TextIO = getattr(sys, self.stream_name)
@@ -137,22 +173,49 @@ class _Formatter(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        text = json.dumps(_without_secrets(line), ensure_ascii=False, default=str)
-        return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        for longest, most in _CUTS:
+            text = _as_json(_Plain(longest, most).of(line))
+            if len(text.encode()) <= _LONGEST_LINE:
+                return text
+        kept = {name: line[name] for name in ("time", "level", "event", "logger")}
+        return _as_json(_Plain(*_CUTS[-1]).of(kept | {"cut": True}))
 
 
-def _without_secrets(value: Any, name: str = "") -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if _is_secret_name(name):
-        return HIDDEN
-    if isinstance(value, dict):
-        return {str(key): _without_secrets(part, str(key)) for key, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_without_secrets(part) for part in value]
-    if isinstance(value, int | float):
-        return value
-    return _clean(str(value))
+def _as_json(line: dict[str, Any]) -> str:
+    text = json.dumps(line, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Data as it may stand in a line: without secrets, texts and lists cut."""
+
+    longest: int
+    most: int
+
+    def of(self, value: Any, name: str = "") -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if _is_secret_name(name[:_LONGEST_WORD]):
+            return HIDDEN
+        if isinstance(value, dict):
+            parts = islice(value.items(), self.most)
+            return {self._text(str(key)): self.of(part, str(key)) for key, part in parts}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.of(part) for part in islice(value, self.most)]
+        if isinstance(value, int | float):
+            return value
+        return self._trace(value) if name == "trace" else self._text(str(value))
+
+    def _text(self, text: str) -> str:
+        # Cut before cleaning, which takes time, and after it, so that no rest of a secret stays.
+        cleaned = _clean(text[: 2 * self.longest])
+        return cleaned if len(cleaned) <= self.longest else cleaned[: self.longest] + _CUT
+
+    def _trace(self, text: str) -> str:
+        longest = min(_LONGEST_TRACE, 4 * self.longest)
+        cleaned = _clean(text[-2 * longest :])
+        return cleaned if len(cleaned) <= longest else _CUT + cleaned[-longest:]
 
 
 # The same names and words come with every line, and a line with every money operation.
@@ -161,8 +224,16 @@ def _is_secret_name(name: str) -> bool:
     return _SECRET_FIELD.fullmatch(name) is not None
 
 
-@lru_cache(500)
 def _clean(text: str) -> str:
+    return _clean_word(text) if len(text) <= _LONGEST_WORD else _clean_text(text)
+
+
+@lru_cache(500)
+def _clean_word(text: str) -> str:
+    return _clean_text(text)
+
+
+def _clean_text(text: str) -> str:
     for secret in _known_secrets:
         text = text.replace(secret, HIDDEN)
     text = _API_KEY.sub(rf"\g<1>{HIDDEN}", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -117,3 +118,72 @@ def test_commands_log_to_stderr(app: Flask, capsys: pytest.CaptureFixture[str]) 
         logs.write_to("stdout")
     assert captured.out == ""
     assert json.loads(captured.err)["event"] == "person_created"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "4-" * 60_000},
+        {"browser": "注文" * 60_000},
+        {f"name{n}": "注文" * 200 for n in range(200)},
+        {"rows": [{"reason": "x" * 300}] * 5000},
+        {"nested": [[["あ" * 500] * 50] * 50] * 50},
+        {"x" * 100_000: 1},
+    ],
+)
+def test_no_line_is_longer_than_4_kb(lines: Any, capsys: Any, fields: dict[str, Any]) -> None:
+    logs.event("refused", **fields)
+    text = capsys.readouterr().out
+    assert len(text.encode()) <= 4097  # with the line end
+    assert json.loads(text)["event"] == "refused"
+
+
+def test_of_a_long_trace_the_end_is_told(lines: Any) -> None:
+    def dig(depth: int) -> None:
+        if not depth:
+            raise RuntimeError("here it broke, " + "x" * 300 + " 4111111111111111 and so on")
+        again(depth - 1)
+
+    def again(depth: int) -> None:  # a trace does not repeat itself over two functions
+        dig(depth)
+
+    try:
+        dig(200)
+    except RuntimeError:
+        logs.failure("failed")
+    (line,) = lines()
+    assert "here it broke" in line["trace"]
+    assert "4111111111111111" not in line["trace"]
+
+
+def test_a_secret_at_the_cut_of_a_long_text_does_not_stay(lines: Any) -> None:
+    logs.register_secret("swordfish-swordfish")
+    for before in range(980, 1001):
+        logs.event("call", detail="x" * before + "swordfish-swordfish" + "y" * 5000)
+    for line in lines():
+        assert "swordfish-s" not in line["detail"]
+
+
+def test_nobody_waits_while_the_line_of_another_is_made(
+    app: Flask, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, logs._Handler)]
+    free: list[bool] = []
+    clean = logs._clean
+
+    def looked_at(text: str) -> str:
+        def another() -> None:
+            assert handler.lock is not None
+            free.append(handler.lock.acquire(blocking=False))
+            if free[-1]:
+                handler.lock.release()
+
+        thread = threading.Thread(target=another)
+        thread.start()
+        thread.join()
+        return clean(text)
+
+    monkeypatch.setattr(logs, "_clean", looked_at)
+    logs.event("call", detail="long")
+    assert free
+    assert all(free)

@@ -3,11 +3,13 @@
 A number is a card's when its digits have the prefix and length of a brand and pass the Luhn check.
 Digits may be full-width and stand in groups divided by spaces or hyphens.  A digit run counts as a
 whole: 16 digits inside an 18-digit order number are not a card number.
+
+The text comes from anybody, so one pass over it finds what can be a number at all, and each find
+costs the same small work: the time grows with the length of the text, whatever stands in it.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -17,34 +19,46 @@ _SEPARATOR = (
     "[ \u00a0\u00ad\u2000-\u200f\u202a-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufeff"
     "\\-\u2010-\u2015\u2212\u30fc\ufe58\ufe63\uff0d\uff70]"
 )
-_RUN = re.compile(rf"\d(?:{_SEPARATOR}{{0,3}}\d){{13,}}")
-_GROUP = re.compile(r"\d+")
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
+_RUN = re.compile(rf"(?<![0-9])[0-9](?:{_SEPARATOR}{{0,3}}+[0-9]){{13,}}+")
+_GROUP = re.compile("[0-9]+")
 
-#: (first prefix, last prefix, lengths); prefixes of one row have as many digits
-_BRANDS = (
-    ("4", "4", (16, 19)),  # Visa; 13 digits are long withdrawn, and are what a JAN code has
-    ("51", "55", (16,)),  # Mastercard
-    ("2221", "2720", (16,)),
-    ("3528", "3589", (16, 17, 18, 19)),  # JCB
-    ("34", "34", (15,)),  # American Express
-    ("37", "37", (15,)),
-    ("300", "305", (14, 16)),  # Diners Club
-    ("3095", "3095", (14, 16)),
-    ("36", "36", (14, 16)),
-    ("38", "39", (14, 16)),
-    ("6011", "6011", (16, 17, 18, 19)),  # Discover
-    ("644", "649", (16, 17, 18, 19)),
-    ("65", "65", (16, 17, 18, 19)),
-    ("62", "62", (16, 17, 18, 19)),  # UnionPay; holds Discover's 622126-622925
-    ("81", "81", (16, 17, 18, 19)),
+#: Prefix and length of every brand, in one look at a row of digits.
+_BRAND = re.compile(
+    "(?:"
+    "4(?:.{15}|.{18})"  # Visa; 13 digits are long withdrawn, and are what a JAN code has
+    "|5[1-5].{14}"  # Mastercard
+    "|(?:222[1-9]|22[3-9].|2[3-6]..|27[01].|2720).{12}"
+    "|(?:352[89]|35[3-8].).{12,15}"  # JCB
+    "|3[47].{13}"  # American Express
+    "|(?:30[0-5].|3095|3[689]..).{10}(?:..)?"  # Diners Club
+    "|(?:6011|64[4-9].|65..|62..|81..).{12,15}"  # Discover; UnionPay
+    ")"
 )
-_SHORTEST, _LONGEST = 14, 19
+_LONGEST = 19
+#: No run of so many digits is longer, with three signs between each two.
+_LONGEST_RUN = _LONGEST + 3 * (_LONGEST - 1)
 #: lengths that nearly all cards have; 17 and 18 are also a postal code followed by a phone number
 _COMMON = (14, 15, 16, 19)
 #: groupings printed on cards, besides fours
 _PRINTED = {(4, 6, 5), (4, 6, 4), (6, 13), (8, 8)}
+#: Where a number may begin that is printed so, with one and the same sign between its groups
+#: («4012-3456-7890 4012-…» is two slip numbers): one block, fours with a shorter rest, or the above.
+_PRINTED_START = re.compile(
+    "(?<![0-9])(?=[2-68])(?="
+    "(?P<block>[0-9]{14,19})(?![0-9])"
+    f"|[0-9]{{4}}(?P<sign>{_SEPARATOR}{{1,3}})(?:"
+    "(?P<fours>[0-9]{4}(?P=sign)[0-9]{4}(?P=sign)[0-9]{2,4}(?![0-9]))"
+    "(?P<rest>(?<=[0-9]{4})(?P=sign)[0-9]{1,3}(?![0-9]))?"
+    "|(?P<six>[0-9]{6}(?P=sign)[0-9]{4,5}(?![0-9])))"
+    f"|(?P<two>[0-9]{{6}}{_SEPARATOR}{{1,3}}[0-9]{{13}}(?![0-9])"
+    f"|[0-9]{{8}}{_SEPARATOR}{{1,3}}[0-9]{{8}}(?![0-9])))"
+)
 #: a group so long is a phone, slip or JAN number beside something else
 _NUMBER_OF_ITS_OWN = 10
+#: digit -> its share in the Luhn sum when it is doubled
+_DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+_ZERO = ord("0")
 
 
 def contains_card_number(text: str) -> bool:
@@ -65,65 +79,51 @@ def mask_card_numbers(text: str) -> str:
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Where card numbers stand, from left to right, without overlaps."""
+    text = _with_ascii_digits(text)
     for run in _RUN.finditer(text):
-        groups = [match.span() for match in _GROUP.finditer(text, *run.span())]
-        first = 0
-        while first < len(groups):
-            if last := _card_end(text, groups, first):
-                yield groups[first][0], groups[last - 1][1]
-            first = last or first + 1
-
-
-def _card_end(text: str, groups: list[tuple[int, int]], first: int) -> int:
-    """The end (exclusive) of the groups from `first` on that form a card number, or 0."""
-    digits, sizes = "", []
-    for last in range(first, len(groups)):
-        start, stop = groups[last]
-        sizes.append(stop - start)
-        if len(digits) + sizes[-1] > _LONGEST:
-            break
-        digits += "".join(str(unicodedata.decimal(character)) for character in text[start:stop])
-        if not _is_card_number(digits):
+        start, stop = run.span()
+        if stop - start <= _LONGEST_RUN and _is_alone(run[0]):
+            yield start, stop
             continue
-        if first == 0 and last == len(groups) - 1:
-            looks_so = _is_printed_so(sizes) or _is_odd_but_alone(digits, sizes)
-        else:
-            looks_so = _is_printed_so(sizes) and _is_uniform(text, groups[first : last + 1])
-        if looks_so:
-            return last + 1
+        for found in _PRINTED_START.finditer(text, start, stop):
+            if found.start() >= start and (end := _printed_end(text, found)):
+                yield found.start(), end
+                start = end
+
+
+def _with_ascii_digits(text: str) -> str:
+    """`text`, as long as it was, with 0-9 for every sign that stands for one of them."""
+    if text.isascii():
+        return text
+    others = set(_OTHER_DIGIT.findall(text))
+    return text.translate({ord(sign): str(unicodedata.decimal(sign)) for sign in others})
+
+
+def _is_alone(run: str) -> bool:
+    """A run that is a card number as a whole, in any grouping that is likelier one than not."""
+    groups = _GROUP.findall(run)
+    digits = "".join(groups)
+    if len(digits) > _LONGEST or not _is_card_number(digits):
+        return False
+    sizes = tuple(map(len, groups))
+    in_fours = all(size == 4 for size in sizes[:-1]) and sizes[-1] <= 4
+    is_odd = len(digits) in _COMMON and max(sizes) < _NUMBER_OF_ITS_OWN
+    return len(sizes) == 1 or in_fours or sizes in _PRINTED or is_odd
+
+
+def _printed_end(text: str, found: re.Match[str]) -> int:
+    """Where the number ends that begins at `found`; 0 when its digits are no card's."""
+    ends = (found.end(name) for name in ("block", "fours", "rest", "six", "two"))
+    for end in ends:
+        if end > 0 and _is_card_number("".join(_GROUP.findall(text, found.start(), end))):
+            return end
     return 0
 
 
 def _is_card_number(digits: str) -> bool:
-    return (
-        _SHORTEST <= len(digits) <= _LONGEST
-        and any(
-            len(digits) in lengths and low <= digits[: len(low)] <= high
-            for low, high, lengths in _BRANDS
-        )
-        and _passes_luhn(digits)
-    )
-
-
-def _passes_luhn(digits: str) -> bool:
-    """The check digit of ISO/IEC 7812-1."""
-    values = [int(digit) for digit in reversed(digits)]
-    doubled = (value * 2 - 9 if value > 4 else value * 2 for value in values[1::2])
-    return (sum(values[::2]) + sum(doubled)) % 10 == 0
-
-
-def _is_printed_so(sizes: list[int]) -> bool:
-    """One block, fours with a shorter rest, or another grouping seen on cards."""
-    in_fours = all(size == 4 for size in sizes[:-1]) and sizes[-1] <= 4
-    return len(sizes) == 1 or in_fours or tuple(sizes) in _PRINTED
-
-
-def _is_odd_but_alone(digits: str, sizes: list[int]) -> bool:
-    """Any other grouping, with nothing beside it that is likelier than a card."""
-    return len(digits) in _COMMON and max(sizes) < _NUMBER_OF_ITS_OWN
-
-
-def _is_uniform(text: str, groups: list[tuple[int, int]]) -> bool:
-    """Whether one separator divides all groups: «4012-3456-7890 4012-…» is two slip numbers."""
-    pairs = itertools.pairwise(groups)
-    return len({text[left[1] : right[0]] for left, right in pairs}) <= 1
+    """Prefix and length of a brand, and the check digit of ISO/IEC 7812-1 (Luhn)."""
+    if not _BRAND.fullmatch(digits):
+        return False
+    values = digits.encode()[::-1]
+    plain, doubled = values[::2], values[1::2].translate(_DOUBLED)
+    return (sum(plain) - _ZERO * len(plain) + sum(doubled)) % 10 == 0

@@ -7,7 +7,6 @@ the look-up decides.  Nothing of the file is kept.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
+from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
@@ -248,7 +248,7 @@ def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> 
 
 def _plain(text: str) -> str:
     """Without the differences of width and the guard a spreadsheet needs ("'", S18)."""
-    return unicodedata.normalize("NFKC", text).strip().removeprefix("'")
+    return nfkc(text).strip().removeprefix("'")
 
 
 def _yen(text: str) -> int | None:

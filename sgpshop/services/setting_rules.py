@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
-from sgpshop.domain.text import INVISIBLE, has_control_characters
+from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
 from sgpshop.services import guide_html
 
 Value = str | int | bool
@@ -83,7 +83,7 @@ def _pattern(pattern: re.Pattern[str], wanted: str) -> Callable[[Value], str]:
 
 def _whole(least: int, most: int) -> Callable[[Value], int]:
     def read(value: Value) -> int:
-        text = unicodedata.normalize("NFKC", str(value)).strip().replace(",", "")
+        text = nfkc(str(value)).strip().replace(",", "")
         if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most:
             return int(text)
         raise ValueError(f"{least}から{most:,}までの整数で入力してください。")
@@ -143,7 +143,7 @@ def _guide(value: Value) -> str:
 
 
 def _tel(value: Value) -> str:
-    text = _line(unicodedata.normalize("NFKC", str(value)))
+    text = _line(nfkc(str(value)))
     digits = sum(c.isdigit() for c in text)
     if text and not (_TEL.fullmatch(text) and 10 <= digits <= 15):
         raise ValueError("電話番号は 03-1234-5678 のように、市外局番から入力してください。")
@@ -151,7 +151,7 @@ def _tel(value: Value) -> str:
 
 
 def _invoice_number(value: Value) -> str:
-    text = unicodedata.normalize("NFKC", str(value)).strip().upper()
+    text = nfkc(str(value)).strip().upper()
     if text and not _INVOICE_NUMBER.fullmatch(text):
         raise ValueError("登録番号は「T」と13桁の数字(例:T1234567890123)で入力してください。")
     return text

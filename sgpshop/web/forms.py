@@ -6,7 +6,6 @@ raises (R35).
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -18,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.text import has_control_characters
+from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import OrderKind
 from sgpshop.services.order_criteria import DateField, KeywordField, Method, SearchCriteria
 from sgpshop.services.order_search import PAGE_SIZES, Page, SortKey
@@ -207,7 +206,7 @@ class _Reader:
         if not text:
             return None
         try:
-            day = date.fromisoformat(unicodedata.normalize("NFKC", text))
+            day = date.fromisoformat(nfkc(text))
         except ValueError:
             self._complain(name, "日付は 2026-11-23 のように入力してください。")
             return None
@@ -217,7 +216,7 @@ class _Reader:
         return day
 
     def _number(self, name: str, most: int) -> int | None:
-        text = unicodedata.normalize("NFKC", self._text(name)).replace(",", "").removeprefix("¥")
+        text = nfkc(self._text(name)).replace(",", "").removeprefix("¥")
         if not text:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= most):
@@ -246,7 +245,7 @@ class _Reader:
         return tuple(found)
 
     def _order_numbers(self) -> tuple[str, ...]:
-        typed = unicodedata.normalize("NFKC", self._form.values.get("order_no", ""))
+        typed = nfkc(self._form.values.get("order_no", ""))
         numbers = tuple(dict.fromkeys(typed.replace(",", " ").replace("、", " ").split()))
         if len(numbers) > MOST_NUMBERS:
             self._complain("order_no", f"注文番号は{MOST_NUMBERS}件まで指定できます。")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 from wtforms import BooleanField, DateField, Field, StringField
@@ -10,7 +9,7 @@ from wtforms.validators import InputRequired, Length, ValidationError
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import jst_day
-from sgpshop.domain.text import has_control_characters
+from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import utc_now
 from sgpshop.services.parcels import LONGEST_REASON, InputRefused
 from sgpshop.web.act_form import ActForm
@@ -49,7 +48,7 @@ class DayField(DateField):  # type: ignore[misc]
     def process_formdata(self, values: list[str]) -> None:
         """Read the day.  Raises ValueError with a sentence."""
         try:
-            super().process_formdata([unicodedata.normalize("NFKC", v).strip() for v in values])
+            super().process_formdata([nfkc(v).strip() for v in values])
         except ValueError:
             raise ValueError(_DAY) from None
 

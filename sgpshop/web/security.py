@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from flask import Flask, Response, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
+from werkzeug.exceptions import BadRequest, Forbidden, RequestURITooLarge, SecurityError
 
 from sgpshop import logs
 from sgpshop.domain.card_data import contains_card_number
@@ -46,6 +46,11 @@ _UNREAD_FIELDS = frozenset(
         "shop_pass",
     }
 )
+#: Characters of a path and of a query.  A search by 200 order numbers has about 6,000; the cursor
+#: and the conditions of a list come with it.
+_LONGEST_PATH, _LONGEST_QUERY = 2_000, 16_000
+#: Bytes of a form that somebody sends who is not signed in: name and password, the bank's answer.
+_MOST_OF_STRANGERS = 65_536
 #: What the forms of a request may hold beside the largest file (S17), in bytes.
 _FORM_ALLOWANCE = 65_536
 
@@ -165,6 +170,9 @@ def init_app(app: Flask) -> None:
 
 
 def _guard() -> ResponseReturnValue | None:
+    # Before anything looks through it: what is too long is cut off unread.
+    if len(request.path) > _LONGEST_PATH or len(request.query_string) > _LONGEST_QUERY:
+        raise RequestURITooLarge
     if isinstance(request.routing_exception, SecurityError) or not _is_our_host():
         # No page: its links would need the host name we do not believe (S24).
         if problems.is_wanted():
@@ -172,9 +180,11 @@ def _guard() -> ResponseReturnValue | None:
         return Response("このホスト名ではご利用いただけません。\n", 400, mimetype="text/plain")
     if request.endpoint is None:
         return None  # routing answers 404 or 405
+    right = right_of(current_app, request.endpoint)
+    if right == "public":
+        request.max_content_length = _MOST_OF_STRANGERS
     if hasattr(current_app.view_functions[request.endpoint], _FOR_MACHINES):
         return None
-    right = right_of(current_app, request.endpoint)
     if right != "public" and (refusal := _refusal(right)):
         return refusal
     if request.method in _UNSAFE:

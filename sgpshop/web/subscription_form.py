@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import urlencode
 
-from sgpshop.domain.text import has_control_characters
+from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.services.subscriptions import Criteria, DateField, Tab
 
 LONGEST_WORD = 100
@@ -82,7 +81,7 @@ def _text(form: SubscriptionForm, name: str) -> str:
 
 
 def _number(form: SubscriptionForm) -> str:
-    text = unicodedata.normalize("NFKC", _text(form, "order_no"))
+    text = nfkc(_text(form, "order_no"))
     if text and not (text.isascii() and text.isalnum()):
         form.errors["order_no"] = "注文番号は半角英数字です。"
         return ""
@@ -90,7 +89,7 @@ def _number(form: SubscriptionForm) -> str:
 
 
 def _day(form: SubscriptionForm, name: str) -> date | None:
-    text = unicodedata.normalize("NFKC", _text(form, name)).replace("/", "-")
+    text = nfkc(_text(form, name)).replace("/", "-")
     if not text:
         return None
     try:

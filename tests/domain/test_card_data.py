@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgpshop.domain import card_data
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
 
 FULL_WIDTH = {ord(narrow): ord(narrow) + 0xFEE0 for narrow in "0123456789-"}
@@ -135,3 +136,22 @@ def test_every_visa_number_is_found_and_masked(digits: str, separator: str) -> N
 @given(st.text())
 def test_any_text_is_taken(text: str) -> None:
     assert (mask_card_numbers(text) != text) == contains_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["4-", "4444-", "1   ", "40-", "4444444444444444 ", "4" * 14 + "    ", "４－"]
+)
+def test_looking_for_card_numbers_costs_little_whatever_the_text(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    is_card_number = card_data._is_card_number
+
+    def counted(digits: str) -> bool:
+        checked.append(digits)
+        return is_card_number(digits)
+
+    monkeypatch.setattr(card_data, "_is_card_number", counted)
+    text = piece * (60_000 // len(piece))
+    mask_card_numbers(text)
+    assert sum(map(len, checked)) <= 8 * len(text)  # each sign is looked at a few times at most

@@ -24,6 +24,7 @@ from sgpshop.services.order_file import (
     survey,
 )
 from sgpshop.services.order_file.columns import COLUMNS
+from sgpshop.services.order_file.records import read_rows
 from tests.services.order_files import ROW, csv_file, number, row
 
 SCREEN = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)  # S17
@@ -546,3 +547,17 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 def test_any_cells_give_orders_or_sentences(rows: list[dict[str, str]]) -> None:
     for found in read(csv_file(ROW, *rows, encoding="utf-8")):
         assert found.order is not None or found.issues
+
+
+@pytest.mark.parametrize("heading", [",".join(f"x{n}" for n in range(30_000)), "住所," * 30_000])
+def test_a_file_of_thousands_of_columns_is_refused_at_once(heading: str) -> None:
+    with pytest.raises(FileRefused) as refused:
+        read(heading.encode() + b"\n" + b"1,2,3\n" * 1000)
+    assert "30,00" in refused.value.message
+    assert "300列まで" in refused.value.message
+
+
+def test_nothing_of_a_cell_is_kept_or_looked_through_behind_the_limit() -> None:
+    content = f"注文番号,備考\nP1,{'あ' * 30_000}\n".encode()
+    _, record = read_rows(io.BytesIO(content), SCREEN)
+    assert [len(cell) for cell in record.cells] == [2, 1001]

@@ -256,3 +256,43 @@ def test_addresses_that_are_none_are_no_failure_of_ours(app: Flask, owner: Flask
     stranger = app.test_client()
     answer = stranger.get("/orders", headers={"HX-Request": "true", "HX-Current-URL": "http://["})
     assert answer.status_code == 401
+
+
+# Too much of anything
+
+
+@pytest.mark.parametrize(
+    "url", ["/orders/" + "4-" * 1500, "/login?next=" + "4-" * 15_000, "/nowhere" + "x" * 3000]
+)
+def test_too_long_an_address_is_refused_unread(
+    app: Flask, client: FlaskClient, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_through: list[str] = []
+    monkeypatch.setattr(
+        "sgpshop.web.security.contains_card_number", lambda text: looked_through.append(text)
+    )
+    answer = client.get(url)
+    assert answer.status_code == 414
+    assert "URL が長すぎます" in answer.text
+    assert not looked_through
+
+
+def test_under_the_api_too_long_an_address_is_a_problem_document(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/orders?order_no=" + "4-" * 15_000)
+    assert answer.status_code == 414
+    assert answer.mimetype == "application/problem+json"
+    assert answer.json is not None
+    assert answer.json["code"] == "uri_too_long"
+
+
+@pytest.mark.parametrize("path", ["/login", "/three-ds/1/2"])
+def test_a_stranger_cannot_send_more_than_a_form(
+    client: FlaskClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_through: list[str] = []
+    monkeypatch.setattr(
+        "sgpshop.web.security.contains_card_number", lambda text: looked_through.append(text)
+    )
+    answer = client.post(path, data={"name": "4-" * 60_000})
+    assert answer.status_code == 413
+    assert not looked_through

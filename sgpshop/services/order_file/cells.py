@@ -8,7 +8,6 @@ identifiers nothing is converted (S25).
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
@@ -18,7 +17,7 @@ from sgpshop.domain.csv_text import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.text import has_control_characters
+from sgpshop.domain.text import has_control_characters, nfkc
 
 T = TypeVar("T")
 
@@ -69,7 +68,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A parser for a whole number, with or without separators, ¥ and 円."""
 
     def parse(value: str) -> int:
-        found = _NUMBER.fullmatch(unicodedata.normalize("NFKC", value))
+        found = _NUMBER.fullmatch(nfkc(value))
         # Longer texts are out of every range, and would be slow to turn into a number.
         if found is None or len(value) > 20 or not least <= _int(found[1]) <= most:
             raise CellProblem(f"は{least:,}〜{most:,}の整数で入力してください。")
@@ -137,7 +136,7 @@ def one_of(words: Mapping[str, T], shown: str = "") -> Callable[[str], T]:
 
 
 def _fold(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).strip("[]").casefold()
+    return nfkc(word).strip("[]").casefold()
 
 
 flag = one_of(
@@ -168,7 +167,7 @@ delivery_status = one_of(
 
 def prefecture(value: str) -> str:
     """The prefecture, the two halves of Tokyo made one (§14.2)."""
-    if _TOKYO.fullmatch(unicodedata.normalize("NFKC", value)):
+    if _TOKYO.fullmatch(nfkc(value)):
         return "東京都"
     return text(10)(value)
 
@@ -178,7 +177,7 @@ def moment(value: str) -> datetime | date:
 
     Forms: yyyymmddhhmmss, 2026/11/23 10:15[:00], 2026-11-23 …, ISO 8601 (its offset counts).
     """
-    plain = unicodedata.normalize("NFKC", value)
+    plain = nfkc(value)
     try:
         if compact := _COMPACT.fullmatch(plain):
             if compact[2] is None:
@@ -207,7 +206,7 @@ def calendar_day(value: str) -> date:
 
 def clock_time(value: str) -> time:
     """注文時間: 10:15[:00] or hhmmss, also without the zeros Excel drops."""
-    plain = unicodedata.normalize("NFKC", value)
+    plain = nfkc(value)
     try:
         if found := _TIME.fullmatch(plain):
             return time(int(found[1]), int(found[2]), int(found[3] or 0))

@@ -7,7 +7,6 @@ joined.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
+from sgpshop.domain.text import nfkc
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services.order_file import cells
 
@@ -53,7 +53,7 @@ class Column:
 
 def heading_key(title: str) -> str:
     """A heading in the form in which headings are compared."""
-    return "".join(unicodedata.normalize("NFKC", title).casefold().split())
+    return "".join(nfkc(title).casefold().split())
 
 
 def _fits(attribute: InstrumentedAttribute[Any]) -> Callable[[str], str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from sgpshop.services.order_file.columns import COLUMNS, Column, heading_key
 from sgpshop.services.order_file.decoding import FileRefused, Limits, text_lines
+
+#: No file of ours or of a cart has nearly so many columns; its separators are lost.
+_MOST_COLUMNS = 300
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,11 @@ def read_records(stream: BinaryIO, limits: Limits) -> tuple[Heading, Iterator[Re
 
 
 def read_rows(stream: BinaryIO, limits: Limits, delimiter: str = ",") -> Iterator[Record]:
-    """The rows of any CSV file, its heading first.  Raises FileRefused while iterating."""
+    """The rows of any CSV file, its heading first.  Raises FileRefused while iterating.
+
+    Too long a cell is cut one character behind the limit: enough to tell that it is too long.
+    """
+    longest = limits.max_cell
     reader = csv.reader(text_lines(stream, limits), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -53,10 +61,15 @@ def read_rows(stream: BinaryIO, limits: Limits, delimiter: str = ",") -> Iterato
             return
         except csv.Error:
             raise FileRefused(_broken_quotes(line)) from None
-        if _swallowed_lines(cells, limits.max_cell):
+        if _swallowed_lines(cells, longest):
             raise FileRefused(_broken_quotes(line))
+        if len(cells) > _MOST_COLUMNS:
+            raise FileRefused(
+                f"{line}行目に{len(cells):,}列あります。{_MOST_COLUMNS}列までです。"
+                "列を区切る文字と、ファイルの種類を確認してください。"
+            )
         if any(cells):
-            yield Record(line, cells)
+            yield Record(line, cells if longest is None else [c[: longest + 1] for c in cells])
 
 
 def _swallowed_lines(cells: list[str], max_cell: int | None) -> bool:
@@ -73,7 +86,8 @@ def _broken_quotes(line: int) -> str:
 
 def _heading(cells: list[str]) -> Heading:
     keys = [heading_key(cell) for cell in cells]
-    twice = sorted({cells[i].strip() for i, key in enumerate(keys) if key and key in keys[:i]})
+    times = Counter(keys)
+    twice = sorted({cells[i].strip() for i, key in enumerate(keys) if key and times[key] > 1})
     if twice:
         raise FileRefused(f"1行目に同じ項目名が2回あります: {_listed(twice)}")
     places = {

@@ -5,12 +5,12 @@ Headings are compared without regard to width, case and blanks; columns not name
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.text import nfkc
 from sgpshop.services.order_file import cells
 from sgpshop.services.order_file.cells import CellProblem
 from sgpshop.services.order_file.columns import heading_key
@@ -41,7 +41,7 @@ class SlipColumn:
 
 def _half_width(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Full-width digits, letters and signs count as half-width ones; not in order numbers (S25)."""
-    return lambda value: parse(unicodedata.normalize("NFKC", value))
+    return lambda value: parse(nfkc(value))
 
 
 _STATUSES = {

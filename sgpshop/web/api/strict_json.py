@@ -18,6 +18,8 @@ from sgpshop.web.api.problems import ApiRefusal
 
 MOST_BYTES = 256 * 1024
 DEEPEST = 20
+#: No text of ours is nearly so long; a longer one is not even looked through.
+_LONGEST_TEXT = 10_000
 #: No number of ours has more digits; a longer one is not even made an int.
 _MOST_DIGITS = 15
 #: What may hold long random text of the gateway's: refused only if it is nothing but a card number.
@@ -69,7 +71,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(text: str) -> int:
-    if len(text) > _MOST_DIGITS and contains_card_number(text):
+    if len(text) > _MOST_DIGITS and contains_card_number(text[:_LONGEST_TEXT]):
         _refuse_card()
     if len(text) > _MOST_DIGITS:
         _refuse("数値が大きすぎます。")
@@ -103,6 +105,8 @@ def _check_values(content: Any) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
+    if len(text) > _LONGEST_TEXT:
+        _refuse(f"{_LONGEST_TEXT:,}文字を超える文字列は使えません。")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         _refuse("使用できない文字(NULまたは対になっていないサロゲート)が含まれています。")
     is_random = name in _RANDOM_FIELDS and any(character.isalpha() for character in text)
