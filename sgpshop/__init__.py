@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def create_app(
     """
     # Imported here: the simulator lives in this package too and starts without the shop.
     from flask import Flask
+    from sqlalchemy.exc import SQLAlchemyError
 
     from sgpshop import config as settings
     from sgpshop import logs, web
@@ -55,13 +57,18 @@ def create_app(
     )
 
     logs.init_app(app)  # first: every later line carries the request's id
+    for sentence in settings.unknown_names(os.environ):
+        logs.event("unknown_setting", level=logging.WARNING, detail=sentence)
     db.init_app(app)
     csrf.init_app(app)
     htmx.init_app(app)
     login_manager.init_app(app)
 
     with app.app_context():
-        prepare_engine(db.engine)
+        try:
+            prepare_engine(db.engine)
+        except SQLAlchemyError as problem:  # an address that is none
+            raise settings.ConfigurationError(f"{settings.PREFIX}DATABASE_URL: {problem}") from None
     contract.init_app(app, gateway)
     web.register(app)
     return app

@@ -27,7 +27,10 @@ hypothesis.settings.load_profile("tests")
 
 #: What is done once a day is tested where it is called; else it would depend on the time of day.
 NOT_DAILY = {"NIGHTLY_COMPARE_HOUR": None, "DAILY_DIGEST_HOUR": None}
-KEYS = {"SECRET_KEY": "test-secret-key-" + "x" * 32, "ENCRYPTION_KEY": "test-seal-key-" + "y" * 32}
+KEYS = {
+    "SECRET_KEY": "8c1f6d0a4be7935270fe28d6c1b9a3e4",
+    "ENCRYPTION_KEY": "e93b70d5a2c4f8160b7de5493ac8f172",
+}
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from sgpshop.config import SETTINGS, ConfigurationError, complete, load
-
-STRONG = "k" * 32
+from sgpshop.config import SETTINGS, ConfigurationError, complete, load, unknown_names
 
 
 def test_without_environment_the_defaults_hold() -> None:
@@ -41,6 +40,16 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
         ("RESOLVE_SCHEDULE", ""),
         ("GATEWAY_URL", "p01.smbc-gp.co.jp"),
         ("GATEWAY_URL", "ftp://p01.smbc-gp.co.jp"),
+        ("GATEWAY_URL", "https://p01.smbc-gp.co.jp/payment"),
+        ("GATEWAY_URL", "https://p01.smbc-gp.co.jp/payment/"),
+        ("GATEWAY_URL", "https://p01.smbc-gp.co.jp:port"),
+        ("GATEWAY_HOSTS", "https://proxy.example.jp"),
+        ("TRUSTED_HOSTS", "https://shop.example.jp"),
+        ("TRUSTED_HOSTS", "localhost,shop.example.jp/admin"),
+        ("PUBLIC_URL", "shop.example.jp"),
+        ("DATABASE_URL", "postgresql+psycopg://shop:p@ss@db/shop"),
+        ("DATABASE_URL", "postgresql+psycopg://shop:pa/ss@db/shop"),
+        ("DATABASE_URL", "postgresql+psycopg://shop@db:port/shop"),
         ("DATABASE_URL", "mysql://localhost/shop"),
         ("TRUSTED_PROXIES", "proxy.example.jp"),
     ],
@@ -48,6 +57,27 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=f"SGPSHOP_{name}"):
         load({f"SGPSHOP_{name}": value})
+
+
+def test_an_unescaped_at_sign_is_named_and_the_password_is_not() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load({"SGPSHOP_DATABASE_URL": "postgresql+psycopg://shop:geheim@wort@db/shop"})
+    assert "%40" in str(refused.value)
+    assert "geheim" not in str(refused.value)
+    assert "wort" not in str(refused.value)
+
+
+def test_names_that_are_no_setting_are_told_with_what_was_meant() -> None:
+    sentences = unknown_names(
+        {"SGPSHOP_GATEWAY_ULR": "x", "SGPSHOP_COLOUR": "x", "SGPSHOP_NEW_PASSWORD": "x", "PATH": ""}
+    )
+    assert len(sentences) == 2
+    assert any("SGPSHOP_GATEWAY_URL ではありませんか" in sentence for sentence in sentences)
+
+
+def test_hosts_with_ports_and_subdomains_are_hosts() -> None:
+    hosts = "shop.example.jp,.example.jp,[::1],127.0.0.1:8000"
+    assert len(load({"SGPSHOP_TRUSTED_HOSTS": hosts})["TRUSTED_HOSTS"]) == 4
 
 
 def test_proxies_are_addresses_or_networks() -> None:
@@ -73,6 +103,76 @@ def test_keys_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 def test_a_weak_key_is_refused(tmp_path: Path, name: str) -> None:  # S22
     with pytest.raises(ConfigurationError, match=name):
         complete(load({f"SGPSHOP_{name}": "short"}) | {"INSTANCE_PATH": tmp_path})
+
+
+GUESSABLE = [
+    "a" * 32,
+    "0123456789abcdef" * 2,
+    "abcdefghijklmnopqrstuvwxyz012345",
+    "changemechangemechangemechangeme",
+    "secret-key-secret-key-secret-key",
+    "qwertyuiopasdfghjklzxcvbnm123456",
+]
+
+
+@pytest.mark.parametrize("key", GUESSABLE)
+def test_a_long_secret_key_that_can_be_guessed_is_refused(tmp_path: Path, key: str) -> None:  # S22
+    with pytest.raises(ConfigurationError, match=r"SECRET_KEY.*推測"):
+        complete(load({"SGPSHOP_SECRET_KEY": key}) | {"INSTANCE_PATH": tmp_path})
+
+
+@pytest.mark.parametrize(
+    "key", ["f3a91c07d2be6458a0c3b7e1954d82f6", "Xk2-9vQzL_7bTfW4mRc8YhJ1pNs6DgEa"]
+)
+def test_a_random_secret_key_is_taken(tmp_path: Path, key: str) -> None:
+    complete(load({"SGPSHOP_SECRET_KEY": key}) | {"INSTANCE_PATH": tmp_path})
+
+
+def test_two_first_starts_at_once_get_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find no file; the slower one takes the faster one's key."""
+    link, slower = os.link, {"INSTANCE_PATH": tmp_path} | {}
+    faster = load({}) | {"INSTANCE_PATH": tmp_path}
+
+    def overtaken(source: str, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        complete(faster)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    slower = load({}) | slower
+    complete(slower)
+    for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
+        assert slower[name] == faster[name] == (tmp_path / name.lower()).read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"secret_key", "encryption_key"}
+
+
+def test_a_crash_while_the_key_is_made_leaves_no_empty_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        complete(load({}) | {"INSTANCE_PATH": tmp_path})
+    monkeypatch.undo()
+    config = load({}) | {"INSTANCE_PATH": tmp_path}
+    complete(config)
+    assert len(config["SECRET_KEY"]) >= 32
+
+
+@pytest.mark.parametrize("what", ["folder", "key"])
+def test_a_folder_or_key_file_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> None:
+    if what == "folder":
+        (tmp_path / "file").touch()
+        folder, name = tmp_path / "file", "INSTANCE_PATH"
+    else:
+        (tmp_path / "encryption_key").mkdir()
+        folder, name = tmp_path, "ENCRYPTION_KEY"
+    with pytest.raises(ConfigurationError, match=f"SGPSHOP_{name}.*{tmp_path}"):
+        complete(load({}) | {"INSTANCE_PATH": folder})
 
 
 def test_an_emptied_key_file_is_refused(tmp_path: Path) -> None:  # S22

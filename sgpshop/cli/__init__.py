@@ -1,19 +1,21 @@
 """The command line of contract.md §2: `python app.py COMMAND`.
 
-Exit codes: 0 done, 1 the answer is «no», 2 wrong use.
+Exit codes: 0 done, 1 the answer is «no», 2 wrong use or a setting that cannot be used, 3 could not
+ask (database or gateway away, other schema).  Every failure is one line.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 from flask.cli import ScriptInfo
 
 from sgpshop import logs
 from sgpshop.config import ConfigurationError
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk, SettingUnusable, ShopError
 
 #: Command -> module and name; a module is loaded only for its own commands, so each starts fast.
 _COMMANDS = {
@@ -43,6 +45,24 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what it fails with becomes a line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as problem:
+            _fail(f"設定エラー: {problem}", 2)
+        except SettingUnusable as problem:
+            _fail(f"設定エラー: {problem.message}", 2)
+        except CouldNotAsk as problem:
+            _fail(problem.message, 3)
+        except ShopError as problem:
+            _fail(problem.message, 1)
+        except Exception as problem:
+            line, code = _gateway_trouble(problem) or _database_trouble(ctx, problem)
+            if not code:
+                raise
+            _fail(line, code)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return _load(cmd_name) if cmd_name in _COMMANDS else None
 
@@ -62,14 +82,38 @@ def main() -> None:
     from sgpshop import create_app
 
     script = ScriptInfo(create_app=create_app, set_debug_flag=False)
-    try:
-        commands.main(obj=script, prog_name="app.py")
-    except ConfigurationError as problem:
-        click.echo(f"設定エラー: {problem}", err=True)
-        sys.exit(2)
-    except ShopError as problem:
-        click.echo(problem.message, err=True)
-        sys.exit(1)
+    commands.main(obj=script, prog_name="app.py")
+
+
+def _gateway_trouble(problem: Exception) -> tuple[str, int] | None:
+    """Line and exit code for what the gateway did not answer, or refused."""
+    if "sgpshop.gateway" not in sys.modules:
+        return None
+    from sgpshop.gateway import GatewayError
+
+    return (str(problem), 3) if isinstance(problem, GatewayError) else None
+
+
+def _database_trouble(ctx: click.Context, problem: Exception) -> tuple[str, int]:
+    """Line and exit code for a database that cannot be had; 0: it is something else."""
+    if "sqlalchemy" not in sys.modules:  # the simulator does without, and starts faster
+        return "", 0
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from sgpshop.services import database_words
+
+    if not isinstance(problem, SQLAlchemyError):
+        return "", 0
+    is_setting = database_words.is_wrong_setting(problem)
+    if not (is_setting or database_words.is_unavailable(problem)):
+        return "", 0
+    with ctx.ensure_object(ScriptInfo).load_app().app_context():
+        return database_words.what_is_wrong(problem), 2 if is_setting else 3
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    click.echo(line, err=True)
+    sys.exit(code)
 
 
 def _load(command: str) -> click.Command:

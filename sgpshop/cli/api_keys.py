@@ -6,8 +6,8 @@ import sys
 from datetime import datetime
 
 import click
-from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.models import Scope
 from sgpshop.services import api_keys
 
@@ -32,7 +32,7 @@ class _Scopes(click.ParamType[list[Scope]]):
 @click.argument("name")
 @click.option("--scope", "scopes", required=True, type=_Scopes(), help="divided by commas")
 @click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="the key ends after that day")
-@with_appcontext
+@with_shop
 def create_api_key(name: str, scopes: list[Scope], last_day: datetime | None) -> None:
     """Make a key for another program.  It is printed now and never again."""
     key = api_keys.create(
@@ -44,7 +44,7 @@ def create_api_key(name: str, scopes: list[Scope], last_day: datetime | None) ->
 
 @click.command("revoke-api-key")
 @click.argument("prefix")
-@with_appcontext
+@with_shop
 def revoke_api_key(prefix: str) -> None:
     """Make the key with that prefix (sgpk_ and 8 digits) worthless from the next request on."""
     if not prefix.startswith(api_keys.MARK) or len(prefix) > 20:  # perhaps the key itself

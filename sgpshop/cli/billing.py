@@ -6,8 +6,8 @@ import sys
 from datetime import date
 
 import click
-from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.domain.billing_calendar import month_of, parse_month, written
 from sgpshop.models import utc_now
 from sgpshop.services import billing, subscriptions
@@ -17,7 +17,7 @@ from sgpshop.services import billing, subscriptions
 @click.option(
     "--month", "text", required=True, metavar="YYYY-MM", help="the month of 配送完了, which is over"
 )
-@with_appcontext
+@with_shop
 def report_subscriptions(text: str) -> None:
     """Register the sales of all orders 配送完了 in that month or before, and wait for the end.
 

@@ -9,6 +9,7 @@ from collections import Counter
 import click
 from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.services import ledgers, resolver, schema
 from sgpshop.services.history_check import Verification
 
@@ -16,21 +17,32 @@ from sgpshop.services.history_check import Verification
 @click.command("migrate")
 @with_appcontext
 def migrate() -> None:
-    """Bring the database to this version."""
-    schema.migrate()
+    """Bring the database to this version, and say what was done."""
+    before, now = schema.migrate()
+    if before == now:
+        click.echo(f"データベースは最新です(版 {now})。何も変更していません。")
+    elif before is None:
+        click.echo(f"データベースを作成しました(版 {now})。")
+    else:
+        click.echo(f"データベースを版 {before} から {now} に更新しました。")
 
 
 @click.command("resolve")
-@with_appcontext
+@with_shop
 def resolve() -> None:
-    """Look up every uncertain outcome now; exit 1 if any stays uncertain."""
-    left = resolver.resolve_all()
+    """Look up every uncertain outcome now; exit 1 if any stays uncertain.
+
+    Exit code 3: SMBC-GP answered none of the look-ups, so nobody knows.
+    """
+    left, unanswered = resolver.resolve_all()
     click.echo(f"結果確認中: {left}件")
-    sys.exit(1 if left else 0)
+    if unanswered:
+        click.echo(f"SMBC-GPに照会できませんでした: {unanswered}件", err=True)
+    sys.exit(3 if left and left == unanswered else 1 if left else 0)
 
 
 @click.command("verify-history")
-@with_appcontext
+@with_shop
 def verify_history() -> None:
     """Replay every order's history; exit 1 if one was altered or does not explain the present.
 
@@ -50,12 +62,13 @@ def verify_history() -> None:
 @click.option(
     "--order", "order_nos", multiple=True, metavar="NO", help="only this order; repeatable"
 )
-@with_appcontext
+@with_shop
 def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
     """Ask SMBC-GP about every order and print each difference; changes nothing.
 
-    Exit code 0: all agree; 1: there are differences, or orders that could not be asked about;
-    2: wrong use.  An order with an operation under way is listed as «open» and is no difference.
+    Exit code 0: all agree; 1: there are differences; 2: wrong use; 3: none was found, but there are
+    orders that could not be asked about.  An order with an operation under way is listed as «open»
+    and is no difference.
     """
     if unknown := ledgers.unknown_numbers(order_nos) if order_nos else []:
         raise click.UsageError(f"SGPカード決済の注文ではありません: {', '.join(unknown)}")
@@ -80,4 +93,4 @@ def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
         f"{counts[ledgers.Verdict.OPEN]:,}, 照会できず {unanswered:,}",
         err=True,
     )
-    sys.exit(1 if differences or unanswered else 0)
+    sys.exit(1 if differences else 3 if unanswered else 0)

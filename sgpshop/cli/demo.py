@@ -120,7 +120,7 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
     from sgpshop.models import utc_now
-    from sgpshop.services import notifications, people, schema
+    from sgpshop.services import installation, notifications, people, schema
     from sgpshop.services import settings as shop_settings
     from sgpshop.services.demo import is_seeded, seed_sample
     from sgpshop.services.demo.simulator import Simulator
@@ -128,6 +128,7 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
     app = create_app()
     with app.app_context():
         schema.migrate()
+        installation.become_demo()
         if not shop_settings.load().has_contract:
             shop_settings.save("demo", **_CONTRACT)
         if not is_seeded():

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 import click
-from flask.cli import with_appcontext
 
 from sgpshop import logs
+from sgpshop.cli.shop import with_shop
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services import order_export
 from sgpshop.services.order_criteria import SearchCriteria
@@ -38,7 +38,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     type=click.Choice([encoding.value for encoding in Encoding]),
     help="of a CSV file; default utf-8",
 )
-@with_appcontext
+@with_shop
 def export_orders(
     file: Path,
     day_from: datetime | None,

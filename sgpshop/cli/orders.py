@@ -8,8 +8,8 @@ import tempfile
 from typing import BinaryIO
 
 import click
-from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.models import ImportRun
 from sgpshop.services import order_import
 from sgpshop.services.demo import seed_many, seed_sample
@@ -20,7 +20,7 @@ _ACTOR = "コマンド import-orders"
 
 @click.command("import-orders")
 @click.argument("file", type=click.File("rb"))
-@with_appcontext
+@with_shop
 def import_orders(file: BinaryIO) -> None:
     """Take in the order file FILE ("-": standard input), of any size.
 
@@ -41,7 +41,7 @@ def import_orders(file: BinaryIO) -> None:
 
 @click.command("seed-demo")
 @click.option("--orders", "count", type=click.IntRange(1, 1_000_000), help="made-up orders instead")
-@with_appcontext
+@with_shop
 def seed_demo(count: int | None) -> None:
     """Bring in the shipped sample, or N made-up orders, with transactions at the simulator."""
     run = seed_sample() if count is None else seed_many(count)

@@ -9,6 +9,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
 from sgpshop.services import people
 from sgpshop.web.security import list_rights
@@ -19,7 +20,7 @@ _PASSWORD = "SGPSHOP_NEW_PASSWORD"  # noqa: S105 - the name of a variable
 @click.command("create-user")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
-@with_appcontext
+@with_shop
 def create_user(name: str, role: str) -> None:
     """Register somebody who may sign in.
 

@@ -6,6 +6,7 @@ web server.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -13,6 +14,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -20,11 +23,14 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import require_shop
 from sgpshop.config import ConfigurationError
 
 _WEB_THREADS = 12
 #: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
 _SWITCH_EVERY = 0.001
+#: Seconds between two tries to reach a database that is away.
+_ASK_AGAIN = 2.0
 #: Set by `demo` for its children, so that none outlives a killed parent.
 _PARENT = "SGPSHOP_PARENT_PID"
 
@@ -42,16 +48,17 @@ def web(host: str, port: int) -> None:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     sys.setswitchinterval(_SWITCH_EVERY)
     _require_ready()
-    server = waitress.create_server(
-        app,
-        host=host,
-        port=port,
-        threads=_WEB_THREADS,
-        ident=None,
-        clear_untrusted_proxy_headers=False,
-        # Refused while it comes in, not after it filled the disk (S17).
-        max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
-    )
+    with _listening(port):
+        server = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=_WEB_THREADS,
+            ident=None,
+            clear_untrusted_proxy_headers=False,
+            # Refused while it comes in, not after it filled the disk (S17).
+            max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
+        )
     _end_with_parent()
     signal.signal(signal.SIGTERM, _leave)
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
@@ -68,7 +75,7 @@ def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
     from sgpshop.jobs.worker import Worker
 
-    _require_ready()
+    _wait_until_ready()
     running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: running.stop())
@@ -89,7 +96,8 @@ def simulator(port: int, database: Path, latency_ms: int, seed: int | None) -> N
     from sgpshop.simulator.server import serve
 
     _end_with_parent()
-    serve(port, database, latency_ms=latency_ms, seed=seed)
+    with _listening(port):
+        serve(port, database, latency_ms=latency_ms, seed=seed)
 
 
 @click.command("demo")
@@ -101,18 +109,50 @@ def demo() -> None:
 
 
 def _require_ready() -> None:
-    """The gateway's address is one we may talk to (T6, S16), the database of this version."""
-    from sgpshop.gateway import InvalidGatewayUrl, check_base_url
-    from sgpshop.services import schema
+    """The gateway's address is one we may talk to (T6, S16), the database is ours and current."""
+    from sgpshop.services import contract
 
-    config = current_app.config
+    contract.require_address()
+    require_shop()
+
+
+def _wait_until_ready() -> None:
+    """The same, but a database that is away is waited for: after a power cut it may come later."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from sgpshop.extensions import db
+    from sgpshop.services import database_words
+
+    is_told = False
+    while True:
+        try:
+            return _require_ready()
+        except SQLAlchemyError as problem:
+            if database_words.is_wrong_setting(problem):
+                raise
+            if not database_words.is_unavailable(problem):
+                raise
+            if not is_told:
+                click.echo(
+                    f"{database_words.what_is_wrong(problem)}接続できるまで待ちます。", err=True
+                )
+                is_told = True
+        db.session.remove()
+        time.sleep(_ASK_AGAIN)
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[None]:
+    """Say which port it is that cannot be listened on."""
     try:
-        check_base_url(config["GATEWAY_URL"], allow_loopback_http=config["TEST_MODE"])
-    except InvalidGatewayUrl as problem:
-        raise ConfigurationError(f"SGPSHOP_GATEWAY_URL: {problem}") from None
-    if not schema.is_current():
-        click.echo("データベースの準備ができていません: python app.py migrate", err=True)
-        sys.exit(1)
+        yield
+    except OSError as problem:
+        if problem.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+            raise
+        raise ConfigurationError(
+            f"--port {port}: このアドレスで待ち受けできません({problem.strerror})。"
+            "ほかのプログラムが使っていないか確認するか、別のポートを指定してください。"
+        ) from None
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

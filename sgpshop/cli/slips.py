@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
+from sgpshop.cli.shop import with_shop
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
@@ -24,7 +24,7 @@ _PATIENCE = 60.0
 @click.command("import-slips")
 @click.argument("file", type=click.File("rb"))
 @click.option("--capture", is_flag=True, help="実売り同時処理, whatever the settings say")
-@with_appcontext
+@with_shop
 def import_slips(file: BinaryIO, capture: bool) -> None:
     """Register the slip numbers of FILE ("-": standard input) and capture, if it is set to.
 

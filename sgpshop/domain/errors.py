@@ -56,7 +56,15 @@ class OrderBusy(ShopError):
         super().__init__("この注文は処理中です。結果が出るまでお待ちください。")
 
 
-class ContractMissing(ShopError):
+class CouldNotAsk(ShopError):
+    """Nothing is known, because database or gateway could not be asked (contract.md §2)."""
+
+
+class SettingUnusable(CouldNotAsk):
+    """A setting from outside does not serve; the sentence begins with its name."""
+
+
+class ContractMissing(CouldNotAsk):
     """No contract data, so nothing can be asked of the gateway (R2)."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ A method returns only what the gateway provably said.  Otherwise it raises one o
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar, overload
 
 import requests
@@ -54,7 +54,8 @@ class SmbcGpGateway:
     ``connect_timeout`` (seconds) covers name, TCP and TLS, ``total_timeout`` the whole exchange,
     ``max_answer_bytes`` headers and body, ``pool_size`` the exchanges at one time (P12).  A
     ``session`` given is used as it is; by default the client makes one of its own with guarded
-    connections.  Raises InvalidGatewayUrl for an address that is not allowed (S16).
+    connections.  ``hosts`` are taken for SMBC-GP besides its own; None: every https host is.  Raises
+    InvalidGatewayUrl for an address that is not allowed (S16).
     """
 
     def __init__(
@@ -68,12 +69,13 @@ class SmbcGpGateway:
         max_answer_bytes: int = 65536,
         pool_size: int = 4,
         allow_loopback_http: bool = False,
+        hosts: Collection[str] | None = None,
     ) -> None:
         self._credentials = credentials
         self._allow_loopback_http = allow_loopback_http
         self._session = session or new_session(pool_size)
         self._transport = Transport(
-            check_base_url(base_url, allow_loopback_http=allow_loopback_http),
+            check_base_url(base_url, allow_loopback_http=allow_loopback_http, hosts=hosts),
             self._session,
             connect_timeout=connect_timeout,
             total_timeout=total_timeout,

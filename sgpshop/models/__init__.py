@@ -17,6 +17,7 @@ from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
+from sgpshop.models.installation import InstallationFact
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
     SGP_METHOD,
@@ -58,6 +59,7 @@ __all__ = [
     "HistoryEntry",
     "ImportIssue",
     "ImportRun",
+    "InstallationFact",
     "IssueLevel",
     "ItemResult",
     "LateAnswer",

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 from flask import Flask, current_app
 
 from sgpshop import logs
-from sgpshop.domain.errors import ContractMissing, ShopError
+from sgpshop.domain.errors import ContractMissing, CouldNotAsk, SettingUnusable, ShopError
 from sgpshop.gateway import (
-    GatewayError,
     GatewayOutcomeUnknown,
+    GatewayRejected,
+    GatewayUnreachable,
     InvalidGatewayUrl,
     ShopCredentials,
     SmbcGpGateway,
+    check_base_url,
 )
 from sgpshop.services import settings, vault
 from sgpshop.services.settings import CONTRACT_ID, ShopSettings
 
 _KEY = "sgpshop.gateway"
 _NOBODYS_ORDER = "sgpshop-connection-check"
+#: SearchCard's answer about a member it does not have (protocol.md §13.7, rule 29).
+_NO_MEMBER = "E01390002"
 #: Operations in a row share one reading of the settings; a change counts after so many seconds.
 _MOMENT = 1.0
 
@@ -68,6 +73,22 @@ def current_gateway(shop: ShopSettings | None = None) -> SmbcGpGateway:
     return just_read or holder.get(shop or settings.load())
 
 
+def allowed_hosts() -> list[str] | None:
+    """Https hosts taken for SMBC-GP besides its own; None: every one, in test mode (S16)."""
+    return None if current_app.config["TEST_MODE"] else current_app.config["GATEWAY_HOSTS"]
+
+
+def require_address() -> None:
+    """Raise SettingUnusable unless GATEWAY_URL is an address we may talk to (T6, S16)."""
+    config = current_app.config
+    try:
+        check_base_url(
+            config["GATEWAY_URL"], allow_loopback_http=config["TEST_MODE"], hosts=allowed_hosts()
+        )
+    except InvalidGatewayUrl as problem:
+        raise SettingUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
+
+
 def console_links(shop: ShopSettings) -> dict[str, str]:
     """Links to the gateway's consoles, by "site" and "shop"; without a valid id "" (R3, R4, R6)."""
     base = current_app.config["CONSOLE_URL"]
@@ -80,19 +101,38 @@ def console_links(shop: ShopSettings) -> dict[str, str]:
     }
 
 
-def check_connection() -> None:
-    """Ask the gateway about an order nobody has: it answers only to a valid shop id and password.
+def check_connection() -> str:
+    """Ask the gateway about an order and a member nobody has: it answers only to valid passwords.
 
-    Raises ShopError with the reason in words.
+    Returns a sentence that says what was found valid.  Raises ShopError with the reason in words:
+    CouldNotAsk when nothing was found out.
     """
+    shop = settings.load()
+    gateway = current_gateway(shop)
+    _ask(lambda: gateway.search_trade(_NOBODYS_ORDER), "ショップ")
+    connected = "SMBC-GPに接続できました。"
+    if not shop.site_pass_sealed:
+        return (
+            f"{connected}ショップIDとショップパスワードは有効です。"
+            "サイトパスワードは未登録のため、確認していません。"
+        )
+    _ask(lambda: gateway.search_cards(_NOBODYS_ORDER), "サイト", fine=_NO_MEMBER)
+    return f"{connected}ショップとサイトのIDとパスワードは、すべて有効です。"
+
+
+def _ask(question: Callable[[], object], whose: str, fine: str = "") -> None:
     try:
-        current_gateway(settings.load()).search_trade(_NOBODYS_ORDER)
-    except GatewayOutcomeUnknown:
-        raise ShopError(
-            "SMBC-GPから有効な応答がありませんでした。時間をおいて、もう一度お試しください。"
+        question()
+    except (GatewayOutcomeUnknown, GatewayUnreachable) as problem:
+        raise CouldNotAsk(
+            str(problem)
+            if isinstance(problem, GatewayUnreachable)
+            else "SMBC-GPから有効な応答がありませんでした。時間をおいて、もう一度お試しください。"
         ) from None
-    except GatewayError as problem:
-        raise ShopError(str(problem)) from None
+    except GatewayRejected as refusal:
+        if refusal.codes == (fine,):
+            return
+        raise ShopError(f"{whose}のIDとパスワードを確認できませんでした。{refusal}") from None
 
 
 def _connect(shop: ShopSettings) -> SmbcGpGateway:
@@ -114,9 +154,10 @@ def _connect(shop: ShopSettings) -> SmbcGpGateway:
             max_answer_bytes=config["GATEWAY_MAX_ANSWER"],
             pool_size=config["GATEWAY_CONCURRENCY"],
             allow_loopback_http=config["TEST_MODE"],  # T6
+            hosts=allowed_hosts(),
         )
     except InvalidGatewayUrl as problem:
-        raise ShopError(str(problem)) from None
+        raise SettingUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
 
 
 def _opened(sealed: str, name: str) -> str:
@@ -124,7 +165,7 @@ def _opened(sealed: str, name: str) -> str:
         return ""
     try:
         password = vault.unseal(sealed, f"setting:{name}")
-    except vault.SealBroken:  # another ENCRYPTION_KEY than when it was stored
+    except vault.SealBroken:  # altered, or moved here from elsewhere: the key is the database's
         raise ShopError(
             "保存されたパスワードを読み取れません。SGPの設定画面で、もう一度登録してください。"
         ) from None

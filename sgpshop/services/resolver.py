@@ -98,13 +98,20 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
     return Proof.NOT_DONE if now - since >= quiet else Proof.TOO_EARLY
 
 
-def resolve_all() -> int:
-    """Look up every uncertain outcome now, due or not; returns how many stay uncertain."""
+def resolve_all() -> tuple[int, int]:
+    """Look up every uncertain outcome now, due or not.
+
+    Returns how many stay uncertain, and how many of those because SMBC-GP did not answer.
+    """
     for attempt_id in _ids(AttemptState.SENDING):
         attempts.give_up_lost(attempt_id)
     for attempt_id in _ids(AttemptState.UNKNOWN):
         look_up(attempt_id)
-    return len(_ids(AttemptState.UNKNOWN))
+    left = _ids(AttemptState.UNKNOWN)
+    unanswered = db.session.scalars(
+        sa.select(Attempt.id).where(Attempt.id.in_(left), Attempt.found.startswith(NOT_ANSWERED))
+    ).all()
+    return len(left), len(unanswered)
 
 
 def is_uncertain(attempt: Attempt) -> bool:

@@ -11,13 +11,22 @@ from pathlib import Path
 import sqlalchemy as sa
 from flask import current_app
 
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.extensions import db
+from sgpshop.models import InstallationFact, table_of
+from sgpshop.services import installation
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
-class NewerSchema(ShopError):
+class OtherSchema(CouldNotAsk):
+    """The database is of an earlier version, or empty."""
+
+    def __init__(self) -> None:
+        super().__init__("データベースの準備ができていません: python app.py migrate")
+
+
+class NewerSchema(CouldNotAsk):
     """The database was written by a later version; starting on it could damage it."""
 
     def __init__(self) -> None:
@@ -26,23 +35,42 @@ class NewerSchema(ShopError):
         )
 
 
-def migrate() -> None:
-    """Run the missing migrations.  Raises NewerSchema and then changes nothing."""
+def migrate() -> tuple[str | None, str]:
+    """Run the missing migrations; the version before (None: empty) and the present one.
+
+    The database learns our key, if it knows none.  Raises NewerSchema, or ConfigurationError for a
+    database of another key, and then changes nothing.
+    """
     present = _present()
-    if present == _wanted():
-        return
     if present is not None and present not in _known():
         raise NewerSchema
-    from flask_migrate import Migrate, upgrade
+    if _has_facts():
+        installation.require_ours()
+    if present != _wanted():
+        from flask_migrate import Migrate, upgrade
 
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    Migrate(app, db, directory=str(MIGRATIONS))
-    upgrade()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        Migrate(app, db, directory=str(MIGRATIONS))
+        upgrade()
+    installation.take_key()
+    return present, _wanted()
 
 
 def is_current() -> bool:
     """Whether the database is at this program's version."""
     return _present() == _wanted()
+
+
+def require_current() -> None:
+    """Raise NewerSchema or OtherSchema unless the database is at this program's version."""
+    present = _present()
+    if present == _wanted():
+        return
+    raise OtherSchema if present is None or present in _known() else NewerSchema
+
+
+def _has_facts() -> bool:
+    return sa.inspect(db.engine).has_table(table_of(InstallationFact).name)
 
 
 def _present() -> str | None:

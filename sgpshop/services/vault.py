@@ -41,6 +41,11 @@ def unseal(sealed: str, context: str) -> str:
         raise SealBroken(context) from None
 
 
+def fingerprint() -> str:
+    """12 digits that tell our key from another, and nothing about it."""
+    return _derived("fingerprint", str(current_app.config["ENCRYPTION_KEY"])).hex()[:12]
+
+
 def derived_key(purpose: str) -> bytes:
     """A key for one purpose alone, made from ours (32 bytes)."""
     return _derived(purpose, str(current_app.config["ENCRYPTION_KEY"]))

@@ -28,6 +28,7 @@ def register(app: Flask) -> None:
         people,
         preorders,
         reconciling,
+        right_database,
         security,
         settings,
         slips,
@@ -37,6 +38,7 @@ def register(app: Flask) -> None:
     )
     from sgpshop.web.api import document, orders
 
+    right_database.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     formatters.init_app(app)

@@ -6,7 +6,6 @@ Under /api/ it is a problem document (web/api/problems.py).
 from __future__ import annotations
 
 import logging
-import sqlite3
 from http import HTTPStatus
 
 import sqlalchemy.exc
@@ -18,8 +17,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
+from sgpshop.services.database_words import is_unavailable
 from sgpshop.web.api import problems
 from sgpshop.web.fragments import wants_fragment
+from sgpshop.web.right_database import WrongDatabase
 from sgpshop.web.security import CardNumberRefused, CrossSiteRequest
 
 #: status -> heading, and what it means and what to do next
@@ -47,13 +48,14 @@ _WORDS = {
         "しばらく待ってから画面を開き直し、操作が受け付けられたかを確認してください。二重に処理されることはありません。",
     ),
 }
+_WRONG_DATABASE = (
+    "設定に誤りがあるため停止しています",
+    "何も変更されていません。管理者に連絡してください(理由はログの wrong_database にあります)。",
+)
 _STALE_FORM = (
     "画面の有効期限が切れています",
     "何も変更されていません。画面を開き直して、もう一度操作してください。",
 )
-#: SQLite's primary result codes for «cannot work just now»: busy, locked, read-only, I/O, full,
-#: cannot open
-_SQLITE_UNAVAILABLE = frozenset({5, 6, 8, 10, 13, 14})
 
 
 def init_app(app: Flask) -> None:
@@ -62,6 +64,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(CrossSiteRequest, _stale)
     app.register_error_handler(CardNumberRefused, _card_number)
+    app.register_error_handler(WrongDatabase, _wrong_database)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(sqlalchemy.exc.DBAPIError, _database_error)
     app.register_error_handler(sqlalchemy.exc.TimeoutError, _no_connection)
@@ -85,6 +88,10 @@ def _card_number(error: CardNumberRefused) -> Response:
     return _answer(400, _WORDS[400][0], str(error.description))
 
 
+def _wrong_database(_error: WrongDatabase) -> Response:
+    return _answer(503, *_WRONG_DATABASE)
+
+
 def _http_error(error: HTTPException) -> BaseResponse:
     status = error.code or 500
     if status < 400:
@@ -97,7 +104,7 @@ def _http_error(error: HTTPException) -> BaseResponse:
 
 
 def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:
-    if not _is_unavailable(error):
+    if not is_unavailable(error):
         raise error
     logs.event("database_unavailable", level=logging.ERROR, reason=str(error.orig))
     return _unavailable()
@@ -111,16 +118,6 @@ def _no_connection(error: sqlalchemy.exc.TimeoutError) -> Response:
 def _unavailable() -> Response:
     db.session.rollback()
     return _answer(503, *_WORDS[503], {"Retry-After": "10"})
-
-
-def _is_unavailable(error: sqlalchemy.exc.DBAPIError) -> bool:
-    """Whether the database cannot work just now, rather than our statement being wrong (P32)."""
-    if isinstance(error.orig, sqlite3.Error):
-        code = getattr(error.orig, "sqlite_errorcode", None) or 0
-        return code & 0xFF in _SQLITE_UNAVAILABLE
-    # psycopg: connection lost, no resources, lock not got, read-only transaction
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return isinstance(error, sqlalchemy.exc.OperationalError) or state == "25006"
 
 
 def _answer(

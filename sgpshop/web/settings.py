@@ -89,13 +89,13 @@ def save_sgp() -> ResponseReturnValue:
 @bp.post("/sgp/check")
 @requires(Role.OWNER)
 def check_connection() -> ResponseReturnValue:
-    """Ask SMBC-GP whether it accepts the stored shop id and password; moves nothing."""
+    """Ask SMBC-GP whether it accepts the stored ids and passwords; moves nothing."""
     try:
-        contract.check_connection()
+        found = contract.check_connection()
     except ShopError as problem:
         flash(problem.message, "error")
     else:
-        flash("SMBC-GPに接続できました。ショップIDとショップパスワードは有効です。", "success")
+        flash(found, "success")
     return redirect(url_for(".sgp"), code=303)
 
 

@@ -21,6 +21,10 @@ def run(app: Flask, *arguments: object) -> Result:
     return app.test_cli_runner().invoke(commands, ["export-orders", *map(str, arguments)])
 
 
+def _files(folder: Path) -> set[Path]:
+    return {path for path in folder.iterdir() if not path.name.startswith("sgpshop.db")}
+
+
 @pytest.fixture
 def orders(app: Flask) -> list[Order]:
     with app.app_context():
@@ -93,9 +97,9 @@ def test_wrong_use_is_2_and_writes_nothing(
     app: Flask, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = set(tmp_path.iterdir())
+    before = _files(tmp_path)
     assert run(app, *options).exit_code == 2
-    assert set(tmp_path.iterdir()) == before
+    assert _files(tmp_path) == before
 
 
 def test_a_file_that_breaks_off_leaves_the_old_one(

@@ -1,4 +1,4 @@
-"""Where the client may send to: HTTPS anywhere, HTTP to this machine in test mode (S16, T6)."""
+"""Where the client may send to: SMBC-GP, and in test mode HTTPS anywhere, HTTP here (S16, T6)."""
 
 import pytest
 
@@ -19,6 +19,33 @@ def test_plain_http_reaches_this_machine_only_and_only_in_test_mode(url: str) ->
     assert check_base_url(url, allow_loopback_http=True) == url
     with pytest.raises(InvalidGatewayUrl, match="https"):
         check_base_url(url)
+
+
+@pytest.mark.parametrize("host", ["p01.smbc-gp.co.jp", "pt01.smbc-gp.co.jp", "P01.SMBC-GP.co.jp"])
+def test_outside_test_mode_only_smbc_gp_is_the_gateway(host: str) -> None:
+    assert check_base_url(f"https://{host}", hosts=())
+    assert check_base_url("https://relay.example.jp:8443", hosts=["Relay.example.jp"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254",
+        "https://10.0.0.1",
+        "https://localhost:8443",
+        "https://relay.example.jp",
+        "https://p01.smbc-gp.co.jp.example.com",
+        "https://xp01.smbc-gp.co.jp",
+    ],
+)
+def test_inner_metadata_and_other_hosts_are_not(url: str) -> None:
+    with pytest.raises(InvalidGatewayUrl, match="SGPSHOP_GATEWAY_HOSTS"):
+        check_base_url(url, hosts=["other.example.jp"])
+
+
+def test_an_address_not_set_says_so() -> None:
+    with pytest.raises(InvalidGatewayUrl, match="設定されていません"):
+        check_base_url("", hosts=())
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ class TestUncertainLines:
         run_id = run(app, [order], tanaka)
         progress = bulk_capture.progress(run_id)
         assert (progress.uncertain, progress.is_running) == (1, False)  # R49
-        assert resolver.resolve_all() == 0
+        assert resolver.resolve_all() == (0, 0)
         assert bulk_capture.progress(run_id).succeeded == 1
         assert shop.sales(order.order_no) == 1
 

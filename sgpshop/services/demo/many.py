@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, utc_now
-from sgpshop.services import order_import
+from sgpshop.services import installation, order_import
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.order_file import Limits
 
@@ -32,6 +32,7 @@ def seed_many(count: int) -> ImportRun | None:
     ShopError when the shop is not connected to a simulator.
     """
     simulator = Simulator.connected()
+    installation.become_demo()
     known = set(
         db.session.scalars(sa.select(Order.order_no).where(Order.order_no.between("P9", "P9~")))
     )

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from sgpshop.domain.errors import CouldNotAsk, SettingUnusable, ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, SmbcGpGateway
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now
-from sgpshop.services import linking, opening, order_import, payments
-from sgpshop.services.contract import current_gateway
+from sgpshop.services import installation, linking, opening, order_import, payments
+from sgpshop.services.contract import check_connection, current_gateway
 from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
 from sgpshop.services.demo.simulator import Simulator
@@ -49,6 +50,8 @@ def seed_sample() -> ImportRun | None:
     name.  Raises ShopError when the shop is not connected to a simulator.
     """
     simulator, gateway = Simulator.connected(), current_gateway()
+    _require_valid_contract()
+    installation.become_demo()
     known = set(db.session.scalars(sa.select(Order.order_no)))
     orders = [order for order in sample_orders(utc_now()) if order.order_no not in known]
     if not orders:
@@ -63,6 +66,18 @@ def seed_sample() -> ImportRun | None:
     stages.bill(simulator, [_order(order_no) for order_no in billed])
     stages.charge(simulator, [_order(order_no) for order_no in charged])
     return run
+
+
+def _require_valid_contract() -> None:
+    """Raise SettingUnusable when the simulator does not know our ids and passwords."""
+    try:
+        check_connection()
+    except CouldNotAsk:
+        raise
+    except ShopError as problem:
+        raise SettingUnusable(
+            f"設定 → SGP:クレジットカードの設定: {problem.message}シミュレーターのIDとパスワードを登録してください。"
+        ) from None
 
 
 @dataclass(frozen=True)

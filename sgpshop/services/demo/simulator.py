@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from flask import current_app
 
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk, ShopError
 from sgpshop.models import utc_now
 
 _TIMEOUT = 60.0  # seconds; thousands of transactions take their time
@@ -73,7 +73,7 @@ class Simulator:
             answer.raise_for_status()
             return answer.json()
         except requests.RequestException:
-            raise ShopError(
+            raise CouldNotAsk(
                 f"SMBC-GPシミュレーターを操作できません({self._base_url})。"
                 "シミュレーターが起動しているか確認してください。"
             ) from None
