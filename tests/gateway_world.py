@@ -22,6 +22,7 @@ from sgpshop.simulator.server import ConnectionDropped
 from sgpshop.simulator.server import create_app as create_simulator
 
 GOOD_CARD = Card(number="4111111111111111", expire="4912")
+CREDENTIALS = ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01")
 DECLINED_CARD = Card(number="4999000000000002", expire="4912")
 
 
@@ -103,7 +104,7 @@ class SimulatorAdapter(BaseAdapter):
 class World:
     """A simulator with its ledger in `folder`, and a client that talks to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credentials: ShopCredentials = CREDENTIALS) -> None:
         self.simulator = create_simulator(folder / "simulator.db", seed=1)
         self._control = self.simulator.test_client()
         session = requests.Session()
@@ -111,7 +112,7 @@ class World:
         session.mount("http://", self.wire)
         self.gateway = SmbcGpGateway(
             "http://127.0.0.1",
-            ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01"),
+            credentials,
             session=session,
             pool_size=16,
             allow_loopback_http=True,

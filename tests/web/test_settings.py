@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
+from sgpshop.gateway import ShopCredentials
 from sgpshop.models import LoginAttempt, LoginSession, OrderKind, Role, Setting, utc_now
 from sgpshop.services import contract, settings
 from sgpshop.services.database import writing
@@ -470,6 +471,22 @@ class TestConnection:
     @pytest.mark.usefixtures("gateway")
     def test_a_valid_contract_is_confirmed(self, owner: FlaskClient) -> None:
         assert "SMBC-GPに接続できました" in self.check(owner)
+
+    @pytest.mark.usefixtures("gateway")
+    def test_it_says_what_it_asked_about(self, app: Flask, owner: FlaskClient) -> None:
+        assert "サイトパスワードは未登録のため、確認していません" in self.check(owner)
+        with app.app_context():
+            settings.save("test", site_pass="sitepass01")
+        assert "ショップとサイトのIDとパスワードは、すべて有効です" in self.check(owner)
+
+    def test_a_wrong_site_password_is_told(
+        self, app: Flask, owner: FlaskClient, tmp_path: Path
+    ) -> None:
+        known = ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "another")
+        with app.app_context():
+            settings.save("test", site_pass="another")
+        contract.init_app(app, World(tmp_path, known).gateway)
+        assert "サイトのIDとパスワードを確認できませんでした" in self.check(owner)
 
     def test_a_missing_contract_is_told(self, owner: FlaskClient) -> None:  # R2
         assert "SGPの契約情報が未登録です" in self.check(owner)
