@@ -41,6 +41,16 @@ def take_next_number(order: Order) -> CardTransaction:
     return new
 
 
+def is_repayment(transaction: CardTransaction) -> bool:
+    """Whether 再決済 was to be paid with this transaction: the order had failed before (T23)."""
+    session = object_session(transaction)
+    assert session is not None
+    tried = sa.exists().where(
+        Attempt.transaction_id == transaction.id, Attempt.operation == Operation.REPAY
+    )
+    return bool(session.scalar(sa.select(tried)))
+
+
 def _next_sequence(order: Order) -> int:
     session = object_session(order)
     assert session is not None

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.look_schedule import next_look
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
@@ -257,6 +257,8 @@ def _record(
             record_trade(transaction, trade, shop)
             transaction.next_look_at = None
         event = found_event(order, trade)
+        if event is Event.FOUND_SUBSCRIPTION_CHECK and charges.is_repayment(transaction):
+            event = Event.REPAY_REJECTED  # not paid again: failed as before, not to be billed anew
         decision = decide(
             before,
             event,
