@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import (
@@ -30,6 +31,8 @@ from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
 
+#: Here a buyer at 3-D Secure may still finish: the first payment, or 再決済 (T23).
+MAY_FINISH = frozenset({PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED})
 #: `Attempt.choices["on_decline"]` while nobody was told that the order is here.
 REFUSE = "refuse"
 #: A buyer at 3-D Secure is given so long before their order is looked up.

@@ -13,11 +13,12 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
-from sgpshop.services import attempts, background, opening, payments, three_ds
+from sgpshop.services import attempts, background, checkouts, opening, payments, three_ds
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
+from sgpshop.services.outcomes import CHALLENGED
 
 _UNPAID = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
 
@@ -65,18 +66,20 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
                 transaction.is_current
                 and transaction.challenge_url
                 and order.open_attempt is None
-                and order.payment_status is PaymentStatus.NEEDS_REVIEW
+                and order.payment_status in checkouts.MAY_FINISH
             )
             if not is_waiting:
                 return None
-            first = session.scalars(
+            sent = session.scalars(  # what sent the buyer there; a billing may have come before
                 sa.select(Attempt)
-                .where(Attempt.transaction_id == transaction.id)
-                .order_by(Attempt.id)
+                .where(Attempt.transaction_id == transaction.id, Attempt.reason == CHALLENGED)
+                .order_by(Attempt.id.desc())
                 .limit(1)
-            ).one()
-            wish = Wish(first.operation, choices={"step": AFTER_THREE_DS})
-            attempt = opening.new_attempt(order, wish, Actor(first.actor_kind, first.actor))
+            ).one_or_none()
+            if sent is None:
+                return None
+            wish = Wish(sent.operation, choices={"step": AFTER_THREE_DS})
+            attempt = opening.new_attempt(order, wish, Actor(sent.actor_kind, sent.actor))
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
             session.flush()

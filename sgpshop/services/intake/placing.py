@@ -13,7 +13,6 @@ from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
 from sgpshop.models.attempt import OPEN_STATES
@@ -151,5 +150,5 @@ def _standing(begun: Begun) -> Placed:
         .limit(1)
     )
     db.session.commit()
-    is_at_3ds = last == CHALLENGED and row.payment_status is PaymentStatus.NEEDS_REVIEW
+    is_at_3ds = last == CHALLENGED and row.payment_status in checkouts.MAY_FINISH
     return Placed(row.order_no, begun.is_new, row.challenge_url if is_at_3ds else None)

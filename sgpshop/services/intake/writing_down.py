@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
@@ -35,6 +35,7 @@ from sgpshop.services.intake.problems import (
     declined,
 )
 from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
+from sgpshop.services.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscription_rounds import RoundTaken, round_of
 
@@ -91,15 +92,39 @@ def _again(
     locked = opening.lock_order(session, order.id)
     if locked.open_attempt is not None:
         return Begun(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
-    known = session.scalar(sa.select(Attempt.id).where(Attempt.request_token == card_token(new)))
+    known = session.scalars(
+        sa.select(Attempt).where(Attempt.request_token == card_token(new))
+    ).one_or_none()
     operation = _second_payment(locked, new, shop)
-    if known is not None or operation is None:
-        return Begun(order.id, known, is_new=False, is_ours=False)
+    if operation is None or (known is not None and not _may_be_renewed(locked, new, operation)):
+        return Begun(order.id, known.id if known else None, is_new=False, is_ours=False)
     if (locked.total, locked.kind) != (new.total, new.kind):
         raise ChangedSince  # the buyer agreed to what this request says, and to nothing else
+    if known is not None:
+        known.request_token = None  # the newest try with this card answers for it
+        session.flush()
     attempt = opening.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
     _pay_with(session, attempt, new, locked.order_no)
     return Begun(order.id, attempt.id, is_new=False, is_ours=True)
+
+
+def _may_be_renewed(order: Order, new: NewOrder, operation: Operation) -> bool:
+    """Whether 再決済 with a card that was tried before may go better by now.
+
+    A stored card's number stays when the card behind it is renewed; a token is good for once.  While
+    the buyer is at 3-D Secure, they are sent there again.
+    """
+    if operation is not Operation.REPAY or new.payment.token:
+        return False
+    session = object_session(order)
+    assert session is not None
+    last = session.scalar(
+        sa.select(Attempt.reason)
+        .where(Attempt.order_id == order.id)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    return last != CHALLENGED
 
 
 def _second_payment(order: Order, new: NewOrder, shop: ShopSettings) -> Operation | None:
