@@ -74,6 +74,8 @@ SENTENCES = {
     **_told("bill", "売上報告"),
     **_told("change_amount", "変更内容の送信"),
     **_told("extend", "オーソリ期間延長"),
+    **_told("refund_difference", "差額の返金"),
+    "refund_difference_found_already": "SMBC-GPの売上がすでに合計金額と同じことを確認しました。二重の返金はありません",
     **_told("cancel", "注文キャンセル", done=False),
 }
 
