@@ -36,7 +36,7 @@ def report_subscriptions(text: str) -> None:
     )
     if done.postponed:
         click.echo(
-            "ファイルが受け付けられなかった注文は決済待ちのままです。理由は定期購入の画面にあります。",
+            "登録できなかった注文は決済待ちのままです。理由は定期購入の画面の「要対応」にあります。",
             err=True,
         )
     if done.under_way:

@@ -12,6 +12,10 @@ from sgpshop.domain.payment_calendar import jst_day, start_of_day
 
 #: Registrations and the fetching of results begin at this hour (R102).
 HOUR = timedelta(hours=6)
+#: The window of the monthly file is the 1st to this day of a month (protocol.md §13.9).
+FILE_WINDOW_ENDS = 10
+#: So long after the day of results their absence is no accident any more.
+RESULTS_OVERDUE = timedelta(days=2)
 _WRITTEN = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
 
 

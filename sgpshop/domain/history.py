@@ -22,7 +22,6 @@ def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:
 #: event -> sentence; fields come from the entry's detail, `who` is the actor as people say it.
 SENTENCES = {
     "chain_begins": "ここから、あとで書き換えられれば分かる形で履歴を記録しています",
-    "amounts_begin": "ここから、売上と返金の金額も、あとで書き換えられれば分かる形で記録しています",
     "imported": "注文ファイルから取り込みました({line}行目)",
     "import_updated": "注文ファイルの内容で更新しました({line}行目)",
     "linked": "SMBC-GPの取引を照会し、{found}を確認しました",
@@ -65,6 +64,10 @@ SENTENCES = {
     "received": "{who}から注文を受け付けました",
     "checkout_challenged": "購入者は本人認証(3Dセキュア)に進みました。認証が終わるまで決済は完了していません",
     "bill_postponed": "売上報告は行われませんでした({why})。決済待ちのままです",
+    "bill_put_off": "売上報告を登録できませんでした({why})。決済待ちのまま、自動でもう一度登録します",
+    "bill_again": "{who}が、売上報告をもう一度登録することにしました",
+    "card_not_kept": "登録用にカードを保存できませんでした({why})。請求の前に、もう一度保存します",
+    "refund_settled": "{who}が、返金済み(返金日 {day})と記録しました(内容:{reason})",
     "bill_not_paid": "SMBC-GPから、売上報告の結果がNGと通知されました({result})。別の方法での請求が必要です",
     "bill_paid": "SMBC-GPから、売上報告の結果がOKと通知されました",
     **_told("authorize", "購入手続き(仮売上)"),
@@ -75,8 +78,6 @@ SENTENCES = {
     **_told("bill", "売上報告"),
     **_told("change_amount", "変更内容の送信"),
     **_told("extend", "オーソリ期間延長"),
-    **_told("refund_difference", "差額の返金"),
-    "refund_difference_found_already": "SMBC-GPの売上がすでに合計金額と同じことを確認しました。二重の返金はありません",
     **_told("cancel", "注文キャンセル", done=False),
 }
 

@@ -8,7 +8,7 @@ does not enable (`require`).  Functions read, never change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,7 +21,6 @@ from sgpshop.domain.order_rules import (
     Refusal,
     capture_refusal,
     is_unsent,
-    taken_too_much,
 )
 from sgpshop.domain.payment_status import PaymentStatus
 
@@ -36,7 +35,6 @@ class Act(StrEnum):
     DELIVER = "deliver"
     RETURN = "return"
     EXTEND = "extend"
-    REFUND_DIFFERENCE = "refund-difference"
     RECONCILE = "reconcile"
 
     @property
@@ -53,14 +51,11 @@ _LABELS = {
     Act.DELIVER: "配送完了",
     Act.RETURN: "返送処理",
     Act.EXTEND: "オーソリ期間延長",
-    Act.REFUND_DIFFERENCE: "差額を返金",
     Act.RECONCILE: "照合",
 }
 
 #: Acts on the payment: none of them while another is open (§4.3).
-PAYMENT_ACTS = frozenset(
-    {Act.CAPTURE, Act.CANCEL, Act.SEND_CHANGES, Act.EXTEND, Act.REFUND_DIFFERENCE}
-)
+PAYMENT_ACTS = frozenset({Act.CAPTURE, Act.CANCEL, Act.SEND_CHANGES, Act.EXTEND})
 
 
 class Column(StrEnum):
@@ -83,16 +78,15 @@ class Column(StrEnum):
 #: ○ enabled, △ disabled with a reason, – absent; columns in the order of Column.  What depends on
 #: more than the column (an open operation, an unsent change, the parcel, settings) is in `button`.
 _TABLE = {
-    #                       仮 予 失 失定 完 完配 要 待 待配 報 消 他
-    Act.CAPTURE:           "○  ○  ○   –  –  –  –  –  –  –  –  –",
-    Act.CANCEL:            "○  ○  ○   –  ○  –  ○  ○  –  △  –  –",
-    Act.EDIT:              "○  ○  ○   △  △  △  △  ○  △  △  △  ○",
-    Act.SEND_CHANGES:      "○  –  ○   –  –  –  –  –  –  –  –  –",
-    Act.DELIVER:           "○  ○  ○   –  ○  –  △  ○  –  –  –  ○",
-    Act.RETURN:            "○  ○  ○   ○  ○  ○  –  ○  ○  ○  –  ○",
-    Act.EXTEND:            "○  –  ○   –  –  –  –  –  –  –  –  –",
-    Act.REFUND_DIFFERENCE: "–  –  –   –  ○  ○  –  –  –  ○  –  –",
-    Act.RECONCILE:         "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
+    #                  仮 予 失 失定 完 完配 要 待 待配 報 消 他
+    Act.CAPTURE:      "○  ○  ○   –  –  –  –  –  –  –  –  –",
+    Act.CANCEL:       "○  ○  ○   –  ○  –  ○  ○  –  △  –  –",
+    Act.EDIT:         "○  ○  ○   △  △  △  △  ○  △  △  △  ○",
+    Act.SEND_CHANGES: "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.DELIVER:      "○  ○  ○   –  ○  –  △  ○  –  –  –  ○",
+    Act.RETURN:       "○  ○  ○   ○  ○  ○  –  ○  ○  ○  –  ○",
+    Act.EXTEND:       "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.RECONCILE:    "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
 }  # fmt: skip
 TABLE: dict[tuple[Act, Column], str] = {
     (act, column): mark
@@ -144,11 +138,24 @@ class ReturnFacts(Protocol):
     """What decides whether a returned order's payment is still to be cancelled (R90a)."""
 
     @property
+    def kind(self) -> str: ...
+    @property
     def payment_status(self) -> PaymentStatus | None: ...
     @property
     def processing_class(self) -> ProcessingClass: ...
     @property
     def cancel_waived_at(self) -> datetime | None: ...
+
+
+class RefundFacts(Protocol):
+    """What decides whether a reported sale is still to be paid back (R104)."""
+
+    @property
+    def payment_status(self) -> PaymentStatus | None: ...
+    @property
+    def processing_class(self) -> ProcessingClass: ...
+    @property
+    def refunded_on(self) -> date | None: ...
 
 
 class ActFacts(OrderFacts, ReturnFacts, Protocol):
@@ -288,10 +295,27 @@ def is_return_open(order: ReturnFacts) -> bool:
 
 def needs_cancelling(order: ReturnFacts) -> bool:
     """返送済・決済未取消, apart from a person's 取消不要: the goods are back, the money is not (R90a)."""
+    status = order.payment_status
+    # A subscription that could not be billed holds nothing that could be cancelled (R105).
+    is_unbilled = status is PaymentStatus.CAPTURE_FAILED and order.kind == "subscription"
+    is_back = order.processing_class is ProcessingClass.RETURNED
+    return is_back and status in UNCANCELLED_STATUSES and not is_unbilled
+
+
+def is_refund_open(order: RefundFacts) -> bool:
+    """要返金: reported as sold, but the goods are back or the order was cancelled (R104).
+
+    Until a person says when and how the money went back: SMBC-GP takes no cancel of such a sale.
+    """
     return (
-        order.processing_class is ProcessingClass.RETURNED
-        and order.payment_status in UNCANCELLED_STATUSES
+        order.payment_status is PaymentStatus.BILLING_REPORTED
+        and order.processing_class in REFUND_CLASSES
+        and order.refunded_on is None
     )
+
+
+#: 処理区分 of a reported sale whose money is to go back (R104).
+REFUND_CLASSES = frozenset({ProcessingClass.RETURNED, ProcessingClass.CANCELLED})
 
 
 #: Statuses in which a returned order's payment is still to be cancelled (R90a).
@@ -310,8 +334,6 @@ def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
     parcel = order.processing_class
     if act is Act.EXTEND:
         return terms.extend_auth_enabled and order.kind == "normal"  # R83
-    if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
-        return taken_too_much(order) > 0
     if act is Act.SEND_CHANGES:  # R67, R69
         return order.kind == "normal" and (order.edited_at is not None or is_unsent(order))
     if act is Act.CAPTURE:
@@ -345,8 +367,6 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
         }.get(order.processing_class, "")
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return "金額に変更がないため送信は不要です。"  # R67
-    if act is Act.REFUND_DIFFERENCE and order.total < 1:
-        return "合計金額が0円です。全額を返金する場合は注文キャンセルをしてください。"
     if act in (Act.SEND_CHANGES, Act.EXTEND):
         transaction = order.transaction
         if transaction is None or not transaction.is_linked or transaction.gateway_amount is None:

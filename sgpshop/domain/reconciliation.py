@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     CAPTURED_ELSEWHERE = "captured_elsewhere"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
     DUPLICATE_ROUND = "duplicate_round"
+    RESULT_MISSING = "result_missing"
 
     @property
     def label(self) -> str:
@@ -82,7 +83,7 @@ _WORDS = {
     AlertKind.AMOUNT_DIFFERS: (
         "売上の金額が異なります",
         "合計金額は{total}ですが、SMBC-GPでは「{found}」でした。",
-        "SMBCマルチペイメント管理画面で経緯を確認し、どちらの金額が正しいか確かめてください。多く売上になっていれば「差額を返金」で合計金額に合わせられます。不足分は別の方法で請求してください。",
+        "SMBCマルチペイメント管理画面で経緯を確認し、どちらの金額が正しいか確かめてください。",
         "売上になった金額が、注文の合計金額と異なります。",
     ),
     AlertKind.UNEXPECTED_CHARGE: (
@@ -102,6 +103,12 @@ _WORDS = {
         "「{before}」の注文が、このシステム以外(SMBCマルチペイメント管理画面など)で取り消され、SMBC-GPでは「{found}」でした。",
         "発送前なら発送を止め、在庫と購入者への連絡を確認してください。",
         "注文が、このシステムの外で取り消されていました。注文は注文キャンセルになります(売上報告済を除く)。",
+    ),
+    AlertKind.RESULT_MISSING: (
+        "売上報告の結果がありません",
+        "「{before}」({total})ですが、SMBC-GPの結果にこの注文の行がなく、照会でも「{found}」でした。請求されていません。",
+        "SMBCマルチペイメント管理画面とSMBC-GPに確認してください。請求されないままなら、別の方法で請求します。",
+        "届いた売上報告の結果に、登録したはずの注文の行がありませんでした。注文は売上報告済のままです。",
     ),
     AlertKind.DUPLICATE_ROUND: (
         "同じ回の注文が重複",
@@ -168,8 +175,7 @@ def decide(
     if alert is not None and not (is_first and alert.is_notice):
         kinds.append(alert)
     after = next_status(before, found)
-    is_taken = after is PaymentStatus.CAPTURED or found is Event.FOUND_BILLED
-    if is_taken and found_total != total:
+    if after is PaymentStatus.CAPTURED and found_total != total:
         kinds.append(AlertKind.AMOUNT_DIFFERS)
     return Decision(after, tuple(kinds))
 

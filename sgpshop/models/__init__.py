@@ -5,6 +5,7 @@ from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
 from sgpshop.models.attempt import (
     AFTER_THREE_DS,
     CHECKOUTS,
+    IN_FILE,
     ActorKind,
     Attempt,
     AttemptState,
@@ -13,7 +14,6 @@ from sgpshop.models.attempt import (
     Operation,
 )
 from sgpshop.models.base import Base, table_of, utc_now
-from sgpshop.models.beginning import Began, Beginning, BeginningsEnd
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
@@ -37,6 +37,7 @@ from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
 __all__ = [
     "AFTER_THREE_DS",
     "CHECKOUTS",
+    "IN_FILE",
     "SGP_METHOD",
     "ActorKind",
     "Alert",
@@ -46,9 +47,6 @@ __all__ = [
     "Attempt",
     "AttemptState",
     "Base",
-    "Began",
-    "Beginning",
-    "BeginningsEnd",
     "Billing",
     "BillingFile",
     "BillingState",

@@ -30,8 +30,6 @@ class Operation(StrEnum):
     #: 再決済 of a subscription order (T23), and its monthly registration (T18)
     REPAY = "repay"
     BILL = "bill"
-    #: more was taken than the order says: the rest goes back (protocol.md §3.4)
-    REFUND_DIFFERENCE = "refund_difference"
 
     @property
     def label(self) -> str:
@@ -61,6 +59,8 @@ CHECKOUTS = frozenset(
 )
 #: `Attempt.choices["step"]` of one that goes on after 3-D Secure.
 AFTER_THREE_DS = "three_ds"
+#: key of `Attempt.choices` of a cancel: its number was in a monthly file, which SMBC-GP may have
+IN_FILE = "in_file"
 
 _OPERATION_LABELS = {
     Operation.CAPTURE: "実売上処理",
@@ -73,7 +73,6 @@ _OPERATION_LABELS = {
     Operation.REGISTER_CARD: "購入手続き(定期購入のカード登録)",
     Operation.REPAY: "再決済",
     Operation.BILL: "売上報告",
-    Operation.REFUND_DIFFERENCE: "差額の返金",
 }
 
 

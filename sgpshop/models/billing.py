@@ -97,6 +97,7 @@ class Billing(Base):
         sa.Index("ix_billings_state", "state"),
         sa.Index("ix_billings_file_id", "file_id"),
         sa.Index("ix_billings_attempt_id", "attempt_id"),
+        sa.Index("ix_billings_retry_at", "retry_at"),
         sa.Index("ix_billings_gateway_order_id", "gateway_order_id"),
     )
 
@@ -115,6 +116,10 @@ class Billing(Base):
     file_id: Mapped[int | None] = mapped_column(sa.ForeignKey("billing_files.id"))
     #: whether it goes by file
     by_file: Mapped[bool]
+    #: how often in a row it was put off, through no fault of the card
+    postponed: Mapped[int] = mapped_column(default=0)
+    #: when it is tried again; None: with the next registration, or never
+    retry_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     planned_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     registered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     result_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -150,6 +150,9 @@ class Order(Base):
     #: 取消不要: a person decided that the payment of a returned order stays (R90a)
     cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_waived_reason: Mapped[str] = mapped_column(sa.String(200), default="")
+    #: 返金済み: when the money of a reported sale went back, and how (R104)
+    refunded_on: Mapped[date | None]
+    refund_reason: Mapped[str] = mapped_column(sa.String(200), default="")
 
     #: of the content as it was handed in by the API; None for orders from files (P27)
     intake_fingerprint: Mapped[str | None] = mapped_column(sa.String(64))

@@ -43,27 +43,31 @@ def raise_for(
     already is not said twice, but says what was seen last.
     """
     for kind in decision.alerts if decision else ():
-        facts = kind.sentence.format(
-            before=before.label if before else "-", found=found, total=f"{total:,}円"
-        )[:_LONGEST]
-        is_open = sa.and_(
-            Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None)
-        )
-        alert = session.scalars(sa.select(Alert).where(is_open)).one_or_none()
-        if alert is None:
-            session.add(Alert(order_id=order_id, kind=kind, facts=facts))
-        else:
-            alert.facts = facts
-    session.flush()
+        raise_kind(session, order_id, kind, before=before, found=found, total=total)
 
 
-def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datetime) -> None:
-    """What is open of that kind is over, because of an act that the history tells of itself."""
-    session.execute(
-        sa.update(Alert)
-        .where(Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None))
-        .values(acknowledged_at=now, acknowledged_by=by)
+def raise_kind(
+    session: Session,
+    order_id: int,
+    kind: AlertKind,
+    *,
+    before: PaymentStatus | None,
+    found: str,
+    total: int,
+) -> None:
+    """The same for one thing that needs no table to decide about."""
+    facts = kind.sentence.format(
+        before=before.label if before else "-", found=found, total=f"{total:,}円"
+    )[:_LONGEST]
+    is_open = sa.and_(
+        Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None)
     )
+    alert = session.scalars(sa.select(Alert).where(is_open)).one_or_none()
+    if alert is None:
+        session.add(Alert(order_id=order_id, kind=kind, facts=facts))
+    else:
+        alert.facts = facts
+    session.flush()
 
 
 def open_of(order_id: int) -> list[Alert]:

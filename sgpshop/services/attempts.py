@@ -25,6 +25,7 @@ from sgpshop.gateway import Card, TradeAccess, TradeStatus
 from sgpshop.models import (
     AFTER_THREE_DS,
     CHECKOUTS,
+    IN_FILE,
     Attempt,
     Billing,
     CardTransaction,
@@ -87,6 +88,8 @@ class Work:
     return_url: str
     #: the buyer came back from 3-D Secure: only SecureTran2 is left
     finishes_three_ds: bool
+    #: a monthly file brought, or may have brought, the number there
+    in_file: bool
     #: the card to pay with, once it was asked for (a new transaction only)
     card: Card | None = None
     #: when the row that says so was written, by the monotonic clock
@@ -210,6 +213,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         card_seq=row.card_seq,
         return_url=row.return_url,
         finishes_three_ds=finishes,
+        in_file=bool(row.choices.get(IN_FILE)),
     )
 
 

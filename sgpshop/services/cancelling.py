@@ -7,11 +7,15 @@ and never reported is cancelled without asking SMBC-GP (R103).
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Any
+
+import sqlalchemy as sa
 
 from sgpshop.domain.errors import OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
-from sgpshop.models import Operation, Order, OrderKind, utc_now
+from sgpshop.extensions import db
+from sgpshop.models import IN_FILE, Billing, Operation, Order, OrderKind, utc_now
 from sgpshop.services import aftermath, history, opening
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -28,6 +32,8 @@ class MoneyEffect(Enum):
     #: only the look-up will tell: nothing, a release or a refund (R97)
     AS_FOUND = auto()
     NOT_BILLED = auto()
+    #: its registration was begun before: SMBC-GP is asked first, what was charged stays
+    IF_NOT_BILLED = auto()
 
     @property
     def may_refund(self) -> bool:
@@ -39,12 +45,23 @@ def money_effect(order: Order) -> MoneyEffect:
     """What 注文キャンセル would do to this order's money."""
     status = order.payment_status
     if status is PaymentStatus.AWAITING_BILLING:
-        return MoneyEffect.NOT_BILLED
+        return MoneyEffect.IF_NOT_BILLED if _was_registered(order) else MoneyEffect.NOT_BILLED
     if status is PaymentStatus.CAPTURED:
         return MoneyEffect.REFUND
     if status is PaymentStatus.NEEDS_REVIEW:
         return MoneyEffect.AS_FOUND
     return MoneyEffect.NOTHING_HELD if order.kind is OrderKind.PREORDER else MoneyEffect.RELEASE
+
+
+def _was_registered(order: Order) -> bool:
+    """Whether a registration of this order was ever begun: a line of a file may be there (R105)."""
+    return bool(db.session.scalar(sa.select(sa.exists().where(Billing.order_id == order.id))))
+
+
+def _is_in_file(order: Order) -> bool:
+    number = order.transaction.gateway_order_id if order.transaction else ""
+    is_its_own = sa.and_(Billing.gateway_order_id == number, Billing.file_id.is_not(None))
+    return bool(db.session.scalar(sa.select(sa.exists().where(is_its_own))))
 
 
 def wish(
@@ -54,7 +71,8 @@ def wish(
 
     Raises NotFound, and ShopError when a refund was not confirmed a second time (S21).
     """
-    effect = money_effect(get_order(order_no))
+    order = get_order(order_no)
+    effect = money_effect(order)
     if effect is MoneyEffect.NOT_BILLED:
         return None
     if effect.may_refund and not refund_confirmed:
@@ -64,7 +82,10 @@ def wish(
     chosen = [
         words for is_on, words in ((restock, "在庫戻し"), (return_points, "ポイント返還")) if is_on
     ]
-    return Wish(Operation.CANCEL, choices={"choices": chosen} if chosen else {})
+    said: dict[str, Any] = {"choices": chosen} if chosen else {}
+    if effect is MoneyEffect.IF_NOT_BILLED and _is_in_file(order):
+        said[IN_FILE] = True
+    return Wish(Operation.CANCEL, choices=said)
 
 
 def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
@@ -78,7 +99,7 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
         if order is None:
             return
         before = order.payment_status
-        if before is not PaymentStatus.AWAITING_BILLING:
+        if before is not PaymentStatus.AWAITING_BILLING or _was_registered(order):
             raise OrderChanged
         order.payment_status = next_status(before, Event.CANCEL_DONE)
         aftermath.cancel_parcels(order)

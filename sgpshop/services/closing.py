@@ -169,6 +169,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     now = utc_now()
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one()
+    if row.operation is Operation.BILL:
+        outcome = billing_marks.judged(outcome)
     ending = _ending(row, outcome, now)
     changed = connection.execute(
         _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
@@ -197,8 +199,10 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         return row
     if outcome.challenge_url:
         checkouts.wait_for_buyer(session, row, outcome, now)
+    if outcome.event is Event.FOUND_BILLED and outcome.trade is not None:
+        billing_marks.found(session, outcome.trade.access.order_id, outcome.trade, now)
     if row.operation is Operation.BILL:
-        billing_marks.mark(session, attempt_id, outcome, now)
+        billing_marks.mark(session, attempt_id, row, outcome, now)
     if row.operation in CHECKOUTS and outcome.state is not AttemptState.UNKNOWN:
         checkouts.forget_token(session, attempt_id)
     if outcome.event in (Event.FOUND_UNFINISHED, Event.CLOSED_BY_PERSON):
@@ -267,7 +271,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
 def _stand(row: Any, outcome: Outcome) -> history.Stand:
     """What the history entry is built on; a plain capture, which comes in bulk, needs no query."""
     if outcome.event is Event.CAPTURE_DONE and outcome.trade is None:
-        return history.Stand(row.history_state, row.processing_class, row.amount, row.amount)
+        return history.Stand(row.history_state, row.processing_class, row.amount)
     return history.stand_of(row.order_id)
 
 

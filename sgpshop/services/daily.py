@@ -154,6 +154,12 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
             sa.or_(
                 Order.payment_status.in_(_MOVING),
                 sa.and_(Order.payment_status.in_(_SETTLED), is_recent),
+                # Under the number of its own billing: what was charged can be voided there (R120).
+                sa.and_(
+                    Order.payment_status == PaymentStatus.BILLING_REPORTED,
+                    CardTransaction.is_charge,
+                    is_recent,
+                ),
             ),
             ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open),
         )
@@ -181,5 +187,15 @@ def _digest(job: DailyJob, now: datetime) -> None:
         "unsent": figures.unsent,
         "returned_open": figures.returned_open,
     }
+    if (outlook := figures.subscriptions) is not None:
+        waiting |= {
+            "billing_put_off": outlook.put_off,
+            "billing_lacks_card": outlook.lacks_card,
+            "to_refund": outlook.to_refund,
+            "billing_results_overdue": Total(
+                sum(file.taken - file.paid - file.not_paid for file in figures.overdue_files),
+                0,
+            ),
+        }
     told: dict[str, Any] = {name: asdict(total) for name, total in waiting.items()}
     logs.event("daily_digest", day=str(job.day), alerts_open=alerts.count_open(), **told)

@@ -43,6 +43,8 @@ class Figures:
     subscriptions: Outlook | None
     #: files of the monthly registration that were refused, until acknowledged (R105)
     refused_files: list[ListedFile]
+    #: files whose results are overdue (R105)
+    overdue_files: list[ListedFile]
     #: 予約:出荷予定日超過: not charged although the day has passed (R113)
     preorders_overdue: Total
     #: started runs with lines still to work off, newest first
@@ -74,6 +76,7 @@ def figures(shop: ShopSettings) -> Figures:
             subscriptions.outlook(shop.billing_day) if shop.subscription_enabled else None
         ),
         refused_files=subscriptions.notices() if shop.subscription_enabled else [],
+        overdue_files=subscriptions.overdue() if shop.subscription_enabled else [],
         preorders_overdue=preorders.overdue(),
         running=_running(),
         has_orders=bool(totals),

@@ -90,7 +90,19 @@ _OTHER_CARD = ErrorContent(
 _FILE_REFUSED = ErrorContent(
     (),
     "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
-    "次の登録日にもう一度登録されます。急ぐ場合は、定期購入の画面で理由を確認してください。",
+    "定期購入の画面で理由を確認してください。",
+)
+
+_CANCELLED_THERE = ErrorContent(
+    (),
+    "この注文の売上は、SMBC-GPで取り消されていました。請求されていません。",
+    "SMBCマルチペイメント管理画面で経緯を確認し、請求が必要なら別の方法で請求してください。",
+)
+
+_IN_FILE = ErrorContent(
+    (),
+    "この注文は月次ファイルでSMBC-GPに登録されていて、まもなく請求されるため、キャンセルできません。",
+    "結果が届くと売上報告済になります。返金する場合は、返送処理をして「要返金」としてSMBC-GPにご相談ください。",
 )
 
 #: by `Attempt.reason`
@@ -108,6 +120,9 @@ _BY_REASON = {
     "no_card": _NO_CARD,
     "other_card": _OTHER_CARD,
     "file_refused": _FILE_REFUSED,
+    "window_closed": _FILE_REFUSED,
+    "cancelled_there": _CANCELLED_THERE,
+    "in_file": _IN_FILE,
 }
 
 
@@ -122,8 +137,14 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
         explanation is None or explanation.kind is not ErrorKind.OUTCOME_UNKNOWN
     ):
         return replace(_IN_DOUBT, codes=codes)
-    if explanation is not None:
+    return content_of(codes, attempt.reason)
+
+
+def content_of(codes: tuple[str, ...], reason: str) -> ErrorContent:
+    """The words for what was refused with these codes, or without one for this reason."""
+    if codes:
+        explanation = explain(worst(codes))
         return ErrorContent(codes, explanation.sentence, explanation.next_step)
-    if attempt.reason.startswith("unreachable"):
+    if reason.startswith("unreachable"):
         return _UNREACHABLE
-    return _BY_REASON.get(attempt.reason, _UNEXPLAINED)
+    return _BY_REASON.get(reason, _UNEXPLAINED)

@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
 
+from sgpshop.domain.billing_calendar import results_at
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
+from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import (
     GatewayError,
@@ -28,7 +30,19 @@ from sgpshop.gateway import (
     SmbcGpGateway,
     TradeStatus,
 )
-from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Operation, Order, OrderKind
+from sgpshop.models import (
+    SGP_METHOD,
+    Attempt,
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    Operation,
+    Order,
+    OrderKind,
+    utc_now,
+)
+from sgpshop.services import settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.gateway_facts import describe, found_event
 
@@ -36,6 +50,7 @@ _CHUNK = 200
 #: An order that changed while we asked is asked about again, so often.
 _AGAIN = 3
 _PAUSE = 1.0
+_RESULT_DAY = timedelta(days=1)
 
 
 class Verdict(StrEnum):
@@ -65,6 +80,8 @@ class Ours:
     operation: Operation | None
     #: when that operation was asked for
     since: datetime | None
+    #: month in whose window the monthly file was sent whose result is still to come
+    awaits_result_of: date | None
 
 
 @dataclass(frozen=True)
@@ -189,12 +206,25 @@ def _differences(ours: Ours, trade: TradeStatus | None) -> Iterator[str]:
         return
     if not agrees(ours.payment_status, event):
         yield "状態が異なります"
+    elif _is_never_charged(ours, trade):
+        yield "売上報告済ですが、請求されていません"
     if trade is None or not (trade.state.is_authorized or trade.state.is_captured):
         return
     if ours.gateway_amount != trade.total:
         yield "SMBC-GP側金額が異なります"
     elif trade.state.is_captured and ours.captured_amount != trade.total:
         yield "売上の金額が異なります"
+
+
+def _is_never_charged(ours: Ours, trade: TradeStatus | None) -> bool:
+    """A reported sale that was not made by the day of results (R105); before it, it has its time."""
+    is_reported = ours.payment_status is PaymentStatus.BILLING_REPORTED and ours.is_charge
+    if not is_reported or not (trade is None or trade.state.is_unfinished):
+        return False
+    if ours.awaits_result_of is None:
+        return True
+    mode = BillingMode(settings.load().billing_mode)
+    return utc_now() >= results_at(ours.awaits_result_of, mode.result_day) + _RESULT_DAY
 
 
 def _named(order_nos: Collection[str]) -> sa.ColumnElement[bool]:
@@ -217,6 +247,14 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
             sa.func.coalesce(CardTransaction.is_charge, sa.false()),
             Attempt.operation,
             sa.func.coalesce(Attempt.uncertain_since, Attempt.created_at),
+            sa.select(sa.func.max(BillingFile.window))
+            .join(Billing, Billing.file_id == BillingFile.id)
+            .where(
+                Billing.gateway_order_id == CardTransaction.gateway_order_id,
+                Billing.state == BillingState.REGISTERED,
+            )
+            .correlate(CardTransaction)
+            .scalar_subquery(),
         )
         .outerjoin(
             CardTransaction,

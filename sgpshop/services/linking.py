@@ -20,7 +20,7 @@ from sgpshop.domain.reconciliation import decide
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
-from sgpshop.services import alerts, charges, history, settings, subscription_rounds
+from sgpshop.services import alerts, billing_marks, charges, history, settings, subscription_rounds
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import chunks, writing
@@ -256,6 +256,8 @@ def _record(
         else:
             record_trade(transaction, trade, shop)
             transaction.next_look_at = None
+            if order.kind is OrderKind.SUBSCRIPTION:
+                billing_marks.found(session, transaction.gateway_order_id, trade, utc_now())
         event = found_event(order, trade)
         if event is Event.FOUND_SUBSCRIPTION_CHECK and charges.is_repayment(transaction):
             event = Event.REPAY_REJECTED  # not paid again: failed as before, not to be billed anew

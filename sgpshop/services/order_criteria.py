@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import UNCANCELLED_STATUSES
+from sgpshop.domain.order_rules import HOLDING_STATUSES
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import digits_only, search_key
@@ -206,7 +207,8 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     found: list[Condition] = []
     if criteria.unsent:
         differs = CardTransaction.gateway_amount != Order.total  # NULL differs from nothing
-        found += [Order.kind == OrderKind.NORMAL, _transaction(differs)]
+        is_held = Order.payment_status.in_(sorted(HOLDING_STATUSES))
+        found += [Order.kind == OrderKind.NORMAL, is_held, _transaction(differs)]
     if criteria.auth_days_left is not None:
         end = start_of_day(jst_day(now) + timedelta(days=criteria.auth_days_left + 1))
         found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
@@ -251,6 +253,10 @@ def _returned_open() -> list[Condition]:
     return [
         Order.id.in_(few.correlate(None)),
         sa.cast(Order.payment_status, sa.String).in_(sorted(UNCANCELLED_STATUSES)),
+        ~sa.and_(
+            Order.kind == OrderKind.SUBSCRIPTION,
+            Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+        ),
         Order.cancel_waived_at.is_(None),
     ]
 

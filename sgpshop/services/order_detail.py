@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.errors import NotFound
-from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
+from sgpshop.domain.order_rules import OrderFacts, is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ErrorKind, explain, worst
@@ -145,10 +145,10 @@ def is_past(attempt: Attempt, order: OrderFacts) -> bool:
         return order.payment_status is not PaymentStatus.CAPTURE_FAILED
     if attempt.operation is Operation.CHANGE_AMOUNT:
         return not is_unsent(order) or attempt.amount != order.total
-    if attempt.operation is Operation.REFUND_DIFFERENCE:
-        return not taken_too_much(order)
     if attempt.operation is Operation.CANCEL:
-        return order.payment_status is PaymentStatus.CANCELLED
+        is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
+        is_over = attempt.reason == "in_file" and not is_waiting  # the file was charged, or not
+        return order.payment_status is PaymentStatus.CANCELLED or is_over
     if attempt.operation is Operation.BILL:  # refused alone, or with its whole file (R105)
         return order.payment_status not in (
             PaymentStatus.CAPTURE_FAILED,
@@ -161,8 +161,11 @@ def _failure(attempt: Attempt, order: Order) -> Problem | None:
     content = error_content(attempt)
     if content is None:
         return None
+    is_bill = attempt.operation is Operation.BILL
+    if is_bill and order.payment_status is PaymentStatus.AWAITING_BILLING:
+        content = replace(content, next_step=f"{_mended(content.next_step)}{_TRIED_AGAIN}")
     if order.payment_status is PaymentStatus.CAPTURE_FAILED:
-        if attempt.operation is Operation.BILL:
+        if is_bill:
             content = replace(content, next_step=facts.OTHER_WAY)
         elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
             content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
@@ -174,6 +177,15 @@ def _failure(attempt: Attempt, order: Order) -> Problem | None:
         at=attempt.finished_at,
         actor=attempt.actor,
     )
+
+
+#: R105: 決済待ち stays, and nobody has to do anything but mend what can be mended.
+_TRIED_AGAIN = "決済待ちのまま、自動でもう一度登録します(月次ファイルで登録する場合、受付期間の後は次の登録日)。"
+
+
+def _mended(next_step: str) -> str:
+    """What a person can do about it, without the advice to press again."""
+    return "" if "もう一度実行" in next_step else next_step
 
 
 #: R112: months after the check a card may not be good any more.
@@ -244,7 +256,16 @@ def _unknown_state(transaction: CardTransaction) -> Problem:
     )
 
 
+def _card_not_kept(_transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="請求に使うカードを保存できていません",
+        sentence="カードの有効性は確認できましたが、SMBC-GPへのカードの登録に失敗しました(内容は履歴にあります)。",
+        next_step="請求の前に、自動でもう一度登録します。続く場合はサイトIDとサイトパスワードの設定を確認してください。",
+    )
+
+
 _LOOK_PROBLEMS = {
+    "card_not_kept": _card_not_kept,
     "not_found": _not_found,
     "unanswered": _unanswered,
     "mismatch": _mismatch,

@@ -154,6 +154,25 @@ def undo_waiver(order_id: int, seen: Seen, actor: Actor) -> None:
         _record(order, "cancel_waiver_undone", actor, seen, utc_now())
 
 
+def settle_refund(order_id: int, seen: Seen, actor: Actor, day: date, reason: str) -> None:
+    """返金済み: a person says when and how the money of a reported sale went back (R104)."""
+    with _act(order_id, None, seen) as order:
+        if order is None:
+            return
+        if not order_acts.is_refund_open(order):
+            raise NotPossible("この注文は「要返金」ではありません。")
+        now = utc_now()
+        if day > jst_day(now):
+            raise InputRefused("refunded_on", "返金日に未来の日付は指定できません。")
+        if day < jst_day(order.ordered_at):
+            raise InputRefused("refunded_on", "返金日は注文日以降の日付にしてください。")
+        if not reason:
+            raise InputRefused("reason", "返金の方法を入力してください。")
+        order.refunded_on = day
+        order.refund_reason = reason
+        _record(order, "refund_settled", actor, seen, now, day=f"{day:%Y/%m/%d}", reason=reason)
+
+
 def can_deliver(parcel: Delivery) -> bool:
     """Whether this parcel is still to be sent."""
     return parcel.status in OPEN_STATUSES

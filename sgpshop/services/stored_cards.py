@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, GatewayError, SmbcGpGateway, StoredCard, TradeState
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order
-from sgpshop.services import vault
+from sgpshop.services import card_lookup, card_notes, vault
 from sgpshop.services.database import writing
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
 
     From then on every transaction of the order names it.  Raises NoCard, OtherCard, GatewayError.
     """
+    card_lookup.ask_for(gateway, order_id)
     rows = _transactions(order_id)
     card = _kept(rows)
     if card is None:
@@ -105,6 +106,7 @@ def keep_soon(gateway: SmbcGpGateway, order_id: int) -> None:
         return  # the check did not succeed
     except GatewayError as failure:
         log.warning("the card of order %s is not kept yet: %s", order_id, failure.reason)
+        card_notes.not_kept(order_id, failure)
 
 
 def _transactions(order_id: int) -> Sequence[Any]:
@@ -192,6 +194,7 @@ def _remember(order_id: int, card: StoredCard, digits: str) -> Card:
                 CardTransaction.card_last4 == "",
             ).values(card_last4=digits)
         )
+    card_notes.is_kept(order_id)
     return Card(member_id=card.member_id, card_seq=card.seq)
 
 

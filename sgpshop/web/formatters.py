@@ -18,6 +18,7 @@ from flask import Flask, current_app
 from markupsafe import Markup
 
 from sgpshop.domain.order_acts import (
+    is_refund_open,
     is_return_open,
     needs_cancelling,
     status_change,
@@ -222,6 +223,7 @@ def init_app(app: Flask) -> None:
         is_unsent=is_unsent,
         is_sent_elsewhere=is_sent_elsewhere,
         review_cause=review_cause,
+        is_refund_open=is_refund_open,
         is_return_open=is_return_open,
         needs_cancelling=needs_cancelling,
         status_change=status_change,

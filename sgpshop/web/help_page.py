@@ -40,7 +40,7 @@ STATUS_WORDS = {
     ),
     PaymentStatus.AWAITING_BILLING: (
         "定期購入の注文を受けた状態です。仮売上・実売上の処理は不要です。",
-        "配送完了にした翌月の登録日({billing_day}日頃)に、自動で売上報告されます。",
+        "配送完了にした翌月の登録日({billing_day}日頃)に、自動で売上報告されます。登録できなかったときは、決済待ちのまま自動で繰り返します。",
     ),
     PaymentStatus.BILLING_REPORTED: (
         "定期購入の注文がSMBC-GPに報告され、課金された状態です。",

@@ -25,7 +25,7 @@ from sgpshop.web.fragments import wants_fragment, with_messages
 _SOON = timedelta(seconds=60)
 
 #: Confirmations that open in the panel お届け先・伝票番号 rather than in that of the payment.
-_PARCEL_ASKS = (Act.DELIVER.value, Act.RETURN.value, "statuses", "waive")
+_PARCEL_ASKS = (Act.DELIVER.value, Act.RETURN.value, "statuses", "waive", "refunded")
 
 
 def render(

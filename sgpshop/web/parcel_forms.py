@@ -15,7 +15,7 @@ from sgpshop.services.parcels import LONGEST_REASON, InputRefused
 from sgpshop.web.act_form import ActForm
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
-_DAY = "返送日は 2026-11-23 のように入力してください。"
+_DAY = "日付は 2026-11-23 のように入力してください。"
 _MOST_PARCELS = 50
 
 
@@ -121,6 +121,15 @@ class StatusesForm(ParcelForm):
         """What was chosen for one parcel, for showing the form again."""
         pairs = zip(self.delivery_number.data or (), self.delivery_status.data or (), strict=False)
         return dict(pairs).get(number)
+
+
+class RefundForm(ParcelForm):
+    """返金済み: when, and how."""
+
+    refunded_on = DayField(
+        "返金日", [InputRequired("返金日を入力してください。")], default=lambda: jst_day(utc_now())
+    )
+    reason = _reason("返金の方法")
 
 
 class WaiveForm(ParcelForm):

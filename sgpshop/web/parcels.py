@@ -16,19 +16,33 @@ from sgpshop.domain import order_acts
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
-from sgpshop.models import Role, utc_now
+from sgpshop.models import Order, Role, utc_now
 from sgpshop.services import parcels
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Seen
 from sgpshop.services.order_detail import get_order
 from sgpshop.services.parcels import InputRefused, Return
 from sgpshop.web import order_screen
-from sgpshop.web.parcel_forms import DeliverForm, ParcelForm, ReturnForm, StatusesForm, WaiveForm
+from sgpshop.web.parcel_forms import (
+    DeliverForm,
+    ParcelForm,
+    RefundForm,
+    ReturnForm,
+    StatusesForm,
+    WaiveForm,
+)
 from sgpshop.web.security import requires
 
 bp = Blueprint("parcels", __name__, url_prefix="/orders")
 
-_STATUSES, _WAIVE = "statuses", "waive"
+_STATUSES, _WAIVE, _REFUND = "statuses", "waive", "refunded"
+
+#: Buttons that are not of the table §4.3, and when they are there.
+_OFFERED: dict[str, Callable[[Order], bool]] = {
+    _STATUSES: lambda order: order_acts.status_change(order).is_enabled,
+    _WAIVE: order_acts.is_return_open,
+    _REFUND: order_acts.is_refund_open,
+}
 
 #: What goes on with one order once its form was read.
 _Change = Callable[[int, Seen, Actor], None]
@@ -129,18 +143,31 @@ def undo_waiver(order_no: str) -> ResponseReturnValue:
     return _carry_out(order_no, "", ParcelForm(), parcels.undo_waiver, "取消不要を取り消しました。")
 
 
+@bp.get("/<order_no>/refunded")
+@requires(Role.OPERATOR)
+def ask_refunded(order_no: str) -> ResponseReturnValue:
+    """The screen with the form of 返金済み open (R104)."""
+    return _ask(order_no, _REFUND, RefundForm(formdata=None))
+
+
+@bp.post("/<order_no>/refunded")
+@requires(Role.OPERATOR)
+def settle_refund(order_no: str) -> ResponseReturnValue:
+    """返金済み, with day and how: 要返金 goes."""
+    form = RefundForm()
+
+    def change(order_id: int, seen: Seen, actor: Actor) -> None:
+        parcels.settle_refund(order_id, seen, actor, form.refunded_on.data, form.reason.data)
+
+    return _carry_out(order_no, _REFUND, form, change, "返金済みと記録しました。")
+
+
 def _ask(
     order_no: str, asking: Act | str, form: ParcelForm, refusal: ShopError | None = None
 ) -> ResponseReturnValue:
     """The screen with a confirmation open in the parcel panel, if its button is enabled."""
-    if asking in (_STATUSES, _WAIVE):  # buttons that are not of the table §4.3
-        order = get_order(order_no)
-        is_offered = (
-            order_acts.status_change(order).is_enabled
-            if asking == _STATUSES
-            else order_acts.is_return_open(order)
-        )
-        asking = asking if is_offered else ""
+    if asking in _OFFERED:
+        asking = asking if _OFFERED[asking](get_order(order_no)) else ""
     return order_screen.render(
         order_no, asking=asking, refusal=refusal, parcel_form=form, today=jst_day(utc_now())
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from datetime import date
 
 from flask import (
     Blueprint,
@@ -18,6 +20,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
+from sgpshop.domain.billing_calendar import parse_month
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode
@@ -54,13 +57,59 @@ def show() -> ResponseReturnValue:
         date_choices=[(field.value, field.label) for field in DateField],
         outlook=subscriptions.outlook(shop.billing_day),
         files=subscriptions.files(),
+        overdue=subscriptions.overdue(),
         notices=subscriptions.notices_of(subscriptions.notices()),
+        failed_months=subscriptions.failed_months(),
         mode=BillingMode(shop.billing_mode),
         driver=BillingDriver(shop.billing_driver),
         guarantee=subscriptions.guarantee(shop.billing_mode),
         may_act=current_user.may_act_as(Role.OPERATOR),
     )
     return page, 422 if form.errors else 200
+
+
+@bp.get("/again")
+@requires(Role.OPERATOR)
+def ask_again() -> ResponseReturnValue:
+    """What of a month failed, each with a tick, before it is registered again (R105)."""
+    _require_on()
+    month = _month(request.args.get("month", ""))
+    return render_template(
+        "subscriptions/again.html",
+        month=month,
+        rows=subscriptions.failed_of(month),
+        driver=BillingDriver(settings.load().billing_driver),
+        request_token=secrets.token_hex(16),
+    )
+
+
+@bp.post("/again")
+@requires(Role.OPERATOR)
+def take_again() -> ResponseReturnValue:
+    """Register the ticked orders again."""
+    _require_on()
+    chosen = request.form.getlist("order_no")
+    token = request.form.get("request_token", "")
+    month = _month(request.form.get("month", ""))
+    if not chosen or len(token) != 32:
+        flash("もう一度登録する注文を選んでください。", "error")
+        return redirect(url_for(".ask_again", month=f"{month:%Y-%m}"), code=303)
+    taken = subscriptions.take_again(chosen, token, Actor.person(current_user.name))
+    if taken:
+        flash(
+            f"{taken}件をもう一度登録します。決済待ちに戻し、登録の結果はこの画面に表示します。",
+            "success",
+        )
+    else:
+        flash("もう一度登録できる注文はありませんでした。最新の状態を確認してください。", "error")
+    return redirect(url_for(".show", tab=Tab.ATTENTION.value), code=303)
+
+
+def _month(text: str) -> date:
+    try:
+        return parse_month(text)
+    except ValueError:
+        raise NotFound("月は 2026-11 のように指定してください。") from None
 
 
 @bp.get("/export")

@@ -12,6 +12,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BillingFile, BillingState, Order, Role
@@ -264,3 +265,48 @@ def test_it_is_explained(viewer: FlaskClient) -> None:
     page = viewer.get("/help").text
     assert 'id="subscriptions"' in page
     assert 'id="preorders"' in page
+
+
+def test_failed_ones_of_a_month_are_ticked_and_taken_again(
+    app: Flask, operator: FlaskClient, orders: list[Order]
+) -> None:  # R105
+    failed = orders[3].order_no
+    page = flat(operator.get("/subscriptions?tab=failed"))
+    assert "2026年10月分の1件(¥4)をもう一度登録する" in page
+    asked = flat(operator.get("/subscriptions/again?month=2026-10"))
+    assert "別の方法で代金を受け取った注文は、チェックを外してください" in asked
+    token = re.search(r'name="request_token" value="(\w+)"', asked)
+    assert token
+    form = {"month": "2026-10", "order_no": failed, "request_token": token[1]}
+    done = operator.post("/subscriptions/again", data=form, follow_redirects=True)
+    assert "1件をもう一度登録します" in flat(done)
+    with app.app_context():
+        order = db.session.query(Order).filter_by(order_no=failed).one()
+        assert order.payment_status is S.AWAITING_BILLING
+
+
+def test_nothing_ticked_or_a_month_that_is_none_is_said_so(
+    operator: FlaskClient, orders: list[Order]
+) -> None:
+    form = {"month": "2026-10", "request_token": "a" * 32}
+    answer = operator.post("/subscriptions/again", data=form, follow_redirects=True)
+    assert "もう一度登録する注文を選んでください" in flat(answer)
+    assert operator.get("/subscriptions/again?month=9999-99").status_code == 404
+
+
+def test_a_refund_is_recorded_on_the_order(app: Flask, operator: FlaskClient) -> None:  # R104
+    with app.app_context():
+        order = make_subscription(
+            status=S.BILLING_REPORTED, processing_class=ProcessingClass.RETURNED
+        )
+        with db.session.begin_nested():
+            order.deliveries[0].status = DeliveryStatus.RETURNED
+        db.session.commit()
+    path = f"/orders/{order.order_no}"
+    assert "返金済みにする" in flat(operator.get(path))
+    page = operator.get(f"{path}/refunded").text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    form = hidden | {"refunded_on": "2026-11-12", "reason": "銀行振込"}
+    done = operator.post(f"{path}/refunded", data=form, follow_redirects=True)
+    assert "返金済みと記録しました" in flat(done)
+    assert "要返金" not in flat(operator.get("/subscriptions?tab=attention")).split("<table")[-1]

@@ -6,6 +6,7 @@ it again, unchanged.  Only when the window has closed meanwhile each line has to
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -38,7 +39,7 @@ from sgpshop.models import (
     Operation,
     utc_now,
 )
-from sgpshop.services import outcomes, settings, stored_cards
+from sgpshop.services import billing_marks, outcomes, settings, stored_cards
 from sgpshop.services.closing import close
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import describe
@@ -47,7 +48,8 @@ from sgpshop.services.outcomes import Outcome
 _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
 _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-_CHUNK = 500
+#: «Order id already exists».
+_NUMBER_IS_THERE = "E01040010"
 
 
 def make(gateway: SmbcGpGateway) -> int:
@@ -125,16 +127,17 @@ def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
     try:
         stored_cards.for_later(gateway, row.order_id)
     except stored_cards.NoCard as problem:
-        _start_sending(Billing.id == billing_id)
-        _end(row.attempt_id, outcomes.rejected(_BILL, problem.reason))
+        outcome = outcomes.rejected(_BILL, problem.reason)
     except GatewayRejected as refusal:
-        if not refusal.is_congestion:
-            _start_sending(Billing.id == billing_id)
-            _end(row.attempt_id, outcomes.rejected(_BILL, refusal.reason, refusal.codes))
-    except GatewayError:
-        return False  # asked for again with the next file
+        outcome = outcomes.rejected(_BILL, refusal.reason, refusal.codes)
+    except GatewayUnreachable as failure:
+        outcome = outcomes.unreachable(_BILL, failure.reason)
+    except GatewayError:  # keeping a card moves no money: it is put off, and asked for again
+        outcome = outcomes.rejected(_BILL, "look_failed")
     else:
         return True
+    _start_sending(Billing.id == billing_id)
+    _end(row.attempt_id, outcome)
     return False
 
 
@@ -170,6 +173,7 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     """End the registration of every line of an answered file, one by one; a restart goes on."""
     file = db.session.get_one(BillingFile, file_id, populate_existing=True)
     state, refused, reason = file.state, file.refused, file.reason
+    answered_at = file.answered_at or utc_now()
     lines = db.session.execute(
         sa.select(Billing.attempt_id, Billing.gateway_order_id, Billing.amount)
         .join(Attempt, Attempt.id == Billing.attempt_id)
@@ -180,12 +184,15 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     is_through = True
     for line in lines:
         if state is FileState.IN_DOUBT:
-            outcome = _look_up(gateway, line.gateway_order_id, line.amount, reason)
+            outcome = _look_up(gateway, line.gateway_order_id, _postponed(reason), is_filed=True)
         elif state is FileState.REFUSED:
             outcome = _postponed(reason)
         elif line.gateway_order_id in refused:
             code = str(refused[line.gateway_order_id])
             outcome = outcomes.rejected(_BILL, f"codes:{code}", (code,))
+            if code == _NUMBER_IS_THERE:  # an earlier file or call brought it there: how far?
+                is_filed = _was_filed_before(file_id, line.gateway_order_id)
+                outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
         else:
             outcome = _registered()
         if outcome is None:
@@ -203,21 +210,47 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
                     "results_due_at": _results_at(session, file_id),
                 }
                 if is_through
-                else {"due_at": utc_now() + timedelta(seconds=_PAUSES[0])}
+                else {"due_at": utc_now() + _until_asked_again(answered_at)}
             )
         )
 
 
+def _until_asked_again(since: datetime) -> timedelta:
+    """A minute at first, growing with the time the doubt lasts to an hour."""
+    age = (utc_now() - since).total_seconds()
+    return timedelta(seconds=min(_PAUSES[-1], max(_PAUSES[0], age / 4)))
+
+
 def _results_at(session: Session, file_id: int) -> datetime | None:
-    """When results of what the file registered are to be had; None when it registered nothing."""
+    """When results of what the file registered are to be had; None when it can have none.
+
+    Also of a file that may have been taken in although no line was found: a charged line counts.
+    """
     waits = session.scalar(
         sa.select(
             sa.exists().where(Billing.file_id == file_id, Billing.state == BillingState.REGISTERED)
         )
     )
-    window = session.scalar(sa.select(BillingFile.window).where(BillingFile.id == file_id))
+    window, was_doubtful = session.execute(
+        sa.select(BillingFile.window, BillingFile.is_doubtful).where(BillingFile.id == file_id)
+    ).one()
     mode = BillingMode(settings.load().billing_mode)
-    return results_at(window, mode.result_day) if waits and window else None
+    return results_at(window, mode.result_day) if waits or was_doubtful else None
+
+
+def _was_filed_before(file_id: int, gateway_order_id: str) -> bool:
+    """Whether a file sent before this one has a line of that number."""
+    found = db.session.scalar(
+        sa.select(
+            sa.exists().where(
+                BillingFile.id < file_id,
+                BillingFile.tries > 0,
+                BillingFile.content.contains(f",{gateway_order_id},", autoescape=True),
+            )
+        )
+    )
+    db.session.commit()
+    return bool(found)
 
 
 def _registered() -> Outcome:
@@ -226,30 +259,41 @@ def _registered() -> Outcome:
 
 def _postponed(reason: str) -> Outcome:
     """R105: refused as a whole; the orders stay 決済待ち."""
+    is_late = reason == monthly_file.WINDOW_CLOSED
     return Outcome(
         AttemptState.REJECTED,
         Event.BILL_POSTPONED,
         "bill_postponed",
-        reason="file_refused",
+        reason=billing_marks.WINDOW_CLOSED if is_late else "file_refused",
         detail={"why": reason},
     )
 
 
 def _look_up(
-    gateway: SmbcGpGateway, gateway_order_id: str, amount: int, reason: str
+    gateway: SmbcGpGateway, gateway_order_id: str, if_not: Outcome, *, is_filed: bool
 ) -> Outcome | None:
-    """How one line of a doubtful file stands; None when SMBC-GP does not say."""
+    """How the line of that number stands; None when SMBC-GP does not say.
+
+    `if_not` is how it ends when nothing is registered under it.  What a file brought there shows as
+    unfinished until the day of results (protocol.md §13.9); what was charged counts, whatever the
+    amount.
+    """
     try:
         trade = gateway.search_trade(gateway_order_id)
     except GatewayError:
         return None
     if trade is None:
-        return _postponed(reason)
-    is_ours = trade.state.is_unfinished or (trade.state.is_captured and trade.total == amount)
-    if not is_ours:
-        logs.event("billing_line_unclear", order=gateway_order_id, found=describe(trade))
-        return None
-    return Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_found_done", looked=True)
+        return if_not
+    found = Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_found_done", looked=True)
+    if trade.state.is_unfinished:
+        return found if is_filed else if_not
+    if trade.state.is_captured:
+        return replace(found, trade=trade, tran_id=trade.tran_id)
+    if trade.state.is_cancelled:
+        voided = outcomes.rejected(_BILL, "cancelled_there")
+        return replace(voided, looked=True, detail={"found": describe(trade)})
+    logs.event("billing_line_unclear", order=gateway_order_id, found=describe(trade))
+    return None
 
 
 def _end(attempt_id: int, outcome: Outcome) -> None:

@@ -6,19 +6,24 @@ while it is being registered (R31).  Run twice, in parallel or after a crash it 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.billing_calendar import month_of
+from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, month_of
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Billing, BillingState, Operation, Order, utc_now
 from sgpshop.services import opening, settings
-from sgpshop.services.billing.selecting import DELIVERED_AT, IS_FREE, to_register
+from sgpshop.services.billing.selecting import (
+    DELIVERED_AT,
+    IS_FREE,
+    to_register,
+)
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Wish
@@ -29,12 +34,57 @@ _BATCH = 50
 
 def plan(month: date, actor: Actor = WORKER) -> int:
     """Plan every order that is to be registered for `month`; how many there were."""
-    by_file = settings.load().billing_driver != BillingDriver.API
+    by_file = is_by_file()
     planned, last = 0, 0
     while ids := _next_ids(month, last):
         last = ids[-1]
         planned += _plan_batch(ids, month, actor, by_file)
     return planned
+
+
+def plan_again(now: datetime) -> int:
+    """Plan what was put off and is due to be tried again; how many there were (R105).
+
+    A monthly file is taken until the window closes; after that it waits for the next registration.
+    """
+    by_file = is_by_file()
+    is_over = by_file and jst_day(now).day > FILE_WINDOW_ENDS
+    due = db.session.execute(
+        sa.select(Billing.id, Billing.order_id, Billing.month)
+        .where(IS_PUT_OFF, Billing.retry_at <= now)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    planned = 0
+    for billing_id, order_id, month in due:
+        if not is_over and _plan_alone(order_id, month, WORKER, by_file):
+            planned += 1
+            continue
+        _try_later(billing_id, order_id, month, None if is_over else now + _BUSY)
+    return planned
+
+
+def is_by_file() -> bool:
+    """Whether this shop registers by the monthly file."""
+    return settings.load().billing_driver != BillingDriver.API
+
+
+#: Put off, and not planned again yet.
+IS_PUT_OFF = Billing.state == BillingState.POSTPONED
+#: Something else is under way with the order: it is tried again so soon.
+_BUSY = timedelta(minutes=10)
+
+
+def _try_later(billing_id: int, order_id: int, month: date, at: datetime | None) -> None:
+    with writing() as session:
+        is_wanted = session.scalar(
+            sa.select(sa.exists().where(Order.id == order_id, to_register(month)))
+        )
+        session.execute(
+            sa.update(Billing)
+            .where(Billing.id == billing_id, IS_PUT_OFF)
+            .values(retry_at=at if is_wanted else None)
+        )
 
 
 def _next_ids(month: date, after: int) -> list[int]:
@@ -92,6 +142,7 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     billing.attempt_id = attempt.id
     billing.file_id = None
     billing.by_file = by_file
+    billing.retry_at = None
     billing.planned_at = utc_now()
     session.flush()
     return True

@@ -58,6 +58,7 @@ def is_due() -> bool:
                         Billing.by_file,
                         Billing.file_id.is_(None),
                     ),
+                    sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= now),
                 )
             )
         )
@@ -78,6 +79,7 @@ def carry_on(_id: int = 0) -> None:
         # Where nothing was ever registered from here, the months before were somebody else's.
         planned = 0 if is_first and is_late else planning.plan(month)
         _registration_is_planned(month, planned, now)
+    planning.plan_again(now)
     files.make(gateway)
     for file_id in _files_due(FileState.PREPARED, utc_now()):
         files.send(gateway, file_id)

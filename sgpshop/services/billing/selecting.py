@@ -15,20 +15,29 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Alert, Attempt, Delivery, Order, OrderKind
 
-#: When everything of an order had left; parcels from before that was noted count as long gone.
+#: When everything of an order had left; parcels from before that was noted count as long gone.  What
+#: came back without having been 配送完了 counts from when a person decided about it.
 DELIVERED_AT = sa.func.coalesce(
     sa.select(sa.func.max(Delivery.delivered_at))
     .where(Delivery.order_id == Order.id)
     .correlate(Order)
     .scalar_subquery(),
+    Order.cancel_waived_at,
     Order.updated_at,
 )
 
-#: 決済待ち and wholly 配送完了: billable in the month of DELIVERED_AT (R101).
+#: Wholly 配送完了; or something came back, and a person decided that the payment stays (取消不要, R90a).
+IS_THROUGH = sa.or_(
+    Order.processing_class == ProcessingClass.DELIVERED,
+    sa.and_(
+        Order.processing_class == ProcessingClass.RETURNED, Order.cancel_waived_at.is_not(None)
+    ),
+)
+#: 決済待ち and through: billable in the month of DELIVERED_AT (R101).
 IS_BILLABLE = sa.and_(
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
     Order.kind == OrderKind.SUBSCRIPTION,
-    Order.processing_class == ProcessingClass.DELIVERED,
+    IS_THROUGH,
 )
 
 #: Nothing is under way with it.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sgpshop.domain.payment_calendar import cancel_kinds
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.gateway import (
     Cancellation,
     Receipt,
@@ -20,6 +20,7 @@ from sgpshop.services.attempts import Work
 from sgpshop.services.operations.plan import (
     OnTransaction,
     Step,
+    found,
     found_done,
     found_elsewhere,
     is_other_transaction,
@@ -36,8 +37,11 @@ class CancelPlan(OnTransaction):
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
         """Cancelled already, nothing to cancel, not what the person was shown; or go on."""
         in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
+        is_unbilled = work.status_before is PaymentStatus.AWAITING_BILLING
+        # R92, R97, R103; a charge that never got there
+        holds_nothing = in_review or is_unbilled or work.kind is OrderKind.PREORDER
         if trade is None:
-            if in_review or work.kind is OrderKind.PREORDER:  # R97; a charge that never got there
+            if holds_nothing:
                 return found_done(_US, None, "cancel_nothing_there")
             return found_elsewhere(_US, None)
         if is_other_transaction(trade, work):
@@ -45,9 +49,13 @@ class CancelPlan(OnTransaction):
         if trade.state.is_cancelled:
             return found_done(_US, trade, "cancel_found_already")
         if trade.state.is_unfinished or trade.state.is_check:
-            if in_review or work.kind is OrderKind.PREORDER:  # nothing is reserved (R92, R97)
+            if work.in_file and trade.state.is_unfinished:  # charged on the day of results
+                return not_usable(_US, trade, "in_file")
+            if holds_nothing:
                 return found_done(_US, trade, "cancel_nothing_there")
             return found_elsewhere(_US, trade)
+        if is_unbilled and trade.state.is_captured and work.gateway_order_id != work.order_no:
+            return found(trade, Event.FOUND_BILLED)  # a charged sale counts (R104)
         if not (trade.state.is_reserved or trade.state.is_captured):
             return not_usable(_US, trade, "unknown_state")
         return None if in_review or _is_as_shown(trade, work) else found_elsewhere(_US, trade)

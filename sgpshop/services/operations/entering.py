@@ -51,7 +51,10 @@ class EnteringPlan:
         """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
         if trade is None:
             return None
-        if is_other_transaction(trade, work) or (not work.access_id and _is_over(trade)):
+        # A sale under a billing's own number counts, also one that a monthly file brought there.
+        is_billed = self.operation is Operation.BILL and trade.state.is_captured
+        is_foreign = not work.access_id and _is_over(trade) and not is_billed
+        if is_other_transaction(trade, work) or is_foreign:
             return not_usable(self.operation, trade, "other_transaction")
         if self._has_reached(trade, work.amount):
             return found_done(self.operation, trade, f"{self.operation}_found_done")

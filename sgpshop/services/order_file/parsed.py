@@ -37,14 +37,14 @@ class PaymentClaim:
     def needs_look_up(self, kind: OrderKind) -> bool:
         """Whether only the gateway can tell how the payment stands, or how to address it."""
         status = self.status_until_look_up(kind)
-        if status in SUBSCRIPTION_STATUSES:
+        if status is PaymentStatus.BILLING_REPORTED:
             return False
+        if kind is not OrderKind.NORMAL:
+            return (
+                True  # the card that was checked is to be charged later: it must be known by then
+            )
         knows_hold = self.gateway_amount is not None and self.authorized_at is not None
-        return (
-            status is PaymentStatus.NEEDS_REVIEW
-            or not self.has_access
-            or (kind is OrderKind.NORMAL and not knows_hold)
-        )
+        return status is PaymentStatus.NEEDS_REVIEW or not self.has_access or not knows_hold
 
 
 @dataclass(frozen=True)

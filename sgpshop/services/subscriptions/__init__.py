@@ -1,5 +1,11 @@
 """定期購入 (R101-R109): the list by stage of billing, what is registered next, the monthly files."""
 
+from sgpshop.services.subscriptions.again import (
+    FailedMonth,
+    failed_months,
+    failed_of,
+    take_again,
+)
 from sgpshop.services.subscriptions.csv_file import as_csv
 from sgpshop.services.subscriptions.facts import (
     BillingFacts,
@@ -14,6 +20,7 @@ from sgpshop.services.subscriptions.monthly_files import (
     files,
     notices,
     notices_of,
+    overdue,
 )
 from sgpshop.services.subscriptions.outlook import Outlook, outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
@@ -24,6 +31,7 @@ __all__ = [
     "BillingFacts",
     "Criteria",
     "DateField",
+    "FailedMonth",
     "FileNotice",
     "ListedFile",
     "ListedSubscription",
@@ -31,13 +39,17 @@ __all__ = [
     "Tab",
     "acknowledge",
     "as_csv",
+    "failed_months",
+    "failed_of",
     "files",
     "guarantee",
     "latest_billing",
     "notices",
     "notices_of",
     "outlook",
+    "overdue",
     "refused_since",
     "search",
     "tab_totals",
+    "take_again",
 ]

@@ -13,6 +13,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
 from sgpshop.models import Attempt, Billing, BillingState, Order
 from sgpshop.services.billing.results import RESULT_WORDS
+from sgpshop.services.error_content import content_of
 
 #: R105: what follows an NG, whatever its reason.
 OTHER_WAY = "別の方法で請求が必要です。購入者に連絡し、再決済(別のカード)か、ほかの決済方法を案内してください。"
@@ -38,6 +39,10 @@ class BillingFacts:
     result_at: datetime | None
     #: SMBC-GP's figure for an NG result, or ""
     result: str
+    #: when a registration that was put off is tried again; None: with the next one
+    retry_at: datetime | None
+    #: word of the journal for how its last try ended
+    reason: str
     codes: tuple[str, ...]
 
     @property
@@ -46,8 +51,15 @@ class BillingFacts:
         return self.state in (BillingState.REFUSED, BillingState.NOT_PAID)
 
     @property
+    def is_put_off(self) -> bool:
+        """Whether it could not be registered, through no fault of the card: it is tried again."""
+        return self.state is BillingState.POSTPONED
+
+    @property
     def why(self) -> str:
-        """The reason of a refusal or NG in words; "" for none."""
+        """The reason of a refusal or NG, or why it was put off, in words; "" for none."""
+        if self.is_put_off:
+            return content_of(self.codes, self.reason).sentence
         if not self.is_bad:
             return ""
         told = RESULT_WORDS.get(self.result, "") if self.state is BillingState.NOT_PAID else ""
@@ -67,6 +79,14 @@ COLUMNS = (
     Billing.registered_at,
     Billing.result_at,
     Billing.result,
+    Billing.retry_at,
+    sa.func.coalesce(
+        sa.select(Attempt.reason)
+        .where(Attempt.id == Billing.attempt_id)
+        .correlate(Billing)
+        .scalar_subquery(),
+        "",
+    ),
     Billing.error_codes,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
 from sgpshop.models import Attempt, Billing, BillingFile, BillingState, FileState, Order, utc_now
+from sgpshop.services import settings
+from sgpshop.services.billing.results import overdue_since
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 
@@ -73,6 +75,8 @@ class ListedFile:
     not_paid: int = 0
     postponed: int = 0
     results_at: datetime | None = None
+    #: its results should have come long ago, and lines still wait for them
+    is_overdue: bool = False
 
     @property
     def is_in_doubt(self) -> bool:
@@ -100,6 +104,8 @@ class ListedFile:
             return "再送待ち" if self.tries else "送信待ち"
         if self.state is FileState.RECEIVED:
             return "受付済(記録中)"
+        if self.is_overdue:
+            return "結果が届いていません"
         if self.results_due_at is not None:
             return "受付済・結果待ち"
         return "結果受領済" if self.results_at is not None else "受付済"
@@ -109,7 +115,7 @@ class ListedFile:
         """The class of the word: what it means for the merchant."""
         if self.is_in_doubt:
             return "is-uncertain"
-        if self.is_refused:
+        if self.is_refused or self.is_overdue:
             return "is-failed"
         return "is-succeeded" if self.receipt_no else "is-pending"
 
@@ -178,6 +184,17 @@ def notices() -> list[ListedFile]:
     return [file for file in found if file.is_refused]
 
 
+def overdue() -> list[ListedFile]:
+    """Files whose results are overdue, newest first; at most two queries (R105)."""
+    found = _read(
+        sa.select(*_COLUMNS)
+        .where(BillingFile.results_due_at.is_not(None))
+        .order_by(BillingFile.id.desc())
+        .limit(_NOTICES)
+    )
+    return [file for file in found if file.is_overdue]
+
+
 def notices_of(refused: Sequence[ListedFile]) -> list[FileNotice]:
     """The same with their orders, as far as those were not put into another file since; one query."""
     by_file: dict[int, list[str]] = {file.id: [] for file in refused}
@@ -240,4 +257,16 @@ def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
             .group_by(Billing.file_id)
         )
     }
-    return [ListedFile(*row, *lines.get(row.id, ())) for row in found]
+    now, mode = utc_now(), settings.load().billing_mode
+    listed = [ListedFile(*row, *lines.get(row.id, ())) for row in found]
+    return [
+        replace(
+            file,
+            is_overdue=(
+                file.results_due_at is not None
+                and file.taken > file.paid + file.not_paid
+                and now >= overdue_since(file.window, mode)
+            ),
+        )
+        for file in listed
+    ]

@@ -18,7 +18,6 @@ from sgpshop.domain.billing_calendar import (
     next_registration,
     registers_at,
 )
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -26,8 +25,12 @@ from sgpshop.models import Order, utc_now
 from sgpshop.services.billing.selecting import IS_BILLABLE, IS_FREE, to_register
 from sgpshop.services.order_totals import Total
 from sgpshop.services.subscriptions.stages import (
+    IS_PUT_OFF,
     IS_SUBSCRIPTION,
     IS_UNDELIVERED,
+    LACKS_CARD,
+    NEEDS_ATTENTION,
+    NEEDS_REFUND,
     NEEDS_REMINDER,
 )
 
@@ -59,6 +62,12 @@ class Outlook:
     in_review: Total
     #: 要返金: returned after the sale was reported (R104)
     to_refund: Total
+    #: could not be registered, through no fault of the card: tried again (R105)
+    put_off: Total
+    #: カード未確認: nothing shows yet which card is to pay
+    lacks_card: Total
+    #: all that waits for a person or for trouble to pass, as the tab 要対応 lists it
+    attention: Total
 
 
 def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
@@ -75,10 +84,10 @@ def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
         "undelivered": IS_UNDELIVERED,
         "reminder": NEEDS_REMINDER,
         "in_review": Order.payment_status == PaymentStatus.NEEDS_REVIEW,
-        "to_refund": sa.and_(
-            Order.payment_status == PaymentStatus.BILLING_REPORTED,
-            Order.processing_class == ProcessingClass.RETURNED,
-        ),
+        "to_refund": NEEDS_REFUND,
+        "put_off": IS_PUT_OFF,
+        "lacks_card": LACKS_CARD,
+        "attention": NEEDS_ATTENTION,
     }
     columns = [
         column

@@ -10,15 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, Order
 from sgpshop.services import listed_orders
-from sgpshop.services.billing.selecting import DELIVERED_AT
+from sgpshop.services.billing.selecting import DELIVERED_AT, IS_THROUGH
 from sgpshop.services.listed_orders import ListedOrder
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
-from sgpshop.services.subscriptions.stages import HAS_SLIP, LATEST_BILLING
+from sgpshop.services.subscriptions.stages import (
+    HAS_SLIP,
+    LACKS_CARD,
+    LATEST_BILLING,
+    NEEDS_REFUND,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,10 @@ class ListedSubscription:
     is_late: bool
     has_slip: bool
     billing: BillingFacts | None
+    #: 要返金 (R104)
+    needs_refund: bool
+    #: カード未確認: nothing shows yet which card is to pay
+    lacks_card: bool
 
     @property
     def is_repaid(self) -> bool:
@@ -60,27 +68,24 @@ class ListedSubscription:
         return self.billing is not None and self.billing.is_bad and not self.is_repaid
 
     @property
+    def _is_of_interest(self) -> bool:
+        is_awaiting = self.order.payment_status is PaymentStatus.AWAITING_BILLING
+        return self.is_bad or (is_awaiting and self.billing is not None and self.billing.is_put_off)
+
+    @property
     def why(self) -> str:
-        """Why the result is bad, with what the codes mean."""
-        return self.billing.why if self.billing and self.is_bad else ""
+        """Why the result is bad or the registration was put off, with what the codes mean."""
+        return self.billing.why if self.billing and self._is_of_interest else ""
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of a bad result."""
-        return self.billing.codes if self.billing and self.is_bad else ()
+        """The codes of a bad result, or of a registration that was put off."""
+        return self.billing.codes if self.billing and self._is_of_interest else ()
 
     @property
     def registered_at(self) -> datetime | None:
         """登録日."""
         return self.billing.registered_at if self.billing else None
-
-    @property
-    def needs_refund(self) -> bool:
-        """要返金: the goods came back after the sale was reported (R104)."""
-        return (
-            self.order.payment_status is PaymentStatus.BILLING_REPORTED
-            and self.order.processing_class is ProcessingClass.RETURNED
-        )
 
 
 _FACTS = (
@@ -90,6 +95,9 @@ _FACTS = (
     Order.buyer_email,
     DELIVERED_AT.label("delivered_at"),
     HAS_SLIP.label("has_slip"),
+    IS_THROUGH.label("is_through"),
+    NEEDS_REFUND.label("needs_refund"),
+    LACKS_CARD.label("lacks_card"),
     Billing.id,
 )
 
@@ -121,8 +129,8 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
 def _row(
     order: ListedOrder, facts: Sequence[Any], now: datetime, billing_day: int
 ) -> ListedSubscription:
-    _id, subscription_id, number, email, delivered_at, has_slip, billing_id = facts[: len(_FACTS)]
-    is_delivered = order.processing_class is ProcessingClass.DELIVERED
+    _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
+    has_slip, is_delivered, needs_refund, lacks_card, billing_id = rest
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = delivered_at if is_delivered else now  # at the earliest
     billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
@@ -143,4 +151,6 @@ def _row(
         is_late=is_awaiting and is_delivered and is_waiting and own_day <= now,
         has_slip=bool(has_slip),
         billing=billing,
+        needs_refund=bool(needs_refund),
+        lacks_card=bool(lacks_card),
     )

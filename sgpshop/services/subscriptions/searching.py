@@ -7,16 +7,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
 from sgpshop.services import key_pages, settings
+from sgpshop.services.billing.selecting import IS_THROUGH
 from sgpshop.services.key_pages import Page, Sorting
 from sgpshop.services.order_totals import Total
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
-from sgpshop.services.subscriptions.stages import Criteria, Tab, searched, wanted
+from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, Criteria, Tab, searched, wanted
 
 PAGE_SIZE = 40
 NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
@@ -29,8 +29,8 @@ def search(criteria: Criteria, cursor: str = "") -> Page[ListedSubscription]:
 
 
 def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
-    """Count and yen of each tab for the same search; one query."""
-    is_delivered = Order.processing_class == ProcessingClass.DELIVERED
+    """Count and yen of each tab for the same search; two queries."""
+    is_delivered = IS_THROUGH
     counts: Counter[Tab] = Counter()
     sums: Counter[Tab] = Counter()
     for status, delivered, count, yen in db.session.execute(
@@ -42,6 +42,12 @@ def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
+    count, yen = db.session.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0)).where(
+            *searched(criteria), NEEDS_ATTENTION
+        )
+    ).one()
+    counts[Tab.ATTENTION], sums[Tab.ATTENTION] = count, int(yen)
     return {tab: Total(counts[tab], sums[tab]) for tab in Tab}
 
 

@@ -11,10 +11,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_acts import REFUND_CLASSES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Billing, BillingState, Delivery, Order, OrderKind, utc_now
-from sgpshop.services.billing.selecting import DELIVERED_AT, IS_BILLABLE
+from sgpshop.models import (
+    Billing,
+    BillingState,
+    CardTransaction,
+    Delivery,
+    Order,
+    OrderKind,
+    utc_now,
+)
+from sgpshop.services.billing.selecting import (
+    DELIVERED_AT,
+    IS_BILLABLE,
+    IS_FREE,
+    IS_THROUGH,
+)
+from sgpshop.services.card_lookup import IS_CARD_KNOWN
 from sgpshop.services.order_criteria import KeywordField, SearchCriteria, conditions
 
 Condition = sa.ColumnElement[bool]
@@ -27,6 +42,7 @@ class Tab(StrEnum):
     DELIVERED = "delivered"
     REPORTED = "reported"
     FAILED = "failed"
+    ATTENTION = "attention"
     ALL = "all"
 
     @property
@@ -40,6 +56,7 @@ _LABELS = {
     Tab.DELIVERED: "当月配送完了(翌月登録予定)",
     Tab.REPORTED: "売上報告済",
     Tab.FAILED: "失敗",
+    Tab.ATTENTION: "要対応",
     Tab.ALL: "すべて",
 }
 
@@ -82,18 +99,8 @@ IS_SUBSCRIPTION: Condition = Order.kind == sa.bindparam(
 )
 IS_UNDELIVERED: Condition = sa.and_(
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
-    Order.processing_class != ProcessingClass.DELIVERED,
+    ~IS_THROUGH,
 )
-
-_OF_TAB: dict[Tab, Condition] = {
-    Tab.AWAITING: IS_UNDELIVERED,
-    # Those of earlier months that were not registered are here too: nobody may lose sight of them.
-    Tab.DELIVERED: IS_BILLABLE,
-    Tab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
-    Tab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
-    Tab.ALL: sa.true(),
-}
-
 #: The row of the latest month in which the order was to be registered.
 LATEST_BILLING = (
     sa.select(sa.func.max(Billing.id))
@@ -102,6 +109,53 @@ LATEST_BILLING = (
     .scalar_subquery()
 )
 _NG = (BillingState.REFUSED, BillingState.NOT_PAID)
+#: Could not be registered, through no fault of the card; it is tried again (R105).
+IS_PUT_OFF: Condition = sa.and_(
+    IS_BILLABLE,
+    sa.exists()
+    .where(Billing.id == LATEST_BILLING, Billing.state == BillingState.POSTPONED)
+    .correlate(Order),
+)
+#: Failed, or put off: a person can have it registered again (R105).
+CAN_BE_TAKEN_AGAIN: Condition = sa.and_(
+    IS_SUBSCRIPTION,
+    IS_FREE,
+    sa.or_(
+        IS_PUT_OFF,
+        sa.and_(
+            Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+            IS_THROUGH,
+            sa.exists()
+            .where(Billing.id == LATEST_BILLING, Billing.state.in_(_NG))
+            .correlate(Order),
+        ),
+    ),
+)
+#: カード未確認: looked up, and nothing shows which card is to pay; it cannot be registered so.
+LACKS_CARD: Condition = sa.and_(
+    Order.payment_status == PaymentStatus.AWAITING_BILLING,
+    ~IS_CARD_KNOWN,
+    sa.exists()
+    .where(CardTransaction.order_id == Order.id, CardTransaction.looks > 0)
+    .correlate(Order),
+)
+#: 要返金: sold and reported, but the goods are back or the order was cancelled (R104).
+NEEDS_REFUND: Condition = sa.and_(
+    Order.payment_status == PaymentStatus.BILLING_REPORTED,
+    Order.processing_class.in_(sorted(REFUND_CLASSES)),
+    Order.refunded_on.is_(None),
+)
+NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND)
+
+_OF_TAB: dict[Tab, Condition] = {
+    Tab.AWAITING: IS_UNDELIVERED,
+    # Those of earlier months that were not registered are here too: nobody may lose sight of them.
+    Tab.DELIVERED: IS_BILLABLE,
+    Tab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
+    Tab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+    Tab.ATTENTION: NEEDS_ATTENTION,
+    Tab.ALL: sa.true(),
+}
 
 
 def wanted(criteria: Criteria) -> list[Condition]:
@@ -147,7 +201,7 @@ def _period(criteria: Criteria) -> list[Condition]:
     if not inside:
         return []
     if criteria.date_field is DateField.DELIVERED:
-        return [Order.processing_class == ProcessingClass.DELIVERED, *inside]
+        return [IS_THROUGH, *inside]
     return [_of_latest_billing(*inside)]
 
 

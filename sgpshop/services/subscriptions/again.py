@@ -1,0 +1,112 @@
+"""Registering what failed again: one act for all of a month that a person leaves ticked (R105).
+
+The orders become 決済待ち again and are registered at once where that is possible; by monthly file
+after its window with the next registration.  Nothing is sent by this act itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
+from sgpshop.extensions import db
+from sgpshop.models import Billing, BillingState, HistoryEntry, Order, utc_now
+from sgpshop.services import history, opening, settings
+from sgpshop.services.database import writing
+from sgpshop.services.history import Actor
+from sgpshop.services.order_totals import Total
+from sgpshop.services.subscriptions import rows
+from sgpshop.services.subscriptions.rows import ListedSubscription
+from sgpshop.services.subscriptions.stages import CAN_BE_TAKEN_AGAIN, LATEST_BILLING
+
+#: So many orders stand on one page; the rest is there after the first were taken.
+MOST = 200
+
+
+@dataclass(frozen=True)
+class FailedMonth:
+    """What of one month of 配送完了 can be registered again."""
+
+    month: date
+    total: Total
+
+
+def failed_months() -> list[FailedMonth]:
+    """The months with something to take again, newest first; one query."""
+    found = db.session.execute(
+        sa.select(Billing.month, sa.func.count(), sa.func.sum(Order.total))
+        .join(Order, Billing.id == LATEST_BILLING)
+        .where(CAN_BE_TAKEN_AGAIN)
+        .group_by(Billing.month)
+        .order_by(Billing.month.desc())
+    )
+    return [FailedMonth(month, Total(count, int(yen))) for month, count, yen in found]
+
+
+def failed_of(month: date) -> list[ListedSubscription]:
+    """The orders of that month that can be taken again, at most MOST of them."""
+    ids = db.session.scalars(
+        sa.select(Order.id)
+        .join(Billing, Billing.id == LATEST_BILLING)
+        .where(CAN_BE_TAKEN_AGAIN, Billing.month == month)
+        .order_by(Order.id)
+        .limit(MOST)
+    ).all()
+    return rows.load(ids, utc_now(), settings.load().billing_day)
+
+
+def take_again(order_nos: Collection[str], token: str, actor: Actor) -> int:
+    """Have these orders registered again, as far as they still can be; how many there were.
+
+    The same form (`token`) again changes nothing (P19).
+    """
+    ids = db.session.scalars(
+        sa.select(Order.id).where(Order.order_no.in_(list(order_nos)[:MOST])).order_by(Order.id)
+    ).all()
+    db.session.commit()
+    taken = 0
+    for order_id in ids:
+        with writing() as session:  # each on its own: one that changed stops no other
+            taken += _take(session, order_id, f"{token[:40]}:{order_id}", actor)
+    return taken
+
+
+def _take(session: Session, order_id: int, token: str, actor: Actor) -> bool:
+    order = opening.lock_order(session, order_id)
+    was_done = sa.exists().where(HistoryEntry.request_token == token)
+    can_be = sa.exists().where(Order.id == order_id, CAN_BE_TAKEN_AGAIN)
+    if session.scalar(sa.select(was_done)) or not session.scalar(sa.select(can_be)):
+        return False
+    now, before = utc_now(), order.payment_status
+    if before is PaymentStatus.CAPTURE_FAILED:
+        order.payment_status = next_status(before, Event.BILL_AGAIN)
+    session.execute(
+        sa.update(Billing)
+        .where(
+            Billing.id
+            == sa.select(sa.func.max(Billing.id))
+            .where(Billing.order_id == order_id)
+            .scalar_subquery()
+        )
+        .values(state=BillingState.POSTPONED, retry_at=now, postponed=0)
+        .execution_options(synchronize_session=False)
+    )
+    order.version += 1
+    order.updated_at = now
+    session.flush()
+    history.record(
+        order.id,
+        "bill_again",
+        actor,
+        before=before,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        request_token=token,
+    )
+    return True
