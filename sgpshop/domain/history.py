@@ -22,6 +22,7 @@ def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:
 #: event -> sentence; fields come from the entry's detail, `who` is the actor as people say it.
 SENTENCES = {
     "chain_begins": "ここから、あとで書き換えられれば分かる形で履歴を記録しています",
+    "amounts_begin": "ここから、売上と返金の金額も、あとで書き換えられれば分かる形で記録しています",
     "imported": "注文ファイルから取り込みました({line}行目)",
     "import_updated": "注文ファイルの内容で更新しました({line}行目)",
     "linked": "SMBC-GPの取引を照会し、{found}を確認しました",
@@ -78,6 +79,8 @@ SENTENCES = {
     **_told("bill", "売上報告"),
     **_told("change_amount", "変更内容の送信"),
     **_told("extend", "オーソリ期間延長"),
+    **_told("refund_difference", "差額の返金"),
+    "refund_difference_found_already": "SMBC-GPの売上がすでに合計金額と同じことを確認しました。二重の返金はありません",
     **_told("cancel", "注文キャンセル", done=False),
 }
 

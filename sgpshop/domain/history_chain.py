@@ -5,8 +5,9 @@ that.  An entry itself keeps only a *mark*, a hash of the state it led to.  Mark
 is the first that is not as it was written; states of the past are kept nowhere, so nobody who can
 write to the database, but does not have the key, can leave out the newest entries.
 
-It does not show that an order vanished with everything about it, or was put back, with its history,
-to what an old backup says: what SMBC-GP knows of it does (`compare-ledgers`).
+A second chain of the same kind, over the beginnings of all orders, shows that an order vanished with
+everything about it (services/beginnings.py).  Neither shows that all of the database was put back to
+what an old backup says: what SMBC-GP knows does (`compare-ledgers`).
 
 Never change how entries are hashed: it has to fit what was written years ago.  A column added later
 is no matter while it is NULL for old entries.

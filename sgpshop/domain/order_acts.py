@@ -21,6 +21,7 @@ from sgpshop.domain.order_rules import (
     Refusal,
     capture_refusal,
     is_unsent,
+    taken_too_much,
 )
 from sgpshop.domain.payment_status import PaymentStatus
 
@@ -35,6 +36,7 @@ class Act(StrEnum):
     DELIVER = "deliver"
     RETURN = "return"
     EXTEND = "extend"
+    REFUND_DIFFERENCE = "refund-difference"
     RECONCILE = "reconcile"
 
     @property
@@ -51,11 +53,14 @@ _LABELS = {
     Act.DELIVER: "配送完了",
     Act.RETURN: "返送処理",
     Act.EXTEND: "オーソリ期間延長",
+    Act.REFUND_DIFFERENCE: "差額を返金",
     Act.RECONCILE: "照合",
 }
 
 #: Acts on the payment: none of them while another is open (§4.3).
-PAYMENT_ACTS = frozenset({Act.CAPTURE, Act.CANCEL, Act.SEND_CHANGES, Act.EXTEND})
+PAYMENT_ACTS = frozenset(
+    {Act.CAPTURE, Act.CANCEL, Act.SEND_CHANGES, Act.EXTEND, Act.REFUND_DIFFERENCE}
+)
 
 
 class Column(StrEnum):
@@ -78,15 +83,16 @@ class Column(StrEnum):
 #: ○ enabled, △ disabled with a reason, – absent; columns in the order of Column.  What depends on
 #: more than the column (an open operation, an unsent change, the parcel, settings) is in `button`.
 _TABLE = {
-    #                  仮 予 失 失定 完 完配 要 待 待配 報 消 他
-    Act.CAPTURE:      "○  ○  ○   –  –  –  –  –  –  –  –  –",
-    Act.CANCEL:       "○  ○  ○   –  ○  –  ○  ○  –  △  –  –",
-    Act.EDIT:         "○  ○  ○   △  △  △  △  ○  △  △  △  ○",
-    Act.SEND_CHANGES: "○  –  ○   –  –  –  –  –  –  –  –  –",
-    Act.DELIVER:      "○  ○  ○   –  ○  –  △  ○  –  –  –  ○",
-    Act.RETURN:       "○  ○  ○   ○  ○  ○  –  ○  ○  ○  –  ○",
-    Act.EXTEND:       "○  –  ○   –  –  –  –  –  –  –  –  –",
-    Act.RECONCILE:    "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
+    #                       仮 予 失 失定 完 完配 要 待 待配 報 消 他
+    Act.CAPTURE:           "○  ○  ○   –  –  –  –  –  –  –  –  –",
+    Act.CANCEL:            "○  ○  ○   –  ○  –  ○  ○  –  △  –  –",
+    Act.EDIT:              "○  ○  ○   △  △  △  △  ○  △  △  △  ○",
+    Act.SEND_CHANGES:      "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.DELIVER:           "○  ○  ○   –  ○  –  △  ○  –  –  –  ○",
+    Act.RETURN:            "○  ○  ○   ○  ○  ○  –  ○  ○  ○  –  ○",
+    Act.EXTEND:            "○  –  ○   –  –  –  –  –  –  –  –  –",
+    Act.REFUND_DIFFERENCE: "–  –  –   –  ○  ○  –  –  –  ○  –  –",
+    Act.RECONCILE:         "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
 }  # fmt: skip
 TABLE: dict[tuple[Act, Column], str] = {
     (act, column): mark
@@ -334,6 +340,8 @@ def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
     parcel = order.processing_class
     if act is Act.EXTEND:
         return terms.extend_auth_enabled and order.kind == "normal"  # R83
+    if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
+        return taken_too_much(order) > 0
     if act is Act.SEND_CHANGES:  # R67, R69
         return order.kind == "normal" and (order.edited_at is not None or is_unsent(order))
     if act is Act.CAPTURE:
@@ -367,6 +375,8 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
         }.get(order.processing_class, "")
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return "金額に変更がないため送信は不要です。"  # R67
+    if act is Act.REFUND_DIFFERENCE and order.total < 1:
+        return "合計金額が0円です。全額を返金する場合は注文キャンセルをしてください。"
     if act in (Act.SEND_CHANGES, Act.EXTEND):
         transaction = order.transaction
         if transaction is None or not transaction.is_linked or transaction.gateway_amount is None:

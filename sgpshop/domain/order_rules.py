@@ -10,7 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, PAID, PaymentStatus
+
+#: Words of SMBC-GP for a transaction whose money was taken (protocol.md §3.1).
+_TAKEN = ("SALES", "CAPTURE")
 
 
 class Transaction(Protocol):
@@ -115,6 +118,15 @@ def is_unsent(order: OrderFacts) -> bool:
     held = order.transaction.gateway_amount if order.transaction else None
     is_held = order.payment_status in HOLDING_STATUSES
     return is_held and order.kind == "normal" and held is not None and held != order.total
+
+
+def taken_too_much(order: OrderFacts) -> int:
+    """Yen that SMBC-GP took beyond our total; 0 where nothing was taken, or not more."""
+    there = order.transaction
+    if there is None or there.gateway_amount is None or order.payment_status not in PAID:
+        return 0
+    is_taken = there.gateway_state in _TAKEN
+    return max(0, there.gateway_amount - order.total) if is_taken else 0
 
 
 def capture_refusal(order: OrderFacts) -> Refusal | None:

@@ -71,6 +71,10 @@ CANCELLABLE = frozenset(
 )
 
 
+#: The buyer was charged: what was taken too much can be given back from here.
+PAID = frozenset({PaymentStatus.CAPTURED, PaymentStatus.BILLING_REPORTED})
+
+
 class Event(StrEnum):
     """What happened to a payment: an outcome of our own call, or what a look-up found."""
 
@@ -108,6 +112,10 @@ class Event(StrEnum):
     BILL_UNKNOWN = "bill_unknown"
     BILL_POSTPONED = "bill_postponed"
     BILL_NOT_PAID = "bill_not_paid"
+    #: more was taken than the order says, and the rest is given back; the payment stays
+    REFUND_DIFFERENCE_DONE = "refund_difference_done"
+    REFUND_DIFFERENCE_REJECTED = "refund_difference_rejected"
+    REFUND_DIFFERENCE_UNKNOWN = "refund_difference_unknown"
     #: a person wants what failed to be registered again
     BILL_AGAIN = "bill_again"
     #: a person ended the doubt by hand; only a look-up says how the payment stands (P15)
@@ -179,6 +187,13 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.NEEDS_REVIEW, _E.BILL_REJECTED): _S.CAPTURE_FAILED,
     (_S.NEEDS_REVIEW, _E.BILL_POSTPONED): _S.AWAITING_BILLING,
     (_S.BILLING_REPORTED, _E.BILL_NOT_PAID): _S.CAPTURE_FAILED,
+    # A difference given back: what is left stays captured.
+    **{
+        (now, event): now
+        for now in PAID
+        for event in (_E.REFUND_DIFFERENCE_DONE, _E.REFUND_DIFFERENCE_REJECTED)
+    },
+    **{(now, _E.REFUND_DIFFERENCE_UNKNOWN): _S.NEEDS_REVIEW for now in PAID},
     (_S.CAPTURE_FAILED, _E.BILL_AGAIN): _S.AWAITING_BILLING,
     # A cancel confirmed, or refused and nothing changed: T7, T14-T16, T21.
     **{(now, _E.CANCEL_DONE): _S.CANCELLED for now in CANCELLABLE},
@@ -248,6 +263,8 @@ _LEAVES_STATUS = frozenset(
         _E.EXTEND_DONE,
         _E.EXTEND_REJECTED,
         _E.CANCEL_REJECTED,
+        _E.REFUND_DIFFERENCE_DONE,
+        _E.REFUND_DIFFERENCE_REJECTED,
     }
 )
 

@@ -83,7 +83,7 @@ _WORDS = {
     AlertKind.AMOUNT_DIFFERS: (
         "売上の金額が異なります",
         "合計金額は{total}ですが、SMBC-GPでは「{found}」でした。",
-        "SMBCマルチペイメント管理画面で経緯を確認し、どちらの金額が正しいか確かめてください。",
+        "SMBCマルチペイメント管理画面で経緯を確認し、どちらの金額が正しいか確かめてください。多く売上になっていれば「差額を返金」で合計金額に合わせられます。不足分は別の方法で請求してください。",
         "売上になった金額が、注文の合計金額と異なります。",
     ),
     AlertKind.UNEXPECTED_CHARGE: (
@@ -175,7 +175,8 @@ def decide(
     if alert is not None and not (is_first and alert.is_notice):
         kinds.append(alert)
     after = next_status(before, found)
-    if after is PaymentStatus.CAPTURED and found_total != total:
+    is_taken = after is PaymentStatus.CAPTURED or found is Event.FOUND_BILLED
+    if is_taken and found_total != total:
         kinds.append(AlertKind.AMOUNT_DIFFERS)
     return Decision(after, tuple(kinds))
 

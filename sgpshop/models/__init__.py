@@ -14,6 +14,7 @@ from sgpshop.models.attempt import (
     Operation,
 )
 from sgpshop.models.base import Base, table_of, utc_now
+from sgpshop.models.beginning import Began, Beginning, BeginningsEnd
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
@@ -47,6 +48,9 @@ __all__ = [
     "Attempt",
     "AttemptState",
     "Base",
+    "Began",
+    "Beginning",
+    "BeginningsEnd",
     "Billing",
     "BillingFile",
     "BillingState",

@@ -30,6 +30,8 @@ class Operation(StrEnum):
     #: 再決済 of a subscription order (T23), and its monthly registration (T18)
     REPAY = "repay"
     BILL = "bill"
+    #: more was taken than the order says: the rest goes back (protocol.md §3.4)
+    REFUND_DIFFERENCE = "refund_difference"
 
     @property
     def label(self) -> str:
@@ -73,6 +75,7 @@ _OPERATION_LABELS = {
     Operation.REGISTER_CARD: "購入手続き(定期購入のカード登録)",
     Operation.REPAY: "再決済",
     Operation.BILL: "売上報告",
+    Operation.REFUND_DIFFERENCE: "差額の返金",
 }
 
 

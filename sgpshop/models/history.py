@@ -56,6 +56,9 @@ class HistoryEntry(Base):
     processing_class: Mapped[ProcessingClass | None] = mapped_column(
         word(ProcessingClass, "processing_class")
     )
+    #: yen that were taken, and of them given back again, after this change; None: none
+    captured_amount: Mapped[int | None]
+    refunded_amount: Mapped[int | None]
     #: mark of the order's chain at this entry
     mark: Mapped[str] = mapped_column(sa.String(32), default="")
 

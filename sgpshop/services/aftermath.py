@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import CardTransaction, FollowUp, Operation, Order
-from sgpshop.services import gateway_facts, history, opening, parcels, settings
+from sgpshop.services import alerts, gateway_facts, history, opening, parcels, settings
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
 
@@ -45,6 +46,8 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
         )
     elif row.operation is Operation.CANCEL:
         cancel_parcels(opening.lock_order(session, row.order_id))
+    elif row.operation is Operation.REFUND_DIFFERENCE:
+        alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()
 
 

@@ -70,6 +70,15 @@ def raise_kind(
     session.flush()
 
 
+def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datetime) -> None:
+    """What is open of that kind is over, because of an act that the history tells of itself."""
+    session.execute(
+        sa.update(Alert)
+        .where(Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None))
+        .values(acknowledged_at=now, acknowledged_by=by)
+    )
+
+
 def open_of(order_id: int) -> list[Alert]:
     """What is still to be acknowledged of one order, oldest first."""
     return list(

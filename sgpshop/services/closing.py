@@ -271,7 +271,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
 def _stand(row: Any, outcome: Outcome) -> history.Stand:
     """What the history entry is built on; a plain capture, which comes in bulk, needs no query."""
     if outcome.event is Event.CAPTURE_DONE and outcome.trade is None:
-        return history.Stand(row.history_state, row.processing_class, row.amount)
+        return history.Stand(row.history_state, row.processing_class, row.amount, row.amount)
     return history.stand_of(row.order_id)
 
 

@@ -14,8 +14,9 @@ from sgpshop.domain import history_chain
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, CardTransaction, HistoryEntry, Order, table_of, utc_now
-from sgpshop.services import vault
+from sgpshop.gateway import TradeState
+from sgpshop.models import ActorKind, Began, CardTransaction, HistoryEntry, Order, table_of, utc_now
+from sgpshop.services import beginnings, vault
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,23 @@ LOOK_UP = Actor(ActorKind.LOOK_UP, "照会")
 
 _orders = table_of(Order)
 _INSERT = sa.insert(table_of(HistoryEntry))
+_is_given_back = CardTransaction.gateway_state.in_(
+    [state.value for state in TradeState if state.is_cancelled]
+)
+#: What an entry keeps of the order's transaction: yen reserved or taken, taken, and given back.
+PAID = (
+    CardTransaction.gateway_amount,
+    CardTransaction.captured_amount,
+    sa.case((_is_given_back, CardTransaction.captured_amount)).label("refunded_amount"),
+)
 #: Two writers on one order would break its chain, so it is locked, if it is not already.
 _STAND = (
     sa.select(
         Order.id,
         Order.history_state,
         Order.processing_class,
-        CardTransaction.gateway_amount,
+        Order.order_no,
+        *PAID,
     )
     .outerjoin(
         CardTransaction,
@@ -61,6 +72,7 @@ _MOVE_CHAIN = (
     .where(_orders.c.id == bindparam("order"))
     .values(history_state=bindparam("state"))
 )
+_NUMBER = sa.select(Order.order_no).where(Order.id == bindparam("order"))
 #: The columns of an entry that its order's chain covers.
 LINKED = tuple(
     column.name for column in table_of(HistoryEntry).c if column.name not in ("id", "mark")
@@ -74,6 +86,8 @@ class Stand:
     history_state: str
     processing_class: ProcessingClass
     gateway_amount: int | None
+    captured_amount: int | None = None
+    refunded_amount: int | None = None
 
 
 def chain_key() -> bytes:
@@ -100,15 +114,16 @@ def record(
     """Add one entry to the present write transaction, after everything it tells of was changed.
 
     `total` is the order's total in yen afterwards, `version` its version afterwards;
-    `total_before` only if that was another.  The amount at SMBC-GP and the 処理区分 are taken from
+    `total_before` only if that was another.  The amounts at SMBC-GP and the 処理区分 are taken from
     the database.  A `request_token` makes the act behind it, `request_act`, happen once: the
     database refuses a second entry with it (P19, IntegrityError).
 
     Returns the state of the order's chain.  Whoever gives `stand`, because the order is written
     anyway, stores that state in its `history_state`, in the same transaction.
     """
+    before_this = stand or stand_of(order_id)
     entry, state = _linked(
-        stand or stand_of(order_id),
+        before_this,
         {
             "order_id": order_id,
             "at": utc_now(),
@@ -130,6 +145,9 @@ def record(
     connection.execute(_INSERT, entry)
     if stand is None:
         connection.execute(_MOVE_CHAIN, {"order": order_id, "state": state})
+    if before_this.history_state == history_chain.START:
+        number = connection.execute(_NUMBER, {"order": order_id}).scalar_one()
+        beginnings.note(connection, Began.KEPT, [(order_id, number)])
     return state
 
 
@@ -138,7 +156,13 @@ def stand_of(order_id: int) -> Stand:
     session = db.session()
     session.flush()
     row = session.connection().execute(_STAND_OF_ONE, {"order": order_id}).one()
-    return Stand(row.history_state, row.processing_class, row.gateway_amount)
+    return Stand(
+        row.history_state,
+        row.processing_class,
+        row.gateway_amount,
+        row.captured_amount,
+        row.refunded_amount,
+    )
 
 
 def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -152,6 +176,8 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(_INSERT, [entry for entry, _ in linked])
     moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
     connection.execute(_MOVE_CHAIN, moves)
+    first = [one for one in stands.values() if one.history_state == history_chain.START]
+    beginnings.note(connection, Began.KEPT, [(one.id, one.order_no) for one in first])
 
 
 def _linked(stand: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -159,6 +185,8 @@ def _linked(stand: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     entry = {
         **said,
         "gateway_amount": stand.gateway_amount,
+        "captured_amount": stand.captured_amount,
+        "refunded_amount": stand.refunded_amount,
         "processing_class": stand.processing_class,
     }
     key = chain_key()

@@ -1,7 +1,8 @@
 """Does the history explain the present, and is it as it was written (P5)?
 
 Every order's entries are replayed: its chain is unbroken, each entry begins where the one before it
-ended, and the last one ends where the order stands now.  Nothing is written.
+ended, and the last one ends where the order stands now.  And every order that began is there, with
+its history: the chain of the beginnings says which (beginnings.py).  Nothing is written.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from sgpshop.models import (
     CHECKOUTS,
     Attempt,
     AttemptState,
+    Began,
     CardTransaction,
     HistoryEntry,
     Order,
     table_of,
 )
-from sgpshop.services import history
+from sgpshop.services import beginnings, history
 
 #: Orders read with one statement, so that each is seen as it was at one moment.
 _BATCH = 500
@@ -43,7 +45,11 @@ _READ = (
         Order.processing_class.label("class_now"),
         Order.history_state,
         CardTransaction.gateway_amount.label("held_now"),
-        # An order whose buyer is still paying has no history before it is known to stay.
+        CardTransaction.captured_amount.label("captured_now"),
+        history.PAID[-1].label("refunded_now"),
+        beginnings.of_order().label("began"),
+        # An order whose buyer is still paying has no history before it is known to stay; which
+        # order that may be, the chain of the beginnings says.
         sa.exists()
         .where(
             Attempt.order_id == Order.id, Attempt.is_open, Attempt.operation.in_(sorted(CHECKOUTS))
@@ -79,6 +85,10 @@ class Verification:
     def problems(self) -> Iterator[Problem]:
         """Find them, in the order of the orders; `orders` and `entries` count what was seen."""
         yield from _missing_guards()
+        if self.order_ids is None:
+            yield from (Problem("", what) for what in beginnings.faults())
+            for order_no in beginnings.vanished():
+                yield Problem(order_no, "注文がデータベースから削除されています")
         key = history.chain_key()
         for ids in self._batches():
             for order_id, rows in _read(ids):
@@ -120,9 +130,12 @@ def _faults(key: bytes, rows: list[Any]) -> Iterator[str]:
     """What is wrong with one order, in words."""
     order, entries = rows[0], [row for row in rows if row.id is not None]
     if not entries:
-        if not (order.is_arriving and order.history_state == history_chain.START):
+        is_new = order.began is Began.PAYING and order.history_state == history_chain.START
+        if not (order.is_arriving and is_new):
             yield "履歴がありません(削除されています)"
         return
+    if order.began is not Began.KEPT:
+        yield "注文を受け付けた記録がありません(削除されたか、注文が外から加えられています)"
     yield from _broken_links(key, order.history_state, entries)
     begin = max((i for i, entry in enumerate(entries) if entry.event == _BEGINS), default=0)
     yield from _gaps(entries[begin:])
@@ -166,6 +179,8 @@ def _unexplained(order: Any, last: Any) -> Iterator[str]:
         ("決済ステータス", _label(order.payment_status), _label(last.status_after)),
         ("合計金額", _yen(order.total), _yen(last.amount_after)),
         ("SMBC-GP側の金額", _yen(order.held_now), _yen(last.gateway_amount)),
+        ("売上金額", _yen(order.captured_now), _yen(last.captured_amount)),
+        ("返金額", _yen(order.refunded_now), _yen(last.refunded_amount)),
         ("処理区分", _label(order.class_now), _label(last.processing_class)),
     ):
         if now != told:

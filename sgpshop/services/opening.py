@@ -41,6 +41,7 @@ _ACTS = {
     Operation.CHANGE_AMOUNT: Act.SEND_CHANGES,
     Operation.CANCEL: Act.CANCEL,
     Operation.EXTEND: Act.EXTEND,
+    Operation.REFUND_DIFFERENCE: Act.REFUND_DIFFERENCE,
 }
 
 
@@ -80,7 +81,7 @@ class Wish:
     follow_up: FollowUp | None = None
     #: choices to be told in the history
     choices: dict[str, Any] = field(default_factory=dict)
-    #: the amount was confirmed a second time, which a big capture needs (S21)
+    #: the amount was confirmed a second time, which a big capture and each refund need (S21)
     is_sum_confirmed: bool = False
 
     @property
@@ -99,6 +100,17 @@ class SumNotConfirmed(ShopError):
         super().__init__(
             f"{yen:,}円の実売上処理です。金額を確認のうえ、確認欄にチェックを入れてください。"
             "SMBC-GPへの送信は行っていません。"
+        )
+
+
+class RefundNotConfirmed(SumNotConfirmed):
+    """A refund that was not confirmed a second time (S21)."""
+
+    def __init__(self) -> None:
+        ShopError.__init__(
+            self,
+            "返金になるため、金額を確認のうえ、確認欄にチェックを入れてください。"
+            "SMBC-GPへの送信は行っていません。",
         )
 
 
@@ -125,9 +137,9 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
                 raise OrderChanged
-            if wish.captures and is_big(1, order.total) and not wish.is_sum_confirmed:
-                raise SumNotConfirmed(order.total)
             attempt = new_attempt(order, wish, actor)
+            if not wish.is_sum_confirmed:
+                _need_no_confirmation(wish, order)
             attempt.request_token, attempt.request_act = seen.token, seen.act
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
@@ -135,6 +147,14 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
             return attempt.id
     except IntegrityError:  # the database itself allows one open attempt per order (P7)
         raise OrderBusy from None
+
+
+def _need_no_confirmation(wish: Wish, order: Order) -> None:
+    """Raises SumNotConfirmed for what has to be confirmed a second time (S21)."""
+    if wish.captures and is_big(1, order.total):
+        raise SumNotConfirmed(order.total)
+    if wish.operation is Operation.REFUND_DIFFERENCE:
+        raise RefundNotConfirmed
 
 
 def was_accepted(order_id: int, seen: Seen) -> bool:

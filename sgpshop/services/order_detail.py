@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.errors import NotFound
-from sgpshop.domain.order_rules import OrderFacts, is_unsent
+from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ErrorKind, explain, worst
@@ -145,6 +145,8 @@ def is_past(attempt: Attempt, order: OrderFacts) -> bool:
         return order.payment_status is not PaymentStatus.CAPTURE_FAILED
     if attempt.operation is Operation.CHANGE_AMOUNT:
         return not is_unsent(order) or attempt.amount != order.total
+    if attempt.operation is Operation.REFUND_DIFFERENCE:
+        return not taken_too_much(order)
     if attempt.operation is Operation.CANCEL:
         is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
         is_over = attempt.reason == "in_file" and not is_waiting  # the file was charged, or not

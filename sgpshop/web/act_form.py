@@ -37,7 +37,7 @@ class ActForm(Form):
 
 
 def is_sum_confirmed() -> bool:
-    """Whether the amount of a big capture was confirmed a second time (S21)."""
+    """Whether the amount of a big capture, or of a refund, was confirmed a second time (S21)."""
     return "sum_confirmed" in request.form
 
 

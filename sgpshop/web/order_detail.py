@@ -84,6 +84,21 @@ def extend(order_no: str) -> ResponseReturnValue:
     return _carry_out(order_no, Wish(Operation.EXTEND))
 
 
+@bp.get("/<order_no>/refund-difference")
+@requires(Role.OPERATOR)
+def ask_refund_difference(order_no: str) -> ResponseReturnValue:
+    """The confirmation of 差額を返金: from what was taken to our total."""
+    return order_screen.render(order_no, asking=Act.REFUND_DIFFERENCE)
+
+
+@bp.post("/<order_no>/refund-difference")
+@requires(Role.OPERATOR)
+def refund_difference(order_no: str) -> ResponseReturnValue:
+    """差額を返金: what SMBC-GP took beyond the total goes back to the buyer."""
+    wish = Wish(Operation.REFUND_DIFFERENCE, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking=Act.REFUND_DIFFERENCE)
+
+
 class CancelForm(ActForm):
     """注文キャンセル: its variants, and the second confirmation of a refund (R93, R99, S21)."""
 

@@ -124,6 +124,24 @@ def found_after(order: Order, *statements: str, **values: Any) -> str:
     return "\n".join(problem.what for problem in problems if problem.order_no == order.order_no)
 
 
+def found_by_all(*statements: str) -> str:
+    """All that is found after these statements, which are not kept: number and problem."""
+    db.session.rollback()
+    for statement in statements:
+        db.session.execute(sa.text(statement))
+    problems = list(Verification().problems())
+    return "\n".join(f"{problem.order_no}: {problem.what}" for problem in problems)
+
+
+def _remove(order: Order) -> list[str]:
+    """Everything there is of one order, as somebody who may do everything would delete it."""
+    parts = ("history", "attempts", "card_transactions", "order_lines", "deliveries", "alerts")
+    return [
+        *(f"DELETE FROM {table} WHERE order_id = {order.id}" for table in parts),
+        f"DELETE FROM orders WHERE id = {order.id}",
+    ]
+
+
 @pytest.mark.usefixtures("unguarded")
 class TestAlterationIsFound:
     def test_missing_guards(self) -> None:
@@ -177,6 +195,7 @@ class TestAlterationIsFound:
             "DELETE FROM history WHERE id = :id",
             "DELETE FROM attempts WHERE id = (SELECT max(id) FROM attempts)",
             "UPDATE orders SET payment_status = 'capture_failed'",
+            "UPDATE card_transactions SET captured_amount = NULL",
             id=entry_ids[-1],
         )
         assert problems == "最後の記録が削除されています"
@@ -197,6 +216,49 @@ class TestAlterationIsFound:
         for state in ("history_state", "''"):
             forged = f"UPDATE orders SET history_state = {state}"
             assert "履歴がありません" in found_after(order, "DELETE FROM history", forged)
+
+    def test_the_whole_history_taken_out_behind_a_made_up_open_payment(self, order: Order) -> None:
+        made_up = (
+            "UPDATE attempts SET operation = 'authorize', state = 'queued'"
+            " WHERE id = (SELECT max(id) FROM attempts)"
+        )
+        removed = ("DELETE FROM history", "UPDATE orders SET history_state = ''", made_up)
+        assert "履歴がありません" in found_after(order, *removed)
+        paying = "UPDATE beginnings SET what = 'paying'"
+        assert "受付の記録が、1件目から" in found_by_all(*removed, paying)
+
+    def test_an_order_taken_out_altogether(self, shop: World, order: Order) -> None:
+        for _ in range(2):  # not the last one
+            authorized_order(shop, told=True)
+        number = order.order_no
+        problems = found_by_all(*_remove(order))
+        assert f"{number}: 注文がデータベースから削除されています" in problems
+        known = f"DELETE FROM beginnings WHERE order_no = '{number}'"
+        assert "受付の記録が、1件目から" in found_by_all(*_remove(order), known)
+
+    def test_the_newest_order_taken_out_altogether(self, shop: World, order: Order) -> None:
+        newest = authorized_order(shop, told=True)
+        known = f"DELETE FROM beginnings WHERE order_no = '{newest.order_no}'"
+        for end in ("", "UPDATE beginnings_end SET last = last - 1", "DELETE FROM beginnings_end"):
+            removed = [*_remove(newest), known, end] if end else [*_remove(newest), known]
+            assert "注文の受付の記録が削除されています" in found_by_all(*removed), end
+
+    def test_an_order_put_in_or_renumbered(self, order: Order) -> None:
+        renumbered = "UPDATE orders SET order_no = 'P7'"
+        assert "注文を受け付けた記録がありません" in found_by_all(renumbered)
+
+    def test_the_captured_amount_alone_changed(self, order: Order) -> None:
+        for amount, told in (("1", "1円"), ("NULL", "なし")):
+            changed = f"UPDATE card_transactions SET captured_amount = {amount}"
+            problem = f"売上金額は{told}ですが、最後の記録では2,000円です"
+            assert found_after(order, changed) == problem
+
+    def test_a_refund_hidden_or_made_up(self, shop: World, order: Order) -> None:
+        made_up = "UPDATE card_transactions SET gateway_state = 'RETURN'"
+        assert "返金額は2,000円ですが、最後の記録ではなし" in found_after(order, made_up)
+        cancel(order)
+        hidden = "UPDATE card_transactions SET gateway_state = 'SALES'"
+        assert "返金額はなしですが、最後の記録では2,000円です" in found_after(order, hidden)
 
     def test_an_entry_put_in(self, order: Order) -> None:
         columns = (
@@ -423,7 +485,13 @@ class TestADatabaseFromBefore:
             )
             insert(
                 "card_transactions",
-                {"order_id": 1, "gateway_order_id": "P1", "gateway_amount": 2000},
+                {
+                    "order_id": 1,
+                    "gateway_order_id": "P1",
+                    "gateway_amount": 2000,
+                    "captured_amount": 2000,
+                    "gateway_state": "SALES",
+                },
                 {"order_id": 2, "gateway_order_id": "P2", "gateway_amount": None},
             )
             insert(
@@ -441,13 +509,33 @@ class TestADatabaseFromBefore:
         schema.migrate()
         assert found() == []
         entries = history.entries(1)
-        assert [entry.event for entry in entries] == ["chain_begins", "capture_done", "imported"]
+        assert [entry.event for entry in entries] == [
+            "amounts_begin",
+            "chain_begins",
+            "capture_done",
+            "imported",
+        ]
         order = db.session.get_one(Order, 2)
         parcels_of(order)
         correct(order, 2500)
         assert found() == []
         with pytest.raises(DBAPIError, match="append-only"):
             sql("DELETE FROM history")
+
+    def test_its_orders_and_amounts_are_in_the_chains_too(self, old: Flask) -> None:
+        schema.migrate()
+        changed = "UPDATE card_transactions SET captured_amount = 1 WHERE order_id = 1"
+        assert "P1: 売上金額は1円ですが、最後の記録では2,000円です" in found_by_all(changed)
+        gone = "DELETE FROM orders WHERE order_no = 'P3'"
+        history_of = "DELETE FROM history WHERE order_id = 3"
+        unguard = (
+            "DROP TRIGGER history_no_delete"
+            if db.engine.dialect.name == "sqlite"
+            else "ALTER TABLE history DISABLE TRIGGER USER"
+        )
+        assert "P3: 注文がデータベースから削除されています" in found_by_all(
+            unguard, history_of, gone
+        )
 
     def test_its_entries_are_guarded_too(self, old: Flask, database_kind: str) -> None:
         schema.migrate()

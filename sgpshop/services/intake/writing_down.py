@@ -13,6 +13,7 @@ from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
     Attempt,
     AttemptState,
+    Began,
     CardTransaction,
     Delivery,
     Operation,
@@ -22,7 +23,7 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
-from sgpshop.services import checkouts, opening, stored_cards, subscription_rounds
+from sgpshop.services import beginnings, checkouts, opening, stored_cards, subscription_rounds
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
@@ -196,7 +197,9 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
         choices={"on_decline": checkouts.REFUSE} if refuses else {},
     )
     _pay_with(session, attempt, new, new.order_no, transaction)
-    if not refuses:
+    if refuses:
+        beginnings.note(session.connection(), Began.PAYING, [(order_id, new.order_no)])
+    else:
         checkouts.receive(order_id, actor)
     return Begun(order_id, attempt.id, is_new=True, is_ours=True)
 

@@ -11,6 +11,7 @@ from sgpshop.services.operations.capture import CapturePlan
 from sgpshop.services.operations.change_amount import ChangeAmountPlan, ExtendPlan
 from sgpshop.services.operations.entering import EnteringPlan
 from sgpshop.services.operations.plan import Plan, Step
+from sgpshop.services.operations.refund_difference import RefundDifferencePlan
 
 #: Operations on a transaction that is at SMBC-GP.
 _ON_TRANSACTION: dict[Operation, Plan] = {
@@ -18,6 +19,7 @@ _ON_TRANSACTION: dict[Operation, Plan] = {
     Operation.CHANGE_AMOUNT: ChangeAmountPlan(),
     Operation.EXTEND: ExtendPlan(),
     Operation.CANCEL: CancelPlan(),
+    Operation.REFUND_DIFFERENCE: RefundDifferencePlan(),
 }
 #: Operations that make one, and what they ask for.
 _ENTERING: dict[Operation, Plan] = {
