@@ -209,7 +209,8 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
         for now in CANCELLABLE - {_S.AWAITING_BILLING}  # which needs no call (R103)
     },
     (_S.NEEDS_REVIEW, _E.CLOSED_BY_PERSON): _S.NEEDS_REVIEW,
-    # What a look-up shows wins (R120, R121, P18): T6, T27.
+    # What a look-up shows wins (R120, R121, P18): T6, T27.  Every pair has its line, so none is left
+    # to chance; whether a person has to be told is a matter of reconciliation.ALERTS.
     (_S.NEEDS_REVIEW, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
     (_S.AUTHORIZED, _E.FOUND_AUTHORIZED): _S.AUTHORIZED,
     (_S.CAPTURE_FAILED, _E.FOUND_AUTHORIZED): _S.CAPTURE_FAILED,
@@ -243,15 +244,24 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.CAPTURED, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
     (_S.AUTHORIZED, _E.FOUND_SUBSCRIPTION_CHECK): _S.AWAITING_BILLING,
     (_S.CAPTURE_FAILED, _E.FOUND_SUBSCRIPTION_CHECK): _S.CAPTURE_FAILED,  # 売上失敗(定期), R105
+    # The statuses of a subscription on an order that is none (any more): the check is a 予約's.
+    (_S.AWAITING_BILLING, _E.FOUND_PREORDER_CHECK): _S.AUTHORIZED,
+    (_S.BILLING_REPORTED, _E.FOUND_PREORDER_CHECK): _S.AUTHORIZED,
     # Billing goes its own way (R101-R105): what is found there is told, the status stays.
     (_S.AWAITING_BILLING, _E.FOUND_AUTHORIZED): _S.AWAITING_BILLING,
     (_S.AWAITING_BILLING, _E.FOUND_CAPTURED): _S.AWAITING_BILLING,
+    (_S.AWAITING_BILLING, _E.FOUND_CANCELLED): _S.AWAITING_BILLING,
+    # The card may be known later; the registration itself refuses an order without one (T19).
+    (_S.AWAITING_BILLING, _E.FOUND_UNFINISHED): _S.AWAITING_BILLING,
+    (_S.BILLING_REPORTED, _E.FOUND_AUTHORIZED): _S.BILLING_REPORTED,
     (_S.BILLING_REPORTED, _E.FOUND_CAPTURED): _S.BILLING_REPORTED,
     (_S.BILLING_REPORTED, _E.FOUND_CANCELLED): _S.BILLING_REPORTED,
-    (_S.NEEDS_REVIEW, _E.FOUND_BILLED): _S.BILLING_REPORTED,
-    (_S.AWAITING_BILLING, _E.FOUND_BILLED): _S.BILLING_REPORTED,
-    (_S.BILLING_REPORTED, _E.FOUND_BILLED): _S.BILLING_REPORTED,
-    (_S.CAPTURE_FAILED, _E.FOUND_BILLED): _S.BILLING_REPORTED,
+    # Registered, and not charged yet: the results decide (R105).
+    (_S.BILLING_REPORTED, _E.FOUND_SUBSCRIPTION_CHECK): _S.BILLING_REPORTED,
+    # Reported by another system, under a number that we do not know.
+    (_S.BILLING_REPORTED, _E.FOUND_UNFINISHED): _S.BILLING_REPORTED,
+    # A charged line counts, wherever our status stood.
+    **{(now, _E.FOUND_BILLED): _S.BILLING_REPORTED for now in PaymentStatus},
 }
 
 

@@ -26,6 +26,8 @@ class AlertKind(StrEnum):
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
     DUPLICATE_ROUND = "duplicate_round"
     RESULT_MISSING = "result_missing"
+    EARLIER_IS_LIVE = "earlier_is_live"
+    CANCELLED_UNBILLED = "cancelled_unbilled"
 
     @property
     def label(self) -> str:
@@ -66,7 +68,7 @@ _WORDS = {
         "未回収",
         "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。代金を受け取れていません。",
         "SMBCマルチペイメント管理画面で経緯を確認し、仮売上なら実売上処理を、取引がなければ別の方法で請求してください。",
-        "決済完了の注文が、SMBC-GPでは売上になっていませんでした。注文は仮売上か要確認になります。",
+        "決済完了・売上報告済の注文が、SMBC-GPでは売上になっていませんでした。決済完了の注文は仮売上か要確認になります。",
     ),
     AlertKind.NOT_CANCELLED: (
         "取消されていません",
@@ -77,8 +79,8 @@ _WORDS = {
     AlertKind.NOT_REFUNDED: (
         "返金されていません",
         "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。購入者に請求されたままです。",
-        "返金するなら、もう一度注文キャンセルをしてください。",
-        "注文キャンセルの注文が、SMBC-GPでは売上のままでした。注文は決済完了になります。",
+        "返金するなら、もう一度注文キャンセルをしてください。売上報告済になった定期購入の注文は、要返金としてSMBC-GPにご相談ください。",
+        "注文キャンセルの注文が、SMBC-GPでは売上のままでした。注文は決済完了(定期購入の売上報告は売上報告済)になります。",
     ),
     AlertKind.AMOUNT_DIFFERS: (
         "売上の金額が異なります",
@@ -96,7 +98,7 @@ _WORDS = {
         "管理画面で売上済",
         "「{before}」の注文が、このシステム以外(SMBCマルチペイメント管理画面など)で売上処理され、SMBC-GPでは「{found}」でした。",
         "発送の状況を確認してください。ここで実売上処理をする必要はありません。",
-        "仮売上・売上失敗の注文が、このシステムの外で売上処理されていました。注文は決済完了になります。",
+        "仮売上・売上失敗の注文が、このシステムの外で売上処理されていました。注文は決済完了(定期購入は売上報告済)になります。",
     ),
     AlertKind.CANCELLED_ELSEWHERE: (
         "管理画面で取消",
@@ -115,6 +117,18 @@ _WORDS = {
         "定期購入の同じ回が、注文 {found} でも登録されています。",
         "二重に請求しないため、確認済みにするまで売上報告しません。不要な方の注文をキャンセルし、請求する方の注文で「確認済みにする」を押してください。",
         "定期購入IDと回数が同じ注文が、2件以上あります。いまは、同じ回の注文は受け付けません。",
+    ),
+    AlertKind.EARLIER_IS_LIVE: (
+        "ほかの取引が残っています",
+        "この注文のいまの決済とは別の取引が、SMBC-GPでは「{found}」のまま残っています。二重に請求されるおそれがあります。",
+        "SMBCマルチペイメント管理画面でこのオーダーIDの取引を確認し、不要なら管理画面で取り消してください。",
+        "カードを変えて決済し直した注文や予約の注文で、前の番号の取引に仮売上か売上が残っていました。注文の状態は変わりません。",
+    ),
+    AlertKind.CANCELLED_UNBILLED: (
+        "請求前の取引が取り消されています",
+        "「{before}」の定期購入の注文ですが、SMBC-GPでは「{found}」でした。このままでは、配送完了にした翌月に請求されます。",
+        "請求しないなら、注文キャンセルをしてください。請求するなら、確認済みにしてください。",
+        "決済待ちの定期購入の注文の取引が、このシステムの外で取り消されていました。注文の状態は変わりません。",
     ),
 }
 
@@ -139,10 +153,30 @@ ALERTS: dict[tuple[PaymentStatus, Event], AlertKind] = {
     (_S.CAPTURE_FAILED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
     (_S.CAPTURED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
     (_S.BILLING_REPORTED, _E.FOUND_CANCELLED): _A.CANCELLED_ELSEWHERE,
+    (_S.AWAITING_BILLING, _E.FOUND_CANCELLED): _A.CANCELLED_UNBILLED,
+    (_S.BILLING_REPORTED, _E.FOUND_AUTHORIZED): _A.UNCOLLECTED,
+    (_S.BILLING_REPORTED, _E.FOUND_PREORDER_CHECK): _A.UNCOLLECTED,
+    (_S.AUTHORIZED, _E.FOUND_BILLED): _A.CAPTURED_ELSEWHERE,
+    (_S.CANCELLED, _E.FOUND_BILLED): _A.NOT_REFUNDED,
 }
 
-#: There is no charge to compare (yet): whatever has no cell changes nothing (R120).
-_UNCHARGED = frozenset({PaymentStatus.AWAITING_BILLING, PaymentStatus.BILLING_REPORTED})
+#: Pairs that need nobody although the status moves, or does not agree by its word alone, and why.
+#: With ALERTS and the pairs in which the status stays they are all there are.
+NEEDS_NOBODY: dict[tuple[PaymentStatus, Event], str] = {
+    **{
+        (_S.NEEDS_REVIEW, found): "要確認 waits for nothing but this"
+        for found in Event
+        if found.is_found and found is not _E.FOUND_UNFINISHED
+    },
+    (_S.AUTHORIZED, _E.FOUND_SUBSCRIPTION_CHECK): "仮売上 of a subscription is 決済待ち (R21)",
+    (_S.AWAITING_BILLING, _E.FOUND_PREORDER_CHECK): "決済待ち of a 予約 is 仮売上 (R111)",
+    (_S.AWAITING_BILLING, _E.FOUND_BILLED): "the answer to its registration was lost",
+    (_S.CAPTURE_FAILED, _E.FOUND_BILLED): "paid after all, which is what everybody wants (T23)",
+    (_S.CAPTURED, _E.FOUND_BILLED): "paid both times: 決済完了 of a billing is 売上報告済",
+}
+
+#: The money is taken, so its amount can be compared with the order's.
+_TAKEN = frozenset({Event.FOUND_CAPTURED, Event.FOUND_BILLED})
 
 
 @dataclass(frozen=True)
@@ -175,16 +209,13 @@ def decide(
     if alert is not None and not (is_first and alert.is_notice):
         kinds.append(alert)
     after = next_status(before, found)
-    is_taken = after is PaymentStatus.CAPTURED or found is Event.FOUND_BILLED
-    if is_taken and found_total != total:
+    if found in _TAKEN and alert is not AlertKind.UNEXPECTED_CHARGE and found_total != total:
         kinds.append(AlertKind.AMOUNT_DIFFERS)
     return Decision(after, tuple(kinds))
 
 
 def agrees(status: PaymentStatus, found: Event | None) -> bool:
     """Whether our status and what the gateway shows are the same by the table of R120 (P4)."""
-    if found is None:
+    if found is None or not is_possible(status, found):
         return False
-    if not is_possible(status, found):
-        return status in _UNCHARGED
     return next_status(status, found) is status and (status, found) not in ALERTS

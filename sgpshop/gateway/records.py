@@ -62,6 +62,11 @@ class TradeState(StrEnum):
         return self in (TradeState.SALES, TradeState.CAPTURE)
 
     @property
+    def is_live(self) -> bool:
+        """The buyer's money is reserved or taken."""
+        return self.is_reserved or self.is_captured
+
+    @property
     def is_cancelled(self) -> bool:
         """Nothing is reserved or taken any more."""
         return self in (

@@ -22,7 +22,7 @@ class NotificationState(StrEnum):
     UNMATCHED = "unmatched"
     #: the connectivity test of the console
     TEST = "test"
-    #: not about a card payment of this shop that counts
+    #: not about a card payment of this shop
     IGNORED = "ignored"
 
 

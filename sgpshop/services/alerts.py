@@ -56,17 +56,7 @@ def raise_kind(
     total: int,
 ) -> None:
     """The same for one thing that needs no table to decide about."""
-    facts = kind.sentence.format(
-        before=before.label if before else "-", found=found, total=f"{total:,}円"
-    )[:_LONGEST]
-    is_open = sa.and_(
-        Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None)
-    )
-    alert = session.scalars(sa.select(Alert).where(is_open)).one_or_none()
-    if alert is None:
-        session.add(Alert(order_id=order_id, kind=kind, facts=facts))
-    else:
-        alert.facts = facts
+    _raise(session, order_id, kind, _facts(kind, before, found=found, total=total))
     session.flush()
 
 
@@ -77,6 +67,37 @@ def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datet
         .where(Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None))
         .values(acknowledged_at=now, acknowledged_by=by)
     )
+
+
+def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:
+    """What `raise_for` does, for one `kind` about the locked `order`, whose status stays.
+
+    False, and nothing is written, where the very same was told before, acknowledged or not.
+    """
+    facts = _facts(kind, order.payment_status, found=found, total=order.total)
+    of_kind = (Alert.order_id == order.id, Alert.kind == kind, Alert.facts == facts)
+    if session.scalar(sa.select(sa.exists().where(*of_kind))):
+        return False
+    _raise(session, order.id, kind, facts)
+    session.flush()
+    return True
+
+
+def _facts(kind: AlertKind, before: PaymentStatus | None, *, found: str, total: int) -> str:
+    return kind.sentence.format(
+        before=before.label if before else "-", found=found, total=f"{total:,}円"
+    )[:_LONGEST]
+
+
+def _raise(session: Session, order_id: int, kind: AlertKind, facts: str) -> None:
+    is_open = sa.and_(
+        Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None)
+    )
+    alert = session.scalars(sa.select(Alert).where(is_open)).one_or_none()
+    if alert is None:
+        session.add(Alert(order_id=order_id, kind=kind, facts=facts))
+    else:
+        alert.facts = facts
 
 
 def open_of(order_id: int) -> list[Alert]:

@@ -76,6 +76,8 @@ class Work:
     status_before: PaymentStatus | None
     #: yen that SMBC-GP held then, as far as we knew
     held: int | None
+    #: yen that SMBC-GP took, as far as we know; None: nothing
+    captured: int | None
     order_id: int
     order_no: str
     transaction_id: int
@@ -121,6 +123,7 @@ _READ = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.gateway_amount,
+        CardTransaction.captured_amount,
         CardTransaction.member_id,
         CardTransaction.card_seq,
         CardTransaction.return_url,
@@ -205,6 +208,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         kind=row.kind,
         status_before=row.status_before,
         held=row.gateway_amount,
+        captured=row.captured_amount,
         order_id=row.order_id,
         order_no=row.order_no,
         transaction_id=row.transaction_id,

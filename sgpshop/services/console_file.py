@@ -99,7 +99,7 @@ class Result:
 
 
 def compare(stream: BinaryIO, limits: Limits) -> Result:
-    """Compare every row with our orders, and plan a look-up for every order that differs.
+    """Compare every row with our orders, and plan a look-up for every transaction that differs.
 
     Raises FileRefused, with nothing planned, when the file as a whole cannot be read (S17).
     """
@@ -113,13 +113,13 @@ def compare(stream: BinaryIO, limits: Limits) -> Result:
         for row in chunk:
             _sort_in(row, known, result, to_look_up)
     if to_look_up:
-        result.planned = linking.look_soon_at_orders(sorted(set(to_look_up)))
+        result.planned = linking.look_soon_at(sorted(set(to_look_up)))
     return result
 
 
 @dataclass(frozen=True)
 class _Ours:
-    order_id: int
+    transaction_id: int
     order_no: str
     kind: OrderKind
     payment_status: PaymentStatus
@@ -139,9 +139,6 @@ def _sort_in(row: Listed, known: dict[str, _Ours], result: Result, to_look_up: l
         else:
             result.unknown_transactions.append((row, parent.order_no))
         return
-    if not ours.is_current:  # an earlier try; what counts is the one that came after it
-        result.agreeing += 1
-        return
     why = _why(row, ours)
     if not why:
         result.agreeing += 1
@@ -151,10 +148,14 @@ def _sort_in(row: Listed, known: dict[str, _Ours], result: Result, to_look_up: l
         result.open.append(found)
     else:
         result.differences.append(found)
-        to_look_up.append(ours.order_id)
+        to_look_up.append(ours.transaction_id)
 
 
 def _why(row: Listed, ours: _Ours) -> str:
+    if (
+        not ours.is_current
+    ):  # an earlier try: what counts came after it, so nothing may be left here
+        return "いまの決済とは別の取引が残っています" if row.state.is_live else ""
     if not agrees(ours.payment_status, event_of(row.state, ours)):
         return "状態が異なります"
     has_amount = row.state.is_authorized or row.state.is_captured
@@ -168,7 +169,7 @@ def _known(order_ids: Sequence[str]) -> dict[str, _Ours]:
     rows = db.session.execute(
         sa.select(
             CardTransaction.gateway_order_id,
-            Order.id,
+            CardTransaction.id,
             Order.order_no,
             Order.kind,
             Order.payment_status,

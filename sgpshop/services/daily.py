@@ -21,7 +21,7 @@ from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, DailyJob, Order, utc_now
-from sgpshop.services import alerts, dashboard, settings
+from sgpshop.services import alerts, dashboard, linking, settings
 from sgpshop.services.database import writing
 from sgpshop.services.order_totals import Total
 
@@ -136,7 +136,8 @@ def _waiting(now: datetime) -> int:
 def _candidates(after: int, now: datetime) -> sa.Select[int]:
     """Transactions of orders that can differ, in the order of their ids (P26).
 
-    Those with a look-up planned already and those with an operation under way are looked up anyway.
+    Every number an order ever used takes part, not only the one that counts now.  Those with a
+    look-up planned already and those with an operation under way are looked up anyway.
     """
     last = now - _CHANGEABLE
     is_recent = sa.or_(
@@ -149,9 +150,10 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
         .join(Order, Order.id == CardTransaction.order_id)
         .where(
             CardTransaction.id > after,
-            CardTransaction.is_current,
             CardTransaction.next_look_at.is_(None),
+            linking.MAY_HOLD_MONEY,
             sa.or_(
+                sa.and_(~CardTransaction.is_current, is_recent),
                 Order.payment_status.in_(_MOVING),
                 sa.and_(Order.payment_status.in_(_SETTLED), is_recent),
                 # Under the number of its own billing: what was charged can be voided there (R120).

@@ -8,6 +8,7 @@ nothing is open.  What could not be asked is listed too, for then nobody knows t
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import linking, settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.gateway_facts import describe, found_event
 
@@ -82,6 +83,8 @@ class Ours:
     since: datetime | None
     #: month in whose window the monthly file was sent whose result is still to come
     awaits_result_of: date | None
+    #: the numbers it used before, under which nothing may be left
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Comparison:
     verdict: Verdict
     trade: TradeStatus | None = None
     why: str = ""
+    #: what is left under earlier numbers
+    left: tuple[TradeStatus, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The form of `compare-ledgers --json`."""
@@ -111,6 +116,10 @@ class Comparison:
             }
             if is_answered
             else None,
+            "left": [
+                {"order_id": t.order_id, "status": t.raw_status, "amount": t.total}
+                for t in self.left
+            ],
             "open_operation": ours.operation.value if ours.operation else None,
             "open_since": ours.since.isoformat() if ours.since else None,
         }
@@ -138,8 +147,8 @@ def compare(order_nos: Collection[str] = ()) -> Iterator[Comparison]:
     with ThreadPoolExecutor(connections, "compare") as pool:
         while chunk := _read(sa.and_(Order.id > cursor, _named(order_nos)), _CHUNK):
             cursor = chunk[-1].id
-            for ours, answer in zip(chunk, pool.map(ask, chunk), strict=True):
-                yield _settled(ours, answer, ask)
+            for ours, answers in zip(chunk, pool.map(ask, chunk), strict=True):
+                yield _settled(ours, answers, ask)
 
 
 def unknown_numbers(order_nos: Collection[str]) -> list[str]:
@@ -149,19 +158,24 @@ def unknown_numbers(order_nos: Collection[str]) -> list[str]:
 
 
 _Answer = TradeStatus | GatewayError | None
+#: for the number that counts, and then for the earlier ones
+_Answers = tuple[_Answer, ...]
 
 
 class _Asker:
-    """Looks one order up, after a pause where the gateway is congested."""
+    """Looks all numbers of one order up, after a pause where the gateway is congested."""
 
     def __init__(self, gateway: SmbcGpGateway, tries: int) -> None:
         self._gateway = gateway
         self._tries = tries
 
-    def __call__(self, ours: Ours) -> _Answer:
+    def __call__(self, ours: Ours) -> _Answers:
+        return tuple(self._ask(number) for number in (ours.gateway_order_id, *ours.earlier))
+
+    def _ask(self, gateway_order_id: str) -> _Answer:
         for number in range(1, self._tries + 1):
             try:
-                return self._gateway.search_trade(ours.gateway_order_id)
+                return self._gateway.search_trade(gateway_order_id)
             except GatewayError as failure:
                 is_passing = isinstance(failure, GatewayUnreachable) or (
                     isinstance(failure, GatewayRejected) and failure.is_congestion
@@ -172,9 +186,9 @@ class _Asker:
         raise AssertionError("unreachable")
 
 
-def _settled(ours: Ours, answer: _Answer, ask: Callable[[Ours], _Answer]) -> Comparison:
+def _settled(ours: Ours, answers: _Answers, ask: Callable[[Ours], _Answers]) -> Comparison:
     """The comparison, asked again while the order changes under our eyes."""
-    found = _compared(ours, answer)
+    found = _compared(ours, answers)
     for _ in range(_AGAIN):
         if found.verdict is not Verdict.DIFFERENCE:
             break
@@ -186,14 +200,21 @@ def _settled(ours: Ours, answer: _Answer, ask: Callable[[Ours], _Answer]) -> Com
     return found
 
 
-def _compared(ours: Ours, answer: _Answer) -> Comparison:
-    if isinstance(answer, GatewayError):
-        return Comparison(ours, Verdict.UNANSWERED, None, f"照会できませんでした({answer.reason})")
+def _compared(ours: Ours, answers: _Answers) -> Comparison:
+    trades: list[TradeStatus | None] = []
+    for answer in answers:
+        if isinstance(answer, GatewayError):
+            why = f"照会できませんでした({answer.reason})"
+            return Comparison(ours, Verdict.UNANSWERED, None, why)
+        trades.append(answer)
+    trade, *earlier = trades
+    left = tuple(one for one in earlier if one is not None and one.state.is_live)
     if ours.operation is not None:
         why = f"{ours.operation.label}の結果待ち"
-        return Comparison(ours, Verdict.OPEN, answer, why)
-    why = "、".join(_differences(ours, answer))
-    return Comparison(ours, Verdict.DIFFERENCE if why else Verdict.AGREES, answer, why)
+        return Comparison(ours, Verdict.OPEN, trade, why, left)
+    remains = [f"別の取引が残っています({t.order_id} {describe(t)})" for t in left]
+    why = "、".join([*_differences(ours, trade), *remains])
+    return Comparison(ours, Verdict.DIFFERENCE if why else Verdict.AGREES, trade, why, left)
 
 
 def _differences(ours: Ours, trade: TradeStatus | None) -> Iterator[str]:
@@ -265,8 +286,19 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
         .order_by(Order.id)
         .limit(limit)
     ).all()
+    earlier = defaultdict[int, list[str]](list)
+    for order_id, number in db.session.execute(
+        sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id)
+        .where(
+            CardTransaction.order_id.in_([row[0] for row in rows]),
+            ~CardTransaction.is_current,
+            linking.MAY_HOLD_MONEY,
+        )
+        .order_by(CardTransaction.sequence)
+    ):
+        earlier[order_id].append(number)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
-    return [_made(*row) for row in rows]
+    return [_made(*row, tuple(earlier[row[0]])) for row in rows]
 
 
 #: The statement gives the fields by position; a checker cannot follow that.

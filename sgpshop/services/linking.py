@@ -2,6 +2,10 @@
 
 SearchTrade returns AccessID, AccessPass, status and amount, so a shop's own order file and its
 contract are all that is needed to start (R143, P3).
+
+Only the transaction that counts now speaks for its order.  What is seen of an earlier one (R141) is
+kept with it and never becomes the order's status; that money is still reserved or charged there is
+told a person.
 """
 
 from __future__ import annotations
@@ -16,9 +20,15 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus
-from sgpshop.domain.reconciliation import decide
+from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, GatewayRejected, SmbcGpGateway, TradeStatus
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayRejected,
+    SmbcGpGateway,
+    TradeState,
+    TradeStatus,
+)
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
 from sgpshop.services import alerts, billing_marks, charges, history, settings, subscription_rounds
 from sgpshop.services.attempts import Ran
@@ -36,6 +46,14 @@ _LOOKING = timedelta(seconds=60)
 _CONGESTED = timedelta(seconds=5)
 
 
+#: Transactions worth asking about: the one that counts, and earlier ones unless they never can hold
+#: anything but a card check.
+MAY_HOLD_MONEY = sa.or_(
+    CardTransaction.is_current,
+    CardTransaction.gateway_state.is_distinct_from(TradeState.CHECK.value),
+)
+
+
 @dataclass(frozen=True)
 class _Claim:
     """A look-up that is ours, and how the order stood when it began (P17)."""
@@ -44,6 +62,7 @@ class _Claim:
     order_no: str
     sequence: int
     payment_status: PaymentStatus | None
+    is_current: bool
     #: grows with every claim: whoever finds another one does not own the look-up any more
     looks: int
     version: int
@@ -58,7 +77,7 @@ def look_up(transaction_id: int) -> Ran:
         return Ran.NOT_OURS
     try:
         trade = gateway.search_trade(claim.gateway_order_id)
-        later = _later_payment(gateway, claim, trade)
+        later = _later_payments(gateway, claim, trade)
     except GatewayError as failure:
         if isinstance(failure, GatewayRejected) and failure.is_congestion:
             _plan(transaction_id, claim, "", pause=_CONGESTED)
@@ -70,44 +89,56 @@ def look_up(transaction_id: int) -> Ran:
 
 
 #: A number and what a look-up of it showed.
-_Later = tuple[int, TradeStatus]
+_Numbered = tuple[int, TradeStatus]
 _MOST_NUMBERS = 99  # R141
 
 
-def _later_payment(
+def _later_payments(
     gateway: SmbcGpGateway, claim: _Claim, trade: TradeStatus | None
-) -> _Later | None:
-    """The latest payment under `<order number>-n` that we do not know yet (R106).
+) -> list[_Numbered]:
+    """The payments under `<order number>-n` that we do not know yet, in their order (R106).
 
     Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
+    After an earlier number comes the one that counts, and we know that.
     """
+    later: list[_Numbered] = []
     is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
-    if not is_unpaid and claim.payment_status not in _MAY_BE_PAID_AGAIN:
-        return None
-    latest = None
+    may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
+    if not claim.is_current or not may_follow:
+        return later
     for number in range(claim.sequence + 1, _MOST_NUMBERS + 1):
         found = gateway.search_trade(f"{claim.order_no}-{number}")
         if found is None:
             break
-        latest = number, found
-    return latest
+        later.append((number, found))
+    return later
 
 
-def look_soon(transaction_id: int) -> None:
-    """Somebody asks for 照合: the look-up is due now, unless one is under way (R120)."""
+def look_soon(order_id: int) -> None:
+    """Somebody asks for 照合: the look-ups are due now, unless one is under way (R120)."""
     with writing() as session:
-        make_due(session, CardTransaction.id == transaction_id)
+        make_due(session, sa.and_(CardTransaction.order_id == order_id, MAY_HOLD_MONEY))
+
+
+def look_soon_at(transaction_ids: Sequence[int]) -> int:
+    """The same for these transactions, done at the worker's own pace; how many there are."""
+    for chunk in chunks(transaction_ids):
+        with writing() as session:
+            make_due(session, CardTransaction.id.in_(chunk))
+    return len(transaction_ids)
 
 
 def look_soon_at_orders(order_ids: Sequence[int]) -> int:
-    """The same for many orders: due now, done at the worker's own pace; how many there are (R51)."""
+    """The same for many orders, at the worker's own pace; how many there are (R51)."""
     planned = 0
     for chunk in chunks(order_ids):
         with writing() as session:  # each on its own: nobody waits long, nobody in a circle
-            are_meant = sa.and_(CardTransaction.order_id.in_(chunk), CardTransaction.is_current)
-            make_due(session, are_meant)
+            are_theirs = CardTransaction.order_id.in_(chunk)
+            make_due(session, sa.and_(are_theirs, MAY_HOLD_MONEY))
             planned += session.execute(
-                sa.select(sa.func.count()).select_from(CardTransaction).where(are_meant)
+                sa.select(sa.func.count())
+                .select_from(CardTransaction)
+                .where(are_theirs, CardTransaction.is_current)
             ).scalar_one()
     return planned
 
@@ -178,6 +209,7 @@ def _claim(transaction_id: int) -> _Claim | None:
                 CardTransaction.sequence,
                 CardTransaction.looks,
                 CardTransaction.order_id,
+                CardTransaction.is_current,
             )
         ).one_or_none()
         if row is None:
@@ -192,6 +224,7 @@ def _claim(transaction_id: int) -> _Claim | None:
             order.order_no,
             row.sequence,
             order.payment_status,
+            row.is_current,
             row.looks,
             order.version,
         )
@@ -218,7 +251,7 @@ def _record(
     transaction_id: int,
     claim: _Claim,
     trade: TradeStatus | None,
-    later: _Later | None,
+    later: Sequence[_Numbered],
     shop: settings.ShopSettings,
 ) -> None:
     with writing() as session:
@@ -229,6 +262,9 @@ def _record(
         transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
         if transaction.looks != claim.looks:
             return  # frozen so long that somebody else looked (P17)
+        if not transaction.is_current:  # perhaps only since we asked
+            _check_earlier(session, order, transaction, trade, shop)
+            return
         if order.version != claim.version:
             # What we saw is older than what happened since, perhaps a capture: look again.
             transaction.next_look_at = utc_now()
@@ -236,15 +272,14 @@ def _record(
         if order.open_attempt is not None:
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
             return
-        if later is not None:
-            if trade is not None:
-                record_trade(transaction, trade, shop)
-            number, trade = later
+        for number, found in later:
+            _check_earlier(session, order, transaction, trade, shop)
             # What comes after a card check charges that card, or one the buyer gave instead.
             is_charge = order.kind is not OrderKind.NORMAL
             began = transaction.first_look_at
             transaction = charges.make_current(order, number, is_charge=is_charge)
             transaction.first_look_at = began
+            trade = found
         before = order.payment_status
         known, seen = transaction.access_id, _seen(transaction)
         is_first = transaction.gateway_state is None
@@ -296,8 +331,37 @@ def _record(
         _tell(order, sentence, before, trade)
 
 
+def _check_earlier(
+    session: Session,
+    order: Order,
+    transaction: CardTransaction,
+    trade: TradeStatus | None,
+    shop: settings.ShopSettings,
+) -> None:
+    """What a look-up showed of a transaction that does not count any more: kept, and that is all.
+
+    But money that is still reserved or charged there is nobody's any more: a person must know.
+    """
+    transaction.next_look_at = None
+    if trade is None:
+        transaction.look_problem = "not_found"
+        return
+    record_trade(transaction, trade, shop)
+    session.flush()
+    if not trade.state.is_live:
+        return
+    found = f"{transaction.gateway_order_id} {describe(trade)}"
+    if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
+        _tell(order, "earlier_is_live", order.payment_status, trade, found=found)
+
+
 def _tell(
-    order: Order, sentence: str, before: PaymentStatus | None, trade: TradeStatus | None
+    order: Order,
+    sentence: str,
+    before: PaymentStatus | None,
+    trade: TradeStatus | None,
+    *,
+    found: str = "",
 ) -> None:
     """A new version of the locked order, and what made it one."""
     order.version += 1
@@ -310,7 +374,7 @@ def _tell(
         after=order.payment_status,
         total=order.total,
         version=order.version,
-        found=describe(trade),
+        found=found or describe(trade),
     )
 
 

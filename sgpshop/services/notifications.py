@@ -47,7 +47,7 @@ _LOOKS_KEPT = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 # Made once: they run for every notification.
 _notifications = table_of(Notification)
-_FIND = sa.select(CardTransaction.id, CardTransaction.is_current).where(
+_FIND = sa.select(CardTransaction.id).where(
     CardTransaction.gateway_order_id == bindparam("order_no")
 )
 _COUNT_COPY = (
@@ -160,10 +160,10 @@ def _sorted(
         return NotificationState.TEST, None
     if not (notice.is_card and notice.order_id and notice.shop_id == shop.shop_id):
         return NotificationState.IGNORED, None
-    row = connection.execute(_FIND, {"order_no": notice.order_id}).one_or_none()
-    if row is None:
+    transaction_id = connection.execute(_FIND, {"order_no": notice.order_id}).scalar_one_or_none()
+    if transaction_id is None:
         return NotificationState.UNMATCHED, None
-    return NotificationState.WAITING if row.is_current else NotificationState.IGNORED, row.id
+    return NotificationState.WAITING, transaction_id  # an earlier one too: money may be left there
 
 
 # ---- leading to look-ups ------------------------------------------------------------------------
@@ -187,11 +187,11 @@ def ask_for_looks() -> int:
         rows = session.execute(_candidates(now).limit(room)).all()
         chosen = [row for n, row in enumerate(rows) if row.is_news or n < quiet_room]
         # In the order of their ids, as everybody else: otherwise two could wait for each other.
-        asked = [_ask(session, row.id, row.order_id, now) for row in sorted(chosen, key=_by_id)]
+        asked = [_ask(session, row.id, now) for row in sorted(chosen, key=_by_id)]
     return sum(asked)
 
 
-def _by_id(row: sa.Row[int, int, int]) -> int:
+def _by_id(row: sa.Row[int, int]) -> int:
     return int(row.id)
 
 
@@ -207,7 +207,7 @@ def _room(now: datetime) -> int:
     return max(0, int(current_app.config["NOTIFY_LOOKS_PER_MINUTE"]) - (recent or 0))
 
 
-def _candidates(now: datetime) -> sa.Select[int, int, int]:
+def _candidates(now: datetime) -> sa.Select[int, int]:
     """Transactions that notifications wait for and that nobody asked about or works on just now."""
     transaction, attempt = CardTransaction, Attempt
     pause = now - timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"])
@@ -232,7 +232,7 @@ def _candidates(now: datetime) -> sa.Select[int, int, int]:
     )
     was_looked_up = sa.func.coalesce(transaction.looked_up_at.between(pause, now), sa.false())
     return (
-        sa.select(transaction.id, transaction.order_id, is_news.label("is_news"))
+        sa.select(transaction.id, is_news.label("is_news"))
         .join(Notification, Notification.transaction_id == transaction.id)
         .where(
             Notification.state == NotificationState.WAITING,
@@ -240,16 +240,16 @@ def _candidates(now: datetime) -> sa.Select[int, int, int]:
             sa.not_(was_asked),
             sa.not_(is_at_work),
         )
-        .group_by(transaction.id, transaction.order_id)
+        .group_by(transaction.id)
         .order_by(is_news.desc(), sa.func.min(Notification.id))
     )
 
 
-def _ask(session: Session, transaction_id: int, order_id: int, now: datetime) -> bool:
-    """Let the look-up of this transaction be due: the open attempt's, if there is one."""
+def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
+    """Let the look-up of this transaction be due: the open attempt's on it, if there is one."""
     attempt = session.scalar(
         sa.select(Attempt)
-        .where(Attempt.order_id == order_id, Attempt.is_open)
+        .where(Attempt.transaction_id == transaction_id, Attempt.is_open)
         .execution_options(populate_existing=True)
     )
     if attempt is not None:
@@ -285,8 +285,7 @@ def _is_alone(session: Session) -> bool:
 def match_late() -> int:
     """Give those for orders we did not know the transaction that came in meanwhile (P25); how many."""
     theirs = sa.select(CardTransaction.id).where(
-        CardTransaction.gateway_order_id == Notification.gateway_order_id,
-        CardTransaction.is_current,
+        CardTransaction.gateway_order_id == Notification.gateway_order_id
     )
     is_late = sa.and_(Notification.state == NotificationState.UNMATCHED, theirs.exists())
     if not db.session.scalar(sa.select(sa.exists().where(is_late))):

@@ -43,7 +43,7 @@ def reconcile(order_no: str) -> str:
     if order.open_attempt is not None:
         looking = background.submit(app, resolver.hurry, order.open_attempt.id)
     elif order.transaction is not None:
-        linking.look_soon(order.transaction.id)
+        linking.look_soon(order.id)
         looking = background.submit(app, linking.look_up, order.transaction.id)
     else:
         raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")

@@ -84,6 +84,7 @@ def test_as_json_with_both_sides(app: Flask, shop: World) -> None:
         "total": 3000,
         "gateway_amount": 3000,
         "gateway": {"order_id": order.order_no, "status": "VOID", "amount": 3000},
+        "left": [],
         "open_operation": None,
         "open_since": None,
     }

@@ -373,15 +373,6 @@ def test_what_is_not_about_our_cards_is_noted_and_nothing_more(
     assert looks(shop, order) == (becomes is N.WAITING)
 
 
-def test_a_transaction_that_was_replaced_is_not_looked_up(app: Flask, shop: World) -> None:
-    order = authorized_order(shop)
-    with writing() as session:
-        session.execute(sa.update(CardTransaction).values(is_current=False))
-    assert tell(order.order_no) is N.IGNORED
-    work(app)
-    assert looks(shop, order) == 0
-
-
 # ---- what is kept ---------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_calendar import HoldWarning, hold_warning
 from sgpshop.domain.payment_status import Event, PaymentStatus
-from sgpshop.domain.reconciliation import ALERTS, AlertKind, agrees, decide
+from sgpshop.domain.reconciliation import ALERTS, NEEDS_NOBODY, AlertKind, agrees, decide
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, GatewayRejected, Job, TradeAccess, TradeState
 from sgpshop.models import (
@@ -148,7 +148,7 @@ CELLS = [
     (SUBSCRIPTION, S.CAPTURE_FAILED, check, S.CAPTURE_FAILED, None),  # R105
     # 決済待ち has no charge to compare; one that is there all the same is told.
     (SUBSCRIPTION, S.AWAITING_BILLING, nothing, S.AWAITING_BILLING, None),
-    (SUBSCRIPTION, S.AWAITING_BILLING, voided, S.AWAITING_BILLING, None),
+    (SUBSCRIPTION, S.AWAITING_BILLING, voided, S.AWAITING_BILLING, A.CANCELLED_UNBILLED),
     (SUBSCRIPTION, S.AWAITING_BILLING, authorized, S.AWAITING_BILLING, A.UNEXPECTED_CHARGE),
     (SUBSCRIPTION, S.AWAITING_BILLING, sold, S.AWAITING_BILLING, A.UNEXPECTED_CHARGE),
     # 売上報告済 compares its billing order id.
@@ -222,6 +222,34 @@ def test_the_table_is_complete() -> None:
     columns = [made for column in (NONE, HELD, SALES, CANCELS) for made in column]
     rows = (S.NEEDS_REVIEW, S.AUTHORIZED, S.CAPTURE_FAILED, S.CAPTURED, S.CANCELLED)
     assert asked >= set(itertools.product(rows, columns))
+
+
+FINDINGS = [event for event in Event if event.is_found]
+
+
+@pytest.mark.parametrize(("before", "found"), itertools.product(S, FINDINGS))
+def test_every_pair_of_status_and_finding_is_decided(before: S, found: Event) -> None:
+    decision = decide(before, found, total=3000, found_total=3000)
+    assert decision is not None
+    is_told = (before, found) in ALERTS
+    assert bool(decision.alerts) is is_told
+    assert agrees(before, found) is (decision.after is before and not is_told)
+    if decision.after is not before and not is_told:
+        assert NEEDS_NOBODY[before, found]  # else a status would move and nobody could say why
+
+
+def test_no_reason_is_written_for_a_pair_that_is_told_or_stays() -> None:
+    for before, found in NEEDS_NOBODY:
+        assert (before, found) not in ALERTS
+        assert not agrees(before, found)
+
+
+@pytest.mark.parametrize("found", [Event.FOUND_CAPTURED, Event.FOUND_BILLED])
+@pytest.mark.parametrize("before", [one for one in S if one is not S.AWAITING_BILLING])
+def test_another_amount_than_ours_is_told_wherever_money_was_taken(before: S, found: Event) -> None:
+    decision = decide(before, found, total=3000, found_total=2500)
+    assert decision is not None
+    assert A.AMOUNT_DIFFERS in decision.alerts
 
 
 def test_every_alert_belongs_to_a_possible_pair() -> None:

@@ -89,5 +89,5 @@ def charge(simulator: Simulator, orders: Sequence[Order]) -> None:
 
 def _look_up(order: Order) -> None:
     if order.transaction is not None:
-        linking.look_soon(order.transaction.id)
+        linking.look_soon(order.id)
         linking.look_up(order.transaction.id)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sgpshop.domain.payment_calendar import cancel_kinds
-from sgpshop.domain.payment_status import Event, PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, Event, PaymentStatus
 from sgpshop.gateway import (
     Cancellation,
     Receipt,
@@ -38,10 +38,9 @@ class CancelPlan(OnTransaction):
         """Cancelled already, nothing to cancel, not what the person was shown; or go on."""
         in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
         is_unbilled = work.status_before is PaymentStatus.AWAITING_BILLING
-        # R92, R97, R103; a charge that never got there
-        holds_nothing = in_review or is_unbilled or work.kind is OrderKind.PREORDER
         if trade is None:
-            if holds_nothing:
+            # What we know to be taken is somewhere, perhaps under another shop id.
+            if _may_hold_nothing(work) and work.captured is None:
                 return found_done(_US, None, "cancel_nothing_there")
             return found_elsewhere(_US, None)
         if is_other_transaction(trade, work):
@@ -51,7 +50,7 @@ class CancelPlan(OnTransaction):
         if trade.state.is_unfinished or trade.state.is_check:
             if work.in_file and trade.state.is_unfinished:  # charged on the day of results
                 return not_usable(_US, trade, "in_file")
-            if holds_nothing:
+            if _may_hold_nothing(work):
                 return found_done(_US, trade, "cancel_nothing_there")
             return found_elsewhere(_US, trade)
         if is_unbilled and trade.state.is_captured and work.gateway_order_id != work.order_no:
@@ -78,6 +77,18 @@ class CancelPlan(OnTransaction):
     def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """As it was before we sent."""
         return (trade.raw_status[:20], trade.total) == (attempt.state_seen, attempt.amount_seen)
+
+
+def _may_hold_nothing(work: Work) -> bool:
+    """Whether nothing reserved is what the person was shown (R92, R97, R103).
+
+    要確認, 決済待ち, or a 予約 that was not charged: not one that is 決済完了.
+    """
+    is_uncharged = work.kind is OrderKind.PREORDER and work.status_before in CAPTURABLE
+    return is_uncharged or work.status_before in (
+        PaymentStatus.NEEDS_REVIEW,
+        PaymentStatus.AWAITING_BILLING,
+    )
 
 
 def _is_as_shown(trade: TradeStatus, work: Work) -> bool:
