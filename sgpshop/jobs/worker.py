@@ -14,12 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.models import Queue
 from sgpshop.services import (
     attempts,
     billing,
@@ -32,6 +34,7 @@ from sgpshop.services import (
     notifications,
     payments,
     resolver,
+    setbacks,
     slips,
 )
 from sgpshop.services.attempts import Ran
@@ -50,11 +53,20 @@ _BILLING_EVERY = 5.0
 _SLIPS_EVERY = 2.0
 #: After a fault that touches everything (database, contract) nothing is tried for so long.
 _FAULT_PAUSE = 5.0
-#: A single row whose handling broke off is left alone for so long.
+#: A row that broke off is left alone for at least so long, even if that could not be written down.
 _ASIDE = 60.0
 
-Task = tuple[str, int]
+Task = tuple[Queue, int]
 Action = Callable[[int], object]
+
+
+@dataclass
+class _Step:
+    """Something done every so many seconds beside the work; one that breaks off spoils no other."""
+
+    every: float
+    do: Callable[[], object]
+    next_at: float = 0.0
 
 
 class Pace:
@@ -100,11 +112,25 @@ class Worker:
         self._waiting: deque[tuple[Task, Action]] = deque()
         self._under_way: set[Task] = set()
         self._not_before = 0.0
-        #: tasks that broke off, each with when to try it again
-        self._set_aside: dict[Task, float] = {}
-        self._next_beat = self._next_tidying = self._next_daily = 0.0
-        self._next_notices = self._next_billing = self._next_slips = 0.0
+        #: tasks that broke off just now: they may be waiting in `_waiting` still
+        self._resting: dict[Task, float] = {}
+        #: tasks that broke off before and have not gone through since
+        self._set_back: frozenset[Task] = frozenset()
+        self._next_slips = 0.0
         self._is_billing_due = False
+        #: the place of a step is its number among the setbacks
+        self._house = (
+            _Step(_BEAT_EVERY, partial(due_work.beat, self._name)),
+            _Step(_BEAT_EVERY, notifications.match_late),
+            _Step(_NOTICES_EVERY, notifications.ask_for_looks),
+            _Step(_BILLING_EVERY, self._ask_for_billing),
+            _Step(_DAILY_EVERY, self._do_daily),
+            _Step(_TIDY_EVERY, bulk_capture.forget_unconfirmed),
+            _Step(_TIDY_EVERY, slips.forget_unconfirmed),
+            _Step(_TIDY_EVERY, notifications.tidy),
+            _Step(_TIDY_EVERY, checkouts.tidy),
+            _Step(_TIDY_EVERY, setbacks.tidy),
+        )
 
     def stop(self) -> None:
         """Take no more work; what is under way is finished (P33)."""
@@ -147,7 +173,7 @@ class Worker:
         started = False
         while self._waiting and not self._is_full():
             task, action = self._waiting.popleft()
-            if task in self._under_way or self._set_aside.get(task, 0.0) > time.monotonic():
+            if task in self._under_way or self._resting.get(task, 0.0) > time.monotonic():
                 continue
             started = True
             self._under_way.add(task)
@@ -158,34 +184,39 @@ class Worker:
         """Due tasks: first what somebody waits for, then what is uncertain, then linking."""
         with self._app.app_context():
             due = due_work.due_work(limit)
+        self._set_back = due.set_back
+        now = time.monotonic()
+        self._resting = {task: until for task, until in self._resting.items() if until > now}
         if self._is_billing_due:
             self._is_billing_due = False
-            yield ("billing", 0), billing.carry_on
+            yield (Queue.BILLING, 0), billing.carry_on
         for attempt_id in due.lost:
-            yield ("attempt", attempt_id), attempts.give_up_lost
+            yield (Queue.ATTEMPT, attempt_id), attempts.give_up_lost
         for attempt_id in due.uncertain:
-            yield ("attempt", attempt_id), resolver.look_up
+            yield (Queue.ATTEMPT, attempt_id), resolver.look_up
         for attempt_id in due.captures:
-            yield ("attempt", attempt_id), payments.run_operation
+            yield (Queue.ATTEMPT, attempt_id), payments.run_operation
         for item_id in due.deliveries:
-            yield ("delivery", item_id), bulk_delivery.carry_on
+            yield (Queue.DELIVERY_RUN, item_id), bulk_delivery.carry_on
         if not due.captures or time.monotonic() >= self._next_slips:
             self._next_slips = time.monotonic() + _SLIPS_EVERY
             for row_id in due.slips:
-                yield ("slips", row_id), slips.work_off
+                yield (Queue.SLIP_RUN, row_id), slips.work_off
         for transaction_id in due.links[: self._room_for_links()]:
-            yield ("transaction", transaction_id), linking.look_up
+            yield (Queue.LOOK_UP, transaction_id), linking.look_up
 
     def _room_for_links(self) -> int:
         """So many that one connection is left, and none waiting: captures go first (P23)."""
-        under_way = sum(kind == "transaction" for kind, _ in list(self._under_way))
+        under_way = sum(queue is Queue.LOOK_UP for queue, _ in list(self._under_way))
         return max(0, max(1, min(self._pace.allowed, self._connections) - 1) - under_way)
 
     def _do(self, action: Action, task: Task) -> None:
-        row_id = task[1]
+        queue, row_id = task
         with self._app.app_context():
             try:
                 ran = action(row_id)
+                if task in self._set_back:
+                    setbacks.forget(queue, [row_id])
             except ShopError as problem:  # no contract, no usable address: nothing can be asked
                 log.warning("gateway not usable: %s", problem.message)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
@@ -194,9 +225,9 @@ class Worker:
                 log.exception("the database does not take %s of %s", action.__name__, row_id)
                 self._not_before = time.monotonic() + _FAULT_PAUSE
                 return
-            except Exception:  # something about this row: it must not hold up the others
+            except Exception as error:  # something about this row: it must not hold up the others
                 log.exception("%s of %s broke off", action.__name__, row_id)
-                self._set_aside[task] = time.monotonic() + _ASIDE
+                self._rest(task, error)
                 return
         if ran is Ran.CONGESTED:
             self._pace.congested()
@@ -215,29 +246,30 @@ class Worker:
         except DBAPIError:  # then they are looked up as planned
             log.exception("looking up uncertain outcomes at start-up failed")
 
-    def _keep_house(self) -> None:
-        """A sign of life every few seconds, tidying every hour; neither holds up the work."""
-        now = time.monotonic()
+    def _rest(self, task: Task, error: Exception) -> None:
+        """Let a task that broke off wait, longer each time, whoever works then."""
+        self._resting[task] = time.monotonic() + _ASIDE
         try:
-            with self._app.app_context():
-                if now >= self._next_beat:
-                    self._next_beat = now + _BEAT_EVERY
-                    due_work.beat(self._name)
-                    notifications.match_late()
-                if now >= self._next_tidying:
-                    self._next_tidying = now + _TIDY_EVERY
-                    bulk_capture.forget_unconfirmed()
-                    slips.forget_unconfirmed()
-                    notifications.tidy()
-                    checkouts.tidy()
-                if now >= self._next_notices:
-                    self._next_notices = now + _NOTICES_EVERY
-                    notifications.ask_for_looks()
-                if now >= self._next_billing:
-                    self._next_billing = now + _BILLING_EVERY
-                    self._is_billing_due = billing.is_due()
-                if now >= self._next_daily:
-                    self._next_daily = now + _DAILY_EVERY
-                    daily.run(share=self._pace.allowed / self._most)
-        except Exception:
-            log.exception("housekeeping failed")
+            setbacks.note(task[0], [task[1]], error)
+        except DBAPIError:
+            log.exception("noting what broke off failed")
+
+    def _keep_house(self) -> None:
+        """Every step that is due, each on its own; one that breaks off spoils no other."""
+        for number, step in enumerate(self._house):
+            if time.monotonic() < step.next_at:
+                continue
+            step.next_at = time.monotonic() + step.every
+            try:
+                with self._app.app_context():
+                    setbacks.carefully(Queue.HOUSEKEEPING, [number], step.do)
+            except Exception:  # the database is away: the others would say the same
+                log.exception("housekeeping failed")
+                return
+
+    def _ask_for_billing(self) -> None:
+        is_resting = setbacks.is_resting(Queue.BILLING, 0)
+        self._is_billing_due = not is_resting and billing.is_due()
+
+    def _do_daily(self) -> None:
+        daily.run(share=self._pace.allowed / self._most)

@@ -31,6 +31,7 @@ from sgpshop.models.order import (
 )
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
+from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
@@ -79,10 +80,12 @@ __all__ = [
     "OrderKind",
     "OrderLine",
     "Person",
+    "Queue",
     "RecentUse",
     "RefusedCheckout",
     "Role",
     "Scope",
+    "Setback",
     "Setting",
     "SettingChange",
     "SlipRow",

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from sgpshop import logs
 from sgpshop.domain.delivery_rules import DeliveryRefusal, delivery_refusal
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order, utc_now
-from sgpshop.services import delivery_facts, history, settings
+from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order, Queue, utc_now
+from sgpshop.services import delivery_facts, history, setbacks, settings
 from sgpshop.services.database import writing
 from sgpshop.services.delivery_facts import DeliveryFacts
 from sgpshop.services.history import Actor
@@ -96,12 +98,22 @@ def start(run_id: str, *, person_id: int) -> None:
 
 
 def due(limit: int) -> list[int]:
-    """The first line of each run that has lines to work off; `carry_on` takes these."""
+    """The first line of each run that has lines to work off; `carry_on` takes these.
+
+    A run of which only lines are left that broke off rests with them.
+    """
+    line = aliased(BulkItem)
+    is_left = sa.exists().where(line.run_id == BulkRun.id, line.result == ItemResult.PENDING)
     return list(
         db.session.scalars(
             sa.select(BulkItem.id)
             .join(BulkRun)
-            .where(BulkRun.is_work_due, BulkItem.position == 0)
+            .where(
+                BulkRun.is_work_due,
+                BulkItem.position == 0,
+                ~setbacks.rests(Queue.DELIVERY_RUN, BulkItem.id),
+                sa.or_(~is_left, is_left.where(~setbacks.rests(Queue.DELIVERY, line.id))),
+            )
             .order_by(BulkRun.started_at)
             .limit(limit)
         )
@@ -115,13 +127,17 @@ def carry_on(first_item_id: int) -> None:
     ).one()
     pending = db.session.scalars(
         sa.select(BulkItem.id)
-        .where(BulkItem.run_id == run_id, BulkItem.result == ItemResult.PENDING)
+        .where(
+            BulkItem.run_id == run_id,
+            BulkItem.result == ItemResult.PENDING,
+            ~setbacks.rests(Queue.DELIVERY, BulkItem.id),
+        )
         .order_by(BulkItem.position)
         .limit(_BATCH)
     ).all()
     db.session.commit()
     for item_id in pending:
-        _deliver(item_id)
+        setbacks.carefully(Queue.DELIVERY, [item_id], partial(_deliver, item_id))
     is_left = sa.exists().where(BulkItem.run_id == run_id, BulkItem.result == ItemResult.PENDING)
     with writing() as session:
         session.execute(

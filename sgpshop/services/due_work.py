@@ -8,10 +8,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, WorkerBeat, utc_now
+from sgpshop.models import Attempt, CardTransaction, Queue, WorkerBeat, utc_now
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
-from sgpshop.services import bulk_delivery, slips
+from sgpshop.services import bulk_delivery, setbacks, slips
 from sgpshop.services.database import writing
+from sgpshop.services.setbacks import rests
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class DueWork:
     deliveries: list[int]
     #: rows that runs of slip files go on with
     slips: list[int]
+    #: what broke off before: to be forgotten once it goes through
+    set_back: frozenset[tuple[Queue, int]]
 
     def __bool__(self) -> bool:
         return any(
@@ -34,12 +37,12 @@ class DueWork:
 
 
 def due_work(limit: int) -> DueWork:
-    """At most `limit` of each kind that is due now; four indexed queries."""
+    """At most `limit` of each kind that is due now and does not rest; a few indexed queries."""
     now = utc_now()
     due: dict[AttemptState, list[int]] = {state: [] for state in OPEN_STATES}
     rows = db.session.execute(
         sa.select(Attempt.id, Attempt.state)
-        .where(Attempt.due_at <= now, Attempt.is_open)
+        .where(Attempt.due_at <= now, Attempt.is_open, ~rests(Queue.ATTEMPT, Attempt.id))
         .order_by(Attempt.due_at, Attempt.id)
         .limit(limit)
     )
@@ -47,12 +50,17 @@ def due_work(limit: int) -> DueWork:
         due[row.state].append(row.id)
     links = db.session.scalars(
         sa.select(CardTransaction.id)
-        .where(CardTransaction.next_look_at.is_not(None), CardTransaction.next_look_at <= now)
+        .where(
+            CardTransaction.next_look_at.is_not(None),
+            CardTransaction.next_look_at <= now,
+            ~rests(Queue.LOOK_UP, CardTransaction.id),
+        )
         .order_by(CardTransaction.next_look_at)
         .limit(limit)
     ).all()
     deliveries = bulk_delivery.due(limit)
     rows_of_slips = slips.due(limit)
+    set_back = setbacks.all_known()
     db.session.commit()
     return DueWork(
         captures=due[AttemptState.QUEUED],
@@ -61,6 +69,7 @@ def due_work(limit: int) -> DueWork:
         links=list(links),
         deliveries=deliveries,
         slips=rows_of_slips,
+        set_back=set_back,
     )
 
 

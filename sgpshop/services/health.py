@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, WorkerBeat, utc_now
+from sgpshop.services import setbacks
 from sgpshop.services.database import writing_without_waiting
 
 #: A worker that gave no sign of life for so many seconds is taken for dead.
@@ -27,6 +28,8 @@ class Health:
     uncertain: int | None = None
     oldest_uncertain_age: int | None = None
     queued: int | None = None
+    #: work that broke off however often it was tried
+    set_aside: int | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -56,9 +59,11 @@ class Warnings:
     uncertain: int = 0
     #: no worker gave a sign of life, though there is work for one
     is_worker_silent: bool = False
+    #: work that broke off however often it was tried
+    set_aside: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.uncertain or self.is_worker_silent)
+        return bool(self.uncertain or self.is_worker_silent or self.set_aside)
 
 
 #: So long an outcome may be unknown before every page says so.
@@ -90,10 +95,12 @@ def _read_warnings(now: datetime) -> Warnings:
             sa.func.count().filter(Attempt.due_at <= now - timedelta(seconds=_WORKER_SILENCE)),
         ).where(Attempt.is_open)
     ).one()
+    set_aside = setbacks.count_set_aside()
     if not due:
-        return Warnings(uncertain=long)
+        return Warnings(uncertain=long, set_aside=set_aside)
     beat = _age(db.session.scalar(sa.select(sa.func.max(WorkerBeat.at))), now)
-    return Warnings(uncertain=long, is_worker_silent=beat is None or beat > _WORKER_SILENCE)
+    is_silent = beat is None or beat > _WORKER_SILENCE
+    return Warnings(uncertain=long, is_worker_silent=is_silent, set_aside=set_aside)
 
 
 def _is_database_writable() -> bool:
@@ -127,6 +134,7 @@ def _figures(is_writable: bool) -> Health:
         uncertain=uncertain,
         oldest_uncertain_age=_age(oldest, now),
         queued=queued,
+        set_aside=setbacks.count_set_aside(),
     )
 
 

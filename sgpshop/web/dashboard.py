@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.models import Role
-from sgpshop.services import alerts, bulk_capture, dashboard, settings
+from sgpshop.services import alerts, bulk_capture, dashboard, setbacks, settings
 from sgpshop.services.contract import console_links
 from sgpshop.web.security import requires
 
@@ -26,8 +27,31 @@ def show() -> ResponseReturnValue:
         "dashboard/show.html",
         figures=found,
         runs=[bulk_capture.progress(run.id) for run in found.running],
+        set_aside=setbacks.set_aside(),
+        may_act=current_user.may_act_as(Role.OPERATOR),
         alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],
         shop=shop,
         console_url=console_links(shop)["shop"],
         soon_days=SOON_DAYS,
     )
+
+
+@bp.post("/set-aside/try-again")
+@requires(Role.OPERATOR)
+def try_again() -> ResponseReturnValue:
+    """What broke off however often it was tried is tried once more, now (P15)."""
+    count = setbacks.try_again()
+    words = (
+        f"止まっている処理{count:,}件を、もう一度試します。"
+        if count
+        else "止まっている処理はありません。"
+    )
+    flash(words, "success")
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.get("/set-aside/try-again")
+@requires(Role.VIEWER)
+def to_start() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the first page."""
+    return redirect(url_for(".show"), code=303)

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import Alert, CardTransaction, Role, utc_now
-from sgpshop.services import bulk_capture, settings
+from sgpshop.models import Alert, CardTransaction, Queue, Role, Setback, utc_now
+from sgpshop.services import bulk_capture, due_work, settings
 from sgpshop.services.database import writing
 from tests.factories import authorized_order, days_ago, make_order
 from tests.gateway_world import World
@@ -114,3 +114,32 @@ def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskCli
     page = flat(viewer.get("/"))
     assert f'href="/orders/bulk/{run_id}"' in page
     assert "1件中 1件はこれから処理" in page
+
+
+def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world: World) -> None:
+    with app.app_context():
+        order = authorized_order(world)
+        transaction = order.transaction
+        assert transaction is not None
+        with writing() as session:
+            transaction = session.get_one(CardTransaction, transaction.id)
+            transaction.next_look_at = utc_now()
+            session.add(
+                Setback(
+                    queue=Queue.LOOK_UP,
+                    row_id=transaction.id,
+                    times=4,
+                    next_try_at=utc_now() + timedelta(days=1),
+                    is_set_aside=True,
+                    error="OwnFault",
+                )
+            )
+    operator = signed_in(app, Role.OPERATOR)
+    page = flat(operator.get("/").text)
+    assert "何度試しても途中で止まる処理が1件あります" in page  # the bar of every page
+    assert "SMBC-GPへの照会" in page
+    assert order.order_no in page
+    answer = operator.post("/set-aside/try-again", follow_redirects=True)
+    assert "止まっている処理1件を、もう一度試します。" in flat(answer.text)
+    with app.app_context():
+        assert due_work.due_work(10).links == [transaction.id]

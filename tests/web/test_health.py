@@ -45,6 +45,7 @@ def test_ready_with_a_worker_and_a_writable_database(client: FlaskClient) -> Non
         "uncertain": 0,
         "oldest_uncertain_age": None,
         "queued": 0,
+        "set_aside": 0,
     }
 
 

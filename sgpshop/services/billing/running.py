@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -21,12 +22,22 @@ from sgpshop.domain.billing_calendar import (
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, Billing, BillingFile, BillingState, DailyJob, FileState, utc_now
+from sgpshop.models import (
+    Attempt,
+    Billing,
+    BillingFile,
+    BillingState,
+    DailyJob,
+    FileState,
+    Queue,
+    utc_now,
+)
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import payments, settings
 from sgpshop.services.billing import files, planning, results
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
+from sgpshop.services.setbacks import carefully
 
 _JOB = "billing"
 #: A new installation takes only a registration that began so lately; `report` takes any.
@@ -81,12 +92,14 @@ def carry_on(_id: int = 0) -> None:
         _registration_is_planned(month, planned, now)
     planning.plan_again(now)
     files.make(gateway)
+    # One file that breaks off must not hold up the others.
     for file_id in _files_due(FileState.PREPARED, utc_now()):
-        files.send(gateway, file_id)
+        carefully(Queue.BILLING_FILE, [file_id], partial(files.send, gateway, file_id))
     for file_id in _files_due(None, utc_now()):
-        files.tell_lines(gateway, file_id)
+        carefully(Queue.BILLING_FILE, [file_id], partial(files.tell_lines, gateway, file_id))
     for window in _windows_due(now):
-        results.fetch(gateway, window)
+        number = window.year * 100 + window.month
+        carefully(Queue.BILLING_RESULTS, [number], partial(results.fetch, gateway, window))
 
 
 def report(month: date) -> Report:

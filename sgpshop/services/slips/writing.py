@@ -7,8 +7,10 @@ in one transaction (`work_off`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,17 +27,20 @@ from sgpshop.models import (
     Delivery,
     ItemResult,
     Order,
+    Queue,
     SlipRow,
     SlipRun,
     table_of,
     utc_now,
 )
-from sgpshop.services import history, settings
+from sgpshop.services import history, setbacks, settings
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.slips import queueing, standing
 from sgpshop.services.slips.decisions import Decision, Wish, decide_one, delivered_at
 from sgpshop.services.slips.standing import Parcel, Standing
+
+log = logging.getLogger(__name__)
 
 #: Orders worked off in one transaction, so that nobody else waits long for the database.
 _CHUNK = 200
@@ -129,8 +134,37 @@ def after_capture(
 def work_off(first_row_id: int) -> None:
     """A part of the rows of that row's run that wait for nothing; the worker calls it until none is.
 
-    Each part is one transaction, so a crash leaves rows undone, never half done.
+    Each part is one transaction, so a crash leaves rows undone, never half done.  Where one order
+    breaks it off, each of the part goes on its own.
     """
+    try:
+        _work_off(first_row_id)
+    except setbacks.OF_EVERYTHING:
+        raise
+    except Exception:
+        log.exception("rows of a slip file broke off: each order on its own")
+        for order_id, row_ids in _next_orders(first_row_id):
+            alone = partial(_work_off, first_row_id, order_id)
+            setbacks.carefully(Queue.SLIP, row_ids, alone)
+
+
+def _next_orders(first_row_id: int) -> list[tuple[int, list[int]]]:
+    """The orders of the next part, with their rows that are due."""
+    of_run = SlipRow.run_id.in_(sa.select(SlipRow.run_id).where(SlipRow.id == first_row_id))
+    rows = db.session.execute(
+        sa.select(SlipRow.order_id, SlipRow.id)
+        .where(of_run, _is_due())
+        .order_by(SlipRow.order_id, SlipRow.id)
+    ).all()
+    db.session.commit()
+    found: dict[int, list[int]] = {}
+    for row in rows:
+        found.setdefault(row.order_id, []).append(row.id)
+    return list(found.items())[:_CHUNK]
+
+
+def _work_off(first_row_id: int, only: int | None = None) -> None:
+    """The next part in one transaction, or that of the order `only`."""
     with writing() as session:
         run = session.scalars(
             sa.select(SlipRun)
@@ -140,7 +174,9 @@ def work_off(first_row_id: int) -> None:
         ).one_or_none()
         if run is None:
             return
-        is_due = sa.and_(SlipRow.run_id == run.id, SlipRow.is_due)
+        is_due = sa.and_(SlipRow.run_id == run.id, _is_due())
+        if only is not None:
+            is_due = sa.and_(is_due, SlipRow.order_id == only)
         order_ids = session.scalars(
             sa.select(SlipRow.order_id)
             .where(is_due)
@@ -162,12 +198,15 @@ def work_off(first_row_id: int) -> None:
 def due(limit: int) -> list[int]:
     """A row that is due of each run that has any, for `work_off`."""
     found = db.session.scalars(
-        sa.select(sa.func.min(SlipRow.id))
-        .where(SlipRow.is_due)
-        .group_by(SlipRow.run_id)
-        .limit(limit)
-    )
-    return [int(row_id) for row_id in found if row_id is not None]
+        sa.select(sa.func.min(SlipRow.id)).where(_is_due()).group_by(SlipRow.run_id).limit(limit)
+    ).all()
+    first = [int(row_id) for row_id in found if row_id is not None]
+    return [row_id for row_id in first if not setbacks.is_resting(Queue.SLIP_RUN, row_id)]
+
+
+def _is_due() -> sa.ColumnElement[bool]:
+    """Rows to be written now: those of an order that broke off rest together."""
+    return sa.and_(SlipRow.is_due, ~setbacks.rests(Queue.SLIP, SlipRow.id))
 
 
 def _write(

@@ -1,0 +1,69 @@
+"""Work of the worker that broke off: when it is tried again, and since when it does not go through."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+
+
+class Queue(StrEnum):
+    """Where the worker takes its work from; what `Setback.row_id` means."""
+
+    #: attempts.id
+    ATTEMPT = "attempt"
+    #: card_transactions.id
+    LOOK_UP = "look_up"
+    #: bulk_items.id: one line of a run, and the first line of a run that goes on as a whole
+    DELIVERY = "delivery"
+    DELIVERY_RUN = "delivery_run"
+    #: slip_rows.id: the same for a slip file
+    SLIP = "slip"
+    SLIP_RUN = "slip_run"
+    #: the step of the monthly registration; billing_files.id; yyyymm of a window of results
+    BILLING = "billing"
+    BILLING_FILE = "billing_file"
+    BILLING_RESULTS = "billing_results"
+    #: what is done every few seconds or once a day, by its place in jobs.worker
+    HOUSEKEEPING = "housekeeping"
+
+    @property
+    def label(self) -> str:
+        """The work in words."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Queue.ATTEMPT: "決済の処理",
+    Queue.LOOK_UP: "SMBC-GPへの照会",
+    Queue.DELIVERY: "一括の配送完了",
+    Queue.DELIVERY_RUN: "一括の配送完了",
+    Queue.SLIP: "伝票番号の登録",
+    Queue.SLIP_RUN: "伝票番号の登録",
+    Queue.BILLING: "売上報告",
+    Queue.BILLING_FILE: "売上報告の月次ファイル",
+    Queue.BILLING_RESULTS: "売上報告の結果の受け取り",
+    Queue.HOUSEKEEPING: "定期的な処理(結果通知・夜間照合など)",
+}
+
+
+class Setback(Base):
+    """One row of a queue whose handling broke off; gone as soon as it goes through."""
+
+    __tablename__ = "setbacks"
+
+    queue: Mapped[Queue] = mapped_column(word(Queue, "queue"), primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: how often it broke off
+    times: Mapped[int] = mapped_column(default=1)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: set aside: tried once a day only, and told until it goes through
+    is_set_aside: Mapped[bool] = mapped_column(default=False)
+    #: the kind of fault, without any data
+    error: Mapped[str] = mapped_column(sa.String(120), default="")
