@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import Act, ActFacts, Terms, button
+from sgpshop.domain.order_rules import is_being_paid
 from sgpshop.domain.payment_status import PaymentStatus
 
 
@@ -16,6 +17,7 @@ class DeliveryRefusal(StrEnum):
     DELIVERED = "delivered"
     RETURNED = "returned"
     CANCELLED = "cancelled"
+    BEING_PAID = "being_paid"
     NEEDS_REVIEW = "needs_review"
     BEING_CANCELLED = "being_cancelled"
     BILLED = "billed"
@@ -39,6 +41,10 @@ _WORDS = {
         "返送処理済みの注文です。もう一度発送した場合は、詳細注文情報でステータスを変更してください。",
     ),
     DeliveryRefusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
+    DeliveryRefusal.BEING_PAID: (
+        "購入手続き中",
+        "購入者が購入手続き中の注文は、決済の結果が出るまで配送完了にできません。",
+    ),
     DeliveryRefusal.NEEDS_REVIEW: (
         "要確認",
         "要確認の注文は、決済の状態が確認できるまで配送完了にできません。",
@@ -71,6 +77,8 @@ def delivery_refusal(order: ActFacts, terms: Terms, now: datetime) -> DeliveryRe
         return DeliveryRefusal.CANCELLED
     if by_parcels := _BY_CLASS.get(order.processing_class):
         return by_parcels
+    if is_being_paid(order.open_attempt):
+        return DeliveryRefusal.BEING_PAID
     if order.payment_status is PaymentStatus.NEEDS_REVIEW:
         return DeliveryRefusal.NEEDS_REVIEW
     if order.open_attempt is not None:

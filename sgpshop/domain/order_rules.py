@@ -35,6 +35,8 @@ class OpenAttempt(Protocol):
     """What the rules need to know of an operation that has not ended."""
 
     @property
+    def operation(self) -> str: ...
+    @property
     def uncertain_since(self) -> datetime | None: ...
 
 
@@ -63,6 +65,7 @@ class Refusal(StrEnum):
     CANCELLED = "cancelled"
     SUBSCRIPTION = "subscription"
     BUSY = "busy"
+    BEING_PAID = "being_paid"
     NEEDS_REVIEW = "needs_review"
     NOT_LINKED = "not_linked"
     UNSENT_AMOUNT = "unsent_amount"
@@ -89,6 +92,10 @@ _WORDS = {
         "定期購入の注文に実売上処理は不要です。配送完了にした翌月の登録日(初期設定は10日)に自動で売上報告されます。",
     ),
     Refusal.BUSY: ("処理中", "処理中です。結果が出るまでお待ちください。"),
+    Refusal.BEING_PAID: (
+        "購入手続き中",
+        "購入者が購入手続き中です。決済の結果が出るまでお待ちください。",
+    ),
     Refusal.NEEDS_REVIEW: (
         "要確認",
         "要確認の注文です。決済の状態が確認できるまで実売上処理はできません。",
@@ -108,6 +115,16 @@ _WORDS = {
 
 #: Here a changed amount can still be sent, or could be once the doubt has ended.
 HOLDING_STATUSES = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW}
+
+#: Operations of the buyer's own payment; an order may be taken back when the first is declined.
+_CHECKOUTS = frozenset({"authorize", "sale", "check_card", "register_card", "repay"})
+
+
+def is_being_paid(attempt: OpenAttempt | None) -> bool:
+    """Whether the buyer's own payment is under way, and nobody is in doubt about it (yet)."""
+    if attempt is None or attempt.uncertain_since is not None:
+        return False
+    return attempt.operation in _CHECKOUTS
 
 
 def is_unsent(order: OrderFacts) -> bool:
@@ -135,6 +152,8 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
     if not order.is_sgp or status is None:
         return Refusal.OTHER_METHOD
     if order.open_attempt is not None:
+        if is_being_paid(order.open_attempt):
+            return Refusal.BEING_PAID
         return Refusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else Refusal.BUSY
     if status is PaymentStatus.CAPTURED:
         return Refusal.CAPTURED

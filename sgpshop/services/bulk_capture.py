@@ -37,7 +37,7 @@ from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services import charges, settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
-from sgpshop.services.order_facts import Facts, TransactionFacts, load_facts
+from sgpshop.services.order_facts import Facts, TransactionFacts, keep, load_facts
 from sgpshop.services.selection import TooMany
 
 #: What is written down as a run, and confirmed before anything happens.
@@ -120,7 +120,8 @@ def prepare(
         raise TooMany(len(set(order_ids)), most)
     run_id = secrets.token_hex(16)
     with writing() as session:
-        chosen = sorted(load_facts(order_ids).values(), key=lambda f: (f.ordered_at, f.id))  # R48
+        facts = load_facts(keep(session, order_ids)).values()
+        chosen = sorted(facts, key=lambda f: (f.ordered_at, f.id))  # R48
         if not chosen:
             raise ShopError("選択された注文が見つかりません。検索し直してください。")
         session.add(BulkRun(id=run_id, action=action, person_id=person_id, actor=actor))
@@ -160,7 +161,9 @@ def preview(run_id: str) -> Preview:
     eligible: list[Facts] = []
     unsent: list[str] = []
     for item in items:
-        order = orders[item.order_id]
+        order = orders.get(item.order_id)
+        if order is None:  # taken back at this very moment, and the line with it
+            continue
         refusal = _refusal(item, order)
         if refusal is None:
             eligible.append(order)

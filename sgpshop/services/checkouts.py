@@ -19,11 +19,16 @@ from sgpshop.models import (
     CHECKOUTS,
     Attempt,
     Began,
+    BulkItem,
     CardTransaction,
+    ItemResult,
     LateAnswer,
+    Notification,
+    NotificationState,
     Operation,
     Order,
     RefusedCheckout,
+    SlipRow,
     table_of,
     utc_now,
 )
@@ -58,7 +63,10 @@ def is_refused(row: Any, outcome: Outcome) -> bool:
 
 
 def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> None:
-    """Take back the order whose payment was declined; what is kept is that it was (contract.md §5)."""
+    """Take back the order whose payment was declined; what is kept is that it was (contract.md §5).
+
+    Always possible: nothing that came to refer to the order meanwhile stands in its way.
+    """
     attempts = table_of(Attempt)
     refused = session.execute(
         sa.select(attempts.c.request_token, attempts.c.gateway_order_id).where(
@@ -77,6 +85,7 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
     )
     session.flush()
     connection = session.connection()  # past the ORM: its objects of this order are over
+    _let_go_of(connection, row.order_id)
     of_order = sa.select(attempts.c.id).where(attempts.c.order_id == row.order_id)
     late, orders = table_of(LateAnswer), table_of(Order)
     connection.execute(sa.delete(late).where(late.c.attempt_id.in_(of_order)))
@@ -84,6 +93,35 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
     connection.execute(sa.delete(orders).where(orders.c.id == row.order_id))
     beginnings.note(connection, Began.TAKEN_BACK, [(row.order_id, row.order_no)])
     logs.event("checkout_refused", order=row.order_no, codes=list(outcome.codes))
+
+
+def _let_go_of(connection: sa.Connection, order_id: int) -> None:
+    """Whatever refers to the order gives way: it is as if it had never been there.
+
+    Alerts, parcels and lines go with it by the database's own rules.
+    """
+    items, rows = table_of(BulkItem), table_of(SlipRow)
+    notices, transactions = table_of(Notification), table_of(CardTransaction)
+    connection.execute(sa.delete(items).where(items.c.order_id == order_id))
+    connection.execute(
+        sa.update(rows)
+        .where(rows.c.order_id == order_id)
+        .values(
+            order_id=None,
+            attempt_id=None,
+            is_due=False,
+            amount=None,
+            result=ItemResult.FAILED,
+            message="該当注文なし：購入者の決済が完了せず、この注文は受け付けられませんでした。",
+        )
+    )
+    # They stay, for the case that the order is handed in again (P25).
+    theirs = sa.select(transactions.c.id).where(transactions.c.order_id == order_id)
+    connection.execute(
+        sa.update(notices)
+        .where(notices.c.transaction_id.in_(theirs))
+        .values(transaction_id=None, state=NotificationState.UNMATCHED)
+    )
 
 
 def receive(order_id: int, actor: Actor) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -71,6 +72,24 @@ def load_facts(order_ids: Iterable[int], *, lock: bool = False) -> dict[int, Fac
                 sa.select(Order.id).where(Order.id.in_(chunk)).order_by(Order.id).with_for_update()
             )
         found.update((row.id, _facts(row)) for row in db.session.execute(_QUERY, {"ids": chunk}))
+    return found
+
+
+def keep(session: Session, order_ids: Iterable[int]) -> set[int]:
+    """Which of these orders are there; none of them is taken back until the transaction ends.
+
+    An order whose first payment is declined is (services.checkouts.refuse).
+    """
+    found: set[int] = set()
+    for chunk in chunks(sorted(set(order_ids))):
+        found.update(
+            session.scalars(
+                sa.select(Order.id)
+                .where(Order.id.in_(chunk))
+                .order_by(Order.id)
+                .with_for_update(read=True, key_share=True)
+            )
+        )
     return found
 
 

@@ -34,6 +34,7 @@ class Transaction:
 @dataclass(frozen=True)
 class Attempt:
     uncertain_since: datetime | None = None
+    operation: str = "capture"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ CASES = {
     "売上報告済": (Order(S.BILLING_REPORTED, "subscription"), Refusal.SUBSCRIPTION, False, False),
     "注文キャンセル": (Order(S.CANCELLED), Refusal.CANCELLED, False, False),
     "処理中": (Order(open_attempt=Attempt()), Refusal.BUSY, True, False),
+    "購入手続き中": (
+        Order(S.NEEDS_REVIEW, open_attempt=Attempt(operation="authorize")),
+        Refusal.BEING_PAID, True, False,
+    ),
     "結果確認中": (
         Order(S.NEEDS_REVIEW, open_attempt=Attempt(NOW)), Refusal.NEEDS_REVIEW, True, False,
     ),

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from sgpshop.domain import order_acts
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
 from sgpshop.domain.order_acts import Act, Terms
-from sgpshop.domain.order_rules import Refusal, capture_refusal
+from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Operation
@@ -112,6 +112,8 @@ def delivered_at(wish: Wish, order: Standing, now: datetime) -> datetime:
 def _problem_of_order(order: Standing) -> str:
     if order.payment_status is PaymentStatus.CANCELLED:
         return "注文キャンセル済み：この注文はキャンセルされています。"
+    if is_being_paid(order.open_attempt):
+        return "購入手続き中：購入者が購入手続き中の注文です。決済の結果が出るまで登録できません。"
     if order.payment_status is PaymentStatus.NEEDS_REVIEW:
         return "要確認：要確認の注文です。決済の状態が確認できるまで登録できません。"
     if order.open_attempt is not None and order.open_attempt.operation is Operation.CANCEL:

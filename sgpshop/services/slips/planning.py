@@ -43,7 +43,7 @@ def new_row(run_id: str, row: ReadRow, numbers: dict[str, int]) -> dict[str, Any
     problem = row.problem
     order_id = None if problem else numbers.get(row.order_no)
     if not problem and order_id is None:
-        problem = "該当注文なし：この注文番号の注文はありません。"
+        problem = NO_ORDER
     said = row.values
     return {
         "run_id": run_id,
@@ -62,6 +62,7 @@ def new_row(run_id: str, row: ReadRow, numbers: dict[str, int]) -> dict[str, Any
     }
 
 
+NO_ORDER = "該当注文なし：この注文番号の注文はありません。"
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 
 
@@ -75,7 +76,11 @@ def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
             orders[row["order_id"]].append(row)
     standings = standing.load(orders)
     for order_id, of_order in orders.items():
-        order = standings[order_id]
+        order = standings.get(order_id)
+        if order is None:  # taken back meanwhile: its payment was declined
+            for row in of_order:
+                without_order(row)
+            continue
         wishes = [
             Wish(
                 row["line"],
@@ -99,6 +104,16 @@ def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
         if decision.is_to_be_captured:
             pairs = zip(of_order, decision.rows, strict=True)
             next(row for row, one in pairs if one.waits)["amount"] = order.total
+
+
+def without_order(row: dict[str, Any]) -> None:
+    """Let the stored form of a row say that its order is not there (any more)."""
+    if row["order_id"] is not None:
+        row |= _NOT_PLANNED | {
+            "order_id": None,
+            "result": ItemResult.FAILED,
+            "message": NO_ORDER,
+        }
 
 
 def outcomes_of(decision: OrderDecision, terms: Terms) -> list[tuple[ItemResult, str, str]]:

@@ -29,10 +29,18 @@ from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
+from sgpshop.services.order_facts import keep
 from sgpshop.services.order_file import Limits
 from sgpshop.services.slips import queueing, standing
 from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
-from sgpshop.services.slips.planning import PLANNED_FROM, Terms, new_row, outcomes_of, plan
+from sgpshop.services.slips.planning import (
+    PLANNED_FROM,
+    Terms,
+    new_row,
+    outcomes_of,
+    plan,
+    without_order,
+)
 from sgpshop.services.slips.reading import read
 from sgpshop.services.slips.standing import Standing
 
@@ -73,6 +81,10 @@ def prepare(uploaded: Uploaded, terms: Terms, *, person_id: int | None, actor: s
     rows = [new_row(run_id, row, numbers) for row in file.rows]
     plan(rows, terms)
     with writing() as session:
+        there = keep(session, [row["order_id"] for row in rows if row["order_id"] is not None])
+        for row in rows:
+            if row["order_id"] not in there:
+                without_order(row)
         session.add(
             SlipRun(
                 id=run_id,
@@ -172,7 +184,9 @@ def _start(
     values: list[dict[str, Any]] = []
     to_capture: list[tuple[Standing, Sequence[SlipRow]]] = []
     for order_id, of_order in orders.items():
-        order = standings[order_id]
+        order = standings.get(order_id)
+        if order is None:  # taken back at this very moment: checkouts.refuse ended its rows
+            continue
         decision = decide(
             order, [wish_of(row) for row in of_order], capture=run.capture, terms=shop, now=now
         )
