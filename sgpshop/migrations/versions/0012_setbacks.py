@@ -1,10 +1,12 @@
-"""Work that broke off: tried again with growing pauses, then set aside and told."""
+"""Work that broke off, set aside and told; more that a person has to acknowledge."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+from sgpshop.migrations.words import add_words
+
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -23,6 +25,7 @@ _QUEUES = (
 
 
 def upgrade() -> None:
+    add_words("alerts", "kind", ("earlier_is_live", "cancelled_unbilled"), check="ck_alerts_kind")
     name = op.f("ck_setbacks_queue")
     queue = sa.Enum(*_QUEUES, name=name, native_enum=False, create_constraint=True, length=32)
     op.create_table(
