@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import click
 from flask import current_app
@@ -26,7 +25,6 @@ from flask.cli import with_appcontext
 from sgpshop.cli.shop import require_shop
 from sgpshop.config import ConfigurationError
 
-_WEB_THREADS = 12
 #: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
 _SWITCH_EVERY = 0.001
 #: Seconds between two tries to reach a database that is away.
@@ -41,29 +39,20 @@ _PARENT = "SGPSHOP_PARENT_PID"
 @with_appcontext
 def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
-    import waitress
-
-    from sgpshop.services import background
+    from sgpshop.services import attempts, background
+    from sgpshop.web.server import make_server
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     sys.setswitchinterval(_SWITCH_EVERY)
     _require_ready()
     with _listening(port):
-        server = waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=_WEB_THREADS,
-            ident=None,
-            clear_untrusted_proxy_headers=False,
-            # Refused while it comes in, not after it filled the disk (S17).
-            max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
-        )
+        server = make_server(app, host, port, app.config["MAX_CONTENT_LENGTH"])
     _end_with_parent()
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
     try:
-        server.run()
+        server.run(hurry=lambda: attempts.stop_soon(app))
     finally:
         background.finish(app)  # operations under way end with a recorded outcome (P33)
 
@@ -153,10 +142,6 @@ def _listening(port: int) -> Iterator[None]:
             f"--port {port}: このアドレスで待ち受けできません({problem.strerror})。"
             "ほかのプログラムが使っていないか確認するか、別のポートを指定してください。"
         ) from None
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 def _end_with_parent() -> None:

@@ -36,7 +36,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import charges, gateway_facts, opening, outcomes
+from sgpshop.services import charges, gateway_facts, opening, outcomes, waiting
 from sgpshop.services.closing import close
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
@@ -428,8 +428,15 @@ def look_again(attempt: Attempt, found: str) -> None:
 
 
 def wait_for_end(attempt_id: int, seconds: float) -> None:
-    """Return as soon as nothing of this attempt's order is under way, or `seconds` are over."""
-    until = time.monotonic() + seconds
+    """Return as soon as nothing of this attempt's order is under way, or `seconds` are over.
+
+    At once when too many requests wait already: they see it under way, and it ends by itself.
+    """
+    with waiting.for_an_answer(seconds) as seconds:
+        _wait_for_end(attempt_id, time.monotonic() + seconds)
+
+
+def _wait_for_end(attempt_id: int, until: float) -> None:
     order_of = sa.select(Attempt.order_id).where(Attempt.id == attempt_id).scalar_subquery()
     under_way = sa.select(
         sa.exists().where(

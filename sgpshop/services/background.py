@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.services import attempts
+from sgpshop.services import attempts, waiting
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,13 @@ def submit(app: Flask, function: Callable[..., Any], *args: Any) -> Future[None]
 
 
 def wait_for(work: Future[None], seconds: float) -> bool:
-    """Whether `work` ended within so many seconds; no transaction of ours is open meanwhile (P8)."""
+    """Whether `work` ended within so many seconds, or at once when too many requests wait already.
+
+    No transaction of ours is open meanwhile (P8).
+    """
     db.session.commit()
-    wait([work], seconds)
+    with waiting.for_an_answer(seconds) as seconds:
+        wait([work], max(0.0, seconds))
     return work.done()
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
+from sgpshop.services import waiting
 
 _V = TypeVar("_V")
 
@@ -24,6 +25,9 @@ _BEGIN = "sqlite_begin"
 _WAIT = "sqlite_wait"
 #: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
 WRITE_WAIT = 6
+#: Seconds PostgreSQL lets a transaction stand still: a process that was stopped holds rows, and
+#: loses them while the lease of its work still runs (P17).
+_IDLE_IN_TRANSACTION = 30
 _TRY_EVERY = 0.005
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
@@ -38,12 +42,13 @@ _PRAGMAS = (
 
 
 def prepare_engine(engine: sa.Engine) -> None:
-    """Give an SQLite engine durable settings and explicit BEGINs; others stay as they are.
+    """Give an SQLite engine durable settings and explicit BEGINs, PostgreSQL limits for waiting.
 
     Without an explicit BEGIN IMMEDIATE a read that turns into a write fails at once on SQLite,
     whatever the busy timeout says.
     """
     if engine.dialect.name != "sqlite":
+        _limit_waiting(engine)
         return
     if engine.url.database:
         with suppress(OSError):  # exists already; if it cannot be made, connecting says so
@@ -63,6 +68,16 @@ def prepare_engine(engine: sa.Engine) -> None:
             _begin_within(options[_WAIT], connection, begin)
         else:
             connection.exec_driver_sql(begin)
+
+
+def _limit_waiting(engine: sa.Engine) -> None:
+    """PostgreSQL would wait for ever for a lock, and for the process that holds it (P32)."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{WRITE_WAIT}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}s'")
+        connection.commit()
 
 
 def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None:
@@ -100,14 +115,32 @@ def writing_in_turn(within: float = WRITE_WAIT) -> Iterator[None]:
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    if not _writer.acquire(timeout=within):
-        raise OperationalError(
-            "waiting for other writers", None, sqlite3.OperationalError("locked")
-        )
+    if not _writer.acquire(blocking=False):
+        with waiting.for_the_database() as may_wait:
+            if not (may_wait and _writer.acquire(timeout=within)):
+                raise _too_long()
     try:
         yield
     finally:
         _writer.release()
+
+
+@contextmanager
+def _room_for_locks() -> Iterator[None]:
+    """On PostgreSQL any writing transaction may have to wait for rows that another one holds."""
+    if db.engine.dialect.name != "postgresql":
+        yield
+        return
+    with waiting.for_the_database() as may_wait:
+        if not may_wait:
+            raise _too_long()
+        yield
+
+
+def _too_long() -> OperationalError:
+    problem = sqlite3.OperationalError("locked")
+    problem.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return OperationalError("waiting for other writers", None, problem)
 
 
 @contextmanager
@@ -121,7 +154,7 @@ def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
     session = db.session()
     session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
     until = time.monotonic() + within
-    with writing_in_turn(max(0.0, within)):
+    with writing_in_turn(max(0.0, within)), _room_for_locks():
         left = max(0.001, until - time.monotonic())
         options = {_BEGIN: "IMMEDIATE"} | ({_WAIT: left} if within < WRITE_WAIT else {})
         connection = session.connection(execution_options=options)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from flask import Flask, Response, current_app, flash, redirect, request, session, url_for
+from flask import Flask, Response, abort, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.exceptions import BadRequest, Forbidden, RequestURITooLarge, SecurityError
@@ -30,6 +30,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 Right = Role | Literal["public", "api:intake", "api:read", "api:capture"]
 
 START = "/"
+
+#: In the environment of a request that the HTTP server could not read: the status to answer.
+REFUSED = "sgpshop.refused"
 
 _MARK = "sgpshop_right"
 _FOR_MACHINES = "sgpshop_for_machines"
@@ -170,6 +173,8 @@ def init_app(app: Flask) -> None:
 
 
 def _guard() -> ResponseReturnValue | None:
+    if status := request.environ.get(REFUSED):
+        abort(status)
     # Before anything looks through it: what is too long is cut off unread.
     if len(request.path) > _LONGEST_PATH or len(request.query_string) > _LONGEST_QUERY:
         raise RequestURITooLarge

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,10 +23,6 @@ from sgpshop.services.intake.problems import Declined, declined
 from sgpshop.services.intake.writing_down import Begun, write_down
 from sgpshop.services.outcomes import CHALLENGED
 
-_KEY = "sgpshop.intake_waiting"
-#: So many calls of a process wait for the gateway at once; the others are told 処理中 at once, so
-#: that a gateway that hangs leaves threads for the screens (P23).
-_MOST_WAITING = 6
 #: Others may write the same order at the same moment, or take it back.
 _TRIES = 5
 
@@ -74,29 +67,15 @@ def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
     """Let the payment end or go on by itself; None when the order was taken back by another call."""
     if begun.attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-        with _waiting() as may_wait:
-            until = time.monotonic() + (app.config["CHECKOUT_WAIT"] if may_wait else 0.0)
-            if begun.is_ours:
-                work = background.submit(app, payments.run_act, begun.attempt_id)
-                background.wait_for(work, until - time.monotonic())
-            attempts.wait_for_end(begun.attempt_id, until - time.monotonic())
+        until = time.monotonic() + app.config["CHECKOUT_WAIT"]
+        if begun.is_ours:
+            work = background.submit(app, payments.run_act, begun.attempt_id)
+            background.wait_for(work, until - time.monotonic())
+        attempts.wait_for_end(begun.attempt_id, until - time.monotonic())
         if not _acknowledge(begun):
             _raise_refusal(new)
             return None
     return _standing(begun)
-
-
-@contextmanager
-def _waiting() -> Iterator[bool]:
-    room: threading.BoundedSemaphore = current_app.extensions.setdefault(
-        _KEY, threading.BoundedSemaphore(_MOST_WAITING)
-    )
-    has_room = room.acquire(blocking=False)
-    try:
-        yield has_room
-    finally:
-        if has_room:
-            room.release()
 
 
 def _acknowledge(begun: Begun) -> bool:

@@ -1,0 +1,58 @@
+"""How many requests of a web process may wait at once, for SMBC-GP or for the database (P23).
+
+Waiting fills threads, and a process has only so many: whoever comes too many is told at once that
+it goes on by itself (処理中) or asked to come again (503), and the screens stay quick.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from flask import has_request_context
+
+#: Threads of a web process.
+WEB_THREADS: Final = 24
+#: So many requests may wait, whatever for; and so many of them for an answer of SMBC-GP, for which
+#: nobody needs to wait: the work goes on by itself.
+MOST: Final = 18
+MOST_FOR_ANSWERS: Final = 10
+#: Seconds after which somebody else may have ended his wait for the database.
+_PATIENCE = 0.5
+
+_changed = threading.Condition()
+_waiting = 0
+
+
+@contextmanager
+def for_an_answer(seconds: float) -> Iterator[float]:
+    """Yields how long to wait for work that goes on by itself: `seconds`, or 0 when too many do."""
+    with _place(MOST_FOR_ANSWERS, 0.0) as has_place:
+        yield seconds if has_place else 0.0
+
+
+@contextmanager
+def for_the_database() -> Iterator[bool]:
+    """Yields whether there is room to wait for a lock of the database."""
+    with _place(MOST, _PATIENCE) as has_place:
+        yield has_place
+
+
+@contextmanager
+def _place(most: int, patience: float) -> Iterator[bool]:
+    """A place among the waiting ones; the worker, commands and background work need none."""
+    global _waiting
+    if not has_request_context():
+        yield True
+        return
+    with _changed:
+        has_place = _changed.wait_for(lambda: _waiting < most, patience)
+        _waiting += has_place
+    try:
+        yield has_place
+    finally:
+        with _changed:
+            _waiting -= has_place
+            _changed.notify()

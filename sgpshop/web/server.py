@@ -1,0 +1,263 @@
+"""The HTTP server: waitress, with what a shop needs when many connect and when it is to end.
+
+Beyond waitress: nobody who sends half a request or nothing at all keeps others out; what the server
+itself refuses looks like any other refusal of ours (S8, S22); on leaving it stops listening first
+and answers whatever was accepted (P33).
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+
+from sgpshop import logs
+from sgpshop.services.waiting import WEB_THREADS
+from sgpshop.web.security import REFUSED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Connections at once; the next one takes the place of the one that has been silent for longest.
+_MOST_CONNECTIONS = 400
+#: Seconds between two requests of a browser or proxy that keeps its connection.
+_IDLE = 75
+#: Seconds in which the head of a request must have come, and in which its body or our answer moves on.
+_HEAD_WITHIN = 15
+_GOES_ON_WITHIN = 30
+#: Seconds in which who was refused may read why, while what he still sends is thrown away.
+_PARTING = 2
+#: Bytes of a request line with its headers.
+_LONGEST_HEAD = 32_768
+_LONGEST_PATH = 2_000
+#: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
+_NO_WATERMARK = 1 << 40
+#: On leaving, seconds after which: silent connections are closed; what runs is told to hurry; the
+#: last answers are given up.  Operations at SMBC-GP then still have the time of one exchange (P33).
+_SILENT_STAY, _HURRY_AFTER, _LEAVE_AFTER = 1.0, 4.0, 20.0
+
+
+def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> Server:
+    """A server that listens there (port 0: any); a body of `most_bytes` or more is refused (S17).
+
+    Raises OSError when it cannot listen.
+    """
+    settings = Adjustments(
+        host=host,
+        port=port,
+        ident=None,
+        clear_untrusted_proxy_headers=False,
+        max_request_body_size=most_bytes,
+        max_request_header_size=_LONGEST_HEAD,
+        connection_limit=2 * _MOST_CONNECTIONS,
+        backlog=1024,
+        asyncore_use_poll=True,  # select() knows no file number above 1023
+        outbuf_high_watermark=_NO_WATERMARK,
+    )
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(WEB_THREADS)
+    return Server(app, map={}, dispatcher=dispatcher, adj=settings, sockinfo=settings.listen[0])
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request; one that gives two lengths for its body is refused (request smuggling)."""
+
+    path = query = ""
+    _first_line = b""
+
+    def received(self, data: bytes) -> int:
+        """What was taken of `data`: all of it behind a mistake, for where a next request would
+        begin cannot be told any more."""
+        if self.body_rcv is None and len(self._first_line) < _LONGEST_PATH:
+            self._first_line += data[:_LONGEST_PATH]
+        taken: int = super().received(data)
+        return len(data) if self.error else taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        has_encoding = self.chunked or "TRANSFER_ENCODING" in self.headers
+        if has_encoding and ("CONTENT_LENGTH" in self.headers or self.version != "1.1"):
+            raise ParsingError("Content-Length and Transfer-Encoding")
+
+    @property
+    def wanted_path(self) -> str:
+        """The path of what could not be read, as far as it is known."""
+        words = self._first_line.lstrip().split(b"\r\n")[0].split(b" ")
+        return words[1].split(b"?")[0].decode("latin-1") if len(words) > 1 else "/"
+
+
+class _Request(WSGITask):  # type: ignore[misc]
+    """What the application answers."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.is_leaving:
+            self.set_close_on_finish()  # says `Connection: close`
+        header: bytes = super().build_response_header()
+        return header
+
+
+class _Refusal(WSGITask):  # type: ignore[misc]
+    """What the server refuses: said by the application, which has the words and the headers."""
+
+    def get_environment(self) -> dict[str, Any]:
+        request = self.request
+        request.command, request.query = "GET", ""
+        request.path = request.request_uri = request.wanted_path
+        request.url_scheme, request.headers, request.body_rcv = "http", {}, None
+        environ: dict[str, Any] = super().get_environment()
+        return environ | {REFUSED: request.error.code}
+
+    def build_response_header(self) -> bytes:
+        self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+    def execute(self) -> None:
+        self.channel.is_refused = True
+        try:
+            super().execute()
+        except ClientDisconnected:
+            raise
+        except Exception:
+            logs.failure("refusal_failed")
+            if not self.wrote_header:
+                self.complete = True
+                ErrorTask.execute(self)
+
+
+class _Connection(HTTPChannel):  # type: ignore[misc]
+    """One connection, which knows since when it keeps us waiting (monotonic seconds)."""
+
+    parser_class = _Parser
+    task_class = _Request
+    error_task_class = _Refusal
+
+    #: a request of it was refused before all of it had come
+    is_refused = False
+    #: We have said everything and read on for a moment: closing at once would destroy our answer
+    #: on its way, for the other side is still sending.
+    parted_at: float | None = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        #: when something came or went last; when the request that is coming in began
+        self.moved_at = self.began_at = time.monotonic()
+        super().__init__(*arguments, **more)
+
+    def received(self, data: bytes) -> bool:
+        self.moved_at = time.monotonic()
+        if self.request is None:
+            self.began_at = self.moved_at
+        return bool(super().received(data))
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        has_sent = bool(super()._flush_some(do_close=do_close))
+        if has_sent:
+            self.moved_at = time.monotonic()
+        return has_sent
+
+    def readable(self) -> bool:
+        return self.parted_at is not None or bool(super().readable())
+
+    def handle_read(self) -> None:
+        if self.parted_at is None:
+            super().handle_read()
+            return
+        with suppress(OSError):
+            self.recv(self.adj.recv_bytes)  # closes when the other side has
+
+    def handle_close(self) -> None:
+        if self.is_refused and self.connected and self.parted_at is None:
+            self.parted_at = time.monotonic()
+            self.will_close = False
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+        super().handle_close()
+
+    @property
+    def is_busy(self) -> bool:
+        """A request of it is being answered, or its answer is on the way."""
+        return bool(self.requests or self.total_outbufs_len)
+
+    @property
+    def is_silent(self) -> bool:
+        """Between two requests, or before the first."""
+        return not self.is_busy and self.request is None
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it had its time: to send the next request or the rest of this one, or to read."""
+        if self.requests:
+            return False
+        if self.parted_at is not None:
+            return now - self.parted_at > _PARTING
+        if self.request is not None and not self.request.headers_finished:
+            return now - self.began_at > _HEAD_WITHIN
+        return now - self.moved_at > (_IDLE if self.is_silent else _GOES_ON_WITHIN)
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Serves until `leave` is called, from a signal handler or another thread."""
+
+    channel_class = _Connection
+    is_leaving = False
+    _tidied_at = 0.0
+
+    def leave(self) -> None:
+        """Stop listening, answer what was accepted, return from `run`."""
+        self.is_leaving = True
+        self.pull_trigger()
+
+    def run(self, hurry: Callable[[], None] = lambda: None) -> None:
+        """Serve; `hurry` is called when the last answers are a while in coming."""
+        while not self.is_leaving:
+            self._turn(1.0)
+        self._stop_listening()
+        began = time.monotonic()
+        while self.active_channels and (passed := time.monotonic() - began) < _LEAVE_AFTER:
+            if passed > _SILENT_STAY:
+                self._close(lambda connection: connection.is_silent)
+            if passed > _HURRY_AFTER:
+                hurry()
+            self._turn(0.1)
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map)
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        now = time.monotonic()
+        if now - self._tidied_at > 1:
+            self._tidied_at = now
+            self._close(lambda connection: connection.is_overdue(now))
+
+    def maintenance(self, now: float) -> None:
+        """Nothing: waitress asks the clock on the wall, which people set; see `_turn`."""
+
+    def handle_accept(self) -> None:
+        """Take a connection in; one too many takes the place of the most silent one."""
+        super().handle_accept()
+        if len(self.active_channels) > _MOST_CONNECTIONS:
+            waiting = [c for c in self.active_channels.values() if not c.requests]
+            if waiting:
+                min(waiting, key=lambda connection: connection.began_at).handle_close()
+
+    def _close(self, which: Callable[[_Connection], bool]) -> None:
+        for connection in list(self.active_channels.values()):
+            if which(connection):
+                connection.handle_close()
+
+    def _stop_listening(self) -> None:
+        """What knocked before is let in: closing the door would turn it away unanswered."""
+        before = -1
+        while len(self.active_channels) > before:
+            before = len(self.active_channels)
+            self.handle_accept()
+        wasyncore.dispatcher.close(self)  # the listening socket alone
