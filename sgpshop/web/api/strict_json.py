@@ -106,7 +106,7 @@ def _check_values(content: Any) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if len(text) > _LONGEST_TEXT:
-        _refuse(f"{_LONGEST_TEXT:,}文字を超える文字列は使えません。")
+        raise ApiRefusal(422, "invalid", f"{_LONGEST_TEXT:,}文字を超える文字列は使えません。")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         _refuse("使用できない文字(NULまたは対になっていないサロゲート)が含まれています。")
     is_random = name in _RANDOM_FIELDS and any(character.isalpha() for character in text)
