@@ -21,9 +21,10 @@ from sgpshop.domain.order_rules import (
     Refusal,
     capture_refusal,
     is_unsent,
+    reserves_nothing,
     taken_too_much,
 )
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 
 
 class Act(StrEnum):
@@ -192,9 +193,10 @@ def column_of(order: ActFacts) -> Column:
     is_shipped = order.processing_class is ProcessingClass.DELIVERED
     if not order.is_sgp or status is None:
         return Column.OTHER
-    if status is PaymentStatus.CAPTURE_FAILED and kind == "subscription":
+    nothing_held = reserves_nothing(order)
+    if status is PaymentStatus.CAPTURE_FAILED and kind == "subscription" and nothing_held:
         return Column.FAILED_SUBSCRIPTION
-    if status in (PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED) and kind == "preorder":
+    if status in CAPTURABLE and kind != "subscription" and nothing_held:
         return Column.PREORDER
     if is_shipped and status is PaymentStatus.CAPTURED:
         return Column.CAPTURED_SHIPPED
@@ -280,9 +282,8 @@ def _was_billed(order: ActFacts) -> bool:
     """Whether the monthly registration took this subscription order, or tried to (R25, R105)."""
     if order.open_attempt is not None and order.open_attempt.operation == "bill":
         return True
-    return order.kind == "subscription" and order.payment_status in (
-        PaymentStatus.BILLING_REPORTED,
-        PaymentStatus.CAPTURE_FAILED,
+    return order.payment_status is PaymentStatus.BILLING_REPORTED or (
+        column_of(order) is Column.FAILED_SUBSCRIPTION
     )
 
 
@@ -339,13 +340,14 @@ def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
     """Whether settings, kind of order, edits and the parcel let the button be there at all."""
     parcel = order.processing_class
     if act is Act.EXTEND:
-        return terms.extend_auth_enabled and order.kind == "normal"  # R83
+        return terms.extend_auth_enabled and not reserves_nothing(order)  # R83
     if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
         return taken_too_much(order) > 0
     if act is Act.SEND_CHANGES:  # R67, R69
-        return order.kind == "normal" and (order.edited_at is not None or is_unsent(order))
+        is_changed = order.edited_at is not None or is_unsent(order)
+        return is_changed and not reserves_nothing(order)
     if act is Act.CAPTURE:
-        return order.kind != "subscription"  # R23
+        return order.kind != "subscription" or not reserves_nothing(order)  # R23
     if act is Act.CANCEL:
         return parcel is not ProcessingClass.DELIVERED  # R94, R95
     if act is Act.DELIVER:

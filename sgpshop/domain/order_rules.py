@@ -10,10 +10,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from sgpshop.domain.payment_status import CAPTURABLE, PAID, PaymentStatus
+from sgpshop.domain.payment_status import (
+    CAPTURABLE,
+    PAID,
+    PaymentStatus,
+)
 
-#: Words of SMBC-GP for a transaction whose money was taken (protocol.md §3.1).
-_TAKEN = ("SALES", "CAPTURE")
+#: Words of a transaction at SMBC-GP (protocol.md §3.1): reserved, taken, and a mere card check.
+HELD_STATES = frozenset({"AUTH", "SAUTH"})
+TAKEN_STATES = frozenset({"SALES", "CAPTURE"})
+LIVE_STATES = HELD_STATES | TAKEN_STATES
+CHECK_STATE = "CHECK"
 
 
 class Transaction(Protocol):
@@ -23,6 +30,10 @@ class Transaction(Protocol):
     def gateway_amount(self) -> int | None: ...
     @property
     def is_linked(self) -> bool: ...
+    @property
+    def is_charge(self) -> bool: ...
+    @property
+    def others_live(self) -> bool: ...
     @property
     def gateway_state(self) -> str | None: ...
     @property
@@ -70,6 +81,7 @@ class Refusal(StrEnum):
     NOT_LINKED = "not_linked"
     UNSENT_AMOUNT = "unsent_amount"
     CHANGED = "changed"
+    OTHERS_LIVE = "others_live"
     NOTHING_TO_CAPTURE = "nothing_to_capture"
 
     @property
@@ -108,6 +120,11 @@ _WORDS = {
         "金額変更未送信",
         "金額の変更がSMBC-GPに送信されていません。合計金額とSMBC-GP側金額が一致するまで実売上処理はできません。",
     ),
+    Refusal.OTHERS_LIVE: (
+        "別の取引が残っている",
+        "この注文には、SMBC-GPで仮売上か売上の取引がほかの番号に残っています。二重に請求しないため、"
+        "SMBCマルチペイメント管理画面で不要な取引を取り消し、照合をしてから実行してください。",
+    ),
     Refusal.CHANGED: ("確認後に更新された", "確認した後で注文の内容が更新されました。"),
     Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),
 }
@@ -127,14 +144,39 @@ def is_being_paid(attempt: OpenAttempt | None) -> bool:
     return attempt.operation in _CHECKOUTS
 
 
+def is_to_be_charged(transaction: Transaction | None) -> bool:
+    """Whether money would come by a new charge only: a card check is there, or an unpaid charge (R112).
+
+    What the transaction is decides about money, never what the order is said to be.
+    """
+    if transaction is None or transaction.gateway_state in LIVE_STATES:
+        return False
+    return transaction.is_charge or transaction.gateway_state == CHECK_STATE
+
+
+def reserves_nothing(order: OrderFacts) -> bool:
+    """Whether nothing of the order's money is reserved; before SMBC-GP has said so, by its kind."""
+    state = order.transaction.gateway_state if order.transaction else None
+    if state in LIVE_STATES:
+        return False
+    if is_to_be_charged(order.transaction) or order.kind == "subscription":
+        return True
+    return state is None and order.kind == "preorder"
+
+
 def is_unsent(order: OrderFacts) -> bool:
     """Whether our total differs from the amount SMBC-GP holds (R72a, P21).
 
     Of a payment that was captured or cancelled nothing is to be sent any more.
     """
-    held = order.transaction.gateway_amount if order.transaction else None
-    is_held = order.payment_status in HOLDING_STATUSES
-    return is_held and order.kind == "normal" and held is not None and held != order.total
+    transaction = order.transaction
+    if transaction is None or transaction.gateway_amount in (None, order.total):
+        return False
+    if order.payment_status not in HOLDING_STATUSES:
+        return False
+    if transaction.gateway_state in LIVE_STATES:
+        return not transaction.is_charge or transaction.gateway_state in HELD_STATES
+    return order.kind == "normal" and not is_to_be_charged(transaction)
 
 
 def taken_too_much(order: OrderFacts) -> int:
@@ -142,7 +184,7 @@ def taken_too_much(order: OrderFacts) -> int:
     there = order.transaction
     if there is None or there.gateway_amount is None or order.payment_status not in PAID:
         return 0
-    is_taken = there.gateway_state in _TAKEN
+    is_taken = there.gateway_state in TAKEN_STATES
     return max(0, there.gateway_amount - order.total) if is_taken else 0
 
 
@@ -159,12 +201,17 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.CAPTURED
     if status is PaymentStatus.CANCELLED:
         return Refusal.CANCELLED
-    if order.kind == "subscription":
+    transaction = order.transaction
+    if order.kind == "subscription" and (status not in CAPTURABLE or reserves_nothing(order)):
         return Refusal.SUBSCRIPTION
     if status not in CAPTURABLE:
         return Refusal.NEEDS_REVIEW
-    if order.transaction is None or not order.transaction.is_linked:
+    if transaction is None or not transaction.is_linked:
         return Refusal.NOT_LINKED
+    if reserves_nothing(order) and not is_to_be_charged(transaction):
+        return Refusal.NOT_LINKED  # a charge needs SMBC-GP's word that nothing is reserved yet
+    if transaction.others_live:
+        return Refusal.OTHERS_LIVE
     if is_unsent(order):
         return Refusal.UNSENT_AMOUNT
     return Refusal.NOTHING_TO_CAPTURE if order.total < 1 else None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
-from sgpshop.models.order import CardTransaction, Order, OrderKind
+from sgpshop.models.order import CardTransaction, Order
 
 
 class Operation(StrEnum):
@@ -38,14 +38,14 @@ class Operation(StrEnum):
         """The Japanese word for the operation."""
         return _OPERATION_LABELS[self]
 
-    def enters(self, kind: OrderKind) -> bool:
-        """Whether it begins, for an order of that kind, with a transaction still to be entered.
+    def enters(self, *, is_unpaid_charge: bool) -> bool:
+        """Whether it begins with a transaction still to be entered.
 
-        The buyer's own payment does, a subscription's billing, and the capture of a preorder, of
-        which nothing but a card check is there (R112).
+        The buyer's own payment does, a subscription's billing, and a capture whose transaction
+        `is_unpaid_charge`: nothing but a card check was there before (R112).
         """
         if self is Operation.CAPTURE:
-            return kind is OrderKind.PREORDER
+            return is_unpaid_charge
         return self in CHECKOUTS or self is Operation.BILL
 
 

@@ -7,9 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relationship
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.order_rules import LIVE_STATES, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 
@@ -311,6 +313,33 @@ class CardTransaction(Base):
     #: why the last look-up did not settle it: "", "not_found", "unanswered", "mismatch",
     #: "unknown_state"
     look_problem: Mapped[str] = mapped_column(sa.String(20), default="")
+
+    @hybrid_property
+    def others_live(self) -> bool:
+        """Whether money of the order is reserved or taken under another of its numbers."""
+        session = object_session(self)
+        assert session is not None
+        wanted = sa.select(CardTransaction.others_live).where(CardTransaction.id == self.id)
+        return bool(session.scalar(wanted))
+
+    @others_live.inplace.expression
+    @classmethod
+    def _others_live_expression(cls) -> sa.ColumnElement[bool]:
+        other = aliased(CardTransaction)
+        return (
+            sa.exists()
+            .where(
+                other.order_id == cls.order_id,
+                other.id != cls.id,
+                other.gateway_state.in_(sorted(LIVE_STATES)),
+            )
+            .correlate(cls)
+        )
+
+    @property
+    def is_unpaid_charge(self) -> bool:
+        """Whether it is still to be entered and paid by a charge of ours (R112, R102)."""
+        return self.is_charge and is_to_be_charged(self)
 
     @property
     def is_linked(self) -> bool:

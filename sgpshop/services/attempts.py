@@ -19,6 +19,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_rules import is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, TradeAccess, TradeStatus
@@ -72,6 +73,10 @@ class Work:
     #: one that the gateway would carry out a second time or that depends on its present state
     look_first: bool
     kind: OrderKind
+    #: its transaction is a charge of ours that was not made yet (CardTransaction.is_unpaid_charge)
+    is_unpaid_charge: bool
+    #: nothing of its money is reserved, as far as SMBC-GP has said (order_rules.reserves_nothing)
+    reserves_nothing: bool
     #: how the order stood for the person who asked (P20)
     status_before: PaymentStatus | None
     #: yen that SMBC-GP held then, as far as we knew
@@ -123,6 +128,8 @@ _READ = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.gateway_amount,
+        CardTransaction.gateway_state,
+        CardTransaction.is_charge,
         CardTransaction.captured_amount,
         CardTransaction.member_id,
         CardTransaction.card_seq,
@@ -177,7 +184,8 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     if row is None or row.state is not AttemptState.QUEUED:
         return None
     tries = row.tries + 1
-    is_new = row.operation.enters(row.kind)
+    is_unpaid_charge = row.is_charge and is_to_be_charged(row)
+    is_new = row.operation.enters(is_unpaid_charge=is_unpaid_charge)
     finishes = row.choices.get("step") == AFTER_THREE_DS
     # Entering moves nothing, so nothing is sent yet; but whoever comes second, a try or an attempt
     # on the same number, must see what the first left there, and of which amount.
@@ -206,6 +214,8 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         tries=tries,
         look_first=look_first,
         kind=row.kind,
+        is_unpaid_charge=is_unpaid_charge,
+        reserves_nothing=_reserves_nothing(row),
         status_before=row.status_before,
         held=row.gateway_amount,
         captured=row.captured_amount,
@@ -219,6 +229,11 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         finishes_three_ds=finishes,
         in_file=bool(row.choices.get(IN_FILE)),
     )
+
+
+def _reserves_nothing(row: Any) -> bool:
+    is_unknown_preorder = row.gateway_state is None and row.kind is OrderKind.PREORDER
+    return is_to_be_charged(row) or is_unknown_preorder
 
 
 def renumber(work: Work) -> Work | None:

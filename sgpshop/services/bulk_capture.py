@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
-from sgpshop.domain.order_rules import Refusal, capture_refusal, is_big
+from sgpshop.domain.order_rules import Refusal, capture_refusal, is_big, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -30,7 +30,6 @@ from sgpshop.models import (
     ItemResult,
     Operation,
     Order,
-    OrderKind,
     utc_now,
 )
 from sgpshop.models.attempt import ActorKind, AttemptState
@@ -365,7 +364,7 @@ def _queue(
         order = orders[item.order_id]
         transaction: TransactionFacts | CardTransaction | None = order.transaction
         assert transaction is not None  # else capture_refusal says NOT_LINKED
-        if order.kind is OrderKind.PREORDER:  # a new number for each charge (R112)
+        if is_to_be_charged(transaction):  # a new number for each charge (R112)
             transaction = charges.transaction_for(
                 session.get_one(Order, order.id), Operation.CAPTURE
             )

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from sgpshop.domain.errors import OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act
+from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, reserves_nothing
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.extensions import db
-from sgpshop.models import IN_FILE, Billing, Operation, Order, OrderKind, utc_now
+from sgpshop.models import IN_FILE, Billing, Operation, Order, utc_now
 from sgpshop.services import aftermath, history, opening
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -44,13 +45,16 @@ class MoneyEffect(Enum):
 def money_effect(order: Order) -> MoneyEffect:
     """What 注文キャンセル would do to this order's money."""
     status = order.payment_status
-    if status is PaymentStatus.AWAITING_BILLING:
+    transaction = order.transaction
+    state = transaction.gateway_state if transaction else None
+    is_unbilled = status is PaymentStatus.AWAITING_BILLING
+    if is_unbilled and (state not in LIVE_STATES or order.is_charge):
         return MoneyEffect.IF_NOT_BILLED if _was_registered(order) else MoneyEffect.NOT_BILLED
-    if status is PaymentStatus.CAPTURED:
+    if status is PaymentStatus.CAPTURED or (is_unbilled and state not in HELD_STATES):
         return MoneyEffect.REFUND
     if status is PaymentStatus.NEEDS_REVIEW:
         return MoneyEffect.AS_FOUND
-    return MoneyEffect.NOTHING_HELD if order.kind is OrderKind.PREORDER else MoneyEffect.RELEASE
+    return MoneyEffect.NOTHING_HELD if reserves_nothing(order) else MoneyEffect.RELEASE
 
 
 def _was_registered(order: Order) -> bool:
@@ -99,8 +103,9 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
         if order is None:
             return
         before = order.payment_status
-        if before is not PaymentStatus.AWAITING_BILLING or _was_registered(order):
+        if money_effect(order) is not MoneyEffect.NOT_BILLED:
             raise OrderChanged
+        assert before is not None
         order.payment_status = next_status(before, Event.CANCEL_DONE)
         aftermath.cancel_parcels(order)
         order.version += 1

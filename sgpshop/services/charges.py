@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import object_session
 
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_rules import LIVE_STATES, Refusal
 from sgpshop.models import CHECKOUTS, Attempt, AttemptState, CardTransaction, Operation, Order
 
 
@@ -18,10 +20,13 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     A number whose last try was refused by SMBC-GP is spent, and so is one that was sent to 3-D
     Secure.  One that never got there, or provably was not carried out, is used again: there the
     gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
-    seen before it is paid (operations.entering).
+    seen before it is paid (operations.entering).  Raises NotPossible while money of the order is
+    reserved or taken under any number: nobody pays an order twice.
     """
     current = order.transaction
     assert current is not None
+    if current.gateway_state in LIVE_STATES or current.others_live:
+        raise NotPossible(Refusal.OTHERS_LIVE.sentence)
     #: a card that was checked is charged; a buyer who pays gives a card anew
     is_charge = operation not in CHECKOUTS or operation is Operation.REPAY
     if current.is_charge is is_charge and not _is_spent(current):
@@ -67,6 +72,7 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
     assert old is not None
     old.is_current = False
     old.next_look_at = None
+    old.challenge_url = ""  # a buyer who is still at 3-D Secure there cannot finish it any more
     session.flush()  # first: the database allows one current transaction an order
     new = CardTransaction(
         order_id=order.id,

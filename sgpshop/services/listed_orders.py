@@ -80,6 +80,8 @@ _TRANSACTION = (
             sa.func.coalesce(CardTransaction.access_pass_sealed, "") != "",
         ),
     ),
+    CardTransaction.is_charge,
+    CardTransaction.others_live,
 )
 _ATTEMPT = (Attempt.operation, Attempt.uncertain_since)
 _ORDER_END = len(_ORDER)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import FormUsed, NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
-from sgpshop.domain.order_rules import capture_refusal, is_big
+from sgpshop.domain.order_rules import capture_refusal, is_big, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -203,7 +203,8 @@ def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
     transaction = order.transaction
     if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
         raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
-    if wish.operation.enters(order.kind) and not wish.choices.get("step"):
+    is_new = wish.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
+    if is_new and not wish.choices.get("step"):
         transaction = charges.transaction_for(order, wish.operation)
     order.version += 1
     return Attempt(

@@ -10,7 +10,12 @@ import sqlalchemy as sa
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import UNCANCELLED_STATUSES
-from sgpshop.domain.order_rules import HOLDING_STATUSES
+from sgpshop.domain.order_rules import (
+    CHECK_STATE,
+    HELD_STATES,
+    HOLDING_STATUSES,
+    LIVE_STATES,
+)
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import digits_only, search_key
@@ -206,9 +211,8 @@ def _any_delivery(*conditions: Condition) -> Condition:
 def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     found: list[Condition] = []
     if criteria.unsent:
-        differs = CardTransaction.gateway_amount != Order.total  # NULL differs from nothing
-        is_held = Order.payment_status.in_(sorted(HOLDING_STATUSES))
-        found += [Order.kind == OrderKind.NORMAL, is_held, _transaction(differs)]
+        found.append(Order.payment_status.in_(sorted(HOLDING_STATUSES)))
+        found.append(_transaction(_UNSENT))
     if criteria.auth_days_left is not None:
         end = start_of_day(jst_day(now) + timedelta(days=criteria.auth_days_left + 1))
         found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
@@ -229,6 +233,25 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         )
         found.append(Order.id.in_(failed))
     return found
+
+
+#: order_rules.is_unsent of an order that stands so; NULL differs from nothing.
+_UNSENT = sa.and_(
+    CardTransaction.gateway_amount != Order.total,
+    sa.or_(
+        CardTransaction.gateway_state.in_(sorted(HELD_STATES)),
+        sa.and_(
+            ~CardTransaction.is_charge,
+            sa.or_(
+                CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
+                sa.and_(
+                    Order.kind == OrderKind.NORMAL,
+                    CardTransaction.gateway_state.is_distinct_from(CHECK_STATE),
+                ),
+            ),
+        ),
+    ),
+)
 
 
 def _transaction(condition: Condition) -> Condition:

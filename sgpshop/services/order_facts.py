@@ -27,6 +27,8 @@ class TransactionFacts:
     auth_expires_at: datetime | None
     next_look_at: datetime | None
     is_linked: bool
+    is_charge: bool
+    others_live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ _QUERY = (
         CardTransaction.access_id,
         CardTransaction.access_pass_sealed,
         CardTransaction.is_charge,
+        CardTransaction.others_live.label("others_live"),
         Attempt.operation,
         Attempt.uncertain_since,
     )
@@ -144,6 +147,8 @@ def _facts(row: Any) -> Facts:
             auth_expires_at=row.auth_expires_at,
             next_look_at=row.next_look_at,
             is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
+            is_charge=row.is_charge,
+            others_live=row.others_live,
         ),
         open_attempt=None
         if row.operation is None

@@ -62,7 +62,7 @@ def run_operation(attempt_id: int) -> Ran:
     work = attempts.claim(attempt_id)
     if work is None:
         return Ran.NOT_OURS
-    run = _Run(gateway, plan_of(work.operation, work.kind), work)
+    run = _Run(gateway, plan_of(work.operation, is_unpaid_charge=work.is_unpaid_charge), work)
     ran = run.carry_out()
     if ran is Ran.ENDED and work.operation in stored_cards.KEPT_AFTER:
         stored_cards.keep_soon(gateway, work.order_id)

@@ -88,7 +88,7 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
     """What `trade`, seen at `now`, says: order id, AccessID, status *and* amount must match."""
     if trade is None or trade.access.access_id != attempt.transaction.access_id:
         return Proof.UNCLEAR
-    plan = plan_of(attempt.operation, attempt.order.kind)
+    plan = plan_of(attempt.operation, is_unpaid_charge=attempt.transaction.is_unpaid_charge)
     if plan.is_done(trade, attempt):
         return Proof.DONE
     if not plan.is_untouched(trade, attempt):

@@ -24,7 +24,13 @@ from sgpshop.domain.order_acts import (
     status_change,
     status_choices,
 )
-from sgpshop.domain.order_rules import OrderFacts, is_big, is_unsent, review_cause
+from sgpshop.domain.order_rules import (
+    OrderFacts,
+    is_big,
+    is_to_be_charged,
+    is_unsent,
+    review_cause,
+)
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
@@ -221,6 +227,7 @@ def init_app(app: Flask) -> None:
         new_token=lambda: secrets.token_hex(16),
         is_big=is_big,
         is_unsent=is_unsent,
+        is_to_be_charged=is_to_be_charged,
         is_sent_elsewhere=is_sent_elsewhere,
         review_cause=review_cause,
         is_refund_open=is_refund_open,

@@ -29,6 +29,13 @@ class Transaction:
     gateway_state: str | None = "AUTH"
     auth_expires_at: datetime | None = None
     next_look_at: datetime | None = None
+    is_charge: bool = False
+    others_live: bool = False
+
+
+CHECK = Transaction(gateway_amount=None, gateway_state="CHECK")
+#: entered by us to charge a card that was checked, and not paid
+UNPAID = Transaction(gateway_amount=None, gateway_state=None, is_charge=True)
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,21 @@ TERMS = Terms()
 CASES = {
     "仮売上": (Order(), None, True, True),
     "売上失敗": (Order(S.CAPTURE_FAILED), None, True, True),
-    "仮売上(予約)": (Order(kind="preorder"), None, True, True),
-    "売上失敗(定期)": (Order(S.CAPTURE_FAILED, "subscription"), Refusal.SUBSCRIPTION, False, False),
+    "仮売上(予約)": (Order(kind="preorder", transaction=CHECK), None, True, True),
+    "売上失敗(予約)": (Order(S.CAPTURE_FAILED, "preorder", transaction=UNPAID), None, True, True),
+    "仮売上(予約)照会前": (
+        Order(kind="preorder", transaction=Transaction(None, gateway_state=None)),
+        Refusal.NOT_LINKED, True, False,
+    ),
+    "仮売上、予約とされた": (Order(kind="preorder"), None, True, True),
+    "仮売上、定期とされた": (Order(kind="subscription"), None, True, True),
+    "別の取引が残る": (
+        Order(transaction=Transaction(others_live=True)), Refusal.OTHERS_LIVE, True, False,
+    ),
+    "売上失敗(定期)": (
+        Order(S.CAPTURE_FAILED, "subscription", transaction=UNPAID),
+        Refusal.SUBSCRIPTION, False, False,
+    ),
     "決済完了": (Order(S.CAPTURED), Refusal.CAPTURED, False, False),
     "要確認": (Order(S.NEEDS_REVIEW), Refusal.NEEDS_REVIEW, False, False),
     "決済待ち": (Order(S.AWAITING_BILLING, "subscription"), Refusal.SUBSCRIPTION, False, False),
@@ -102,11 +122,19 @@ def test_every_refusal_has_words(refusal: Refusal) -> None:
     assert refusal.sentence.endswith("。")
 
 
-def test_preorders_and_subscriptions_never_have_an_unsent_amount() -> None:
-    differing = Transaction(gateway_amount=1)
-    assert is_unsent(Order(transaction=differing))
-    assert not is_unsent(Order(kind="preorder", transaction=differing))  # R69, R72a
-    assert not is_unsent(Order(kind="subscription", transaction=differing))
+@pytest.mark.parametrize("kind", ["normal", "preorder", "subscription"])
+def test_what_is_reserved_can_differ_whatever_the_order_is_said_to_be(kind: str) -> None:
+    held = Transaction(gateway_amount=1)
+    assert is_unsent(Order(kind=kind, transaction=held))
+    assert not is_unsent(Order(kind=kind, transaction=CHECK))  # R69, R72a
+    assert not is_unsent(Order(kind=kind, transaction=UNPAID))
+
+
+def test_before_the_first_look_up_the_kind_says_what_may_be_unsent() -> None:
+    claimed = Transaction(gateway_amount=1, gateway_state=None)
+    assert is_unsent(Order(transaction=claimed))
+    assert not is_unsent(Order(kind="preorder", transaction=claimed))
+    assert not is_unsent(Order(kind="subscription", transaction=claimed))
 
 
 def test_the_badge_beside_needs_review_names_the_cause() -> None:

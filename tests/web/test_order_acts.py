@@ -79,7 +79,10 @@ def operator(app: Flask, world: World) -> FlaskClient:
 def order_in(world: World, column: str, **more: Any) -> Order:
     """An order that stands in that column; needs an app context."""
     status, kind, is_shipped = COLUMNS[column]
-    order = authorized_order(world, status=status, kind=kind, ordered_at=days_ago(1), **more)
+    # Of a 予約 and a 定期購入 only the card was checked: what stands there decides about the acts.
+    state = "AUTH" if kind is OrderKind.NORMAL else "CHECK"
+    more = {"status": status, "kind": kind, "gateway_state": state} | more
+    order = authorized_order(world, ordered_at=days_ago(1), **more)
     if is_shipped or status is S.CANCELLED:
         shipped = is_shipped
         with writing() as session:

@@ -5,7 +5,7 @@ models.Operation, its events in domain.payment_status, and a module here.
 """
 
 from sgpshop.gateway import Job
-from sgpshop.models import Operation, OrderKind
+from sgpshop.models import Operation
 from sgpshop.services.operations.cancel import CancelPlan
 from sgpshop.services.operations.capture import CapturePlan
 from sgpshop.services.operations.change_amount import ChangeAmountPlan, ExtendPlan
@@ -36,9 +36,10 @@ _ENTERING: dict[Operation, Plan] = {
 }
 
 
-def plan_of(operation: Operation, kind: OrderKind) -> Plan:
-    """How `operation` is carried out for an order of that kind."""
-    return (_ENTERING if operation.enters(kind) else _ON_TRANSACTION)[operation]
+def plan_of(operation: Operation, *, is_unpaid_charge: bool) -> Plan:
+    """How `operation` is carried out on a transaction that is still to be paid, or is there."""
+    is_new = operation.enters(is_unpaid_charge=is_unpaid_charge)
+    return (_ENTERING if is_new else _ON_TRANSACTION)[operation]
 
 
 __all__ = ["Plan", "Step", "plan_of"]

@@ -15,7 +15,7 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import Attempt, Operation, OrderKind
+from sgpshop.models import Attempt, Operation
 from sgpshop.services.attempts import Work
 from sgpshop.services.operations.plan import (
     OnTransaction,
@@ -84,7 +84,7 @@ def _may_hold_nothing(work: Work) -> bool:
 
     要確認, 決済待ち, or a 予約 that was not charged: not one that is 決済完了.
     """
-    is_uncharged = work.kind is OrderKind.PREORDER and work.status_before in CAPTURABLE
+    is_uncharged = work.reserves_nothing and work.status_before in CAPTURABLE
     return is_uncharged or work.status_before in (
         PaymentStatus.NEEDS_REVIEW,
         PaymentStatus.AWAITING_BILLING,
@@ -93,7 +93,9 @@ def _may_hold_nothing(work: Work) -> bool:
 
 def _is_as_shown(trade: TradeStatus, work: Work) -> bool:
     """A refund is never made where an authorization was shown, nor of another amount (P20, S21)."""
-    was_captured = work.status_before is PaymentStatus.CAPTURED
+    was_captured = work.status_before is PaymentStatus.CAPTURED or (
+        work.status_before is PaymentStatus.AWAITING_BILLING and work.captured is not None
+    )
     return trade.state.is_captured is was_captured and trade.total == work.amount
 
 

@@ -194,6 +194,7 @@ def _transactions(session: Session, ids: Sequence[int]) -> dict[int, StoredTrans
             CardTransaction.access_id,
             CardTransaction.access_pass_sealed,
             CardTransaction.is_charge,
+            CardTransaction.others_live.label("others_live"),
             CardTransaction.looks,
             CardTransaction.look_problem,
         ).where(CardTransaction.order_id.in_(ids), CardTransaction.is_current)
@@ -207,6 +208,8 @@ def _transactions(session: Session, ids: Sequence[int]) -> dict[int, StoredTrans
             auth_expires_at=row.auth_expires_at,
             next_look_at=row.next_look_at,
             is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
+            is_charge=row.is_charge,
+            others_live=row.others_live,
             access_id=row.access_id,
             looks=row.looks,
             look_problem=row.look_problem,

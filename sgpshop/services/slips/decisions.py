@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from sgpshop.domain import order_acts
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
 from sgpshop.domain.order_acts import Act, Terms
-from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid
+from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid, reserves_nothing
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Operation
@@ -195,7 +195,9 @@ _NOT_OFFERED = "この注文は、このステータスに変更できません�
 
 def _completes(order: Standing, rows: Sequence[Decision]) -> bool:
     """Whether these rows make the last open parcel of a capturable order 配送完了 (R82)."""
-    if not order.is_sgp or order.kind == "subscription" or order.payment_status not in CAPTURABLE:
+    if not order.is_sgp or order.payment_status not in CAPTURABLE:
+        return False
+    if order.kind == "subscription" and reserves_nothing(order):  # billed in its month (R101)
         return False
     good = {row.parcel.id: row.wish.status for row in rows if not row.problem and row.parcel}
     after = [good.get(parcel.id, parcel.status) for parcel in order.deliveries]

@@ -9,13 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.order_rules import is_to_be_charged
 from sgpshop.models import (
     ActorKind,
     Attempt,
     AttemptState,
     Operation,
     Order,
-    OrderKind,
     SlipRow,
     SlipRun,
 )
@@ -39,7 +39,7 @@ def queue(
 
     All orders are locked and `capture_refusal` let them pass.
     """
-    plain = [one for one in captures if one[0].kind is not OrderKind.PREORDER]
+    plain = [one for one in captures if not is_to_be_charged(one[0].transaction)]
     waiting: list[dict[str, Any]] = []
     if plain:
         ids = session.execute(
@@ -53,7 +53,7 @@ def queue(
             [{"id": order.id, "version": order.version + 1} for order, _ in plain],
         )
     for order, rows in captures:
-        if order.kind is OrderKind.PREORDER:  # begins with a transaction of its own (R112)
+        if is_to_be_charged(order.transaction):  # begins with a transaction of its own (R112)
             attempt = opening.new_attempt(
                 opening.lock_order(session, order.id), opening.CAPTURE, actor
             )
