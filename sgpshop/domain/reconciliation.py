@@ -209,7 +209,9 @@ def decide(
     if alert is not None and not (is_first and alert.is_notice):
         kinds.append(alert)
     after = next_status(before, found)
-    if found in _TAKEN and alert is not AlertKind.UNEXPECTED_CHARGE and found_total != total:
+    is_taken = found in _TAKEN and alert is not AlertKind.UNEXPECTED_CHARGE
+    is_for_nothing = found is Event.FOUND_AUTHORIZED and total < 1
+    if (is_taken and found_total != total) or is_for_nothing:
         kinds.append(AlertKind.AMOUNT_DIFFERS)
     return Decision(after, tuple(kinds))
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import CardTransaction, FollowUp, Operation, Order
+from sgpshop.domain.reconciliation import AlertKind, Decision
+from sgpshop.gateway import TradeState
+from sgpshop.models import CHECKOUTS, CardTransaction, FollowUp, Operation, Order
 from sgpshop.services import alerts, gateway_facts, history, opening, parcels, settings
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
@@ -33,7 +34,7 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
         gateway_facts.record_answer(
             transaction,
             outcome.state_there,
-            row.amount,
+            amount_there(row, outcome),
             tran_id=outcome.tran_id,
             at=outcome.processed_at or now,
             valid_days=settings.load().auth_valid_days,
@@ -49,6 +50,37 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()
+
+
+def amount_there(row: Any, outcome: Outcome) -> int:
+    """Yen SMBC-GP has by its own word, once `outcome` says that it did what `row` asked for.
+
+    A payment is made of what was entered, which was seen just before it was sent (ExecTran and
+    SecureTran2 name no amount); AlterTran and ChangeTran are refused unless they name the amount.
+    """
+    if outcome.trade is not None:
+        return outcome.trade.total
+    is_payment = row.operation in CHECKOUTS | {Operation.BILL} or (
+        row.operation is Operation.CAPTURE and outcome.state_there is TradeState.CAPTURE
+    )
+    return row.amount if not is_payment or row.amount_seen is None else int(row.amount_seen)
+
+
+def tell_other_amount(session: Session, row: Any, outcome: Outcome) -> None:
+    """What was paid is not what the order says: booked as it is, and a person must know."""
+    state = outcome.trade.state if outcome.trade else outcome.state_there
+    is_paid = state.is_captured or (state.is_authorized and row.operation in CHECKOUTS)
+    amount = amount_there(row, outcome)
+    if row.operation is Operation.CANCEL or not is_paid or amount == row.total:
+        return
+    alerts.raise_for(
+        session,
+        row.order_id,
+        row.payment_status,
+        Decision(row.payment_status, (AlertKind.AMOUNT_DIFFERS,)),
+        found=f"{state.label} {amount:,}円",
+        total=row.total,
+    )
 
 
 def follow(session: Session, row: Any, now: datetime) -> None:

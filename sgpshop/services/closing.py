@@ -60,7 +60,8 @@ _READ = (
         *(
             getattr(Attempt, name)
             for name in (
-                "state", "lease", "operation", "order_id", "transaction_id", "amount", "sent_at",
+                "state", "lease", "operation", "order_id", "transaction_id", "amount", "amount_seen",
+                "sent_at",
                 "latency_ms", "uncertain_since", "actor_kind", "actor", "status_before",
                 "follow_up", "choices",
             )
@@ -189,8 +190,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 "transaction": row.transaction_id,
                 "gateway_state": outcome.state_there.value,
                 "captured_at": outcome.processed_at or now,
-                "captured_amount": row.amount,
-                "gateway_amount": row.amount,
+                "captured_amount": aftermath.amount_there(row, outcome),
+                "gateway_amount": aftermath.amount_there(row, outcome),
                 "tran_id": outcome.tran_id,
             },
         )
@@ -235,6 +236,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         )
     if outcome.state is AttemptState.DONE:
         aftermath.settle(session, row, outcome, now)
+        aftermath.tell_other_amount(session, row, outcome)
     if row.operation in CHECKOUTS and not row.history_state:
         checkouts.receive(row.order_id, Actor(row.actor_kind, row.actor))
     state = history.record(
@@ -271,7 +273,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
 def _stand(row: Any, outcome: Outcome) -> history.Stand:
     """What the history entry is built on; a plain capture, which comes in bulk, needs no query."""
     if outcome.event is Event.CAPTURE_DONE and outcome.trade is None:
-        return history.Stand(row.history_state, row.processing_class, row.amount, row.amount)
+        taken = aftermath.amount_there(row, outcome)
+        return history.Stand(row.history_state, row.processing_class, taken, taken)
     return history.stand_of(row.order_id)
 
 
