@@ -29,6 +29,7 @@ SENTENCES = {
     "look_up_differs": "SMBC-GPの取引を照会し、{found}だったため表示を合わせました",
     "look_up_unfinished": "SMBC-GPの取引を照会しましたが、支払いは完了していません({found})",
     "earlier_is_live": "いまの決済ではない取引を照会し、{found}が残っていることを確認しました",
+    "kind_mended": "ファイルの取込で変わっていた注文の種類を、決済を始めたときの「{kind}」に戻しました",
     "total_corrected": "{who}が合計金額を修正しました",
     "total_calculated": "{who}が合計金額を自動計算に戻しました",
     "content_edited": "{who}が注文内容を修正しました",

@@ -31,6 +31,7 @@ from sgpshop.services import (
     daily,
     due_work,
     linking,
+    mending,
     notifications,
     payments,
     resolver,
@@ -243,7 +244,8 @@ class Worker:
         try:
             with self._app.app_context():
                 attempts.look_soon()
-        except DBAPIError:  # then they are looked up as planned
+                mending.mend()
+        except DBAPIError:  # then they are looked up as planned, and mended at the next start
             log.exception("looking up uncertain outcomes at start-up failed")
 
     def _rest(self, task: Task, error: Exception) -> None:

@@ -12,17 +12,31 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.exc import IntegrityError
 
+from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Operation, Order, OrderKind
-from sgpshop.services import background, intake, linking
+from sgpshop.models import (
+    ActorKind,
+    Alert,
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Operation,
+    Order,
+    OrderKind,
+)
+from sgpshop.services import background, intake, linking, mending, opening
 from sgpshop.services.billing.selecting import IS_BILLABLE
 from sgpshop.services.database import writing
+from sgpshop.services.history_check import Verification
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
+from sgpshop.services.opening import Wish
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import cancel, correct, press
+from tests.services.acting import cancel, correct, look, press
 from tests.services.arriving import (
     SHOP_FRONT,
     SHORT_OF_MONEY,
@@ -222,3 +236,183 @@ class TestAmounts:
         order = placed(new_order(shop))
         correct(order, 2300)
         assert counts(take_in(said(order))) == {"left_out": 1}
+
+
+def second(order: Order, state: str | None) -> CardTransaction:
+    """Another transaction of the order, which counts now: left so by an earlier version."""
+    with writing() as session:
+        session.execute(sa.update(CardTransaction).values(is_current=False))
+        session.add(
+            CardTransaction(
+                order_id=order.id,
+                sequence=1,
+                is_charge=True,
+                gateway_order_id=f"{order.order_no}-1",
+                gateway_state=state,
+            )
+        )
+    return fresh(order).transaction  # type: ignore[return-value]
+
+
+class TestTheTransactionDecides:
+    """Capture and cancel do what fits the transaction, whatever the order is said to be."""
+
+    @pytest.mark.parametrize("kind", [K.PREORDER, K.SUBSCRIPTION])
+    def test_what_is_reserved_is_captured_there(self, shop: World, kind: OrderKind) -> None:
+        order = placed(new_order(shop))
+        change(Order, kind=kind)  # as an earlier version let a file do
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+        assert trades(shop, order) == {order.order_no: ("SALES", 2500)}
+
+    @pytest.mark.parametrize("kind", [K.PREORDER, K.SUBSCRIPTION])
+    def test_and_released_there(self, shop: World, kind: OrderKind) -> None:
+        order = placed(new_order(shop))
+        change(Order, kind=kind)
+        assert cancel(order).payment_status is S.CANCELLED
+        assert trades(shop, order) == {order.order_no: ("VOID", 2500)}
+
+    def test_an_amount_is_sent_for_it_too(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        change(Order, kind=K.PREORDER)
+        correct(order, 2300)
+        with pytest.raises(NotPossible, match="金額の変更"):
+            press(order, Operation.CAPTURE)
+        press(order, Operation.CHANGE_AMOUNT)
+        press(order, Operation.CAPTURE)
+        assert trades(shop, order) == {order.order_no: ("SALES", 2300)}
+
+    def test_what_was_only_checked_is_charged_though_it_is_said_to_be_normal(
+        self, shop: World
+    ) -> None:
+        order = placed(new_order(shop, kind=K.PREORDER))
+        change(Order, kind=K.NORMAL)
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+        assert trades(shop, order)[f"{order.order_no}-1"] == ("CAPTURE", 2500)
+
+    def test_before_the_first_look_up_a_preorder_is_not_charged(self, shop: World) -> None:
+        access = shop.authorize(row()["注文番号"], 2500)
+        linked = {"取引ID": access.access_id, "取引パスワード": access.access_pass}
+        take_in(row(決済方法ステータス="仮売上", 予約フラグ="1", **linked))
+        [order] = orders()
+        with pytest.raises(NotPossible, match="照会"):
+            press(order, Operation.CAPTURE)
+        assert order.transaction is not None
+        linking.look_up(order.transaction.id)
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+        assert trades(shop, order) == {order.order_no: ("SALES", 2500)}
+
+    def test_what_waits_for_its_month_but_holds_money_is_released(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        change(Order, kind=K.SUBSCRIPTION, payment_status=S.AWAITING_BILLING)
+        assert cancel(order).payment_status is S.CANCELLED
+        assert trades(shop, order) == {order.order_no: ("VOID", 2500)}
+
+
+class TestOneLiveTransaction:
+    """Nobody pays an order twice: refused in words, and by the database."""
+
+    def test_beside_one_that_is_reserved_nothing_is_charged(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        second(order, None)
+        with pytest.raises(NotPossible, match="ほかの番号に残っています"):
+            press(order, Operation.CAPTURE)
+        assert trades(shop, order) == {order.order_no: ("AUTH", 2500)}
+
+    @pytest.mark.parametrize("status", [S.AWAITING_BILLING, S.CAPTURE_FAILED])
+    def test_neither_billed_nor_paid_again(self, shop: World, status: PaymentStatus) -> None:
+        order = placed(new_order(shop))
+        change(Order, kind=K.SUBSCRIPTION, payment_status=status)
+        operation = Operation.BILL if status is S.AWAITING_BILLING else Operation.REPAY
+        with pytest.raises(NotPossible, match="ほかの番号に残っています"), writing() as session:
+            opening.new_attempt(opening.lock_order(session, order.id), Wish(operation), SHOP_FRONT)
+
+    @pytest.mark.parametrize(
+        ("state", "operation"),
+        [
+            ("AUTH", Operation.CAPTURE),
+            ("SALES", Operation.CAPTURE),
+            ("AUTH", Operation.BILL),
+            ("CAPTURE", Operation.REPAY),
+            ("SAUTH", Operation.AUTHORIZE),
+        ],
+    )
+    def test_the_database_refuses_it_whoever_writes(
+        self, shop: World, state: str, operation: Operation
+    ) -> None:
+        order = placed(new_order(shop))
+        change(CardTransaction, gateway_state=state)
+        other = second(order, None)
+        with pytest.raises(IntegrityError), writing() as session:
+            session.add(
+                Attempt(
+                    order_id=order.id,
+                    transaction_id=other.id,
+                    operation=operation,
+                    state=AttemptState.QUEUED,
+                    amount=2500,
+                    gateway_order_id=other.gateway_order_id,
+                    actor_kind=ActorKind.PERSON,
+                    actor="田中",
+                )
+            )
+
+    def test_what_is_found_at_the_gateway_can_be_written_down(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        assert second(order, "AUTH").others_live
+
+
+class TestWhatIsBooked:
+    """What we book is what SMBC-GP says; that it is not our total is told."""
+
+    def test_another_amount_is_told(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        shop.fault("drop_after", order_id=order.order_no)
+        press(order, Operation.CAPTURE)
+        change(Order, total=9500)  # however that came about
+        order = look(order)
+        assert order.transaction is not None
+        assert (order.payment_status, order.transaction.captured_amount) == (S.CAPTURED, 2500)
+        [alert] = db.session.scalars(sa.select(Alert))
+        assert alert.kind is AlertKind.AMOUNT_DIFFERS
+        assert "9,500円" in alert.facts
+        assert "2,500円" in alert.facts
+
+
+class TestMending:
+    """What earlier versions let files change is put right when the worker starts."""
+
+    @pytest.mark.parametrize(
+        ("sold", "status"), [(K.PREORDER, S.AUTHORIZED), (K.SUBSCRIPTION, S.AWAITING_BILLING)]
+    )
+    def test_an_order_becomes_again_what_was_paid_for(
+        self, shop: World, sold: OrderKind, status: PaymentStatus
+    ) -> None:
+        make = subscription if sold is K.SUBSCRIPTION else new_order
+        order = placed(make(shop) if sold is K.SUBSCRIPTION else make(shop, kind=sold))
+        change(Order, kind=K.NORMAL)
+        looked_up(order)
+        assert mending.mend() == 1
+        looked_up(order)
+        order = fresh(order)
+        assert (order.kind, order.payment_status) == (sold, status)
+        assert [problem.what for problem in Verification([order.id]).problems()] == []
+        assert mending.mend() == 0
+
+    def test_one_from_a_file_that_waited_for_its_month_waits_again(self, shop: World) -> None:
+        shop.gateway.check_card(row()["注文番号"], GOOD_CARD)
+        take_in(row(決済方法ステータス="決済待ち"))
+        [order] = orders()
+        change(Order, kind=K.NORMAL)
+        looked_up(order)
+        assert mending.mend() == 1
+        looked_up(order)
+        order = fresh(order)
+        assert (order.kind, order.payment_status) == (K.SUBSCRIPTION, S.AWAITING_BILLING)
+
+
+def looked_up(order: Order) -> None:
+    """照合 of the order, carried out at once."""
+    linking.look_soon(order.id)
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    linking.look_up(transaction.id)
