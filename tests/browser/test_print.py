@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from sgpshop.extensions import db
 from sgpshop.models import Order, OrderLine
@@ -94,3 +94,26 @@ def test_printing_and_delivering_many(site: Site, visitor: Visitor, javascript: 
         classes = [db.session.get_one(Order, order.id).processing_class for order in orders]
     assert set(classes) == {"delivered"}
     assert all(site.world.sales(order.order_no) == 0 for order in orders)  # R30
+
+
+def test_the_choice_of_before_cannot_be_carried_out_while_another_is_made(
+    site: Site, visitor: Visitor
+) -> None:
+    [order] = site.orders(1)
+    page = visitor.open("/orders")
+    page.locator(f'input[value="{order.order_no}"]').check()
+    page.get_by_role("button", name="一括処理を選択").click()
+    page.get_by_role("button", name="納品書印刷", exact=True).click()
+    run = page.get_by_role("button", name="処理を実行")
+    expect(run).to_have_attribute("formaction", "/orders/bulk/print")
+    held: list[Route] = []
+    page.route("**/orders/bulk/selection", lambda route: held.append(route))
+    page.get_by_role("button", name="一括処理を選択").click()
+    expect(run).to_be_disabled()
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    page.unroute("**/orders/bulk/selection")
+    page.get_by_role("button", name="配送完了", exact=True).click()
+    expect(page.locator(".chosen-action")).to_contain_text("配送完了")
+    expect(run).to_be_enabled()
