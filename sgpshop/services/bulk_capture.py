@@ -223,9 +223,14 @@ def progress(run_id: str) -> Progress:
             sa.select(
                 BulkItem.result,
                 sa.func.count().label("number"),
-                sa.func.sum(BulkItem.amount).label("yen"),
+                # What was taken: somebody else may have captured another amount before us.
+                sa.func.sum(
+                    sa.func.coalesce(CardTransaction.captured_amount, BulkItem.amount)
+                ).label("yen"),
                 sa.func.max(BulkItem.finished_at).label("last"),
             )
+            .outerjoin(Attempt, Attempt.id == BulkItem.attempt_id)
+            .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
             .where(BulkItem.run_id == run_id)
             .group_by(BulkItem.result)
         )

@@ -17,7 +17,7 @@ from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order
 from sgpshop.services import bulk_capture, bulk_delivery
 from sgpshop.services.bulk_capture import Preview, Progress
 from sgpshop.services.bulk_delivery import DeliveryPreview
-from sgpshop.services.error_content import error_content
+from sgpshop.services.error_content import CAPTURED_ELSEWHERE, error_content
 
 _HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
 _CHUNK = 500
@@ -100,7 +100,9 @@ def _line(item: BulkItem, action: BulkAction) -> ReportLine:
         content = f"対象外:{refusal.label}"
         return ReportLine(item.order, item.amount, item.result, (), content, refusal.sentence)
     error = error_content(item.attempt)
-    if error is None or item.result not in (ItemResult.FAILED, ItemResult.UNCERTAIN):
+    if error is not None and item.result is ItemResult.SUCCEEDED:  # captured, but not by us
+        error = CAPTURED_ELSEWHERE
+    elif error is None or item.result not in (ItemResult.FAILED, ItemResult.UNCERTAIN):
         return ReportLine(item.order, item.amount, item.result)
     return ReportLine(
         item.order, item.amount, item.result, error.codes, error.sentence, error.next_step

@@ -216,9 +216,10 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 "next_look_at": now,
             },
         )
+    result = _result(row, outcome, status)
     is_line_of_run = connection.execute(
         _LINE_OF_RUN,
-        {"attempt": attempt_id, "result": _RESULTS[outcome.state], "finished_at": now},
+        {"attempt": attempt_id, "result": _RESULTS[result], "finished_at": now},
     ).rowcount
     if outcome.event.is_found:  # nothing was sent, because SMBC-GP shows something else (R120)
         alerts.raise_for(
@@ -266,8 +267,17 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         aftermath.follow(session, row, now)
     # Rows of a slip file wait for captures only, and never for those of a bulk run.
     if row.operation is Operation.CAPTURE and not is_line_of_run:
-        slips.after_capture(session, attempt_id, row, outcome.state, now)
+        slips.after_capture(session, attempt_id, row, result, now)
     return row
+
+
+def _result(row: Any, outcome: Outcome, status: PaymentStatus) -> AttemptState:
+    """What the end means for a line of a run or a slip file: the same as for its order.
+
+    Captured is captured, also where somebody else did it before us, with another amount.
+    """
+    is_captured = row.operation is Operation.CAPTURE and status is PaymentStatus.CAPTURED
+    return AttemptState.DONE if is_captured else outcome.state
 
 
 def _stand(row: Any, outcome: Outcome) -> history.Stand:

@@ -43,6 +43,12 @@ _FOUND_OTHER = ErrorContent(
     "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
     "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
 )
+#: beside a line of a run or slip file that succeeded without our doing
+CAPTURED_ELSEWHERE = ErrorContent(
+    (),
+    "SMBCマルチペイメント管理画面などで、すでに売上になっていました。ここからは何も送信していません。",
+    "売上の金額が確認画面と異なることがあります。注文の通知を確認してください。",
+)
 _NOT_USABLE = ErrorContent(
     (),
     "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",

@@ -16,8 +16,8 @@ from sgpshop.domain.csv_text import csv_guarded, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services.error_content import error_content
+from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.services.error_content import CAPTURED_ELSEWHERE, error_content
 from sgpshop.services.order_file.columns import heading_key
 from sgpshop.services.slips.columns import ERROR_TITLE
 
@@ -141,9 +141,18 @@ def progress(run: SlipRun) -> Progress:
     captured, yen, worked = db.session.execute(
         sa.select(
             sa.func.count().filter(is_captured),
-            sa.func.coalesce(sa.func.sum(SlipRow.amount).filter(is_captured), 0),
+            # What was taken: somebody else may have captured another amount before us.
+            sa.func.coalesce(
+                sa.func.sum(
+                    sa.func.coalesce(CardTransaction.captured_amount, SlipRow.amount)
+                ).filter(is_captured),
+                0,
+            ),
             sa.func.count(SlipRow.finished_at),
-        ).where(SlipRow.run_id == run.id)
+        )
+        .outerjoin(Attempt, Attempt.id == SlipRow.attempt_id)
+        .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+        .where(SlipRow.run_id == run.id)
     ).one()
     return Progress(
         run=run,
@@ -237,6 +246,8 @@ def _line(row: SlipRow) -> Line:
     error = error_content(row.attempt)
     if row.message or error is None or row.result is ItemResult.PENDING:
         return Line(row, carrier, row.message)
+    if row.result is ItemResult.SUCCEEDED:  # captured, but not by us
+        return Line(row, carrier, CAPTURED_ELSEWHERE.sentence, (), CAPTURED_ELSEWHERE.next_step)
     return Line(row, carrier, error.sentence, error.codes, error.next_step)
 
 
