@@ -45,15 +45,14 @@ def make_subscription(
     **more: Any,
 ) -> Order:
     """A subscription order; `delivered_at`: 配送完了 since; `state`: how its registration ended."""
-    more = {"status": S.AWAITING_BILLING, "subscription_round": next(_rounds)} | more
-    order = make_order(
-        kind=OrderKind.SUBSCRIPTION,
-        subscription_id=subscription_id,
-        processing_class=(
+    more = {
+        "status": S.AWAITING_BILLING,
+        "subscription_round": next(_rounds),
+        "processing_class": (
             ProcessingClass.DELIVERED if delivered_at else ProcessingClass.UNPROCESSED
         ),
-        **more,
-    )
+    } | more
+    order = make_order(kind=OrderKind.SUBSCRIPTION, subscription_id=subscription_id, **more)
     with writing() as session:
         parcel = session.query(Delivery).filter_by(order_id=order.id).one()
         parcel.slip_no = slip_no

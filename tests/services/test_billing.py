@@ -197,13 +197,12 @@ class TestByFile:
         assert fresh(order).payment_status is expected
         assert explained() == []
 
-    def test_an_order_without_a_card_is_refused(self, shop: World, travel: Travel) -> None:  # T19
+    def test_a_card_that_is_not_known_is_looked_up(self, shop: World, travel: Travel) -> None:
         order = delivered(shop)
         no_card(order)
         next_10th(travel)
         billing.carry_on()
-        assert fresh(order).payment_status is S.CAPTURE_FAILED
-        assert billings(order)[0].state is BillingState.REFUSED
+        assert fresh(order).payment_status is S.BILLING_REPORTED
 
     def test_a_card_that_does_not_pay(self, shop: World, travel: Travel) -> None:  # T20, R105
         order = delivered(shop, payment=soon_over(shop))
