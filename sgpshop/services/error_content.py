@@ -87,6 +87,12 @@ _OTHER_AMOUNT = ErrorContent(
     "注文の合計金額を確認し、購入者に、もう一度購入手続きをしてもらってください。",
 )
 
+_CARD_GONE = ErrorContent(
+    (),
+    "請求に使うカードの登録がSMBC-GPで削除されているため、請求していません。",
+    "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
+)
+
 _OTHER_CARD = ErrorContent(
     (),
     "登録されているカードが、注文時に有効性を確認したカードと異なるため、請求していません。",
@@ -125,6 +131,7 @@ _BY_REASON = {
     "amount_differs": _OTHER_AMOUNT,
     "no_card": _NO_CARD,
     "other_card": _OTHER_CARD,
+    "card_gone": _CARD_GONE,
     "file_refused": _FILE_REFUSED,
     "window_closed": _FILE_REFUSED,
     "cancelled_there": _CANCELLED_THERE,

@@ -33,6 +33,12 @@ class NoCard(Exception):
     reason = "no_card"
 
 
+class CardGone(NoCard):
+    """The card was kept, and SMBC-GP does not have it any more: another one is needed."""
+
+    reason = "card_gone"
+
+
 class OtherCard(NoCard):
     """What is kept now is not the card that was checked: it is not charged."""
 
@@ -64,7 +70,7 @@ def seal_token(token: str, order_no: str) -> str:
 def card_for(gateway: SmbcGpGateway, paying: Paying) -> Card:
     """The card for `paying`: what the buyer gave just now, or what was kept for later.
 
-    Raises NoCard, OtherCard, vault.SealBroken, or GatewayError from asking for a kept one.
+    Raises NoCard, CardGone, OtherCard, vault.SealBroken, or GatewayError from asking for a kept one.
     """
     if paying.card_sealed:
         return Card(token=vault.unseal(paying.card_sealed, _context(paying.order_no)))
@@ -78,7 +84,7 @@ def card_for(gateway: SmbcGpGateway, paying: Paying) -> Card:
 def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
     """The card that this order's buyer had checked, kept at SMBC-GP by now, and still the same.
 
-    From then on every transaction of the order names it.  Raises NoCard, OtherCard, GatewayError.
+    From then on every transaction of the order names it.  Raises NoCard, CardGone, OtherCard, GatewayError.
     """
     card_lookup.ask_for(gateway, order_id)
     rows = _transactions(order_id)
@@ -87,7 +93,7 @@ def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
         return _keep(gateway, order_id, rows)
     now = [one for one in gateway.search_cards(card.member_id, card.seq) if not one.is_deleted]
     if not now:
-        raise NoCard
+        raise CardGone
     digits = _checked_digits(gateway, rows)
     if not _is_same(now[0], digits):
         log.warning("the card kept for order %s is another one by now", order_id)

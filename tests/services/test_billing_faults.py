@@ -152,6 +152,15 @@ class TestWhatPasses:
         go_on(order)
         assert fresh(order).payment_status is S.CAPTURE_FAILED
 
+    def test_a_kept_card_that_is_gone_is_a_failure(self, shop: World, travel: Travel) -> None:
+        order = delivered(shop)
+        with writing() as session:
+            session.execute(sa.update(CardTransaction).values(card_seq=9))
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        assert last_attempt(order).reason == "card_gone"
+
     def test_after_the_window_it_waits_for_the_next_registration(
         self, shop: World, travel: Travel
     ) -> None:
