@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import db
@@ -90,10 +91,11 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
 
     Raises TooManyTries, or SignInRefused with the same words after the same time whatever was wrong.
     """
-    person = _recognized(name, password, address)
+    known = _recognized(name, password, address)
     account = name[:LONGEST_NAME]
     token = secrets.token_urlsafe(32)
     with writing() as session:
+        person = _still_good(session, known, password)
         session.execute(sa.delete(LoginAttempt).filter_by(account=account))
         _forget_ended_sessions(session)
         if passwords.is_outdated(person.password_hash):
@@ -103,7 +105,7 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
                 id=key_of(token),
                 person_id=person.id,
                 address=address[:64],
-                browser="".join(c for c in browser if not has_control_characters(c))[:200],
+                browser=_named(browser),
             )
         )
     logs.event("login", result="done", name=account, address=address)
@@ -117,16 +119,20 @@ def confirm(person: SignedIn, password: str, *, address: str) -> None:
     counted together with those of signing in.
     """
     try:
-        _recognized(person.name, password, address)
+        known = _recognized(person.name, password, address)
+        with writing() as session:
+            _still_good(session, known, password)
+            session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
+            confirmed = session.execute(
+                sa.update(LoginSession)
+                .where(LoginSession.id == key_of(person.token))
+                .values(confirmed_at=utc_now())
+                .returning(LoginSession.id)
+            ).all()
+            if not confirmed:  # the session was ended meanwhile
+                raise SignInRefused
     except SignInRefused:
         raise WrongPassword from None
-    with writing() as session:
-        session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
-        session.execute(
-            sa.update(LoginSession)
-            .where(LoginSession.id == key_of(person.token))
-            .values(confirmed_at=utc_now())
-        )
 
 
 def is_confirmed(person: SignedIn) -> bool:
@@ -136,16 +142,48 @@ def is_confirmed(person: SignedIn) -> bool:
     return abs(utc_now() - person.confirmed_at) < CONFIRMED_FOR  # also after a clock set back (P30)
 
 
-def _recognized(name: str, password: str, address: str) -> Person:
+@dataclass(frozen=True)
+class _Known:
+    """A person whose password was right, and the hash it was compared with."""
+
+    id: int
+    password_hash: str = field(repr=False)
+
+
+def _recognized(name: str, password: str, address: str) -> _Known:
     """The person with that name and password.  Raises TooManyTries, SignInRefused."""
     account, source = name[:LONGEST_NAME], source_of(address)
     _count_try(account, source)
     person = db.session.scalar(sa.select(Person).filter_by(name=name))
     kept = person.password_hash if person else None
-    if not passwords.matches(password, kept) or person is None or not _may_enter(person):
+    is_right = passwords.matches(password, kept)
+    if not is_right or person is None or kept is None or not _may_enter(person):
         logs.event("login", result="refused", name=account, address=address)
         raise SignInRefused
+    return _Known(person.id, kept)
+
+
+def _still_good(session: Session, known: _Known, password: str) -> Person:
+    """The person as they are now, kept so until the commit, if the password still is theirs.
+
+    Comparing a password takes long: what was changed or disabled meanwhile must not be outlived by a
+    session that begins after it (S3).  Raises SignInRefused.
+    """
+    person: Person | None = session.get(
+        Person, known.id, populate_existing=True, with_for_update=True
+    )
+    if person is None or not _may_enter(person):
+        raise SignInRefused
+    is_same = person.password_hash == known.password_hash
+    if not is_same and not passwords.matches(password, person.password_hash):
+        raise SignInRefused
     return person
+
+
+def _named(browser: str) -> str:
+    """What is kept of a User-Agent: one line, cut, without card numbers (S11)."""
+    text = "".join(c for c in browser[:1000] if not has_control_characters(c))
+    return mask_card_numbers(text)[:200]
 
 
 def person_of_session(token: str) -> SignedIn | None:

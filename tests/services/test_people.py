@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +16,9 @@ from flask import Flask
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
-from sgpshop.services import passwords, people, sign_in
-from sgpshop.services.sign_in import SignInRefused, TooManyTries
+from sgpshop.services import colleagues, passwords, people, sign_in
+from sgpshop.services.database import writing
+from sgpshop.services.sign_in import SignInRefused, TooManyTries, WrongPassword
 from tests.signing_in import PASSWORD, make_person
 
 
@@ -339,3 +341,76 @@ def test_ended_sessions_are_swept_away() -> None:
     with time_machine.travel(utc_now() + timedelta(hours=13)):
         enter()
         assert count(LoginSession) == 1
+
+
+# What changes while a password is being compared (S3, S5)
+
+
+def _while_comparing(monkeypatch: pytest.MonkeyPatch, change: Callable[[int], object]) -> None:
+    """Let `change` happen to 田中 between the comparison of a right password and what follows."""
+    compare = passwords.matches
+
+    def comparing(password: str, kept: str | None) -> bool:
+        is_right = compare(password, kept)
+        monkeypatch.setattr(passwords, "matches", compare)
+        change(db.session.scalars(sa.select(Person.id).filter_by(name="田中")).one())
+        return is_right
+
+    monkeypatch.setattr(passwords, "matches", comparing)
+
+
+_CHANGES: dict[str, Callable[[int], object]] = {
+    "another password": lambda i: colleagues.set_password(i, "another good passphrase"),
+    "disabled": lambda i: colleagues.set_rights(i, Role.OPERATOR, is_active=False),
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_a_sign_in_does_not_outlive_what_happens_during_it(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    make_person("田中")
+    _while_comparing(monkeypatch, _CHANGES[change])
+    with pytest.raises(SignInRefused):
+        enter()
+    assert count(LoginSession) == 0
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_a_password_asked_again_does_not_outlive_it_either(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    make_person("田中")
+    person = sign_in.sign_in("田中", PASSWORD, address="192.0.2.7", browser="test")
+    _while_comparing(monkeypatch, _CHANGES[change])
+    with pytest.raises(WrongPassword):
+        sign_in.confirm(person, PASSWORD, address="192.0.2.7")
+    assert sign_in.person_of_session(person.token) is None
+
+
+def test_a_session_ended_meanwhile_confirms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_person("田中")
+    person = sign_in.sign_in("田中", PASSWORD, address="192.0.2.7", browser="test")
+    _while_comparing(monkeypatch, lambda i: colleagues.end_sessions(i))
+    with pytest.raises(WrongPassword):
+        sign_in.confirm(person, PASSWORD, address="192.0.2.7")
+
+
+def test_a_hash_made_anew_meanwhile_refuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_person("田中")
+
+    def make_anew(person_id: int) -> None:
+        with writing() as session:
+            session.get_one(Person, person_id).password_hash = passwords.make_hash(PASSWORD)
+
+    _while_comparing(monkeypatch, make_anew)
+    assert sign_in.person_of_session(enter()) is not None
+
+
+def test_a_card_number_in_a_user_agent_is_not_kept() -> None:  # S11
+    make_person("田中")
+    for browser in ("Mozilla 4111111111111111", "x" * 190 + " 4111 1111 1111 1111"):
+        person = sign_in.sign_in("田中", PASSWORD, address="192.0.2.7", browser=browser)
+        [shown] = [one for one in colleagues.own_sessions(person) if one.is_this]
+        assert "41111" not in shown.browser.replace(" ", "")
+        assert shown.browser.startswith(browser[:6])
