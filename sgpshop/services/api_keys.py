@@ -122,6 +122,34 @@ def revoke(prefix: str, *, by: str) -> ApiKey:
     return key
 
 
+def usable_of(name: str) -> list[ApiKey]:
+    """The keys that the person `name` made and that still open the API, the oldest first."""
+    return list(db.session.scalars(sa.select(ApiKey).where(*_usable_by(name)).order_by(ApiKey.id)))
+
+
+def revoke_all_of(name: str, *, by: str) -> list[str]:
+    """Make every key that the person `name` made worthless; the prefixes of those that were not."""
+    with writing() as session:
+        ended = session.scalars(
+            sa.update(ApiKey)
+            .where(*_usable_by(name))
+            .values(revoked_at=utc_now(), revoked_by=by)
+            .returning(ApiKey.prefix)
+            .execution_options(synchronize_session=False)
+        ).all()
+    for prefix in ended:
+        logs.event("api_key_revoked", key_prefix=prefix, by=by)
+    return list(ended)
+
+
+def _usable_by(name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        ApiKey.created_by == name,
+        ApiKey.revoked_at.is_(None),
+        sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utc_now()),
+    )
+
+
 def recognize(key: str) -> Caller:
     """Whose key that is, with what it is good for now.  Raises KeyRefused."""
     found = None

@@ -28,6 +28,8 @@ from sgpshop import logs
 from sgpshop.gateway import explain, read_notice
 from sgpshop.models import Role
 from sgpshop.services import notifications, settings
+from sgpshop.web import recent_password
+from sgpshop.web.recent_password import Asked
 from sgpshop.web.security import for_machines, requires
 
 bp = Blueprint("notifications", __name__)
@@ -63,9 +65,14 @@ def receive(secret: str) -> ResponseReturnValue:
 @requires(Role.OWNER)
 def show() -> ResponseReturnValue:
     """The address to enter in SMBC-GP's console, and what came in lately."""
+    return _page(recent_password.state())
+
+
+def _page(asked: Asked) -> str:
     secret = notifications.secret_of(settings.load())
     return render_template(
         "settings/notifications.html",
+        asked=asked,
         address=url_for(".receive", secret=secret, _external=True),
         arrivals=notifications.recent(),
         explain=explain,
@@ -75,7 +82,10 @@ def show() -> ResponseReturnValue:
 @bp.post("/settings/notifications/address")
 @requires(Role.OWNER)
 def renew_address() -> ResponseReturnValue:
-    """Make a new address; the old one is an unknown address from now on."""
+    """Make a new address; the old one is an unknown address from now on (S5)."""
+    asked = recent_password.check()
+    if asked.problem:
+        return asked.answer(_page(asked))
     notifications.renew_address(current_user.name)
     flash(
         "新しいアドレスに変更しました。SMBC-GPの管理画面にも、このアドレスを登録してください。",

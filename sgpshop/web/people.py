@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from wtforms import PasswordField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from sgpshop.domain.errors import NotFound, ShopError
-from sgpshop.models import Role
-from sgpshop.services import colleagues, people
+from sgpshop.models import ApiKey, Role
+from sgpshop.services import api_keys, colleagues, people
 from sgpshop.services.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.services.people import LONGEST_NAME
 from sgpshop.web import recent_password
@@ -113,7 +114,7 @@ def show(person_id: int) -> ResponseReturnValue:
 @bp.post("/<int:person_id>")
 @requires(Role.OWNER)
 def change(person_id: int) -> ResponseReturnValue:
-    """Do what the pressed button says: `rights`, `sessions` or `password`."""
+    """Do what the pressed button says: `rights`, `sessions`, `password` or `keys`."""
     act = request.form.get("act", "")
     if act not in _ACTS:
         raise ShopError("どの操作かを確認できませんでした。画面を開き直してください。")
@@ -138,7 +139,18 @@ def _set_rights(person_id: int, form: RightsForm) -> str:
     is_active = form.is_active.data == "True"
     if not colleagues.set_rights(person_id, Role(form.role.data), is_active=is_active):
         return "変更はありませんでした。"
-    return "権限を変更しました。この人のログインは終了し、次のログインから新しい権限になります。"
+    done = "権限を変更しました。この人のログインは終了し、次のログインから新しい権限になります。"
+    person = colleagues.get(person_id)
+    if not person.is_active and (keys := api_keys.usable_of(person.name)):
+        done += (
+            f"この人が作ったAPIキー({_names(keys)})は、いまも使えます。"
+            "止める場合は、この人の画面で無効にしてください。"
+        )
+    return done
+
+
+def _names(keys: Sequence[ApiKey]) -> str:
+    return "、".join(f"「{key.name}」" for key in keys)
 
 
 def _end_sessions(person_id: int, _form: Form) -> str:
@@ -150,10 +162,16 @@ def _set_password(person_id: int, form: PasswordForm) -> str:
     return "新しいパスワードを設定し、この人のログインを終了しました。パスワードを本人に伝えてください。"
 
 
+def _revoke_keys(person_id: int, _form: Form) -> str:
+    ended = api_keys.revoke_all_of(colleagues.get(person_id).name, by=current_user.name)
+    return f"この人が作ったAPIキー{len(ended)}件を無効にしました。"
+
+
 _ACTS: dict[str, Callable[[int, Any], str]] = {
     "rights": _set_rights,
     "sessions": _end_sessions,
     "password": _set_password,
+    "keys": _revoke_keys,
 }
 
 
@@ -176,6 +194,7 @@ def _one(person_id: int, asked: Asked, act: str = "", form: Form | None = None) 
     return render_template(
         "people/show.html",
         person=person,
+        keys=api_keys.usable_of(person.name),
         forms=forms,
         asked={name: asked if name == act else Asked(asked.is_needed) for name in _ACTS},
     )

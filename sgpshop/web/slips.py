@@ -57,9 +57,9 @@ def template() -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the preview (R81)."""
-    run = slips.get(run_id)
+    run = _visible(run_id)
     if run.started_at is None:
-        return _preview_page(slips.own(run_id, current_user.id))
+        return _preview_page(run)
     shown = "slips/_result.html" if wants_fragment() else "slips/show.html"
     offset = _offset()
     return render_template(
@@ -109,7 +109,7 @@ def start(run_id: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def retry(run_id: str) -> ResponseReturnValue:
     """失敗した行をやり直す: the failed rows as a file of their own, to be looked at first (R49)."""
-    run = slips.get(run_id)
+    run = _visible(run_id)
     content = slips.errors_csv(run).encode()
     try:
         again = _prepare(Uploaded(content), Terms(run.capture, run.on_failure))
@@ -123,12 +123,16 @@ def retry(run_id: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def errors(run_id: str) -> ResponseReturnValue:
     """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
-    run = slips.get(run_id)
-    if run.started_at is None:
-        run = slips.own(run_id, current_user.id)
+    run = _visible(run_id)
     content = slips.errors_csv(run).encode("utf-8-sig")
     logs.event("exported", what="slip_errors", run=run_id)
     return _csv_file(content, f"slips-{run_id[:8]}-errors.csv")
+
+
+def _visible(run_id: str) -> SlipRun:
+    """A run that was started, or that this person prepared.  Raises NotFound."""
+    run = slips.get(run_id)
+    return run if run.started_at is not None else slips.own(run_id, current_user.id)
 
 
 def _index(terms: Terms, error: str = "", status: int = 200) -> ResponseReturnValue:

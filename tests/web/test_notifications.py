@@ -6,6 +6,7 @@ import ipaddress
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
-from sgpshop.models import Notification, Role
+from sgpshop.models import LoginSession, Notification, Role, utc_now
 from sgpshop.services import notifications, settings
+from sgpshop.services.database import writing
 from tests.factories import authorized_order, make_order, order_number
 from tests.gateway_world import World
 from tests.notifying import FORM, body, tell
-from tests.signing_in import signed_in
+from tests.signing_in import PASSWORD, signed_in
 from tests.web.pages import flat
 from tests.web.test_auth import token_of
 
@@ -288,3 +290,21 @@ def test_what_came_in_is_shown_in_words(app: Flask, owner: FlaskClient, world: W
         assert shown in page
     assert '<span class="code">42G020000</span>' in page
     assert "<script>alert" not in page
+
+
+def test_the_address_changes_only_with_a_recent_password(app: Flask, path: str) -> None:  # S5
+    owner = signed_in(app, Role.OWNER, "店長")
+    with app.app_context(), writing() as session:
+        long_ago = utc_now() - timedelta(minutes=11)
+        session.execute(sa.update(LoginSession).values(confirmed_at=long_ago))
+    form = {"csrf_token": token_of(owner.get(PAGE))}
+    for wrong in ({}, {"current_password": "wrong"}):
+        answer = owner.post(f"{PAGE}/address", data=form | wrong)
+        assert answer.status_code == 422
+        assert "あなたのパスワード(確認)" in answer.text
+    with app.app_context():
+        assert path == f"/notify/{notifications.secret_of(settings.load())}"
+    right = form | {"current_password": PASSWORD}
+    assert owner.post(f"{PAGE}/address", data=right).status_code == 303
+    with app.app_context():
+        assert path != f"/notify/{notifications.secret_of(settings.load())}"

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role, utc_now
+from sgpshop.models import LoginSession, Person, Role, Scope, utc_now
+from sgpshop.services import api_keys
 from sgpshop.services.database import writing
 from sgpshop.services.sign_in import key_of
 from tests.signing_in import PASSWORD, make_person, signed_in
@@ -205,3 +206,36 @@ class TestAccount:
         post(here, "/account/sessions", page="/account", mark="others")
         assert 'name="mark"' not in here.get("/account").text
         assert post(here, "/account/sessions", page="/account").status_code == 422
+
+
+def test_the_keys_of_somebody_disabled_are_named_and_ended_by_one_act(
+    app: Flask, owner: FlaskClient, tanaka: int
+) -> None:
+    with app.app_context():
+        keys = [api_keys.create(name, [Scope.READ], by="田中") for name in ("カート", "倉庫")]
+        other = api_keys.create("店長の鍵", [Scope.READ], by="店長")
+    page = flat(owner.get(f"{URL}/{tanaka}"))
+    assert "この人が作ったAPIキーが2件あります" in page
+    post(owner, f"{URL}/{tanaka}", act="rights", role="operator", is_active="False")
+    said = flat(owner.get(URL))
+    assert "この人が作ったAPIキー(「カート」、「倉庫」)は、いまも使えます" in said
+    assert post(owner, f"{URL}/{tanaka}", act="keys").status_code == 303
+    assert "APIキー2件を無効にしました" in flat(owner.get(URL))
+    with app.app_context():
+        for key in keys:
+            with pytest.raises(api_keys.KeyRefused):
+                api_keys.recognize(key)
+        assert api_keys.recognize(other).name == "店長の鍵"
+    assert "この人が作ったAPIキー" not in flat(owner.get(f"{URL}/{tanaka}"))
+
+
+def test_ending_somebodys_keys_needs_the_password_after_ten_minutes(
+    app: Flask, owner: FlaskClient, tanaka: int
+) -> None:  # S5
+    with app.app_context():
+        key = api_keys.create("カート", [Scope.READ], by="田中")
+    let_time_pass(app)
+    answer = post(owner, f"{URL}/{tanaka}", act="keys")
+    assert (answer.status_code, "もう一度入力してください" in answer.text) == (422, True)
+    with app.app_context():
+        assert api_keys.recognize(key).name == "カート"

@@ -126,6 +126,18 @@ def test_failed_rows_come_back_as_a_file_and_as_a_button(
     assert "やり直す行はありません" in flat(operator.get(again))
 
 
+def test_a_file_that_somebody_else_only_looks_at_is_nobody_elses(
+    app: Flask, operator: Browser, orders: list[Order], world: World
+) -> None:
+    run = address(operator.hand_in(slip_file(slip(orders[0]), slip("P999"))))
+    other = Browser(app, name="鈴木")
+    for path in ("", "/errors.csv"):
+        assert other.get(f"{run}{path}").status_code == 404, path
+    for path in ("/retry", "/start", "/terms"):
+        assert other.post(f"{run}{path}", **ON).status_code == 404, path
+    assert "P999" in operator.get(run).text
+
+
 def test_pasted_lines(operator: Browser, orders: list[Order]) -> None:
     lines = "\r\n".join(f"{order.order_no}\t\t2\t00{order.total}" for order in orders)
     page = flat(operator.get(address(operator.hand_in(pasted=lines))))
