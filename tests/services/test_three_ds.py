@@ -143,6 +143,31 @@ def test_the_same_order_again_is_sent_to_the_same_place(shop: World) -> None:  #
     assert len(shop.requests(new.order_no, "ExecTran")) == 1
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://shop.example/#/thanks", "https://shop.example/?{told}#/thanks"),
+        ("https://shop.example/a?b=c#d?e", "https://shop.example/a?b=c&{told}#d?e"),
+    ],
+)
+def test_the_result_is_told_before_a_fragment(
+    app: Flask, shop: World, address: str, expected: str
+) -> None:
+    new = new_order(shop, card=CHALLENGE, return_url=address)
+    url = intake.place(new, SHOP_FRONT).redirect_url
+    assert url is not None
+    [order] = orders()
+    answer = back(app, order, at_bank(shop, url))
+    assert answer.location == expected.format(told=f"order_no={order.order_no}&result=paid")
+
+
+def test_the_api_document_says_that_only_the_order_decides(app: Flask) -> None:
+    document = app.test_client().get("/api/v1/openapi.json").get_json()
+    assert "GET /orders/{order_no}" in document["info"]["description"]
+    address = document["components"]["schemas"]["NewOrderBody"]["properties"]["return_url"]
+    assert "prove nothing" in str(address)
+
+
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error_after:E91019999"])
 def test_a_lost_answer_is_found_out(app: Flask, shop: World, fault: str) -> None:  # P14
     order, url = begun(shop)

@@ -106,10 +106,15 @@ def _how_it_stands(gateway_order_id: str) -> Returned:
         result = "pending"
     elif in_review or row.payment_status in _UNPAID:
         result = "failed"
-    joint = "&" if "?" in row.return_url else "?"
-    told = urlencode({"order_no": row.order_no, "result": result})
-    url = f"{row.return_url}{joint}{told}" if row.return_url else ""
+    url = _telling(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
     return Returned(url, row.order_no, result)
+
+
+def _telling(address: str, **told: str) -> str:
+    """`address` with these parameters: before its fragment, which no server gets to see."""
+    before, hash_sign, fragment = address.partition("#")
+    joint = "&" if "?" in before else "?"
+    return f"{before}{joint}{urlencode(told)}{hash_sign}{fragment}"
 
 
 def _unknown() -> NotFound:

@@ -46,6 +46,9 @@ at the same moment 409 `in_progress`.  Refusals other than 402 changed nothing a
 key may come again, mended.  Without the header an order is still taken in once, by its number, and
 captured or cancelled once, by its version.
 
+**After 3-D Secure** the buyer comes back to `return_url` with `order_no` and `result` in its query.
+Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
+
 **Limits** hold for each key and each address, in spans of {SPAN} seconds; beyond them 429 with
 `Retry-After`.
 
