@@ -170,7 +170,7 @@ def _control(simulator_url: str, name: str, body: dict[str, str]) -> None:
         {"Content-Type": "application/json"},
     )
     with suppress(OSError):  # another gateway than our simulator may stand there
-        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - a loopback address
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -38,7 +38,7 @@ class MonthlyLine:
 
 _LINE = [field.name for field in fields(MonthlyLine)]
 _PLACES = ", ".join("?" * len(_LINE))
-_PUT_LINE = f"INSERT OR REPLACE INTO monthly_lines VALUES ({_PLACES})"  # noqa: S608
+_PUT_LINE = f"INSERT OR REPLACE INTO monthly_lines VALUES ({_PLACES})"  # noqa: S608 - question marks and conditions of our own
 
 
 def add_file(
@@ -64,7 +64,7 @@ def _file(row: sqlite3.Row) -> MonthlyFile:
 
 
 def _files(db: sqlite3.Connection, where: str, *values: object) -> list[MonthlyFile]:
-    rows = db.execute(f"SELECT * FROM monthly_files WHERE {where} ORDER BY id", values)  # noqa: S608
+    rows = db.execute(f"SELECT * FROM monthly_files WHERE {where} ORDER BY id", values)  # noqa: S608 - question marks and conditions of our own
     return [_file(row) for row in rows]
 
 

@@ -174,7 +174,7 @@ class Notices:
         where, values = ("", ()) if order_id is None else (" WHERE order_id = ?", (order_id,))
         with self._ledger.reading() as db:
             rows = db.execute(
-                f"SELECT * FROM notifications{where} ORDER BY id",  # noqa: S608
+                f"SELECT * FROM notifications{where} ORDER BY id",  # noqa: S608 - one of our own conditions
                 values,
             ).fetchall()
         return [

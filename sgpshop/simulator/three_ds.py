@@ -66,7 +66,7 @@ class ThreeDs:
 
 _NAMES = [field.name for field in fields(ThreeDs)]
 _PLACES = ", ".join("?" * len(_NAMES))
-_PUT = f"INSERT OR REPLACE INTO three_ds VALUES ({_PLACES})"  # noqa: S608
+_PUT = f"INSERT OR REPLACE INTO three_ds VALUES ({_PLACES})"  # noqa: S608 - question marks only
 
 
 def put(db: sqlite3.Connection, record: ThreeDs) -> None:

@@ -66,8 +66,8 @@ _PLAIN = [field.name for field in fields(Trade) if field.name != "card"]
 _CARD = ["card_last4", "card_expire", "card_behaviour", "card_holder"]
 _COLUMNS = _PLAIN + _CARD
 _PLACES = ", ".join("?" * len(_COLUMNS))
-_INSERT = f"INSERT INTO trades ({', '.join(_COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608
-_UPDATE = f"UPDATE trades SET {', '.join(f'{c} = ?' for c in _COLUMNS)} WHERE order_id = ?"  # noqa: S608
+_INSERT = f"INSERT INTO trades ({', '.join(_COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608 - names of our own columns and conditions, values bound
+_UPDATE = f"UPDATE trades SET {', '.join(f'{c} = ?' for c in _COLUMNS)} WHERE order_id = ?"  # noqa: S608 - names of our own columns and conditions, values bound
 _HISTORY = [field.name for field in fields(HistoryLine)]
 _ADD_HISTORY = (
     f"INSERT INTO history ({', '.join(_HISTORY)})"  # noqa: S608 - field names of the class
@@ -156,7 +156,7 @@ def page(
         conditions.append("id < ?")
         values.append(before)
     rows = db.execute(
-        f"SELECT * FROM trades WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        f"SELECT * FROM trades WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?",  # noqa: S608 - names of our own columns and conditions, values bound
         [*values, size + 1],
     ).fetchall()
     trades = [trade for row in rows[:size] if (trade := _trade(row))]
@@ -208,6 +208,6 @@ def snapshot(
     """The rows of all transactions (or one order's) and of their history, in order of entry."""
     where, values = ("", ()) if order_id is None else (" WHERE order_id = ?", (order_id,))
     return (
-        db.execute(f"SELECT * FROM trades{where} ORDER BY id", values).fetchall(),  # noqa: S608
-        db.execute(f"SELECT * FROM history{where} ORDER BY id", values).fetchall(),  # noqa: S608
+        db.execute(f"SELECT * FROM trades{where} ORDER BY id", values).fetchall(),  # noqa: S608 - names of our own columns and conditions, values bound
+        db.execute(f"SELECT * FROM history{where} ORDER BY id", values).fetchall(),  # noqa: S608 - names of our own columns and conditions, values bound
     )

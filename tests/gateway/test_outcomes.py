@@ -327,7 +327,7 @@ def test_a_look_up_that_is_not_whole_and_ours_proves_nothing(
 def test_an_order_the_gateway_does_not_have_is_none(
     wire: responses.RequestsMock, gateway: SmbcGpGateway
 ) -> None:
-    search: Operation = lambda it: it.search_trade("order-1")  # noqa: E731
+    search: Operation = lambda it: it.search_trade("order-1")  # noqa: E731 - one line reads better beside its use
     assert run(wire, gateway, errors("E01110002"), search) is None
     # anything beside it, or instead of it, is not that statement
     assert type(run(wire, gateway, errors("E01040013", "E01110002"), search)) is REJECTED
@@ -342,7 +342,7 @@ def test_stored_cards_come_as_parallel_lists(
         "CardSeq=0|1&DefaultFlag=0|1&CardName=ポ|表&CardNo=*************111|************2222"
         "&Expire=3012|3101&HolderName=A & B|&DeleteFlag=0|1"
     )
-    search: Operation = lambda it: it.search_cards("member-1")  # noqa: E731
+    search: Operation = lambda it: it.search_cards("member-1")  # noqa: E731 - one line reads better beside its use
     cards = run(wire, gateway, lists, search)
     assert isinstance(cards, list)
     assert [(card.seq, card.masked_number, card.is_default, card.is_deleted) for card in cards] == [

@@ -311,7 +311,7 @@ def test_unchanged_sums_are_not_added_up_again() -> None:
     make_order()
     status_totals(ALL)
     statements: list[str] = []
-    listen = lambda *args: statements.append(args[2])  # noqa: E731
+    listen = lambda *args: statements.append(args[2])  # noqa: E731 - needed twice, to listen and to stop
     sa.event.listen(db.engine, "before_cursor_execute", listen)
     status_totals(ALL)
     sa.event.remove(db.engine, "before_cursor_execute", listen)

@@ -133,7 +133,7 @@ def _remake_attempts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_attempts"),
         sa.UniqueConstraint("request_token", name="uq_attempts_request_token"),
     )
-    op.execute(f"INSERT INTO attempts_new ({names}) SELECT {names} FROM attempts")  # noqa: S608
+    op.execute(f"INSERT INTO attempts_new ({names}) SELECT {names} FROM attempts")  # noqa: S608 - column names of our own table
     op.drop_table("attempts")
     op.rename_table("attempts_new", "attempts")
     op.create_index("ix_attempts_due", "attempts", ["due_at"], sqlite_where=_OPEN)
