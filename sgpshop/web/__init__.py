@@ -21,6 +21,7 @@ def register(app: Flask) -> None:
         help_page,
         imports,
         notifications,
+        order_addresses,
         order_detail,
         order_edit,
         order_search,
@@ -70,3 +71,4 @@ def register(app: Flask) -> None:
         health,
     ):
         app.register_blueprint(module.bp)
+    order_addresses.init_app(app)

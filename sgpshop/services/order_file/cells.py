@@ -15,6 +15,7 @@ from typing import TypeVar
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_text import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.order_number import is_reserved, is_well_formed
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
@@ -25,9 +26,6 @@ T = TypeVar("T")
 MAX_YEN = 9_999_999
 
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
-#: /orders/<word> is a screen of its own (contract.md §4)
-_OWN_ADDRESSES = frozenset({"bulk", "export", "imports", "reconcile"})
-_ORDER_NO = re.compile(r"[0-9A-Za-z]{1,24}")
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
 _NUMBER = re.compile(r"[¥\\]?(\d{1,3}(?:,\d{3})+|\d+)円?")
@@ -86,9 +84,9 @@ yen = whole(0, MAX_YEN)
 
 def order_number(value: str) -> str:
     """R142: up to 24 half-width letters and digits, nothing converted."""
-    if not _ORDER_NO.fullmatch(value):
+    if not is_well_formed(value):
         raise CellProblem("は半角英数字24文字以内で入力してください(全角文字や記号は使えません)。")
-    if value in _OWN_ADDRESSES:
+    if is_reserved(value):
         raise CellProblem("にこの語は使えません(画面のアドレスと重なります)。")
     return value
 

@@ -14,6 +14,7 @@ from flask import current_app
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from sgpshop.domain import order_number
 from sgpshop.domain.amounts import MOST_YEN
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -23,7 +24,7 @@ _VISIBLE = rf"^[^{_CONTROLS}]*[^{_CONTROLS}\s\u3000][^{_CONTROLS}]*$"
 _LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
 
-ORDER_NO = r"^[A-Za-z0-9]{1,24}$"
+ORDER_NO = order_number.PATTERN
 _MOST = 2**31 - 1
 
 
@@ -59,6 +60,12 @@ def _day(text: str) -> str:
     return text
 
 
+def _order_no(text: str) -> str:
+    if order_number.is_reserved(text):
+        raise PydanticCustomError("order_no", "an address of ours")
+    return text
+
+
 def _return_url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -91,7 +98,14 @@ Code = Annotated[str, Field(min_length=1, max_length=100, pattern=_VISIBLE)]
 Id = Annotated[str, Field(min_length=1, max_length=60, pattern=_VISIBLE)]
 Memo = Annotated[str, Field(max_length=2000, pattern=_LINES)]
 
-OrderNo = Annotated[str, Field(pattern=ORDER_NO)]
+OrderNo = Annotated[
+    str,
+    Field(
+        pattern=ORDER_NO,
+        json_schema_extra={"not": {"enum": sorted(order_number.RESERVED)}},
+    ),
+    AfterValidator(_order_no),
+]
 MemberId = Annotated[str, Field(pattern=r"^[A-Za-z0-9@._-]{1,60}$")]
 Token = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[!-~]*$")]
 
@@ -121,7 +135,9 @@ ReturnUrl = Annotated[
         max_length=500,
         pattern=r"^https?://[A-Za-z0-9._~!$&'()*+,;=:@%/?#\[\]-]+$",
         description="Where the buyer's browser goes after 3-D Secure: an https address "
-        "(http to this machine in test mode).  null: the buyer is not there, no 3-D Secure.",
+        "(http to this machine in test mode).  `order_no` and `result` (paid, pending or failed) are "
+        "added to its query.  They pass through the buyer's browser and prove nothing: only "
+        "`GET /orders/{order_no}` decides.  null: the buyer is not there, no 3-D Secure.",
     ),
     AfterValidator(_return_url),
 ]
