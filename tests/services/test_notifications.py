@@ -249,7 +249,7 @@ def test_a_look_up_under_way_is_left_alone(shop: World) -> None:
 
 def test_many_for_one_order_lead_to_one_look_up(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
-    for number in range(50):
+    for number in range(12):  # well within the pause, on a busy machine too
         tell(order.order_no, TranID=f"{number}")
         work(app)
     assert looks(shop, order) == 1
