@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import date
 
 import click
 
+from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Scope
 from sgpshop.services import api_keys
@@ -31,13 +32,11 @@ class _Scopes(click.ParamType[list[Scope]]):
 @click.command("create-api-key")
 @click.argument("name")
 @click.option("--scope", "scopes", required=True, type=_Scopes(), help="divided by commas")
-@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="the key ends after that day")
+@click.option("--last-day", type=Day(), help="the key ends after that day")
 @with_shop
-def create_api_key(name: str, scopes: list[Scope], last_day: datetime | None) -> None:
+def create_api_key(name: str, scopes: list[Scope], last_day: date | None) -> None:
     """Make a key for another program.  It is printed now and never again."""
-    key = api_keys.create(
-        name, scopes, by=_COMMAND_LINE, last_day=last_day.date() if last_day else None
-    )
+    key = api_keys.create(name, scopes, by=_COMMAND_LINE, last_day=last_day)
     click.echo(key)
     click.echo(f"「{name}」のキーです。もう一度表示することはできません。", err=True)
 

@@ -9,6 +9,7 @@ import click
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.domain.billing_calendar import month_of, parse_month, written
+from sgpshop.domain.bounds import is_usable
 from sgpshop.models import utc_now
 from sgpshop.services import billing, subscriptions
 
@@ -47,6 +48,8 @@ def report_subscriptions(text: str) -> None:
 def _finished_month(text: str) -> date:
     try:
         month = parse_month(text)
+        if not is_usable(month):
+            raise ValueError(text)
     except ValueError:
         raise click.UsageError(f"--month は 2026-11 のように指定してください: {text}") from None
     if month >= month_of(utc_now()):

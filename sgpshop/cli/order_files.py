@@ -6,26 +6,25 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import IO
 
 import click
 
 from sgpshop import logs
+from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services import order_export
 from sgpshop.services.order_criteria import SearchCriteria
 from sgpshop.services.order_export import Encoding, ExportedOrder, Loss, Source
 
-_DAY = click.DateTime(["%Y-%m-%d"])
-
 
 @click.command("export-orders")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--from", "day_from", type=_DAY, help="first day of the order (JST)")
-@click.option("--to", "day_to", type=_DAY, help="last day of the order (JST)")
+@click.option("--from", "day_from", type=Day(), help="first day of the order (JST)")
+@click.option("--to", "day_to", type=Day(), help="last day of the order (JST)")
 @click.option(
     "--status",
     "statuses",
@@ -41,8 +40,8 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @with_shop
 def export_orders(
     file: Path,
-    day_from: datetime | None,
-    day_to: datetime | None,
+    day_from: date | None,
+    day_to: date | None,
     statuses: tuple[str, ...],
     encoding: str | None,
 ) -> None:
@@ -61,8 +60,8 @@ def export_orders(
     if not file.absolute().parent.is_dir():
         raise click.UsageError(f"フォルダーがありません: {file.absolute().parent}")
     criteria = SearchCriteria(
-        day_from=day_from.date() if day_from else None,
-        day_to=day_to.date() if day_to else None,
+        day_from=day_from,
+        day_to=day_to,
         statuses=tuple(PaymentStatus(status) for status in statuses),
     )
     wanted = Encoding(encoding or Encoding.UTF_8)

@@ -123,6 +123,7 @@ _REASONS = {
 
 #: After the order the buyer of a 要確認 order may still be in 3-D Secure (R96).
 REVIEW_LOCK = timedelta(minutes=30)
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 class Parcel(Protocol):
@@ -389,12 +390,15 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
 
 
 def _cancel_lock(order: ActFacts, terms: Terms, now: datetime) -> str:
-    """R96: no cancel while the buyer may still be paying, or the shop's own lock runs."""
+    """R96: no cancel while the buyer may still be paying, or the shop's own lock runs.
+
+    An order dated further ahead than clocks differ was not placed then, so it locks nothing.
+    """
     lock = timedelta(minutes=terms.cancel_lock_minutes)
     if order.payment_status is PaymentStatus.NEEDS_REVIEW:
         lock = max(lock, REVIEW_LOCK)
     left = order.ordered_at + lock - now
-    if left <= timedelta(0) or lock == timedelta(0):
+    if not timedelta(0) < left <= lock + _CLOCKS_DIFFER or lock == timedelta(0):
         return ""
     minutes = -(-int(left.total_seconds()) // 60)
     return (

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from sgpshop import logs
+from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.text import is_name
@@ -200,6 +201,8 @@ def _check(name: str, scopes: Collection[Scope], last_day: date | None) -> None:
         )
     if not scopes:
         raise ShopError("キーでできることを、1つ以上選んでください。")
+    if last_day is not None and not is_usable(last_day):
+        raise ShopError(f"有効期限は{DAYS_WORDS}の日付にしてください。")
     if last_day is not None and start_of_day(last_day + timedelta(days=1)) <= utc_now():
         raise ShopError("有効期限は今日以降の日付にしてください。")
 

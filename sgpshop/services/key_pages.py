@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
+from sgpshop.domain.bounds import MOST, is_countable
 from sgpshop.extensions import db
 from sgpshop.models import Order
 from sgpshop.services.order_search import CursorInvalid
@@ -85,9 +86,9 @@ def _decoded(cursor: str, sorting: Sorting) -> tuple[date | datetime, int, bool]
         text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"===")
         value, order_id, backwards = json.loads(text)
         start = sorting.read(value)
-        if isinstance(start, datetime) and start.tzinfo is None:
+        if isinstance(start, datetime) and (start.tzinfo is None or not is_countable(start)):
             raise ValueError(value)
-        if type(order_id) is not int or not 0 <= order_id < 2**31:
+        if type(order_id) is not int or not 0 <= order_id <= MOST:
             raise ValueError(order_id)
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise CursorInvalid from None

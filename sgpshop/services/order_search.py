@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sgpshop.domain.bounds import MOST, is_countable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.extensions import db
@@ -151,7 +152,10 @@ class _Position:
             if page.sort is SortKey.TOTAL:
                 start: datetime | int = _small(value)
             else:
-                start = datetime.fromisoformat(value).astimezone(UTC)
+                moment = datetime.fromisoformat(value)
+                if not is_countable(moment):
+                    raise ValueError(value)
+                start = moment.astimezone(UTC)
             position = cls(start, _small(order_id), backwards is True)
         except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
             raise CursorInvalid from None
@@ -161,7 +165,7 @@ class _Position:
 
 
 def _small(value: object) -> int:
-    if not isinstance(value, int) or not 0 <= value < 2**31:
+    if not isinstance(value, int) or not 0 <= value <= MOST:
         raise ValueError(value)
     return value
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
+from werkzeug.routing import IntegerConverter, Map, ValidationError
+
+from sgpshop.domain.bounds import MOST
+
+
+class _Number(IntegerConverter):
+    """`<int:…>` in an address: what no id can be is not found."""
+
+    def __init__(self, map: Map, *arguments: Any, **options: Any) -> None:
+        super().__init__(map, *arguments, **{"max": MOST, **options})
+
+    def to_python(self, value: str) -> int:
+        if len(value) > len(str(MOST)):
+            raise ValidationError
+        number: int = super().to_python(value)
+        return number
 
 
 def register(app: Flask) -> None:
     """Hook all screens, filters, rights and error pages into `app`."""
+    app.url_map.converters["int"] = _Number
     from sgpshop.web import (
         account,
         api_keys,

@@ -6,24 +6,20 @@ import hashlib
 import json
 
 from flask import request
-from wtforms import HiddenField, IntegerField
-from wtforms.validators import InputRequired, NumberRange, Regexp
+from wtforms import HiddenField
+from wtforms.validators import InputRequired, Regexp
 from wtforms.widgets import HiddenInput
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.services.opening import Seen
-from sgpshop.web.base_form import Form
-
-_MOST = 2**31 - 1
+from sgpshop.web.base_form import Form, NumberField
 
 
 class ActForm(Form):
     """Version and yen the person saw, and the one-time token of the form."""
 
-    version = IntegerField(
-        validators=[InputRequired(), NumberRange(1, _MOST)], widget=HiddenInput()
-    )
-    amount = IntegerField(validators=[InputRequired(), NumberRange(0, _MOST)], widget=HiddenInput())
+    version = NumberField(validators=[InputRequired()], least=1, widget=HiddenInput())
+    amount = NumberField(validators=[InputRequired()], widget=HiddenInput())
     request_token = HiddenField(validators=[InputRequired(), Regexp(r"[0-9a-f]{32}\Z")])
 
     def seen(self) -> Seen:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from werkzeug.datastructures import MultiDict
 
+from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
@@ -37,7 +38,6 @@ KEYWORD_WORDS = {
     KeywordField.SLIP: "伝票番号",
     KeywordField.AMOUNT: "金額",
 }
-_FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 _DEFAULT_DAYS = 7
 
 #: parameter -> the field of services.search_fields it belongs to
@@ -210,8 +210,8 @@ class _Reader:
         except ValueError:
             self._complain(name, "日付は 2026-11-23 のように入力してください。")
             return None
-        if not _FIRST_DAY <= day <= _LAST_DAY:
-            self._complain(name, "日付は2000年から2099年の間で入力してください。")
+        if not is_usable(day):
+            self._complain(name, f"日付は{DAYS_WORDS}で入力してください。")
             return None
         return day
 

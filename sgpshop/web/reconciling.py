@@ -75,7 +75,7 @@ class AcknowledgeForm(Form):
     )
 
 
-@bp.post("/<order_no>/alerts/<int(max=2147483647):alert_id>/acknowledge")
+@bp.post("/<order_no>/alerts/<int:alert_id>/acknowledge")
 @requires(Role.OPERATOR)
 def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
     """確認済みにする: it leaves the first page and the order, not the history (R121)."""
@@ -87,7 +87,7 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
     return order_screen.done(order_no, notice="確認済みにしました。履歴に記録されています。")
 
 
-@bp.get("/<order_no>/alerts/<int(max=2147483647):alert_id>/acknowledge")
+@bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")
 @requires(Role.VIEWER)
 def to_screen(order_no: str, alert_id: int) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the screen."""

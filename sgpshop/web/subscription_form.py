@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import urlencode
 
+from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.services.subscriptions import Criteria, DateField, Tab
 
 LONGEST_WORD = 100
-_FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 _NAMES = (
     "tab",
     "date_field",
@@ -97,8 +97,8 @@ def _day(form: SubscriptionForm, name: str) -> date | None:
     except ValueError:
         form.errors[name] = "日付は 2026-11-23 のように入力してください。"
         return None
-    if not _FIRST_DAY <= day <= _LAST_DAY:
-        form.errors[name] = "日付は2000年から2099年の間で入力してください。"
+    if not is_usable(day):
+        form.errors[name] = f"日付は{DAYS_WORDS}で入力してください。"
         return None
     return day
 

@@ -113,7 +113,7 @@ def _month(text: str) -> date:
 
 
 @bp.get("/export")
-@bp.get("/files/<int(max=2147483647):file_id>/acknowledge")
+@bp.get("/files/<int:file_id>/acknowledge")
 @requires(Role.VIEWER)
 def to_list(file_id: int = 0) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the list."""
@@ -136,7 +136,7 @@ def export() -> ResponseReturnValue:
     )
 
 
-@bp.post("/files/<int(max=2147483647):file_id>/acknowledge")
+@bp.post("/files/<int:file_id>/acknowledge")
 @requires(Role.OPERATOR)
 def acknowledge(file_id: int) -> ResponseReturnValue:
     """確認済みにする: a refused file leaves this page's notices and the first page (R105)."""

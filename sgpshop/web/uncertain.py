@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import IntegerField, PasswordField, StringField
+from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from sgpshop.domain.errors import NotFound, NotPossible, OrderChanged, ShopError
@@ -15,7 +15,7 @@ from sgpshop.services import resolver, sign_in
 from sgpshop.services.history import Actor
 from sgpshop.services.order_detail import get_order
 from sgpshop.web import order_screen
-from sgpshop.web.base_form import Form
+from sgpshop.web.base_form import Form, NumberField
 from sgpshop.web.security import requires
 
 bp = Blueprint("uncertain", __name__, url_prefix="/orders")
@@ -26,7 +26,7 @@ _REASON = 200
 class CloseForm(Form):
     """Which operation, why, and the password of who says so."""
 
-    attempt_id = IntegerField(validators=[InputRequired()])
+    attempt_id = NumberField(validators=[InputRequired()])
     why = StringField(validators=[InputRequired(), Length(max=_REASON)])
     password = PasswordField(validators=[InputRequired()])
 

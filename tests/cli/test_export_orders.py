@@ -118,3 +118,14 @@ def test_a_file_that_breaks_off_leaves_the_old_one(
     assert "書き込めません" in result.stderr
     assert path.read_text() == "the old one"
     assert not list(tmp_path.glob(".out.csv*"))
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1999-12-31", "2026-02-30", "x"])
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_day_that_nobody_can_mean_is_wrong_use(
+    app: Flask, tmp_path: Path, option: str, day: str
+) -> None:
+    result = run(app, tmp_path / "out.csv", option, day)
+    assert result.exit_code == 2, result.output
+    assert "日付は" in result.output
+    assert not (tmp_path / "out.csv").exists()

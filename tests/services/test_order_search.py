@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -255,6 +257,14 @@ def test_orders_without_a_deadline_come_last_in_both_directions() -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "…", "bnVsbA", "W10", "WyJ0b3RhbCIsdHJ1ZSw1LDEsMF0"])
 def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
+    with pytest.raises(CursorInvalid):
+        search(ALL, Page(cursor=cursor))
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])
+def test_a_cursor_at_the_end_of_time_is_refused(moment: str) -> None:
+    parts = ["ordered_at", True, moment, 1, False]
+    cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
     with pytest.raises(CursorInvalid):
         search(ALL, Page(cursor=cursor))
 
