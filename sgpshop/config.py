@@ -216,6 +216,9 @@ SETTINGS = (
     Setting("DEBUG", "off", _switch, "Flask's debug pages; refused outside test mode (S22)"),
     Setting("TRUSTED_HOSTS", "localhost,127.0.0.1,[::1]", _hosts, "host names we answer to (S24)"),
     Setting("TRUSTED_PROXIES", "", _networks, "addresses whose X-Forwarded-* headers count (S24)"),
+    Setting(
+        "HSTS_SUBDOMAINS", "off", _switch, "browsers shall use https for all names below ours too"
+    ),
     Setting("LOGIN_FAILURES_PER_ACCOUNT", "10", _whole(1, 1000), "then 429 (S2)"),
     Setting("LOGIN_FAILURES_PER_ADDRESS", "30", _whole(1, 10000), "then 429 (S2)"),
     Setting("LOGIN_WINDOW", "900", _seconds(1, 86400), "seconds in which failures count (S2)"),

@@ -57,6 +57,8 @@ _CUTS = ((1000, 50), (200, 20), (60, 5))
 #: a trace ends with what failed, so its end is kept
 _LONGEST_TRACE = 2400
 _CUT = "…"
+#: What it says about a database that went away is the same long trace for each connection.
+_WITHOUT_TRACE = "sqlalchemy.pool"
 #: Longer texts come once: keeping them would only fill the memory.
 _LONGEST_WORD = 80
 #: shorter ones would tear holes into ordinary words
@@ -171,7 +173,9 @@ class _Formatter(logging.Formatter):
             **_context.get({}),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info:
+        if record.exc_info and record.name.startswith(_WITHOUT_TRACE):
+            line["reason"] = str(record.exc_info[1]).partition("\n")[0][:200]
+        elif record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         for longest, most in _CUTS:
             text = _as_json(_Plain(longest, most).of(line))

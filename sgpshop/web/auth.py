@@ -23,9 +23,11 @@ from sgpshop.services import sign_in
 from sgpshop.services.passwords import LONGEST
 from sgpshop.services.people import LONGEST_NAME
 from sgpshop.web.base_form import Form
+from sgpshop.web.proxies import needs_https
 from sgpshop.web.security import own_path, public, requires
 
 bp = Blueprint("auth", __name__)
+bp.add_app_template_global(needs_https)
 
 
 class LoginForm(Form):

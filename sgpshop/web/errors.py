@@ -18,6 +18,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.services.database_words import is_unavailable
+from sgpshop.web import proxies
 from sgpshop.web.api import problems
 from sgpshop.web.fragments import wants_fragment
 from sgpshop.web.right_database import WrongDatabase
@@ -56,6 +57,11 @@ _WRONG_DATABASE = (
     "設定に誤りがあるため停止しています",
     "何も変更されていません。管理者に連絡してください(理由はログの wrong_database にあります)。",
 )
+#: A browser keeps no session cookie of a page that came by plain http: no form would ever work.
+_PLAIN_HTTP = (
+    "https で開いてください",
+    "何も変更されていません。アドレスを https:// で始めて、画面を開き直してください。",
+)
 _STALE_FORM = (
     "画面の有効期限が切れています",
     "何も変更されていません。画面を開き直して、もう一度操作してください。",
@@ -85,6 +91,8 @@ def _refused(refusal: ShopError) -> Response:
 
 
 def _stale(_error: HTTPException) -> Response:
+    if proxies.needs_https():
+        return _answer(400, *_PLAIN_HTTP)
     return _answer(400, *_STALE_FORM)
 
 
@@ -110,13 +118,22 @@ def _http_error(error: HTTPException) -> BaseResponse:
 def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:
     if not is_unavailable(error):
         raise error
-    logs.event("database_unavailable", level=logging.ERROR, reason=str(error.orig))
+    _tell(error)
     return _unavailable()
 
 
 def _no_connection(error: sqlalchemy.exc.TimeoutError) -> Response:
-    logs.event("database_unavailable", level=logging.ERROR, reason=str(error))
+    _tell(error)
     return _unavailable()
+
+
+def _tell(error: sqlalchemy.exc.SQLAlchemyError) -> None:
+    """One short line a request, however often it met the database that is away."""
+    if g.get("database_told"):
+        return
+    g.database_told = True
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0][:200]
+    logs.event("database_unavailable", level=logging.ERROR, reason=reason)
 
 
 def _unavailable() -> Response:
@@ -147,6 +164,9 @@ def _answer(
 def _page(words: dict[str, object]) -> str:
     try:
         return render_template("errors/page.html", **words)
+    except sqlalchemy.exc.SQLAlchemyError as problem:  # the frame shows who is signed in
+        _tell(problem)
+        return current_app.jinja_env.get_template("errors/bare.html").render(words)
     except Exception:  # the frame shows who is signed in; the database may be what failed
         logs.failure("error_page_failed")
         return current_app.jinja_env.get_template("errors/bare.html").render(words)

@@ -7,6 +7,7 @@ only whether the notification is kept, never whether we know the order.
 from __future__ import annotations
 
 import ipaddress
+import logging
 
 from flask import (
     Blueprint,
@@ -55,8 +56,9 @@ def receive(secret: str) -> ResponseReturnValue:
         notifications.receive(notice, request.remote_addr or "", shop)
     except RequestEntityTooLarge:
         return _answer(_NOT_RECEIVED, 413)
-    except SQLAlchemyError:  # locked, full, read-only or away: it will come again (P32)
-        logs.failure("notification_not_stored")
+    except SQLAlchemyError as problem:  # locked, full, read-only or away: it comes again (P32)
+        reason = str(problem).partition("\n")[0][:200]
+        logs.event("notification_not_stored", level=logging.ERROR, reason=reason)
         return _answer(_NOT_RECEIVED)
     return _answer(_RECEIVED)
 

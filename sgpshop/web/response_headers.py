@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -37,8 +37,10 @@ def init_app(app: Flask) -> None:
 
 def _complete(response: Response) -> Response:
     response.headers.update(_ALWAYS)
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = f"max-age={_YEAR}; includeSubDomains"
+    # Never in test mode: a browser would refuse a demo's plain http on that name for a year.
+    if request.is_secure and not current_app.config["TEST_MODE"]:
+        more = "; includeSubDomains" if current_app.config["HSTS_SUBDOMAINS"] else ""
+        response.headers["Strict-Transport-Security"] = f"max-age={_YEAR}{more}"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("HX-Request")

@@ -21,10 +21,9 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import Role, Scope
 from sgpshop.services import sign_in
-from sgpshop.web import response_headers
+from sgpshop.web import proxies, response_headers
 from sgpshop.web.api import problems
 from sgpshop.web.fragments import wants_fragment
-from sgpshop.web.proxies import TrustedProxies
 
 View = TypeVar("View", bound=Callable[..., Any])
 Right = Role | Literal["public", "api:intake", "api:read", "api:capture"]
@@ -161,9 +160,7 @@ def init_app(app: Flask) -> None:
         SGPSHOP_HOSTS=frozenset(app.config["TRUSTED_HOSTS"]),
         TRUSTED_HOSTS=None,
     )
-    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
-        app.wsgi_app, app.config["TRUSTED_PROXIES"]
-    )
+    proxies.install(app)
     if app.has_static_folder:
         public(app.view_functions["static"])
     login_manager.session_protection = None  # the server's row decides, not the browser's address

@@ -25,7 +25,7 @@ from sgpshop.services.order_criteria import SearchCriteria
 from sgpshop.services.order_totals import Total, status_totals
 from sgpshop.services.setting_rules import SECRETS
 from sgpshop.services.settings import ShopSettings
-from sgpshop.web import recent_password
+from sgpshop.web import proxies, recent_password
 from sgpshop.web.recent_password import Asked
 from sgpshop.web.security import requires
 from sgpshop.web.settings_form import SgpForm
@@ -120,6 +120,7 @@ def _page(
         consoles=contract.console_links(shop),
         changes=settings.recent_changes(),
         setting_label=setting_rules.label,
+        proxy_problems=proxies.problems(),
     )
 
 

@@ -177,3 +177,28 @@ def test_an_edit_is_saved_whole_or_not_at_all(app: Flask, shop: World, tmp_path:
     assert fresh(order).total == 3_000
     press(correct(order, 2_500), Operation.CHANGE_AMOUNT)
     assert complaints(shop, order.id) == []
+
+
+def test_while_the_database_is_away_a_request_logs_one_short_line_about_it(
+    app: Flask, shop: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    browser = signed_in(app, Role.OPERATOR)
+
+    def refuse(*_: object) -> None:
+        problem = sqlite3.OperationalError("unable to open database file\n" + "more " * 500)
+        problem.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise problem
+
+    db.session.remove()
+    db.engine.dispose()
+    sa.event.listen(db.engine, "do_connect", refuse)
+    try:
+        capsys.readouterr()
+        for path in ("/orders", "/", "/nowhere"):
+            assert browser.get(path).status_code in (404, 503)
+            lines = capsys.readouterr().out.splitlines()
+            assert len([line for line in lines if '"event": "request"' not in line]) <= 1
+            assert all(len(line) < 1000 for line in lines)
+            assert all('"trace"' not in line for line in lines)
+    finally:
+        sa.event.remove(db.engine, "do_connect", refuse)

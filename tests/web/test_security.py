@@ -132,10 +132,33 @@ def test_every_answer_has_the_headers(client: FlaskClient, path: str) -> None:  
     assert headers["X-Request-Id"]
 
 
-def test_https_is_remembered_for_a_year(client: FlaskClient) -> None:  # S8
+def test_https_is_remembered_for_a_year(app: Flask, client: FlaskClient) -> None:  # S8
+    app.config["TEST_MODE"] = False
     assert "Strict-Transport-Security" not in client.get("/login").headers
     kept = client.get("/login", base_url="https://localhost").headers["Strict-Transport-Security"]
-    assert int(kept.split(";")[0].removeprefix("max-age=")) >= 365 * 24 * 3600
+    assert int(kept.removeprefix("max-age=")) >= 365 * 24 * 3600  # of this name alone
+    app.config["HSTS_SUBDOMAINS"] = True
+    kept = client.get("/login", base_url="https://localhost").headers["Strict-Transport-Security"]
+    assert kept.endswith("; includeSubDomains")
+
+
+def test_a_demo_binds_no_browser_to_https(client: FlaskClient) -> None:
+    answer = client.get("/login", base_url="https://localhost")
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_opened_by_plain_http_the_login_says_to_open_it_by_https(
+    app: Flask, client: FlaskClient
+) -> None:
+    assert "https で開いてください" not in client.get("/login").text  # test mode
+    app.config["TEST_MODE"] = False
+    assert "https で開いてください" in client.get("/login").text
+    answer = client.post("/login", data={"name": "田中", "password": "x" * 12})
+    assert answer.status_code == 400
+    assert "https で開いてください" in answer.text
+    assert "有効期限" not in answer.text
+    secure = client.get("/login", base_url="https://localhost").text
+    assert "https で開いてください" not in secure
 
 
 def test_pages_are_not_kept_and_differ_for_htmx(owner: FlaskClient) -> None:  # S9
@@ -187,12 +210,37 @@ class TestBehindAProxy:
 
     HEADERS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example.jp"}
 
-    def test_its_headers_count(self, client: FlaskClient) -> None:  # S24
+    def test_its_headers_count(self, app: Flask, client: FlaskClient) -> None:  # S24
+        app.config["TEST_MODE"] = False
         answer = client.get(
             "/login", headers=self.HEADERS, environ_base={"REMOTE_ADDR": "10.0.0.9"}
         )
         assert answer.status_code == 200
         assert "Strict-Transport-Security" in answer.headers
+
+    @pytest.mark.parametrize(
+        ("sender", "headers", "event"),
+        [
+            ("10.0.1.9", HEADERS, "forwarded_headers_not_trusted"),
+            ("10.0.0.9", {}, "forwarded_headers_missing"),
+            ("10.0.0.9", {"X-Forwarded-For": "203.0.113.9"}, "forwarded_headers_missing"),
+        ],
+    )
+    def test_a_proxy_that_is_not_set_up_is_named_with_the_setting(
+        self, app: Flask, client: FlaskClient, capsys: Any, sender: str, headers: Any, event: str
+    ) -> None:
+        app.config["TEST_MODE"] = True
+        for _ in range(3):
+            client.get("/healthz", headers=headers, environ_base={"REMOTE_ADDR": sender})
+        told = [line for line in capsys.readouterr().out.splitlines() if f'"{event}"' in line]
+        assert len(told) == 1  # once, not with every request
+        assert sender in told[0]
+        assert "SGPSHOP_TRUSTED_PROXIES" in told[0]
+        app.config["SGPSHOP_HOSTS"] |= {"localhost"}
+        page = signed_in(app, Role.OWNER).get("/settings/sgp").text
+        assert sender in page
+        setting = "TRUSTED_PROXIES" if event.endswith("trusted") else "X-Forwarded-Proto"
+        assert setting in page
 
     def test_those_of_others_do_not(self, client: FlaskClient) -> None:
         answer = client.get(
