@@ -37,6 +37,7 @@ from sgpshop.services import charges, settings
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_facts import Facts, TransactionFacts, keep, load_facts
+from sgpshop.services.pace import Pace
 from sgpshop.services.selection import TooMany
 
 #: What is written down as a run, and confirmed before anything happens.
@@ -90,8 +91,7 @@ class Progress:
     skipped: int
     unattempted: int
     succeeded_yen: int
-    #: estimated from the pace so far; None while there is none
-    seconds_left: int | None
+    pace: Pace
     actor: str
     started_at: datetime
 
@@ -248,7 +248,13 @@ def progress(run_id: str) -> Progress:
         skipped=counts[ItemResult.SKIPPED],
         unattempted=counts[ItemResult.PENDING],
         succeeded_yen=int(succeeded.yen) if succeeded else 0,
-        seconds_left=_seconds_left(run.started_at, worked, counts[ItemResult.PENDING]),
+        pace=Pace.of(
+            run.started_at,
+            max((row.last for row in rows.values() if row.last is not None), default=None),
+            utc_now(),
+            worked=worked,
+            left=counts[ItemResult.PENDING],
+        ),
         actor=run.actor,
         started_at=run.started_at,
     )
@@ -410,9 +416,3 @@ def _queue(
         .values(version=Order.version + 1)
         .execution_options(synchronize_session=False)
     )
-
-
-def _seconds_left(started_at: datetime, worked: int, left: int) -> int | None:
-    if not left or worked < 3:
-        return None
-    return round((utc_now() - started_at).total_seconds() / worked * left)

@@ -180,18 +180,19 @@ def test_an_edit_is_saved_whole_or_not_at_all(app: Flask, shop: World, tmp_path:
 
 
 def test_while_the_database_is_away_a_request_logs_one_short_line_about_it(
-    app: Flask, shop: World, capsys: pytest.CaptureFixture[str]
+    app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     browser = signed_in(app, Role.OPERATOR)
+    with app.app_context():
+        engine = db.engine
 
     def refuse(*_: object) -> None:
         problem = sqlite3.OperationalError("unable to open database file\n" + "more " * 500)
         problem.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
         raise problem
 
-    db.session.remove()
-    db.engine.dispose()
-    sa.event.listen(db.engine, "do_connect", refuse)
+    engine.dispose()
+    sa.event.listen(engine, "do_connect", refuse)
     try:
         capsys.readouterr()
         for path in ("/orders", "/", "/nowhere"):
@@ -201,4 +202,4 @@ def test_while_the_database_is_away_a_request_logs_one_short_line_about_it(
             assert all(len(line) < 1000 for line in lines)
             assert all('"trace"' not in line for line in lines)
     finally:
-        sa.event.remove(db.engine, "do_connect", refuse)
+        sa.event.remove(engine, "do_connect", refuse)

@@ -47,6 +47,19 @@ def test_a_click_whose_web_process_died_is_taken_over(app: Flask, shop: World) -
     assert fresh(order).payment_status is PaymentStatus.CAPTURED
 
 
+@pytest.mark.parametrize("hours", [1, 9])
+def test_a_clock_that_is_set_back_does_not_stop_the_queue(
+    app: Flask, shop: World, hours: int
+) -> None:
+    order = authorized_order(shop)
+    attempt_id = opening.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+    with writing() as session:  # when it was queued the clock said so
+        session.get_one(Attempt, attempt_id).due_at = utc_now() + timedelta(hours=hours)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert shop.sales(order.order_no) == 1
+
+
 class TestUncertain:
     @pytest.fixture
     def overrides(self) -> dict[str, object]:

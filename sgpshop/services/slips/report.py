@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
@@ -19,6 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.error_content import CAPTURED_ELSEWHERE, error_content
 from sgpshop.services.order_file.columns import heading_key
+from sgpshop.services.pace import Pace
 from sgpshop.services.slips.columns import ERROR_TITLE
 
 #: What somebody has to do something about comes first (look.md).
@@ -71,8 +71,7 @@ class Progress:
     #: orders captured by this run, and their sum
     captured: int
     captured_yen: int
-    #: estimated from the pace so far; None while there is none
-    seconds_left: int | None
+    pace: Pace
 
     @property
     def is_running(self) -> bool:
@@ -138,7 +137,7 @@ def progress(run: SlipRun) -> Progress:
         SlipRow.attempt_id.is_not(None),
         SlipRow.amount.is_not(None),
     )
-    captured, yen, worked = db.session.execute(
+    captured, yen, worked, last = db.session.execute(
         sa.select(
             sa.func.count().filter(is_captured),
             # What was taken: somebody else may have captured another amount before us.
@@ -149,6 +148,7 @@ def progress(run: SlipRun) -> Progress:
                 0,
             ),
             sa.func.count(SlipRow.finished_at),
+            sa.func.max(SlipRow.finished_at),
         )
         .outerjoin(Attempt, Attempt.id == SlipRow.attempt_id)
         .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
@@ -164,7 +164,9 @@ def progress(run: SlipRun) -> Progress:
         unattempted=counts[ItemResult.PENDING],
         captured=captured,
         captured_yen=yen or 0,
-        seconds_left=_seconds_left(run.started_at, worked, counts[ItemResult.PENDING]),
+        pace=Pace.of(
+            run.started_at, last, utc_now(), worked=worked, left=counts[ItemResult.PENDING]
+        ),
     )
 
 
@@ -249,9 +251,3 @@ def _line(row: SlipRow) -> Line:
     if row.result is ItemResult.SUCCEEDED:  # captured, but not by us
         return Line(row, carrier, CAPTURED_ELSEWHERE.sentence, (), CAPTURED_ELSEWHERE.next_step)
     return Line(row, carrier, error.sentence, error.codes, error.next_step)
-
-
-def _seconds_left(started_at: datetime, worked: int, left: int) -> int | None:
-    if not left or worked < 3:
-        return None
-    return round((utc_now() - started_at).total_seconds() / worked * left)

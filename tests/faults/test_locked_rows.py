@@ -1,0 +1,90 @@
+"""PostgreSQL: rows that another process holds are waited for as long as SQLite's lock is (P32)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, Order, Role
+from sgpshop.services import database, waiting
+from tests.factories import authorized_order, fresh
+from tests.gateway_world import World
+from tests.services.acting import seen
+from tests.signing_in import signed_in
+from tests.web.test_auth import token_of
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgresql"
+
+
+@contextmanager
+def held(app: Flask, order: Order) -> Iterator[None]:
+    """A process that was stopped in the middle of a transaction holds the order's row."""
+    other = sa.create_engine(app.config["DATABASE_URL"], poolclass=sa.NullPool)
+    database.prepare_engine(other)
+    with other.connect() as connection:
+        connection.execute(sa.select(Order.id).where(Order.id == order.id).with_for_update())
+        yield
+        connection.invalidate()
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    return signed_in(app, Role.OPERATOR)
+
+
+def capture(browser: FlaskClient, order: Order) -> int:
+    now = seen(order)
+    form = {
+        "csrf_token": token_of(browser.get(f"/orders/{order.order_no}")),
+        "version": str(now.version),
+        "amount": str(now.amount),
+        "request_token": secrets.token_hex(16),
+    }
+    return browser.post(f"/orders/{order.order_no}/capture", data=form).status_code
+
+
+def test_a_click_on_a_held_order_is_told_to_come_again_and_sends_nothing(
+    app: Flask, shop: World, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WRITE_WAIT", 0.3)
+    order = authorized_order(shop)
+    db.engine.dispose()  # connections made from now on are that impatient
+    with held(app, order):
+        assert capture(browser, order) == 503
+        assert browser.get("/orders").status_code == 200  # reading goes on
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Attempt)) == 0
+    assert shop.sales(order.order_no) == 0
+    assert capture(browser, order) in (200, 303)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+
+
+def test_a_stopped_process_loses_what_it_holds(
+    app: Flask, shop: World, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_IDLE_IN_TRANSACTION", 1)
+    order = authorized_order(shop)
+    with held(app, order):
+        assert capture(browser, order) in (200, 303)  # waits, and has its turn
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert shop.sales(order.order_no) == 1
+
+
+def test_requests_that_may_wait_for_rows_count_among_those_that_wait(
+    shop: World, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = authorized_order(shop)
+    monkeypatch.setattr(waiting, "MOST", 0)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.0)
+    assert capture(browser, order) == 503
+    assert shop.sales(order.order_no) == 0
