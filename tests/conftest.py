@@ -16,8 +16,9 @@ from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 
 from sgpshop import create_app, logs
+from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
-from sgpshop.services import schema
+from sgpshop.services import clocks, schema
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements
@@ -44,6 +45,12 @@ _compiled = tempfile.TemporaryDirectory(prefix="sgpshop-templates-")
 _TEMPLATES = FileSystemBytecodeCache(_compiled.name)
 
 
+class NoClock(OtherClock):
+    """Tests travel in time, and a database server does not come along: it is not asked."""
+
+    age = 0.0
+
+
 def make_app(path: Path, **overrides: Any) -> Flask:
     """An app whose local state lives in `path`, in test mode, not yet migrated."""
     app = create_app(
@@ -57,6 +64,7 @@ def make_app(path: Path, **overrides: Any) -> Flask:
         }
     )
     app.jinja_env.bytecode_cache = _TEMPLATES
+    app.extensions[clocks.DATABASE] = NoClock()
     with app.app_context():
         share_statements(db.engine)
     return app

@@ -7,7 +7,8 @@ faults and move its clock, the way contract.md §6 offers it to everybody.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class SimulatorAdapter(BaseAdapter):
         self._cut_off = ""
         #: the next money call is given up waiting for, and carried out only when `arrive` says so
         self.is_slow = False
+        #: whether the answers tell the time
+        self.tells_time = False
         self._on_its_way: list[requests.PreparedRequest] = []
 
     def die_at(self, api: str) -> None:
@@ -54,6 +57,8 @@ class SimulatorAdapter(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
         assert request.url
+        if request.method == "HEAD":  # what time is it there?
+            return self._time_there(request)
         if self._cut_off and f"/{self._cut_off}" in request.url:
             raise requests.exceptions.ConnectTimeout("nobody there")
         if self._die_at and f"/{self._die_at}" in request.url:
@@ -89,6 +94,15 @@ class SimulatorAdapter(BaseAdapter):
         response.raw = raw
         response.url = request.url
         response.request = request
+        return response
+
+    def _time_there(self, request: requests.PreparedRequest) -> requests.Response:
+        response = requests.Response()
+        response.status_code = 404
+        response.url = str(request.url)
+        response.raw = HTTPResponse(body=BytesIO(b""), status=404, preload_content=False)
+        if self.tells_time:
+            response.headers["Date"] = format_datetime(datetime.now(UTC), usegmt=True)
         return response
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar, overload
 
 import requests
 
+from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway import answers, monthly_file
 from sgpshop.gateway.base_url import check_base_url
 from sgpshop.gateway.error_codes import is_clear_no
@@ -86,6 +87,15 @@ class SmbcGpGateway:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    @property
+    def clock(self) -> OtherClock:
+        """SMBC-GP's time, as far as its answers told it."""
+        return self._transport.clock
+
+    def read_clock(self) -> None:
+        """Hear SMBC-GP's time without asking for anything (an HTTP HEAD)."""
+        self._transport.read_clock()
 
     def enter(
         self,

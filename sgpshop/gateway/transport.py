@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -22,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway.errors import (
     NO_FREE_CONNECTION,
     GatewayOutcomeUnknown,
@@ -31,6 +33,9 @@ from sgpshop.gateway.errors import (
 #: A server may close a connection that idles, at the very moment we use it again; that would
 #: be an UNKNOWN for nothing.  Common servers wait 5 s and more, so we stop trusting sooner.
 MAX_IDLE_SECONDS = 3.0
+
+#: Seconds in which the time must be heard: it is asked for while somebody waits.
+_CLOCK_PATIENCE = 5.0
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _HEADERS = {
@@ -209,6 +214,13 @@ class Transport:
         self._total_timeout = total_timeout
         self._max_answer_bytes = max_answer_bytes
         self._free = threading.BoundedSemaphore(pool_size)
+        #: what the answers say of the time there
+        self.clock = OtherClock()
+
+    def read_clock(self) -> None:
+        """Ask for nothing, to hear the time in the answer's head; errors as send()."""
+        patience = min(_CLOCK_PATIENCE, self._total_timeout)
+        self.send("HEAD", "/", None, {}, statuses=range(100, 600), patience=patience)
 
     def post(self, path: str, body: bytes) -> bytes:
         """Send a form body once and return the bytes of a 200 answer; errors as send()."""
@@ -223,18 +235,21 @@ class Transport:
         *,
         statuses: Collection[int] = (200,),
         max_answer_bytes: int | None = None,
+        patience: float | None = None,
     ) -> tuple[int, bytes]:
         """Send one request once and return HTTP status and body, both as received.
 
         ``statuses`` are those that are an answer at all; ``max_answer_bytes`` replaces the
-        limit of this transport.  Raises GatewayUnreachable if provably no byte of the request
-        was sent, otherwise GatewayOutcomeUnknown for whatever is not a complete answer in time
-        and size.  The exceptions of the HTTP library hold the request, passwords included, so
-        none of them leaves this method, not even as a context.
+        limit of this transport, ``patience`` its seconds for the exchange.  Raises
+        GatewayUnreachable if provably no byte of the request was sent, otherwise
+        GatewayOutcomeUnknown for whatever is not a complete answer in time and size.  The
+        exceptions of the HTTP library hold the request, passwords included, so none of them
+        leaves this method, not even as a context.
         """
         limit = max_answer_bytes or self._max_answer_bytes
         call = _Call(method, path, body, {**_HEADERS, **headers}, statuses, limit)
-        patience = min(self._connect_timeout, self._total_timeout)
+        total = patience or self._total_timeout
+        patience = min(self._connect_timeout, total)
         begun = time.monotonic()
         if not self._free.acquire(timeout=patience):
             raise GatewayUnreachable(NO_FREE_CONNECTION)
@@ -242,7 +257,7 @@ class Transport:
             now = time.monotonic()
             if now - begun > patience:  # frozen while waiting: too late to send anything (P17)
                 raise GatewayUnreachable(NO_FREE_CONNECTION)
-            outcome = self._exchange(call, now + self._total_timeout)
+            outcome = self._exchange(call, now + total)
         finally:
             self._free.release()
         if isinstance(outcome, tuple):
@@ -275,12 +290,21 @@ class Transport:
             if unsent:
                 return GatewayUnreachable(f"connect:{unsent}")
             return GatewayOutcomeUnknown(f"exchange:{type(error).__name__}")
+        self._hear(response)
         try:
             return self._read(response, call, deadline)
         except Exception as error:
             return GatewayOutcomeUnknown(f"answer:{type(error).__name__}")
         finally:
             response.close()
+
+    def _hear(self, response: requests.Response) -> None:
+        try:
+            moment = parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return
+        if moment.tzinfo is not None:
+            self.clock.note(moment)
 
     def _read(
         self, response: requests.Response, call: _Call, deadline: float

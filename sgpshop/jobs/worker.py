@@ -28,6 +28,7 @@ from sgpshop.services import (
     bulk_capture,
     bulk_delivery,
     checkouts,
+    clocks,
     daily,
     due_work,
     linking,
@@ -122,6 +123,7 @@ class Worker:
         #: the place of a step is its number among the setbacks
         self._house = (
             _Step(_BEAT_EVERY, partial(due_work.beat, self._name)),
+            _Step(_BEAT_EVERY, clocks.watch),
             _Step(_BEAT_EVERY, notifications.match_late),
             _Step(_NOTICES_EVERY, notifications.ask_for_looks),
             _Step(_BILLING_EVERY, self._ask_for_billing),

@@ -34,7 +34,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services import charges, settings
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_facts import Facts, TransactionFacts, keep, load_facts
 from sgpshop.services.pace import Pace
@@ -189,7 +189,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
     when the second confirmation is missing (S21), nothing can be captured, or there is no usable
     contract (R2).
     """
-    current_gateway()
+    usable_gateway()
     with writing() as session:
         run = session.get(BulkRun, run_id, populate_existing=True, with_for_update=True)
         if run is None or run.person_id != person_id:

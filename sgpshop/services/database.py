@@ -60,6 +60,14 @@ def prepare_engine(engine: sa.Engine) -> None:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
 
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: sa.ExceptionContext) -> None:
+        # A connection opened while the file was read-only stays so when the file is not any more:
+        # it and its like are given up, and the next ones see the file as it is then (P32).
+        code = getattr(context.original_exception, "sqlite_errorcode", None) or 0
+        if code & 0xFF == sqlite3.SQLITE_READONLY:
+            context.is_disconnect = True
+
     @event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:
         options = connection.get_execution_options()
@@ -97,6 +105,11 @@ def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None
                 return
         connection.exec_driver_sql(begin)
     finally:
+        _be_patient(raw)
+
+
+def _be_patient(raw: sqlite3.Connection) -> None:
+    with suppress(sqlite3.ProgrammingError):  # it was given up
         raw.execute(_PATIENCE)
 
 
@@ -187,4 +200,4 @@ def writing_without_waiting() -> Iterator[sa.Connection]:
             with connection.execution_options(**{_BEGIN: "IMMEDIATE"}).begin():
                 yield connection
         finally:
-            raw.execute(_PATIENCE)
+            _be_patient(raw)

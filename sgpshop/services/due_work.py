@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Queue, WorkerBeat, utc_now
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
-from sgpshop.services import bulk_delivery, setbacks, slips
+from sgpshop.services import bulk_delivery, clocks, setbacks, slips
 from sgpshop.services.database import writing
 from sgpshop.services.setbacks import rests
 
@@ -90,7 +90,15 @@ def _is_of_another_clock(now: datetime) -> sa.ColumnElement[bool]:
 
 def beat(worker: str) -> None:
     """Say that this worker process is alive (T3); signs older than a day are swept away."""
+    host = worker.rpartition("-")[0]
     with writing() as session:
         now = utc_now()
+        # From before this machine's clock was set back: they would count as another's wrong clock.
+        session.execute(
+            sa.delete(WorkerBeat).where(
+                WorkerBeat.at > now + clocks.TOLERANCE,
+                WorkerBeat.worker.startswith(f"{host}-", autoescape=True),
+            )
+        )
         session.merge(WorkerBeat(worker=worker, at=now))
         session.execute(sa.delete(WorkerBeat).where(WorkerBeat.at < now - timedelta(days=1)))

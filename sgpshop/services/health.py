@@ -11,12 +11,14 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, WorkerBeat, utc_now
-from sgpshop.services import setbacks
+from sgpshop.models import Attempt, AttemptState, CardTransaction, WorkerBeat, utc_now
+from sgpshop.services import bulk_delivery, clocks, installation, setbacks, slips
 from sgpshop.services.database import writing_without_waiting
 
 #: A worker that gave no sign of life for so many seconds is taken for dead.
 _WORKER_SILENCE = 60
+#: Work that is due for so long waits for a worker.
+_OVERDUE = timedelta(seconds=3)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Health:
     queued: int | None = None
     #: work that broke off however often it was tried
     set_aside: int | None = None
+    #: seconds our clock is ahead of SMBC-GP's or the database's; 0 within a minute
+    clock_ahead: int = 0
 
     @property
     def is_ready(self) -> bool:
@@ -38,6 +42,7 @@ class Health:
             self.is_database_writable
             and self.worker_beat_age is not None
             and self.worker_beat_age <= _WORKER_SILENCE
+            and abs(self.clock_ahead) <= clocks.STOP
         )
 
 
@@ -48,7 +53,7 @@ def check() -> Health:
         return _figures(is_writable)
     except SQLAlchemyError:
         db.session.rollback()
-        return Health(is_writable)
+        return Health(is_database_writable=False)
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,27 @@ class Warnings:
 
     #: outcomes nobody knows for longer than UNCERTAIN_LONG
     uncertain: int = 0
-    #: no worker gave a sign of life, though there is work for one
+    #: no worker gives a sign of life
+    is_worker_gone: bool = False
+    #: and there is work for one
     is_worker_silent: bool = False
     #: work that broke off however often it was tried
     set_aside: int = 0
+    #: a worker's signs of life lie in our future: its clock or ours is wrong
+    is_worker_ahead: bool = False
+    #: whose clock is wrong by how much, in a sentence
+    clock: str = ""
+    #: no money moves until the clock is set
+    is_money_stopped: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.uncertain or self.is_worker_silent or self.set_aside)
+        return bool(
+            self.uncertain
+            or self.is_worker_silent
+            or self.is_worker_ahead
+            or self.clock
+            or self.set_aside
+        )
 
 
 #: So long an outcome may be unknown before every page says so.
@@ -92,21 +111,44 @@ def _read_warnings(now: datetime) -> Warnings:
     long, due = db.session.execute(
         sa.select(
             sa.func.count().filter(Attempt.uncertain_since <= now - UNCERTAIN_LONG),
-            sa.func.count().filter(Attempt.due_at <= now - timedelta(seconds=_WORKER_SILENCE)),
+            sa.func.count().filter(Attempt.due_at <= now - _OVERDUE),
         ).where(Attempt.is_open)
     ).one()
-    set_aside = setbacks.count_set_aside()
-    if not due:
-        return Warnings(uncertain=long, set_aside=set_aside)
-    beat = _age(db.session.scalar(sa.select(sa.func.max(WorkerBeat.at))), now)
-    is_silent = beat is None or beat > _WORKER_SILENCE
-    return Warnings(uncertain=long, is_worker_silent=is_silent, set_aside=set_aside)
+    age = _age(_last_beat(now), now)
+    is_gone = age is None or age > _WORKER_SILENCE
+    skew = clocks.watch()
+    return Warnings(
+        uncertain=long,
+        set_aside=setbacks.count_set_aside(),
+        is_worker_gone=is_gone,
+        is_worker_silent=is_gone and bool(due or _other_work_waits(now)),
+        is_worker_ahead=bool(
+            db.session.scalar(sa.select(sa.exists().where(WorkerBeat.at > now + clocks.TOLERANCE)))
+        ),
+        clock=skew.sentence if skew else "",
+        is_money_stopped=skew is not None and skew.stops_money,
+    )
+
+
+def _other_work_waits(now: datetime) -> bool:
+    """Whether a look-up or a run waits for a worker (attempts are counted elsewhere)."""
+    look = sa.exists().where(CardTransaction.next_look_at <= now - _OVERDUE)
+    return bool(db.session.scalar(sa.select(look)) or bulk_delivery.due(1) or slips.due(1))
+
+
+def _last_beat(now: datetime) -> datetime | None:
+    """The newest sign of life.  One from the future is none: its clock or ours is wrong."""
+    beat: datetime | None = db.session.scalar(
+        sa.select(sa.func.max(WorkerBeat.at)).where(WorkerBeat.at <= now + clocks.TOLERANCE)
+    )
+    return beat
 
 
 def _is_database_writable() -> bool:
+    """Whether a row can be written and kept just now: a full disk lets only that fail."""
     try:
         with writing_without_waiting() as connection:
-            connection.execute(sa.delete(WorkerBeat).where(sa.false()))  # a write of nothing
+            installation.touch(connection)
     except SQLAlchemyError:
         return False
     return True
@@ -114,7 +156,7 @@ def _is_database_writable() -> bool:
 
 def _figures(is_writable: bool) -> Health:
     now = utc_now()
-    last_beat = db.session.scalar(sa.select(sa.func.max(WorkerBeat.at)))
+    skew = clocks.watch()
     is_queued = Attempt.state == AttemptState.QUEUED
     is_uncertain = sa.or_(
         Attempt.state == AttemptState.UNKNOWN,
@@ -130,11 +172,12 @@ def _figures(is_writable: bool) -> Health:
     ).one()
     return Health(
         is_database_writable=is_writable,
-        worker_beat_age=_age(last_beat, now),
+        worker_beat_age=_age(_last_beat(now), now),
         uncertain=uncertain,
         oldest_uncertain_age=_age(oldest, now),
         queued=queued,
         set_aside=setbacks.count_set_aside(),
+        clock_ahead=round(skew.seconds) if skew else 0,
     )
 
 

@@ -18,7 +18,15 @@ from sqlalchemy.exc import IntegrityError
 from sgpshop.config import PREFIX, ConfigurationError, is_guessable
 from sgpshop.domain import history_chain
 from sgpshop.extensions import db
-from sgpshop.models import HistoryEntry, InstallationFact, Order, Person, Setting
+from sgpshop.models import (
+    HistoryEntry,
+    InstallationFact,
+    Order,
+    Person,
+    Setting,
+    table_of,
+    utc_now,
+)
 from sgpshop.services import history, settings, vault
 from sgpshop.services.database import writing
 
@@ -26,6 +34,7 @@ _FINGERPRINT = "key_fingerprint"
 #: where the key was when the database came to know it
 _KEY_PLACE = "key_place"
 _DEMO = "demo"
+_TOUCHED = "touched"
 
 #: The shop of the simulator's one contract (contract.md §6).
 DEMO_SHOP_ID = "tshop00000001"
@@ -94,6 +103,16 @@ def become_demo() -> None:
 def is_demo() -> bool:
     """Whether the database is marked as a demo's."""
     return _DEMO in _facts()
+
+
+def touch(connection: sa.Connection) -> None:
+    """Write a row that means nothing, to see whether rows can be written."""
+    table = table_of(InstallationFact)
+    values = {"value": utc_now().isoformat()}
+    if not connection.execute(
+        sa.update(table).where(table.c.name == _TOUCHED).values(values)
+    ).rowcount:
+        connection.execute(sa.insert(table).values(name=_TOUCHED, **values))
 
 
 def _facts() -> dict[str, str]:

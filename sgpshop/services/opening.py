@@ -29,7 +29,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import charges, settings
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 
@@ -124,9 +124,9 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
 
     The same form again returns the first attempt.  Raises FormUsed for its token with another act,
     OrderBusy, OrderChanged (P20), SumNotConfirmed (S21), NotPossible with the reason, or ShopError
-    without a usable contract; then nothing was written.
+    without a usable contract or clock; then nothing was written.
     """
-    current_gateway()  # what cannot be sent is not accepted (R2)
+    usable_gateway()  # what cannot be sent is not accepted (R2)
     try:
         with writing() as session:
             order = lock_order(session, order_id)  # first: a double click waits here for the first

@@ -26,8 +26,8 @@ from sgpshop.gateway import (
 from sgpshop.models import Attempt, AttemptState, Operation, utc_now
 from sgpshop.services import attempts, late_answers, outcomes, stored_cards
 from sgpshop.services.attempts import Ran, Work
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.closing import close
-from sgpshop.services.contract import current_gateway
 from sgpshop.services.operations import Plan, Step, plan_of
 from sgpshop.services.outcomes import Outcome
 from sgpshop.services.vault import SealBroken
@@ -56,9 +56,9 @@ def run_operation(attempt_id: int) -> Ran:
     """Carry out one QUEUED attempt: claim, look first if in doubt, send, record (P6-P12).
 
     Safe to call any number of times from anywhere; only one caller gets the attempt.  Raises
-    ShopError, with the attempt still queued, when there is no usable contract.
+    ShopError, with the attempt still queued, when there is no usable contract or our clock is wrong.
     """
-    gateway = current_gateway()
+    gateway = usable_gateway(ask=True)
     work = attempts.claim(attempt_id)
     if work is None:
         return Ran.NOT_OURS

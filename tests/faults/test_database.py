@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
+from sgpshop.config import ROOT
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Order, Role
@@ -83,6 +86,59 @@ def unusable(how: str, folder: Path) -> Iterator[None]:
     pragma = {"full": f"PRAGMA max_page_count={pages}", "read-only": "PRAGMA query_only=ON"}[how]
     with with_pragma(pragma):
         yield
+
+
+def test_what_was_started_while_the_file_was_read_only_writes_once_it_is_not(
+    app: Flask, shop: World
+) -> None:
+    """Connections opened meanwhile stay read-only; nobody has to start anything again."""
+
+    def open_read_only(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA query_only=ON")
+
+    client = signed_in(app, Role.OPERATOR)
+    order = authorized_order(shop)
+    form = form_for(client, order)
+    url = f"/orders/{order.order_no}/capture"
+    db.session.remove()
+    db.engine.dispose()
+    sa.event.listen(db.engine, "connect", open_read_only)
+    assert client.post(url, data=form).status_code == 503
+    assert client.get("/readyz").json["is_database_writable"] is False  # type: ignore[index]
+    sa.event.remove(db.engine, "connect", open_read_only)
+    client.post(url, data=form)  # whoever comes first may still meet the old connection
+    assert client.post(url, data=form).status_code == 303
+    assert client.get("/readyz").json["is_database_writable"] is True  # type: ignore[index]
+    settle(order.id)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+
+
+_FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.conftest import make_app
+app = make_app(Path(sys.argv[1]))
+client = app.test_client()
+def writable():
+    return client.get("/readyz").json["is_database_writable"]
+before = writable()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, most))  # no file of ours can grow any more
+full = writable()
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+print("found", before, full, writable())
+"""
+
+
+def test_readiness_writes_so_a_full_disk_is_noticed(app: Flask, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _FILL_THE_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert "found True False True" in ended.stdout
 
 
 def form_for(client: FlaskClient, order: Order) -> dict[str, object]:

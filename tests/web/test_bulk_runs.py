@@ -15,7 +15,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.jobs.worker import Worker
 from sgpshop.models import BulkRun, Order, OrderKind, Role
-from sgpshop.services import settings
+from sgpshop.services import due_work, settings
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import signed_in
@@ -256,6 +256,21 @@ def test_without_javascript_the_start_leads_to_the_run_page(
     assert [result for _, result in rows] == ["failed", "skipped", "succeeded", "succeeded"]
     assert "42G020000" in page
     assert "残高" in page  # R16: in words, with a next step
+
+
+def test_a_run_that_no_worker_works_on_says_so(
+    app: Flask, operator: Browser, orders: list[Order]
+) -> None:
+    run_id = operator.prepare(*orders)
+    bar = flat(operator.post(f"/orders/bulk/{run_id}/start", HTMX))
+    page = flat(operator.get(f"/orders/bulk/{run_id}"))
+    assert "画面を閉じても処理は続きます" in page
+    for waiting in (bar, page):
+        assert "ワーカーが動いていないため、進んでいません" in waiting
+    with app.app_context():
+        due_work.beat("w-1")
+    app.extensions.pop("sgpshop.warnings")  # a few seconds later
+    assert "ワーカーが動いていないため" not in flat(operator.get(f"/orders/bulk/{run_id}"))
 
 
 def test_with_htmx_bar_rows_and_tabs_change_in_place(

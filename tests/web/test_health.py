@@ -10,9 +10,20 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, Attempt, AttemptState, Operation, WorkerBeat, utc_now
+from sgpshop.models import (
+    ActorKind,
+    Attempt,
+    AttemptState,
+    Operation,
+    Role,
+    WorkerBeat,
+    utc_now,
+)
+from sgpshop.services import due_work
 from tests.factories import make_order
+from tests.signing_in import signed_in
 
 
 @pytest.fixture
@@ -46,6 +57,7 @@ def test_ready_with_a_worker_and_a_writable_database(client: FlaskClient) -> Non
         "oldest_uncertain_age": None,
         "queued": 0,
         "set_aside": 0,
+        "clock_ahead": 0,
     }
 
 
@@ -120,3 +132,25 @@ def test_what_is_uncertain_and_what_waits_is_counted(
     assert figures["queued"] == 1
     assert 30 * 3600 <= figures["oldest_uncertain_age"] < 31 * 3600
     assert "田中" not in str(figures)
+
+
+class TestNoWorkerEver:
+    """Who waits for a worker is told at once that there is none."""
+
+    def test_an_order_to_be_looked_up(self, app: Flask) -> None:
+        with app.app_context():
+            order = make_order(status=PaymentStatus.NEEDS_REVIEW, gateway_state=None)
+            assert order.transaction is not None
+            order.transaction.next_look_at = utc_now() - timedelta(seconds=5)
+            order.transaction.looks = 0
+            db.session.commit()
+            order_no = order.order_no
+        client = signed_in(app, Role.VIEWER)
+        page = client.get(f"/orders/{order_no}").text
+        assert "SMBC-GPの取引を照会しています" in page
+        assert "ワーカーが動いていないため、進んでいません" in page
+        assert "ワーカーが動いていないため" in client.get("/orders").text  # and on every page
+        with app.app_context():
+            due_work.beat("w-1")
+        app.extensions.pop("sgpshop.warnings")  # a few seconds later
+        assert "ワーカーが動いていないため" not in client.get(f"/orders/{order_no}").text

@@ -35,7 +35,7 @@ from sgpshop.models import (
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import payments, settings
 from sgpshop.services.billing import files, planning, results
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.setbacks import carefully
 
@@ -81,7 +81,7 @@ def is_due() -> bool:
 def carry_on(_id: int = 0) -> None:
     """Take every step that is due.  Raises ShopError without a usable contract."""
     now = utc_now()
-    gateway = current_gateway()
+    gateway = usable_gateway(ask=True)
     if _is_registration_due(now):
         billing_day = settings.load().billing_day
         month = due_month(now, billing_day)
@@ -109,7 +109,7 @@ def report(month: date) -> Report:
     """
     if utc_now() < registers_at(month, 1) and month >= month_of(utc_now()):
         raise ShopError(f"{written(month)} はまだ終わっていないため、売上報告できません。")
-    current_gateway()
+    usable_gateway(ask=True)
     planned = planning.plan(month)
     begun = _open_of(month)
     carry_on()

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
 from sgpshop.services import attempts, background, checkouts, opening, payments, three_ds
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
@@ -41,7 +41,7 @@ def come_back(gateway_order_id: str, mark: str, access_id: str) -> Returned:
     """
     if not three_ds.is_ours(gateway_order_id, mark):
         raise _unknown()
-    current_gateway()
+    usable_gateway()
     attempt_id = _begin(gateway_order_id, access_id)
     if attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
 from sgpshop.models.attempt import OPEN_STATES
 from sgpshop.services import attempts, background, checkouts, opening, payments, settings
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token
@@ -47,7 +47,7 @@ def place(new: NewOrder, actor: Actor) -> Placed:
     that does not fit.
     """
     shop = settings.load()
-    current_gateway(shop)
+    usable_gateway(shop)
     if new.return_url and not current_app.config["PUBLIC_URL"]:
         raise ShopError(
             "3Dセキュアの戻り先が未設定です。環境変数 SGPSHOP_PUBLIC_URL を設定してください。"

@@ -27,7 +27,7 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.contract import current_gateway
+from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.order_facts import keep
 from sgpshop.services.order_file import Limits
@@ -176,7 +176,7 @@ def _start(
     if is_big(len(captures), yen) and not sum_confirmed:
         raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
     if captures:
-        current_gateway()  # what cannot be sent is not accepted (R2)
+        usable_gateway()  # what cannot be sent is not accepted (R2)
     now = utc_now()
     standings = standing.load(orders, lock=True)
     run.started_at = now
