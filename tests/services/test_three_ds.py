@@ -17,6 +17,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order
 from sgpshop.services import background, intake, linking, three_ds
+from sgpshop.services.database import writing
 from sgpshop.services.history_check import Verification
 from sgpshop.services.intake.new_order import CardSource
 from tests.factories import fresh
@@ -193,6 +194,19 @@ def test_another_card_pays_under_the_next_number(app: Flask, shop: World) -> Non
     assert told(back(app, order, old_access)) == "paid"  # the first window: nothing more happens
     assert shop.trade(order.order_no)["status"] == "AUTHENTICATED"
     assert shop.trade(number)["status"] == "AUTH"
+
+
+def test_another_amount_than_the_buyer_agreed_to_is_not_paid(app: Flask, shop: World) -> None:
+    order, url = begun(shop)
+    access_id = at_bank(shop, url)
+    with writing() as session:  # by whatever way: every entrance refuses it
+        session.execute(sa.update(Order).where(Order.id == order.id).values(total=9500))
+    assert told(back(app, order, access_id)) == "failed"
+    order = fresh(order)
+    assert order.payment_status is S.NEEDS_REVIEW
+    assert attempts_of(order)[-1].reason == "amount_differs"
+    assert shop.requests(order.order_no, "SecureTran2") == []
+    assert shop.trade(order.order_no)["status"] == "AUTHENTICATED"
 
 
 def test_a_cancelled_order_is_not_paid_any_more(app: Flask, shop: World) -> None:

@@ -149,7 +149,9 @@ def _create() -> dict[str, Any]:
             Scope.INTAKE,
             "Take an order in",
             "The card is authorized, charged or checked, by the shop's sales mode and `kind`.  The "
-            "same order again (same number, same content) gets 200 and nothing happens.",
+            "same order again (same number, same content) gets 200 and nothing happens; only a "
+            "subscription that could not be billed (`capture_failed`) is then paid again, with "
+            "another card, or with the same stored card, which may have been renewed.",
         ),
         "parameters": [_IDEMPOTENCY_KEY],
         "requestBody": _body(bodies.NewOrderBody, examples.NEW_ORDER),
