@@ -46,6 +46,22 @@ def take_next_number(order: Order) -> CardTransaction:
     return new
 
 
+def number_for_file(order: Order, transaction: CardTransaction) -> CardTransaction:
+    """The transaction of `order` (locked) for a line of a monthly file.
+
+    A number that a call of ours entered and did not pay is used up: SMBC-GP knows it already, and
+    would refuse the line as one that was sent before (protocol.md §13.9).
+    """
+    session = object_session(transaction)
+    assert session is not None
+    was_entered = session.scalar(  # what is seen just before a call is seen nowhere else
+        sa.select(
+            sa.exists().where(Attempt.transaction_id == transaction.id, Attempt.state_seen != "")
+        )
+    )
+    return take_next_number(order) if was_entered else transaction
+
+
 def is_repayment(transaction: CardTransaction) -> bool:
     """Whether 再決済 was to be paid with this transaction: the order had failed before (T23)."""
     session = object_session(transaction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -20,8 +21,8 @@ from sgpshop.models import Alert, Billing, CardTransaction, Operation, Order
 from sgpshop.services import billing, intake, parcels
 from sgpshop.services.history_check import Verification
 from tests.factories import fresh
-from tests.faults.judging import settle
-from tests.gateway_world import GOOD_CARD, World
+from tests.faults.judging import settle, work_off
+from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.services.acting import TANAKA, correct, press, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst
@@ -133,6 +134,52 @@ def charge(shop: World, order: Order) -> None:
 def alerts_of(order: Order) -> list[Alert]:
     """What a person is told of this order."""
     return list(db.session.scalars(sa.select(Alert).where(Alert.order_id == order.id)))
+
+
+@pytest.mark.parametrize("api", ["SearchTrade", "EntryTran", "SearchCard", "ExecTran"])
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error:E92000001", "killed"])
+def test_whatever_gets_lost_on_the_next_number_it_is_charged_once(
+    shop: World, api: str, fault: str
+) -> None:  # P1, P33
+    order = correct(not_charged(shop, preorder(shop), "lost"), 2000)
+    if fault == "killed":
+        shop.wire.die_at(api)
+    else:
+        shop.fault(fault, api)
+    with contextlib.suppress(Killed):
+        press(order, Operation.CAPTURE)
+        work_off(order.id)  # it goes on under the next number
+    shop.behave()
+    settle(order.id)
+    if fresh(order).payment_status is S.CAPTURE_FAILED:  # proved not carried out: press again
+        captured(order)
+    order = fresh(order)
+    assert order.payment_status is S.CAPTURED
+    first, second = f"{order.order_no}-1", f"{order.order_no}-2"
+    assert charges(shop, order) == {first: "UNPROCESSED", second: "CAPTURE"}
+    assert shop.trade(second)["amount"] == 2000
+    assert explained(order) == []
+
+
+def test_a_number_entered_by_a_call_is_not_put_into_a_file(
+    shop: World, travel: Travel
+) -> None:  # protocol.md §13.9: it would be refused as sent before
+    open_shop()
+    billing.carry_on()
+    open_shop(billing_driver=BillingDriver.API.value)
+    intake.place(subscription(shop), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    shop.fault("drop_before", "ExecTran", times=9)
+    bill(travel, order, jst(2026, 12, 10, 6, 1))
+    shop.behave()
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    bill(travel, order, jst(2027, 1, 10, 6, 1))
+    order = bill(travel, order, jst(2027, 1, 18, 7))
+    assert order.payment_status is S.BILLING_REPORTED
+    assert shop.trade(f"{order.order_no}-1")["status"] == "UNPROCESSED"
+    assert shop.trade(f"{order.order_no}-2")["status"] == "CAPTURE"
+    assert explained(order) == []
 
 
 def test_a_subscription_corrected_between_two_months(

@@ -17,8 +17,16 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, Billing, BillingState, Operation, Order, utc_now
-from sgpshop.services import opening, settings
+from sgpshop.models import (
+    ActorKind,
+    Billing,
+    BillingState,
+    CardTransaction,
+    Operation,
+    Order,
+    utc_now,
+)
+from sgpshop.services import charges, opening, settings
 from sgpshop.services.billing.selecting import (
     DELIVERED_AT,
     IS_FREE,
@@ -127,6 +135,10 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
         return False
     if by_file:
         attempt.due_at = None  # the file carries it, not the worker's own call
+        transaction = session.get_one(CardTransaction, attempt.transaction_id)
+        transaction = charges.number_for_file(order, transaction)
+        attempt.transaction_id = transaction.id
+        attempt.gateway_order_id = transaction.gateway_order_id
     session.add(attempt)
     session.flush()
     of_month = month_of(delivered_at)
