@@ -43,6 +43,7 @@ from tests.services.arriving import (
     orders,
     subscription,
 )
+from tests.waiting import wait_until
 
 S = PaymentStatus
 Travel = Callable[[datetime], None]
@@ -272,6 +273,7 @@ class TestByApi:
 
 def no_card(order: Order) -> None:
     """As if the order had been imported without a transaction at SMBC-GP."""
+    wait_until(lambda: fresh(order).transaction.member_id)  # type: ignore[union-attr]  # kept by now
     with writing() as session:
         session.execute(
             sa.update(CardTransaction)

@@ -23,6 +23,7 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst
+from tests.waiting import wait_until
 
 S = PaymentStatus
 BUYER = "buyer-1"
@@ -66,6 +67,7 @@ def delete_first(shop: World) -> None:
 
 def replace_kept(shop: World, order: Order) -> None:
     """Somebody puts another card in the place of the one that is kept for the order."""
+    wait_until(lambda: fresh(order).transaction.member_id == order.order_no)  # type: ignore[union-attr]
     site(shop, "SaveCard", order.order_no, CardSeq="0", CardNo=CARDS[2], Expire="4912")
 
 
@@ -111,6 +113,8 @@ def test_a_preorder_is_charged_to_the_card_that_was_checked(shop: World, how: st
     if how == "not kept in time":
         shop.fault("drop_before", "TradedCard")
     order = imported(shop) if how == "by file" else preorder(shop)
+    if how == "not kept in time":  # keeping goes on after the answer: that try is over
+        wait_until(lambda: shop.requests(order.order_no, "TradedCard"))
     delete_first(shop)
     order = press(order, Operation.CAPTURE)
     assert order.payment_status is S.CAPTURED
