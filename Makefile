@@ -24,12 +24,15 @@ lint: .venv/everything
 	$(BIN)/mypy
 	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
 
-# On each database 400 walks of 25 steps and 2,000 chains of faults; WALK_SEED=… and MATRIX_SEED=…
-# go the same way again.
+# On each database 400 walks of 25 steps, 2,000 chains of faults, 1,000 lives of three months and some
+# busy days; the seeds are printed: WALK_SEED=…, MATRIX_SEED=…, ARRIVALS_SEED=…, LIVES_SEED=… and
+# DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} $(BIN)/pytest -n 2 -rP \
-		-o log_level=CRITICAL tests/faults/test_walk.py tests/faults/test_matrix.py -k 'no_walk or chains' \
+	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} \
+		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n 2 -rP -o log_level=CRITICAL \
+		tests/faults/test_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
+		tests/faults/test_lives.py -k 'no_walk or chains or every_yen' \
 		| grep -vE '^\{'
 
 bench: .venv/everything

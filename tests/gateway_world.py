@@ -148,10 +148,18 @@ class World:
         return str(answer.get_json()["token"])
 
     def fault(
-        self, name: str, api: str = "AlterTran", *, times: int = 1, order_id: str | None = None
+        self,
+        name: str,
+        api: str = "AlterTran",
+        *,
+        times: int = 1,
+        order_id: str | None = None,
+        job_cd: str | None = None,
     ) -> None:
         """Plant a fault of protocol.md §13.8."""
         body = {"api": api, "times": times, "fault": name}
+        if job_cd is not None:
+            body["job_cd"] = job_cd
         if order_id is not None:
             body["order_id"] = order_id
         answer = self._control.post("/_control/faults", json=body)
@@ -166,6 +174,39 @@ class World:
         """The simulator's ledger entry: order_id, status, amount, history."""
         [entry] = self._control.get(f"/_control/ledger?order_id={order_id}").get_json()
         return dict(entry)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """All entries of the simulator's ledger."""
+        entries = self._control.get("/_control/ledger").get_json()
+        return [dict(entry) for entry in entries]
+
+    def cards_of(self, order_ids: list[str]) -> dict[str, tuple[str | None, str]]:
+        """Of these entries the last four digits of the card, and the member who keeps it."""
+        desk = self.simulator.extensions["endpoint"].desk
+        with desk.ledger.reading() as db:
+            rows = {
+                order_id: db.execute(
+                    "SELECT card_last4, member_id FROM trades WHERE order_id = ?", (order_id,)
+                ).fetchone()
+                for order_id in order_ids
+            }
+        return {order_id: (row[0], row[1]) for order_id, row in rows.items()}
+
+    def set_result_day(self, day: int) -> None:
+        """The day of the month on which results of monthly files come from now on."""
+        answer = self._control.post("/_control/batch", json={"result_day": day})
+        assert answer.status_code == 200, answer.text
+
+    def spoil_results(self, what: str) -> None:
+        """Let the results of the files that are there lack a line, or name another amount."""
+        self.ledger()  # charges what is due
+        desk = self.simulator.extensions["endpoint"].desk
+        spoilt = "refused = 'lost'" if what == "missing" else "amount = amount + 500"
+        with desk.ledger.transaction() as db:
+            db.execute(
+                f"UPDATE monthly_lines SET {spoilt} WHERE refused = '' AND number = 1"
+                " AND file_id IN (SELECT id FROM monthly_files WHERE is_settled)"
+            )
 
     def sales(self, order_id: str) -> int:
         """How many captures were carried out for that order: never more than one (P1)."""

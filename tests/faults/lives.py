@@ -1,0 +1,799 @@
+"""Lives of orders over months, as a list of steps that dice draw and that can be told again.
+
+Normal orders, preorders and subscriptions come by API and by file and share one shop, one gateway and
+one calendar: parcels go out in parts and come back, totals are corrected, cards are deleted and
+renewed, files repeat orders with other words, the gateway is away, passwords change and results of
+monthly files come late, cut or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import random
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import sqlalchemy as sa
+import time_machine
+from flask import Flask
+
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import JST, jst_day
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.gateway import Card, GatewayError
+from sgpshop.models import (
+    BulkAction,
+    CardTransaction,
+    FollowUp,
+    Operation,
+    Order,
+    OrderKind,
+    utc_now,
+)
+from sgpshop.services import (
+    attempts,
+    background,
+    billing,
+    bulk_capture,
+    bulk_delivery,
+    cancelling,
+    contract,
+    daily,
+    due_work,
+    intake,
+    linking,
+    notifications,
+    opening,
+    order_editing,
+    order_import,
+    parcels,
+    payments,
+    resolver,
+    settings,
+    slips,
+    three_ds,
+)
+from sgpshop.services.intake.new_order import (
+    Buyer,
+    CardSource,
+    DeliveryItem,
+    Item,
+    NewOrder,
+    OnDecline,
+    ShipTo,
+)
+from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.order_file import Limits
+from sgpshop.simulator.server import ConnectionDropped
+from tests.faults import books
+from tests.gateway_world import GOOD_CARD, World
+from tests.notifying import connect, tell
+from tests.services.acting import TANAKA
+from tests.services.arriving import SHOP_FRONT, open_shop
+from tests.services.order_files import csv_file
+from tests.services.slip_files import CAPTURE, KEEP, NO_CAPTURE, slip, slip_file, tanaka
+
+START = datetime(2026, 12, 1, 9, tzinfo=JST)
+
+
+class Span(NamedTuple):
+    """How long lives are: their days, how many acts each, and until when everything runs out."""
+
+    days: int
+    fewest: int
+    most: int
+    end: int
+    has_troubles: bool
+
+
+#: until the results of what was delivered last are here
+MONTHS = Span(75, 1, 8, 115, has_troubles=True)
+#: many acts on the same orders
+BUSY_DAYS = Span(3, 12, 30, 6, has_troubles=False)
+
+GOOD, SECOND, SHORT, LOST = (
+    "4111111111111111",
+    "5555555555554444",
+    "4999000000000002",
+    "4999000000000036",
+)
+CHALLENGE = "4100000000005000"
+THANKS = "https://shop.example/thanks"
+OURS = "http://127.0.0.1:5000"
+OVERRIDES: dict[str, Any] = {
+    "QUIET_PERIOD": 0.0,
+    "CONGESTION_TRIES": 2,
+    "CHECKOUT_WAIT": 0.0,
+    "ANSWER_WAIT": 0.0,
+    "PUBLIC_URL": OURS,
+    "NOTIFY_LOOK_PAUSE": 0.0,
+    "NOTIFY_LOOKS_PER_MINUTE": 10**6,
+    "NIGHTLY_COMPARE_HOUR": 3,
+    "NIGHTLY_PACE": 100.0,
+}
+#: the next call of one of these goes wrong
+APIS = ("EntryTran", "ExecTran", "AlterTran", "ChangeTran", "SearchTrade", "SearchCard")
+FAULTS = (
+    "drop_before",
+    "drop_after",
+    "garbage",
+    "http:503",
+    "error:E92000001",
+    "error:42G550000",
+    "error:E91019999",
+    "error_after:E91019999",
+    "error_after:E90010001",
+)
+_EVERYTHING = (
+    *APIS,
+    *("SecureTran2", "SearchTradeMulti", "SaveMember", "SearchMember", "TradedCard", "SaveCard"),
+    "Batch",
+)
+_HALVES = tuple(ShipTo(name=name, items=(DeliveryItem("A-1", 1),)) for name in ("宛名1", "宛名2"))
+log = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """One thing that happens: when (days since START), to which life (-1: to all), what, how."""
+
+    day: float
+    life: int
+    act: str
+    how: dict[str, Any]
+
+    def __str__(self) -> str:
+        how = ", ".join(f"{name}={value!r}" for name, value in self.how.items())
+        return f"day {self.day:6.2f}  life {self.life:3}  {self.act}({how})"
+
+
+@dataclass
+class Life:
+    """What one order is from the beginning; only what its shop front knows."""
+
+    order_no: str
+    new: NewOrder | None = None
+    row: dict[str, str] = field(default_factory=dict)
+    redirect_url: str | None = None
+    member: str = ""
+
+
+# ---- drawing ------------------------------------------------------------------------------------
+
+_KINDS = ("normal", "preorder", "subscription")
+_TOTALS = tuple(range(1500, 9001, 500))
+
+
+def draw(dice: random.Random, lives: int, span: Span = MONTHS) -> list[Step]:
+    """The steps of so many lives, in the order in which they happen."""
+    steps = [step for life in range(lives) for step in _life(dice, life, span)]
+    if span.has_troubles:
+        steps += list(_troubles(dice))
+    return sorted(steps, key=lambda step: (step.day, step.life))
+
+
+def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
+    kind = dice.choice(_KINDS)
+    day = round(dice.uniform(0, span.days * 0.6), 2)
+    how = {
+        "kind": kind,
+        "source": dice.choice(("token", "token", "member", "three_ds", "file", "file")),
+        "total": dice.choice(_TOTALS),
+        "card": dice.choices((GOOD, SHORT, LOST), (8, 1, 1))[0],
+        "parcels": dice.choice((1, 1, 2)),
+        "keep": dice.random() < 0.5,
+    }
+    if dice.random() < 0.15:
+        yield Step(day, life, "fault", _fault(dice))
+    yield Step(day, life, "place", how)
+    if how["source"] == "three_ds":
+        passes = dice.random() < 0.8
+        yield Step(day + dice.choice((0.001, 0.01, 1.5)), life, "come_back", {"passes": passes})
+    if dice.random() < 0.8:  # most are delivered and charged, sooner or later
+        later = min(day + dice.uniform(0.02, 0.16) * span.days, span.days)
+        if kind != "subscription" and dice.random() < 0.7:
+            yield Step(later, life, "capture", {})
+        parcel = dice.choice((0, 0, 1))
+        yield Step(later + 0.01, life, "deliver", {"parcel": parcel})
+    for _ in range(dice.randint(span.fewest, span.most)):
+        pause = dice.choice((0.01, 0.1, 1, 3, 10, 25)) * span.days / MONTHS.days
+        day = min(day + pause * dice.random(), float(span.days))
+        act = dice.choices(list(_ACTS), [weight for weight, _how in _ACTS.values()])[0]
+        if dice.random() < 0.35:
+            yield Step(day, life, "fault", _fault(dice))
+        yield Step(day, life, act, _ACTS[act][1](dice))
+
+
+def _fault(dice: random.Random) -> dict[str, Any]:
+    return {
+        "api": dice.choice(APIS),
+        "fault": dice.choice(FAULTS),
+        "suffix": dice.choice(("", "-1", "-1", "-2")),
+    }
+
+
+def _number(dice: random.Random) -> str:
+    return dice.choice(("", "", "-1", "-1", "-2"))
+
+
+#: act -> weight, and how its details are drawn
+_ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
+    "capture": (3, lambda _: {}),
+    "edit": (4, lambda dice: {"total": dice.choice(_TOTALS)}),
+    "send": (2, lambda dice: {"then_capture": dice.random() < 0.5}),
+    "cancel": (2, lambda _: {}),
+    "deliver": (4, lambda dice: {"parcel": dice.choice((0, 0, 1, 2))}),
+    "take_back": (2, lambda dice: {"parcel": dice.choice((0, 1))}),
+    "undo": (2, lambda _: {}),
+    "waive": (1, lambda _: {}),
+    "file": (
+        4,
+        lambda dice: {
+            "changes": dict(
+                dice.sample(
+                    [
+                        ("合計金額", str(dice.choice(_TOTALS))),
+                        ("予約フラグ", dice.choice(("0", "1"))),
+                        ("定期購入ID", dice.choice(("", "T-9"))),
+                        ("決済方法", dice.choice(("SGP:カード決済", "銀行振込"))),
+                        (
+                            "決済方法ステータス",
+                            dice.choice(
+                                ("", "仮売上", "決済完了", "注文キャンセル", "決済待ち", "売上失敗")
+                            ),
+                        ),
+                        ("注文状態", dice.choice(("0", "1", "99"))),
+                        ("配送ステータス", dice.choice(("1", "3", "9"))),
+                    ],
+                    dice.randint(1, 2),
+                )
+            )
+        },
+    ),
+    "slips": (
+        2,
+        lambda dice: {
+            "terms": dice.choice(("capture", "keep", "none")),
+            "status": dice.choice(("3", "3", "2", "9")),
+        },
+    ),
+    "again": (
+        3,
+        lambda dice: {
+            "total": dice.choice((None, None, *_TOTALS[:3])),
+            "card": dice.choice((None, GOOD, SECOND, SHORT)),
+            "three_ds": dice.random() < 0.2,
+        },
+    ),
+    "bulk": (2, lambda dice: {"action": dice.choice(("sgp_capture", "deliver"))}),
+    "look": (3, lambda dice: {"suffix": _number(dice)}),
+    "notice": (
+        2,
+        lambda dice: {
+            "suffix": _number(dice),
+            "status": dice.choice(("AUTH", "SALES", "CAPTURE", "VOID")),
+            "amount": dice.choice(_TOTALS),
+        },
+    ),
+    "console": (
+        2,
+        lambda dice: {
+            "suffix": _number(dice),
+            "operation": dice.choice(("sales", "cancel", "change")),
+            "amount": dice.choice(_TOTALS),
+        },
+    ),
+    "buyer_card": (
+        3,
+        lambda dice: {"what": dice.choice(("delete first", "delete all", "add", "renew"))},
+    ),
+    "close_by_hand": (1, lambda _: {}),
+    "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
+    "restart": (1, lambda _: {}),
+}
+
+
+def _troubles(dice: random.Random) -> Iterator[Step]:
+    """What happens to the whole shop."""
+    yield Step(0, -1, "driver", {"driver": dice.choice(("file", "api"))})
+    for _ in range(dice.randint(0, 2)):
+        day = dice.choice((8.9, 9.1, 12.0, 39.9, 40.1, 50.0)) + dice.random()
+        yield Step(
+            day, -1, "away", {"fault": dice.choice(("http:503", "drop_before", "drop_after"))}
+        )
+        yield Step(day + dice.choice((0.05, 0.7, 2)), -1, "back", {})
+    if dice.random() < 0.3:
+        day = dice.choice((8.0, 9.2, 20.0, 39.5))
+        yield Step(day, -1, "away", {"fault": "error:E01030002"})  # the password was renewed
+        yield Step(day + dice.choice((0.3, 1.5)), -1, "back", {})
+    if dice.random() < 0.5:
+        what = dice.choice(("late", "unread", "missing", "other amount"))
+        yield Step(dice.choice((17.8, 48.8)), -1, "results", {"what": what})
+    if dice.random() < 0.3:
+        yield Step(dice.choice((5.0, 25.0)), -1, "driver", {"driver": dice.choice(("file", "api"))})
+
+
+# ---- playing ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stage(app: Flask, folder: Path) -> Iterator[Stage]:
+    """An empty shop with its gateway on START, time standing still between steps."""
+    world = World(folder)
+    contract.init_app(app, world.gateway)
+    with ExitStack() as held, app.app_context():
+        clock = held.enter_context(time_machine.travel(START, tick=True))
+        held.enter_context(patch.object(background, "submit", _at_once))
+        open_shop()
+        connect(app, world)
+        daily.run()  # where nothing was ever compared, the first night is only noted
+        yield Stage(app, world, clock)
+        db.session.remove()
+
+
+def _is_worked(morning: datetime) -> bool:
+    """Days around registrations and results, and every fourth: the others pass in a moment."""
+    days = (morning - START).days
+    return morning.day in (10, 11, 12, 18, 19, 20, 28) or days % 4 == 3
+
+
+def _at_once(app: Flask, function: Callable[..., Any], *given: Any) -> Future[None]:
+    """In this thread, so that the same steps are the same story."""
+    done: Future[None] = Future()
+    with app.app_context():
+        try:
+            function(*given)
+        except ShopError:
+            log.info("not usable just now")
+    done.set_result(None)
+    return done
+
+
+class Stage:
+    """Plays steps, keeps the worker working, and notes what broke off."""
+
+    def __init__(self, app: Flask, world: World, clock: time_machine.Coordinates) -> None:
+        self.app, self.world, self._clock = app, world, clock
+        self._lives: dict[int, Life] = {}
+        self._numbers = itertools.count(1)
+        self._now = 0.0
+        self.broken: dict[str, None] = {}
+        self._steps: dict[str, Callable[..., None]] = {
+            name.removeprefix("do_"): getattr(self, name)
+            for name in dir(self)
+            if name.startswith("do_")
+        }
+
+    def play(self, steps: list[Step], span: Span = MONTHS) -> list[str]:
+        """All steps, then the rest of the time; what is wrong in the end."""
+        for step in steps:
+            self._travel(step.day)
+            self._do(step)
+            self.work()
+        self._travel(float(span.days + 1))
+        self.world.behave()
+        self.do_back()
+        self._travel(float(span.end))
+        self._compare()
+        return [*self.broken, *books.complaints(self.world)]
+
+    def _do(self, step: Step) -> None:
+        db.session.rollback()
+        try:
+            if step.life < 0:
+                self._steps[step.act](**step.how)
+            else:
+                life = self._lives.setdefault(
+                    step.life, Life(f"P{step.life:018d}", member=f"buyer{step.life}")
+                )
+                self._steps[step.act](life, **step.how)
+        except (ShopError, GatewayError):
+            db.session.rollback()  # refused: always allowed, nothing happened
+        except Exception as fault:
+            db.session.rollback()
+            self._broke(step.act, fault)
+
+    def _broke(self, what: str, fault: Exception) -> None:
+        self.broken.setdefault(f"{what} broke off: {type(fault).__name__}: {str(fault)[:160]}")
+
+    # ---- time and the worker ------------------------------------------------------------------
+
+    def _travel(self, day: float) -> None:
+        """To that day; on the way the worker works at 06:06 of most mornings, and some nights compare."""
+        morning = int(self._now - 21 / 24) + 1 if self._now else 0
+        while (next_morning := morning + 21.1 / 24) < day:  # 06:06 of the next day
+            if next_morning > self._now and _is_worked(START + timedelta(days=next_morning)):
+                self._move(next_morning)
+                self.work()
+                if morning % 16 == 3:
+                    self._compare()
+            morning += 1
+        self._move(max(day, self._now))
+
+    def _move(self, day: float) -> None:
+        self._now = day
+        self._clock.move_to(START + timedelta(days=day))
+
+    def _compare(self) -> None:
+        """The nightly comparison, begun and worked off."""
+        for _ in range(3):
+            daily.run()
+            self._clock.shift(timedelta(seconds=10))
+            self.work()
+
+    def work(self) -> None:
+        """What the worker does until nothing is due."""
+        for _ in range(40):
+            db.session.rollback()
+            self._guarded("match_late", lambda: notifications.match_late())
+            self._guarded("ask_for_looks", lambda: notifications.ask_for_looks())
+            due = due_work.due_work(200)
+            is_billing = billing.is_due()
+            if not due and not is_billing:
+                return
+            if is_billing:
+                self._guarded("billing", billing.carry_on)
+            for action, ids in (
+                (attempts.give_up_lost, due.lost),
+                (resolver.look_up, due.uncertain),
+                (payments.run_operation, due.captures),
+                (bulk_delivery.carry_on, due.deliveries),
+                (slips.work_off, due.slips),
+                (linking.look_up, due.links),
+            ):
+                for one in ids:
+                    self._guarded(action.__name__, lambda act=action, one=one: act(one))
+        self.broken.setdefault(f"the worker never rests: {due}, billing {is_billing}")
+
+    def _guarded(self, what: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except ShopError:
+            db.session.rollback()
+        except Exception as fault:
+            db.session.rollback()
+            self._broke(f"the worker's {what}", fault)
+
+    # ---- what the shop front does ---------------------------------------------------------------
+
+    def do_place(
+        self, life: Life, kind: str, source: str, total: int, card: str, parcels: int, keep: bool
+    ) -> None:
+        if source == "file":
+            self._authorized_elsewhere(life, kind, total, card)
+            return
+        if source == "member":
+            self._save_card(life, GOOD)
+            paying = CardSource(member_id=life.member, card_seq=0)
+        else:
+            number = CHALLENGE if source == "three_ds" else card
+            paying = CardSource(token=self.world.token(number))
+        is_subscription = kind == "subscription"
+        life.new = NewOrder(
+            order_no=life.order_no,
+            ordered_at=utc_now(),
+            kind=OrderKind(kind),
+            buyer=Buyer(name="佐藤 花子", prefecture="東京都", address="千代田区1-1"),
+            items=(Item(name="煎茶", code="A-1", unit_price=total // 2, quantity=2, tax_rate=8),),
+            total=total,
+            payment=paying,
+            deliveries=_HALVES if parcels > 1 else (),
+            subscription_id=f"T-{life.order_no}" if is_subscription else None,
+            subscription_round=1 if is_subscription else None,
+            return_url=THANKS if source == "three_ds" else None,
+            on_decline=OnDecline.KEEP if keep else OnDecline.REFUSE,
+        )
+        life.redirect_url = intake.place(life.new, SHOP_FRONT).redirect_url
+
+    def _authorized_elsewhere(self, life: Life, kind: str, total: int, card: str) -> None:
+        """The cart took the order and authorized it; we hear of it by file."""
+        status = "仮売上"
+        life.row = {
+            "注文番号": life.order_no,
+            "注文日時": f"{utc_now().astimezone(JST):%Y/%m/%d %H:%M}",
+            "決済方法": "SGP:カード決済",
+            "合計金額": str(total),
+            "商品名": "煎茶",
+            "単価": str(total),
+            "数量": "1",
+        }
+        if kind == "normal":
+            self.world.gateway.authorize(life.order_no, total, GOOD_CARD)
+        else:
+            self._save_card(life, SECOND if card == GOOD else GOOD)
+            self.world.gateway.check_card(life.order_no, Card(member_id=life.member, card_seq=0))
+        if kind == "preorder":
+            life.row["予約フラグ"] = "1"
+        if kind == "subscription":
+            status = "決済待ち"
+            life.row |= {"定期購入ID": f"T-{life.order_no}", "定期回数": "1"}
+        life.row["決済方法ステータス"] = status
+        self._take_in(life.row)
+
+    def _take_in(self, row: dict[str, str]) -> None:
+        stream = io.BytesIO(csv_file(row, encoding="utf-8"))
+        run, found = order_import.begin(order_import.new_run_id(), "田中", stream, Limits())
+        if found is not None:
+            order_import.carry_out(run.id, stream, Limits(), found)
+
+    def do_again(self, life: Life, total: int | None, card: str | None, three_ds: bool) -> None:
+        """The shop front hands the same order in again: as it was, or with another card or total."""
+        if life.new is None:
+            return
+        new = life.new
+        if total is not None:
+            item = replace(new.items[0], unit_price=total // 2)
+            new = replace(new, total=total, items=(item,))
+        if card is not None:
+            number = CHALLENGE if three_ds else card
+            new = replace(
+                new,
+                payment=CardSource(token=self.world.token(number)),
+                return_url=THANKS if three_ds else None,
+            )
+        life.redirect_url = intake.place(new, SHOP_FRONT).redirect_url or life.redirect_url
+
+    def do_come_back(self, life: Life, passes: bool) -> None:
+        """The buyer answers at the bank, and the browser comes back to us."""
+        if not life.redirect_url:
+            return
+        http = self.world.simulator.test_client()
+        path = re.sub(r"^https?://[^/]+", "", life.redirect_url)
+        page = http.get(path)
+        if 'name="answer"' in page.text:
+            answer = {**_hidden(page.text), "answer": "yes" if passes else "no"}
+            page = http.post("/three-ds/", data=answer, follow_redirects=True)
+        access_id = _hidden(page.text).get("AccessID")
+        order = self._order(life)
+        if access_id and order is not None and order.transaction is not None:
+            number = order.transaction.gateway_order_id
+            mark = three_ds.return_address(number).rpartition("/")[2]
+            intake.come_back(number, mark, access_id)
+
+    def do_file(self, life: Life, changes: dict[str, str]) -> None:
+        """An order file repeats the order, with other words in some columns."""
+        row = life.row
+        if not row and life.new is not None:
+            new = life.new
+            row = {
+                "注文番号": life.order_no,
+                "注文日時": f"{new.ordered_at.astimezone(JST):%Y/%m/%d %H:%M}",
+                "決済方法": "SGP:カード決済",
+                "合計金額": str(new.total),
+                "商品名": "煎茶",
+                "商品コード": "A-1",
+                "単価": str(new.total // 2),
+                "数量": "2",
+                "予約フラグ": "1" if new.kind is OrderKind.PREORDER else "0",
+                "定期購入ID": new.subscription_id or "",
+                "定期回数": "1" if new.subscription_id else "",
+            }
+        if row:
+            self._take_in(row | changes)
+
+    # ---- what people of the shop do -------------------------------------------------------------
+
+    def do_capture(self, life: Life) -> None:
+        self._press(life, opening.CAPTURE)
+
+    def do_send(self, life: Life, then_capture: bool) -> None:
+        follow_up = FollowUp.CAPTURE if then_capture else None
+        self._press(life, Wish(Operation.CHANGE_AMOUNT, follow_up))
+
+    def do_cancel(self, life: Life) -> None:
+        order = self._order(life)
+        if order is None:
+            return
+        wish = cancelling.wish(
+            life.order_no, restock=False, return_points=False, refund_confirmed=True
+        )
+        if wish is None:
+            cancelling.cancel_unbilled(life.order_no, _seen(order), TANAKA)
+        else:
+            self._press(life, wish)
+
+    def do_edit(self, life: Life, total: int) -> None:
+        if (order := self._order(life)) is not None:
+            order_editing.correct_total(order.id, total, _seen(order), TANAKA)
+
+    def do_deliver(self, life: Life, parcel: int) -> None:
+        """All parcels (0), or the first or second one."""
+        if (order := self._order(life)) is not None:
+            numbers = [one.number for one in order.deliveries]
+            chosen = numbers if parcel == 0 else numbers[parcel - 1 : parcel]
+            parcels.deliver(order.id, _seen(order), TANAKA, chosen)
+
+    def do_take_back(self, life: Life, parcel: int) -> None:
+        if (order := self._order(life)) is not None:
+            numbers = [one.number for one in order.deliveries]
+            chosen = numbers if parcel == 0 else numbers[:1]
+            said = parcels.Return(chosen, jst_day(utc_now()), "受取拒否")
+            parcels.take_back(order.id, _seen(order), TANAKA, said)
+
+    def do_undo(self, life: Life) -> None:
+        """ステータスの変更: nothing was delivered after all."""
+        if (order := self._order(life)) is not None:
+            wanted = {one.number: DeliveryStatus.UNPROCESSED for one in order.deliveries}
+            parcels.change_statuses(order.id, _seen(order), TANAKA, wanted)
+
+    def do_waive(self, life: Life) -> None:
+        if (order := self._order(life)) is not None:
+            parcels.waive_cancel(order.id, _seen(order), TANAKA, "代品を送る")
+
+    def do_slips(self, life: Life, terms: str, status: str) -> None:
+        if self._order(life) is None:
+            return
+        wanted = {"capture": CAPTURE, "keep": KEEP, "none": NO_CAPTURE}[terms]
+        slip_no = f"{next(self._numbers):08d}"
+        content = slip_file(slip(life.order_no, slip_no, 配送ステータス=status))
+        person = tanaka()
+        run_id = slips.prepare(
+            slips.Uploaded(content, False), wanted, person_id=person.id, actor=person.name
+        )
+        slips.start(run_id, person_id=person.id, sum_confirmed=True)
+
+    def do_bulk(self, life: Life, action: str) -> None:
+        if (order := self._order(life)) is None:
+            return
+        person = tanaka()
+        run_id = bulk_capture.prepare(
+            [order.id], person_id=person.id, actor=person.name, action=BulkAction(action)
+        )
+        if action == "deliver":
+            bulk_delivery.start(run_id, person_id=person.id)
+        else:
+            bulk_capture.start(run_id, person_id=person.id, sum_confirmed=True)
+
+    def do_look(self, life: Life, suffix: str) -> None:
+        """照合, of the current transaction or of one that is not current any more."""
+        wanted = sa.select(CardTransaction.id).where(
+            CardTransaction.gateway_order_id == life.order_no + suffix
+        )
+        if (transaction_id := db.session.scalar(wanted)) is not None:
+            linking.look_soon(transaction_id)
+
+    def do_close_by_hand(self, life: Life) -> None:
+        order = self._order(life)
+        if order is not None and order.open_attempt is not None:
+            resolver.close_by_hand(order.open_attempt.id, "管理画面で確認", TANAKA)
+
+    def do_restart(self, _life: Life) -> None:
+        attempts.look_soon()
+
+    def _press(self, life: Life, wish: Wish) -> None:
+        if (order := self._order(life)) is not None:
+            seen = _seen(order)
+            attempt_id = opening.open_attempt(order.id, wish, seen, TANAKA)
+            payments.run_act(attempt_id)
+            assert opening.open_attempt(order.id, wish, seen, TANAKA) == attempt_id  # double click
+
+    # ---- what happens at the gateway --------------------------------------------------------------
+
+    def do_fault(self, life: Life, api: str, fault: str, suffix: str) -> None:
+        self.world.fault(fault, api, order_id=life.order_no + suffix)
+
+    def do_notice(self, life: Life, suffix: str, status: str, amount: int) -> None:
+        tell(life.order_no + suffix, Status=status, JobCd=status, Amount=str(amount))
+
+    def do_console(self, life: Life, suffix: str, operation: str, amount: int) -> None:
+        """Somebody works on a transaction in SMBC-GP's own console."""
+        http = self.world.simulator.test_client()
+        where = (
+            f"/mulpayconsole/shop/tshop00000001/transactions/{life.order_no}{suffix}/{operation}"
+        )
+        page = http.get(where, query_string={"amount": amount})
+        if page.status_code == 200:
+            http.post(where, data={**_hidden(page.text), "amount": str(amount)})
+
+    def do_buyer_card(self, life: Life, what: str) -> None:
+        """The buyer tidies up the cards kept at the cart."""
+        try:
+            cards = [c for c in self.world.gateway.search_cards(life.member) if not c.is_deleted]
+        except GatewayError:
+            return
+        if what == "add":
+            self._save_card(life, SECOND)
+        elif what == "renew" and cards:
+            self._save_card(life, GOOD, seq="0")
+        elif what.startswith("delete"):
+            for _ in cards if what == "delete all" else cards[:1]:
+                self._site_call("DeleteCard", MemberID=life.member, SeqMode="0", CardSeq="0")
+
+    def _save_card(self, life: Life, number: str, seq: str = "") -> None:
+        self._site_call("SaveMember", MemberID=life.member)
+        card = {"CardNo": number, "Expire": "4912"} | ({"CardSeq": seq} if seq else {})
+        self._site_call("SaveCard", MemberID=life.member, SeqMode="0", **card)
+
+    def _site_call(self, api: str, **params: str) -> None:
+        site = {"SiteID": "tsite00000001", "SitePass": "sitepass01"}
+        with suppress(ConnectionDropped):
+            self.world.simulator.test_client().post(f"/payment/{api}.idPass", data=site | params)
+
+    def do_driver(self, driver: str) -> None:
+        settings.save("test", billing_driver=BillingDriver(driver))
+
+    def do_away(self, fault: str) -> None:
+        """Until `back` every call fails in that way."""
+        for api in _EVERYTHING:
+            self.world.fault(fault, api, times=1_000_000)
+
+    def do_back(self) -> None:
+        self.world.behave()
+        self.world.set_result_day(18)
+
+    def do_results(self, what: str) -> None:
+        """The results of this month's files are not what they should be."""
+        if what == "late":
+            self.world.set_result_day(28)
+        elif what == "unread":
+            self.world.fault("garbage", "Batch", times=500, job_cd="result")
+        else:
+            self.world.spoil_results(what)
+
+    # ---- how ------------------------------------------------------------------------------------
+
+    def _order(self, life: Life) -> Order | None:
+        db.session.rollback()
+        return db.session.scalars(
+            sa.select(Order)
+            .where(Order.order_no == life.order_no)
+            .execution_options(populate_existing=True)
+        ).one_or_none()
+
+
+def _seen(order: Order) -> Seen:
+    return Seen(order.version, order.total, secrets.token_hex(8))
+
+
+def _hidden(page: str) -> dict[str, str]:
+    found = {}
+    for tag in re.findall(r'<input[^>]*type="hidden"[^>]*>', page):
+        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name:
+            found[name[1]] = value[1] if value else ""
+    return found
+
+
+# ---- shrinking ----------------------------------------------------------------------------------
+
+
+def shrink(
+    steps: list[Step], fails: Callable[[list[Step]], bool], *, tries: int = 200
+) -> list[Step]:
+    """Fewer steps that still fail: whole lives first, then halves, then one by one."""
+    left = itertools.count(tries, -1)
+
+    def without(keep: Callable[[int, Step], bool]) -> bool:
+        nonlocal steps
+        fewer = [step for number, step in enumerate(steps) if keep(number, step)]
+        if len(fewer) == len(steps) or next(left) <= 0 or not fails(fewer):
+            return False
+        steps = fewer
+        return True
+
+    size = max(1, len({step.life for step in steps}) // 2)
+    while size:
+        lives = sorted({step.life for step in steps} - {-1})
+        for start in range(0, len(lives), size):
+            gone = set(lives[start : start + size])
+            without(lambda _n, step, gone=gone: step.life not in gone)
+        size //= 2
+    size = max(1, len(steps) // 2)
+    while size:
+        start = 0
+        while start < len(steps):
+            if not without(lambda n, _s, a=start, b=start + size: not a <= n < b):
+                start += size
+        size //= 2
+    return steps

@@ -1,0 +1,117 @@
+"""Lives of orders of every kind, by dice: each yen the gateway has is in our books, once (P1-P5, P26).
+
+`make test` goes one way on each database; `make soak` lives SOAK_LIVES lives of three months and as
+many busy days on each, LIVES_SEED=… and DAYS_SEED=… repeat a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from sgpshop.gateway import Card
+from sgpshop.services import alerts, outcomes, stored_cards
+from sgpshop.services.billing import planning
+from tests.faults import lives
+from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
+from tests.seeds import is_soaking, seed_of
+
+#: so many share a shop and its calendar: of months, and of busy days
+LIVES, BUSY_LIVES = (25, 12) if is_soaking() else (8, 4)
+BATCHES = max(1, int(os.environ.get("SOAK_LIVES", "0")) // LIVES)
+WAYS = [
+    *[(MONTHS, LIVES, "LIVES_SEED", batch) for batch in range(BATCHES)],
+    *[(BUSY_DAYS, BUSY_LIVES, "DAYS_SEED", batch) for batch in range(max(1, BATCHES // 4))],
+]
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return dict(lives.OVERRIDES)
+
+
+@pytest.mark.parametrize(
+    ("span", "number", "name", "batch"), WAYS, ids=[f"{name}-{batch}" for *_, name, batch in WAYS]
+)
+def test_every_yen_is_in_our_books_once(
+    app: Flask, tmp_path: Path, span: Span, number: int, name: str, batch: int
+) -> None:
+    steps = draw(random.Random(seed_of(name, batch + 1)), number, span)
+    with stage(app, tmp_path) as shop:
+        assert shop.play(steps, span) == [], told(steps)
+
+
+def told(steps: list[Step]) -> str:
+    return "\n".join(["", *map(str, steps)])
+
+
+def order(**how: Any) -> Step:
+    """An order of 2,500 yen that comes in on the first day."""
+    usual = {"kind": "normal", "source": "token", "total": 2_500, "card": GOOD}
+    return Step(0, 0, "place", usual | {"parcels": 1, "keep": True} | how)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+class TestItWouldNotice:
+    """Each guard taken away once, in a story that needs it."""
+
+    def ends(self, app: Flask, folder: Path, *steps: Step, days: int = 6) -> str:
+        with stage(app, folder) as shop:
+            return "; ".join(shop.play(list(steps), MONTHS._replace(days=days, end=days + 3)))
+
+    def test_nothing_in_a_plain_life(self, app: Flask, tmp_path: Path) -> None:
+        plain = [order(), Step(1, 0, "capture", {}), Step(2, 0, "deliver", {"parcel": 0})]
+        assert self.ends(app, tmp_path, *plain) == ""
+
+    def test_a_hold_of_an_order_that_was_refused(
+        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A lost answer to the buyer's payment, taken for a refusal."""
+        monkeypatch.setattr(outcomes, "unknown", outcomes.rejected)
+        lost = Step(0, 0, "fault", {"api": "ExecTran", "fault": "drop_after", "suffix": ""})
+        found = self.ends(app, tmp_path, lost, order(keep=False))
+        assert "AUTH 2500 yen of no order of ours" in found
+
+    def test_a_refund_in_the_console_that_nobody_is_told(
+        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(alerts, "raise_for", lambda *_, **__: None)
+        console = {"suffix": "", "operation": "cancel", "amount": 2_500}
+        found = self.ends(
+            app,
+            tmp_path,
+            order(),
+            Step(1, 0, "capture", {}),
+            Step(2, 0, "deliver", {"parcel": 0}),
+            Step(3, 0, "console", console),
+        )
+        assert "delivered, cancelled and nobody is told" in found
+
+    def test_a_subscription_that_no_registration_takes(
+        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(planning, "plan", lambda *_: 0)
+        delivered = Step(1, 0, "deliver", {"parcel": 0})
+        found = self.ends(app, tmp_path, order(kind="subscription"), delivered, days=75)
+        assert "never billed and nobody is told" in found
+
+    def test_another_card_of_the_buyer(
+        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever card comes first is charged, not the one that was checked."""
+        first = Card(member_id="buyer0", card_seq=0)
+        monkeypatch.setattr(stored_cards, "for_later", lambda *_: first)
+        found = self.ends(
+            app,
+            tmp_path,
+            order(kind="preorder", source="member"),
+            Step(1, 0, "buyer_card", {"what": "delete first"}),
+            Step(2, 0, "buyer_card", {"what": "add"}),
+            Step(3, 0, "capture", {}),
+        )
+        assert "card 4444 was charged, {'1111'} was checked" in found
