@@ -34,6 +34,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.history_check import Verification
+from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, NEEDS_REMINDER
 from tests.gateway_world import World
 
 S = PaymentStatus
@@ -170,6 +171,10 @@ def _delivered_for_nothing(order: Order, *, is_told: bool) -> Iterator[str]:
 
 def _overdue(order: Order, delivered: list[Any]) -> Iterator[str]:
     """決済待ち that was delivered, and whose registration should be over."""
+    if db.session.scalar(
+        sa.select(sa.exists().where(Order.id == order.id, sa.or_(NEEDS_ATTENTION, NEEDS_REMINDER)))
+    ):
+        return  # told on 定期購入 and on the first page
     shop = settings.load()
     last = max(delivered, default=None)
     if last is None or registers_at(month_of(last), shop.billing_day) > utc_now():

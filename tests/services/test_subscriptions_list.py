@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import time_machine
 
-from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BillingState, Order
+from sgpshop.models import BillingState, Delivery, Order
 from sgpshop.services import billing, intake, parcels, subscriptions
 from sgpshop.services.billing import planning
+from sgpshop.services.database import writing
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.order_answers import one
 from sgpshop.services.order_detail import Problem, get_detail
@@ -172,6 +173,15 @@ class TestOutlook:
         make_subscription()
         assert subscriptions.outlook(10).reminder.yen == 700
         assert numbers(tab=Tab.AWAITING, reminder=True) == [forgotten.order_no]
+
+    @pytest.mark.parametrize("done", [DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED])
+    def test_the_other_parcel_of_two_is_not_forgotten(self, done: DeliveryStatus) -> None:
+        """Without its 配送完了 nothing is ever billed, and nothing else would say so."""
+        order = make_subscription(total=700)
+        with writing() as session:
+            session.add(Delivery(order_id=order.id, number=1, status=done))
+        assert subscriptions.outlook(10).reminder.yen == 700
+        assert numbers(tab=Tab.AWAITING, reminder=True) == [order.order_no]
 
     def test_returned_after_the_report_is_to_be_refunded(self) -> None:  # R104
         order = make_subscription(status=S.BILLING_REPORTED, total=900)

@@ -56,7 +56,7 @@ class Outlook:
     last_day: date
     days_until_last: int
     this_month_at: datetime
-    #: of those: a slip number is there, 配送完了 is not
+    #: of those: a slip number is there or a parcel is through, 配送完了 of all is not
     reminder: Total
     #: 要確認 subscription orders: on no other tab than すべて
     in_review: Total

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import REFUND_CLASSES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -89,7 +89,7 @@ class Criteria:
     email: str = ""
     #: 継続中 or 解約・完了, see `_is_ended`
     is_going_on: bool | None = None
-    #: only 決済待ち orders with a slip number that are not 配送完了 (the month-end reminder)
+    #: only 決済待ち orders that seem to have left and are not 配送完了 (the month-end reminder)
     reminder: bool = False
 
 
@@ -242,7 +242,18 @@ def _is_ended() -> Condition:
 HAS_SLIP: Condition = (
     sa.exists().where(Delivery.order_id == Order.id, Delivery.slip_no != "").correlate(Order)
 )
-#: It seems to have left, but nobody said 配送完了: at the end of the month it would be forgotten.
+#: Of several parcels one is done with, and another is not.
+_IS_PARTLY_THROUGH: Condition = (
+    sa.exists()
+    .where(
+        Delivery.order_id == Order.id,
+        Delivery.status.in_((DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED)),
+    )
+    .correlate(Order)
+)
+#: It seems to have left, but nobody said 配送完了 of all of it: it would be forgotten for good.
 NEEDS_REMINDER: Condition = sa.and_(
-    IS_UNDELIVERED, Order.processing_class == ProcessingClass.UNPROCESSED, HAS_SLIP
+    IS_UNDELIVERED,
+    Order.processing_class == ProcessingClass.UNPROCESSED,
+    sa.or_(HAS_SLIP, _IS_PARTLY_THROUGH),
 )
