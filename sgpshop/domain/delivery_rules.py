@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from sgpshop.domain import words
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import Act, ActFacts, Terms, button
 from sgpshop.domain.order_rules import is_being_paid
@@ -26,12 +27,12 @@ class DeliveryRefusal(StrEnum):
     @property
     def label(self) -> str:
         """The short words of a result line, after 「対象外:」."""
-        return _WORDS[self][0]
+        return _WORDS.get(self, words.UNKNOWN_REASON)[0]
 
     @property
     def sentence(self) -> str:
         """The reason, and what can be done."""
-        return _WORDS[self][1]
+        return _WORDS.get(self, words.UNKNOWN_REASON)[1]
 
 
 _WORDS = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from sgpshop.domain import words
+
 
 class DeliveryStatus(StrEnum):
     """配送ステータス of one delivery."""
@@ -19,7 +21,7 @@ class DeliveryStatus(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word on the screen."""
-        return _DELIVERY_LABELS[self]
+        return _DELIVERY_LABELS.get(self) or words.unknown(self)
 
 
 _DELIVERY_LABELS = {
@@ -50,7 +52,7 @@ class ProcessingClass(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word on the screen."""
-        return _CLASS_LABELS[self]
+        return _CLASS_LABELS.get(self) or words.unknown(self)
 
 
 _CLASS_LABELS = {

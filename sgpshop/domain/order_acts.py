@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from sgpshop.domain import words
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import (
@@ -121,6 +122,11 @@ _REASONS = {
     ),
 }
 
+#: An upgrade is under way, and this process does not know what the new one wrote.
+_OTHER_VERSION = (
+    "このプログラムの版では分からない状態です。新しい版に更新してから操作してください。"
+)
+
 #: After the order the buyer of a 要確認 order may still be in 3-D Secure (R96).
 REVIEW_LOCK = timedelta(minutes=30)
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -203,11 +209,14 @@ def column_of(order: ActFacts) -> Column:
         return Column.CAPTURED_SHIPPED
     if is_shipped and status is PaymentStatus.AWAITING_BILLING:
         return Column.AWAITING_BILLING_SHIPPED
-    return Column(status.label)
+    # A status of another version: none of the columns with an act on its payment.
+    return Column(status.label) if words.is_known(status) else Column.OTHER
 
 
 def button(act: Act, order: ActFacts, terms: Terms, now: datetime) -> Button:
     """How the button of `act` stands for `order` at `now` (aware)."""
+    if order.payment_status is not None and not words.is_known(order.payment_status):
+        return Button(is_shown=True, reason=_OTHER_VERSION)
     column = column_of(order)
     mark = TABLE[act, column]
     if order.open_attempt is not None and act in PAYMENT_ACTS | {Act.EDIT}:

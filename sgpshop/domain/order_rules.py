@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from sgpshop.domain import words
 from sgpshop.domain.payment_status import (
     CAPTURABLE,
     PAID,
@@ -87,12 +88,12 @@ class Refusal(StrEnum):
     @property
     def label(self) -> str:
         """The short words of a result line, after 「対象外:」."""
-        return _WORDS[self][0]
+        return _WORDS.get(self, _RETIRED.get(self.value, words.UNKNOWN_REASON))[0]
 
     @property
     def sentence(self) -> str:
         """The reason as a sentence beside a disabled button (R60)."""
-        return _WORDS[self][1]
+        return _WORDS.get(self, _RETIRED.get(self.value, words.UNKNOWN_REASON))[1]
 
 
 _WORDS = {
@@ -129,6 +130,9 @@ _WORDS = {
     Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),
 }
 
+
+#: Reasons that rows of earlier versions still name.
+_RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上にできませんでした。")}
 
 #: Here a changed amount can still be sent, or could be once the doubt has ended.
 HOLDING_STATUSES = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW}

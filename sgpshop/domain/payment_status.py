@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sgpshop.domain import words
 from sgpshop.domain.errors import ImpossibleTransition
 
 
@@ -24,12 +25,12 @@ class PaymentStatus(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word on the screen, without brackets (domain.md §17)."""
-        return LABELS[self]
+        return LABELS.get(self) or words.unknown(self)
 
     @property
     def buyer_text(self) -> str:
         """What a shop front may tell the buyer; we have no screen for buyers (R27)."""
-        return _BUYER_TEXTS[self]
+        return _BUYER_TEXTS.get(self, _BUYER_TEXTS[PaymentStatus.NEEDS_REVIEW])
 
 
 LABELS = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sgpshop.domain import words
 from sgpshop.domain.payment_status import Event, PaymentStatus, is_possible, next_status
 
 
@@ -32,28 +33,39 @@ class AlertKind(StrEnum):
     @property
     def label(self) -> str:
         """The headline."""
-        return _WORDS[self][0]
+        return _words_of(self)[0]
 
     @property
     def sentence(self) -> str:
         """What happened, with {before}, {found} and {total} to be filled in."""
-        return _WORDS[self][1]
+        return _words_of(self)[1]
 
     @property
     def next_step(self) -> str:
         """What to do about it."""
-        return _WORDS[self][2]
+        return _words_of(self)[2]
 
     @property
     def explanation(self) -> str:
         """When it is raised, for the help page."""
-        return _WORDS[self][3]
+        return _words_of(self)[3]
 
     @property
     def is_notice(self) -> bool:
         """Somebody did at the gateway what could have been done here: to be known, no more."""
         return self in _NOTICES
 
+
+def _words_of(kind: AlertKind) -> tuple[str, str, str, str]:
+    otherwise = (words.unknown(kind), *_ANOTHER_VERSION)
+    return _WORDS.get(kind, otherwise)
+
+
+_ANOTHER_VERSION = (
+    "「{before}」と表示していましたが、SMBC-GPでは「{found}」でした。",
+    "ほかの版のプログラムが知らせたものです。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    "",
+)
 
 _NOTICES = frozenset({AlertKind.CAPTURED_ELSEWHERE, AlertKind.CANCELLED_ELSEWHERE})
 

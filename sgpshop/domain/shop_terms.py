@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sgpshop.domain import words
+
 
 class SalesMode(StrEnum):
     """売上処理種類: what is done with the card when a normal order is completed (R8, R13)."""
@@ -17,7 +19,7 @@ class SalesMode(StrEnum):
         return {
             SalesMode.AUTH_THEN_CAPTURE: "仮売上・実売上",
             SalesMode.IMMEDIATE: "即時売上",
-        }[self]
+        }.get(self) or words.unknown(self)
 
 
 class OnCaptureFailure(StrEnum):
@@ -32,7 +34,7 @@ class OnCaptureFailure(StrEnum):
         return {
             OnCaptureFailure.SKIP: "伝票番号の登録と配送ステータスの変更をおこなわない",
             OnCaptureFailure.KEEP: "伝票番号の登録と配送ステータスの変更をおこなう",
-        }[self]
+        }.get(self) or words.unknown(self)
 
 
 class BillingMode(StrEnum):
@@ -47,7 +49,7 @@ class BillingMode(StrEnum):
         return {
             BillingMode.REFRESH_RECURRING: "洗替継続課金",
             BillingMode.REFRESH_BULK_AUTH: "洗替一括オーソリ",
-        }[self]
+        }.get(self) or words.unknown(self)
 
     @property
     def result_day(self) -> int:
@@ -67,4 +69,4 @@ class BillingDriver(StrEnum):
         return {
             BillingDriver.FILE: "月次ファイルで登録",
             BillingDriver.API: "登録カードへの都度課金",
-        }[self]
+        }.get(self) or words.unknown(self)

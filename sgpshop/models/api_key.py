@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sgpshop.domain import words
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models.base import Base, UtcDateTime, utc_now
 
@@ -26,7 +27,7 @@ class Scope(StrEnum):
             Scope.INTAKE: "注文の受付",
             Scope.READ: "注文の照会",
             Scope.CAPTURE: "実売上処理・注文キャンセル",
-        }[self]
+        }.get(self) or words.unknown(self)
 
 
 class ApiKey(Base):

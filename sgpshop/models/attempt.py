@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain import words
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 from sgpshop.models.order import CardTransaction, Order
@@ -36,7 +37,7 @@ class Operation(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word for the operation."""
-        return _OPERATION_LABELS[self]
+        return _OPERATION_LABELS.get(self) or words.unknown(self)
 
     def enters(self, *, is_unpaid_charge: bool) -> bool:
         """Whether it begins with a transaction still to be entered.

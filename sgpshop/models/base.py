@@ -9,6 +9,8 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
 
+from sgpshop.domain import words
+
 
 class Base(DeclarativeBase):
     """The base of every model; Flask-SQLAlchemy shares its metadata."""
@@ -45,9 +47,18 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+class _Words(sa.Enum):
+    """Its rows may hold words of another version of this program (domain/words.py)."""
+
+    inherit_cache = True
+
+    def _object_value_for_elem(self, elem: str) -> Any:
+        return words.read(cast(type[StrEnum], self.enum_class), elem)
+
+
 def word(enum: type[StrEnum], name: str) -> sa.Enum:
     """A column type for the values of `enum`, checked by the database as well."""
-    return sa.Enum(
+    return _Words(
         enum,
         name=name,
         native_enum=False,

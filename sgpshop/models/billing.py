@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain import words
 from sgpshop.models.attempt import Attempt
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 from sgpshop.models.order import Order
@@ -42,7 +43,7 @@ class BillingState(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word in lists."""
-        return _LABELS[self]
+        return _LABELS.get(self) or words.unknown(self)
 
 
 _LABELS = {

@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain import words
 from sgpshop.models.attempt import Attempt
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 from sgpshop.models.order import Order
@@ -31,7 +32,7 @@ class BulkAction(StrEnum):
             BulkAction.RECONCILE: "照合",
             BulkAction.DELIVER: "配送完了",
             BulkAction.PRINT: "納品書印刷",
-        }[self]
+        }.get(self) or words.unknown(self)
 
 
 class ItemResult(StrEnum):
@@ -46,7 +47,7 @@ class ItemResult(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word in the result table."""
-        return _RESULT_LABELS[self]
+        return _RESULT_LABELS.get(self) or words.unknown(self)
 
 
 _RESULT_LABELS = {

@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain import words
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 
 
@@ -20,7 +21,8 @@ class IssueLevel(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word in reports."""
-        return {IssueLevel.ERROR: "エラー", IssueLevel.WARNING: "警告"}[self]
+        labels = {IssueLevel.ERROR: "エラー", IssueLevel.WARNING: "警告"}
+        return labels.get(self) or words.unknown(self)
 
 
 class ImportRun(Base):

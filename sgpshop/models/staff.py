@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain import words
 from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 
 
@@ -21,7 +22,8 @@ class Role(StrEnum):
     @property
     def label(self) -> str:
         """The Japanese word on the screen."""
-        return {Role.OWNER: "オーナー", Role.OPERATOR: "担当者", Role.VIEWER: "閲覧者"}[self]
+        labels = {Role.OWNER: "オーナー", Role.OPERATOR: "担当者", Role.VIEWER: "閲覧者"}
+        return labels.get(self) or words.unknown(self)
 
 
 class Person(Base):

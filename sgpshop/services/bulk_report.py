@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from sgpshop.domain import words
 from sgpshop.domain.csv_text import csv_guarded
 from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.errors import NotFound
@@ -67,7 +68,7 @@ def heading(progress: Progress) -> str:
     parts = [
         f"{count:,}件{words}"
         for count, words in (
-            (progress.succeeded, _DONE[progress.action]),
+            (progress.succeeded, _DONE.get(progress.action, "が完了")),
             (progress.failed, "が売上失敗"),
             (progress.uncertain, "は結果確認中"),
             (progress.skipped, "は対象外"),
@@ -96,7 +97,7 @@ def as_csv(run_id: str) -> str:
 
 def _line(item: BulkItem, action: BulkAction) -> ReportLine:
     if item.result is ItemResult.SKIPPED and item.reason:
-        refusal = _REASONS[action](item.reason)
+        refusal = words.read(_REASONS.get(action, Refusal), item.reason)
         content = f"対象外:{refusal.label}"
         return ReportLine(item.order, item.amount, item.result, (), content, refusal.sentence)
     error = error_content(item.attempt)

@@ -4,10 +4,11 @@ WAL with synchronous=NORMAL loses nothing that was committed when the process di
 one connection and one lock: transactions are short and nothing sleeps inside one.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .refusal import Refused
@@ -155,6 +156,11 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self._lock = threading.Lock()
+        if str(path) != ":memory:":
+            with suppress(OSError):  # there already; if it cannot be made, connecting says so
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+            with suppress(OSError):  # made by an earlier version, for everybody to read
+                os.chmod(path, 0o600)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         for pragma in (

@@ -72,10 +72,12 @@ def show() -> ResponseReturnValue:
 
 def _page(asked: Asked) -> str:
     secret = notifications.secret_of(settings.load())
+    public = current_app.config["PUBLIC_URL"]
     return render_template(
         "settings/notifications.html",
         asked=asked,
-        address=url_for(".receive", secret=secret, _external=True),
+        # Never from the Host header: somebody else could have chosen that.
+        address=f"{public}{url_for('.receive', secret=secret)}" if public else "",
         arrivals=notifications.recent(),
         explain=explain,
     )

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sgpshop.simulator.contract import Contract
+from sgpshop.simulator.server import create_app
 
 from .live import LiveGateway
 from .shop import FORM, SHOP, Shop, fields, form
@@ -169,3 +171,11 @@ def test_of_many_sales_at_once_exactly_one_is_carried_out(live: LiveGateway) -> 
     assert {answer.get("ErrInfo") for answer in answers} <= {None, "E90010001", "E11010003"}
     history = live.control("GET", "ledger")[0]["history"]
     assert [line["status"] for line in history if not line["error"]].count("SALES") == 1
+
+
+def test_nobody_else_reads_its_ledger(tmp_path: Path) -> None:
+    """Also one that an earlier version made for everybody to read."""
+    for name in ("new.db", "old.db"):
+        (tmp_path / "old.db").touch(mode=0o644)
+        create_app(tmp_path / name).extensions["endpoint"].desk.ledger.close()
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

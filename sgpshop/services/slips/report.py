@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from sgpshop.domain import words
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_text import csv_guarded, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
@@ -243,7 +244,7 @@ def _counts(run_id: str) -> dict[ItemResult, int]:
 def _line(row: SlipRow) -> Line:
     carrier = CARRIERS.get(row.carrier_code, "")
     if row.refusal:
-        refusal = Refusal(row.refusal)
+        refusal = words.read(Refusal, row.refusal)
         return Line(row, carrier, f"実売上できません({refusal.label})：{refusal.sentence}")
     error = error_content(row.attempt)
     if row.message or error is None or row.result is ItemResult.PENDING:

@@ -1,0 +1,46 @@
+"""Words that rows are made of, read by a program that may not know all of them.
+
+A row can hold a word of a later version (an upgrade is under way and this process is still the old
+one) or of an earlier one (a reason that no longer exists).  It must not take a page down.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from typing import TypeVar
+
+_W = TypeVar("_W", bound=StrEnum)
+
+#: Label and sentence of a reason that nobody knows here.
+UNKNOWN_REASON = (
+    "理由不明",
+    "ほかの版のプログラムが記録した理由です。注文の詳細で現在の状態を確認してください。",
+)
+
+
+def read(enum: type[_W], text: str) -> _W:
+    """The member of `enum` for `text`; for a word nobody knows here, one that equals no member."""
+    try:
+        return enum(text)
+    except ValueError:
+        stranger: _W = _stranger(enum, text)
+        return stranger
+
+
+def is_known(word: StrEnum) -> bool:
+    """Whether `word` is one of this program's."""
+    return word.name in type(word).__members__
+
+
+def unknown(word: StrEnum) -> str:
+    """The label of a word that nobody knows here."""
+    return f"不明({word.value})"
+
+
+@cache
+def _stranger(enum: type[_W], text: str) -> _W:
+    member = str.__new__(enum, text)
+    member._name_ = f"?{text}"
+    member._value_ = text
+    return member
