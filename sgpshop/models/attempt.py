@@ -138,7 +138,7 @@ class Attempt(Base):
     actor: Mapped[str] = mapped_column(sa.String(80))
     #: the one-time token of the form that asked for it (P19)
     request_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
-    #: what that form asked for (`opening.Seen.act`): the token is good for nothing else
+    #: what that form asked for (`acting.Seen.act`): the token is good for nothing else
     request_act: Mapped[str | None] = mapped_column(sa.String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: when a worker has to care next: to send, to notice a lost lease, or to look up; None = ended

@@ -46,7 +46,7 @@ class HistoryEntry(Base):
     order_version: Mapped[int | None]
     #: one-time token of the form that asked for it: the same form again finds this result (P19)
     request_token: Mapped[str | None] = mapped_column(sa.String(64))
-    #: what that form asked for (`opening.Seen.act`): the token is good for nothing else
+    #: what that form asked for (`acting.Seen.act`): the token is good for nothing else
     request_act: Mapped[str | None] = mapped_column(sa.String(64))
     #: what the sentence needs besides: error codes, file line, what was found
     detail: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)

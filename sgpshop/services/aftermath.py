@@ -17,7 +17,7 @@ from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.gateway import TradeState
 from sgpshop.models import CHECKOUTS, CardTransaction, FollowUp, Operation, Order
-from sgpshop.services import alerts, gateway_facts, history, opening, parcels, settings
+from sgpshop.services import acting, alerts, gateway_facts, history, opening, parcels, settings
 from sgpshop.services.history import Actor
 from sgpshop.services.outcomes import Outcome
 
@@ -46,7 +46,7 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
             .values(amount_sent_at=now)
         )
     elif row.operation is Operation.CANCEL:
-        cancel_parcels(opening.lock_order(session, row.order_id))
+        cancel_parcels(acting.lock_order(session, row.order_id))
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()
@@ -100,7 +100,7 @@ def cancel_parcels(order: Order) -> None:
 
 def _capture(session: Session, row: Any) -> None:
     """Queue the capture that was confirmed together with the amount (送信して実売上処理)."""
-    order = opening.lock_order(session, row.order_id)
+    order = acting.lock_order(session, row.order_id)
     actor = Actor(row.actor_kind, row.actor)
     try:
         session.add(opening.new_attempt(order, opening.CAPTURE, actor))
@@ -120,7 +120,7 @@ def _capture(session: Session, row: Any) -> None:
 
 def _deliver(session: Session, row: Any, now: datetime) -> None:
     """配送完了, confirmed together with the capture (R30)."""
-    order = opening.lock_order(session, row.order_id)
+    order = acting.lock_order(session, row.order_id)
     delivered = parcels.deliver_all(session, order, now)
     if delivered:
         order.version += 1

@@ -13,9 +13,9 @@ from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.extensions import db
 from sgpshop.models import Alert, Order, utc_now
 from sgpshop.services import history
+from sgpshop.services.acting import lock_order
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import lock_order
 
 _LONGEST = 400
 REASON_MOST = 200

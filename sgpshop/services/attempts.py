@@ -37,7 +37,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import charges, gateway_facts, opening, outcomes, waiting
+from sgpshop.services import acting, charges, gateway_facts, outcomes, waiting
 from sgpshop.services.closing import close
 from sgpshop.services.database import writing
 from sgpshop.services.group_commit import write_together
@@ -242,7 +242,7 @@ def renumber(work: Work) -> Work | None:
     None if the lease is not ours any more.
     """
     with writing() as session:
-        order = opening.lock_order(session, work.order_id)
+        order = acting.lock_order(session, work.order_id)
         if not session.scalar(sa.select(sa.exists().where(_is_held(work)))):
             return None
         transaction = charges.take_next_number(order)

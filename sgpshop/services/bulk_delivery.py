@@ -20,10 +20,10 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order, Queue, utc_now
 from sgpshop.services import delivery_facts, history, setbacks, settings
+from sgpshop.services.acting import lock_order
 from sgpshop.services.database import writing
 from sgpshop.services.delivery_facts import DeliveryFacts
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import lock_order
 from sgpshop.services.parcels import deliver_all, told
 
 #: Lines worked off before the worker looks for other work.

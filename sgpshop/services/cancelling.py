@@ -17,10 +17,11 @@ from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, reserves_nothin
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.extensions import db
 from sgpshop.models import IN_FILE, Billing, Operation, Order, utc_now
-from sgpshop.services import aftermath, history, opening
+from sgpshop.services import acting, aftermath, history
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Wish
 from sgpshop.services.order_detail import get_order
 
 
@@ -99,7 +100,7 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
     """
     order_id = get_order(order_no).id
     with writing() as session:
-        order = opening.lock_for_act(session, order_id, Act.CANCEL, seen)
+        order = acting.lock_for_act(session, order_id, Act.CANCEL, seen)
         if order is None:
             return
         before = order.payment_status

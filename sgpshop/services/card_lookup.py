@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.gateway import SmbcGpGateway, TradeState
 from sgpshop.models import CardTransaction, Order
-from sgpshop.services import opening, settings
+from sgpshop.services import acting, settings
 from sgpshop.services.database import writing
 from sgpshop.services.gateway_facts import record_trade
 
@@ -44,7 +44,7 @@ def ask_for(gateway: SmbcGpGateway, order_id: int) -> None:
         if trade is None or not (trade.state.is_check or trade.member_id):
             continue
         with writing() as session:
-            opening.lock_order(session, order_id)
+            acting.lock_order(session, order_id)
             transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
             if transaction.access_id in (None, trade.access.access_id):
                 record_trade(transaction, trade, settings.load())

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sgpshop.gateway import GatewayError
 from sgpshop.models import ActorKind, CardTransaction
-from sgpshop.services import history, opening
+from sgpshop.services import acting, history
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 
@@ -18,7 +18,7 @@ _WORKER = Actor(ActorKind.WORKER, "自動処理")
 def not_kept(order_id: int, failure: GatewayError) -> None:
     """Say on the order that its card is not kept yet, and why."""
     with writing() as session:
-        order = opening.lock_order(session, order_id)
+        order = acting.lock_order(session, order_id)
         if order.transaction is None:
             return
         order.transaction.look_problem = NOT_KEPT

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sgpshop import logs
 from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, utc_now
 from sgpshop.services import history
+from sgpshop.services.acting import lock_order
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import lock_order
 from sgpshop.services.outcomes import Outcome
 
 _ENDED = (AttemptState.DONE, AttemptState.REJECTED)

@@ -31,12 +31,12 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
 from sgpshop.services import alerts, billing_marks, charges, history, settings, subscription_rounds
+from sgpshop.services.acting import lock_order
 from sgpshop.services.attempts import Ran
 from sgpshop.services.contract import current_gateway
 from sgpshop.services.database import chunks, writing
 from sgpshop.services.gateway_facts import describe, found_event, record_trade
 from sgpshop.services.history import LOOK_UP
-from sgpshop.services.opening import lock_order
 
 #: Here the buyer may have paid again by another way than ours.
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)

@@ -22,9 +22,9 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import history, linking
+from sgpshop.services.acting import lock_order
 from sgpshop.services.billing.planning import WORKER
 from sgpshop.services.database import writing
-from sgpshop.services.opening import lock_order
 
 #: What the buyer's own payment was for says what was sold (T1-T4).
 _SOLD = {

@@ -1,7 +1,6 @@
 """How an act on an order begins: is it the first time, is the order as it was seen, is it possible?
 
-Acts on money become an attempt (`open_attempt`), written before SMBC-GP is asked (P6, P7).  Acts of
-our own side alone lock the order with `lock_for_act` and change it in the same transaction.
+Acts on money become an attempt (`open_attempt`), written before SMBC-GP is asked (P6, P7).
 """
 
 from __future__ import annotations
@@ -10,25 +9,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import FormUsed, NotPossible, OrderBusy, OrderChanged, ShopError
+from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.domain.order_rules import capture_refusal, is_big, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
     AttemptState,
     FollowUp,
-    HistoryEntry,
     Operation,
     Order,
     utc_now,
 )
 from sgpshop.services import charges, settings
+from sgpshop.services.acting import Seen, first_use, lock_order
 from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -59,17 +55,6 @@ _MAY_BEGIN_IN = {
     Operation.REPAY: (PaymentStatus.CAPTURE_FAILED,),
     Operation.BILL: (PaymentStatus.AWAITING_BILLING,),
 }
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the form carried: version and yen the person saw, and the form's one-time token."""
-
-    version: int
-    amount: int
-    token: str
-    #: digest of what else the form says and where it was sent: the act that the token is good for
-    act: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +115,7 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
     try:
         with writing() as session:
             order = lock_order(session, order_id)  # first: a double click waits here for the first
-            first = _first_use(session, order_id, seen)
+            first = first_use(session, order_id, seen)
             if first is not None and first.attempt_id is not None:
                 return int(first.attempt_id)
             if order.open_attempt is not None:
@@ -155,37 +140,6 @@ def _need_no_confirmation(wish: Wish, order: Order) -> None:
         raise SumNotConfirmed(order.total)
     if wish.operation is Operation.REFUND_DIFFERENCE:
         raise RefundNotConfirmed
-
-
-def was_accepted(order_id: int, seen: Seen) -> bool:
-    """Whether this very form was accepted for this order before: its result is to be shown (P19).
-
-    Raises FormUsed when its token was accepted for something else.
-    """
-    return _first_use(db.session(), order_id, seen) is not None
-
-
-def _first_use(session: Session, order_id: int, seen: Seen) -> Any:
-    """How this very form was carried out before, with the `attempt_id` if there is one; or None.
-
-    One token, one act: raises FormUsed when it came with another act, or for another order (P19).
-    """
-    first: Any = session.execute(
-        sa.union_all(
-            sa.select(Attempt.id.label("attempt_id"), Attempt.order_id, Attempt.request_act).where(
-                Attempt.request_token == seen.token
-            ),
-            sa.select(sa.null(), HistoryEntry.order_id, HistoryEntry.request_act).where(
-                HistoryEntry.request_token == seen.token
-            ),
-        )
-    ).first()
-    if first is None:
-        return None
-    # NULL: from before the act was written down; those are known by their order alone.
-    if first.order_id != order_id or first.request_act not in (None, seen.act):
-        raise FormUsed
-    return first
 
 
 def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
@@ -229,33 +183,3 @@ def _amount(order: Order, operation: Operation) -> int:
     if operation in (Operation.CANCEL, Operation.EXTEND) and held is not None:
         return held
     return order.total
-
-
-def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -> Order | None:
-    """The order for an act of our own side, kept from other writers until the transaction ends.
-
-    None: this very form was carried out before, show its result (P19); the act must record its
-    history entry with the token and act of `seen`.  `act` None: the caller checks what is possible.
-    Raises FormUsed for a token of another act, NotPossible with the reason, or OrderChanged when
-    the order is not the version that was seen (P20); nothing was written then.
-    """
-    order = lock_order(session, order_id)
-    if _first_use(session, order_id, seen) is not None:
-        return None
-    if act is not None:
-        require(act, order, settings.load(), utc_now())
-    if (order.version, order.total) != (seen.version, seen.amount):
-        raise OrderChanged
-    return order
-
-
-def lock_order(session: Session, order_id: int) -> Order:
-    """The order as it is now, kept from other writers until the transaction ends."""
-    order: Order = session.scalars(
-        sa.select(Order)
-        .where(Order.id == order_id)
-        .with_for_update(of=Order)
-        .execution_options(populate_existing=True)
-    ).one()
-    session.expire(order, ["transaction", "open_attempt", "lines", "deliveries"])
-    return order

@@ -21,9 +21,9 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Delivery, Order, utc_now
 from sgpshop.services import history
+from sgpshop.services.acting import Seen, lock_for_act
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, lock_for_act
 
 LONGEST_REASON = 200
 

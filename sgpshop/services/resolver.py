@@ -26,7 +26,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
-from sgpshop.services import attempts, history, opening, outcomes
+from sgpshop.services import acting, attempts, history, opening, outcomes
 from sgpshop.services.attempts import WORKER_LOST, Ran
 from sgpshop.services.closing import close
 from sgpshop.services.contract import current_gateway
@@ -195,7 +195,7 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     The look-up proved that nothing was carried out.  It stands in the same line of its bulk run or
     slip file.
     """
-    order = opening.lock_order(session, attempt.order_id)
+    order = acting.lock_order(session, attempt.order_id)
     cut_off = session.execute(
         sa.select(sa.func.count())
         .select_from(Attempt)

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Regexp
 from wtforms.widgets import HiddenInput
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services.opening import Seen
+from sgpshop.services.acting import Seen
 from sgpshop.web.base_form import Form, NumberField
 
 

@@ -13,9 +13,10 @@ from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Attempt, Order
 from sgpshop.services import attempts, background, linking, opening, payments, resolver
+from sgpshop.services.acting import Seen
 from sgpshop.services.gateway_facts import standing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Wish
 from sgpshop.services.order_detail import get_order, get_order_anew
 
 

@@ -14,7 +14,7 @@ from wtforms import BooleanField
 from sgpshop.domain.errors import NotFound, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
-from sgpshop.services import cancelling, opening
+from sgpshop.services import acting, cancelling
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import SumNotConfirmed, Wish
 from sgpshop.services.order_detail import get_order
@@ -121,7 +121,7 @@ def cancel(order_no: str) -> ResponseReturnValue:
     form = CancelForm()
     try:
         seen = form.seen()
-        if opening.was_accepted(get_order(order_no).id, seen):
+        if acting.was_accepted(get_order(order_no).id, seen):
             return order_screen.done(order_no)
         wish = cancelling.wish(
             order_no,

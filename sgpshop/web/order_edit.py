@@ -23,8 +23,9 @@ from sgpshop.domain.errors import (
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.models import FollowUp, Operation, Order, Role, utc_now
 from sgpshop.services import order_editing, settings
+from sgpshop.services.acting import Seen
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, SumNotConfirmed, Wish
+from sgpshop.services.opening import SumNotConfirmed, Wish
 from sgpshop.services.order_detail import get_order
 from sgpshop.services.order_editing import Saved
 from sgpshop.web import money_acts, order_edit_form, order_edit_screen

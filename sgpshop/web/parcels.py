@@ -18,8 +18,8 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Order, Role, utc_now
 from sgpshop.services import parcels
+from sgpshop.services.acting import Seen
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from sgpshop.services.order_detail import get_order
 from sgpshop.services.parcels import InputRefused, Return
 from sgpshop.web import order_screen

@@ -65,6 +65,7 @@ from sgpshop.services import (
     slips,
     three_ds,
 )
+from sgpshop.services.acting import Seen
 from sgpshop.services.intake.new_order import (
     Buyer,
     CardSource,
@@ -74,7 +75,7 @@ from sgpshop.services.intake.new_order import (
     OnDecline,
     ShipTo,
 )
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Wish
 from sgpshop.services.order_file import Limits
 from sgpshop.simulator.server import ConnectionDropped
 from tests.faults import books

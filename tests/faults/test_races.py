@@ -19,9 +19,9 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, Operation, Order, utc_now
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services import attempts, opening, outcomes, payments
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh
 from tests.faults.oracle import violations
 from tests.gateway_world import World

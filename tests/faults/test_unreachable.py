@@ -13,9 +13,9 @@ from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order
 from sgpshop.services import opening, payments, settings
+from sgpshop.services.acting import Seen
 from sgpshop.services.error_content import error_content
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import fresh, make_order, order_number
 from tests.processes import Processes
 

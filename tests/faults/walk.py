@@ -30,7 +30,8 @@ from sgpshop.services import (
     order_editing,
     payments,
 )
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.acting import Seen
+from sgpshop.services.opening import Wish
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World

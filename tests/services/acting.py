@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, FollowUp, Operation, Order
 from sgpshop.services import cancelling, opening, order_editing, payments, resolver
+from sgpshop.services.acting import Seen
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Wish
 from tests.factories import fresh
 from tests.gateway_world import World
 

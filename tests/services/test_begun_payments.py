@@ -28,7 +28,7 @@ from sgpshop.models import (
     Order,
     OrderKind,
 )
-from sgpshop.services import background, intake, linking, mending, opening
+from sgpshop.services import acting, background, intake, linking, mending, opening
 from sgpshop.services.billing.selecting import IS_BILLABLE
 from sgpshop.services.database import writing
 from sgpshop.services.history_check import Verification
@@ -324,7 +324,7 @@ class TestOneLiveTransaction:
         change(Order, kind=K.SUBSCRIPTION, payment_status=status)
         operation = Operation.BILL if status is S.AWAITING_BILLING else Operation.REPAY
         with pytest.raises(NotPossible, match="ほかの番号に残っています"), writing() as session:
-            opening.new_attempt(opening.lock_order(session, order.id), Wish(operation), SHOP_FRONT)
+            opening.new_attempt(acting.lock_order(session, order.id), Wish(operation), SHOP_FRONT)
 
     @pytest.mark.parametrize(
         ("state", "operation"),

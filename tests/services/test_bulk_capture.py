@@ -13,9 +13,9 @@ from sgpshop.jobs.worker import Worker
 from sgpshop.models import Attempt, ItemResult, Order, OrderKind, Person
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import bulk_capture, opening, resolver, settings
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import make_person

@@ -10,10 +10,10 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Operation, Order, OrderKind, utc_now
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import attempts, closing, opening, outcomes, payments, resolver
+from sgpshop.services.acting import Seen
 from sgpshop.services.attempts import Ran
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 

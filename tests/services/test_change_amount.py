@@ -10,7 +10,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AttemptState, FollowUp, Operation, Order, OrderKind
 from sgpshop.services import attempts, history, opening, payments, resolver, settings
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.acting import Seen
+from sgpshop.services.opening import Wish
 from tests.factories import authorized_order, days_ago, fresh
 from tests.gateway_world import World
 from tests.services.acting import (

@@ -15,10 +15,10 @@ from sgpshop.extensions import db
 from sgpshop.gateway import GatewayUnreachable
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, utc_now
 from sgpshop.services import attempts, contract, health, linking, opening, payments, resolver
+from sgpshop.services.acting import Seen
 from sgpshop.services.attempts import Ran
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from sgpshop.services.order_detail import get_detail
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World

@@ -23,9 +23,9 @@ from sgpshop.models import (
     OrderLine,
 )
 from sgpshop.services import history, order_editing, settings
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from sgpshop.services.order_editing import (
     ChoiceNeeded,
     ContentEdit,

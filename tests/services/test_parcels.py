@@ -22,9 +22,9 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, Delivery, HistoryEntry, Operation, Order, OrderKind, utc_now
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import history, parcels, settings
+from sgpshop.services.acting import Seen, lock_order
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, lock_order
 from sgpshop.services.order_criteria import SearchCriteria, conditions
 from sgpshop.services.order_totals import total
 from sgpshop.services.parcels import InputRefused, Return

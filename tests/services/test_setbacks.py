@@ -36,8 +36,8 @@ from sgpshop.services import (
     payments,
     setbacks,
 )
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
-from sgpshop.services.opening import Seen
 from sgpshop.services.slips import writing as slip_writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World

@@ -15,11 +15,11 @@ from sgpshop.extensions import db
 from sgpshop.jobs.worker import Pace, Worker
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
 from sgpshop.services import attempts, contract, due_work, opening, payments, resolver, settings
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.error_content import error_content
 from sgpshop.services.group_commit import _carry_out, _Wish
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working

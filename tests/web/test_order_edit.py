@@ -28,9 +28,9 @@ from sgpshop.models import (
     Role,
 )
 from sgpshop.services import history, order_editing
+from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import signed_in

@@ -26,7 +26,7 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import charges, opening, settings
+from sgpshop.services import acting, charges, opening, settings
 from sgpshop.services.billing.selecting import (
     DELIVERED_AT,
     IS_FREE,
@@ -123,7 +123,7 @@ def _plan_alone(order_id: int, month: date, actor: Actor, by_file: bool) -> bool
 
 
 def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
-    order = opening.lock_order(session, order_id)
+    order = acting.lock_order(session, order_id)
     delivered_at = session.scalar(
         sa.select(DELIVERED_AT).where(Order.id == order_id, to_register(month), IS_FREE)
     )

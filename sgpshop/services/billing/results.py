@@ -30,7 +30,7 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import alerts, billing_marks, gateway_facts, history, opening, settings
+from sgpshop.services import acting, alerts, billing_marks, gateway_facts, history, settings
 from sgpshop.services.billing.planning import WORKER
 from sgpshop.services.database import writing
 
@@ -98,7 +98,7 @@ def _tell(line: ResultLine) -> bool:
     if order_id is None:
         return False
     with writing() as session:
-        order = opening.lock_order(session, order_id)
+        order = acting.lock_order(session, order_id)
         billing = _billing(session, line.order_id)
         if billing is None or billing.state is BillingState.PAID:
             return False
@@ -191,7 +191,7 @@ def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
     if order_id is None:
         return
     with writing() as session:
-        order = opening.lock_order(session, order_id)
+        order = acting.lock_order(session, order_id)
         billing = _billing(session, gateway_order_id)
         if billing is None or billing.state is not BillingState.REGISTERED:
             return

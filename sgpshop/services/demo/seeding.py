@@ -19,7 +19,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, SmbcGpGateway
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now
-from sgpshop.services import installation, linking, opening, order_import, payments
+from sgpshop.services import acting, installation, linking, opening, order_import, payments
 from sgpshop.services.contract import check_connection, current_gateway
 from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
@@ -165,7 +165,7 @@ def _fail_captures(simulator: Simulator, order_nos: list[str]) -> None:
             continue
         if not _is_expired(order):
             simulator.fail_once(order_no, _REFUSAL)
-        seen = opening.Seen(order.version, order.total, secrets.token_hex(16))
+        seen = acting.Seen(order.version, order.total, secrets.token_hex(16))
         payments.run_operation(opening.open_capture(order.id, seen, actor))
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.payment_calendar import JST, jst_day, start_of_day
 from sgpshop.models import ActorKind, CardTransaction, Delivery, Order, utc_now
-from sgpshop.services import billing, linking, opening, payments
+from sgpshop.services import acting, billing, linking, opening, payments
 from sgpshop.services.database import writing
 from sgpshop.services.demo.sample import SampleOrder
 from sgpshop.services.demo.simulator import Simulator
@@ -82,7 +82,7 @@ def charge(simulator: Simulator, orders: Sequence[Order]) -> None:
         _look_up(order)
         if order is orders[-1]:
             simulator.fail_once(f"{order.order_no}-1", _DECLINED, api="ExecTran")
-        seen = opening.Seen(order.version, order.total, secrets.token_hex(16))
+        seen = acting.Seen(order.version, order.total, secrets.token_hex(16))
         actor = Actor(ActorKind.COMMAND, "見本データ")
         payments.run_operation(opening.open_capture(order.id, seen, actor))
 

@@ -13,7 +13,7 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
-from sgpshop.services import attempts, background, checkouts, opening, payments, three_ds
+from sgpshop.services import acting, attempts, background, checkouts, opening, payments, three_ds
 from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -61,7 +61,7 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
             ).one_or_none()
             if transaction is None or transaction.access_id != access_id:
                 raise _unknown()
-            order = opening.lock_order(session, transaction.order_id)
+            order = acting.lock_order(session, transaction.order_id)
             is_waiting = (
                 transaction.is_current
                 and transaction.challenge_url

@@ -13,7 +13,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
 from sgpshop.models.attempt import OPEN_STATES
-from sgpshop.services import attempts, background, checkouts, opening, payments, settings
+from sgpshop.services import acting, attempts, background, checkouts, payments, settings
 from sgpshop.services.clocks import usable_gateway
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
@@ -89,7 +89,7 @@ def _acknowledge(begun: Begun) -> bool:
     with writing() as session:
         if session.get(Order, begun.order_id, populate_existing=True) is None:
             return False
-        order = opening.lock_order(session, begun.order_id)
+        order = acting.lock_order(session, begun.order_id)
         attempt = session.get(Attempt, begun.attempt_id, populate_existing=True)
         is_open = attempt is not None and attempt.state in OPEN_STATES
         if attempt is not None and is_open and attempt.choices.get("on_decline"):

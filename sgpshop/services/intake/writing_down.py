@@ -23,7 +23,14 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
-from sgpshop.services import beginnings, checkouts, opening, stored_cards, subscription_rounds
+from sgpshop.services import (
+    acting,
+    beginnings,
+    checkouts,
+    opening,
+    stored_cards,
+    subscription_rounds,
+)
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
@@ -90,7 +97,7 @@ def _again(
 ) -> Begun:
     if order.intake_fingerprint != fingerprint(new):
         raise OrderNumberTaken
-    locked = opening.lock_order(session, order.id)
+    locked = acting.lock_order(session, order.id)
     if locked.open_attempt is not None:
         return Begun(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     known = session.scalars(

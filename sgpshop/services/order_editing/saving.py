@@ -14,9 +14,9 @@ from sgpshop.domain.amounts import require_chargeable
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import Order, OrderLine, utc_now
 from sgpshop.services import history, settings
+from sgpshop.services.acting import Seen, lock_for_act
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
-from sgpshop.services.opening import Seen, lock_for_act
 from sgpshop.services.order_editing.corrections import Correction, bounded, corrections, yen
 from sgpshop.services.order_editing.draft import (
     ChoiceNeeded,

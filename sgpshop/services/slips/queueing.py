@@ -19,7 +19,7 @@ from sgpshop.models import (
     SlipRow,
     SlipRun,
 )
-from sgpshop.services import opening
+from sgpshop.services import acting, opening
 from sgpshop.services.history import Actor
 from sgpshop.services.slips.standing import Standing
 
@@ -55,7 +55,7 @@ def queue(
     for order, rows in captures:
         if is_to_be_charged(order.transaction):  # begins with a transaction of its own (R112)
             attempt = opening.new_attempt(
-                opening.lock_order(session, order.id), opening.CAPTURE, actor
+                acting.lock_order(session, order.id), opening.CAPTURE, actor
             )
             session.add(attempt)
             session.flush()

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, HistoryEntry, Order, utc_now
-from sgpshop.services import history, opening, settings
+from sgpshop.services import acting, history, settings
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.order_totals import Total
@@ -77,7 +77,7 @@ def take_again(order_nos: Collection[str], token: str, actor: Actor) -> int:
 
 
 def _take(session: Session, order_id: int, token: str, actor: Actor) -> bool:
-    order = opening.lock_order(session, order_id)
+    order = acting.lock_order(session, order_id)
     was_done = sa.exists().where(HistoryEntry.request_token == token)
     can_be = sa.exists().where(Order.id == order_id, CAN_BE_TAKEN_AGAIN)
     if session.scalar(sa.select(was_done)) or not session.scalar(sa.select(can_be)):

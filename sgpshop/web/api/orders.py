@@ -8,9 +8,10 @@ from flask import Blueprint, Response, request
 
 from sgpshop.domain.errors import NotFound, OrderChanged
 from sgpshop.models import Operation, Scope
-from sgpshop.services import cancelling, intake, opening, order_answers
+from sgpshop.services import acting, cancelling, intake, opening, order_answers
+from sgpshop.services.acting import Seen
 from sgpshop.services.cancelling import money_effect
-from sgpshop.services.opening import Seen, Wish
+from sgpshop.services.opening import Wish
 from sgpshop.services.order_detail import get_order
 from sgpshop.web import money_acts
 from sgpshop.web.api import answers, queries, replays, strict_json
@@ -110,7 +111,7 @@ def cancel(order_no: str) -> Response:
     def act(token: str) -> Response:
         seen = Seen(said.version, said.amount, token, "cancel")
         order = get_order(number)
-        if not opening.was_accepted(order.id, seen):
+        if not acting.was_accepted(order.id, seen):
             _cancel(number, said, seen)
         return _order(number)
 

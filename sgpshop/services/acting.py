@@ -1,0 +1,91 @@
+"""One act on one order: the form it came with, whether it was done before, and the order locked.
+
+Acts of our own side alone lock the order with `lock_for_act` and change it in the same transaction;
+acts on money become an attempt (`opening.open_attempt`) and lock it the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.errors import FormUsed, OrderChanged
+from sgpshop.domain.order_acts import Act, require
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, HistoryEntry, Order, utc_now
+from sgpshop.services import settings
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the form carried: version and yen the person saw, and the form's one-time token."""
+
+    version: int
+    amount: int
+    token: str
+    #: digest of what else the form says and where it was sent: the act that the token is good for
+    act: str = ""
+
+
+def was_accepted(order_id: int, seen: Seen) -> bool:
+    """Whether this very form was accepted for this order before: its result is to be shown (P19).
+
+    Raises FormUsed when its token was accepted for something else.
+    """
+    return first_use(db.session(), order_id, seen) is not None
+
+
+def first_use(session: Session, order_id: int, seen: Seen) -> Any:
+    """How this very form was carried out before, with the `attempt_id` if there is one; or None.
+
+    One token, one act: raises FormUsed when it came with another act, or for another order (P19).
+    """
+    first: Any = session.execute(
+        sa.union_all(
+            sa.select(Attempt.id.label("attempt_id"), Attempt.order_id, Attempt.request_act).where(
+                Attempt.request_token == seen.token
+            ),
+            sa.select(sa.null(), HistoryEntry.order_id, HistoryEntry.request_act).where(
+                HistoryEntry.request_token == seen.token
+            ),
+        )
+    ).first()
+    if first is None:
+        return None
+    # NULL: from before the act was written down; those are known by their order alone.
+    if first.order_id != order_id or first.request_act not in (None, seen.act):
+        raise FormUsed
+    return first
+
+
+def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -> Order | None:
+    """The order for an act of our own side, kept from other writers until the transaction ends.
+
+    None: this very form was carried out before, show its result (P19); the act must record its
+    history entry with the token and act of `seen`.  `act` None: the caller checks what is possible.
+    Raises FormUsed for a token of another act, NotPossible with the reason, or OrderChanged when
+    the order is not the version that was seen (P20); nothing was written then.
+    """
+    order = lock_order(session, order_id)
+    if first_use(session, order_id, seen) is not None:
+        return None
+    if act is not None:
+        require(act, order, settings.load(), utc_now())
+    if (order.version, order.total) != (seen.version, seen.amount):
+        raise OrderChanged
+    return order
+
+
+def lock_order(session: Session, order_id: int) -> Order:
+    """The order as it is now, kept from other writers until the transaction ends."""
+    order: Order = session.scalars(
+        sa.select(Order)
+        .where(Order.id == order_id)
+        .with_for_update(of=Order)
+        .execution_options(populate_existing=True)
+    ).one()
+    session.expire(order, ["transaction", "open_attempt", "lines", "deliveries"])
+    return order
