@@ -31,7 +31,7 @@ def create_app(
     from sgpshop import logs, web
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
-    from sgpshop.services import contract
+    from sgpshop.services import contract, followers, slips
     from sgpshop.services.database import prepare_engine
 
     values = settings.load(os.environ) | (overrides or {})
@@ -70,5 +70,6 @@ def create_app(
         except SQLAlchemyError as problem:  # an address that is none
             raise settings.ConfigurationError(f"{settings.PREFIX}DATABASE_URL: {problem}") from None
     contract.init_app(app, gateway)
+    followers.follow_captures(app, slips.after_capture)
     web.register(app)
     return app

@@ -76,3 +76,10 @@ class ImpossibleTransition(Exception):
 
     def __init__(self, now: str, event: str) -> None:
         super().__init__(f"no transition from {now} on {event}")
+
+
+class CursorInvalid(ShopError):
+    """A cursor that was not made by us, or belongs to another sorting."""
+
+    def __init__(self) -> None:
+        super().__init__("ページの指定が正しくないため、先頭のページを表示しています。")

@@ -22,7 +22,7 @@ from sgpshop.services.acting import Seen
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Wish
-from sgpshop.services.order_detail import get_order
+from sgpshop.services.order_reading import get_order
 
 
 class MoneyEffect(Enum):

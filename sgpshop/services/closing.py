@@ -36,10 +36,10 @@ from sgpshop.services import (
     alerts,
     billing_marks,
     checkouts,
+    followers,
     gateway_facts,
     history,
     settings,
-    slips,
 )
 from sgpshop.services.group_commit import write_together
 from sgpshop.services.history import Actor
@@ -267,7 +267,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         aftermath.follow(session, row, now)
     # Rows of a slip file wait for captures only, and never for those of a bulk run.
     if row.operation is Operation.CAPTURE and not is_line_of_run:
-        slips.after_capture(session, attempt_id, row, result, now)
+        followers.tell(session, attempt_id, row, result, now)
     return row
 
 

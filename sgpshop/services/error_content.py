@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import ErrorKind, explain, worst
-from sgpshop.models import Attempt, AttemptState
+from sgpshop.models import Attempt, AttemptState, Operation
 from sgpshop.services.outcomes import CHALLENGED
 
 
@@ -161,3 +163,23 @@ def content_of(codes: tuple[str, ...], reason: str) -> ErrorContent:
     if reason.startswith("unreachable"):
         return _UNREACHABLE
     return _BY_REASON.get(reason, _UNEXPLAINED)
+
+
+def is_past(attempt: Attempt, order: OrderFacts) -> bool:
+    """Whether the last failure says nothing any more about the order as it is now."""
+    if attempt.operation is Operation.CAPTURE:
+        return order.payment_status is not PaymentStatus.CAPTURE_FAILED
+    if attempt.operation is Operation.CHANGE_AMOUNT:
+        return not is_unsent(order) or attempt.amount != order.total
+    if attempt.operation is Operation.REFUND_DIFFERENCE:
+        return not taken_too_much(order)
+    if attempt.operation is Operation.CANCEL:
+        is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
+        is_over = attempt.reason == "in_file" and not is_waiting  # the file was charged, or not
+        return order.payment_status is PaymentStatus.CANCELLED or is_over
+    if attempt.operation is Operation.BILL:  # refused alone, or with its whole file (R105)
+        return order.payment_status not in (
+            PaymentStatus.CAPTURE_FAILED,
+            PaymentStatus.AWAITING_BILLING,
+        )
+    return order.payment_status not in CAPTURABLE

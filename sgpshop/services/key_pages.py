@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 
 from sgpshop.domain.bounds import MOST, is_countable
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.extensions import db
 from sgpshop.models import Order
-from sgpshop.services.order_search import CursorInvalid
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

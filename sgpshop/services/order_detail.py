@@ -6,12 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
-from sgpshop.domain.errors import NotFound
-from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
-from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ErrorKind, explain, worst
 from sgpshop.models import (
@@ -26,7 +23,8 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import alerts, history, settings
-from sgpshop.services.error_content import error_content
+from sgpshop.services.error_content import error_content, is_past
+from sgpshop.services.order_reading import get_order
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
 
@@ -57,30 +55,6 @@ class Detail:
     billing: BillingFacts | None
     #: all its transactions at SMBC-GP by number, where there can be several (R106, R112)
     transactions: list[CardTransaction]
-
-
-def get_order(order_no: str) -> Order:
-    """The order with that number, ready for the screen.  Raises NotFound."""
-    order: Order | None = db.session.scalars(
-        sa.select(Order)
-        .where(Order.order_no == order_no)
-        .options(
-            joinedload(Order.transaction),
-            joinedload(Order.open_attempt),
-            selectinload(Order.lines),
-            selectinload(Order.deliveries),
-        )
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if order is None:
-        raise NotFound("この注文番号の注文はありません。")
-    return order
-
-
-def get_order_anew(order_no: str) -> Order:
-    """The same as another thread has left it just now.  Raises NotFound."""
-    db.session.commit()  # ends the reading transaction, which would still see what was before
-    return get_order(order_no)
 
 
 def get_detail(order_no: str) -> Detail:
@@ -137,26 +111,6 @@ def problem_of(
     if order.transaction is not None and order.transaction.look_problem:
         return _LOOK_PROBLEMS[order.transaction.look_problem](order.transaction)
     return None
-
-
-def is_past(attempt: Attempt, order: OrderFacts) -> bool:
-    """Whether the last failure says nothing any more about the order as it is now."""
-    if attempt.operation is Operation.CAPTURE:
-        return order.payment_status is not PaymentStatus.CAPTURE_FAILED
-    if attempt.operation is Operation.CHANGE_AMOUNT:
-        return not is_unsent(order) or attempt.amount != order.total
-    if attempt.operation is Operation.REFUND_DIFFERENCE:
-        return not taken_too_much(order)
-    if attempt.operation is Operation.CANCEL:
-        is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
-        is_over = attempt.reason == "in_file" and not is_waiting  # the file was charged, or not
-        return order.payment_status is PaymentStatus.CANCELLED or is_over
-    if attempt.operation is Operation.BILL:  # refused alone, or with its whole file (R105)
-        return order.payment_status not in (
-            PaymentStatus.CAPTURE_FAILED,
-            PaymentStatus.AWAITING_BILLING,
-        )
-    return order.payment_status not in CAPTURABLE
 
 
 def _failure(attempt: Attempt, order: Order) -> Problem | None:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sgpshop.domain.bounds import MOST, is_countable
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
@@ -50,13 +50,6 @@ class ResultPage:
     orders: list[ListedOrder]
     next_cursor: str = ""
     previous_cursor: str = ""
-
-
-class CursorInvalid(ShopError):
-    """A cursor that was not made by us, or belongs to another sorting."""
-
-    def __init__(self) -> None:
-        super().__init__("ページの指定が正しくないため、先頭のページを表示しています。")
 
 
 def search(criteria: SearchCriteria, page: Page) -> ResultPage:

@@ -17,7 +17,7 @@ from sgpshop.services.acting import Seen
 from sgpshop.services.gateway_facts import standing
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import Wish
-from sgpshop.services.order_detail import get_order, get_order_anew
+from sgpshop.services.order_reading import get_order, get_order_anew
 
 
 def carry_out(order_no: str, wish: Wish, seen: Seen, actor: Actor | None = None) -> None:

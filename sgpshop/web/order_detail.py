@@ -17,7 +17,7 @@ from sgpshop.models import FollowUp, Operation, Role
 from sgpshop.services import acting, cancelling
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import SumNotConfirmed, Wish
-from sgpshop.services.order_detail import get_order
+from sgpshop.services.order_reading import get_order
 from sgpshop.web import money_acts, order_screen
 from sgpshop.web.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.security import requires

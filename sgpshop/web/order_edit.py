@@ -26,8 +26,8 @@ from sgpshop.services import order_editing, settings
 from sgpshop.services.acting import Seen
 from sgpshop.services.history import Actor
 from sgpshop.services.opening import SumNotConfirmed, Wish
-from sgpshop.services.order_detail import get_order
 from sgpshop.services.order_editing import Saved
+from sgpshop.services.order_reading import get_order
 from sgpshop.web import money_acts, order_edit_form, order_edit_screen
 from sgpshop.web.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.fragments import wants_fragment

@@ -11,12 +11,13 @@ from flask import render_template
 from flask_login import current_user
 
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import BulkAction, Role, utc_now
 from sgpshop.services import bulk_capture, order_search, search_fields, settings
 from sgpshop.services.contract import console_links
-from sgpshop.services.order_search import CursorInvalid, ResultPage
+from sgpshop.services.order_search import ResultPage
 from sgpshop.services.order_totals import Total, Totals, added, status_totals
 from sgpshop.services.selection import NOTHING_CHOSEN, Selection
 from sgpshop.services.settings import ShopSettings

@@ -20,7 +20,7 @@ from sgpshop.models import Order, Role, utc_now
 from sgpshop.services import parcels
 from sgpshop.services.acting import Seen
 from sgpshop.services.history import Actor
-from sgpshop.services.order_detail import get_order
+from sgpshop.services.order_reading import get_order
 from sgpshop.services.parcels import InputRefused, Return
 from sgpshop.web import order_screen
 from sgpshop.web.parcel_forms import (

@@ -8,10 +8,10 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.models import Role
 from sgpshop.services import preorders, settings
 from sgpshop.services.key_pages import Page
-from sgpshop.services.order_search import CursorInvalid
 from sgpshop.services.preorders import ListedPreorder, Tab
 from sgpshop.web.security import requires
 

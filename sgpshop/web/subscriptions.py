@@ -21,14 +21,13 @@ from flask_login import current_user
 
 from sgpshop import logs
 from sgpshop.domain.billing_calendar import parse_month
-from sgpshop.domain.errors import NotFound
+from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode
 from sgpshop.models import Role, utc_now
 from sgpshop.services import limits, settings, subscriptions
 from sgpshop.services.history import Actor
 from sgpshop.services.key_pages import Page
-from sgpshop.services.order_search import CursorInvalid
 from sgpshop.services.subscriptions import DateField, ListedSubscription, Tab
 from sgpshop.web import subscription_form
 from sgpshop.web.security import requires

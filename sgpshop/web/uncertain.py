@@ -13,7 +13,7 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services import resolver, sign_in
 from sgpshop.services.history import Actor
-from sgpshop.services.order_detail import get_order
+from sgpshop.services.order_reading import get_order
 from sgpshop.web import order_screen
 from sgpshop.web.base_form import Form, NumberField
 from sgpshop.web.security import requires

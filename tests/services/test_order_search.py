@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -23,14 +24,7 @@ from sgpshop.services import history
 from sgpshop.services.database import writing
 from sgpshop.services.history import Actor
 from sgpshop.services.order_criteria import DateField, KeywordField, Method, SearchCriteria
-from sgpshop.services.order_search import (
-    CursorInvalid,
-    Page,
-    SortKey,
-    ids_of,
-    matching_ids,
-    search,
-)
+from sgpshop.services.order_search import Page, SortKey, ids_of, matching_ids, search
 from sgpshop.services.order_totals import Total, status_totals, total
 from sgpshop.services.selection import weigh
 from tests.factories import days_ago, make_order

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Delivery, Operation, Order, OrderKind, utc_now
 from sgpshop.services import preorders
 from sgpshop.services.database import writing
 from sgpshop.services.order_detail import get_detail
-from sgpshop.services.order_search import CursorInvalid
 from sgpshop.services.preorders import ListedPreorder, Tab
 from tests.factories import make_order
 from tests.gateway_world import World

@@ -13,7 +13,7 @@ import pytest
 import time_machine
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.errors import NotFound
+from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BillingState, Delivery, Order
@@ -23,7 +23,6 @@ from sgpshop.services.database import writing
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.order_answers import one
 from sgpshop.services.order_detail import Problem, get_detail
-from sgpshop.services.order_search import CursorInvalid
 from sgpshop.services.subscriptions import Criteria, DateField, ListedFile, Tab, csv_file
 from tests.factories import fresh, make_order
 from tests.gateway_world import World

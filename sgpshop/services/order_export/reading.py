@@ -23,9 +23,8 @@ from sgpshop.models import (
     OrderLine,
     utc_now,
 )
-from sgpshop.services.error_content import ErrorContent, error_content
+from sgpshop.services.error_content import ErrorContent, error_content, is_past
 from sgpshop.services.order_criteria import SearchCriteria, conditions
-from sgpshop.services.order_detail import is_past
 from sgpshop.services.order_export.columns import DELIVERY_FIELDS, ITEM_FIELDS, ORDER_FIELDS
 from sgpshop.services.order_facts import load_facts
 

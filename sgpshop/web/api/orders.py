@@ -12,7 +12,7 @@ from sgpshop.services import acting, cancelling, intake, opening, order_answers
 from sgpshop.services.acting import Seen
 from sgpshop.services.cancelling import money_effect
 from sgpshop.services.opening import Wish
-from sgpshop.services.order_detail import get_order
+from sgpshop.services.order_reading import get_order
 from sgpshop.web import money_acts
 from sgpshop.web.api import answers, queries, replays, strict_json
 from sgpshop.web.api.access import caller, needs

@@ -14,6 +14,7 @@ from flask import Response, g, request
 
 from sgpshop.domain.errors import (
     ContractMissing,
+    CursorInvalid,
     NotFound,
     NotPossible,
     OrderBusy,
@@ -22,7 +23,6 @@ from sgpshop.domain.errors import (
 )
 from sgpshop.services import api_keys, api_requests
 from sgpshop.services.limits import TooOften
-from sgpshop.services.order_search import CursorInvalid
 
 PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"

@@ -1,0 +1,34 @@
+"""One order by its number, with all that a screen or an act asks of it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
+
+from sgpshop.domain.errors import NotFound
+from sgpshop.extensions import db
+from sgpshop.models import Order
+
+
+def get_order(order_no: str) -> Order:
+    """The order with that number, ready for the screen.  Raises NotFound."""
+    order: Order | None = db.session.scalars(
+        sa.select(Order)
+        .where(Order.order_no == order_no)
+        .options(
+            joinedload(Order.transaction),
+            joinedload(Order.open_attempt),
+            selectinload(Order.lines),
+            selectinload(Order.deliveries),
+        )
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if order is None:
+        raise NotFound("この注文番号の注文はありません。")
+    return order
+
+
+def get_order_anew(order_no: str) -> Order:
+    """The same as another thread has left it just now.  Raises NotFound."""
+    db.session.commit()  # ends the reading transaction, which would still see what was before
+    return get_order(order_no)
