@@ -5,14 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sgpshop.gateway import GatewayError
-from sgpshop.models import ActorKind, CardTransaction
+from sgpshop.models import CardTransaction
 from sgpshop.services import acting, history
 from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
 
 #: `CardTransaction.look_problem` while the card of a check is not kept.
 NOT_KEPT = "card_not_kept"
-_WORKER = Actor(ActorKind.WORKER, "自動処理")
 
 
 def not_kept(order_id: int, failure: GatewayError) -> None:
@@ -27,7 +25,7 @@ def not_kept(order_id: int, failure: GatewayError) -> None:
         history.record(
             order.id,
             "card_not_kept",
-            _WORKER,
+            history.WORKER,
             before=order.payment_status,
             after=order.payment_status,
             total=order.total,

@@ -39,6 +39,7 @@ class Actor:
 
 #: Look-ups act on their own account: what they find, SMBC-GP said.
 LOOK_UP = Actor(ActorKind.LOOK_UP, "照会")
+WORKER = Actor(ActorKind.WORKER, "自動処理")
 
 _orders = table_of(Order)
 _INSERT = sa.insert(table_of(HistoryEntry))

@@ -23,8 +23,8 @@ from sgpshop.models import (
 )
 from sgpshop.services import history, linking
 from sgpshop.services.acting import lock_order
-from sgpshop.services.billing.planning import WORKER
 from sgpshop.services.database import writing
+from sgpshop.services.history import WORKER
 
 #: What the buyer's own payment was for says what was sold (T1-T4).
 _SOLD = {

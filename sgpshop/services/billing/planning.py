@@ -18,7 +18,6 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.models import (
-    ActorKind,
     Billing,
     BillingState,
     CardTransaction,
@@ -33,10 +32,9 @@ from sgpshop.services.billing.selecting import (
     to_register,
 )
 from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services.history import WORKER, Actor
 from sgpshop.services.opening import Wish
 
-WORKER = Actor(ActorKind.WORKER, "自動処理")
 _BATCH = 50
 
 

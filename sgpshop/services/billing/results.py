@@ -31,8 +31,8 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import acting, alerts, billing_marks, gateway_facts, history, settings
-from sgpshop.services.billing.planning import WORKER
 from sgpshop.services.database import writing
+from sgpshop.services.history import WORKER
 
 #: While there is no result they are asked for again after so long; and when they are overdue.
 _PAUSE, _LATE_PAUSE = timedelta(hours=1), timedelta(hours=6)
