@@ -1,4 +1,4 @@
-# make run | test | soak | bench : each does its own set-up (contract.md §1).  Needs Python 3.11+ and make.
+# make run | test | soak | bench : each does its own set-up (interfaces.md §1).  Needs Python 3.11+ and make.
 
 PYTHON ?= python3
 BIN := .venv/bin

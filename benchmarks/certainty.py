@@ -16,7 +16,9 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order, Role
-from sgpshop.services import bulk_capture, schema, settings
+from sgpshop.services import settings
+from sgpshop.services.bulk import captures
+from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -81,9 +83,7 @@ def _until_the_truth_is_known() -> None:
         processes.start("worker")
         with app.app_context():
             run_id = _start_run(orders)
-            while (
-                bulk_capture.progress(run_id).is_running or bulk_capture.progress(run_id).uncertain
-            ):
+            while captures.progress(run_id).is_running or captures.progress(run_id).uncertain:
                 db.session.rollback()
                 time.sleep(0.5)
             waits = [
@@ -130,8 +130,8 @@ def _shop(path: Path, processes: Processes) -> tuple[list[Order], Flask]:
 
 
 def _start_run(orders: list[Order]) -> str:
-    run_id = bulk_capture.prepare([order.id for order in orders], person_id=1, actor="bench")
-    bulk_capture.start(run_id, person_id=1, sum_confirmed=True)
+    run_id = captures.prepare([order.id for order in orders], person_id=1, actor="bench")
+    captures.start(run_id, person_id=1, sum_confirmed=True)
     return run_id
 
 

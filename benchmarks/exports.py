@@ -20,9 +20,10 @@ from benchmarks.table import show
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderLine, utc_now
-from sgpshop.services import order_export, schema
-from sgpshop.services.database import writing
-from sgpshop.services.order_criteria import SearchCriteria
+from sgpshop.services.order_files import exporting
+from sgpshop.services.order_search.criteria import SearchCriteria
+from sgpshop.storage import schema
+from sgpshop.storage.database import writing
 from tests.conftest import make_app
 
 ORDERS = 100_000
@@ -76,7 +77,7 @@ def _export(app: Flask, folder: Path, form: str) -> None:
     process = psutil.Process()
     path = folder / f"orders.{form}"
     with app.app_context(), path.open("w+b") as out:
-        source = order_export.found(SearchCriteria())
+        source = exporting.found(SearchCriteria())
         next(iter(source()))  # what is loaded once does not count
         before, most = process.memory_info().rss, 0
 
@@ -88,10 +89,10 @@ def _export(app: Flask, folder: Path, form: str) -> None:
 
         started = time.perf_counter()
         if form == "csv":
-            for chunk in order_export.as_csv(watched):  # type: ignore[arg-type]
+            for chunk in exporting.as_csv(watched):  # type: ignore[arg-type]
                 out.write(chunk)
         else:
-            order_export.write_excel(watched, out)  # type: ignore[arg-type]
+            exporting.write_excel(watched, out)  # type: ignore[arg-type]
         took = time.perf_counter() - started
         most = max(most, process.memory_info().rss)
     print(took, (most - before) / 1e6, os.path.getsize(path))
@@ -99,8 +100,8 @@ def _export(app: Flask, folder: Path, form: str) -> None:
 
 def _csv_alone() -> float:
     rows: list[list[object]] = []
-    for orders in order_export.found(SearchCriteria())():
-        rows.extend(list(row) for row in order_export.columns.rows(orders))
+    for orders in exporting.found(SearchCriteria())():
+        rows.extend(list(row) for row in exporting.columns.rows(orders))
     return _timed(lambda: csv.writer(io.StringIO(), lineterminator="\r\n").writerows(rows))
 
 

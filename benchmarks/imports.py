@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.table import show
 from sgpshop.extensions import db
-from sgpshop.services import order_import, schema
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
+from sgpshop.storage import schema
 from tests.conftest import make_app
 
 ROWS = 10_000
@@ -44,10 +45,10 @@ def run() -> None:
 def _take_in(content: bytes) -> float:
     started = time.perf_counter()
     stream = io.BytesIO(content)
-    run, survey = order_import.begin(order_import.new_run_id(), "bench", stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), "bench", stream, Limits())
     assert survey is not None
-    order_import.carry_out(run.id, stream, Limits(), survey)
-    done = order_import.find(run.id)
+    importing.carry_out(run.id, stream, Limits(), survey)
+    done = importing.find(run.id)
     assert done is not None
     assert done.left_out == 0
     return time.perf_counter() - started

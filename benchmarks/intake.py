@@ -19,7 +19,9 @@ from benchmarks.bulk import signed_in
 from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.models import Order, Role, Scope
-from sgpshop.services import api_keys, schema, settings
+from sgpshop.services import settings
+from sgpshop.services.access import api_keys
+from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order
 from tests.processes import Processes

@@ -18,7 +18,8 @@ from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Notification
-from sgpshop.services import notifications, schema, settings
+from sgpshop.services import notifications, settings
+from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order
 from tests.notifying import FORM, SHOP_ID, body

@@ -18,11 +18,14 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderLine, Role, utc_now
-from sgpshop.services import history, order_search, schema, settings
-from sgpshop.services.database import writing
-from sgpshop.services.order_criteria import SearchCriteria
-from sgpshop.services.order_search import Page
-from sgpshop.web import formatters
+from sgpshop.services import settings
+from sgpshop.services.order_search import search
+from sgpshop.services.order_search.criteria import SearchCriteria
+from sgpshop.services.order_search.search import Page
+from sgpshop.services.orders import history
+from sgpshop.storage import schema
+from sgpshop.storage.database import writing
+from sgpshop.web.frame import formatters
 from tests.conftest import make_app
 from tests.signing_in import signed_in
 
@@ -60,7 +63,7 @@ def run() -> None:
 
 def _measure(app: Flask) -> None:
     with app.app_context():
-        shown = order_search.search(SearchCriteria(), Page()).orders
+        shown = search.search(SearchCriteria(), Page()).orders
     bare = _bare_app(app, shown).test_client()
     client = signed_in(app, Role.OPERATOR)
     pages = {

@@ -16,9 +16,11 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import SlipRow, WorkerBeat, utc_now
-from sgpshop.services import order_import, schema, settings, slips
-from sgpshop.services.order_file import Limits
+from sgpshop.services import settings, slips
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -158,9 +160,9 @@ def _other_orders() -> list[str]:
         (number, "2026/11/20 10:00", "銀行振込", "煎茶", 1000, 1, 1000) for number in numbers
     )
     stream = io.BytesIO(text.getvalue().encode())
-    taken, survey = order_import.begin(order_import.new_run_id(), "bench", stream, Limits())
+    taken, survey = importing.begin(importing.new_run_id(), "bench", stream, Limits())
     assert survey is not None
-    order_import.carry_out(taken.id, stream, Limits(), survey)
+    importing.carry_out(taken.id, stream, Limits(), survey)
     return numbers
 
 

@@ -31,8 +31,9 @@ def create_app(
     from sgpshop import logs, web
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
-    from sgpshop.services import contract, followers, slips
-    from sgpshop.services.database import prepare_engine
+    from sgpshop.services import slips
+    from sgpshop.services.payments import followers, gateway_access
+    from sgpshop.storage.database import prepare_engine
 
     values = settings.load(os.environ) | (overrides or {})
     settings.complete(values)
@@ -69,7 +70,7 @@ def create_app(
             prepare_engine(db.engine)
         except SQLAlchemyError as problem:  # an address that is none
             raise settings.ConfigurationError(f"{settings.PREFIX}DATABASE_URL: {problem}") from None
-    contract.init_app(app, gateway)
+    gateway_access.init_app(app, gateway)
     followers.follow_captures(app, slips.after_capture)
     web.register(app)
     return app

@@ -1,4 +1,4 @@
-"""Every setting that comes from outside: its name, default, form and meaning (contract.md §3).
+"""Every setting that comes from outside: its name, default, form and meaning (interfaces.md §3).
 
 `load(environ)` turns the environment (prefix `SGPSHOP_`) into the mapping for `app.config`.  Keys
 are the names below; times are seconds, sizes bytes.  The README's table is made from SETTINGS.

@@ -18,7 +18,8 @@ from jinja2 import FileSystemBytecodeCache
 from sgpshop import create_app, logs
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
-from sgpshop.services import clocks, schema
+from sgpshop.services.payments import clocks
+from sgpshop.storage import schema
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements

@@ -20,10 +20,10 @@ from sgpshop.models import (
     OrderLine,
     utc_now,
 )
-from sgpshop.services import history
-from sgpshop.services.database import writing
-from sgpshop.services.gateway_facts import seal_access_pass
-from sgpshop.services.history import Actor
+from sgpshop.services.orders import history
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments.transactions import seal_access_pass
+from sgpshop.storage.database import writing
 from tests.gateway_world import World
 
 _numbers = itertools.count(1)

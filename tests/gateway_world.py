@@ -1,7 +1,7 @@
 """The other side of the wire in tests: the real simulator, mounted without a socket.
 
 `World` gives the gateway client for an app and lets a test look at the simulator's ledger, plant
-faults and move its clock, the way contract.md §6 offers it to everybody.
+faults and move its clock, the way interfaces.md §6 offers it to everybody.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from sgpshop.models import (
     NotificationState,
 )
 from sgpshop.services import notifications, settings
-from sgpshop.services.database import writing
 from sgpshop.services.settings import ShopSettings
 from sgpshop.simulator.notices import Notices, parse_sending
+from sgpshop.storage.database import writing
 from tests.gateway_world import World
 
 FORM = "application/x-www-form-urlencoded"

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role
-from sgpshop.services.sign_in import key_of
+from sgpshop.services.access.sessions import key_of
 
 PASSWORD = "correct horse battery staple"
 #: of PASSWORD, made once: hashing is slow on purpose

@@ -1,4 +1,4 @@
-"""`create-user`: who may sign in is decided on the command line (contract.md §2, S1)."""
+"""`create-user`: who may sign in is decided on the command line (interfaces.md §2, S1)."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from unittest.mock import patch
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.jobs.worker import Worker
-from sgpshop.services import background
+from sgpshop.services.health import background
+from sgpshop.worker.loop import Worker
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:

@@ -1,4 +1,4 @@
-"""The command line of contract.md §2: `python app.py COMMAND`.
+"""The command line of interfaces.md §2: `python app.py COMMAND`.
 
 Exit codes: 0 done, 1 the answer is «no», 2 wrong use or a setting that cannot be used, 3 could not
 ask (database or gateway away, other schema).  Every failure is one line.
@@ -100,7 +100,7 @@ def _database_trouble(ctx: click.Context, problem: Exception) -> tuple[str, int]
         return "", 0
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sgpshop.services import database_words
+    from sgpshop.storage import database_words
 
     if not isinstance(problem, SQLAlchemyError):
         return "", 0

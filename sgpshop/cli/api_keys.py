@@ -1,4 +1,4 @@
-"""Commands about keys of the JSON API: `create-api-key`, `revoke-api-key` (contract.md §2, S13)."""
+"""Commands about keys of the JSON API: `create-api-key`, `revoke-api-key` (interfaces.md §2, S13)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Scope
-from sgpshop.services import api_keys
+from sgpshop.services.access import api_keys
 
 _COMMAND_LINE = "コマンド"
 

@@ -11,7 +11,8 @@ from sgpshop.cli.shop import with_shop
 from sgpshop.domain.billing_calendar import month_of, parse_month, written
 from sgpshop.domain.bounds import is_usable
 from sgpshop.models import utc_now
-from sgpshop.services import billing, subscriptions
+from sgpshop.services import subscriptions
+from sgpshop.services.subscriptions import billing
 
 
 @click.command("report-subscriptions")

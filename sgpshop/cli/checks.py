@@ -10,8 +10,10 @@ import click
 from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
-from sgpshop.services import ledgers, resolver, schema
-from sgpshop.services.history_check import Verification
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import attempt_lookup
+from sgpshop.services.reconciliation import ledgers
+from sgpshop.storage import schema
 
 
 @click.command("migrate")
@@ -34,7 +36,7 @@ def resolve() -> None:
 
     Exit code 3: SMBC-GP answered none of the look-ups, so nobody knows.
     """
-    left, unanswered = resolver.resolve_all()
+    left, unanswered = attempt_lookup.resolve_all()
     click.echo(f"結果確認中: {left}件")
     if unanswered:
         click.echo(f"SMBC-GPに照会できませんでした: {unanswered}件", err=True)

@@ -1,4 +1,4 @@
-"""`demo`: a working shop with one command, all three processes in the foreground (contract.md §1)."""
+"""`demo`: a working shop with one command, all three processes in the foreground (interfaces.md §1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _APP = str(settings.ROOT / "app.py")
-#: The simulator's one contract (contract.md §6), and a shop that nobody takes for a real one.
+#: The simulator's one contract (interfaces.md §6), and a shop that nobody takes for a real one.
 _CONTRACT: dict[str, str | bool] = {
     "site_id": "tsite00000001",
     "site_pass": "sitepass01",
@@ -120,10 +120,12 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
     from sgpshop.models import utc_now
-    from sgpshop.services import installation, notifications, people, schema
+    from sgpshop.services import notifications
     from sgpshop.services import settings as shop_settings
+    from sgpshop.services.access import people
     from sgpshop.services.demo import is_seeded, seed_sample
     from sgpshop.services.demo.simulator import Simulator
+    from sgpshop.storage import installation, schema
 
     app = create_app()
     with app.app_context():
@@ -148,7 +150,7 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
 def _practice_key(app: Flask) -> str:
     """The practice shop's key, made at the first start and kept beside the demo's password."""
     from sgpshop.models import Scope
-    from sgpshop.services import api_keys
+    from sgpshop.services.access import api_keys
 
     path = app.config["INSTANCE_PATH"] / _KEY_FILE
     with suppress(OSError, api_keys.KeyRefused):

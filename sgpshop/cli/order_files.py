@@ -16,9 +16,9 @@ from sgpshop import logs
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.services import order_export
-from sgpshop.services.order_criteria import SearchCriteria
-from sgpshop.services.order_export import Encoding, ExportedOrder, Loss, Source
+from sgpshop.services.order_files import exporting
+from sgpshop.services.order_files.exporting import Encoding, ExportedOrder, Loss, Source
+from sgpshop.services.order_search.criteria import SearchCriteria
 
 
 @click.command("export-orders")
@@ -65,7 +65,7 @@ def export_orders(
         statuses=tuple(PaymentStatus(status) for status in statuses),
     )
     wanted = Encoding(encoding or Encoding.UTF_8)
-    source = order_export.found(criteria)
+    source = exporting.found(criteria)
     counter = _Counter(source)
     try:
         size = _write(file, counter.orders, is_excel=is_excel, encoding=wanted)
@@ -75,7 +75,7 @@ def export_orders(
     logs.event("exported", what="orders_command", count=counter.count, file=file.name)
     click.echo(f"{counter.count:,}件の注文を {file} に書き出しました({size:,}バイト)")
     if wanted is Encoding.CP932:
-        _tell(order_export.look_for_loss(source))
+        _tell(exporting.look_for_loss(source))
 
 
 class _Counter:
@@ -110,9 +110,9 @@ def _write(file: Path, source: Source, *, is_excel: bool, encoding: Encoding) ->
 
 def _fill(out: IO[bytes], source: Source, *, is_excel: bool, encoding: Encoding) -> None:
     if is_excel:
-        order_export.write_excel(source, out)
+        exporting.write_excel(source, out)
         return
-    for chunk in order_export.as_csv(source, encoding):
+    for chunk in exporting.as_csv(source, encoding):
         out.write(chunk)
 
 

@@ -11,9 +11,9 @@ import click
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import ImportRun
-from sgpshop.services import order_import
 from sgpshop.services.demo import seed_many, seed_sample
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
 
 _ACTOR = "コマンド import-orders"
 
@@ -29,12 +29,12 @@ def import_orders(file: BinaryIO) -> None:
     """
     with tempfile.TemporaryFile() as kept:
         stream = file if file.seekable() else _rewindable(file, kept)
-        run, survey = order_import.begin(order_import.new_run_id(), _ACTOR, stream, Limits())
+        run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
         if survey is None:
             click.echo(run.refused, err=True)
             sys.exit(2)
-        order_import.carry_out(run.id, stream, Limits(), survey, _tell)
-    run = order_import.find(run.id)
+        importing.carry_out(run.id, stream, Limits(), survey, _tell)
+    run = importing.find(run.id)
     _summarize(run)
     sys.exit(1 if run.left_out else 0)
 
@@ -69,6 +69,6 @@ def _summarize(run: ImportRun) -> None:
         f"{run.rows:,}行 {run.orders:,}件: 新規 {run.added:,}, 更新 {run.updated:,}, "
         f"変更なし {run.unchanged:,}, 取り込めず {run.left_out:,}"
     )
-    for issue in order_import.issues(run.id, limit=None):
+    for issue in importing.issues(run.id, limit=None):
         number = f" {issue.order_no}" if issue.order_no else ""
         click.echo(f"{issue.line}行目{number}: {issue.level.label}: {issue.message}")

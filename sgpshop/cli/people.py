@@ -1,4 +1,4 @@
-"""Commands about people and rights: `create-user`, `routes-and-rights` (contract.md §2)."""
+"""Commands about people and rights: `create-user`, `routes-and-rights` (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
-from sgpshop.services import people
-from sgpshop.web.security import list_rights
+from sgpshop.services.access import people
+from sgpshop.web.frame.security import list_rights
 
 _PASSWORD = "SGPSHOP_NEW_PASSWORD"  # noqa: S105 - the name of a variable
 

@@ -39,7 +39,8 @@ _PARENT = "SGPSHOP_PARENT_PID"
 @with_appcontext
 def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
-    from sgpshop.services import attempts, background
+    from sgpshop.services.health import background
+    from sgpshop.services.payments import journal
     from sgpshop.web.server import make_server
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -52,7 +53,7 @@ def web(host: str, port: int) -> None:
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
     try:
-        server.run(hurry=lambda: attempts.stop_soon(app))
+        server.run(hurry=lambda: journal.stop_soon(app))
     finally:
         background.finish(app)  # operations under way end with a recorded outcome (P33)
 
@@ -62,7 +63,7 @@ def web(host: str, port: int) -> None:
 @with_appcontext
 def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
-    from sgpshop.jobs.worker import Worker
+    from sgpshop.worker.loop import Worker
 
     _wait_until_ready()
     running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
@@ -99,9 +100,9 @@ def demo() -> None:
 
 def _require_ready() -> None:
     """The gateway's address is one we may talk to (T6, S16), the database is ours and current."""
-    from sgpshop.services import contract
+    from sgpshop.services.payments import gateway_access
 
-    contract.require_address()
+    gateway_access.require_address()
     require_shop()
 
 
@@ -110,7 +111,7 @@ def _wait_until_ready() -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from sgpshop.extensions import db
-    from sgpshop.services import database_words
+    from sgpshop.storage import database_words
 
     is_told = False
     while True:

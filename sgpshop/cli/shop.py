@@ -25,7 +25,7 @@ def with_shop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def require_shop() -> None:
     """Raise CouldNotAsk for another schema, ConfigurationError for another key or a demo's data."""
-    from sgpshop.services import installation, schema
+    from sgpshop.storage import installation, schema
 
     schema.require_current()
     installation.require_ours()

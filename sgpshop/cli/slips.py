@@ -1,4 +1,4 @@
-"""The command import-slips: a slip file as the screen does it (contract.md §2)."""
+"""The command import-slips: a slip file as the screen does it (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgpshop.cli.shop import with_shop
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
-from sgpshop.services.order_file import FileRefused
+from sgpshop.services.order_files.reading import FileRefused
 from sgpshop.services.slips import Line, Progress, Terms, Uploaded
 
 _ACTOR = "コマンド import-slips"
@@ -71,7 +71,7 @@ def _begin(run_id: str) -> str:
 
 def _finish(run_id: str) -> Progress:
     """Work until every row is worked off, by a worker's hands or our own."""
-    from sgpshop.jobs.worker import Worker
+    from sgpshop.worker.loop import Worker
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     until = time.monotonic() + _PATIENCE

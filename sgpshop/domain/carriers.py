@@ -1,4 +1,4 @@
-"""Delivery companies by the three-digit codes of domain.md §9.2 (005 is unassigned)."""
+"""Delivery companies by the three-digit codes of rules.md §9.2 (005 is unassigned)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to the parcel: an axis of its own, never mixed with the payment (domain.md §5)."""
+"""What happened to the parcel: an axis of its own, never mixed with the payment (rules.md §5)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class NotFound(ShopError):
 
 
 class NotPossible(ShopError):
-    """The order is in a state that does not allow this (domain.md §4.3, R42)."""
+    """The order is in a state that does not allow this (rules.md §4.3, R42)."""
 
 
 class OrderChanged(ShopError):
@@ -57,7 +57,7 @@ class OrderBusy(ShopError):
 
 
 class CouldNotAsk(ShopError):
-    """Nothing is known, because database or gateway could not be asked (contract.md §2)."""
+    """Nothing is known, because database or gateway could not be asked (interfaces.md §2)."""
 
 
 class SettingUnusable(CouldNotAsk):
@@ -72,7 +72,7 @@ class ContractMissing(CouldNotAsk):
 
 
 class ImpossibleTransition(Exception):
-    """A programming error: the state table has no such move (domain.md §4.1)."""
+    """A programming error: the state table has no such move (rules.md §4.1)."""
 
     def __init__(self, now: str, event: str) -> None:
         super().__init__(f"no transition from {now} on {event}")

@@ -1,4 +1,4 @@
-"""Which act is possible on which order, and why not: the table of domain.md §4.3, asked by screens
+"""Which act is possible on which order, and why not: the table of rules.md §4.3, asked by screens
 and services alike.
 
 `button` answers for one act on one order; a screen shows what it says, a service refuses what it
@@ -43,7 +43,7 @@ class Act(StrEnum):
 
     @property
     def label(self) -> str:
-        """The words on the button, verbatim (domain.md §17)."""
+        """The words on the button, verbatim (rules.md §17)."""
         return _LABELS[self]
 
 
@@ -186,7 +186,7 @@ class ActFacts(OrderFacts, ReturnFacts, Protocol):
 
 
 class Terms(Protocol):
-    """The settings that decide about acts (domain.md §10)."""
+    """The settings that decide about acts (rules.md §10)."""
 
     @property
     def extend_auth_enabled(self) -> bool: ...

@@ -6,7 +6,7 @@ import re
 
 #: as it is written in the API's document; half-width letters and digits, nothing converted
 PATTERN = r"^[A-Za-z0-9]{1,24}$"
-#: addresses of screens under /orders/ (contract.md §4), which would hide an order of that number
+#: addresses of screens under /orders/ (interfaces.md §4), which would hide an order of that number
 RESERVED = frozenset({"bulk", "export", "imports", "reconcile"})
 #: no number has it, and no screen
 _MARK = "-"

@@ -1,6 +1,6 @@
 """What may be done with an order, and why not: asked by buttons, bulk runs and services alike.
 
-Functions take anything shaped like models.Order; they read, never change (domain.md §4.3, R40, R42).
+Functions take anything shaped like models.Order; they read, never change (rules.md §4.3, R40, R42).
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def review_cause(order: OrderFacts) -> ReviewCause | None:
 
 @dataclass(frozen=True)
 class Button:
-    """How a button stands (domain.md §4.3): absent, enabled, or disabled with a reason."""
+    """How a button stands (rules.md §4.3): absent, enabled, or disabled with a reason."""
 
     is_shown: bool
     reason: str = ""

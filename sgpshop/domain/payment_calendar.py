@@ -1,4 +1,4 @@
-"""Days as the shop counts them: Japan time, whatever the server's zone is (domain.md §0, P28)."""
+"""Days as the shop counts them: Japan time, whatever the server's zone is (rules.md §0, P28)."""
 
 from __future__ import annotations
 

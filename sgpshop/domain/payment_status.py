@@ -1,6 +1,6 @@
 """The seven payment statuses of an order paid by SGP card, and the only moves between them.
 
-Everything that shows, changes or compares a payment status asks this module (domain.md §3, §4, R7).
+Everything that shows, changes or compares a payment status asks this module (rules.md §3, §4, R7).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class PaymentStatus(StrEnum):
 
     @property
     def label(self) -> str:
-        """The Japanese word on the screen, without brackets (domain.md §17)."""
+        """The Japanese word on the screen, without brackets (rules.md §17)."""
         return LABELS.get(self) or words.unknown(self)
 
     @property

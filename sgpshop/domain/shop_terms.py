@@ -1,4 +1,4 @@
-"""The choices a shop makes in its settings that change what happens to money (domain.md §10)."""
+"""The choices a shop makes in its settings that change what happens to money (rules.md §10)."""
 
 from __future__ import annotations
 

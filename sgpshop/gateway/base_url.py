@@ -1,4 +1,4 @@
-"""Which addresses the client may talk to at all (reliability.md S16, T6)."""
+"""Which addresses the client may talk to at all (promises.md S16, T6)."""
 
 import ipaddress
 import re

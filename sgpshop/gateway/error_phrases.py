@@ -1,7 +1,7 @@
-"""Sentences written by hand for the codes that staff really meet (domain.md §13).
+"""Sentences written by hand for the codes that staff really meet (rules.md §13).
 
 Each says what happened; `error_codes.py` adds what that means for the transaction.  Screen
-names are written as on the screens (domain.md §17).
+names are written as on the screens (rules.md §17).
 """
 
 # What to do next.

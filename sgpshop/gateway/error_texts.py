@@ -1,4 +1,4 @@
-"""Japanese words for the codes of SMBC-GP: what happened, and the next step (domain.md §13).
+"""Japanese words for the codes of SMBC-GP: what happened, and the next step (rules.md §13).
 
 Codes that staff really meet are written by hand in ``error_phrases.py``; the rest is composed
 here from the parts a code itself names: ``E01`` + field + problem, the payment method of a
@@ -172,7 +172,7 @@ def describe(code: str, kind: str) -> tuple[str, str]:
 
 
 def describe_unlisted(code: str) -> tuple[str, str]:
-    """Return (what happened, next step) for a code no list knows (domain.md §13)."""
+    """Return (what happened, next step) for a code no list knows (rules.md §13)."""
     return (
         f"SMBC-GPから、一覧にないコード{code}が返りました。",
         f"コード{code}をSMBCマルチペイメント管理画面で確認してください。",

@@ -1,4 +1,4 @@
-"""What is true at SMBC-GP after a call that brought no usable success (reliability.md P9).
+"""What is true at SMBC-GP after a call that brought no usable success (promises.md P9).
 
 Three answers are possible and callers must treat them differently, so they are three
 exceptions.  ``str()`` is a Japanese sentence for staff, ``reason`` a short ASCII word for the
@@ -21,7 +21,7 @@ _WRONG_STATE = frozenset(
         "M01054004",
     }
 )
-#: The amount sent is not the amount of the transaction (domain.md §13).
+#: The amount sent is not the amount of the transaction (rules.md §13).
 _AMOUNT_MISMATCH = frozenset({"E01060010", "E01060021", "M01055010"})
 
 #: `GatewayUnreachable.reason` when no connection of our own became free in time.

@@ -14,7 +14,7 @@ from sgpshop.models.base import Base, UtcDateTime, utc_now
 
 
 class Scope(StrEnum):
-    """What the holder of a key may ask for (contract.md §5); none holds another."""
+    """What the holder of a key may ask for (interfaces.md §5); none holds another."""
 
     INTAKE = "intake"
     READ = "read"

@@ -52,7 +52,9 @@ class _Words(sa.Enum):
 
     inherit_cache = True
 
-    def _object_value_for_elem(self, elem: str) -> Any:
+    def _object_value_for_elem(self, elem: str | None) -> Any:
+        if elem is None:
+            return None
         return words.read(cast(type[StrEnum], self.enum_class), elem)
 
 

@@ -18,7 +18,7 @@ class Began(StrEnum):
     PAYING = "paying"
     #: it stays: its history has its first entry
     KEPT = "kept"
-    #: its card was declined, and it was taken back (contract.md §5)
+    #: its card was declined, and it was taken back (interfaces.md §5)
     TAKEN_BACK = "taken_back"
 
 

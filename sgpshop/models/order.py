@@ -18,7 +18,7 @@ from sgpshop.models.base import Base, UtcDateTime, utc_now, word
 if TYPE_CHECKING:
     from sgpshop.models.attempt import Attempt
 
-#: What 決済方法 says for an order paid by SGP card (domain.md §14.2, R144).
+#: What 決済方法 says for an order paid by SGP card (rules.md §14.2, R144).
 SGP_METHOD = "SGP"
 
 
@@ -206,7 +206,7 @@ class Delivery(Base):
     tel: Mapped[str] = mapped_column(sa.String(30), default="")
     wish_date: Mapped[date | None] = mapped_column(index=True)
     wish_time: Mapped[str] = mapped_column(sa.String(60), default="")
-    #: three digits of domain.md §9.2, or empty
+    #: three digits of rules.md §9.2, or empty
     carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
     slip_no: Mapped[str] = mapped_column(sa.String(30), default="", index=True)
     status: Mapped[DeliveryStatus] = mapped_column(

@@ -1,4 +1,4 @@
-"""Settings that people change on screens (domain.md §10), and what processes say of themselves."""
+"""Settings that people change on screens (rules.md §10), and what processes say of themselves."""
 
 from __future__ import annotations
 

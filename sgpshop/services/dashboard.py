@@ -13,8 +13,8 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkItem, BulkRun, CardTransaction, ItemResult, Order
 from sgpshop.services import preorders, subscriptions
-from sgpshop.services.order_criteria import HOLDING, SearchCriteria
-from sgpshop.services.order_totals import Total, status_totals, total
+from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
+from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscriptions import ListedFile, Outlook
 

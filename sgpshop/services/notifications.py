@@ -33,10 +33,12 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.services import attempts, linking, settings, vault
-from sgpshop.services.database import writing
-from sgpshop.services.group_commit import write_together
+from sgpshop.services import settings
+from sgpshop.services.payments import journal, transaction_lookup
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage import vault
+from sgpshop.storage.database import writing
+from sgpshop.storage.write_together import write_together
 
 #: Seconds a notification waits to be stored; the gateway hears `1` well within 3 s (P25).
 _PATIENCE = 2.0
@@ -253,10 +255,10 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
         .execution_options(populate_existing=True)
     )
     if attempt is not None:
-        is_due = attempts.make_look_due(session, attempt)
+        is_due = journal.make_look_due(session, attempt)
     else:
-        is_due = linking.is_due(session, transaction_id) or bool(
-            linking.make_due(session, CardTransaction.id == transaction_id)
+        is_due = transaction_lookup.is_due(session, transaction_id) or bool(
+            transaction_lookup.make_due(session, CardTransaction.id == transaction_id)
         )
     if is_due:
         session.add(NotificationLook(transaction_id=transaction_id, at=now))

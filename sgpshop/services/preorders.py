@@ -13,10 +13,11 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
-from sgpshop.services import key_pages, listed_orders
-from sgpshop.services.key_pages import Page, Sorting
-from sgpshop.services.listed_orders import ListedOrder
-from sgpshop.services.order_totals import Total
+from sgpshop.services.order_search import listed_orders
+from sgpshop.services.order_search.listed_orders import ListedOrder
+from sgpshop.services.order_search.totals import Total
+from sgpshop.storage import keyset
+from sgpshop.storage.keyset import Page, Sorting
 
 PAGE_SIZE = 40
 Condition = sa.ColumnElement[bool]
@@ -87,7 +88,7 @@ def search(tab: Tab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
     wanted = [_IS_PREORDER, _of_tab(tab, today)]
-    page = key_pages.find(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
+    page = keyset.find(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
     return page.showing(_load(page.rows, today))
 
 

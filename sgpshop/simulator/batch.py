@@ -1,4 +1,4 @@
-"""The address of the monthly subscription files: `/_batch/<ShopID>/<yyyyMM>` (contract.md §6).
+"""The address of the monthly subscription files: `/_batch/<ShopID>/<yyyyMM>` (interfaces.md §6).
 
 The file goes up as the body of a POST and its result comes down by a GET, both with ShopID and
 ShopPass as HTTP Basic.  Everything but the result file is JSON; a refusal is `{"code", "detail"}`.

@@ -7,7 +7,7 @@ from typing import Any
 from . import fields as f
 from .cards import Card
 from .clock import at, wire_date
-from .desk import Desk
+from .context import Desk
 from .fields import amount_problems, amounts, check
 from .processing import Work, process
 from .refusal import Refused, refuse_if

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from .cards import Card
-from .desk import Desk
+from .context import Desk
 from .refusal import Refused
 from .trade_records import card_of, card_values
 

@@ -13,10 +13,10 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from . import card_records, monthly_files, monthly_records, three_ds, trade_records
 from .clock import at, day
-from .console_dress import dress
-from .console_words import list_word
 from .endpoint import Endpoint
 from .fields import AMOUNT, check
+from .labels import list_word
+from .page_helpers import dress
 from .processing import Work, process
 from .refusal import Refused, refuse_if
 from .rules import Job, Status, Step, cancellation_by_date, may, require_possible

@@ -3,8 +3,8 @@
 from flask import Blueprint, abort, render_template
 
 from . import monthly_files, monthly_records
-from .console_dress import dress
 from .endpoint import Endpoint
+from .page_helpers import dress
 
 
 def blueprint(endpoint: Endpoint) -> Blueprint:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a merchant signs for.  Defaults are contract.md §6 and the bracketed ones of §13."""
+    """What a merchant signs for.  Defaults are interfaces.md §6 and the bracketed ones of §13."""
 
     shop_id: str = "tshop00000001"
     shop_pass: str = "shoppass01"  # noqa: S105 - published practice value

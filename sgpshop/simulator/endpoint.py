@@ -8,8 +8,8 @@ from enum import Enum, auto
 
 from . import fields as f
 from . import lookups, members, monthly_files, trade_records, trades
+from .context import Desk
 from .delivery import Delivery
-from .desk import Desk
 from .faults import BEFORE, Fault, Faults, Kind
 from .fields import Params, check
 from .processing import record_refusal

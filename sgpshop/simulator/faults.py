@@ -1,4 +1,4 @@
-"""How the gateway misbehaves on request (protocol.md §13.8, contract.md §6).
+"""How the gateway misbehaves on request (protocol.md §13.8, interfaces.md §6).
 
 Faults live in memory: a restarted gateway is a well-behaved one.
 """

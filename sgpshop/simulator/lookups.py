@@ -3,7 +3,7 @@
 from . import fields as f
 from . import trade_records
 from .clock import wire_date
-from .desk import Desk
+from .context import Desk
 from .fields import Params, check
 from .refusal import Refused
 from .rules import TRADE_MISSING

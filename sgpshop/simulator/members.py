@@ -7,7 +7,7 @@ from . import card_records, trade_records
 from . import fields as f
 from .card_records import Member, StoredCard, take_token
 from .cards import Card, validate
-from .desk import Desk
+from .context import Desk
 from .fields import Params, check
 from .processing import FORWARD
 from .refusal import Refused, refuse_if

@@ -23,7 +23,7 @@ from . import card_records, monthly_records, trade_records
 from . import fields as f
 from .cards import NETWORK_FAILED
 from .clock import JST
-from .desk import Desk
+from .context import Desk
 from .fields import Params, amount_problems, check
 from .members import CARD_MISSING, MEMBER_MISSING, stored_card
 from .monthly_records import MonthlyFile, MonthlyLine

@@ -104,7 +104,7 @@ def order(
     now: datetime,
     return_url: Callable[[str], str] | None,
 ) -> Mapping[str, Any]:
-    """The body of `POST /api/v1/orders` (contract.md §5); `now` is aware and makes the number.
+    """The body of `POST /api/v1/orders` (interfaces.md §5); `now` is aware and makes the number.
 
     `return_url` answers where the browser is to come back to, for an order number; None: the buyer
     is not asked to pass 3-D Secure.

@@ -24,7 +24,7 @@ from .practice_goods import (
 )
 from .practice_goods import order as goods_order
 
-#: Our word for a payment status of the API (domain.md §3).
+#: Our word for a payment status of the API (rules.md §3).
 STATUS_WORDS = {
     "authorized": "仮売上",
     "captured": "決済完了",

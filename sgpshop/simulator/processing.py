@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from . import monthly_records, trade_records
 from .cards import Card, Verdict, decide, validate
 from .clock import at, day
-from .desk import Desk
+from .context import Desk
 from .ledger import advance
 from .refusal import Refused, refuse_if
 from .rules import (

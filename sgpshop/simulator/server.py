@@ -10,9 +10,9 @@ from flask import Flask, Response, request
 
 from . import batch, console, console_files, control, practice_shop, three_ds_pages
 from .clock import Clock, TimeSource, machine_time
+from .context import Desk, Ids
 from .contract import DEFAULT_CONTRACT, Contract
 from .delivery import ConnectionDropped, response
-from .desk import Desk, Ids
 from .endpoint import Endpoint
 from .faults import Faults
 from .ledger import Ledger

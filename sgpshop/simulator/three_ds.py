@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields, replace
 
 from .cards import Behaviour, Card
-from .desk import Desk
+from .context import Desk
 from .fields import Params
 from .processing import Work
 from .rules import ALREADY_EXECUTED, Status

@@ -9,7 +9,7 @@ from . import three_ds, trade_records
 from .card_records import take_token
 from .cards import Card
 from .clock import wire_date
-from .desk import Desk
+from .context import Desk
 from .fields import Params, amount_problems, amounts, check, method_problems
 from .lookups import client_fields
 from .members import stored_card

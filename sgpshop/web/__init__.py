@@ -26,37 +26,19 @@ class _Number(IntegerConverter):
 def register(app: Flask) -> None:
     """Hook all screens, filters, rights and error pages into `app`."""
     app.url_map.converters["int"] = _Number
-    from sgpshop.web import (
-        account,
-        api_keys,
-        auth,
-        bulk_runs,
-        dashboard,
-        delivery_notes,
-        errors,
-        exports,
-        formatters,
-        health,
-        help_page,
-        imports,
-        notifications,
-        order_addresses,
-        order_detail,
-        order_edit,
-        order_search,
-        parcels,
-        people,
-        preorders,
-        reconciling,
-        right_database,
-        security,
-        settings,
-        slips,
-        subscriptions,
-        three_ds,
-        uncertain,
-    )
+    from sgpshop.web import auth, dashboard, health, help_page, preorders, slips, three_ds
+    from sgpshop.web import order_files as imports
+    from sgpshop.web import reconciliation as reconciling
     from sgpshop.web.api import document, orders
+    from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
+    from sgpshop.web.order_detail import parcels, uncertain
+    from sgpshop.web.order_detail import views as order_detail
+    from sgpshop.web.order_edit import views as order_edit
+    from sgpshop.web.order_search import bulk_runs, delivery_notes, exports
+    from sgpshop.web.order_search import views as order_search
+    from sgpshop.web.settings import account, api_keys, notifications, people
+    from sgpshop.web.settings import views as settings
+    from sgpshop.web.subscriptions import views as subscriptions
 
     right_database.init_app(app)
     security.init_app(app)

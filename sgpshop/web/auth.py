@@ -19,12 +19,12 @@ from wtforms.validators import InputRequired, Length
 
 from sgpshop import logs
 from sgpshop.models import Role
-from sgpshop.services import sign_in
-from sgpshop.services.passwords import LONGEST
-from sgpshop.services.people import LONGEST_NAME
-from sgpshop.web.base_form import Form
-from sgpshop.web.proxies import needs_https
-from sgpshop.web.security import own_path, public, requires
+from sgpshop.services.access import sessions
+from sgpshop.services.access.passwords import LONGEST
+from sgpshop.services.access.people import LONGEST_NAME
+from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.proxies import needs_https
+from sgpshop.web.frame.security import own_path, public, requires
 
 bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
@@ -66,19 +66,19 @@ def enter() -> ResponseReturnValue:
     if not form.validate():
         return render_template("auth/login.html", form=form), 422
     try:
-        person = sign_in.sign_in(
+        person = sessions.sign_in(
             form.name.data,
             form.password.data,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
         )
-    except sign_in.TooManyTries as refusal:
+    except sessions.TooManyTries as refusal:
         page = render_template("auth/login.html", form=form, problem=refusal.message)
         return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
-    except sign_in.SignInRefused as refusal:
+    except sessions.SignInRefused as refusal:
         return render_template("auth/login.html", form=form, problem=refusal.message), 422
     if current_user.is_authenticated:  # signed in as somebody: that session ends
-        sign_in.end_session(current_user.get_id())
+        sessions.end_session(current_user.get_id())
     session.clear()  # nothing from before, the CSRF token included, lives on (S3)
     login_user(person)
     logs.bind(person=person.name)
@@ -89,7 +89,7 @@ def enter() -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def logout() -> ResponseReturnValue:
     """End the session on the server and in the browser."""
-    sign_in.end_session(current_user.get_id())
+    sessions.end_session(current_user.get_id())
     logs.event("logout")
     logout_user()
     session.clear()

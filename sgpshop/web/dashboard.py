@@ -8,9 +8,12 @@ from flask_login import current_user
 
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.models import Role
-from sgpshop.services import alerts, bulk_capture, dashboard, setbacks, settings
-from sgpshop.services.contract import console_links
-from sgpshop.web.security import requires
+from sgpshop.services import dashboard, settings
+from sgpshop.services.bulk import captures
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.storage import setbacks
+from sgpshop.web.frame.security import requires
 
 bp = Blueprint("dashboard", __name__)
 
@@ -26,7 +29,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "dashboard/show.html",
         figures=found,
-        runs=[bulk_capture.progress(run.id) for run in found.running],
+        runs=[captures.progress(run.id) for run in found.running],
         set_aside=setbacks.set_aside(),
         may_act=current_user.may_act_as(Role.OPERATOR),
         alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from sgpshop.services import health
-from sgpshop.web.security import public
+from sgpshop.services.health import readiness
+from sgpshop.web.frame.security import public
 
 bp = Blueprint("health", __name__)
 
@@ -24,6 +24,6 @@ def healthz() -> ResponseReturnValue:
 @public
 def readyz() -> ResponseReturnValue:
     """Orders can be worked on: 200, or 503 with the same figures."""
-    now = health.check()
+    now = readiness.check()
     word = "ready" if now.is_ready else "not_ready"
     return jsonify(status=word, **asdict(now)), 200 if now.is_ready else 503

@@ -10,12 +10,12 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Role
 from sgpshop.services import settings
-from sgpshop.services.contract import console_links
-from sgpshop.web.security import requires
+from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.web.frame.security import requires
 
 bp = Blueprint("help_page", __name__)
 
-#: What each status says about the money, and what comes next (domain.md §3); `{billing_day}` is the
+#: What each status says about the money, and what comes next (rules.md §3); `{billing_day}` is the
 #: shop's own day (R102).
 STATUS_WORDS = {
     PaymentStatus.AUTHORIZED: (

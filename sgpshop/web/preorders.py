@@ -11,9 +11,9 @@ from flask_login import current_user
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.models import Role
 from sgpshop.services import preorders, settings
-from sgpshop.services.key_pages import Page
 from sgpshop.services.preorders import ListedPreorder, Tab
-from sgpshop.web.security import requires
+from sgpshop.storage.keyset import Page
+from sgpshop.web.frame.security import requires
 
 bp = Blueprint("preorders", __name__, url_prefix="/preorders")
 

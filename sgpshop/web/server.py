@@ -21,8 +21,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from sgpshop import logs
-from sgpshop.services.waiting import WEB_THREADS
-from sgpshop.web.security import REFUSED
+from sgpshop.storage.waiting import WEB_THREADS
+from sgpshop.web.frame.security import REFUSED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

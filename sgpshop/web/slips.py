@@ -11,10 +11,10 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips
-from sgpshop.services.order_file import FileRefused
+from sgpshop.services.order_files.reading import FileRefused
 from sgpshop.services.slips import Terms, Uploaded
-from sgpshop.web.fragments import wants_fragment
-from sgpshop.web.security import requires
+from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.security import requires
 
 bp = Blueprint("slips", __name__, url_prefix="/slips")
 

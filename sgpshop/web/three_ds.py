@@ -9,8 +9,9 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from sgpshop.services import intake, three_ds
-from sgpshop.web.security import for_machines
+from sgpshop.services import intake
+from sgpshop.services.payments import three_ds
+from sgpshop.web.frame.security import for_machines
 
 bp = Blueprint("three_ds", __name__)
 

@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
-from sgpshop.services import contract, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import gateway_access
 from tests.factories import authorized_order
 from tests.gateway_world import World
 from tests.signing_in import signed_in
@@ -83,7 +84,7 @@ def overrides() -> dict[str, Any]:
 def site(app: Flask, tmp_path: Path) -> Iterator[Site]:
     """The shop, with somebody signed in as an operator."""
     world = World(tmp_path)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
     client = signed_in(app, Role.OPERATOR, "田中")

@@ -69,7 +69,7 @@ def test_bulk_capture_without_javascript(site: Site, visitor: Visitor) -> None:
     page.locator("[data-confirm-yes]").click()
     run = page.locator("[data-run-state]")
     look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
-    expect(run).to_have_attribute("data-succeeded", "2")  # contract.md §4
+    expect(run).to_have_attribute("data-succeeded", "2")  # interfaces.md §4
     assert [site.world.sales(order.order_no) for order in orders] == [1, 1]
 
 

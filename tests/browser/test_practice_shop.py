@@ -20,7 +20,9 @@ from werkzeug.serving import make_server
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.gateway import ShopCredentials, SmbcGpGateway
 from sgpshop.models import Scope
-from sgpshop.services import api_keys, contract, settings
+from sgpshop.services import settings
+from sgpshop.services.access import api_keys
+from sgpshop.services.payments import gateway_access
 from tests.browser.conftest import Site, Visitor, look_again_until
 
 NOW = datetime(2026, 12, 31, 23, 40, tzinfo=JST)
@@ -61,7 +63,9 @@ def shop_front(clock: time_machine.Coordinates, site: Site) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
-    contract.init_app(site.app, connected_to(address))  # so that its own pages have an address
+    gateway_access.init_app(
+        site.app, connected_to(address)
+    )  # so that its own pages have an address
     control = site.world.simulator.test_client()
     opened = control.post("/_control/practice-shop", json={"api_url": site.url, "api_key": key})
     assert opened.status_code == 200, opened.text

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 
 from sgpshop.extensions import db
 from sgpshop.models import Order, OrderLine
-from sgpshop.services.database import writing
+from sgpshop.storage.database import writing
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
 from tests.browser.test_every_screen import check
 

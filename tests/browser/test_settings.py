@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from sgpshop.models import LoginSession, Role
 from sgpshop.services import settings
-from sgpshop.services.database import writing
+from sgpshop.storage.database import writing
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.signing_in import PASSWORD, signed_in

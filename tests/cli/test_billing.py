@@ -13,12 +13,14 @@ from flask import Flask
 
 from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.services import billing, contract, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import gateway_access
+from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.gateway_world import World
 from tests.services.arriving import open_shop
 from tests.services.subscribing import Travel, jst
-from tests.services.test_subscriptions_list import placed
+from tests.services.subscriptions.test_subscriptions_list import placed
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def travel() -> Iterator[Travel]:
 @pytest.fixture
 def world(app: Flask, tmp_path: Path, travel: Travel) -> World:
     world = World(tmp_path)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         open_shop()
         billing.carry_on()  # the first registration of a new installation is nobody's

@@ -1,4 +1,4 @@
-"""verify-history: exit code, a line per problem, and how much was looked at (contract.md §2)."""
+"""verify-history: exit code, a line per problem, and how much was looked at (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from click.testing import Result
 from flask import Flask
 
 from sgpshop.cli import commands
-from sgpshop.services.database import writing
+from sgpshop.storage.database import writing
 from tests.factories import make_order
 
 

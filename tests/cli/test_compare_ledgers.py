@@ -14,7 +14,8 @@ from sgpshop.cli import commands
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import HistoryEntry, Operation, Order
-from sgpshop.services import contract, ledgers
+from sgpshop.services.payments import gateway_access
+from sgpshop.services.reconciliation import ledgers
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import press
@@ -29,7 +30,7 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def shop(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(ledgers, "_PAUSE", 0.01)
     world = World(tmp_path)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         yield world
         db.session.remove()

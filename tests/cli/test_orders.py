@@ -1,4 +1,4 @@
-"""import-orders: files of any size, problems by line, exit codes (contract.md §2)."""
+"""import-orders: files of any size, problems by line, exit codes (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.extensions import db
 from sgpshop.models import Order
-from tests.services.order_files import csv_file, number, row
+from tests.services.order_csv import csv_file, number, row
 
 MISTAKES = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
 

@@ -21,8 +21,10 @@ from sgpshop.cli import commands, run
 from sgpshop.config import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Operation
-from sgpshop.services import contract, schema, settings
-from sgpshop.services.database import writing
+from sgpshop.services import settings
+from sgpshop.services.payments import gateway_access
+from sgpshop.storage import schema
+from sgpshop.storage.database import writing
 from tests.conftest import KEYS, NOT_DAILY
 from tests.factories import authorized_order, make_order
 from tests.gateway_world import World
@@ -154,7 +156,7 @@ class TestGateway:
     def shop(self, app: Flask, tmp_path: Path) -> Iterator[World]:
         app.config["GATEWAY_TRIES"] = 1
         world = World(tmp_path)
-        contract.init_app(app, world.gateway)
+        gateway_access.init_app(app, world.gateway)
         with app.app_context():
             yield world
             db.session.remove()

@@ -1,4 +1,4 @@
-"""import-slips: the screen's work without a screen, exit codes (contract.md §2)."""
+"""import-slips: the screen's work without a screen, exit codes (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order
-from sgpshop.services import contract, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import gateway_access
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.slip_files import parcel, slip, slip_file
@@ -20,7 +21,7 @@ from tests.services.slip_files import parcel, slip, slip_file
 @pytest.fixture
 def orders(app: Flask, tmp_path: Path) -> list[Order]:
     world = World(tmp_path)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
         return [authorized_order(world) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""What may be captured and what its button looks like, as one table (domain.md §4.3, R40, R42)."""
+"""What may be captured and what its button looks like, as one table (rules.md §4.3, R40, R42)."""
 
 from __future__ import annotations
 

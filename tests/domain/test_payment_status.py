@@ -1,4 +1,4 @@
-"""The table of allowed moves, tested as a table (domain.md §4.1, R7)."""
+"""The table of allowed moves, tested as a table (rules.md §4.1, R7)."""
 
 from __future__ import annotations
 

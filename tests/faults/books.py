@@ -33,7 +33,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.history_check import Verification
+from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, NEEDS_REMINDER
 from tests.gateway_world import World
 

@@ -16,9 +16,10 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import attempts, history, linking, payments, resolver
-from sgpshop.services.database import writing
-from sgpshop.services.history_check import Verification
+from sgpshop.services.orders import history
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
+from sgpshop.storage.database import writing
 from tests.faults.oracle import violations
 from tests.gateway_world import World
 from tests.services.acting import effects
@@ -40,17 +41,17 @@ def work_off(order_id: int) -> None:
     """What the worker does for this order once every pause and lease is over."""
     for attempt in open_attempts(order_id):
         if attempt.state is AttemptState.QUEUED:
-            payments.run_act(attempt.id)
+            runner.run_act(attempt.id)
         elif attempt.state is AttemptState.SENDING:
             _lease_is_over(attempt.id)
-            attempts.give_up_lost(attempt.id)
+            journal.give_up_lost(attempt.id)
         else:
-            resolver.look_up(attempt.id)
+            attempt_lookup.look_up(attempt.id)
     planned = sa.select(CardTransaction.id).where(
         CardTransaction.order_id == order_id, CardTransaction.next_look_at <= utc_now()
     )
     for transaction_id in db.session.scalars(planned).all():
-        linking.look_up(transaction_id)
+        transaction_lookup.look_up(transaction_id)
 
 
 def _lease_is_over(attempt_id: int) -> None:

@@ -42,30 +42,10 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services import (
-    attempts,
-    background,
-    billing,
-    bulk_capture,
-    bulk_delivery,
-    cancelling,
-    contract,
-    daily,
-    due_work,
-    intake,
-    linking,
-    notifications,
-    opening,
-    order_editing,
-    order_import,
-    parcels,
-    payments,
-    resolver,
-    settings,
-    slips,
-    three_ds,
-)
-from sgpshop.services.acting import Seen
+from sgpshop.services import intake, notifications, order_editing, settings, slips
+from sgpshop.services.bulk import captures, deliveries
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.health import background, due_work
 from sgpshop.services.intake.new_order import (
     Buyer,
     CardSource,
@@ -75,15 +55,29 @@ from sgpshop.services.intake.new_order import (
     OnDecline,
     ShipTo,
 )
-from sgpshop.services.opening import Wish
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.payments import (
+    acts,
+    attempt_lookup,
+    cancelling,
+    gateway_access,
+    journal,
+    runner,
+    three_ds,
+    transaction_lookup,
+)
+from sgpshop.services.payments.acts import Wish
+from sgpshop.services.reconciliation import daily
+from sgpshop.services.subscriptions import billing
 from sgpshop.simulator.server import ConnectionDropped
 from tests.faults import books
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
 from tests.services.arriving import SHOP_FRONT, open_shop
-from tests.services.order_files import csv_file
+from tests.services.order_csv import csv_file
 from tests.services.slip_files import CAPTURE, KEEP, NO_CAPTURE, slip, slip_file, tanaka
 
 START = datetime(2026, 12, 1, 9, tzinfo=JST)
@@ -332,7 +326,7 @@ def _troubles(dice: random.Random) -> Iterator[Step]:
 def stage(app: Flask, folder: Path) -> Iterator[Stage]:
     """An empty shop with its gateway on START, time standing still between steps."""
     world = World(folder)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with ExitStack() as held, app.app_context():
         clock = held.enter_context(time_machine.travel(START, tick=True))
         held.enter_context(patch.object(background, "submit", _at_once))
@@ -446,12 +440,12 @@ class Stage:
             if is_billing:
                 self._guarded("billing", billing.carry_on)
             for action, ids in (
-                (attempts.give_up_lost, due.lost),
-                (resolver.look_up, due.uncertain),
-                (payments.run_operation, due.captures),
-                (bulk_delivery.carry_on, due.deliveries),
+                (journal.give_up_lost, due.lost),
+                (attempt_lookup.look_up, due.uncertain),
+                (runner.run_operation, due.captures),
+                (deliveries.carry_on, due.deliveries),
                 (slips.work_off, due.slips),
-                (linking.look_up, due.links),
+                (transaction_lookup.look_up, due.links),
             ):
                 for one in ids:
                     self._guarded(action.__name__, lambda act=action, one=one: act(one))
@@ -524,9 +518,9 @@ class Stage:
 
     def _take_in(self, row: dict[str, str]) -> None:
         stream = io.BytesIO(csv_file(row, encoding="utf-8"))
-        run, found = order_import.begin(order_import.new_run_id(), "田中", stream, Limits())
+        run, found = importing.begin(importing.new_run_id(), "田中", stream, Limits())
         if found is not None:
-            order_import.carry_out(run.id, stream, Limits(), found)
+            importing.carry_out(run.id, stream, Limits(), found)
 
     def do_again(self, life: Life, total: int | None, card: str | None, three_ds: bool) -> None:
         """The shop front hands the same order in again: as it was, or with another card or total."""
@@ -586,7 +580,7 @@ class Stage:
     # ---- what people of the shop do -------------------------------------------------------------
 
     def do_capture(self, life: Life) -> None:
-        self._press(life, opening.CAPTURE)
+        self._press(life, acts.CAPTURE)
 
     def do_send(self, life: Life, then_capture: bool) -> None:
         follow_up = FollowUp.CAPTURE if then_capture else None
@@ -648,13 +642,13 @@ class Stage:
         if (order := self._order(life)) is None:
             return
         person = tanaka()
-        run_id = bulk_capture.prepare(
+        run_id = captures.prepare(
             [order.id], person_id=person.id, actor=person.name, action=BulkAction(action)
         )
         if action == "deliver":
-            bulk_delivery.start(run_id, person_id=person.id)
+            deliveries.start(run_id, person_id=person.id)
         else:
-            bulk_capture.start(run_id, person_id=person.id, sum_confirmed=True)
+            captures.start(run_id, person_id=person.id, sum_confirmed=True)
 
     def do_look(self, life: Life, suffix: str) -> None:
         """照合, of the current transaction or of one that is not current any more."""
@@ -662,22 +656,22 @@ class Stage:
             CardTransaction.gateway_order_id == life.order_no + suffix
         )
         if (transaction_id := db.session.scalar(wanted)) is not None:
-            linking.look_soon(transaction_id)
+            transaction_lookup.look_soon(transaction_id)
 
     def do_close_by_hand(self, life: Life) -> None:
         order = self._order(life)
         if order is not None and order.open_attempt is not None:
-            resolver.close_by_hand(order.open_attempt.id, "管理画面で確認", TANAKA)
+            attempt_lookup.close_by_hand(order.open_attempt.id, "管理画面で確認", TANAKA)
 
     def do_restart(self, _life: Life) -> None:
-        attempts.look_soon()
+        journal.look_soon()
 
     def _press(self, life: Life, wish: Wish) -> None:
         if (order := self._order(life)) is not None:
             seen = _seen(order)
-            attempt_id = opening.open_attempt(order.id, wish, seen, TANAKA)
-            payments.run_act(attempt_id)
-            assert opening.open_attempt(order.id, wish, seen, TANAKA) == attempt_id  # double click
+            attempt_id = acts.open_attempt(order.id, wish, seen, TANAKA)
+            runner.run_act(attempt_id)
+            assert acts.open_attempt(order.id, wish, seen, TANAKA) == attempt_id  # double click
 
     # ---- what happens at the gateway --------------------------------------------------------------
 

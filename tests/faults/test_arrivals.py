@@ -18,10 +18,12 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order
-from sgpshop.services import background, charges, intake, opening, settings
-from sgpshop.services.history_check import Verification
+from sgpshop.services import intake, settings
+from sgpshop.services.health import background
 from sgpshop.services.intake import placing, writing_down
 from sgpshop.services.intake.new_order import CardSource, NewOrder
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import acts, transaction_numbers
 from tests.faults.judging import settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
@@ -130,11 +132,11 @@ def test_were_every_check_of_ours_gone_the_database_would_refuse_a_second_paymen
     intake.place(new, SHOP_FRONT)
     monkeypatch.setattr(writing_down, "card_token", lambda _new: "another card")
     monkeypatch.setattr(placing, "card_token", lambda _new: "")
-    monkeypatch.setattr(charges, "LIVE_STATES", frozenset())
+    monkeypatch.setattr(transaction_numbers, "LIVE_STATES", frozenset())
     second = writing_down._operation
     monkeypatch.setattr(writing_down, "_second_payment", lambda _o, n, s: second(n, s))
     monkeypatch.setitem(
-        opening._MAY_BEGIN_IN, second(new, settings.load()), (PaymentStatus.AUTHORIZED,)
+        acts._MAY_BEGIN_IN, second(new, settings.load()), (PaymentStatus.AUTHORIZED,)
     )
     with pytest.raises(ShopError):
         intake.place(new_with_card(shop, new), SHOP_FRONT)

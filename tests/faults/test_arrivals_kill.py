@@ -16,8 +16,9 @@ from flask import Flask
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, Scope
-from sgpshop.services import api_keys, settings
-from sgpshop.services.history_check import Verification
+from sgpshop.services import settings
+from sgpshop.services.access import api_keys
+from sgpshop.services.orders.history_check import Verification
 from tests.factories import order_number
 from tests.processes import Processes
 from tests.seeds import dice_of

@@ -23,13 +23,14 @@ from sgpshop.config import ROOT
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Order, Role
-from sgpshop.services import database, opening, payments
+from sgpshop.services.payments import acts, runner
+from sgpshop.storage import database
 from tests.factories import authorized_order, fresh
 from tests.faults.judging import complaints, settle
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, correct, press, seen
 from tests.signing_in import signed_in
-from tests.web.test_auth import token_of
+from tests.web.frame.test_auth import token_of
 
 FILLER = "y" * 120
 
@@ -205,7 +206,7 @@ def test_an_answer_that_cannot_be_written_down_is_looked_up_later(
     """The capture was carried out, and just then the database is locked (P6, P13)."""
     app.config["QUIET_PERIOD"] = 0.0
     order = authorized_order(shop)
-    attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
+    attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
     lock = locked(tmp_path)
     capture = shop.gateway.capture
 
@@ -216,7 +217,7 @@ def test_an_answer_that_cannot_be_written_down_is_looked_up_later(
 
     monkeypatch.setattr(shop.gateway, "capture", captured_then_locked)
     with pytest.raises(OperationalError):
-        payments.run_operation(attempt_id)
+        runner.run_operation(attempt_id)
     lock.__exit__(None, None, None)
     monkeypatch.setattr(shop.gateway, "capture", capture)
     db.session.remove()

@@ -18,9 +18,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, CardTransaction, FollowUp, LoginSession, Operation, Order
-from sgpshop.services import bulk_capture, cancelling, opening, settings
-from sgpshop.services.opening import Wish
-from sgpshop.services.sign_in import key_of
+from sgpshop.services import settings
+from sgpshop.services.access.sessions import key_of
+from sgpshop.services.bulk import captures
+from sgpshop.services.payments import acts, cancelling
+from sgpshop.services.payments.acts import Wish
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.processes import Processes
@@ -69,10 +71,10 @@ def orders(app: Flask, processes: Processes) -> list[Order]:
 
 def start_run(orders: list[Order]) -> str:
     person = make_person("田中")
-    run_id = bulk_capture.prepare(
+    run_id = captures.prepare(
         [order.id for order in orders], person_id=person.id, actor=person.name
     )
-    bulk_capture.start(run_id, person_id=person.id, sum_confirmed=True)
+    captures.start(run_id, person_id=person.id, sum_confirmed=True)
     return run_id
 
 
@@ -89,14 +91,14 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
         run_id = start_run(orders)
         for _ in range(3):
             worker = processes.start("worker")
-            done = bulk_capture.progress(run_id).succeeded
-            wait_until(lambda done=done: bulk_capture.progress(run_id).succeeded > done)
+            done = captures.progress(run_id).succeeded
+            wait_until(lambda done=done: captures.progress(run_id).succeeded > done)
             time.sleep(dice.random() * 0.3)  # any moment
             processes.kill(worker)
         processes.start("worker")
         processes.start("worker")  # T5: two of them
         wait_until(lambda: settled(run_id), seconds=60)
-        now = bulk_capture.progress(run_id)
+        now = captures.progress(run_id)
         assert (now.total, now.succeeded) == (ORDERS, ORDERS)  # P2: all that was accepted
         assert (
             violations(processes.control("ledger"), processes.control("requests"), statuses()) == []
@@ -112,7 +114,7 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
     with app.app_context():
         run_id = start_run(orders)
         worker = processes.start("worker")
-        wait_until(lambda: bulk_capture.progress(run_id).succeeded > 20)
+        wait_until(lambda: captures.progress(run_id).succeeded > 20)
         processes.kill(worker)
         processes.start("worker")
         wait_until(lambda: settled(run_id), seconds=60)
@@ -122,7 +124,7 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
 
 
 def settled(run_id: str) -> bool:
-    now = bulk_capture.progress(run_id)
+    now = captures.progress(run_id)
     return not now.is_running and now.uncertain == 0
 
 
@@ -184,9 +186,9 @@ def open_one(order: Order, number: int) -> None:
         correct(order, 2_500)
         wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
     else:
-        wish = opening.CAPTURE
+        wish = acts.CAPTURE
     assert wish is not None
-    opening.open_attempt(order.id, wish, seen(order), TANAKA)
+    acts.open_attempt(order.id, wish, seen(order), TANAKA)
 
 
 def still_open() -> int:

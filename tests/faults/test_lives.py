@@ -15,8 +15,9 @@ import pytest
 from flask import Flask
 
 from sgpshop.gateway import Card
-from sgpshop.services import alerts, outcomes, stored_cards
-from sgpshop.services.billing import planning
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments import outcomes, stored_cards
+from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
 from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
 from tests.seeds import is_soaking, seed_of

@@ -14,12 +14,12 @@ from flask.testing import FlaskClient
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, Role
-from sgpshop.services import database, waiting
+from sgpshop.storage import database, waiting
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import seen
 from tests.signing_in import signed_in
-from tests.web.test_auth import token_of
+from tests.web.frame.test_auth import token_of
 
 
 @pytest.fixture

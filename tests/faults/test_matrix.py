@@ -19,7 +19,8 @@ from flask import Flask
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, FollowUp, Operation, Order, utc_now
-from sgpshop.services import attempts, closing, opening, outcomes, resolver, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import acts, attempt_lookup, journal, outcomes, record
 from tests.factories import authorized_order, fresh
 from tests.faults.judging import complaints, open_attempts, settle, work_off
 from tests.faults.test_races import all_at_once
@@ -168,17 +169,17 @@ class TestTheOracleNotices:
     ) -> None:
         """A frozen worker wakes up and writes its old answer over the newer truth (P17)."""
         order = authorized_order(shop)
-        attempt_id = opening.open_capture(order.id, seen(order), TANAKA)
-        work = attempts.claim(attempt_id)
+        attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
+        work = journal.claim(attempt_id)
         assert work is not None
         settle(order.id)  # another worker took over and captured it
         assert complaints(shop, order.id) == []
         anyone = sa.update(Attempt).where(Attempt.id == sa.bindparam("attempt"))
         late = outcomes.unknown(Operation.CAPTURE, "late")
-        assert closing.close(attempt_id, work.lease, late) is False
-        monkeypatch.setattr(closing, "_CLOSE", anyone.values(tries=Attempt.tries))
+        assert record.close(attempt_id, work.lease, late) is False
+        monkeypatch.setattr(record, "_CLOSE", anyone.values(tries=Attempt.tries))
         with pytest.raises(Exception, match="no transition"):
-            closing.close(attempt_id, work.lease, late)
+            record.close(attempt_id, work.lease, late)
 
 
 def test_two_people_at_one_order(app: Flask, shop: World) -> None:
@@ -205,10 +206,10 @@ def test_a_clock_that_jumps_loses_and_repeats_nothing(app: Flask, shop: World, h
         press(order, Operation.CAPTURE)
         traveller.shift(timedelta(hours=hours))
         for _ in range(3):
-            resolver.resolve_all()
+            attempt_lookup.resolve_all()
             traveller.shift(timedelta(seconds=QUIET))
         traveller.shift(timedelta(hours=abs(hours)))
-        resolver.resolve_all()
+        attempt_lookup.resolve_all()
         settle(order.id)
         assert complaints(shop, order.id) == []
         assert fresh(order).payment_status == "captured"

@@ -18,10 +18,10 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Operation, Order, utc_now
 from sgpshop.models.attempt import ActorKind, AttemptState
-from sgpshop.services import attempts, opening, outcomes, payments
-from sgpshop.services.acting import Seen
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, journal, outcomes, runner
+from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.faults.oracle import violations
 from tests.gateway_world import World
@@ -63,8 +63,8 @@ def judge(world: World, order: Order) -> list[str]:
 
 
 def click(order_id: int, seen: Seen) -> int:
-    attempt_id = opening.open_capture(order_id, seen, TANAKA)
-    payments.run_operation(attempt_id)
+    attempt_id = acts.open_capture(order_id, seen, TANAKA)
+    runner.run_operation(attempt_id)
     return attempt_id
 
 
@@ -89,8 +89,8 @@ def test_many_tabs_are_one_capture(app: Flask, shop: World) -> None:
 
 def test_many_workers_carry_an_attempt_out_once(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
-    attempt_id = opening.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
-    all_at_once(app, lambda _: payments.run_operation(attempt_id))
+    attempt_id = acts.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
+    all_at_once(app, lambda _: runner.run_operation(attempt_id))
     assert len(shop.requests(order.order_no)) == 1
     assert judge(shop, order) == []
 
@@ -100,10 +100,10 @@ def test_without_the_claim_many_workers_would_send_it_again(
 ) -> None:
     """The guard removed: everybody who asks gets the attempt."""
     order = authorized_order(shop)
-    attempt_id = opening.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
-    work = attempts.claim(attempt_id)
-    monkeypatch.setattr(attempts, "claim", lambda _: work)
-    all_at_once(app, lambda _: payments.run_operation(attempt_id), number=3)
+    attempt_id = acts.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
+    work = journal.claim(attempt_id)
+    monkeypatch.setattr(journal, "claim", lambda _: work)
+    all_at_once(app, lambda _: runner.run_operation(attempt_id), number=3)
     assert len(shop.requests(order.order_no)) == 3
     assert any("without looking" in problem for problem in judge(shop, order))
 
@@ -111,7 +111,7 @@ def test_without_the_claim_many_workers_would_send_it_again(
 def test_the_database_itself_refuses_a_second_open_attempt(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
     assert order.id
-    opening.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
+    acts.open_capture(order.id, Seen(order.version, order.total, "t"), TANAKA)
 
     def another() -> None:
         with writing() as session:

@@ -12,10 +12,11 @@ from flask import Flask
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.jobs.worker import Worker
 from sgpshop.models import Delivery, ItemResult, Order, SlipRow
-from sgpshop.services import closing, settings, slips
-from sgpshop.services.history_check import Verification
+from sgpshop.services import settings, slips
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import record
+from sgpshop.worker.loop import Worker
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.faults.test_kill import SETTINGS, statuses
@@ -82,7 +83,7 @@ def test_the_judge_sees_rows_that_were_forgotten(
     app: Flask, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were the rows written after the attempt is closed, a crash in between would lose them."""
-    monkeypatch.setattr(closing.slips, "after_capture", lambda *_: None)  # killed just before it
+    monkeypatch.setattr(record.slips, "after_capture", lambda *_: None)  # killed just before it
     with app.app_context():
         few = make_orders(processes, 3, 0)
         run_id = start(prepare(slip_file(*(slip(order) for order in few))))

@@ -12,10 +12,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order
-from sgpshop.services import opening, payments, settings
-from sgpshop.services.acting import Seen
-from sgpshop.services.error_content import error_content
-from sgpshop.services.history import Actor
+from sgpshop.services import settings
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, runner
+from sgpshop.services.payments.error_content import error_content
 from tests.factories import fresh, make_order, order_number
 from tests.processes import Processes
 
@@ -34,11 +35,11 @@ def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
 def press(order: Order, token: str) -> Attempt:
     """Capture, trying as often as the worker would."""
     order = fresh(order)
-    attempt_id = opening.open_capture(
+    attempt_id = acts.open_capture(
         order.id, Seen(order.version, order.total, token), Actor.person("田中")
     )
     while fresh(order).open_attempt is not None:
-        payments.run_operation(attempt_id)
+        runner.run_operation(attempt_id)
     return db.session.get_one(Attempt, attempt_id)
 
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sgpshop.domain import order_rules
-from sgpshop.services import outcomes
-from sgpshop.services.attempts import Work
-from sgpshop.services.operations import Step
-from sgpshop.services.operations.capture import CapturePlan
+from sgpshop.services.payments import outcomes
+from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.operations import Step
+from sgpshop.services.payments.operations.capture import CapturePlan
 from tests.faults.walk import Walk
 from tests.gateway_world import World
 from tests.seeds import seed_of

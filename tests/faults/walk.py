@@ -23,15 +23,10 @@ from sgpshop.models import (
     Operation,
     Order,
 )
-from sgpshop.services import (
-    attempts,
-    cancelling,
-    opening,
-    order_editing,
-    payments,
-)
-from sgpshop.services.acting import Seen
-from sgpshop.services.opening import Wish
+from sgpshop.services import order_editing
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.payments import acts, cancelling, journal, runner
+from sgpshop.services.payments.acts import Wish
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
@@ -105,7 +100,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=fault, api=api)
     def capture(self, fault: str, api: str) -> None:
-        self.press(opening.CAPTURE, fault, api)
+        self.press(acts.CAPTURE, fault, api)
 
     @rule(fault=fault, api=api)
     def cancel(self, fault: str, api: str) -> None:
@@ -121,7 +116,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=fault)
     def press_on_that_old_screen(self, fault: str) -> None:
-        self.press(opening.CAPTURE, fault, "AlterTran", self.old)
+        self.press(acts.CAPTURE, fault, "AlterTran", self.old)
 
     # ---- what happens by itself ---------------------------------------------------------------
 
@@ -168,7 +163,7 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def everything_is_restarted(self) -> None:
         db.session.remove()
-        attempts.look_soon()
+        journal.look_soon()
 
     # ---- how --------------------------------------------------------------------------------
 
@@ -188,9 +183,9 @@ class Walk(RuleBasedStateMachine):
         form = seen or self.seen()
 
         def act(seen: Seen) -> None:
-            first = opening.open_attempt(self.order.id, wish, seen, TANAKA)
-            self.run(lambda: payments.run_act(first))
-            assert opening.open_attempt(self.order.id, wish, seen, TANAKA) == first  # double click
+            first = acts.open_attempt(self.order.id, wish, seen, TANAKA)
+            self.run(lambda: runner.run_act(first))
+            assert acts.open_attempt(self.order.id, wish, seen, TANAKA) == first  # double click
 
         self.attempt(act, form)
         self.world.behave()

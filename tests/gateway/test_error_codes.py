@@ -1,4 +1,4 @@
-"""Every documented code has words a merchant understands (domain.md §13, protocol.md §4)."""
+"""Every documented code has words a merchant understands (rules.md §13, protocol.md §4)."""
 
 import re
 from collections import Counter

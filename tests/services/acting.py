@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, FollowUp, Operation, Order
-from sgpshop.services import cancelling, opening, order_editing, payments, resolver
-from sgpshop.services.acting import Seen
-from sgpshop.services.history import Actor
-from sgpshop.services.opening import Wish
+from sgpshop.services import order_editing
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner
+from sgpshop.services.payments.acts import Wish
 from tests.factories import fresh
 from tests.gateway_world import World
 
@@ -35,8 +36,8 @@ def seen(order: Order) -> Seen:
 
 def press(order: Order, operation: Operation, follow_up: FollowUp | None = None) -> Order:
     """Press the button of `operation` and wait for the end of the act."""
-    attempt_id = opening.open_attempt(order.id, Wish(operation, follow_up), seen(order), TANAKA)
-    payments.run_act(attempt_id)
+    attempt_id = acts.open_attempt(order.id, Wish(operation, follow_up), seen(order), TANAKA)
+    runner.run_act(attempt_id)
     return fresh(order)
 
 
@@ -47,7 +48,7 @@ def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> O
     if wish is None:
         cancelling.cancel_unbilled(order.order_no, seen(order), TANAKA)
     else:
-        payments.run_act(opening.open_attempt(order.id, wish, seen(order), TANAKA))
+        runner.run_act(acts.open_attempt(order.id, wish, seen(order), TANAKA))
     return fresh(order)
 
 
@@ -68,7 +69,7 @@ def last_attempt(order: Order) -> Attempt:
 
 def look(order: Order) -> Order:
     """Let the resolver look the uncertain operation up now."""
-    resolver.look_up(last_attempt(order).id)
+    attempt_lookup.look_up(last_attempt(order).id)
     return fresh(order)
 
 

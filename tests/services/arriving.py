@@ -13,8 +13,8 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Attempt, Order, OrderKind
 from sgpshop.services import settings
-from sgpshop.services.history import Actor
 from sgpshop.services.intake.new_order import Buyer, CardSource, Item, NewOrder
+from sgpshop.services.orders.history import Actor
 from tests.factories import order_number
 from tests.gateway_world import World
 

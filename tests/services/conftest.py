@@ -26,9 +26,9 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def shop(app: Flask, world: World) -> Iterator[World]:
     """Inside the app, its gateway being the simulator: what a use case needs."""
-    from sgpshop.services import contract
+    from sgpshop.services.payments import gateway_access
 
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         yield world
         db.session.remove()

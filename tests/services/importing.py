@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 
 from sgpshop.models import ImportRun
-from sgpshop.services import order_import
-from sgpshop.services.order_file import Limits
-from tests.services.order_files import csv_file
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
+from tests.services.order_csv import csv_file
 
 NO_LIMITS = Limits()
 
@@ -20,10 +20,10 @@ def take_in(*rows: dict[str, str]) -> ImportRun:
 def take_in_file(content: bytes) -> ImportRun:
     """The same with the bytes of a file."""
     stream = io.BytesIO(content)
-    run, found = order_import.begin(order_import.new_run_id(), "田中", stream, NO_LIMITS)
+    run, found = importing.begin(importing.new_run_id(), "田中", stream, NO_LIMITS)
     if found is not None:
-        order_import.carry_out(run.id, stream, NO_LIMITS, found)
-    return order_import.find(run.id)
+        importing.carry_out(run.id, stream, NO_LIMITS, found)
+    return importing.find(run.id)
 
 
 def counts(run: ImportRun) -> dict[str, int]:
@@ -37,4 +37,4 @@ def counts(run: ImportRun) -> dict[str, int]:
 
 def messages(run: ImportRun) -> list[str]:
     """What the run has to say about its rows, by line."""
-    return [issue.message for issue in order_import.issues(run.id)]
+    return [issue.message for issue in importing.issues(run.id)]

@@ -1,4 +1,4 @@
-"""Building slip files, handing them in and letting the worker do them (domain.md §9)."""
+"""Building slip files, handing them in and letting the worker do them (rules.md §9)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from flask import Flask
 
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.jobs.worker import Worker
 from sgpshop.models import Delivery, ItemResult, Order, Person, SlipRow, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.worker.loop import Worker
 from tests.factories import fresh
 from tests.signing_in import make_person
 

@@ -21,7 +21,7 @@ from sgpshop.models import (
     Order,
     OrderKind,
 )
-from sgpshop.services.database import writing
+from sgpshop.storage.database import writing
 from tests.factories import make_order
 
 Travel = Callable[[datetime], None]

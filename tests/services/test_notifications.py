@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Notice, TradeAccess, read_notice
-from sgpshop.jobs.worker import Worker
 from sgpshop.models import (
     Attempt,
     AttemptState,
@@ -26,9 +25,12 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import due_work, notifications, opening, payments, resolver
-from sgpshop.services.database import writing
+from sgpshop.services import notifications
+from sgpshop.services.health import due_work
+from sgpshop.services.payments import acts, attempt_lookup, runner
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage.database import writing
+from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.oracle import violations
 from tests.gateway_world import World
@@ -42,7 +44,7 @@ N = NotificationState
 def access_of(order: Order) -> TradeAccess:
     trade = fresh(order).transaction
     assert trade is not None
-    from sgpshop.services.gateway_facts import open_access_pass
+    from sgpshop.services.payments.transactions import open_access_pass
 
     return TradeAccess(
         order_id=order.order_no,
@@ -199,8 +201,8 @@ def test_however_they_come_the_orders_say_what_the_gateway_says(
 
 def test_before_our_own_answer_it_is_kept_and_does_not_interfere(shop: World) -> None:
     order = authorized_order(shop)
-    attempt_id = opening.open_attempt(order.id, opening.CAPTURE, seen(order), TANAKA)
-    payments.attempts.claim(attempt_id)  # SENDING: the answer is still to come
+    attempt_id = acts.open_attempt(order.id, acts.CAPTURE, seen(order), TANAKA)
+    runner.attempts.claim(attempt_id)  # SENDING: the answer is still to come
     tell(order.order_no)
     assert notifications.ask_for_looks() == 0
     assert states() == [N.WAITING]
@@ -223,7 +225,7 @@ def test_it_hurries_the_look_up_of_an_uncertain_operation(shop: World) -> None:
     tell(order.order_no)
     notifications.ask_for_looks()
     [due] = due_work.due_work(10).uncertain
-    resolver.look_up(due)
+    attempt_lookup.look_up(due)
     assert fresh(order).payment_status is S.CAPTURED
     assert last_attempt(order).state is AttemptState.DONE
     assert shop.sales(order.order_no) == 1

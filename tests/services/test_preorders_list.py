@@ -12,13 +12,13 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Delivery, Operation, Order, OrderKind, utc_now
 from sgpshop.services import preorders
-from sgpshop.services.database import writing
-from sgpshop.services.order_detail import get_detail
+from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.preorders import ListedPreorder, Tab
+from sgpshop.storage.database import writing
 from tests.factories import make_order
 from tests.gateway_world import World
 from tests.services.acting import press
-from tests.services.test_preorders import declining, preorder
+from tests.services.payments.test_preorders import declining, preorder
 
 S = PaymentStatus
 

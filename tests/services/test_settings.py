@@ -1,4 +1,4 @@
-"""The shop's settings: one rule a name, whoever sets it; what changed is kept (domain.md §10, R86)."""
+"""The shop's settings: one rule a name, whoever sets it; what changed is kept (rules.md §10, R86)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from flask import Flask
 
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
-from sgpshop.services import guide_html, setting_rules, settings
-from sgpshop.services.setting_rules import RULES, SECRETS, SettingRefused
-from sgpshop.services.settings import ShopSettings
+from sgpshop.services import settings
+from sgpshop.services.settings import ShopSettings, guide_html, rules
+from sgpshop.services.settings.rules import RULES, SECRETS, SettingRefused
 
 # The rules, without a database
 
@@ -29,7 +29,7 @@ def test_every_setting_has_a_name_and_a_rule() -> None:
 def test_the_defaults_obey_the_rules() -> None:
     for field in fields(ShopSettings):
         if not field.name.endswith("_sealed"):
-            assert setting_rules.read(field.name, field.default) == field.default  # type: ignore[arg-type]
+            assert rules.read(field.name, field.default) == field.default  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_defaults_obey_the_rules() -> None:
     ],
 )
 def test_what_a_setting_may_be(name: str, given: Any, kept: Any) -> None:
-    assert setting_rules.read(name, given) == kept
+    assert rules.read(name, given) == kept
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_a_setting_may_be(name: str, given: Any, kept: Any) -> None:
 )
 def test_what_a_setting_may_not_be(name: str, given: Any) -> None:
     with pytest.raises(SettingRefused) as refused:
-        setting_rules.read(name, given)
+        rules.read(name, given)
     assert refused.value.field == name
     assert refused.value.message.endswith("。")
 

@@ -1,4 +1,4 @@
-"""A shop with an API as contract.md §5 has it, as small as can be, over a real socket.
+"""A shop with an API as interfaces.md §5 has it, as small as can be, over a real socket.
 
 It charges at the practice gateway with the token it is given, and takes the buyer through 3-D
 Secure; it keeps what it was sent.

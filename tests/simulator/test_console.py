@@ -1,4 +1,4 @@
-"""The console pages: rule 34, and the links of contract.md §6."""
+"""The console pages: rule 34, and the links of interfaces.md §6."""
 
 import csv
 import io

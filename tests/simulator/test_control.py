@@ -1,4 +1,4 @@
-"""The control interface of contract.md §6."""
+"""The control interface of interfaces.md §6."""
 
 from datetime import timedelta
 from pathlib import Path

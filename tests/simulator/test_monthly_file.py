@@ -1,4 +1,4 @@
-"""The monthly subscription file: rules 35 and 36, contract.md §6."""
+"""The monthly subscription file: rules 35 and 36, interfaces.md §6."""
 
 import csv
 import io

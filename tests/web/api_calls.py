@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.models import Scope
-from sgpshop.services import api_keys
+from sgpshop.services.access import api_keys
 from tests.factories import order_number
 from tests.gateway_world import World
 
@@ -47,7 +47,7 @@ class Program:
 
 
 def new_order(world: World, card_no: str = "4111111111111111", **changes: Any) -> dict[str, Any]:
-    """The body of contract.md §5 with a fresh card token and `changes`."""
+    """The body of interfaces.md §5 with a fresh card token and `changes`."""
     return {
         "order_no": order_number(),
         "ordered_at": "2026-11-23T10:15:00+09:00",

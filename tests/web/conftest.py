@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from sgpshop.services import contract, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import gateway_access
 from tests.gateway_world import World
 
 
@@ -15,7 +16,7 @@ from tests.gateway_world import World
 def world(app: Flask, tmp_path: Path) -> World:
     """A simulator of its own, which the app uses as its gateway; the contract is filled in."""
     world = World(tmp_path)
-    contract.init_app(app, world.gateway)
+    gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
     return world

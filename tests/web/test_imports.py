@@ -18,10 +18,10 @@ from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, Role, utc_now
-from sgpshop.services import background
-from sgpshop.services.database import writing
 from sgpshop.services.demo import SAMPLE
-from tests.services.order_files import csv_file, number, row
+from sgpshop.services.health import background
+from sgpshop.storage.database import writing
+from tests.services.order_csv import csv_file, number, row
 from tests.signing_in import signed_in
 
 MISTAKES = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"

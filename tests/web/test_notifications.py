@@ -18,13 +18,13 @@ from werkzeug.test import TestResponse
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Notification, Role, utc_now
 from sgpshop.services import notifications, settings
-from sgpshop.services.database import writing
+from sgpshop.storage.database import writing
 from tests.factories import authorized_order, make_order, order_number
 from tests.gateway_world import World
 from tests.notifying import FORM, body, tell
 from tests.signing_in import PASSWORD, signed_in
+from tests.web.frame.test_auth import token_of
 from tests.web.pages import flat
-from tests.web.test_auth import token_of
 
 PAGE = "/settings/notifications"
 
@@ -169,7 +169,7 @@ def test_a_locked_database_is_answered_1_within_3_seconds(
 def locked(app: Flask, who: str) -> Iterator[None]:
     import threading
 
-    from sgpshop.services.database import writing_in_turn
+    from sgpshop.storage.database import writing_in_turn
 
     if who == "another process":
         with app.app_context(), db.engine.connect() as other:

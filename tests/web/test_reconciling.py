@@ -17,7 +17,9 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import Alert, CardTransaction, Operation, Order, Role
-from sgpshop.services import background, linking, order_editing, settings
+from sgpshop.services import order_editing, settings
+from sgpshop.services.health import background
+from sgpshop.services.payments import transaction_lookup
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen
@@ -192,7 +194,7 @@ class TestManyOrders:
         with app.app_context():
             transaction = fresh(order).transaction
             assert transaction is not None
-            linking.look_up(transaction.id)
+            transaction_lookup.look_up(transaction.id)
         shown = flat(operator.get(f"{found[1]}&{urlencode(query)}", headers=HTMX))
         assert "load delay:3s" not in shown  # the polling ends by itself
         assert f'id="row-{order.order_no}"' in shown

@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.jobs.worker import Worker
 from sgpshop.models import Order, Role, SlipRow
 from sgpshop.services import settings
+from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.slip_files import slip, slip_file

@@ -5,7 +5,7 @@ from alembic import op
 
 from sgpshop.domain import history_chain
 from sgpshop.models.base import UtcDateTime, utc_now
-from sgpshop.services import vault
+from sgpshop.storage import vault
 
 revision = "0010"
 down_revision = "0009"

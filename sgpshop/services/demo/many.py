@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, utc_now
-from sgpshop.services import installation, order_import
 from sgpshop.services.demo.simulator import Simulator
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
+from sgpshop.storage import installation
 
 _ACTOR = "見本データ"
 _CHUNK = 5_000
@@ -49,10 +50,10 @@ def seed_many(count: int) -> ImportRun | None:
     if writer is None:
         return None
     stream = io.BytesIO(text.getvalue().encode())
-    run, survey = order_import.begin(order_import.new_run_id(), _ACTOR, stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
     if survey is not None:
-        order_import.carry_out(run.id, stream, Limits(), survey)
-    return order_import.find(run.id)
+        importing.carry_out(run.id, stream, Limits(), survey)
+    return importing.find(run.id)
 
 
 def _orders(count: int, now: datetime) -> Iterator[dict[str, Any]]:

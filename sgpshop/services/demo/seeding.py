@@ -19,13 +19,16 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, SmbcGpGateway
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now
-from sgpshop.services import acting, installation, linking, opening, order_import, payments
-from sgpshop.services.contract import check_connection, current_gateway
 from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
 from sgpshop.services.demo.simulator import Simulator
-from sgpshop.services.history import Actor
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files import importing
+from sgpshop.services.order_files.reading import Limits
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, runner, transaction_lookup
+from sgpshop.services.payments.gateway_access import check_connection, current_gateway
+from sgpshop.storage import installation
 
 _ACTOR = "見本データ"
 #: A card of the test environment that is approved (protocol.md §5), never a person's.
@@ -147,10 +150,10 @@ class _Trade:
 
 def _take_in(orders: list[SampleOrder]) -> ImportRun:
     stream = as_file(orders)
-    run, survey = order_import.begin(order_import.new_run_id(), _ACTOR, stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
     if survey is not None:
-        order_import.carry_out(run.id, stream, Limits(), survey)
-    return order_import.find(run.id)
+        importing.carry_out(run.id, stream, Limits(), survey)
+    return importing.find(run.id)
 
 
 def _fail_captures(simulator: Simulator, order_nos: list[str]) -> None:
@@ -159,14 +162,14 @@ def _fail_captures(simulator: Simulator, order_nos: list[str]) -> None:
     for order_no in order_nos:
         order = _order(order_no)
         if order.transaction is not None:
-            linking.look_up(order.transaction.id)
+            transaction_lookup.look_up(order.transaction.id)
         order = _order(order_no)
         if order.payment_status is not PaymentStatus.AUTHORIZED:
             continue
         if not _is_expired(order):
             simulator.fail_once(order_no, _REFUSAL)
         seen = acting.Seen(order.version, order.total, secrets.token_hex(16))
-        payments.run_operation(opening.open_capture(order.id, seen, actor))
+        runner.run_operation(acts.open_capture(order.id, seen, actor))
 
 
 def _is_expired(order: Order) -> bool:

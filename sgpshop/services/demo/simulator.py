@@ -1,4 +1,4 @@
-"""Steering the gateway simulator: its clock, faults and bulk creation (contract.md §6)."""
+"""Steering the gateway simulator: its clock, faults and bulk creation (interfaces.md §6)."""
 
 from __future__ import annotations
 

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.payment_calendar import JST, jst_day, start_of_day
 from sgpshop.models import ActorKind, CardTransaction, Delivery, Order, utc_now
-from sgpshop.services import acting, billing, linking, opening, payments
-from sgpshop.services.database import writing
 from sgpshop.services.demo.sample import SampleOrder
 from sgpshop.services.demo.simulator import Simulator
-from sgpshop.services.history import Actor
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, runner, transaction_lookup
+from sgpshop.services.subscriptions import billing
+from sgpshop.storage.database import writing
 
 #: 出荷予定日 of the preorders in days from today, newest order first.
 _SHIPPING_DAYS = (-4, None, 0, 2, 3, 5, None, 9, 14, 21, 28, None, 40, 60, -1)
@@ -84,10 +86,10 @@ def charge(simulator: Simulator, orders: Sequence[Order]) -> None:
             simulator.fail_once(f"{order.order_no}-1", _DECLINED, api="ExecTran")
         seen = acting.Seen(order.version, order.total, secrets.token_hex(16))
         actor = Actor(ActorKind.COMMAND, "見本データ")
-        payments.run_operation(opening.open_capture(order.id, seen, actor))
+        runner.run_operation(acts.open_capture(order.id, seen, actor))
 
 
 def _look_up(order: Order) -> None:
     if order.transaction is not None:
-        linking.look_soon(order.id)
-        linking.look_up(order.transaction.id)
+        transaction_lookup.look_soon(order.id)
+        transaction_lookup.look_up(order.transaction.id)

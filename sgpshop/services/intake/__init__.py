@@ -1,4 +1,4 @@
-"""Orders that come in with a card to be authorized (domain.md T1-T6, reliability P27)."""
+"""Orders that come in with a card to be authorized (rules.md T1-T6, reliability P27)."""
 
 from sgpshop.services.intake.coming_back import Returned, come_back
 from sgpshop.services.intake.placing import Placed, place
@@ -9,7 +9,7 @@ from sgpshop.services.intake.problems import (
     OrderNumberTaken,
     PaymentUnavailable,
 )
-from sgpshop.services.subscription_rounds import RoundTaken
+from sgpshop.services.orders.subscription_rounds import RoundTaken
 
 __all__ = [
     "ChangedSince",

@@ -13,12 +13,14 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
-from sgpshop.services import acting, attempts, background, checkouts, opening, payments, three_ds
-from sgpshop.services.clocks import usable_gateway
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
-from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
-from sgpshop.services.outcomes import CHALLENGED
+from sgpshop.services.health import background
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, checkouts, journal, runner, three_ds
+from sgpshop.services.payments.acts import TAKE_OVER_AFTER, Wish
+from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.storage.database import writing
 
 _UNPAID = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
 
@@ -45,8 +47,8 @@ def come_back(gateway_order_id: str, mark: str, access_id: str) -> Returned:
     attempt_id = _begin(gateway_order_id, access_id)
     if attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(app, payments.run_act, attempt_id)
-        attempts.wait_for_end(attempt_id, app.config["CHECKOUT_WAIT"])
+        background.submit(app, runner.run_act, attempt_id)
+        journal.wait_for_end(attempt_id, app.config["CHECKOUT_WAIT"])
     return _how_it_stands(gateway_order_id)
 
 
@@ -79,7 +81,7 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
             if sent is None:
                 return None
             wish = Wish(sent.operation, choices={"step": AFTER_THREE_DS})
-            attempt = opening.new_attempt(order, wish, Actor(sent.actor_kind, sent.actor))
+            attempt = acts.new_attempt(order, wish, Actor(sent.actor_kind, sent.actor))
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
             session.flush()

@@ -10,7 +10,7 @@ from typing import Any
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import SGP_METHOD, OrderKind
 from sgpshop.services.intake.new_order import Item, NewOrder, ShipTo
-from sgpshop.services.order_import.content import (
+from sgpshop.services.order_files.importing.content import (
     DELIVERY_DEFAULTS,
     LINE_DEFAULTS,
     ORDER_DEFAULTS,
@@ -89,7 +89,7 @@ _OF_PARCEL = ("name", "postal_code", "prefecture", "address", "tel", "wish_date"
 
 
 def _numbered(parcels: tuple[ShipTo, ...]) -> list[tuple[int, ShipTo]]:
-    """配送先番号: 0 for the only parcel, else from 1 (domain.md §9.1)."""
+    """配送先番号: 0 for the only parcel, else from 1 (rules.md §9.1)."""
     return list(enumerate(parcels, start=0 if len(parcels) == 1 else 1))
 
 

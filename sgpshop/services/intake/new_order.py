@@ -1,4 +1,4 @@
-"""An order as it is handed in by the shop front: plain values, already checked for form (contract.md §5)."""
+"""An order as it is handed in by the shop front: plain values, already checked for form (interfaces.md §5)."""
 
 from __future__ import annotations
 

@@ -13,15 +13,18 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
 from sgpshop.models.attempt import OPEN_STATES
-from sgpshop.services import acting, attempts, background, checkouts, payments, settings
-from sgpshop.services.clocks import usable_gateway
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services import settings
+from sgpshop.services.health import background
 from sgpshop.services.intake.content import card_token
 from sgpshop.services.intake.new_order import NewOrder
 from sgpshop.services.intake.problems import Declined, declined
 from sgpshop.services.intake.writing_down import Begun, write_down
-from sgpshop.services.outcomes import CHALLENGED
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import checkouts, journal, runner
+from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.storage.database import writing
 
 #: Others may write the same order at the same moment, or take it back.
 _TRIES = 5
@@ -69,9 +72,9 @@ def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         until = time.monotonic() + app.config["CHECKOUT_WAIT"]
         if begun.is_ours:
-            work = background.submit(app, payments.run_act, begun.attempt_id)
+            work = background.submit(app, runner.run_act, begun.attempt_id)
             background.wait_for(work, until - time.monotonic())
-        attempts.wait_for_end(begun.attempt_id, until - time.monotonic())
+        journal.wait_for_end(begun.attempt_id, until - time.monotonic())
         if not _acknowledge(begun):
             _raise_refusal(new)
             return None

@@ -23,16 +23,6 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
-from sgpshop.services import (
-    acting,
-    beginnings,
-    checkouts,
-    opening,
-    stored_cards,
-    subscription_rounds,
-)
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
 from sgpshop.services.intake.new_order import NewOrder, OnDecline
 from sgpshop.services.intake.problems import (
@@ -42,10 +32,14 @@ from sgpshop.services.intake.problems import (
     OrderNumberTaken,
     declined,
 )
-from sgpshop.services.opening import TAKE_OVER_AFTER, Wish
-from sgpshop.services.outcomes import CHALLENGED
+from sgpshop.services.orders import acting, beginnings, subscription_rounds
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.subscription_rounds import RoundTaken, round_of
+from sgpshop.services.payments import acts, checkouts, stored_cards
+from sgpshop.services.payments.acts import TAKE_OVER_AFTER, Wish
+from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
-from sgpshop.services.subscription_rounds import RoundTaken, round_of
+from sgpshop.storage.database import writing
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ def _again(
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
         session.flush()
-    attempt = opening.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
+    attempt = acts.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
     _pay_with(session, attempt, new, locked.order_no)
     return Begun(order.id, attempt.id, is_new=False, is_ours=True)
 

@@ -10,7 +10,7 @@ from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.models import Order
 from sgpshop.services.order_editing.draft import Draft, DraftLine, Values
-from sgpshop.services.order_file.columns import COLUMNS, Part
+from sgpshop.services.order_files.reading.columns import COLUMNS, Part
 
 _MOST, _LONGEST = 40, 80
 _TITLES = {(column.part, column.field): column.title for column in COLUMNS}

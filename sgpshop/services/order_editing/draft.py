@@ -17,7 +17,7 @@ from sgpshop.domain.amounts import (
 )
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Order, OrderLine
-from sgpshop.services.order_import.content import LINE_DEFAULTS
+from sgpshop.services.order_files.importing.content import LINE_DEFAULTS
 
 Values = dict[str, Any]
 

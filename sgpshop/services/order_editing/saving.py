@@ -13,10 +13,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.amounts import require_chargeable
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import Order, OrderLine, utc_now
-from sgpshop.services import history, settings
-from sgpshop.services.acting import Seen, lock_for_act
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services import settings
 from sgpshop.services.order_editing.corrections import Correction, bounded, corrections, yen
 from sgpshop.services.order_editing.draft import (
     ChoiceNeeded,
@@ -25,7 +22,15 @@ from sgpshop.services.order_editing.draft import (
     calculated_total,
     work_out,
 )
-from sgpshop.services.order_import.content import delivery_search, line_search, order_search
+from sgpshop.services.order_files.importing.content import (
+    delivery_search,
+    line_search,
+    order_search,
+)
+from sgpshop.services.orders import history
+from sgpshop.services.orders.acting import Seen, lock_for_act
+from sgpshop.services.orders.history import Actor
+from sgpshop.storage.database import writing
 
 _SEARCHED = ("buyer_name", "buyer_kana", "buyer_company", "buyer_tel")
 

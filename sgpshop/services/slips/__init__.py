@@ -1,4 +1,4 @@
-"""伝票番号一括ステータス変更 (domain.md §9): a file -> slip numbers, parcel statuses, captures.
+"""伝票番号一括ステータス変更 (rules.md §9): a file -> slip numbers, parcel statuses, captures.
 
 `prepare` reads a file and shows what it would do, `start` accepts it once, the worker does it:
 captures as attempts like any other (`after_capture` writes the rows when one has ended), the other

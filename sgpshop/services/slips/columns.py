@@ -1,4 +1,4 @@
-"""The columns of a slip file: heading, other names, and what a cell may say (domain.md §9.1).
+"""The columns of a slip file: heading, other names, and what a cell may say (rules.md §9.1).
 
 Headings are compared without regard to width, case and blanks; columns not named here are ignored.
 """
@@ -11,9 +11,9 @@ from typing import Any
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.text import nfkc
-from sgpshop.services.order_file import cells
-from sgpshop.services.order_file.cells import CellProblem
-from sgpshop.services.order_file.columns import heading_key
+from sgpshop.services.order_files.reading import cells
+from sgpshop.services.order_files.reading.cells import CellProblem
+from sgpshop.services.order_files.reading.columns import heading_key
 
 #: Heading of the column that the error file adds, and that is passed over when it comes back (R81).
 ERROR_TITLE = "エラー"

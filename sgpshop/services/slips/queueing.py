@@ -19,8 +19,9 @@ from sgpshop.models import (
     SlipRow,
     SlipRun,
 )
-from sgpshop.services import acting, opening
-from sgpshop.services.history import Actor
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts
 from sgpshop.services.slips.standing import Standing
 
 
@@ -54,9 +55,7 @@ def queue(
         )
     for order, rows in captures:
         if is_to_be_charged(order.transaction):  # begins with a transaction of its own (R112)
-            attempt = opening.new_attempt(
-                acting.lock_order(session, order.id), opening.CAPTURE, actor
-            )
+            attempt = acts.new_attempt(acting.lock_order(session, order.id), acts.CAPTURE, actor)
             session.add(attempt)
             session.flush()
             waiting += [{"id": row.id, "attempt_id": attempt.id} for row in rows]

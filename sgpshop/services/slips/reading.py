@@ -1,4 +1,4 @@
-"""A slip file or pasted lines, as bytes -> rows with values and problems (domain.md §9.1, S17).
+"""A slip file or pasted lines, as bytes -> rows with values and problems (rules.md §9.1, S17).
 
 No database here.  What cannot be read as a whole raises FileRefused and leaves nothing behind; a
 row that cannot be used is told by its line and does not spoil the others.
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
-from sgpshop.services.order_file import FileRefused, Limits
-from sgpshop.services.order_file.cells import CellProblem, clean, order_number
-from sgpshop.services.order_file.columns import heading_key
-from sgpshop.services.order_file.records import Record, read_rows
+from sgpshop.services.order_files.reading import FileRefused, Limits
+from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
+from sgpshop.services.order_files.reading.columns import heading_key
+from sgpshop.services.order_files.reading.records import Record, read_rows
 from sgpshop.services.slips.columns import COLUMNS, TITLES, SlipColumn
 
 #: No slip file has more columns: another kind of file, or its separators are lost.

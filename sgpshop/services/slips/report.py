@@ -17,9 +17,9 @@ from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services.error_content import CAPTURED_ELSEWHERE, error_content
-from sgpshop.services.order_file.columns import heading_key
-from sgpshop.services.pace import Pace
+from sgpshop.services.bulk.pace import Pace
+from sgpshop.services.order_files.reading.columns import heading_key
+from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
 from sgpshop.services.slips.columns import ERROR_TITLE
 
 #: What somebody has to do something about comes first (look.md).

@@ -27,10 +27,9 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.clocks import usable_gateway
-from sgpshop.services.database import writing
-from sgpshop.services.order_facts import keep
-from sgpshop.services.order_file import Limits
+from sgpshop.services.order_files.reading import Limits
+from sgpshop.services.orders.facts import keep
+from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.slips import queueing, standing
 from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
 from sgpshop.services.slips.planning import (
@@ -43,6 +42,7 @@ from sgpshop.services.slips.planning import (
 )
 from sgpshop.services.slips.reading import read
 from sgpshop.services.slips.standing import Standing
+from sgpshop.storage.database import writing
 
 
 def usual_terms() -> Terms:

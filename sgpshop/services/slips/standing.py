@@ -13,8 +13,8 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderKind
-from sgpshop.services.database import chunks
-from sgpshop.services.order_facts import OpenAttemptFacts, TransactionFacts, load_facts
+from sgpshop.services.orders.facts import OpenAttemptFacts, TransactionFacts, load_facts
+from sgpshop.storage.database import chunks
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,14 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.services import history, setbacks, settings
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services import settings
+from sgpshop.services.orders import history
+from sgpshop.services.orders.history import Actor
 from sgpshop.services.slips import queueing, standing
 from sgpshop.services.slips.decisions import Decision, Wish, decide_one, delivered_at
 from sgpshop.services.slips.standing import Parcel, Standing
+from sgpshop.storage import setbacks
+from sgpshop.storage.database import writing
 
 log = logging.getLogger(__name__)
 

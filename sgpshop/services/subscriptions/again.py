@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, HistoryEntry, Order, utc_now
-from sgpshop.services import acting, history, settings
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
-from sgpshop.services.order_totals import Total
+from sgpshop.services import settings
+from sgpshop.services.order_search.totals import Total
+from sgpshop.services.orders import acting, history
+from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import CAN_BE_TAKEN_AGAIN, LATEST_BILLING
+from sgpshop.storage.database import writing
 
 #: So many orders stand on one page; the rest is there after the first were taken.
 MOST = 200

@@ -11,11 +11,12 @@ from sgpshop.domain.csv_text import csv_guarded
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import utc_now
-from sgpshop.services import key_pages, settings
+from sgpshop.services import settings
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.searching import NEWEST_FIRST
 from sgpshop.services.subscriptions.stages import Criteria, wanted
+from sgpshop.storage import keyset
 
 TITLES = (
     "注文番号",
@@ -44,7 +45,7 @@ def as_csv(criteria: Criteria) -> Iterator[bytes]:
     yield ("\ufeff" + _written([TITLES])).encode()
     cursor, now, billing_day = "", utc_now(), settings.load().billing_day
     while True:
-        page = key_pages.find(wanted(criteria), NEWEST_FIRST, size=_CHUNK, cursor=cursor)
+        page = keyset.find(wanted(criteria), NEWEST_FIRST, size=_CHUNK, cursor=cursor)
         found = rows.load(page.rows, now, billing_day)
         db.session.commit()
         yield _written([_cells(row) for row in found]).encode()

@@ -12,8 +12,8 @@ from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
 from sgpshop.models import Attempt, Billing, BillingState, Order
-from sgpshop.services.billing.results import RESULT_WORDS
-from sgpshop.services.error_content import content_of
+from sgpshop.services.payments.error_content import content_of
+from sgpshop.services.subscriptions.billing.results import RESULT_WORDS
 
 #: R105: what follows an NG, whatever its reason.
 OTHER_WAY = "別の方法で請求が必要です。購入者に連絡し、再決済(別のカード)か、ほかの決済方法を案内してください。"

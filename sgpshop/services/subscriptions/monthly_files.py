@@ -15,9 +15,9 @@ from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
 from sgpshop.models import Attempt, Billing, BillingFile, BillingState, FileState, Order, utc_now
 from sgpshop.services import settings
-from sgpshop.services.billing.results import overdue_since
-from sgpshop.services.database import writing
-from sgpshop.services.history import Actor
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.subscriptions.billing.results import overdue_since
+from sgpshop.storage.database import writing
 
 _SHOWN = 12
 _NOTICES = 20

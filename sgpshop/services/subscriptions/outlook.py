@@ -22,8 +22,8 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
-from sgpshop.services.billing.selecting import IS_BILLABLE, IS_FREE, to_register
-from sgpshop.services.order_totals import Total
+from sgpshop.services.order_search.totals import Total
+from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE, IS_FREE, to_register
 from sgpshop.services.subscriptions.stages import (
     IS_PUT_OFF,
     IS_SUBSCRIPTION,

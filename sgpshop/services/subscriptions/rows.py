@@ -13,9 +13,9 @@ from sgpshop.domain.billing_calendar import month_of, next_registration, registe
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, Order
-from sgpshop.services import listed_orders
-from sgpshop.services.billing.selecting import DELIVERED_AT, IS_THROUGH
-from sgpshop.services.listed_orders import ListedOrder
+from sgpshop.services.order_search import listed_orders
+from sgpshop.services.order_search.listed_orders import ListedOrder
+from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_THROUGH
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (
     HAS_SLIP,

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
-from sgpshop.services import key_pages, settings
-from sgpshop.services.billing.selecting import IS_THROUGH
-from sgpshop.services.key_pages import Page, Sorting
-from sgpshop.services.order_totals import Total
+from sgpshop.services import settings
+from sgpshop.services.order_search.totals import Total
 from sgpshop.services.subscriptions import rows
+from sgpshop.services.subscriptions.billing.selecting import IS_THROUGH
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, Criteria, Tab, searched, wanted
+from sgpshop.storage import keyset
+from sgpshop.storage.keyset import Page, Sorting
 
 PAGE_SIZE = 40
 NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
@@ -24,7 +25,7 @@ NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, desc
 
 def search(criteria: Criteria, cursor: str = "") -> Page[ListedSubscription]:
     """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
-    page = key_pages.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    page = keyset.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
     return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 

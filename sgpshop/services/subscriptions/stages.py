@@ -23,14 +23,14 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services.billing.selecting import (
+from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria, conditions
+from sgpshop.services.payments.card_lookup import IS_CARD_KNOWN
+from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     IS_BILLABLE,
     IS_FREE,
     IS_THROUGH,
 )
-from sgpshop.services.card_lookup import IS_CARD_KNOWN
-from sgpshop.services.order_criteria import KeywordField, SearchCriteria, conditions
 
 Condition = sa.ColumnElement[bool]
 

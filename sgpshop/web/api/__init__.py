@@ -1,1 +1,1 @@
-"""The JSON API `/api/v1` (contract.md §5): other programs, by key, never by cookie (S6)."""
+"""The JSON API `/api/v1` (interfaces.md §5): other programs, by key, never by cookie (S6)."""

@@ -13,12 +13,12 @@ from flask import current_app, g, request
 
 from sgpshop import logs
 from sgpshop.models import Scope
-from sgpshop.services import api_keys, api_requests
-from sgpshop.services.api_keys import Caller, KeyRefused
-from sgpshop.services.limits import source_of
+from sgpshop.services.access import api_keys, idempotency
+from sgpshop.services.access.api_keys import Caller, KeyRefused
+from sgpshop.services.access.rate_limits import source_of
 from sgpshop.web.api import strict_json
-from sgpshop.web.api.problems import ApiRefusal
-from sgpshop.web.security import for_api
+from sgpshop.web.frame.problems import ApiRefusal
+from sgpshop.web.frame.security import for_api
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -53,7 +53,7 @@ def _admit(scope: Scope, is_search: bool) -> Caller:
     try:
         found = api_keys.recognize(_bearer())
     except KeyRefused:  # strangers count too: guessing and flooding are stopped alike
-        api_requests.count({address: config["API_REQUESTS_PER_ADDRESS"]}, is_reading=True)
+        idempotency.count({address: config["API_REQUESTS_PER_ADDRESS"]}, is_reading=True)
         logs.event("refused", reason="api_key", address=request.remote_addr, path=request.path)
         raise
     logs.bind(key_prefix=found.prefix)
@@ -63,7 +63,7 @@ def _admit(scope: Scope, is_search: bool) -> Caller:
     }
     if is_search:
         limits[f"search:{found.key_id}"] = config["API_SEARCHES_PER_KEY"]
-    api_requests.count(limits, is_reading=is_reading)
+    idempotency.count(limits, is_reading=is_reading)
     if scope not in found.scopes:
         logs.event("refused", reason="scope", needs=scope.value, path=request.path)
         raise ApiRefusal(

@@ -1,4 +1,4 @@
-"""What the API says of orders (contract.md §5, T4), as models so that the OpenAPI document is true."""
+"""What the API says of orders (interfaces.md §5, T4), as models so that the OpenAPI document is true."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
-from sgpshop.services.order_answers import OrderNow
+from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.web.api.fields import ORDER_NO, Answer
 
 

@@ -1,4 +1,4 @@
-"""The bodies that programs send: what they may hold, and what must fit together (contract.md §5)."""
+"""The bodies that programs send: what they may hold, and what must fit together (interfaces.md §5)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from sgpshop.web.api.fields import (
     Yen,
     YenOrNone,
 )
-from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.frame.problems import ApiRefusal
 
 _MOST_ITEMS, _MOST_DELIVERIES = 50, 50
 

@@ -15,12 +15,13 @@ from pydantic.json_schema import models_json_schema
 
 from sgpshop import __version__
 from sgpshop.models import Scope
-from sgpshop.services.api_requests import SPAN
-from sgpshop.web.api import answers, bodies, examples, problems, replays
+from sgpshop.services.access.idempotency import SPAN
+from sgpshop.web.api import answers, bodies, examples, replays
 from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.api.queries import SearchQuery
 from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
-from sgpshop.web.security import for_machines
+from sgpshop.web.frame import problems
+from sgpshop.web.frame.security import for_machines
 
 bp = Blueprint("api_document", __name__, url_prefix="/api/v1")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.web.api.problems import CODE_OF_STATUS, TITLES, TYPE
+from sgpshop.web.frame.problems import CODE_OF_STATUS, TITLES, TYPE
 
 NEW_ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",

@@ -1,4 +1,4 @@
-"""`/api/v1/orders`: orders taken in, looked up, captured and cancelled (contract.md §5)."""
+"""`/api/v1/orders`: orders taken in, looked up, captured and cancelled (interfaces.md §5)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from flask import Blueprint, Response, request
 
 from sgpshop.domain.errors import NotFound, OrderChanged
 from sgpshop.models import Operation, Scope
-from sgpshop.services import acting, cancelling, intake, opening, order_answers
-from sgpshop.services.acting import Seen
-from sgpshop.services.cancelling import money_effect
-from sgpshop.services.opening import Wish
-from sgpshop.services.order_reading import get_order
-from sgpshop.web import money_acts
+from sgpshop.services import intake
+from sgpshop.services.order_detail import answers as order_answers
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments import acts, cancelling
+from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.web.api import answers, queries, replays, strict_json
 from sgpshop.web.api.access import caller, needs
 from sgpshop.web.api.bodies import CancelBody, CaptureBody, NewOrderBody, new_order_of
 from sgpshop.web.api.fields import ORDER_NO
-from sgpshop.web.api.problems import ApiRefusal
 from sgpshop.web.api.reading import validated_json
+from sgpshop.web.frame import run_and_wait
+from sgpshop.web.frame.problems import ApiRefusal
 
 bp = Blueprint("api_orders", __name__, url_prefix="/api/v1/orders")
 
@@ -86,8 +89,8 @@ def capture(order_no: str) -> Response:
         seen = Seen(said.version, said.amount, token, "capture")
         wish = Wish(Operation.CAPTURE, is_sum_confirmed=said.confirm_large_amount)
         try:
-            money_acts.carry_out(number, wish, seen, caller().actor)
-        except opening.SumNotConfirmed:
+            run_and_wait.carry_out(number, wish, seen, caller().actor)
+        except acts.SumNotConfirmed:
             raise ApiRefusal(
                 422,
                 "large_amount_not_confirmed",
@@ -135,7 +138,7 @@ def _cancel(order_no: str, said: CancelBody, seen: Seen) -> None:
     if wish is None:
         cancelling.cancel_unbilled(order_no, seen, caller().actor)
     else:
-        money_acts.carry_out(order_no, wish, seen, caller().actor)
+        run_and_wait.carry_out(order_no, wish, seen, caller().actor)
 
 
 def _order(order_no: str) -> Response:

@@ -14,11 +14,11 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import OrderKind, utc_now
-from sgpshop.services.order_criteria import DateField, KeywordField, Method, SearchCriteria
-from sgpshop.services.order_search import Page, SortKey
+from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
+from sgpshop.services.order_search.search import Page, SortKey
 from sgpshop.web.api.fields import Body, Day, Text100
-from sgpshop.web.api.problems import ApiRefusal
 from sgpshop.web.api.reading import validated
+from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_ON_A_PAGE = 200
 _MOST_NUMBERS = 200

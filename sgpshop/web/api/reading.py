@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.frame.problems import ApiRefusal
 
 Model = TypeVar("Model", bound=BaseModel)
 

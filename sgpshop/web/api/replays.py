@@ -14,11 +14,12 @@ from collections.abc import Callable
 from flask import Response, request
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services import api_requests
-from sgpshop.services.api_requests import Begun
-from sgpshop.web.api import problems, strict_json
+from sgpshop.services.access import idempotency
+from sgpshop.services.access.idempotency import Begun
+from sgpshop.web.api import strict_json
 from sgpshop.web.api.access import caller
-from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.frame import problems
+from sgpshop.web.frame.problems import ApiRefusal
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -36,7 +37,7 @@ def once(body: bytes, act: Callable[[str], Response]) -> Response:
     if key is None:
         return act(secrets.token_hex(16))
     content = json.dumps(json.loads(body), sort_keys=True).encode()  # spelling is not content
-    begun = api_requests.begin(caller().key_id, f"{request.method} {request.path}", key, content)
+    begun = idempotency.begin(caller().key_id, f"{request.method} {request.path}", key, content)
     if begun.status is not None:
         return _replay(begun)
     try:
@@ -44,14 +45,14 @@ def once(body: bytes, act: Callable[[str], Response]) -> Response:
     except ShopError as refusal:
         answer = problems.of_refusal(refusal)
     except BaseException:
-        api_requests.break_off(begun)
+        idempotency.break_off(begun)
         raise
     if answer.status_code < 300 or answer.status_code == _DECLINED:
-        api_requests.finish(begun, answer.status_code, answer.get_data(as_text=True))
+        idempotency.finish(begun, answer.status_code, answer.get_data(as_text=True))
     elif answer.status_code < 500:
-        api_requests.forget(begun)
+        idempotency.forget(begun)
     else:
-        api_requests.break_off(begun)
+        idempotency.break_off(begun)
     return answer
 
 

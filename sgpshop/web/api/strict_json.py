@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from sgpshop import logs
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.web.api.problems import ApiRefusal
+from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_BYTES = 256 * 1024
 DEEPEST = 20

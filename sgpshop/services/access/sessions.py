@@ -1,0 +1,301 @@
+"""Signing in: counted tries, sessions that the server ends (S2, S3)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.card_data import mask_card_numbers
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.text import has_control_characters
+from sgpshop.extensions import db
+from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
+from sgpshop.services.access import passwords
+from sgpshop.services.access.people import LONGEST_NAME, is_demo
+from sgpshop.services.access.rate_limits import source_of
+from sgpshop.storage.database import writing, writing_without_waiting
+
+#: From the least right to the most; each holds those before it (R150).
+_LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
+#: A session's last use is written at most so often: a page must not cost a write.
+_SEEN_EVERY = timedelta(seconds=60)
+#: So long a password once given is good for what is grave (S5).
+CONFIRMED_FOR = timedelta(minutes=10)
+
+
+class SignInRefused(ShopError):
+    """Unknown name, wrong password or disabled person: nobody is told which (S2)."""
+
+    def __init__(self) -> None:
+        super().__init__("ユーザー名またはパスワードが違います。")
+
+
+class WrongPassword(ShopError):
+    """The password asked for again was not the right one; nothing was done (S5)."""
+
+    def __init__(self) -> None:
+        super().__init__("パスワードが違います。何も変更していません。")
+
+
+class TooManyTries(ShopError):
+    """Too many failures; `retry_after` seconds must pass (S2)."""
+
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = math.ceil(retry_after / 60)
+        wait = f"約{minutes}分" if retry_after > 60 else f"{retry_after}秒"
+        super().__init__(
+            f"ログインの失敗が続いたため、一時的に受け付けていません。{wait}後にもう一度お試しください。"
+        )
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The person of this request, as the database had them at its start (for Flask-Login)."""
+
+    id: int
+    name: str
+    role: Role
+    search_fields: list[str] | None
+    #: what the cookie holds; the database knows only its hash
+    token: str = field(repr=False)
+    #: when this session's password was last given, at the sign-in or since
+    confirmed_at: datetime | None = None
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the cookie: the session, not the person."""
+        return self.token
+
+    def may_act_as(self, role: Role) -> bool:
+        """Whether this person has the right of `role` (R150)."""
+        may = _LADDER[: _LADDER.index(self.role) + 1] if self.role in _LADDER else ()
+        return role in may  # a right of another version gives none
+
+
+def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
+    """Check `password` and begin a session for the person `name`.
+
+    Raises TooManyTries, or SignInRefused with the same words after the same time whatever was wrong.
+    """
+    known = _recognized(name, password, address)
+    account = name[:LONGEST_NAME]
+    token = secrets.token_urlsafe(32)
+    with writing() as session:
+        person = _still_good(session, known, password)
+        session.execute(sa.delete(LoginAttempt).filter_by(account=account))
+        _forget_ended_sessions(session)
+        if passwords.is_outdated(person.password_hash):
+            person.password_hash = passwords.make_hash(password)
+        session.add(
+            LoginSession(
+                id=key_of(token),
+                person_id=person.id,
+                address=address[:64],
+                browser=_named(browser),
+            )
+        )
+    logs.event("login", result="done", name=account, address=address)
+    return SignedIn(person.id, person.name, person.role, person.search_fields, token, utc_now())
+
+
+def confirm(person: SignedIn, password: str, *, address: str) -> None:
+    """Ask a signed-in person for the password again, before something grave (S5).
+
+    The session is good for CONFIRMED_FOR from now.  Raises TooManyTries or WrongPassword; tries are
+    counted together with those of signing in.
+    """
+    try:
+        known = _recognized(person.name, password, address)
+        with writing() as session:
+            _still_good(session, known, password)
+            session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
+            confirmed = session.execute(
+                sa.update(LoginSession)
+                .where(LoginSession.id == key_of(person.token))
+                .values(confirmed_at=utc_now())
+                .returning(LoginSession.id)
+            ).all()
+            if not confirmed:  # the session was ended meanwhile
+                raise SignInRefused
+    except SignInRefused:
+        raise WrongPassword from None
+
+
+def is_confirmed(person: SignedIn) -> bool:
+    """Whether the password was given within CONFIRMED_FOR, as of the start of this request (S5)."""
+    if person.confirmed_at is None:
+        return False
+    return abs(utc_now() - person.confirmed_at) < CONFIRMED_FOR  # also after a clock set back (P30)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A person whose password was right, and the hash it was compared with."""
+
+    id: int
+    password_hash: str = field(repr=False)
+
+
+def _recognized(name: str, password: str, address: str) -> _Known:
+    """The person with that name and password.  Raises TooManyTries, SignInRefused."""
+    account, source = name[:LONGEST_NAME], source_of(address)
+    _count_try(account, source)
+    person = db.session.scalar(sa.select(Person).filter_by(name=name))
+    kept = person.password_hash if person else None
+    is_right = passwords.matches(password, kept)
+    if not is_right or person is None or kept is None or not _may_enter(person):
+        logs.event("login", result="refused", name=account, address=address)
+        raise SignInRefused
+    return _Known(person.id, kept)
+
+
+def _still_good(session: Session, known: _Known, password: str) -> Person:
+    """The person as they are now, kept so until the commit, if the password still is theirs.
+
+    Comparing a password takes long: what was changed or disabled meanwhile must not be outlived by a
+    session that begins after it (S3).  Raises SignInRefused.
+    """
+    person: Person | None = session.get(
+        Person, known.id, populate_existing=True, with_for_update=True
+    )
+    if person is None or not _may_enter(person):
+        raise SignInRefused
+    is_same = person.password_hash == known.password_hash
+    if not is_same and not passwords.matches(password, person.password_hash):
+        raise SignInRefused
+    return person
+
+
+def _named(browser: str) -> str:
+    """What is kept of a User-Agent: one line, cut, without card numbers (S11)."""
+    text = "".join(c for c in browser[:1000] if not has_control_characters(c))
+    return mask_card_numbers(text)[:200]
+
+
+def person_of_session(token: str) -> SignedIn | None:
+    """Who `token` stands for now, with today's rights; None when the session is over (S3)."""
+    row = db.session.execute(
+        sa.select(
+            Person.id,
+            Person.name,
+            Person.role,
+            Person.search_fields,
+            Person.is_active,
+            LoginSession.started_at,
+            LoginSession.seen_at,
+            LoginSession.confirmed_at,
+        )
+        .join(Person)
+        .where(LoginSession.id == key_of(token))
+    ).one_or_none()
+    if row is None:
+        return None
+    now = utc_now()
+    if row.started_at <= _latest_start(now) or row.seen_at <= _latest_use(now):
+        return None
+    if not row.is_active or (is_demo(row.name) and not current_app.config["TEST_MODE"]):
+        end_session(token)
+        return None
+    if now - row.seen_at >= min(_SEEN_EVERY, _idle() / 10):
+        _note_use(token, now)
+    return SignedIn(row.id, row.name, row.role, row.search_fields, token, row.confirmed_at)
+
+
+def end_session(token: str) -> None:
+    """Forget the session on the server, so that its cookie is worth nothing any more (S3)."""
+    with writing() as session:
+        session.execute(sa.delete(LoginSession).where(LoginSession.id == key_of(token)))
+
+
+def _count_try(account: str, source: str) -> None:
+    """Count this try as failed before looking at the password, so that none slips by in parallel.
+
+    A right password takes the count back.  A refused try is not counted, so the table is bounded.
+    Raises TooManyTries.
+    """
+    config = current_app.config
+    now = utc_now()
+    window = timedelta(seconds=config["LOGIN_WINDOW"])
+    limits = (
+        (LoginAttempt.account == account, config["LOGIN_FAILURES_PER_ACCOUNT"]),
+        (LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]),
+    )
+    with writing() as session:
+        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+            session.execute(sa.text("LOCK TABLE login_attempts IN SHARE ROW EXCLUSIVE MODE"))
+        session.execute(sa.delete(LoginAttempt).where(LoginAttempt.at <= now - window))
+        for condition, most in limits:
+            # Of the newest `most` failures the oldest: when it leaves the window, a try is free.
+            oldest = session.scalar(
+                sa.select(LoginAttempt.at)
+                .where(condition)
+                .order_by(LoginAttempt.at.desc())
+                .offset(most - 1)
+                .limit(1)
+            )
+            if oldest is not None:
+                wait = max(1, math.ceil((oldest + window - now).total_seconds()))
+                break
+        else:
+            session.add(LoginAttempt(at=now, account=account, address=source))
+            return
+    logs.event("login", result="throttled", name=account, address=source)
+    raise TooManyTries(wait)
+
+
+def _may_enter(person: Person) -> bool:
+    return person.is_active and (not is_demo(person.name) or current_app.config["TEST_MODE"])
+
+
+def is_open_at(now: datetime) -> sa.ColumnElement[bool]:
+    """The condition that a session is over neither by its age nor by idling (S3)."""
+    return sa.and_(
+        LoginSession.started_at > _latest_start(now), LoginSession.seen_at > _latest_use(now)
+    )
+
+
+def _forget_ended_sessions(session: Session) -> None:
+    session.execute(sa.delete(LoginSession).where(sa.not_(is_open_at(utc_now()))))
+
+
+def _note_use(token: str, now: datetime) -> None:
+    """Reading goes on while the database is locked, full or read-only (P32)."""
+    try:
+        with writing_without_waiting() as connection:
+            connection.execute(
+                sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
+            )
+    except OperationalError:
+        logs.event("session_use_not_written")
+
+
+def _idle() -> timedelta:
+    return timedelta(seconds=current_app.config["SESSION_IDLE"])
+
+
+def _latest_use(now: datetime) -> datetime:
+    return now - _idle()
+
+
+def _latest_start(now: datetime) -> datetime:
+    return now - timedelta(seconds=current_app.config["SESSION_MAX"])
+
+
+def key_of(token: str) -> str:
+    """What the database keeps of a token, so that a stolen copy opens no session."""
+    return hashlib.sha256(token.encode()).hexdigest()

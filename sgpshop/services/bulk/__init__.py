@@ -1,0 +1,1 @@
+"""Many orders at once: what is chosen, started, and came of it."""

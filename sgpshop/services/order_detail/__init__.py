@@ -1,0 +1,1 @@
+"""One order with everything a screen or another program is told of it."""

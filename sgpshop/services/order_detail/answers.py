@@ -1,0 +1,84 @@
+"""Orders as other programs are told of them (T4): the order, its payment, what is under way or wrong.
+
+A page of orders takes a fixed number of queries, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from sgpshop.domain.errors import NotFound
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, Order, OrderKind
+from sgpshop.services.order_detail.detail import Problem, problem_of
+from sgpshop.services.order_search import search
+from sgpshop.services.order_search.criteria import SearchCriteria
+from sgpshop.services.order_search.search import Page
+from sgpshop.services.subscriptions import facts
+from sgpshop.services.subscriptions.facts import BillingFacts
+
+
+@dataclass(frozen=True)
+class OrderNow:
+    """One order with its transaction and open operation, and its error content if there is any."""
+
+    order: Order
+    problem: Problem | None
+
+
+def one(order_no: str) -> OrderNow:
+    """The order with that number as it is now.  Raises NotFound."""
+    db.session.commit()  # ends a reading transaction, which would still see what was before
+    found = _now(Order.order_no == order_no)
+    if not found:
+        raise NotFound("この注文番号の注文はありません。")
+    return found[0]
+
+
+def page(criteria: SearchCriteria, wanted: Page) -> tuple[list[OrderNow], str]:
+    """One page of a search and the cursor of the next, "" after the last.  Raises CursorInvalid."""
+    result = search.search(criteria, wanted)
+    ids = [order.id for order in result.orders]
+    found = {now.order.id: now for now in _now(Order.id.in_(ids))}
+    return [found[order_id] for order_id in ids if order_id in found], result.next_cursor
+
+
+def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:
+    orders = db.session.scalars(
+        sa.select(Order)
+        .where(condition)
+        .options(joinedload(Order.transaction), joinedload(Order.open_attempt))
+        .execution_options(populate_existing=True)
+    ).all()
+    last = _last_attempts(orders)
+    billed = _billings(orders)
+    return [
+        OrderNow(order, problem_of(order, last.get(order.id), billed.get(order.id)))
+        for order in orders
+    ]
+
+
+def _billings(orders: Sequence[Order]) -> dict[int, BillingFacts]:
+    """The registrations that may say why a subscription's sale failed (R105)."""
+    failed = [
+        order.id
+        for order in orders
+        if order.kind is OrderKind.SUBSCRIPTION
+        and order.payment_status is PaymentStatus.CAPTURE_FAILED
+    ]
+    return facts.latest_billings(failed) if failed else {}
+
+
+def _last_attempts(orders: Sequence[Order]) -> dict[int, Attempt]:
+    newest = (
+        sa.select(sa.func.max(Attempt.id))
+        .where(Attempt.order_id.in_([order.id for order in orders]))
+        .group_by(Attempt.order_id)
+    )
+    found = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(newest)))
+    return {attempt.order_id: attempt for attempt in found}

@@ -1,0 +1,230 @@
+"""Everything the screen 詳細注文情報 shows of one order, in a fixed number of queries (R53)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.models import (
+    Alert,
+    Attempt,
+    BillingState,
+    CardTransaction,
+    HistoryEntry,
+    Operation,
+    Order,
+    OrderKind,
+)
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services import settings
+from sgpshop.services.orders import alerts, history
+from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments.error_content import error_content, is_past
+from sgpshop.services.subscriptions import facts
+from sgpshop.services.subscriptions.facts import BillingFacts
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The error content of an order (R15, R16): what happened, what to do, and the evidence."""
+
+    headline: str
+    sentence: str
+    next_step: str
+    codes: tuple[str, ...] = ()
+    at: datetime | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One order with its breakdown, error content and history."""
+
+    order: Order
+    breakdown: Breakdown
+    problem: Problem | None
+    history: list[HistoryEntry]
+    #: what look-ups found and nobody has acknowledged yet (R121)
+    alerts: list[Alert]
+    #: the latest monthly registration of a subscription order
+    billing: BillingFacts | None
+    #: all its transactions at SMBC-GP by number, where there can be several (R106, R112)
+    transactions: list[CardTransaction]
+
+
+def get_detail(order_no: str) -> Detail:
+    """Everything about one order.  Raises NotFound."""
+    order = get_order(order_no)
+    billing = facts.latest_billing(order.id) if order.kind is OrderKind.SUBSCRIPTION else None
+    return Detail(
+        order=order,
+        breakdown=break_down_order(
+            {name: getattr(order, name) for name in AMOUNT_COLUMNS},
+            order.lines,
+            total=order.total,
+            rule=settings.load().tax_rule,
+        ),
+        problem=_problem(order, billing),
+        history=history.entries(order.id),
+        alerts=alerts.open_of(order.id),
+        billing=billing,
+        transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
+    )
+
+
+def _transactions(order: Order) -> list[CardTransaction]:
+    return list(
+        db.session.scalars(
+            sa.select(CardTransaction)
+            .where(CardTransaction.order_id == order.id)
+            .order_by(CardTransaction.sequence)
+        )
+    )
+
+
+def _problem(order: Order, billing: BillingFacts | None) -> Problem | None:
+    last = db.session.scalars(
+        sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id.desc()).limit(1)
+    ).one_or_none()
+    return problem_of(order, last, billing)
+
+
+def problem_of(
+    order: Order, last: Attempt | None, billing: BillingFacts | None = None
+) -> Problem | None:
+    """The error content of `order`, whose newest attempt is `last`; None if nothing is wrong.
+
+    `billing` is the latest registration of a subscription order.
+    """
+    if order.open_attempt is not None:
+        return None  # the panel tells of the operation under way itself
+    if last is not None and last.state is AttemptState.REJECTED and not is_past(last, order):
+        return _failure(last, order)
+    if _is_unpaid(order, billing):
+        assert billing is not None
+        return _unpaid(billing)
+    if order.transaction is not None and order.transaction.look_problem:
+        return _LOOK_PROBLEMS[order.transaction.look_problem](order.transaction)
+    return None
+
+
+def _failure(attempt: Attempt, order: Order) -> Problem | None:
+    content = error_content(attempt)
+    if content is None:
+        return None
+    is_bill = attempt.operation is Operation.BILL
+    if is_bill and order.payment_status is PaymentStatus.AWAITING_BILLING:
+        content = replace(content, next_step=f"{_mended(content.next_step)}{_TRIED_AGAIN}")
+    if order.payment_status is PaymentStatus.CAPTURE_FAILED:
+        if is_bill:
+            content = replace(content, next_step=facts.OTHER_WAY)
+        elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
+            content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
+    return Problem(
+        headline=f"{attempt.operation.label}に失敗しました",
+        sentence=content.sentence,
+        next_step=content.next_step,
+        codes=content.codes,
+        at=attempt.finished_at,
+        actor=attempt.actor,
+    )
+
+
+#: R105: 決済待ち stays, and nobody has to do anything but mend what can be mended.
+_TRIED_AGAIN = "決済待ちのまま、自動でもう一度登録します(月次ファイルで登録する場合、受付期間の後は次の登録日)。"
+
+
+def _mended(next_step: str) -> str:
+    """What a person can do about it, without the advice to press again."""
+    return "" if "もう一度実行" in next_step else next_step
+
+
+#: R112: months after the check a card may not be good any more.
+_AFTER_MONTHS = (
+    "もう一度実売上処理ができます(登録されたカードに、新しい取引として請求します)。続けて断られる場合は、"
+    "購入者に再決済(別のカード)か、別の方法での支払いを案内してください。"
+)
+
+
+def _is_declined(codes: tuple[str, ...]) -> bool:
+    return bool(codes) and explain(worst(codes)).kind is ErrorKind.BUYER_CARD
+
+
+def _is_unpaid(order: Order, billing: BillingFacts | None) -> bool:
+    return (
+        order.payment_status is PaymentStatus.CAPTURE_FAILED
+        and billing is not None
+        and billing.state is BillingState.NOT_PAID
+    )
+
+
+def _unpaid(billing: BillingFacts) -> Problem:
+    """The registered sale came back as NG (T20, R105)."""
+    return Problem(
+        headline="売上報告の結果がNGでした",
+        sentence=f"{billing.why}。{facts.guarantee(settings.load().billing_mode)}",
+        next_step=facts.OTHER_WAY,
+        codes=billing.codes,
+        at=billing.result_at,
+        actor="SMBC-GPの結果ファイル",
+    )
+
+
+def _not_found(transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="SMBC-GPに取引が見つかりません",
+        sentence=(
+            f"オーダーID {transaction.gateway_order_id} の取引はSMBC-GPにありませんでした。"
+            "購入手続きが完了していないか、別のショップIDの取引の可能性があります。"
+        ),
+        next_step="ショップIDの設定と、SMBCマルチペイメント管理画面の取引を確認してください。自動で照会を続けます。",
+    )
+
+
+def _unanswered(transaction: CardTransaction) -> Problem:
+    known = "表示しているのは、前回の照会で確認した状態です。"
+    return Problem(
+        headline="SMBC-GPに照会できませんでした",
+        sentence="取引の照会に応答がありませんでした。"
+        + (known if transaction.looked_up_at else "決済の状態はまだ分かりません。"),
+        next_step="自動で照会を続けます。続く場合はネットワークと契約情報の設定を確認してください。",
+    )
+
+
+def _mismatch(_transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="取引IDが一致しません",
+        sentence="注文ファイルの取引IDと、SMBC-GPにある同じオーダーIDの取引IDが異なります。",
+        next_step="注文ファイルの取引IDとショップIDの設定を確認してください。",
+    )
+
+
+def _unknown_state(transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="決済の状態を判断できません",
+        sentence=f"SMBC-GPの取引状態「{transaction.gateway_state or '不明'}」はこのシステムが知らない状態です。",
+        next_step="SMBCマルチペイメント管理画面で取引の状態を確認してください。",
+    )
+
+
+def _card_not_kept(_transaction: CardTransaction) -> Problem:
+    return Problem(
+        headline="請求に使うカードを保存できていません",
+        sentence="カードの有効性は確認できましたが、SMBC-GPへのカードの登録に失敗しました(内容は履歴にあります)。",
+        next_step="請求の前に、自動でもう一度登録します。続く場合はサイトIDとサイトパスワードの設定を確認してください。",
+    )
+
+
+_LOOK_PROBLEMS = {
+    "card_not_kept": _card_not_kept,
+    "not_found": _not_found,
+    "unanswered": _unanswered,
+    "mismatch": _mismatch,
+    "unknown_state": _unknown_state,
+}

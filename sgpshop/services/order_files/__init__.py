@@ -1,0 +1,1 @@
+"""Order files: read, taken in, put right, written out."""

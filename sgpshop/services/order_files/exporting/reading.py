@@ -1,0 +1,158 @@
+"""Orders for a file, a few hundred at a time, newest first.
+
+Plain rows, not models: a hundred thousand models with their lines cost several times the rest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sgpshop.extensions import db
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Delivery,
+    Order,
+    OrderLine,
+    utc_now,
+)
+from sgpshop.services.order_files.exporting.columns import (
+    DELIVERY_FIELDS,
+    ITEM_FIELDS,
+    ORDER_FIELDS,
+)
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+from sgpshop.services.orders.facts import load_facts
+from sgpshop.services.payments.error_content import ErrorContent, error_content, is_past
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedOrder:
+    """One order: `order` has its columns and those of its transaction, by field of a column."""
+
+    order: Any
+    parcels: dict[int, Any]
+    lines: Sequence[Any]
+    error: ErrorContent | None
+
+
+#: Gives the orders of one export, each time from the start.
+Source = Callable[[], Iterator[list[ExportedOrder]]]
+
+
+def found(criteria: SearchCriteria) -> Source:
+    """All orders of a search, as they are when each chunk is read.
+
+    Orders are walked by (ordered_at, id), which never change: none comes twice, and only one that
+    stops matching meanwhile is left out.
+    """
+
+    def orders() -> Iterator[list[ExportedOrder]]:
+        wanted = conditions(criteria, utc_now())
+        last: tuple[datetime, int] | None = None
+        while chunk := _read(_after(last, wanted).limit(_CHUNK)):
+            last = chunk[-1].order.ordered_at, chunk[-1].order.id
+            yield chunk
+
+    return orders
+
+
+def chosen(order_ids: Sequence[int]) -> Source:
+    """The orders with these ids; unknown ones are left out."""
+
+    def orders() -> Iterator[list[ExportedOrder]]:
+        ids = _newest_first(order_ids)
+        for start in range(0, len(ids), _CHUNK):
+            yield _read(_after(None, [Order.id.in_(ids[start : start + _CHUNK])]))
+
+    return orders
+
+
+def _after(last: tuple[datetime, int] | None, wanted: list[Any]) -> sa.Select[Any]:
+    conditions = list(wanted)
+    if last is not None:
+        here = sa.tuple_(Order.ordered_at, Order.id)
+        moment, number = last
+        conditions.append(
+            here < sa.tuple_(sa.literal(moment, Order.ordered_at.type), sa.literal(number))
+        )
+    return _ORDERS.where(*conditions).order_by(Order.ordered_at.desc(), Order.id.desc())
+
+
+def _newest_first(order_ids: Sequence[int]) -> list[int]:
+    found: list[tuple[datetime, int]] = []
+    for start in range(0, len(order_ids), _CHUNK):
+        rows = db.session.execute(
+            sa.select(Order.ordered_at, Order.id).where(
+                Order.id.in_(order_ids[start : start + _CHUNK])
+            )
+        )
+        found.extend((row.ordered_at, row.id) for row in rows)
+    return [order_id for _, order_id in sorted(set(found), reverse=True)]
+
+
+def _read(statement: sa.Select[Any]) -> list[ExportedOrder]:
+    """The orders of one chunk in four or five queries; no transaction is open before or after."""
+    session = db.session
+    session.commit()  # what the request read before may be minutes old in the end
+    orders = session.execute(statement).all()
+    ids = [order.id for order in orders]
+    parcels: dict[int, dict[int, Any]] = defaultdict(dict)
+    for parcel in session.execute(_PARCELS, {"ids": ids}):
+        parcels[parcel.order_id][parcel.number] = parcel
+    lines: dict[int, list[Any]] = defaultdict(list)
+    for line in session.execute(_LINES, {"ids": ids}):
+        lines[line.order_id].append(line)
+    errors = _errors(ids)
+    session.commit()
+    return [
+        ExportedOrder(order, parcels[order.id], lines[order.id], errors.get(order.id))
+        for order in orders
+    ]
+
+
+def _errors(order_ids: Sequence[int]) -> dict[int, ErrorContent | None]:
+    """エラー内容 by order id, as the detail screen tells it; most orders have none."""
+    failures: dict[int, Any] = {
+        row.order_id: row for row in db.session.execute(_FAILURES, {"ids": order_ids})
+    }
+    facts = load_facts(failures) if failures else {}
+    return {
+        order_id: error_content(failures[order_id])
+        for order_id, order in facts.items()
+        if order.open_attempt is None and not is_past(failures[order_id], order)
+    }
+
+
+_ids: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
+_ORDERS = (
+    sa.select(Order.id, Order.ordered_at, *ORDER_FIELDS)
+    .outerjoin(
+        CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
+    )
+)  # fmt: skip
+_PARCELS = sa.select(Delivery.order_id, *DELIVERY_FIELDS).where(Delivery.order_id.in_(_ids))
+_LINES = (
+    sa.select(OrderLine.order_id, OrderLine.delivery_number, *ITEM_FIELDS)
+    .where(OrderLine.order_id.in_(_ids))
+    .order_by(OrderLine.order_id, OrderLine.position)
+)
+_newest = sa.select(sa.func.max(Attempt.id)).where(Attempt.order_id.in_(_ids))
+#: The newest attempt of each order, where it was refused.
+_FAILURES = sa.select(
+    Attempt.order_id,
+    Attempt.operation,
+    Attempt.state,
+    Attempt.amount,
+    Attempt.reason,
+    Attempt.error_codes,
+).where(Attempt.id.in_(_newest.group_by(Attempt.order_id)), Attempt.state == AttemptState.REJECTED)

@@ -1,0 +1,180 @@
+"""What taking in one order changes, decided before anything is written (R143, P3, P21)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.models import OrderKind
+from sgpshop.services.order_files.importing.content import Content, Values, lost_parcels, merge
+from sgpshop.services.order_files.importing.fixed import keep_fixed
+from sgpshop.services.order_files.importing.stored import StoredOrder, StoredTransaction
+from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
+from sgpshop.services.payments.transactions import seal_access_pass
+from sgpshop.services.settings import ShopSettings
+
+#: Claims about a finished payment; older words may simply be out of date in the file.
+_ENDS = {PaymentStatus.CAPTURED, PaymentStatus.CANCELLED}
+
+
+class OrderLeftOut(Exception):
+    """A good order that cannot be taken in as things stand; `message` says why, in Japanese."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be written for one order; `stored` is None for a new one."""
+
+    parsed: ParsedOrder
+    stored: StoredOrder | None
+    content: Content
+    status: PaymentStatus | None
+    #: columns of the card transaction that the file fills
+    transaction: Values = field(default_factory=dict)
+    #: whether the gateway is to be asked
+    look: bool = False
+    #: what of the row did not go in, in words
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the order says already what the file says."""
+        return (
+            self.stored is not None
+            and self.content == self.stored.content
+            and self.status is self.stored.status
+            and not self.transaction
+        )
+
+
+def decide(
+    parsed: ParsedOrder, stored: StoredOrder | None, *, shop: ShopSettings, now: datetime
+) -> Change:
+    """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
+    auth_valid = timedelta(days=shop.auth_valid_days)
+    content = merge(parsed, stored.content if stored else None, now)
+    if stored is None:
+        return _new(parsed, content, auth_valid)
+    if stored.is_sgp != (parsed.claim is not None):
+        raise OrderLeftOut(
+            "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
+            "登録済みの内容のままにしました。"
+        )
+    content, warnings = keep_fixed(content, stored)
+    change = replace(_update(parsed, stored, content, auth_valid), warnings=tuple(warnings))
+    if change.is_unchanged:
+        return change
+    if stored.open_attempt is not None:
+        raise OrderLeftOut("処理中のため更新しませんでした。処理が終わってから取り込んでください。")
+    if content.amounts() != stored.content.amounts():
+        _check_amounts(stored, content, shop, now)
+    if lost_parcels(stored.content, content):
+        raise OrderLeftOut(
+            "配送完了または返送のお届け先がファイルにないため更新しませんでした。"
+            "「配送先番号」を確認してください。登録済みの内容のままにしました。"
+        )
+    return change
+
+
+def _check_amounts(
+    stored: StoredOrder, content: Content, shop: ShopSettings, now: datetime
+) -> None:
+    """Other amounts come in only where a person could type them too (R75a, P21).
+
+    Before anything is known of its payment, an order is what the latest file says.  Raises
+    OrderLeftOut.
+    """
+    edit = button(Act.EDIT, stored, shop, now)
+    if not edit.is_enabled and (stored.payment_began or not stored.is_sgp):
+        raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
+    if stored.is_sgp and content.values["total"] < 1:
+        raise OrderLeftOut(
+            "SGPカード決済の注文の「合計金額」を0円にすることはできません。取り消す場合は"
+            "注文キャンセルをしてください。登録済みの内容のままにしました。"
+        )
+    if stored.edited_at is not None:
+        raise OrderLeftOut(
+            "「注文内容修正」で修正した注文のため、ファイルの金額では上書きしません。"
+            "登録済みの内容のままにしました。変更する場合は注文内容修正の画面で修正してください。"
+        )
+
+
+def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> Change:
+    claim = parsed.claim
+    if claim is None:
+        return Change(parsed, None, content, None)
+    return Change(
+        parsed,
+        None,
+        content,
+        claim.status_until_look_up(content.kind),
+        _access(parsed.order_no, claim, content.kind, auth_valid),
+        look=claim.needs_look_up(content.kind),
+    )
+
+
+def _update(
+    parsed: ParsedOrder,
+    stored: StoredOrder,
+    content: Content,
+    auth_valid: timedelta,
+) -> Change:
+    claim, transaction = parsed.claim, stored.transaction
+    if claim is None or transaction is None or stored.status is None:
+        return Change(parsed, stored, content, stored.status)
+    if (
+        claim.said is PaymentStatus.BILLING_REPORTED
+        and stored.status in SUBSCRIPTION_STATUSES
+        and not stored.was_attempted
+    ):
+        # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
+        return Change(parsed, stored, content, claim.said)
+    if stored.is_ours:
+        is_corrected = content.kind is not stored.kind
+        look = is_corrected or _contradicts(claim, stored.status, transaction)
+        return Change(parsed, stored, content, stored.status, look=look)
+    if stored.payment_began:  # waits for its month, or was billed elsewhere
+        access = _access(parsed.order_no, claim, content.kind, auth_valid)
+        return Change(parsed, stored, content, stored.status, access)
+    return Change(
+        parsed,
+        stored,
+        content,
+        claim.status_until_look_up(content.kind),
+        _access(parsed.order_no, claim, content.kind, auth_valid),
+        look=claim.needs_look_up(content.kind) and transaction.next_look_at is None,
+    )
+
+
+def _contradicts(
+    claim: PaymentClaim, status: PaymentStatus, transaction: StoredTransaction
+) -> bool:
+    """Whether the file knows something that is worth asking the gateway about."""
+    other_access = claim.has_access and claim.access_id != transaction.access_id
+    says_more = status is PaymentStatus.NEEDS_REVIEW and claim.said not in (None, status)
+    return other_access or says_more or (claim.said in _ENDS and claim.said is not status)
+
+
+def _access(order_no: str, claim: PaymentClaim, kind: OrderKind, auth_valid: timedelta) -> Values:
+    """Linked at once by what the file brings; without both access values, not at all (§14.2)."""
+    if not claim.has_access:
+        return {}
+    facts: Values = {
+        "access_id": claim.access_id,
+        "access_pass_sealed": seal_access_pass(claim.access_pass, order_no),
+    }
+    is_held = claim.status_until_look_up(kind) is PaymentStatus.AUTHORIZED
+    if is_held and kind is OrderKind.NORMAL:  # a preorder reserves nothing (R111)
+        since = claim.authorized_at
+        facts |= {
+            "gateway_amount": claim.gateway_amount,
+            "authorized_at": since,
+            "auth_expires_at": since and since + auth_valid,
+        }
+    return facts

@@ -1,0 +1,68 @@
+"""What no file changes any more once a payment began: what was sold, and what is billed with it.
+
+A payment rests on it: whether the card is charged at once, later or monthly (R21, R110, R112).  The
+rest of the row goes in; the row says in words what stayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sgpshop.models import OrderKind
+from sgpshop.services.order_files.importing.content import Content, Values
+from sgpshop.services.order_files.importing.stored import StoredOrder
+
+_WORDS = {"subscription_id": "定期購入ID", "subscription_round": "定期回数"}
+
+
+def keep_fixed(content: Content, stored: StoredOrder) -> tuple[Content, list[str]]:
+    """`content` with what is fixed as it is stored, and a sentence for everything that stayed."""
+    if not stored.payment_began or _may_correct_kind(content, stored):
+        return content, []
+    before = stored.content
+    warnings = []
+    if content.kind is not before.kind:
+        warnings.append(_stays("通常・予約・定期購入の区別(「予約フラグ」「定期購入ID」など)"))
+    kept: Values = {}
+    for name, title in _WORDS.items():
+        value = before.values[name]
+        is_new = value is None and before.kind is OrderKind.SUBSCRIPTION  # only told later
+        if content.values[name] != value and not is_new:
+            kept[name] = value
+            warnings.append(_stays(f"「{title}」"))
+    lines = _flagged_as_before(content.lines, before)
+    return replace(content, kind=before.kind, values=content.values | kept, lines=lines), warnings
+
+
+def _may_correct_kind(content: Content, stored: StoredOrder) -> bool:
+    """Whether SMBC-GP holds a mere card check for what we took for a normal order from a file.
+
+    Nothing can come of such an order as it is; a file that says what was sold makes it right.
+    """
+    transaction = stored.transaction
+    return (
+        not stored.was_attempted
+        and stored.kind is OrderKind.NORMAL
+        and content.kind is not OrderKind.NORMAL
+        and transaction is not None
+        and transaction.gateway_state == "CHECK"
+    )
+
+
+def _flagged_as_before(lines: list[Values], before: Content) -> list[Values]:
+    """The lines with 予約フラグ as stored; a new line is what the order is (R114)."""
+    is_preorder = before.kind is OrderKind.PREORDER
+    known = {
+        (position, line["name"]): line["is_preorder"] for position, line in enumerate(before.lines)
+    }
+    return [
+        line | {"is_preorder": known.get((position, line["name"]), is_preorder)}
+        for position, line in enumerate(lines)
+    ]
+
+
+def _stays(what: str) -> str:
+    return (
+        f"{what}は、決済が始まった注文では変更できません。"
+        "登録済みのままにし、ほかの項目を取り込みました。"
+    )

@@ -1,0 +1,152 @@
+"""Write a batch of orders in one transaction: all of an order or nothing of it (R143, P2, P5)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.models import (
+    ActorKind,
+    CardTransaction,
+    Delivery,
+    Order,
+    OrderLine,
+)
+from sgpshop.services.order_files.importing.content import Values
+from sgpshop.services.order_files.importing.decisions import Change
+from sgpshop.services.orders import history
+
+_TRANSACTION_DEFAULTS: Values = {
+    "access_id": None,
+    "access_pass_sealed": None,
+    "gateway_amount": None,
+    "authorized_at": None,
+    "auth_expires_at": None,
+}
+
+
+def write(
+    session: Session, changes: Sequence[Change], *, actor: str, now: datetime
+) -> Counter[str]:
+    """Write `changes`; the counts are by column of ImportRun: added, updated, unchanged."""
+    new = [change for change in changes if change.stored is None]
+    changed = [change for change in changes if change.stored and not change.is_unchanged]
+    _insert(session, new, actor, now)
+    _update(session, changed, actor, now)
+    _ask_gateway(session, changes, now)
+    return Counter(
+        added=len(new), updated=len(changed), unchanged=len(changes) - len(new) - len(changed)
+    )
+
+
+def _insert(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
+    if not changes:
+        return
+    numbers = session.execute(
+        sa.insert(Order).returning(Order.order_no, Order.id),
+        [
+            change.content.order_row()
+            | {"order_no": change.parsed.order_no, "payment_status": change.status}
+            for change in changes
+        ],
+    )
+    ids = {row.order_no: row.id for row in numbers}
+    placed = [(ids[change.parsed.order_no], change) for change in changes]
+    _insert_children(session, placed)
+    _insert_all(
+        session,
+        CardTransaction,
+        (
+            _TRANSACTION_DEFAULTS
+            | change.transaction
+            | {
+                "order_id": order_id,
+                "gateway_order_id": change.parsed.order_no,
+                "next_look_at": now if change.look else None,
+            }
+            for order_id, change in placed
+            if change.parsed.claim is not None
+        ),
+    )
+    history.record_many(session, [_entry(i, c, "imported", actor, now) for i, c in placed])
+
+
+def _update(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
+    stored = [(change.stored, change) for change in changes if change.stored]
+    if not stored:
+        return
+    session.execute(
+        sa.update(Order),
+        [
+            change.content.order_row()
+            | {
+                "id": order.id,
+                "payment_status": change.status,
+                "version": order.version + 1,
+                "updated_at": now,
+            }
+            for order, change in stored
+        ],
+    )
+    ids = [order.id for order, _ in stored]
+    session.execute(sa.delete(Delivery).where(Delivery.order_id.in_(ids)))
+    session.execute(sa.delete(OrderLine).where(OrderLine.order_id.in_(ids)))
+    _insert_children(session, [(order.id, change) for order, change in stored])
+    linked = [
+        change.transaction | {"id": order.transaction.id}
+        for order, change in stored
+        if change.transaction and order.transaction
+    ]
+    for facts in linked:  # rare: access data that came with a later file
+        session.execute(sa.update(CardTransaction), [facts])
+    history.record_many(session, [_entry(o.id, c, "import_updated", actor, now) for o, c in stored])
+
+
+def _insert_children(session: Session, placed: Sequence[tuple[int, Change]]) -> None:
+    """The deliveries and lines of orders given by id."""
+    deliveries = (row for i, change in placed for row in change.content.delivery_rows(i))
+    lines = (row for i, change in placed for row in change.content.line_rows(i))
+    _insert_all(session, Delivery, deliveries)
+    _insert_all(session, OrderLine, lines)
+
+
+def _ask_gateway(session: Session, changes: Iterable[Change], now: datetime) -> None:
+    """Let stored transactions be looked up again, from the start of the schedule (P13)."""
+    wanted = [
+        change.stored.transaction.id
+        for change in changes
+        if change.look and change.stored and change.stored.transaction
+    ]
+    if wanted:
+        session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id.in_(wanted))
+            .values(next_look_at=now, first_look_at=None)
+        )
+
+
+def _entry(order_id: int, change: Change, event: str, actor: str, now: datetime) -> Values:
+    before = change.stored
+    return {
+        "order_id": order_id,
+        "at": now,
+        "actor_kind": ActorKind.IMPORT,
+        "actor": actor,
+        "event": event,
+        "status_before": before.status if before else None,
+        "status_after": change.status,
+        "amount_before": before.content.values["total"] if before else None,
+        "amount_after": change.content.values["total"],
+        "order_version": before.version + 1 if before else 1,
+        "detail": {"line": change.parsed.line},
+    }
+
+
+def _insert_all(session: Session, model: type[Any], rows: Iterable[Values]) -> None:
+    if listed := list(rows):
+        session.execute(sa.insert(model), listed)

@@ -1,0 +1,164 @@
+"""Rows of one order, each fine by itself, to one order: what must fit together (§14.2, R143)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any, NamedTuple
+
+from sgpshop.domain.amounts import TAX_INCLUDED, TaxRule, break_down_order
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import SGP_METHOD
+from sgpshop.services.order_files.reading.cells import at
+from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim
+from sgpshop.services.order_files.reading.rows import Row
+
+_CANCELLED, _PROVISIONAL = 0, 99  # 注文状態 (R143)
+
+_SGP_NAMES = {SGP_METHOD, "SGP:カード決済", "SGP：カード決済", "SGPカード決済"}
+#: Payment type letters of the cart's API (R144).
+_METHOD_LETTERS = {
+    "R": "代金引換",
+    "B": "銀行振込",
+    "P": "ゆうちょ",
+    "Z": "コンビニ",
+    "N": "NP後払い",
+    "A": "後払い.com",
+    "M": "Paid",
+    "B1": "GMO後払い",
+    "M1": "銀行振込",
+    "D1": "Amazon Pay",
+}
+
+_PROCESSED_AS: dict[ProcessingClass | None, DeliveryStatus] = {
+    ProcessingClass.UNPROCESSED: DeliveryStatus.UNPROCESSED,
+    ProcessingClass.DELIVERED: DeliveryStatus.DELIVERED,
+    ProcessingClass.CANCELLED: DeliveryStatus.CANCELLED,
+    ProcessingClass.RETURNED: DeliveryStatus.RETURNED,
+}
+
+#: Columns of the file that are not columns of our order.
+_ONLY_IN_FILE = (
+    "order_no",
+    "ordered_time",
+    "order_state",
+    "processing",
+    "payment_status",
+    "access_id",
+    "access_pass",
+    "authorized_at",
+    "gateway_amount",
+)
+
+
+def build_order(
+    rows: list[Row], tax: TaxRule = TAX_INCLUDED
+) -> tuple[ParsedOrder, list[str], list[str]]:
+    """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
+    said = rows[0].order
+    errors: list[str] = []
+    warnings: list[str] = []
+    values = {name: value for name, value in said.items() if name not in _ONLY_IN_FILE}
+    values["ordered_at"] = _moment(said["ordered_at"], said.get("ordered_time"))
+    values["method"] = _method(said["method"])
+    lines = [_line(row, errors) for row in rows]
+    deliveries = _deliveries(rows, said, warnings)
+    claim = _claim(said) if values["method"] == SGP_METHOD else None
+    if claim is not None:
+        _check_charge(values["total"], claim, errors, warnings)
+    elif said.get("payment_status") is not None:
+        warnings.append("SGPカード決済ではない注文のため、「決済方法ステータス」は取り込みません。")
+    _check_sum(values, lines, tax, warnings)
+    return (
+        ParsedOrder(
+            order_no=rows[0].order_no,
+            line=rows[0].line,
+            values=values,
+            deliveries=deliveries,
+            lines=lines,
+            claim=claim,
+        ),
+        errors,
+        warnings,
+    )
+
+
+def _moment(value: datetime | date, clock: time | None) -> datetime:
+    return value if isinstance(value, datetime) else at(value, clock or time())
+
+
+def _method(word: str) -> str:
+    return SGP_METHOD if word in _SGP_NAMES else _METHOD_LETTERS.get(word, word)
+
+
+def _claim(said: dict[str, Any]) -> PaymentClaim:
+    status = {
+        _CANCELLED: PaymentStatus.CANCELLED,
+        _PROVISIONAL: PaymentStatus.NEEDS_REVIEW,
+    }.get(said.get("order_state", 1), said.get("payment_status"))
+    approved = said.get("authorized_at")
+    return PaymentClaim(
+        said=status,
+        access_id=said.get("access_id", ""),
+        access_pass=said.get("access_pass", ""),
+        gateway_amount=said.get("gateway_amount"),
+        authorized_at=approved and _moment(approved, None),
+    )
+
+
+def _check_charge(total: int, claim: PaymentClaim, errors: list[str], warnings: list[str]) -> None:
+    if total < 1 and claim.said is not PaymentStatus.CANCELLED:
+        errors.append("SGPカード決済の注文の「合計金額」は1円以上で入力してください。")
+    if claim.gateway_amount is not None and claim.gateway_amount not in (0, total):
+        warnings.append(
+            f"「オーソリ金額」{claim.gateway_amount:,}円が「合計金額」{total:,}円と違います。"
+            "一致するまで実売上処理はできません。"
+        )
+
+
+class _Priced(NamedTuple):
+    amount: int
+    tax_rate: int
+
+
+def _check_sum(
+    values: dict[str, Any], lines: list[dict[str, Any]], tax: TaxRule, warnings: list[str]
+) -> None:
+    """R77a: a total that does not add up is stored as it is, and told."""
+    priced = [
+        _Priced(line["unit_price"] * line["quantity"], line.get("tax_rate", 10)) for line in lines
+    ]
+    expected = break_down_order(values, priced, rule=tax).total
+    if values["total"] != expected:
+        warnings.append(
+            f"「合計金額」{values['total']:,}円が明細の計算{expected:,}円と合いません。"
+            "「合計金額」をそのまま取り込みます。"
+        )
+
+
+def _line(row: Row, errors: list[str]) -> dict[str, Any]:
+    line = dict(row.item)
+    rate, is_reduced = line.pop("tax_rate", None), line.pop("is_reduced", None)
+    if rate is not None and is_reduced is not None and (rate == 8) != is_reduced:
+        errors.append(f"「税率」と「軽減税率対象」が合いません({row.line}行目)。")
+    if "tax_rate" in row.item or "is_reduced" in row.item:
+        line["tax_rate"] = rate or (8 if is_reduced else 10)
+    return line | {"delivery_number": row.delivery.get("number", 0)}
+
+
+def _deliveries(rows: list[Row], said: dict[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
+    """One per 配送先番号; their status from 配送ステータス, else 処理状況, else 注文状態."""
+    by_number = {row.delivery.get("number", 0): row.delivery for row in reversed(rows)}
+    deliveries = [by_number[number] | {"number": number} for number in sorted(by_number)]
+    fallback = _PROCESSED_AS.get(said.get("processing"))
+    if fallback is None and said.get("order_state") == _CANCELLED:
+        fallback = DeliveryStatus.CANCELLED
+    if fallback is not None or "processing" in said or "status" in deliveries[0]:
+        for delivery in deliveries:
+            delivery["status"] = delivery.get("status") or fallback or DeliveryStatus.UNPROCESSED
+        derived = processing_class(delivery["status"] for delivery in deliveries)
+        if said.get("processing") not in (None, derived):
+            warnings.append(
+                f"「処理状況」が「配送ステータス」と合わないため、処理区分は{derived.label}にします。"
+            )
+    return deliveries

@@ -1,0 +1,1 @@
+"""Searching orders: conditions, pages, rows and sums."""

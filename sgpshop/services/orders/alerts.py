@@ -1,0 +1,170 @@
+"""Differences that look-ups found: told until a person acknowledges them (R120, R121)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload
+
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind, Decision
+from sgpshop.extensions import db
+from sgpshop.models import Alert, Order, utc_now
+from sgpshop.services.orders import history
+from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.history import Actor
+from sgpshop.storage.database import writing
+
+_LONGEST = 400
+REASON_MOST = 200
+
+
+class NoteRefused(ShopError):
+    """The note of the person cannot be kept as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(f"メモは{REASON_MOST}文字以内の文字で入力してください。")
+
+
+def raise_for(
+    session: Session,
+    order_id: int,
+    before: PaymentStatus | None,
+    decision: Decision | None,
+    *,
+    found: str,
+    total: int,
+) -> None:
+    """Write down what `decision` says a person has to acknowledge; the caller has locked the order.
+
+    `found` is what the gateway showed, in words; `total` the order's total in yen.  What is open
+    already is not said twice, but says what was seen last.
+    """
+    for kind in decision.alerts if decision else ():
+        raise_kind(session, order_id, kind, before=before, found=found, total=total)
+
+
+def raise_kind(
+    session: Session,
+    order_id: int,
+    kind: AlertKind,
+    *,
+    before: PaymentStatus | None,
+    found: str,
+    total: int,
+) -> None:
+    """The same for one thing that needs no table to decide about."""
+    _raise(session, order_id, kind, _facts(kind, before, found=found, total=total))
+    session.flush()
+
+
+def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datetime) -> None:
+    """What is open of that kind is over, because of an act that the history tells of itself."""
+    session.execute(
+        sa.update(Alert)
+        .where(Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None))
+        .values(acknowledged_at=now, acknowledged_by=by)
+    )
+
+
+def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:
+    """What `raise_for` does, for one `kind` about the locked `order`, whose status stays.
+
+    False, and nothing is written, where the very same was told before, acknowledged or not.
+    """
+    facts = _facts(kind, order.payment_status, found=found, total=order.total)
+    of_kind = (Alert.order_id == order.id, Alert.kind == kind, Alert.facts == facts)
+    if session.scalar(sa.select(sa.exists().where(*of_kind))):
+        return False
+    _raise(session, order.id, kind, facts)
+    session.flush()
+    return True
+
+
+def _facts(kind: AlertKind, before: PaymentStatus | None, *, found: str, total: int) -> str:
+    return kind.sentence.format(
+        before=before.label if before else "-", found=found, total=f"{total:,}円"
+    )[:_LONGEST]
+
+
+def _raise(session: Session, order_id: int, kind: AlertKind, facts: str) -> None:
+    is_open = sa.and_(
+        Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None)
+    )
+    alert = session.scalars(sa.select(Alert).where(is_open)).one_or_none()
+    if alert is None:
+        session.add(Alert(order_id=order_id, kind=kind, facts=facts))
+    else:
+        alert.facts = facts
+
+
+def open_of(order_id: int) -> list[Alert]:
+    """What is still to be acknowledged of one order, oldest first."""
+    return list(
+        db.session.scalars(
+            sa.select(Alert)
+            .where(Alert.order_id == order_id, Alert.acknowledged_at.is_(None))
+            .order_by(Alert.id)
+        )
+    )
+
+
+def newest_open(limit: int) -> list[Alert]:
+    """What is still to be acknowledged of any order, newest first, alerts before notices."""
+    notices = [kind for kind in AlertKind if kind.is_notice]
+    return list(
+        db.session.scalars(
+            sa.select(Alert)
+            .where(Alert.acknowledged_at.is_(None))
+            .order_by(Alert.kind.in_(notices), Alert.since.desc(), Alert.id.desc())
+            .limit(limit)
+            .options(joinedload(Alert.order))
+        )
+    )
+
+
+def count_open() -> int:
+    """How many are still to be acknowledged."""
+    return db.session.execute(
+        sa.select(sa.func.count()).select_from(Alert).where(Alert.acknowledged_at.is_(None))
+    ).scalar_one()
+
+
+def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None:
+    """Somebody has seen it, and perhaps noted something; a second click changes nothing (P19).
+
+    Raises NotFound.
+    """
+    with writing() as session:
+        order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
+        if order_id is None:
+            raise NotFound("この注文番号の注文はありません。")
+        order = lock_order(session, order_id)
+        alert = session.get(Alert, alert_id, populate_existing=True)
+        if alert is None or alert.order_id != order.id:
+            raise NotFound("この通知は見つかりません。")
+        if alert.acknowledged_at is not None:
+            return
+        _acknowledge(session, order, alert, actor, reason, utc_now())
+
+
+def _acknowledge(
+    session: Session, order: Order, alert: Alert, actor: Actor, reason: str, now: datetime
+) -> None:
+    alert.acknowledged_at = now
+    alert.acknowledged_by = actor.name
+    alert.reason = reason
+    session.flush()
+    history.record(
+        order.id,
+        "alert_acknowledged_why" if reason else "alert_acknowledged",
+        actor,
+        before=order.payment_status,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        alert=alert.kind.label,
+        reason=reason,
+    )

@@ -1,0 +1,186 @@
+"""How an act on an order begins: is it the first time, is the order as it was seen, is it possible?
+
+Acts on money become an attempt (`open_attempt`), written before SMBC-GP is asked (P6, P7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
+from sgpshop.domain.order_acts import Act, require
+from sgpshop.domain.order_rules import capture_refusal, is_big, is_to_be_charged
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    FollowUp,
+    Operation,
+    Order,
+    utc_now,
+)
+from sgpshop.services import settings
+from sgpshop.services.orders.acting import Seen, first_use, lock_order
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import transaction_numbers
+from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.storage.database import writing
+
+#: A click is carried out by the web process itself; the worker takes over if that died.
+TAKE_OVER_AFTER = timedelta(seconds=5)
+
+_ACTS = {
+    Operation.CAPTURE: Act.CAPTURE,
+    Operation.CHANGE_AMOUNT: Act.SEND_CHANGES,
+    Operation.CANCEL: Act.CANCEL,
+    Operation.EXTEND: Act.EXTEND,
+    Operation.REFUND_DIFFERENCE: Act.REFUND_DIFFERENCE,
+}
+
+
+#: Acts nobody presses: the buyer's payment, and the monthly registration.
+_MAY_BEGIN_IN = {
+    **dict.fromkeys(
+        (
+            Operation.AUTHORIZE,
+            Operation.SALE,
+            Operation.CHECK_CARD,
+            Operation.REGISTER_CARD,
+        ),
+        (PaymentStatus.NEEDS_REVIEW,),
+    ),
+    Operation.REPAY: (PaymentStatus.CAPTURE_FAILED,),
+    Operation.BILL: (PaymentStatus.AWAITING_BILLING,),
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A money operation somebody asks for, and what goes with it."""
+
+    operation: Operation
+    #: the second step of the same act
+    follow_up: FollowUp | None = None
+    #: choices to be told in the history
+    choices: dict[str, Any] = field(default_factory=dict)
+    #: the amount was confirmed a second time, which a big capture and each refund need (S21)
+    is_sum_confirmed: bool = False
+
+    @property
+    def captures(self) -> bool:
+        """Whether it is, or ends with, 実売上処理."""
+        return self.operation is Operation.CAPTURE or self.follow_up is FollowUp.CAPTURE
+
+
+CAPTURE = Wish(Operation.CAPTURE)
+
+
+class SumNotConfirmed(ShopError):
+    """A capture so big that it has to be confirmed a second time, and was not (S21)."""
+
+    def __init__(self, yen: int) -> None:
+        super().__init__(
+            f"{yen:,}円の実売上処理です。金額を確認のうえ、確認欄にチェックを入れてください。"
+            "SMBC-GPへの送信は行っていません。"
+        )
+
+
+class RefundNotConfirmed(SumNotConfirmed):
+    """A refund that was not confirmed a second time (S21)."""
+
+    def __init__(self) -> None:
+        ShopError.__init__(
+            self,
+            "返金になるため、金額を確認のうえ、確認欄にチェックを入れてください。"
+            "SMBC-GPへの送信は行っていません。",
+        )
+
+
+def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
+    """`open_attempt` for a plain capture."""
+    return open_attempt(order_id, CAPTURE, seen, actor)
+
+
+def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
+    """Write down what `actor` wants done to this order's money; the attempt's id (P6, P7, P19).
+
+    The same form again returns the first attempt.  Raises FormUsed for its token with another act,
+    OrderBusy, OrderChanged (P20), SumNotConfirmed (S21), NotPossible with the reason, or ShopError
+    without a usable contract or clock; then nothing was written.
+    """
+    usable_gateway()  # what cannot be sent is not accepted (R2)
+    try:
+        with writing() as session:
+            order = lock_order(session, order_id)  # first: a double click waits here for the first
+            first = first_use(session, order_id, seen)
+            if first is not None and first.attempt_id is not None:
+                return int(first.attempt_id)
+            if order.open_attempt is not None:
+                raise OrderBusy
+            if (order.version, order.total) != (seen.version, seen.amount):
+                raise OrderChanged
+            attempt = new_attempt(order, wish, actor)
+            if not wish.is_sum_confirmed:
+                _need_no_confirmation(wish, order)
+            attempt.request_token, attempt.request_act = seen.token, seen.act
+            attempt.due_at = utc_now() + TAKE_OVER_AFTER
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+    except IntegrityError:  # the database itself allows one open attempt per order (P7)
+        raise OrderBusy from None
+
+
+def _need_no_confirmation(wish: Wish, order: Order) -> None:
+    """Raises SumNotConfirmed for what has to be confirmed a second time (S21)."""
+    if wish.captures and is_big(1, order.total):
+        raise SumNotConfirmed(order.total)
+    if wish.operation is Operation.REFUND_DIFFERENCE:
+        raise RefundNotConfirmed
+
+
+def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
+    """An attempt at `wish` on `order` (locked), QUEUED and due; raises the order's version.
+
+    Raises NotPossible with the reason of the table of acts.
+    """
+    if wish.operation is Operation.CAPTURE:
+        if refusal := capture_refusal(order):
+            raise NotPossible(refusal.sentence)
+    elif wish.operation in _ACTS:
+        require(_ACTS[wish.operation], order, settings.load(), utc_now())
+    elif order.payment_status not in _MAY_BEGIN_IN[wish.operation]:
+        raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。")
+    transaction = order.transaction
+    if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
+        raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
+    is_new = wish.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
+    if is_new and not wish.choices.get("step"):
+        transaction = transaction_numbers.transaction_for(order, wish.operation)
+    order.version += 1
+    return Attempt(
+        order_id=order.id,
+        transaction_id=transaction.id,
+        operation=wish.operation,
+        state=AttemptState.QUEUED,
+        amount=_amount(order, wish.operation),
+        gateway_order_id=transaction.gateway_order_id,
+        actor_kind=actor.kind,
+        actor=actor.name,
+        due_at=utc_now(),
+        status_before=order.payment_status,
+        follow_up=wish.follow_up,
+        choices=wish.choices,
+    )
+
+
+def _amount(order: Order, operation: Operation) -> int:
+    """Yen the operation is about: our total, or what SMBC-GP holds where that stays or goes."""
+    held = order.transaction.gateway_amount if order.transaction else None
+    if operation in (Operation.CANCEL, Operation.EXTEND) and held is not None:
+        return held
+    return order.total

@@ -1,0 +1,259 @@
+"""How uncertainty ends: by asking SMBC-GP, never by age and never by a guess (P13-P15, R140)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
+from sgpshop.domain.payment_status import Event
+from sgpshop.extensions import db
+from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
+from sgpshop.models import (
+    CHECKOUTS,
+    Attempt,
+    Billing,
+    BillingState,
+    BulkItem,
+    ItemResult,
+    Operation,
+    SlipRow,
+    utc_now,
+)
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services.orders import acting, history
+from sgpshop.services.orders.history import LOOK_UP, Actor
+from sgpshop.services.payments import acts, journal, outcomes
+from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.gateway_access import current_gateway
+from sgpshop.services.payments.journal import WORKER_LOST, Ran
+from sgpshop.services.payments.operations import plan_of
+from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.record import close
+from sgpshop.services.payments.transactions import describe
+
+#: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.
+_TAKEN_UP = CHECKOUTS | {Operation.BILL}
+#: What our own crash cut off is sent again by itself at most so often.
+_RESENDS = 3
+#: Somebody who opens an uncertain order may hurry a look-up, but not more often than this.
+HURRY_PAUSE = 5.0
+#: `Attempt.found` begins so when the look-up itself was not answered: that shows nothing odd.
+NOT_ANSWERED = "照会できませんでした"
+#: A doubt that shows nothing odd is left to the look-ups for so long before a person may end it.
+BY_HAND_AFTER = timedelta(hours=1)
+
+
+class Proof(Enum):
+    """What a look-up proves about an operation whose outcome we do not know (P14)."""
+
+    DONE = auto()
+    NOT_DONE = auto()
+    TOO_EARLY = auto()
+    UNCLEAR = auto()
+
+
+def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
+    """Ask SMBC-GP about one UNKNOWN attempt and act on what that proves.
+
+    Does nothing if it is no longer unknown, or was looked up less than `not_within` seconds ago.
+    """
+    gateway = current_gateway()
+    attempt = journal.claim_look(attempt_id, not_within=not_within)
+    if attempt is None:
+        return Ran.NOT_OURS
+    try:
+        trade = gateway.search_trade(attempt.gateway_order_id)
+    except GatewayError as failure:
+        journal.look_again(attempt, f"{NOT_ANSWERED}({failure.reason})")
+        is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
+        return Ran.CONGESTED if is_congested else Ran.POSTPONED
+    proof = prove(attempt, trade, utc_now())
+    if proof is Proof.DONE:
+        _close_done(attempt, trade)
+    elif proof is Proof.NOT_DONE:
+        _close_not_done(attempt, trade)
+    elif proof is Proof.TOO_EARLY:
+        journal.look_again(attempt, "")
+    else:
+        journal.look_again(attempt, describe(trade))
+    return Ran.ENDED
+
+
+def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
+    """What `trade`, seen at `now`, says: order id, AccessID, status *and* amount must match."""
+    if trade is None or trade.access.access_id != attempt.transaction.access_id:
+        return Proof.UNCLEAR
+    plan = plan_of(attempt.operation, is_unpaid_charge=attempt.transaction.is_unpaid_charge)
+    if plan.is_done(trade, attempt):
+        return Proof.DONE
+    if not plan.is_untouched(trade, attempt):
+        return Proof.UNCLEAR
+    quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
+    since = attempt.uncertain_since or now
+    return Proof.NOT_DONE if now - since >= quiet else Proof.TOO_EARLY
+
+
+def resolve_all() -> tuple[int, int]:
+    """Look up every uncertain outcome now, due or not.
+
+    Returns how many stay uncertain, and how many of those because SMBC-GP did not answer.
+    """
+    for attempt_id in _ids(AttemptState.SENDING):
+        journal.give_up_lost(attempt_id)
+    for attempt_id in _ids(AttemptState.UNKNOWN):
+        look_up(attempt_id)
+    left = _ids(AttemptState.UNKNOWN)
+    unanswered = db.session.scalars(
+        sa.select(Attempt.id).where(Attempt.id.in_(left), Attempt.found.startswith(NOT_ANSWERED))
+    ).all()
+    return len(left), len(unanswered)
+
+
+def is_uncertain(attempt: Attempt) -> bool:
+    """Whether nobody knows how this stands: no usable answer, or its worker was lost (P13)."""
+    is_lost = attempt.state is AttemptState.SENDING and (attempt.due_at or utc_now()) < utc_now()
+    return is_lost or attempt.state is AttemptState.UNKNOWN
+
+
+def hurry(attempt_id: int) -> None:
+    """Somebody opened the order: look now instead of at the planned time (P13)."""
+    try:
+        journal.give_up_lost(attempt_id)
+        look_up(attempt_id, not_within=HURRY_PAUSE)
+    except ShopError:
+        return  # no contract: the screen says so itself
+
+
+def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
+    """Whether a person may end this doubt: look-ups did not, and have had their time (P15)."""
+    since = attempt.uncertain_since
+    if attempt.state is not AttemptState.UNKNOWN or since is None:
+        return False
+    quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
+    does_not_fit = attempt.found and not attempt.found.startswith(NOT_ANSWERED)
+    return now - since >= (quiet if does_not_fit else max(quiet, BY_HAND_AFTER))
+
+
+def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
+    """End an uncertain attempt because a person knows more (P15).
+
+    The order stays 要確認 and follows what the next look-up shows; nothing is sent again.  Raises
+    ShopError when there is nothing to end (any more).
+    """
+    attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
+    if attempt is None or not may_close_by_hand(attempt, utc_now()):
+        raise NotPossible(
+            "手動で終了できる処理ではなくなっています。最新の状態を確認してください。"
+        )
+    lease = attempt.lease
+    db.session.commit()
+    if not close(attempt_id, lease, outcomes.closed_by(actor, why)):
+        raise OrderChanged
+
+
+def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:
+    found = Outcome(
+        AttemptState.DONE,
+        Event(f"{attempt.operation}_done"),
+        f"{attempt.operation}_found_done",
+        reason=attempt.reason,
+        tran_id=trade.tran_id if trade else "",
+        trade=trade,
+        looked=True,
+    )
+    close(attempt.id, attempt.lease, found)
+
+
+def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
+    goes_on = attempt.reason == WORKER_LOST or attempt.operation in _TAKEN_UP
+    found = Outcome(
+        AttemptState.REJECTED,
+        Event(f"{attempt.operation}_rejected"),
+        f"{attempt.operation}_found_not_done",
+        reason="not_carried_out",
+        trade=trade,
+        looked=True,
+    )
+    if attempt.operation is Operation.BILL:
+        found = replace(found, event=Event.BILL_POSTPONED)
+    token = attempt.card_sealed
+
+    def go_on(session: Session) -> None:
+        _send_again(session, attempt, token)
+
+    close(attempt.id, attempt.lease, found, go_on=go_on if goes_on else None)
+
+
+def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> None:
+    """Go on with what was accepted and only our own crash cut off (P2, P10): a new attempt.
+
+    The look-up proved that nothing was carried out.  It stands in the same line of its bulk run or
+    slip file.
+    """
+    order = acting.lock_order(session, attempt.order_id)
+    cut_off = session.execute(
+        sa.select(sa.func.count())
+        .select_from(Attempt)
+        .where(
+            Attempt.order_id == order.id,
+            Attempt.operation == attempt.operation,
+            Attempt.reason == "not_carried_out",
+            Attempt.created_at > utc_now() - timedelta(days=1),
+        )
+    ).scalar_one()
+    if cut_off > _RESENDS or order.open_attempt is not None:
+        return
+    wish = Wish(attempt.operation, attempt.follow_up, attempt.choices)
+    step = session.begin_nested()
+    try:
+        again = acts.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))
+    except ShopError:
+        step.rollback()
+        return  # it is not possible any more; the line stays as the look-up left it
+    if again.amount != attempt.amount:  # not what was confirmed (P20)
+        step.rollback()
+        return
+    step.commit()
+    again.card_sealed = card_sealed
+    session.add(again)
+    session.flush()
+    session.execute(
+        sa.update(Billing)
+        .where(Billing.attempt_id == attempt.id)
+        .values(attempt_id=again.id, state=BillingState.PLANNED)
+    )
+    session.execute(
+        sa.update(BulkItem)
+        .where(BulkItem.attempt_id == attempt.id)
+        .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+    )
+    session.execute(
+        sa.update(SlipRow)
+        .where(SlipRow.attempt_id == attempt.id)
+        .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
+    )
+    history.record(
+        order.id,
+        "resent",
+        LOOK_UP,
+        before=order.payment_status,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        attempt_id=again.id,
+        operation=attempt.operation.label,
+    )
+
+
+def _ids(state: AttemptState) -> list[int]:
+    ids = db.session.scalars(
+        sa.select(Attempt.id).where(Attempt.state == state).order_by(Attempt.id)
+    ).all()
+    db.session.commit()
+    return list(ids)

@@ -1,0 +1,153 @@
+"""What the end of a registration means for its row, in the transaction that records the end (P29).
+
+Only what the card company or the order's own data refused is a failure (売上失敗, R105).  Whatever
+passes by itself or is for the shop to mend (not reachable, congested, a password, no card known yet)
+leaves 決済待ち: the registration is put off and tried again, with growing pauses, until it goes
+through or somebody cancels the order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_status import Event, PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
+from sgpshop.models import AttemptState, Billing, BillingState
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments.outcomes import Outcome
+
+#: Reason of a file that came after its window: the next one is in the month after (protocol.md §13.9).
+WINDOW_CLOSED = "window_closed"
+
+#: Kinds of codes that speak of the card, or of what the line itself says.
+_FINAL = frozenset(
+    {
+        ErrorKind.BUYER_CARD,
+        ErrorKind.MERCHANT,
+        ErrorKind.RECURRING_FILE,
+        ErrorKind.THREE_DS,
+        ErrorKind.TOKEN,
+    }
+)
+#: «Order id already exists» under a number that turned out unpaid: the next number is taken.
+_NUMBER_IS_THERE = "E01040010"
+#: Reasons without a code that say nothing about the card; what they are in the history.
+_PASSING = {
+    "unreachable": "SMBC-GPに接続できません",
+    "look_failed": "SMBC-GPに照会できません",
+    "no_card": "請求に使うカードが分かりません",
+    "seal_broken": "保存した認証情報を読み出せません",
+    "other_transaction": "同じ番号に判断できない取引があります",
+    "unknown_state": "同じ番号に判断できない取引があります",
+}
+#: Between two tries: ten minutes, growing to six hours.
+_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (10, 30, 60, 180, 360))
+#: States of a row whose sale SMBC-GP may turn out to have made all the same.
+NOT_YET_PAID = (
+    BillingState.REGISTERED,
+    BillingState.REFUSED,
+    BillingState.POSTPONED,
+    BillingState.NOT_PAID,
+)
+
+
+def judged(outcome: Outcome) -> Outcome:
+    """The end of a registration, a refusal that is no failure turned into one that is put off."""
+    if outcome.event is not Event.BILL_REJECTED:
+        return outcome
+    why = _passing(outcome)
+    if not why:
+        return outcome
+    return replace(
+        outcome,
+        event=Event.BILL_POSTPONED,
+        sentence="bill_put_off",
+        detail=outcome.detail | {"why": why},
+    )
+
+
+def _passing(outcome: Outcome) -> str:
+    """Why nothing is wrong with this sale itself, in words; "" for a failure."""
+    if outcome.codes:
+        code = worst(outcome.codes)
+        is_final = explain(code).kind in _FINAL and code != _NUMBER_IS_THERE
+        return "" if is_final else "、".join(outcome.codes[:5])
+    return _PASSING.get(outcome.reason.partition(":")[0], "")
+
+
+def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: datetime) -> None:
+    """Write `outcome` of the attempt into its billing; what is in doubt stays as it is.
+
+    `row` is that of closing._READ, with the order locked.
+    """
+    if outcome.state is AttemptState.UNKNOWN:
+        return
+    billing = session.scalars(
+        sa.select(Billing)
+        .where(Billing.attempt_id == attempt_id)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if billing is None:
+        return
+    billing.error_codes = "|".join(outcome.codes)[:400]
+    billing.retry_at = None
+    trade = outcome.trade
+    is_charged = trade is not None and trade.state.is_captured
+    if outcome.state is AttemptState.DONE or is_charged:
+        # Charged by API: that is the result.  By file it comes later, unless it is here already.
+        is_paid = is_charged or not billing.by_file
+        billing.state = BillingState.PAID if is_paid else BillingState.REGISTERED
+        billing.registered_at = now
+        billing.result_at = now if is_paid else None
+        billing.postponed = 0
+        if outcome.state is AttemptState.DONE and trade is not None and is_charged:
+            tell_other_amount(session, row.order_id, row.payment_status, row.amount, trade.total)
+    elif outcome.event is Event.BILL_POSTPONED:
+        billing.state = BillingState.POSTPONED
+        if outcome.reason != WINDOW_CLOSED:
+            billing.retry_at = now + _PAUSES[min(billing.postponed, len(_PAUSES) - 1)]
+        billing.postponed += 1
+    else:
+        billing.state = BillingState.REFUSED
+    session.flush()
+
+
+def tell_other_amount(
+    session: Session, order_id: int, before: PaymentStatus | None, wanted: int, yen: int
+) -> None:
+    """What was charged counts, whatever it is; that `yen` is not what was `wanted` is told."""
+    if yen != wanted:
+        alerts.raise_kind(
+            session,
+            order_id,
+            AlertKind.AMOUNT_DIFFERS,
+            before=before,
+            found=f"{TradeState.CAPTURE.label} {yen:,}円",
+            total=wanted,
+        )
+
+
+def found(session: Session, gateway_order_id: str, trade: TradeStatus, now: datetime) -> None:
+    """A look-up showed `trade` under a number of ours: a sale that was made is a result."""
+    if not trade.state.is_captured:
+        return
+    session.execute(
+        sa.update(Billing)
+        .where(Billing.gateway_order_id == gateway_order_id, Billing.state.in_(NOT_YET_PAID))
+        .values(
+            state=BillingState.PAID,
+            registered_at=sa.func.coalesce(Billing.registered_at, now),
+            result_at=now,
+            result="",
+            error_codes="",
+            retry_at=None,
+            postponed=0,
+        )
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,126 @@
+"""注文キャンセル as a person asks for it: what it will do to the money, and what is needed first.
+
+The payment part runs as an attempt (operations/cancel.py); only an order that was never charged
+and never reported is cancelled without asking SMBC-GP (R103).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Any
+
+import sqlalchemy as sa
+
+from sgpshop.domain.errors import OrderChanged, ShopError
+from sgpshop.domain.order_acts import Act
+from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, reserves_nothing
+from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
+from sgpshop.extensions import db
+from sgpshop.models import IN_FILE, Billing, Operation, Order, utc_now
+from sgpshop.services.orders import acting, history
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments import effects
+from sgpshop.services.payments.acts import Wish
+from sgpshop.storage.database import writing
+
+
+class MoneyEffect(Enum):
+    """What a cancel does to the money, as the confirmation has to say (R99, R103)."""
+
+    RELEASE = auto()
+    REFUND = auto()
+    NOTHING_HELD = auto()
+    #: only the look-up will tell: nothing, a release or a refund (R97)
+    AS_FOUND = auto()
+    NOT_BILLED = auto()
+    #: its registration was begun before: SMBC-GP is asked first, what was charged stays
+    IF_NOT_BILLED = auto()
+
+    @property
+    def may_refund(self) -> bool:
+        """Whether money that was taken may go back: that is confirmed twice (S21)."""
+        return self in (MoneyEffect.REFUND, MoneyEffect.AS_FOUND)
+
+
+def money_effect(order: Order) -> MoneyEffect:
+    """What 注文キャンセル would do to this order's money."""
+    status = order.payment_status
+    transaction = order.transaction
+    state = transaction.gateway_state if transaction else None
+    is_unbilled = status is PaymentStatus.AWAITING_BILLING
+    if is_unbilled and (state not in LIVE_STATES or order.is_charge):
+        return MoneyEffect.IF_NOT_BILLED if _was_registered(order) else MoneyEffect.NOT_BILLED
+    if status is PaymentStatus.CAPTURED or (is_unbilled and state not in HELD_STATES):
+        return MoneyEffect.REFUND
+    if status is PaymentStatus.NEEDS_REVIEW:
+        return MoneyEffect.AS_FOUND
+    return MoneyEffect.NOTHING_HELD if reserves_nothing(order) else MoneyEffect.RELEASE
+
+
+def _was_registered(order: Order) -> bool:
+    """Whether a registration of this order was ever begun: a line of a file may be there (R105)."""
+    return bool(db.session.scalar(sa.select(sa.exists().where(Billing.order_id == order.id))))
+
+
+def _is_in_file(order: Order) -> bool:
+    number = order.transaction.gateway_order_id if order.transaction else ""
+    is_its_own = sa.and_(Billing.gateway_order_id == number, Billing.file_id.is_not(None))
+    return bool(db.session.scalar(sa.select(sa.exists().where(is_its_own))))
+
+
+def wish(
+    order_no: str, *, restock: bool, return_points: bool, refund_confirmed: bool
+) -> Wish | None:
+    """The operation to ask for; None when there is nothing to ask SMBC-GP (`cancel_unbilled`).
+
+    Raises NotFound, and ShopError when a refund was not confirmed a second time (S21).
+    """
+    order = get_order(order_no)
+    effect = money_effect(order)
+    if effect is MoneyEffect.NOT_BILLED:
+        return None
+    if effect.may_refund and not refund_confirmed:
+        raise ShopError(
+            "返金になる(または返金になる可能性がある)ため、確認欄にチェックを入れてください。"
+        )
+    chosen = [
+        words for is_on, words in ((restock, "在庫戻し"), (return_points, "ポイント返還")) if is_on
+    ]
+    said: dict[str, Any] = {"choices": chosen} if chosen else {}
+    if effect is MoneyEffect.IF_NOT_BILLED and _is_in_file(order):
+        said[IN_FILE] = True
+    return Wish(Operation.CANCEL, choices=said)
+
+
+def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
+    """Cancel a 決済待ち order: it leaves the billing, nobody is asked (R103, T21).
+
+    Raises NotFound, NotPossible, OrderChanged (P20); the same form again changes nothing (P19).
+    """
+    order_id = get_order(order_no).id
+    with writing() as session:
+        order = acting.lock_for_act(session, order_id, Act.CANCEL, seen)
+        if order is None:
+            return
+        before = order.payment_status
+        if money_effect(order) is not MoneyEffect.NOT_BILLED:
+            raise OrderChanged
+        assert before is not None
+        order.payment_status = next_status(before, Event.CANCEL_DONE)
+        effects.cancel_parcels(order)
+        order.version += 1
+        order.updated_at = utc_now()
+        session.flush()
+        history.record(
+            order.id,
+            "cancelled_unbilled",
+            actor,
+            before=before,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+            request_token=seen.token,
+            request_act=seen.act,
+        )

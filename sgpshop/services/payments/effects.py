@@ -1,0 +1,139 @@
+"""What a money operation that succeeded brings with it, in the transaction that records it.
+
+The amount that was sent, the parcels of a cancelled order, and the second step of an act that
+consists of two (R68, R92, R30).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.reconciliation import AlertKind, Decision
+from sgpshop.gateway import TradeState
+from sgpshop.models import CHECKOUTS, CardTransaction, FollowUp, Operation, Order
+from sgpshop.services import settings
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders import acting, alerts, history
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, transactions
+from sgpshop.services.payments.outcomes import Outcome
+
+
+def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
+    """Write what `outcome` (DONE) of the attempt in `row`, a row of closing._READ, changed with it.
+
+    The attempt's own history entry tells of it, so it is written after this.
+    """
+    if row.operation is Operation.CAPTURE:
+        return  # its few columns are written by closing, which does so for every line of a run
+    if outcome.trade is None and outcome.tran_id:
+        transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+        transactions.record_answer(
+            transaction,
+            outcome.state_there,
+            amount_there(row, outcome),
+            tran_id=outcome.tran_id,
+            at=outcome.processed_at or now,
+            valid_days=settings.load().auth_valid_days,
+        )
+    if row.operation is Operation.CHANGE_AMOUNT:
+        session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id == row.transaction_id)
+            .values(amount_sent_at=now)
+        )
+    elif row.operation is Operation.CANCEL:
+        cancel_parcels(acting.lock_order(session, row.order_id))
+    elif row.operation is Operation.REFUND_DIFFERENCE:
+        alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
+    session.flush()
+
+
+def amount_there(row: Any, outcome: Outcome) -> int:
+    """Yen SMBC-GP has by its own word, once `outcome` says that it did what `row` asked for.
+
+    A payment is made of what was entered, which was seen just before it was sent (ExecTran and
+    SecureTran2 name no amount); AlterTran and ChangeTran are refused unless they name the amount.
+    """
+    if outcome.trade is not None:
+        return outcome.trade.total
+    is_payment = row.operation in CHECKOUTS | {Operation.BILL} or (
+        row.operation is Operation.CAPTURE and outcome.state_there is TradeState.CAPTURE
+    )
+    return row.amount if not is_payment or row.amount_seen is None else int(row.amount_seen)
+
+
+def tell_other_amount(session: Session, row: Any, outcome: Outcome) -> None:
+    """What was paid is not what the order says: booked as it is, and a person must know."""
+    state = outcome.trade.state if outcome.trade else outcome.state_there
+    is_paid = state.is_captured or (state.is_authorized and row.operation in CHECKOUTS)
+    amount = amount_there(row, outcome)
+    if row.operation is Operation.CANCEL or not is_paid or amount == row.total:
+        return
+    alerts.raise_for(
+        session,
+        row.order_id,
+        row.payment_status,
+        Decision(row.payment_status, (AlertKind.AMOUNT_DIFFERS,)),
+        found=f"{state.label} {amount:,}円",
+        total=row.total,
+    )
+
+
+def follow(session: Session, row: Any, now: datetime) -> None:
+    """Take the second step of the act whose attempt in `row` is DONE; it has its own entry."""
+    if row.follow_up is FollowUp.DELIVER:
+        _deliver(session, row, now)
+    elif row.follow_up is FollowUp.CAPTURE:
+        _capture(session, row)
+
+
+def cancel_parcels(order: Order) -> None:
+    """The parcels of a cancelled order are cancelled with it (R92)."""
+    for delivery in order.deliveries:
+        delivery.status = DeliveryStatus.CANCELLED
+    order.processing_class = processing_class(d.status for d in order.deliveries)
+
+
+def _capture(session: Session, row: Any) -> None:
+    """Queue the capture that was confirmed together with the amount (送信して実売上処理)."""
+    order = acting.lock_order(session, row.order_id)
+    actor = Actor(row.actor_kind, row.actor)
+    try:
+        session.add(acts.new_attempt(order, acts.CAPTURE, actor))
+    except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
+        history.record(
+            order.id,
+            "follow_up_stopped",
+            actor,
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+            why=problem.message,
+        )
+    session.flush()
+
+
+def _deliver(session: Session, row: Any, now: datetime) -> None:
+    """配送完了, confirmed together with the capture (R30)."""
+    order = acting.lock_order(session, row.order_id)
+    delivered = parcels.deliver_all(session, order, now)
+    if delivered:
+        order.version += 1
+        session.flush()
+        history.record(
+            order.id,
+            "delivered_after_capture",
+            Actor(row.actor_kind, row.actor),
+            before=order.payment_status,
+            after=order.payment_status,
+            total=order.total,
+            version=order.version,
+        )

@@ -1,0 +1,500 @@
+"""The journal around every money operation: written before SMBC-GP is asked, closed after (P6-P17).
+
+An attempt is taken from state to state by single conditional UPDATEs; whoever changed no row does
+not own it any more and does nothing.  A lease number, raised by every claim, fences off a worker
+that slept through its lease.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, current_app
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session, aliased
+
+from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_rules import is_to_be_charged
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.gateway import Card, TradeAccess, TradeStatus
+from sgpshop.models import (
+    AFTER_THREE_DS,
+    CHECKOUTS,
+    IN_FILE,
+    Attempt,
+    Billing,
+    CardTransaction,
+    Operation,
+    Order,
+    OrderKind,
+    table_of,
+    utc_now,
+)
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services.orders import acting
+from sgpshop.services.payments import outcomes, transaction_numbers, transactions
+from sgpshop.services.payments.record import close
+from sgpshop.storage import waiting
+from sgpshop.storage.database import writing
+from sgpshop.storage.write_together import write_together
+
+_STOPPING = "sgpshop.stopping"
+
+#: `Attempt.reason` of an attempt whose worker never came back.
+WORKER_LOST = "worker_lost"
+
+
+class Ran(StrEnum):
+    """What became of one call of an operation or look-up, for the loop that drives it."""
+
+    ENDED = "ended"
+    CONGESTED = "congested"
+    POSTPONED = "postponed"
+    NOT_OURS = "not_ours"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed attempt: everything needed to send, and the lease that entitles to it."""
+
+    attempt_id: int
+    lease: int
+    operation: Operation
+    amount: int
+    gateway_order_id: str
+    access_id: str
+    access_pass_sealed: str | None = field(repr=False)
+    tries: int
+    #: look before sending: an earlier attempt was uncertain once (P11, R43), or the operation is
+    #: one that the gateway would carry out a second time or that depends on its present state
+    look_first: bool
+    kind: OrderKind
+    #: its transaction is a charge of ours that was not made yet (CardTransaction.is_unpaid_charge)
+    is_unpaid_charge: bool
+    #: nothing of its money is reserved, as far as SMBC-GP has said (order_rules.reserves_nothing)
+    reserves_nothing: bool
+    #: how the order stood for the person who asked (P20)
+    status_before: PaymentStatus | None
+    #: yen that SMBC-GP held then, as far as we knew
+    held: int | None
+    #: yen that SMBC-GP took, as far as we know; None: nothing
+    captured: int | None
+    order_id: int
+    order_no: str
+    transaction_id: int
+    #: a one-time token, sealed
+    card_sealed: str | None = field(repr=False)
+    #: a card stored at SMBC-GP
+    member_id: str
+    card_seq: int | None
+    #: where the buyer's browser goes after 3-D Secure; "": the buyer is not there
+    return_url: str
+    #: the buyer came back from 3-D Secure: only SecureTran2 is left
+    finishes_three_ds: bool
+    #: a monthly file brought, or may have brought, the number there
+    in_file: bool
+    #: the card to pay with, once it was asked for (a new transaction only)
+    card: Card | None = None
+    #: when the row that says so was written, by the monotonic clock
+    written: float = field(default_factory=time.monotonic)
+
+    def access(self) -> TradeAccess:
+        """What the gateway wants to see.  Raises SealBroken when the stored secret is unreadable."""
+        return TradeAccess(
+            order_id=self.gateway_order_id,
+            access_id=self.access_id,
+            access_pass=transactions.open_access_pass(
+                self.access_pass_sealed, self.gateway_order_id
+            ),
+        )
+
+
+#: Operations that the gateway refuses to do a second time on one transaction.
+_SENT_AT_ONCE = (Operation.CAPTURE, *sorted(CHECKOUTS), Operation.BILL)
+
+_earlier = aliased(Attempt)
+_READ = (
+    sa.select(
+        Attempt.state,
+        Attempt.lease,
+        Attempt.operation,
+        Attempt.amount,
+        Attempt.tries,
+        CardTransaction.gateway_order_id,
+        CardTransaction.access_id,
+        CardTransaction.access_pass_sealed,
+        CardTransaction.gateway_amount,
+        CardTransaction.gateway_state,
+        CardTransaction.is_charge,
+        CardTransaction.captured_amount,
+        CardTransaction.member_id,
+        CardTransaction.card_seq,
+        CardTransaction.return_url,
+        Attempt.transaction_id,
+        Attempt.card_sealed,
+        Attempt.choices,
+        Attempt.status_before,
+        Order.id.label("order_id"),
+        Order.order_no,
+        Order.kind,
+        sa.or_(
+            Attempt.operation.not_in(_SENT_AT_ONCE),
+            sa.exists().where(
+                _earlier.order_id == Attempt.order_id,
+                _earlier.operation == Attempt.operation,
+                _earlier.uncertain_since.is_not(None),
+            ),
+        ).label("look_first"),
+    )
+    .join(Order, Order.id == Attempt.order_id)
+    .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+    .where(Attempt.id == bindparam("attempt"))
+)
+_attempts = table_of(Attempt)
+_TAKE = (
+    sa.update(_attempts)
+    .where(
+        _attempts.c.id == bindparam("attempt"),
+        _attempts.c.lease == bindparam("held"),
+        _attempts.c.state == AttemptState.QUEUED,
+    )
+    .values(
+        {name: bindparam(name) for name in ("lease", "due_at", "tries", "sent_at")}
+        | {"state": AttemptState.SENDING}
+    )
+)
+
+
+def claim(attempt_id: int) -> Work | None:
+    """Take a QUEUED attempt for this thread, durably SENDING from here on; None if it is not ours.
+
+    When no look-up has to come first the row says that it is being sent, before it is.
+    """
+    return write_together(lambda session: _take(session, attempt_id))
+
+
+def _take(session: Session, attempt_id: int) -> Work | None:
+    now = utc_now()
+    connection = session.connection()
+    row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
+    if row is None or row.state is not AttemptState.QUEUED:
+        return None
+    tries = row.tries + 1
+    is_unpaid_charge = row.is_charge and is_to_be_charged(row)
+    is_new = row.operation.enters(is_unpaid_charge=is_unpaid_charge)
+    finishes = row.choices.get("step") == AFTER_THREE_DS
+    # Entering moves nothing, so nothing is sent yet; but whoever comes second, a try or an attempt
+    # on the same number, must see what the first left there, and of which amount.
+    look_first = row.look_first or (is_new and (tries > 1 or finishes or bool(row.access_id)))
+    taken = connection.execute(
+        _TAKE,
+        {
+            "attempt": attempt_id,
+            "held": row.lease,
+            "lease": row.lease + 1,
+            "due_at": now + _lease_time(),
+            "tries": tries,
+            "sent_at": None if look_first or is_new else now,
+        },
+    )
+    if taken.rowcount != 1:
+        return None
+    return Work(
+        attempt_id=attempt_id,
+        lease=row.lease + 1,
+        operation=row.operation,
+        amount=row.amount,
+        gateway_order_id=row.gateway_order_id,
+        access_id=row.access_id or "",
+        access_pass_sealed=row.access_pass_sealed,
+        tries=tries,
+        look_first=look_first,
+        kind=row.kind,
+        is_unpaid_charge=is_unpaid_charge,
+        reserves_nothing=_reserves_nothing(row),
+        status_before=row.status_before,
+        held=row.gateway_amount,
+        captured=row.captured_amount,
+        order_id=row.order_id,
+        order_no=row.order_no,
+        transaction_id=row.transaction_id,
+        card_sealed=row.card_sealed,
+        member_id=row.member_id,
+        card_seq=row.card_seq,
+        return_url=row.return_url,
+        finishes_three_ds=finishes,
+        in_file=bool(row.choices.get(IN_FILE)),
+    )
+
+
+def _reserves_nothing(row: Any) -> bool:
+    is_unknown_preorder = row.gateway_state is None and row.kind is OrderKind.PREORDER
+    return is_to_be_charged(row) or is_unknown_preorder
+
+
+def renumber(work: Work) -> Work | None:
+    """Go on under the next number: SMBC-GP knows this one with other content, unpaid (R141).
+
+    None if the lease is not ours any more.
+    """
+    with writing() as session:
+        order = acting.lock_order(session, work.order_id)
+        if not session.scalar(sa.select(sa.exists().where(_is_held(work)))):
+            return None
+        transaction = transaction_numbers.take_next_number(order)
+        number = transaction.gateway_order_id
+        session.execute(
+            sa.update(Attempt)
+            .where(_is_held(work))
+            .values(transaction_id=transaction.id, gateway_order_id=number)
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(  # its result is told under the number that was charged
+            sa.update(Billing)
+            .where(Billing.attempt_id == work.attempt_id)
+            .values(gateway_order_id=number)
+            .execution_options(synchronize_session=False)
+        )
+        return replace(
+            work,
+            gateway_order_id=number,
+            transaction_id=transaction.id,
+            access_id="",
+            access_pass_sealed=None,
+        )
+
+
+def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
+    """After a look-up that showed `trade`: write down that we send now, and what was there before.
+
+    None if the lease is not ours any more.
+    """
+    now = utc_now()
+    with writing() as session:
+        is_ours = _changed(
+            session,
+            sa.update(Attempt)
+            .where(_is_held(work), Attempt.due_at > now)
+            .values(
+                sent_at=now,
+                due_at=now + _lease_time(),
+                state_seen=trade.raw_status[:20],
+                amount_seen=trade.total,
+                tran_id_seen=trade.tran_id[:28],
+            ),
+        )
+        if is_ours and not work.access_id:  # a later look-up must find the same transaction (P14)
+            access = trade.access
+            sealed = transactions.seal_access_pass(access.access_pass, work.gateway_order_id)
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.gateway_order_id == work.gateway_order_id)
+                .values(access_id=access.access_id, access_pass_sealed=sealed)
+            )
+    if not is_ours:
+        return None
+    return replace(work, access_id=trade.access.access_id, written=time.monotonic())
+
+
+def may_still_send(work: Work) -> bool:
+    """Whether this thread has not been frozen since it wrote that it sends (P17)."""
+    return time.monotonic() - work.written < float(current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+
+
+def stop_soon(app: Flask) -> None:
+    """This process is to end: what is under way begins no further gateway call (P33)."""
+    app.extensions[_STOPPING] = True
+
+
+def is_stopping() -> bool:
+    """Whether the process is about to end."""
+    return bool(current_app.extensions.get(_STOPPING))
+
+
+def requeue(work: Work, pause: float, reason: str, codes: tuple[str, ...] = ()) -> None:
+    """Put a provably unprocessed attempt back, to be tried again after `pause` seconds (P9)."""
+    with writing() as session:
+        _changed(
+            session,
+            sa.update(Attempt)
+            .where(_is_held(work))
+            .values(
+                state=AttemptState.QUEUED,
+                due_at=utc_now() + timedelta(seconds=pause),
+                sent_at=None,
+                reason=reason,
+                error_codes="|".join(codes),
+            ),
+        )
+
+
+def give_up_lost(attempt_id: int) -> None:
+    """Deal with a SENDING attempt whose lease ran out: its worker was killed or is frozen (P17).
+
+    Not yet about to send: back to the queue.  Else a byte may have left: UNKNOWN, to be looked up.
+    """
+    now = utc_now()
+    with writing() as session:
+        attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
+        if attempt.state is not AttemptState.SENDING or attempt.due_at is None:
+            return
+        if attempt.due_at > now:
+            return
+        lease, sent_at = attempt.lease, attempt.sent_at
+        if sent_at is None:
+            _update(
+                session,
+                attempt,
+                (AttemptState.SENDING,),
+                state=AttemptState.QUEUED,
+                lease=lease + 1,
+                due_at=now,
+            )
+            return
+    # The last byte may have left so late: may_still_send, a free connection, connecting (P14).
+    until_sent = 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+    lost = replace(
+        outcomes.unknown(attempt.operation, WORKER_LOST),
+        uncertain_since=min(now, sent_at + until_sent),
+    )
+    close(attempt_id, lease, lost)
+
+
+def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
+    """Take the look-up of an UNKNOWN attempt for this thread; None if nothing is to be done.
+
+    `not_within` seconds of the last look-up nobody looks again, however often somebody asks.
+    """
+    now = utc_now()
+    with writing() as session:
+        attempt = session.get(Attempt, attempt_id, populate_existing=True)
+        if attempt is None or attempt.state is not AttemptState.UNKNOWN:
+            return None
+        if _is_being_looked_up(attempt, now):
+            return None
+        if attempt.looked_up_at and (now - attempt.looked_up_at).total_seconds() < not_within:
+            return None
+        lease = attempt.lease + 1
+        if not _update(
+            session,
+            attempt,
+            (AttemptState.UNKNOWN,),
+            lease=lease,
+            due_at=now + _lease_time(),
+            looks=attempt.looks + 1,
+            looked_up_at=now,
+        ):
+            return None
+        session.refresh(attempt)
+        session.refresh(attempt.transaction)
+        return attempt
+
+
+def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
+    """Whether a look-up is under way: a second would only take the lease from the first."""
+    if attempt.looked_up_at is None or attempt.due_at is None:
+        return False
+    return attempt.due_at == attempt.looked_up_at + _lease_time() and attempt.due_at > now
+
+
+def look_soon() -> None:
+    """At start-up: look-ups planned for later are due now (P13); those under way stay alone."""
+    now = utc_now()
+    with writing() as session:
+        session.execute(
+            sa.update(Attempt)
+            .where(Attempt.state == AttemptState.UNKNOWN, Attempt.due_at > now + _lease_time())
+            .values(due_at=now)
+        )
+
+
+def make_look_due(session: Session, attempt: Attempt) -> bool:
+    """In a write transaction: the look-up of this UNKNOWN attempt is due now.
+
+    False, and nothing changed, while one is under way.
+    """
+    now = utc_now()
+    if _is_being_looked_up(attempt, now):
+        return False
+    if attempt.due_at is not None and attempt.due_at <= now:
+        return True
+    return _update(session, attempt, (AttemptState.UNKNOWN,), due_at=now)
+
+
+def look_again(attempt: Attempt, found: str) -> None:
+    """The look-up did not decide: note what it showed and plan the next one (P13, P15).
+
+    Counted from when it began: a slow one must not skip the next of the schedule.
+    """
+    began = attempt.looked_up_at or utc_now()
+    since = attempt.uncertain_since or began
+    with writing() as session:
+        _update(
+            session,
+            attempt,
+            (AttemptState.UNKNOWN,),
+            found=found[:200],
+            due_at=next_look(since, began, current_app.config["RESOLVE_SCHEDULE"]),
+        )
+
+
+def wait_for_end(attempt_id: int, seconds: float) -> None:
+    """Return as soon as nothing of this attempt's order is under way, or `seconds` are over.
+
+    At once when too many requests wait already: they see it under way, and it ends by itself.
+    """
+    with waiting.for_an_answer(seconds) as seconds:
+        _wait_for_end(attempt_id, time.monotonic() + seconds)
+
+
+def _wait_for_end(attempt_id: int, until: float) -> None:
+    order_of = sa.select(Attempt.order_id).where(Attempt.id == attempt_id).scalar_subquery()
+    under_way = sa.select(
+        sa.exists().where(
+            Attempt.order_id == order_of,
+            Attempt.is_open,
+            Attempt.state.in_((AttemptState.QUEUED, AttemptState.SENDING)),
+        )
+    )
+    while db.session.scalar(under_way) and time.monotonic() <= until:
+        db.session.commit()  # the next look sees what others wrote meanwhile
+        time.sleep(0.05)
+    db.session.commit()
+
+
+def _update(
+    session: Session, attempt: Attempt, expected: tuple[AttemptState, ...], **values: Any
+) -> bool:
+    """Change this attempt only if it is still as it was read: state and lease in the WHERE."""
+    return _changed(
+        session,
+        sa.update(Attempt)
+        .where(
+            Attempt.id == attempt.id, Attempt.lease == attempt.lease, Attempt.state.in_(expected)
+        )
+        .values(**values),
+    )
+
+
+def _is_held(work: Work) -> sa.ColumnElement[bool]:
+    """Still under way, and with the lease of `work` (P17)."""
+    return sa.and_(
+        Attempt.id == work.attempt_id,
+        Attempt.lease == work.lease,
+        Attempt.state == AttemptState.SENDING,
+    )
+
+
+def _changed(session: Session, statement: sa.Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _lease_time() -> timedelta:
+    return timedelta(seconds=current_app.config["LEASE_SECONDS"])

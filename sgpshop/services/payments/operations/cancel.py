@@ -1,0 +1,107 @@
+"""注文キャンセル: the payment at SMBC-GP first, the order after (R91, R92, R97-R100)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sgpshop.domain.payment_calendar import cancel_kinds
+from sgpshop.domain.payment_status import CAPTURABLE, Event, PaymentStatus
+from sgpshop.gateway import (
+    Cancellation,
+    Receipt,
+    SmbcGpGateway,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
+from sgpshop.models import Attempt, Operation
+from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.operations.plan import (
+    OnTransaction,
+    Step,
+    found,
+    found_done,
+    found_elsewhere,
+    is_other_transaction,
+    not_usable,
+)
+from sgpshop.services.payments.outcomes import Outcome
+
+_US = Operation.CANCEL
+
+
+class CancelPlan(OnTransaction):
+    """Always looks first: which kind of cancel fits is a matter of the gateway's own date (P28)."""
+
+    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+        """Cancelled already, nothing to cancel, not what the person was shown; or go on."""
+        in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
+        is_unbilled = work.status_before is PaymentStatus.AWAITING_BILLING
+        if trade is None:
+            # What we know to be taken is somewhere, perhaps under another shop id.
+            if _may_hold_nothing(work) and work.captured is None:
+                return found_done(_US, None, "cancel_nothing_there")
+            return found_elsewhere(_US, None)
+        if is_other_transaction(trade, work):
+            return not_usable(_US, trade, "other_transaction")
+        if trade.state.is_cancelled:
+            return found_done(_US, trade, "cancel_found_already")
+        if trade.state.is_unfinished or trade.state.is_check:
+            if work.in_file and trade.state.is_unfinished:  # charged on the day of results
+                return not_usable(_US, trade, "in_file")
+            if _may_hold_nothing(work):
+                return found_done(_US, trade, "cancel_nothing_there")
+            return found_elsewhere(_US, trade)
+        if is_unbilled and trade.state.is_captured and work.gateway_order_id != work.order_no:
+            return found(trade, Event.FOUND_BILLED)  # a charged sale counts (R104)
+        if not (trade.state.is_reserved or trade.state.is_captured):
+            return not_usable(_US, trade, "unknown_state")
+        return None if in_review or _is_as_shown(trade, work) else found_elsewhere(_US, trade)
+
+    def next_step(
+        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+    ) -> Step | None:
+        """The kind that fits the calendar; refused for the wrong kind, the next (R100, P28)."""
+        assert trade is not None  # a cancel looks first
+        kinds = cancel_kinds(trade.processed_at, now, is_captured=trade.state.is_captured)
+        for kind in kinds:
+            if kind not in tried:
+                return _step(Cancellation(kind), is_refund=trade.state.is_captured)
+        return None
+
+    def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """Cancelled, the whole amount."""
+        return trade.state.is_cancelled and trade.total == attempt.amount_seen
+
+    def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """As it was before we sent."""
+        return (trade.raw_status[:20], trade.total) == (attempt.state_seen, attempt.amount_seen)
+
+
+def _may_hold_nothing(work: Work) -> bool:
+    """Whether nothing reserved is what the person was shown (R92, R97, R103).
+
+    要確認, 決済待ち, or a 予約 that was not charged: not one that is 決済完了.
+    """
+    is_uncharged = work.reserves_nothing and work.status_before in CAPTURABLE
+    return is_uncharged or work.status_before in (
+        PaymentStatus.NEEDS_REVIEW,
+        PaymentStatus.AWAITING_BILLING,
+    )
+
+
+def _is_as_shown(trade: TradeStatus, work: Work) -> bool:
+    """A refund is never made where an authorization was shown, nor of another amount (P20, S21)."""
+    was_captured = work.status_before is PaymentStatus.CAPTURED or (
+        work.status_before is PaymentStatus.AWAITING_BILLING and work.captured is not None
+    )
+    return trade.state.is_captured is was_captured and trade.total == work.amount
+
+
+def _step(kind: Cancellation, *, is_refund: bool) -> Step:
+    def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
+        return gateway.cancel(access, kind)
+
+    money = "売上を取り消しました(返金)" if is_refund else "仮売上を取り消しました"
+    return Step(kind.value, send, {"money": money}, TradeState(kind.value))

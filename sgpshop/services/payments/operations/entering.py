@@ -1,0 +1,142 @@
+"""A transaction of our own: EntryTran, then ExecTran with a card (protocol.md §2.1, §2.2).
+
+The buyer's payment at checkout (T1-T4), 再決済 (T23), the capture of a preorder on the stored card
+(R112) and the billing of a subscription by API (protocol.md §10.3).  Entering moves nothing and may
+be repeated after a look; executing is what may never be repeated blindly.
+
+ExecTran carries no amount: what is paid is what was entered.  So nothing is executed that was not
+entered by this very try, or seen by a look-up just before, with our amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sgpshop.domain.payment_status import Event
+from sgpshop.gateway import (
+    Job,
+    SmbcGpGateway,
+    ThreeDs,
+    TradeAccess,
+    TradeState,
+    TradeStatus,
+)
+from sgpshop.models import Attempt, Operation, OrderKind
+from sgpshop.services.payments import outcomes, three_ds
+from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.operations.plan import (
+    Brought,
+    Step,
+    found,
+    found_done,
+    is_other_transaction,
+    not_usable,
+)
+from sgpshop.services.payments.outcomes import Outcome
+
+_STATES = {Job.AUTH: TradeState.AUTH, Job.CAPTURE: TradeState.CAPTURE, Job.CHECK: TradeState.CHECK}
+
+
+@dataclass(frozen=True)
+class EnteringPlan:
+    """`operation` ends with the transaction in the state that `job` names."""
+
+    operation: Operation
+    job: Job
+    enters = True
+
+    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+        """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
+        if trade is None:
+            return None
+        # A sale under a billing's own number counts, also one that a monthly file brought there.
+        is_billed = self.operation is Operation.BILL and trade.state.is_captured
+        is_foreign = not work.access_id and _is_over(trade) and not is_billed
+        if is_other_transaction(trade, work) or is_foreign:
+            return not_usable(self.operation, trade, "other_transaction")
+        if self._has_reached(trade, work.amount):
+            return found_done(self.operation, trade, f"{self.operation}_found_done")
+        if (
+            work.finishes_three_ds
+            and trade.state.is_unfinished
+            and not self._is_entered(trade, work)
+        ):
+            # The buyer agreed to what the bank showed, which is not what we would book.
+            return not_usable(self.operation, trade, "amount_differs")
+        if trade.state is TradeState.AUTHENTICATED and not work.finishes_three_ds:
+            return outcomes.rejected(self.operation, "three_ds_lost")  # its address is gone
+        if trade.state.is_unfinished:
+            return None
+        if trade.state.is_captured or trade.state.is_authorized:  # paid, but not what we want now
+            return found(trade, self._found_event(trade.state, work.kind))
+        return not_usable(self.operation, trade, "unknown_state")
+
+    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+        """Entered by an earlier try with another amount, tax or purpose, and never paid.
+
+        Paying it would take what was wanted then: also when it was ourselves who entered it.
+        """
+        is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
+        return is_waiting and not self._is_entered(trade, work)
+
+    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+        """Open the transaction; what a look-up would show now.  Raises GatewayError."""
+        wish = ThreeDs(three_ds.tenant_name()) if work.return_url else None
+        amount = None if self.job is Job.CHECK else work.amount
+        access = gateway.enter(work.gateway_order_id, self.job, amount, three_ds=wish)
+        return TradeStatus.entered(access, self.job, amount or 0)
+
+    def next_step(
+        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+    ) -> Step | None:
+        """ExecTran, or what is left of it after 3-D Secure; once."""
+        if tried:
+            return None
+        leaves = _STATES[self.job]
+        if work.finishes_three_ds:
+            return Step("SecureTran2", SmbcGpGateway.finish_three_ds, leaves=leaves)
+
+        def send(gateway: SmbcGpGateway, access: TradeAccess) -> Brought:
+            assert work.card is not None  # asked for before the transaction was entered
+            return_to = three_ds.return_address(access.order_id) if work.return_url else None
+            return gateway.execute(access, work.card, job=self.job, return_to=return_to)
+
+        return Step("ExecTran", send, leaves=leaves)
+
+    def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """Paid (or checked), with our amount."""
+        return self._has_reached(trade, attempt.amount)
+
+    def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """Entered, with our amount, and still not paid."""
+        is_as_seen = (trade.raw_status[:20], trade.total) == (
+            attempt.state_seen,
+            attempt.amount_seen,
+        )
+        return trade.state.is_unfinished and is_as_seen
+
+    def _is_entered(self, trade: TradeStatus, work: Work) -> bool:
+        """Whether the transaction was entered for exactly what is to be paid."""
+        wanted = (self.job, self._yen(work.amount), 0)
+        return (trade.job, trade.amount, trade.tax) == wanted
+
+    def _found_event(self, state: TradeState, kind: OrderKind) -> Event:
+        """What it means for the order that its transaction is captured, or only reserved."""
+        if state.is_authorized:
+            return Event.FOUND_AUTHORIZED
+        is_billing = self.operation in (Operation.BILL, Operation.REPAY)
+        is_billing = is_billing and kind is OrderKind.SUBSCRIPTION
+        return Event.FOUND_BILLED if is_billing else Event.FOUND_CAPTURED
+
+    def _has_reached(self, trade: TradeStatus, amount: int) -> bool:
+        return trade.state is _STATES[self.job] and trade.total == self._yen(amount)
+
+    def _yen(self, amount: int) -> int:
+        return 0 if self.job is Job.CHECK else amount
+
+
+def _is_over(trade: TradeStatus) -> bool:
+    """Something was done with a transaction that we never entered."""
+    return not trade.state.is_unfinished

@@ -1,0 +1,387 @@
+"""Orders from a file meet their transactions: look the order number up and believe the answer.
+
+SearchTrade returns AccessID, AccessPass, status and amount, so a shop's own order file and its
+contract are all that is needed to start (R143, P3).
+
+Only the transaction that counts now speaks for its order.  What is seen of an earlier one (R141) is
+kept with it and never becomes the order's status; that money is still reserved or charged there is
+told a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.payment_status import Event, PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind, decide
+from sgpshop.extensions import db
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayRejected,
+    SmbcGpGateway,
+    TradeState,
+    TradeStatus,
+)
+from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
+from sgpshop.services import settings
+from sgpshop.services.orders import alerts, history, subscription_rounds
+from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.history import LOOK_UP
+from sgpshop.services.payments import billing_marks, transaction_numbers
+from sgpshop.services.payments.gateway_access import current_gateway
+from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.transactions import describe, found_event, record_trade
+from sgpshop.storage.database import chunks, writing
+
+#: Here the buyer may have paid again by another way than ours.
+_MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
+#: While one thread looks, no other does.
+_LOOKING = timedelta(seconds=60)
+#: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
+_CONGESTED = timedelta(seconds=5)
+
+
+#: Transactions worth asking about: the one that counts, and earlier ones unless they never can hold
+#: anything but a card check.
+MAY_HOLD_MONEY = sa.or_(
+    CardTransaction.is_current,
+    CardTransaction.gateway_state.is_distinct_from(TradeState.CHECK.value),
+)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A look-up that is ours, and how the order stood when it began (P17)."""
+
+    gateway_order_id: str
+    order_no: str
+    sequence: int
+    payment_status: PaymentStatus | None
+    is_current: bool
+    #: grows with every claim: whoever finds another one does not own the look-up any more
+    looks: int
+    version: int
+
+
+def look_up(transaction_id: int) -> Ran:
+    """Look one transaction up at SMBC-GP, if that is due, and let the order say what it says."""
+    shop = settings.load()
+    gateway = current_gateway(shop)
+    claim = _claim(transaction_id)
+    if claim is None:
+        return Ran.NOT_OURS
+    try:
+        trade = gateway.search_trade(claim.gateway_order_id)
+        later = _later_payments(gateway, claim, trade)
+    except GatewayError as failure:
+        if isinstance(failure, GatewayRejected) and failure.is_congestion:
+            _plan(transaction_id, claim, "", pause=_CONGESTED)
+            return Ran.CONGESTED
+        _plan(transaction_id, claim, "unanswered")
+        return Ran.POSTPONED
+    _record(transaction_id, claim, trade, later, shop)
+    return Ran.ENDED
+
+
+#: A number and what a look-up of it showed.
+_Numbered = tuple[int, TradeStatus]
+_MOST_NUMBERS = 99  # R141
+
+
+def _later_payments(
+    gateway: SmbcGpGateway, claim: _Claim, trade: TradeStatus | None
+) -> list[_Numbered]:
+    """The payments under `<order number>-n` that we do not know yet, in their order (R106).
+
+    Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
+    After an earlier number comes the one that counts, and we know that.
+    """
+    later: list[_Numbered] = []
+    is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
+    may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
+    if not claim.is_current or not may_follow:
+        return later
+    for number in range(claim.sequence + 1, _MOST_NUMBERS + 1):
+        found = gateway.search_trade(f"{claim.order_no}-{number}")
+        if found is None:
+            break
+        later.append((number, found))
+    return later
+
+
+def look_soon(order_id: int) -> None:
+    """Somebody asks for 照合: the look-ups are due now, unless one is under way (R120)."""
+    with writing() as session:
+        make_due(session, sa.and_(CardTransaction.order_id == order_id, MAY_HOLD_MONEY))
+
+
+def look_soon_at(transaction_ids: Sequence[int]) -> int:
+    """The same for these transactions, done at the worker's own pace; how many there are."""
+    for chunk in chunks(transaction_ids):
+        with writing() as session:
+            make_due(session, CardTransaction.id.in_(chunk))
+    return len(transaction_ids)
+
+
+def look_soon_at_orders(order_ids: Sequence[int]) -> int:
+    """The same for many orders, at the worker's own pace; how many there are (R51)."""
+    planned = 0
+    for chunk in chunks(order_ids):
+        with writing() as session:  # each on its own: nobody waits long, nobody in a circle
+            are_theirs = CardTransaction.order_id.in_(chunk)
+            make_due(session, sa.and_(are_theirs, MAY_HOLD_MONEY))
+            planned += session.execute(
+                sa.select(sa.func.count())
+                .select_from(CardTransaction)
+                .where(are_theirs, CardTransaction.is_current)
+            ).scalar_one()
+    return planned
+
+
+def looks_since(order_ids: Collection[int], since: datetime) -> tuple[set[int], set[int]]:
+    """Of these orders, those whose look-up is still to come, and those looked up since then."""
+    rows = db.session.execute(
+        sa.select(
+            CardTransaction.order_id, CardTransaction.next_look_at, CardTransaction.looked_up_at
+        ).where(CardTransaction.order_id.in_(order_ids), CardTransaction.is_current)
+    ).all()
+    soon = utc_now() + _LOOKING
+    looked_up = {row.order_id for row in rows if row.looked_up_at and row.looked_up_at >= since}
+    waiting = {row.order_id for row in rows if row.next_look_at and row.next_look_at <= soon}
+    return waiting - looked_up, looked_up
+
+
+def make_due(session: Session, are_meant: sa.ColumnElement[bool]) -> int:
+    """In a write transaction: these look-ups are due now, but not those due soon or under way.
+
+    How many it made due.
+    """
+    now = utc_now()
+    result = session.execute(
+        sa.update(CardTransaction)
+        .where(
+            are_meant,
+            sa.or_(
+                CardTransaction.next_look_at.is_(None),
+                CardTransaction.next_look_at > now + _LOOKING,
+            ),
+        )
+        .values(next_look_at=now, first_look_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def is_due(session: Session, transaction_id: int) -> bool:
+    """Whether the look-up of this transaction is due and nobody has begun it."""
+    return bool(
+        session.scalar(
+            sa.select(CardTransaction.next_look_at <= utc_now()).where(
+                CardTransaction.id == transaction_id
+            )
+        )
+    )
+
+
+def pending() -> int:
+    """How many transactions wait for their first look-up (shown while a file is taken in)."""
+    return db.session.execute(
+        sa.select(sa.func.count())
+        .select_from(CardTransaction)
+        .where(CardTransaction.next_look_at.is_not(None), CardTransaction.looks == 0)
+    ).scalar_one()
+
+
+def _claim(transaction_id: int) -> _Claim | None:
+    now = utc_now()
+    with writing() as session:
+        row = session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id == transaction_id, CardTransaction.next_look_at <= now)
+            .values(next_look_at=now + _LOOKING, looks=CardTransaction.looks + 1)
+            .returning(
+                CardTransaction.gateway_order_id,
+                CardTransaction.sequence,
+                CardTransaction.looks,
+                CardTransaction.order_id,
+                CardTransaction.is_current,
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        order = session.execute(
+            sa.select(Order.order_no, Order.payment_status, Order.version).where(
+                Order.id == row.order_id
+            )
+        ).one()
+        return _Claim(
+            row.gateway_order_id,
+            order.order_no,
+            row.sequence,
+            order.payment_status,
+            row.is_current,
+            row.looks,
+            order.version,
+        )
+
+
+def _plan(transaction_id: int, claim: _Claim, problem: str, pause: timedelta | None = None) -> None:
+    with writing() as session:
+        transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
+        if transaction.looks == claim.looks:
+            _plan_next(transaction, problem)
+            if pause is not None:
+                transaction.next_look_at = utc_now() + pause
+
+
+def _plan_next(transaction: CardTransaction, problem: str) -> None:
+    now = utc_now()
+    first = transaction.first_look_at or now
+    transaction.first_look_at = first
+    transaction.look_problem = problem
+    transaction.next_look_at = next_look(first, now, current_app.config["RESOLVE_SCHEDULE"])
+
+
+def _record(
+    transaction_id: int,
+    claim: _Claim,
+    trade: TradeStatus | None,
+    later: Sequence[_Numbered],
+    shop: settings.ShopSettings,
+) -> None:
+    with writing() as session:
+        order_id = session.execute(
+            sa.select(CardTransaction.order_id).where(CardTransaction.id == transaction_id)
+        ).scalar_one()
+        order = lock_order(session, order_id)
+        transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
+        if transaction.looks != claim.looks:
+            return  # frozen so long that somebody else looked (P17)
+        if not transaction.is_current:  # perhaps only since we asked
+            _check_earlier(session, order, transaction, trade, shop)
+            return
+        if order.version != claim.version:
+            # What we saw is older than what happened since, perhaps a capture: look again.
+            transaction.next_look_at = utc_now()
+            return
+        if order.open_attempt is not None:
+            _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
+            return
+        for number, found in later:
+            _check_earlier(session, order, transaction, trade, shop)
+            # What comes after a card check charges that card, or one the buyer gave instead.
+            is_charge = order.kind is not OrderKind.NORMAL
+            began = transaction.first_look_at
+            transaction = transaction_numbers.make_current(order, number, is_charge=is_charge)
+            transaction.first_look_at = began
+            trade = found
+        before = order.payment_status
+        known, seen = transaction.access_id, _seen(transaction)
+        is_first = transaction.gateway_state is None
+        if trade is None:
+            _plan_next(transaction, "not_found")
+        elif known and known != trade.access.access_id:
+            _plan_next(transaction, "mismatch")
+            return
+        else:
+            record_trade(transaction, trade, shop)
+            transaction.next_look_at = None
+            if order.kind is OrderKind.SUBSCRIPTION:
+                billing_marks.found(session, transaction.gateway_order_id, trade, utc_now())
+        event = found_event(order, trade)
+        if event is Event.FOUND_SUBSCRIPTION_CHECK and transaction_numbers.is_repayment(
+            transaction
+        ):
+            event = Event.REPAY_REJECTED  # not paid again: failed as before, not to be billed anew
+        decision = decide(
+            before,
+            event,
+            total=order.total,
+            found_total=trade.total if trade else 0,
+            is_first=is_first,
+        )
+        if before is None or decision is None:
+            if trade is not None and event is None:
+                _plan_next(transaction, "unknown_state")
+            if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
+                _tell(order, "linked", before, trade)
+            return
+        if before is PaymentStatus.CANCELLED is not decision.after:
+            subscription_rounds.share_if_taken(session, order)
+        order.payment_status = decision.after
+        if trade is not None and trade.state.is_unfinished:
+            _plan_next(transaction, "")  # the buyer may still finish
+        is_same = decision.after is before and _seen(transaction) == seen
+        if is_same and transaction.looks > 1:
+            return  # nothing new to tell
+        if trade is None or trade.state.is_unfinished:
+            sentence = "look_up_unfinished"
+        elif is_same or is_first:
+            sentence = "linked"
+        else:
+            sentence = "look_up_differs"
+        session.flush()
+        if not is_same:
+            alerts.raise_for(
+                session, order.id, before, decision, found=describe(trade), total=order.total
+            )
+        _tell(order, sentence, before, trade)
+
+
+def _check_earlier(
+    session: Session,
+    order: Order,
+    transaction: CardTransaction,
+    trade: TradeStatus | None,
+    shop: settings.ShopSettings,
+) -> None:
+    """What a look-up showed of a transaction that does not count any more: kept, and that is all.
+
+    But money that is still reserved or charged there is nobody's any more: a person must know.
+    """
+    transaction.next_look_at = None
+    if trade is None:
+        transaction.look_problem = "not_found"
+        return
+    record_trade(transaction, trade, shop)
+    session.flush()
+    if not trade.state.is_live:
+        return
+    found = f"{transaction.gateway_order_id} {describe(trade)}"
+    if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
+        _tell(order, "earlier_is_live", order.payment_status, trade, found=found)
+
+
+def _tell(
+    order: Order,
+    sentence: str,
+    before: PaymentStatus | None,
+    trade: TradeStatus | None,
+    *,
+    found: str = "",
+) -> None:
+    """A new version of the locked order, and what made it one."""
+    order.version += 1
+    order.updated_at = utc_now()
+    history.record(
+        order.id,
+        sentence,
+        LOOK_UP,
+        before=before,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        found=found or describe(trade),
+    )
+
+
+def _seen(transaction: CardTransaction) -> tuple[str | None, int | None]:
+    """What the last look-up or answer showed: state and yen."""
+    return transaction.gateway_state, transaction.gateway_amount

@@ -1,0 +1,1 @@
+"""Our books beside SMBC-GP's: every night, by command, and from the console's file."""

@@ -1,0 +1,261 @@
+"""照合CSV: the transaction list of SMBC-GP's console beside our orders (R122).
+
+A file is a claim like a notification (P24): it never sets a status.  What differs is looked up, and
+the look-up decides.  Nothing of the file is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import sqlalchemy as sa
+
+from sgpshop.domain.card_data import mask_card_numbers
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import agrees
+from sgpshop.domain.text import nfkc
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeState
+from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
+from sgpshop.services.order_files.reading import FileRefused, Limits
+from sgpshop.services.order_files.reading.columns import heading_key
+from sgpshop.services.order_files.reading.records import Record, read_rows
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments.transactions import event_of
+
+_CHUNK = 400
+_SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
+_ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,27}")
+_MOST_YEN = 99_999_999
+
+#: field -> headings by which the console may call it, in the form of `heading_key`
+_COLUMNS = {
+    "order_id": ("オーダーID", "OrderID", "取引先オーダーID"),
+    "state": ("状態", "取引状態", "現状態", "決済ステータス", "ステータス", "Status"),
+    "amount": ("金額", "利用金額", "決済金額", "Amount"),
+    "tax": ("税送料", "税/送料", "Tax"),
+}
+_REQUIRED = {"order_id": "オーダーID", "state": "状態", "amount": "金額"}
+
+#: The console's words for a state (R120, protocol.md §3.1) besides TradeState's own.
+_WORDS = {
+    "要求成功": TradeState.AUTHENTICATED,
+    "決済失敗": TradeState.UNPROCESSED,
+    "期限切れ": TradeState.AUTH,  # a hold past its term stays 仮売上 (R121)
+    "仮売上取消": TradeState.VOID,
+    "売上取消": TradeState.VOID,
+    "取消": TradeState.VOID,
+    "キャンセル": TradeState.CANCEL,
+}
+_STATES: dict[str, TradeState] = {
+    state.label: state for state in TradeState if state is not TradeState.UNKNOWN
+}
+_STATES |= {state.value: state for state in TradeState if state is not TradeState.UNKNOWN}
+_STATES |= _WORDS
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of the file: a transaction as the console lists it, amount in yen with tax."""
+
+    line: int
+    order_id: str
+    word: str
+    state: TradeState
+    amount: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One order for which the file says something else than we do."""
+
+    listed: Listed
+    order_no: str
+    payment_status: PaymentStatus
+    #: yen we think SMBC-GP holds
+    gateway_amount: int | None
+    why: str
+
+
+@dataclass
+class Result:
+    """What a file came to."""
+
+    rows: int = 0
+    agreeing: int = 0
+    #: an operation is under way or in doubt: its own look-ups decide
+    open: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    #: an order of ours, but a transaction of it that we do not know (R106)
+    unknown_transactions: list[tuple[Listed, str]] = field(default_factory=list)
+    gateway_only: list[Listed] = field(default_factory=list)
+    #: line and sentence
+    mistakes: list[tuple[int, str]] = field(default_factory=list)
+    #: how many look-ups were planned
+    planned: int = 0
+
+
+def compare(stream: BinaryIO, limits: Limits) -> Result:
+    """Compare every row with our orders, and plan a look-up for every transaction that differs.
+
+    Raises FileRefused, with nothing planned, when the file as a whole cannot be read (S17).
+    """
+    result = Result()
+    listed = list(_rows(stream, limits, result))
+    result.rows = len(listed) + len(result.mistakes)
+    to_look_up: list[int] = []
+    for start in range(0, len(listed), _CHUNK):
+        chunk = listed[start : start + _CHUNK]
+        known = _known([row.order_id for row in chunk])
+        for row in chunk:
+            _sort_in(row, known, result, to_look_up)
+    if to_look_up:
+        result.planned = transaction_lookup.look_soon_at(sorted(set(to_look_up)))
+    return result
+
+
+@dataclass(frozen=True)
+class _Ours:
+    transaction_id: int
+    order_no: str
+    kind: OrderKind
+    payment_status: PaymentStatus
+    is_current: bool
+    is_charge: bool
+    gateway_amount: int | None
+    is_busy: bool
+
+
+def _sort_in(row: Listed, known: dict[str, _Ours], result: Result, to_look_up: list[int]) -> None:
+    ours = known.get(row.order_id)
+    if ours is None:
+        belongs = _SUFFIX.fullmatch(row.order_id)
+        parent = known.get(belongs[1]) if belongs else None
+        if parent is None:
+            result.gateway_only.append(row)
+        else:
+            result.unknown_transactions.append((row, parent.order_no))
+        return
+    why = _why(row, ours)
+    if not why:
+        result.agreeing += 1
+        return
+    found = Difference(row, ours.order_no, ours.payment_status, ours.gateway_amount, why)
+    if ours.is_busy:
+        result.open.append(found)
+    else:
+        result.differences.append(found)
+        to_look_up.append(ours.transaction_id)
+
+
+def _why(row: Listed, ours: _Ours) -> str:
+    if (
+        not ours.is_current
+    ):  # an earlier try: what counts came after it, so nothing may be left here
+        return "いまの決済とは別の取引が残っています" if row.state.is_live else ""
+    if not agrees(ours.payment_status, event_of(row.state, ours)):
+        return "状態が異なります"
+    has_amount = row.state.is_authorized or row.state.is_captured
+    return "金額が異なります" if has_amount and row.amount != ours.gateway_amount else ""
+
+
+def _known(order_ids: Sequence[str]) -> dict[str, _Ours]:
+    """Our transactions by their order id at the gateway, those without a suffix included."""
+    wanted = set(order_ids)
+    wanted |= {found[1] for text in order_ids if (found := _SUFFIX.fullmatch(text))}
+    rows = db.session.execute(
+        sa.select(
+            CardTransaction.gateway_order_id,
+            CardTransaction.id,
+            Order.order_no,
+            Order.kind,
+            Order.payment_status,
+            CardTransaction.is_current,
+            CardTransaction.is_charge,
+            CardTransaction.gateway_amount,
+            Attempt.id.is_not(None),
+        )
+        .join(Order, Order.id == CardTransaction.order_id)
+        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
+        .where(CardTransaction.gateway_order_id.in_(sorted(wanted)), Order.method == SGP_METHOD)
+    )
+    return {row[0]: _made(*row[1:]) for row in rows}
+
+
+#: The statement gives the fields by position; a checker cannot follow that.
+_made: Callable[..., _Ours] = _Ours
+
+
+def _rows(stream: BinaryIO, limits: Limits, result: Result) -> Iterator[Listed]:
+    records = read_rows(stream, limits)
+    first = next(records, None)
+    if first is None:
+        raise FileRefused("ファイルが空です。管理画面の取引一覧CSVを選んでください。")
+    places = _heading(first.cells)
+    seen: dict[str, int] = {}
+    for record in records:
+        row = _row(record, places, limits, len(first.cells))
+        if isinstance(row, str):
+            result.mistakes.append((record.line, row))
+        elif row.order_id in seen:
+            result.mistakes.append(
+                (record.line, f"オーダーID {row.order_id} は{seen[row.order_id]}行目にもあります。")
+            )
+        else:
+            seen[row.order_id] = row.line
+            yield row
+
+
+def _heading(cells: list[str]) -> dict[str, int]:
+    keys = [heading_key(cell) for cell in cells]
+    places: dict[str, int] = {}
+    for name, titles in _COLUMNS.items():
+        found = [keys.index(key) for title in titles if (key := heading_key(title)) in keys]
+        if found:
+            places[name] = found[0]
+    missing = [title for name, title in _REQUIRED.items() if name not in places]
+    if missing:
+        raise FileRefused(
+            f"1行目に必要な項目名がありません: {'、'.join(missing)}。"
+            "SMBCマルチペイメント管理画面の取引一覧CSVを選んでください。"
+        )
+    return places
+
+
+def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> Listed | str:
+    """The row, or the sentence that says why it cannot be used."""
+    if len(record.cells) != width:
+        return f"項目の数が1行目と異なります({len(record.cells)}個、1行目は{width}個)。"
+    if limits.max_cell is not None and any(len(cell) > limits.max_cell for cell in record.cells):
+        return f"{limits.max_cell:,}文字を超える項目があります。"
+    cell = {name: _plain(record.cells[place]) for name, place in places.items()}
+    if not _ORDER_ID.fullmatch(cell["order_id"]):
+        return "オーダーIDは半角英数字とハイフン、27文字以内です。"
+    if mask_card_numbers(cell["order_id"]) != cell["order_id"]:
+        return "オーダーIDにカード番号と思われる値があります。"  # S11
+    state = _STATES.get(cell["state"])
+    if state is None:
+        word = mask_card_numbers(cell["state"])[:20]
+        return f"状態「{word}」は知らない言葉です。この行は照合していません。"
+    amounts = [_yen(cell[name]) for name in ("amount", "tax") if name in cell]
+    if any(amount is None for amount in amounts):
+        return "金額は0以上の整数で入力してください。"
+    total = sum(amount for amount in amounts if amount is not None)
+    return Listed(record.line, cell["order_id"], cell["state"], state, total)
+
+
+def _plain(text: str) -> str:
+    """Without the differences of width and the guard a spreadsheet needs ("'", S18)."""
+    return nfkc(text).strip().removeprefix("'")
+
+
+def _yen(text: str) -> int | None:
+    digits = text.replace(",", "").removeprefix("¥").removeprefix("\\").removesuffix("円")
+    if not digits:
+        return 0
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(_MOST_YEN)):
+        return None
+    return int(digits)

@@ -1,0 +1,205 @@
+"""What is done once a day: the comparison with SMBC-GP at night, and the digest (P26, R130).
+
+How far it is stands in `daily_jobs`, so any number of workers do it once and a restart goes on
+where it stopped.  The comparison only plans look-ups, a few at a time; the worker makes them like
+all others, and captures go first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+
+from sgpshop import logs
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, CardTransaction, DailyJob, Order, utc_now
+from sgpshop.services import dashboard, settings
+from sgpshop.services.order_search.totals import Total
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage.database import writing
+
+COMPARE = "compare"
+DIGEST = "digest"
+
+#: So many seconds' worth of look-ups are planned at once.
+_STRIDE = 5.0
+#: A settled payment can change at SMBC-GP for so long (protocol.md §3.4: 180 days).
+_CHANGEABLE = timedelta(days=180)
+#: Work that was never done here before begins only this long after its hour; else the next day.
+_PUNCTUAL = timedelta(hours=1)
+_KEPT = timedelta(days=100)
+_MOVING = (*sorted(CAPTURABLE), PaymentStatus.NEEDS_REVIEW)
+_SETTLED = (PaymentStatus.CAPTURED, PaymentStatus.CANCELLED)
+
+
+def run(*, share: float = 1.0) -> None:
+    """Do what is due of the day's work; called every few seconds.
+
+    `share` is the part of its usual pace at which the worker goes now (E92 halves it).
+    """
+    now = utc_now()
+    _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
+    _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now))
+
+
+def _step(setting: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> None:
+    hour: int | None = current_app.config[setting]
+    if hour is None:
+        return
+    day = _latest_day(now, hour)
+    job = _job(name, day) or _begin(name, day, start_of_day(day) + timedelta(hours=hour), now)
+    if job is not None and job.finished_at is None and (job.next_step_at or now) <= now:
+        work(job)
+
+
+def _latest_day(now: datetime, hour: int) -> date:
+    """The Japanese day whose `hour` came last."""
+    return jst_day(now - timedelta(hours=hour))
+
+
+def _job(name: str, day: date) -> DailyJob | None:
+    """The job of that day, or of a later one when the clock was set back (P30)."""
+    job: DailyJob | None = db.session.scalars(
+        sa.select(DailyJob)
+        .where(DailyJob.name == name, DailyJob.day.between(day, day + timedelta(days=1)))
+        .order_by(DailyJob.day)
+        .limit(1)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    db.session.commit()
+    return job
+
+
+def _begin(name: str, day: date, due: datetime, now: datetime) -> DailyJob | None:
+    """The day's job, begun by us; None if another worker was faster.
+
+    In a new installation, of which all was just looked up, it waits for its hour.
+    """
+    try:
+        with writing() as session:
+            is_new = not session.scalar(sa.select(sa.exists().where(DailyJob.name == name)))
+            job = DailyJob(name=name, day=day, started_at=now)
+            if is_new and now - due > _PUNCTUAL:
+                job.finished_at = now
+            session.add(job)
+            session.execute(
+                sa.delete(DailyJob).where(DailyJob.name == name, DailyJob.day < day - _KEPT)
+            )
+    except IntegrityError:
+        return None
+    return job
+
+
+def _compare(job: DailyJob, now: datetime, share: float) -> None:
+    """Plan the next few look-ups, unless those planned before are still to be made (E92, P23)."""
+    pace = current_app.config["NIGHTLY_PACE"] * share
+    room = max(1, round(pace * _STRIDE))
+    is_behind = _waiting(now) >= room
+    ids = [] if is_behind else list(db.session.scalars(_candidates(job.cursor, now).limit(room)))
+    with writing() as session:
+        locked = session.get_one(
+            DailyJob, (job.name, job.day), populate_existing=True, with_for_update=True
+        )
+        if locked.cursor != job.cursor or locked.next_step_at != job.next_step_at:
+            return  # another worker made this step
+        locked.next_step_at = now + timedelta(seconds=room / pace)
+        for number, transaction_id in enumerate(ids):
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.id == transaction_id, CardTransaction.next_look_at.is_(None))
+                .values(next_look_at=now + timedelta(seconds=number / pace), first_look_at=None)
+            )
+        locked.planned += len(ids)
+        if ids:
+            locked.cursor = max(ids)
+        elif not is_behind:
+            locked.finished_at = now
+    if locked.finished_at is not None:
+        logs.event("nightly_compare_planned", day=str(job.day), orders=locked.planned)
+
+
+def _waiting(now: datetime) -> int:
+    return db.session.execute(
+        sa.select(sa.func.count())
+        .select_from(CardTransaction)
+        .where(CardTransaction.next_look_at.is_not(None), CardTransaction.next_look_at <= now)
+    ).scalar_one()
+
+
+def _candidates(after: int, now: datetime) -> sa.Select[int]:
+    """Transactions of orders that can differ, in the order of their ids (P26).
+
+    Every number an order ever used takes part, not only the one that counts now.  Those with a
+    look-up planned already and those with an operation under way are looked up anyway.
+    """
+    last = now - _CHANGEABLE
+    is_recent = sa.or_(
+        CardTransaction.captured_at >= last,
+        CardTransaction.authorized_at >= last,
+        Order.updated_at >= last,
+    )
+    return (
+        sa.select(CardTransaction.id)
+        .join(Order, Order.id == CardTransaction.order_id)
+        .where(
+            CardTransaction.id > after,
+            CardTransaction.next_look_at.is_(None),
+            transaction_lookup.MAY_HOLD_MONEY,
+            sa.or_(
+                sa.and_(~CardTransaction.is_current, is_recent),
+                Order.payment_status.in_(_MOVING),
+                sa.and_(Order.payment_status.in_(_SETTLED), is_recent),
+                # Under the number of its own billing: what was charged can be voided there (R120).
+                sa.and_(
+                    Order.payment_status == PaymentStatus.BILLING_REPORTED,
+                    CardTransaction.is_charge,
+                    is_recent,
+                ),
+            ),
+            ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open),
+        )
+        .order_by(CardTransaction.id)
+    )
+
+
+def _digest(job: DailyJob, now: datetime) -> None:
+    """One line in the log with what waits for somebody (R130)."""
+    figures = dashboard.figures(settings.load())
+    with writing() as session:
+        locked = session.get_one(
+            DailyJob, (job.name, job.day), populate_existing=True, with_for_update=True
+        )
+        if locked.finished_at is not None:
+            return
+        locked.finished_at = now
+    waiting: dict[str, Total] = {
+        "authorized": figures.authorized,
+        "deadline_soon": figures.deadline_soon,
+        "deadline_expired": dashboard.expired(now),
+        "capture_failed": figures.capture_failed,
+        "shipped_uncaptured": figures.shipped_uncaptured,
+        "review_overdue": figures.review_overdue,
+        "unsent": figures.unsent,
+        "returned_open": figures.returned_open,
+    }
+    if (outlook := figures.subscriptions) is not None:
+        waiting |= {
+            "billing_put_off": outlook.put_off,
+            "billing_lacks_card": outlook.lacks_card,
+            "to_refund": outlook.to_refund,
+            "billing_results_overdue": Total(
+                sum(file.taken - file.paid - file.not_paid for file in figures.overdue_files),
+                0,
+            ),
+        }
+    told: dict[str, Any] = {name: asdict(total) for name, total in waiting.items()}
+    logs.event("daily_digest", day=str(job.day), alerts_open=alerts.count_open(), **told)

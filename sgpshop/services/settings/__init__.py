@@ -1,0 +1,139 @@
+"""The shop's settings (rules.md §10): read as one typed value, saved by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+import sqlalchemy as sa
+
+from sgpshop import logs
+from sgpshop.domain.amounts import TaxRounding, TaxRule
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.extensions import db
+from sgpshop.models import Setting, SettingChange
+from sgpshop.services.settings import rules
+from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, Value
+from sgpshop.storage import vault
+from sgpshop.storage.database import writing
+
+__all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save"]
+
+#: 変更履歴 on the screen
+_CHANGES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ShopSettings:
+    """All settings with their defaults (rules.md §10).  Passwords never leave this package."""
+
+    site_id: str = ""
+    #: of the card contract; other payment types have ids of their own (R5)
+    shop_id: str = ""
+    site_pass_sealed: str = ""
+    shop_pass_sealed: str = ""
+    #: 利用: new orders are taken; those that are here are handled all the same (R87)
+    enabled: bool = False
+    #: 決済名称 and 案内文, shown to buyers
+    title: str = ""
+    guide: str = ""
+    #: values of domain.shop_terms; a word that is not known (any more) reads as the default
+    sales_mode: str = SalesMode.AUTH_THEN_CAPTURE.value
+    capture_on_slip: bool = False
+    on_capture_failure: str = OnCaptureFailure.SKIP.value
+    auth_valid_days: int = 60
+    needs_review_alert_hours: int = 24
+    bulk_max: int = 5000
+    #: minutes after the order in which it cannot be cancelled; 30 is the original's (R96)
+    cancel_lock_minutes: int = 0
+    #: オーソリ期間延長 is offered (R83)
+    extend_auth_enabled: bool = False
+    subscription_enabled: bool = False
+    billing_mode: str = BillingMode.REFRESH_RECURRING.value
+    billing_driver: str = BillingDriver.FILE.value
+    #: day of the following month on which subscriptions are registered (R102)
+    billing_day: int = 10
+    #: 消費税の端数, a value of domain.amounts.TaxRounding (R77b)
+    tax_rounding: str = "down"
+    #: 価格の税区分: prices include tax (R77a)
+    tax_included: bool = True
+    #: who the shop is, on 納品書 and in messages (R145)
+    shop_name: str = ""
+    shop_address: str = ""
+    shop_tel: str = ""
+    #: 適格請求書発行事業者登録番号: T and 13 digits
+    invoice_number: str = ""
+
+    #: changes with every new address for notifications, which follows from it and our key (S15)
+    notify_salt: str = ""
+
+    @property
+    def tax_rule(self) -> TaxRule:
+        """How prices and taxes go together."""
+        known = {rounding.value: rounding for rounding in TaxRounding}
+        return TaxRule(self.tax_included, known.get(self.tax_rounding, TaxRounding.DOWN))
+
+    @property
+    def has_contract(self) -> bool:
+        """Whether SGP functions can be shown at all (R2)."""
+        return bool(self.site_id and self.shop_id)
+
+
+_TYPES = get_type_hints(ShopSettings)
+_QUERY = sa.select(Setting.name, Setting.value)
+
+
+def load() -> ShopSettings:
+    """The settings as they are now; one query."""
+    stored = {row.name: row.value for row in db.session.execute(_QUERY)}
+    known = {field.name for field in fields(ShopSettings)}
+    values: dict[str, Any] = {
+        name: _parse(name, text) for name, text in stored.items() if name in known
+    }
+    return ShopSettings(**values)
+
+
+def save(actor: str, **values: Value) -> list[str]:
+    """Store `values` by name of ShopSettings (`shop_pass`, `site_pass` in clear, to be sealed).
+
+    An empty password keeps the stored one.  Returns the names that changed, which are also kept
+    and logged: names only, never values (R86).  Raises SettingRefused for a name that cannot be
+    set or a value its rule does not allow; then nothing was stored.
+    """
+    wanted = {
+        name: rules.read(name, value)
+        for name, value in values.items()
+        if value != "" or name not in SECRETS
+    }
+    with writing() as session:
+        before = load()
+        changed = [name for name, value in wanted.items() if value != getattr(before, name, None)]
+        for name in changed:
+            stored, text = _as_stored(name, wanted[name])
+            session.merge(Setting(name=stored, value=text, updated_by=actor))
+        if changed:
+            session.add(SettingChange(actor=actor, fields=changed))
+    if changed:
+        logs.event("settings_changed", by=actor, fields=changed)
+    return changed
+
+
+def recent_changes() -> Sequence[SettingChange]:
+    """The latest changes, newest first (R86); one query."""
+    newest = sa.select(SettingChange).order_by(SettingChange.id.desc()).limit(_CHANGES_SHOWN)
+    return db.session.scalars(newest).all()
+
+
+def _as_stored(name: str, value: Value) -> tuple[str, str]:
+    """Name and text of the row that keeps a value; passwords sealed (S10)."""
+    if name in SECRETS:
+        return f"{name}_sealed", vault.seal(str(value), f"setting:{name}")
+    return name, str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _parse(name: str, text: str) -> Value:
+    kind = _TYPES[name]
+    if kind is bool:
+        return text == "1"
+    return int(text) if kind is int else text

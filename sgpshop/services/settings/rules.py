@@ -1,0 +1,192 @@
+"""What each setting is called and may be (rules.md §10): one rule a name, whoever sets it.
+
+`read(name, value)` takes what a form, a command or a program gives and returns what is to be kept,
+or raises SettingRefused with a sentence that says what is wanted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from sgpshop.domain.amounts import TaxRounding
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
+from sgpshop.services.settings import guide_html
+
+Value = str | int | bool
+
+#: R6: an id of the contract
+CONTRACT_ID = re.compile(r"[A-Za-z0-9]{1,13}")
+SECRETS = frozenset({"site_pass", "shop_pass"})
+#: of 案内文 and 決済名称, in half-width characters
+LONGEST_GUIDE = 12_000
+LONGEST_TITLE = 30
+
+_PASSWORD = re.compile(r"[!-~]{1,64}")
+# The check digit that is published is that of corporate numbers; numbers of other shops (a person,
+# say) are not said to follow it, so only the form is looked at.
+_INVOICE_NUMBER = re.compile(r"T[0-9]{13}")
+_TEL = re.compile(r"\+?[0-9()\- ]+")
+_SALT = re.compile(r"[0-9a-f]{1,64}")
+
+
+class SettingRefused(ShopError):
+    """A setting cannot have this value, or there is no such setting; nothing was saved."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Rule(NamedTuple):
+    """The Japanese name of a setting, and what makes a value of what was given."""
+
+    label: str
+    #: raises ValueError with a sentence
+    read: Callable[[Value], Value]
+
+
+def read(name: str, value: Value) -> Value:
+    """The value of setting `name` to be kept for `value` as given.  Raises SettingRefused."""
+    if name not in RULES:
+        raise SettingRefused(name, f"設定項目「{name}」はありません。")
+    try:
+        return RULES[name].read(value)
+    except ValueError as problem:
+        raise SettingRefused(name, str(problem)) from None
+
+
+def label(name: str) -> str:
+    """The Japanese name of a setting, also of one there is no more."""
+    return RULES[name].label if name in RULES else name
+
+
+def half_width_length(text: str) -> int:
+    """Length of `text` where a full-width character counts twice."""
+    return sum(2 if unicodedata.east_asian_width(c) in "FWA" else 1 for c in text)
+
+
+def _pattern(pattern: re.Pattern[str], wanted: str) -> Callable[[Value], str]:
+    def read(value: Value) -> str:
+        text = str(value)
+        if text and not pattern.fullmatch(text):
+            raise ValueError(wanted)
+        return text
+
+    return read
+
+
+def _whole(least: int, most: int) -> Callable[[Value], int]:
+    def read(value: Value) -> int:
+        text = nfkc(str(value)).strip().replace(",", "")
+        if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most:
+            return int(text)
+        raise ValueError(f"{least}から{most:,}までの整数で入力してください。")
+
+    return read
+
+
+def _switch(value: Value) -> bool:
+    if str(value) not in ("True", "False"):
+        raise ValueError("選択肢から選んでください。")
+    return str(value) == "True"
+
+
+def _one_of(words: type[StrEnum]) -> Callable[[Value], str]:
+    def read(value: Value) -> str:
+        if str(value) not in list(words):
+            raise ValueError("選択肢から選んでください。")
+        return str(value)
+
+    return read
+
+
+def _line(text: str) -> str:
+    text = text.strip()
+    if has_control_characters(text) or INVISIBLE.search(text):
+        raise ValueError("改行や見えない文字を含めずに入力してください。")
+    return text
+
+
+def _short_line(most: int) -> Callable[[Value], str]:
+    def read(value: Value) -> str:
+        text = _line(str(value))
+        if len(text) > most:
+            raise ValueError(f"{most}文字以内で入力してください。")
+        return text
+
+    return read
+
+
+def _title(value: Value) -> str:
+    text = _line(str(value))
+    if half_width_length(text) > LONGEST_TITLE:
+        raise ValueError("全角15文字(半角30文字)以内で入力してください。")
+    return text
+
+
+def _guide(value: Value) -> str:
+    text = str(value).replace("\r\n", "\n").replace("\r", "\n").strip()
+    if has_control_characters(text, lines=True):
+        raise ValueError("使用できない文字が含まれています。取り除いて入力してください。")
+    kept = guide_html.clean(text)
+    if max(half_width_length(text), half_width_length(kept)) > LONGEST_GUIDE:
+        raise ValueError(
+            f"半角{LONGEST_GUIDE:,}文字(全角{LONGEST_GUIDE // 2:,}文字)以内で入力してください。"
+        )
+    return kept
+
+
+def _tel(value: Value) -> str:
+    text = _line(nfkc(str(value)))
+    digits = sum(c.isdigit() for c in text)
+    if text and not (_TEL.fullmatch(text) and 10 <= digits <= 15):
+        raise ValueError("電話番号は 03-1234-5678 のように、市外局番から入力してください。")
+    return text
+
+
+def _invoice_number(value: Value) -> str:
+    text = nfkc(str(value)).strip().upper()
+    if text and not _INVOICE_NUMBER.fullmatch(text):
+        raise ValueError("登録番号は「T」と13桁の数字(例:T1234567890123)で入力してください。")
+    return text
+
+
+_contract_id = _pattern(CONTRACT_ID, "半角英数字13文字以内で入力してください。")
+_password = _pattern(_PASSWORD, "半角の英数字と記号、64文字以内で入力してください。")
+
+RULES = {
+    "enabled": Rule("利用", _switch),
+    "title": Rule("決済名称", _title),
+    "guide": Rule("案内文", _guide),
+    "site_id": Rule("サイトID", _contract_id),
+    "site_pass": Rule("サイトパスワード", _password),
+    "shop_id": Rule("ショップID", _contract_id),
+    "shop_pass": Rule("ショップパスワード", _password),
+    "sales_mode": Rule("売上処理種類", _one_of(SalesMode)),
+    "capture_on_slip": Rule("実売り同時処理", _switch),
+    "on_capture_failure": Rule("実売り失敗時の動作", _one_of(OnCaptureFailure)),
+    "extend_auth_enabled": Rule("オーソリ期間延長", _switch),
+    "auth_valid_days": Rule("オーソリ有効日数", _whole(1, 90)),
+    "needs_review_alert_hours": Rule("要確認アラート時間", _whole(1, 720)),
+    "bulk_max": Rule("一括処理の上限件数", _whole(1, 5000)),
+    "cancel_lock_minutes": Rule("キャンセルできない時間(分)", _whole(0, 1440)),
+    "shop_name": Rule("ショップ名", _short_line(60)),
+    "shop_address": Rule("住所", _short_line(150)),
+    "shop_tel": Rule("電話番号", _tel),
+    "invoice_number": Rule("適格請求書発行事業者登録番号", _invoice_number),
+    "tax_rounding": Rule("消費税の端数", _one_of(TaxRounding)),
+    "tax_included": Rule("価格の税区分", _switch),
+    "subscription_enabled": Rule("定期購入", _switch),
+    "billing_mode": Rule("運用方法", _one_of(BillingMode)),
+    "billing_driver": Rule("SMBC-GPへの登録方法", _one_of(BillingDriver)),
+    "billing_day": Rule("定期の登録日", _whole(1, 10)),
+    "notify_salt": Rule(
+        "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
+    ),
+}

@@ -1,0 +1,388 @@
+"""The monthly file: made once, sent until SMBC-GP answered, and every line told (protocol.md §13.9).
+
+The same file again gets the same receipt and charges once, so a lost answer is asked for by sending
+it again, unchanged.  Only when the window has closed meanwhile each line has to be looked up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.billing_calendar import month_of, results_at
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import Event
+from sgpshop.domain.shop_terms import BillingMode
+from sgpshop.extensions import db
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayOutcomeUnknown,
+    GatewayRejected,
+    GatewayUnreachable,
+    MonthlyLine,
+    SmbcGpGateway,
+    monthly_file,
+)
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    FileState,
+    Operation,
+    utc_now,
+)
+from sgpshop.services import settings
+from sgpshop.services.payments import billing_marks, outcomes, stored_cards
+from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.record import close
+from sgpshop.services.payments.transactions import describe
+from sgpshop.storage.database import writing
+
+_BILL = Operation.BILL
+#: Between two tries to send a file: a minute, growing to an hour.
+_PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+#: «Order id already exists».
+_NUMBER_IS_THERE = "E01040010"
+
+
+def make(gateway: SmbcGpGateway) -> int:
+    """Put all that is planned and in no file into a file; how many lines.
+
+    A card that is not kept yet is kept first; an order without one is refused (T19).
+    """
+    ready = {one for one in _planned_ids() if _need_card(gateway, one)}
+    if not ready:
+        return 0
+    shop, now = settings.load(), utc_now()
+    window = month_of(now)
+    with writing() as session:
+        rows = session.execute(
+            sa.select(Billing, CardTransaction.member_id, CardTransaction.card_seq)
+            .join(CardTransaction, CardTransaction.gateway_order_id == Billing.gateway_order_id)
+            .join(Attempt, Attempt.id == Billing.attempt_id)
+            .where(_IS_PLANNED, CardTransaction.card_seq.is_not(None))
+            .with_for_update(of=Billing)
+        ).all()
+        rows = [row for row in rows if row.Billing.id in ready]
+        if not rows:
+            return 0
+        lines = [
+            MonthlyLine(
+                order_id=billing.gateway_order_id,
+                member_id=member_id,
+                card_seq=card_seq or 0,
+                amount=billing.amount,
+                use_date=jst_day(now),
+            )
+            for billing, member_id, card_seq in rows
+        ]
+        content = monthly_file.render(shop.shop_id, f"{window:%Y%m}", lines)
+        file = BillingFile(
+            window=window,
+            content=content.decode("ascii"),
+            lines=len(lines),
+            yen=sum(line.amount for line in lines),
+            due_at=now,
+        )
+        session.add(file)
+        session.flush()
+        for billing, _member, _seq in rows:
+            billing.file_id = file.id
+    logs.event("billing_file_made", file=file.id, lines=file.lines, yen=file.yen)
+    return len(lines)
+
+
+_IS_PLANNED = sa.and_(
+    Billing.state == BillingState.PLANNED,
+    Billing.by_file,
+    Billing.file_id.is_(None),
+    Attempt.is_open,
+)
+
+
+def _planned_ids() -> list[int]:
+    ids = db.session.scalars(
+        sa.select(Billing.id)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(_IS_PLANNED)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    return list(ids)
+
+
+def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
+    """Whether the order's card is kept at SMBC-GP and the one that was checked; or refuse it."""
+    row = db.session.execute(
+        sa.select(Billing.order_id, Billing.attempt_id).where(Billing.id == billing_id)
+    ).one()
+    db.session.commit()
+    try:
+        stored_cards.for_later(gateway, row.order_id)
+    except stored_cards.NoCard as problem:
+        outcome = outcomes.rejected(_BILL, problem.reason)
+    except GatewayRejected as refusal:
+        outcome = outcomes.rejected(_BILL, refusal.reason, refusal.codes)
+    except GatewayUnreachable as failure:
+        outcome = outcomes.unreachable(_BILL, failure.reason)
+    except GatewayError:  # keeping a card moves no money: it is put off, and asked for again
+        outcome = outcomes.rejected(_BILL, "look_failed")
+    else:
+        return True
+    _start_sending(Billing.id == billing_id)
+    _end(row.attempt_id, outcome)
+    return False
+
+
+def send(gateway: SmbcGpGateway, file_id: int) -> None:
+    """Send one prepared file, if it is due and nobody else does, and write down what was said."""
+    claim = _claim(file_id, FileState.PREPARED)
+    if claim is None:
+        return
+    window, content, lease, tries = claim
+    try:
+        receipt = gateway.upload_monthly_file(f"{window:%Y%m}", content.encode("ascii"))
+    except GatewayRejected as refusal:
+        if refusal.is_congestion:
+            _try_later(file_id, lease, tries, refusal.reason, is_doubtful=False)
+        else:
+            _refused(file_id, lease, refusal)
+    except GatewayUnreachable as failure:
+        _try_later(file_id, lease, tries, failure.reason, is_doubtful=False)
+    except GatewayOutcomeUnknown as doubt:
+        _try_later(file_id, lease, tries, doubt.reason, is_doubtful=True)
+    else:
+        _answered(
+            file_id,
+            lease,
+            state=FileState.RECEIVED,
+            receipt_no=receipt.receipt_no[:60],
+            refused=dict(receipt.refused),
+            reason="",
+        )
+
+
+def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
+    """End the registration of every line of an answered file, one by one; a restart goes on."""
+    file = db.session.get_one(BillingFile, file_id, populate_existing=True)
+    state, refused, reason = file.state, file.refused, file.reason
+    answered_at = file.answered_at or utc_now()
+    lines = db.session.execute(
+        sa.select(Billing.attempt_id, Billing.gateway_order_id, Billing.amount)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(Billing.file_id == file_id, Attempt.is_open)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    is_through = True
+    for line in lines:
+        if state is FileState.IN_DOUBT:
+            outcome = _look_up(gateway, line.gateway_order_id, _postponed(reason), is_filed=True)
+        elif state is FileState.REFUSED:
+            outcome = _postponed(reason)
+        elif line.gateway_order_id in refused:
+            code = str(refused[line.gateway_order_id])
+            outcome = outcomes.rejected(_BILL, f"codes:{code}", (code,))
+            if code == _NUMBER_IS_THERE:  # an earlier file or call brought it there: how far?
+                is_filed = _was_filed_before(file_id, line.gateway_order_id)
+                outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
+        else:
+            outcome = _registered()
+        if outcome is None:
+            is_through = False
+        else:
+            _end(line.attempt_id, outcome)
+    with writing() as session:
+        session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.id == file_id, BillingFile.state == state)
+            .values(
+                {
+                    "state": FileState.CLOSED,
+                    "due_at": None,
+                    "results_due_at": _results_at(session, file_id),
+                }
+                if is_through
+                else {"due_at": utc_now() + _until_asked_again(answered_at)}
+            )
+        )
+
+
+def _until_asked_again(since: datetime) -> timedelta:
+    """A minute at first, growing with the time the doubt lasts to an hour."""
+    age = (utc_now() - since).total_seconds()
+    return timedelta(seconds=min(_PAUSES[-1], max(_PAUSES[0], age / 4)))
+
+
+def _results_at(session: Session, file_id: int) -> datetime | None:
+    """When results of what the file registered are to be had; None when it can have none.
+
+    Also of a file that may have been taken in although no line was found: a charged line counts.
+    """
+    waits = session.scalar(
+        sa.select(
+            sa.exists().where(Billing.file_id == file_id, Billing.state == BillingState.REGISTERED)
+        )
+    )
+    window, was_doubtful = session.execute(
+        sa.select(BillingFile.window, BillingFile.is_doubtful).where(BillingFile.id == file_id)
+    ).one()
+    mode = BillingMode(settings.load().billing_mode)
+    return results_at(window, mode.result_day) if waits or was_doubtful else None
+
+
+def _was_filed_before(file_id: int, gateway_order_id: str) -> bool:
+    """Whether a file sent before this one has a line of that number."""
+    found = db.session.scalar(
+        sa.select(
+            sa.exists().where(
+                BillingFile.id < file_id,
+                BillingFile.tries > 0,
+                BillingFile.content.contains(f",{gateway_order_id},", autoescape=True),
+            )
+        )
+    )
+    db.session.commit()
+    return bool(found)
+
+
+def _registered() -> Outcome:
+    return Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_done")
+
+
+def _postponed(reason: str) -> Outcome:
+    """R105: refused as a whole; the orders stay 決済待ち."""
+    is_late = reason == monthly_file.WINDOW_CLOSED
+    return Outcome(
+        AttemptState.REJECTED,
+        Event.BILL_POSTPONED,
+        "bill_postponed",
+        reason=billing_marks.WINDOW_CLOSED if is_late else "file_refused",
+        detail={"why": reason},
+    )
+
+
+def _look_up(
+    gateway: SmbcGpGateway, gateway_order_id: str, if_not: Outcome, *, is_filed: bool
+) -> Outcome | None:
+    """How the line of that number stands; None when SMBC-GP does not say.
+
+    `if_not` is how it ends when nothing is registered under it.  What a file brought there shows as
+    unfinished until the day of results (protocol.md §13.9); what was charged counts, whatever the
+    amount.
+    """
+    try:
+        trade = gateway.search_trade(gateway_order_id)
+    except GatewayError:
+        return None
+    if trade is None:
+        return if_not
+    found = Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_found_done", looked=True)
+    if trade.state.is_unfinished:
+        return found if is_filed else if_not
+    if trade.state.is_captured:
+        return replace(found, trade=trade, tran_id=trade.tran_id)
+    if trade.state.is_cancelled:
+        voided = outcomes.rejected(_BILL, "cancelled_there")
+        return replace(voided, looked=True, detail={"found": describe(trade)})
+    logs.event("billing_line_unclear", order=gateway_order_id, found=describe(trade))
+    return None
+
+
+def _end(attempt_id: int, outcome: Outcome) -> None:
+    lease = db.session.scalar(sa.select(Attempt.lease).where(Attempt.id == attempt_id))
+    db.session.commit()
+    close(attempt_id, lease or 0, outcome)
+
+
+def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int] | None:
+    """Take the file for this thread, its lines durably SENDING (P6); None if it is not ours."""
+    now = utc_now()
+    lease_time = timedelta(
+        seconds=max(
+            current_app.config["LEASE_SECONDS"], 2 * current_app.config["GATEWAY_TOTAL_TIMEOUT"]
+        )
+    )
+    with writing() as session:
+        row = session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.id == file_id, BillingFile.state == state, BillingFile.due_at <= now)
+            .values(
+                lease=BillingFile.lease + 1,
+                tries=BillingFile.tries + 1,
+                due_at=now + lease_time,
+                sent_at=now,
+            )
+            .returning(
+                BillingFile.window, BillingFile.content, BillingFile.lease, BillingFile.tries
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        _sending(session, Billing.file_id == file_id)
+        return row.window, row.content, row.lease, row.tries
+
+
+def _start_sending(are_meant: sa.ColumnElement[bool]) -> None:
+    with writing() as session:
+        _sending(session, are_meant)
+
+
+def _sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:
+    """Their attempts are under way.  Without a due time: the file is what is tried again."""
+    session.execute(
+        sa.update(Attempt)
+        .where(
+            Attempt.id.in_(sa.select(Billing.attempt_id).where(are_meant)),
+            Attempt.state == AttemptState.QUEUED,
+        )
+        .values(state=AttemptState.SENDING, sent_at=utc_now(), tries=Attempt.tries + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _try_later(file_id: int, lease: int, tries: int, reason: str, *, is_doubtful: bool) -> None:
+    pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
+    values = {"due_at": utc_now() + timedelta(seconds=pause), "reason": reason[:120]}
+    if is_doubtful:
+        values["is_doubtful"] = True
+    with writing() as session:
+        session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.id == file_id, BillingFile.lease == lease)
+            .values(values)
+        )
+    logs.event("billing_file_not_sent", file=file_id, reason=reason)
+
+
+def _refused(file_id: int, lease: int, refusal: GatewayRejected) -> None:
+    """Refused as a whole; after a try without an answer that says nothing about that one."""
+    reason = "、".join(refusal.codes) or refusal.reason
+    was_doubtful = db.session.scalar(
+        sa.select(BillingFile.is_doubtful).where(BillingFile.id == file_id)
+    )
+    db.session.commit()
+    _answered(
+        file_id,
+        lease,
+        state=FileState.IN_DOUBT if was_doubtful else FileState.REFUSED,
+        reason=reason[:120],
+    )
+
+
+def _answered(file_id: int, lease: int, **values: object) -> None:
+    with writing() as session:
+        session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.id == file_id, BillingFile.lease == lease)
+            .values(answered_at=utc_now(), due_at=utc_now(), **values)
+        )
+    logs.event("billing_file_answered", file=file_id, state=values["state"])

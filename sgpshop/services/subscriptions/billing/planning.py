@@ -1,0 +1,156 @@
+"""Before anything is sent: one row an order and month, with its number at SMBC-GP (P6, P29).
+
+Planning takes the order (an open attempt), so that nobody edits, cancels or takes back its delivery
+while it is being registered (R31).  Run twice, in parallel or after a crash it plans the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, month_of
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.models import (
+    Billing,
+    BillingState,
+    CardTransaction,
+    Operation,
+    Order,
+    utc_now,
+)
+from sgpshop.services import settings
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import WORKER, Actor
+from sgpshop.services.payments import acts, transaction_numbers
+from sgpshop.services.payments.acts import Wish
+from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_FREE, to_register
+from sgpshop.storage.database import writing
+
+_BATCH = 50
+
+
+def plan(month: date, actor: Actor = WORKER) -> int:
+    """Plan every order that is to be registered for `month`; how many there were."""
+    by_file = is_by_file()
+    planned, last = 0, 0
+    while ids := _next_ids(month, last):
+        last = ids[-1]
+        planned += _plan_batch(ids, month, actor, by_file)
+    return planned
+
+
+def plan_again(now: datetime) -> int:
+    """Plan what was put off and is due to be tried again; how many there were (R105).
+
+    A monthly file is taken until the window closes; after that it waits for the next registration.
+    """
+    by_file = is_by_file()
+    is_over = by_file and jst_day(now).day > FILE_WINDOW_ENDS
+    due = db.session.execute(
+        sa.select(Billing.id, Billing.order_id, Billing.month)
+        .where(IS_PUT_OFF, Billing.retry_at <= now)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    planned = 0
+    for billing_id, order_id, month in due:
+        if not is_over and _plan_alone(order_id, month, WORKER, by_file):
+            planned += 1
+            continue
+        _try_later(billing_id, order_id, month, None if is_over else now + _BUSY)
+    return planned
+
+
+def is_by_file() -> bool:
+    """Whether this shop registers by the monthly file."""
+    return settings.load().billing_driver != BillingDriver.API
+
+
+#: Put off, and not planned again yet.
+IS_PUT_OFF = Billing.state == BillingState.POSTPONED
+#: Something else is under way with the order: it is tried again so soon.
+_BUSY = timedelta(minutes=10)
+
+
+def _try_later(billing_id: int, order_id: int, month: date, at: datetime | None) -> None:
+    with writing() as session:
+        is_wanted = session.scalar(
+            sa.select(sa.exists().where(Order.id == order_id, to_register(month)))
+        )
+        session.execute(
+            sa.update(Billing)
+            .where(Billing.id == billing_id, IS_PUT_OFF)
+            .values(retry_at=at if is_wanted else None)
+        )
+
+
+def _next_ids(month: date, after: int) -> list[int]:
+    ids = db.session.scalars(
+        sa.select(Order.id)
+        .where(Order.id > after, to_register(month), IS_FREE)
+        .order_by(Order.id)
+        .limit(_BATCH)
+    ).all()
+    db.session.commit()
+    return list(ids)
+
+
+def _plan_batch(ids: list[int], month: date, actor: Actor, by_file: bool) -> int:
+    try:
+        with writing() as session:
+            return sum(_plan_one(session, one, month, actor, by_file) for one in ids)
+    except IntegrityError:  # somebody else plans the same: one at a time, so nobody's is lost
+        return sum(_plan_alone(one, month, actor, by_file) for one in ids)
+
+
+def _plan_alone(order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
+    try:
+        with writing() as session:
+            return _plan_one(session, order_id, month, actor, by_file)
+    except IntegrityError:
+        return False
+
+
+def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
+    order = acting.lock_order(session, order_id)
+    delivered_at = session.scalar(
+        sa.select(DELIVERED_AT).where(Order.id == order_id, to_register(month), IS_FREE)
+    )
+    if delivered_at is None:  # cancelled, taken back or planned since it was read
+        return False
+    try:
+        attempt = acts.new_attempt(order, Wish(Operation.BILL), actor)
+    except ShopError:
+        return False
+    if by_file:
+        attempt.due_at = None  # the file carries it, not the worker's own call
+        transaction = session.get_one(CardTransaction, attempt.transaction_id)
+        transaction = transaction_numbers.number_for_file(order, transaction)
+        attempt.transaction_id = transaction.id
+        attempt.gateway_order_id = transaction.gateway_order_id
+    session.add(attempt)
+    session.flush()
+    of_month = month_of(delivered_at)
+    billing = session.scalars(
+        sa.select(Billing).where(Billing.order_id == order_id, Billing.month == of_month)
+    ).one_or_none()
+    if billing is None:
+        billing = Billing(order_id=order_id, month=of_month)
+        session.add(billing)
+    billing.gateway_order_id = attempt.gateway_order_id
+    billing.amount = attempt.amount
+    billing.state = BillingState.PLANNED
+    billing.attempt_id = attempt.id
+    billing.file_id = None
+    billing.by_file = by_file
+    billing.retry_at = None
+    billing.planned_at = utc_now()
+    session.flush()
+    return True

@@ -1,0 +1,264 @@
+"""The results of registered sales: OK is told, NG becomes 売上失敗 with its code (T20, R105).
+
+A sale that was made always counts: also of a line that we took for not registered, and with another
+amount than we wanted.  What is missing is asked for by its number, and then told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.billing_calendar import RESULTS_OVERDUE, results_at
+from sgpshop.domain.payment_status import Event, PaymentStatus, is_possible, next_status
+from sgpshop.domain.reconciliation import AlertKind, decide
+from sgpshop.domain.shop_terms import BillingMode
+from sgpshop.extensions import db
+from sgpshop.gateway import GatewayError, ResultLine, SmbcGpGateway, TradeState, TradeStatus
+from sgpshop.models import (
+    Alert,
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    FileState,
+    Order,
+    utc_now,
+)
+from sgpshop.services import settings
+from sgpshop.services.orders import acting, alerts, history
+from sgpshop.services.orders.history import WORKER
+from sgpshop.services.payments import billing_marks, transactions
+from sgpshop.storage.database import writing
+
+#: While there is no result they are asked for again after so long; and when they are overdue.
+_PAUSE, _LATE_PAUSE = timedelta(hours=1), timedelta(hours=6)
+RESULT_WORDS = {
+    "1": "有効性NG(カードが使えません)",
+    "2": "照合エラー(確認できません)",
+    "3": "入力データエラー(請求先のカード会社がありません)",
+}
+_CLOSED = BillingFile.state == FileState.CLOSED
+
+
+def overdue_since(window: date, mode: str) -> datetime:
+    """From when on results of what was registered in the month `window` are overdue, in UTC."""
+    return results_at(window, BillingMode(mode).result_day) + RESULTS_OVERDUE
+
+
+def fetch(gateway: SmbcGpGateway, window: date) -> int:
+    """Ask for the results of the files sent in the month `window`; how many lines were told."""
+    now = utc_now()
+    is_late = now >= overdue_since(window, settings.load().billing_mode)
+    with writing() as session:  # first: whoever else asks now waits for an hour
+        due = session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.window == window, BillingFile.results_due_at <= now)
+            .values(results_due_at=now + (_LATE_PAUSE if is_late else _PAUSE))
+        )
+        if not due.rowcount:  # type: ignore[attr-defined]
+            return 0
+        if is_late:  # nothing was registered, and nothing of it came after all
+            _nothing_more(session, window)
+    try:
+        lines = gateway.fetch_monthly_result(f"{window:%Y%m}")
+    except GatewayError as failure:
+        logs.event("billing_results_not_read", window=str(window), reason=failure.reason)
+        return 0
+    if lines is None:
+        return 0
+    told = sum(_tell(line) for line in lines)
+    for order_no in _missing(window, {line.order_id for line in lines}):
+        _look_for(gateway, order_no)
+    with writing() as session:
+        _nothing_more(session, window)
+    logs.event("billing_results", window=str(window), lines=len(lines), told=told)
+    return told
+
+
+def _nothing_more(session: Session, window: date) -> None:
+    """Files of that month of which no line waits for its result are not asked about any more."""
+    waiting = sa.exists().where(
+        Billing.file_id == BillingFile.id, Billing.state == BillingState.REGISTERED
+    )
+    session.execute(
+        sa.update(BillingFile)
+        .where(BillingFile.window == window, _CLOSED, ~waiting)
+        .values(results_due_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _tell(line: ResultLine) -> bool:
+    """Write one result down; False if it was told before, is not ours, or says nothing new."""
+    order_id = _order_of(line.order_id)
+    if order_id is None:
+        return False
+    with writing() as session:
+        order = acting.lock_order(session, order_id)
+        billing = _billing(session, line.order_id)
+        if billing is None or billing.state is BillingState.PAID:
+            return False
+        if line.is_charged:
+            return _charged(session, order, billing, line.line.amount, "bill_paid")
+        if billing.state is not BillingState.REGISTERED:
+            return False
+        billing.result_at = utc_now()
+        billing.result = line.result.value
+        billing.error_codes = "|".join(line.codes)[:400]
+        billing.state = BillingState.NOT_PAID
+        before = order.payment_status
+        if before is not None and is_possible(before, Event.BILL_NOT_PAID):
+            order.payment_status = next_status(before, Event.BILL_NOT_PAID)
+        _record(
+            session,
+            order,
+            "bill_not_paid",
+            before,
+            result=RESULT_WORDS.get(line.result.value, ""),
+            codes=list(line.codes),
+        )
+    return True
+
+
+def _charged(
+    session: Session,
+    order: Order,
+    billing: Billing,
+    yen: int,
+    sentence: str,
+    trade: TradeStatus | None = None,
+) -> bool:
+    """SMBC-GP made this sale, of `yen`; False while an operation is under way, which will see it."""
+    if order.open_attempt is not None:
+        return False
+    now, shop = utc_now(), settings.load()
+    transaction = session.scalars(
+        sa.select(CardTransaction).where(
+            CardTransaction.gateway_order_id == billing.gateway_order_id
+        )
+    ).one()
+    if trade is not None:
+        transactions.record_trade(transaction, trade, shop)
+    else:
+        transactions.record_answer(
+            transaction,
+            TradeState.CAPTURE,
+            yen,
+            tran_id=transaction.tran_id,
+            at=now,
+            valid_days=shop.auth_valid_days,
+        )
+    billing.state = BillingState.PAID
+    billing.registered_at = billing.registered_at or now
+    billing.result_at = now
+    billing.result = billing.error_codes = ""
+    billing.retry_at = None
+    before = order.payment_status
+    found = f"{TradeState.CAPTURE.label} {yen:,}円"
+    decision = decide(before, Event.FOUND_BILLED, total=yen, found_total=yen)
+    if decision is not None and transaction.is_current:
+        order.payment_status = decision.after
+    alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
+    billing_marks.tell_other_amount(session, order.id, before, billing.amount, yen)
+    _record(session, order, sentence, before, result="", codes=[], found=found)
+    return True
+
+
+def _missing(window: date, answered: Collection[str]) -> list[str]:
+    """Numbers at SMBC-GP that were registered in that month, and of which its result says nothing."""
+    numbers = db.session.scalars(
+        sa.select(Billing.gateway_order_id)
+        .join(BillingFile, BillingFile.id == Billing.file_id)
+        .where(BillingFile.window == window, _CLOSED, Billing.state == BillingState.REGISTERED)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    return [number for number in numbers if number not in answered]
+
+
+def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
+    """A line is missing in a result that came: SMBC-GP may know more, else a person must know."""
+    order_id = _order_of(gateway_order_id)
+    try:
+        trade = gateway.search_trade(gateway_order_id)
+    except GatewayError as failure:
+        logs.event("billing_line_not_asked", order=gateway_order_id, reason=failure.reason)
+        return
+    if order_id is None:
+        return
+    with writing() as session:
+        order = acting.lock_order(session, order_id)
+        billing = _billing(session, gateway_order_id)
+        if billing is None or billing.state is not BillingState.REGISTERED:
+            return
+        if trade is not None and trade.state.is_captured:
+            _charged(session, order, billing, trade.total, "bill_paid", trade)
+            return
+        was_told = session.scalar(
+            sa.select(
+                sa.exists().where(
+                    Alert.order_id == order_id,
+                    Alert.kind == AlertKind.RESULT_MISSING,
+                    Alert.since >= (billing.registered_at or billing.planned_at),
+                )
+            )
+        )
+        if not was_told:
+            alerts.raise_kind(
+                session,
+                order_id,
+                AlertKind.RESULT_MISSING,
+                before=order.payment_status,
+                found=transactions.describe(trade),
+                total=billing.amount,
+            )
+
+
+def _order_of(gateway_order_id: str) -> int | None:
+    order_id: int | None = db.session.scalar(
+        sa.select(CardTransaction.order_id).where(
+            CardTransaction.gateway_order_id == gateway_order_id
+        )
+    )
+    db.session.commit()
+    return order_id
+
+
+def _billing(session: Session, gateway_order_id: str) -> Billing | None:
+    """The latest row of that number: an order taken back and delivered again may have two."""
+    found: Billing | None = session.scalars(
+        sa.select(Billing)
+        .where(Billing.gateway_order_id == gateway_order_id)
+        .order_by(Billing.id.desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    return found
+
+
+def _record(
+    session: Session,
+    order: Order,
+    sentence: str,
+    before: PaymentStatus | None,
+    **detail: Any,
+) -> None:
+    order.version += 1
+    order.updated_at = utc_now()
+    session.flush()
+    history.record(
+        order.id,
+        sentence,
+        WORKER,
+        before=before,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        **detail,
+    )

@@ -1,0 +1,198 @@
+"""When the registration runs: by itself from the shop's day on, and by command (R102, P29).
+
+Every step can be taken any number of times, by any number of workers, and after a kill at any point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import sqlalchemy as sa
+
+from sgpshop import logs
+from sgpshop.domain.billing_calendar import (
+    due_month,
+    month_of,
+    next_month,
+    registers_at,
+    written,
+)
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.extensions import db
+from sgpshop.models import (
+    Attempt,
+    Billing,
+    BillingFile,
+    BillingState,
+    DailyJob,
+    FileState,
+    Queue,
+    utc_now,
+)
+from sgpshop.models.attempt import AttemptState
+from sgpshop.services import settings
+from sgpshop.services.payments import runner
+from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.subscriptions.billing import files, planning, results
+from sgpshop.storage.database import writing
+from sgpshop.storage.setbacks import carefully
+
+_JOB = "billing"
+#: A new installation takes only a registration that began so lately; `report` takes any.
+_PUNCTUAL = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a registration by command went."""
+
+    planned: int
+    registered: int
+    refused: int
+    postponed: int
+    under_way: int
+
+
+def is_due() -> bool:
+    """Whether `carry_on` has something to do now; a few indexed queries."""
+    now = utc_now()
+    found = bool(
+        db.session.scalar(
+            sa.select(
+                sa.or_(
+                    sa.exists().where(BillingFile.due_at <= now),
+                    sa.exists().where(BillingFile.results_due_at <= now),
+                    sa.exists().where(
+                        Billing.state == BillingState.PLANNED,
+                        Billing.by_file,
+                        Billing.file_id.is_(None),
+                    ),
+                    sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= now),
+                )
+            )
+        )
+    )
+    db.session.commit()
+    return found or _is_registration_due(now)
+
+
+def carry_on(_id: int = 0) -> None:
+    """Take every step that is due.  Raises ShopError without a usable contract."""
+    now = utc_now()
+    gateway = usable_gateway(ask=True)
+    if _is_registration_due(now):
+        billing_day = settings.load().billing_day
+        month = due_month(now, billing_day)
+        is_first = not db.session.scalar(sa.select(sa.exists().where(DailyJob.name == _JOB)))
+        is_late = now - registers_at(month, billing_day) > _PUNCTUAL
+        # Where nothing was ever registered from here, the months before were somebody else's.
+        planned = 0 if is_first and is_late else planning.plan(month)
+        _registration_is_planned(month, planned, now)
+    planning.plan_again(now)
+    files.make(gateway)
+    # One file that breaks off must not hold up the others.
+    for file_id in _files_due(FileState.PREPARED, utc_now()):
+        carefully(Queue.BILLING_FILE, [file_id], partial(files.send, gateway, file_id))
+    for file_id in _files_due(None, utc_now()):
+        carefully(Queue.BILLING_FILE, [file_id], partial(files.tell_lines, gateway, file_id))
+    for window in _windows_due(now):
+        number = window.year * 100 + window.month
+        carefully(Queue.BILLING_RESULTS, [number], partial(results.fetch, gateway, window))
+
+
+def report(month: date) -> Report:
+    """Register the sales of `month` now and wait for the end of every call.
+
+    Raises ShopError for a month that is not over yet (R102) or without a usable contract.
+    """
+    if utc_now() < registers_at(month, 1) and month >= month_of(utc_now()):
+        raise ShopError(f"{written(month)} はまだ終わっていないため、売上報告できません。")
+    usable_gateway(ask=True)
+    planned = planning.plan(month)
+    begun = _open_of(month)
+    carry_on()
+    for attempt_id in _by_api(month):
+        runner.run_operation(attempt_id)
+    states = dict(
+        db.session.execute(
+            sa.select(Billing.state, sa.func.count())
+            .where(Billing.id.in_(begun))
+            .group_by(Billing.state)
+        ).all()
+    )
+    db.session.commit()
+    return Report(
+        planned=planned,
+        registered=states.get(BillingState.REGISTERED, 0) + states.get(BillingState.PAID, 0),
+        refused=states.get(BillingState.REFUSED, 0),
+        postponed=states.get(BillingState.POSTPONED, 0),
+        under_way=states.get(BillingState.PLANNED, 0),
+    )
+
+
+def _is_registration_due(now: datetime) -> bool:
+    shop = settings.load()
+    if not shop.subscription_enabled:
+        return False
+    month = due_month(now, shop.billing_day)
+    job = db.session.get(DailyJob, (_JOB, next_month(month)), populate_existing=True)
+    db.session.commit()
+    return job is None or job.finished_at is None
+
+
+def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
+    """It is done once a month; what is delivered later waits for the next (R102)."""
+    with writing() as session:
+        session.merge(
+            DailyJob(
+                name=_JOB, day=next_month(month), started_at=now, finished_at=now, planned=planned
+            )
+        )
+    logs.event("billing_planned", month=written(month), orders=planned, day=str(jst_day(now)))
+
+
+def _files_due(state: FileState | None, now: datetime) -> list[int]:
+    """Files to send (PREPARED), or answered ones whose lines are to be told (None)."""
+    are_meant = (
+        BillingFile.state == state
+        if state is not None
+        else BillingFile.state.in_((FileState.RECEIVED, FileState.REFUSED, FileState.IN_DOUBT))
+    )
+    ids = db.session.scalars(
+        sa.select(BillingFile.id)
+        .where(are_meant, BillingFile.due_at <= now)
+        .order_by(BillingFile.id)
+    ).all()
+    db.session.commit()
+    return list(ids)
+
+
+def _windows_due(now: datetime) -> list[date]:
+    windows = db.session.scalars(
+        sa.select(BillingFile.window).where(BillingFile.results_due_at <= now).distinct()
+    ).all()
+    db.session.commit()
+    return sorted(windows)
+
+
+def _open_of(month: date) -> list[int]:
+    """Ids of the billings up to `month` that are not through."""
+    ids = db.session.scalars(
+        sa.select(Billing.id).where(Billing.month <= month, Billing.state == BillingState.PLANNED)
+    ).all()
+    db.session.commit()
+    return list(ids)
+
+
+def _by_api(month: date) -> list[int]:
+    ids = db.session.scalars(
+        sa.select(Billing.attempt_id)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(~Billing.by_file, Billing.month <= month, Attempt.state == AttemptState.QUEUED)
+        .order_by(Billing.id)
+    ).all()
+    db.session.commit()
+    return list(ids)

@@ -1,0 +1,1 @@
+"""How we write: database, schema, secrets at rest, pages by key."""

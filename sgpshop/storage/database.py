@@ -1,0 +1,203 @@
+"""How we use the database: safe SQLite settings, and one way to write (P31, P8)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sgpshop.extensions import db
+from sgpshop.storage import waiting
+
+_V = TypeVar("_V")
+
+_PARAMETERS = 900
+_BEGIN = "sqlite_begin"
+_WAIT = "sqlite_wait"
+#: Seconds a writer waits for its turn; then it is told that the database is not to be had (P32).
+WRITE_WAIT = 6
+#: Seconds PostgreSQL lets a transaction stand still: a process that was stopped holds rows, and
+#: loses them while the lease of its work still runs (P17).
+_IDLE_IN_TRANSACTION = 30
+_TRY_EVERY = 0.005
+_PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
+_IMPATIENCE = "PRAGMA busy_timeout=200"
+_PRAGMAS = (
+    _PATIENCE,  # first: the next ones may have to wait themselves
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA wal_autocheckpoint=8000",  # 32 MB: copying back stops all writers, so not so often
+)
+
+
+def prepare_engine(engine: sa.Engine) -> None:
+    """Give an SQLite engine durable settings and explicit BEGINs, PostgreSQL limits for waiting.
+
+    Without an explicit BEGIN IMMEDIATE a read that turns into a write fails at once on SQLite,
+    whatever the busy timeout says.
+    """
+    if engine.dialect.name != "sqlite":
+        _limit_waiting(engine)
+        return
+    if engine.url.database:
+        with suppress(OSError):  # exists already; if it cannot be made, connecting says so
+            os.close(os.open(engine.url.database, os.O_CREAT | os.O_EXCL, 0o600))  # S12
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: sa.ExceptionContext) -> None:
+        # A connection opened while the file was read-only stays so when the file is not any more:
+        # it and its like are given up, and the next ones see the file as it is then (P32).
+        code = getattr(context.original_exception, "sqlite_errorcode", None) or 0
+        if code & 0xFF == sqlite3.SQLITE_READONLY:
+            context.is_disconnect = True
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        begin = "BEGIN " + options.get(_BEGIN, "DEFERRED")
+        if _WAIT in options:
+            _begin_within(options[_WAIT], connection, begin)
+        else:
+            connection.exec_driver_sql(begin)
+
+
+def _limit_waiting(engine: sa.Engine) -> None:
+    """PostgreSQL would wait for ever for a lock, and for the process that holds it (P32)."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{WRITE_WAIT}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}s'")
+        connection.commit()
+
+
+def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None:
+    """Try often: SQLite's own waiting sleeps longer and longer, and misses its turn for seconds
+    while another process writes one transaction after the other."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    until = time.monotonic() + seconds
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                raw.execute(begin)
+            except sqlite3.OperationalError:
+                time.sleep(_TRY_EVERY)
+            else:
+                return
+        connection.exec_driver_sql(begin)
+    finally:
+        _be_patient(raw)
+
+
+def _be_patient(raw: sqlite3.Connection) -> None:
+    with suppress(sqlite3.ProgrammingError):  # it was given up
+        raw.execute(_PATIENCE)
+
+
+def chunks(values: Sequence[_V]) -> Iterator[Sequence[_V]]:
+    """`values` in parts that SQLite is sure to take as parameters of one statement."""
+    for start in range(0, len(values), _PARAMETERS):
+        yield values[start : start + _PARAMETERS]
+
+
+_writer = threading.RLock()
+
+
+@contextmanager
+def writing_in_turn(within: float = WRITE_WAIT) -> Iterator[None]:
+    """Let one thread of this process write at a time: SQLite's own waiting polls and wakes late."""
+    if db.engine.dialect.name != "sqlite":
+        yield
+        return
+    if not _writer.acquire(blocking=False):
+        with waiting.for_the_database() as may_wait:
+            if not (may_wait and _writer.acquire(timeout=within)):
+                raise _too_long()
+    try:
+        yield
+    finally:
+        _writer.release()
+
+
+@contextmanager
+def _room_for_locks() -> Iterator[None]:
+    """On PostgreSQL any writing transaction may have to wait for rows that another one holds."""
+    if db.engine.dialect.name != "postgresql":
+        yield
+        return
+    with waiting.for_the_database() as may_wait:
+        if not may_wait:
+            raise _too_long()
+        yield
+
+
+def _too_long() -> OperationalError:
+    problem = sqlite3.OperationalError("locked")
+    problem.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return OperationalError("waiting for other writers", None, problem)
+
+
+@contextmanager
+def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
+    """One write transaction on the request's or operation's session: commit, or roll back all.
+
+    Yields the session.  Whatever was read before is let go of first, so read again, with
+    `populate_existing`, what the decision rests on.  Never call the gateway inside (P8).
+    Raises OperationalError when its turn has not come `within` so many seconds (P32).
+    """
+    session = db.session()
+    session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
+    until = time.monotonic() + within
+    with writing_in_turn(max(0.0, within)), _room_for_locks():
+        left = max(0.001, until - time.monotonic())
+        options = {_BEGIN: "IMMEDIATE"} | ({_WAIT: left} if within < WRITE_WAIT else {})
+        connection = session.connection(execution_options=options)
+        if within < WRITE_WAIT and connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(left * 1000)}ms'")
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def writing_without_waiting() -> Iterator[sa.Connection]:
+    """A short write transaction on a connection of its own that gives up when it would have to wait.
+
+    For what is better left out than waited for.  Raises OperationalError while the database is
+    locked, full or read-only (P32).
+    """
+    with db.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        if not isinstance(raw, sqlite3.Connection):
+            with connection.begin():
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+                yield connection
+            return
+        raw.execute(_IMPATIENCE)
+        try:
+            with connection.execution_options(**{_BEGIN: "IMMEDIATE"}).begin():
+                yield connection
+        finally:
+            _be_patient(raw)

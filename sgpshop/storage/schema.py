@@ -1,0 +1,92 @@
+"""Bring the database to this version of the program (P36).
+
+Alembic is loaded only while migrating: a web process or worker that merely checks its version
+starts faster and stays smaller without it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import current_app
+
+from sgpshop.domain.errors import CouldNotAsk
+from sgpshop.extensions import db
+from sgpshop.models import InstallationFact, table_of
+from sgpshop.storage import installation
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+class OtherSchema(CouldNotAsk):
+    """The database is of an earlier version, or empty."""
+
+    def __init__(self) -> None:
+        super().__init__("データベースの準備ができていません: python app.py migrate")
+
+
+class NewerSchema(CouldNotAsk):
+    """The database was written by a later version; starting on it could damage it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "データベースはこのプログラムより新しい版で作られています。新しい版のプログラムで起動してください。"
+        )
+
+
+def migrate() -> tuple[str | None, str]:
+    """Run the missing migrations; the version before (None: empty) and the present one.
+
+    The database learns our key, if it knows none.  Raises NewerSchema, or ConfigurationError for a
+    database of another key, and then changes nothing.
+    """
+    present = _present()
+    if present is not None and present not in _known():
+        raise NewerSchema
+    if _has_facts():
+        installation.require_ours()
+    if present != _wanted():
+        from flask_migrate import Migrate, upgrade
+
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        Migrate(app, db, directory=str(MIGRATIONS))
+        upgrade()
+    installation.take_key()
+    return present, _wanted()
+
+
+def is_current() -> bool:
+    """Whether the database is at this program's version."""
+    return _present() == _wanted()
+
+
+def require_current() -> None:
+    """Raise NewerSchema or OtherSchema unless the database is at this program's version."""
+    present = _present()
+    if present == _wanted():
+        return
+    raise OtherSchema if present is None or present in _known() else NewerSchema
+
+
+def _has_facts() -> bool:
+    return sa.inspect(db.engine).has_table(table_of(InstallationFact).name)
+
+
+def _present() -> str | None:
+    with db.engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        version: str | None = connection.execute(
+            sa.text("SELECT version_num FROM alembic_version")
+        ).scalar()
+        return version
+
+
+def _known() -> list[str]:
+    """All revisions, oldest first: each file of migrations/versions begins with its number."""
+    return sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
+
+
+def _wanted() -> str:
+    return _known()[-1]

@@ -1,0 +1,89 @@
+"""Many threads' writes in few commits, where one write at a time is the database's way (SQLite).
+
+A durable commit costs more than the few statements before it.  So threads that want to write line
+up; whoever gets the turn carries out what all of them want in one transaction, and each learns its
+own result only after that commit.  PostgreSQL writes in parallel by itself and needs none of this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sgpshop.extensions import db
+from sgpshop.storage.database import WRITE_WAIT, writing, writing_in_turn
+
+_T = TypeVar("_T")
+_KEY = "sgpshop.group_commit"
+#: So long a transaction may grow, so that nobody else waits long.
+_MOST = 32
+
+
+class _Wish:
+    """What one thread wants written, and how that went."""
+
+    def __init__(self, function: Callable[[Session], Any]) -> None:
+        self.function = function
+        self.is_done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def write_together(function: Callable[[Session], _T], *, within: float = WRITE_WAIT) -> _T:
+    """Run `function(session)` in a write transaction, perhaps shared with other threads'.
+
+    Returns its value once that is committed; raises what it raised, its own writes undone and the
+    others' kept.  It may run in another thread and, if the transaction failed, once more: it only
+    writes to the database, and neither returns nor uses objects of a session.
+
+    Raises OperationalError after `within` seconds without a turn.  Only those equally patient share
+    a transaction, so nobody suffers from another's haste.
+    """
+    if db.engine.dialect.name != "sqlite":
+        with writing(within) as session:
+            return function(session)
+    queue: deque[_Wish] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
+    wish = _Wish(function)
+    queue.append(wish)
+    until = time.monotonic() + within
+    try:
+        with writing_in_turn(within):
+            while not wish.is_done:
+                wishes = [queue.popleft() for _ in range(min(len(queue), _MOST))]
+                left = within if within >= WRITE_WAIT else until - time.monotonic()
+                _carry_out(wishes, left)
+    except OperationalError:  # no turn, but another thread may have done it with its own
+        with suppress(ValueError):
+            queue.remove(wish)
+        if not wish.is_done:
+            raise
+    result: _T = wish.result()
+    return result
+
+
+def _carry_out(wishes: list[_Wish], within: float = WRITE_WAIT) -> None:
+    try:
+        with writing(within) as session:
+            for wish in wishes:
+                wish.value = wish.function(session)
+    except BaseException as error:  # nothing of this transaction was kept
+        if len(wishes) > 1 and not isinstance(error, OperationalError):
+            for wish in wishes:  # one of them spoiled it: each on its own
+                _carry_out([wish], within)
+            return
+        for wish in wishes:  # the database is locked, full or away: for all of them (P32)
+            wish.error = error
+    for wish in wishes:
+        wish.is_done = True

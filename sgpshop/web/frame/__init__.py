@@ -1,0 +1,1 @@
+"""What every page needs: rights, headers, forms, errors, the wait for money."""

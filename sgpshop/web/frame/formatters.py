@@ -1,0 +1,248 @@
+"""What every template may use: filters for yen and times, icons, versioned static files.
+
+Filters: `yen`, `number`, `jst`, `jst_date`, `jst_day`.  Functions: `icon(name)`, `asset(file)`,
+`status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
+`run_heading(progress)`, `new_token()` and the questions of domain.order_rules and domain.order_acts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from flask import Flask, current_app
+from markupsafe import Markup
+
+from sgpshop.domain.order_acts import (
+    is_refund_open,
+    is_return_open,
+    needs_cancelling,
+    status_change,
+    status_choices,
+)
+from sgpshop.domain.order_number import in_address
+from sgpshop.domain.order_rules import (
+    OrderFacts,
+    is_big,
+    is_to_be_charged,
+    is_unsent,
+    review_cause,
+)
+from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.text import search_key
+from sgpshop.models import Order, utc_now
+from sgpshop.services import settings
+from sgpshop.services.bulk.report import heading
+from sgpshop.services.health import readiness
+
+_WEEKDAYS = "月火水木金土日"
+_NOTHING = "—"
+_STILL_PAYING = timedelta(minutes=30)
+
+
+def yen(amount: int | None) -> str:
+    """¥1,234 for 1234; a dash for None."""
+    if amount is None:
+        return _NOTHING
+    return f"¥{amount:,}" if amount >= 0 else f"−¥{-amount:,}"
+
+
+def number(value: int | None) -> str:
+    """1,234 for 1234; a dash for None."""
+    return _NOTHING if value is None else f"{value:,}"
+
+
+def jst(moment: datetime | None) -> str:
+    """An aware time as 11/23(月) 14:05 in Japan time, the full one as its title."""
+    if moment is None:
+        return _NOTHING
+    local = moment.astimezone(JST)
+    day, clock = _day(local), f"{local.hour:02}:{local.minute:02}"
+    seconds = f"{clock}:{local.second:02}"
+    return _time(
+        f"{local.date()}T{seconds}+09:00",
+        f"{local.year}年{day.long} {seconds}",
+        f"{day.short} {clock}",
+    )
+
+
+def jst_date(moment: datetime | None) -> str:
+    """The Japanese day of an aware time as 11/23(月), with the year as its title."""
+    if moment is None:
+        return _NOTHING
+    local = moment.astimezone(JST)
+    day = _day(local)
+    return _time(str(local.date()), f"{local.year}年{day.long}", day.short)
+
+
+def jst_full_day(moment: datetime) -> str:
+    """The Japanese day of an aware time as 2026年11月23日, for paper."""
+    local = moment.astimezone(JST)
+    return f"{local.year}年{local.month}月{local.day}日"
+
+
+class _Day(NamedTuple):
+    short: str
+    long: str
+
+
+def _day(local: datetime) -> _Day:
+    month, day, weekday = local.month, local.day, _WEEKDAYS[local.weekday()]
+    return _Day(f"{month}/{day}({weekday})", f"{month}月{day}日({weekday})")
+
+
+def _time(machine: str, full: str, words: str) -> Markup:
+    # Only digits and our own words: nothing to escape, and Markup.format would cost a list page
+    # a tenth of its time.
+    return Markup(f'<time datetime="{machine}" title="{full}">{words}</time>')  # noqa: S704 - nothing of others in it
+
+
+_HOLD = Markup('{} <span class="badge is-hold-{}">{}</span>')
+
+
+def hold(order: OrderFacts) -> str:
+    """オーソリ期限: the day the authorization ends, with a badge once that is near (R130).
+
+    Empty where nothing is held or waited for any more (R111).
+    """
+    expires_at = order.transaction.auth_expires_at if order.transaction else None
+    if expires_at is None or order.payment_status not in CAPTURABLE or order.kind != "normal":
+        return ""
+    now = utc_now()
+    warning = hold_warning(expires_at, now)
+    if warning is HoldWarning.NONE:
+        return jst_date(expires_at)
+    if warning is HoldWarning.EXPIRED:
+        words = "期限切れ"
+    else:
+        left = days_left(expires_at, now)
+        words = f"あと{left}日" if left else "今日まで"
+    return _HOLD.format(jst_date(expires_at), warning.value, words)
+
+
+class Dated(Protocol):
+    """Anything that was ordered at some time."""
+
+    @property
+    def ordered_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long an order has been 要確認 (R19, R20)."""
+
+    words: str
+    is_overdue: bool
+
+
+def waiting(order: Dated, alert_hours: int) -> Wait | None:
+    """The age to show beside 要確認; None while the buyer may still be paying (R20)."""
+    age = utc_now() - order.ordered_at
+    if age < _STILL_PAYING:
+        return None
+    hours = int(age.total_seconds()) // 3600
+    words = f"{age.days}日経過" if age.days else f"{hours}時間経過" if hours else "30分以上経過"
+    return Wait(words, is_overdue=hours >= alert_hours)
+
+
+def is_sent_elsewhere(order: Order) -> bool:
+    """Whether a parcel goes to another name or address than the buyer's (R59).
+
+    What a delivery leaves empty is the buyer's; width, case and spaces make no difference.
+    """
+    name = search_key(order.buyer_name)
+    address = search_key(order.buyer_prefecture + order.buyer_address)
+    return any(
+        search_key(parcel.name) not in ("", name)
+        or search_key(parcel.prefecture + parcel.address) not in ("", address)
+        for parcel in order.deliveries
+    )
+
+
+class Assets:
+    """Addresses of an app's static files, and the icons of static/icons.svg."""
+
+    def __init__(self, app: Flask) -> None:
+        self._folder = Path(app.static_folder or "")
+        self._url = app.static_url_path
+        self._addresses: dict[str, str] = {}
+        self._icons: dict[str, Markup] = {}
+        self._chips: dict[PaymentStatus, Markup] = {}
+
+    def address(self, filename: str) -> str:
+        """The address of a file; it changes with the content, so browsers may keep it."""
+        if filename not in self._addresses:
+            digest = hashlib.sha256((self._folder / filename).read_bytes()).hexdigest()
+            self._addresses[filename] = f"{self._url}/{filename}?v={digest[:10]}"
+        return self._addresses[filename]
+
+    def icon(self, name: str) -> Markup:
+        """A decorative icon; the word always stands beside it (rules.md §3)."""
+        if name not in self._icons:
+            self._icons[name] = _ICON.format(self.address("icons.svg"), name)
+        return self._icons[name]
+
+    def chip(self, status: PaymentStatus) -> Markup:
+        """A payment status as icon and word, the same everywhere (R7)."""
+        if status not in self._chips:
+            self._chips[status] = _CHIP.format(status.value, self.icon(status.value), status.label)
+        return self._chips[status]
+
+
+_ICON = Markup(
+    '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>'
+)
+_CHIP = Markup('<span class="chip is-{}" data-status-text>{}{}</span>')
+
+
+def _is_practice() -> bool:
+    """Whether the gateway is the simulator: plain http is allowed in test mode alone (T6)."""
+    config = current_app.config
+    return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
+
+
+def _for_every_page() -> dict[str, Any]:
+    return {
+        "is_practice": _is_practice,
+        "health_warnings": readiness.warnings,
+        "shop_settings": settings.load,
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Give the filters and functions to all templates of `app`."""
+    app.jinja_env.filters.update(
+        in_address=in_address,
+        yen=yen,
+        number=number,
+        jst=jst,
+        jst_date=jst_date,
+        jst_day=jst_full_day,
+    )
+    assets = Assets(app)
+    app.jinja_env.globals.update(
+        asset=assets.address,
+        icon=assets.icon,
+        status_chip=assets.chip,
+        hold=hold,
+        waiting=waiting,
+        new_token=lambda: secrets.token_hex(16),
+        is_big=is_big,
+        is_unsent=is_unsent,
+        is_to_be_charged=is_to_be_charged,
+        is_sent_elsewhere=is_sent_elsewhere,
+        review_cause=review_cause,
+        is_refund_open=is_refund_open,
+        is_return_open=is_return_open,
+        needs_cancelling=needs_cancelling,
+        status_change=status_change,
+        status_choices=status_choices,
+        run_heading=heading,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(_for_every_page)

@@ -1,0 +1,177 @@
+"""What a program is told when something cannot be done: `application/problem+json` (RFC 9457, S22).
+
+`type` is `urn:sgpshop:problem:` and `code`, which never changes its meaning; `title` and `detail`
+are sentences for people.  What was sent is never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, g, request
+
+from sgpshop.domain.errors import (
+    ContractMissing,
+    CursorInvalid,
+    NotFound,
+    NotPossible,
+    OrderBusy,
+    OrderChanged,
+    ShopError,
+)
+from sgpshop.services.access import api_keys, idempotency
+from sgpshop.services.access.rate_limits import TooOften
+
+PREFIX = "/api/"
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:sgpshop:problem:"
+
+#: code -> heading; every code that there is
+TITLES = {
+    "bad_request": "リクエストを読み取れません",
+    "unauthorized": "APIキーが必要です",
+    "declined": "カードが承認されませんでした",
+    "forbidden": "このAPIキーではできない操作です",
+    "intake_closed": "注文を受け付けていません",
+    "not_found": "見つかりません",
+    "method_not_allowed": "このメソッドは使えません",
+    "stale": "注文が更新されています",
+    "busy": "注文は処理中です",
+    "order_no_taken": "注文番号は使われています",
+    "round_taken": "定期購入の同じ回の注文があります",
+    "in_progress": "同じリクエストを処理中です",
+    "too_large": "リクエストが大きすぎます",
+    "uri_too_long": "URLが長すぎます",
+    "not_json": "JSONではありません",
+    "invalid": "内容を確認してください",
+    "card_number": "カード番号は受け付けません",
+    "total_mismatch": "合計金額が合いません",
+    "not_possible": "この注文ではできない操作です",
+    "refund_not_confirmed": "返金の確認が必要です",
+    "large_amount_not_confirmed": "金額の確認が必要です",
+    "refused": "受け付けられません",
+    "invalid_cursor": "cursorが正しくありません",
+    "key_reused": "Idempotency-Keyは使われています",
+    "too_many_requests": "リクエストが多すぎます",
+    "error": "処理を完了できませんでした",
+    "unavailable": "ただいま処理できません",
+}
+
+#: the code where only the status is known
+CODE_OF_STATUS = {
+    400: "bad_request",
+    401: "unauthorized",
+    402: "declined",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "stale",
+    413: "too_large",
+    414: "uri_too_long",
+    415: "not_json",
+    422: "refused",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+_BY_REFUSAL: dict[type[ShopError], str] = {
+    NotFound: "not_found",
+    NotPossible: "not_possible",
+    OrderChanged: "stale",
+    OrderBusy: "busy",
+    ContractMissing: "unavailable",
+    CursorInvalid: "invalid_cursor",
+    api_keys.KeyRefused: "unauthorized",
+    idempotency.KeyReused: "key_reused",
+    idempotency.StillBusy: "in_progress",
+    TooOften: "too_many_requests",
+}
+_SENTENCES = {
+    "not_found": "URLを確認してください。",
+    "method_not_allowed": "AllowヘッダーにあるメソッドでこのURLを呼び出してください。",
+    "error": (
+        "決済の操作をしていた場合は、注文を照会して現在の状態を確認してください。"
+        "同じIdempotency-Keyで再送しても、二重に処理されることはありません。"
+    ),
+    "unavailable": (
+        "しばらく待ってから再送してください。"
+        "同じIdempotency-Keyで再送しても、二重に処理されることはありません。"
+    ),
+}
+
+
+class ApiRefusal(ShopError):
+    """A refusal with a code of its own, and what more can be said of it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+        self.more = more
+
+
+def is_wanted() -> bool:
+    """Whether this request is answered in JSON, whatever happens."""
+    return request.path.startswith(PREFIX)
+
+
+def of_refusal(refusal: ShopError) -> Response:
+    """The answer that says `refusal`."""
+    if isinstance(refusal, ApiRefusal):
+        return answer(
+            refusal.status, refusal.code, refusal.message, dict(refusal.headers), refusal.more
+        )
+    code = _code_of(refusal)
+    status = 503 if code == "unavailable" else refusal.status
+    headers = {}
+    if isinstance(refusal, TooOften):
+        headers["Retry-After"] = str(refusal.retry_after)
+    elif code in ("unavailable", "in_progress"):
+        headers["Retry-After"] = "2" if code == "in_progress" else "60"
+    elif status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="sgpshop"'
+    return answer(status, code, refusal.message, headers)
+
+
+def of_status(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to what only has a status."""
+    code = CODE_OF_STATUS.get(status, "error" if status >= 500 else "bad_request")
+    return answer(status, code, _SENTENCES.get(code, TITLES[code] + "。"), headers)
+
+
+def answer(
+    status: int,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    """One problem document."""
+    document = {
+        "type": TYPE + code,
+        "title": TITLES[code],
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": g.get("request_id", ""),
+        **(more or {}),
+    }
+    text = json.dumps(document, ensure_ascii=False)
+    return Response(text, status, dict(headers or {}), content_type=MEDIA_TYPE)
+
+
+def _code_of(refusal: ShopError) -> str:
+    for kind, code in _BY_REFUSAL.items():
+        if isinstance(refusal, kind):
+            return code
+    return CODE_OF_STATUS.get(refusal.status, "refused")

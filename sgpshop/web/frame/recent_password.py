@@ -1,0 +1,71 @@
+"""Asking for the password again, inside the form of what is grave (S5).
+
+A view that needs it:
+
+    asked = recent_password.check()           # POST: looks at the form's `current_password`
+    if not form.validate() or asked.problem:
+        return asked.answer(render_template(..., asked=asked))
+
+and its template, inside the form, `{{ password_again(asked) }}` of macros/password_again.html: the
+field is there only when it is needed, so nothing typed is ever lost on the way.  To show the form
+at first: `asked=recent_password.state()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Response, make_response, request
+from flask_login import current_user
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.services.access import sessions
+from sgpshop.services.access.passwords import LONGEST
+
+FIELD = "current_password"
+
+
+class PasswordNeeded(ShopError):
+    """Too long ago; nothing was done yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "安全のため、あなたのパスワードをもう一度入力してください。まだ何も変更していません。"
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whether the form must ask for the password, and why what came was not enough."""
+
+    is_needed: bool
+    problem: ShopError | None = None
+
+    def answer(self, page: str) -> Response:
+        """`page`, the form again, with the status and headers that say why it is not done."""
+        answer = make_response(page, self.problem.status if self.problem else 422)
+        if isinstance(self.problem, sessions.TooManyTries):
+            answer.headers["Retry-After"] = str(self.problem.retry_after)
+        return answer
+
+
+def state() -> Asked:
+    """Whether a form that is opened now has to ask."""
+    return Asked(not sessions.is_confirmed(current_user))
+
+
+def check(*, always: bool = False) -> Asked:
+    """Take the password that came with the form, if one is needed; wrong ones are counted (S2).
+
+    `always`: it is needed however fresh the last one is.
+    """
+    if sessions.is_confirmed(current_user) and not always:
+        return Asked(False)
+    typed = request.form.get(FIELD, "")[: LONGEST + 1]
+    try:
+        if not typed:
+            raise PasswordNeeded
+        sessions.confirm(current_user, typed, address=request.remote_addr or "")
+    except ShopError as problem:
+        return Asked(True, problem)
+    return Asked(False)

@@ -1,0 +1,113 @@
+"""A click that moves money: accept it, let it run, wait a moment for the answer (P6, P23)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import current_app
+from flask_login import current_user
+
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_rules import is_unsent
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.models import Attempt, Order
+from sgpshop.services.health import background
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.reading import get_order, get_order_anew
+from sgpshop.services.payments import acts, attempt_lookup, journal, runner, transaction_lookup
+from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.transactions import standing
+
+
+def carry_out(order_no: str, wish: Wish, seen: Seen, actor: Actor | None = None) -> None:
+    """Accept `wish` for this order and return when it ended, or after ANSWER_WAIT seconds.
+
+    What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
+    who is signed in.  Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
+    """
+    order = get_order(order_no)
+    actor = actor or Actor.person(current_user.name)
+    attempt_id = acts.open_attempt(order.id, wish, seen, actor)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    background.submit(app, runner.run_act, attempt_id)
+    journal.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])
+
+
+def reconcile(order_no: str) -> str:
+    """照合: look the order up now, wait a moment, say what was found (R120, P13).
+
+    An operation in doubt is looked up as such; one under way will end by itself.  Raises NotFound.
+    """
+    order = get_order(order_no)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    if order.open_attempt is not None:
+        looking = background.submit(app, attempt_lookup.hurry, order.open_attempt.id)
+    elif order.transaction is not None:
+        transaction_lookup.look_soon(order.id)
+        looking = background.submit(app, transaction_lookup.look_up, order.transaction.id)
+    else:
+        raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")
+    seen = _Seen.of(order)
+    if not background.wait_for(looking, app.config["ANSWER_WAIT"]):
+        return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
+    return _told(seen, get_order_anew(order_no))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How an order stood before the look-up."""
+
+    status: PaymentStatus | None
+    amount: int | None
+    looked_up_at: datetime | None
+    attempt: Attempt | None
+
+    @classmethod
+    def of(cls, order: Order) -> _Seen:
+        transaction = order.transaction
+        return cls(
+            order.payment_status,
+            transaction.gateway_amount if transaction else None,
+            (order.open_attempt or transaction).looked_up_at if transaction else None,
+            order.open_attempt,
+        )
+
+
+def _told(seen: _Seen, order: Order) -> str:
+    """What was compared and what came of it, in plain sentences."""
+    status, transaction = order.payment_status, order.transaction
+    if seen.attempt is not None:
+        words = seen.attempt.operation.label
+        now = order.open_attempt
+        if now is not None and now.uncertain_since is None:
+            return f"{words}を処理中です。結果はこの画面に表示されます。"
+        if now is not None and now.looked_up_at == seen.looked_up_at:
+            return f"{words}の結果は照会したばかりです。自動で照会を続けます。"
+        if now is not None:
+            return f"{words}の結果をSMBC-GPに照会しました。まだ判断できないため、自動で照会を続けます。"
+        return (
+            f"{words}の結果をSMBC-GPに照会し、「{status.label if status else ''}」と確認しました。"
+        )
+    if transaction is None or transaction.look_problem:
+        return "SMBC-GPに照会しましたが、照合できませんでした。理由は決済情報に表示しています。"
+    if transaction.looked_up_at == seen.looked_up_at or status is None:
+        return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
+    amount = transaction.gateway_amount
+    if status is not seen.status and seen.status is not None:
+        return (
+            f"SMBC-GPと照合しました。SMBC-GPの取引は「{standing(transaction)}」だったため、"
+            f"「{seen.status.label}」から「{status.label}」に合わせました。"
+        )
+    if amount != seen.amount and amount is not None and seen.amount is not None:
+        result = f"状態({status.label})は一致し、SMBC-GP側金額は{amount:,}円に変わっていました。"
+    elif status is PaymentStatus.NEEDS_REVIEW:
+        return f"SMBC-GPと照合しました。支払いはまだ完了していません({standing(transaction)})。"
+    elif amount is None or status is PaymentStatus.CANCELLED:
+        result = f"状態({status.label})は一致しています(SMBC-GPでは「{standing(transaction)}」)。"
+    else:
+        result = f"状態({status.label})と金額({amount:,}円)は一致しています。"
+    if is_unsent(order) and status in CAPTURABLE:
+        result += f"合計金額{order.total:,}円への変更は、まだ送信されていません。"
+    return f"SMBC-GPと照合しました。{result}"

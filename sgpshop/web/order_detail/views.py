@@ -1,0 +1,175 @@
+"""詳細注文情報 (/orders/<order_no>): one order, its payment, and the acts that touch SMBC-GP.
+
+Each act is a GET that opens its confirmation and a POST that carries it out; what happens to the
+parcel alone is in parcels.py, what changes the order's content in order_edit.py.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import BooleanField
+
+from sgpshop.domain.errors import NotFound, NotPossible, ShopError
+from sgpshop.domain.order_acts import Act
+from sgpshop.models import FollowUp, Operation, Role
+from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments import cancelling
+from sgpshop.services.payments.acts import SumNotConfirmed, Wish
+from sgpshop.web.frame import run_and_wait
+from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
+from sgpshop.web.frame.security import requires
+from sgpshop.web.order_detail import screen
+
+bp = Blueprint("order_detail", __name__, url_prefix="/orders")
+
+
+@bp.get("/<order_no>")
+@requires(Role.VIEWER)
+def show(order_no: str) -> ResponseReturnValue:
+    """The whole screen, or with HTMX the part that changes."""
+    return screen.render(order_no)
+
+
+@bp.get("/<order_no>/capture")
+@requires(Role.OPERATOR)
+def ask_capture(order_no: str) -> ResponseReturnValue:
+    """The same screen with the confirmation open in the payment panel (R56)."""
+    return screen.render(order_no, asking=Act.CAPTURE)
+
+
+@bp.post("/<order_no>/capture")
+@requires(Role.OPERATOR)
+def capture(order_no: str) -> ResponseReturnValue:
+    """SGPカード実売上処理; with `then_deliver` the parcels are 配送完了 once it succeeded (R30)."""
+    follow_up = FollowUp.DELIVER if "then_deliver" in request.form else None
+    wish = Wish(Operation.CAPTURE, follow_up, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking="" if follow_up else Act.CAPTURE)
+
+
+@bp.post("/<order_no>/send-changes")
+@requires(Role.OPERATOR)
+def send_changes(order_no: str) -> ResponseReturnValue:
+    """変更内容をSMBC-GPに送信: the new amount goes to SMBC-GP at once (R68)."""
+    return _carry_out(order_no, Wish(Operation.CHANGE_AMOUNT))
+
+
+@bp.get("/<order_no>/send-and-capture")
+@requires(Role.OPERATOR)
+def ask_send_and_capture(order_no: str) -> ResponseReturnValue:
+    """The confirmation of the two steps (R72a)."""
+    return screen.render(order_no, asking="send-and-capture", needs=Act.SEND_CHANGES)
+
+
+@bp.post("/<order_no>/send-and-capture")
+@requires(Role.OPERATOR)
+def send_and_capture(order_no: str) -> ResponseReturnValue:
+    """送信して実売上処理: two journalled steps, the second only after the first succeeded."""
+    wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking="send-and-capture", needs=Act.SEND_CHANGES)
+
+
+@bp.get("/<order_no>/extend")
+@requires(Role.OPERATOR)
+def ask_extend(order_no: str) -> ResponseReturnValue:
+    """The confirmation of オーソリ期間延長 (R83)."""
+    return screen.render(order_no, asking=Act.EXTEND)
+
+
+@bp.post("/<order_no>/extend")
+@requires(Role.OPERATOR)
+def extend(order_no: str) -> ResponseReturnValue:
+    """オーソリ期間延長: the same amount is authorized anew (R83)."""
+    return _carry_out(order_no, Wish(Operation.EXTEND))
+
+
+@bp.get("/<order_no>/refund-difference")
+@requires(Role.OPERATOR)
+def ask_refund_difference(order_no: str) -> ResponseReturnValue:
+    """The confirmation of 差額を返金: from what was taken to our total."""
+    return screen.render(order_no, asking=Act.REFUND_DIFFERENCE)
+
+
+@bp.post("/<order_no>/refund-difference")
+@requires(Role.OPERATOR)
+def refund_difference(order_no: str) -> ResponseReturnValue:
+    """差額を返金: what SMBC-GP took beyond the total goes back to the buyer."""
+    wish = Wish(Operation.REFUND_DIFFERENCE, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wish, asking=Act.REFUND_DIFFERENCE)
+
+
+class CancelForm(ActForm):
+    """注文キャンセル: its variants, and the second confirmation of a refund (R93, R99, S21)."""
+
+    restock = BooleanField()
+    return_points = BooleanField()
+    refund_confirmed = BooleanField()
+
+
+@bp.get("/<order_no>/cancel")
+@requires(Role.OPERATOR)
+def ask_cancel(order_no: str) -> ResponseReturnValue:
+    """The confirmation: it says what will happen to the money (R99)."""
+    return screen.render(order_no, asking=Act.CANCEL)
+
+
+@bp.post("/<order_no>/cancel")
+@requires(Role.OPERATOR)
+def cancel(order_no: str) -> ResponseReturnValue:
+    """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
+    form = CancelForm()
+    try:
+        seen = form.seen()
+        if acting.was_accepted(get_order(order_no).id, seen):
+            return screen.done(order_no)
+        wish = cancelling.wish(
+            order_no,
+            restock=form.restock.data,
+            return_points=form.return_points.data,
+            refund_confirmed=form.refund_confirmed.data,
+        )
+        if wish is None:
+            cancelling.cancel_unbilled(order_no, seen, Actor.person(current_user.name))
+            return screen.done(order_no)
+    except NotFound:
+        raise
+    except ShopError as problem:
+        return screen.render(order_no, asking=Act.CANCEL, refusal=problem)
+    return _carry_out(order_no, wish)
+
+
+@bp.post("/<order_no>/reconcile")
+@requires(Role.OPERATOR)
+def reconcile(order_no: str) -> ResponseReturnValue:
+    """照合: ask SMBC-GP how the transaction stands, and follow what it says (R120)."""
+    try:
+        found = run_and_wait.reconcile(order_no)
+    except NotPossible as problem:
+        return screen.render(order_no, refusal=problem)
+    return screen.done(order_no, notice=found)
+
+
+@bp.get("/<order_no>/send-changes")
+@bp.get("/<order_no>/reconcile")
+@requires(Role.VIEWER)
+def to_screen(order_no: str) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the screen."""
+    return screen.done(order_no)
+
+
+def _carry_out(
+    order_no: str, wish: Wish, *, asking: Act | str = "", needs: Act | None = None
+) -> ResponseReturnValue:
+    """Do it and show the order; `asking` is the confirmation that is open again if a tick misses."""
+    try:
+        run_and_wait.carry_out(order_no, wish, ActForm().seen())
+    except NotFound:
+        raise
+    except SumNotConfirmed as problem:
+        return screen.render(order_no, asking=asking, needs=needs, refusal=problem)
+    except ShopError as problem:
+        return screen.render(order_no, refusal=problem)
+    return screen.done(order_no)

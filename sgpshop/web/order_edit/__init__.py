@@ -1,0 +1,1 @@
+"""注文内容修正 (`/orders/<order_no>/edit`)."""

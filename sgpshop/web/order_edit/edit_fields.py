@@ -1,0 +1,177 @@
+"""One input of 注文内容修正: what it shows, what was typed, what that means (R76).
+
+What a column may hold is what an order file may say of it (services.order_file.columns).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
+from sgpshop.models import Delivery, Order, OrderLine
+from sgpshop.services.order_editing import MOST_QUANTITY
+from sgpshop.services.order_files.reading import cells
+from sgpshop.services.order_files.reading.columns import COLUMNS, Column, Part
+
+AMOUNTS = (*FEES, *REDUCTIONS)
+TAX_FIELDS = tuple(TAXES.values())
+BUYER = (
+    "buyer_name",
+    "buyer_kana",
+    "buyer_company",
+    "buyer_department",
+    "buyer_postal_code",
+    "buyer_prefecture",
+    "buyer_address",
+    "buyer_tel",
+    "buyer_email",
+)
+OF_ORDER = (*AMOUNTS, *TAX_FIELDS, *BUYER, "note")
+OF_LINE = ("name", "code", "option", "unit_price", "quantity", "tax_rate", "delivery_number")
+OF_DELIVERY = (
+    "name",
+    "postal_code",
+    "prefecture",
+    "address",
+    "tel",
+    "wish_date",
+    "wish_time",
+    "carrier_code",
+    "slip_no",
+)
+#: names two parts of an order have in common
+DELIVERY_INPUTS = {
+    name: f"delivery_{name}" for name in ("name", "postal_code", "prefecture", "address", "tel")
+}
+
+_COLUMNS = {(column.part, column.field): column for column in COLUMNS} | {
+    (Part.ITEM, "quantity"): Column(
+        Part.ITEM, "quantity", "数量", cells.whole(0, MOST_QUANTITY), required=True
+    ),
+    (Part.ITEM, "tax_rate"): Column(Part.ITEM, "tax_rate", "税率", cells.tax_rate, required=True),
+    (Part.ITEM, "delivery_number"): Column(
+        Part.ITEM, "delivery_number", "お届け先", cells.whole(0, 999), required=True
+    ),
+}
+
+
+@dataclass
+class Field:
+    """One input: its text, the value behind it, and what is wrong with it."""
+
+    column: Column
+    name: str
+    id: str
+    #: what `shown_as` calls it
+    key: str
+    text: str
+    value: Any
+    error: str = ""
+    #: what is stored, as text; None in a new row
+    stored: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The Japanese term."""
+        return self.column.title
+
+    @property
+    def missing(self) -> str:
+        """What is wrong when it is empty."""
+        return f"「{self.label}」を入力してください。" if self.column.required else ""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it says something else than what is stored."""
+        return self.stored is not None and self.text != self.stored
+
+
+def put(one: Field, text: str, before: Mapping[str, str]) -> bool:
+    """Put a sent text into an input and read what it means; whether it is not as it was shown."""
+    text = text.replace("\r\n", "\n")
+    is_typed = before.get(one.key) != digest_of(text)
+    if text == one.stored or (one.stored is not None and not is_typed):
+        return is_typed
+    one.text = text
+    plain = text.strip()
+    if not plain:
+        one.value = one.column.empty
+        one.error = one.missing
+        return is_typed
+    try:
+        one.value = one.column.parse(plain)
+    except cells.CellProblem as problem:
+        one.error = f"「{one.label}」{problem}"
+    return is_typed
+
+
+def digest_of(text: str) -> str:
+    """A short digest of a text as it is shown."""
+    return hashlib.blake2s(text.encode(errors="replace"), digest_size=4).hexdigest()
+
+
+def read_digests(text: str) -> dict[str, str]:
+    """What `shown_as` says, by key; nothing sensible for what is not ours."""
+    pairs = (one.partition("=") for one in text.split(" "))
+    return {key: digest for key, _, digest in pairs}
+
+
+def delivery_fields(delivery: Delivery, index: int) -> dict[str, Field]:
+    """The inputs of a parcel."""
+    return {
+        name: _field(
+            Part.DELIVERY,
+            name,
+            delivery,
+            id_=f"delivery-{index}-{name}",
+            key=f"d{delivery.id}.{name}",
+            input_name=DELIVERY_INPUTS.get(name, name),
+        )
+        for name in OF_DELIVERY
+    }
+
+
+def _field(
+    part: Part, name: str, stored: Any, *, id_: str = "", key: str = "", input_name: str = ""
+) -> Field:
+    value = getattr(stored, name)
+    text = _text(value)
+    column = _COLUMNS[part, name]
+    return Field(column, input_name or name, id_ or name, key or name, text, value, stored=text)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value).replace("\r\n", "\n")
+
+
+def new_line_fields(index: int, line_id: str, parcel_number: int) -> dict[str, Field]:
+    """Empty inputs for an item; `line_id` is that of one that was deleted, or empty."""
+    values = {"tax_rate": 10, "delivery_number": parcel_number}
+    found = {}
+    for name in OF_LINE:
+        column = _COLUMNS[Part.ITEM, name]
+        value = values.get(name, column.empty)
+        key = f"l{line_id}.{name}"
+        found[name] = Field(column, name, f"line-{index}-{name}", key, _text(value), value)
+    return found
+
+
+def line_fields(line: OrderLine, index: int) -> dict[str, Field]:
+    """The inputs of an item."""
+    return {
+        name: _field(Part.ITEM, name, line, id_=f"line-{index}-{name}", key=f"l{line.id}.{name}")
+        for name in OF_LINE
+    }
+
+
+def order_fields(order: Order) -> dict[str, Field]:
+    """The inputs of the order itself."""
+    return {name: _field(Part.ORDER, name, order) for name in OF_ORDER}

@@ -1,0 +1,100 @@
+"""What is chosen in the order list, read from the list's form, and the bar that says so again.
+
+Shared by everything that is done with many orders: runs, files, prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import make_response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.models import BulkAction
+from sgpshop.services import settings
+from sgpshop.services.bulk.selection import Selection, TooMany, weigh
+from sgpshop.services.order_search import search
+from sgpshop.services.order_search.totals import added, status_totals, total
+from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.order_search import order_list
+from sgpshop.web.order_search.form import SearchForm, parse_query
+from sgpshop.web.order_search.order_list import Bar
+
+
+def search_of_form() -> SearchForm:
+    """The search whose result the person looks at."""
+    return parse_query(request.form.get("conditions", ""), order_list.today())
+
+
+def chosen_action() -> BulkAction | None:
+    """処理内容, if one was chosen."""
+    try:
+        return BulkAction(request.form.get("action", ""))
+    except ValueError:
+        return None
+
+
+def chosen_ids(form: SearchForm, *, all_hits: bool | None = None) -> list[int]:
+    """The ids of the orders that are chosen.  Raises TooMany, with their true number (R50)."""
+    if all_hits is None:
+        all_hits = "all_hits" in request.form
+    most = settings.load().bulk_max
+    ticked = set(request.form.getlist("order_no"))
+    count = total(form.criteria).count if all_hits else len(ticked)
+    if count > most:
+        raise TooMany(count, most)
+    if all_hits:
+        return search.matching_ids(form.criteria, most)
+    return search.ids_of(sorted(ticked))
+
+
+def require_chosen(form: SearchForm) -> list[int]:
+    """The same, at least one.  Raises ShopError (R46) or TooMany."""
+    if chosen := chosen_ids(form):
+        return chosen
+    raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+
+
+def bar(form: SearchForm, wish: str = "") -> Bar:
+    """The bar after the person pressed the button `do=wish`, or only ticked something."""
+    was_chosen_now = wish in set(BulkAction)
+    action = BulkAction(wish) if was_chosen_now else chosen_action()
+    all_hits = wish == "all_hits" or (wish != "only_ticked" and "all_hits" in request.form)
+    try:
+        selection, error = weigh(chosen_ids(form, all_hits=all_hits), action), ""
+    except TooMany as problem:
+        selection, error = Selection(problem.count, yen=None), problem.message
+    return Bar(
+        selection=selection,
+        action=action,
+        is_choosing=wish == "choose",
+        was_chosen_now=was_chosen_now,
+        all_hits=all_hits,
+        error=error,
+    )
+
+
+def show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseReturnValue:
+    """The bar with HTMX, else the list with its ticks kept."""
+    if not wants_fragment():
+        ticked = set(request.form.getlist("order_no"))
+        return order_list.render_page(form, bar, ticked, status=status)
+    totals = status_totals(form.criteria)
+    response = make_response(
+        render_template(
+            "bulk_runs/_bar.html",
+            bar=bar,
+            form=form,
+            hits=added(totals, form.criteria.statuses),
+        ),
+        status,
+    )
+    response.headers["HX-Retarget"] = "#bulk-bar"
+    response.headers["HX-Reswap"] = "outerHTML"
+    return response
+
+
+def refused(form: SearchForm, problem: ShopError) -> ResponseReturnValue:
+    """The bar with the sentence why nothing was done."""
+    return show_bar(form, replace(bar(form), error=problem.message), status=problem.status)

@@ -1,0 +1,242 @@
+"""一括処理 (`/orders/bulk/…`): choose, confirm, watch and read the result of a bulk run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop import logs
+from sgpshop.domain.errors import ShopError
+from sgpshop.models import BulkAction, Role, utc_now
+from sgpshop.services import settings
+from sgpshop.services.bulk import captures, deliveries, report
+from sgpshop.services.order_search import listed_orders
+from sgpshop.services.order_search.totals import status_totals
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.security import requires
+from sgpshop.web.order_search import order_list
+from sgpshop.web.order_search.bulk_choice import (
+    bar,
+    chosen_action,
+    chosen_ids,
+    refused,
+    require_chosen,
+    search_of_form,
+    show_bar,
+)
+from sgpshop.web.order_search.form import parse_query
+
+bp = Blueprint("bulk_runs", __name__, url_prefix="/orders/bulk")
+
+LINES_PER_PAGE = 200
+#: no run is longer; what asks for more is no page of ours
+_FURTHEST = 1_000_000
+#: how far back a poll looks: a line's time is taken a moment before it can be seen
+_OVERLAP = timedelta(seconds=3)
+#: so long a page watches the look-ups it asked for
+_WATCHED = timedelta(minutes=10)
+
+
+@bp.get("")
+@bp.get("/selection")
+@bp.get("/reconcile")
+@requires(Role.VIEWER)
+def to_list() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for("order_search.show"), code=303)
+
+
+@bp.post("/selection")
+@requires(Role.OPERATOR)
+def select() -> ResponseReturnValue:
+    """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
+    form = search_of_form()
+    return show_bar(form, bar(form, request.form.get("do", "")))
+
+
+@bp.post("")
+@requires(Role.OPERATOR)
+def prepare() -> ResponseReturnValue:
+    """処理を実行: write the selection down and ask for confirmation; nothing is done (R46, R47)."""
+    form = search_of_form()
+    try:
+        action = chosen_action()
+        if action not in captures.RUNS:
+            raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
+        run_id = captures.prepare(
+            chosen_ids(form),
+            person_id=current_user.id,
+            actor=current_user.name,
+            action=action,
+        )
+    except ShopError as problem:
+        return refused(form, problem)
+    if wants_fragment():
+        return render_template("bulk_runs/_dialog.html", preview=_preview(run_id))
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.post("/reconcile")
+@requires(Role.OPERATOR)
+def reconcile() -> ResponseReturnValue:
+    """照合: plan a look-up of the chosen orders now; it moves nothing, so nobody is asked (R51)."""
+    form = search_of_form()
+    before = bar(form)
+    try:
+        chosen = require_chosen(form)
+        since = utc_now()
+        planned = transaction_lookup.look_soon_at_orders(chosen)
+    except ShopError as problem:
+        return refused(form, problem)
+    logs.event("reconciliation_planned", orders=planned)
+    notice = f"{planned:,}件をSMBC-GPと照合します。結果は、分かりしだい注文に反映されます。"
+    if others := len(chosen) - planned:
+        notice += f"SGPカード決済ではない{others:,}件は対象外です。"
+    return show_bar(form, replace(before, notice=notice, since=since.isoformat()))
+
+
+@bp.get("/reconciled")
+@requires(Role.VIEWER)
+def reconciled() -> ResponseReturnValue:
+    """The rows on the page that were looked up since `since`; asked until all of them were."""
+    if not wants_fragment():
+        return redirect(url_for("order_search.show"), code=303)
+    form = parse_query(request.values.get("conditions", ""), order_list.today())
+    shop = settings.load()
+    since = _moment(request.args.get("since", ""))
+    waiting, looked_up = transaction_lookup.looks_since(_shown_ids(), since)
+    return render_template(
+        "bulk_runs/_reconciled.html",
+        since=since.isoformat(),
+        is_waiting=bool(waiting) and utc_now() - since < _WATCHED,
+        looked_up=len(looked_up),
+        orders=listed_orders.by_ids(looked_up),
+        ticked=set(request.args.getlist("order_no")),
+        may_run_bulk=order_list.may_run_bulk(),
+        tabs=order_list.tabs(form, status_totals(form.criteria), shop),
+        shop=shop,
+        console_url=console_links(shop)["shop"],
+    )
+
+
+@bp.post("/<run_id>/start")
+@requires(Role.OPERATOR)
+def start(run_id: str) -> ResponseReturnValue:
+    """Start the run, once however often this is sent (P19), and show its progress."""
+    try:
+        if captures.action_of(run_id) is BulkAction.DELIVER:
+            deliveries.start(run_id, person_id=current_user.id)
+        else:
+            captures.start(
+                run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
+            )
+    except ShopError as problem:
+        return _ask_again(run_id, problem)
+    if wants_fragment():
+        return _progress_bar(run_id, since=None)
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.get("/<run_id>/progress")
+@requires(Role.VIEWER)
+def progress(run_id: str) -> ResponseReturnValue:
+    """The bar under the list while a run is on, with the rows that changed since `since`."""
+    if not wants_fragment():
+        return redirect(url_for(".show", run_id=run_id), code=303)
+    return _progress_bar(run_id, since=_moment(request.args.get("since", "")))
+
+
+@bp.get("/<run_id>")
+@requires(Role.VIEWER)
+def show(run_id: str) -> ResponseReturnValue:
+    """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
+    if not captures.is_started(run_id):
+        return render_template("bulk_runs/confirm.html", preview=_preview(run_id))
+    template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
+    offset = min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
+    return render_template(
+        template,
+        progress=captures.progress(run_id),
+        lines=report.lines(run_id, after=offset, limit=LINES_PER_PAGE),
+        offset=offset,
+        per_page=LINES_PER_PAGE,
+        may_run_bulk=order_list.may_run_bulk(),
+    )
+
+
+@bp.get("/<run_id>/result.csv")
+@requires(Role.VIEWER)
+def download(run_id: str) -> ResponseReturnValue:
+    """結果CSV: every line of the run, UTF-8 with mark (R49, S18)."""
+    text = report.as_csv(run_id)
+    logs.event("exported", what="bulk_result", run=run_id)
+    return _csv_file(text, f"bulk-{run_id[:8]}.csv")
+
+
+def _csv_file(text: str, name: str) -> Response:
+    return Response(
+        text.encode("utf-8-sig"),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _preview(run_id: str) -> captures.Preview | deliveries.DeliveryPreview:
+    """What the run that this person prepared would do.  Raises NotFound for another's run."""
+    return report.own_preview(run_id, current_user.id)
+
+
+def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
+    if problem.status == 404:
+        raise problem
+    preview = _preview(run_id)
+    if not wants_fragment():
+        page = render_template("bulk_runs/confirm.html", preview=preview, error=problem.message)
+        return page, problem.status
+    response = make_response(
+        render_template("bulk_runs/_dialog.html", preview=preview, error=problem.message),
+        problem.status,
+    )
+    response.headers["HX-Retarget"] = "#dialog-place"
+    response.headers["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
+    """The progress, the shown rows it touched (all of the run at its start), and the tabs."""
+    now = utc_now()
+    form = parse_query(request.values.get("conditions", ""), order_list.today())
+    shown = _shown_ids()
+    touched = captures.changed_since(run_id, since) if since else report.order_ids(run_id)
+    shop = settings.load()
+    return render_template(
+        "bulk_runs/_progress.html",
+        progress=captures.progress(run_id),
+        since=(now - _OVERLAP).isoformat(),
+        just_started=since is None,
+        orders=listed_orders.by_ids(shown.intersection(touched)),
+        tabs=order_list.tabs(form, status_totals(form.criteria), shop),
+        shop=shop,
+        console_url=console_links(shop)["shop"],
+    )
+
+
+def _shown_ids() -> set[int]:
+    texts = request.values.get("shown", "")[:4000].split(",")
+    return {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 10}
+
+
+def _moment(text: str) -> datetime:
+    """The moment the last fragment was made, as it says itself; a minute ago for anything else."""
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    return utc_now() - timedelta(minutes=1)

@@ -1,0 +1,64 @@
+"""納品書 (`/orders/<order_no>/print`, `/orders/bulk/print`): A4 sheets for the browser to print."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop import logs
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.models import Role, utc_now
+from sgpshop.services.access import rate_limits
+from sgpshop.services.bulk.selection import TooMany
+from sgpshop.services.deliveries import notes
+from sgpshop.services.deliveries.notes import MOST_ORDERS, Prints, TooManyToPrint
+from sgpshop.web.frame.security import requires
+from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
+
+bp = Blueprint("delivery_notes", __name__, url_prefix="/orders")
+
+
+@bp.get("/bulk/print")
+@requires(Role.VIEWER)
+def to_list() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for("order_search.show"), code=303)
+
+
+@bp.post("/bulk/print")
+@requires(Role.OPERATOR)
+def print_chosen() -> ResponseReturnValue:
+    """納品書印刷 of the bulk actions: the sheets of the chosen orders on one page (R51)."""
+    form = search_of_form()
+    try:
+        chosen = require_chosen(form)
+        if len(chosen) > MOST_ORDERS:
+            raise TooManyToPrint(len(chosen))
+        rate_limits.count_use(
+            rate_limits.EXPORT, person_id=current_user.id, address=request.remote_addr or ""
+        )
+        prints = notes.of_orders(chosen)
+    except TooMany as problem:
+        return refused(form, TooManyToPrint(problem.count))
+    except rate_limits.TooOften:
+        raise
+    except ShopError as problem:
+        return refused(form, problem)
+    logs.event("exported", what="delivery_notes", count=prints.orders)
+    return _page(prints, url_for("order_search.show"))
+
+
+@bp.get("/<order_no>/print")
+@requires(Role.VIEWER)
+def print_one(order_no: str) -> ResponseReturnValue:
+    """The sheets of one order."""
+    prints = notes.of_order(order_no)
+    return _page(prints, url_for("order_detail.show", order_no=order_no))
+
+
+def _page(prints: Prints, back: str) -> str:
+    return render_template(
+        "delivery_notes/page.html", prints=prints, back=back, today=jst_day(utc_now())
+    )

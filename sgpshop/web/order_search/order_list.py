@@ -1,0 +1,170 @@
+"""What the order list shows, gathered for every view that renders it whole or in part."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+from flask import render_template
+from flask_login import current_user
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.errors import CursorInvalid
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.models import BulkAction, Role, utc_now
+from sgpshop.services import settings
+from sgpshop.services.bulk import captures
+from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection
+from sgpshop.services.order_search import search, search_fields
+from sgpshop.services.order_search.search import ResultPage
+from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
+from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.services.settings import ShopSettings
+from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The bar under the list: what is chosen, and what shall be done with it (R39, R44-R46)."""
+
+    selection: Selection = NOTHING_CHOSEN
+    action: BulkAction | None = None
+    is_choosing: bool = False
+    #: the action was chosen by this very request: the keyboard goes on at 処理を実行
+    was_chosen_now: bool = False
+    #: every hit of the search, whatever is ticked (検索結果の全n件)
+    all_hits: bool = False
+    error: str = ""
+    #: what was just done with the selection
+    notice: str = ""
+    #: rows that are looked up again from this moment on are shown anew (ISO)
+    since: str = ""
+
+    @property
+    def can_run(self) -> bool:
+        """Whether 処理を実行 can be pressed (R46)."""
+        return self.action is not None and self.selection.count > 0
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One status over the list with its count and yen (R37)."""
+
+    words: str
+    total: Total
+    query: str
+    is_current: bool
+    #: hook and colour; "" for すべて
+    status: str
+
+
+def today() -> date:
+    """The present Japanese day."""
+    return jst_day(utc_now())
+
+
+def may_run_bulk() -> bool:
+    """Whether the signed-in person may act on orders (R150)."""
+    return current_user.role in (Role.OWNER, Role.OPERATOR)
+
+
+def render_page(
+    form: SearchForm,
+    bar: Bar | None = None,
+    ticked: Collection[str] = (),
+    *,
+    status: int = 200,
+) -> tuple[str, int]:
+    """The whole list page; `ticked` are order numbers.  Without `bar` a run that is on is shown."""
+    page = render_template("order_search/index.html", **_context(form, bar, ticked))
+    return page, 422 if form.errors else status
+
+
+def render_results(form: SearchForm) -> tuple[str, int]:
+    """Only what a new search changes: the results, and the conditions that led to them (R36)."""
+    page = render_template("order_search/_found.html", **_context(form, None, ()))
+    return page, 422 if form.errors else 200
+
+
+def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[Tab]:
+    """すべて and the statuses this shop uses (R26), each a link to the same search."""
+    chosen = form.criteria.statuses
+    everything = added(totals)
+    found = [Tab("すべて", everything, form.query(status=None), not chosen, "")]
+    for status in PaymentStatus:
+        total = totals.get(status, Total())
+        if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or total.count):
+            continue
+        query = form.query(status=status.value)
+        found.append(Tab(status.label, total, query, chosen == (status,), status.value))
+    return found
+
+
+def _context(form: SearchForm, bar: Bar | None, ticked: Collection[str]) -> dict[str, Any]:
+    shop = settings.load()
+    totals = status_totals(form.criteria)
+    fields = search_fields.chosen(current_user.search_fields)
+    run_id = captures.latest_running(current_user.id) if bar is None else None
+    return {
+        "result": _search(form),  # first: it may complain about the cursor
+        "form": form,
+        "hits": added(totals, form.criteria.statuses),
+        "tabs": tabs(form, totals, shop),
+        "bar": bar or Bar(),
+        "progress": captures.progress(run_id) if run_id else None,
+        "ticked": ticked,
+        "may_run_bulk": may_run_bulk() and shop.has_contract,
+        "may_export": may_run_bulk(),
+        "shop": shop,
+        "console_url": console_links(shop)["shop"],
+        "page_sizes": search.PAGE_SIZES,
+        "fields": [name for name in search_fields.FIELDS if name in {*fields, *form.used_fields}],
+        "all_fields": search_fields.FIELDS,
+        "chosen_fields": fields,
+        "periods": _periods(form),
+        "choices": _choices(shop),
+        "keyword_rows": KEYWORD_ROWS,
+    }
+
+
+def _choices(shop: ShopSettings) -> dict[str, list[tuple[str, str]]]:
+    """Value and words of the conditions with many choices."""
+    return {
+        "processing": [(word.value, word.label) for word in ProcessingClass],
+        "status": [
+            (word.value, word.label)
+            for word in PaymentStatus
+            if shop.subscription_enabled or word not in SUBSCRIPTION_STATUSES
+        ],
+        "keyword": [(word.value, words) for word, words in KEYWORD_WORDS.items()],
+    }
+
+
+def _search(form: SearchForm) -> ResultPage:
+    try:
+        return search.search(form.criteria, form.page)
+    except CursorInvalid as problem:
+        form.errors["cursor"] = problem.message
+        form.page = replace(form.page, cursor="")
+        return search.search(form.criteria, form.page)
+
+
+def _periods(form: SearchForm) -> list[tuple[str, str, bool]]:
+    """The quick buttons of R33: words, query string, and whether that period is shown now."""
+    day = today()
+    month = day.replace(day=1)
+    last_month_end = month - timedelta(days=1)
+    shown = (form.criteria.day_from, form.criteria.day_to)
+    return [
+        (words, form.query(from_=str(first), to=str(last)), shown == (first, last))
+        for words, first, last in (
+            ("当日", day, day),
+            ("3日", day - timedelta(days=2), day),
+            ("一週間", day - timedelta(days=6), day),
+            ("今月", month, day),
+            ("先月", last_month_end.replace(day=1), last_month_end),
+        )
+    ] + [("全期間", form.query(from_="", to=""), shown == (None, None))]

@@ -1,0 +1,52 @@
+"""注文検索/一括処理 (`/orders`): search and list; what is done with many orders is bulk_runs.py."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop.models import BulkAction, ItemResult, Role
+from sgpshop.services.bulk import captures
+from sgpshop.services.bulk.selection import weigh
+from sgpshop.services.order_search import search, search_fields
+from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.security import requires
+from sgpshop.web.order_search import order_list
+from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search
+from sgpshop.web.order_search.order_list import Bar
+
+bp = Blueprint("order_search", __name__, url_prefix="/orders")
+
+
+@bp.get("")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """The list for the conditions of the query string; with HTMX only the results."""
+    form = parse_search(request.args, order_list.today())
+    if wants_fragment() and request.headers.get("HX-Target") == "results":
+        return order_list.render_results(form)
+    if form.criteria.failed_of:
+        return _reselected(form)
+    return order_list.render_page(form)
+
+
+@bp.post("/search-fields")
+@requires(Role.VIEWER)
+def choose_fields() -> ResponseReturnValue:
+    """Remember which conditions this person wants to see (R32), then show the same search."""
+    search_fields.save(current_user.id, request.form.getlist("fields"))
+    form = parse_query(request.form.get("conditions", ""), order_list.today())
+    return redirect(f"{url_for('.show')}?{form.query()}", code=303)
+
+
+def _reselected(form: SearchForm) -> ResponseReturnValue:
+    """失敗分を再選択: the failed orders of a run, ticked, with the action chosen (R49)."""
+    failed = captures.order_ids(form.criteria.failed_of, ItemResult.FAILED)
+    page = search.search(form.criteria, form.page).orders
+    bar = Bar(
+        selection=weigh(failed),
+        action=BulkAction.SGP_CAPTURE,
+        all_hits=len(failed) > len(page),
+    )
+    return order_list.render_page(form, bar, {order.order_no for order in page})

@@ -1,0 +1,1 @@
+"""設定: the contract, people, keys, notifications, the own account."""

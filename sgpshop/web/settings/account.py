@@ -1,0 +1,88 @@
+"""アカウント (`/account`): the own password, and where one is signed in (S1, S3)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import PasswordField
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.models import Role
+from sgpshop.services.access import people_admin
+from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
+from sgpshop.web.frame import recent_password
+from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.security import requires
+
+bp = Blueprint("account", __name__, url_prefix="/account")
+
+_LENGTH = Length(SHORTEST, LONGEST, f"{SHORTEST}文字以上{LONGEST}文字以内で入力してください。")
+
+
+class OwnPasswordForm(Form):
+    """The new password twice; the present one is asked for beside it."""
+
+    password = PasswordField(
+        "新しいパスワード", [InputRequired("新しいパスワードを入力してください。"), _LENGTH]
+    )
+    password_again = PasswordField(
+        "新しいパスワード(もう一度)",
+        [EqualTo("password", "2つの新しいパスワードが一致しません。もう一度入力してください。")],
+    )
+
+
+@bp.get("")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """Who one is, the form for a new password, and the own sessions."""
+    return _page(OwnPasswordForm(formdata=None), Asked(True))
+
+
+@bp.post("/password")
+@requires(Role.VIEWER)
+def change_password() -> ResponseReturnValue:
+    """Take a new password; it ends all other sessions (S3)."""
+    form = OwnPasswordForm()
+    if not form.validate():
+        return Asked(True).answer(_page(form, Asked(True)))
+    asked = recent_password.check(always=True)
+    if asked.problem:
+        return asked.answer(_page(form, asked))
+    try:
+        people_admin.set_password(
+            current_user.id, form.password.data, keep_token=current_user.get_id()
+        )
+    except PasswordRefused as problem:
+        form.password.errors = [problem.message]
+        return asked.answer(_page(form, Asked(True)))
+    flash("パスワードを変更し、ほかの端末のログインを終了しました。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/sessions")
+@requires(Role.VIEWER)
+def end_sessions() -> ResponseReturnValue:
+    """End one of the own sessions by its mark, or all the others."""
+    mark = request.form.get("mark", "")
+    if not mark:
+        raise ShopError(
+            "どのログインを終了するかを確認できませんでした。画面を開き直してください。"
+        )
+    if mark == "others":
+        people_admin.end_sessions(current_user.id, keep_token=current_user.get_id())
+    else:
+        people_admin.end_own_session(current_user, mark)
+    flash("ログインを終了しました。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
+def _page(form: OwnPasswordForm, asked: Asked) -> str:
+    return render_template(
+        "people/account.html",
+        form=form,
+        asked=asked,
+        sessions=people_admin.own_sessions(current_user),
+    )

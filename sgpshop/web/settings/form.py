@@ -1,0 +1,90 @@
+"""The form of SGP:クレジットカードの設定: which fields there are; what they may be says setting_rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from wtforms import Field, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import StopValidation
+
+from sgpshop.domain.amounts import TaxRounding
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.services.settings import rules
+from sgpshop.services.settings.rules import SECRETS, SettingRefused
+from sgpshop.web.frame.base_form import Form
+
+
+def _by_rule(_form: Form, field: Field) -> None:
+    """The one rule of a setting, its sentence beside the field."""
+    if not field.raw_data or (field.name in SECRETS and not field.data):
+        raise StopValidation  # not sent, or an empty password: it stays as it is
+    try:
+        rules.read(field.name, field.data)
+    except SettingRefused as refusal:
+        raise StopValidation(refusal.message) from None
+
+
+def _text(name: str, kind: type[StringField] = StringField) -> StringField:
+    return kind(rules.label(name), [_by_rule])
+
+
+def _choice(name: str, choices: Sequence[tuple[str, str]]) -> SelectField:
+    return SelectField(
+        rules.label(name),
+        [_by_rule],
+        choices=[SelectChoice(value, words) for value, words in choices],
+        validate_choice=False,  # the rule does
+    )
+
+
+def _yes_or_no(name: str, yes: str = "利用する", no: str = "利用しない") -> SelectField:
+    return _choice(name, [("True", yes), ("False", no)])
+
+
+def _word(name: str, words: type[StrEnum]) -> SelectField:
+    labelled: list[Any] = list(words)
+    return _choice(name, [(word.value, word.label) for word in labelled])
+
+
+class SgpForm(Form):
+    """Every setting of rules.md §10 that can be changed, in the order of the screen."""
+
+    shop_id = _text("shop_id")
+    shop_pass = _text("shop_pass", PasswordField)
+    site_id = _text("site_id")
+    site_pass = _text("site_pass", PasswordField)
+    enabled = _yes_or_no("enabled")
+    title = _text("title")
+    guide = _text("guide", TextAreaField)
+    sales_mode = _word("sales_mode", SalesMode)
+    auth_valid_days = _text("auth_valid_days")
+    extend_auth_enabled = _yes_or_no("extend_auth_enabled")
+    capture_on_slip = _yes_or_no("capture_on_slip")
+    on_capture_failure = _choice(
+        "on_capture_failure",
+        [(OnCaptureFailure.SKIP, "おこなわない"), (OnCaptureFailure.KEEP, "おこなう")],
+    )
+    needs_review_alert_hours = _text("needs_review_alert_hours")
+    bulk_max = _text("bulk_max")
+    cancel_lock_minutes = _text("cancel_lock_minutes")
+    subscription_enabled = _yes_or_no("subscription_enabled")
+    billing_mode = _word("billing_mode", BillingMode)
+    billing_driver = _word("billing_driver", BillingDriver)
+    billing_day = _text("billing_day")
+    tax_included = _yes_or_no("tax_included", "税込", "税別")
+    tax_rounding = _word("tax_rounding", TaxRounding)
+    shop_name = _text("shop_name")
+    shop_address = _text("shop_address")
+    shop_tel = _text("shop_tel")
+    invoice_number = _text("invoice_number")
+
+    def sent(self) -> dict[str, str]:
+        """What the browser sent, by name of setting; a field that was not sent is absent."""
+        return {
+            field.name: field.data or ""
+            for field in self
+            if field.raw_data and field.name in rules.RULES
+        }

@@ -1,0 +1,116 @@
+"""The gateway's result notifications: where they come in, and the page that shows them (S15, P24).
+
+`POST /notify/<secret>` belongs to a machine: no session, no cookie, no token.  What it answers says
+only whether the notification is kept, never whether we know the order.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from sgpshop import logs
+from sgpshop.gateway import explain, read_notice
+from sgpshop.models import Role
+from sgpshop.services import notifications, settings
+from sgpshop.web.frame import recent_password
+from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.security import for_machines, requires
+
+bp = Blueprint("notifications", __name__)
+
+#: 受信した / 受信できなかった (protocol.md §6)
+_RECEIVED, _NOT_RECEIVED = "0", "1"
+
+
+@bp.post("/notify/<secret>")
+@for_machines
+def receive(secret: str) -> ResponseReturnValue:
+    """Keep one notification: `0` once it is committed, `1` when it cannot be stored (P25).
+
+    With the right secret the answer to anything readable is `0`, also when it is about another
+    shop, another means of payment or nothing at all: sent again it would say the same.
+    """
+    try:
+        shop = settings.load()
+        if not (notifications.is_ours(secret, shop) and _is_from_source()):
+            abort(404)
+        request.max_content_length = current_app.config["NOTIFY_MAX_BYTES"]
+        notice = read_notice(request.get_data(cache=False))
+        notifications.receive(notice, request.remote_addr or "", shop)
+    except RequestEntityTooLarge:
+        return _answer(_NOT_RECEIVED, 413)
+    except SQLAlchemyError as problem:  # locked, full, read-only or away: it comes again (P32)
+        reason = str(problem).partition("\n")[0][:200]
+        logs.event("notification_not_stored", level=logging.ERROR, reason=reason)
+        return _answer(_NOT_RECEIVED)
+    return _answer(_RECEIVED)
+
+
+@bp.get("/settings/notifications")
+@requires(Role.OWNER)
+def show() -> ResponseReturnValue:
+    """The address to enter in SMBC-GP's console, and what came in lately."""
+    return _page(recent_password.state())
+
+
+def _page(asked: Asked) -> str:
+    secret = notifications.secret_of(settings.load())
+    public = current_app.config["PUBLIC_URL"]
+    return render_template(
+        "settings/notifications.html",
+        asked=asked,
+        # Never from the Host header: somebody else could have chosen that.
+        address=f"{public}{url_for('.receive', secret=secret)}" if public else "",
+        arrivals=notifications.recent(),
+        explain=explain,
+    )
+
+
+@bp.post("/settings/notifications/address")
+@requires(Role.OWNER)
+def renew_address() -> ResponseReturnValue:
+    """Make a new address; the old one is an unknown address from now on (S5)."""
+    asked = recent_password.check()
+    if asked.problem:
+        return asked.answer(_page(asked))
+    notifications.renew_address(current_user.name)
+    flash(
+        "新しいアドレスに変更しました。SMBC-GPの管理画面にも、このアドレスを登録してください。",
+        "success",
+    )
+    return redirect(url_for(".show"), code=303)
+
+
+def _is_from_source() -> bool:
+    networks = current_app.config["NOTIFY_SOURCES"]
+    if not networks:
+        return True
+    try:
+        sender = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    if any(sender in network for network in networks):
+        return True
+    logs.event("refused", reason="notification_source", address=request.remote_addr)
+    return False
+
+
+def _answer(body: str, status: int = 200) -> Response:
+    return Response(body, status, mimetype="text/plain")

@@ -1,0 +1,1 @@
+"""定期購入 (`/subscriptions`)."""

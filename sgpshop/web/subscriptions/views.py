@@ -1,0 +1,164 @@
+"""定期購入 (`/subscriptions`): the orders by stage of billing, and the monthly files (R108, R109)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import date
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from sgpshop import logs
+from sgpshop.domain.billing_calendar import parse_month
+from sgpshop.domain.errors import CursorInvalid, NotFound
+from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.shop_terms import BillingDriver, BillingMode
+from sgpshop.models import Role, utc_now
+from sgpshop.services import settings, subscriptions
+from sgpshop.services.access import rate_limits
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.subscriptions import DateField, ListedSubscription, Tab
+from sgpshop.storage.keyset import Page
+from sgpshop.web.frame.security import requires
+from sgpshop.web.subscriptions import search_form
+from sgpshop.web.subscriptions.search_form import SubscriptionForm
+
+bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
+
+
+@bp.get("")
+@requires(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """The whole page; where the feature is off, where to switch it on (R26)."""
+    shop = settings.load()
+    if not shop.subscription_enabled:
+        return render_template("subscriptions/off.html", shop=shop)
+    form = search_form.parse(request.args)
+    found = _search(form)
+    page = render_template(
+        "subscriptions/index.html",
+        shop=shop,
+        form=form,
+        found=found,
+        totals=subscriptions.tab_totals(form.criteria),
+        tabs=list(Tab),
+        Tab=Tab,
+        date_choices=[(field.value, field.label) for field in DateField],
+        outlook=subscriptions.outlook(shop.billing_day),
+        files=subscriptions.files(),
+        overdue=subscriptions.overdue(),
+        notices=subscriptions.notices_of(subscriptions.notices()),
+        failed_months=subscriptions.failed_months(),
+        mode=BillingMode(shop.billing_mode),
+        driver=BillingDriver(shop.billing_driver),
+        guarantee=subscriptions.guarantee(shop.billing_mode),
+        may_act=current_user.may_act_as(Role.OPERATOR),
+    )
+    return page, 422 if form.errors else 200
+
+
+@bp.get("/again")
+@requires(Role.OPERATOR)
+def ask_again() -> ResponseReturnValue:
+    """What of a month failed, each with a tick, before it is registered again (R105)."""
+    _require_on()
+    month = _month(request.args.get("month", ""))
+    return render_template(
+        "subscriptions/again.html",
+        month=month,
+        rows=subscriptions.failed_of(month),
+        driver=BillingDriver(settings.load().billing_driver),
+        request_token=secrets.token_hex(16),
+    )
+
+
+@bp.post("/again")
+@requires(Role.OPERATOR)
+def take_again() -> ResponseReturnValue:
+    """Register the ticked orders again."""
+    _require_on()
+    chosen = request.form.getlist("order_no")
+    token = request.form.get("request_token", "")
+    month = _month(request.form.get("month", ""))
+    if not chosen or len(token) != 32:
+        flash("もう一度登録する注文を選んでください。", "error")
+        return redirect(url_for(".ask_again", month=f"{month:%Y-%m}"), code=303)
+    taken = subscriptions.take_again(chosen, token, Actor.person(current_user.name))
+    if taken:
+        flash(
+            f"{taken}件をもう一度登録します。決済待ちに戻し、登録の結果はこの画面に表示します。",
+            "success",
+        )
+    else:
+        flash("もう一度登録できる注文はありませんでした。最新の状態を確認してください。", "error")
+    return redirect(url_for(".show", tab=Tab.ATTENTION.value), code=303)
+
+
+def _month(text: str) -> date:
+    try:
+        return parse_month(text)
+    except ValueError:
+        raise NotFound("月は 2026-11 のように指定してください。") from None
+
+
+@bp.get("/export")
+@bp.get("/files/<int:file_id>/acknowledge")
+@requires(Role.VIEWER)
+def to_list(file_id: int = 0) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/export")
+@requires(Role.OPERATOR)
+def export() -> ResponseReturnValue:
+    """All orders of the tab and search as CSV; POST, for it counts against a limit (S23)."""
+    _require_on()
+    form = search_form.parse(request.form)
+    rate_limits.count_use(
+        rate_limits.EXPORT, person_id=current_user.id, address=request.remote_addr or ""
+    )
+    logs.event("exported", what="subscriptions", tab=form.criteria.tab)
+    name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
+    return Response(
+        stream_with_context(_chunks(form)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@bp.post("/files/<int:file_id>/acknowledge")
+@requires(Role.OPERATOR)
+def acknowledge(file_id: int) -> ResponseReturnValue:
+    """確認済みにする: a refused file leaves this page's notices and the first page (R105)."""
+    subscriptions.acknowledge(file_id, Actor.person(current_user.name))
+    flash("確認済みにしました。ファイルの一覧には残ります。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
+def _require_on() -> None:
+    if not settings.load().subscription_enabled:
+        raise NotFound("定期購入は利用しない設定になっています。")
+
+
+def _search(form: SubscriptionForm) -> Page[ListedSubscription]:
+    try:
+        return subscriptions.search(form.criteria, request.args.get("cursor", "")[:200])
+    except CursorInvalid as problem:
+        form.errors["cursor"] = problem.message
+        return subscriptions.search(form.criteria)
+
+
+def _chunks(form: SubscriptionForm) -> Iterator[bytes]:
+    yield from subscriptions.as_csv(form.criteria)

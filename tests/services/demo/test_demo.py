@@ -1,0 +1,154 @@
+"""Seeding the demo: every status rests on what the simulator really did (interfaces.md §2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.gateway import GatewayRejected
+from sgpshop.models import Attempt, CardTransaction, Order, OrderKind, utc_now
+from sgpshop.services import settings
+from sgpshop.services.demo import is_seeded, seed_many, seed_sample
+from sgpshop.services.demo.simulator import Simulator
+from sgpshop.worker.loop import Worker
+from tests.simulator.live import LiveGateway
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def gateway(app: Flask, tmp_path: Path) -> Iterator[LiveGateway]:
+    """A simulator behind a real socket, and the shop under contract with it."""
+    with LiveGateway(tmp_path / "simulator.db") as gateway:
+        app.config["GATEWAY_URL"] = f"http://127.0.0.1:{gateway.port}"
+        with app.app_context():
+            settings.save(
+                "test",
+                site_id="tsite00000001",
+                site_pass="sitepass01",
+                shop_id="tshop00000001",
+                shop_pass="shoppass01",
+            )
+            yield gateway
+
+
+def statuses() -> Counter[tuple[OrderKind, PaymentStatus | None]]:
+    return Counter(
+        (kind, status)
+        for kind, status in db.session.execute(sa.select(Order.kind, Order.payment_status))
+    )
+
+
+def test_the_sample_becomes_a_shop_whose_ledger_is_the_gateway_s(
+    app: Flask, gateway: LiveGateway
+) -> None:
+    assert not is_seeded()
+    run = seed_sample()
+    assert run is not None
+    assert (run.added, run.left_out) == (300, 0)
+    assert is_seeded()
+    Worker(app).run(until_idle=True)
+    db.session.rollback()  # see what the worker's threads wrote
+    normal, preorder, subscription = OrderKind
+    assert statuses() == {
+        (normal, None): 50,
+        (normal, PaymentStatus.AUTHORIZED): 120,
+        (normal, PaymentStatus.CAPTURED): 60,
+        (normal, PaymentStatus.CAPTURE_FAILED): 8,
+        (normal, PaymentStatus.CANCELLED): 14,
+        (normal, PaymentStatus.NEEDS_REVIEW): 7,
+        (preorder, PaymentStatus.AUTHORIZED): 12,
+        (preorder, PaymentStatus.CAPTURED): 2,
+        (preorder, PaymentStatus.CAPTURE_FAILED): 1,
+        (subscription, PaymentStatus.AWAITING_BILLING): 14,
+        (subscription, PaymentStatus.BILLING_REPORTED): 11,
+        (subscription, PaymentStatus.CAPTURE_FAILED): 1,
+    }
+    ledger = {entry["order_id"]: entry for entry in gateway.control("GET", "ledger")}
+    assert len(ledger) == 250 + 6  # three charged preorders, three registered subscriptions
+    seen = {
+        PaymentStatus.AUTHORIZED: {"AUTH", "CHECK"},
+        PaymentStatus.CAPTURED: {"SALES"},
+        PaymentStatus.CAPTURE_FAILED: {"AUTH"},
+        PaymentStatus.CANCELLED: {"RETURN"},
+        PaymentStatus.NEEDS_REVIEW: {"UNPROCESSED"},
+        PaymentStatus.AWAITING_BILLING: {"CHECK"},
+        PaymentStatus.BILLING_REPORTED: {"CHECK"},
+    }
+    for order in db.session.scalars(sa.select(Order).where(Order.payment_status.is_not(None))):
+        assert order.payment_status
+        expected = seen[order.payment_status] if order.kind is normal else {"CHECK"}
+        assert ledger[order.order_no]["status"] in expected  # P4
+
+    # 売上失敗 only by a refusal of the gateway (P3); one hold is really too old (R130)
+    codes = Counter(db.session.scalars(sa.select(Attempt.error_codes)))
+    codes.pop("", None)
+    assert codes == {"42G550000": 8, "E01420010": 1, "E01390002": 1}
+
+    # Authorized when it was ordered, not when it was seeded.
+    held = db.session.execute(
+        sa.select(Order.ordered_at, CardTransaction.authorized_at)
+        .join(CardTransaction, CardTransaction.order_id == Order.id)
+        .where(CardTransaction.gateway_amount.is_not(None), CardTransaction.captured_at.is_(None))
+    ).all()
+    assert len(held) >= 120
+    assert all(abs(ordered - authorized) < timedelta(minutes=1) for ordered, authorized in held)
+
+    # The clock is right again, nothing is left to go wrong, and once more does no harm.
+    assert abs(Simulator.connected().now().astimezone(JST) - utc_now()) < timedelta(minutes=1)
+    assert gateway.control("GET", "faults")["faults"] == []
+    before = statuses()
+    assert seed_sample() is None
+    assert statuses() == before
+
+
+def test_seeding_that_broke_off_is_taken_up(gateway: LiveGateway) -> None:
+    gateway.control("POST", "faults", {"api": "ExecTran", "times": 1, "fault": "error:E92000001"})
+    with pytest.raises(GatewayRejected):
+        seed_sample()
+    assert not is_seeded()
+    assert abs(Simulator.connected().now() - utc_now()) < timedelta(minutes=1)
+    run = seed_sample()
+    assert run is not None
+    assert run.added == 300
+
+
+def test_many_orders_are_authorized_and_linked(gateway: LiveGateway) -> None:
+    run = seed_many(250)
+    assert run is not None
+    assert (run.added, run.left_out) == (250, 0)
+    assert statuses() == {(OrderKind.NORMAL, PaymentStatus.AUTHORIZED): 250}
+    transactions = db.session.scalars(sa.select(CardTransaction)).all()
+    assert all(transaction.is_linked for transaction in transactions)
+    oldest = db.session.scalar(sa.select(sa.func.min(Order.ordered_at)))
+    assert utc_now() - oldest > timedelta(days=360)
+    assert seed_many(250) is None
+    more = seed_many(260)
+    assert more is not None
+    assert more.added == 10
+
+
+@pytest.mark.parametrize("seed", [seed_sample, lambda: seed_many(1)])
+def test_no_test_card_ever_goes_to_a_real_gateway(app: Flask, seed: object) -> None:
+    app.config.update(TEST_MODE=False, GATEWAY_URL="https://p01.smbc-gp.co.jp")
+    with app.app_context(), pytest.raises(ShopError, match="練習モード"):
+        seed()  # type: ignore[operator]
+
+
+def test_a_gateway_that_cannot_be_steered_is_no_simulator(app: Flask) -> None:
+    app.config["GATEWAY_URL"] = "http://127.0.0.1:9"
+    with app.app_context(), pytest.raises(ShopError, match="シミュレーターを操作できません"):
+        seed_sample()

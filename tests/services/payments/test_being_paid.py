@@ -1,0 +1,202 @@
+"""An order that is still being paid is left out of selections, named; its refusal always works (P2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from sgpshop.domain.delivery_rules import DeliveryRefusal
+from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.extensions import db
+from sgpshop.models import (
+    CHECKOUTS,
+    Alert,
+    BulkAction,
+    BulkItem,
+    Notification,
+    NotificationLook,
+    NotificationState,
+    Operation,
+    Order,
+    SlipRow,
+)
+from sgpshop.models.base import Base
+from sgpshop.services import intake, notifications, slips
+from sgpshop.services.bulk import captures, deliveries
+from sgpshop.services.bulk.selection import weigh
+from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage.database import writing
+from tests.gateway_world import World
+from tests.notifying import tell
+from tests.services.arriving import (
+    GOOD,
+    SHOP_FRONT,
+    SHORT_OF_MONEY,
+    new_order,
+    open_shop,
+    orders,
+)
+from tests.services.slip_files import prepare as hand_in
+from tests.services.slip_files import slip, slip_file, start, tanaka
+from tests.waiting import watched_background
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0}
+
+
+@pytest.fixture(autouse=True)
+def _open(app: Flask, shop: World) -> Iterator[None]:
+    open_shop()
+    with watched_background(app):
+        yield
+
+
+@pytest.fixture
+def while_paying(shop: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let something be done with the order while its card is being asked for."""
+
+    def arrange(act: Callable[[Order], None]) -> None:
+        execute = shop.gateway.execute
+
+        def slowly(*args: Any, **more: Any) -> Any:
+            [order] = orders()
+            act(order)
+            db.session.rollback()
+            return execute(*args, **more)
+
+        monkeypatch.setattr(shop.gateway, "execute", slowly)
+
+    return arrange
+
+
+def tick(order: Order, action: BulkAction) -> str:
+    person = tanaka()
+    return captures.prepare([order.id], person_id=person.id, actor=person.name, action=action)
+
+
+def test_it_is_left_out_and_named(shop: World, while_paying: Callable[..., None]) -> None:
+    said: list[Any] = []
+
+    def choose(order: Order) -> None:
+        said.append(weigh([order.id]).left_out)
+        said.append(captures.preview(tick(order, BulkAction.SGP_CAPTURE)).left_out)
+        said.append(deliveries.preview(tick(order, BulkAction.DELIVER)).left_out)
+        run_id = hand_in(slip_file(slip(order)))
+        said.append(slips.preview(slips.get(run_id)).to_do)
+        said.append([(row.result.value, row.message[:6]) for row in slip_rows(run_id)])
+
+    while_paying(choose)
+    intake.place(new_order(shop), SHOP_FRONT)
+    assert said == [
+        ((Refusal.BEING_PAID, 1),),
+        [(Refusal.BEING_PAID, 1)],
+        [(DeliveryRefusal.BEING_PAID, 1)],
+        0,
+        [("failed", "購入手続き中")],
+    ]
+    [order] = orders()
+    assert order.payment_status is PaymentStatus.AUTHORIZED
+
+
+def slip_rows(run_id: str) -> list[SlipRow]:
+    db.session.rollback()
+    return db.session.query(SlipRow).filter_by(run_id=run_id).populate_existing().all()
+
+
+def test_a_refusal_works_whatever_refers_to_the_order(
+    shop: World, while_paying: Callable[..., None]
+) -> None:
+    files: list[str] = []
+    runs: list[str] = []
+
+    def refer(order: Order) -> None:
+        runs.append(tick(order, BulkAction.SGP_CAPTURE))
+        runs.append(tick(order, BulkAction.DELIVER))
+        files.append(hand_in(slip_file(slip(order))))
+        transaction_lookup.look_soon_at_orders([order.id])
+        assert tell(order.order_no) is NotificationState.WAITING
+        assert order.transaction is not None
+        with writing() as session:
+            session.add(Alert(order_id=order.id, kind=AlertKind.UNCOLLECTED, facts="…"))
+            session.add(NotificationLook(transaction_id=order.transaction.id))
+
+    while_paying(refer)
+    new = new_order(shop, card=SHORT_OF_MONEY)
+    with pytest.raises(intake.Declined):  # at once, and with the bank's reason
+        intake.place(new, SHOP_FRONT)
+    assert orders() == []
+    assert db.session.query(BulkItem).count() == db.session.query(Alert).count() == 0
+    [row] = slip_rows(files[0])
+    assert row.order_no == new.order_no
+    assert "受け付けられませんでした" in row.message
+    [notice] = db.session.query(Notification).populate_existing()
+    assert notice.state is NotificationState.UNMATCHED
+    assert notifications.ask_for_looks() == 0
+    assert captures.preview(runs[0]).nothing_to_do
+    assert deliveries.preview(runs[1]).nothing_to_do
+
+
+def test_the_number_can_be_handed_in_again(shop: World, while_paying: Callable[..., None]) -> None:
+    def refer(order: Order) -> None:
+        if not db.session.query(SlipRow).count():
+            hand_in(slip_file(slip(order)))
+            tell(order.order_no)
+
+    while_paying(refer)
+    new = new_order(shop, card=SHORT_OF_MONEY)
+    with pytest.raises(intake.Declined):
+        intake.place(new, SHOP_FRONT)
+    again = replace(new, payment=CardSource(token=shop.token(GOOD)))
+    assert intake.place(again, SHOP_FRONT).is_new
+    assert notifications.match_late() == 1  # the notice kept belongs to it now
+
+
+def test_a_file_prepared_before_the_refusal_has_nothing_left_to_start(
+    shop: World, while_paying: Callable[..., None]
+) -> None:
+    files: list[str] = []
+    while_paying(lambda order: files.append(hand_in(slip_file(slip(order)))))
+    with pytest.raises(intake.Declined):
+        intake.place(new_order(shop, card=SHORT_OF_MONEY), SHOP_FRONT)
+    with pytest.raises(Exception, match="処理できる行がありません"):
+        start(files[0])
+
+
+def test_every_operation_of_a_buyer_counts_as_being_paid() -> None:
+    from sgpshop.domain.order_rules import _CHECKOUTS
+
+    assert {Operation(word) for word in _CHECKOUTS} == CHECKOUTS
+
+
+def test_nothing_new_refers_to_orders_unless_a_refusal_lets_go_of_it() -> None:
+    """A table with a new reference must be thought of in checkouts.refuse, or cascade."""
+    kept = {
+        (table.name, key.column.table.name)
+        for table in Base.metadata.sorted_tables
+        for key in (
+            fk for constraint in table.foreign_key_constraints for fk in constraint.elements
+        )
+        if key.column.table.name in ("orders", "attempts", "card_transactions") and not key.ondelete
+    }
+    assert kept == {
+        ("attempts", "orders"),  # taken back with the order
+        ("attempts", "card_transactions"),
+        ("late_answers", "attempts"),
+        ("bulk_items", "orders"),  # let go of
+        ("bulk_items", "attempts"),
+        ("slip_rows", "orders"),
+        ("slip_rows", "attempts"),
+        ("history", "orders"),  # what has a history is not taken back
+        ("history", "attempts"),
+        ("billings", "orders"),  # what was billed was paid before
+        ("billings", "attempts"),
+    }

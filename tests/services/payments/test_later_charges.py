@@ -1,0 +1,222 @@
+"""What is charged after the buyer agreed: the amount that the order says now, never an older one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.gateway import Job
+from sgpshop.models import Alert, Billing, CardTransaction, Operation, Order
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.subscriptions import billing
+from tests.factories import fresh
+from tests.faults.judging import settle, work_off
+from tests.gateway_world import GOOD_CARD, Killed, World
+from tests.services.acting import TANAKA, correct, press, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.payments.test_preorders import charges, preorder
+from tests.services.subscribing import Travel, jst
+
+S = PaymentStatus
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "GATEWAY_TRIES": 1, "CHECKOUT_WAIT": 10.0}
+
+
+@pytest.fixture
+def travel() -> Iterator[Travel]:
+    """Our clock and the simulator's, which are this process's."""
+    with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
+        yield traveller.move_to
+
+
+def captured(order: Order) -> Order:
+    """Press SGPカード実売上処理 and let the worker finish what was put off."""
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    return fresh(order)
+
+
+def not_charged(shop: World, order: Order, how: str) -> Order:
+    """A capture that was entered for 3,000 yen and never carried out: 売上失敗."""
+    number = f"{order.order_no}-1"
+    if how == "unreachable":
+        shop.wire.cut_off("ExecTran")
+    else:
+        shop.fault("drop_before", "ExecTran", order_id=number)
+    order = captured(order)
+    shop.wire.cut_off()
+    assert order.payment_status is S.CAPTURE_FAILED
+    assert (shop.trade(number)["status"], shop.trade(number)["amount"]) == ("UNPROCESSED", 3000)
+    return order
+
+
+def numbers(order: Order) -> dict[str, bool]:
+    """Every number the order ever had at SMBC-GP, and whether it counts now."""
+    rows = db.session.execute(
+        sa.select(CardTransaction.gateway_order_id, CardTransaction.is_current).where(
+            CardTransaction.order_id == order.id
+        )
+    )
+    return {row.gateway_order_id: row.is_current for row in rows}
+
+
+def explained(order: Order) -> list[str]:
+    return [problem.what for problem in Verification([order.id]).problems()]
+
+
+@pytest.mark.parametrize("how", ["lost", "unreachable"])
+@pytest.mark.parametrize("total", [2000, 4000])
+def test_a_preorder_corrected_after_a_capture_that_never_got_there(
+    shop: World, how: str, total: int
+) -> None:  # P1, R141: the amount at SMBC-GP is that of the first try
+    order = not_charged(shop, preorder(shop), how)
+    order = captured(correct(order, total))
+    assert order.payment_status is S.CAPTURED
+    first, second = f"{order.order_no}-1", f"{order.order_no}-2"
+    assert charges(shop, order) == {first: "UNPROCESSED", second: "CAPTURE"}
+    assert shop.trade(second)["amount"] == total
+    assert order.transaction is not None
+    assert order.transaction.captured_amount == total
+    assert numbers(order) == {order.order_no: False, first: False, second: True}
+    assert explained(order) == []
+
+
+@pytest.mark.parametrize("how", ["lost", "unreachable"])
+def test_unchanged_it_is_charged_under_the_number_it_has(shop: World, how: str) -> None:  # P1
+    order = captured(not_charged(shop, preorder(shop), how))
+    assert order.payment_status is S.CAPTURED
+    assert charges(shop, order) == {f"{order.order_no}-1": "CAPTURE"}
+    assert len(shop.requests(f"{order.order_no}-1", "EntryTran")) == 1
+
+
+def test_what_was_charged_after_all_is_booked_as_it_is(shop: World) -> None:  # P18
+    """A slow gateway carries a capture out long after a look-up showed that it had not."""
+    order = preorder(shop)
+    shop.wire.cut_off("ExecTran")
+    captured(order)
+    shop.wire.cut_off()
+    access = shop.gateway.search_trade(f"{order.order_no}-1")
+    assert access is not None
+    order = correct(order, 2000)
+    charge(shop, order)
+    order = captured(order)
+    assert order.payment_status is S.CAPTURED
+    assert order.transaction is not None
+    assert order.transaction.captured_amount == 3000
+    assert charges(shop, order) == {f"{order.order_no}-1": "CAPTURE"}
+    assert [alert.kind for alert in alerts_of(order)] == [
+        AlertKind.CAPTURED_ELSEWHERE,
+        AlertKind.AMOUNT_DIFFERS,
+    ]
+
+
+def charge(shop: World, order: Order) -> None:
+    """SMBC-GP carries out what was entered as the first charge of this order."""
+    trade = shop.gateway.search_trade(f"{order.order_no}-1")
+    assert trade is not None
+    shop.gateway.execute(trade.access, GOOD_CARD, job=Job.CAPTURE)
+
+
+def alerts_of(order: Order) -> list[Alert]:
+    """What a person is told of this order."""
+    return list(db.session.scalars(sa.select(Alert).where(Alert.order_id == order.id)))
+
+
+@pytest.mark.parametrize("api", ["SearchTrade", "EntryTran", "SearchCard", "ExecTran"])
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error:E92000001", "killed"])
+def test_whatever_gets_lost_on_the_next_number_it_is_charged_once(
+    shop: World, api: str, fault: str
+) -> None:  # P1, P33
+    order = correct(not_charged(shop, preorder(shop), "lost"), 2000)
+    if fault == "killed":
+        shop.wire.die_at(api)
+    else:
+        shop.fault(fault, api)
+    with contextlib.suppress(Killed):
+        press(order, Operation.CAPTURE)
+        work_off(order.id)  # it goes on under the next number
+    shop.behave()
+    settle(order.id)
+    if fresh(order).payment_status is S.CAPTURE_FAILED:  # proved not carried out: press again
+        captured(order)
+    order = fresh(order)
+    assert order.payment_status is S.CAPTURED
+    first, second = f"{order.order_no}-1", f"{order.order_no}-2"
+    assert charges(shop, order) == {first: "UNPROCESSED", second: "CAPTURE"}
+    assert shop.trade(second)["amount"] == 2000
+    assert explained(order) == []
+
+
+def test_a_number_entered_by_a_call_is_not_put_into_a_file(
+    shop: World, travel: Travel
+) -> None:  # protocol.md §13.9: it would be refused as sent before
+    open_shop()
+    billing.carry_on()
+    open_shop(billing_driver=BillingDriver.API.value)
+    intake.place(subscription(shop), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    shop.fault("drop_before", "ExecTran", times=9)
+    bill(travel, order, jst(2026, 12, 10, 6, 1))
+    shop.behave()
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    bill(travel, order, jst(2027, 1, 10, 6, 1))
+    order = bill(travel, order, jst(2027, 1, 18, 7))
+    assert order.payment_status is S.BILLING_REPORTED
+    assert shop.trade(f"{order.order_no}-1")["status"] == "UNPROCESSED"
+    assert shop.trade(f"{order.order_no}-2")["status"] == "CAPTURE"
+    assert explained(order) == []
+
+
+def test_a_subscription_corrected_between_two_months(
+    shop: World, travel: Travel
+) -> None:  # R31, R101: by API; delivery undone, corrected, delivered again
+    open_shop()
+    billing.carry_on()
+    open_shop(billing_driver=BillingDriver.API.value)
+    intake.place(subscription(shop), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    shop.fault("drop_before", "ExecTran", times=9)
+    bill(travel, order, jst(2026, 12, 10, 6, 1))
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    shop.behave()
+    parcels.change_statuses(order.id, seen(order), TANAKA, {0: DeliveryStatus.UNPROCESSED})
+    correct(order, 1500)
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    order = bill(travel, order, jst(2027, 1, 10, 6, 1))
+    assert order.payment_status is S.BILLING_REPORTED
+    assert shop.trade(f"{order.order_no}-1")["status"] == "UNPROCESSED"
+    assert shop.trade(f"{order.order_no}-2")["status"] == "CAPTURE"
+    assert shop.trade(f"{order.order_no}-2")["amount"] == 1500
+    db.session.rollback()
+    billed = db.session.scalars(sa.select(Billing).where(Billing.order_id == order.id)).all()
+    assert [(one.gateway_order_id, one.amount) for one in billed][-1] == (
+        f"{order.order_no}-2",
+        1500,
+    )
+    assert explained(order) == []
+
+
+def bill(travel: Travel, order: Order, when: datetime) -> Order:
+    """The monthly registration, and what the worker does about it."""
+    travel(when)
+    billing.carry_on()
+    settle(order.id)
+    return fresh(order)

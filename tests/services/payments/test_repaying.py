@@ -1,0 +1,192 @@
+"""再決済 of a subscription that could not be billed: by 3-D Secure, by a renewed card, in doubt (T23)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.models import Order
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.health import background
+from sgpshop.services.intake.new_order import CardSource, NewOrder
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import attempt_lookup, transaction_lookup
+from sgpshop.services.subscriptions import billing
+from tests.factories import fresh
+from tests.faults.judging import settle
+from tests.gateway_world import World
+from tests.services.acting import TANAKA, last_attempt, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.payments.test_later_cards import BUYER, replace_kept, site
+from tests.services.payments.test_three_ds import CHALLENGE, OURS, THANKS, at_bank, back, told
+from tests.services.subscribing import Travel, jst
+
+S = PaymentStatus
+SLOT = CardSource(member_id=BUYER, card_seq=0)
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0, "PUBLIC_URL": OURS}
+
+
+@pytest.fixture
+def travel() -> Iterator[Travel]:
+    """Our clock and the simulator's, which are this process's."""
+    with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
+        yield traveller.move_to
+
+
+@pytest.fixture(autouse=True)
+def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:
+    open_shop()
+    billing.carry_on()  # the first registration of a new installation is nobody's
+    yield
+    background.finish(app)
+
+
+def failed(shop: World, travel: Travel, **more: Any) -> tuple[NewOrder, Order]:
+    """A subscription of November that its card did not pay for in December: 売上失敗."""
+    more = {"payment": CardSource(token=shop.token(expire="2611"))} | more
+    new = subscription(shop, **more)
+    intake.place(new, SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    for when in (jst(2026, 12, 10, 6, 1), jst(2026, 12, 18, 7)):
+        travel(when)
+        billing.carry_on()
+        settle(order.id)
+    order = fresh(order)
+    assert order.payment_status is S.CAPTURE_FAILED
+    return new, order
+
+
+def number_of(order: Order) -> str:
+    """The order's number at SMBC-GP that counts now."""
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    return transaction.gateway_order_id
+
+
+def explained() -> list[str]:
+    return [problem.what for problem in Verification().problems()]
+
+
+class TestByThreeDs:
+    """The shop front repeats its request with a new card and where the buyer goes afterwards."""
+
+    def begun(self, shop: World, new: NewOrder) -> str:
+        again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)), return_url=THANKS)
+        placed = intake.place(again, SHOP_FRONT)
+        assert placed.redirect_url is not None
+        assert intake.place(again, SHOP_FRONT).redirect_url == placed.redirect_url  # P27
+        return placed.redirect_url
+
+    @pytest.mark.parametrize("driver", list(BillingDriver))
+    def test_the_buyer_passes_and_it_is_paid(
+        self, app: Flask, shop: World, travel: Travel, driver: BillingDriver
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        new, order = failed(shop, travel)
+        url = self.begun(shop, new)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        number = number_of(order)
+        access_id = at_bank(shop, url)
+        assert [told(back(app, order, access_id, number)) for _ in range(2)] == ["paid", "paid"]
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert shop.trade(number)["status"] == "CAPTURE"
+        assert len(shop.requests(number, "SecureTran2")) == 1
+        assert explained() == []
+
+    def test_also_under_the_number_of_the_billing(
+        self, app: Flask, shop: World, travel: Travel
+    ) -> None:
+        """Another card was in its place, so that the billing by API sent nothing under its number."""
+        open_shop(billing_driver=BillingDriver.API.value)
+        new = subscription(shop)
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        replace_kept(shop, order)
+        travel(jst(2026, 12, 10, 6, 1))
+        billing.carry_on()
+        settle(order.id)
+        access_id = at_bank(shop, self.begun(shop, new))
+        number = number_of(order)
+        assert told(back(app, order, access_id, number)) == "paid"
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert shop.trade(number)["status"] == "CAPTURE"
+
+    def test_one_who_does_not_pass_can_try_again(
+        self, app: Flask, shop: World, travel: Travel
+    ) -> None:
+        new, order = failed(shop, travel)
+        access_id = at_bank(shop, self.begun(shop, new), "no")
+        assert told(back(app, order, access_id, number_of(order))) == "failed"
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        access_id = at_bank(shop, self.begun(shop, new))
+        assert told(back(app, order, access_id, number_of(order))) == "paid"
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+
+class TestByTheSameStoredCard:
+    @pytest.fixture(autouse=True)
+    def _buyer(self, shop: World) -> None:
+        shop.gateway.save_member(BUYER)
+        site(shop, "SaveCard", CardNo="5555555555554444", Expire="2611")
+
+    def test_renewed_it_pays(self, shop: World, travel: Travel) -> None:
+        new, order = failed(shop, travel, payment=SLOT)
+        intake.place(new, SHOP_FRONT)  # not renewed yet: tried, and refused again
+        assert last_attempt(order).error_codes == "42G830000"
+        site(shop, "SaveCard", CardSeq="0", CardNo="5555555555554444", Expire="3112")
+        intake.place(new, SHOP_FRONT)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert shop.trade(number_of(order))["status"] == "CAPTURE"
+        assert explained() == []
+
+    def test_paid_it_is_not_paid_again(self, shop: World, travel: Travel) -> None:  # P1, P27
+        new, order = failed(shop, travel, payment=SLOT)
+        site(shop, "SaveCard", CardSeq="0", CardNo="5555555555554444", Expire="3112")
+        for _ in range(3):
+            intake.place(new, SHOP_FRONT)
+        number = number_of(order)
+        assert len(shop.requests(number, "ExecTran")) == 1
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+@pytest.mark.parametrize("driver", list(BillingDriver))
+def test_ended_by_hand_it_has_failed_as_before(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    """P15: nobody knew whether it was paid, a person ended the doubt; it was not, and stays so."""
+    open_shop(billing_driver=driver.value)
+    new, order = failed(shop, travel)
+    shop.fault("drop_before", "ExecTran")
+    shop.fault("http:503", "SearchTrade", times=50)
+    intake.place(replace(new, payment=CardSource(token=shop.token())), SHOP_FRONT)
+    assert fresh(order).payment_status is S.NEEDS_REVIEW
+    travel(jst(2026, 12, 18, 7) + timedelta(hours=2))
+    attempt_lookup.close_by_hand(last_attempt(order).id, "電話で確認しました", TANAKA)
+    shop.behave()
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    transaction_lookup.look_soon(transaction.id)
+    transaction_lookup.look_up(transaction.id)
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    travel(jst(2027, 1, 10, 6, 1))
+    billing.carry_on()
+    assert fresh(order).open_attempt is None
+    assert not billing.is_due()
+    assert last_attempt(order).operation == "repay"
+    assert explained() == []

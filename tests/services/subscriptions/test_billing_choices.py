@@ -1,0 +1,210 @@
+"""What a person decides about subscription sales: take failed ones again, returns, refunds."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_acts import is_refund_open, is_return_open
+from sgpshop.domain.order_rules import is_unsent
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Billing, BillingState, CardTransaction, Order, utc_now
+from sgpshop.services import settings, subscriptions
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.deliveries.parcels import InputRefused, Return
+from sgpshop.services.order_search.criteria import SearchCriteria
+from sgpshop.services.order_search.totals import total
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.subscriptions import Criteria, Tab, billing
+from sgpshop.services.subscriptions.billing.selecting import to_register
+from sgpshop.storage.database import writing
+from tests.factories import authorized_order, fresh, make_order
+from tests.gateway_world import World
+from tests.services.acting import TANAKA, cancel, correct, seen
+from tests.services.subscribing import jst, make_subscription
+from tests.services.subscriptions.test_billing_faults import (  # noqa: F401 - fixtures
+    THE_10TH,
+    Travel,
+    _open,
+    delivered,
+    go_on,
+    overrides,
+    the_billing,
+    travel,
+)
+
+S, B = PaymentStatus, BillingState
+NOVEMBER = date(2026, 11, 1)
+
+
+def listed(tab: Tab) -> list[str]:
+    db.session.rollback()
+    return [row.order.order_no for row in subscriptions.search(Criteria(tab=tab)).rows]
+
+
+class TestTakenAgain:
+    @pytest.fixture
+    def failed(self, shop: World, travel: Travel) -> Order:  # noqa: F811
+        settings.save("test", billing_driver="api")
+        order = delivered(shop)
+        shop.fault("error:42G550000", "ExecTran")
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        return fresh(order)
+
+    def test_one_act_registers_the_failed_ones_of_a_month_again(self, failed: Order) -> None:
+        [month] = subscriptions.failed_months()
+        assert (month.month, month.total.count) == (NOVEMBER, 1)
+        [row] = subscriptions.failed_of(NOVEMBER)
+        assert subscriptions.take_again([row.order.order_no], "a" * 32, TANAKA) == 1
+        assert fresh(failed).payment_status is S.AWAITING_BILLING
+        go_on(failed)
+        assert fresh(failed).payment_status is S.BILLING_REPORTED
+        assert the_billing(failed).state is B.PAID
+        assert [problem.what for problem in Verification().problems()] == []
+
+    def test_the_same_form_again_changes_nothing(self, failed: Order, shop: World) -> None:  # P19
+        shop.fault("error:42G550000", "ExecTran")
+        assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 1
+        go_on(failed)
+        assert fresh(failed).payment_status is S.CAPTURE_FAILED
+        assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 0
+        assert fresh(failed).payment_status is S.CAPTURE_FAILED
+
+    def test_a_failed_order_that_came_back_is_left_alone(self, failed: Order) -> None:
+        back = Return([0], jst_day(utc_now()), "受取拒否")
+        parcels.take_back(failed.id, seen(failed), TANAKA, back)
+        assert subscriptions.failed_months() == []
+        assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 0
+
+
+class TestReturned:
+    def test_a_failed_subscription_that_came_back_has_nothing_to_cancel(self, app: Flask) -> None:
+        order = make_subscription(
+            status=S.CAPTURE_FAILED, processing_class=ProcessingClass.RETURNED
+        )
+        assert not is_return_open(order)
+        other = make_order(status=S.CAPTURE_FAILED, processing_class=ProcessingClass.RETURNED)
+        assert is_return_open(other)
+        assert total(SearchCriteria(returned_open=True)).count == 1
+
+    def test_one_of_two_parcels_back_waits_for_a_decision_and_is_then_billed(
+        self, app: Flask
+    ) -> None:
+        order = make_subscription(delivered_at=jst(2026, 11, 12))
+        with writing() as session:
+            parcel = fresh(order).deliveries[0]
+            session.merge(parcel).number = 1
+            more = {"order_id": order.id, "number": 2, "status": DeliveryStatus.DELIVERED}
+            session.execute(sa.insert(type(parcel)).values(**more, delivered_at=jst(2026, 11, 13)))
+        back = Return([2], jst_day(utc_now()), "破損")
+        parcels.take_back(order.id, seen(order), TANAKA, back)
+        wanted = sa.select(Order.id).where(to_register(NOVEMBER))
+        assert db.session.scalars(wanted).all() == []
+        assert is_return_open(fresh(order))
+        assert total(SearchCriteria(returned_open=True)).count == 1
+        correct(order, 1500)
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "届いた分だけ請求する")
+        assert db.session.scalars(wanted).all() == [order.id]
+        assert listed(Tab.DELIVERED) == [order.order_no]
+        assert fresh(order).total == 1500
+
+
+class TestRefund:
+    @pytest.fixture
+    def order(self, app: Flask) -> Order:
+        back: Any = {"status": S.BILLING_REPORTED, "processing_class": ProcessingClass.RETURNED}
+        order = make_subscription(**back)
+        with writing() as session:
+            session.merge(fresh(order).deliveries[0]).status = DeliveryStatus.RETURNED
+        return fresh(order)
+
+    def test_it_ends_when_a_person_says_when_and_how(self, order: Order) -> None:
+        assert is_refund_open(order)
+        assert listed(Tab.ATTENTION) == [order.order_no]
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, "銀行振込")
+        now = fresh(order)
+        assert (now.refunded_on, now.refund_reason) == (day, "銀行振込")
+        assert now.payment_status is S.BILLING_REPORTED
+        assert listed(Tab.ATTENTION) == []
+        with pytest.raises(NotPossible):
+            parcels.settle_refund(order.id, seen(order), TANAKA, day, "もう一度")
+
+    def test_it_needs_a_day_that_was_and_a_way(self, order: Order) -> None:
+        day = jst_day(utc_now())
+        with pytest.raises(InputRefused):
+            parcels.settle_refund(order.id, seen(order), TANAKA, day, "")
+        with pytest.raises(InputRefused):
+            parcels.settle_refund(order.id, seen(order), TANAKA, date(9999, 1, 1), "振込")
+
+    def test_a_cancelled_order_that_was_billed_is_to_be_refunded_too(self, app: Flask) -> None:
+        gone: Any = {"status": S.BILLING_REPORTED, "processing_class": ProcessingClass.CANCELLED}
+        order = make_subscription(**gone)
+        assert is_refund_open(order)
+        assert listed(Tab.ATTENTION) == [order.order_no]
+
+
+def test_edited_unsent_and_then_cancelled_nothing_is_to_be_sent(shop: World) -> None:
+    order = correct(authorized_order(shop), 2000)
+    assert is_unsent(order)
+    assert total(SearchCriteria(unsent=True)).count == 1
+    order = cancel(order)
+    assert order.payment_status is S.CANCELLED
+    assert not is_unsent(order)
+    assert total(SearchCriteria(unsent=True)).count == 0
+
+
+def test_a_card_that_nothing_shows_is_listed_before_the_registration(app: Flask) -> None:
+    order = make_subscription()
+    assert listed(Tab.ATTENTION) == []  # it was not looked up yet
+    with writing() as session:
+        session.execute(sa.update(CardTransaction).values(looks=1))
+    assert listed(Tab.ATTENTION) == [order.order_no]
+    assert subscriptions.outlook(10).lacks_card.count == 1
+
+
+def test_what_could_not_be_registered_is_told_at_once(
+    shop: World,
+    travel: Travel,  # noqa: F811
+) -> None:
+    order = delivered(shop)
+    shop.fault("error:E01030002", "Batch")
+    travel(THE_10TH)
+    go_on(order)
+    assert listed(Tab.ATTENTION) == [order.order_no]
+    [row] = subscriptions.search(Criteria(tab=Tab.ATTENTION)).rows
+    assert "受け付けられなかった" in row.why
+    assert subscriptions.outlook(10).put_off.count == 1
+
+
+def test_results_that_do_not_come_are_told(
+    shop: World,
+    travel: Travel,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = delivered(shop)
+    travel(THE_10TH)
+    billing.carry_on()
+    monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
+    travel(jst(2026, 12, 19, 7))
+    billing.carry_on()
+    assert subscriptions.overdue() == []
+    travel(jst(2026, 12, 20, 7))
+    billing.carry_on()
+    [file] = subscriptions.overdue()
+    assert file.words == "結果が届いていません"
+    with writing() as session:
+        session.execute(sa.update(Billing).values(state=B.PAID))
+    db.session.rollback()
+    assert subscriptions.overdue() == []
+    assert fresh(order).payment_status is S.BILLING_REPORTED

@@ -1,0 +1,382 @@
+"""Trouble on the day of registration: what passes by itself is put off, what was charged counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from flask import Flask
+
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.models import Alert, Billing, BillingFile, BillingState, CardTransaction, Order
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments.error_content import error_content
+from sgpshop.services.reconciliation import daily, ledgers
+from sgpshop.services.reconciliation.ledgers import Verdict
+from sgpshop.services.subscriptions import billing
+from sgpshop.storage.database import writing
+from tests.factories import fresh
+from tests.faults.judging import settle
+from tests.gateway_world import GOOD_CARD, World
+from tests.services.acting import TANAKA, cancel, last_attempt, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.order_csv import number, row
+from tests.services.order_files.test_order_import import take_in
+from tests.services.subscribing import Travel, jst
+
+S, B = PaymentStatus, BillingState
+THE_10TH = jst(2026, 12, 10, 6, 1)
+THE_18TH = jst(2026, 12, 18, 6, 1)
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {
+        "QUIET_PERIOD": 0.0,
+        "CHECKOUT_WAIT": 10.0,
+        "GATEWAY_TRIES": 1,
+        "CONGESTION_TRIES": 1,
+    }
+
+
+@pytest.fixture
+def travel() -> Iterator[Travel]:
+    """Our clock and the simulator's, which are this process's."""
+    with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
+        yield traveller.move_to
+
+
+@pytest.fixture(params=list(BillingDriver))
+def driver(request: pytest.FixtureRequest) -> BillingDriver:
+    return BillingDriver(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _open(shop: World, travel: Travel) -> None:
+    open_shop()
+    billing.carry_on()  # the first registration of a new installation is nobody's
+
+
+def delivered(shop: World, **more: Any) -> Order:
+    """A subscription order that was handed in and set to 配送完了 just now."""
+    placed = intake.place(subscription(shop, **more), SHOP_FRONT)
+    [order] = [order for order in orders() if order.order_no == placed.order_no]
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    return fresh(order)
+
+
+def not_delivered(order: Order) -> Order:
+    """配送完了 taken back, so that the order can be cancelled (R94)."""
+    parcels.change_statuses(order.id, seen(order), TANAKA, {0: DeliveryStatus.UNPROCESSED})
+    return fresh(order)
+
+
+def go_on(*orders: Order) -> None:
+    """What the worker does at this moment."""
+    billing.carry_on()
+    for order in orders:
+        settle(order.id)
+
+
+def the_billing(order: Order) -> Billing:
+    db.session.rollback()
+    wanted = sa.select(Billing).where(Billing.order_id == order.id)
+    return db.session.scalars(wanted.execution_options(populate_existing=True)).one()
+
+
+def alerts(order: Order) -> list[AlertKind]:
+    db.session.rollback()
+    return list(db.session.scalars(sa.select(Alert.kind).where(Alert.order_id == order.id)))
+
+
+def explained() -> list[str]:
+    return [problem.what for problem in Verification().problems()]
+
+
+class TestWhatPasses:
+    @pytest.mark.parametrize("trouble", ["unreachable", "E92000001", "E01030002"])
+    def test_stays_awaiting_and_is_registered_within_the_month(
+        self, shop: World, travel: Travel, driver: BillingDriver, trouble: str
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        order = delivered(shop)
+        call = "Batch" if driver is BillingDriver.FILE else "EntryTran"
+        if trouble == "unreachable":
+            shop.wire.cut_off("_batch" if driver is BillingDriver.FILE else "EntryTran")
+        else:
+            shop.fault(f"error:{trouble}", call)
+        travel(THE_10TH)
+        go_on(*([] if driver is BillingDriver.FILE else [order]))
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        shop.wire.cut_off()
+        for hour in (7, 8, 10):
+            travel(jst(2026, 12, 10, hour))
+            go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+    def test_a_refused_password_while_keeping_the_card_is_told_and_tried_again(
+        self, shop: World, travel: Travel, driver: BillingDriver
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        shop.fault("error:E01210002", "SaveMember", times=2)
+        order = delivered(shop)
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert the_billing(order).state is B.POSTPONED
+        content = error_content(last_attempt(order))
+        assert content is not None
+        assert content.codes == ("E01210002",)
+        travel(jst(2026, 12, 10, 7))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+    def test_what_the_card_company_refused_is_a_failure(self, shop: World, travel: Travel) -> None:
+        open_shop(billing_driver=BillingDriver.API.value)
+        order = delivered(shop)
+        shop.fault("error:42G550000", "ExecTran")
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        travel(jst(2026, 12, 20))
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+
+    def test_a_kept_card_that_is_gone_is_a_failure(self, shop: World, travel: Travel) -> None:
+        order = delivered(shop)
+        with writing() as session:
+            session.execute(sa.update(CardTransaction).values(card_seq=9))
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        assert last_attempt(order).reason == "card_gone"
+
+    def test_after_the_window_it_waits_for_the_next_registration(
+        self, shop: World, travel: Travel
+    ) -> None:
+        order = delivered(shop)
+        shop.fault("error:E01030002", "Batch")
+        travel(jst(2026, 12, 10, 23, 55))
+        go_on(order)
+        for day in (11, 12):
+            travel(jst(2026, 12, day, 7))
+            go_on(order)
+        assert the_billing(order).state is B.POSTPONED
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(BillingFile)) == 1
+        travel(jst(2027, 1, 10, 7))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+class TestACardNotKnownYet:
+    CELLS = {"定期購入ID": "T-7", "定期回数": "1", "決済方法ステータス": "決済待ち"}
+
+    def from_file(self) -> Order:
+        take_in(row(**self.CELLS))
+        [order] = orders()
+        return order
+
+    def test_an_order_from_a_file_is_billed(
+        self, shop: World, travel: Travel, driver: BillingDriver
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        shop.gateway.check_card(number(1).replace(number(1), row()["注文番号"]), GOOD_CARD)
+        order = self.from_file()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        assert fresh(order).transaction is not None
+        transaction_lookup.look_up(fresh(order).transaction.id)  # type: ignore[union-attr]
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+    def test_no_card_yet_leaves_it_awaiting_and_it_is_asked_for_again(
+        self, shop: World, travel: Travel, driver: BillingDriver
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        order = self.from_file()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        travel(THE_10TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert the_billing(order).state is B.POSTPONED
+        shop.gateway.check_card(order.order_no, GOOD_CARD)
+        travel(jst(2026, 12, 10, 7))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+
+class TestChargedAlthoughWeTookItForNotRegistered:
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch) -> Order:
+        """The file got there, its answer was lost, and a look-up did not show it yet."""
+        order = delivered(shop)
+        shop.fault("drop_after", "Batch")
+        travel(THE_10TH)
+        billing.carry_on()
+        shop.fault("error:E01030002", "Batch")
+        travel(jst(2026, 12, 10, 7))
+        with monkeypatch.context() as patched:
+            patched.setattr(shop.gateway, "search_trade", lambda _number: None)
+            billing.carry_on()
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert the_billing(order).state is B.POSTPONED
+        return fresh(order)
+
+    def test_the_result_counts(self, order: Order, travel: Travel) -> None:
+        with writing() as session:  # nothing was tried again meanwhile
+            session.execute(sa.update(Billing).values(retry_at=None))
+        travel(THE_18TH)
+        go_on(order)
+        assert the_billing(order).state is B.PAID
+        order = fresh(order)
+        assert order.payment_status is S.BILLING_REPORTED
+        assert order.transaction is not None
+        assert order.transaction.captured_amount == 2500
+        assert explained() == []
+
+    def test_registered_again_the_line_is_found_there(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:  # E01040010
+        travel(jst(2026, 12, 10, 9))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert the_billing(order).gateway_order_id == f"{order.order_no}-1"
+        travel(THE_18TH)
+        go_on(order)
+        assert the_billing(order).state is B.PAID
+        assert shop.trade(f"{order.order_no}-1")["status"] == "CAPTURE"
+
+    def test_it_is_not_cancelled_while_it_waits_to_be_charged(self, order: Order) -> None:
+        order = cancel(not_delivered(order))
+        assert order.payment_status is S.AWAITING_BILLING
+        assert last_attempt(order).reason == "in_file"
+
+    def test_charged_it_is_not_cancelled_but_found(self, order: Order, travel: Travel) -> None:
+        with writing() as session:
+            session.execute(sa.update(Billing).values(retry_at=None))
+        travel(THE_18TH)
+        order = cancel(not_delivered(order))
+        assert order.payment_status is S.BILLING_REPORTED
+        assert the_billing(order).state is B.PAID
+        assert explained() == []
+
+    def test_by_api_next_month_it_is_found_too(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:
+        with writing() as session:
+            session.execute(sa.update(Billing).values(retry_at=None))
+            session.execute(sa.update(BillingFile).values(results_due_at=None))
+        open_shop(billing_driver=BillingDriver.API.value)
+        travel(jst(2027, 1, 10, 7))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert the_billing(order).state is B.PAID
+        ledger = shop.simulator.test_client().get("/_control/ledger").get_json()
+        charged = [t["order_id"] for t in ledger if t["status"] == "CAPTURE"]
+        assert charged == [f"{order.order_no}-1"]
+
+
+class TestResults:
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel) -> Order:
+        order = delivered(shop)
+        travel(THE_10TH)
+        billing.carry_on()
+        return fresh(order)
+
+    def test_a_line_that_is_missing_is_told_unless_it_was_charged(
+        self, order: Order, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: [])
+        shop.simulator.test_client().post("/_control/batch", json={"result_day": 28})
+        travel(THE_18TH)
+        billing.carry_on()
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert alerts(order) == [AlertKind.RESULT_MISSING]
+        travel(jst(2026, 12, 29, 7))
+        billing.carry_on()  # the gateway shows it by now
+        assert the_billing(order).state is B.PAID
+        assert alerts(order) == [AlertKind.RESULT_MISSING]
+
+    def test_a_line_with_another_amount_counts_and_is_told(
+        self, order: Order, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        travel(THE_18TH)
+        lines = shop.gateway.fetch_monthly_result("202612")
+        assert lines is not None
+        other = [replace(line, line=replace(line.line, amount=9500)) for line in lines]
+        monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: other)
+        billing.carry_on()
+        assert the_billing(order).state is B.PAID
+        assert alerts(order) == [AlertKind.AMOUNT_DIFFERS]
+        order = fresh(order)
+        assert order.transaction is not None
+        assert order.transaction.captured_amount == 9500
+
+    def test_not_charged_after_the_day_of_results_does_not_agree(
+        self, order: Order, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # P4
+        [before] = ledgers.compare()
+        assert before.verdict is Verdict.AGREES
+        shop.simulator.test_client().post("/_control/batch", json={"result_day": 28})
+        monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
+        travel(jst(2026, 12, 19, 7))
+        billing.carry_on()
+        [after] = ledgers.compare()
+        assert after.verdict is Verdict.DIFFERENCE
+        assert "請求されていません" in after.why
+
+    def test_a_charge_voided_in_the_console_is_found_at_night(
+        self, order: Order, shop: World, travel: Travel, app: Flask
+    ) -> None:  # P26
+        travel(THE_18TH)
+        billing.carry_on()
+        transaction = fresh(order).transaction
+        assert transaction is not None
+        app.config["NIGHTLY_COMPARE_HOUR"] = 3
+        for hour in (3, 4):
+            travel(jst(2026, 12, 19, hour, 1))
+            daily.run()
+        db.session.rollback()
+        assert fresh(order).transaction.next_look_at is not None  # type: ignore[union-attr]
+
+    def test_a_look_up_that_shows_the_charge_is_a_result(
+        self, order: Order, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
+        travel(datetime(2026, 12, 21, tzinfo=THE_18TH.tzinfo))
+        billing.carry_on()
+        assert the_billing(order).state is B.REGISTERED
+        transaction = fresh(order).transaction
+        assert transaction is not None
+        with writing() as session:
+            transaction_lookup.make_due(session, CardTransaction.id == transaction.id)
+        transaction_lookup.look_up(transaction.id)
+        assert the_billing(order).state is B.PAID
+
+
+def test_an_earlier_month_is_the_one_it_counts_for(shop: World, travel: Travel) -> None:
+    order = delivered(shop)
+    shop.fault("error:E01030002", "Batch")
+    travel(THE_10TH)
+    go_on()
+    travel(jst(2026, 12, 10, 7))
+    go_on(order)
+    assert the_billing(order).month == date(2026, 11, 1)

@@ -1,0 +1,65 @@
+"""The schema: migrations and models agree, and nobody starts on a newer database (P36)."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+
+from sgpshop.extensions import db
+from sgpshop.models import Base
+from sgpshop.storage import schema
+from sgpshop.storage.database import writing
+from sgpshop.storage.schema import NewerSchema
+from tests.factories import make_order
+
+
+def test_the_migrations_make_what_the_models_say(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    assert differences == []
+
+
+def test_migrating_again_changes_nothing(app: Flask) -> None:
+    with app.app_context():
+        make_order()
+        schema.migrate()
+        assert schema.is_current()
+        assert db.session.execute(sa.text("SELECT count(*) FROM orders")).scalar() == 1
+
+
+def test_a_newer_database_is_refused(app: Flask) -> None:
+    with app.app_context():
+        with writing() as session:
+            session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        assert not schema.is_current()
+        with pytest.raises(NewerSchema):
+            schema.migrate()
+
+
+def test_the_database_refuses_what_makes_no_sense(app: Flask) -> None:
+    with app.app_context():
+        make_order(order_no="P1")
+        for broken in (
+            "UPDATE orders SET payment_status = 'paid'",
+            "UPDATE orders SET payment_status = NULL",
+            "UPDATE orders SET total = -1",
+            "UPDATE order_lines SET tax_rate = 5",
+            "UPDATE deliveries SET status = 'lost'",
+        ):
+            with pytest.raises(sa.exc.IntegrityError), writing() as session:
+                session.execute(sa.text(broken))
+
+
+def test_sqlite_is_durable_and_checks_keys(app: Flask, database_kind: str) -> None:
+    if database_kind != "sqlite":
+        return
+    with app.app_context(), db.engine.connect() as connection:
+
+        def pragma(name: str) -> object:
+            return connection.execute(sa.text(f"PRAGMA {name}")).scalar()
+
+        assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)  # P31
+        assert (pragma("foreign_keys"), pragma("busy_timeout")) == (1, 6000)

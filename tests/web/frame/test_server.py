@@ -1,0 +1,236 @@
+"""The HTTP server over real sockets: crowds, silence, broken requests, leaving (P23, P33, S8)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from flask import Flask, jsonify
+
+from sgpshop.storage import waiting
+from sgpshop.web import server as module
+from sgpshop.web.frame.security import public
+from sgpshop.web.server import Server, make_server
+
+#: Seconds that only a server which answers nobody lets pass.
+PATIENCE = 20
+
+
+@pytest.fixture
+def gate(app: Flask) -> threading.Event:
+    """While it is shut, /slow and /api/slow have not ended."""
+    gate = threading.Event()
+
+    @public
+    def slow() -> object:
+        gate.wait(PATIENCE)
+        return jsonify(done=True)
+
+    app.add_url_rule("/slow", "slow", slow)
+    app.add_url_rule("/waits", "waits", public(lambda: _wait(gate)))
+    return gate
+
+
+def _wait(gate: threading.Event) -> object:
+    with waiting.for_an_answer(PATIENCE) as seconds:
+        gate.wait(seconds)
+    return jsonify(waited=seconds > 0)
+
+
+@pytest.fixture
+def server(app: Flask, gate: threading.Event) -> Iterator[Server]:
+    server = make_server(app, "127.0.0.1", 0, 100_000)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield server
+    gate.set()
+    server.leave()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "still not so"
+        time.sleep(0.02)
+
+
+def connect(server: Server, sent: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(server.effective_port)), PATIENCE)
+    connection.sendall(sent)
+    return connection
+
+
+def answers(server: Server, path: str) -> int:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(server.effective_port), timeout=PATIENCE
+    )
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def read_all(connection: socket.socket) -> tuple[bytes, dict[str, str], bytes]:
+    """Status line, headers by lower name and body of everything until the server hangs up."""
+    content = b""
+    while piece := connection.recv(65_536):
+        content += piece
+    head, _, body = content.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    headers = dict(line.decode().split(": ", 1) for line in lines)
+    return first, {name.lower(): value for name, value in headers.items()}, body
+
+
+class TestCrowds:
+    @pytest.mark.parametrize("begun", [b"", b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
+    def test_hundreds_who_send_nothing_or_half_a_request_keep_nobody_out(
+        self, server: Server, begun: bytes
+    ) -> None:
+        with ExitStack() as stack:
+            for _ in range(module._MOST_CONNECTIONS + 30):
+                stack.enter_context(connect(server, begun))
+            assert answers(server, "/healthz") == 200
+            assert answers(server, "/login") == 200
+
+    def test_idle_browsers_keep_nobody_out(self, server: Server) -> None:
+        with ExitStack() as stack:
+            for _ in range(120):
+                idle = stack.enter_context(
+                    connect(server, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                )
+                assert idle.recv(12) == b"HTTP/1.1 200"
+            assert answers(server, "/healthz") == 200
+            assert answers(server, "/login") == 200
+
+    def test_who_is_being_answered_is_not_put_out_for_the_crowd(
+        self, server: Server, gate: threading.Event
+    ) -> None:
+        with ExitStack() as stack:
+            asked = stack.enter_context(
+                connect(server, b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            )
+            for _ in range(module._MOST_CONNECTIONS + 30):
+                stack.enter_context(connect(server))
+            gate.set()
+            assert asked.recv(12) == b"HTTP/1.1 200"
+
+    def test_half_a_request_is_given_up_after_a_while(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_HEAD_WITHIN", 0.1)
+        with connect(server, b"GET /login HTTP/1.1\r\n") as half:
+            assert half.recv(1) == b""
+
+    def test_of_many_who_wait_for_an_answer_the_late_ones_are_told_at_once(
+        self, server: Server, gate: threading.Event
+    ) -> None:
+        with ExitStack() as stack:
+            asked = [
+                stack.enter_context(
+                    connect(server, b"GET /waits HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+                )
+                for _ in range(waiting.WEB_THREADS + 10)
+            ]
+            until(lambda: waiting._waiting == waiting.MOST_FOR_ANSWERS)
+            assert answers(server, "/healthz") == 200
+            assert answers(server, "/login") == 200
+            gate.set()
+            told = [json.loads(read_all(connection)[2])["waited"] for connection in asked]
+        assert told.count(True) == waiting.MOST_FOR_ANSWERS
+
+
+class TestBrokenRequests:
+    SENT = {
+        "header": (400, b"GET {} HTTP/1.1\r\nHost: x\r\nno colon here\r\n\r\n"),
+        "large header": (431, b"GET {} HTTP/1.1\r\nX: " + b"4-" * 30_000 + b"\r\n\r\n"),
+        "large body": (413, b"POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"),
+        "chunk": (
+            400,
+            b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+        ),
+        "encoding": (501, b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        "two lengths": (
+            400,
+            b"POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+            b"\r\n0\r\n\r\n",
+        ),
+    }
+
+    @pytest.mark.parametrize("kind", SENT)
+    def test_what_the_server_refuses_looks_like_any_refusal(
+        self, server: Server, kind: str
+    ) -> None:
+        status, sent = self.SENT[kind]
+        with connect(server, sent.replace(b"{}", b"/orders")) as connection:
+            first, headers, body = read_all(connection)
+        assert first.split()[1] == str(status).encode()
+        assert headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["connection"] == "close"
+        assert "waitress" not in body.decode()
+        assert "トップへ" in body.decode()
+
+    @pytest.mark.parametrize("kind", SENT)
+    def test_under_the_api_it_is_a_problem_document(self, server: Server, kind: str) -> None:
+        status, sent = self.SENT[kind]
+        with connect(server, sent.replace(b"{}", b"/api/v1/orders?x=1")) as connection:
+            _, headers, body = read_all(connection)
+        assert headers["content-type"] == "application/problem+json"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert json.loads(body)["status"] == status
+
+    @pytest.mark.parametrize("kind", SENT)
+    def test_what_follows_a_refused_request_is_no_second_one(
+        self, server: Server, kind: str
+    ) -> None:
+        _, sent = self.SENT[kind]
+        smuggled = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with connect(server, sent.replace(b"{}", b"/orders") + smuggled) as connection:
+            _, _, body = read_all(connection)
+        assert b"HTTP/1.1" not in body
+        assert b'"ok"' not in body
+
+
+class TestLeaving:
+    def test_what_was_accepted_is_answered_and_nobody_else_is_let_in(
+        self, server: Server, gate: threading.Event
+    ) -> None:
+        with (
+            connect(server, b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as under_way,
+            connect(server) as silent,
+        ):
+            until(lambda: any(c.requests for c in list(server.active_channels.values())))
+            server.leave()
+            until(lambda: not _listens(server))
+            silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            first, headers, _ = read_all(silent)
+            assert first == b"HTTP/1.1 200 OK"
+            assert headers["connection"] == "close"
+            gate.set()
+            first, headers, body = read_all(under_way)
+            assert first == b"HTTP/1.1 200 OK"
+            assert headers["connection"] == "close"
+            assert json.loads(body) == {"done": True}
+
+    def test_silent_connections_are_closed_before_long(self, server: Server) -> None:
+        with connect(server) as silent:
+            until(lambda: server.active_channels)
+            server.leave()
+            assert silent.recv(1) == b""
+
+
+def _listens(server: Server) -> bool:
+    try:
+        connect(server).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+"""書き出し: all hits of a search or the chosen orders, as CSV and Excel (R51, §14.3, S9, S12, S23)."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Order, RecentUse, Role
+from sgpshop.web.order_search import exports
+from tests.factories import make_order
+from tests.gateway_world import World
+from tests.web.order_search.test_bulk_runs import HTMX, Browser
+from tests.web.pages import flat
+
+FIND, CHOSEN = "/orders/export", "/orders/bulk/export"
+
+
+@pytest.fixture
+def operator(app: Flask, world: World) -> Browser:
+    return Browser(app)
+
+
+@pytest.fixture
+def orders(app: Flask, world: World) -> list[Order]:
+    with app.app_context():
+        return [
+            make_order(total=1000 * n, status=status)
+            for n, status in enumerate(
+                (PaymentStatus.CAPTURED, PaymentStatus.AUTHORIZED, PaymentStatus.AUTHORIZED), 1
+            )
+        ]
+
+
+def numbers(answer: TestResponse) -> list[str]:
+    assert answer.status_code == 200, flat(answer)
+    return re.findall(r"^(P\d+),", answer.data.decode("utf-8-sig"), re.MULTILINE)
+
+
+def status(answer: TestResponse) -> int:
+    answer.close()
+    return answer.status_code
+
+
+def test_the_list_offers_the_files_with_their_count(operator: Browser, orders: list[Order]) -> None:
+    page = flat(operator.get("/orders?from=&to=&size=20"))
+    for words in ("CSV 3件", "Excel 3件", "CSV(Shift_JIS) 3件"):
+        assert f'aria-label="{words}"' in page
+    assert 'id="export" method="post" action="/orders/export"' in page
+
+
+def test_all_hits_go_out_whatever_is_ticked_or_shown(
+    operator: Browser, orders: list[Order]
+) -> None:
+    search = {"conditions": "from=&to=&status=authorized&size=20"}
+    answer = operator.post(FIND, **search, order_no=orders[0].order_no, format="csv")
+    assert answer.mimetype == "text/csv"
+    assert numbers(answer) == [orders[2].order_no, orders[1].order_no]
+    assert re.fullmatch(
+        r'attachment; filename="orders-\d{8}-\d{4}\.csv"', answer.headers["Content-Disposition"]
+    )
+    assert answer.headers["Cache-Control"] == "no-store"  # S9
+
+
+def test_excel(operator: Browser, orders: list[Order]) -> None:
+    answer = operator.post(FIND, format="xlsx")
+    assert answer.mimetype.endswith("spreadsheetml.sheet")
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as parts:
+        sheet = parts.read("xl/worksheets/sheet1.xml").decode()
+    assert all(order.order_no in sheet for order in orders)
+    answer.close()
+
+
+@pytest.mark.parametrize("format_", ["csv", "csv-cp932", "xlsx"])
+def test_the_chosen_orders(operator: Browser, orders: list[Order], format_: str) -> None:
+    answer = operator.post(CHOSEN, order_no=orders[0].order_no, format=format_)
+    assert answer.status_code == 200
+    if format_ == "csv":
+        assert numbers(answer) == [orders[0].order_no]
+    answer.close()
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain form", "htmx"])
+def test_nothing_chosen_is_told(operator: Browser, headers: dict[str, str]) -> None:
+    answer = operator.post(CHOSEN, headers, action="csv_download")
+    assert answer.status_code == 422
+    assert "注文が選択されていません" in flat(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"), [(FIND, {}), (CHOSEN, {"all_hits": "1"})], ids=["search", "chosen"]
+)
+def test_before_characters_are_lost_the_person_sees_which(
+    app: Flask, operator: Browser, orders: list[Order], path: str, more: dict[str, Any]
+) -> None:
+    with app.app_context():
+        order = make_order(buyer="𠮷田 花子")
+    page = flat(operator.post(path, format="csv-cp932", **more))
+    assert "Shift_JISにない文字が2個あります" in page  # 注文者 and お届け先
+    assert "4件のうち1件の注文" in page
+    assert f'href="/orders/{order.order_no}"' in page
+    assert f'action="{path}"' in page
+    answer = operator.post(path, format="csv-cp932", loss_seen="1", **more)
+    assert "〓田 花子" in answer.data.decode("cp932")
+    assert answer.headers["Content-Type"] == "text/csv; charset=Shift_JIS"
+
+
+def test_without_loss_there_is_nothing_to_ask(operator: Browser, orders: list[Order]) -> None:
+    answer = operator.post(FIND, format="csv-cp932")
+    assert answer.data.decode("cp932").startswith("注文番号,")
+
+
+@pytest.mark.parametrize("format_", ["pdf", "xlsm", "\u202e"])
+def test_an_unknown_form_is_refused(operator: Browser, format_: str) -> None:
+    answer = operator.post(FIND, format=format_)
+    assert answer.status_code == 422
+    assert "形式を選び直してください" in flat(answer)
+
+
+def test_a_bad_condition_is_left_out_as_in_the_list(operator: Browser, orders: list[Order]) -> None:
+    answer = operator.post(FIND, conditions="from=nonsense&to=&amount_min=abc&status=paid")
+    assert len(numbers(answer)) == 3
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"EXPORTS_PER_PERSON": 2, "EXPORTS_PER_ADDRESS": 3}], ids=["few"]
+)
+def test_too_many_files_are_refused_for_a_while(
+    app: Flask, operator: Browser, orders: list[Order], overrides: dict[str, Any]
+) -> None:
+    other = Browser(app, Role.OWNER, "店長")
+    assert [status(operator.post(FIND)) for _ in range(3)] == [200, 200, 429]  # S23
+    assert [status(other.post(FIND)) for _ in range(2)] == [200, 429]  # the address is full
+    refused = operator.post(FIND)
+    assert 0 < int(refused.headers["Retry-After"]) <= 600
+    assert "一時的に受け付けていません" in flat(refused)
+    with app.app_context():
+        assert db.session.query(RecentUse).count() == 6  # refused uses are not counted
+
+
+def test_only_so_many_are_written_at_once(
+    operator: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (operator.post(FIND, format="csv") for _ in range(2))
+    assert first.status_code == second.status_code == 200
+    first.close()
+    second.close()
+    for _ in range(exports._AT_ONCE):
+        assert exports._writers.acquire(blocking=False)  # the closed ones gave theirs back
+    refused = operator.post(FIND, format="csv")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    for _ in range(exports._AT_ONCE):
+        exports._writers.release()
+
+
+def test_exports_are_logged_without_what_was_typed(
+    operator: Browser, orders: list[Order], capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = "from=&to=&kw_field[]=buyer&kw[]=佐藤"
+    numbers(operator.post(FIND, conditions=search))
+    out = capsys.readouterr().out
+    [line] = [one for one in out.splitlines() if '"exported"' in one]
+    assert '"count": 3' in line  # S12
+    assert '"conditions": ["kw[]"]' in line
+    assert "佐藤" not in line
+    assert '"result": "whole"' in out
+
+
+def test_a_viewer_cannot_take_orders_out(app: Flask, world: World) -> None:
+    viewer = Browser(app, Role.VIEWER)
+    for path in (FIND, CHOSEN, "/orders/bulk/print"):
+        assert viewer.post(path).status_code == 403
+    assert 'id="export"' not in flat(viewer.get("/orders?from=&to="))
+
+
+def test_a_reload_leads_back_to_the_list(operator: Browser) -> None:
+    for path in (FIND, CHOSEN, "/orders/bulk/print"):
+        answer = operator.get(path)
+        assert (answer.status_code, answer.location) == (303, "/orders")

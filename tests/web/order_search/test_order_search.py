@@ -1,0 +1,305 @@
+"""注文検索/一括処理: the list, its conditions and its hooks (R32-R38, interfaces.md §4)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Person, Role, utc_now
+from sgpshop.storage.database import writing
+from tests.factories import days_ago, make_order
+from tests.signing_in import signed_in
+from tests.web.pages import flat
+
+RESULTS = {"HX-Request": "true", "HX-Target": "results"}
+S = PaymentStatus
+
+pytestmark = pytest.mark.usefixtures("world")
+
+
+@pytest.fixture
+def operator(app: Flask) -> FlaskClient:
+    return signed_in(app, Role.OPERATOR)
+
+
+def make(app: Flask, **details: object) -> Order:
+    with app.app_context():
+        return make_order(**details)  # type: ignore[arg-type]
+
+
+def listed(page: str) -> list[str]:
+    """The order numbers of the rows, in their order."""
+    return re.findall(r'<tr id="row-([^"]+)"', page)
+
+
+def row(page: str, order: Order) -> str:
+    """The markup of one row."""
+    start = page.index(f'<tr id="row-{order.order_no}"')
+    return page[start : page.index("</tr>", start)]
+
+
+def token(page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def test_the_first_look_shows_the_last_seven_days_newest_first(
+    app: Flask, operator: FlaskClient
+) -> None:
+    new, older = make(app), make(app, ordered_at=days_ago(5.5))
+    make(app, ordered_at=days_ago(8))
+    page = flat(operator.get("/orders"))
+    assert listed(page) == [new.order_no, older.order_no]  # R36
+    assert f'value="{jst_day(utc_now()) - timedelta(days=6)}"' in page
+
+
+def test_a_row_carries_the_hooks_of_the_contract(app: Flask, operator: FlaskClient) -> None:
+    order = make(app, total=12345)
+    html = row(flat(operator.get("/orders")), order)
+    assert f'data-order-no="{order.order_no}"' in html
+    assert 'data-payment-status="authorized"' in html
+    assert 'data-amount="12345"' in html
+    assert re.search(r"data-status-text>.*仮売上", html)
+    assert f'type="checkbox" name="order_no" value="{order.order_no}"' in html
+    assert f'href="/orders/{order.order_no}"' in html  # R52
+    assert "¥12,345" in html
+    assert 'id="select-page"' in flat(operator.get("/orders"))  # R44
+
+
+def test_tabs_show_count_and_yen_of_each_status(app: Flask, operator: FlaskClient) -> None:
+    make(app, total=1000)
+    make(app, total=2500)
+    make(app, total=700, status=S.CAPTURE_FAILED)
+    page = flat(operator.get("/orders?status=capture_failed"))
+    tabs = page[page.index('id="status-tabs"') : page.index("</nav>", page.index("status-tabs"))]
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", tabs))
+    assert "すべて 3件 ¥4,200" in words  # R37
+    assert "仮売上 2件 ¥3,500" in words
+    assert "売上失敗 1件 ¥700" in words
+    assert "2件 ¥3,500 は 未売上 です" in words  # R9
+    assert "決済待ち" not in words  # R26
+
+
+def test_subscription_statuses_appear_when_there_is_such_an_order(
+    app: Flask, operator: FlaskClient
+) -> None:
+    order = make(app, status=S.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
+    page = flat(operator.get("/orders"))
+    assert "決済待ち" in page
+    assert "定期" in row(page, order)  # R38
+
+
+def test_a_search_by_htmx_brings_results_and_conditions_only(
+    app: Flask, operator: FlaskClient
+) -> None:
+    order = make(app)
+    answer = operator.get("/orders?status=authorized", headers=RESULTS)
+    assert listed(flat(answer)) == [order.order_no]
+    assert "<html" not in flat(answer)
+    assert re.search(r'id="conditions"[^>]*hx-swap-oob="true"', flat(answer))
+    assert "HX-Request" in answer.headers["Vary"]  # S9
+
+
+def test_a_history_restore_gives_the_whole_page(app: Flask, operator: FlaskClient) -> None:
+    assert "<html" in flat(operator.get("/orders?status=authorized"))  # S9
+    assert '"historyRestoreAsHxRequest":false' in flat(operator.get("/orders"))
+    restore = {**RESULTS, "HX-History-Restore-Request": "true"}
+    assert "<html" in flat(operator.get("/orders?status=authorized", headers=restore))
+
+
+BAD = [
+    ("from=gestern", "日付は"),
+    ("to=0001-01-01", "2000年から"),
+    ("from=2026-11-23&to=2026-11-01", "開始日以降"),
+    ("amount_min=abc", "整数で"),
+    ("amount_min=5&amount_max=4", "下限以上"),
+    ("status=paid", "選択肢にない値"),
+    ("kind=%00", "選択肢にない値"),
+    ("auth_days_left=-1", "整数で"),
+    ("waiting_hours=1e9", "整数で"),
+    ("order_no=注文", "半角英数字"),
+    ("item=" + "x" * 101, "100文字以内"),
+    ("kw_field[]=nowhere&kw[]=x", "選び直してください"),
+    ("cursor=abc", "先頭のページ"),
+]
+
+
+@pytest.mark.parametrize(("query", "words"), BAD, ids=[query[:20] for query, _ in BAD])
+def test_a_wrong_value_is_explained_and_the_rest_still_works(
+    app: Flask, operator: FlaskClient, query: str, words: str
+) -> None:
+    make(app)
+    answer = operator.get(f"/orders?{query}")
+    assert answer.status_code in (400, 422)  # 400: a control character, refused for every page
+    if answer.status_code == 422:
+        assert words in flat(answer)
+
+
+def test_unknown_parameters_change_nothing(app: Flask, operator: FlaskClient) -> None:
+    make(app, ordered_at=days_ago(30))
+    assert listed(flat(operator.get("/orders?utm_source=x"))) == []  # still the seven days
+
+
+def test_an_empty_result_says_why_and_offers_the_next_step(operator: FlaskClient) -> None:
+    page = flat(operator.get("/orders"))
+    assert "条件に合う注文はありません" in page  # R36
+    assert "期間を指定せずに検索する" in page
+    assert "<table" not in page
+
+
+def test_pages_follow_each_other_without_repeating(app: Flask, operator: FlaskClient) -> None:
+    for _ in range(45):
+        make(app)
+    first = flat(operator.get("/orders?size=20"))
+    seen = listed(first)
+    page = first
+    while found := re.search(r'rel="next" href="([^"]+)"', page):
+        page = flat(operator.get(found[1].replace("&amp;", "&")))
+        seen += listed(page)
+    assert len(seen) == len(set(seen)) == 45
+    assert 'rel="prev"' in page
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(
+    app: Flask, operator: FlaskClient
+) -> None:
+    def queries() -> int:
+        count = 0
+
+        def counted(*_args: object) -> None:
+            nonlocal count
+            count += 1
+
+        with app.app_context():
+            sa.event.listen(db.engine, "before_cursor_execute", counted)
+            operator.get("/orders")
+            sa.event.remove(db.engine, "before_cursor_execute", counted)
+        return count
+
+    make(app)
+    operator.get("/orders")  # sums are kept from here on
+    few = queries()
+    for _ in range(30):
+        make(app)
+    assert queries() == few <= 8
+
+
+def test_names_are_text_whatever_they_hold(app: Flask, operator: FlaskClient) -> None:
+    order = make(app, buyer='<b hx-get="/x">\u202e"太郎"')
+    html = row(flat(operator.get("/orders")), order)
+    assert "<b hx" not in html  # S7
+    assert "<bdi>&lt;b" in html  # S25
+
+
+def test_an_unsent_amount_is_red_beside_the_old_one(app: Flask, operator: FlaskClient) -> None:
+    order = make(app, total=9500)
+    with app.app_context(), writing() as session:
+        session.execute(sa.update(CardTransaction).values(gateway_amount=10000))
+    html = row(flat(operator.get("/orders")), order)
+    assert '<s class="muted">¥10,000</s>' in html
+    assert '<span class="is-correction">¥9,500</span>' in html
+    assert "金額変更未送信" in html  # R7
+
+
+@pytest.mark.parametrize(
+    ("days", "words", "tone"),
+    [(14, "あと14日", "soon"), (3, "あと3日", "urgent"), (-1, "期限切れ", "expired")],
+)
+def test_the_deadline_warns_in_time(
+    app: Flask, operator: FlaskClient, days: int, words: str, tone: str
+) -> None:
+    order = make(app)
+    with app.app_context(), writing() as session:
+        expires = utc_now() + timedelta(days=days)
+        session.execute(sa.update(CardTransaction).values(auth_expires_at=expires))
+    html = row(flat(operator.get("/orders")), order)
+    assert f'<span class="badge is-hold-{tone}">{words}</span>' in html  # R130
+
+
+@pytest.mark.parametrize(
+    ("hours", "words", "has_link"),
+    [(0.2, None, False), (5, "5時間経過", False), (25, "1日経過", True)],
+)
+def test_an_order_in_review_shows_its_cause_age_and_console(
+    app: Flask, operator: FlaskClient, hours: float, words: str | None, has_link: bool
+) -> None:
+    order = make(app, status=S.NEEDS_REVIEW, ordered_at=days_ago(hours / 24))
+    html = row(flat(operator.get("/orders")), order)
+    assert "購入手続き未完了" in html  # R18
+    assert ("経過" in html) is (words is not None)  # R20: nothing under 30 minutes
+    assert words is None or words in html
+    assert ("mulpayconsole/shop/tshop00000001/login/" in html) is has_link  # R19
+    assert ('rel="noopener noreferrer"' in html) is has_link  # R6
+
+
+def test_several_parcels_are_counted(app: Flask, operator: FlaskClient) -> None:
+    order = make(app)
+    with app.app_context(), writing() as session:
+        session.add(Delivery(order_id=order.id, number=1, name="鈴木"))
+    assert "他1件" in row(flat(operator.get("/orders")), order)  # R29
+
+
+def test_a_viewer_reads_but_has_nothing_to_press(app: Flask) -> None:
+    order = make(app)
+    page = flat(signed_in(app, Role.VIEWER).get("/orders"))
+    assert order.order_no in page
+    assert 'type="checkbox" name="order_no"' not in page  # R150
+    assert "処理を実行" not in page
+
+
+def test_without_a_contract_no_sgp_button_is_shown(app: Flask, operator: FlaskClient) -> None:
+    from sgpshop.services import settings
+
+    make(app)
+    with app.app_context():
+        settings.save("test", shop_id="")
+    page = flat(operator.get("/orders"))
+    assert "処理を実行" not in page  # R2
+    assert "SGPの契約情報が未登録です" in page
+
+
+def test_everybody_chooses_which_conditions_to_see(app: Flask, operator: FlaskClient) -> None:
+    page = flat(operator.get("/orders"))
+    assert 'name="order_no" value=""' in page  # R32: shown at first
+    assert 'name="item"' not in page
+    answer = operator.post(
+        "/orders/search-fields",
+        data={"csrf_token": token(page), "fields": ["item", "nonsense"], "conditions": "from=&to="},
+    )
+    assert answer.status_code == 303
+    assert answer.location == "/orders?from=&to="
+    page = flat(operator.get("/orders"))
+    assert 'name="item"' in page
+    assert 'id="search-order_no"' not in page
+    with app.app_context():
+        assert db.session.scalars(sa.select(Person.search_fields)).all() == [["item"]]
+
+
+def test_a_condition_in_use_is_visible_even_if_not_chosen(operator: FlaskClient) -> None:
+    assert 'name="amount_min" value="500"' in flat(operator.get("/orders?amount_min=500"))
+
+
+def test_every_link_of_an_unlimited_search_stays_unlimited(
+    app: Flask, operator: FlaskClient
+) -> None:
+    order = make(app, ordered_at=days_ago(300))
+    page = flat(operator.get("/orders?status=authorized"))
+    [everything] = re.findall(r'href="([^"]+)"\s+data-tab=""', page)
+    assert listed(flat(operator.get(everything.replace("&amp;", "&")))) == [order.order_no]
+
+
+def test_simulator_orders_are_marked_as_practice(app: Flask, operator: FlaskClient) -> None:
+    assert "練習モード" not in flat(operator.get("/orders"))
+    app.config["GATEWAY_URL"] = "http://127.0.0.1:8001"
+    assert "練習モード" in flat(operator.get("/orders"))
+    app.config["GATEWAY_URL"] = "https://p01.smbc-gp.co.jp"
+    assert "練習モード" not in flat(operator.get("/orders"))

@@ -1,0 +1,199 @@
+"""The worker: finds what is due, backs off, and ends in order (P13, P22, P33)."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
+from sgpshop.services import settings
+from sgpshop.services.health import due_work
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts, attempt_lookup, gateway_access, journal, runner
+from sgpshop.services.payments.error_content import error_content
+from sgpshop.storage.database import writing
+from sgpshop.storage.write_together import _carry_out, _Wish
+from sgpshop.worker.loop import Pace, Worker
+from tests.factories import authorized_order, fresh
+from tests.gateway_world import World
+from tests.waiting import wait_until, working
+
+TANAKA = Actor.person("田中")
+
+
+def test_pace_halves_on_congestion_and_recovers() -> None:
+    pace = Pace(16)
+    pace.congested()
+    pace.congested()  # of the same moment: counts once
+    assert pace.allowed == 8
+    for _ in range(200):
+        pace.went_well()
+    assert pace.allowed == 16
+
+
+def test_a_click_whose_web_process_died_is_taken_over(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    attempt_id = acts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+    assert due_work.due_work(10).captures == []  # the web process has its time
+    with writing() as session:
+        session.get_one(Attempt, attempt_id).due_at = utc_now()
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+
+
+@pytest.mark.parametrize("hours", [1, 9])
+def test_a_clock_that_is_set_back_does_not_stop_the_queue(
+    app: Flask, shop: World, hours: int
+) -> None:
+    order = authorized_order(shop)
+    attempt_id = acts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+    with writing() as session:  # when it was queued the clock said so
+        session.get_one(Attempt, attempt_id).due_at = utc_now() + timedelta(hours=hours)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert shop.sales(order.order_no) == 1
+
+
+class TestUncertain:
+    @pytest.fixture
+    def overrides(self) -> dict[str, object]:
+        return {"QUIET_PERIOD": 0.2, "RESOLVE_SCHEDULE": (0.0, 0.3, 0.6)}
+
+    @pytest.mark.parametrize(
+        ("fault", "ends"),
+        [
+            ("drop_after", PaymentStatus.CAPTURED),
+            ("drop_before", PaymentStatus.CAPTURE_FAILED),
+        ],
+    )
+    def test_the_worker_finds_out_by_itself(
+        self, app: Flask, shop: World, fault: str, ends: PaymentStatus
+    ) -> None:
+        order = authorized_order(shop)
+        shop.fault(fault)
+        with working(app):
+            attempt_id = acts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+            with writing() as session:
+                session.get_one(Attempt, attempt_id).due_at = utc_now()
+            wait_until(lambda: fresh(order).payment_status is ends)
+        assert shop.sales(order.order_no) == (ends is PaymentStatus.CAPTURED)
+
+
+def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
+    with app.app_context():
+        world = World(app.config["INSTANCE_PATH"])
+        gateway_access.init_app(app, world.gateway)
+        order = authorized_order(world)
+        attempt_id = acts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)
+        with writing() as session:
+            session.get_one(Attempt, attempt_id).due_at = utc_now()
+        gateway_access.init_app(app, None)
+        assert not settings.load().has_contract
+        with working(app):
+            time.sleep(0.5)
+        state = db.session.execute(
+            sa.select(Attempt.state).where(Attempt.id == attempt_id)
+        ).scalar_one()
+        assert state is AttemptState.QUEUED
+        db.session.remove()
+
+
+def test_it_shows_that_it_is_alive(app: Flask, shop: World) -> None:
+    Worker(app).run(until_idle=True)
+    db.session.rollback()
+    assert db.session.query(WorkerBeat).count() == 1  # T3
+
+
+def due_capture(order: Order, token: str = "t") -> int:
+    """A capture that was accepted and waits for the worker."""
+    order = fresh(order)
+    attempt_id = acts.open_capture(order.id, Seen(order.version, order.total, token), TANAKA)
+    with writing() as session:
+        session.get_one(Attempt, attempt_id).due_at = utc_now()
+    return attempt_id
+
+
+def test_a_failed_sign_of_life_does_not_stop_the_work(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: str) -> None:
+        raise sa.exc.OperationalError("beat", None, Exception("database is locked"))
+
+    monkeypatch.setattr(due_work, "beat", locked)
+    order = authorized_order(shop)
+    due_capture(order)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P32
+
+
+def test_an_order_whose_secret_is_unreadable_fails_alone(app: Flask, shop: World) -> None:
+    broken, good = authorized_order(shop), authorized_order(shop)
+    attempt_id = due_capture(broken)
+    with writing() as session:
+        transaction = session.query(CardTransaction).filter_by(order_id=broken.id).one()
+        transaction.access_pass_sealed = "v1.AAAA"
+    due_capture(good, "t2")
+    Worker(app).run(until_idle=True)
+    assert fresh(good).payment_status is PaymentStatus.CAPTURED  # P22
+    assert fresh(broken).payment_status is PaymentStatus.CAPTURE_FAILED
+    assert shop.requests(broken.order_no) == []  # P3: provably nothing was sent
+    content = error_content(db.session.get_one(Attempt, attempt_id, populate_existing=True))
+    assert content is not None
+    assert "暗号鍵" in content.next_step
+
+
+def test_a_start_looks_up_what_is_uncertain(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    shop.fault("drop_after")
+    attempt_id = due_capture(order)
+    runner.run_operation(attempt_id)
+    with writing() as session:
+        session.get_one(Attempt, attempt_id).due_at = utc_now() + timedelta(hours=20)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P13
+
+
+class TestStopping:
+    @pytest.fixture
+    def overrides(self) -> dict[str, object]:
+        return {"QUIET_PERIOD": 0.0}
+
+    def test_a_process_that_ends_begins_no_second_call(self, app: Flask, shop: World) -> None:
+        order = authorized_order(shop)
+        shop.fault("drop_before")
+        first = due_capture(order)
+        runner.run_operation(first)
+        attempt_lookup.look_up(first)
+        again = due_capture(order, "t2")
+        sent = len(shop.requests(order.order_no))
+        journal.stop_soon(app)
+        runner.run_operation(again)  # looks first, and leaves it at that (P33)
+        assert len(shop.requests(order.order_no)) == sent
+        attempt = db.session.get_one(Attempt, again, populate_existing=True)
+        assert attempt.state is AttemptState.QUEUED
+
+
+def test_one_write_that_fails_spoils_nobody_elses(shop: World) -> None:
+    order = authorized_order(shop)
+
+    def raise_version(session: Session) -> None:
+        session.execute(
+            sa.update(Order).where(Order.id == order.id).values(version=Order.version + 1)
+        )
+
+    def spoil(session: Session) -> None:
+        raise_version(session)
+        raise ValueError("spoiled")
+
+    wishes = [_Wish(raise_version), _Wish(spoil), _Wish(raise_version)]
+    _carry_out(wishes)
+    assert [type(wish.error) for wish in wishes] == [type(None), ValueError, type(None)]
+    assert fresh(order).version == 3
