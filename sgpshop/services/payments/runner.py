@@ -135,7 +135,7 @@ class _Run:
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
-            return self._refused(refusal)
+            return self._refused(refusal, is_entering=True)
         except GatewayError as failure:
             return self._look_failed(failure)
 
@@ -212,7 +212,7 @@ class _Run:
             outcomes.done(operation, brought, step.leaves, how=step.name, **step.detail)
         )
 
-    def _refused(self, refusal: GatewayRejected) -> Ran | TradeStatus:
+    def _refused(self, refusal: GatewayRejected, *, is_entering: bool = False) -> Ran | TradeStatus:
         work = self.work
         if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
             return self._congested(refusal)
@@ -225,6 +225,8 @@ class _Run:
         try:
             trade = self.gateway.search_trade(work.gateway_order_id)
         except GatewayError as failure:
+            if is_entering and work.operation in _ASKED_ON:  # nothing of ours was sent to pay
+                return self._look_failed(failure)
             if refusal.is_wrong_state:
                 return self._close(outcomes.unknown(work.operation, failure.reason, refusal.codes))
             return self._reject(refusal.reason, refusal.codes)

@@ -17,9 +17,9 @@ from sgpshop.models import CHECKOUTS, Attempt, AttemptState, CardTransaction, Op
 def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     """The transaction for the next payment of `order` (locked), made current.
 
-    A number whose last try was refused by SMBC-GP is spent, and so is one that was sent to 3-D
-    Secure.  One that never got there, or provably was not carried out, is used again: there the
-    gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
+    A number under which a payment was sent and refused by SMBC-GP is spent, and so is one that was
+    sent to 3-D Secure.  One that never got there, or provably was not carried out, is used again:
+    there the gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
     seen before it is paid (operations.entering).  Raises NotPossible while money of the order is
     reserved or taken under any number: nobody pays an order twice.
     """
@@ -109,12 +109,15 @@ def _is_spent(transaction: CardTransaction) -> bool:
     session = object_session(transaction)
     assert session is not None
     last = session.execute(
-        sa.select(Attempt.state, Attempt.error_codes)
+        sa.select(Attempt.state, Attempt.error_codes, Attempt.sent_at)
         .where(Attempt.transaction_id == transaction.id)
         .order_by(Attempt.id.desc())
         .limit(1)
     ).one_or_none()
     if last is None:
         return False
-    is_refused = last.state is AttemptState.REJECTED and bool(last.error_codes)
+    # Refused before it was sent, while asking for the card or entering: that is no word about this
+    # number, and whatever stands there must be found before another one is charged.
+    was_sent = last.sent_at is not None
+    is_refused = last.state is AttemptState.REJECTED and bool(last.error_codes) and was_sent
     return is_refused or last.state is AttemptState.DONE or bool(transaction.challenge_url)

@@ -51,11 +51,10 @@ class EnteringPlan:
         """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
         if trade is None:
             return None
-        # A sale under a billing's own number counts, also one that a monthly file brought there.
-        is_billed = self.operation is Operation.BILL and trade.state.is_captured
-        is_foreign = not work.access_id and _is_over(trade) and not is_billed
-        if is_other_transaction(trade, work) or is_foreign:
+        if is_other_transaction(trade, work):
             return not_usable(self.operation, trade, "other_transaction")
+        if not work.access_id and _is_over(trade) and not self._is_billed(trade):
+            return self._judge_forgotten(trade, work)
         if self._has_reached(trade, work.amount):
             return found_done(self.operation, trade, f"{self.operation}_found_done")
         if (
@@ -76,10 +75,36 @@ class EnteringPlan:
     def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
         """Entered by an earlier try with another amount, tax or purpose, and never paid.
 
-        Paying it would take what was wanted then: also when it was ourselves who entered it.
+        Paying it would take what was wanted then: also when it was ourselves who entered it.  A
+        number of which our books know nothing is used up as well once nothing can be held there.
         """
+        if not work.access_id and _is_over(trade):
+            return trade.state.is_check or (trade.state.is_cancelled and not self._charges_again)
         is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
         return is_waiting and not self._is_entered(trade, work)
+
+    @property
+    def _charges_again(self) -> bool:
+        """Whether the order was checked or failed before, and what stands there is its charge."""
+        return self.operation in (Operation.CAPTURE, Operation.REPAY)
+
+    def _is_billed(self, trade: TradeStatus) -> bool:
+        """A sale under a billing's own number counts, also one that a monthly file brought there."""
+        return self.operation is Operation.BILL and trade.state.is_captured
+
+    def _judge_forgotten(self, trade: TradeStatus, work: Work) -> Outcome:
+        """What was done under a number of this order without our books knowing it (P18).
+
+        By books that were lost when a backup was restored (P36), or by another system.  It is this
+        order's payment all the same: paying once more would take the money twice (P1).
+        """
+        if self.operation is Operation.BILL:  # only a sale ends it; a person looks at the rest
+            return not_usable(self.operation, trade, "other_transaction")
+        if trade.state.is_captured or trade.state.is_authorized:
+            return found(trade, self._found_event(trade.state, work.kind))
+        if trade.state.is_cancelled:
+            return found(trade, Event.FOUND_CANCELLED)
+        return not_usable(self.operation, trade, "unknown_state")
 
     def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
         """Open the transaction; what a look-up would show now.  Raises GatewayError."""

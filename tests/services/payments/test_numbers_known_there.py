@@ -1,0 +1,214 @@
+"""A number that SMBC-GP knows and our books do not: restored from a backup, or used by another system.
+
+«Order id already exists» means to look, and what stands there is what the order has: it is taken
+over, and never is the next number charged in its place (P1, P18, P36).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.gateway import Cancellation, Job, TradeState
+from sgpshop.models import AttemptState, Operation, Order
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.health import background
+from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.subscriptions import billing
+from tests.factories import fresh
+from tests.faults.judging import settle
+from tests.gateway_world import GOOD_CARD, World
+from tests.services.acting import TANAKA, last_attempt, press, seen
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
+from tests.services.payments.test_earlier_transactions import told
+from tests.services.payments.test_preorders import preorder
+from tests.services.payments.test_repaying import OURS, failed, travel  # noqa: F401
+from tests.services.subscribing import Travel, jst
+
+S = PaymentStatus
+OTHER_CARD = "5555555555554444"
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0, "GATEWAY_TRIES": 1, "PUBLIC_URL": OURS}
+
+
+@pytest.fixture(autouse=True)
+def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F811
+    open_shop()
+    billing.carry_on()  # the first registration of a new installation is nobody's
+    yield
+    background.finish(app)
+
+
+def pay_there(shop: World, number: str, job: Job, yen: int) -> None:
+    """A payment at SMBC-GP of which our books know nothing."""
+    access = shop.gateway.enter(number, job, yen)
+    shop.gateway.execute(access, GOOD_CARD, job=job)
+
+
+def live(shop: World, order: Order) -> list[str]:
+    """The order's numbers under which SMBC-GP holds or took money."""
+    return sorted(
+        entry["order_id"]
+        for entry in shop.ledger()
+        if entry["order_id"].startswith(order.order_no)
+        and entry["status"] in ("AUTH", "CAPTURE", "SALES")
+    )
+
+
+def explained(order: Order) -> list[str]:
+    return [problem.what for problem in Verification([order.id]).problems()]
+
+
+def with_card(shop: World, new: NewOrder, **more: Any) -> NewOrder:
+    """The same order, handed in again with another card."""
+    return replace(new, payment=CardSource(token=shop.token(OTHER_CARD)), **more)
+
+
+class TestAPreordersCapture:
+    """実売上処理 of a preorder whose capture our books have forgotten."""
+
+    def test_it_is_paid_already(self, shop: World) -> None:
+        order = preorder(shop)
+        pay_there(shop, f"{order.order_no}-1", Job.CAPTURE, 3000)
+        order = press(order, Operation.CAPTURE)
+        assert order.payment_status is S.CAPTURED
+        assert order.transaction is not None
+        assert order.transaction.captured_amount == 3000
+        assert live(shop, order) == [f"{order.order_no}-1"]
+        assert told(order) == [AlertKind.CAPTURED_ELSEWHERE]
+        assert explained(order) == []
+
+    def test_another_amount_was_taken(self, shop: World) -> None:
+        order = preorder(shop)
+        pay_there(shop, f"{order.order_no}-1", Job.CAPTURE, 2000)
+        order = press(order, Operation.CAPTURE)
+        assert order.payment_status is S.CAPTURED
+        assert AlertKind.AMOUNT_DIFFERS in told(order)
+        assert live(shop, order) == [f"{order.order_no}-1"]
+
+    def test_only_reserved_it_is_captured_as_it_is(self, shop: World) -> None:
+        order = preorder(shop)
+        pay_there(shop, f"{order.order_no}-1", Job.AUTH, 3000)
+        for _ in range(2):
+            order = press(order, Operation.CAPTURE)
+        assert order.payment_status is S.CAPTURED
+        assert live(shop, order) == [f"{order.order_no}-1"]
+
+    def test_it_was_given_back_already(self, shop: World) -> None:
+        order = preorder(shop)
+        number = f"{order.order_no}-1"
+        pay_there(shop, number, Job.CAPTURE, 3000)
+        trade = shop.gateway.search_trade(number)
+        assert trade is not None
+        shop.gateway.cancel(trade.access, Cancellation.VOID)
+        order = press(order, Operation.CAPTURE)
+        assert order.payment_status is S.CANCELLED
+        assert live(shop, order) == []
+
+    def test_the_look_is_not_answered_at_first(self, shop: World) -> None:
+        order = preorder(shop)
+        number = f"{order.order_no}-1"
+        pay_there(shop, number, Job.CAPTURE, 3000)
+        shop.wire.cut_off("SearchTrade")
+        press(order, Operation.CAPTURE)
+        shop.wire.cut_off()
+        settle(order.id)
+        assert fresh(order).payment_status is S.CAPTURED
+        assert live(shop, order) == [number]
+
+
+class TestRepaying:
+    """再決済 when a second payment was made that our books have forgotten."""
+
+    @pytest.mark.parametrize("driver", list(BillingDriver))
+    def test_it_is_paid_already(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        new, order = failed(shop, travel)
+        assert fresh(order).transaction is not None
+        paid = f"{order.order_no}-2"
+        pay_there(shop, paid, Job.CAPTURE, 2500)
+        for _ in range(2):
+            intake.place(with_card(shop, new), SHOP_FRONT)
+            settle(order.id)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert live(shop, order) == [paid]
+        assert explained(order) == []
+
+
+class TestHandedInAgain:
+    """The shop front hands an order in that was paid before our books were restored."""
+
+    @pytest.mark.parametrize("on_decline", list(OnDecline))
+    @pytest.mark.parametrize(
+        ("mode", "job", "after"),
+        [("immediate", Job.CAPTURE, S.CAPTURED), ("auth_then_capture", Job.AUTH, S.AUTHORIZED)],
+    )
+    def test_it_is_paid_already(
+        self, shop: World, on_decline: OnDecline, mode: str, job: Job, after: S
+    ) -> None:
+        open_shop(sales_mode=mode)
+        new = new_order(shop, on_decline=on_decline)
+        pay_there(shop, new.order_no, job, 2500)
+        for _ in range(2):
+            intake.place(with_card(shop, new), SHOP_FRONT)
+        [order] = orders()
+        assert order.payment_status is after
+        assert live(shop, order) == [new.order_no]
+        assert explained(order) == []
+
+
+class TestBilling:
+    """The registration of a subscription under a number that holds something else."""
+
+    def test_what_is_reserved_there_is_never_passed_over(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+    ) -> None:
+        open_shop(billing_driver=BillingDriver.API.value)
+        intake.place(subscription(shop), SHOP_FRONT)
+        [order] = orders()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        pay_there(shop, f"{order.order_no}-1", Job.AUTH, 2500)
+        for hour in (7, 9, 12):
+            travel(jst(2026, 12, 10, hour))
+            billing.carry_on()
+            settle(order.id)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert live(shop, order) == [f"{order.order_no}-1"]
+
+
+class TestAWordWeDoNotKnow:
+    """What cannot be judged may be money: no other number is tried."""
+
+    def test_a_preorder(self, shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        order = preorder(shop)
+        pay_there(shop, f"{order.order_no}-1", Job.CAPTURE, 3000)
+        search = shop.gateway.search_trade
+
+        def of_the_future(order_id: str) -> Any:
+            trade = search(order_id)
+            return trade and replace(trade, raw_status="SOMETHING", state=TradeState.UNKNOWN)
+
+        monkeypatch.setattr(type(shop.gateway), "search_trade", lambda _self, no: of_the_future(no))
+        for _ in range(2):
+            press(order, Operation.CAPTURE)
+            assert last_attempt(order).state is AttemptState.REJECTED
+        assert live(shop, order) == [f"{order.order_no}-1"]
