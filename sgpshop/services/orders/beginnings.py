@@ -20,6 +20,9 @@ from sgpshop.storage import vault
 
 _rows, _end = table_of(Beginning), table_of(BeginningsEnd)
 _THE_END = sa.select(_end.c.last, _end.c.state).where(_end.c.id == 1)
+_LAST = sa.select(_end.c.last).where(_end.c.id == 1).scalar_subquery()
+#: Asked with the end, in one statement: rows that nobody with the key wrote.
+_IS_LONGER = sa.exists().where(sa.or_(_rows.c.id < 1, _rows.c.id > _end.c.last))
 _later = aliased(Beginning)
 #: Rows of the chain read with one statement.
 _BATCH = 5_000
@@ -46,10 +49,17 @@ def note(connection: sa.Connection, what: Began, orders: Sequence[tuple[int, str
 
 
 def of_order() -> sa.ScalarSelect[Any]:
-    """How far the order of the enclosing query got; NULL: its beginning was never noted."""
+    """How far the order of the enclosing query got; NULL: its beginning was never noted.
+
+    Rows outside the chain say nothing: they can be written without the key.
+    """
     return (
         sa.select(Beginning.what)
-        .where(Beginning.order_no == Order.order_no, Beginning.order_id == Order.id)
+        .where(
+            Beginning.order_no == Order.order_no,
+            Beginning.order_id == Order.id,
+            Beginning.id.between(1, _LAST),
+        )
         .order_by(Beginning.id.desc())
         .limit(1)
         .correlate(Order)
@@ -59,8 +69,17 @@ def of_order() -> sa.ScalarSelect[Any]:
 
 def faults() -> Iterator[str]:
     """What is wrong with the chain as such, in words."""
-    end = db.session.execute(_THE_END).one_or_none()
+    try:
+        yield from _breaks()
+    except (ValueError, LookupError, TypeError):  # a word or time that is none
+        yield "注文の受付の記録に、ありえない値が入っています"
+
+
+def _breaks() -> Iterator[str]:
+    end = db.session.execute(_THE_END.add_columns(_IS_LONGER.label("is_longer"))).one_or_none()
     state, number, key = history_chain.START, 0, _key()
+    if end is not None and end.is_longer:
+        yield "注文の受付の記録に、あとから加えられたものがあります"
     while end is not None and number < end.last:
         found = db.session.execute(
             sa.select(_rows)
@@ -89,7 +108,12 @@ def vanished() -> Iterator[str]:
             sa.select(Beginning.order_no)
             .where(
                 Beginning.what != Began.TAKEN_BACK,
-                ~sa.exists().where(_later.order_no == Beginning.order_no, _later.id > Beginning.id),
+                Beginning.id.between(1, _LAST),
+                ~sa.exists().where(
+                    _later.order_no == Beginning.order_no,
+                    _later.id > Beginning.id,
+                    _later.id <= _LAST,
+                ),
                 ~sa.exists().where(
                     Order.id == Beginning.order_id, Order.order_no == Beginning.order_no
                 ),

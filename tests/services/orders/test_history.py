@@ -137,6 +137,14 @@ def _remove(order: Order) -> list[str]:
     ]
 
 
+def _begun(row_id: int, order: Order, what: str) -> str:
+    """A beginning written by somebody without the key."""
+    return (
+        "INSERT INTO beginnings (id, order_id, order_no, what, at, mark)"
+        f" VALUES ({row_id}, {order.id}, '{order.order_no}', '{what}', '2026-01-01 00:00:00', 'x')"
+    )
+
+
 @pytest.mark.usefixtures("unguarded")
 class TestAlterationIsFound:
     def test_missing_guards(self) -> None:
@@ -238,6 +246,47 @@ class TestAlterationIsFound:
             removed = [*_remove(newest), known, end] if end else [*_remove(newest), known]
             assert "注文の受付の記録が削除されています" in found_by_all(*removed), end
 
+    def test_a_beginning_put_behind_the_chains_end_hides_nothing(
+        self, shop: World, order: Order
+    ) -> None:
+        """Whoever removes an order, or its history, adds what would explain it."""
+        authorized_order(shop, told=True)
+        number, said = order.order_no, "注文の受付の記録に、あとから加えられたものがあります"
+        removed = _remove(order)
+        for row_id in (1_000_000_000, 0, -1):
+            problems = found_by_all(*removed, _begun(row_id, order, "taken_back"))
+            assert f"{number}: 注文がデータベースから削除されています" in problems, row_id
+            assert said in problems, row_id
+        made_up = (
+            "UPDATE attempts SET operation = 'authorize', state = 'queued'"
+            " WHERE id = (SELECT max(id) FROM attempts)"
+        )
+        unwritten = ("DELETE FROM history", "UPDATE orders SET history_state = ''", made_up)
+        problems = found_by_all(*unwritten, _begun(1_000_000_000, order, "paying"))
+        assert f"{number}: 履歴がありません" in problems
+        assert said in problems
+
+    def test_a_beginning_that_was_added_removed_or_changed(self, shop: World, order: Order) -> None:
+        for _ in range(2):
+            authorized_order(shop, told=True)
+        for change in (
+            _begun(4, order, "kept"),
+            "DELETE FROM beginnings WHERE id = 1",
+            "DELETE FROM beginnings WHERE id = 2",
+            "DELETE FROM beginnings WHERE id = 3",
+            "DELETE FROM beginnings",
+            "UPDATE beginnings SET id = 9 WHERE id = 2",
+            "UPDATE beginnings SET order_no = 'P7' WHERE id = 2",
+            "UPDATE beginnings SET order_id = 7 WHERE id = 2",
+            "UPDATE beginnings SET what = 'taken_back' WHERE id = 2",
+            "UPDATE beginnings SET at = '2026-01-01 00:00:00' WHERE id = 2",
+            "UPDATE beginnings SET mark = 'x' WHERE id = 2",
+        ):
+            assert "注文の受付の記録" in found_by_all(change), change
+            for end in ("last = 4", "last = 2", "last = 0", "last = 0, state = ''"):
+                altered = found_by_all(change, f"UPDATE beginnings_end SET {end}")
+                assert "注文の受付の記録" in altered or "受け付けた記録" in altered, (change, end)
+
     def test_an_order_put_in_or_renumbered(self, order: Order) -> None:
         renumbered = "UPDATE orders SET order_no = 'P7'"
         assert "注文を受け付けた記録がありません" in found_by_all(renumbered)
@@ -286,6 +335,8 @@ class TestAlterationIsFound:
         if database_kind != "sqlite":
             return  # PostgreSQL's types refuse them
         other = authorized_order(shop, told=True)
+        found = found_by_all("UPDATE beginnings SET at = 'x' WHERE id = 2")
+        assert "注文の受付の記録に、ありえない値が入っています" in found
         sql("UPDATE history SET detail = '{', at = 'x' WHERE id = :id", id=entry_ids[0])
         assert found_of(order) == "注文か履歴に、ありえない値が入っています"
         assert found_of(other) == ""
