@@ -69,7 +69,7 @@ class BillingFile(Base):
     lines: Mapped[int]
     yen: Mapped[int]
     state: Mapped[FileState] = mapped_column(word(FileState, "state"), default=FileState.PREPARED)
-    #: a try ended without an answer: it may have been taken in
+    #: a try was begun of which no answer is known: it may have been taken in
     is_doubtful: Mapped[bool] = mapped_column(default=False)
     lease: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0)

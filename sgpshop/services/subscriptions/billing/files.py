@@ -147,16 +147,16 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
     claim = _claim(file_id, FileState.PREPARED)
     if claim is None:
         return
-    window, content, lease, tries = claim
+    window, content, lease, tries, was_doubtful = claim
     try:
         receipt = gateway.upload_monthly_file(f"{window:%Y%m}", content.encode("ascii"))
     except GatewayRejected as refusal:
         if refusal.is_congestion:
-            _try_later(file_id, lease, tries, refusal.reason, is_doubtful=False)
+            _try_later(file_id, lease, tries, refusal.reason, is_doubtful=was_doubtful)
         else:
-            _refused(file_id, lease, refusal)
+            _refused(file_id, lease, refusal, was_doubtful=was_doubtful)
     except GatewayUnreachable as failure:
-        _try_later(file_id, lease, tries, failure.reason, is_doubtful=False)
+        _try_later(file_id, lease, tries, failure.reason, is_doubtful=was_doubtful)
     except GatewayOutcomeUnknown as doubt:
         _try_later(file_id, lease, tries, doubt.reason, is_doubtful=True)
     else:
@@ -164,6 +164,7 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
             file_id,
             lease,
             state=FileState.RECEIVED,
+            is_doubtful=False,
             receipt_no=receipt.receipt_no[:60],
             refused=dict(receipt.refused),
             reason="",
@@ -173,7 +174,8 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
 def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     """End the registration of every line of an answered file, one by one; a restart goes on."""
     file = db.session.get_one(BillingFile, file_id, populate_existing=True)
-    state, refused, reason = file.state, file.refused, file.reason
+    state, refused, reason, window = file.state, file.refused, file.reason, file.window
+    may_be_there = state is not FileState.REFUSED
     answered_at = file.answered_at or utc_now()
     lines = db.session.execute(
         sa.select(Billing.attempt_id, Billing.gateway_order_id, Billing.amount)
@@ -208,7 +210,8 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
                 {
                     "state": FileState.CLOSED,
                     "due_at": None,
-                    "results_due_at": _results_at(session, file_id),
+                    # A sale that was made counts, also of a line that no look-up showed.
+                    "results_due_at": _results_at(window) if may_be_there else None,
                 }
                 if is_through
                 else {"due_at": utc_now() + _until_asked_again(answered_at)}
@@ -222,21 +225,9 @@ def _until_asked_again(since: datetime) -> timedelta:
     return timedelta(seconds=min(_PAUSES[-1], max(_PAUSES[0], age / 4)))
 
 
-def _results_at(session: Session, file_id: int) -> datetime | None:
-    """When results of what the file registered are to be had; None when it can have none.
-
-    Also of a file that may have been taken in although no line was found: a charged line counts.
-    """
-    waits = session.scalar(
-        sa.select(
-            sa.exists().where(Billing.file_id == file_id, Billing.state == BillingState.REGISTERED)
-        )
-    )
-    window, was_doubtful = session.execute(
-        sa.select(BillingFile.window, BillingFile.is_doubtful).where(BillingFile.id == file_id)
-    ).one()
-    mode = BillingMode(settings.load().billing_mode)
-    return results_at(window, mode.result_day) if waits or was_doubtful else None
+def _results_at(window: date) -> datetime:
+    """When results of what was sent in the month `window` are to be had."""
+    return results_at(window, BillingMode(settings.load().billing_mode).result_day)
 
 
 def _was_filed_before(file_id: int, gateway_order_id: str) -> bool:
@@ -303,8 +294,12 @@ def _end(attempt_id: int, outcome: Outcome) -> None:
     close(attempt_id, lease or 0, outcome)
 
 
-def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int] | None:
-    """Take the file for this thread, its lines durably SENDING (P6); None if it is not ours."""
+def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] | None:
+    """Take the file for this thread, its lines durably SENDING (P6); None if it is not ours.
+
+    From here on it may be at SMBC-GP, also if we never come back: it is doubtful until an answer,
+    or a proof that this very try did not get there.  Last of all: whether it was so before.
+    """
     now = utc_now()
     lease_time = timedelta(
         seconds=max(
@@ -312,10 +307,14 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int] | None:
         )
     )
     with writing() as session:
+        was_doubtful = session.execute(
+            sa.select(BillingFile.is_doubtful).where(BillingFile.id == file_id).with_for_update()
+        ).scalar_one()
         row = session.execute(
             sa.update(BillingFile)
             .where(BillingFile.id == file_id, BillingFile.state == state, BillingFile.due_at <= now)
             .values(
+                is_doubtful=True,
                 lease=BillingFile.lease + 1,
                 tries=BillingFile.tries + 1,
                 due_at=now + lease_time,
@@ -328,7 +327,7 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int] | None:
         if row is None:
             return None
         _sending(session, Billing.file_id == file_id)
-        return row.window, row.content, row.lease, row.tries
+        return row.window, row.content, row.lease, row.tries, was_doubtful
 
 
 def _start_sending(are_meant: sa.ColumnElement[bool]) -> None:
@@ -351,30 +350,27 @@ def _sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:
 
 def _try_later(file_id: int, lease: int, tries: int, reason: str, *, is_doubtful: bool) -> None:
     pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
-    values = {"due_at": utc_now() + timedelta(seconds=pause), "reason": reason[:120]}
-    if is_doubtful:
-        values["is_doubtful"] = True
     with writing() as session:
         session.execute(
             sa.update(BillingFile)
             .where(BillingFile.id == file_id, BillingFile.lease == lease)
-            .values(values)
+            .values(
+                due_at=utc_now() + timedelta(seconds=pause),
+                reason=reason[:120],
+                is_doubtful=is_doubtful,
+            )
         )
     logs.event("billing_file_not_sent", file=file_id, reason=reason)
 
 
-def _refused(file_id: int, lease: int, refusal: GatewayRejected) -> None:
+def _refused(file_id: int, lease: int, refusal: GatewayRejected, *, was_doubtful: bool) -> None:
     """Refused as a whole; after a try without an answer that says nothing about that one."""
-    reason = "、".join(refusal.codes) or refusal.reason
-    was_doubtful = db.session.scalar(
-        sa.select(BillingFile.is_doubtful).where(BillingFile.id == file_id)
-    )
-    db.session.commit()
     _answered(
         file_id,
         lease,
         state=FileState.IN_DOUBT if was_doubtful else FileState.REFUSED,
-        reason=reason[:120],
+        is_doubtful=was_doubtful,
+        reason=("、".join(refusal.codes) or refusal.reason)[:120],
     )
 
 
