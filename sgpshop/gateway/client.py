@@ -89,6 +89,11 @@ class SmbcGpGateway:
         self._session.close()
 
     @property
+    def shop_id(self) -> str:
+        """The shop whose transactions these are."""
+        return self._credentials.shop_id
+
+    @property
     def clock(self) -> OtherClock:
         """SMBC-GP's time, as far as its answers told it."""
         return self._transport.clock

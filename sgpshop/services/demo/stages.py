@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.payment_calendar import JST, jst_day, start_of_day
 from sgpshop.models import ActorKind, CardTransaction, Delivery, Order, utc_now
+from sgpshop.services import settings
 from sgpshop.services.demo.sample import SampleOrder
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts, runner, transaction_lookup
+from sgpshop.services.payments import acts, runner, stored_cards, transaction_lookup
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
 
@@ -60,6 +61,7 @@ def bill(simulator: Simulator, orders: Sequence[Order]) -> None:
         return
     for order in orders:
         _look_up(order)
+    nowhere = stored_cards.member_of_ours(settings.load().shop_id, orders[-1].order_no)
     with writing() as session:
         for order in orders:
             session.execute(
@@ -70,7 +72,7 @@ def bill(simulator: Simulator, orders: Sequence[Order]) -> None:
         session.execute(
             sa.update(CardTransaction)
             .where(CardTransaction.order_id == orders[-1].id)
-            .values(member_id=orders[-1].order_no, card_seq=9)
+            .values(member_id=nowhere, card_seq=9)
         )
     this_month = month_of(utc_now())
     with simulator.other_times():

@@ -1,10 +1,12 @@
 """The card that pays a new transaction: the buyer's one-time token, or a card kept at SMBC-GP.
 
 A card check cannot be captured (protocol.md §3.6): the very card that was checked is kept under a
-member of ours, whose id is the order number, so that a preorder and a subscription can be charged
-later.  A number in a member of the buyer's would not do: numbers close up when the buyer deletes a
-card, and then mean another one (§2.8).  Keeping moves no money; it is done right after the check and
-made up for before the charge if that failed.
+member of ours, so that a preorder and a subscription can be charged later.  A number in a member of
+the buyer's would not do: numbers close up when the buyer deletes a card, and then mean another one
+(§2.8).  The shop front has members at the same site, under any ids it likes, an order's number among
+them: ours have a form that no other has, and one for every check.  What a former version kept under
+the bare order number is kept anew.  Keeping moves no money; it is done right after the check and made
+up for before the charge if that failed.
 """
 
 from __future__ import annotations
@@ -26,6 +28,15 @@ log = logging.getLogger(__name__)
 
 #: Operations whose card is kept for a later charge.
 KEPT_AFTER = frozenset({Operation.CHECK_CARD, Operation.REGISTER_CARD})
+
+
+#: How the id of a member of ours begins: shops of one site share its members.
+_OURS = "sgpshop"
+
+
+def member_of_ours(shop_id: str, gateway_order_id: str) -> str:
+    """The member that keeps the card of that transaction of the shop: at most 50 characters."""
+    return f"{_OURS}.{shop_id}.{gateway_order_id}"
 
 
 class NoCard(Exception):
@@ -99,7 +110,7 @@ def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
     if not _is_same(now[0], digits):
         log.warning("the card kept for order %s is another one by now", order_id)
         raise OtherCard
-    return _remember(order_id, card, digits)
+    return _remember(order_id, card, _checked(rows).gateway_order_id, digits)
 
 
 def keep_soon(gateway: SmbcGpGateway, order_id: int) -> None:
@@ -136,23 +147,38 @@ def _transactions(order_id: int) -> Sequence[Any]:
 
 
 def _kept(rows: Sequence[Any]) -> StoredCard | None:
-    """The card under the member of ours, if it is known; never a number among the buyer's own."""
+    """The card of the newest check under its member of ours, if it is known.
+
+    Never a number among the buyer's own, nor the card of a check before: the buyer gave another.
+    """
+    try:
+        used = _checked(rows)
+    except NoCard:
+        return None
     for row in rows:
-        if row.member_id == row.order_no and row.card_seq is not None:
+        if _is_ours(row.member_id, used.gateway_order_id) and row.card_seq is not None:
             return StoredCard(row.member_id, row.card_seq, "")
     return None
+
+
+def _is_ours(member_id: str, gateway_order_id: str) -> bool:
+    """Whether it is the member of that transaction, with whatever contract it was kept."""
+    return member_id.startswith(f"{_OURS}.") and member_id.endswith(f".{gateway_order_id}")
 
 
 def _keep(gateway: SmbcGpGateway, order_id: int, rows: Sequence[Any]) -> Card:
     """Have SMBC-GP store the card of the order's own transaction (TradedCard)."""
     used = _checked(rows)
-    gateway.save_member(used.order_no)
-    before = [one for one in gateway.search_cards(used.order_no) if not one.is_deleted]
-    before = [one for one in before if _is_same(one, used.card_last4)]
-    if before:  # stored before, and the answer was lost
-        return _remember(order_id, before[-1], used.card_last4)
-    card = gateway.store_traded_card(used.gateway_order_id, used.order_no)
-    return _remember(order_id, card, used.card_last4 or _digits(card))
+    member_id = member_of_ours(gateway.shop_id, used.gateway_order_id)
+    gateway.save_member(member_id)
+    digits = used.card_last4
+    if before := [one for one in gateway.search_cards(member_id) if not one.is_deleted]:
+        # Stored before, and the answer was lost: taken only if it shows itself to be that card.
+        digits = _checked_digits(gateway, rows)
+        if before := [one for one in before if _shows(one, digits)]:
+            return _remember(order_id, before[-1], used.gateway_order_id, digits)
+    card = gateway.store_traded_card(used.gateway_order_id, member_id)
+    return _remember(order_id, card, used.gateway_order_id, digits or _digits(card))
 
 
 def _checked(rows: Sequence[Any]) -> Any:
@@ -186,19 +212,23 @@ def _is_same(card: StoredCard, digits: str) -> bool:
     return length == 0 or shown[-length:] == digits[-length:]
 
 
+def _shows(card: StoredCard, digits: str) -> bool:
+    """Whether both show digits, and the same."""
+    return bool(digits and _digits(card)) and _is_same(card, digits)
+
+
 def _digits(card: StoredCard) -> str:
     return card.masked_number.rpartition("*")[2][-4:]
 
 
-def _remember(order_id: int, card: StoredCard, digits: str) -> Card:
-    """Let every transaction of the order name the kept card, and the checked one its digits."""
+def _remember(order_id: int, card: StoredCard, checked: str, digits: str) -> Card:
+    """Let every transaction of the order name the kept card, and the `checked` one its digits."""
     of_order = sa.update(CardTransaction).where(CardTransaction.order_id == order_id)
     with writing() as session:
         session.execute(of_order.values(member_id=card.member_id, card_seq=card.seq))
         session.execute(
             of_order.where(
-                CardTransaction.gateway_state == TradeState.CHECK.value,
-                CardTransaction.card_last4 == "",
+                CardTransaction.gateway_order_id == checked, CardTransaction.card_last4 == ""
             ).values(card_last4=digits)
         )
     card_notes.is_kept(order_id)

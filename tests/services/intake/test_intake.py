@@ -107,21 +107,21 @@ class TestByKindAndSalesMode:
         assert order.transaction is not None
         assert order.transaction.gateway_amount is None
         assert shop.trade(order.order_no)["status"] == "CHECK"
-        assert kept_card() == (order.order_no, 0)
+        assert kept_card() == (f"sgpshop.tshop00000001.{order.order_no}", 0)
 
     def test_a_subscription_waits_for_its_month(self, shop: World) -> None:  # T4, R21
         intake.place(subscription(shop, subscription_round=1), SHOP_FRONT)
         [order] = orders()
         assert order.payment_status is S.AWAITING_BILLING
         assert (order.subscription_id, order.subscription_round) == ("T-1", 1)
-        assert kept_card() == (order.order_no, 0)  # for the billing
+        assert kept_card() == (f"sgpshop.tshop00000001.{order.order_no}", 0)  # for the billing
         assert explained() == []
 
     def test_a_stored_card_can_pay(self, shop: World) -> None:
         first = new_order(shop, kind=OrderKind.PREORDER)
         intake.place(first, SHOP_FRONT)
-        kept_card()
-        card = CardSource(member_id=first.order_no, card_seq=0)
+        member, seq = kept_card()
+        card = CardSource(member_id=member, card_seq=seq)
         intake.place(new_order(shop, payment=card), SHOP_FRONT)
         assert orders()[1].payment_status is S.AUTHORIZED
 

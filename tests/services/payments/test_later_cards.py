@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
+from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
@@ -26,7 +28,7 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst
-from tests.waiting import wait_until
+from tests.waiting import background_ended, wait_until, watched_background
 
 S = PaymentStatus
 BUYER = "buyer-1"
@@ -48,12 +50,14 @@ def travel() -> Iterator[Travel]:
 
 
 @pytest.fixture(autouse=True)
-def _buyer(shop: World) -> None:
+def _buyer(app: Flask, shop: World) -> Iterator[None]:
     """A shop, and a buyer with three cards stored."""
     open_shop()
     shop.gateway.save_member(BUYER)
     for number in CARDS:
         site(shop, "SaveCard", CardNo=number, Expire="4912")
+    with watched_background(app):
+        yield
 
 
 def site(shop: World, api: str, member: str = BUYER, **more: str) -> None:
@@ -63,6 +67,11 @@ def site(shop: World, api: str, member: str = BUYER, **more: str) -> None:
     assert "ErrCode" not in answer.text
 
 
+def ours(gateway_order_id: str) -> str:
+    """The member of ours that keeps the card of that transaction."""
+    return f"sgpshop.tshop00000001.{gateway_order_id}"
+
+
 def delete_first(shop: World) -> None:
     """The buyer deletes their first card: the numbers of the others move up."""
     site(shop, "DeleteCard", CardSeq="0")
@@ -70,8 +79,9 @@ def delete_first(shop: World) -> None:
 
 def replace_kept(shop: World, order: Order) -> None:
     """Somebody puts another card in the place of the one that is kept for the order."""
-    wait_until(lambda: fresh(order).transaction.member_id == order.order_no)  # type: ignore[union-attr]
-    site(shop, "SaveCard", order.order_no, CardSeq="0", CardNo=CARDS[2], Expire="4912")
+    member = ours(order.order_no)
+    wait_until(lambda: fresh(order).transaction.member_id == member)  # type: ignore[union-attr]
+    site(shop, "SaveCard", member, CardSeq="0", CardNo=CARDS[2], Expire="4912")
 
 
 def preorder(shop: World) -> Order:
@@ -169,3 +179,112 @@ def test_so_is_a_subscription_by_either_way(
     else:
         assert order.payment_status is S.BILLING_REPORTED
         assert charged(shop, order) == "4444"
+
+
+def subscribed(shop: World, order_no: str, token: str = "") -> Order:
+    """A delivered subscription paid with a new card, to be billed through the API."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    new = subscription(shop, order_no=order_no)
+    intake.place(replace(new, payment=CardSource(token=token or shop.token())), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    return order
+
+
+def billed(order: Order, travel: Travel) -> Order:
+    """The order after its registration."""
+    travel(jst(2026, 12, 10, 6, 1))
+    billing.carry_on()
+    settle(order.id)
+    return fresh(order)
+
+
+class TestAStrangersMember:
+    """The shop front has a member whose id is the number of the order."""
+
+    NUMBER = "1000777"
+
+    def put(self, shop: World, *cards: str) -> None:
+        """That member, with these cards."""
+        shop.gateway.save_member(self.NUMBER)
+        for card in cards:
+            site(shop, "SaveCard", self.NUMBER, CardNo=card, Expire="4911")
+
+    @pytest.mark.parametrize(
+        "cards", [("5105105105101111",), ("5555555555550000",), ()], ids=["alike", "other", "none"]
+    )
+    def test_is_neither_charged_nor_given_the_buyer_s_card(
+        self, shop: World, travel: Travel, cards: tuple[str, ...]
+    ) -> None:
+        billing.carry_on()
+        self.put(shop, *cards)
+        order = billed(subscribed(shop, self.NUMBER), travel)
+        assert order.payment_status is S.BILLING_REPORTED
+        assert paid_with(shop, order) == ("1111", ours(self.NUMBER))
+        assert len(shop.gateway.search_cards(self.NUMBER)) == len(cards)
+
+    def test_is_not_charged_where_a_former_version_took_it_for_ours(
+        self, shop: World, travel: Travel
+    ) -> None:
+        billing.carry_on()
+        self.put(shop, "5105105105101111")
+        order = subscribed(shop, self.NUMBER)
+        as_before(order, member=self.NUMBER)
+        order = billed(order, travel)
+        assert order.payment_status is S.BILLING_REPORTED
+        assert paid_with(shop, order) == ("1111", ours(self.NUMBER))
+
+
+def as_before(order: Order, member: str) -> None:
+    """The order's rows as a former version left them: a card under that member."""
+    wait_until(lambda: fresh(order).transaction.member_id == ours(order.order_no))  # type: ignore[union-attr]
+    with writing() as session:
+        session.execute(sa.update(CardTransaction).values(member_id=member, card_seq=0))
+
+
+def paid_with(shop: World, order: Order) -> tuple[str | None, str]:
+    """Digits and member of the card that the first charge of the order used."""
+    number = f"{order.order_no}-1"
+    return shop.cards_of([number])[number]
+
+
+@pytest.mark.parametrize("put_there", [False, True])
+def test_a_card_found_where_ours_belongs_is_taken_only_if_it_is_that_card(
+    shop: World, put_there: bool
+) -> None:
+    """The answer to keeping it was lost; or somebody else's card was put there meanwhile."""
+    shop.fault("drop_after", "TradedCard")
+    order = preorder(shop)
+    wait_until(lambda: shop.requests(order.order_no, "TradedCard"))
+    background_ended()
+    if put_there:
+        site(shop, "SaveCard", ours(order.order_no), CardSeq="0", CardNo=CARDS[2], Expire="4912")
+    order = press(order, Operation.CAPTURE)
+    assert order.payment_status is S.CAPTURED
+    assert charged(shop, order) == "4444"
+    assert len(shop.requests(order.order_no, "TradedCard")) == (2 if put_there else 1)
+
+
+@pytest.mark.parametrize("is_kept_in_time", [True, False])
+def test_the_card_of_the_newest_check_is_charged(shop: World, is_kept_in_time: bool) -> None:
+    """The order is in 要確認 though its card is kept, and the buyer gives another card."""
+    new = new_order(shop, kind=OrderKind.PREORDER)
+    intake.place(new, SHOP_FRONT)
+    [order] = orders()
+    wait_until(lambda: fresh(order).transaction.member_id == ours(order.order_no))  # type: ignore[union-attr]
+    background_ended()
+    with writing() as session:
+        session.execute(sa.update(Order).values(payment_status=S.NEEDS_REVIEW))
+    if not is_kept_in_time:
+        shop.fault("drop_before", "TradedCard")
+    other = CardSource(token=shop.token("5555555555554444"))
+    intake.place(replace(new, payment=other), SHOP_FRONT)
+    background_ended()
+    order = fresh(order)
+    assert order.payment_status is S.AUTHORIZED
+    assert order.transaction is not None
+    assert (order.transaction.member_id == ours(f"{order.order_no}-1")) is is_kept_in_time
+    order = press(order, Operation.CAPTURE)
+    assert order.payment_status is S.CAPTURED
+    number = f"{order.order_no}-2"
+    assert shop.cards_of([number])[number] == ("4444", ours(f"{order.order_no}-1"))
