@@ -35,7 +35,7 @@ from sgpshop.services.intake.problems import (
 from sgpshop.services.orders import acting, beginnings, subscription_rounds
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.subscription_rounds import RoundTaken, round_of
-from sgpshop.services.payments import acts, checkouts, stored_cards
+from sgpshop.services.payments import acts, checkouts, stored_cards, transaction_lookup
 from sgpshop.services.payments.acts import TAKE_OVER_AFTER, Wish
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
@@ -97,6 +97,9 @@ def _again(
     known = session.scalars(
         sa.select(Attempt).where(Attempt.request_token == card_token(new))
     ).one_or_none()
+    if _waits_for_look(locked):
+        assert locked.transaction is not None
+        transaction_lookup.make_due(session, CardTransaction.id == locked.transaction.id)
     operation = _second_payment(locked, new, shop)
     if operation is None or (known is not None and not _may_be_renewed(locked, new, operation)):
         return Begun(order.id, known.id if known else None, is_new=False, is_ours=False)
@@ -129,8 +132,20 @@ def _may_be_renewed(order: Order, new: NewOrder, operation: Operation) -> bool:
     return last != CHALLENGED
 
 
+def _waits_for_look(order: Order) -> bool:
+    """Whether only a look-up can say if the order's charge was made (P11).
+
+    要確認 then is no first payment that failed: a person has ended the doubt about a capture, a
+    billing or 再決済 by hand, and nothing is paid before SMBC-GP shows that it was not.
+    """
+    is_charge = order.transaction is not None and order.transaction.is_charge
+    return order.payment_status is PaymentStatus.NEEDS_REVIEW and is_charge
+
+
 def _second_payment(order: Order, new: NewOrder, shop: ShopSettings) -> Operation | None:
     """What another card can do for an order that is here; None: nothing, it is paid or over."""
+    if _waits_for_look(order):
+        return None
     if order.payment_status is PaymentStatus.NEEDS_REVIEW:
         return _operation(new, shop)
     is_unpaid = order.payment_status is PaymentStatus.CAPTURE_FAILED

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Cancellation, Job, TradeState
-from sgpshop.models import AttemptState, Operation, Order
+from sgpshop.models import AttemptState, Operation, Order, OrderKind, utc_now
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.faults.judging import settle
@@ -212,3 +215,67 @@ class TestAWordWeDoNotKnow:
             press(order, Operation.CAPTURE)
             assert last_attempt(order).state is AttemptState.REJECTED
         assert live(shop, order) == [f"{order.order_no}-1"]
+
+
+class TestAChargeThatAPersonStoppedWaitingFor:
+    """P11, P15: the answer was lost, a person ended the doubt, the buyer gives another card."""
+
+    @pytest.fixture
+    def overrides(self) -> dict[str, Any]:
+        return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 2.0, "PUBLIC_URL": OURS}
+
+    def ended_by_hand(self, shop: World, order: Order) -> None:
+        """Two hours without an answer to any look-up."""
+        shop.wire.cut_off("SearchTrade")
+        attempt_lookup.look_up(last_attempt(order).id)
+        with time_machine.travel(utc_now() + timedelta(hours=2), tick=True):
+            attempt_lookup.close_by_hand(last_attempt(order).id, "電話で確認", TANAKA)
+        shop.wire.cut_off()
+        assert fresh(order).payment_status is S.NEEDS_REVIEW
+
+    def look(self, order: Order) -> Order:
+        transaction = fresh(order).transaction
+        assert transaction is not None
+        transaction_lookup.look_up(transaction.id)
+        return fresh(order)
+
+    @pytest.mark.parametrize(
+        ("fault", "after"), [("drop_after", S.CAPTURED), ("drop_before", S.AUTHORIZED)]
+    )
+    def test_a_preorders_capture(self, shop: World, fault: str, after: S) -> None:
+        new = new_order(shop, kind=OrderKind.PREORDER)
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        shop.fault(fault, "ExecTran")
+        press(order, Operation.CAPTURE)
+        self.ended_by_hand(shop, order)
+        intake.place(with_card(shop, new), SHOP_FRONT)
+        assert fresh(order).payment_status is S.NEEDS_REVIEW
+        assert last_attempt(order).operation is Operation.CAPTURE
+        assert self.look(order).payment_status is after
+        assert len(live(shop, order)) == (after is S.CAPTURED)
+
+    def test_a_billing(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+    ) -> None:
+        open_shop(billing_driver=BillingDriver.API.value)
+        new = subscription(shop)
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        travel(jst(2026, 12, 10, 7))
+        shop.fault("drop_after", "ExecTran")
+        billing.carry_on()
+        settle_first(order)
+        self.ended_by_hand(shop, order)
+        intake.place(with_card(shop, new), SHOP_FRONT)
+        assert last_attempt(order).operation is Operation.BILL
+        assert self.look(order).payment_status is S.BILLING_REPORTED
+        assert len(live(shop, order)) == 1
+
+
+def settle_first(order: Order) -> None:
+    """Carry the newest attempt out, unless that was done."""
+    runner.run_operation(last_attempt(order).id)
