@@ -93,6 +93,9 @@ def look_up(transaction_id: int) -> Ran:
 #: A number and what a look-up of it showed.
 _Numbered = tuple[int, TradeStatus]
 _MOST_NUMBERS = 99  # R141
+#: A number may have been used up without ever being entered: no more than these in a row are asked
+#: for before it is believed that nothing follows.
+_GAP = 3
 
 
 def _later_payments(
@@ -108,11 +111,14 @@ def _later_payments(
     may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
     if not claim.is_current or not may_follow:
         return later
+    missing = 0
     for number in range(claim.sequence + 1, _MOST_NUMBERS + 1):
         found = gateway.search_trade(f"{claim.order_no}-{number}")
-        if found is None:
+        if found is not None:
+            later.append((number, found))
+        missing = 0 if found is not None else missing + 1
+        if missing == _GAP:
             break
-        later.append((number, found))
     return later
 
 

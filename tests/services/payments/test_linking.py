@@ -159,6 +159,22 @@ class TestPaidAgain:
         order = look(imported(S.AUTHORIZED, order_no=number, kind=OrderKind.PREORDER))
         assert order.payment_status is S.CAPTURED
 
+    @pytest.mark.parametrize(
+        ("kind", "after"),
+        [(OrderKind.PREORDER, S.CAPTURED), (OrderKind.SUBSCRIPTION, S.BILLING_REPORTED)],
+    )
+    def test_a_number_that_was_never_entered_hides_no_payment(
+        self, shop: World, kind: OrderKind, after: S
+    ) -> None:  # P1: it would be paid once more
+        number = order_number()
+        shop.gateway.check_card(number, GOOD_CARD)
+        shop.gateway.authorize(f"{number}-2", 3000, GOOD_CARD, job=Job.CAPTURE)
+        before = S.AUTHORIZED if kind is OrderKind.PREORDER else S.AWAITING_BILLING
+        order = look(imported(before, order_no=number, kind=kind))
+        assert order.payment_status is after
+        assert order.transaction is not None
+        assert order.transaction.gateway_order_id == f"{number}-2"
+
     def test_what_is_paid_under_its_own_number_is_not_asked_for_again(self, shop: World) -> None:
         number = order_number()
         shop.authorize(number, 3000)
