@@ -36,6 +36,8 @@ from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing.runs import RunState, state_of
 from sgpshop.services.payments.transactions import open_access_pass
 from sgpshop.storage.database import writing
+from tests.gateway_world import World
+from tests.services.acting import cancel
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file
 from tests.services.order_csv import ROW, csv_file, number, row
 
@@ -366,6 +368,14 @@ class TestWhatTheGatewaySaidStays:
         assert counts(take_in(row(決済方法ステータス=word))) == {"unchanged": 1}
         assert the_order().payment_status is PaymentStatus.AUTHORIZED
         assert the_transaction().next_look_at is not None
+
+    @pytest.mark.parametrize("word", ["決済待ち", "売上報告済"])
+    def test_cancelled_before_anybody_was_asked(self, shop: World, word: str) -> None:  # R103
+        of_subscription = {"定期購入ID": "T-7", "定期回数": "1"}
+        take_in(row(**of_subscription, 決済方法ステータス="決済待ち"))
+        assert cancel(the_order()).payment_status is PaymentStatus.CANCELLED
+        take_in(row(**of_subscription, 決済方法ステータス=word))
+        assert the_order().payment_status is PaymentStatus.CANCELLED
 
     def test_not_found_is_an_answer_too(self) -> None:
         take_in(row(決済方法ステータス="仮売上"))

@@ -91,9 +91,14 @@ class StoredOrder:
 
     @property
     def is_ours(self) -> bool:
-        """Whether our own calls or a look-up say how its payment stands: no file does then (R143)."""
+        """Whether our own acts or a look-up say how its payment stands: no file does then (R143).
+
+        No file makes an order 注文キャンセル; one that waited for billing was cancelled here without a
+        call (R103).
+        """
         is_established = self.transaction is not None and self.transaction.is_established
-        return self.is_sgp and (self.was_attempted or is_established)
+        is_cancelled = self.status is PaymentStatus.CANCELLED
+        return self.is_sgp and (self.was_attempted or is_established or is_cancelled)
 
     @property
     def payment_began(self) -> bool:
