@@ -24,7 +24,14 @@ from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements
 
-hypothesis.settings.register_profile("tests", derandomize=not is_soaking(), database=None)
+# How long an example takes says how busy the machine is, and nothing about the program.
+hypothesis.settings.register_profile(
+    "tests",
+    derandomize=not is_soaking(),
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("tests")
 
 #: What is done once a day is tested where it is called; else it would depend on the time of day.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from sgpshop.domain import words
 from sgpshop.domain.errors import ShopError
 
 #: Gateway amounts have seven digits (R65).
@@ -22,7 +23,9 @@ FEES = ("carriage", "commission")
 REDUCTIONS = ("bulk_discount", "coupon", "points_used", "discount")
 #: columns with the tax by rate, when it was set by hand (R76a)
 TAXES = {8: "tax_8", 10: "tax_10"}
-AMOUNT_COLUMNS = (*FEES, *REDUCTIONS, *TAXES.values())
+#: columns with the rule under which the order came in (`TaxRule.columns`); no setting moves it later
+TAX_RULE = ("prices_include_tax", "tax_rounding")
+AMOUNT_COLUMNS = (*FEES, *REDUCTIONS, *TAXES.values(), *TAX_RULE)
 
 
 class TaxRounding(StrEnum):
@@ -35,16 +38,27 @@ class TaxRounding(StrEnum):
     @property
     def label(self) -> str:
         """The word of the settings screen."""
-        return {"down": "切り捨て", "half_up": "四捨五入", "up": "切り上げ"}[self.value]
+        labels = {"down": "切り捨て", "half_up": "四捨五入", "up": "切り上げ"}
+        return labels.get(self.value) or words.unknown(self)
 
 
 @dataclass(frozen=True)
 class TaxRule:
-    """How the shop's prices and taxes go together (settings 価格の税区分 and 消費税の端数)."""
+    """How prices and taxes go together (価格の税区分 and 消費税の端数), kept with every order."""
 
     #: prices include tax (税込); otherwise it is added to them (税別)
     is_included: bool = True
     rounding: TaxRounding = TaxRounding.DOWN
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of an order that keep this rule."""
+        return dict(zip(TAX_RULE, (self.is_included, self.rounding), strict=True))
+
+    @classmethod
+    def kept_in(cls, said: Mapping[str, Any]) -> TaxRule:
+        """The rule that columns of an order keep; one not spoken of is as by default."""
+        return cls(said.get("prices_include_tax", True), said.get("tax_rounding", TaxRounding.DOWN))
 
     def tax_on(self, net: int, rate: int) -> int:
         """The tax that `net` yen without tax bring."""
@@ -164,16 +178,15 @@ def break_down_order(
     lines: Iterable[Line],
     *,
     total: int | None = None,
-    rule: TaxRule = TAX_INCLUDED,
 ) -> Breakdown:
-    """`break_down` of an order whose columns are `said`; a column not spoken of counts as none."""
+    """`break_down` of an order by its own columns `said`; a column not spoken of counts as none."""
     return break_down(
         lines,
         fees=sum(said.get(name, 0) for name in FEES),
         reductions=sum(said.get(name, 0) for name in REDUCTIONS),
         total=total,
         taxes={rate: said.get(name) for rate, name in TAXES.items()},
-        rule=rule,
+        rule=TaxRule.kept_in(said),
     )
 
 

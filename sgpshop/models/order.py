@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relationship
 
+from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
@@ -135,6 +136,11 @@ class Order(Base):
     #: tax by rate when set by hand or brought by a file; None: calculated (R76a, R77b)
     tax_8: Mapped[int | None]
     tax_10: Mapped[int | None]
+    #: 価格の税区分 (税込) and 消費税の端数 as they were when it came in: no setting moves them later
+    prices_include_tax: Mapped[bool] = mapped_column(default=True)
+    tax_rounding: Mapped[TaxRounding] = mapped_column(
+        word(TaxRounding, "tax_rounding"), default=TaxRounding.DOWN
+    )
     total: Mapped[int]
     #: the total was typed in and wins over the calculation (R76b); the difference is 金額調整
     is_total_set: Mapped[bool] = mapped_column(default=False)
@@ -220,7 +226,7 @@ class Delivery(Base):
 
 
 class OrderLine(Base):
-    """One item of an order; unit price in yen, tax included unless the shop says otherwise."""
+    """One item of an order; unit price in yen, tax included if `Order.prices_include_tax`."""
 
     __tablename__ = "order_lines"
     __table_args__ = (

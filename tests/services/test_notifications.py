@@ -380,7 +380,7 @@ def test_what_is_not_about_our_cards_is_noted_and_nothing_more(
 
 def test_passwords_and_card_numbers_are_not_kept(shop: World) -> None:  # S11, S15
     tell(
-        order_number(),
+        "P000000000000000001",
         ShopPass="shoppass01",
         AccessPass="b" * 32,
         CardNo="4111111111111111",
@@ -391,7 +391,10 @@ def test_passwords_and_card_numbers_are_not_kept(shop: World) -> None:  # S11, S
         **{"4012888888881881": "x"},
     )
     [one] = received()
-    kept = " ".join(str(value) for value in vars(one).values())
+    # A digest, a key or a time of ours may hold three digits of anything by chance.
+    by_chance = {"id", "fingerprint", "received_at", "last_at", "asked_at", "transaction_id"}
+    names = {column.key for column in sa.inspect(Notification).columns} - by_chance
+    kept = " ".join(str(getattr(one, name)) for name in sorted(names))
     for secret in ("shoppass01", "b" * 32, "987", "3012", "411111111111", "55555555", "401288888"):
         assert secret not in kept, secret
     assert "カード ****-****-****-1111 です" in one.content

@@ -21,7 +21,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from tests.factories import authorized_order, make_order
+from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import press
 from tests.signing_in import make_person, signed_in
@@ -138,3 +138,8 @@ def test_nothing_is_done_to_a_payment_of_a_status_nobody_knows(app: Flask, order
     page = client.get(f"/orders/{number}").text
     assert f"不明({WORD})" in page
     assert "新しい版に更新してから操作してください" in page
+
+
+def test_an_order_that_has_no_payment_status_has_none(shop: World) -> None:
+    order = fresh(make_order(method="銀行振込"))
+    assert order.payment_status is None

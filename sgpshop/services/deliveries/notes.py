@@ -114,7 +114,6 @@ def _sheets(order: Order, shop: ShopSettings) -> list[Sheet]:
         {name: getattr(order, name) for name in AMOUNT_COLUMNS},
         order.lines,
         total=order.total,
-        rule=shop.tax_rule,
     )
     parcels = order.deliveries
     if len(parcels) <= 1:

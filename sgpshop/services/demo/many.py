@@ -75,6 +75,7 @@ def _orders(count: int, now: datetime) -> Iterator[dict[str, Any]]:
             "単価": price,
             "数量": quantity,
             "税率": rate,
+            "価格の税区分": "税込",
             "合計金額": price * quantity,
         }
 

@@ -53,6 +53,7 @@ def sample_orders(now: datetime) -> list[SampleOrder]:
     found = list(orders.values())
     days = now.astimezone(JST).date() - max(order.ordered_at for order in found).date()
     for order in found:
+        order.set(価格の税区分="税込")  # as its prices are, whatever the shop's own are
         # What would still be to come today is put to yesterday.
         is_to_come = order.ordered_at + days > now
         _move(order, days - timedelta(days=1) if is_to_come else days)

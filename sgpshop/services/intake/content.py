@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from sgpshop.domain.amounts import TaxRule
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import SGP_METHOD, OrderKind
 from sgpshop.services.intake.new_order import Item, NewOrder, ShipTo
@@ -36,10 +37,13 @@ def card_token(new: NewOrder) -> str:
     return "card:" + hashlib.sha256(said.encode()).hexdigest()[:56]
 
 
-def content_of(new: NewOrder) -> Content:
-    """The rows of the order.  Raises ShopError when the parcels hold other items than the order."""
+def content_of(new: NewOrder, tax: TaxRule) -> Content:
+    """The rows of the order, which keeps the rule `tax`.
+
+    Raises ShopError when the parcels hold other items than the order.
+    """
     buyer = new.buyer
-    values = ORDER_DEFAULTS | {
+    values: Values = {
         "ordered_at": new.ordered_at,
         "method": SGP_METHOD,
         "member_id": buyer.member_id,
@@ -60,6 +64,7 @@ def content_of(new: NewOrder) -> Content:
         "subscription_id": new.subscription_id,
         "subscription_round": new.subscription_round,
     }
+    values = ORDER_DEFAULTS | tax.columns | values
     return Content(kind=new.kind, values=values, deliveries=_deliveries(new), lines=_lines(new))
 
 

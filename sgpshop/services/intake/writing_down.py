@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -180,7 +180,8 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
 
 
 def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
-    content, now = content_of(new), utc_now()
+    # Prices that a program hands in include tax whatever the shop's own do (interfaces.md §5).
+    content, now = content_of(new, replace(shop.tax_rule, is_included=True)), utc_now()
     order_id: int = session.execute(
         sa.insert(Order)
         .values(

@@ -68,7 +68,6 @@ def get_detail(order_no: str) -> Detail:
             {name: getattr(order, name) for name in AMOUNT_COLUMNS},
             order.lines,
             total=order.total,
-            rule=settings.load().tax_rule,
         ),
         problem=_problem(order, billing),
         history=history.entries(order.id),

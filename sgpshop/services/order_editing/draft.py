@@ -9,10 +9,10 @@ from typing import Any
 from sgpshop.domain.amounts import (
     AMOUNT_COLUMNS,
     MOST_YEN,
+    TAX_INCLUDED,
     TAXES,
     Breakdown,
     Line,
-    TaxRule,
     break_down_order,
 )
 from sgpshop.domain.errors import ShopError
@@ -95,7 +95,7 @@ class Draft:
     must_choose: bool
 
 
-def work_out(order: Order, edit: ContentEdit, rule: TaxRule) -> Draft:
+def work_out(order: Order, edit: ContentEdit) -> Draft:
     """The order as `edit` wants it, amounts recalculated.  Raises EditRefused."""
     stored = {name: getattr(order, name) for name in AMOUNT_COLUMNS}
     values = stored | edit.values
@@ -105,8 +105,8 @@ def work_out(order: Order, edit: ContentEdit, rule: TaxRule) -> Draft:
         # A tax set by hand was of the old amounts; only one that is typed now is of the new ones.
         values |= {name: None for name in TAXES.values() if values[name] == stored[name]}
     _check_taxes(values, stored, taxed)
-    before = break_down_order(stored, order.lines, rule=rule)
-    after = break_down_order(values, lines, rule=rule)
+    before = break_down_order(stored, order.lines)
+    after = break_down_order(values, lines)
     has_own_total = order.is_total_set or order.total != before.calculated
     is_same = after.calculated == before.calculated
     must_choose = has_own_total and not is_same
@@ -117,7 +117,7 @@ def work_out(order: Order, edit: ContentEdit, rule: TaxRule) -> Draft:
         values=values,
         lines=lines,
         deliveries=_deliveries(order, edit),
-        breakdown=break_down_order(values, lines, rule=rule, total=total),
+        breakdown=break_down_order(values, lines, total=total),
         calculated=after.calculated,
         total=None if must_choose and edit.keep_total is None else total,
         is_total_set=not follows and (order.is_total_set or must_choose),
@@ -125,17 +125,17 @@ def work_out(order: Order, edit: ContentEdit, rule: TaxRule) -> Draft:
     )
 
 
-def calculated_total(order: Order, rule: TaxRule) -> int:
+def calculated_total(order: Order) -> int:
     """What the parts of the order come to.  Raises EditRefused if it may not be charged (R76b)."""
     stored = {name: getattr(order, name) for name in AMOUNT_COLUMNS}
-    total = break_down_order(stored, order.lines, rule=rule).calculated
+    total = break_down_order(stored, order.lines).calculated
     _check_total(order, total)
     return total
 
 
 def _taxed_amounts(values: Values, lines: Iterable[Line]) -> dict[int, int]:
     """What is taxed at each rate, taken as it stands: before tax is added, if it is."""
-    shares = break_down_order(values, lines).shares
+    shares = break_down_order(values | TAX_INCLUDED.columns, lines).shares
     return {share.rate: share.amount for share in shares if share.amount}
 
 

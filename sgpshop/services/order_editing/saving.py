@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.amounts import require_chargeable
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import Order, OrderLine, utc_now
-from sgpshop.services import settings
 from sgpshop.services.order_editing.corrections import Correction, bounded, corrections, yen
 from sgpshop.services.order_editing.draft import (
     ChoiceNeeded,
@@ -60,12 +59,11 @@ def correct_total(order_id: int, total: int, seen: Seen, actor: Actor) -> Saved:
 
 def return_to_calculation(order_id: int, seen: Seen, actor: Actor) -> Saved:
     """「自動計算に戻す」: the order's total becomes what its parts come to again (R76b)."""
-    rule = settings.load().tax_rule
     with writing() as session:
         order = lock_for_act(session, order_id, Act.EDIT, seen)
         if order is None:
             return Saved.BEFORE
-        total = calculated_total(order, rule)
+        total = calculated_total(order)
         if total == order.total and not order.is_total_set:
             return Saved.UNCHANGED
         _finish(order, "total_calculated", _new_total(order, total, is_set=False), seen, actor)
@@ -77,12 +75,11 @@ def change_content(order_id: int, edit: ContentEdit, seen: Seen, actor: Actor) -
 
     Raises ChoiceNeeded while it is not said what becomes of a total that was typed in.
     """
-    rule = settings.load().tax_rule
     with writing() as session:
         order = lock_for_act(session, order_id, Act.EDIT, seen)
         if order is None:
             return Saved.BEFORE
-        draft = work_out(order, edit, rule)
+        draft = work_out(order, edit)
         if draft.total is None:
             raise ChoiceNeeded
         found = corrections(order, draft)

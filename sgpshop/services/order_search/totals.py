@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -109,15 +109,19 @@ def _add_up(criteria: SearchCriteria, now: datetime) -> Totals:
         .group_by(Order.payment_status)
     )
     totals: Totals = {status: Total(count, int(yen)) for status, count, yen in rows}
-    for status, more in _taken_otherwise(criteria, now).items():
+    for status, more in taken_otherwise(conditions(criteria, now)).items():
         if status in totals:
             before = totals[status]
             totals[status] = Total(before.count, before.yen + more)
     return totals
 
 
-def _taken_otherwise(criteria: SearchCriteria, now: datetime) -> dict[PaymentStatus | None, int]:
-    """By status, how many yen more (or less) than the orders' totals were taken from the buyers.
+def taken_otherwise(
+    wanted: Iterable[sa.ColumnElement[bool]],
+) -> dict[PaymentStatus | None, int]:
+    """By status, how many yen more (or less) than their totals were taken for the `wanted` orders.
+
+    To be added to a sum of totals where money that already moved is meant.
 
     Only changes made at SMBC-GP itself lead there, each of which was told as AMOUNT_DIFFERS: so few
     orders are read.
@@ -128,7 +132,7 @@ def _taken_otherwise(criteria: SearchCriteria, now: datetime) -> dict[PaymentSta
         sa.select(Order.payment_status, sa.func.sum(transaction.captured_amount - Order.total))
         .join(transaction, sa.and_(transaction.order_id == Order.id, transaction.is_current))
         .where(
-            *conditions(criteria, now),
+            *wanted,
             Order.id.in_(were_told.correlate(None)),
             Order.payment_status.in_((PaymentStatus.CAPTURED, PaymentStatus.BILLING_REPORTED)),
             transaction.captured_amount.is_not(None),

@@ -5,7 +5,7 @@ Counted by the condition the registration itself uses, so the two cannot differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
-from sgpshop.services.order_search.totals import Total
+from sgpshop.services.order_search.totals import Total, taken_otherwise
 from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE, IS_FREE, to_register
 from sgpshop.services.subscriptions.stages import (
     IS_PUT_OFF,
@@ -71,7 +71,7 @@ class Outlook:
 
 
 def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
-    """The figures at `now` (aware); one query."""
+    """The figures at `now` (aware); two queries."""
     now = now or utc_now()
     over = due_month(now, billing_day)
     upcoming, this_month = next_month(over), month_of(now)
@@ -108,6 +108,10 @@ def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
     totals = {
         name: Total(figures[2 * at], int(figures[2 * at + 1])) for at, name in enumerate(meant)
     }
+    # Money that already moved is among these in 要返金 only.
+    more = sum(taken_otherwise([IS_SUBSCRIPTION, NEEDS_REFUND]).values())
+    for name in ("to_refund", "attention"):
+        totals[name] = replace(totals[name], yen=totals[name].yen + more)
     next_at = next_registration(now, billing_day)
     last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
     return Outlook(

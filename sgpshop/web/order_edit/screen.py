@@ -20,7 +20,6 @@ from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.order_editing import ChoiceNeeded, Draft
 from sgpshop.services.orders import history
 from sgpshop.services.payments.gateway_access import console_links
-from sgpshop.services.settings import ShopSettings
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
 from sgpshop.web.order_detail import screen
 from sgpshop.web.order_edit import edit_fields, edit_form
@@ -103,7 +102,7 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
         shown=shown,
         editing=editing,
         content=content,
-        preview=preview_of(order, content, shop),
+        preview=preview_of(order, content),
         step=step_of(order),
         since=_since(order, shown),
         must_answer=isinstance(shown.refusal, ChoiceNeeded),
@@ -130,10 +129,10 @@ def step_of(order: Order) -> Step | None:
     return Step.SEND if is_unsent(order) else Step.CAPTURE
 
 
-def preview_of(order: Order, content: ContentForm, shop: ShopSettings) -> Preview:
+def preview_of(order: Order, content: ContentForm) -> Preview:
     """What the order would come to with what is typed."""
     try:
-        return Preview(order_editing.work_out(order, content.edit(), shop.tax_rule))
+        return Preview(order_editing.work_out(order, content.edit()))
     except edit_form.FormInvalid:
         return Preview(problem="入力の途中か、使えない値の項目があるため、まだ計算できません。")
     except ShopError as problem:

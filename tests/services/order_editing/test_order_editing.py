@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from sgpshop.domain.amounts import AmountRefused
+from sgpshop.domain.amounts import AmountRefused, TaxRounding, TaxRule
 from sgpshop.domain.errors import FormUsed, NotPossible, OrderChanged
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_rules import is_unsent
@@ -22,7 +22,7 @@ from sgpshop.models import (
     OrderKind,
     OrderLine,
 )
-from sgpshop.services import order_editing, settings
+from sgpshop.services import order_editing
 from sgpshop.services.order_editing import (
     ChoiceNeeded,
     ContentEdit,
@@ -326,8 +326,9 @@ class TestFeesAndTax:
         with pytest.raises(EditRefused, match="対象の金額"):
             change(order, values=tax)
 
-    def test_prices_without_tax_get_it_on_top(self, order: Order) -> None:
-        settings.save("店長", tax_included=False, tax_rounding="up")
+    def test_prices_without_tax_get_it_on_top(self, shop: World) -> None:
+        rule = TaxRule(is_included=False, rounding=TaxRounding.UP)
+        order = fresh(authorized_order(shop, total=10_000, **rule.columns))
         after = change(order, lines=line_of(order, unit_price=9_991, tax_rate=10), keep_total=False)
         assert after.total == 9_991 + 1_000  # R77a, R77b: 999.1 rounded up
 

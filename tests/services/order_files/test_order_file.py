@@ -277,20 +277,6 @@ class TestOrders:
         rows = [row(配送先番号=str(n)) for n in range(1, 52)]
         assert "50件まで" in problems(csv_file(*rows))[0][1]
 
-    def test_a_wrong_total_is_a_warning(self) -> None:
-        (found,) = read(csv_file(row(合計金額="2400")))
-        assert found.order is not None
-        assert found.issues[0].level is IssueLevel.WARNING
-        assert "2,400円が明細の計算2,500円" in found.issues[0].message
-
-    def test_discounts_count(self) -> None:
-        (found,) = read(
-            csv_file(row(合計金額="2100", まとめ買い割引="100", クーポン="200", 使用ポイント="100"))
-        )
-        assert found.issues == []
-        (found,) = read(csv_file(row(合計金額="2350", 値引き="150")))
-        assert found.issues == []
-
 
 class TestCells:
     """What one cell may say."""

@@ -507,6 +507,24 @@ class TestRuns:
             (4, number(3), IssueLevel.WARNING),
         ]
 
+    def test_a_wrong_total_is_a_warning(self) -> None:
+        run = take_in(row(合計金額="2400"))
+        [issue] = importing.issues(run.id)
+        assert issue.level is IssueLevel.WARNING
+        assert "2,400円が明細の計算2,500円" in issue.message
+        assert the_order().total == 2400
+
+    def test_discounts_count(self) -> None:
+        reduced = {"まとめ買い割引": "100", "クーポン": "200", "使用ポイント": "100"}
+        assert messages(take_in(row(合計金額="2100", **reduced))) == []
+        assert messages(take_in(row(注文番号=number(2), 合計金額="2350", 値引き="150"))) == []
+
+    def test_what_a_later_file_does_not_speak_of_counts_too(self) -> None:
+        take_in(row())
+        short = {name: cell for name, cell in row(備考="のし").items() if name != "送料"}
+        run = take_in(short)
+        assert (counts(run), messages(run)) == ({"updated": 1}, [])
+
     def test_an_order_that_is_left_out_has_no_warnings(self) -> None:
         take_in(row())
         looked_up(PaymentStatus.CAPTURED, "SALES")

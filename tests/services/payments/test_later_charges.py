@@ -18,9 +18,11 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import Alert, Billing, CardTransaction, Operation, Order
-from sgpshop.services import intake
+from sgpshop.services import intake, preorders
 from sgpshop.services.deliveries import parcels
+from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.preorders import Tab
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
@@ -220,3 +222,15 @@ def bill(travel: Travel, order: Order, when: datetime) -> Order:
     billing.carry_on()
     settle(order.id)
     return fresh(order)
+
+
+def test_the_tabs_of_preorders_say_what_was_taken(shop: World) -> None:
+    order = preorder(shop)
+    shop.wire.cut_off("ExecTran")
+    captured(order)
+    shop.wire.cut_off()
+    charge(shop, correct(order, 2000))
+    assert captured(order).payment_status is S.CAPTURED  # 3,000 yen of what is 2,000 by now
+    captured(preorder(shop, total=500))
+    totals = preorders.tab_totals()
+    assert totals[Tab.CAPTURED] == totals[Tab.ALL] == Total(2, 3500)

@@ -12,20 +12,22 @@ import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
-from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
+from sgpshop.gateway import Job
 from sgpshop.models import Alert, Billing, BillingFile, BillingState, CardTransaction, Order
-from sgpshop.services import intake
+from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
+from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
-from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions import Criteria, Tab, billing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
@@ -380,3 +382,26 @@ def test_an_earlier_month_is_the_one_it_counts_for(shop: World, travel: Travel) 
     travel(jst(2026, 12, 10, 7))
     go_on(order)
     assert the_billing(order).month == date(2026, 11, 1)
+
+
+def test_the_tabs_of_subscriptions_say_what_was_taken(shop: World, travel: Travel) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(THE_10TH)
+    go_on(order)
+    trade = shop.gateway.search_trade(f"{order.order_no}-1")
+    assert trade is not None
+    shop.gateway.change_amount(trade.access, 2000, job=Job.CAPTURE)  # in the console
+    order = fresh(order)
+    assert order.transaction is not None
+    transaction_lookup.look_soon(order.id)
+    transaction_lookup.look_up(order.transaction.id)
+    assert (fresh(order).total, fresh(order).payment_status) == (2500, S.BILLING_REPORTED)
+    assert subscriptions.tab_totals(Criteria())[Tab.REPORTED] == Total(1, 2000)
+    with writing() as session:
+        session.execute(sa.update(Order).values(processing_class=ProcessingClass.RETURNED))
+    totals = subscriptions.tab_totals(Criteria())
+    assert totals[Tab.ATTENTION] == totals[Tab.ALL] == Total(1, 2000)
+    coming = subscriptions.outlook(10)
+    assert coming.to_refund == coming.attention == Total(1, 2000)
+    assert coming.undelivered == Total()

@@ -77,6 +77,18 @@ def test_a_sheet_says_everything_an_invoice_needs(
         assert said.replace(" ", "") in text.replace(" ", ""), said
 
 
+@pytest.mark.parametrize(("includes", "said"), [(True, "単価(税込)"), (False, "単価(税抜)")])
+def test_whether_prices_include_tax_is_said_as_it_is_for_the_order(
+    app: Flask, world: World, operator: Browser, includes: bool, said: str
+) -> None:
+    with app.app_context():
+        order = make_order(total=3240, prices_include_tax=includes)
+        settings.save("test", tax_included=not includes)
+    assert said in flat(operator.get(f"/orders/{order.order_no}/print"))
+    page = flat(operator.get(f"/orders/{order.order_no}/edit"))
+    assert ("(税別価格に加算)" in page) is not includes
+
+
 def test_the_sheets_of_several_deliveries(operator: Browser, two_parcels: Order) -> None:
     page = flat(operator.get(f"/orders/{two_parcels.order_no}/print"))
     whole, first, second = sheets(page)

@@ -23,6 +23,8 @@ _LEFT_OUT = frozenset({"access_pass", "ordered_time", "order_state"})
 _OF_TRANSACTION = frozenset({"access_id", "authorized_at", "gateway_amount"})
 #: field of an order file -> column of our table, where the names differ
 _OTHER_NAMES = {"processing": "processing_class"}
+#: yes and no that a file has other words for than 1 and 0
+_WORDS = {"prices_include_tax": {True: "税込", False: "税別"}}
 
 
 def _columns_of(part: Part) -> tuple[Column, ...]:
@@ -92,7 +94,7 @@ ITEM_FIELDS: list[sa.Label[Any]] = _selected(_ITEM, OrderLine)
 def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
     """One row an item, in the order of TITLES; order and delivery columns repeat."""
     for exported in orders:
-        of_order = [_plain(getattr(exported.order, column.field)) for column in _ORDER]
+        of_order = [_of_order(exported.order, column) for column in _ORDER]
         since = [value(exported.order) for value in _SINCE.values()]
         error = exported.error
         since += ["|".join(error.codes), error.sentence] if error else ["", ""]
@@ -100,6 +102,12 @@ def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
             parcel = exported.parcels.get(line.delivery_number)
             of_parcel = [_plain(getattr(parcel, column.field, None)) for column in _DELIVERY]
             yield [*of_order, *of_parcel, *(_of_item(line, column) for column in _ITEM), *since]
+
+
+def _of_order(order: Any, column: Column) -> Value:
+    value = getattr(order, column.field)
+    words = _WORDS.get(column.field)
+    return words[value] if words else _plain(value)
 
 
 def _of_item(line: Any, column: Column) -> Value:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, TAX_INCLUDED, TaxRule, break_down_order
 from sgpshop.domain.delivery_status import (
     OPEN_STATUSES,
     DeliveryStatus,
@@ -37,6 +38,7 @@ def _defaults(part: Part, model: type[Any], **others: Any) -> Values:
 #: Columns of the models that a file fills, with their values when it does not speak of them.
 ORDER_DEFAULTS = _defaults(Part.ORDER, Order)
 del ORDER_DEFAULTS["order_no"], ORDER_DEFAULTS["payment_status"]
+ORDER_DEFAULTS |= TAX_INCLUDED.columns
 #: The last three no file brings, but they follow from its status and stay with the parcel.
 DELIVERY_DEFAULTS = _defaults(
     Part.DELIVERY,
@@ -48,17 +50,7 @@ DELIVERY_DEFAULTS = _defaults(
 )
 LINE_DEFAULTS = _defaults(Part.ITEM, OrderLine, tax_rate=10, delivery_number=0)
 
-_ORDER_AMOUNTS = (
-    "total",
-    "carriage",
-    "commission",
-    "bulk_discount",
-    "coupon",
-    "points_used",
-    "discount",
-    "tax_8",
-    "tax_10",
-)
+_ORDER_AMOUNTS = ("total", *AMOUNT_COLUMNS)
 
 
 def order_search(values: Values) -> Values:
@@ -80,6 +72,11 @@ def line_search(values: Values) -> Values:
     return {"item_search": search_key(values["code"], values["name"], values["option"])}
 
 
+class _Priced(NamedTuple):
+    amount: int
+    tax_rate: int
+
+
 @dataclass(frozen=True)
 class Content:
     """An order's columns, its deliveries by number and its lines by position, all complete."""
@@ -93,6 +90,14 @@ class Content:
     def processing_class(self) -> ProcessingClass:
         """処理区分, which follows from the deliveries (R29)."""
         return processing_class(delivery["status"] for delivery in self.deliveries)
+
+    @property
+    def calculated(self) -> int:
+        """What its parts come to in yen, by the rule of tax it keeps (R77a)."""
+        priced = [
+            _Priced(line["unit_price"] * line["quantity"], line["tax_rate"]) for line in self.lines
+        ]
+        return break_down_order(self.values, priced).calculated
 
     def amounts(self) -> list[Any]:
         """Everything that makes up the sum to be charged (P21)."""
@@ -122,15 +127,18 @@ class Content:
         ]
 
 
-def merge(parsed: ParsedOrder, stored: Content | None, now: datetime) -> Content:
-    """What the order is to say once `parsed` is taken in at the moment `now`."""
+def merge(parsed: ParsedOrder, stored: Content | None, now: datetime, tax: TaxRule) -> Content:
+    """What the order is to say once `parsed` is taken in at the moment `now`.
+
+    `tax` is the shop's rule, for a new order whose file does not say otherwise.
+    """
     known = {delivery["number"]: delivery for delivery in stored.deliveries} if stored else {}
     lines = [
         _line_under(line, position, stored) | line for position, line in enumerate(parsed.lines)
     ]
     return Content(
         kind=_kind(parsed, lines, stored),
-        values=(stored.values if stored else ORDER_DEFAULTS) | parsed.values,
+        values=(stored.values if stored else ORDER_DEFAULTS | tax.columns) | parsed.values,
         deliveries=[
             _parcel(known.get(delivery["number"], DELIVERY_DEFAULTS), delivery, now)
             for delivery in parsed.deliveries

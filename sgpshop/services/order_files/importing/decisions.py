@@ -58,16 +58,18 @@ def decide(
 ) -> Change:
     """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
     auth_valid = timedelta(days=shop.auth_valid_days)
-    content = merge(parsed, stored.content if stored else None, now)
+    content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
     if stored is None:
-        return _new(parsed, content, auth_valid)
+        return replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
     if stored.is_sgp != (parsed.claim is not None):
         raise OrderLeftOut(
             "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
             "登録済みの内容のままにしました。"
         )
     content, warnings = keep_fixed(content, stored)
-    change = replace(_update(parsed, stored, content, auth_valid), warnings=tuple(warnings))
+    change = replace(
+        _update(parsed, stored, content, auth_valid), warnings=(*warnings, *_of_sum(content))
+    )
     if change.is_unchanged:
         return change
     if stored.open_attempt is not None:
@@ -80,6 +82,17 @@ def decide(
             "「配送先番号」を確認してください。登録済みの内容のままにしました。"
         )
     return change
+
+
+def _of_sum(content: Content) -> list[str]:
+    """R77a: a total that does not add up is stored as it is, and told."""
+    total, expected = content.values["total"], content.calculated
+    if total == expected:
+        return []
+    return [
+        f"「合計金額」{total:,}円が明細の計算{expected:,}円と合いません。"
+        "「合計金額」をそのまま取り込みます。"
+    ]
 
 
 def _check_amounts(

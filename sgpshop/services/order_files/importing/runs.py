@@ -110,7 +110,7 @@ def carry_out(
 ) -> None:
     """Take in the orders of a run that `begin` opened; `on_progress` hears of every batch."""
     run = find(run_id)
-    orders = read_orders(stream, limits, found, settings.load().tax_rule)
+    orders = read_orders(stream, limits, found)
     while batch := list(itertools.islice(orders, _BATCH)):
         _write_batch(run, batch)
         if on_progress is not None:

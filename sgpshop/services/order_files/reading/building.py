@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any, NamedTuple
+from typing import Any
 
-from sgpshop.domain.amounts import TAX_INCLUDED, TaxRule, break_down_order
+from sgpshop.domain.amounts import TAX_RULE
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import SGP_METHOD
@@ -51,14 +51,15 @@ _ONLY_IN_FILE = (
 )
 
 
-def build_order(
-    rows: list[Row], tax: TaxRule = TAX_INCLUDED
-) -> tuple[ParsedOrder, list[str], list[str]]:
+def build_order(rows: list[Row]) -> tuple[ParsedOrder, list[str], list[str]]:
     """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
     said = rows[0].order
     errors: list[str] = []
     warnings: list[str] = []
     values = {name: value for name, value in said.items() if name not in _ONLY_IN_FILE}
+    for name in TAX_RULE:
+        if values.get(name) is None:
+            values.pop(name, None)  # an empty cell says as little as no column
     values["ordered_at"] = _moment(said["ordered_at"], said.get("ordered_time"))
     values["method"] = _method(said["method"])
     lines = [_line(row, errors) for row in rows]
@@ -68,7 +69,6 @@ def build_order(
         _check_charge(values["total"], claim, errors, warnings)
     elif said.get("payment_status") is not None:
         warnings.append("SGPカード決済ではない注文のため、「決済方法ステータス」は取り込みません。")
-    _check_sum(values, lines, tax, warnings)
     return (
         ParsedOrder(
             order_no=rows[0].order_no,
@@ -113,26 +113,6 @@ def _check_charge(total: int, claim: PaymentClaim, errors: list[str], warnings: 
         warnings.append(
             f"「オーソリ金額」{claim.gateway_amount:,}円が「合計金額」{total:,}円と違います。"
             "一致するまで実売上処理はできません。"
-        )
-
-
-class _Priced(NamedTuple):
-    amount: int
-    tax_rate: int
-
-
-def _check_sum(
-    values: dict[str, Any], lines: list[dict[str, Any]], tax: TaxRule, warnings: list[str]
-) -> None:
-    """R77a: a total that does not add up is stored as it is, and told."""
-    priced = [
-        _Priced(line["unit_price"] * line["quantity"], line.get("tax_rate", 10)) for line in lines
-    ]
-    expected = break_down_order(values, priced, rule=tax).total
-    if values["total"] != expected:
-        warnings.append(
-            f"「合計金額」{values['total']:,}円が明細の計算{expected:,}円と合いません。"
-            "「合計金額」をそのまま取り込みます。"
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
+from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_text import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
@@ -148,6 +149,10 @@ order_state = one_of(
     {"0": 0, "1": 1, "99": 99, "キャンセル": 0, "通常": 1, "仮注文": 99}, "1・0・99"
 )
 tax_rate = one_of({"8": 8, "10": 10, "8%": 8, "10%": 10, "0.08": 8, "0.1": 10}, "8・10")
+price_tax = one_of(
+    {"税込": True, "税込み": True, "税別": False, "税抜": False, "税抜き": False}, "税込・税別"
+)
+tax_rounding = one_of({r.label: r for r in TaxRounding} | {r.value: r for r in TaxRounding})
 delivery_status = one_of(
     {s.label: s for s in DeliveryStatus}
     | {

@@ -108,6 +108,8 @@ COLUMNS = (
     Column(_O, "discount", "値引き", cells.yen, ("discount",), empty=0),
     Column(_O, "tax_8", "消費税8%", cells.yen, empty=None),
     Column(_O, "tax_10", "消費税10%", cells.yen, empty=None),
+    Column(_O, "prices_include_tax", "価格の税区分", cells.price_tax, empty=None),
+    Column(_O, "tax_rounding", "消費税の端数", cells.tax_rounding, empty=None),
     Column(_O, "total", "合計金額", cells.yen, ("sumprice",), True),
     Column(
         _O,

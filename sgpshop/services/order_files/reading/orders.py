@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from sgpshop.domain.amounts import TAX_INCLUDED, TaxRule
 from sgpshop.models import IssueLevel
 from sgpshop.services.order_files.reading.building import build_order
 from sgpshop.services.order_files.reading.columns import COLUMNS, Part
@@ -60,12 +59,10 @@ def survey(stream: BinaryIO, limits: Limits) -> Survey:
     return Survey(rows, orders, frozenset(scattered))
 
 
-def read_orders(
-    stream: BinaryIO, limits: Limits, found: Survey, tax: TaxRule = TAX_INCLUDED
-) -> Iterator[FileOrder]:
+def read_orders(stream: BinaryIO, limits: Limits, found: Survey) -> Iterator[FileOrder]:
     """The orders of a file that `survey` looked through, one after the other, good and bad."""
     for order_no, rows in _groups(stream, limits):
-        yield _order(order_no, rows, tax, is_scattered=order_no in found.scattered)
+        yield _order(order_no, rows, is_scattered=order_no in found.scattered)
 
 
 def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[Row]]]:
@@ -83,7 +80,7 @@ def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[Row]]]
         yield order_no, rows
 
 
-def _order(order_no: str, rows: list[Row], tax: TaxRule, *, is_scattered: bool) -> FileOrder:
+def _order(order_no: str, rows: list[Row], *, is_scattered: bool) -> FileOrder:
     problems = [Issue(row.line, problem) for row in rows for problem in row.problems]
     is_valid = any(row.has_valid_number for row in rows)
     result = FileOrder(order_no if is_valid else "", rows[0].line, issues=problems)
@@ -100,7 +97,7 @@ def _order(order_no: str, rows: list[Row], tax: TaxRule, *, is_scattered: bool) 
     problems += _conflicts(rows, Part.ORDER) + _conflicts(rows, Part.DELIVERY) + _counts(rows)
     if problems:
         return result
-    order, errors, warnings = build_order(rows, tax)
+    order, errors, warnings = build_order(rows)
     if errors:
         problems += [Issue(rows[0].line, message) for message in errors]
     else:
