@@ -15,9 +15,8 @@ from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import BulkItem, Order, Role, utc_now
-from sgpshop.services import settings
+from sgpshop.services import installation, settings
 from sgpshop.services.bulk import captures
-from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -59,7 +58,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             app.app_context(),
             Processes(path, GATEWAY_CONCURRENCY=connections) as processes,
         ):
-            schema.migrate()
+            installation.migrate()
             processes.start_simulator(latency_ms)
             app.config["GATEWAY_URL"] = processes.simulator_url
             orders = _orders(processes)

@@ -16,9 +16,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order, Role
-from sgpshop.services import settings
+from sgpshop.services import installation, settings
 from sgpshop.services.bulk import captures
-from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -111,7 +110,7 @@ def _shop(path: Path, processes: Processes) -> tuple[list[Order], Flask]:
     app = make_app(path)
     processes.start_simulator(20)
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         settings.save(
             "bench", site_id="tsite00000001", shop_id="tshop00000001", shop_pass="shoppass01"
         )

@@ -20,9 +20,9 @@ from benchmarks.table import show
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderLine, utc_now
+from sgpshop.services import installation
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search.criteria import SearchCriteria
-from sgpshop.storage import schema
 from sgpshop.storage.database import writing
 from tests.conftest import make_app
 
@@ -36,7 +36,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(Path(folder))
         with app.app_context():
-            schema.migrate()
+            installation.migrate()
             _fill()
             alone = _csv_alone()
             db.session.remove()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.table import show
 from sgpshop.extensions import db
+from sgpshop.services import installation
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.reading import Limits
-from sgpshop.storage import schema
 from tests.conftest import make_app
 
 ROWS = 10_000
@@ -28,7 +28,7 @@ def run() -> None:
         list(csv.reader(io.StringIO(content.decode("cp932"))))
         parsing = time.perf_counter() - started
         with app.app_context():
-            schema.migrate()
+            installation.migrate()
             taken = [(what, _take_in(content)) for what in ("new", "the same again")]
             db.session.remove()
             db.engine.dispose()

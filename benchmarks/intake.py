@@ -19,9 +19,8 @@ from benchmarks.bulk import signed_in
 from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.models import Order, Role, Scope
-from sgpshop.services import settings
+from sgpshop.services import installation, settings
 from sgpshop.services.access import api_keys
-from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order
 from tests.processes import Processes
@@ -100,7 +99,7 @@ def _prepare(folder: Path, processes: Processes) -> tuple[str, str]:
     """A shop that takes orders: a key for it, and the number of an order to look at."""
     app = make_app(folder, GATEWAY_URL=processes.simulator_url)
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         settings.save(
             "bench",
             site_id="tsite00000001",

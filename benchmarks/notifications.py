@@ -18,8 +18,7 @@ from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Notification
-from sgpshop.services import notifications, settings
-from sgpshop.storage import schema
+from sgpshop.services import installation, notifications, settings
 from tests.conftest import make_app
 from tests.factories import make_order
 from tests.notifying import FORM, SHOP_ID, body
@@ -85,7 +84,7 @@ def _prepare(folder: Path, processes: Processes) -> str:
     """A shop with its orders at the simulator; the path where notifications come in."""
     app = make_app(folder, GATEWAY_URL=processes.simulator_url)
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         settings.save(
             "bench",
             site_id="tsite00000001",

@@ -18,12 +18,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderLine, Role, utc_now
-from sgpshop.services import settings
+from sgpshop.services import installation, settings
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import Page
 from sgpshop.services.orders import history
-from sgpshop.storage import schema
 from sgpshop.storage.database import writing
 from sgpshop.web.frame import formatters
 from tests.conftest import make_app
@@ -52,7 +51,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(Path(folder))
         with app.app_context():
-            schema.migrate()
+            installation.migrate()
             settings.save("bench", site_id="tsite00000001", shop_id="tshop00000001")
             _fill()
         _measure(app)

@@ -16,11 +16,10 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import SlipRow, WorkerBeat, utc_now
-from sgpshop.services import settings, slips
+from sgpshop.services import installation, settings, slips
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.slips import Terms, Uploaded
-from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -43,7 +42,7 @@ def preview() -> None:
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(Path(folder))
         with app.app_context():
-            schema.migrate()
+            installation.migrate()
             numbers = _other_orders()
             content = _file(numbers)
             person = make_person("bench")
@@ -99,7 +98,7 @@ def captures() -> None:
         path = Path(folder)
         app = make_app(path)
         with app.app_context(), Processes(path, GATEWAY_CONCURRENCY=CONNECTIONS) as processes:
-            schema.migrate()
+            installation.migrate()
             processes.start_simulator(LATENCY_MS)
             app.config["GATEWAY_URL"] = processes.simulator_url
             content = _file(_held_orders(processes))

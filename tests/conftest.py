@@ -18,8 +18,8 @@ from jinja2 import FileSystemBytecodeCache
 from sgpshop import create_app, logs
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
+from sgpshop.services import installation
 from sgpshop.services.payments import clocks
-from sgpshop.storage import schema
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements
@@ -84,7 +84,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("schema")
     app = make_app(path)
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         db.engine.dispose()
     return path / "sgpshop.db"
 
@@ -102,7 +102,7 @@ def empty_postgresql(postgresql: PostgresqlServer, tmp_path_factory: pytest.Temp
     url = postgresql.new_database()
     app = make_app(tmp_path_factory.mktemp("schema"), DATABASE_URL=url)
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         db.engine.dispose()
     return url.rpartition("/")[2]
 

@@ -10,17 +10,17 @@ import click
 from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
+from sgpshop.services import installation
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.reconciliation import ledgers
-from sgpshop.storage import schema
 
 
 @click.command("migrate")
 @with_appcontext
 def migrate() -> None:
     """Bring the database to this version, and say what was done."""
-    before, now = schema.migrate()
+    before, now = installation.migrate()
     if before == now:
         click.echo(f"データベースは最新です(版 {now})。何も変更していません。")
     elif before is None:

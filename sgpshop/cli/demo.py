@@ -120,16 +120,15 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
     from sgpshop.models import utc_now
-    from sgpshop.services import notifications
+    from sgpshop.services import installation, notifications
     from sgpshop.services import settings as shop_settings
     from sgpshop.services.access import people
     from sgpshop.services.demo import is_seeded, seed_sample
     from sgpshop.services.demo.simulator import Simulator
-    from sgpshop.storage import installation, schema
 
     app = create_app()
     with app.app_context():
-        schema.migrate()
+        installation.migrate()
         installation.become_demo()
         if not shop_settings.load().has_contract:
             shop_settings.save("demo", **_CONTRACT)

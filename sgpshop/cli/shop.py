@@ -25,7 +25,8 @@ def with_shop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def require_shop() -> None:
     """Raise CouldNotAsk for another schema, ConfigurationError for another key or a demo's data."""
-    from sgpshop.storage import installation, schema
+    from sgpshop.services import installation
+    from sgpshop.storage import schema
 
     schema.require_current()
     installation.require_ours()

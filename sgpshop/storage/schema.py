@@ -13,8 +13,6 @@ from flask import current_app
 
 from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.extensions import db
-from sgpshop.models import InstallationFact, table_of
-from sgpshop.storage import installation
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -38,22 +36,25 @@ class NewerSchema(CouldNotAsk):
 def migrate() -> tuple[str | None, str]:
     """Run the missing migrations; the version before (None: empty) and the present one.
 
-    The database learns our key, if it knows none.  Raises NewerSchema, or ConfigurationError for a
-    database of another key, and then changes nothing.
+    Whether the key is the database's is asked before (services/installation.py).  Raises
+    NewerSchema, and then changes nothing.
     """
+    require_no_newer()
     present = _present()
-    if present is not None and present not in _known():
-        raise NewerSchema
-    if _has_facts():
-        installation.require_ours()
     if present != _wanted():
         from flask_migrate import Migrate, upgrade
 
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         Migrate(app, db, directory=str(MIGRATIONS))
         upgrade()
-    installation.take_key()
     return present, _wanted()
+
+
+def require_no_newer() -> None:
+    """Raise NewerSchema when the database is of a version this program does not know."""
+    present = _present()
+    if present is not None and present not in _known():
+        raise NewerSchema
 
 
 def is_current() -> bool:
@@ -66,11 +67,8 @@ def require_current() -> None:
     present = _present()
     if present == _wanted():
         return
-    raise OtherSchema if present is None or present in _known() else NewerSchema
-
-
-def _has_facts() -> bool:
-    return sa.inspect(db.engine).has_table(table_of(InstallationFact).name)
+    require_no_newer()
+    raise OtherSchema
 
 
 def _present() -> str | None:

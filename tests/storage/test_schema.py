@@ -10,6 +10,7 @@ from flask import Flask
 
 from sgpshop.extensions import db
 from sgpshop.models import Base
+from sgpshop.services import installation
 from sgpshop.storage import schema
 from sgpshop.storage.database import writing
 from sgpshop.storage.schema import NewerSchema
@@ -25,7 +26,7 @@ def test_the_migrations_make_what_the_models_say(app: Flask) -> None:
 def test_migrating_again_changes_nothing(app: Flask) -> None:
     with app.app_context():
         make_order()
-        schema.migrate()
+        installation.migrate()
         assert schema.is_current()
         assert db.session.execute(sa.text("SELECT count(*) FROM orders")).scalar() == 1
 
@@ -36,7 +37,7 @@ def test_a_newer_database_is_refused(app: Flask) -> None:
             session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         assert not schema.is_current()
         with pytest.raises(NewerSchema):
-            schema.migrate()
+            installation.migrate()
 
 
 def test_the_database_refuses_what_makes_no_sense(app: Flask) -> None:

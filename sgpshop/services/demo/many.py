@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, utc_now
+from sgpshop.services import installation
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.reading import Limits
-from sgpshop.storage import installation
 
 _ACTOR = "見本データ"
 _CHUNK = 5_000

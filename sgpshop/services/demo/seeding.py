@@ -19,6 +19,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, SmbcGpGateway
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now
+from sgpshop.services import installation
 from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
 from sgpshop.services.demo.simulator import Simulator
@@ -28,7 +29,6 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, runner, transaction_lookup
 from sgpshop.services.payments.gateway_access import check_connection, current_gateway
-from sgpshop.storage import installation
 
 _ACTOR = "見本データ"
 #: A card of the test environment that is approved (protocol.md §5), never a person's.

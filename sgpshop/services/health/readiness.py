@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, CardTransaction, WorkerBeat, utc_now
-from sgpshop.services import slips
+from sgpshop.services import installation, slips
 from sgpshop.services.bulk import deliveries
 from sgpshop.services.payments import clocks
-from sgpshop.storage import installation, setbacks
+from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing_without_waiting
 
 #: A worker that gave no sign of life for so many seconds is taken for dead.

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sgpshop import logs
 from sgpshop.config import ConfigurationError
 from sgpshop.extensions import db
-from sgpshop.storage import installation
+from sgpshop.services import installation
 
 #: What needs no database.
 _WITHOUT = frozenset({"static", "health.healthz"})

@@ -27,18 +27,18 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import installation, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders import history, history_check
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, transaction_lookup
-from sgpshop.storage import schema
 from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.gateway_world import World
+from tests.old_database import insert, upgrade_to
 from tests.services.acting import TANAKA, cancel, correct, look, press, seen
 from tests.services.order_csv import csv_file, number, row
 
@@ -514,15 +514,12 @@ class TestADatabaseFromBefore:
         self, request: pytest.FixtureRequest, tmp_path: Path, database_kind: str
     ) -> Iterator[Flask]:
         """A database as version 0002 left it: orders with and without entries."""
-        from flask_migrate import Migrate, upgrade
-
         url: dict[str, str] = {}
         if database_kind == "postgresql":
             url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
         app = make_app(tmp_path, **url)
         with app.app_context():
-            Migrate(app, db, directory=str(schema.MIGRATIONS))
-            upgrade(revision="0002")
+            upgrade_to("0002")
             insert(
                 "orders",
                 {"id": 1, "order_no": "P1", "payment_status": "captured", "total": 2000},
@@ -552,7 +549,7 @@ class TestADatabaseFromBefore:
             db.engine.dispose()
 
     def test_is_chained_and_explained_from_then_on(self, old: Flask, database_kind: str) -> None:
-        schema.migrate()
+        installation.migrate()
         assert found() == []
         entries = history.entries(1)
         assert [entry.event for entry in entries] == [
@@ -569,7 +566,7 @@ class TestADatabaseFromBefore:
             sql("DELETE FROM history")
 
     def test_its_orders_and_amounts_are_in_the_chains_too(self, old: Flask) -> None:
-        schema.migrate()
+        installation.migrate()
         changed = "UPDATE card_transactions SET captured_amount = 1 WHERE order_id = 1"
         assert "P1: 売上金額は1円ですが、最後の記録では2,000円です" in found_by_all(changed)
         gone = "DELETE FROM orders WHERE order_no = 'P3'"
@@ -584,7 +581,7 @@ class TestADatabaseFromBefore:
         )
 
     def test_its_entries_are_guarded_too(self, old: Flask, database_kind: str) -> None:
-        schema.migrate()
+        installation.migrate()
         if database_kind == "sqlite":
             sql("DROP TRIGGER history_no_update")
         else:
@@ -602,33 +599,3 @@ def parcels_of(order: Order) -> None:
         "order_lines",
         {"order_id": order.id, "position": 1, "unit_price": 3000, "quantity": 1, "tax_rate": 8},
     )
-
-
-def insert(table: str, *rows: dict[str, Any]) -> None:
-    """Rows into `table` as the database has it now; what must not be empty gets something."""
-    with writing() as session:
-        meta = sa.MetaData()
-        found = sa.Table(table, meta, autoload_with=session.connection(), resolve_fks=False)
-        for one in rows:
-            session.execute(sa.insert(found).values(_filler(found) | one))
-
-
-def _filler(table: sa.Table) -> dict[str, Any]:
-    words = {
-        "method": "SGP", "kind": "normal", "processing_class": "unprocessed",
-        "actor_kind": "import", "status": "unprocessed", "detail": {}, "version": 1,
-        "is_current": True,
-    }  # fmt: skip
-    values: dict[str, Any] = {}
-    for column in table.columns:
-        if column.primary_key or column.nullable:
-            continue
-        if column.name in words:
-            values[column.name] = words[column.name]
-        elif isinstance(column.type, sa.DateTime):
-            values[column.name] = utc_now()
-        elif isinstance(column.type, sa.Boolean):
-            values[column.name] = False
-        else:
-            values[column.name] = 0 if isinstance(column.type, sa.Integer) else ""
-    return values

@@ -13,7 +13,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.models import Alert, ImportIssue, Order
-from sgpshop.services import intake
+from sgpshop.services import installation, intake
 from sgpshop.services.orders.subscription_rounds import RoundTaken
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.subscriptions.billing.selecting import to_register
@@ -156,7 +156,7 @@ def test_the_migration_keeps_duplicates_of_before_and_tells_of_them(
                     ),
                     {"no": f"P{serial}", "at": "2026-11-12 00:00:00+00:00", "status": status},
                 )
-        schema.migrate()
+        installation.migrate()
         shared = db.session.scalars(sa.select(Order.is_round_shared).order_by(Order.id)).all()
         told = db.session.scalars(sa.select(Alert.facts).order_by(Alert.order_id)).all()
         assert shared == [False, True, False]

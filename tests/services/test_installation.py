@@ -16,11 +16,12 @@ from sgpshop.cli import commands
 from sgpshop.config import ConfigurationError
 from sgpshop.extensions import db
 from sgpshop.models import InstallationFact, Person, Role, Setting
-from sgpshop.services import settings
-from sgpshop.storage import installation, schema
+from sgpshop.services import installation, settings
+from sgpshop.storage import vault
 from sgpshop.storage.database import writing
-from tests.conftest import KEYS, NOT_DAILY
+from tests.conftest import KEYS, NOT_DAILY, make_app
 from tests.factories import make_order
+from tests.old_database import insert, upgrade_to
 from tests.signing_in import make_person
 
 OTHER = KEYS | {"ENCRYPTION_KEY": "5b0f7a3ce8d21694f0a7c3b58e6d9214"}
@@ -145,7 +146,107 @@ class TestAnotherKey:
             session.execute(sa.delete(InstallationFact))
         weak = reopen(ENCRYPTION_KEY="a" * 32)
         with weak.app_context(), pytest.raises(ConfigurationError, match="推測"):
-            schema.migrate()
+            installation.migrate()
+
+
+def everything() -> dict[str, Any]:
+    """All that is in the database, by table."""
+    db.session.rollback()
+    meta = sa.MetaData()
+    meta.reflect(db.engine)
+    return {
+        name: sorted(map(repr, db.session.execute(sa.select(table)).all()))
+        for name, table in meta.tables.items()
+    }
+
+
+@pytest.fixture
+def bare(request: pytest.FixtureRequest, tmp_path: Path, database_kind: str) -> Iterator[Flask]:
+    """An app, inside its context, whose database has no table yet."""
+    url: dict[str, str] = {}
+    if database_kind == "postgresql":
+        url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    app = make_app(tmp_path, **url)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _told_order(number: int) -> None:
+    """An order of version 0002, to whose history version 0003 begins a chain."""
+    order_no = f"P{number}"
+    insert(
+        "orders",
+        {"id": number, "order_no": order_no, "payment_status": "captured", "total": 2000},
+    )
+    trade = {"gateway_order_id": order_no, "gateway_amount": 2000, "captured_amount": 2000}
+    insert("card_transactions", {"order_id": number, "gateway_state": "SALES"} | trade)
+    insert(
+        "history",
+        {"order_id": number, "event": "imported", "status_after": "captured"}
+        | {"amount_after": 2000},
+    )
+
+
+def _leave(what: str) -> None:
+    """Something that an earlier version wrote with its key."""
+    upgrade_to("0002")
+    if what == "history":
+        _told_order(1)
+    elif what == "password":
+        sealed = vault.seal("shoppass01", "setting:shop_pass")
+        insert("settings", {"name": "shop_pass_sealed", "value": sealed})
+    else:
+        insert("orders", {"id": 1, "order_no": "P1", "payment_status": "authorized"})
+        sealed = vault.seal("accesspass", "access_pass:P1")
+        passed = {"gateway_order_id": "P1", "access_pass_sealed": sealed}
+        insert("card_transactions", {"order_id": 1} | passed)
+
+
+class TestMigratingWithAnotherKey:
+    """The key was lost, or the database restored without it, and then the program renewed."""
+
+    @pytest.mark.parametrize("version", ["0005", "0009"])
+    @pytest.mark.parametrize("left", ["history", "password", "access"])
+    def test_is_refused_before_anything_is_changed(
+        self, bare: Flask, version: str, left: str
+    ) -> None:
+        _leave(left)
+        upgrade_to(version)
+        before = everything()
+        bare.config.update(OTHER)
+        result = run(bare, "migrate")
+        assert (result.exit_code, result.stdout) == (2, "")
+        [line] = result.stderr.splitlines()
+        assert line.startswith("設定エラー: SGPSHOP_ENCRYPTION_KEY: ")
+        assert "別の鍵で使われています" in line
+        assert everything() == before
+        bare.config.update(KEYS)  # the right key is put back
+        assert run(bare, "migrate").exit_code == 0
+        assert run(bare, "verify-history").exit_code == 0
+
+    @pytest.mark.parametrize("first", ["history", "password"])
+    def test_what_agrees_with_our_key_does_not_outvote_what_does_not(
+        self, bare: Flask, first: str
+    ) -> None:
+        _leave(first)
+        upgrade_to("0005")
+        bare.config.update(OTHER)
+        sealed = vault.seal("sitepass01", "setting:site_pass")
+        insert("settings", {"name": "site_pass_sealed", "value": sealed})
+        before = everything()
+        for keys in (OTHER, KEYS):
+            bare.config.update(keys)
+            with pytest.raises(ConfigurationError, match="別の鍵で書かれたものが混じっています"):
+                installation.migrate()
+            assert everything() == before
+
+    def test_a_key_that_can_be_guessed_makes_no_tables(self, bare: Flask) -> None:
+        bare.config["ENCRYPTION_KEY"] = "a" * 32
+        with pytest.raises(ConfigurationError, match="推測"):
+            installation.migrate()
+        assert everything() == {}
 
 
 class TestDemo:
@@ -197,6 +298,42 @@ class TestDemo:
             make_order()
             installation.become_demo()
             assert installation.is_demo()
+
+
+LIVE = {"TEST_MODE": False, "GATEWAY_URL": "https://p01.smbc-gp.co.jp"}
+
+
+class TestADemoThatMarkedNothing:
+    """A demo's database of a version that did not mark it."""
+
+    @pytest.fixture(params=["contract", "other contract"])
+    def old_demo(self, request: pytest.FixtureRequest, bare: Flask) -> Flask:
+        upgrade_to("0005")
+        if request.param == "contract":
+            insert("settings", {"name": "shop_id", "value": "tshop00000001"})
+        else:  # somebody entered a shop's own; the practice shop's key is there all the same
+            insert("settings", {"name": "shop_id", "value": "9101234567890"})
+            insert("api_keys", {"name": "練習ショップ", "created_by": "demo"})
+        return bare
+
+    def test_is_not_migrated_for_live_work(self, old_demo: Flask) -> None:
+        before = everything()
+        old_demo.config.update(LIVE)
+        result = run(old_demo, "migrate")
+        assert result.exit_code == 2
+        assert "見本(demo)のデータベース" in result.stderr
+        assert everything() == before
+
+    def test_stays_a_demo_when_it_was_migrated_in_test_mode(
+        self, old_demo: Flask, tmp_path: Path
+    ) -> None:
+        assert run(old_demo, "migrate").exit_code == 0
+        assert installation.is_demo()
+        live = make_app(tmp_path / "live", **LIVE, DATABASE_URL=old_demo.config["DATABASE_URL"])
+        assert run(live, "worker", "--until-idle").exit_code == 2
+        assert live.test_client().get("/api/v1/orders").status_code == 503
+        with live.app_context():
+            db.engine.dispose()
 
 
 def test_the_mark_is_no_setting_of_the_shop(app: Flask) -> None:
