@@ -83,6 +83,7 @@ class Refusal(StrEnum):
     UNSENT_AMOUNT = "unsent_amount"
     CHANGED = "changed"
     OTHERS_LIVE = "others_live"
+    IN_FILE = "in_file"
     NOTHING_TO_CAPTURE = "nothing_to_capture"
 
     @property
@@ -125,6 +126,11 @@ _WORDS = {
         "別の取引が残っている",
         "この注文には、SMBC-GPで仮売上か売上の取引がほかの番号に残っています。二重に請求しないため、"
         "SMBCマルチペイメント管理画面で不要な取引を取り消し、照合をしてから実行してください。",
+    ),
+    Refusal.IN_FILE: (
+        "月次ファイルの結果待ち",
+        "この注文は月次ファイルでSMBC-GPに登録されている可能性があり、まもなく請求されます。"
+        "二重に請求しないため、結果が届くまでお待ちください。",
     ),
     Refusal.CHANGED: ("確認後に更新された", "確認した後で注文の内容が更新されました。"),
     Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
-from sgpshop.models import AttemptState, Billing, BillingState
+from sgpshop.models import AttemptState, Billing, BillingFile, BillingState, CardTransaction
 from sgpshop.services.orders import alerts
+from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.outcomes import Outcome
 
 #: Reason of a file that came after its window: the next one is in the month after (protocol.md §13.9).
@@ -37,6 +38,9 @@ _FINAL = frozenset(
 )
 #: «Order id already exists» under a number that turned out unpaid: the next number is taken.
 _NUMBER_IS_THERE = "E01040010"
+#: Codes that speak of the number alone.
+_OF_THE_NUMBER = frozenset({_NUMBER_IS_THERE, filed_numbers.ONLY_BY_FILE})
+_IN_FILE = "月次ファイルで登録されている可能性があり、結果を待っています"
 #: Reasons without a code that say nothing about the card; what they are in the history.
 _PASSING = {
     "unreachable": "SMBC-GPに接続できません",
@@ -57,11 +61,17 @@ NOT_YET_PAID = (
 )
 
 
-def judged(outcome: Outcome) -> Outcome:
-    """The end of a registration, a refusal that is no failure turned into one that is put off."""
+def judged(session: Session, transaction_id: int, outcome: Outcome) -> Outcome:
+    """The end of a registration, a refusal that is no failure turned into one that is put off.
+
+    While a monthly file may still charge the number, nothing has failed (P3).
+    """
     if outcome.event is not Event.BILL_REJECTED:
         return outcome
     why = _passing(outcome)
+    if not why and outcome.reason != "cancelled_there":
+        number = session.get_one(CardTransaction, transaction_id).gateway_order_id
+        why = _IN_FILE if filed_numbers.is_waiting(session, number) else ""
     if not why:
         return outcome
     return replace(
@@ -76,7 +86,7 @@ def _passing(outcome: Outcome) -> str:
     """Why nothing is wrong with this sale itself, in words; "" for a failure."""
     if outcome.codes:
         code = worst(outcome.codes)
-        is_final = explain(code).kind in _FINAL and code != _NUMBER_IS_THERE
+        is_final = explain(code).kind in _FINAL and code not in _OF_THE_NUMBER
         return "" if is_final else "、".join(outcome.codes[:5])
     return _PASSING.get(outcome.reason.partition(":")[0], "")
 
@@ -101,6 +111,8 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     is_charged = trade is not None and trade.state.is_captured
     if outcome.state is AttemptState.DONE or is_charged:
         # Charged by API: that is the result.  By file it comes later, unless it is here already.
+        if trade is not None and trade.state.is_unfinished:
+            _wait_for_results(session, billing, now)
         is_paid = is_charged or not billing.by_file
         billing.state = BillingState.PAID if is_paid else BillingState.REGISTERED
         billing.registered_at = now
@@ -116,6 +128,21 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     else:
         billing.state = BillingState.REFUSED
     session.flush()
+
+
+def _wait_for_results(session: Session, billing: Billing, now: datetime) -> None:
+    """A line of a file before this call is what charges it: the results of that file tell."""
+    billing.by_file = True
+    found = filed_numbers.filed(session, billing.gateway_order_id)
+    if found is None:
+        return
+    billing.file_id = found.file_id
+    session.execute(
+        sa.update(BillingFile)
+        .where(BillingFile.id == found.file_id, BillingFile.results_due_at.is_(None))
+        .values(results_due_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def tell_other_amount(

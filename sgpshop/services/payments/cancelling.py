@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import object_session
 
 from sgpshop.domain.errors import OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act
@@ -21,7 +22,7 @@ from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments import effects
+from sgpshop.services.payments import effects, filed_numbers
 from sgpshop.services.payments.acts import Wish
 from sgpshop.storage.database import writing
 
@@ -65,9 +66,13 @@ def _was_registered(order: Order) -> bool:
 
 
 def _is_in_file(order: Order) -> bool:
-    number = order.transaction.gateway_order_id if order.transaction else ""
-    is_its_own = sa.and_(Billing.gateway_order_id == number, Billing.file_id.is_not(None))
-    return bool(db.session.scalar(sa.select(sa.exists().where(is_its_own))))
+    """Whether a monthly file, the latest or one before, may still charge it (R105)."""
+    transaction = order.transaction
+    if transaction is None:
+        return False
+    session = object_session(order)
+    assert session is not None
+    return filed_numbers.is_waiting(session, transaction.gateway_order_id)
 
 
 def wish(

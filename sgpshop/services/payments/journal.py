@@ -38,7 +38,12 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services.orders import acting
-from sgpshop.services.payments import outcomes, transaction_numbers, transactions
+from sgpshop.services.payments import (
+    filed_numbers,
+    outcomes,
+    transaction_numbers,
+    transactions,
+)
 from sgpshop.services.payments.record import close
 from sgpshop.storage import waiting
 from sgpshop.storage.database import writing
@@ -229,7 +234,11 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         card_seq=row.card_seq,
         return_url=row.return_url,
         finishes_three_ds=finishes,
-        in_file=bool(row.choices.get(IN_FILE)),
+        in_file=bool(row.choices.get(IN_FILE))
+        or (
+            row.operation is Operation.BILL
+            and filed_numbers.is_waiting(session, row.gateway_order_id)
+        ),
     )
 
 
@@ -258,7 +267,7 @@ def renumber(work: Work) -> Work | None:
         session.execute(  # its result is told under the number that was charged
             sa.update(Billing)
             .where(Billing.attempt_id == work.attempt_id)
-            .values(gateway_order_id=number)
+            .values(gateway_order_id=number, result="")
             .execution_options(synchronize_session=False)
         )
         return replace(

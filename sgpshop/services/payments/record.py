@@ -164,7 +164,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one()
     if row.operation is Operation.BILL:
-        outcome = billing_marks.judged(outcome)
+        outcome = billing_marks.judged(session, row.transaction_id, outcome)
     ending = _ending(row, outcome, now)
     changed = connection.execute(
         _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}

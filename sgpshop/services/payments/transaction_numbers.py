@@ -12,6 +12,8 @@ from sqlalchemy.orm import object_session
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import LIVE_STATES, Refusal
 from sgpshop.models import CHECKOUTS, Attempt, AttemptState, CardTransaction, Operation, Order
+from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
 
 
 def transaction_for(order: Order, operation: Operation) -> CardTransaction:
@@ -21,7 +23,8 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     sent to 3-D Secure.  One that never got there, or provably was not carried out, is used again:
     there the gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
     seen before it is paid (operations.entering).  Raises NotPossible while money of the order is
-    reserved or taken under any number: nobody pays an order twice.
+    reserved or taken under any number, or while a monthly file may charge the present one: nobody
+    pays an order twice.
     """
     current = order.transaction
     assert current is not None
@@ -29,6 +32,10 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
         raise NotPossible(Refusal.OTHERS_LIVE.sentence)
     #: a card that was checked is charged; a buyer who pays gives a card anew
     is_charge = operation not in CHECKOUTS or operation is Operation.REPAY
+    if current.is_charge and _waits_for_file(current):
+        if operation is Operation.BILL:
+            return current  # asked for under its own number, and found there
+        raise NotPossible(Refusal.IN_FILE.sentence)
     if current.is_charge is is_charge and not _is_spent(current):
         return current
     return make_current(order, _next_sequence(order), is_charge=is_charge)
@@ -59,7 +66,8 @@ def number_for_file(order: Order, transaction: CardTransaction) -> CardTransacti
             sa.exists().where(Attempt.transaction_id == transaction.id, Attempt.state_seen != "")
         )
     )
-    return take_next_number(order) if was_entered else transaction
+    is_used_up = was_entered and not _waits_for_file(transaction)
+    return take_next_number(order) if is_used_up else transaction
 
 
 def is_repayment(transaction: CardTransaction) -> bool:
@@ -105,6 +113,12 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
     return new
 
 
+def _waits_for_file(transaction: CardTransaction) -> bool:
+    session = object_session(transaction)
+    assert session is not None
+    return filed_numbers.is_waiting(session, transaction.gateway_order_id)
+
+
 def _is_spent(transaction: CardTransaction) -> bool:
     session = object_session(transaction)
     assert session is not None
@@ -116,6 +130,8 @@ def _is_spent(transaction: CardTransaction) -> bool:
     ).one_or_none()
     if last is None:
         return False
+    if ONLY_BY_FILE in last.error_codes:  # a file's, ours or not: its results decide
+        return filed_numbers.filed(session, transaction.gateway_order_id) is not None
     # Refused before it was sent, while asking for the card or entering: that is no word about this
     # number, and whatever stands there must be found before another one is charged.
     was_sent = last.sent_at is not None

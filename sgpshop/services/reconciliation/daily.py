@@ -20,11 +20,11 @@ from sgpshop import logs
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, DailyJob, Order, utc_now
+from sgpshop.models import Attempt, BillingFile, CardTransaction, DailyJob, Order, utc_now
 from sgpshop.services import dashboard, settings
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import filed_numbers, transaction_lookup
 from sgpshop.storage.database import writing
 
 COMPARE = "compare"
@@ -39,6 +39,14 @@ _PUNCTUAL = timedelta(hours=1)
 _KEPT = timedelta(days=100)
 _MOVING = (*sorted(CAPTURABLE), PaymentStatus.NEEDS_REVIEW)
 _SETTLED = (PaymentStatus.CAPTURED, PaymentStatus.CANCELLED)
+#: Taken for not registered, but a line of a file may be there all the same, and be charged (R105).
+_WAS_FILED = sa.and_(
+    CardTransaction.is_charge,
+    sa.exists().where(
+        filed_numbers.MAY_BE_THERE,
+        BillingFile.content.contains(sa.literal(",") + CardTransaction.gateway_order_id + ","),
+    ),
+)
 
 
 def run(*, share: float = 1.0) -> None:
@@ -158,6 +166,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                 sa.and_(~CardTransaction.is_current, is_recent),
                 Order.payment_status.in_(_MOVING),
                 sa.and_(Order.payment_status.in_(_SETTLED), is_recent),
+                sa.and_(Order.payment_status == PaymentStatus.AWAITING_BILLING, _WAS_FILED),
                 # Under the number of its own billing: what was charged can be voided there (R120).
                 sa.and_(
                     Order.payment_status == PaymentStatus.BILLING_REPORTED,

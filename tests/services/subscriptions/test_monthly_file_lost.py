@@ -9,20 +9,44 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import time_machine
+from flask import Flask
 
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.models import BillingFile, BillingState, FileState
+from sgpshop.gateway import GatewayUnreachable
+from sgpshop.models import (
+    Billing,
+    BillingFile,
+    BillingState,
+    Delivery,
+    FileState,
+    Operation,
+    Order,
+)
+from sgpshop.services import intake
+from sgpshop.services.orders import acting
+from sgpshop.services.payments import stored_cards, transaction_numbers
+from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions.billing import files
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import Killed, World
-from tests.services.arriving import open_shop
+from tests.services.acting import cancel, last_attempt
+from tests.services.arriving import SHOP_FRONT, open_shop, subscription
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import (
     THE_10TH,
     THE_18TH,
+    alerts,
     delivered,
     explained,
+    go_on,
+    not_delivered,
     the_billing,
 )
 
@@ -135,3 +159,210 @@ class TestKilledWhileSending:
         billing.carry_on()
         assert the_billing(order).state is B.PAID
         assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+class TestInAFileThatWasTakenForRefused:
+    """The line is there, but no look-up showed it yet: the order stayed 決済待ち."""
+
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch) -> Order:
+        order = delivered(shop)
+        shop.fault("drop_after", "Batch")
+        travel(THE_10TH)
+        billing.carry_on()
+        shop.fault("error:E01030002", "Batch")
+        travel(jst(2026, 12, 10, 7))
+        with monkeypatch.context() as patched:
+            patched.setattr(shop.gateway, "search_trade", lambda _number: None)
+            billing.carry_on()
+        assert the_billing(order).state is B.POSTPONED
+        return fresh(order)
+
+    @pytest.mark.parametrize("is_shown", [True, False])
+    def test_by_api_it_is_found_in_the_file_and_charged_once(
+        self,
+        order: Order,
+        shop: World,
+        travel: Travel,
+        monkeypatch: pytest.MonkeyPatch,
+        is_shown: bool,
+    ) -> None:
+        open_shop(billing_driver=BillingDriver.API.value)
+        travel(jst(2026, 12, 10, 9))
+        with monkeypatch.context() as patched:
+            if not is_shown:
+                patched.setattr(shop.gateway, "search_trade", lambda _number: None)
+            go_on(order)
+            assert fresh(order).payment_status is not S.CAPTURE_FAILED
+        travel(jst(2026, 12, 10, 12))
+        go_on(order)
+        assert the_billing(order).state is B.REGISTERED
+        travel(THE_18TH)
+        go_on(order)
+        assert the_billing(order).state is B.PAID
+        assert charged(shop) == [f"{order.order_no}-1"]
+        assert explained() == []
+
+    def test_a_card_that_is_gone_meanwhile_is_no_failure(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:
+        shop.fault("error:E01240002", "SearchCard")
+        travel(jst(2026, 12, 10, 9))
+        go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        travel(THE_18TH)
+        go_on(order)
+        assert charged(shop) == [f"{order.order_no}-1"]
+        assert the_billing(order).state is B.PAID
+
+    def test_nobody_pays_again_while_it_may_be_charged(self, order: Order) -> None:
+        with writing() as session:
+            locked = acting.lock_order(session, order.id)
+            with pytest.raises(NotPossible, match=Refusal.IN_FILE.sentence):
+                transaction_numbers.transaction_for(locked, Operation.REPAY)
+
+    @pytest.mark.parametrize("is_shown", [True, False])
+    def test_put_off_once_more_it_is_still_not_cancelled(
+        self,
+        order: Order,
+        shop: World,
+        travel: Travel,
+        monkeypatch: pytest.MonkeyPatch,
+        is_shown: bool,
+    ) -> None:
+        shop.fault("error:E01210002", "SearchCard")
+        travel(jst(2026, 12, 10, 9))
+        go_on(order)
+        if not is_shown:
+            monkeypatch.setattr(shop.gateway, "search_trade", lambda _number: None)
+        order = cancel(not_delivered(order))
+        assert order.payment_status is S.AWAITING_BILLING
+        assert last_attempt(order).reason == "in_file"
+
+    def test_it_is_compared_at_night(self, order: Order, app: Flask, travel: Travel) -> None:
+        app.config["NIGHTLY_COMPARE_HOUR"] = 3
+        for hour in (3, 4):
+            travel(jst(2026, 12, 19, hour, 1))
+            daily.run()
+        transaction = fresh(order).transaction
+        assert transaction is not None
+        assert transaction.next_look_at is not None
+
+    @pytest.mark.parametrize("driver", list(BillingDriver))
+    def test_unpaid_after_its_results_it_is_billed_under_the_next_number(
+        self,
+        order: Order,
+        shop: World,
+        travel: Travel,
+        monkeypatch: pytest.MonkeyPatch,
+        driver: BillingDriver,
+    ) -> None:
+        unpaid = shop.gateway.search_trade(f"{order.order_no}-1")
+        with writing() as session:  # the line was refused, and no result was ever read
+            session.execute(sa.update(Billing).values(retry_at=None))
+            session.execute(sa.update(BillingFile).values(results_due_at=None))
+        look = shop.gateway.search_trade
+        monkeypatch.setattr(
+            shop.gateway,
+            "search_trade",
+            lambda number: unpaid if number == f"{order.order_no}-1" else look(number),
+        )
+        open_shop(billing_driver=driver.value)
+        for hour in (7, 9, 12):
+            travel(jst(2027, 1, 10, hour))
+            go_on(order)
+        assert the_billing(order).gateway_order_id == f"{order.order_no}-2"
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+class TestResultsOfOthers:
+    def test_a_cancelled_order_whose_round_was_given_anew_holds_up_nobody(
+        self, shop: World, travel: Travel
+    ) -> None:
+        the_round = {"subscription_id": "T-77", "subscription_round": 3}
+        cancelled = delivered(shop, **the_round)
+        other = delivered(shop)
+        travel(THE_10TH)
+        billing.carry_on()
+        with writing() as session:  # as an earlier version may have left it
+            session.execute(
+                sa.update(Order).where(Order.id == cancelled.id).values(payment_status=S.CANCELLED)
+            )
+        intake.place(subscription(shop, **the_round), SHOP_FRONT)
+        travel(THE_18TH)
+        billing.carry_on()
+        assert the_billing(other).state is B.PAID
+        assert fresh(cancelled).payment_status is S.BILLING_REPORTED
+        assert alerts(cancelled) == [AlertKind.NOT_REFUNDED]
+
+    def test_a_line_that_breaks_off_holds_up_nobody_and_is_told_later(
+        self, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken, other = delivered(shop), delivered(shop)
+        travel(THE_10TH)
+        billing.carry_on()
+        lock = acting.lock_order
+
+        def refuse(session: Any, order_id: int) -> Order:
+            if order_id == broken.id:
+                raise ValueError("about this order alone")
+            return lock(session, order_id)
+
+        travel(THE_18TH)
+        with monkeypatch.context() as patched:
+            patched.setattr(acting, "lock_order", refuse)
+            billing.carry_on()
+        assert the_billing(other).state is B.PAID
+        assert the_billing(broken).state is B.REGISTERED
+        travel(jst(2026, 12, 18, 9))
+        billing.carry_on()
+        assert the_billing(broken).state is B.PAID
+
+    def test_a_sale_under_a_number_that_counts_no_more_is_told_at_once(
+        self, shop: World, travel: Travel
+    ) -> None:
+        order = delivered(shop)
+        travel(THE_10TH)
+        billing.carry_on()
+        with writing() as session:
+            transaction_numbers.take_next_number(acting.lock_order(session, order.id))
+        travel(THE_18TH)
+        billing.carry_on()
+        assert the_billing(order).state is B.PAID
+        assert alerts(order) == [AlertKind.EARLIER_IS_LIVE]
+
+
+def test_what_another_worker_put_into_a_file_is_not_put_off(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = delivered(shop)
+    for_later, is_first = stored_cards.for_later, True
+
+    def slow(*args: Any) -> Any:
+        """The other worker makes the file while this one gets no connection."""
+        nonlocal is_first
+        if not is_first:
+            return for_later(*args)
+        is_first = False
+        assert files.make(shop.gateway) == 1
+        raise GatewayUnreachable("connection_refused")
+
+    monkeypatch.setattr(stored_cards, "for_later", slow)
+    travel(THE_10TH)
+    billing.carry_on()
+    assert the_billing(order).state is B.REGISTERED
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_a_parcel_without_its_day_keeps_its_month_when_it_is_put_off(
+    shop: World, travel: Travel
+) -> None:
+    order = delivered(shop)
+    with writing() as session:
+        session.execute(sa.update(Delivery).values(delivered_at=None))
+    shop.fault("error:E01030002", "Batch")
+    travel(THE_10TH)
+    billing.carry_on()
+    travel(jst(2026, 12, 10, 9))
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED

@@ -39,6 +39,8 @@ class CancelPlan(OnTransaction):
         in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
         is_unbilled = work.status_before is PaymentStatus.AWAITING_BILLING
         if trade is None:
+            if work.in_file:  # not shown yet: charged on the day of results
+                return not_usable(_US, None, "in_file")
             # What we know to be taken is somewhere, perhaps under another shop id.
             if _may_hold_nothing(work) and work.captured is None:
                 return found_done(_US, None, "cancel_nothing_there")

@@ -51,6 +51,8 @@ class EnteringPlan:
         """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
         if trade is None:
             return None
+        if work.in_file and trade.state.is_unfinished:  # the file's line: its result decides
+            return found_done(self.operation, trade, f"{self.operation}_found_done")
         if is_other_transaction(trade, work):
             return not_usable(self.operation, trade, "other_transaction")
         if not work.access_id and _is_over(trade) and not self._is_billed(trade):
@@ -81,7 +83,7 @@ class EnteringPlan:
         if not work.access_id and _is_over(trade):
             return trade.state.is_check or (trade.state.is_cancelled and not self._charges_again)
         is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
-        return is_waiting and not self._is_entered(trade, work)
+        return is_waiting and not work.in_file and not self._is_entered(trade, work)
 
     @property
     def _charges_again(self) -> bool:

@@ -121,7 +121,7 @@ def found_done(operation: Operation, trade: TradeStatus | None, sentence: str) -
     )
 
 
-def not_usable(operation: Operation, trade: TradeStatus, reason: str) -> Outcome:
+def not_usable(operation: Operation, trade: TradeStatus | None, reason: str) -> Outcome:
     """Something we cannot judge stands there: nothing is sent, nothing changes."""
     return replace(
         outcomes.rejected(operation, reason), looked=True, detail={"found": describe(trade)}

@@ -40,11 +40,11 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import billing_marks, outcomes, stored_cards
+from sgpshop.services.payments import billing_marks, filed_numbers, outcomes, stored_cards
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transactions import describe
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import chunks, writing
 
 _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
@@ -72,6 +72,8 @@ def make(gateway: SmbcGpGateway) -> int:
             .with_for_update(of=Billing)
         ).all()
         rows = [row for row in rows if row.Billing.id in ready]
+        ours = _take_lines(session, [row.Billing.attempt_id for row in rows])
+        rows = [row for row in rows if row.Billing.attempt_id in ours]
         if not rows:
             return 0
         lines = [
@@ -100,6 +102,26 @@ def make(gateway: SmbcGpGateway) -> int:
     return len(lines)
 
 
+def _take_lines(session: Session, attempt_ids: list[int]) -> set[int]:
+    """Those attempts that are still open, and nobody else's to end from here on (P17).
+
+    Another worker may be ending one as put off: its lease does not count any more, or ours is not
+    taken.
+    """
+    taken: set[int] = set()
+    for some in chunks(attempt_ids):
+        taken |= set(
+            session.scalars(
+                sa.update(Attempt)
+                .where(Attempt.id.in_(some), Attempt.is_open)
+                .values(lease=Attempt.lease + 1)
+                .returning(Attempt.id)
+                .execution_options(synchronize_session=False)
+            )
+        )
+    return taken
+
+
 _IS_PLANNED = sa.and_(
     Billing.state == BillingState.PLANNED,
     Billing.by_file,
@@ -122,7 +144,9 @@ def _planned_ids() -> list[int]:
 def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
     """Whether the order's card is kept at SMBC-GP and the one that was checked; or refuse it."""
     row = db.session.execute(
-        sa.select(Billing.order_id, Billing.attempt_id).where(Billing.id == billing_id)
+        sa.select(Billing.order_id, Billing.attempt_id, Attempt.lease)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(Billing.id == billing_id)
     ).one()
     db.session.commit()
     try:
@@ -137,8 +161,9 @@ def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
         outcome = outcomes.rejected(_BILL, "look_failed")
     else:
         return True
-    _start_sending(Billing.id == billing_id)
-    _end(row.attempt_id, outcome)
+    with writing() as session:
+        _sending(session, sa.and_(Billing.id == billing_id, Billing.file_id.is_(None)))
+    close(row.attempt_id, row.lease, outcome)  # unless another worker put it into a file meanwhile
     return False
 
 
@@ -194,7 +219,7 @@ def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
             code = str(refused[line.gateway_order_id])
             outcome = outcomes.rejected(_BILL, f"codes:{code}", (code,))
             if code == _NUMBER_IS_THERE:  # an earlier file or call brought it there: how far?
-                is_filed = _was_filed_before(file_id, line.gateway_order_id)
+                is_filed = _waits_for_file(line.gateway_order_id)
                 outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
         else:
             outcome = _registered()
@@ -230,19 +255,11 @@ def _results_at(window: date) -> datetime:
     return results_at(window, BillingMode(settings.load().billing_mode).result_day)
 
 
-def _was_filed_before(file_id: int, gateway_order_id: str) -> bool:
-    """Whether a file sent before this one has a line of that number."""
-    found = db.session.scalar(
-        sa.select(
-            sa.exists().where(
-                BillingFile.id < file_id,
-                BillingFile.tries > 0,
-                BillingFile.content.contains(f",{gateway_order_id},", autoescape=True),
-            )
-        )
-    )
+def _waits_for_file(gateway_order_id: str) -> bool:
+    """Whether a file sent before has a line of that number, and results still to come."""
+    is_waiting = filed_numbers.is_waiting(db.session(), gateway_order_id)
     db.session.commit()
-    return bool(found)
+    return is_waiting
 
 
 def _registered() -> Outcome:
@@ -328,11 +345,6 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
             return None
         _sending(session, Billing.file_id == file_id)
         return row.window, row.content, row.lease, row.tries, was_doubtful
-
-
-def _start_sending(are_meant: sa.ColumnElement[bool]) -> None:
-    with writing() as session:
-        _sending(session, are_meant)
 
 
 def _sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:

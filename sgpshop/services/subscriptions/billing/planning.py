@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, month_of
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import BillingDriver
@@ -21,6 +22,7 @@ from sgpshop.models import (
     Billing,
     BillingState,
     CardTransaction,
+    Delivery,
     Operation,
     Order,
     utc_now,
@@ -144,6 +146,8 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     if billing is None:
         billing = Billing(order_id=order_id, month=of_month)
         session.add(billing)
+    if billing.gateway_order_id != attempt.gateway_order_id:
+        billing.result = ""  # it was of the number before
     billing.gateway_order_id = attempt.gateway_order_id
     billing.amount = attempt.amount
     billing.state = BillingState.PLANNED
@@ -152,5 +156,19 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     billing.by_file = by_file
     billing.retry_at = None
     billing.planned_at = utc_now()
+    _keep_day(session, order_id, delivered_at)
     session.flush()
     return True
+
+
+def _keep_day(session: Session, order_id: int, delivered_at: datetime) -> None:
+    """Parcels from before their day was noted: the day they count for now stays (selecting)."""
+    has_day = sa.exists().where(Delivery.order_id == order_id, Delivery.delivered_at.is_not(None))
+    if session.scalar(sa.select(has_day)):
+        return
+    session.execute(
+        sa.update(Delivery)
+        .where(Delivery.order_id == order_id, Delivery.status == DeliveryStatus.DELIVERED)
+        .values(delivered_at=delivered_at)
+        .execution_options(synchronize_session=False)
+    )

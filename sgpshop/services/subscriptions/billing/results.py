@@ -6,6 +6,7 @@ amount than we wanted.  What is missing is asked for by its number, and then tol
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -31,10 +32,13 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.orders import acting, alerts, history
+from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import billing_marks, transactions
 from sgpshop.storage.database import writing
+from sgpshop.storage.setbacks import OF_EVERYTHING
+
+log = logging.getLogger(__name__)
 
 #: While there is no result they are asked for again after so long; and when they are overdue.
 _PAUSE, _LATE_PAUSE = timedelta(hours=1), timedelta(hours=6)
@@ -72,13 +76,29 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         return 0
     if lines is None:
         return 0
-    told = sum(_tell(line) for line in lines)
+    told, fault = _tell_all(lines)
     for order_no in _missing(window, {line.order_id for line in lines}):
         _look_for(gateway, order_no)
+    if fault is not None:
+        raise fault  # noted, and all of it told again soon
     with writing() as session:
         _nothing_more(session, window)
     logs.event("billing_results", window=str(window), lines=len(lines), told=told)
     return told
+
+
+def _tell_all(lines: list[ResultLine]) -> tuple[int, Exception | None]:
+    """How many lines were told; and what broke one off, which must not hold up the others."""
+    told, fault = 0, None
+    for line in lines:
+        try:
+            told += _tell(line)
+        except OF_EVERYTHING:
+            raise
+        except Exception as error:
+            log.exception("the result of %s broke off", line.order_id)
+            fault = error
+    return told, fault
 
 
 def _nothing_more(session: Session, window: date) -> None:
@@ -162,9 +182,14 @@ def _charged(
     before = order.payment_status
     found = f"{TradeState.CAPTURE.label} {yen:,}円"
     decision = decide(before, Event.FOUND_BILLED, total=yen, found_total=yen)
-    if decision is not None and transaction.is_current:
+    if not transaction.is_current:  # the order may be paid, or be billed, under another number
+        there = f"{transaction.gateway_order_id} {found}"
+        alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=there)
+    elif decision is not None:
+        if before is PaymentStatus.CANCELLED is not decision.after:
+            subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
-    alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
+        alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
     billing_marks.tell_other_amount(session, order.id, before, billing.amount, yen)
     _record(session, order, sentence, before, result="", codes=[], found=found)
     return True
