@@ -13,7 +13,7 @@ from sgpshop.domain.amounts import TaxRounding, TaxRule
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
-from sgpshop.services.settings import rules
+from sgpshop.services.settings import contract_change, rules
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
@@ -99,7 +99,8 @@ def save(actor: str, **values: Value) -> list[str]:
 
     An empty password keeps the stored one.  Returns the names that changed, which are also kept
     and logged: names only, never values (R86).  Raises SettingRefused for a name that cannot be
-    set or a value its rule does not allow; then nothing was stored.
+    set, a value its rule does not allow, or another contract while something of the present one is
+    open; then nothing was stored.
     """
     wanted = {
         name: rules.read(name, value)
@@ -109,6 +110,9 @@ def save(actor: str, **values: Value) -> list[str]:
     with writing() as session:
         before = load()
         changed = [name for name, value in wanted.items() if value != getattr(before, name, None)]
+        contract_change.require_nothing_open(
+            session, [name for name in changed if getattr(before, name, "")]
+        )
         for name in changed:
             stored, text = _as_stored(name, wanted[name])
             session.merge(Setting(name=stored, value=text, updated_by=actor))

@@ -25,7 +25,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings import ShopSettings, guide_html, rules
-from sgpshop.services.settings.rules import SECRETS
+from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame import proxies, recent_password
 from sgpshop.web.frame.recent_password import Asked
 from sgpshop.web.frame.security import requires
@@ -77,7 +77,11 @@ def save_sgp() -> ResponseReturnValue:
             return _page(form, shop, asked, is_back=True)
         if request.form.get("sales_mode_confirmed") != sent["sales_mode"]:
             return _ask_about_sales_mode(sent, asked)
-    changed = settings.save(current_user.name, **sent)
+    try:
+        changed = settings.save(current_user.name, **sent)
+    except SettingRefused as refusal:  # not by itself, but by how things stand
+        form[refusal.field].errors = [refusal.message]
+        return asked.answer(_page(form, shop, asked))
     flash("設定を保存しました。" if changed else "変更はありませんでした。", "success")
     if "guide" in changed and settings.load().guide != _typed_guide(sent):
         flash(

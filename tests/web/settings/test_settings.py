@@ -15,7 +15,19 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ShopCredentials
-from sgpshop.models import LoginAttempt, LoginSession, OrderKind, Role, Setting, utc_now
+from sgpshop.models import (
+    ActorKind,
+    Attempt,
+    AttemptState,
+    LoginAttempt,
+    LoginSession,
+    Operation,
+    Order,
+    OrderKind,
+    Role,
+    Setting,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
@@ -146,6 +158,40 @@ def test_a_value_that_cannot_be_used_is_explained_beside_its_field(
     assert "ください" in answer.text
     with app.app_context():
         assert settings.load() == settings.ShopSettings()
+
+
+def test_another_contract_is_refused_beside_its_field_while_a_payment_is_in_doubt(
+    app: Flask, owner: FlaskClient
+) -> None:
+    save(owner)
+    with app.app_context():
+        in_doubt(make_order())
+    answer = save(owner, shop_id="tshop00000002", bulk_max="400")
+    assert answer.status_code == 422
+    assert 'id="shop_id-error"' in answer.text
+    assert "処理がすべて終わってから、もう一度変更してください" in answer.text
+    with app.app_context():
+        now = settings.load()
+    assert (now.shop_id, now.bulk_max) == ("tshop00000001", int(FORM["bulk_max"]))
+
+
+def in_doubt(order: Order) -> None:
+    """A capture of `order` whose answer was lost."""
+    assert order.transaction is not None
+    with writing() as session:
+        session.add(
+            Attempt(
+                order_id=order.id,
+                transaction_id=order.transaction.id,
+                operation=Operation.CAPTURE,
+                state=AttemptState.UNKNOWN,
+                amount=order.total,
+                gateway_order_id=order.order_no,
+                actor_kind=ActorKind.PERSON,
+                actor="田中",
+                status_before=order.payment_status,
+            )
+        )
 
 
 def test_fields_that_are_not_ours_to_set_are_ignored(app: Flask, owner: FlaskClient) -> None:  # S4

@@ -1,0 +1,114 @@
+"""Another contract is refused while something of the present one is open, and told why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from sgpshop.models import Billing, BillingFile, Operation, Order
+from sgpshop.services import intake, settings
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.settings.rules import SettingRefused
+from sgpshop.services.subscriptions import billing
+from sgpshop.storage.database import writing
+from tests.factories import authorized_order, fresh
+from tests.faults.judging import settle
+from tests.gateway_world import World
+from tests.services.acting import TANAKA, press, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.subscribing import Travel, jst
+
+OTHERS = [{"shop_id": "tshop00000002"}, {"site_id": "tsite00000002"}, {"shop_id": ""}]
+THE_10TH, THE_18TH = jst(2026, 12, 10, 6, 1), jst(2026, 12, 18, 7)
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {
+        "QUIET_PERIOD": 0.0,
+        "CHECKOUT_WAIT": 10.0,
+        "GATEWAY_TRIES": 1,
+        "CONGESTION_TRIES": 1,
+    }
+
+
+@pytest.fixture
+def travel() -> Iterator[Travel]:
+    """Our clock and the simulator's, which are this process's."""
+    with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
+        yield traveller.move_to
+
+
+def refused() -> str:
+    """Every change of the contract is refused and nothing stored; what is said."""
+    before, said = settings.load(), ""
+    for other in OTHERS:
+        with pytest.raises(SettingRefused) as refusal:
+            settings.save("店長", title="新しい名前", **other)
+        assert [refusal.value.field] == list(other)
+        said = refusal.value.message
+    assert settings.load() == before
+    assert settings.save("店長", shop_pass="shoppass01") == ["shop_pass"]  # a password may
+    return said
+
+
+def is_free() -> bool:
+    """Whether the contract can be changed."""
+    return settings.save("店長", shop_id="tshop00000002") == ["shop_id"]
+
+
+def test_a_capture_in_doubt_holds_the_contract(shop: World) -> None:
+    open_shop()
+    order = authorized_order(shop)
+    shop.fault("drop_after", "AlterTran")
+    shop.wire.cut_off("SearchTrade")
+    press(order, Operation.CAPTURE)
+    assert "結果の出ていない決済の処理が1件" in refused()
+    shop.wire.cut_off()
+    settle(order.id)
+    assert is_free()
+
+
+def filed(shop: World, travel: Travel, fault: str) -> Order:
+    """A subscription whose file was sent on the 10th."""
+    billing.carry_on()
+    open_shop()
+    intake.place(subscription(shop), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    if fault:
+        shop.fault(fault, "Batch")
+    travel(THE_10TH)
+    billing.carry_on()
+    return fresh(order)
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before", ""])
+def test_a_monthly_file_does_until_its_results_are_here(
+    shop: World, travel: Travel, fault: str
+) -> None:
+    order = filed(shop, travel, fault)
+    said = refused()
+    assert ("決済の処理が1件" if fault else "売上ファイルが1件") in said
+    travel(jst(2026, 12, 10, 9))
+    billing.carry_on()
+    settle(order.id)
+    assert "売上ファイルが1件" in refused()
+    travel(THE_18TH)
+    billing.carry_on()
+    assert is_free()
+
+
+def test_a_file_that_may_be_there_does_though_its_lines_were_told(
+    shop: World, travel: Travel
+) -> None:
+    """It was refused after a lost answer; its line was not found at that moment."""
+    filed(shop, travel, "")
+    with writing() as session:
+        session.execute(sa.update(Billing).values(state="postponed", registered_at=None))
+        session.execute(sa.update(BillingFile).values(is_doubtful=True))
+    assert "売上ファイルが1件" in refused()
