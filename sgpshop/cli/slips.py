@@ -10,6 +10,7 @@ import click
 from flask import current_app
 
 from sgpshop.cli.shop import with_shop
+from sgpshop.domain.order_rules import is_big
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
@@ -24,13 +25,19 @@ _PATIENCE = 60.0
 @click.command("import-slips")
 @click.argument("file", type=click.File("rb"))
 @click.option("--capture", is_flag=True, help="実売り同時処理, whatever the settings say")
+@click.option(
+    "--confirm-large-amount",
+    "sum_confirmed",
+    is_flag=True,
+    help="capture also what the screen asks about a second time",
+)
 @with_shop
-def import_slips(file: BinaryIO, capture: bool) -> None:
+def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
     """Register the slip numbers of FILE ("-": standard input) and capture, if it is set to.
 
     Problems found beforehand go to standard error, the result to standard output.  Without a
     worker it does the work itself.  Exit code 0: every row is done; 1: some are not; 2: the file
-    cannot be read, nothing was done.
+    cannot be read, or its captures have to be confirmed (S21): nothing was done.
     """
     usual = slips.usual_terms()
     content = file.read((slips.limits().max_bytes or 0) + 1)
@@ -45,7 +52,7 @@ def import_slips(file: BinaryIO, capture: bool) -> None:
         click.echo(refusal.message, err=True)
         sys.exit(2)
     if slips.get(run_id).started_at is None:
-        run_id = _begin(run_id)
+        run_id = _begin(run_id, sum_confirmed=sum_confirmed)
     else:
         click.echo("同じ内容のファイルは処理済みです。そのときの結果を表示します。", err=True)
     done = _finish(run_id)
@@ -54,7 +61,7 @@ def import_slips(file: BinaryIO, capture: bool) -> None:
     sys.exit(0 if is_complete else 1)
 
 
-def _begin(run_id: str) -> str:
+def _begin(run_id: str, *, sum_confirmed: bool) -> str:
     """Tell what the preview shows, and start the run; the id of the run that counts (R82a)."""
     preview = slips.preview(slips.get(run_id))
     for line in slips.failed_lines(run_id):
@@ -66,7 +73,14 @@ def _begin(run_id: str) -> str:
     )
     if preview.nothing_to_do:
         sys.exit(1 if preview.bad else 0)
-    return slips.start(run_id, person_id=None, sum_confirmed=True)
+    if is_big(preview.captures, preview.capture_yen) and not sum_confirmed:
+        click.echo(
+            "実売上の件数か合計金額が大きいため、何も処理していません。上の件数と金額を確認のうえ、"
+            "--confirm-large-amount を付けて、もう一度実行してください。",
+            err=True,
+        )
+        sys.exit(2)
+    return slips.start(run_id, person_id=None, sum_confirmed=sum_confirmed)
 
 
 def _finish(run_id: str) -> Progress:

@@ -51,6 +51,32 @@ def test_without_the_option_the_settings_decide(app: Flask, orders: list[Order])
         assert fresh(orders[0]).payment_status is PaymentStatus.AUTHORIZED
 
 
+@pytest.mark.parametrize("by", ["option", "settings"])
+def test_a_large_sum_is_captured_only_when_it_is_confirmed(
+    app: Flask, tmp_path: Path, orders: list[Order], by: str
+) -> None:
+    with app.app_context():
+        (tmp_path / "large").mkdir()
+        world = World(tmp_path / "large")
+        gateway_access.init_app(app, world.gateway)
+        order = authorized_order(world, total=1_998_500)
+        if by == "settings":
+            settings.save("test", capture_on_slip=True)
+    wanted = ["--capture"] if by == "option" else []
+    content = slip_file(slip(order))
+    asked = run(app, *wanted, given=content)
+    assert asked.exit_code == 2
+    assert "実売上 1件 1,998,500円" in asked.stderr
+    assert "--confirm-large-amount" in asked.stderr
+    with app.app_context():
+        assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
+        assert not parcel(order).slip_no
+    confirmed = run(app, *wanted, "--confirm-large-amount", given=content)
+    assert confirmed.exit_code == 0, confirmed.output
+    with app.app_context():
+        assert fresh(order).payment_status is PaymentStatus.CAPTURED
+
+
 def test_failed_rows_end_with_1(app: Flask, orders: list[Order]) -> None:
     result = run(app, given=slip_file(slip(orders[0]), slip("P999")))
     assert result.exit_code == 1
