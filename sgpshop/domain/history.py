@@ -28,6 +28,7 @@ SENTENCES = {
     "linked": "SMBC-GPの取引を照会し、{found}を確認しました",
     "look_up_differs": "SMBC-GPの取引を照会し、{found}だったため表示を合わせました",
     "look_up_unfinished": "SMBC-GPの取引を照会しましたが、支払いは完了していません({found})",
+    "other_transaction": "SMBC-GPの取引({found})を照会し、登録されている取引IDと一致しないことを確認しました",
     "earlier_is_live": "いまの決済ではない取引を照会し、{found}が残っていることを確認しました",
     "kind_mended": "ファイルの取込で変わっていた注文の種類を、決済を始めたときの「{kind}」に戻しました",
     "total_corrected": "{who}が合計金額を修正しました",

@@ -21,6 +21,7 @@ from sgpshop.domain.order_rules import (
     OrderFacts,
     Refusal,
     capture_refusal,
+    is_mismatched,
     is_unsent,
     reserves_nothing,
     taken_too_much,
@@ -376,6 +377,8 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
     if act is Act.CAPTURE:
         refusal = capture_refusal(order)
         return refusal.sentence if refusal else ""
+    if act in PAYMENT_ACTS and is_mismatched(order):
+        return Refusal.OTHER_TRANSACTION.sentence
     if act is Act.CANCEL:
         return _cancel_lock(order, terms, now)
     if act in (Act.DELIVER, Act.RETURN):

@@ -36,6 +36,8 @@ class Transaction(Protocol):
     @property
     def others_live(self) -> bool: ...
     @property
+    def is_mismatched(self) -> bool: ...
+    @property
     def gateway_state(self) -> str | None: ...
     @property
     def auth_expires_at(self) -> datetime | None: ...
@@ -84,6 +86,7 @@ class Refusal(StrEnum):
     CHANGED = "changed"
     OTHERS_LIVE = "others_live"
     IN_FILE = "in_file"
+    OTHER_TRANSACTION = "other_transaction"
     NOTHING_TO_CAPTURE = "nothing_to_capture"
 
     @property
@@ -131,6 +134,11 @@ _WORDS = {
         "月次ファイルの結果待ち",
         "この注文は月次ファイルでSMBC-GPに登録されている可能性があり、まもなく請求されます。"
         "二重に請求しないため、結果が届くまでお待ちください。",
+    ),
+    Refusal.OTHER_TRANSACTION: (
+        "取引IDが一致しない",
+        "登録されている取引IDは、SMBC-GPにあるこのオーダーIDの取引のものではありません。"
+        "SMBCマルチペイメント管理画面で確認し、正しい取引IDの注文ファイルを取り込んで、照合をしてください。",
     ),
     Refusal.CHANGED: ("確認後に更新された", "確認した後で注文の内容が更新されました。"),
     Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),
@@ -198,6 +206,11 @@ def taken_too_much(order: OrderFacts) -> int:
     return max(0, there.gateway_amount - order.total) if is_taken else 0
 
 
+def is_mismatched(order: OrderFacts) -> bool:
+    """Whether what we would act on at SMBC-GP was seen not to be this order's transaction (P14)."""
+    return order.transaction is not None and order.transaction.is_mismatched
+
+
 def capture_refusal(order: OrderFacts) -> Refusal | None:
     """Why this order cannot be captured, or None when it can (R40, R42, R43, R72a)."""
     status = order.payment_status
@@ -216,6 +229,8 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.SUBSCRIPTION
     if status not in CAPTURABLE:
         return Refusal.NEEDS_REVIEW
+    if is_mismatched(order):
+        return Refusal.OTHER_TRANSACTION
     if transaction is None or not transaction.is_linked:
         return Refusal.NOT_LINKED
     if reserves_nothing(order) and not is_to_be_charged(transaction):

@@ -29,6 +29,7 @@ class AlertKind(StrEnum):
     RESULT_MISSING = "result_missing"
     EARLIER_IS_LIVE = "earlier_is_live"
     CANCELLED_UNBILLED = "cancelled_unbilled"
+    OTHER_TRANSACTION = "other_transaction"
 
     @property
     def label(self) -> str:
@@ -141,6 +142,12 @@ _WORDS = {
         "「{before}」の定期購入の注文ですが、SMBC-GPでは「{found}」でした。このままでは、配送完了にした翌月に請求されます。",
         "請求しないなら、注文キャンセルをしてください。請求するなら、確認済みにしてください。",
         "決済待ちの定期購入の注文の取引が、このシステムの外で取り消されていました。注文の状態は変わりません。",
+    ),
+    AlertKind.OTHER_TRANSACTION: (
+        "取引IDが一致しません",
+        "「{before}」の注文ですが、登録されている取引IDは、SMBC-GPにあるこのオーダーIDの取引({found})のものではありません。ほかの注文の取引を動かさないよう、実売上処理・注文キャンセル・変更内容の送信を止めています。",
+        "SMBCマルチペイメント管理画面で両方の取引を確認し、正しい取引IDの注文ファイルを取り込んで、照合をしてください。決済完了の注文なら、どの取引が売上になったか確かめ、発送を止めてください。",
+        "注文ファイルの取引IDが、SMBC-GPにある同じオーダーIDの取引のものではありませんでした。一致するまで、この注文の決済は操作できません。",
     ),
 }
 

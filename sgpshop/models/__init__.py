@@ -22,6 +22,7 @@ from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
+    MISMATCH,
     SGP_METHOD,
     CardTransaction,
     Delivery,
@@ -40,6 +41,7 @@ __all__ = [
     "AFTER_THREE_DS",
     "CHECKOUTS",
     "IN_FILE",
+    "MISMATCH",
     "SGP_METHOD",
     "ActorKind",
     "Alert",

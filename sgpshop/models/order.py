@@ -256,6 +256,10 @@ class OrderLine(Base):
         return self.unit_price * self.quantity
 
 
+#: `look_problem` of a transaction whose AccessID is not that of its OrderID at the gateway.
+MISMATCH = "mismatch"
+
+
 class CardTransaction(Base):
     """One transaction at the gateway for an order, as our last answer or look-up showed it."""
 
@@ -276,6 +280,7 @@ class CardTransaction(Base):
             postgresql_where=sa.text("next_look_at IS NOT NULL"),
         ),
         sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
+        sa.Index("ix_card_transactions_access_id", "access_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -347,7 +352,29 @@ class CardTransaction(Base):
         """Whether it is still to be entered and paid by a charge of ours (R112, R102)."""
         return self.is_charge and is_to_be_charged(self)
 
-    @property
+    @hybrid_property
     def is_linked(self) -> bool:
-        """Whether we hold what the gateway wants to see before it acts, or enter it ourselves."""
-        return bool(self.access_id and self.access_pass_sealed) or self.is_charge
+        """Whether we hold what the gateway wants to see before it acts, or enter it ourselves.
+
+        Access data of a file is a claim until a look-up, or an answer to us, has shown what stands
+        under our own OrderID (P3): the gateway acts by AccessID alone, whoever's it is.
+        """
+        is_known = bool(self.access_id and self.access_pass_sealed)
+        return self.is_charge or (is_known and self.gateway_state is not None)
+
+    @is_linked.inplace.expression
+    @classmethod
+    def _is_linked_expression(cls) -> sa.ColumnElement[bool]:
+        return sa.or_(
+            cls.is_charge,
+            sa.and_(
+                sa.func.coalesce(cls.access_id, "") != "",
+                sa.func.coalesce(cls.access_pass_sealed, "") != "",
+                cls.gateway_state.is_not(None),
+            ),
+        )
+
+    @hybrid_property
+    def is_mismatched(self) -> bool:
+        """Whether another transaction stands under our OrderID than the one we hold access to."""
+        return self.look_problem == MISMATCH

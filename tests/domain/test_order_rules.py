@@ -31,6 +31,7 @@ class Transaction:
     next_look_at: datetime | None = None
     is_charge: bool = False
     others_live: bool = False
+    is_mismatched: bool = False
 
 
 CHECK = Transaction(gateway_amount=None, gateway_state="CHECK")
@@ -79,6 +80,10 @@ CASES = {
     "仮売上、定期とされた": (Order(kind="subscription"), None, True, True),
     "別の取引が残る": (
         Order(transaction=Transaction(others_live=True)), Refusal.OTHERS_LIVE, True, False,
+    ),
+    "取引IDが一致しない": (
+        Order(transaction=Transaction(is_mismatched=True)),
+        Refusal.OTHER_TRANSACTION, True, False,
     ),
     "売上失敗(定期)": (
         Order(S.CAPTURE_FAILED, "subscription", transaction=UNPAID),

@@ -8,10 +8,12 @@ lets its status say so again.  Nothing is sent, and where nothing shows it nothi
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from sgpshop.domain.payment_status import CAPTURABLE, SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
+    CHECKOUTS,
     SGP_METHOD,
     Attempt,
     CardTransaction,
@@ -44,6 +46,7 @@ _WORDS = {
 def mend() -> int:
     """Put right what can be; how many orders were.  May be called any number of times."""
     _ask_about_preorders()
+    _ask_about_claims()
     found = dict.fromkeys(_that_waited_for_their_month(), OrderKind.SUBSCRIPTION)
     found |= _by_first_payment()
     return sum(_mend(order_id, kind) for order_id, kind in found.items())
@@ -105,6 +108,35 @@ def _mend(order_id: int, kind: OrderKind) -> bool:
             session, sa.and_(CardTransaction.order_id == order.id, CardTransaction.is_current)
         )
     return True
+
+
+def _ask_about_claims() -> None:
+    """Older imports believed a file's access data: whose transaction it is, is seen first (P3).
+
+    Where two orders have the same, one may have been captured by the payment of the other.
+    """
+    other = aliased(CardTransaction)
+    is_shared = sa.exists().where(
+        other.access_id == CardTransaction.access_id, other.order_id != CardTransaction.order_id
+    )
+    is_entered_by_us = sa.exists().where(
+        Attempt.transaction_id == CardTransaction.id, Attempt.operation.in_(sorted(CHECKOUTS))
+    )
+    reported = sa.select(Order.id).where(Order.payment_status == PaymentStatus.BILLING_REPORTED)
+    with writing() as session:
+        transaction_lookup.make_due(
+            session,
+            sa.and_(
+                CardTransaction.is_current,
+                ~CardTransaction.is_charge,
+                CardTransaction.access_id.is_not(None),
+                CardTransaction.looked_up_at.is_(None),
+                CardTransaction.next_look_at.is_(None),
+                CardTransaction.order_id.not_in(reported),
+                sa.or_(CardTransaction.gateway_state.is_(None), is_shared),
+                ~is_entered_by_us,
+            ),
+        )
 
 
 def _ask_about_preorders() -> None:

@@ -73,15 +73,10 @@ _TRANSACTION = (
     CardTransaction.gateway_state,
     CardTransaction.auth_expires_at,
     CardTransaction.next_look_at,
-    sa.or_(
-        CardTransaction.is_charge,
-        sa.and_(
-            sa.func.coalesce(CardTransaction.access_id, "") != "",
-            sa.func.coalesce(CardTransaction.access_pass_sealed, "") != "",
-        ),
-    ),
+    CardTransaction.is_linked,
     CardTransaction.is_charge,
     CardTransaction.others_live,
+    CardTransaction.is_mismatched,
 )
 _ATTEMPT = (Attempt.operation, Attempt.uncertain_since)
 _ORDER_END = len(_ORDER)

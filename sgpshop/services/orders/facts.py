@@ -29,6 +29,7 @@ class TransactionFacts:
     is_linked: bool
     is_charge: bool
     others_live: bool
+    is_mismatched: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ _QUERY = (
         CardTransaction.gateway_state,
         CardTransaction.auth_expires_at,
         CardTransaction.next_look_at,
-        CardTransaction.access_id,
-        CardTransaction.access_pass_sealed,
+        CardTransaction.is_linked.label("is_linked"),
+        CardTransaction.is_mismatched.label("is_mismatched"),
         CardTransaction.is_charge,
         CardTransaction.others_live.label("others_live"),
         Attempt.operation,
@@ -146,9 +147,10 @@ def _facts(row: Any) -> Facts:
             gateway_state=row.gateway_state,
             auth_expires_at=row.auth_expires_at,
             next_look_at=row.next_look_at,
-            is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
+            is_linked=row.is_linked,
             is_charge=row.is_charge,
             others_live=row.others_live,
+            is_mismatched=row.is_mismatched,
         ),
         open_attempt=None
         if row.operation is None

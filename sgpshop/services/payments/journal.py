@@ -80,6 +80,8 @@ class Work:
     #: one that the gateway would carry out a second time or that depends on its present state
     look_first: bool
     kind: OrderKind
+    #: a look-up or an answer to us showed its transaction under its own OrderID (P3)
+    is_confirmed: bool
     #: its transaction is a charge of ours that was not made yet (CardTransaction.is_unpaid_charge)
     is_unpaid_charge: bool
     #: nothing of its money is reserved, as far as SMBC-GP has said (order_rules.reserves_nothing)
@@ -197,6 +199,8 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     # Entering moves nothing, so nothing is sent yet; but whoever comes second, a try or an attempt
     # on the same number, must see what the first left there, and of which amount.
     look_first = row.look_first or (is_new and (tries > 1 or finishes or bool(row.access_id)))
+    # Access data of a file: the gateway would act by it whatever order it belongs to.
+    look_first = look_first or (not is_new and row.gateway_state is None)
     taken = connection.execute(
         _TAKE,
         {
@@ -221,6 +225,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         tries=tries,
         look_first=look_first,
         kind=row.kind,
+        is_confirmed=row.gateway_state is not None,
         is_unpaid_charge=is_unpaid_charge,
         reserves_nothing=_reserves_nothing(row),
         status_before=row.status_before,

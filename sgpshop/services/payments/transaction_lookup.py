@@ -29,7 +29,7 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import CardTransaction, Order, OrderKind, utc_now
+from sgpshop.models import MISMATCH, CardTransaction, Order, OrderKind, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
@@ -251,7 +251,9 @@ def _plan_next(transaction: CardTransaction, problem: str) -> None:
     now = utc_now()
     first = transaction.first_look_at or now
     transaction.first_look_at = first
-    transaction.look_problem = problem
+    # Whose transaction it is was seen; that the next look-up is not answered takes nothing back.
+    is_still = transaction.is_mismatched and problem in ("", "unanswered")
+    transaction.look_problem = MISMATCH if is_still else problem
     transaction.next_look_at = next_look(first, now, current_app.config["RESOLVE_SCHEDULE"])
 
 
@@ -294,10 +296,14 @@ def _record(
         if trade is None:
             _plan_next(transaction, "not_found")
         elif known and known != trade.access.access_id:
-            _plan_next(transaction, "mismatch")
+            _plan_next(transaction, MISMATCH)
+            kind, there = AlertKind.OTHER_TRANSACTION, describe(trade)
+            if alerts.raise_once(session, order, kind, found=there):
+                _tell(order, "other_transaction", before, trade)
             return
         else:
             record_trade(transaction, trade, shop)
+            alerts.mended(session, order.id, AlertKind.OTHER_TRANSACTION, LOOK_UP.name, utc_now())
             transaction.next_look_at = None
             if order.kind is OrderKind.SUBSCRIPTION:
                 billing_marks.found(session, transaction.gateway_order_id, trade, utc_now())

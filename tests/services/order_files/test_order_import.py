@@ -161,11 +161,11 @@ class TestNewOrders:
         assert the_order().payment_status is PaymentStatus.NEEDS_REVIEW
         assert the_transaction().next_look_at is not None
 
-    def test_whole_access_data_link_at_once(self) -> None:
+    def test_whole_access_data_are_a_claim_until_the_look_up(self) -> None:  # P3
         take_in(row(**LINKED))
         transaction = the_transaction()
-        assert transaction.is_linked
-        assert transaction.next_look_at is None
+        assert not transaction.is_linked
+        assert transaction.next_look_at is not None
         assert transaction.gateway_amount == 2500
         assert transaction.authorized_at == datetime(2026, 11, 23, 1, 16, tzinfo=UTC)
         assert transaction.auth_expires_at == transaction.authorized_at + timedelta(days=60)
@@ -281,12 +281,11 @@ class TestUpdates:
         sealed = the_transaction().access_pass_sealed
         take_in(row(備考="x", **{k: v for k, v in LINKED.items() if k != "取引パスワード"}))
         assert the_transaction().access_pass_sealed == sealed
-        assert the_transaction().next_look_at is None
 
     def test_access_data_may_come_later(self) -> None:
         take_in(row())
         assert counts(take_in(row(**LINKED))) == {"updated": 1}
-        assert the_transaction().is_linked
+        assert the_transaction().access_id == LINKED["取引ID"]
         assert the_transaction().gateway_amount == 2500
         assert the_order().payment_status is PaymentStatus.AUTHORIZED
 

@@ -148,19 +148,24 @@ def _update(
     ):
         # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
         return Change(parsed, stored, content, claim.said)
+    access = _access(parsed.order_no, claim, content.kind, auth_valid)
+    if access and stored.may_name_other_access and claim.access_id != transaction.access_id:
+        # What an earlier file claimed was never seen to be true: the look-up judges this one.
+        access = {name: access[name] for name in ("access_id", "access_pass_sealed")}
+        return Change(parsed, stored, content, stored.status, access, look=True)
     if stored.is_ours:
         is_corrected = content.kind is not stored.kind
         look = is_corrected or _contradicts(claim, stored.status, transaction)
         return Change(parsed, stored, content, stored.status, look=look)
     if stored.payment_began:  # waits for its month, or was billed elsewhere
-        access = _access(parsed.order_no, claim, content.kind, auth_valid)
-        return Change(parsed, stored, content, stored.status, access)
+        look = bool(access) and claim.needs_look_up(content.kind)
+        return Change(parsed, stored, content, stored.status, access, look=look)
     return Change(
         parsed,
         stored,
         content,
         claim.status_until_look_up(content.kind),
-        _access(parsed.order_no, claim, content.kind, auth_valid),
+        access,
         look=claim.needs_look_up(content.kind) and transaction.next_look_at is None,
     )
 
@@ -175,7 +180,7 @@ def _contradicts(
 
 
 def _access(order_no: str, claim: PaymentClaim, kind: OrderKind, auth_valid: timedelta) -> Values:
-    """Linked at once by what the file brings; without both access values, not at all (§14.2)."""
+    """What the file claims, to be linked by a look-up that shows it; without both values nothing (§14.2)."""
     if not claim.has_access:
         return {}
     facts: Values = {

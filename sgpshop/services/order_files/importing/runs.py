@@ -20,6 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import stored, writer
+from sgpshop.services.order_files.importing.claimed_access import ClaimedAccess
 from sgpshop.services.order_files.importing.decisions import Change, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken_rounds import TakenRounds
 from sgpshop.services.order_files.reading import (
@@ -180,10 +181,12 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
         problems = [(one, issue) for one in batch if one.order is None for issue in one.issues]
         changes: list[Change] = []
         rounds = TakenRounds(session, (one.order for one in good if one.order))
+        access = ClaimedAccess(session, (one.order for one in good if one.order))
         for one in good:
             order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
             try:
                 change = decide(order, known.get(one.order_no), shop=shop, now=now)
+                access.take(change)
                 rounds.take(change)
             except OrderLeftOut as reason:
                 problems.append((one, Issue(one.line, reason.message)))

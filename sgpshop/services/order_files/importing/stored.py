@@ -101,6 +101,17 @@ class StoredOrder:
         return self.is_sgp and (self.was_attempted or is_established or is_cancelled)
 
     @property
+    def may_name_other_access(self) -> bool:
+        """Whether a later file may name another transaction than the one that was claimed before.
+
+        Only while nobody saw that one under this order's number, or it was seen to be another's.
+        """
+        there = self.transaction
+        if there is None or not there.access_id:
+            return False
+        return there.is_mismatched or (there.gateway_state is None and not self.was_attempted)
+
+    @property
     def payment_began(self) -> bool:
         """Whether something rests on what the order is by now: a payment, or the monthly billing."""
         return self.is_ours or self.status in SUBSCRIPTION_STATUSES
@@ -197,7 +208,8 @@ def _transactions(session: Session, ids: Sequence[int]) -> dict[int, StoredTrans
             CardTransaction.auth_expires_at,
             CardTransaction.next_look_at,
             CardTransaction.access_id,
-            CardTransaction.access_pass_sealed,
+            CardTransaction.is_linked.label("is_linked"),
+            CardTransaction.is_mismatched.label("is_mismatched"),
             CardTransaction.is_charge,
             CardTransaction.others_live.label("others_live"),
             CardTransaction.looks,
@@ -212,9 +224,10 @@ def _transactions(session: Session, ids: Sequence[int]) -> dict[int, StoredTrans
             gateway_state=row.gateway_state,
             auth_expires_at=row.auth_expires_at,
             next_look_at=row.next_look_at,
-            is_linked=bool(row.access_id and row.access_pass_sealed) or row.is_charge,
+            is_linked=row.is_linked,
             is_charge=row.is_charge,
             others_live=row.others_live,
+            is_mismatched=row.is_mismatched,
             access_id=row.access_id,
             looks=row.looks,
             look_problem=row.look_problem,

@@ -23,7 +23,7 @@ class PaymentClaim:
 
     @property
     def has_access(self) -> bool:
-        """Whether the file brings what the gateway wants to see before it acts."""
+        """Whether the file brings what the gateway wants to see before it acts, right or wrong."""
         return bool(self.access_id and self.access_pass)
 
     def status_until_look_up(self, kind: OrderKind) -> PaymentStatus:
@@ -35,16 +35,11 @@ class PaymentClaim:
         return PaymentStatus.NEEDS_REVIEW
 
     def needs_look_up(self, kind: OrderKind) -> bool:
-        """Whether only the gateway can tell how the payment stands, or how to address it."""
-        status = self.status_until_look_up(kind)
-        if status is PaymentStatus.BILLING_REPORTED:
-            return False
-        if kind is not OrderKind.NORMAL:
-            return (
-                True  # the card that was checked is to be charged later: it must be known by then
-            )
-        knows_hold = self.gateway_amount is not None and self.authorized_at is not None
-        return status is PaymentStatus.NEEDS_REVIEW or not self.has_access or not knows_hold
+        """Whether the gateway is to say how the payment stands, and whose the access data is.
+
+        Everything a file says is a claim (P3), but no look-up shows a billing made elsewhere.
+        """
+        return self.status_until_look_up(kind) is not PaymentStatus.BILLING_REPORTED
 
 
 @dataclass(frozen=True)

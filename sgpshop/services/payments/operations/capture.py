@@ -16,6 +16,7 @@ from sgpshop.services.payments.operations.plan import (
     found_done,
     found_elsewhere,
     is_other_transaction,
+    not_usable,
 )
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.transactions import describe
@@ -24,11 +25,16 @@ _US = Operation.CAPTURE
 
 
 class CapturePlan(OnTransaction):
-    """Looks first only when an earlier capture was in doubt: the gateway refuses a second one."""
+    """Looks first only when an earlier capture was in doubt, or nobody saw yet whose it is.
+
+    The gateway refuses a second one.
+    """
 
     def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
         """Done already, still held as we know it, or something else."""
         if trade is not None and is_other_transaction(trade, work):
+            if not work.is_confirmed:  # a file's access data: never sent by it, and never will be
+                return not_usable(_US, trade, "other_transaction")
             return outcomes.unknown(_US, "other_transaction")
         if trade is not None and trade.state.is_captured and trade.total == work.amount:
             return found_done(_US, trade, "capture_found_already")
