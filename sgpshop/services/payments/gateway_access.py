@@ -22,7 +22,7 @@ from sgpshop.gateway import (
 )
 from sgpshop.services import settings
 from sgpshop.services.settings import CONTRACT_ID, ShopSettings
-from sgpshop.storage import vault
+from sgpshop.storage import vault, waiting
 
 _KEY = "sgpshop.gateway"
 _NOBODYS_ORDER = "sgpshop-connection-check"
@@ -106,8 +106,18 @@ def check_connection() -> str:
     """Ask the gateway about an order and a member nobody has: it answers only to valid passwords.
 
     Returns a sentence that says what was found valid.  Raises ShopError with the reason in words:
-    CouldNotAsk when nothing was found out.
+    CouldNotAsk when nothing was found out, or too many requests wait for SMBC-GP already (P23).
     """
+    with waiting.for_an_answer(1.0) as seconds:
+        if not seconds:
+            raise CouldNotAsk(
+                "ほかの処理がSMBC-GPの応答を待っているため、確認していません。"
+                "しばらくしてから、もう一度お試しください。"
+            )
+        return _checked()
+
+
+def _checked() -> str:
     shop = settings.load()
     gateway = current_gateway(shop)
     _ask(lambda: gateway.search_trade(_NOBODYS_ORDER), "ショップ")

@@ -31,6 +31,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
+from sgpshop.storage import waiting
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -514,6 +515,16 @@ class TestConnection:
         token = token_of(owner.get(URL))
         owner.post(f"{URL}/check", data={"csrf_token": token})
         return owner.get(URL).text
+
+    def test_too_many_who_wait_for_smbc_gp_already_are_not_joined(
+        self, gateway: World, owner: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # P23
+        monkeypatch.setattr(waiting, "_waiting", waiting.MOST_FOR_ANSWERS)
+        page = self.check(owner)
+        assert "確認していません。しばらくしてから" in page
+        assert "接続できました" not in page
+        monkeypatch.setattr(waiting, "_waiting", 0)
+        assert "SMBC-GPに接続できました" in self.check(owner)
 
     @pytest.mark.usefixtures("gateway")
     def test_a_valid_contract_is_confirmed(self, owner: FlaskClient) -> None:
