@@ -24,7 +24,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.models import Queue
 from sgpshop.services import notifications, slips
 from sgpshop.services.bulk import captures, deliveries
-from sgpshop.services.health import due_work
+from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files import mending
 from sgpshop.services.payments import (
     attempt_lookup,
@@ -122,6 +122,7 @@ class Worker:
         self._house = (
             _Step(_BEAT_EVERY, partial(due_work.beat, self._name)),
             _Step(_BEAT_EVERY, clocks.watch),
+            _Step(_BEAT_EVERY, replanning.replan),
             _Step(_BEAT_EVERY, notifications.match_late),
             _Step(_NOTICES_EVERY, notifications.ask_for_looks),
             _Step(_BILLING_EVERY, self._ask_for_billing),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -16,9 +16,6 @@ from sgpshop.services.payments import clocks
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
 from sgpshop.storage.setbacks import rests
-
-#: Nothing is queued for later than this: the pauses between tries end at 15 seconds.
-_LONGEST_PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def due_work(limit: int) -> DueWork:
     rows = db.session.execute(
         sa.select(Attempt.id, Attempt.state)
         .where(
-            sa.or_(Attempt.due_at <= now, _is_of_another_clock(now)),
+            Attempt.due_at <= now,
             Attempt.is_open,
             ~rests(Queue.ATTEMPT, Attempt.id),
         )
@@ -81,14 +78,6 @@ def due_work(limit: int) -> DueWork:
         slips=rows_of_slips,
         set_back=set_back,
     )
-
-
-def _is_of_another_clock(now: datetime) -> sa.ColumnElement[bool]:
-    """Queued for a time that no pause of ours reaches: the clock was set back since (P30).
-
-    Taking it now is harmless, for whoever sends takes the order first; waiting would take hours.
-    """
-    return sa.and_(Attempt.state == AttemptState.QUEUED, Attempt.due_at > now + _LONGEST_PAUSE)
 
 
 def beat(worker: str) -> None:

@@ -123,7 +123,7 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     elif outcome.event is Event.BILL_POSTPONED:
         billing.state = BillingState.POSTPONED
         if outcome.reason != WINDOW_CLOSED:
-            billing.retry_at = now + _PAUSES[min(billing.postponed, len(_PAUSES) - 1)]
+            billing.retry_at = now + pause_after(billing.postponed)
         billing.postponed += 1
     else:
         billing.state = BillingState.REFUSED
@@ -143,6 +143,11 @@ def _wait_for_results(session: Session, billing: Billing, now: datetime) -> None
         .values(results_due_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+def pause_after(postponed: int) -> timedelta:
+    """How long a sale waits that was put off so many times before."""
+    return _PAUSES[min(postponed, len(_PAUSES) - 1)]
 
 
 def tell_other_amount(

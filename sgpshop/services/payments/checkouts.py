@@ -42,7 +42,7 @@ MAY_FINISH = frozenset({PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED
 #: `Attempt.choices["on_decline"]` while nobody was told that the order is here.
 REFUSE = "refuse"
 #: A buyer at 3-D Secure is given so long before their order is looked up.
-_BUYER_TIME = timedelta(minutes=30)
+BUYER_TIME = timedelta(minutes=30)
 _KEPT = timedelta(days=30)
 
 
@@ -147,7 +147,7 @@ def wait_for_buyer(session: Session, row: Any, outcome: Outcome, now: datetime) 
             challenge_url=outcome.challenge_url,
             gateway_state=TradeState.AUTHENTICATED.value,
             first_look_at=now,
-            next_look_at=now + _BUYER_TIME,
+            next_look_at=now + BUYER_TIME,
         )
     )
 

@@ -207,7 +207,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
             "attempt": attempt_id,
             "held": row.lease,
             "lease": row.lease + 1,
-            "due_at": now + _lease_time(),
+            "due_at": now + lease_time(),
             "tries": tries,
             "sent_at": None if look_first or is_new else now,
         },
@@ -297,7 +297,7 @@ def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
             .where(_is_held(work), Attempt.due_at > now)
             .values(
                 sent_at=now,
-                due_at=now + _lease_time(),
+                due_at=now + lease_time(),
                 state_seen=trade.raw_status[:20],
                 amount_seen=trade.total,
                 tran_id_seen=trade.tran_id[:28],
@@ -400,7 +400,7 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
             attempt,
             (AttemptState.UNKNOWN,),
             lease=lease,
-            due_at=now + _lease_time(),
+            due_at=now + lease_time(),
             looks=attempt.looks + 1,
             looked_up_at=now,
         ):
@@ -414,7 +414,7 @@ def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
     """Whether a look-up is under way: a second would only take the lease from the first."""
     if attempt.looked_up_at is None or attempt.due_at is None:
         return False
-    return attempt.due_at == attempt.looked_up_at + _lease_time() and attempt.due_at > now
+    return attempt.due_at == attempt.looked_up_at + lease_time() and attempt.due_at > now
 
 
 def look_soon() -> None:
@@ -423,7 +423,7 @@ def look_soon() -> None:
     with writing() as session:
         session.execute(
             sa.update(Attempt)
-            .where(Attempt.state == AttemptState.UNKNOWN, Attempt.due_at > now + _lease_time())
+            .where(Attempt.state == AttemptState.UNKNOWN, Attempt.due_at > now + lease_time())
             .values(due_at=now)
         )
 
@@ -510,5 +510,6 @@ def _changed(session: Session, statement: sa.Update) -> bool:
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def _lease_time() -> timedelta:
+def lease_time() -> timedelta:
+    """How long a claim entitles to work on an attempt (P17)."""
     return timedelta(seconds=current_app.config["LEASE_SECONDS"])

@@ -49,6 +49,7 @@ from sgpshop.storage.database import chunks, writing
 _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
 _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+LONGEST_PAUSE = timedelta(seconds=_PAUSES[-1])
 #: «Order id already exists».
 _NUMBER_IS_THERE = "E01040010"
 
@@ -311,6 +312,12 @@ def _end(attempt_id: int, outcome: Outcome) -> None:
     close(attempt_id, lease or 0, outcome)
 
 
+def lease_time() -> timedelta:
+    """How long whoever sends a file has it for themselves (P17)."""
+    config = current_app.config
+    return timedelta(seconds=max(config["LEASE_SECONDS"], 2 * config["GATEWAY_TOTAL_TIMEOUT"]))
+
+
 def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] | None:
     """Take the file for this thread, its lines durably SENDING (P6); None if it is not ours.
 
@@ -318,11 +325,6 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
     or a proof that this very try did not get there.  Last of all: whether it was so before.
     """
     now = utc_now()
-    lease_time = timedelta(
-        seconds=max(
-            current_app.config["LEASE_SECONDS"], 2 * current_app.config["GATEWAY_TOTAL_TIMEOUT"]
-        )
-    )
     with writing() as session:
         was_doubtful = session.execute(
             sa.select(BillingFile.is_doubtful).where(BillingFile.id == file_id).with_for_update()
@@ -334,7 +336,7 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
                 is_doubtful=True,
                 lease=BillingFile.lease + 1,
                 tries=BillingFile.tries + 1,
-                due_at=now + lease_time,
+                due_at=now + lease_time(),
                 sent_at=now,
             )
             .returning(

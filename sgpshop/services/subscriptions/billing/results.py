@@ -55,6 +55,13 @@ def overdue_since(window: date, mode: str) -> datetime:
     return results_at(window, BillingMode(mode).result_day) + RESULTS_OVERDUE
 
 
+def next_question(window: date, now: datetime) -> datetime:
+    """When results of that month are asked for after a question at `now`, or for the first time."""
+    mode = settings.load().billing_mode
+    pause = _LATE_PAUSE if now >= overdue_since(window, mode) else _PAUSE
+    return max(now + pause, results_at(window, BillingMode(mode).result_day))
+
+
 def fetch(gateway: SmbcGpGateway, window: date) -> int:
     """Ask for the results of the files sent in the month `window`; how many lines were told."""
     now = utc_now()
