@@ -1,0 +1,38 @@
+"""An order whose buyer left 3-D Secure and paid by another card, as earlier versions left it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from sgpshop.domain.errors import OrderBusy
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import CardTransaction, Operation
+from sgpshop.storage.database import writing
+from tests.factories import authorized_order
+from tests.gateway_world import World
+from tests.services.acting import press
+
+
+def test_it_is_captured_after_the_upgrade(shop: World) -> None:
+    order = authorized_order(shop)
+    with writing() as session:
+        session.add(
+            CardTransaction(
+                order_id=order.id,
+                sequence=1,
+                is_current=False,
+                gateway_order_id=f"{order.order_no}-1",
+                gateway_state="AUTHENTICATED",
+                challenge_url="https://acs.example.com/",
+            )
+        )
+    with pytest.raises(OrderBusy):
+        press(order, Operation.CAPTURE)
+    upgrade = import_module("sgpshop.migrations.versions.0016_left_three_ds").upgrade
+    with writing() as session, Operations.context(MigrationContext.configure(session.connection())):
+        upgrade()
+    assert press(order, Operation.CAPTURE).payment_status is PaymentStatus.CAPTURED
