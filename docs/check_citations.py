@@ -28,9 +28,7 @@ def main() -> int:
     rules = {one or other for text in texts.values() for one, other in _DEFINED.findall(text)}
     sections = {name.removesuffix(".md"): set(_HEADING.findall(texts[name])) for name in texts}
     missing = [
-        f"{where}: {cited}"
-        for where, said in _said()
-        for cited in _unknown(said, rules, sections)
+        f"{where}: {cited}" for where, said in _said() for cited in _unknown(said, rules, sections)
     ]
     print("\n".join(missing))
     return 1 if missing else 0

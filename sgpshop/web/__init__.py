@@ -31,7 +31,7 @@ def register(app: Flask) -> None:
     from sgpshop.web import reconciliation as reconciling
     from sgpshop.web.api import document, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
-    from sgpshop.web.order_detail import parcels, uncertain
+    from sgpshop.web.order_detail import alerts, parcels, uncertain
     from sgpshop.web.order_detail import views as order_detail
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports
@@ -54,6 +54,7 @@ def register(app: Flask) -> None:
         reconciling,  # nor /orders/reconcile
         order_search,
         parcels,
+        alerts,
         order_edit,
         uncertain,
         order_detail,

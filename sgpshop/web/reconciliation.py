@@ -1,6 +1,4 @@
-"""照合: the console's transaction list beside our orders (`/orders/reconcile`), and acknowledging
-what look-ups found (R121, R122).
-"""
+"""照合: the console's transaction list beside our orders (`/orders/reconcile`; R122)."""
 
 from __future__ import annotations
 
@@ -9,22 +7,15 @@ import io
 from flask import Blueprint, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import StringField
-from wtforms.validators import Length, Optional
 
 from sgpshop import logs
-from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.order_files.reading import FileRefused, Limits
-from sgpshop.services.orders import alerts
-from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.reconciliation import console_file
 from sgpshop.services.reconciliation.console_file import Result
-from sgpshop.web.frame.base_form import Form
 from sgpshop.web.frame.security import requires
-from sgpshop.web.order_detail import screen
 
 bp = Blueprint("reconciling", __name__, url_prefix="/orders")
 
@@ -65,35 +56,6 @@ def compare() -> ResponseReturnValue:
         consoles=console_links(settings.load()),
         **_form(),
     )
-
-
-class AcknowledgeForm(Form):
-    """確認済みにする: what the person wants to be remembered, if anything."""
-
-    reason = StringField(
-        "メモ(任意)",
-        [Optional(), Length(max=alerts.REASON_MOST)],
-        filters=[lambda text: (text or "").strip()],
-    )
-
-
-@bp.post("/<order_no>/alerts/<int:alert_id>/acknowledge")
-@requires(Role.OPERATOR)
-def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
-    """確認済みにする: it leaves the first page and the order, not the history (R121)."""
-    form = AcknowledgeForm()
-    note = form.reason.data or ""
-    if not form.reason.validate(form) or has_control_characters(note):
-        return screen.render(order_no, refusal=alerts.NoteRefused())
-    alerts.acknowledge(order_no, alert_id, Actor.person(current_user.name), note)
-    return screen.done(order_no, notice="確認済みにしました。履歴に記録されています。")
-
-
-@bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")
-@requires(Role.VIEWER)
-def to_screen(order_no: str, alert_id: int) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the screen."""
-    return screen.done(order_no)
 
 
 def _page(error: str = "") -> ResponseReturnValue:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import current_app, flash, make_response, redirect, render_template, url_for
+from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_acts import Act, button
-from sgpshop.models import Attempt, Order, Role, utc_now
+from sgpshop.models import Attempt, Order, utc_now
 from sgpshop.services import settings
-from sgpshop.services.health import background
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.payments.transactions import standing
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
+from sgpshop.web.frame.looking import hurry_if_uncertain, may_act
 
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)
@@ -94,17 +93,5 @@ def _is_looking(order: Order) -> bool:
     return planned is not None and planned <= utc_now() + _SOON
 
 
-def may_act() -> bool:
-    """Whether the signed-in person may act on orders (R150)."""
-    return bool(current_user.may_act_as(Role.OPERATOR))
-
-
 def _may_close_by_hand(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt_lookup.may_close_by_hand(attempt, utc_now())
-
-
-def hurry_if_uncertain(attempt: Attempt | None) -> None:
-    """Somebody looks at an uncertain order: look it up now, in the background (P13)."""
-    if attempt is not None and attempt_lookup.is_uncertain(attempt):
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(app, attempt_lookup.hurry, attempt.id)

@@ -21,7 +21,7 @@ from sgpshop.services.order_editing import ChoiceNeeded, Draft
 from sgpshop.services.orders import history
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
-from sgpshop.web.order_detail import screen
+from sgpshop.web.frame.looking import hurry_if_uncertain, may_act
 from sgpshop.web.order_edit import edit_fields, edit_form
 from sgpshop.web.order_edit.edit_form import ContentForm
 
@@ -80,7 +80,7 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
     shown = shown or Shown()
     detail = get_detail(order_no)
     order = detail.order
-    screen.hurry_if_uncertain(order.open_attempt)
+    hurry_if_uncertain(order.open_attempt)
     shop = settings.load()
     now = utc_now()
     buttons = {act: button(act, order, shop, now) for act in Act}
@@ -98,7 +98,7 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
         consoles=console_links(shop),
         carriers=CARRIERS,
         tell=sentence,
-        may_act=screen.may_act(),
+        may_act=may_act(),
         shown=shown,
         editing=editing,
         content=content,
@@ -141,7 +141,7 @@ def preview_of(order: Order, content: ContentForm) -> Preview:
 
 def _editing(found: Button) -> Button:
     """Whether this person may edit this order, and why not (R75a, R150)."""
-    if found.is_enabled and not screen.may_act():
+    if found.is_enabled and not may_act():
         return Button(
             is_shown=True, reason="閲覧者は注文内容を修正できません。担当者に依頼してください。"
         )
