@@ -22,6 +22,8 @@ lint: .venv/everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/check_citations.py
 	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
 
 # On each database 400 walks of 25 steps, 2,000 chains of faults, 1,000 lives of three months and some
