@@ -342,7 +342,11 @@ class CardTransaction(Base):
             .where(
                 other.order_id == cls.order_id,
                 other.id != cls.id,
-                other.gateway_state.in_(sorted(LIVE_STATES)),
+                sa.or_(
+                    other.gateway_state.in_(sorted(LIVE_STATES)),
+                    # A buyer at 3-D Secure can still finish: the database refuses beside it too.
+                    sa.and_(other.gateway_state == "AUTHENTICATED", other.challenge_url != ""),
+                ),
             )
             .correlate(cls)
         )
