@@ -32,7 +32,7 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, correct, press, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop
 from tests.services.importing import counts, messages, take_in, take_in_file
-from tests.services.order_files import csv_file, number, row
+from tests.services.order_csv import csv_file, number, row
 from tests.services.orders.test_history import insert
 
 S = PaymentStatus

@@ -95,10 +95,10 @@ def test_a_stale_screen_sends_nothing(shop: World, order: Order) -> None:
 
 @pytest.mark.parametrize("kind", [OrderKind.PREORDER, OrderKind.SUBSCRIPTION])
 def test_preorders_and_subscriptions_have_nothing_to_send(shop: World, kind: OrderKind) -> None:
-    order = correct(authorized_order(shop, kind=kind), 2_500)
+    checked = authorized_order(shop, kind=kind, gateway_state="CHECK")
     with pytest.raises(NotPossible):
-        press(order, SEND)  # R69, R103
-    assert shop.requests(order.order_no, "ChangeTran") == []
+        press(correct(checked, 2_500), SEND)  # R69, R103
+    assert shop.requests(checked.order_no, "ChangeTran") == []
 
 
 def test_a_declined_increase_keeps_the_old_authorization_and_says_so(shop: World) -> None:
