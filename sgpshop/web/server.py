@@ -214,7 +214,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def leave(self) -> None:
         """Stop listening, answer what was accepted, return from `run`."""
         self.is_leaving = True
-        self.pull_trigger()
+        with suppress(OSError):  # it has left already
+            self.pull_trigger()
 
     def run(self, hurry: Callable[[], None] = lambda: None) -> None:
         """Serve; `hurry` is called when the last answers are a while in coming."""

@@ -27,7 +27,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import notifications
 from sgpshop.services.health import due_work
-from sgpshop.services.payments import acts, attempt_lookup, runner
+from sgpshop.services.payments import acts, attempt_lookup, journal
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
@@ -202,7 +202,7 @@ def test_however_they_come_the_orders_say_what_the_gateway_says(
 def test_before_our_own_answer_it_is_kept_and_does_not_interfere(shop: World) -> None:
     order = authorized_order(shop)
     attempt_id = acts.open_attempt(order.id, acts.CAPTURE, seen(order), TANAKA)
-    runner.attempts.claim(attempt_id)  # SENDING: the answer is still to come
+    journal.claim(attempt_id)  # SENDING: the answer is still to come
     tell(order.order_no)
     assert notifications.ask_for_looks() == 0
     assert states() == [N.WAITING]

@@ -25,6 +25,7 @@ from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.order_editing import ContentEdit
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search.criteria import SearchCriteria
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.factories import authorized_order, fresh
@@ -184,13 +185,16 @@ class TestNothingShownMovesWithASetting:
 
 def authorized_by_file(world: World) -> Order:
     access = world.authorize(row()["注文番号"], 2160)
-    return by_file(
+    order = by_file(
         決済方法ステータス="仮売上",
         取引ID=access.access_id,
         取引パスワード=access.access_pass,
         承認日時="20261123101500",
         オーソリ金額="2160",
     )
+    assert order.transaction is not None
+    transaction_lookup.look_up(order.transaction.id)
+    return fresh(order)
 
 
 class TestFilesAfterTheFirst:

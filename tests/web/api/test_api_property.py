@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -113,6 +114,15 @@ def test_what_the_document_says_is_so(api: Api, label: str) -> None:
     assert min(statuses) in (200, 201), statuses  # the valid ones do something
 
 
+def _whole(value: Any) -> Any:
+    """Integers as a JSON integer: to a schema 276.0 is one too, to us it is none (S14)."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None:
     """In two of three that fit the schema: an order that is there, the right sum, a card that pays."""
     assert case.meta is not None
@@ -125,6 +135,8 @@ def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None
         body.update(version=1, amount=2500)
     if "items" not in body:
         return
+    case.body = body = _whole(body)
+    body["ordered_at"] = "2026-11-23T10:15:00+09:00"  # most generated days no order can have
     items = sum(item["unit_price"] * item["quantity"] for item in body["items"])
     fees = body.get("shipping_fee", 0) + body.get("handling_fee", 0)
     less = sum(body.get(name, 0) for name in ("discount", "coupon", "points_used"))
