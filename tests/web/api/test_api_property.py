@@ -107,12 +107,10 @@ def test_what_the_document_says_is_so(api: Api, label: str) -> None:
     def holds(case: Case, choice: int) -> None:
         _make_fitting(api, numbers, case, choice)
         answer = case.call(headers=api.headers)
-        if answer.status_code != 503:  # «no payment can be made now» is said on purpose
-            case.validate_response(answer, excluded_checks=left_out)
+        case.validate_response(answer, excluded_checks=left_out)
         statuses[answer.status_code] += 1
 
     holds()
-    del statuses[503]
     assert min(statuses) in (200, 201), statuses  # the valid ones do something
 
 
@@ -150,5 +148,4 @@ def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None
         if body["kind"] != "subscription" or "subscription" not in body:
             body.pop("subscription", None)
             body["kind"] = "normal"
-    if "token" in body["payment"]:
-        body["payment"] = {"token": token(api.world)}
+    body["payment"] = {"token": token(api.world)}  # no member that is made up can pay
