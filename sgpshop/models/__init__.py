@@ -5,6 +5,7 @@ from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
 from sgpshop.models.attempt import (
     AFTER_THREE_DS,
     CHECKOUTS,
+    ENTERED_OTHERWISE,
     IN_FILE,
     ActorKind,
     Attempt,
@@ -40,6 +41,7 @@ from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
 __all__ = [
     "AFTER_THREE_DS",
     "CHECKOUTS",
+    "ENTERED_OTHERWISE",
     "IN_FILE",
     "MISMATCH",
     "SGP_METHOD",

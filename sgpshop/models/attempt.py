@@ -64,6 +64,9 @@ CHECKOUTS = frozenset(
 AFTER_THREE_DS = "three_ds"
 #: key of `Attempt.choices` of a cancel: its number was in a monthly file, which SMBC-GP may have
 IN_FILE = "in_file"
+#: key of `Attempt.choices` of a payment: an earlier try may have entered its number with another wish
+#: for 3-D Secure, which no look-up shows.
+ENTERED_OTHERWISE = "entered_otherwise"
 
 _OPERATION_LABELS = {
     Operation.CAPTURE: "実売上処理",

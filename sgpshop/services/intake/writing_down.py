@@ -108,7 +108,9 @@ def _again(
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
         session.flush()
-    attempt = acts.new_attempt(locked, Wish(operation), actor)  # 再決済 (R106)
+    attempt = acts.new_attempt(
+        locked, Wish(operation, by_three_ds=bool(new.return_url)), actor
+    )  # 再決済 (R106)
     _pay_with(session, attempt, new, locked.order_no)
     return Begun(order.id, attempt.id, is_new=False, is_ours=True)
 

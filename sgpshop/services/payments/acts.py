@@ -16,6 +16,7 @@ from sgpshop.domain.order_acts import Act, require
 from sgpshop.domain.order_rules import capture_refusal, is_big, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import (
+    ENTERED_OTHERWISE,
     Attempt,
     AttemptState,
     FollowUp,
@@ -67,6 +68,8 @@ class Wish:
     follow_up: FollowUp | None = None
     #: choices to be told in the history
     choices: dict[str, Any] = field(default_factory=dict)
+    #: the buyer is there to pass 3-D Secure (of a new payment only)
+    by_three_ds: bool = False
     #: the amount was confirmed a second time, which a big capture and each refund need (S21)
     is_sum_confirmed: bool = False
 
@@ -159,8 +162,17 @@ def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
     if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
         raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
     is_new = wish.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
-    if is_new and not wish.choices.get("step"):
+    choices = wish.choices
+    if is_new and not choices.get("step"):
+        before = transaction.id
         transaction = transaction_numbers.transaction_for(order, wish.operation)
+        is_used_again = transaction.id == before
+        if is_used_again and transaction_numbers.was_entered_otherwise(
+            transaction, by_three_ds=wish.by_three_ds
+        ):
+            choices = choices | {ENTERED_OTHERWISE: True}
+        if not wish.by_three_ds:
+            transaction.return_url = ""
     order.version += 1
     return Attempt(
         order_id=order.id,
@@ -174,7 +186,7 @@ def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
         due_at=utc_now(),
         status_before=order.payment_status,
         follow_up=wish.follow_up,
-        choices=wish.choices,
+        choices=choices,
     )
 
 

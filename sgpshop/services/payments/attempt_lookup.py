@@ -209,7 +209,8 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     ).scalar_one()
     if cut_off > _RESENDS or order.open_attempt is not None:
         return
-    wish = Wish(attempt.operation, attempt.follow_up, attempt.choices)
+    goes_to_bank = order.transaction is not None and bool(order.transaction.return_url)
+    wish = Wish(attempt.operation, attempt.follow_up, attempt.choices, by_three_ds=goes_to_bank)
     step = session.begin_nested()
     try:
         again = acts.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))

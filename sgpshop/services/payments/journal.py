@@ -26,6 +26,7 @@ from sgpshop.gateway import Card, TradeAccess, TradeStatus
 from sgpshop.models import (
     AFTER_THREE_DS,
     CHECKOUTS,
+    ENTERED_OTHERWISE,
     IN_FILE,
     Attempt,
     Billing,
@@ -104,6 +105,8 @@ class Work:
     return_url: str
     #: the buyer came back from 3-D Secure: only SecureTran2 is left
     finishes_three_ds: bool
+    #: an earlier try may have entered the number with another wish for 3-D Secure
+    entered_otherwise: bool
     #: a monthly file brought, or may have brought, the number there
     in_file: bool
     #: the card to pay with, once it was asked for (a new transaction only)
@@ -198,7 +201,9 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     finishes = row.choices.get("step") == AFTER_THREE_DS
     # Entering moves nothing, so nothing is sent yet; but whoever comes second, a try or an attempt
     # on the same number, must see what the first left there, and of which amount.
-    look_first = row.look_first or (is_new and (tries > 1 or finishes or bool(row.access_id)))
+    otherwise = bool(row.choices.get(ENTERED_OTHERWISE))
+    may_be_there = tries > 1 or finishes or otherwise or bool(row.access_id)
+    look_first = row.look_first or (is_new and may_be_there)
     # Access data of a file: the gateway would act by it whatever order it belongs to.
     look_first = look_first or (not is_new and row.gateway_state is None)
     taken = connection.execute(
@@ -239,6 +244,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
         card_seq=row.card_seq,
         return_url=row.return_url,
         finishes_three_ds=finishes,
+        entered_otherwise=otherwise,
         in_file=bool(row.choices.get(IN_FILE))
         or (
             row.operation is Operation.BILL
@@ -263,10 +269,15 @@ def renumber(work: Work) -> Work | None:
             return None
         transaction = transaction_numbers.take_next_number(order)
         number = transaction.gateway_order_id
+        choices = session.scalars(sa.select(Attempt.choices).where(_is_held(work))).one()
         session.execute(
             sa.update(Attempt)
             .where(_is_held(work))
-            .values(transaction_id=transaction.id, gateway_order_id=number)
+            .values(
+                transaction_id=transaction.id,
+                gateway_order_id=number,
+                choices={k: v for k, v in choices.items() if k != ENTERED_OTHERWISE},
+            )
             .execution_options(synchronize_session=False)
         )
         session.execute(  # its result is told under the number that was charged
@@ -281,6 +292,7 @@ def renumber(work: Work) -> Work | None:
             transaction_id=transaction.id,
             access_id="",
             access_pass_sealed=None,
+            entered_otherwise=False,
         )
 
 

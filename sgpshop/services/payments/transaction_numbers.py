@@ -11,7 +11,15 @@ from sqlalchemy.orm import object_session
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import LIVE_STATES, Refusal
-from sgpshop.models import CHECKOUTS, Attempt, AttemptState, CardTransaction, Operation, Order
+from sgpshop.models import (
+    CHECKOUTS,
+    ENTERED_OTHERWISE,
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Operation,
+    Order,
+)
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
 
@@ -51,6 +59,24 @@ def take_next_number(order: Order) -> CardTransaction:
     new = make_current(order, _next_sequence(order), is_charge=old.is_charge)
     new.return_url = old.return_url
     return new
+
+
+def was_entered_otherwise(transaction: CardTransaction, *, by_three_ds: bool) -> bool:
+    """Whether an earlier try under this number may have entered it with another wish for 3-D Secure.
+
+    No look-up shows which: if it was entered, the number is used up (operations.entering).
+    """
+    session = object_session(transaction)
+    assert session is not None
+    last = session.scalar(
+        sa.select(Attempt.choices)
+        .where(Attempt.transaction_id == transaction.id)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    if last is None:
+        return False
+    return bool(last.get(ENTERED_OTHERWISE)) or bool(transaction.return_url) is not by_three_ds
 
 
 def number_for_file(order: Order, transaction: CardTransaction) -> CardTransaction:

@@ -14,7 +14,7 @@ from flask import Flask
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.models import Order
-from sgpshop.services import intake
+from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder
@@ -105,6 +105,63 @@ class TestByThreeDs:
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert shop.trade(number)["status"] == "CAPTURE"
         assert len(shop.requests(number, "SecureTran2")) == 1
+        assert explained() == []
+
+    def entered_and_not_paid(self, shop: World, new: NewOrder, order: Order, **more: Any) -> str:
+        """再決済 whose card was never sent: the number is entered at SMBC-GP, for that way."""
+        shop.wire.cut_off("ExecTran")
+        intake.place(replace(new, payment=CardSource(token=shop.token()), **more), SHOP_FRONT)
+        settle(order.id)
+        shop.wire.cut_off()
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        number = number_of(order)
+        assert shop.trade(number)["status"] == "UNPROCESSED"
+        return number
+
+    @pytest.mark.parametrize("is_refused_once", [False, True])
+    def test_never_under_a_number_entered_without_it(
+        self, app: Flask, shop: World, travel: Travel, is_refused_once: bool
+    ) -> None:
+        new, order = failed(shop, travel)
+        entered = self.entered_and_not_paid(shop, new, order)
+        if is_refused_once:  # the second buyer's try does not get as far as the number
+            shop.wire.cut_off("SearchTrade")
+            again = replace(new, payment=CardSource(token=shop.token()), return_url=THANKS)
+            intake.place(again, SHOP_FRONT)
+            settle(order.id)
+            shop.wire.cut_off()
+            assert fresh(order).payment_status is S.CAPTURE_FAILED
+        again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)), return_url=THANKS)
+        intake.place(again, SHOP_FRONT)
+        settle(order.id)
+        placed = intake.place(again, SHOP_FRONT)
+        assert placed.redirect_url is not None
+        access_id = at_bank(shop, placed.redirect_url)
+        number = number_of(order)
+        assert told(back(app, order, access_id, number)) == "paid"
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert number != entered
+        assert shop.trade(entered)["status"] == "UNPROCESSED"
+        assert explained() == []
+
+    def test_a_billing_never_goes_there(self, shop: World, travel: Travel) -> None:
+        """Nobody is at the bank's page when the worker bills."""
+        open_shop(billing_driver=BillingDriver.API.value)
+        new = subscription(shop)
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        shop.fault("error:42G550000", "ExecTran")  # no money in the account, this once
+        travel(jst(2026, 12, 10, 6, 1))
+        billing.carry_on()
+        settle(order.id)
+        entered = self.entered_and_not_paid(shop, new, order, return_url=THANKS)
+        subscriptions.take_again([order.order_no], "form", TANAKA)
+        billing.carry_on()
+        settle(order.id)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert shop.trade(entered)["status"] == "UNPROCESSED"
+        assert shop.trade(number_of(order))["status"] == "CAPTURE"
         assert explained() == []
 
     def test_also_under_the_number_of_the_billing(

@@ -75,7 +75,7 @@ class EnteringPlan:
         return not_usable(self.operation, trade, "unknown_state")
 
     def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
-        """Entered by an earlier try with another amount, tax or purpose, and never paid.
+        """Entered by an earlier try with another amount, tax, purpose or 3-D Secure, and never paid.
 
         Paying it would take what was wanted then: also when it was ourselves who entered it.  A
         number of which our books know nothing is used up as well once nothing can be held there.
@@ -83,7 +83,8 @@ class EnteringPlan:
         if not work.access_id and _is_over(trade):
             return trade.state.is_check or (trade.state.is_cancelled and not self._charges_again)
         is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
-        return is_waiting and not work.in_file and not self._is_entered(trade, work)
+        is_as_wanted = self._is_entered(trade, work) and not work.entered_otherwise
+        return is_waiting and not work.in_file and not is_as_wanted
 
     @property
     def _charges_again(self) -> bool:
