@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import requests
 from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -24,6 +23,7 @@ from sgpshop.services.bulk import captures
 from sgpshop.services.payments import acts, cancelling
 from sgpshop.services.payments.acts import Wish
 from tests.factories import make_order, order_number
+from tests.faults.calling import signed_cookie
 from tests.faults.oracle import violations
 from tests.processes import Processes
 from tests.seeds import dice_of
@@ -207,14 +207,6 @@ def judge_all(processes: Processes, orders: list[Order]) -> None:
         if row.gateway_order_id in wanted
     }
     assert held == {entry["order_id"]: entry["amount"] for entry in ledger}  # P4
-
-
-def signed_cookie(app: Flask, token: str) -> str:
-    """The cookie of a browser in which that session is open."""
-    with app.test_request_context():
-        serializer = SecureCookieSessionInterface().get_signing_serializer(app)
-        assert serializer is not None
-        return str(serializer.dumps({"_user_id": token, "_fresh": True}))
 
 
 def click(url: str, cookie: str, order: Order) -> None:
