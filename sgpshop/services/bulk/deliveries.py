@@ -20,11 +20,10 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order, Queue, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk import delivery_facts
-from sgpshop.services.bulk.delivery_facts import DeliveryFacts
 from sgpshop.services.deliveries.parcels import deliver_all, told
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.facts import Facts, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
@@ -56,7 +55,7 @@ class DeliveryPreview:
 def preview(run_id: str) -> DeliveryPreview:
     """What would happen if this run were started now.  The run is known to be there."""
     items = _items(run_id)
-    orders = delivery_facts.load(item.order_id for item in items)
+    orders = load_facts(item.order_id for item in items)
     refusals = _refusals(items, orders)
     eligible = [orders[item.order_id] for item in items if refusals[item.id] is None]
     uncaptured = [order.total for order in eligible if order.payment_status in CAPTURABLE]
@@ -84,7 +83,7 @@ def start(run_id: str, *, person_id: int) -> None:
         if run.started_at is not None:
             return
         items = _items(run_id)
-        refusals = _refusals(items, delivery_facts.load(item.order_id for item in items))
+        refusals = _refusals(items, load_facts(item.order_id for item in items))
         now = utc_now()
         skipped = [
             {"id": item, "result": ItemResult.SKIPPED, "reason": reason.value, "finished_at": now}
@@ -179,7 +178,7 @@ def _deliver(item_id: int) -> None:
         )
 
 
-def _is_changed(item: BulkItem, order: Order | DeliveryFacts) -> DeliveryRefusal | None:
+def _is_changed(item: BulkItem, order: Order | Facts) -> DeliveryRefusal | None:
     """CHANGED where the order is not as the person saw it any more (P20)."""
     as_seen = (order.version, order.total) == (item.version, item.amount)
     return None if as_seen else DeliveryRefusal.CHANGED
@@ -193,9 +192,7 @@ def _items(run_id: str) -> list[BulkItem]:
     )
 
 
-def _refusals(
-    items: list[BulkItem], orders: dict[int, DeliveryFacts]
-) -> dict[int, DeliveryRefusal | None]:
+def _refusals(items: list[BulkItem], orders: dict[int, Facts]) -> dict[int, DeliveryRefusal | None]:
     """By line why it is left out; None: its order can be made 配送完了."""
     terms, now = settings.load(), utc_now()
     return {

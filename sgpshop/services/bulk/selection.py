@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgpshop.domain.delivery_rules import DeliveryRefusal
+from sgpshop.domain.delivery_rules import DeliveryRefusal, delivery_refusal
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_rules import Refusal, capture_refusal
-from sgpshop.models import BulkAction
-from sgpshop.services.bulk.delivery_facts import refusals as delivery_refusals
+from sgpshop.models import BulkAction, utc_now
+from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
 
 
@@ -66,6 +66,7 @@ _TAKES_ALL = (BulkAction.CSV_DOWNLOAD, BulkAction.PRINT, BulkAction.RECONCILE)
 
 
 def _weigh_for_delivery(order_ids: Sequence[int]) -> Selection:
-    refusals = delivery_refusals(order_ids)
-    reasons = Counter(refusal for refusal in refusals.values() if refusal is not None)
+    terms, now = settings.load(), utc_now()
+    refusals = [delivery_refusal(order, terms, now) for order in load_facts(order_ids).values()]
+    reasons = Counter(refusal for refusal in refusals if refusal is not None)
     return Selection(len(refusals), yen=None, left_out=tuple(reasons.most_common()))

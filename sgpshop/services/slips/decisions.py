@@ -17,7 +17,7 @@ from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid, 
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Operation
-from sgpshop.services.slips.standing import Parcel, Standing
+from sgpshop.services.orders.facts import Facts, ParcelFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Wish:
     #: None: today
     ship_date: date | None
 
-    def changes(self, parcel: Parcel) -> bool:
+    def changes(self, parcel: ParcelFacts) -> bool:
         """Whether anything of `parcel` would be other than it is."""
         return (
             self.slip_no != parcel.slip_no
@@ -47,7 +47,7 @@ class Decision:
     """What becomes of one row: a problem, or nothing to do, or something to be written."""
 
     wish: Wish
-    parcel: Parcel | None = None
+    parcel: ParcelFacts | None = None
     #: 「label：sentence」; "" when the row can be carried out
     problem: str = ""
     #: the order waits for its capture: written, or not, when that has ended
@@ -72,13 +72,13 @@ class OrderDecision:
 
 
 def decide(
-    order: Standing, wishes: Sequence[Wish], *, capture: bool, terms: Terms, now: datetime
+    order: Facts, wishes: Sequence[Wish], *, capture: bool, terms: Terms, now: datetime
 ) -> OrderDecision:
     """The rows of one order, in their order in the file; `capture`: 実売り同時処理 is on."""
     rows: list[Decision] = []
     taken: dict[int, int] = {}
     for wish in wishes:
-        row = Decision(wish, order.parcel(wish.delivery_number))
+        row = Decision(wish, _parcel(order, wish.delivery_number))
         row.problem = _problem_of_order(order) or _problem_of_row(order, row, taken, terms, now)
         if not row.problem and row.parcel is not None:
             taken[row.parcel.id] = wish.line
@@ -93,15 +93,15 @@ def decide(
     return decision
 
 
-def decide_one(order: Standing, wish: Wish, terms: Terms, now: datetime) -> Decision:
+def decide_one(order: Facts, wish: Wish, terms: Terms, now: datetime) -> Decision:
     """One row again, at the moment it is written."""
-    row = Decision(wish, order.parcel(wish.delivery_number))
+    row = Decision(wish, _parcel(order, wish.delivery_number))
     row.problem = _problem_of_order(order) or _problem_of_row(order, row, {}, terms, now)
     row.changes = not row.problem and row.parcel is not None and wish.changes(row.parcel)
     return row
 
 
-def delivered_at(wish: Wish, order: Standing, now: datetime) -> datetime:
+def delivered_at(wish: Wish, order: Facts, now: datetime) -> datetime:
     """When the parcel counts as shipped: now, or noon of the day given, never before the order."""
     day = wish.ship_date
     if day is None or day == jst_day(now):
@@ -109,7 +109,14 @@ def delivered_at(wish: Wish, order: Standing, now: datetime) -> datetime:
     return max(order.ordered_at, start_of_day(day) + timedelta(hours=12))
 
 
-def _problem_of_order(order: Standing) -> str:
+def _parcel(order: Facts, number: int) -> ParcelFacts | None:
+    """The parcel a row means: 0 is the only one, whatever its number (§9.1)."""
+    if number == 0 and len(order.deliveries) == 1:
+        return order.deliveries[0]
+    return next((parcel for parcel in order.deliveries if parcel.number == number), None)
+
+
+def _problem_of_order(order: Facts) -> str:
     if order.payment_status is PaymentStatus.CANCELLED:
         return "注文キャンセル済み：この注文はキャンセルされています。"
     if is_being_paid(order.open_attempt):
@@ -122,7 +129,7 @@ def _problem_of_order(order: Standing) -> str:
 
 
 def _problem_of_row(
-    order: Standing, row: Decision, taken: dict[int, int], terms: Terms, now: datetime
+    order: Facts, row: Decision, taken: dict[int, int], terms: Terms, now: datetime
 ) -> str:
     wish, parcel = row.wish, row.parcel
     if parcel is None:
@@ -134,7 +141,7 @@ def _problem_of_row(
     return _bad_day(order, wish, now) or _bad_move(order, parcel, wish.status, terms, now)
 
 
-def _no_parcel(order: Standing, wish: Wish) -> str:
+def _no_parcel(order: Facts, wish: Wish) -> str:
     numbers = [parcel.number for parcel in order.deliveries]
     if wish.delivery_number == 0 and len(numbers) > 1:
         return (
@@ -153,7 +160,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return "・".join(map(str, numbers[:8])) + ("ほか" if len(numbers) > 8 else "")
 
 
-def _bad_day(order: Standing, wish: Wish, now: datetime) -> str:
+def _bad_day(order: Facts, wish: Wish, now: datetime) -> str:
     if wish.ship_date is None:
         return ""
     if wish.ship_date > jst_day(now):
@@ -164,7 +171,7 @@ def _bad_day(order: Standing, wish: Wish, now: datetime) -> str:
 
 
 def _bad_move(
-    order: Standing, parcel: Parcel, status: DeliveryStatus, terms: Terms, now: datetime
+    order: Facts, parcel: ParcelFacts, status: DeliveryStatus, terms: Terms, now: datetime
 ) -> str:
     """Why this parcel cannot get that status: as the buttons of the order say (§4.3, R31)."""
     if parcel.status is status:
@@ -193,7 +200,7 @@ def _bad_move(
 _NOT_OFFERED = "この注文は、このステータスに変更できません。詳細注文情報で確認してください。"
 
 
-def _completes(order: Standing, rows: Sequence[Decision]) -> bool:
+def _completes(order: Facts, rows: Sequence[Decision]) -> bool:
     """Whether these rows make the last open parcel of a capturable order 配送完了 (R82)."""
     if not order.is_sgp or order.payment_status not in CAPTURABLE:
         return False

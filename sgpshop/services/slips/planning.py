@@ -10,7 +10,7 @@ from typing import Any
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import ItemResult, utc_now
 from sgpshop.services import settings
-from sgpshop.services.slips import standing
+from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
 from sgpshop.services.slips.reading import ReadRow
 
@@ -74,9 +74,9 @@ def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
     for row in rows:
         if row["order_id"] is not None:
             orders[row["order_id"]].append(row)
-    standings = standing.load(orders)
+    facts = load_facts(orders, with_parcels=True)
     for order_id, of_order in orders.items():
-        order = standings.get(order_id)
+        order = facts.get(order_id)
         if order is None:  # taken back meanwhile: its payment was declined
             for row in of_order:
                 without_order(row)

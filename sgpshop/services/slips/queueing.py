@@ -20,9 +20,9 @@ from sgpshop.models import (
     SlipRun,
 )
 from sgpshop.services.orders import acting
+from sgpshop.services.orders.facts import Facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
-from sgpshop.services.slips.standing import Standing
 
 
 def actor_of(run: SlipRun) -> Actor:
@@ -32,7 +32,7 @@ def actor_of(run: SlipRun) -> Actor:
 
 def queue(
     session: Session,
-    captures: Sequence[tuple[Standing, Sequence[SlipRow]]],
+    captures: Sequence[tuple[Facts, Sequence[SlipRow]]],
     actor: Actor,
     now: datetime,
 ) -> None:
@@ -63,7 +63,7 @@ def queue(
         session.execute(sa.update(SlipRow), waiting)
 
 
-def _attempt(order: Standing, actor: Actor, now: datetime) -> dict[str, Any]:
+def _attempt(order: Facts, actor: Actor, now: datetime) -> dict[str, Any]:
     transaction = order.transaction
     assert transaction is not None  # else capture_refusal says NOT_LINKED
     return {

@@ -25,12 +25,12 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.models import ItemResult, Order, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.reading import Limits
-from sgpshop.services.orders.facts import keep
+from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.slips import queueing, standing
+from sgpshop.services.slips import queueing
 from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
 from sgpshop.services.slips.planning import (
     PLANNED_FROM,
@@ -41,8 +41,7 @@ from sgpshop.services.slips.planning import (
     without_order,
 )
 from sgpshop.services.slips.reading import read
-from sgpshop.services.slips.standing import Standing
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import chunks, writing
 
 
 def usual_terms() -> Terms:
@@ -77,7 +76,7 @@ def prepare(uploaded: Uploaded, terms: Terms, *, person_id: int | None, actor: s
         return earlier
     file = read(uploaded.content, limits(), is_pasted=uploaded.is_pasted)
     run_id = secrets.token_hex(16)
-    numbers = standing.ids_of(row.order_no for row in file.rows if not row.problem)
+    numbers = _ids_of(row.order_no for row in file.rows if not row.problem)
     rows = [new_row(run_id, row, numbers) for row in file.rows]
     plan(rows, terms)
     with writing() as session:
@@ -178,13 +177,13 @@ def _start(
     if captures:
         usable_gateway()  # what cannot be sent is not accepted (R2)
     now = utc_now()
-    standings = standing.load(orders, lock=True)
+    facts = load_facts(orders, lock=True, with_parcels=True)
     run.started_at = now
     shop = settings.load()
     values: list[dict[str, Any]] = []
-    to_capture: list[tuple[Standing, Sequence[SlipRow]]] = []
+    to_capture: list[tuple[Facts, Sequence[SlipRow]]] = []
     for order_id, of_order in orders.items():
-        order = standings.get(order_id)
+        order = facts.get(order_id)
         if order is None:  # taken back at this very moment: checkouts.refuse ended its rows
             continue
         decision = decide(
@@ -215,13 +214,11 @@ def _start(
     return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
 
 
-def _by_age(one: tuple[Standing, Sequence[SlipRow]]) -> tuple[datetime, int]:
+def _by_age(one: tuple[Facts, Sequence[SlipRow]]) -> tuple[datetime, int]:
     return one[0].ordered_at, one[0].id  # R48
 
 
-def _keep_to_what_was_seen(
-    decision: OrderDecision, order: Standing, rows: Sequence[SlipRow]
-) -> None:
+def _keep_to_what_was_seen(decision: OrderDecision, order: Facts, rows: Sequence[SlipRow]) -> None:
     """No capture but the one that was shown: of that amount, of the order as it was (P20)."""
     if not decision.is_to_be_captured:
         return
@@ -293,6 +290,17 @@ def _started(session: Session, fingerprint: str) -> str | None:
             SlipRun.fingerprint == fingerprint, SlipRun.started_at.is_not(None)
         )
     ).scalar_one_or_none()
+
+
+def _ids_of(order_nos: Iterable[str]) -> dict[str, int]:
+    """Ids by order number; numbers that do not exist are missing."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(set(order_nos))):
+        rows = db.session.execute(
+            sa.select(Order.order_no, Order.id).where(Order.order_no.in_(chunk))
+        )
+        found.update((row.order_no, row.id) for row in rows)
+    return found
 
 
 def _by_order(rows: Iterable[SlipRow]) -> dict[int, list[SlipRow]]:

@@ -35,10 +35,10 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.orders import history
+from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.slips import queueing, standing
+from sgpshop.services.slips import queueing
 from sgpshop.services.slips.decisions import Decision, Wish, decide_one, delivered_at
-from sgpshop.services.slips.standing import Parcel, Standing
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
 
@@ -128,7 +128,7 @@ def after_capture(
     if waiting[0].on_failure is not OnCaptureFailure.KEEP:
         _record(session, [_ended(one, ItemResult.FAILED, now) for one in waiting])
         return
-    order = standing.load([row.order_id])[row.order_id]
+    order = load_facts([row.order_id], with_parcels=True)[row.order_id]
     actor = Actor(row.actor_kind, row.actor)
     _write(session, [(order, waiting)], ItemResult.FAILED, actor, now)
 
@@ -188,7 +188,8 @@ def _work_off(first_row_id: int, only: int | None = None) -> None:
         ).all()
         if not order_ids:
             return
-        orders = standing.load([i for i in order_ids if i is not None], lock=True)
+        ids = [i for i in order_ids if i is not None]
+        orders = load_facts(ids, lock=True, with_parcels=True)
         found = session.execute(_READ.where(is_due, SlipRow.order_id.in_(order_ids))).all()
         of_order: dict[int, list[Any]] = {}
         for one in found:
@@ -213,7 +214,7 @@ def _is_due() -> sa.ColumnElement[bool]:
 
 def _write(
     session: Session,
-    groups: Sequence[tuple[Standing, Sequence[Any]]],
+    groups: Sequence[tuple[Facts, Sequence[Any]]],
     result: ItemResult,
     actor: Actor,
     now: datetime,
@@ -253,7 +254,7 @@ class _Batch:
         self._unwaived: list[int] = []
         self._entries: list[dict[str, Any]] = []
 
-    def add(self, order: Standing, changed: Sequence[Decision], *, is_kept: bool) -> None:
+    def add(self, order: Facts, changed: Sequence[Decision], *, is_kept: bool) -> None:
         """The rows of `changed` change this order; nothing happens when there are none."""
         if not changed:
             return
@@ -305,7 +306,7 @@ class _Batch:
         history.record_many(session, self._entries)
 
 
-def _parcel_values(parcel: Parcel, wish: Wish, order: Standing, now: datetime) -> dict[str, Any]:
+def _parcel_values(parcel: ParcelFacts, wish: Wish, order: Facts, now: datetime) -> dict[str, Any]:
     """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
     is_new = wish.status is not parcel.status
     values = {
@@ -329,7 +330,7 @@ def _parcel_values(parcel: Parcel, wish: Wish, order: Standing, now: datetime) -
     return values
 
 
-def _told(order: Standing, parcel: Parcel, wish: Wish) -> str:
+def _told(order: Facts, parcel: ParcelFacts, wish: Wish) -> str:
     """One row for the history: which parcel, carrier, slip number, status."""
     which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
     carrier = CARRIERS.get(wish.carrier_code or parcel.carrier_code, "")
