@@ -20,6 +20,7 @@ from sgpshop.models import Attempt, CardTransaction, Order, OrderKind, utc_now
 from sgpshop.services import settings
 from sgpshop.services.demo import is_seeded, seed_many, seed_sample
 from sgpshop.services.demo.simulator import Simulator
+from sgpshop.services.subscriptions import monthly_files
 from sgpshop.worker.loop import Worker
 from tests.simulator.live import LiveGateway
 
@@ -106,6 +107,9 @@ def test_the_sample_becomes_a_shop_whose_ledger_is_the_gateway_s(
     ).all()
     assert len(held) >= 120
     assert all(abs(ordered - authorized) < timedelta(minutes=1) for ordered, authorized in held)
+
+    # A new shop is not greeted with results that never came: the gateway has them, or not yet.
+    assert monthly_files.overdue() == []
 
     # The clock is right again, nothing is left to go wrong, and once more does no harm.
     assert abs(Simulator.connected().now().astimezone(JST) - utc_now()) < timedelta(minutes=1)
