@@ -7,6 +7,7 @@ it goes on by itself (処理中) or asked to come again (503), and the screens s
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -19,11 +20,14 @@ WEB_THREADS: Final = 24
 #: nobody needs to wait: the work goes on by itself.
 MOST: Final = 18
 MOST_FOR_ANSWERS: Final = 10
-#: Seconds after which somebody else may have ended his wait for the database.
+#: Seconds without anybody's turn after which the database is stuck, not merely busy.
 _PATIENCE = 0.5
 
 _changed = threading.Condition()
 _waiting = 0
+_for_database = 0
+#: when the database last let somebody in, or the first began to wait for it (monotonic seconds)
+_moved_at = 0.0
 
 
 @contextmanager
@@ -35,9 +39,25 @@ def for_an_answer(seconds: float) -> Iterator[float]:
 
 @contextmanager
 def for_the_database() -> Iterator[bool]:
-    """Yields whether there is room to wait for a lock of the database."""
-    with _place(MOST, _PATIENCE) as has_place:
-        yield has_place
+    """Yields whether there is room to wait for a lock of the database.
+
+    One too many waits for a place while the others have their turns.  Where nobody had his for a
+    while, that would help nobody: its thread is free at once.
+    """
+    global _for_database, _moved_at
+    with _changed:
+        if _for_database == 0:
+            _moved_at = time.monotonic()
+        _for_database += 1
+        patience = _moved_at + _PATIENCE - time.monotonic()
+    try:
+        with _place(MOST, patience) as has_place:
+            yield has_place
+            if has_place:
+                _moved_at = time.monotonic()
+    finally:
+        with _changed:
+            _for_database -= 1
 
 
 @contextmanager

@@ -39,6 +39,8 @@ _PARTING = 2
 #: Bytes of a request line with its headers.
 _LONGEST_HEAD = 32_768
 _LONGEST_PATH = 2_000
+#: Whoever watches us asks here whether we answer at all (T3).
+_HEALTH = "/healthz"
 #: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
 _NO_WATERMARK = 1 << 40
 #: On leaving, seconds after which: silent connections are closed; what runs is told to hurry; the
@@ -63,9 +65,20 @@ def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> 
         asyncore_use_poll=True,  # select() knows no file number above 1023
         outbuf_high_watermark=_NO_WATERMARK,
     )
-    dispatcher = ThreadedTaskDispatcher()
+    dispatcher = _Dispatcher()
     dispatcher.set_thread_count(WEB_THREADS)
     return Server(app, map={}, dispatcher=dispatcher, adj=settings, sockinfo=settings.listen[0])
+
+
+class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """The threads that answer; /healthz, which waits for nothing, goes before whoever waits for one."""
+
+    def add_task(self, task: _Connection) -> None:
+        super().add_task(task)
+        if task.requests and task.requests[0].path == _HEALTH:
+            with self.lock, suppress(ValueError):  # a thread has taken it already
+                self.queue.remove(task)
+                self.queue.appendleft(task)
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
