@@ -19,29 +19,29 @@ def create_app(
 ) -> Flask:
     """The WSGI application, configured from the environment and then from `overrides`.
 
-    `overrides` holds parsed values under the names of sgpshop.config (tests, `demo`).  A given
+    `overrides` holds parsed values under the names of sgpshop.environment (tests, `demo`).  A given
     `gateway` is used instead of the one the contract settings describe (tests).
-    Raises ConfigurationError when a setting cannot be used.
+    Raises EnvironmentUnusable when a variable cannot be used.
     """
     # Imported here: the simulator lives in this package too and starts without the shop.
     from flask import Flask
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sgpshop import config as settings
-    from sgpshop import logs, web
+    from sgpshop import environment, logs, web
+    from sgpshop.domain.errors import EnvironmentUnusable
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
     from sgpshop.services import slips
     from sgpshop.services.payments import followers, gateway_access
     from sgpshop.storage.database import prepare_engine
 
-    values = settings.load(os.environ) | (overrides or {})
-    settings.complete(values)
+    values = environment.load(os.environ) | (overrides or {})
+    environment.complete(values)
     set_clock_ahead(values["CLOCK_AHEAD"])
     app = Flask(
         __name__,
-        template_folder=str(settings.ROOT / "templates"),
-        static_folder=str(settings.ROOT / "static"),
+        template_folder=str(environment.ROOT / "templates"),
+        static_folder=str(environment.ROOT / "static"),
         instance_path=str(values["INSTANCE_PATH"]),
     )
     app.config.from_mapping(values)
@@ -58,7 +58,7 @@ def create_app(
     )
 
     logs.init_app(app)  # first: every later line carries the request's id
-    for sentence in settings.unknown_names(os.environ):
+    for sentence in environment.unknown_names(os.environ):
         logs.event("unknown_setting", level=logging.WARNING, detail=sentence)
     db.init_app(app)
     csrf.init_app(app)
@@ -69,7 +69,7 @@ def create_app(
         try:
             prepare_engine(db.engine)
         except SQLAlchemyError as problem:  # an address that is none
-            raise settings.ConfigurationError(f"{settings.PREFIX}DATABASE_URL: {problem}") from None
+            raise EnvironmentUnusable(f"{environment.PREFIX}DATABASE_URL: {problem}") from None
     gateway_access.init_app(app, gateway)
     followers.follow_captures(app, slips.after_capture)
     web.register(app)

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from sgpshop.config import ROOT
+from sgpshop.environment import ROOT
 from tests.conftest import KEYS
 
 

@@ -14,7 +14,7 @@ from click.testing import Result
 from flask import Flask
 
 from sgpshop.cli import commands
-from sgpshop.config import ROOT
+from sgpshop.environment import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
 from tests.signing_in import PASSWORD, make_person

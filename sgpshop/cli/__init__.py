@@ -14,8 +14,7 @@ import click
 from flask.cli import ScriptInfo
 
 from sgpshop import logs
-from sgpshop.config import ConfigurationError
-from sgpshop.domain.errors import CouldNotAsk, SettingUnusable, ShopError
+from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
 
 #: Command -> module and name; a module is loaded only for its own commands, so each starts fast.
 _COMMANDS = {
@@ -49,9 +48,7 @@ class _Commands(click.Group):
         """Run a command; what it fails with becomes a line and an exit code."""
         try:
             return super().invoke(ctx)
-        except ConfigurationError as problem:
-            _fail(f"設定エラー: {problem}", 2)
-        except SettingUnusable as problem:
+        except EnvironmentUnusable as problem:
             _fail(f"設定エラー: {problem.message}", 2)
         except CouldNotAsk as problem:
             _fail(problem.message, 3)

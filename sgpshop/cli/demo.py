@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from sgpshop import config as settings
+from sgpshop import environment
 
 if TYPE_CHECKING:
     from flask import Flask
 
-_APP = str(settings.ROOT / "app.py")
+_APP = str(environment.ROOT / "app.py")
 #: The simulator's one contract (interfaces.md §6), and a shop that nobody takes for a real one.
 _CONTRACT: dict[str, str | bool] = {
     "site_id": "tsite00000001",
@@ -61,7 +61,7 @@ def run_demo() -> int:
         signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []
     try:
-        instance = settings.load(os.environ)["INSTANCE_PATH"]
+        instance = environment.load(os.environ)["INSTANCE_PATH"]
         instance.mkdir(parents=True, exist_ok=True, mode=0o700)
         ledger = str(instance / "simulator.db")
         children.append(_start("simulator", "--port", simulator_port, "--db", ledger))

@@ -23,7 +23,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import require_shop
-from sgpshop.config import ConfigurationError
+from sgpshop.domain.errors import EnvironmentUnusable
 
 #: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
 _SWITCH_EVERY = 0.001
@@ -139,7 +139,7 @@ def _listening(port: int) -> Iterator[None]:
     except OSError as problem:
         if problem.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
-        raise ConfigurationError(
+        raise EnvironmentUnusable(
             f"--port {port}: このアドレスで待ち受けできません({problem.strerror})。"
             "ほかのプログラムが使っていないか確認するか、別のポートを指定してください。"
         ) from None

@@ -24,7 +24,7 @@ def with_shop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def require_shop() -> None:
-    """Raise CouldNotAsk for another schema, ConfigurationError for another key or a demo's data."""
+    """Raise CouldNotAsk for another schema, EnvironmentUnusable for another key or a demo's data."""
     from sgpshop.services import installation
     from sgpshop.storage import schema
 

@@ -60,8 +60,8 @@ class CouldNotAsk(ShopError):
     """Nothing is known, because database or gateway could not be asked (interfaces.md §2)."""
 
 
-class SettingUnusable(CouldNotAsk):
-    """A setting from outside does not serve; the sentence begins with its name."""
+class EnvironmentUnusable(CouldNotAsk):
+    """A variable of the environment does not serve, or where it leads: named, with what to do."""
 
 
 class ContractMissing(CouldNotAsk):

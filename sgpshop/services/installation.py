@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
-from sgpshop.config import PREFIX, ConfigurationError, is_guessable
 from sgpshop.domain import history_chain
+from sgpshop.domain.errors import EnvironmentUnusable
+from sgpshop.environment import PREFIX
 from sgpshop.extensions import db
+from sgpshop.keys import is_guessable
 from sgpshop.models import (
     ApiKey,
     CardTransaction,
@@ -53,7 +55,7 @@ _PROOFS = 20
 
 
 def require_ours() -> None:
-    """Raise ConfigurationError when this database belongs to another key, or to a demo.
+    """Raise EnvironmentUnusable when this database belongs to another key, or to a demo.
 
     Asked until it was found right once in this process.
     """
@@ -69,7 +71,7 @@ def require_ours() -> None:
 def migrate() -> tuple[str | None, str]:
     """Bring the database to this version; the version before (None: empty) and the present one.
 
-    It learns our key, if it knows none.  Raises NewerSchema, or ConfigurationError for a database
+    It learns our key, if it knows none.  Raises NewerSchema, or EnvironmentUnusable for a database
     of another key or a demo's, and then changes nothing: what a migration writes with another key
     could never be put right again.
     """
@@ -82,12 +84,12 @@ def migrate() -> tuple[str | None, str]:
 
 
 def become_demo() -> None:
-    """Mark the database as a demo's.  Raises ConfigurationError when a shop works with it."""
+    """Mark the database as a demo's.  Raises EnvironmentUnusable when a shop works with it."""
     with writing() as session:
         if _DEMO in _facts():
             return
         if _is_of_a_shop():
-            raise ConfigurationError(
+            raise EnvironmentUnusable(
                 f"{_place_names()}: このデータベースには店舗のデータがあります。"
                 "見本(demo)には、別のフォルダーを指定してください。"
             )
@@ -115,7 +117,7 @@ def _facts() -> dict[str, str]:
 
 
 def _require_right(facts: dict[str, str]) -> None:
-    """Raise ConfigurationError unless the database, of any version, is our key's and no demo's.
+    """Raise EnvironmentUnusable unless the database, of any version, is our key's and no demo's.
 
     One that does not know its key says by what is in it whose it is.
     """
@@ -124,15 +126,15 @@ def _require_right(facts: dict[str, str]) -> None:
         _require_test_mode()
     if is_known:
         if facts[_FINGERPRINT] != vault.fingerprint():
-            raise ConfigurationError(_other_key(facts))
+            raise EnvironmentUnusable(_other_key(facts))
         return
     proofs = list(_proofs())
     if any(proofs) and not all(proofs):
-        raise ConfigurationError(_several_keys(proofs))
+        raise EnvironmentUnusable(_several_keys(proofs))
     if proofs and not all(proofs):
-        raise ConfigurationError(_other_key({}))
+        raise EnvironmentUnusable(_other_key({}))
     if not proofs and is_guessable(current_app.config["ENCRYPTION_KEY"]):
-        raise ConfigurationError(
+        raise EnvironmentUnusable(
             f"{PREFIX}ENCRYPTION_KEY: 推測されやすい文字列です。"
             "無作為な文字列にしてください(空にすると自動で作られます)。"
         )
@@ -156,7 +158,7 @@ def _take_key() -> None:
 
 def _require_test_mode() -> None:
     if not current_app.config["TEST_MODE"]:
-        raise ConfigurationError(
+        raise EnvironmentUnusable(
             f"{_place_names()}: これは見本(demo)のデータベースです。見本のログイン・APIキー・注文が"
             f"入っているため、本番では使えません。別のフォルダーを指定してください"
             f"(見本として使う場合は {PREFIX}TEST_MODE=1)。"

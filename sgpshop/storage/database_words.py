@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from sgpshop.config import PREFIX
+from sgpshop.environment import PREFIX
 
 #: SQLite's primary result codes for «cannot work just now»: busy, locked, read-only, I/O, full,
 #: cannot open

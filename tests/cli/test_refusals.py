@@ -18,7 +18,7 @@ from flask import Flask
 
 from sgpshop import create_app
 from sgpshop.cli import commands, run
-from sgpshop.config import ROOT
+from sgpshop.environment import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Operation
 from sgpshop.services import settings

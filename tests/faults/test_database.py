@@ -19,8 +19,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from sgpshop.config import ROOT
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.environment import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Order, Role
 from sgpshop.services.payments import acts, runner

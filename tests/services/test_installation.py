@@ -13,7 +13,7 @@ from flask import Flask
 
 from sgpshop import create_app
 from sgpshop.cli import commands
-from sgpshop.config import ConfigurationError
+from sgpshop.domain.errors import EnvironmentUnusable
 from sgpshop.extensions import db
 from sgpshop.models import InstallationFact, Person, Role, Setting
 from sgpshop.services import installation, settings
@@ -125,7 +125,7 @@ class TestAnotherKey:
             with writing() as session:
                 session.execute(sa.delete(InstallationFact))
         wrong = reopen(**OTHER)
-        with wrong.app_context(), pytest.raises(ConfigurationError, match="ENCRYPTION_KEY"):
+        with wrong.app_context(), pytest.raises(EnvironmentUnusable, match="ENCRYPTION_KEY"):
             installation.require_ours()
         with reopen().app_context():
             installation.require_ours()
@@ -145,7 +145,7 @@ class TestAnotherKey:
         with app.app_context(), writing() as session:
             session.execute(sa.delete(InstallationFact))
         weak = reopen(ENCRYPTION_KEY="a" * 32)
-        with weak.app_context(), pytest.raises(ConfigurationError, match="推測"):
+        with weak.app_context(), pytest.raises(EnvironmentUnusable, match="推測"):
             installation.migrate()
 
 
@@ -238,13 +238,13 @@ class TestMigratingWithAnotherKey:
         before = everything()
         for keys in (OTHER, KEYS):
             bare.config.update(keys)
-            with pytest.raises(ConfigurationError, match="別の鍵で書かれたものが混じっています"):
+            with pytest.raises(EnvironmentUnusable, match="別の鍵で書かれたものが混じっています"):
                 installation.migrate()
             assert everything() == before
 
     def test_a_key_that_can_be_guessed_makes_no_tables(self, bare: Flask) -> None:
         bare.config["ENCRYPTION_KEY"] = "a" * 32
-        with pytest.raises(ConfigurationError, match="推測"):
+        with pytest.raises(EnvironmentUnusable, match="推測"):
             installation.migrate()
         assert everything() == {}
 
@@ -288,7 +288,7 @@ class TestDemo:
                 make_person("店長", Role.OWNER)
             else:
                 make_order()
-            with pytest.raises(ConfigurationError, match="店舗のデータ"):
+            with pytest.raises(EnvironmentUnusable, match="店舗のデータ"):
                 installation.become_demo()
             assert not installation.is_demo()
 

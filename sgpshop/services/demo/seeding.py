@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from sgpshop.domain.errors import CouldNotAsk, SettingUnusable, ShopError
+from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -72,13 +72,13 @@ def seed_sample() -> ImportRun | None:
 
 
 def _require_valid_contract() -> None:
-    """Raise SettingUnusable when the simulator does not know our ids and passwords."""
+    """Raise EnvironmentUnusable when the simulator does not know our ids and passwords."""
     try:
         check_connection()
     except CouldNotAsk:
         raise
     except ShopError as problem:
-        raise SettingUnusable(
+        raise EnvironmentUnusable(
             f"設定 → SGP:クレジットカードの設定: {problem.message}シミュレーターのIDとパスワードを登録してください。"
         ) from None
 

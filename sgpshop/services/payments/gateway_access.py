@@ -10,7 +10,7 @@ from urllib.parse import quote
 from flask import Flask, current_app
 
 from sgpshop import logs
-from sgpshop.domain.errors import ContractMissing, CouldNotAsk, SettingUnusable, ShopError
+from sgpshop.domain.errors import ContractMissing, CouldNotAsk, EnvironmentUnusable, ShopError
 from sgpshop.gateway import (
     GatewayOutcomeUnknown,
     GatewayRejected,
@@ -80,14 +80,14 @@ def allowed_hosts() -> list[str] | None:
 
 
 def require_address() -> None:
-    """Raise SettingUnusable unless GATEWAY_URL is an address we may talk to (T6, S16)."""
+    """Raise EnvironmentUnusable unless GATEWAY_URL is an address we may talk to (T6, S16)."""
     config = current_app.config
     try:
         check_base_url(
             config["GATEWAY_URL"], allow_loopback_http=config["TEST_MODE"], hosts=allowed_hosts()
         )
     except InvalidGatewayUrl as problem:
-        raise SettingUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
+        raise EnvironmentUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
 
 
 def console_links(shop: ShopSettings) -> dict[str, str]:
@@ -168,7 +168,7 @@ def _connect(shop: ShopSettings) -> SmbcGpGateway:
             hosts=allowed_hosts(),
         )
     except InvalidGatewayUrl as problem:
-        raise SettingUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
+        raise EnvironmentUnusable(f"SGPSHOP_GATEWAY_URL: {problem}") from None
 
 
 def _opened(sealed: str, name: str) -> str:

@@ -8,7 +8,7 @@ from flask import Flask, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop import logs
-from sgpshop.config import ConfigurationError
+from sgpshop.domain.errors import EnvironmentUnusable
 from sgpshop.extensions import db
 from sgpshop.services import installation
 
@@ -30,7 +30,7 @@ def _require_ours() -> None:
         return
     try:
         installation.require_ours()
-    except ConfigurationError as problem:
+    except EnvironmentUnusable as problem:
         logs.event("wrong_database", level=logging.ERROR, detail=str(problem))
         raise WrongDatabase from None
     except SQLAlchemyError:  # away or without tables: whoever needs it says so

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from sgpshop import config
+from sgpshop import environment
 from sgpshop.models import Role, Scope
 from sgpshop.services.access import api_keys
 from sgpshop.web.frame.security import for_machines, right_of
@@ -148,7 +148,7 @@ class TestLimits:  # S23
         )
 
     def test_the_default_lets_ten_orders_a_second_pass(self) -> None:
-        values = config.load({})
+        values = environment.load({})
         assert values["API_REQUESTS_PER_KEY"] >= 2 * 10 * 60
         assert values["API_REQUESTS_PER_ADDRESS"] >= values["API_REQUESTS_PER_KEY"]
 

@@ -1,26 +1,28 @@
-"""Settings come from the environment, in one form, or the program does not start (S22, T1)."""
+"""Variables of the environment have one form, or the program does not start (S22, T1)."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
-from sgpshop.config import SETTINGS, ConfigurationError, complete, load, unknown_names
+from sgpshop.domain.errors import EnvironmentUnusable
+from sgpshop.environment import ROOT, Environment, complete, load, unknown_names
 
 
 def test_without_environment_the_defaults_hold() -> None:
-    config = load({})
-    assert config["GATEWAY_TOTAL_TIMEOUT"] == 30  # P12
-    assert config["QUIET_PERIOD"] == 90  # P14
-    assert config["RESOLVE_SCHEDULE"] == (0, 30, 95, 600)  # P13
-    assert config["LOGIN_FAILURES_PER_ACCOUNT"] == 10  # S2
-    assert config["SESSION_IDLE"] == 3600  # S3
-    assert config["TEST_MODE"] is False
-    assert config["TRUSTED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    values = load({})
+    assert values["GATEWAY_TOTAL_TIMEOUT"] == 30  # P12
+    assert values["QUIET_PERIOD"] == 90  # P14
+    assert values["RESOLVE_SCHEDULE"] == (0, 30, 95, 600)  # P13
+    assert values["LOGIN_FAILURES_PER_ACCOUNT"] == 10  # S2
+    assert values["SESSION_IDLE"] == 3600  # S3
+    assert values["TEST_MODE"] is False
+    assert values["TRUSTED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
 
 
 @pytest.mark.parametrize("word", ["1", "true", "on", "yes", "ON"])
@@ -38,6 +40,8 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
         ("QUIET_PERIOD", "nan"),
         ("RESOLVE_SCHEDULE", "30,0"),
         ("RESOLVE_SCHEDULE", ""),
+        ("RESOLVE_SCHEDULE", "0,nan"),
+        ("RESOLVE_SCHEDULE", "0,inf"),
         ("GATEWAY_URL", "p01.smbc-gp.co.jp"),
         ("GATEWAY_URL", "ftp://p01.smbc-gp.co.jp"),
         ("GATEWAY_URL", "https://p01.smbc-gp.co.jp/payment"),
@@ -55,12 +59,12 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"SGPSHOP_{name}"):
+    with pytest.raises(EnvironmentUnusable, match=f"SGPSHOP_{name}"):
         load({f"SGPSHOP_{name}": value})
 
 
 def test_an_unescaped_at_sign_is_named_and_the_password_is_not() -> None:
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(EnvironmentUnusable) as refused:
         load({"SGPSHOP_DATABASE_URL": "postgresql+psycopg://shop:geheim@wort@db/shop"})
     assert "%40" in str(refused.value)
     assert "geheim" not in str(refused.value)
@@ -81,12 +85,21 @@ def test_hosts_with_ports_and_subdomains_are_hosts() -> None:
 
 
 def test_proxies_are_addresses_or_networks() -> None:
-    config = load({"SGPSHOP_TRUSTED_PROXIES": "10.0.0.5, 192.168.1.0/24"})
-    assert ipaddress.ip_address("192.168.1.9") in config["TRUSTED_PROXIES"][1]
+    values = load({"SGPSHOP_TRUSTED_PROXIES": "10.0.0.5, 192.168.1.0/24"})
+    assert ipaddress.ip_address("192.168.1.9") in values["TRUSTED_PROXIES"][1]
 
 
-def test_every_setting_says_what_it_means() -> None:
-    assert all(setting.meaning for setting in SETTINGS)
+def test_the_documents_name_every_variable_with_its_default() -> None:
+    table = (ROOT / "docs" / "interfaces.md").read_text().partition("\n## 3.")[2]
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", table.partition("\n## ")[0], re.M)
+    told: dict[str, str] = {}
+    for names, defaults in rows:
+        values = [value.strip("`") for value in re.findall("`[^`]+`|empty", defaults)]
+        found = re.findall("[A-Z_]+", names)
+        told |= dict(zip(found, values if len(values) == len(found) else values * 2, strict=True))
+    assert set(told) == set(Environment.model_fields)
+    given = {f"SGPSHOP_{name}": "" if text == "empty" else text for name, text in told.items()}
+    assert load(given) == load({})
 
 
 def test_keys_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
@@ -101,7 +114,7 @@ def test_keys_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEY"])
 def test_a_weak_key_is_refused(tmp_path: Path, name: str) -> None:  # S22
-    with pytest.raises(ConfigurationError, match=name):
+    with pytest.raises(EnvironmentUnusable, match=name):
         complete(load({f"SGPSHOP_{name}": "short"}) | {"INSTANCE_PATH": tmp_path})
 
 
@@ -117,7 +130,7 @@ GUESSABLE = [
 
 @pytest.mark.parametrize("key", GUESSABLE)
 def test_a_long_secret_key_that_can_be_guessed_is_refused(tmp_path: Path, key: str) -> None:  # S22
-    with pytest.raises(ConfigurationError, match=r"SECRET_KEY.*推測"):
+    with pytest.raises(EnvironmentUnusable, match=r"SECRET_KEY.*推測"):
         complete(load({"SGPSHOP_SECRET_KEY": key}) | {"INSTANCE_PATH": tmp_path})
 
 
@@ -158,9 +171,9 @@ def test_a_crash_while_the_key_is_made_leaves_no_empty_key(
     with pytest.raises(KeyboardInterrupt):
         complete(load({}) | {"INSTANCE_PATH": tmp_path})
     monkeypatch.undo()
-    config = load({}) | {"INSTANCE_PATH": tmp_path}
-    complete(config)
-    assert len(config["SECRET_KEY"]) >= 32
+    values = load({}) | {"INSTANCE_PATH": tmp_path}
+    complete(values)
+    assert len(values["SECRET_KEY"]) >= 32
 
 
 @pytest.mark.parametrize("what", ["folder", "key"])
@@ -171,17 +184,17 @@ def test_a_folder_or_key_file_that_cannot_be_used_is_named(tmp_path: Path, what:
     else:
         (tmp_path / "encryption_key").mkdir()
         folder, name = tmp_path, "ENCRYPTION_KEY"
-    with pytest.raises(ConfigurationError, match=f"SGPSHOP_{name}.*{tmp_path}"):
+    with pytest.raises(EnvironmentUnusable, match=f"SGPSHOP_{name}.*{tmp_path}"):
         complete(load({}) | {"INSTANCE_PATH": folder})
 
 
 def test_an_emptied_key_file_is_refused(tmp_path: Path) -> None:  # S22
     (tmp_path / "secret_key").touch()
-    with pytest.raises(ConfigurationError, match="SECRET_KEY"):
+    with pytest.raises(EnvironmentUnusable, match="SECRET_KEY"):
         complete(load({}) | {"INSTANCE_PATH": tmp_path})
 
 
 def test_debug_needs_test_mode(tmp_path: Path) -> None:  # S22
-    with pytest.raises(ConfigurationError, match="DEBUG"):
+    with pytest.raises(EnvironmentUnusable, match="DEBUG"):
         complete(load({"SGPSHOP_DEBUG": "1"}) | {"INSTANCE_PATH": tmp_path})
     complete(load({"SGPSHOP_DEBUG": "1", "SGPSHOP_TEST_MODE": "1"}) | {"INSTANCE_PATH": tmp_path})

@@ -1,0 +1,276 @@
+"""Every variable of the environment: its name, form and default; interfaces.md §3 says what it means.
+
+`load(environ)` turns the variables (prefix `SGPSHOP_`) into the mapping for `app.config`, under the
+names below; times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from sgpshop import keys
+from sgpshop.domain.errors import EnvironmentUnusable
+
+PREFIX = "SGPSHOP_"
+#: Variables with our prefix that are read elsewhere.
+_OTHERS = frozenset({"NEW_PASSWORD", "PARENT_PID"})
+ROOT = Path(__file__).resolve().parent.parent
+
+#: A host name or address, with a port or without; a leading dot: and all below it.
+_HOST = re.compile(
+    r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
+)
+_N = TypeVar("_N", int, float)
+
+
+def _switch(value: str) -> bool:
+    word = value.strip().lower()
+    if word in ("1", "true", "on", "yes"):
+        return True
+    if word in ("", "0", "false", "off", "no"):
+        return False
+    raise ValueError("1(true、on、yes)か 0(false、off、no)にしてください")
+
+
+def _whole(least: int, most: int) -> BeforeValidator:
+    wanted = f"{least}から{most}までの整数にしてください"
+    return BeforeValidator(lambda value: _within(int, value, least, most, wanted))
+
+
+def _seconds(least: float, most: float, unit: str = "秒数") -> BeforeValidator:
+    wanted = f"{least:g}から{most:g}までの{unit}にしてください"
+    return BeforeValidator(lambda value: _within(float, value, least, most, wanted))
+
+
+def _number(least: float, most: float) -> BeforeValidator:
+    return _seconds(least, most, "数")
+
+
+def _within(kind: Callable[[str], _N], value: str, least: _N, most: _N, wanted: str) -> _N:
+    try:
+        number = kind(value)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not least <= number <= most:
+        raise ValueError(wanted)
+    return number
+
+
+def _hour(value: str) -> int | None:
+    if value.strip().lower() == "off":
+        return None
+    return _within(int, value, 0, 23, "0から23までの時か off にしてください")
+
+
+def _schedule(value: str) -> tuple[float, ...]:
+    try:
+        pauses = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        pauses = ()
+    is_in_order = all(map(math.isfinite, pauses)) and list(pauses) == sorted(pauses)
+    if not pauses or pauses[0] < 0 or not is_in_order:
+        raise ValueError("小さい順の秒数を「,」で区切ってください(例 0,30,95,600)")
+    return pauses
+
+
+def _names(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(name, strict=False) for name in _names(value))
+    except ValueError:
+        raise ValueError(
+            "IPアドレスかネットワークにしてください(例 10.0.0.5,192.168.1.0/24)"
+        ) from None
+
+
+def _hosts(value: str) -> list[str]:
+    names = _names(value)
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError(
+                f"ホスト名だけを「,」で区切ってください(例 shop.example.jp)。"
+                f"https:// やパスは付けません: {name}"
+            )
+    return names
+
+
+def _gateway_url(value: str) -> str:
+    url = _base_url(value)
+    if url.lower().endswith("/payment"):
+        raise ValueError("末尾の /payment を除いてください(例 https://p01.smbc-gp.co.jp)")
+    return url
+
+
+def _base_url(value: str) -> str:
+    if not value:
+        return ""
+    wanted = "https://ホスト名 の形にしてください(例 https://p01.smbc-gp.co.jp)"
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(wanted)
+    return value.rstrip("/")
+
+
+def _database(value: str) -> str:
+    if not value or value.startswith("sqlite:///"):
+        return value
+    wanted = "postgresql+psycopg://ユーザー:パスワード@ホスト:ポート/データベース名 にしてください"
+    if not value.startswith("postgresql+psycopg://"):
+        raise ValueError(f"sqlite:///ファイル か {wanted}")
+    authority = value.partition("://")[2].partition("?")[0]
+    if authority.count("@") > 1:
+        raise ValueError("パスワードの「@」は %40 と書いてください(「/」は %2F、「:」は %3A)")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(
+            f"{wanted}(パスワードの「@」は %40、「/」は %2F、「:」は %3A と書きます)"
+        ) from None
+    if "@" in parts.path:
+        raise ValueError("パスワードの「/」は %2F と書いてください")
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Hour = Annotated[int | None, BeforeValidator(_hour)]
+Hosts = Annotated[list[str], BeforeValidator(_hosts)]
+Networks = Annotated[
+    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_networks)
+]
+BaseUrl = Annotated[str, BeforeValidator(_base_url)]
+
+
+class Environment(BaseModel):
+    """The variables without their prefix, in the order in which mistakes are told."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    INSTANCE_PATH: Path = Path("instance")
+    DATABASE_URL: Annotated[str, BeforeValidator(_database)] = ""
+    SECRET_KEY: str = ""
+    ENCRYPTION_KEY: str = ""
+    GATEWAY_URL: Annotated[str, BeforeValidator(_gateway_url)] = ""
+    GATEWAY_HOSTS: Hosts = []
+    GATEWAY_CONCURRENCY: Annotated[int, _whole(1, 64)] = 4
+    GATEWAY_CONNECT_TIMEOUT: Annotated[float, _seconds(0.05, 60)] = 5
+    GATEWAY_TOTAL_TIMEOUT: Annotated[float, _seconds(0.1, 300)] = 30
+    GATEWAY_MAX_ANSWER: Annotated[int, _whole(1024, 10**7)] = 65536
+    GATEWAY_TRIES: Annotated[int, _whole(1, 10)] = 3
+    CONGESTION_TRIES: Annotated[int, _whole(1, 50)] = 8
+    QUIET_PERIOD: Annotated[float, _seconds(0, 3600)] = 90
+    RESOLVE_SCHEDULE: Annotated[tuple[float, ...], BeforeValidator(_schedule)] = (0, 30, 95, 600)
+    LEASE_SECONDS: Annotated[float, _seconds(1, 3600)] = 60
+    NIGHTLY_COMPARE_HOUR: Hour = 3
+    NIGHTLY_PACE: Annotated[float, _number(0.01, 100)] = 2
+    DAILY_DIGEST_HOUR: Hour = 7
+    ANSWER_WAIT: Annotated[float, _seconds(0, 20)] = 2
+    CHECKOUT_WAIT: Annotated[float, _seconds(0, 60)] = 10
+    PUBLIC_URL: BaseUrl = ""
+    CONSOLE_URL: BaseUrl = "https://k01.smbc-gp.co.jp"
+    TEST_MODE: Switch = False
+    CLOCK_AHEAD: Annotated[float, _number(-(10.0**9), 10.0**9)] = 0
+    DEBUG: Switch = False
+    TRUSTED_HOSTS: Hosts = ["localhost", "127.0.0.1", "[::1]"]
+    TRUSTED_PROXIES: Networks = ()
+    HSTS_SUBDOMAINS: Switch = False
+    LOGIN_FAILURES_PER_ACCOUNT: Annotated[int, _whole(1, 1000)] = 10
+    LOGIN_FAILURES_PER_ADDRESS: Annotated[int, _whole(1, 10000)] = 30
+    LOGIN_WINDOW: Annotated[float, _seconds(1, 86400)] = 900
+    SESSION_IDLE: Annotated[float, _seconds(10, 86400)] = 3600
+    SESSION_MAX: Annotated[float, _seconds(10, 604800)] = 43200
+    UPLOAD_MAX_BYTES: Annotated[int, _whole(1000, 10**9)] = 5242880
+    UPLOAD_MAX_LINES: Annotated[int, _whole(10, 10**7)] = 20000
+    UPLOAD_MAX_CELL: Annotated[int, _whole(10, 10**6)] = 1000
+    EXPORTS_PER_PERSON: Annotated[int, _whole(1, 10_000)] = 30
+    EXPORTS_PER_ADDRESS: Annotated[int, _whole(1, 100_000)] = 90
+    EXPORTS_WINDOW: Annotated[float, _seconds(1, 86400)] = 600
+    API_REQUESTS_PER_KEY: Annotated[int, _whole(1, 10**6)] = 1200
+    API_REQUESTS_PER_ADDRESS: Annotated[int, _whole(1, 10**6)] = 2400
+    API_SEARCHES_PER_KEY: Annotated[int, _whole(1, 10**6)] = 300
+    NOTIFY_SOURCES: Networks = ()
+    NOTIFY_LOOK_PAUSE: Annotated[float, _seconds(1, 3600)] = 10
+    NOTIFY_LOOKS_PER_MINUTE: Annotated[int, _whole(1, 100_000)] = 60
+    NOTIFY_MAX_BYTES: Annotated[int, _whole(1024, 10**6)] = 65536
+    SIMULATOR_PORT: Annotated[int, _whole(0, 65535)] = 8001
+
+
+def load(environ: Mapping[str, str]) -> dict[str, Any]:
+    """All variables of `environ`, parsed; keys and database paths are filled in by `complete`.
+
+    Raises EnvironmentUnusable with the variable's name, what is wrong and what to do.
+    """
+    given = {
+        name.removeprefix(PREFIX): environ[name] for name in environ if name.startswith(PREFIX)
+    }
+    try:
+        values = Environment.model_validate(given).model_dump()
+    except ValidationError as mistakes:
+        first = mistakes.errors()[0]
+        raise EnvironmentUnusable(f"{PREFIX}{first['loc'][0]}: {first['ctx']['error']}") from None
+    return values | {"INSTANCE_PATH": ROOT / values["INSTANCE_PATH"]}
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable with our prefix that is none of ours: perhaps mistyped."""
+    known = set(Environment.model_fields)
+    return [
+        f"{PREFIX}{name} という設定はありません。{_meant(name, known)}"
+        for name in sorted(key.removeprefix(PREFIX) for key in environ if key.startswith(PREFIX))
+        if name not in known | _OTHERS
+    ]
+
+
+def _meant(name: str, known: set[str]) -> str:
+    similar = difflib.get_close_matches(name, known, 1)
+    return f"{PREFIX}{similar[0]} ではありませんか。" if similar else "無視しました。"
+
+
+def complete(values: dict[str, Any]) -> None:
+    """Fill in what the instance path holds: keys (made once, mode 600) and the database URL.
+
+    Raises EnvironmentUnusable for a weak key (S22), or where folder or keys cannot be used.
+    """
+    instance = Path(values["INSTANCE_PATH"])
+    try:
+        instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        raise EnvironmentUnusable(
+            f"{PREFIX}INSTANCE_PATH: フォルダー {instance} を作れません({problem.strerror})。"
+            "このプログラムが書き込めるフォルダーを指定してください。"
+        ) from None
+    for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
+        path = instance / name.lower()
+        is_kept = not values[name]
+        values[f"{name}_PLACE"] = f"ファイル {path}" if is_kept else f"環境変数 {PREFIX}{name}"
+        try:
+            values[name] = values[name] or keys.read_or_make(path)
+            # Only cookies hang on SECRET_KEY, so another one can be had at once; what is sealed
+            # needs its old key, so the database is asked first (services/installation.py).
+            is_seal = name == "ENCRYPTION_KEY"
+            keys.require_strong(values[name], values[f"{name}_PLACE"], may_be_guessable=is_seal)
+        except ValueError as problem:
+            raise EnvironmentUnusable(f"{PREFIX}{name}: {problem}") from None
+    if not values["DATABASE_URL"]:
+        values["DATABASE_URL"] = f"sqlite:///{instance / 'sgpshop.db'}"
+    for name in ("CLOCK_AHEAD", "DEBUG"):
+        if values[name] and not values["TEST_MODE"]:
+            raise EnvironmentUnusable(
+                f"{PREFIX}{name}: 練習モード({PREFIX}TEST_MODE=1)でのみ使えます。"
+            )
