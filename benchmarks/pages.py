@@ -21,7 +21,7 @@ from sgpshop.models import CardTransaction, Delivery, Order, OrderLine, Role, ut
 from sgpshop.services import installation, settings
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
-from sgpshop.services.order_search.search import Page
+from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.orders import history
 from sgpshop.storage.database import writing
 from sgpshop.web.frame import formatters
@@ -62,7 +62,7 @@ def run() -> None:
 
 def _measure(app: Flask) -> None:
     with app.app_context():
-        shown = search.search(SearchCriteria(), Page()).orders
+        shown = search.search(SearchCriteria(), PageRequest()).orders
     bare = _bare_app(app, shown).test_client()
     client = signed_in(app, Role.OPERATOR)
     pages = {

@@ -19,7 +19,7 @@ from sgpshop.models import SlipRow, WorkerBeat, utc_now
 from sgpshop.services import installation, settings, slips
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.reading import Limits
-from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.services.slips import SlipTerms, Uploaded
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 
 ROWS = 10_000
 CAPTURES, LATENCY_MS, CONNECTIONS = 1000, 300, 16
-TERMS = Terms(True, OnCaptureFailure.SKIP)
+TERMS = SlipTerms(True, OnCaptureFailure.SKIP)
 
 
 def run() -> None:

@@ -15,7 +15,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.order_files.reading import FileRefused
-from sgpshop.services.slips import Line, Progress, Terms, Uploaded
+from sgpshop.services.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 
 _ACTOR = "コマンド import-slips"
 #: So long nothing may move before the rest is left to a worker.
@@ -44,7 +44,7 @@ def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
     try:
         run_id = slips.prepare(
             Uploaded(content),
-            Terms(usual.capture or capture, usual.on_failure),
+            SlipTerms(usual.capture or capture, usual.on_failure),
             person_id=None,
             actor=_ACTOR,
         )
@@ -83,7 +83,7 @@ def _begin(run_id: str, *, sum_confirmed: bool) -> str:
     return slips.start(run_id, person_id=None, sum_confirmed=sum_confirmed)
 
 
-def _finish(run_id: str) -> Progress:
+def _finish(run_id: str) -> SlipProgress:
     """Work until every row is worked off, by a worker's hands or our own."""
     from sgpshop.worker.loop import Worker
 
@@ -98,13 +98,13 @@ def _finish(run_id: str) -> Progress:
     return now
 
 
-def _progress(run_id: str) -> Progress:
+def _progress(run_id: str) -> SlipProgress:
     db.session.rollback()
     run: SlipRun = slips.get(run_id)
     return slips.progress(run)
 
 
-def _summarize(done: Progress) -> None:
+def _summarize(done: SlipProgress) -> None:
     click.echo(
         f"{done.total:,}行: 成功 {done.succeeded:,}, 失敗 {done.failed:,}, "
         f"確認中 {done.uncertain:,}, 対象外 {done.skipped:,}, 未実行 {done.unattempted:,}; "
@@ -114,7 +114,7 @@ def _summarize(done: Progress) -> None:
         click.echo(_told(line))
 
 
-def _told(line: Line) -> str:
+def _told(line: ReportedRow) -> str:
     row = line.row
     number = f" {row.order_no}" if row.order_no else ""
     words = " ".join(filter(None, (line.problem, *line.codes)))

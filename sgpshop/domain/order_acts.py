@@ -66,7 +66,7 @@ PAYMENT_ACTS = frozenset(
 )
 
 
-class Column(StrEnum):
+class StatusColumn(StrEnum):
     """How an order stands, as the columns of §4.3 tell it apart; OTHER is not paid by SGP card."""
 
     AUTHORIZED = "仮売上"
@@ -83,7 +83,7 @@ class Column(StrEnum):
     OTHER = "SGPカード以外"
 
 
-#: ○ enabled, △ disabled with a reason, – absent; columns in the order of Column.  What depends on
+#: ○ enabled, △ disabled with a reason, – absent; columns in the order of StatusColumn.  What depends on
 #: more than the column (an open operation, an unsent change, the parcel, settings) is in `button`.
 _TABLE = {
     #                       仮 予 失 失定 完 完配 要 待 待配 報 消 他
@@ -97,28 +97,31 @@ _TABLE = {
     Act.REFUND_DIFFERENCE: "–  –  –   –  ○  ○  –  –  –  ○  –  –",
     Act.RECONCILE:         "○  ○  ○   ○  ○  ○  ○  ○  ○  ○  ○  –",
 }  # fmt: skip
-TABLE: dict[tuple[Act, Column], str] = {
+TABLE: dict[tuple[Act, StatusColumn], str] = {
     (act, column): mark
     for act, marks in _TABLE.items()
-    for column, mark in zip(Column, marks.split(), strict=True)
+    for column, mark in zip(StatusColumn, marks.split(), strict=True)
 }
 
 #: The reasons of the table's △ (R60).
 _REASONS = {
-    (Act.CANCEL, Column.BILLING_REPORTED): (
+    (Act.CANCEL, StatusColumn.BILLING_REPORTED): (
         "売上報告済みの注文はこの画面では取り消せません。"
         "翌月以降の月次ファイルで同額の返品を登録する必要があります(要返金)。SMBC-GPにご相談ください。"
     ),
-    (Act.EDIT, Column.FAILED_SUBSCRIPTION): (
+    (Act.EDIT, StatusColumn.FAILED_SUBSCRIPTION): (
         "売上報告の後に失敗した定期購入の注文は修正できません。別の方法で請求してください。"
     ),
-    (Act.EDIT, Column.CAPTURED): "決済完了(入金処理済み)の注文は修正できません。",
-    (Act.EDIT, Column.CAPTURED_SHIPPED): "決済完了(入金処理済み)の注文は修正できません。",
-    (Act.EDIT, Column.NEEDS_REVIEW): "要確認の注文は、決済の状態が確認できるまで修正できません。",
-    (Act.EDIT, Column.AWAITING_BILLING_SHIPPED): "配送完了の注文は修正できません。",
-    (Act.EDIT, Column.BILLING_REPORTED): "売上報告済(入金処理済み)の注文は修正できません。",
-    (Act.EDIT, Column.CANCELLED): "注文キャンセル済みの注文は修正できません。",
-    (Act.DELIVER, Column.NEEDS_REVIEW): (
+    (Act.EDIT, StatusColumn.CAPTURED): "決済完了(入金処理済み)の注文は修正できません。",
+    (Act.EDIT, StatusColumn.CAPTURED_SHIPPED): "決済完了(入金処理済み)の注文は修正できません。",
+    (
+        Act.EDIT,
+        StatusColumn.NEEDS_REVIEW,
+    ): "要確認の注文は、決済の状態が確認できるまで修正できません。",
+    (Act.EDIT, StatusColumn.AWAITING_BILLING_SHIPPED): "配送完了の注文は修正できません。",
+    (Act.EDIT, StatusColumn.BILLING_REPORTED): "売上報告済(入金処理済み)の注文は修正できません。",
+    (Act.EDIT, StatusColumn.CANCELLED): "注文キャンセル済みの注文は修正できません。",
+    (Act.DELIVER, StatusColumn.NEEDS_REVIEW): (
         "要確認の注文は、決済の状態が確認できるまで配送完了にできません。"
     ),
 }
@@ -133,7 +136,7 @@ REVIEW_LOCK = timedelta(minutes=30)
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
-class Parcel(Protocol):
+class ParcelFacts(Protocol):
     """What the acts need to know of a delivery."""
 
     @property
@@ -183,10 +186,10 @@ class ActFacts(OrderFacts, ReturnFacts, Protocol):
     @property
     def open_attempt(self) -> ActAttempt | None: ...
     @property
-    def deliveries(self) -> Sequence[Parcel]: ...
+    def deliveries(self) -> Sequence[ParcelFacts]: ...
 
 
-class Terms(Protocol):
+class ActTerms(Protocol):
     """The settings that decide about acts (rules.md §10)."""
 
     @property
@@ -195,26 +198,26 @@ class Terms(Protocol):
     def cancel_lock_minutes(self) -> int: ...
 
 
-def column_of(order: ActFacts) -> Column:
+def column_of(order: ActFacts) -> StatusColumn:
     """The column of §4.3 in which this order stands."""
     status, kind = order.payment_status, order.kind
     is_shipped = order.processing_class is ProcessingClass.DELIVERED
     if not order.is_sgp or status is None:
-        return Column.OTHER
+        return StatusColumn.OTHER
     nothing_held = reserves_nothing(order)
     if status is PaymentStatus.CAPTURE_FAILED and kind == "subscription" and nothing_held:
-        return Column.FAILED_SUBSCRIPTION
+        return StatusColumn.FAILED_SUBSCRIPTION
     if status in CAPTURABLE and kind != "subscription" and nothing_held:
-        return Column.PREORDER
+        return StatusColumn.PREORDER
     if is_shipped and status is PaymentStatus.CAPTURED:
-        return Column.CAPTURED_SHIPPED
+        return StatusColumn.CAPTURED_SHIPPED
     if is_shipped and status is PaymentStatus.AWAITING_BILLING:
-        return Column.AWAITING_BILLING_SHIPPED
+        return StatusColumn.AWAITING_BILLING_SHIPPED
     # A status of another version: none of the columns with an act on its payment.
-    return Column(status.label) if words.is_known(status) else Column.OTHER
+    return StatusColumn(status.label) if words.is_known(status) else StatusColumn.OTHER
 
 
-def button(act: Act, order: ActFacts, terms: Terms, now: datetime) -> Button:
+def button(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> Button:
     """How the button of `act` stands for `order` at `now` (aware)."""
     if order.payment_status is not None and not words.is_known(order.payment_status):
         return Button(is_shown=True, reason=_OTHER_VERSION)
@@ -222,7 +225,7 @@ def button(act: Act, order: ActFacts, terms: Terms, now: datetime) -> Button:
     mark = TABLE[act, column]
     if order.open_attempt is not None and act in PAYMENT_ACTS | {Act.EDIT}:
         # 結果確認中 shows 要確認; which act is in doubt does not matter (§4.3, R98).
-        is_of_payment = act in PAYMENT_ACTS and column is Column.NEEDS_REVIEW
+        is_of_payment = act in PAYMENT_ACTS and column is StatusColumn.NEEDS_REVIEW
         if mark == "–" and not (is_of_payment and _could_stand(act, order, terms)):
             return Button(is_shown=False)
         return Button(is_shown=True, reason=Refusal.BUSY.sentence)
@@ -232,7 +235,7 @@ def button(act: Act, order: ActFacts, terms: Terms, now: datetime) -> Button:
     return Button(is_shown=True, reason=reason)
 
 
-def require(act: Act, order: ActFacts, terms: Terms, now: datetime) -> None:
+def require(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> None:
     """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
     found = button(act, order, terms, now)
     if not found.is_enabled:
@@ -271,7 +274,7 @@ def status_change(order: ActFacts) -> Button:
     return Button(is_shown=False)
 
 
-def status_choices(order: ActFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...]:
+def status_choices(order: ActFacts, parcel: ParcelFacts) -> tuple[DeliveryStatus, ...]:
     """What 「ステータスの変更」 can make of one parcel; 配送完了 and 返送 have acts of their own.
 
     A 返送 can be taken back to the 配送完了 it was before, which counts for the month of then.
@@ -294,7 +297,7 @@ def _was_billed(order: ActFacts) -> bool:
     if order.open_attempt is not None and order.open_attempt.operation == "bill":
         return True
     return order.payment_status is PaymentStatus.BILLING_REPORTED or (
-        column_of(order) is Column.FAILED_SUBSCRIPTION
+        column_of(order) is StatusColumn.FAILED_SUBSCRIPTION
     )
 
 
@@ -347,7 +350,7 @@ UNCANCELLED_STATUSES = frozenset(
 )
 
 
-def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
+def _could_stand(act: Act, order: ActFacts, terms: ActTerms) -> bool:
     """Whether settings, kind of order, edits and the parcel let the button be there at all."""
     parcel = order.processing_class
     if act is Act.EXTEND:
@@ -372,7 +375,7 @@ def _could_stand(act: Act, order: ActFacts, terms: Terms) -> bool:
     return True
 
 
-def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
+def _reason(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> str:
     """Why a button that is there cannot be pressed now; empty when it can."""
     if act is Act.CAPTURE:
         refusal = capture_refusal(order)
@@ -401,7 +404,7 @@ def _reason(act: Act, order: ActFacts, terms: Terms, now: datetime) -> str:
     return ""
 
 
-def _cancel_lock(order: ActFacts, terms: Terms, now: datetime) -> str:
+def _cancel_lock(order: ActFacts, terms: ActTerms, now: datetime) -> str:
     """R96: no cancel while the buyer may still be paying, or the shop's own lock runs.
 
     An order dated further ahead than clocks differ was not placed then, so it locks nothing.

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
 
 _OPEN = sa.text("acknowledged_at IS NULL")
@@ -33,7 +33,7 @@ class Alert(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))
-    kind: Mapped[AlertKind] = mapped_column(word(AlertKind, "kind"))
+    kind: Mapped[AlertKind] = mapped_column(enum_column(AlertKind, "kind"))
     #: what was seen, in a sentence for the merchant
     facts: Mapped[str] = mapped_column(sa.String(400))
     since: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain import words
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import CardTransaction, Order
 
 
@@ -132,12 +132,12 @@ class Attempt(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
     transaction_id: Mapped[int] = mapped_column(sa.ForeignKey("card_transactions.id"))
-    operation: Mapped[Operation] = mapped_column(word(Operation, "operation"))
-    state: Mapped[AttemptState] = mapped_column(word(AttemptState, "state"))
+    operation: Mapped[Operation] = mapped_column(enum_column(Operation, "operation"))
+    state: Mapped[AttemptState] = mapped_column(enum_column(AttemptState, "state"))
     #: what the person saw and what is sent, in yen (P20)
     amount: Mapped[int]
     gateway_order_id: Mapped[str] = mapped_column(sa.String(27))
-    actor_kind: Mapped[ActorKind] = mapped_column(word(ActorKind, "actor_kind"))
+    actor_kind: Mapped[ActorKind] = mapped_column(enum_column(ActorKind, "actor_kind"))
     actor: Mapped[str] = mapped_column(sa.String(80))
     #: the one-time token of the form that asked for it (P19)
     request_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
@@ -170,14 +170,14 @@ class Attempt(Base):
 
     #: payment status when it was asked for: where a doubtful end leads back to (T9b, P20)
     status_before: Mapped[PaymentStatus | None] = mapped_column(
-        word(PaymentStatus, "status_before")
+        enum_column(PaymentStatus, "status_before")
     )
     #: what the look-up just before sending showed: the state that "not carried out" must match (P14)
     state_seen: Mapped[str] = mapped_column(sa.String(20), default="")
     amount_seen: Mapped[int | None]
     tran_id_seen: Mapped[str] = mapped_column(sa.String(28), default="")
     #: second step of 「送信して実売上処理」 and 「実売上処理して配送完了」 (R30)
-    follow_up: Mapped[FollowUp | None] = mapped_column(word(FollowUp, "follow_up"))
+    follow_up: Mapped[FollowUp | None] = mapped_column(enum_column(FollowUp, "follow_up"))
     #: choices of the person for the history: stock and points of a cancel (R93)
     choices: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
     #: the one-time card token that is to pay, sealed; gone when the attempt has ended (S10)
@@ -210,7 +210,7 @@ class LateAnswer(Base):
     attempt_id: Mapped[int] = mapped_column(sa.ForeignKey("attempts.id"), index=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: what it would have made of the attempt
-    state: Mapped[AttemptState] = mapped_column(word(AttemptState, "late_state"))
+    state: Mapped[AttemptState] = mapped_column(enum_column(AttemptState, "late_state"))
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
     error_codes: Mapped[str] = mapped_column(sa.String(400), default="")
     tran_id: Mapped[str] = mapped_column(sa.String(28), default="")

@@ -58,7 +58,7 @@ class _Words(sa.Enum):
         return words.read(cast(type[StrEnum], self.enum_class), elem)
 
 
-def word(enum: type[StrEnum], name: str) -> sa.Enum:
+def enum_column(enum: type[StrEnum], name: str) -> sa.Enum:
     """A column type for the values of `enum`, checked by the database as well."""
     return _Words(
         enum,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain import words
 from sgpshop.models.attempt import Attempt
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
 
 
@@ -68,7 +68,9 @@ class BillingFile(Base):
     content: Mapped[str] = mapped_column(sa.Text)
     lines: Mapped[int]
     yen: Mapped[int]
-    state: Mapped[FileState] = mapped_column(word(FileState, "state"), default=FileState.PREPARED)
+    state: Mapped[FileState] = mapped_column(
+        enum_column(FileState, "state"), default=FileState.PREPARED
+    )
     #: a try was begun of which no answer is known: it may have been taken in
     is_doubtful: Mapped[bool] = mapped_column(default=False)
     lease: Mapped[int] = mapped_column(default=0)
@@ -110,7 +112,7 @@ class Billing(Base):
     gateway_order_id: Mapped[str] = mapped_column(sa.String(27))
     amount: Mapped[int]
     state: Mapped[BillingState] = mapped_column(
-        word(BillingState, "state"), default=BillingState.PLANNED
+        enum_column(BillingState, "state"), default=BillingState.PLANNED
     )
     attempt_id: Mapped[int] = mapped_column(sa.ForeignKey("attempts.id"))
     #: None while no file holds it, and where the stored card is charged by API

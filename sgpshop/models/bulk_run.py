@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain import words
 from sgpshop.models.attempt import Attempt
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
 
 
@@ -74,7 +74,7 @@ class BulkRun(Base):
 
     #: random, unguessable: it is the one-time token as well (P19)
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    action: Mapped[BulkAction] = mapped_column(word(BulkAction, "action"))
+    action: Mapped[BulkAction] = mapped_column(enum_column(BulkAction, "action"))
     person_id: Mapped[int] = mapped_column(sa.ForeignKey("people.id"))
     actor: Mapped[str] = mapped_column(sa.String(80))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -103,7 +103,7 @@ class BulkItem(Base):
     amount: Mapped[int]
     version: Mapped[int]
     result: Mapped[ItemResult] = mapped_column(
-        word(ItemResult, "result"), default=ItemResult.PENDING
+        enum_column(ItemResult, "result"), default=ItemResult.PENDING
     )
     #: why it was left out: a value of domain.order_rules.Refusal, for 配送完了 of
     #: domain.delivery_rules.DeliveryRefusal; or ""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models.attempt import ActorKind
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
 class HistoryEntry(Base):
@@ -31,14 +31,16 @@ class HistoryEntry(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    actor_kind: Mapped[ActorKind] = mapped_column(word(ActorKind, "actor_kind"))
+    actor_kind: Mapped[ActorKind] = mapped_column(enum_column(ActorKind, "actor_kind"))
     actor: Mapped[str] = mapped_column(sa.String(80))
     #: a key of domain.history.SENTENCES
     event: Mapped[str] = mapped_column(sa.String(40))
     status_before: Mapped[PaymentStatus | None] = mapped_column(
-        word(PaymentStatus, "status_before")
+        enum_column(PaymentStatus, "status_before")
     )
-    status_after: Mapped[PaymentStatus | None] = mapped_column(word(PaymentStatus, "status_after"))
+    status_after: Mapped[PaymentStatus | None] = mapped_column(
+        enum_column(PaymentStatus, "status_after")
+    )
     amount_before: Mapped[int | None]
     amount_after: Mapped[int | None]
     attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
@@ -54,7 +56,7 @@ class HistoryEntry(Base):
     gateway_amount: Mapped[int | None]
     #: 処理区分 after this change; None for an entry older than this column
     processing_class: Mapped[ProcessingClass | None] = mapped_column(
-        word(ProcessingClass, "processing_class")
+        enum_column(ProcessingClass, "processing_class")
     )
     #: yen that were taken, and of them given back again, after this change; None: none
     captured_amount: Mapped[int | None]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain import words
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
 class IssueLevel(StrEnum):
@@ -61,5 +61,5 @@ class ImportIssue(Base):
     run_id: Mapped[str] = mapped_column(sa.ForeignKey("import_runs.id", ondelete="CASCADE"))
     line: Mapped[int]
     order_no: Mapped[str] = mapped_column(sa.String(24), default="")
-    level: Mapped[IssueLevel] = mapped_column(word(IssueLevel, "level"))
+    level: Mapped[IssueLevel] = mapped_column(enum_column(IssueLevel, "level"))
     message: Mapped[str] = mapped_column(sa.String(300))

@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
 class NotificationState(StrEnum):
@@ -58,7 +58,7 @@ class Notification(Base):
     #: of everything it says, so that a copy is known as one
     fingerprint: Mapped[str] = mapped_column(sa.String(64), unique=True)
     source: Mapped[str] = mapped_column(sa.String(45))
-    state: Mapped[NotificationState] = mapped_column(word(NotificationState, "state"))
+    state: Mapped[NotificationState] = mapped_column(enum_column(NotificationState, "state"))
     transaction_id: Mapped[int | None] = mapped_column(
         sa.ForeignKey("card_transactions.id", ondelete="SET NULL")
     )

@@ -14,7 +14,7 @@ from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 if TYPE_CHECKING:
     from sgpshop.models.attempt import Attempt
@@ -98,13 +98,15 @@ class Order(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     order_no: Mapped[str] = mapped_column(sa.String(24), unique=True)
     ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    kind: Mapped[OrderKind] = mapped_column(word(OrderKind, "kind"), default=OrderKind.NORMAL)
+    kind: Mapped[OrderKind] = mapped_column(
+        enum_column(OrderKind, "kind"), default=OrderKind.NORMAL
+    )
     method: Mapped[str] = mapped_column(sa.String(60))
     payment_status: Mapped[PaymentStatus | None] = mapped_column(
-        word(PaymentStatus, "payment_status")
+        enum_column(PaymentStatus, "payment_status")
     )
     processing_class: Mapped[ProcessingClass] = mapped_column(
-        word(ProcessingClass, "processing_class"), default=ProcessingClass.UNPROCESSED
+        enum_column(ProcessingClass, "processing_class"), default=ProcessingClass.UNPROCESSED
     )
     #: Raised by every change; forms carry it (R61, P20).
     version: Mapped[int] = mapped_column(default=1)
@@ -139,7 +141,7 @@ class Order(Base):
     #: 価格の税区分 (税込) and 消費税の端数 as they were when it came in: no setting moves them later
     prices_include_tax: Mapped[bool] = mapped_column(default=True)
     tax_rounding: Mapped[TaxRounding] = mapped_column(
-        word(TaxRounding, "tax_rounding"), default=TaxRounding.DOWN
+        enum_column(TaxRounding, "tax_rounding"), default=TaxRounding.DOWN
     )
     total: Mapped[int]
     #: the total was typed in and wins over the calculation (R76b); the difference is 金額調整
@@ -216,7 +218,7 @@ class Delivery(Base):
     carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
     slip_no: Mapped[str] = mapped_column(sa.String(30), default="", index=True)
     status: Mapped[DeliveryStatus] = mapped_column(
-        word(DeliveryStatus, "status"), default=DeliveryStatus.UNPROCESSED
+        enum_column(DeliveryStatus, "status"), default=DeliveryStatus.UNPROCESSED
     )
     name_search: Mapped[str] = mapped_column(sa.Text, default="")
     #: 配送完了 since; its JST month is the billable one of a subscription (R101)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
 class Queue(StrEnum):
@@ -56,7 +56,7 @@ class Setback(Base):
 
     __tablename__ = "setbacks"
 
-    queue: Mapped[Queue] = mapped_column(word(Queue, "queue"), primary_key=True)
+    queue: Mapped[Queue] = mapped_column(enum_column(Queue, "queue"), primary_key=True)
     row_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     #: how often it broke off
     times: Mapped[int] = mapped_column(default=1)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models.attempt import Attempt
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.bulk_run import ItemResult
 
 _STARTED = sa.text("started_at IS NOT NULL")
@@ -42,7 +42,9 @@ class SlipRun(Base):
     fingerprint: Mapped[str] = mapped_column(sa.String(64))
     #: 実売り同時処理 and 実売り失敗時の動作 of this run (R79, R80)
     capture: Mapped[bool]
-    on_failure: Mapped[OnCaptureFailure] = mapped_column(word(OnCaptureFailure, "on_failure"))
+    on_failure: Mapped[OnCaptureFailure] = mapped_column(
+        enum_column(OnCaptureFailure, "on_failure")
+    )
     #: the headings of the file
     header: Mapped[list[str]] = mapped_column(sa.JSON)
     #: rows that ask for a mail, which we do not send
@@ -78,7 +80,7 @@ class SlipRow(Base):
     carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
     slip_no: Mapped[str] = mapped_column(sa.String(30), default="")
     #: new 配送ステータス; None: the row could not be read
-    status: Mapped[DeliveryStatus | None] = mapped_column(word(DeliveryStatus, "status"))
+    status: Mapped[DeliveryStatus | None] = mapped_column(enum_column(DeliveryStatus, "status"))
     #: None: the day on which it is worked off
     ship_date: Mapped[date | None]
 
@@ -88,7 +90,7 @@ class SlipRow(Base):
     #: yen to be captured with this row; one row of an order carries it (P20)
     amount: Mapped[int | None]
     result: Mapped[ItemResult] = mapped_column(
-        word(ItemResult, "result"), default=ItemResult.PENDING
+        enum_column(ItemResult, "result"), default=ItemResult.PENDING
     )
     #: why the capture is not even tried: a value of domain.order_rules.Refusal, or ""
     refusal: Mapped[str] = mapped_column(sa.String(40), default="")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain import words
-from sgpshop.models.base import Base, UtcDateTime, utc_now, word
+from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
 class Role(StrEnum):
@@ -33,7 +33,7 @@ class Person(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(80), unique=True)
-    role: Mapped[Role] = mapped_column(word(Role, "role"))
+    role: Mapped[Role] = mapped_column(enum_column(Role, "role"))
     password_hash: Mapped[str] = mapped_column(sa.String(200))
     is_active: Mapped[bool] = mapped_column(default=True)
     #: conditions of the list this person chose to see (R32), names of the search form

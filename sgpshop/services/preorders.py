@@ -23,7 +23,7 @@ PAGE_SIZE = 40
 Condition = sa.ColumnElement[bool]
 
 
-class Tab(StrEnum):
+class PreorderTab(StrEnum):
     """Whether the card was charged."""
 
     OPEN = "open"
@@ -39,11 +39,11 @@ class Tab(StrEnum):
 
 
 _LABELS = {
-    Tab.OPEN: "未決済",
-    Tab.FAILED: "売上失敗",
-    Tab.OVERDUE: "出荷予定日超過",
-    Tab.CAPTURED: "決済完了",
-    Tab.ALL: "すべて",
+    PreorderTab.OPEN: "未決済",
+    PreorderTab.FAILED: "売上失敗",
+    PreorderTab.OVERDUE: "出荷予定日超過",
+    PreorderTab.CAPTURED: "決済完了",
+    PreorderTab.ALL: "すべて",
 }
 
 #: Written out, not bound: the partial index of preorders serves only what it can be compared with.
@@ -84,7 +84,7 @@ class ListedPreorder:
         return is_open and self.days_left is not None and self.days_left < 0
 
 
-def search(tab: Tab, cursor: str = "") -> Page[ListedPreorder]:
+def search(tab: PreorderTab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
     wanted = [_IS_PREORDER, _of_tab(tab, today)]
@@ -92,21 +92,23 @@ def search(tab: Tab, cursor: str = "") -> Page[ListedPreorder]:
     return page.showing(_load(page.rows, today))
 
 
-def tab_totals() -> dict[Tab, Total]:
+def tab_totals() -> dict[PreorderTab, Total]:
     """Count and yen of each tab, captured yen where money moved; two queries."""
     today = jst_day(utc_now())
     columns = [
         column
-        for tab in Tab
+        for tab in PreorderTab
         for column in (
             sa.func.count().filter(_of_tab(tab, today)),
             sa.func.coalesce(sa.func.sum(Order.total).filter(_of_tab(tab, today)), 0),
         )
     ]
     figures = db.session.execute(sa.select(*columns).select_from(Order).where(_IS_PREORDER)).one()
-    totals = {tab: Total(figures[2 * at], int(figures[2 * at + 1])) for at, tab in enumerate(Tab)}
+    totals = {
+        tab: Total(figures[2 * at], int(figures[2 * at + 1])) for at, tab in enumerate(PreorderTab)
+    }
     more = sum(taken_otherwise([_IS_PREORDER]).values())
-    for tab in (Tab.CAPTURED, Tab.ALL):  # taken from the buyer on no other tab
+    for tab in (PreorderTab.CAPTURED, PreorderTab.ALL):  # taken from the buyer on no other tab
         totals[tab] = replace(totals[tab], yen=totals[tab].yen + more)
     return totals
 
@@ -115,20 +117,20 @@ def overdue() -> Total:
     """Preorders whose 出荷予定日 has passed without a charge, for the first page (R113)."""
     count, yen = db.session.execute(
         sa.select(sa.func.count(), sa.func.sum(Order.total)).where(
-            _IS_PREORDER, _of_tab(Tab.OVERDUE, jst_day(utc_now()))
+            _IS_PREORDER, _of_tab(PreorderTab.OVERDUE, jst_day(utc_now()))
         )
     ).one()
     return Total(count, int(yen or 0))
 
 
-def _of_tab(tab: Tab, today: date) -> Condition:
-    if tab is Tab.OPEN:
+def _of_tab(tab: PreorderTab, today: date) -> Condition:
+    if tab is PreorderTab.OPEN:
         return Order.payment_status == PaymentStatus.AUTHORIZED
-    if tab is Tab.FAILED:
+    if tab is PreorderTab.FAILED:
         return Order.payment_status == PaymentStatus.CAPTURE_FAILED
-    if tab is Tab.CAPTURED:
+    if tab is PreorderTab.CAPTURED:
         return Order.payment_status == PaymentStatus.CAPTURED
-    if tab is Tab.OVERDUE:
+    if tab is PreorderTab.OVERDUE:
         return sa.and_(Order.payment_status.in_(sorted(CAPTURABLE)), today > _SHIPS_ON)
     return sa.true()
 

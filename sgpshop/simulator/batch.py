@@ -14,10 +14,10 @@ from typing import Any
 from flask import Blueprint, Response, abort, request
 
 from . import monthly_files
-from .delivery import Delivery, response
+from .delivery import AnswerDelivery, response
 from .endpoint import GARBAGE, HTML_PAGE, SHOP_UNKNOWN, Endpoint
-from .faults import BEFORE, Fault, Kind
-from .monthly_files import FileRefused, Receipt
+from .faults import BEFORE, Fault, FaultKind
+from .monthly_files import FileReceipt, MonthlyFileRefused
 from .processing import BY_FILE
 from .wire import CHARSET
 
@@ -29,13 +29,15 @@ _CSV_TYPE = "text/csv; charset=Windows-31J"
 def blueprint(endpoint: Endpoint) -> Blueprint:
     """The files of one gateway."""
     bp = Blueprint("batch", __name__, url_prefix="/_batch")
-    desk = endpoint.desk
+    context = endpoint.context
 
-    def served(part: str, month: str, size: int, carry_out: Callable[[], Delivery]) -> Response:
+    def served(
+        part: str, month: str, size: int, carry_out: Callable[[], AnswerDelivery]
+    ) -> Response:
         """Check who asks, then carry it out as the faults allow."""
         if not monthly_files.is_month(month):
             abort(404)
-        entry = endpoint.log.arrived(desk.clock.now(), BY_FILE)
+        entry = endpoint.log.arrived(context.clock.now(), BY_FILE)
         entry.came_with({"Part": part, "Month": month, "Bytes": str(size)})
         fault = endpoint.faults.take(BY_FILE, part, None)
         entry.fault = fault.name if fault else None
@@ -44,7 +46,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
             delivery = _not_carried_out(fault)
         else:
             delivery = carry_out() if _is_ours(endpoint) else _refusal(SHOP_UNKNOWN, 401)
-            if fault is not None and fault.kind is Kind.DELAY:
+            if fault is not None and fault.kind is FaultKind.DELAY:
                 endpoint.wait(fault.seconds)
             delivery = _spoilt(fault, delivery)
         if delivery.body is not None:
@@ -55,10 +57,10 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     def upload(shop_id: str, month: str) -> Response:
         content = request.get_data(cache=False)
 
-        def receive() -> Delivery:
+        def receive() -> AnswerDelivery:
             try:
-                return _json(_receipt(monthly_files.receive(desk, month, content)))
-            except FileRefused as refusal:
+                return _json(_receipt(monthly_files.receive(context, month, content)))
+            except MonthlyFileRefused as refusal:
                 is_late = refusal.code == monthly_files.WINDOW_CLOSED
                 return _refusal(refusal.code, 409 if is_late else 400)
 
@@ -66,11 +68,11 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.get("/<shop_id>/<month>/result")
     def result(shop_id: str, month: str) -> Response:
-        def fetch() -> Delivery:
-            content = monthly_files.result(desk, month)
+        def fetch() -> AnswerDelivery:
+            content = monthly_files.result(context, month)
             if content is None:
                 return _refusal(NO_RESULT_YET, 404)
-            return Delivery(content, content_type=_CSV_TYPE)
+            return AnswerDelivery(content, content_type=_CSV_TYPE)
 
         return served(RESULT, month, 0, fetch)
 
@@ -79,7 +81,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
 def _is_ours(endpoint: Endpoint) -> bool:
     """Whether the request carries the password of the shop in its address."""
-    contract, sent = endpoint.desk.contract, request.authorization
+    contract, sent = endpoint.context.contract, request.authorization
     if sent is None or sent.type != "basic":
         return False
     return (request.view_args or {}).get(
@@ -89,9 +91,9 @@ def _is_ours(endpoint: Endpoint) -> bool:
     )
 
 
-def _json(content: Any, status: int = 200) -> Delivery:
+def _json(content: Any, status: int = 200) -> AnswerDelivery:
     text = json.dumps(content, separators=(",", ":"))
-    return Delivery(text.encode("ascii"), status, "application/json")
+    return AnswerDelivery(text.encode("ascii"), status, "application/json")
 
 
 _DETAILS = {
@@ -106,11 +108,11 @@ _DETAILS = {
 }
 
 
-def _refusal(code: str, status: int) -> Delivery:
+def _refusal(code: str, status: int) -> AnswerDelivery:
     return _json({"code": code, "detail": _DETAILS.get(code, "")}, status)
 
 
-def _receipt(receipt: Receipt) -> dict[str, Any]:
+def _receipt(receipt: FileReceipt) -> dict[str, Any]:
     refused = [line for line in receipt.lines if line.refused]
     return {
         "receipt_no": receipt.file.receipt_no,
@@ -122,26 +124,26 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _not_carried_out(fault: Fault) -> Delivery:
-    if fault.kind is Kind.DROP_BEFORE:
-        return Delivery(None)
-    if fault.kind is Kind.HTTP:
-        return Delivery(HTML_PAGE.encode(CHARSET), fault.http_status, "text/html")
+def _not_carried_out(fault: Fault) -> AnswerDelivery:
+    if fault.kind is FaultKind.DROP_BEFORE:
+        return AnswerDelivery(None)
+    if fault.kind is FaultKind.HTTP:
+        return AnswerDelivery(HTML_PAGE.encode(CHARSET), fault.http_status, "text/html")
     return _refusal(fault.codes[0], 400)
 
 
-def _spoilt(fault: Fault | None, delivery: Delivery) -> Delivery:
+def _spoilt(fault: Fault | None, delivery: AnswerDelivery) -> AnswerDelivery:
     """What a fault makes of the answer to what was carried out."""
     if fault is None or delivery.body is None:
         return delivery
-    if fault.kind is Kind.DROP_AFTER:
-        return Delivery(None)
-    if fault.kind is Kind.GARBAGE:
+    if fault.kind is FaultKind.DROP_AFTER:
+        return AnswerDelivery(None)
+    if fault.kind is FaultKind.GARBAGE:
         return replace(delivery, body=GARBAGE)
-    if fault.kind is Kind.TRUNCATE:
+    if fault.kind is FaultKind.TRUNCATE:
         return replace(delivery, body=delivery.body[: len(delivery.body) // 2])
-    if fault.kind is Kind.ERROR_AFTER:
+    if fault.kind is FaultKind.ERROR_AFTER:
         return _refusal(fault.codes[0], 400)
-    if fault.kind is Kind.SLOW_DRIP:
+    if fault.kind is FaultKind.SLOW_DRIP:
         return replace(delivery, seconds_per_byte=fault.seconds)
     return delivery

@@ -7,11 +7,11 @@ from typing import Any
 from . import fields as f
 from .cards import Card
 from .clock import at, wire_date
-from .context import Desk
+from .context import Context
 from .fields import amount_problems, amounts, check
-from .processing import Work, process
+from .processing import ProcessingRequest, process
 from .refusal import Refused, refuse_if
-from .rules import SECONDS_PER_DAY, Job, Status, Step
+from .rules import SECONDS_PER_DAY, Job, Status, TransitionKind
 from .trade_records import Trade
 from .trades import DEFAULT_ITEM_CODE, enter
 
@@ -32,7 +32,7 @@ class BadTransactions(ValueError):
     """The list cannot be followed; nothing of it was entered."""
 
 
-def create(desk: Desk, body: Any) -> list[dict[str, str]]:
+def create(context: Context, body: Any) -> list[dict[str, str]]:
     """Enter and execute `[{order_id, amount, job_cd, access_id?, access_pass?, card_no?}]`.
 
     All or nothing: raises BadTransactions naming the first that cannot be made.  Answers
@@ -41,10 +41,10 @@ def create(desk: Desk, body: Any) -> list[dict[str, str]]:
     if not isinstance(body, list) or len(body) > MAX_TRANSACTIONS:
         raise BadTransactions(f"the body must be a list of at most {MAX_TRANSACTIONS}")
     made = []
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         for number, wish in enumerate(body):
             try:
-                trade = _executed(desk, db, _params(wish))
+                trade = _executed(context, db, _params(wish))
             except Refused as refusal:
                 # as another error, because Refused would commit those made before it
                 raise BadTransactions(f"transaction {number}: {refusal}") from refusal
@@ -59,7 +59,7 @@ def _params(wish: Any) -> dict[str, str]:
     return {_KEYS[key]: str(value) for key, value in wish.items() if value is not None}
 
 
-def _executed(desk: Desk, db: sqlite3.Connection, params: Mapping[str, str]) -> Trade:
+def _executed(context: Context, db: sqlite3.Connection, params: Mapping[str, str]) -> Trade:
     problems = check(
         params,
         (f.ORDER_ID, f.ENTRY_JOB, f.ACCESS_ID.optional(), f.ACCESS_PASS.optional()),
@@ -68,15 +68,15 @@ def _executed(desk: Desk, db: sqlite3.Connection, params: Mapping[str, str]) -> 
     problems += [] if is_check else amount_problems(params)
     problems += check(params, (f.CARD_NO.optional(),))
     refuse_if(problems)
-    job, now = Job(params["JobCd"]), desk.clock.timestamp()
+    job, now = Job(params["JobCd"]), context.clock.timestamp()
     amount, tax = (0, 0) if is_check else amounts(params)
     try:
         trade = enter(
             db,
             Trade(
                 order_id=params["OrderID"],
-                access_id=params.get("AccessID") or desk.ids.hex32(db),
-                access_pass=params.get("AccessPass") or desk.ids.hex32(db),
+                access_id=params.get("AccessID") or context.ids.hex32(db),
+                access_pass=params.get("AccessPass") or context.ids.hex32(db),
                 entry_job=job,
                 item_code=DEFAULT_ITEM_CODE,
                 status=Status.UNPROCESSED,
@@ -92,8 +92,10 @@ def _executed(desk: Desk, db: sqlite3.Connection, params: Mapping[str, str]) -> 
     card = Card.from_number(params.get("CardNo") or DEFAULT_CARD, expire)
     method = "" if is_check else "1"
     # as if long ago: the shop is not told
-    work = Work("ExecTran", Step.EXECUTE, job, amount, tax, card, method, is_told=False)
-    return process(desk, db, trade, work)
+    work = ProcessingRequest(
+        "ExecTran", TransitionKind.EXECUTE, job, amount, tax, card, method, is_told=False
+    )
+    return process(context, db, trade, work)
 
 
 def _answer(trade: Trade) -> dict[str, str]:

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from .cards import Card
-from .context import Desk
+from .context import Context
 from .refusal import Refused
 from .trade_records import card_of, card_values
 
@@ -97,11 +97,11 @@ def put_token(db: sqlite3.Connection, token: str, card: Card, now: int) -> None:
     db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, 0)", (token, *card_values(card), now))
 
 
-def new_token(desk: Desk, card: Card) -> str:
+def new_token(context: Context, card: Card) -> str:
     """Issue a one-time token for a card, as the token script would."""
-    with desk.ledger.transaction() as db:
-        token = ISSUED_PREFIX + desk.ids.hex32(db)
-        put_token(db, token, card, desk.clock.timestamp())
+    with context.ledger.transaction() as db:
+        token = ISSUED_PREFIX + context.ids.hex32(db)
+        put_token(db, token, card, context.clock.timestamp())
     return token
 
 

@@ -87,35 +87,35 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CardVerdict:
     """What the card company did and what it said; an empty code is a yes."""
 
     authorized: bool
     code: str = ""
 
 
-def decide(card: Card, *, total: int, held: int | None, today: date) -> Verdict:
+def decide(card: Card, *, total: int, held: int | None, today: date) -> CardVerdict:
     """The card company on `total` yen, of which `held` is held already (None: a first time).
 
     A network failure is the one verdict that is authorized and says an error (rule 14).
     """
     if total == 0:
-        return Verdict(False, AMOUNT_WRONG)
+        return CardVerdict(False, AMOUNT_WRONG)
     return _decide_on_card(card, increases=held is not None and total > held, today=today)
 
 
-def validate(card: Card, today: date) -> Verdict:
+def validate(card: Card, today: date) -> CardVerdict:
     """The card company on a card alone: CHECK and SaveCard, no amount."""
     return _decide_on_card(card, increases=False, today=today)
 
 
-def _decide_on_card(card: Card, *, increases: bool, today: date) -> Verdict:
+def _decide_on_card(card: Card, *, increases: bool, today: date) -> CardVerdict:
     if card.is_expired(today):
-        return Verdict(False, EXPIRY_WRONG)
+        return CardVerdict(False, EXPIRY_WRONG)
     if card.behaviour in _DECLINES:
-        return Verdict(False, _DECLINES[card.behaviour])
+        return CardVerdict(False, _DECLINES[card.behaviour])
     if card.behaviour is Behaviour.REFUSES_INCREASES and increases:
-        return Verdict(False, LIMIT_EXCEEDED)
+        return CardVerdict(False, LIMIT_EXCEEDED)
     if card.behaviour is Behaviour.LOSES_ANSWERS:
-        return Verdict(True, NETWORK_FAILED)
-    return Verdict(True)
+        return CardVerdict(True, NETWORK_FAILED)
+    return CardVerdict(True)

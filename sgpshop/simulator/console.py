@@ -17,9 +17,9 @@ from .endpoint import Endpoint
 from .fields import AMOUNT, check
 from .labels import list_word
 from .page_helpers import dress
-from .processing import Work, process
+from .processing import ProcessingRequest, process
 from .refusal import Refused, refuse_if
-from .rules import Job, Status, Step, cancellation_by_date, may, require_possible
+from .rules import Job, Status, TransitionKind, cancellation_by_date, may, require_possible
 from .trade_records import Trade
 
 PAGE_SIZE = 50
@@ -28,21 +28,21 @@ MEMBERS_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ConsoleOperation:
     """Something a person can do to a transaction; `name` is its place in the address."""
 
     name: str
     label: str
     api: str
-    step: Step
+    step: TransitionKind
 
 
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("sales", "実売上", "AlterTran", Step.SELL),
-        Operation("cancel", "取消・返品", "AlterTran", Step.CANCEL),
-        Operation("change", "金額変更", "ChangeTran", Step.CHANGE),
+        ConsoleOperation("sales", "実売上", "AlterTran", TransitionKind.SELL),
+        ConsoleOperation("cancel", "取消・返品", "AlterTran", TransitionKind.CANCEL),
+        ConsoleOperation("change", "金額変更", "ChangeTran", TransitionKind.CHANGE),
     )
 }
 
@@ -50,35 +50,35 @@ OPERATIONS = {
 def blueprint(endpoint: Endpoint) -> Blueprint:
     """The console of one gateway."""
     bp = Blueprint("console", __name__, url_prefix="/mulpayconsole")
-    desk = endpoint.desk
+    context = endpoint.context
     dress(bp, endpoint)
     # of this process only: a form from before a restart is asked for again, which does no harm
     secret = secrets.token_bytes(32)
 
-    def seal(operation: Operation, trade: Trade, amount: int) -> str:
+    def seal(operation: ConsoleOperation, trade: Trade, amount: int) -> str:
         """What proves that this server showed this confirmation, for the trade as it was."""
         seen = (operation.name, trade.order_id, trade.status, trade.total, trade.tran_id, amount)
         return hmac.new(secret, repr(seen).encode(), hashlib.sha256).hexdigest()
 
     def trade_or_404(shop_id: str, order_id: str) -> Trade:
         require_shop(shop_id)
-        monthly_files.settle_due(desk)
-        with desk.ledger.reading() as db:
+        monthly_files.settle_due(context)
+        with context.ledger.reading() as db:
             trade = trade_records.by_order(db, order_id)
         return trade or abort(404)
 
     def require_shop(shop_id: str) -> None:
-        if shop_id != desk.contract.shop_id:
+        if shop_id != context.contract.shop_id:
             abort(404)
 
     @bp.get("/shop/<shop_id>/login/")
     def shop(shop_id: str) -> str:
         require_shop(shop_id)
-        monthly_files.settle_due(desk)
+        monthly_files.settle_due(context)
         order_id = request.args.get("order_id", "").strip()
         status = request.args.get("status", "")
         before = request.args.get("before", type=_row_id)
-        with desk.ledger.reading() as db:
+        with context.ledger.reading() as db:
             trades, following = trade_records.page(
                 db, order_id=order_id, status=status, before=before, size=PAGE_SIZE
             )
@@ -95,8 +95,8 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     def download(shop_id: str) -> Response:
         """取引一覧CSV: what the list shows, in the encoding Japanese spreadsheets expect."""
         require_shop(shop_id)
-        monthly_files.settle_due(desk)
-        with desk.ledger.reading() as db:
+        monthly_files.settle_due(context)
+        with context.ledger.reading() as db:
             text = _list_as_csv(
                 trade_records.listed(
                     db,
@@ -114,7 +114,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
     @bp.get("/shop/<shop_id>/transactions/<order_id>")
     def transaction(shop_id: str, order_id: str) -> str:
         trade = trade_or_404(shop_id, order_id)
-        with desk.ledger.reading() as db:
+        with context.ledger.reading() as db:
             history = trade_records.history_of(db, order_id)
             by_file = monthly_records.file_of(db, order_id)
             authentication = three_ds.wish_of(db, trade)
@@ -147,7 +147,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
             operation=operation,
             work=work,
             kind=cancellation_by_date(
-                trade.status, day(trade.processed_at), desk.clock.now().date()
+                trade.status, day(trade.processed_at), context.clock.now().date()
             ),
             seal=seal(operation, trade, work.total),
         ), 200
@@ -158,13 +158,13 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         operation = OPERATIONS.get(operation_name) or abort(404)
         try:
             work = _work(operation, seen, request.form.get("amount", ""))
-            with desk.claims.exclusively(order_id), desk.ledger.transaction() as db:
+            with context.claims.exclusively(order_id), context.ledger.transaction() as db:
                 trade = trade_records.by_order(db, order_id) or abort(404)
                 expected = seal(operation, trade, work.total)
                 sent = request.form.get("seal", "")
                 if not hmac.compare_digest(expected.encode(), sent.encode()):
                     return _refused(trade, operation, None)
-                process(desk, db, trade, work)
+                process(context, db, trade, work)
                 lines = len(trade_records.history_of(db, order_id))
         except Refused as refusal:
             return _refused(seen, operation, refusal)
@@ -173,9 +173,9 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.get("/site/<site_id>/login/")
     def site(site_id: str) -> str:
-        if site_id != desk.contract.site_id:
+        if site_id != context.contract.site_id:
             abort(404)
-        with desk.ledger.reading() as db:
+        with context.ledger.reading() as db:
             members = [
                 (member, card_records.cards(db, member.member_id, physical=True))
                 for member in card_records.members(db, MEMBERS_SHOWN)
@@ -212,22 +212,24 @@ def _row_id(text: str) -> int:
     return int(text)
 
 
-def _work(operation: Operation, trade: Trade, amount: str) -> Work:
+def _work(operation: ConsoleOperation, trade: Trade, amount: str) -> ProcessingRequest:
     """What the person asks for, in yen with tax; raises Refused for an amount that is none.
 
     A sale and a cancellation always take the whole amount; a change keeps the kind of a sale.
     """
-    if operation.step is Step.SELL:
-        return Work(operation.api, operation.step, Job.SALES, trade.total, by="console")
-    if operation.step is Step.CANCEL:
-        return Work(operation.api, operation.step, Job.CANCEL, by="console")
+    if operation.step is TransitionKind.SELL:
+        return ProcessingRequest(
+            operation.api, operation.step, Job.SALES, trade.total, by="console"
+        )
+    if operation.step is TransitionKind.CANCEL:
+        return ProcessingRequest(operation.api, operation.step, Job.CANCEL, by="console")
     refuse_if(check({"Amount": amount}, (AMOUNT,)))
     sold = trade.status in (Status.SALES, Status.CAPTURE)
     job = Job.CAPTURE if sold else Job.AUTH
-    return Work(operation.api, operation.step, job, int(amount), by="console")
+    return ProcessingRequest(operation.api, operation.step, job, int(amount), by="console")
 
 
-def _refused(trade: Trade, operation: Operation, refusal: Refused | None) -> tuple[str, int]:
+def _refused(trade: Trade, operation: ConsoleOperation, refusal: Refused | None) -> tuple[str, int]:
     """The page that says why nothing was done; without a refusal the form was out of date."""
     codes = refusal.codes if refusal else ()
     return render_template("refused.html", trade=trade, operation=operation, codes=codes), 409

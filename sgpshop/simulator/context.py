@@ -54,7 +54,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Context:
     """The contract, the books, the clock, the ids, what the shop is told, and its own address.
 
     `address` answers the base URL under which browsers reach this gateway, with a closing slash.

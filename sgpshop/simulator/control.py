@@ -36,15 +36,15 @@ class BadRequest(Exception):
 def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
     """The control interface of one gateway."""
     bp = Blueprint("control", __name__, url_prefix="/_control")
-    desk = endpoint.desk
+    context = endpoint.context
 
     @bp.post("/reset")
     def reset() -> Response:
-        desk.ledger.clear()
-        desk.clock.offset = 0.0
+        context.ledger.clear()
+        context.clock.offset = 0.0
         endpoint.faults.clear()
         endpoint.log.clear()
-        desk.notices.behave()
+        context.notices.behave()
         return _json({"reset": True})
 
     @bp.get("/faults")
@@ -63,8 +63,8 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
 
     @bp.get("/ledger")
     def ledger() -> Response:
-        monthly_files.settle_due(desk)
-        with desk.ledger.reading() as db:
+        monthly_files.settle_due(context)
+        with context.ledger.reading() as db:
             trades, lines = trade_records.snapshot(db, request.args.get("order_id"))
         histories: dict[str, list[dict[str, Any]]] = {row["order_id"]: [] for row in trades}
         for line in lines:
@@ -91,34 +91,34 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
 
     @bp.get("/clock")
     def show_clock() -> Response:
-        return _json({"now": desk.clock.now().isoformat(timespec="seconds")})
+        return _json({"now": context.clock.now().isoformat(timespec="seconds")})
 
     @bp.post("/clock")
     def set_clock() -> Response:
         offset = _offset(endpoint, _object())
         if not abs(offset) <= MAX_OFFSET_SECONDS:
             raise BadRequest("the clock moves by a hundred years at most")
-        desk.ledger.remember(CLOCK_OFFSET, offset)
-        desk.clock.offset = offset
+        context.ledger.remember(CLOCK_OFFSET, offset)
+        context.clock.offset = offset
         return show_clock()
 
     @bp.get("/notifications")
     def show_notifications() -> Response:
-        sent = desk.notices.described(request.args.get("order_id"))
-        return _json({"sending": asdict(desk.notices.sending), "notifications": sent})
+        sent = context.notices.described(request.args.get("order_id"))
+        return _json({"sending": asdict(context.notices.sending), "notifications": sent})
 
     @bp.post("/notifications")
     def set_notifications() -> Response:
-        desk.notices.use(parse_sending(_object()))
-        desk.notices.start(endpoint.stopping)
-        return _json({"sending": asdict(desk.notices.sending)})
+        context.notices.use(parse_sending(_object()))
+        context.notices.start(endpoint.stopping)
+        return _json({"sending": asdict(context.notices.sending)})
 
     @bp.post("/notifications/forge")
     def forge_notification() -> Response:
-        if not desk.notices.sending.url:
+        if not context.notices.sending.url:
             raise BadRequest("say first where notifications go: POST /_control/notifications")
         said = {str(name): str(value) for name, value in _object().items()}
-        return _json({"answer": desk.notices.forge(said)})
+        return _json({"answer": context.notices.forge(said)})
 
     @bp.post("/tokens")
     def tokens() -> Response:
@@ -128,7 +128,7 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
         if problems:
             raise BadRequest(f"card_no or expire is not right: {', '.join(problems)}")
         kept = Card.from_number(card["CardNo"], card["Expire"])
-        return _json({"token": new_token(desk, kept)})
+        return _json({"token": new_token(context, kept)})
 
     @bp.post("/batch")
     def set_batch() -> Response:
@@ -138,7 +138,7 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
             raise BadRequest("the body must be {result_day}")
         if day not in monthly_files.RESULT_DAYS:
             raise BadRequest("result_day must be a day from 11 to 28")
-        desk.ledger.remember(monthly_files.RESULT_DAY, day)
+        context.ledger.remember(monthly_files.RESULT_DAY, day)
         return _json({"result_day": day})
 
     @bp.post("/practice-shop")
@@ -151,7 +151,7 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
 
     @bp.post("/transactions")
     def transactions() -> Response:
-        return _json(create(desk, _body()))
+        return _json(create(context, _body()))
 
     @bp.route("/<path:anything>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     def unknown(anything: str) -> Response:
@@ -205,7 +205,7 @@ def _object() -> Mapping[str, Any]:
 
 def _offset(endpoint: Endpoint, body: Mapping[str, Any]) -> float:
     """The clock offset a body `{advance_seconds}` or `{now}` asks for; raises BadRequest."""
-    clock = endpoint.desk.clock
+    clock = endpoint.context.clock
     if body.keys() == {"advance_seconds"}:
         seconds = body["advance_seconds"]
         # written so that NaN fails too

@@ -18,7 +18,7 @@ class ConnectionDropped(ConnectionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class AnswerDelivery:
     """What goes back: a body, or None for a connection closed without a word."""
 
     body: bytes | None
@@ -27,7 +27,7 @@ class Delivery:
     seconds_per_byte: float = 0.0
 
 
-def response(delivery: Delivery, wait: Callable[[float], None]) -> Response:
+def response(delivery: AnswerDelivery, wait: Callable[[float], None]) -> Response:
     """The HTTP answer; `wait` lets seconds pass between the bytes of a dripping one."""
     if delivery.body is None:
         return Response(_HangUp())

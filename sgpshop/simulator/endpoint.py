@@ -8,9 +8,9 @@ from enum import Enum, auto
 
 from . import fields as f
 from . import lookups, members, monthly_files, trade_records, trades
-from .context import Desk
-from .delivery import Delivery
-from .faults import BEFORE, Fault, Faults, Kind
+from .context import Context
+from .delivery import AnswerDelivery
+from .faults import BEFORE, Fault, FaultKind, Faults
 from .fields import Params, check
 from .processing import record_refusal
 from .refusal import Refused, refuse_if
@@ -46,7 +46,7 @@ class Api:
     """One call: who may make it, what answers it, and whether it works on a transaction alone."""
 
     who: Who
-    answer: Callable[[Desk, Params], Fields]
+    answer: Callable[[Context, Params], Fields]
     is_exclusive: bool = False
 
 
@@ -72,8 +72,8 @@ APIS: Mapping[str, Api] = {
 class Endpoint:
     """The payment endpoint over one desk.  `latency` is seconds every request takes."""
 
-    def __init__(self, desk: Desk, faults: Faults, *, latency: float = 0.0) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, faults: Faults, *, latency: float = 0.0) -> None:
+        self.context = context
         self.faults = faults
         self.log = RequestLog()
         self.stopping = threading.Event()
@@ -81,9 +81,9 @@ class Endpoint:
         self._lock = threading.Lock()
         self._in_flight = 0
 
-    def answer(self, api_name: str, body: bytes) -> Delivery:
+    def answer(self, api_name: str, body: bytes) -> AnswerDelivery:
         """Serve one POST; never raises for anything a client can send."""
-        entry = self.log.arrived(self.desk.clock.now(), api_name)
+        entry = self.log.arrived(self.context.clock.now(), api_name)
         try:
             params = parse_form(body)
             entry.came_with(params)
@@ -106,7 +106,7 @@ class Endpoint:
     def _admitted(self) -> Iterator[None]:
         """Count a request in flight; raises Refused(E92000002) for one too many (rule 4)."""
         with self._lock:
-            if self._in_flight >= self.desk.contract.max_in_flight:
+            if self._in_flight >= self.context.contract.max_in_flight:
                 raise Refused(TOO_MANY_REQUESTS)
             self._in_flight += 1
         try:
@@ -118,7 +118,7 @@ class Endpoint:
     def _order_of(self, params: Params) -> tuple[str | None, bool]:
         """The order a request is about, and whether it carries that transaction's AccessPass."""
         if access_id := params.get("AccessID"):
-            with self.desk.ledger.reading() as db:
+            with self.context.ledger.reading() as db:
                 pair = trade_records.pair_of(db, access_id)
             if pair is not None:
                 return pair[0], pair[1] == params.get("AccessPass")
@@ -133,76 +133,76 @@ class Endpoint:
         problems = check(params, (f.SHOP_ID, f.SHOP_PASS)) if shop else []
         problems += check(params, (f.SITE_ID, f.SITE_PASS)) if site else []
         refuse_if(problems)
-        ours = self.desk.contract
+        ours = self.context.contract
         if shop and (params["ShopID"], params["ShopPass"]) != (ours.shop_id, ours.shop_pass):
             raise Refused(SHOP_UNKNOWN)
         if site and (params["SiteID"], params["SitePass"]) != (ours.site_id, ours.site_pass):
             raise Refused(SITE_UNKNOWN)
 
-    def _serve(self, api: Api, params: Params, entry: Entry, *, alone: bool) -> Delivery:
+    def _serve(self, api: Api, params: Params, entry: Entry, *, alone: bool) -> AnswerDelivery:
         """Carry a request out, or do what a fault wants instead, `alone` on its transaction."""
         fault = self.faults.take(entry.api, params.get("JobCd", ""), entry.order_id)
         entry.fault = fault.name if fault else None
         with ExitStack() as held:
             if alone and entry.order_id:
-                held.enter_context(self.desk.claims.exclusively(entry.order_id))
+                held.enter_context(self.context.claims.exclusively(entry.order_id))
             self.wait(self.latency)
-            monthly_files.settle_due(self.desk)
+            monthly_files.settle_due(self.context)
             if fault is not None and fault.kind in BEFORE:
                 return self._not_carried_out(fault, params, entry, leaves_line=alone)
             text = self._carried_out(api, params)
-            if self.desk.notices.sending.before_answer:
-                self.desk.notices.deliver_due()
+            if self.context.notices.sending.before_answer:
+                self.context.notices.deliver_due()
             if fault is None:
                 return _delivered(entry, text)
-            if fault.kind is Kind.DELAY:
+            if fault.kind is FaultKind.DELAY:
                 self.wait(fault.seconds)
         return _spoilt(fault, entry, text)
 
     def _carried_out(self, api: Api, params: Params) -> str:
         try:
-            return render(api.answer(self.desk, params))
+            return render(api.answer(self.context, params))
         except Refused as refusal:
             return render_errors(refusal.codes)
 
     def _not_carried_out(
         self, fault: Fault, params: Params, entry: Entry, *, leaves_line: bool
-    ) -> Delivery:
+    ) -> AnswerDelivery:
         """What a fault answers in place of the operation."""
-        if fault.kind is Kind.DROP_BEFORE:
-            return Delivery(None)
-        if fault.kind is Kind.HTTP:
+        if fault.kind is FaultKind.DROP_BEFORE:
+            return AnswerDelivery(None)
+        if fault.kind is FaultKind.HTTP:
             entry.answered(HTML_PAGE)
-            return Delivery(encode(HTML_PAGE), fault.http_status, "text/html")
+            return AnswerDelivery(encode(HTML_PAGE), fault.http_status, "text/html")
         if leaves_line:  # an error of the card company is in the history, like any other (rule 23)
             self._record(fault, params, entry)
         return _delivered(entry, render_errors(fault.codes))
 
     def _record(self, fault: Fault, params: Params, entry: Entry) -> None:
-        with self.desk.ledger.transaction() as db:
+        with self.context.ledger.transaction() as db:
             trade = trade_records.by_order(db, entry.order_id or "")
             if trade is not None:
                 job = params.get("JobCd") or trade.entry_job
-                now = self.desk.clock.timestamp()
+                now = self.context.clock.timestamp()
                 record_refusal(db, trade, entry.api, job, now, fault.codes)
-                self.desk.notices.tell(db, trade, job, fault.codes)
+                self.context.notices.tell(db, trade, job, fault.codes)
 
 
-def _delivered(entry: Entry, text: str) -> Delivery:
+def _delivered(entry: Entry, text: str) -> AnswerDelivery:
     entry.answered(text)
-    return Delivery(encode(text))
+    return AnswerDelivery(encode(text))
 
 
-def _spoilt(fault: Fault, entry: Entry, text: str) -> Delivery:
+def _spoilt(fault: Fault, entry: Entry, text: str) -> AnswerDelivery:
     """What a fault makes of the answer to an operation that was carried out."""
-    if fault.kind is Kind.DROP_AFTER:
-        return Delivery(None)
-    if fault.kind is Kind.GARBAGE:
-        return Delivery(GARBAGE)
-    if fault.kind is Kind.TRUNCATE:
+    if fault.kind is FaultKind.DROP_AFTER:
+        return AnswerDelivery(None)
+    if fault.kind is FaultKind.GARBAGE:
+        return AnswerDelivery(GARBAGE)
+    if fault.kind is FaultKind.TRUNCATE:
         return _delivered(entry, text[: len(text) // 2])
-    if fault.kind is Kind.ERROR_AFTER:
+    if fault.kind is FaultKind.ERROR_AFTER:
         return _delivered(entry, render_errors(fault.codes))
     entry.answered(text)
-    drip = fault.seconds if fault.kind is Kind.SLOW_DRIP else 0.0
-    return Delivery(encode(text), seconds_per_byte=drip)
+    drip = fault.seconds if fault.kind is FaultKind.SLOW_DRIP else 0.0
+    return AnswerDelivery(encode(text), seconds_per_byte=drip)

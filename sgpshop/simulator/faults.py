@@ -16,7 +16,7 @@ MAX_TIMES = 1_000_000
 DRIP_SECONDS = 0.2
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """The faults of rule 32."""
 
     DROP_BEFORE = "drop_before"  # connection closed, not carried out
@@ -31,9 +31,11 @@ class Kind(StrEnum):
 
 
 #: Faults under which the request is never carried out.
-BEFORE = frozenset({Kind.DROP_BEFORE, Kind.HTTP, Kind.ERROR})
+BEFORE = frozenset({FaultKind.DROP_BEFORE, FaultKind.HTTP, FaultKind.ERROR})
 
-_WITHOUT_ARGUMENT = frozenset({Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.GARBAGE})
+_WITHOUT_ARGUMENT = frozenset(
+    {FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.TRUNCATE, FaultKind.GARBAGE}
+)
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?")
 _HTTP_STATUS = re.compile(r"[345][0-9]{2}")
 _ERROR_CODES = re.compile(r"[0-9A-Z]{9}(\|[0-9A-Z]{9})*")
@@ -48,7 +50,7 @@ class Fault:
     """One way to misbehave, read from its name and argument ("delay:3")."""
 
     name: str
-    kind: Kind
+    kind: FaultKind
     seconds: float = 0.0
     http_status: int = 0
     codes: tuple[str, ...] = ()
@@ -58,21 +60,21 @@ class Fault:
         """Read a fault of §13.8; raises BadFault."""
         word, colon, argument = name.partition(":")
         try:
-            kind = Kind(word)
+            kind = FaultKind(word)
         except ValueError:
-            known = ", ".join(Kind)
+            known = ", ".join(FaultKind)
             raise BadFault(f"unknown fault {word!r}; known are {known}") from None
         if kind in _WITHOUT_ARGUMENT:
             if colon:
                 raise BadFault(f"{kind} takes no argument")
             return cls(name, kind)
-        if kind is Kind.SLOW_DRIP and not colon:
+        if kind is FaultKind.SLOW_DRIP and not colon:
             return cls(name, kind, seconds=DRIP_SECONDS)
-        if kind in (Kind.DELAY, Kind.SLOW_DRIP):
+        if kind in (FaultKind.DELAY, FaultKind.SLOW_DRIP):
             if not _SECONDS.fullmatch(argument) or float(argument) > MAX_SECONDS:
                 raise BadFault(f"{kind} needs seconds from 0 to {MAX_SECONDS:.0f}, as {kind}:3")
             return cls(name, kind, seconds=float(argument))
-        if kind is Kind.HTTP:
+        if kind is FaultKind.HTTP:
             if not _HTTP_STATUS.fullmatch(argument):
                 raise BadFault("http needs a status from 300 to 599, as http:503")
             return cls(name, kind, http_status=int(argument))
@@ -82,7 +84,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Rule:
+class FaultRule:
     """A fault and the requests it hits; a condition left None hits them all."""
 
     fault: Fault
@@ -112,7 +114,7 @@ class Rule:
         }
 
 
-def parse_rule(body: Mapping[str, Any], apis: frozenset[str]) -> Rule:
+def parse_rule(body: Mapping[str, Any], apis: frozenset[str]) -> FaultRule:
     """Read a control body `{api, job_cd?, order_id?, times, fault, probability?}`.
 
     Raises BadFault for anything that would never fire or is not understood.
@@ -133,7 +135,7 @@ def parse_rule(body: Mapping[str, Any], apis: frozenset[str]) -> Rule:
     for key in ("job_cd", "order_id"):
         if body.get(key) is not None and not isinstance(body[key], str):
             raise BadFault(f"{key} must be a string")
-    return Rule(
+    return FaultRule(
         Fault.parse(fault), str(api), body.get("job_cd"), body.get("order_id"), times, probability
     )
 
@@ -143,10 +145,10 @@ class Faults:
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._random = random.Random(seed)  # noqa: S311 - dice for tests, no secret
 
-    def add(self, rule: Rule) -> None:
+    def add(self, rule: FaultRule) -> None:
         """Set a fault, behind those already set."""
         with self._lock:
             self._rules.append(rule)

@@ -3,7 +3,7 @@
 from . import fields as f
 from . import trade_records
 from .clock import wire_date
-from .context import Desk
+from .context import Context
 from .fields import Params, check
 from .refusal import Refused
 from .rules import TRADE_MISSING
@@ -42,22 +42,22 @@ _OTHER_METHODS = (
 )
 
 
-def search_trade(desk: Desk, params: Params) -> Fields:
+def search_trade(context: Context, params: Params) -> Fields:
     """Look a transaction up by order number (protocol.md §2.5, rules 26-28)."""
     problems = check(params, (f.ORDER_ID,))
-    with desk.ledger.reading() as db:
+    with context.ledger.reading() as db:
         trade = trade_records.by_order(db, params.get("OrderID", ""))
     if trade is None:
         raise Refused(*problems, TRADE_MISSING)
     return [("OrderID", trade.order_id), *_looked_up(trade)]
 
 
-def search_trade_multi(desk: Desk, params: Params) -> Fields:
+def search_trade_multi(context: Context, params: Params) -> Fields:
     """The look-up with a payment type (protocol.md §2.6); only cards are known here."""
     problems = check(params, (f.PAY_TYPE, f.MULTI_ORDER_ID))
     trade = None
     if problems or params["PayType"] == CARD_PAY_TYPE:
-        with desk.ledger.reading() as db:
+        with context.ledger.reading() as db:
             trade = trade_records.by_order(db, params.get("OrderID", ""))
     if trade is None:
         problems.append(MULTI_TRADE_MISSING)

@@ -7,7 +7,7 @@ from . import card_records, trade_records
 from . import fields as f
 from .card_records import Member, StoredCard, take_token
 from .cards import Card, validate
-from .context import Desk
+from .context import Context
 from .fields import Params, check
 from .processing import FORWARD
 from .refusal import Refused, refuse_if
@@ -21,10 +21,10 @@ TOO_MANY_CARDS = "E01230009"
 TRADE_UNFINISHED = "E01110010"
 
 
-def save_member(desk: Desk, params: Params) -> Fields:
+def save_member(context: Context, params: Params) -> Fields:
     """Enter a member."""
     problems = check(params, (f.MEMBER_ID, f.MEMBER_NAME))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         if card_records.member(db, params.get("MemberID", "")):
             problems.append(MEMBER_EXISTS)
         refuse_if(problems)
@@ -32,56 +32,56 @@ def save_member(desk: Desk, params: Params) -> Fields:
     return [("MemberID", params["MemberID"])]
 
 
-def update_member(desk: Desk, params: Params) -> Fields:
+def update_member(context: Context, params: Params) -> Fields:
     """Store a new name."""
     problems = check(params, (f.MEMBER_ID, f.MEMBER_NAME))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         member = require_member(db, params, problems)
         name = params.get("MemberName", "")
         card_records.put_member(db, Member(member.member_id, name))
     return [("MemberID", member.member_id)]
 
 
-def delete_member(desk: Desk, params: Params) -> Fields:
+def delete_member(context: Context, params: Params) -> Fields:
     """Forget a member with all cards."""
     problems = check(params, (f.MEMBER_ID,))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         member = require_member(db, params, problems)
         card_records.remove_member(db, member.member_id)
     return [("MemberID", member.member_id)]
 
 
-def search_member(desk: Desk, params: Params) -> Fields:
+def search_member(context: Context, params: Params) -> Fields:
     """Look a member up."""
     problems = check(params, (f.MEMBER_ID,))
-    with desk.ledger.reading() as db:
+    with context.ledger.reading() as db:
         member = require_member(db, params, problems)
     return [("MemberID", member.member_id), ("MemberName", member.name), ("DeleteFlag", "0")]
 
 
-def save_card(desk: Desk, params: Params) -> Fields:
+def save_card(context: Context, params: Params) -> Fields:
     """Store a card, or replace the one of CardSeq, after asking the card company."""
     problems = check(params, (f.MEMBER_ID, f.SEQ_MODE.optional(), f.CARD_SEQ.optional()))
     if not params.get("Token"):
         problems += check(params, (f.CARD_NO, f.EXPIRE))
     problems += check(params, (f.CARD_PASS, f.HOLDER_NAME))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         member = require_member(db, params, problems)
         replaced = _chosen(db, params) if params.get("CardSeq") else None
         if replaced is None:
-            _require_room(desk, db, member)
-        card = _offered_card(desk, db, params)
-        verdict = validate(card, desk.clock.now().date())
+            _require_room(context, db, member)
+        card = _offered_card(context, db, params)
+        verdict = validate(card, context.clock.now().date())
         refuse_if([verdict.code] if verdict.code else [])
         stored = _store(db, member, params, card, replaced)
         seq = _seq_shown(db, member, params, stored)
     return [("CardSeq", seq), ("CardNo", card.member_mask), ("Forward", FORWARD)]
 
 
-def delete_card(desk: Desk, params: Params) -> Fields:
+def delete_card(context: Context, params: Params) -> Fields:
     """Mark a card deleted: logical numbers close up, physical ones keep it."""
     problems = check(params, (f.MEMBER_ID, f.SEQ_MODE.optional(), f.CARD_SEQ))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         member = require_member(db, params, problems)
         stored = _chosen(db, params)
         gone = replace(stored, is_deleted=True, is_default=False)
@@ -89,10 +89,10 @@ def delete_card(desk: Desk, params: Params) -> Fields:
     return [("CardSeq", params["CardSeq"])]
 
 
-def search_card(desk: Desk, params: Params) -> Fields:
+def search_card(context: Context, params: Params) -> Fields:
     """A member's cards, each key joined with `|`."""
     problems = check(params, (f.MEMBER_ID, f.SEQ_MODE, f.CARD_SEQ.optional()))
-    with desk.ledger.reading() as db:
+    with context.ledger.reading() as db:
         require_member(db, params, problems)
         found = _numbered(db, params)
     if params.get("CardSeq"):
@@ -111,17 +111,17 @@ def search_card(desk: Desk, params: Params) -> Fields:
     ]
 
 
-def traded_card(desk: Desk, params: Params) -> Fields:
+def traded_card(context: Context, params: Params) -> Fields:
     """Store the card of a finished transaction under a member (rule 30)."""
     problems = check(params, (f.ORDER_ID, f.MEMBER_ID, f.SEQ_MODE.optional(), f.HOLDER_NAME))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         trade = trade_records.by_order(db, params.get("OrderID", ""))
         if trade is None:
             raise Refused(*problems, TRADE_MISSING)
         member = require_member(db, params, problems)
         if trade.card is None or trade.status in (Status.UNPROCESSED, Status.AUTHENTICATED):
             raise Refused(TRADE_UNFINISHED)
-        _require_room(desk, db, member)
+        _require_room(context, db, member)
         holder = params.get("HolderName") or trade.card.holder_name
         card = replace(trade.card, holder_name=holder)
         stored = _store(db, member, params, card, None)
@@ -160,16 +160,16 @@ def _chosen(db: sqlite3.Connection, params: Params) -> StoredCard:
     return stored
 
 
-def _require_room(desk: Desk, db: sqlite3.Connection, member: Member) -> None:
+def _require_room(context: Context, db: sqlite3.Connection, member: Member) -> None:
     held = card_records.cards(db, member.member_id, physical=False)
-    if len(held) >= desk.contract.cards_per_member:
+    if len(held) >= context.contract.cards_per_member:
         raise Refused(TOO_MANY_CARDS)
 
 
-def _offered_card(desk: Desk, db: sqlite3.Connection, params: Params) -> Card:
+def _offered_card(context: Context, db: sqlite3.Connection, params: Params) -> Card:
     holder = params.get("HolderName", "")
     if params.get("Token"):
-        issued_after = desk.clock.timestamp() - desk.contract.token_seconds
+        issued_after = context.clock.timestamp() - context.contract.token_seconds
         card = take_token(db, params["Token"], issued_after=issued_after)
         return replace(card, holder_name=holder) if holder else card
     return Card.from_number(params["CardNo"], params["Expire"], holder)

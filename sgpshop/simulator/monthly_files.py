@@ -23,13 +23,13 @@ from . import card_records, monthly_records, trade_records
 from . import fields as f
 from .cards import NETWORK_FAILED
 from .clock import JST
-from .context import Desk
+from .context import Context
 from .fields import Params, amount_problems, check
 from .members import CARD_MISSING, MEMBER_MISSING, stored_card
 from .monthly_records import MonthlyFile, MonthlyLine
-from .processing import BY_FILE, Work, process, record_refusal
+from .processing import BY_FILE, ProcessingRequest, process, record_refusal
 from .refusal import Refused
-from .rules import Job, Status, Step
+from .rules import Job, Status, TransitionKind
 from .trade_records import Trade
 from .trades import DEFAULT_ITEM_CODE, ORDER_EXISTS, enter
 from .wire import CHARSET
@@ -54,7 +54,7 @@ _COLUMNS = ("ShopID", "MemberID", "CardSeq", "OrderID", "Amount", "Tax", "UseDat
 _MONTH = re.compile("20[0-9]{2}(0[1-9]|1[0-2])")
 
 
-class FileRefused(Exception):
+class MonthlyFileRefused(Exception):
     """The file is refused whole; `code` says why."""
 
     def __init__(self, code: str) -> None:
@@ -63,7 +63,7 @@ class FileRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class FileReceipt:
     """A file that was taken in, with all its lines."""
 
     file: MonthlyFile
@@ -75,53 +75,53 @@ def is_month(text: str) -> bool:
     return _MONTH.fullmatch(text) is not None
 
 
-def receive(desk: Desk, month: str, content: bytes) -> Receipt:
-    """Take a file in; raises FileRefused.
+def receive(context: Context, month: str, content: bytes) -> FileReceipt:
+    """Take a file in; raises MonthlyFileRefused.
 
     The same content again gives the same receipt, even when the window has closed meanwhile:
     who sends it again does not know that it arrived.
     """
     content_hash = hashlib.sha256(content).hexdigest()
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         known = monthly_records.same_file(db, month, content_hash)
         if known:
-            return Receipt(known, monthly_records.lines(db, known))
-        now = desk.clock.now()
-        if now.strftime("%Y%m") != month or now.day > desk.contract.file_window_days:
-            raise FileRefused(WINDOW_CLOSED)
-        rows = _rows(desk, month, content)
-        receipt_no = f"R{month}{desk.ids.hex32(db)[:12]}"
+            return FileReceipt(known, monthly_records.lines(db, known))
+        now = context.clock.now()
+        if now.strftime("%Y%m") != month or now.day > context.contract.file_window_days:
+            raise MonthlyFileRefused(WINDOW_CLOSED)
+        rows = _rows(context, month, content)
+        receipt_no = f"R{month}{context.ids.hex32(db)[:12]}"
         file = monthly_records.add_file(db, receipt_no, month, content_hash, int(now.timestamp()))
-        lines = [_take_in(desk, db, file, number, row) for number, row in enumerate(rows, 1)]
-    return Receipt(file, lines)
+        lines = [_take_in(context, db, file, number, row) for number, row in enumerate(rows, 1)]
+    return FileReceipt(file, lines)
 
 
-def settle_due(desk: Desk) -> None:
+def settle_due(context: Context) -> None:
     """Charge every file whose result day has come."""
-    with desk.ledger.reading() as db:
+    with context.ledger.reading() as db:
         waiting = bool(monthly_records.unsettled(db))
     if not waiting:
         return
-    result_day = int(desk.ledger.setting(RESULT_DAY, DEFAULT_RESULT_DAY))
-    with desk.ledger.transaction() as db:
+    result_day = int(context.ledger.setting(RESULT_DAY, DEFAULT_RESULT_DAY))
+    with context.ledger.transaction() as db:
         for file in monthly_records.unsettled(db):
             due = _due(file.month, result_day)
-            if due <= desk.clock.timestamp():
+            if due <= context.clock.timestamp():
                 for line in monthly_records.lines(db, file):
                     if not line.refused:
-                        monthly_records.put_line(db, _charged(desk, db, line, due))
+                        monthly_records.put_line(db, _charged(context, db, line, due))
                 monthly_records.mark_settled(db, file)
 
 
-def result(desk: Desk, month: str) -> bytes | None:
+def result(context: Context, month: str) -> bytes | None:
     """The result of a month's files, None while there is none."""
-    settle_due(desk)
-    with desk.ledger.reading() as db:
+    settle_due(context)
+    with context.ledger.reading() as db:
         files = monthly_records.settled(db, month)
         lines = [line for file in files for line in monthly_records.lines(db, file)]
     if not files:
         return None
-    return _rendered(desk.contract.shop_id, month, [line for line in lines if not line.refused])
+    return _rendered(context.contract.shop_id, month, [line for line in lines if not line.refused])
 
 
 def _due(month: str, result_day: int) -> int:
@@ -129,40 +129,40 @@ def _due(month: str, result_day: int) -> int:
     return int(datetime(int(month[:4]), int(month[4:]), result_day, tzinfo=JST).timestamp())
 
 
-def _rows(desk: Desk, month: str, content: bytes) -> list[list[str]]:
-    """The lines after the head; raises FileRefused if it is not a file of this shop and month."""
+def _rows(context: Context, month: str, content: bytes) -> list[list[str]]:
+    """The lines after the head; raises MonthlyFileRefused if it is not a file of this shop and month."""
     try:
         text = content.decode(CHARSET)
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
-        raise FileRefused(MALFORMED) from None
+        raise MonthlyFileRefused(MALFORMED) from None
     if not rows or len(rows[0]) != 4 or rows[0][0] != _FORMAT:
-        raise FileRefused(NO_FORMAT_NUMBER)
+        raise MonthlyFileRefused(NO_FORMAT_NUMBER)
     _, shop_id, file_month, count = rows[0]
-    if shop_id != desk.contract.shop_id:
-        raise FileRefused(WRONG_SHOP)
+    if shop_id != context.contract.shop_id:
+        raise MonthlyFileRefused(WRONG_SHOP)
     if file_month != month:
-        raise FileRefused(WRONG_MONTH)
+        raise MonthlyFileRefused(WRONG_MONTH)
     if count != str(len(rows) - 1) or not text.endswith("\r\n"):
-        raise FileRefused(WRONG_COUNT)
+        raise MonthlyFileRefused(WRONG_COUNT)
     return rows[1:]
 
 
 def _take_in(
-    desk: Desk, db: sqlite3.Connection, file: MonthlyFile, number: int, row: list[str]
+    context: Context, db: sqlite3.Connection, file: MonthlyFile, number: int, row: list[str]
 ) -> MonthlyLine:
     """Enter one line, and its transaction unless there is something against it."""
     padded = [*row, *[""] * len(_COLUMNS)][: len(_COLUMNS)]
     params = dict(zip(_COLUMNS, padded, strict=True))
     line = MonthlyLine(file.id, number, params["OrderID"], *padded[1:3], *padded[4:])
-    line = replace(line, refused=_problem(desk, db, params, len(row)))
+    line = replace(line, refused=_problem(context, db, params, len(row)))
     if not line.refused:
-        enter(db, _trade(desk, db, file, line))
+        enter(db, _trade(context, db, file, line))
     monthly_records.put_line(db, line)
     return line
 
 
-def _problem(desk: Desk, db: sqlite3.Connection, params: Params, columns: int) -> str:
+def _problem(context: Context, db: sqlite3.Connection, params: Params, columns: int) -> str:
     """The first code a line earns, "" for a good one."""
     if columns != len(_COLUMNS):
         return WRONG_COUNT
@@ -171,7 +171,7 @@ def _problem(desk: Desk, db: sqlite3.Connection, params: Params, columns: int) -
     problems += check(params, (f.USE_DATE,))
     if problems:
         return problems[0]
-    if params["ShopID"] != desk.contract.shop_id:
+    if params["ShopID"] != context.contract.shop_id:
         return WRONG_SHOP
     if trade_records.by_order(db, params["OrderID"]):
         return ORDER_EXISTS
@@ -181,11 +181,11 @@ def _problem(desk: Desk, db: sqlite3.Connection, params: Params, columns: int) -
     return "" if int(params["CardSeq"]) in held else CARD_MISSING
 
 
-def _trade(desk: Desk, db: sqlite3.Connection, file: MonthlyFile, line: MonthlyLine) -> Trade:
+def _trade(context: Context, db: sqlite3.Connection, file: MonthlyFile, line: MonthlyLine) -> Trade:
     return Trade(
         order_id=line.order_id,
-        access_id=desk.ids.hex32(db),
-        access_pass=desk.ids.hex32(db),
+        access_id=context.ids.hex32(db),
+        access_pass=context.ids.hex32(db),
         entry_job=Job.CAPTURE,
         item_code=DEFAULT_ITEM_CODE,
         status=Status.UNPROCESSED,
@@ -193,12 +193,12 @@ def _trade(desk: Desk, db: sqlite3.Connection, file: MonthlyFile, line: MonthlyL
         amount=int(line.amount),
         tax=int(line.tax or 0),
         processed_at=file.received_at,
-        site_id=desk.contract.site_id,
+        site_id=context.contract.site_id,
         member_id=line.member_id,
     )
 
 
-def _charged(desk: Desk, db: sqlite3.Connection, line: MonthlyLine, due: int) -> MonthlyLine:
+def _charged(context: Context, db: sqlite3.Connection, line: MonthlyLine, due: int) -> MonthlyLine:
     """Charge one line; the line with its result."""
     trade = trade_records.by_order(db, line.order_id)
     assert trade is not None, "a line was taken in without its transaction"
@@ -207,9 +207,9 @@ def _charged(desk: Desk, db: sqlite3.Connection, line: MonthlyLine, due: int) ->
     except Refused as gone:
         record_refusal(db, trade, BY_FILE, Job.CAPTURE, due, gone.codes)
         return replace(line, result=INPUT_ERROR, error=gone.codes[0])
-    work = Work(
+    work = ProcessingRequest(
         BY_FILE,
-        Step.EXECUTE,
+        TransitionKind.EXECUTE,
         Job.CAPTURE,
         trade.amount,
         trade.tax,
@@ -219,7 +219,7 @@ def _charged(desk: Desk, db: sqlite3.Connection, line: MonthlyLine, due: int) ->
         moment=due,
     )
     try:
-        process(desk, db, trade, work)
+        process(context, db, trade, work)
     except Refused as refusal:
         [code] = refusal.codes
         if code != NETWORK_FAILED:

@@ -27,14 +27,14 @@ def dress(bp: Blueprint, endpoint: Endpoint) -> None:
     @bp.context_processor
     def words() -> dict[str, object]:
         return {
-            "contract": endpoint.desk.contract,
+            "contract": endpoint.context.contract,
             "statuses": STATUS_LABELS,
             "results": RESULT_LABELS,
             "three_ds_labels": THREE_DS_LABELS,
             "label": label,
             "at": at,
             "explain": explain,
-            "now": endpoint.desk.clock.now(),
+            "now": endpoint.context.clock.now(),
         }
 
     @bp.errorhandler(404)

@@ -47,7 +47,7 @@ class PracticeShop:
 def blueprint(endpoint: Endpoint, shop: PracticeShop) -> Blueprint:
     """The practice shop at one gateway."""
     bp = Blueprint("practice_shop", __name__, url_prefix="/practice-shop")
-    desk = endpoint.desk
+    context = endpoint.context
 
     def api_or_404() -> PracticeApi:
         return shop.api or abort(404)
@@ -79,7 +79,7 @@ def blueprint(endpoint: Endpoint, shop: PracticeShop) -> Blueprint:
         problems += [] if card else ["カードを選んでください。"]
         if goods is None or quantity is None or card is None:
             return _counter(problems), 422
-        token = new_token(desk, Card.from_number(card.number, CARD_EXPIRES))
+        token = new_token(context, Card.from_number(card.number, CARD_EXPIRES))
         return_url = _thanks if request.form.get("three_ds") else None
         now = machine_time().astimezone(JST)
         order = goods_order(goods, quantity, token=token, now=now, return_url=return_url)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from . import monthly_records, trade_records
-from .cards import Card, Verdict, decide, validate
+from .cards import Card, CardVerdict, decide, validate
 from .clock import at, day
-from .context import Desk
+from .context import Context
 from .ledger import advance
 from .refusal import Refused, refuse_if
 from .rules import (
     Job,
     Status,
-    Step,
+    TransitionKind,
     cancellation,
     require_operation_in_time,
     require_possible,
@@ -34,14 +34,14 @@ BY_FILE = "Batch"
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ProcessingRequest:
     """One request to process a transaction.  Amounts are yen; `by` is "api" or "console".
 
     `api` is the call that asks, or the one a person at the console does the work of.
     """
 
     api: str
-    step: Step
+    step: TransitionKind
     job: Job
     amount: int = 0
     tax: int = 0
@@ -69,27 +69,29 @@ class Work:
 Outcome = tuple[Trade, str]
 
 
-def process(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work) -> Trade:
+def process(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest
+) -> Trade:
     """Carry out `work` inside the caller's ledger transaction; returns the trade afterwards.
 
     Raises Refused with one code: the trade is then as it was, but for the card company's
     network failure, which is carried out and answered as an error (rule 14).
     """
-    now = desk.clock.timestamp() if work.moment is None else work.moment
+    now = context.clock.timestamp() if work.moment is None else work.moment
     try:
         _require_unlocked(db, trade, work)
         require_possible(trade.status, work.step)
-        after, code = _STEPS[work.step](desk, db, trade, work, now)
+        after, code = _STEPS[work.step](context, db, trade, work, now)
     except Refused as refusal:
         record_refusal(db, trade, work.api, work.job, now, refusal.codes, work.by)
-        desk.notices.tell(db, trade, work.job, refusal.codes)
+        context.notices.tell(db, trade, work.job, refusal.codes)
         raise
     if work.display_date:
         after = replace(after, display_date=work.display_date)
     trade_records.save(db, after)
     trade_records.add_history(db, _line(after, work.api, after.job, now, error=code, by=work.by))
     if work.is_told:
-        desk.notices.tell(db, after, after.job, (code,) if code else ())
+        context.notices.tell(db, after, after.job, (code,) if code else ())
     refuse_if([code] if code else [])
     return after
 
@@ -129,7 +131,9 @@ def _line(
     )
 
 
-def _execute(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
+def _execute(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest, now: int
+) -> Outcome:
     refuse_if([work.three_ds_error] if work.three_ds_error else [])
     paid_by = replace(trade, card=work.card, method=work.method, pay_times=work.pay_times)
     if work.is_to_authenticate:
@@ -137,53 +141,63 @@ def _execute(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: 
     return _settled(_with_numbers(db, paid_by, now), work, _judge(work, None, now), now)
 
 
-def _sell(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
-    require_sale_in_time(trade.authorized_at or now, now, desk.contract)
+def _sell(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest, now: int
+) -> Outcome:
+    require_sale_in_time(trade.authorized_at or now, now, context.contract)
     if work.total != trade.total:
         raise Refused(AMOUNT_DIFFERS)
     return replace(trade, status=Status.SALES, job=Job.SALES, processed_at=now), ""
 
 
-def _cancel(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
+def _cancel(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest, now: int
+) -> Outcome:
     kind = cancellation(work.job, trade.status, day(trade.processed_at), day(now))
-    require_operation_in_time(trade.processed_at, now, desk.contract)
+    require_operation_in_time(trade.processed_at, now, context.contract)
     numbered = _with_numbers(db, trade, now)
     return replace(numbered, status=Status(kind), job=kind, processed_at=now), ""
 
 
-def _reauthorize(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
-    require_operation_in_time(trade.processed_at, now, desk.contract)
+def _reauthorize(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest, now: int
+) -> Outcome:
+    require_operation_in_time(trade.processed_at, now, context.contract)
     numbered = _with_numbers(db, trade, now)
     if work.method:
         numbered = replace(numbered, method=work.method, pay_times=work.pay_times)
     return _settled(numbered, work, _judge(replace(work, card=trade.card), None, now), now)
 
 
-def _change(desk: Desk, db: sqlite3.Connection, trade: Trade, work: Work, now: int) -> Outcome:
-    require_operation_in_time(trade.processed_at, now, desk.contract)
+def _change(
+    context: Context, db: sqlite3.Connection, trade: Trade, work: ProcessingRequest, now: int
+) -> Outcome:
+    require_operation_in_time(trade.processed_at, now, context.contract)
     # the inner cancellation and the new authorization take a number each (rule 22)
     numbered = _with_numbers(db, trade, now, count=2)
     verdict = _judge(replace(work, card=trade.card), trade.total, now)
     return _settled(numbered, work, verdict, now)
 
 
-_STEPS: Mapping[Step, Callable[[Desk, sqlite3.Connection, Trade, Work, int], Outcome]] = {
-    Step.EXECUTE: _execute,
-    Step.SELL: _sell,
-    Step.CANCEL: _cancel,
-    Step.REAUTHORIZE: _reauthorize,
-    Step.CHANGE: _change,
-    Step.FINISH: _execute,
+_STEPS: Mapping[
+    TransitionKind, Callable[[Context, sqlite3.Connection, Trade, ProcessingRequest, int], Outcome]
+] = {
+    TransitionKind.EXECUTE: _execute,
+    TransitionKind.SELL: _sell,
+    TransitionKind.CANCEL: _cancel,
+    TransitionKind.REAUTHORIZE: _reauthorize,
+    TransitionKind.CHANGE: _change,
+    TransitionKind.FINISH: _execute,
 }
 
 
-def _require_unlocked(db: sqlite3.Connection, trade: Trade, work: Work) -> None:
+def _require_unlocked(db: sqlite3.Connection, trade: Trade, work: ProcessingRequest) -> None:
     """Raise Refused(E01410010) for a charge of a monthly file, which only files work on."""
     if work.api != BY_FILE and monthly_records.is_file_charge(db, trade.order_id):
         raise Refused(LOCKED)
 
 
-def _judge(work: Work, held: int | None, now: int) -> Verdict:
+def _judge(work: ProcessingRequest, held: int | None, now: int) -> CardVerdict:
     """The card company's word on `work`, which carries the card."""
     if work.card is None:
         raise ValueError("nothing is authorized without a card")
@@ -192,7 +206,7 @@ def _judge(work: Work, held: int | None, now: int) -> Verdict:
     return decide(work.card, total=work.total, held=held, today=day(now))
 
 
-def _settled(trade: Trade, work: Work, verdict: Verdict, now: int) -> Outcome:
+def _settled(trade: Trade, work: ProcessingRequest, verdict: CardVerdict, now: int) -> Outcome:
     """The trade once authorized; raises Refused if the card company said no."""
     if not verdict.authorized:
         raise Refused(verdict.code)

@@ -46,7 +46,7 @@ ALTER_JOBS = AUTHORIZATIONS | CANCELLATIONS | {Job.SALES}
 CHANGE_JOBS = AUTHORIZATIONS
 
 
-class Step(Enum):
+class TransitionKind(Enum):
     """The columns of protocol.md §3.2."""
 
     EXECUTE = auto()
@@ -67,24 +67,36 @@ SALE_TOO_LATE = "E01420010"
 _OK = ""
 
 
-def _row(execute: str, sell: str, cancel: str, reauthorize: str, change: str) -> dict[Step, str]:
+def _row(
+    execute: str, sell: str, cancel: str, reauthorize: str, change: str
+) -> dict[TransitionKind, str]:
     finish = ALREADY_EXECUTED  # but for AUTHENTICATED, and for what never began
-    return dict(zip(Step, (execute, sell, cancel, reauthorize, change, finish), strict=True))
+    return dict(
+        zip(TransitionKind, (execute, sell, cancel, reauthorize, change, finish), strict=True)
+    )
 
 
 _UNTOUCHED = {
     **_row(_OK, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED, NOT_EXECUTED),
-    Step.FINISH: NOT_EXECUTED,
+    TransitionKind.FINISH: NOT_EXECUTED,
 }
 _CANCELLED = _row(ALREADY_EXECUTED, IMPOSSIBLE_NOW, IMPOSSIBLE_NOW, _OK, IMPOSSIBLE_NOW)
 _SOLD = _row(ALREADY_EXECUTED, IMPOSSIBLE_NOW, _OK, IMPOSSIBLE_NOW, _OK)
 
 #: protocol.md §3.2: (status, step) -> the code that stops it; an empty string lets it pass.
-STOPS: Mapping[Status, Mapping[Step, str]] = {
+STOPS: Mapping[Status, Mapping[TransitionKind, str]] = {
     Status.UNPROCESSED: _UNTOUCHED,
-    Status.AUTHENTICATED: {**_UNTOUCHED, Step.EXECUTE: ALREADY_EXECUTED, Step.FINISH: _OK},
-    Status.CHECK: {**_SOLD, Step.CANCEL: IMPOSSIBLE_NOW, Step.CHANGE: IMPOSSIBLE_NOW},
-    Status.AUTH: {**_SOLD, Step.SELL: _OK},
+    Status.AUTHENTICATED: {
+        **_UNTOUCHED,
+        TransitionKind.EXECUTE: ALREADY_EXECUTED,
+        TransitionKind.FINISH: _OK,
+    },
+    Status.CHECK: {
+        **_SOLD,
+        TransitionKind.CANCEL: IMPOSSIBLE_NOW,
+        TransitionKind.CHANGE: IMPOSSIBLE_NOW,
+    },
+    Status.AUTH: {**_SOLD, TransitionKind.SELL: _OK},
     Status.SAUTH: _SOLD,  # rule 20: it must be changed to AUTH or CAPTURE first
     Status.CAPTURE: _SOLD,
     Status.SALES: _SOLD,
@@ -94,19 +106,19 @@ STOPS: Mapping[Status, Mapping[Step, str]] = {
 }
 
 
-def step_of(job: Job) -> Step:
+def step_of(job: Job) -> TransitionKind:
     """The step that AlterTran with this JobCd asks for."""
     if job is Job.SALES:
-        return Step.SELL
-    return Step.CANCEL if job in CANCELLATIONS else Step.REAUTHORIZE
+        return TransitionKind.SELL
+    return TransitionKind.CANCEL if job in CANCELLATIONS else TransitionKind.REAUTHORIZE
 
 
-def may(status: Status, step: Step) -> bool:
+def may(status: Status, step: TransitionKind) -> bool:
     """Whether the state alone lets `step` pass (dates and limits come on top)."""
     return not STOPS[status][step]
 
 
-def require_possible(status: Status, step: Step) -> None:
+def require_possible(status: Status, step: TransitionKind) -> None:
     """Raise Refused with the code of §3.2 if `step` is not possible in `status`."""
     code = STOPS[status][step]
     if code:

@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 
 from . import batch, console, console_files, control, practice_shop, three_ds_pages
 from .clock import Clock, TimeSource, machine_time
-from .context import Desk, Ids
+from .context import Context, Ids
 from .contract import DEFAULT_CONTRACT, Contract
 from .delivery import ConnectionDropped, response
 from .endpoint import Endpoint
@@ -50,8 +50,10 @@ def create_app(
     offset = ledger.setting(control.CLOCK_OFFSET, 0.0)
     present = Clock(clock or machine_time, offset)
     notices = Notices(ledger, present, contract, seed=seed)
-    desk = Desk(contract, ledger, present, Ids(seed), notices, address=lambda: request.host_url)
-    endpoint = Endpoint(desk, Faults(seed), latency=latency_ms / 1000)
+    context = Context(
+        contract, ledger, present, Ids(seed), notices, address=lambda: request.host_url
+    )
+    endpoint = Endpoint(context, Faults(seed), latency=latency_ms / 1000)
     notices.start(endpoint.stopping)
 
     app = Flask(__name__, static_folder="static", static_url_path="/mulpayconsole/static")
@@ -136,8 +138,8 @@ def serve(
 
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, stop)
-    shop = endpoint.desk.contract.shop_id
+    shop = endpoint.context.contract.shop_id
     console_url = f"http://{host}:{server.port}/mulpayconsole/shop/{shop}/login/"
     print(f"SMBC-GP simulator: {console_url}", flush=True)
     server.run()
-    endpoint.desk.ledger.close()
+    endpoint.context.ledger.close()

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields, replace
 
 from .cards import Behaviour, Card
-from .context import Desk
+from .context import Context
 from .fields import Params
-from .processing import Work
+from .processing import ProcessingRequest
 from .rules import ALREADY_EXECUTED, Status
 from .trade_records import Trade
 from .wire import Fields
@@ -99,7 +99,7 @@ def wish(db: sqlite3.Connection, trade: Trade, params: Params) -> None:
     put(db, ThreeDs(trade.order_id, params.get("Tds2Type", ""), name))
 
 
-def before(wish: ThreeDs, work: Work, card: Card) -> Work:
+def before(wish: ThreeDs, work: ProcessingRequest, card: Card) -> ProcessingRequest:
     """The execution as 3-D Secure changes it: put off, refused, or let through without."""
     if card.behaviour is not Behaviour.NOT_ENROLLED:
         return replace(work, is_to_authenticate=True)
@@ -108,10 +108,10 @@ def before(wish: ThreeDs, work: Work, card: Card) -> Work:
     return replace(work, three_ds_error=UNSUPPORTED)
 
 
-def begin(desk: Desk, db: sqlite3.Connection, wish: ThreeDs, params: Params) -> Fields:
+def begin(context: Context, db: sqlite3.Connection, wish: ThreeDs, params: Params) -> Fields:
     """Answer where the browser is to go."""
     # a stranger must not find it, so it is never repeatable
-    trans_id, secret = desk.ids.hex32(db), secrets.token_urlsafe(24)
+    trans_id, secret = context.ids.hex32(db), secrets.token_urlsafe(24)
     begun = replace(
         wish,
         trans_id=trans_id,
@@ -120,7 +120,7 @@ def begin(desk: Desk, db: sqlite3.Connection, wish: ThreeDs, params: Params) -> 
         callback_type=params.get("CallbackType") or BY_FORM,
     )
     put(db, begun)
-    url = f"{desk.address()}{PATH}?transId={trans_id}&t={secret}"
+    url = f"{context.address()}{PATH}?transId={trans_id}&t={secret}"
     return [("ACS", "2"), ("RedirectUrl", url)]
 
 

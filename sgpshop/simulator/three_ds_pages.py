@@ -29,7 +29,7 @@ ANSWERS = {"yes": YES, "no": NO, "break_off": BROKEN_OFF}
 def blueprint(endpoint: Endpoint) -> Blueprint:
     """The pages of one gateway."""
     bp = Blueprint("three_ds", __name__, url_prefix=f"/{PATH.rstrip('/')}")
-    desk = endpoint.desk
+    context = endpoint.context
 
     def authentication(db: sqlite3.Connection) -> tuple[ThreeDs, Trade]:
         """The 3-D Secure whose address or form was asked for; 404 for a stranger."""
@@ -42,7 +42,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.get("/")
     def ask() -> Response:
-        with desk.ledger.transaction() as db:
+        with context.ledger.transaction() as db:
             record, trade = authentication(db)
             if not record.result and trade.card:
                 # without a question it is decided by the browser's coming
@@ -55,7 +55,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
 
     @bp.post("/")
     def answer() -> Response:
-        with desk.ledger.transaction() as db:
+        with context.ledger.transaction() as db:
             record, _ = authentication(db)
             result = ANSWERS.get(request.form.get("answer", "")) or abort(400)
             if not record.result:  # the first answer counts, however often it is sent

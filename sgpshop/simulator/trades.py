@@ -9,13 +9,22 @@ from . import three_ds, trade_records
 from .card_records import take_token
 from .cards import Card
 from .clock import wire_date
-from .context import Desk
+from .context import Context
 from .fields import Params, amount_problems, amounts, check, method_problems
 from .lookups import client_fields
 from .members import stored_card
-from .processing import Work, process, record_entry
+from .processing import ProcessingRequest, process, record_entry
 from .refusal import Refused, refuse_if
-from .rules import AUTHORIZATIONS, CANCELLATIONS, TRADE_MISSING, Job, Status, Step, may, step_of
+from .rules import (
+    AUTHORIZATIONS,
+    CANCELLATIONS,
+    TRADE_MISSING,
+    Job,
+    Status,
+    TransitionKind,
+    may,
+    step_of,
+)
 from .trade_records import Trade
 from .wire import Fields
 
@@ -44,14 +53,14 @@ def card_way(params: Params) -> str:
     return "number"
 
 
-def entry_tran(desk: Desk, params: Params) -> Fields:
+def entry_tran(context: Context, params: Params) -> Fields:
     """Open a transaction; no money moves (protocol.md §2.1)."""
     problems = check(params, (f.ORDER_ID, f.ENTRY_JOB))
     has_amount = params.get("JobCd") != Job.CHECK
     if has_amount:
         problems += amount_problems(params)
     problems += check(params, (f.ITEM_CODE, f.TD_FLAG, f.TD_TENANT_NAME, f.TDS2_TYPE))
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         order_id = params.get("OrderID", "")
         if trade_records.by_order(db, order_id):
             problems.append(ORDER_EXISTS)
@@ -61,15 +70,15 @@ def entry_tran(desk: Desk, params: Params) -> Fields:
             db,
             Trade(
                 order_id=order_id,
-                access_id=desk.ids.hex32(db),
-                access_pass=desk.ids.hex32(db),
+                access_id=context.ids.hex32(db),
+                access_pass=context.ids.hex32(db),
                 entry_job=Job(params["JobCd"]),
                 item_code=params.get("ItemCode") or DEFAULT_ITEM_CODE,
                 status=Status.UNPROCESSED,
                 job=Job(params["JobCd"]),
                 amount=amount,
                 tax=tax,
-                processed_at=desk.clock.timestamp(),
+                processed_at=context.clock.timestamp(),
             ),
         )
         if params.get("TdFlag") == "2":
@@ -77,9 +86,9 @@ def entry_tran(desk: Desk, params: Params) -> Fields:
     return [("AccessID", trade.access_id), ("AccessPass", trade.access_pass)]
 
 
-def exec_tran(desk: Desk, params: Params) -> Fields:
+def exec_tran(context: Context, params: Params) -> Fields:
     """Run the authorization of an entered transaction, or begin 3-D Secure (protocol.md §2.2)."""
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS, f.ORDER_ID))
         trade = _find(db, params)
         if trade is not None and trade.order_id != params.get("OrderID"):
@@ -96,29 +105,29 @@ def exec_tran(desk: Desk, params: Params) -> Fields:
             raise Refused(*problems)
         # looked for only where it can be used: a token that is sent again after a lost answer
         # is to hear that the transaction is done
-        card = _card(desk, db, params) if may(trade.status, Step.EXECUTE) else None
+        card = _card(context, db, params) if may(trade.status, TransitionKind.EXECUTE) else None
         work = _execution(trade, card, params)
         if wish and card:
             work = three_ds.before(wish, work, card)
-        after = process(desk, db, _with_request(trade, params), work)
+        after = process(context, db, _with_request(trade, params), work)
         if wish and after.status is Status.AUTHENTICATED:
-            return three_ds.begin(desk, db, wish, params)
-    answer = [("ACS", "0"), *_executed(desk, after)]
+            return three_ds.begin(context, db, wish, params)
+    answer = [("ACS", "0"), *_executed(context, after)]
     if params.get("ClientFieldFlag") == "1":
         answer += client_fields(after)
     return answer
 
 
-def secure_tran(desk: Desk, params: Params) -> Fields:
+def secure_tran(context: Context, params: Params) -> Fields:
     """Authorize what the buyer passed 3-D Secure for: SecureTran2 (protocol.md §11)."""
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS))
         trade = _find(db, params)
         if trade is None or problems:
             raise Refused(*problems, *([] if trade else [TRADE_MISSING]))
-        work = Work(
+        work = ProcessingRequest(
             "SecureTran2",
-            Step.FINISH,
+            TransitionKind.FINISH,
             trade.entry_job,
             trade.amount,
             trade.tax,
@@ -127,10 +136,10 @@ def secure_tran(desk: Desk, params: Params) -> Fields:
             trade.pay_times,
             three_ds_error=three_ds.finish(db, trade),
         )
-        return _executed(desk, process(desk, db, trade, work))
+        return _executed(context, process(context, db, trade, work))
 
 
-def _executed(desk: Desk, after: Trade) -> Fields:
+def _executed(context: Context, after: Trade) -> Fields:
     """The answer about an authorization, signed."""
     answer = [
         ("OrderID", after.order_id),
@@ -141,12 +150,12 @@ def _executed(desk: Desk, after: Trade) -> Fields:
         ("TranID", after.tran_id),
         ("TranDate", wire_date(after.processed_at)),
     ]
-    return [*answer, ("CheckString", _check_string(answer, desk.contract.shop_pass))]
+    return [*answer, ("CheckString", _check_string(answer, context.contract.shop_pass))]
 
 
-def alter_tran(desk: Desk, params: Params) -> Fields:
+def alter_tran(context: Context, params: Params) -> Fields:
     """Capture, cancel or re-authorize (protocol.md §2.3)."""
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS, f.ALTER_JOB))
         trade = _find(db, params)
         # a cancellation tolerates any Amount: it takes the whole back
@@ -161,7 +170,7 @@ def alter_tran(desk: Desk, params: Params) -> Fields:
             raise Refused(*problems)
         job = Job(params["JobCd"])
         amount, tax = amounts(params) if has_amount else (0, 0)
-        work = Work(
+        work = ProcessingRequest(
             "AlterTran",
             step_of(job),
             job,
@@ -171,27 +180,27 @@ def alter_tran(desk: Desk, params: Params) -> Fields:
             pay_times=_pay_times(params) if has_method else "",
             display_date=params.get("DisplayDate", ""),
         )
-        return _operated(process(desk, db, trade, work))
+        return _operated(process(context, db, trade, work))
 
 
-def change_tran(desk: Desk, params: Params) -> Fields:
+def change_tran(context: Context, params: Params) -> Fields:
     """Change the amount: cancel and authorize anew in one step (protocol.md §2.4, §3.5)."""
-    with desk.ledger.transaction() as db:
+    with context.ledger.transaction() as db:
         problems = check(params, (f.ACCESS_ID, f.ACCESS_PASS, f.CHANGE_JOB))
         trade = _find(db, params)
         problems += [TRADE_MISSING] if trade is None else amount_problems(params)
         if trade is None or problems:
             raise Refused(*problems)
         amount, tax = amounts(params)
-        work = Work(
+        work = ProcessingRequest(
             "ChangeTran",
-            Step.CHANGE,
+            TransitionKind.CHANGE,
             Job(params["JobCd"]),
             amount,
             tax,
             display_date=params.get("DisplayDate", ""),
         )
-        return _operated(process(desk, db, trade, work))
+        return _operated(process(context, db, trade, work))
 
 
 def enter(db: sqlite3.Connection, trade: Trade) -> Trade:
@@ -205,11 +214,11 @@ def _find(db: sqlite3.Connection, params: Params) -> Trade | None:
     return trade_records.by_access(db, params.get("AccessID", ""), params.get("AccessPass", ""))
 
 
-def _card(desk: Desk, db: sqlite3.Connection, params: Params) -> Card:
+def _card(context: Context, db: sqlite3.Connection, params: Params) -> Card:
     """The card ExecTran is to use; raises Refused if there is none (rules 5 and 31)."""
     way = card_way(params)
     if way == "token":
-        issued_after = desk.clock.timestamp() - desk.contract.token_seconds
+        issued_after = context.clock.timestamp() - context.contract.token_seconds
         return take_token(db, params["Token"], issued_after=issued_after)
     if way == "member":
         return stored_card(db, params).card
@@ -229,8 +238,10 @@ def _with_request(trade: Trade, params: Params) -> Trade:
     )
 
 
-def _execution(trade: Trade, card: Card | None, params: Params) -> Work:
-    work = Work("ExecTran", Step.EXECUTE, trade.entry_job, trade.amount, trade.tax, card)
+def _execution(trade: Trade, card: Card | None, params: Params) -> ProcessingRequest:
+    work = ProcessingRequest(
+        "ExecTran", TransitionKind.EXECUTE, trade.entry_job, trade.amount, trade.tax, card
+    )
     if trade.entry_job is Job.CHECK:  # answers blank Method and PayTimes [V]
         return work
     return replace(work, method=params["Method"], pay_times=_pay_times(params))

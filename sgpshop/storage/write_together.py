@@ -26,7 +26,7 @@ _KEY = "sgpshop.group_commit"
 _MOST = 32
 
 
-class _Wish:
+class _PendingWrite:
     """What one thread wants written, and how that went."""
 
     def __init__(self, function: Callable[[Session], Any]) -> None:
@@ -54,36 +54,36 @@ def write_together(function: Callable[[Session], _T], *, within: float = WRITE_W
     if db.engine.dialect.name != "sqlite":
         with writing(within) as session:
             return function(session)
-    queue: deque[_Wish] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
-    wish = _Wish(function)
-    queue.append(wish)
+    queue: deque[_PendingWrite] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
+    pending = _PendingWrite(function)
+    queue.append(pending)
     until = time.monotonic() + within
     try:
         with writing_in_turn(within):
-            while not wish.is_done:
-                wishes = [queue.popleft() for _ in range(min(len(queue), _MOST))]
+            while not pending.is_done:
+                all_pending = [queue.popleft() for _ in range(min(len(queue), _MOST))]
                 left = within if within >= WRITE_WAIT else until - time.monotonic()
-                _carry_out(wishes, left)
+                _carry_out(all_pending, left)
     except OperationalError:  # no turn, but another thread may have done it with its own
         with suppress(ValueError):
-            queue.remove(wish)
-        if not wish.is_done:
+            queue.remove(pending)
+        if not pending.is_done:
             raise
-    result: _T = wish.result()
+    result: _T = pending.result()
     return result
 
 
-def _carry_out(wishes: list[_Wish], within: float = WRITE_WAIT) -> None:
+def _carry_out(all_pending: list[_PendingWrite], within: float = WRITE_WAIT) -> None:
     try:
         with writing(within) as session:
-            for wish in wishes:
-                wish.value = wish.function(session)
+            for pending in all_pending:
+                pending.value = pending.function(session)
     except BaseException as error:  # nothing of this transaction was kept
-        if len(wishes) > 1 and not isinstance(error, OperationalError):
-            for wish in wishes:  # one of them spoiled it: each on its own
-                _carry_out([wish], within)
+        if len(all_pending) > 1 and not isinstance(error, OperationalError):
+            for pending in all_pending:  # one of them spoiled it: each on its own
+                _carry_out([pending], within)
             return
-        for wish in wishes:  # the database is locked, full or away: for all of them (P32)
-            wish.error = error
-    for wish in wishes:
-        wish.is_done = True
+        for pending in all_pending:  # the database is locked, full or away: for all of them (P32)
+            pending.error = error
+    for pending in all_pending:
+        pending.is_done = True

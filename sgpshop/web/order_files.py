@@ -126,7 +126,7 @@ def _run_page(template: str, run_id: str) -> str:
     )
 
 
-def _heading(shown: importing.Progress) -> str:
+def _heading(shown: importing.ImportProgress) -> str:
     """The result in one sentence; never 完了 when something was left out (look.md)."""
     run = shown.run
     if shown.state is RunState.REFUSED:

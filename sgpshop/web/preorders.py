@@ -11,7 +11,7 @@ from flask_login import current_user
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.models import Role
 from sgpshop.services import preorders, settings
-from sgpshop.services.preorders import ListedPreorder, Tab
+from sgpshop.services.preorders import ListedPreorder, PreorderTab
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.security import requires
 
@@ -23,15 +23,15 @@ bp = Blueprint("preorders", __name__, url_prefix="/preorders")
 def show() -> ResponseReturnValue:
     """One tab of the list, the ones to be shipped first on top."""
     word = request.args.get("tab", "")
-    tab = Tab(word) if word in list(Tab) else Tab.OPEN
+    tab = PreorderTab(word) if word in list(PreorderTab) else PreorderTab.OPEN
     found, error = _search(tab)
     shop = settings.load()
     return render_template(
         "preorders/index.html",
         shop=shop,
         tab=tab,
-        tabs=list(Tab),
-        Tab=Tab,
+        tabs=list(PreorderTab),
+        PreorderTab=PreorderTab,
         totals=preorders.tab_totals(),
         found=found,
         error=error,
@@ -48,7 +48,7 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _search(tab: Tab) -> tuple[Page[ListedPreorder], str]:
+def _search(tab: PreorderTab) -> tuple[Page[ListedPreorder], str]:
     try:
         return preorders.search(tab, request.args.get("cursor", "")[:200]), ""
     except CursorInvalid as problem:

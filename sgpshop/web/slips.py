@@ -12,7 +12,7 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.order_files.reading import FileRefused
-from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.services.slips import SlipTerms, Uploaded
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 
@@ -112,7 +112,7 @@ def retry(run_id: str) -> ResponseReturnValue:
     run = _visible(run_id)
     content = slips.errors_csv(run).encode()
     try:
-        again = _prepare(Uploaded(content), Terms(run.capture, run.on_failure))
+        again = _prepare(Uploaded(content), SlipTerms(run.capture, run.on_failure))
     except FileRefused:
         flash("やり直す行はありません。", "warning")
         return redirect(url_for(".show", run_id=run_id), code=303)
@@ -135,7 +135,7 @@ def _visible(run_id: str) -> SlipRun:
     return run if run.started_at is not None else slips.own(run_id, current_user.id)
 
 
-def _index(terms: Terms, error: str = "", status: int = 200) -> ResponseReturnValue:
+def _index(terms: SlipTerms, error: str = "", status: int = 200) -> ResponseReturnValue:
     page = render_template(
         "slips/index.html",
         error=error,
@@ -157,7 +157,7 @@ def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseRet
         lines=slips.lines(run.id, after=offset, limit=LINES_PER_PAGE),
         offset=offset,
         per_page=LINES_PER_PAGE,
-        terms=Terms(run.capture, run.on_failure),
+        terms=SlipTerms(run.capture, run.on_failure),
         on_failures=list(OnCaptureFailure),
         error=problem.message if problem else "",
     )
@@ -170,7 +170,7 @@ def _to_run(run_id: str) -> ResponseReturnValue:
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
-def _prepare(uploaded: Uploaded, terms: Terms) -> str:
+def _prepare(uploaded: Uploaded, terms: SlipTerms) -> str:
     return slips.prepare(uploaded, terms, person_id=current_user.id, actor=current_user.name)
 
 
@@ -189,13 +189,13 @@ def _uploaded() -> Uploaded:
     return Uploaded(pasted.encode("utf-8", "replace"), is_pasted=True)
 
 
-def _terms() -> Terms:
+def _terms() -> SlipTerms:
     """The two settings for this run.  Raises ShopError for a word that is none."""
     try:
         on_failure = OnCaptureFailure(request.form.get("on_capture_failure", ""))
     except ValueError:
         raise ShopError("「実売り失敗時の動作」を選んでください。") from None
-    return Terms(request.form.get("capture_on_slip", "") == "1", on_failure)
+    return SlipTerms(request.form.get("capture_on_slip", "") == "1", on_failure)
 
 
 def _offset() -> int:

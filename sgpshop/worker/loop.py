@@ -34,7 +34,7 @@ from sgpshop.services.payments import (
     runner,
     transaction_lookup,
 )
-from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import setbacks
@@ -61,7 +61,7 @@ Action = Callable[[int], object]
 
 
 @dataclass
-class _Step:
+class _Periodic:
     """Something done every so many seconds beside the work; one that breaks off spoils no other."""
 
     every: float
@@ -69,7 +69,7 @@ class _Step:
     next_at: float = 0.0
 
 
-class Pace:
+class Throttle:
     """How many operations at once: halved when the gateway says E92, then grown again."""
 
     def __init__(self, most: int) -> None:
@@ -106,7 +106,7 @@ class Worker:
         # Some more threads than connections: while those wait for the gateway, these write.
         self._most = connections + connections // 4 + 1
         self._connections = connections
-        self._pace = Pace(self._most)
+        self._pace = Throttle(self._most)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Task, Action]] = deque()
@@ -120,18 +120,18 @@ class Worker:
         self._is_billing_due = False
         #: the place of a step is its number among the setbacks
         self._house = (
-            _Step(_BEAT_EVERY, partial(due_work.beat, self._name)),
-            _Step(_BEAT_EVERY, clocks.watch),
-            _Step(_BEAT_EVERY, replanning.replan),
-            _Step(_BEAT_EVERY, notifications.match_late),
-            _Step(_NOTICES_EVERY, notifications.ask_for_looks),
-            _Step(_BILLING_EVERY, self._ask_for_billing),
-            _Step(_DAILY_EVERY, self._do_daily),
-            _Step(_TIDY_EVERY, captures.forget_unconfirmed),
-            _Step(_TIDY_EVERY, slips.forget_unconfirmed),
-            _Step(_TIDY_EVERY, notifications.tidy),
-            _Step(_TIDY_EVERY, checkouts.tidy),
-            _Step(_TIDY_EVERY, setbacks.tidy),
+            _Periodic(_BEAT_EVERY, partial(due_work.beat, self._name)),
+            _Periodic(_BEAT_EVERY, clocks.watch),
+            _Periodic(_BEAT_EVERY, replanning.replan),
+            _Periodic(_BEAT_EVERY, notifications.match_late),
+            _Periodic(_NOTICES_EVERY, notifications.ask_for_looks),
+            _Periodic(_BILLING_EVERY, self._ask_for_billing),
+            _Periodic(_DAILY_EVERY, self._do_daily),
+            _Periodic(_TIDY_EVERY, captures.forget_unconfirmed),
+            _Periodic(_TIDY_EVERY, slips.forget_unconfirmed),
+            _Periodic(_TIDY_EVERY, notifications.tidy),
+            _Periodic(_TIDY_EVERY, checkouts.tidy),
+            _Periodic(_TIDY_EVERY, setbacks.tidy),
         )
 
     def stop(self) -> None:
@@ -231,7 +231,7 @@ class Worker:
                 log.exception("%s of %s broke off", action.__name__, row_id)
                 self._rest(task, error)
                 return
-        if ran is Ran.CONGESTED:
+        if ran is RunResult.CONGESTED:
             self._pace.congested()
         else:
             self._pace.went_well()

@@ -68,7 +68,7 @@ from sgpshop.services.payments import (
     three_ds,
     transaction_lookup,
 )
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.simulator.server import ConnectionDropped
@@ -584,13 +584,13 @@ class Stage:
 
     def do_send(self, life: Life, then_capture: bool) -> None:
         follow_up = FollowUp.CAPTURE if then_capture else None
-        self._press(life, Wish(Operation.CHANGE_AMOUNT, follow_up))
+        self._press(life, OperationRequest(Operation.CHANGE_AMOUNT, follow_up))
 
     def do_cancel(self, life: Life) -> None:
         order = self._order(life)
         if order is None:
             return
-        wish = cancelling.wish(
+        wish = cancelling.operation_request(
             life.order_no, restock=False, return_points=False, refund_confirmed=True
         )
         if wish is None:
@@ -666,7 +666,7 @@ class Stage:
     def do_restart(self, _life: Life) -> None:
         journal.look_soon()
 
-    def _press(self, life: Life, wish: Wish) -> None:
+    def _press(self, life: Life, wish: OperationRequest) -> None:
         if (order := self._order(life)) is not None:
             seen = _seen(order)
             attempt_id = acts.open_attempt(order.id, wish, seen, TANAKA)

@@ -21,7 +21,7 @@ from sgpshop.services import settings
 from sgpshop.services.access.sessions import key_of
 from sgpshop.services.bulk import captures
 from sgpshop.services.payments import acts, cancelling
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import make_order, order_number
 from tests.faults.calling import signed_cookie
 from tests.faults.oracle import violations
@@ -179,12 +179,12 @@ def test_killing_the_web_process_amid_clicks(
 def open_one(order: Order, number: int) -> None:
     """Ask for one of three acts, as a click does whose web process dies at once."""
     if number % 3 == 0:
-        wish = cancelling.wish(
+        wish = cancelling.operation_request(
             order.order_no, restock=False, return_points=False, refund_confirmed=False
         )
     elif number % 3 == 1:
         correct(order, 2_500)
-        wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
+        wish = OperationRequest(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
     else:
         wish = acts.CAPTURE
     assert wish is not None

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sgpshop.domain import order_rules
 from sgpshop.services.payments import outcomes
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations import Step
 from sgpshop.services.payments.operations.capture import CapturePlan
 from tests.faults.walk import Walk
@@ -79,7 +79,9 @@ def test_it_would_notice_a_lost_answer_taken_for_a_refusal(
 def test_it_would_notice_a_capture_of_an_amount_that_was_not_sent(
     walker: Walk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def whatever_is_held(_plan: CapturePlan, _trade: object, work: Work, *_: object) -> Step:
+    def whatever_is_held(
+        _plan: CapturePlan, _trade: object, work: ClaimedAttempt, *_: object
+    ) -> Step:
         return Step("SALES", lambda gateway, access: gateway.capture(access, work.held or 0))
 
     monkeypatch.setattr(order_rules, "is_unsent", lambda _order: False)

@@ -26,7 +26,7 @@ from sgpshop.models import (
 from sgpshop.services import order_editing
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, cancelling, journal, runner
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
@@ -96,7 +96,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=fault, api=api, follow_up=st.sampled_from([None, FollowUp.CAPTURE]))
     def send(self, fault: str, api: str, follow_up: FollowUp | None) -> None:
-        self.press(Wish(Operation.CHANGE_AMOUNT, follow_up), fault, api)
+        self.press(OperationRequest(Operation.CHANGE_AMOUNT, follow_up), fault, api)
 
     @rule(fault=fault, api=api)
     def capture(self, fault: str, api: str) -> None:
@@ -104,7 +104,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=fault, api=api)
     def cancel(self, fault: str, api: str) -> None:
-        wish = cancelling.wish(
+        wish = cancelling.operation_request(
             self.order.order_no, restock=False, return_points=False, refund_confirmed=True
         )
         assert wish is not None
@@ -178,7 +178,7 @@ class Walk(RuleBasedStateMachine):
                 self.teardown()
                 self.begin()
 
-    def press(self, wish: Wish, fault: str, api: str, seen: Seen | None = None) -> None:
+    def press(self, wish: OperationRequest, fault: str, api: str, seen: Seen | None = None) -> None:
         self.misbehave(fault, api)
         form = seen or self.seen()
 

@@ -11,7 +11,7 @@ from sgpshop.services import order_editing
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import fresh
 from tests.gateway_world import World
 
@@ -36,7 +36,9 @@ def seen(order: Order) -> Seen:
 
 def press(order: Order, operation: Operation, follow_up: FollowUp | None = None) -> Order:
     """Press the button of `operation` and wait for the end of the act."""
-    attempt_id = acts.open_attempt(order.id, Wish(operation, follow_up), seen(order), TANAKA)
+    attempt_id = acts.open_attempt(
+        order.id, OperationRequest(operation, follow_up), seen(order), TANAKA
+    )
     runner.run_act(attempt_id)
     return fresh(order)
 
@@ -44,7 +46,7 @@ def press(order: Order, operation: Operation, follow_up: FollowUp | None = None)
 def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> Order:
     """Press 注文キャンセル and go ahead."""
     wanted = {"restock": False, "return_points": False} | choices
-    wish = cancelling.wish(order.order_no, refund_confirmed=refund_confirmed, **wanted)
+    wish = cancelling.operation_request(order.order_no, refund_confirmed=refund_confirmed, **wanted)
     if wish is None:
         cancelling.cancel_unbilled(order.order_no, seen(order), TANAKA)
     else:

@@ -12,15 +12,15 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, ItemResult, Order, Person, SlipRow, SlipRun
 from sgpshop.services import slips
-from sgpshop.services.slips import Terms, Uploaded
+from sgpshop.services.slips import SlipTerms, Uploaded
 from sgpshop.worker.loop import Worker
 from tests.factories import fresh
 from tests.signing_in import make_person
 
 TITLES = ("注文番号", "配送先番号", "配送会社コード", "伝票番号", "配送ステータス", "出荷日")
-CAPTURE = Terms(True, OnCaptureFailure.SKIP)
-KEEP = Terms(True, OnCaptureFailure.KEEP)
-NO_CAPTURE = Terms(False, OnCaptureFailure.SKIP)
+CAPTURE = SlipTerms(True, OnCaptureFailure.SKIP)
+KEEP = SlipTerms(True, OnCaptureFailure.KEEP)
+NO_CAPTURE = SlipTerms(False, OnCaptureFailure.SKIP)
 
 
 def slip(order: Order | str, slip_no: str = "1234-5678", **more: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def tanaka() -> Person:
     return db.session.query(Person).filter_by(name="田中").one_or_none() or make_person("田中")
 
 
-def prepare(content: bytes, terms: Terms = CAPTURE, *, is_pasted: bool = False) -> str:
+def prepare(content: bytes, terms: SlipTerms = CAPTURE, *, is_pasted: bool = False) -> str:
     """Step ①: hand a file in; the id of the run."""
     person = tanaka()
     return slips.prepare(
@@ -56,7 +56,7 @@ def start(run_id: str) -> str:
     return slips.start(run_id, person_id=tanaka().id, sum_confirmed=True)
 
 
-def carry_out(app: Flask, content: bytes, terms: Terms = CAPTURE) -> SlipRun:
+def carry_out(app: Flask, content: bytes, terms: SlipTerms = CAPTURE) -> SlipRun:
     """Both steps, and the worker's."""
     run_id = start(prepare(content, terms))
     Worker(app).run(until_idle=True)

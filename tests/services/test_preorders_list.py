@@ -13,7 +13,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Delivery, Operation, Order, OrderKind, utc_now
 from sgpshop.services import preorders
 from sgpshop.services.order_detail.detail import get_detail
-from sgpshop.services.preorders import ListedPreorder, Tab
+from sgpshop.services.preorders import ListedPreorder, PreorderTab
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 from tests.gateway_world import World
@@ -45,18 +45,18 @@ def ordered(*days: int | None, **more: Any) -> Order:
     return order
 
 
-def listed(tab: Tab = Tab.ALL) -> list[ListedPreorder]:
+def listed(tab: PreorderTab = PreorderTab.ALL) -> list[ListedPreorder]:
     return preorders.search(tab).rows
 
 
-def numbers(tab: Tab) -> list[str]:
+def numbers(tab: PreorderTab) -> list[str]:
     return [row.order.order_no for row in listed(tab)]
 
 
 def test_by_the_earliest_wish_date_without_a_date_last(shop: World) -> None:  # R113
     make_order()
     nobody_knows, later, soon = ordered(None), ordered(9, 3), ordered(None, 2)
-    assert numbers(Tab.ALL) == [order.order_no for order in (soon, later, nobody_knows)]
+    assert numbers(PreorderTab.ALL) == [order.order_no for order in (soon, later, nobody_knows)]
     assert [row.days_left for row in listed()] == [2, 3, None]
 
 
@@ -67,33 +67,33 @@ def test_tabs_and_what_is_overdue(shop: World) -> None:  # R113
     done = ordered(-9, total=40_000, status=S.CAPTURED)
     gone = ordered(-9, total=5, status=S.CANCELLED)
     stages = {
-        Tab.OPEN: [late, today],
-        Tab.FAILED: [failed],
-        Tab.OVERDUE: [failed, late],
-        Tab.CAPTURED: [done],
-        Tab.ALL: [done, gone, failed, late, today],
+        PreorderTab.OPEN: [late, today],
+        PreorderTab.FAILED: [failed],
+        PreorderTab.OVERDUE: [failed, late],
+        PreorderTab.CAPTURED: [done],
+        PreorderTab.ALL: [done, gone, failed, late, today],
     }
     totals = preorders.tab_totals()
     for tab, expected in stages.items():
         assert numbers(tab) == [order.order_no for order in expected]
         assert totals[tab].count == len(expected)
         assert totals[tab].yen == sum(order.total for order in expected)
-    assert preorders.overdue() == totals[Tab.OVERDUE]
+    assert preorders.overdue() == totals[PreorderTab.OVERDUE]
     assert [row.is_overdue for row in listed()] == [False, False, True, True, False]
 
 
 def test_pages_by_key(shop: World) -> None:
     made = [ordered(day % 3 if day % 4 else None).order_no for day in range(50)]
-    first = preorders.search(Tab.OPEN)
-    second = preorders.search(Tab.OPEN, first.next_cursor)
+    first = preorders.search(PreorderTab.OPEN)
+    second = preorders.search(PreorderTab.OPEN, first.next_cursor)
     shown = [row.order.order_no for row in (*first.rows, *second.rows)]
     assert (len(first.rows), sorted(shown)) == (40, sorted(made))
     assert second.rows[-1].ships_on is None
-    back = preorders.search(Tab.OPEN, second.previous_cursor)
+    back = preorders.search(PreorderTab.OPEN, second.previous_cursor)
     assert back.rows == first.rows
     for broken in ("x", "WzEsMiwzXQ", "ü"):
         with pytest.raises(CursorInvalid):
-            preorders.search(Tab.OPEN, broken)
+            preorders.search(PreorderTab.OPEN, broken)
 
 
 def test_the_card_and_the_item(shop: World) -> None:

@@ -21,7 +21,7 @@ def clock() -> SettableClock:
 def app(tmp_path: Path, clock: SettableClock) -> Iterator[Flask]:
     app = create_app(tmp_path / "gateway.db", seed=7, clock=clock)
     yield app
-    app.extensions["endpoint"].desk.ledger.close()
+    app.extensions["endpoint"].context.ledger.close()
 
 
 @pytest.fixture

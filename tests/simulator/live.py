@@ -32,7 +32,7 @@ class LiveGateway:
         self._server.stop()
         self._thread.join(10)
         assert not self._thread.is_alive()
-        self.endpoint.desk.ledger.close()
+        self.endpoint.context.ledger.close()
 
     def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
         """A new connection, closed with the gateway at the latest."""

@@ -240,7 +240,7 @@ def test_the_pages_need_no_script_and_allow_none(shop: Shop) -> None:
 def test_the_console_waits_for_a_request_at_work(shop: Shop) -> None:  # rule 3
     shop.executed()
     form = hidden(shop.http.get(f"{TRADE}/sales"))
-    claims = shop.http.application.extensions["endpoint"].desk.claims
+    claims = shop.http.application.extensions["endpoint"].context.claims
     with claims.exclusively("A-1"):
         answer = shop.http.post(f"{TRADE}/sales", data=form)
     assert answer.status_code == 409

@@ -147,7 +147,7 @@ def test_the_clock_is_set_and_moved_and_survives(tmp_path: Path, clock: Settable
     assert shop.http.get("/_control/clock").json == {"now": "2027-04-01T00:00:00+09:00"}
     shop.entered("A-1")
     assert shop.look("A-1")["ProcessDate"] == "20270401000000"
-    first.extensions["endpoint"].desk.ledger.close()
+    first.extensions["endpoint"].context.ledger.close()
 
     again = Shop(create_app(tmp_path / "gateway.db", clock=clock))
     again.entered("A-2")
@@ -229,4 +229,4 @@ def test_of_many_transactions_all_are_made_or_none(
 
 
 def test_the_endpoint_is_reached_through_the_app(app: Flask) -> None:
-    assert app.extensions["endpoint"].desk.contract.shop_id == "tshop00000001"
+    assert app.extensions["endpoint"].context.contract.shop_id == "tshop00000001"

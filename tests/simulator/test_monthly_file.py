@@ -216,7 +216,7 @@ def test_what_a_charge_can_come_to(shop: Shop, clock: SettableClock) -> None:
         site = {"SiteID": "tsite00000001", "SitePass": "sitepass01"}
         shop.site_call("SaveMember", MemberID=name)
         shop.call("TradedCard", **site, OrderID="check-good", MemberID=name)
-        with endpoint.desk.ledger.transaction() as db:
+        with endpoint.context.ledger.transaction() as db:
             values = (behaviour, name)
             db.execute("UPDATE cards SET card_behaviour = ? WHERE member_id = ?", values)
         rows.append(line(f"S-{name}", name))
@@ -312,12 +312,12 @@ def test_faults_of_a_result(shop: Shop, clock: SettableClock) -> None:
 
 def test_what_was_answered_survives_a_restart(shop: Shop, tmp_path: Path) -> None:
     first = upload(shop, content(line("S-1"))).json
-    shop.http.application.extensions["endpoint"].desk.ledger.close()  # killed
+    shop.http.application.extensions["endpoint"].context.ledger.close()  # killed
     again = create_app(tmp_path / "gateway.db", seed=7, clock=lambda: jst(2026, 11, 18))
     restarted = Shop(again)
     assert upload(restarted, content(line("S-1"))).json == first
     assert result(restarted) == {"S-1": ("0", "")}
-    again.extensions["endpoint"].desk.ledger.close()
+    again.extensions["endpoint"].context.ledger.close()
 
 
 def test_the_console_shows_files_and_lines(shop: Shop, clock: SettableClock) -> None:

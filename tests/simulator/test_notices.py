@@ -35,7 +35,7 @@ class Receiver:
 
 @pytest.fixture
 def notices(app: Flask) -> Notices:
-    made: Notices = app.extensions["endpoint"].desk.notices
+    made: Notices = app.extensions["endpoint"].context.notices
     made.start = lambda stopping: None  # type: ignore[method-assign]  # sent by hand here
     return made
 
@@ -213,16 +213,16 @@ def test_a_forged_one(shop: Shop, notices: Notices) -> None:
 def test_a_restarted_gateway_goes_on_sending(tmp_path: Path, clock: SettableClock) -> None:
     first = create_app(tmp_path / "gateway.db", clock=clock)
     shop = Shop(first)
-    notices: Notices = first.extensions["endpoint"].desk.notices
+    notices: Notices = first.extensions["endpoint"].context.notices
     notices.start = lambda stopping: None  # type: ignore[method-assign]
     listen(shop, notices)
     shop.executed("A-1")
-    first.extensions["endpoint"].desk.ledger.close()
+    first.extensions["endpoint"].context.ledger.close()
 
     again = create_app(tmp_path / "gateway.db", clock=clock)
     again.extensions["endpoint"].stopping.set()  # the test sends, not the thread
     receiver = Receiver()
-    restarted: Notices = again.extensions["endpoint"].desk.notices
+    restarted: Notices = again.extensions["endpoint"].context.notices
     restarted.post = receiver
     assert restarted.sending.url == URL
     restarted.deliver_due()

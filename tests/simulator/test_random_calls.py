@@ -83,7 +83,7 @@ def test_random_calls_get_an_answer_and_leave_consistent_books(
             ]
             assert trade["status"] == settled[-1]["status"]
             assert trade["amount"] == settled[-1]["amount"]
-        app.extensions["endpoint"].desk.ledger.close()
+        app.extensions["endpoint"].context.ledger.close()
 
 
 @settings(

@@ -177,5 +177,5 @@ def test_nobody_else_reads_its_ledger(tmp_path: Path) -> None:
     """Also one that an earlier version made for everybody to read."""
     for name in ("new.db", "old.db"):
         (tmp_path / "old.db").touch(mode=0o644)
-        create_app(tmp_path / name).extensions["endpoint"].desk.ledger.close()
+        create_app(tmp_path / name).extensions["endpoint"].context.ledger.close()
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

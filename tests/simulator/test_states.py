@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sgpshop.simulator.rules import STOPS, Status, Step
+from sgpshop.simulator.rules import STOPS, Status, TransitionKind
 
 from .shop import SettableClock, Shop, jst
 
@@ -49,14 +49,16 @@ def test_the_state_table(shop: Shop, status: str, call: str) -> None:  # §3.2
 
 
 def test_every_status_and_step_has_its_place_in_the_table() -> None:
-    assert {status: set(row) for status, row in STOPS.items()} == {s: set(Step) for s in Status}
+    assert {status: set(row) for status, row in STOPS.items()} == {
+        s: set(TransitionKind) for s in Status
+    }
     assert STOPS[Status.AUTHENTICATED] == {  # reached with 3-D Secure only
-        Step.EXECUTE: DONE,
-        Step.SELL: EARLY,
-        Step.CANCEL: EARLY,
-        Step.REAUTHORIZE: EARLY,
-        Step.CHANGE: EARLY,
-        Step.FINISH: "",  # SecureTran2
+        TransitionKind.EXECUTE: DONE,
+        TransitionKind.SELL: EARLY,
+        TransitionKind.CANCEL: EARLY,
+        TransitionKind.REAUTHORIZE: EARLY,
+        TransitionKind.CHANGE: EARLY,
+        TransitionKind.FINISH: "",  # SecureTran2
     }
 
 

@@ -20,8 +20,8 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, gateway_access, journal, runner
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.storage.database import writing
-from sgpshop.storage.write_together import _carry_out, _Wish
-from sgpshop.worker.loop import Pace, Worker
+from sgpshop.storage.write_together import _carry_out, _PendingWrite
+from sgpshop.worker.loop import Throttle, Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working
@@ -30,7 +30,7 @@ TANAKA = Actor.person("田中")
 
 
 def test_pace_halves_on_congestion_and_recovers() -> None:
-    pace = Pace(16)
+    pace = Throttle(16)
     pace.congested()
     pace.congested()  # of the same moment: counts once
     assert pace.allowed == 8
@@ -193,7 +193,7 @@ def test_one_write_that_fails_spoils_nobody_elses(shop: World) -> None:
         raise_version(session)
         raise ValueError("spoiled")
 
-    wishes = [_Wish(raise_version), _Wish(spoil), _Wish(raise_version)]
+    wishes = [_PendingWrite(raise_version), _PendingWrite(spoil), _PendingWrite(raise_version)]
     _carry_out(wishes)
     assert [type(wish.error) for wish in wishes] == [type(None), ValueError, type(None)]
     assert fresh(order).version == 3

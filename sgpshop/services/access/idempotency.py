@@ -57,7 +57,7 @@ class StillBusy(ShopError):
 
 
 @dataclass(frozen=True)
-class Begun:
+class AdmittedRequest:
     """A request that may go ahead, or the answer that it got before."""
 
     id: int
@@ -67,7 +67,7 @@ class Begun:
     body: str = ""
 
 
-def begin(key_id: int, route: str, idempotency_key: str, body: bytes) -> Begun:
+def begin(key_id: int, route: str, idempotency_key: str, body: bytes) -> AdmittedRequest:
     """Note that this request is under way; one with a `status` was answered before.
 
     Raises KeyReused (P27) or StillBusy.
@@ -77,7 +77,9 @@ def begin(key_id: int, route: str, idempotency_key: str, body: bytes) -> Begun:
     return write_together(lambda session: _begin(session, key_id, route, said, fingerprint))
 
 
-def _begin(session: Session, key_id: int, route: str, said: str, fingerprint: str) -> Begun:
+def _begin(
+    session: Session, key_id: int, route: str, said: str, fingerprint: str
+) -> AdmittedRequest:
     now = utc_now()
     requests = table_of(ApiRequest)
     session.execute(_oldest(session, requests, requests.c.id, requests.c.created_at, now - KEPT))
@@ -111,36 +113,36 @@ def _begin(session: Session, key_id: int, route: str, said: str, fingerprint: st
             "body": "",
         }
         session.execute(sa.update(requests).where(same).values(**fresh))
-        return Begun(row.id, str(fresh["token"]))
+        return AdmittedRequest(row.id, str(fresh["token"]))
     if row.fingerprint != fingerprint:
         raise KeyReused
     if row.status is not None:
-        return Begun(row.id, row.token, row.status, row.body)
+        return AdmittedRequest(row.id, row.token, row.status, row.body)
     # Further ahead than that was written by a clock that was set back since (P30).  Whoever it was:
     # the token lets this try find what that one started.
     if now < row.busy_until <= now + 2 * _BUSY:
         raise StillBusy
     session.execute(sa.update(requests).where(same).values(busy_until=now + _BUSY))
-    return Begun(row.id, row.token)
+    return AdmittedRequest(row.id, row.token)
 
 
-def finish(begun: Begun, status: int, body: str) -> None:
+def finish(begun: AdmittedRequest, status: int, body: str) -> None:
     """Keep the answer for whoever sends the same request again."""
     _change(begun, {"status": status, "body": body})
 
 
-def break_off(begun: Begun) -> None:
+def break_off(begun: AdmittedRequest) -> None:
     """A fault of ours, perhaps after something was started: the next try goes on with it."""
     _change(begun, {"busy_until": utc_now()})
 
 
-def forget(begun: Begun) -> None:
+def forget(begun: AdmittedRequest) -> None:
     """The request was refused and changed nothing: the same key may come again, mended."""
     unanswered = sa.and_(ApiRequest.id == begun.id, ApiRequest.status.is_(None))
     write_together(lambda session: session.execute(sa.delete(ApiRequest).where(unanswered)).close())
 
 
-def _change(begun: Begun, values: dict[str, object]) -> None:
+def _change(begun: AdmittedRequest, values: dict[str, object]) -> None:
     requests = table_of(ApiRequest)
     unanswered = sa.and_(requests.c.id == begun.id, requests.c.status.is_(None))
     statement = sa.update(requests).where(unanswered).values(**values)

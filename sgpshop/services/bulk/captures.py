@@ -34,7 +34,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services import settings
-from sgpshop.services.bulk.pace import Pace
+from sgpshop.services.bulk.pace import RunPace
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.orders.facts import Facts, TransactionFacts, keep, load_facts
 from sgpshop.services.payments import transaction_numbers
@@ -55,7 +55,7 @@ _ORDER_OF_RESULTS = (
 
 
 @dataclass(frozen=True)
-class Preview:
+class CapturePreview:
     """What a confirmation says before anything happens (R47); amounts in yen."""
 
     run_id: str
@@ -80,7 +80,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Progress:
+class CaptureProgress:
     """How far a run is (R49); `unattempted` lines are still to come."""
 
     run_id: str
@@ -92,7 +92,7 @@ class Progress:
     skipped: int
     unattempted: int
     succeeded_yen: int
-    pace: Pace
+    pace: RunPace
     actor: str
     started_at: datetime
 
@@ -152,7 +152,7 @@ def action_of(run_id: str) -> BulkAction:
     return _get(run_id).action
 
 
-def preview(run_id: str) -> Preview:
+def preview(run_id: str) -> CapturePreview:
     """What would happen if this run were started now.  Raises NotFound."""
     _get(run_id)
     items = _items(db.session(), run_id)
@@ -172,7 +172,7 @@ def preview(run_id: str) -> Preview:
         if refusal is Refusal.UNSENT_AMOUNT:
             unsent.append(order.order_no)
     now = utc_now()
-    return Preview(
+    return CapturePreview(
         run_id=run_id,
         eligible=len(eligible),
         eligible_yen=sum(order.total for order in eligible),
@@ -213,7 +213,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
     logs.event("bulk_started", run=run_id, orders=len(queued), yen=yen)
 
 
-def progress(run_id: str) -> Progress:
+def progress(run_id: str) -> CaptureProgress:
     """Counts of a started run.  Raises NotFound."""
     run = _get(run_id)
     if run.started_at is None:
@@ -239,7 +239,7 @@ def progress(run_id: str) -> Progress:
     counts = {result: rows[result].number if result in rows else 0 for result in ItemResult}
     worked = sum(counts[r] for r in (ItemResult.SUCCEEDED, ItemResult.FAILED, ItemResult.UNCERTAIN))
     succeeded = rows.get(ItemResult.SUCCEEDED)
-    return Progress(
+    return CaptureProgress(
         run_id=run_id,
         action=run.action,
         total=sum(counts.values()),
@@ -249,7 +249,7 @@ def progress(run_id: str) -> Progress:
         skipped=counts[ItemResult.SKIPPED],
         unattempted=counts[ItemResult.PENDING],
         succeeded_yen=int(succeeded.yen) if succeeded else 0,
-        pace=Pace.of(
+        pace=RunPace.of(
             run.started_at,
             max((row.last for row in rows.values() if row.last is not None), default=None),
             utc_now(),

@@ -12,7 +12,7 @@ _STANDS_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class Pace:
+class RunPace:
     """The pace of a run at this moment."""
 
     #: None while nobody can tell
@@ -23,7 +23,7 @@ class Pace:
     @classmethod
     def of(
         cls, began: datetime, last: datetime | None, now: datetime, *, worked: int, left: int
-    ) -> Pace:
+    ) -> RunPace:
         """Of a run that `began` and last moved at `last`, with so many pieces done and to do.
 
         Only time in which something moved counts: the rest does not grow while nothing does.

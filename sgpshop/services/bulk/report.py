@@ -16,7 +16,7 @@ from sgpshop.domain.order_rules import Refusal
 from sgpshop.extensions import db
 from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order
 from sgpshop.services.bulk import captures, deliveries
-from sgpshop.services.bulk.captures import Preview, Progress
+from sgpshop.services.bulk.captures import CapturePreview, CaptureProgress
 from sgpshop.services.bulk.deliveries import DeliveryPreview
 from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
 
@@ -42,7 +42,7 @@ class ReportLine:
     next_step: str = ""
 
 
-def own_preview(run_id: str, person_id: int) -> Preview | DeliveryPreview:
+def own_preview(run_id: str, person_id: int) -> CapturePreview | DeliveryPreview:
     """What a run that this person prepared would do.  Raises NotFound, also for another's run."""
     run = db.session.get(BulkRun, run_id)
     if run is None or run.person_id != person_id:
@@ -63,7 +63,7 @@ def order_ids(run_id: str) -> list[int]:
     return list(db.session.scalars(sa.select(BulkItem.order_id).where(BulkItem.run_id == run_id)))
 
 
-def heading(progress: Progress) -> str:
+def heading(progress: CaptureProgress) -> str:
     """The run in one sentence that is true at this moment: 128件中 125件が決済完了、… (look.md)."""
     parts = [
         f"{count:,}件{words}"

@@ -84,22 +84,22 @@ def _require_valid_contract() -> None:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _DemoStep:
     """Something that happened at the gateway at a certain time."""
 
     at: datetime
     act: Callable[[], None]
 
 
-def _steps(orders: list[SampleOrder], gateway: SmbcGpGateway) -> Iterator[_Step]:
+def _steps(orders: list[SampleOrder], gateway: SmbcGpGateway) -> Iterator[_DemoStep]:
     for order in orders:
         if not order["決済方法"].startswith(SGP_METHOD):
             continue
         happened = _Trade(order, gateway)
-        yield _Step(order.ordered_at, happened.begin)
+        yield _DemoStep(order.ordered_at, happened.begin)
         if _said(order) in ("決済完了", "注文キャンセル"):
             end = min(order.ordered_at + _SHIPPED_AFTER, utc_now())
-            yield _Step(end, happened.end)
+            yield _DemoStep(end, happened.end)
 
 
 def _said(order: SampleOrder) -> str:

@@ -1,7 +1,7 @@
 """Orders that come in with a card to be authorized (rules.md T1-T6, reliability P27)."""
 
-from sgpshop.services.intake.coming_back import Returned, come_back
-from sgpshop.services.intake.placing import Placed, place
+from sgpshop.services.intake.coming_back import CheckoutReturn, come_back
+from sgpshop.services.intake.placing import IntakeResult, place
 from sgpshop.services.intake.problems import (
     ChangedSince,
     Declined,
@@ -13,12 +13,12 @@ from sgpshop.services.orders.subscription_rounds import RoundTaken
 
 __all__ = [
     "ChangedSince",
+    "CheckoutReturn",
     "Declined",
     "IntakeClosed",
+    "IntakeResult",
     "OrderNumberTaken",
     "PaymentUnavailable",
-    "Placed",
-    "Returned",
     "RoundTaken",
     "come_back",
     "place",

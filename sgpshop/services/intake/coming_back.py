@@ -17,7 +17,7 @@ from sgpshop.services.health import background
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, checkouts, journal, runner, three_ds
-from sgpshop.services.payments.acts import TAKE_OVER_AFTER, Wish
+from sgpshop.services.payments.acts import TAKE_OVER_AFTER, OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.storage.database import writing
@@ -26,7 +26,7 @@ _UNPAID = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
 
 
 @dataclass(frozen=True)
-class Returned:
+class CheckoutReturn:
     """Where the buyer goes on: the shop's own page, told how it ended; "" without one."""
 
     url: str
@@ -35,7 +35,7 @@ class Returned:
     result: str
 
 
-def come_back(gateway_order_id: str, mark: str, access_id: str) -> Returned:
+def come_back(gateway_order_id: str, mark: str, access_id: str) -> CheckoutReturn:
     """Finish the payment of a buyer who was at 3-D Secure; a second return changes nothing.
 
     Raises NotFound for an address that is not ours or an AccessID that is not this checkout's,
@@ -80,8 +80,8 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
             ).one_or_none()
             if sent is None:
                 return None
-            wish = Wish(sent.operation, choices={"step": AFTER_THREE_DS})
-            attempt = acts.new_attempt(order, wish, Actor(sent.actor_kind, sent.actor))
+            wanted = OperationRequest(sent.operation, choices={"step": AFTER_THREE_DS})
+            attempt = acts.new_attempt(order, wanted, Actor(sent.actor_kind, sent.actor))
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
             session.flush()
@@ -90,7 +90,7 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
         return None
 
 
-def _how_it_stands(gateway_order_id: str) -> Returned:
+def _how_it_stands(gateway_order_id: str) -> CheckoutReturn:
     row = db.session.execute(
         sa.select(
             Order.order_no,
@@ -109,7 +109,7 @@ def _how_it_stands(gateway_order_id: str) -> Returned:
     elif in_review or row.payment_status in _UNPAID:
         result = "failed"
     url = _telling(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
-    return Returned(url, row.order_no, result)
+    return CheckoutReturn(url, row.order_no, result)
 
 
 def _telling(address: str, **told: str) -> str:

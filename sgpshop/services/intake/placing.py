@@ -18,7 +18,7 @@ from sgpshop.services.health import background
 from sgpshop.services.intake.content import card_token
 from sgpshop.services.intake.new_order import NewOrder
 from sgpshop.services.intake.problems import Declined, declined
-from sgpshop.services.intake.writing_down import Begun, write_down
+from sgpshop.services.intake.writing_down import IntakeStarted, write_down
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import checkouts, journal, runner
@@ -31,7 +31,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Placed:
+class IntakeResult:
     """An order that is in our books; its payment may still be under way."""
 
     order_no: str
@@ -41,7 +41,7 @@ class Placed:
     redirect_url: str | None
 
 
-def place(new: NewOrder, actor: Actor) -> Placed:
+def place(new: NewOrder, actor: Actor) -> IntakeResult:
     """Take `new` in and run its payment, waiting for it at most CHECKOUT_WAIT seconds.
 
     The same order again, also with another card for one that was not paid, is the same order.
@@ -66,7 +66,7 @@ def place(new: NewOrder, actor: Actor) -> Placed:
     raise ShopError("同じ注文が同時に処理されています。少し待ってから、もう一度送信してください。")
 
 
-def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
+def _carry_out(new: NewOrder, begun: IntakeStarted) -> IntakeResult | None:
     """Let the payment end or go on by itself; None when the order was taken back by another call."""
     if begun.attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -81,7 +81,7 @@ def _carry_out(new: NewOrder, begun: Begun) -> Placed | None:
     return _standing(begun)
 
 
-def _acknowledge(begun: Begun) -> bool:
+def _acknowledge(begun: IntakeStarted) -> bool:
     """From now on the order stays, whatever its payment does (P2); False if it is gone."""
     is_told = db.session.scalar(
         sa.select(Order.history_state != "").where(Order.id == begun.order_id)
@@ -116,7 +116,7 @@ def _raise_refusal(new: NewOrder) -> None:
         raise declined(refused.error_codes, refused.reason)
 
 
-def _standing(begun: Begun) -> Placed:
+def _standing(begun: IntakeStarted) -> IntakeResult:
     row = db.session.execute(
         sa.select(Order.order_no, Order.payment_status, CardTransaction.challenge_url)
         .join(
@@ -133,4 +133,4 @@ def _standing(begun: Begun) -> Placed:
     )
     db.session.commit()
     is_at_3ds = last == CHALLENGED and row.payment_status in checkouts.MAY_FINISH
-    return Placed(row.order_no, begun.is_new, row.challenge_url if is_at_3ds else None)
+    return IntakeResult(row.order_no, begun.is_new, row.challenge_url if is_at_3ds else None)

@@ -36,14 +36,14 @@ from sgpshop.services.orders import acting, beginnings, subscription_rounds
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.subscription_rounds import RoundTaken, round_of
 from sgpshop.services.payments import acts, checkouts, stored_cards, transaction_lookup
-from sgpshop.services.payments.acts import TAKE_OVER_AFTER, Wish
+from sgpshop.services.payments.acts import TAKE_OVER_AFTER, OperationRequest
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
 
 
 @dataclass(frozen=True)
-class Begun:
+class IntakeStarted:
     """Where the order stands in our books; `attempt_id` is the payment whose end decides."""
 
     order_id: int
@@ -53,7 +53,7 @@ class Begun:
     is_ours: bool
 
 
-def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
+def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
     """Write the order and its payment down, or find what an earlier call wrote.
 
     Raises OrderNumberTaken, ChangedSince, RoundTaken, Declined for a card that was declined before,
@@ -88,12 +88,12 @@ def _refuse_taken_round(session: Session, new: NewOrder) -> None:
 
 def _again(
     session: Session, order: Order, new: NewOrder, actor: Actor, shop: ShopSettings
-) -> Begun:
+) -> IntakeStarted:
     if order.intake_fingerprint != fingerprint(new):
         raise OrderNumberTaken
     locked = acting.lock_order(session, order.id)
     if locked.open_attempt is not None:
-        return Begun(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
+        return IntakeStarted(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     known = session.scalars(
         sa.select(Attempt).where(Attempt.request_token == card_token(new))
     ).one_or_none()
@@ -102,17 +102,17 @@ def _again(
         transaction_lookup.make_due(session, CardTransaction.id == locked.transaction.id)
     operation = _second_payment(locked, new, shop)
     if operation is None or (known is not None and not _may_be_renewed(locked, new, operation)):
-        return Begun(order.id, known.id if known else None, is_new=False, is_ours=False)
+        return IntakeStarted(order.id, known.id if known else None, is_new=False, is_ours=False)
     if (locked.total, locked.kind) != (new.total, new.kind):
         raise ChangedSince  # the buyer agreed to what this request says, and to nothing else
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
         session.flush()
     attempt = acts.new_attempt(
-        locked, Wish(operation, by_three_ds=bool(new.return_url)), actor
+        locked, OperationRequest(operation, by_three_ds=bool(new.return_url)), actor
     )  # 再決済 (R106)
     _pay_with(session, attempt, new, locked.order_no)
-    return Begun(order.id, attempt.id, is_new=False, is_ours=True)
+    return IntakeStarted(order.id, attempt.id, is_new=False, is_ours=True)
 
 
 def _may_be_renewed(order: Order, new: NewOrder, operation: Operation) -> bool:
@@ -181,7 +181,7 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
         raise problem
 
 
-def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> Begun:
+def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
     # Prices that a program hands in include tax whatever the shop's own do (interfaces.md §5).
     content, now = content_of(new, replace(shop.tax_rule, is_included=True)), utc_now()
     order_id: int = session.execute(
@@ -220,7 +220,7 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
         beginnings.note(session.connection(), Began.PAYING, [(order_id, new.order_no)])
     else:
         checkouts.receive(order_id, actor)
-    return Begun(order_id, attempt.id, is_new=True, is_ours=True)
+    return IntakeStarted(order_id, attempt.id, is_new=True, is_ours=True)
 
 
 def _pay_with(

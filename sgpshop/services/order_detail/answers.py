@@ -15,10 +15,10 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, OrderKind
-from sgpshop.services.order_detail.detail import Problem, problem_of
+from sgpshop.services.order_detail.detail import OrderProblem, problem_of
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
-from sgpshop.services.order_search.search import Page
+from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
 
@@ -28,7 +28,7 @@ class OrderNow:
     """One order with its transaction and open operation, and its error content if there is any."""
 
     order: Order
-    problem: Problem | None
+    problem: OrderProblem | None
 
 
 def one(order_no: str) -> OrderNow:
@@ -40,7 +40,7 @@ def one(order_no: str) -> OrderNow:
     return found[0]
 
 
-def page(criteria: SearchCriteria, wanted: Page) -> tuple[list[OrderNow], str]:
+def page(criteria: SearchCriteria, wanted: PageRequest) -> tuple[list[OrderNow], str]:
     """One page of a search and the cursor of the next, "" after the last.  Raises CursorInvalid."""
     result = search.search(criteria, wanted)
     ids = [order.id for order in result.orders]

@@ -31,7 +31,7 @@ from sgpshop.services.subscriptions.facts import BillingFacts
 
 
 @dataclass(frozen=True)
-class Problem:
+class OrderProblem:
     """The error content of an order (R15, R16): what happened, what to do, and the evidence."""
 
     headline: str
@@ -48,7 +48,7 @@ class Detail:
 
     order: Order
     breakdown: Breakdown
-    problem: Problem | None
+    problem: OrderProblem | None
     history: list[HistoryEntry]
     #: what look-ups found and nobody has acknowledged yet (R121)
     alerts: list[Alert]
@@ -87,7 +87,7 @@ def _transactions(order: Order) -> list[CardTransaction]:
     )
 
 
-def _problem(order: Order, billing: BillingFacts | None) -> Problem | None:
+def _problem(order: Order, billing: BillingFacts | None) -> OrderProblem | None:
     last = db.session.scalars(
         sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id.desc()).limit(1)
     ).one_or_none()
@@ -96,7 +96,7 @@ def _problem(order: Order, billing: BillingFacts | None) -> Problem | None:
 
 def problem_of(
     order: Order, last: Attempt | None, billing: BillingFacts | None = None
-) -> Problem | None:
+) -> OrderProblem | None:
     """The error content of `order`, whose newest attempt is `last`; None if nothing is wrong.
 
     `billing` is the latest registration of a subscription order.
@@ -113,7 +113,7 @@ def problem_of(
     return None
 
 
-def _failure(attempt: Attempt, order: Order) -> Problem | None:
+def _failure(attempt: Attempt, order: Order) -> OrderProblem | None:
     content = error_content(attempt)
     if content is None:
         return None
@@ -125,7 +125,7 @@ def _failure(attempt: Attempt, order: Order) -> Problem | None:
             content = replace(content, next_step=facts.OTHER_WAY)
         elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
             content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
-    return Problem(
+    return OrderProblem(
         headline=f"{attempt.operation.label}に失敗しました",
         sentence=content.sentence,
         next_step=content.next_step,
@@ -163,9 +163,9 @@ def _is_unpaid(order: Order, billing: BillingFacts | None) -> bool:
     )
 
 
-def _unpaid(billing: BillingFacts) -> Problem:
+def _unpaid(billing: BillingFacts) -> OrderProblem:
     """The registered sale came back as NG (T20, R105)."""
-    return Problem(
+    return OrderProblem(
         headline="売上報告の結果がNGでした",
         sentence=f"{billing.why}。{facts.guarantee(settings.load().billing_mode)}",
         next_step=facts.OTHER_WAY,
@@ -175,8 +175,8 @@ def _unpaid(billing: BillingFacts) -> Problem:
     )
 
 
-def _not_found(transaction: CardTransaction) -> Problem:
-    return Problem(
+def _not_found(transaction: CardTransaction) -> OrderProblem:
+    return OrderProblem(
         headline="SMBC-GPに取引が見つかりません",
         sentence=(
             f"オーダーID {transaction.gateway_order_id} の取引はSMBC-GPにありませんでした。"
@@ -186,9 +186,9 @@ def _not_found(transaction: CardTransaction) -> Problem:
     )
 
 
-def _unanswered(transaction: CardTransaction) -> Problem:
+def _unanswered(transaction: CardTransaction) -> OrderProblem:
     known = "表示しているのは、前回の照会で確認した状態です。"
-    return Problem(
+    return OrderProblem(
         headline="SMBC-GPに照会できませんでした",
         sentence="取引の照会に応答がありませんでした。"
         + (known if transaction.looked_up_at else "決済の状態はまだ分かりません。"),
@@ -196,24 +196,24 @@ def _unanswered(transaction: CardTransaction) -> Problem:
     )
 
 
-def _mismatch(_transaction: CardTransaction) -> Problem:
-    return Problem(
+def _mismatch(_transaction: CardTransaction) -> OrderProblem:
+    return OrderProblem(
         headline="取引IDが一致しません",
         sentence="注文ファイルの取引IDと、SMBC-GPにある同じオーダーIDの取引IDが異なります。",
         next_step="注文ファイルの取引IDとショップIDの設定を確認してください。",
     )
 
 
-def _unknown_state(transaction: CardTransaction) -> Problem:
-    return Problem(
+def _unknown_state(transaction: CardTransaction) -> OrderProblem:
+    return OrderProblem(
         headline="決済の状態を判断できません",
         sentence=f"SMBC-GPの取引状態「{transaction.gateway_state or '不明'}」はこのシステムが知らない状態です。",
         next_step="SMBCマルチペイメント管理画面で取引の状態を確認してください。",
     )
 
 
-def _card_not_kept(_transaction: CardTransaction) -> Problem:
-    return Problem(
+def _card_not_kept(_transaction: CardTransaction) -> OrderProblem:
+    return OrderProblem(
         headline="請求に使うカードを保存できていません",
         sentence="カードの有効性は確認できましたが、SMBC-GPへのカードの登録に失敗しました(内容は履歴にあります)。",
         next_step="請求の前に、自動でもう一度登録します。続く場合はサイトIDとサイトパスワードの設定を確認してください。",

@@ -34,7 +34,7 @@ class SortKey(StrEnum):
 
 
 @dataclass(frozen=True)
-class Page:
+class PageRequest:
     """Which piece of a result is wanted; `cursor` comes from an earlier ResultPage, or is ""."""
 
     sort: SortKey = SortKey.ORDERED_AT
@@ -52,7 +52,7 @@ class ResultPage:
     previous_cursor: str = ""
 
 
-def search(criteria: SearchCriteria, page: Page) -> ResultPage:
+def search(criteria: SearchCriteria, page: PageRequest) -> ResultPage:
     """The orders of one page in two queries.  Raises CursorInvalid.
 
     Pages are found by (sort key, id), not by counting, so the last costs no more than the first.
@@ -99,7 +99,7 @@ def ids_of(order_numbers: Sequence[str]) -> list[int]:
 _NEVER, _LONG_AGO = datetime(9999, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)
 
 
-def _column(page: Page) -> sa.ColumnElement[Any]:
+def _column(page: PageRequest) -> sa.ColumnElement[Any]:
     if page.sort is SortKey.ORDERED_AT:
         return Order.ordered_at.expression
     if page.sort is SortKey.TOTAL:
@@ -108,7 +108,7 @@ def _column(page: Page) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(deadline, sa.literal(_last(page), CardTransaction.auth_expires_at.type))
 
 
-def _last(page: Page) -> datetime:
+def _last(page: PageRequest) -> datetime:
     return _LONG_AGO if page.descending else _NEVER
 
 
@@ -121,7 +121,7 @@ class _Position:
     backwards: bool
 
     @classmethod
-    def of(cls, order: ListedOrder, page: Page, *, backwards: bool = False) -> _Position:
+    def of(cls, order: ListedOrder, page: PageRequest, *, backwards: bool = False) -> _Position:
         value: datetime | int
         if page.sort is SortKey.ORDERED_AT:
             value = order.ordered_at
@@ -131,14 +131,14 @@ class _Position:
             value = _deadline(order) or _last(page)
         return cls(value, order.id, backwards)
 
-    def encode(self, page: Page) -> str:
+    def encode(self, page: PageRequest) -> str:
         value = self.value if isinstance(self.value, int) else self.value.isoformat()
         parts = [page.sort.value, page.descending, value, self.id, self.backwards]
         text = json.dumps(parts, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, page: Page) -> _Position:
+    def decode(cls, page: PageRequest) -> _Position:
         try:
             text = base64.urlsafe_b64decode(page.cursor.encode("ascii") + b"===")
             sort, descending, value, order_id, backwards = json.loads(text)

@@ -82,7 +82,7 @@ LINKED = tuple(
 
 
 @dataclass(frozen=True)
-class Stand:
+class OrderSnapshot:
     """What an entry is built on: the order's chain so far, and how the order stands by now."""
 
     history_state: str
@@ -110,7 +110,7 @@ def record(
     attempt_id: int | None = None,
     request_token: str | None = None,
     request_act: str | None = None,
-    stand: Stand | None = None,
+    snapshot: OrderSnapshot | None = None,
     **detail: Any,
 ) -> str:
     """Add one entry to the present write transaction, after everything it tells of was changed.
@@ -120,10 +120,10 @@ def record(
     the database.  A `request_token` makes the act behind it, `request_act`, happen once: the
     database refuses a second entry with it (P19, IntegrityError).
 
-    Returns the state of the order's chain.  Whoever gives `stand`, because the order is written
+    Returns the state of the order's chain.  Whoever gives `snapshot`, because the order is written
     anyway, stores that state in its `history_state`, in the same transaction.
     """
-    before_this = stand or stand_of(order_id)
+    before_this = snapshot or snapshot_of(order_id)
     entry, state = _linked(
         before_this,
         {
@@ -145,7 +145,7 @@ def record(
     )
     connection = db.session.connection()
     connection.execute(_INSERT, entry)
-    if stand is None:
+    if snapshot is None:
         connection.execute(_MOVE_CHAIN, {"order": order_id, "state": state})
     if before_this.history_state == history_chain.START:
         number = connection.execute(_NUMBER, {"order": order_id}).scalar_one()
@@ -153,12 +153,12 @@ def record(
     return state
 
 
-def stand_of(order_id: int) -> Stand:
+def snapshot_of(order_id: int) -> OrderSnapshot:
     """How the order stands in the present write transaction; locks it."""
     session = db.session()
     session.flush()
     row = session.connection().execute(_STAND_OF_ONE, {"order": order_id}).one()
-    return Stand(
+    return OrderSnapshot(
         row.history_state,
         row.processing_class,
         row.gateway_amount,
@@ -173,26 +173,28 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
         return
     connection = session.connection()
     wanted = _STAND.where(Order.id.in_([entry["order_id"] for entry in entries]))
-    stands = {stand.id: stand for stand in connection.execute(wanted.order_by(Order.id))}
-    linked = [_linked(stands[entry["order_id"]], entry) for entry in entries]
+    snapshots = {
+        snapshot.id: snapshot for snapshot in connection.execute(wanted.order_by(Order.id))
+    }
+    linked = [_linked(snapshots[entry["order_id"]], entry) for entry in entries]
     connection.execute(_INSERT, [entry for entry, _ in linked])
     moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
     connection.execute(_MOVE_CHAIN, moves)
-    first = [one for one in stands.values() if one.history_state == history_chain.START]
+    first = [one for one in snapshots.values() if one.history_state == history_chain.START]
     beginnings.note(connection, Began.KEPT, [(one.id, one.order_no) for one in first])
 
 
-def _linked(stand: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _linked(snapshot: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """The complete entry that says `said`, and the state of its order's chain after it."""
     entry = {
         **said,
-        "gateway_amount": stand.gateway_amount,
-        "captured_amount": stand.captured_amount,
-        "refunded_amount": stand.refunded_amount,
-        "processing_class": stand.processing_class,
+        "gateway_amount": snapshot.gateway_amount,
+        "captured_amount": snapshot.captured_amount,
+        "refunded_amount": snapshot.refunded_amount,
+        "processing_class": snapshot.processing_class,
     }
     key = chain_key()
-    state = history_chain.link(key, stand.history_state, entry)
+    state = history_chain.link(key, snapshot.history_state, entry)
     return entry | {"mark": history_chain.mark(key, state)}, state
 
 

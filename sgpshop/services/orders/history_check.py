@@ -67,7 +67,7 @@ _READ = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class HistoryProblem:
     """Something the history does not explain; `order_no` is empty when it is about all of it."""
 
     order_no: str
@@ -82,22 +82,24 @@ class Verification:
     orders: int = 0
     entries: int = 0
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[HistoryProblem]:
         """Find them, in the order of the orders; `orders` and `entries` count what was seen."""
         yield from _missing_guards()
         if self.order_ids is None:
-            yield from (Problem("", what) for what in beginnings.faults())
+            yield from (HistoryProblem("", what) for what in beginnings.faults())
             for order_no in beginnings.vanished():
-                yield Problem(order_no, "注文がデータベースから削除されています")
+                yield HistoryProblem(order_no, "注文がデータベースから削除されています")
         key = history.chain_key()
         for ids in self._batches():
             for order_id, rows in _read(ids):
                 self.orders += 1
                 if rows is None:
-                    yield Problem(_number(order_id), "注文か履歴に、ありえない値が入っています")
+                    yield HistoryProblem(
+                        _number(order_id), "注文か履歴に、ありえない値が入っています"
+                    )
                     continue
                 self.entries += sum(row.id is not None for row in rows)
-                yield from (Problem(rows[0].order_no, what) for what in _faults(key, rows))
+                yield from (HistoryProblem(rows[0].order_no, what) for what in _faults(key, rows))
             yield from _untold_attempts(ids)
             db.session.rollback()
 
@@ -187,7 +189,7 @@ def _unexplained(order: Any, last: Any) -> Iterator[str]:
             yield f"{what}は{now}ですが、最後の記録では{told}です"
 
 
-def _untold_attempts(ids: Sequence[int]) -> Iterator[Problem]:
+def _untold_attempts(ids: Sequence[int]) -> Iterator[HistoryProblem]:
     """Operations that ended and whose end no entry tells."""
     untold = db.session.execute(
         sa.select(Order.order_no, Attempt.operation, Attempt.created_at)
@@ -203,10 +205,10 @@ def _untold_attempts(ids: Sequence[int]) -> Iterator[Problem]:
     )
     for order_no, operation, began in untold:
         at = f"{began.astimezone(JST):%Y/%m/%d %H:%M:%S}"
-        yield Problem(order_no, f"{at}に始めた{operation.label}の結果が履歴にありません")
+        yield HistoryProblem(order_no, f"{at}に始めた{operation.label}の結果が履歴にありません")
 
 
-def _missing_guards() -> Iterator[Problem]:
+def _missing_guards() -> Iterator[HistoryProblem]:
     """Whether the database still refuses to change what is written."""
     if db.engine.dialect.name == "sqlite":
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'history'"
@@ -216,7 +218,9 @@ def _missing_guards() -> Iterator[Problem]:
             " WHERE tgrelid = 'history'::regclass AND tgenabled IN ('O', 'A')"
         )
     if not set(db.session.scalars(sa.text(query))) >= _GUARDS:
-        yield Problem("", "履歴の変更・削除を拒む仕組み(トリガー)がデータベースから外されています")
+        yield HistoryProblem(
+            "", "履歴の変更・削除を拒む仕組み(トリガー)がデータベースから外されています"
+        )
 
 
 def _number(order_id: int) -> str:

@@ -60,7 +60,7 @@ _MAY_BEGIN_IN = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class OperationRequest:
     """A money operation somebody asks for, and what goes with it."""
 
     operation: Operation
@@ -79,7 +79,7 @@ class Wish:
         return self.operation is Operation.CAPTURE or self.follow_up is FollowUp.CAPTURE
 
 
-CAPTURE = Wish(Operation.CAPTURE)
+CAPTURE = OperationRequest(Operation.CAPTURE)
 
 
 class SumNotConfirmed(ShopError):
@@ -108,7 +108,7 @@ def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
     return open_attempt(order_id, CAPTURE, seen, actor)
 
 
-def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
+def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Actor) -> int:
     """Write down what `actor` wants done to this order's money; the attempt's id (P6, P7, P19).
 
     The same form again returns the first attempt.  Raises FormUsed for its token with another act,
@@ -126,9 +126,9 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
                 raise OrderChanged
-            attempt = new_attempt(order, wish, actor)
-            if not wish.is_sum_confirmed:
-                _need_no_confirmation(wish, order)
+            attempt = new_attempt(order, wanted, actor)
+            if not wanted.is_sum_confirmed:
+                _need_no_confirmation(wanted, order)
             attempt.request_token, attempt.request_act = seen.token, seen.act
             attempt.due_at = utc_now() + TAKE_OVER_AFTER
             session.add(attempt)
@@ -138,54 +138,54 @@ def open_attempt(order_id: int, wish: Wish, seen: Seen, actor: Actor) -> int:
         raise OrderBusy from None
 
 
-def _need_no_confirmation(wish: Wish, order: Order) -> None:
+def _need_no_confirmation(wanted: OperationRequest, order: Order) -> None:
     """Raises SumNotConfirmed for what has to be confirmed a second time (S21)."""
-    if wish.captures and is_big(1, order.total):
+    if wanted.captures and is_big(1, order.total):
         raise SumNotConfirmed(order.total)
-    if wish.operation is Operation.REFUND_DIFFERENCE:
+    if wanted.operation is Operation.REFUND_DIFFERENCE:
         raise RefundNotConfirmed
 
 
-def new_attempt(order: Order, wish: Wish, actor: Actor) -> Attempt:
-    """An attempt at `wish` on `order` (locked), QUEUED and due; raises the order's version.
+def new_attempt(order: Order, wanted: OperationRequest, actor: Actor) -> Attempt:
+    """An attempt at what is `wanted` on `order` (locked), QUEUED and due; raises the order's version.
 
     Raises NotPossible with the reason of the table of acts.
     """
-    if wish.operation is Operation.CAPTURE:
+    if wanted.operation is Operation.CAPTURE:
         if refusal := capture_refusal(order):
             raise NotPossible(refusal.sentence)
-    elif wish.operation in _ACTS:
-        require(_ACTS[wish.operation], order, settings.load(), utc_now())
-    elif order.payment_status not in _MAY_BEGIN_IN[wish.operation]:
+    elif wanted.operation in _ACTS:
+        require(_ACTS[wanted.operation], order, settings.load(), utc_now())
+    elif order.payment_status not in _MAY_BEGIN_IN[wanted.operation]:
         raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。")
     transaction = order.transaction
     if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
         raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
-    is_new = wish.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
-    choices = wish.choices
+    is_new = wanted.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
+    choices = wanted.choices
     if is_new and not choices.get("step"):
         before = transaction.id
-        transaction = transaction_numbers.transaction_for(order, wish.operation)
+        transaction = transaction_numbers.transaction_for(order, wanted.operation)
         is_used_again = transaction.id == before
         if is_used_again and transaction_numbers.was_entered_otherwise(
-            transaction, by_three_ds=wish.by_three_ds
+            transaction, by_three_ds=wanted.by_three_ds
         ):
             choices = choices | {ENTERED_OTHERWISE: True}
-        if not wish.by_three_ds:
+        if not wanted.by_three_ds:
             transaction.return_url = ""
     order.version += 1
     return Attempt(
         order_id=order.id,
         transaction_id=transaction.id,
-        operation=wish.operation,
+        operation=wanted.operation,
         state=AttemptState.QUEUED,
-        amount=_amount(order, wish.operation),
+        amount=_amount(order, wanted.operation),
         gateway_order_id=transaction.gateway_order_id,
         actor_kind=actor.kind,
         actor=actor.name,
         due_at=utc_now(),
         status_before=order.payment_status,
-        follow_up=wish.follow_up,
+        follow_up=wanted.follow_up,
         choices=choices,
     )
 

@@ -29,9 +29,9 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import acts, journal, outcomes
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.gateway_access import current_gateway
-from sgpshop.services.payments.journal import WORKER_LOST, Ran
+from sgpshop.services.payments.journal import WORKER_LOST, RunResult
 from sgpshop.services.payments.operations import plan_of
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
@@ -58,7 +58,7 @@ class Proof(Enum):
     UNCLEAR = auto()
 
 
-def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
+def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     """Ask SMBC-GP about one UNKNOWN attempt and act on what that proves.
 
     Does nothing if it is no longer unknown, or was looked up less than `not_within` seconds ago.
@@ -66,13 +66,13 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
     gateway = current_gateway()
     attempt = journal.claim_look(attempt_id, not_within=not_within)
     if attempt is None:
-        return Ran.NOT_OURS
+        return RunResult.NOT_OURS
     try:
         trade = gateway.search_trade(attempt.gateway_order_id)
     except GatewayError as failure:
         journal.look_again(attempt, f"{NOT_ANSWERED}({failure.reason})")
         is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
-        return Ran.CONGESTED if is_congested else Ran.POSTPONED
+        return RunResult.CONGESTED if is_congested else RunResult.POSTPONED
     proof = prove(attempt, trade, utc_now())
     if proof is Proof.DONE:
         _close_done(attempt, trade)
@@ -82,7 +82,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> Ran:
         journal.look_again(attempt, "")
     else:
         journal.look_again(attempt, describe(trade))
-    return Ran.ENDED
+    return RunResult.ENDED
 
 
 def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
@@ -210,10 +210,12 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     if cut_off > _RESENDS or order.open_attempt is not None:
         return
     goes_to_bank = order.transaction is not None and bool(order.transaction.return_url)
-    wish = Wish(attempt.operation, attempt.follow_up, attempt.choices, by_three_ds=goes_to_bank)
+    wanted = OperationRequest(
+        attempt.operation, attempt.follow_up, attempt.choices, by_three_ds=goes_to_bank
+    )
     step = session.begin_nested()
     try:
-        again = acts.new_attempt(order, wish, Actor(attempt.actor_kind, attempt.actor))
+        again = acts.new_attempt(order, wanted, Actor(attempt.actor_kind, attempt.actor))
     except ShopError:
         step.rollback()
         return  # it is not possible any more; the line stays as the look-up left it

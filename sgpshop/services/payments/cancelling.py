@@ -23,7 +23,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import effects, filed_numbers
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 
 
@@ -75,9 +75,9 @@ def _is_in_file(order: Order) -> bool:
     return filed_numbers.is_waiting(session, transaction.gateway_order_id)
 
 
-def wish(
+def operation_request(
     order_no: str, *, restock: bool, return_points: bool, refund_confirmed: bool
-) -> Wish | None:
+) -> OperationRequest | None:
     """The operation to ask for; None when there is nothing to ask SMBC-GP (`cancel_unbilled`).
 
     Raises NotFound, and ShopError when a refund was not confirmed a second time (S21).
@@ -96,7 +96,7 @@ def wish(
     said: dict[str, Any] = {"choices": chosen} if chosen else {}
     if effect is MoneyEffect.IF_NOT_BILLED and _is_in_file(order):
         said[IN_FILE] = True
-    return Wish(Operation.CANCEL, choices=said)
+    return OperationRequest(Operation.CANCEL, choices=said)
 
 
 def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:

@@ -56,7 +56,7 @@ _STOPPING = "sgpshop.stopping"
 WORKER_LOST = "worker_lost"
 
 
-class Ran(StrEnum):
+class RunResult(StrEnum):
     """What became of one call of an operation or look-up, for the loop that drives it."""
 
     ENDED = "ended"
@@ -66,7 +66,7 @@ class Ran(StrEnum):
 
 
 @dataclass(frozen=True)
-class Work:
+class ClaimedAttempt:
     """A claimed attempt: everything needed to send, and the lease that entitles to it."""
 
     attempt_id: int
@@ -181,7 +181,7 @@ _TAKE = (
 )
 
 
-def claim(attempt_id: int) -> Work | None:
+def claim(attempt_id: int) -> ClaimedAttempt | None:
     """Take a QUEUED attempt for this thread, durably SENDING from here on; None if it is not ours.
 
     When no look-up has to come first the row says that it is being sent, before it is.
@@ -189,7 +189,7 @@ def claim(attempt_id: int) -> Work | None:
     return write_together(lambda session: _take(session, attempt_id))
 
 
-def _take(session: Session, attempt_id: int) -> Work | None:
+def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
     now = utc_now()
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
@@ -219,7 +219,7 @@ def _take(session: Session, attempt_id: int) -> Work | None:
     )
     if taken.rowcount != 1:
         return None
-    return Work(
+    return ClaimedAttempt(
         attempt_id=attempt_id,
         lease=row.lease + 1,
         operation=row.operation,
@@ -258,21 +258,21 @@ def _reserves_nothing(row: Any) -> bool:
     return is_to_be_charged(row) or is_unknown_preorder
 
 
-def renumber(work: Work) -> Work | None:
+def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
     """Go on under the next number: SMBC-GP knows this one with other content, unpaid (R141).
 
     None if the lease is not ours any more.
     """
     with writing() as session:
-        order = acting.lock_order(session, work.order_id)
-        if not session.scalar(sa.select(sa.exists().where(_is_held(work)))):
+        order = acting.lock_order(session, claimed.order_id)
+        if not session.scalar(sa.select(sa.exists().where(_is_held(claimed)))):
             return None
         transaction = transaction_numbers.take_next_number(order)
         number = transaction.gateway_order_id
-        choices = session.scalars(sa.select(Attempt.choices).where(_is_held(work))).one()
+        choices = session.scalars(sa.select(Attempt.choices).where(_is_held(claimed))).one()
         session.execute(
             sa.update(Attempt)
-            .where(_is_held(work))
+            .where(_is_held(claimed))
             .values(
                 transaction_id=transaction.id,
                 gateway_order_id=number,
@@ -282,12 +282,12 @@ def renumber(work: Work) -> Work | None:
         )
         session.execute(  # its result is told under the number that was charged
             sa.update(Billing)
-            .where(Billing.attempt_id == work.attempt_id)
+            .where(Billing.attempt_id == claimed.attempt_id)
             .values(gateway_order_id=number, result="")
             .execution_options(synchronize_session=False)
         )
         return replace(
-            work,
+            claimed,
             gateway_order_id=number,
             transaction_id=transaction.id,
             access_id="",
@@ -296,7 +296,7 @@ def renumber(work: Work) -> Work | None:
         )
 
 
-def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
+def about_to_send(claimed: ClaimedAttempt, trade: TradeStatus) -> ClaimedAttempt | None:
     """After a look-up that showed `trade`: write down that we send now, and what was there before.
 
     None if the lease is not ours any more.
@@ -306,7 +306,7 @@ def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
         is_ours = _changed(
             session,
             sa.update(Attempt)
-            .where(_is_held(work), Attempt.due_at > now)
+            .where(_is_held(claimed), Attempt.due_at > now)
             .values(
                 sent_at=now,
                 due_at=now + lease_time(),
@@ -315,22 +315,24 @@ def about_to_send(work: Work, trade: TradeStatus) -> Work | None:
                 tran_id_seen=trade.tran_id[:28],
             ),
         )
-        if is_ours and not work.access_id:  # a later look-up must find the same transaction (P14)
+        if (
+            is_ours and not claimed.access_id
+        ):  # a later look-up must find the same transaction (P14)
             access = trade.access
-            sealed = transactions.seal_access_pass(access.access_pass, work.gateway_order_id)
+            sealed = transactions.seal_access_pass(access.access_pass, claimed.gateway_order_id)
             session.execute(
                 sa.update(CardTransaction)
-                .where(CardTransaction.gateway_order_id == work.gateway_order_id)
+                .where(CardTransaction.gateway_order_id == claimed.gateway_order_id)
                 .values(access_id=access.access_id, access_pass_sealed=sealed)
             )
     if not is_ours:
         return None
-    return replace(work, access_id=trade.access.access_id, written=time.monotonic())
+    return replace(claimed, access_id=trade.access.access_id, written=time.monotonic())
 
 
-def may_still_send(work: Work) -> bool:
+def may_still_send(claimed: ClaimedAttempt) -> bool:
     """Whether this thread has not been frozen since it wrote that it sends (P17)."""
-    return time.monotonic() - work.written < float(current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+    return time.monotonic() - claimed.written < float(current_app.config["GATEWAY_CONNECT_TIMEOUT"])
 
 
 def stop_soon(app: Flask) -> None:
@@ -343,13 +345,15 @@ def is_stopping() -> bool:
     return bool(current_app.extensions.get(_STOPPING))
 
 
-def requeue(work: Work, pause: float, reason: str, codes: tuple[str, ...] = ()) -> None:
+def requeue(
+    claimed: ClaimedAttempt, pause: float, reason: str, codes: tuple[str, ...] = ()
+) -> None:
     """Put a provably unprocessed attempt back, to be tried again after `pause` seconds (P9)."""
     with writing() as session:
         _changed(
             session,
             sa.update(Attempt)
-            .where(_is_held(work))
+            .where(_is_held(claimed))
             .values(
                 state=AttemptState.QUEUED,
                 due_at=utc_now() + timedelta(seconds=pause),
@@ -508,11 +512,11 @@ def _update(
     )
 
 
-def _is_held(work: Work) -> sa.ColumnElement[bool]:
-    """Still under way, and with the lease of `work` (P17)."""
+def _is_held(claimed: ClaimedAttempt) -> sa.ColumnElement[bool]:
+    """Still under way, and with the lease of `claimed` (P17)."""
     return sa.and_(
-        Attempt.id == work.attempt_id,
-        Attempt.lease == work.lease,
+        Attempt.id == claimed.attempt_id,
+        Attempt.lease == claimed.lease,
         Attempt.state == AttemptState.SENDING,
     )
 

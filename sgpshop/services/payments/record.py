@@ -242,7 +242,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         total=row.total,
         version=row.version + 1,
         attempt_id=attempt_id,
-        stand=_stand(row, outcome),
+        snapshot=_stand(row, outcome),
         codes=list(outcome.codes),
         **row.choices,
         **outcome.detail,
@@ -273,12 +273,12 @@ def _result(row: Any, outcome: Outcome, status: PaymentStatus) -> AttemptState:
     return AttemptState.DONE if is_captured else outcome.state
 
 
-def _stand(row: Any, outcome: Outcome) -> history.Stand:
+def _stand(row: Any, outcome: Outcome) -> history.OrderSnapshot:
     """What the history entry is built on; a plain capture, which comes in bulk, needs no query."""
     if outcome.event is Event.CAPTURE_DONE and outcome.trade is None:
         taken = effects.amount_there(row, outcome)
-        return history.Stand(row.history_state, row.processing_class, taken, taken)
-    return history.stand_of(row.order_id)
+        return history.OrderSnapshot(row.history_state, row.processing_class, taken, taken)
+    return history.snapshot_of(row.order_id)
 
 
 def _before_doubt(row: Any) -> PaymentStatus | None:

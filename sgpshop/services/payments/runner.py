@@ -26,7 +26,7 @@ from sgpshop.gateway import (
 from sgpshop.models import Attempt, AttemptState, Operation, utc_now
 from sgpshop.services.payments import journal, late_answers, outcomes, stored_cards
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.payments.journal import Ran, Work
+from sgpshop.services.payments.journal import ClaimedAttempt, RunResult
 from sgpshop.services.payments.operations import Plan, Step, plan_of
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _ASKED_ON = (Operation.CAPTURE, Operation.BILL)
 
 
-def run_act(attempt_id: int) -> Ran:
+def run_act(attempt_id: int) -> RunResult:
     """Carry out an attempt and, once it succeeded, the second step of the same act, if any."""
     ran = run_operation(attempt_id)
     following = db.session.scalar(
@@ -52,20 +52,22 @@ def run_act(attempt_id: int) -> Ran:
     return ran if following is None else run_operation(following)
 
 
-def run_operation(attempt_id: int) -> Ran:
+def run_operation(attempt_id: int) -> RunResult:
     """Carry out one QUEUED attempt: claim, look first if in doubt, send, record (P6-P12).
 
     Safe to call any number of times from anywhere; only one caller gets the attempt.  Raises
     ShopError, with the attempt still queued, when there is no usable contract or our clock is wrong.
     """
     gateway = usable_gateway(ask=True)
-    work = journal.claim(attempt_id)
-    if work is None:
-        return Ran.NOT_OURS
-    run = _Run(gateway, plan_of(work.operation, is_unpaid_charge=work.is_unpaid_charge), work)
+    claimed = journal.claim(attempt_id)
+    if claimed is None:
+        return RunResult.NOT_OURS
+    run = _Run(
+        gateway, plan_of(claimed.operation, is_unpaid_charge=claimed.is_unpaid_charge), claimed
+    )
     ran = run.carry_out()
-    if ran is Ran.ENDED and work.operation in stored_cards.KEPT_AFTER:
-        stored_cards.keep_soon(gateway, work.order_id)
+    if ran is RunResult.ENDED and claimed.operation in stored_cards.KEPT_AFTER:
+        stored_cards.keep_soon(gateway, claimed.order_id)
     return ran
 
 
@@ -75,43 +77,43 @@ class _Run:
 
     gateway: SmbcGpGateway
     plan: Plan
-    work: Work
+    claimed: ClaimedAttempt
     tried: list[str] = field(default_factory=list)
 
-    def carry_out(self) -> Ran:
+    def carry_out(self) -> RunResult:
         """Look if that comes first, then send, by another way if the first is the wrong one."""
         if self.plan.enters:
             return self._enter_and_send()
-        if self.work.look_first:
+        if self.claimed.look_first:
             found = self._look_before()
-            if isinstance(found, Ran):
+            if isinstance(found, RunResult):
                 return found
             assert found is not None  # these plans send only to what they saw
             return self._send_after_look(found)
         try:
-            access = self.work.access()
+            access = self.claimed.access()
         except SealBroken:  # nothing can be sent for this order; the others go on
             return self._reject("seal_broken")
-        step = self.plan.next_step(None, self.work, (), utc_now())
+        step = self.plan.next_step(None, self.claimed, (), utc_now())
         assert step is not None  # nothing was tried yet
         after = self._send(step, access)
-        return after if isinstance(after, Ran) else self._send_after_look(after)
+        return after if isinstance(after, RunResult) else self._send_after_look(after)
 
-    def _enter_and_send(self) -> Ran:
+    def _enter_and_send(self) -> RunResult:
         """Have a card, open the transaction unless a try before did, and pay it."""
-        if not self.work.finishes_three_ds:
+        if not self.claimed.finishes_three_ds:
             no_card = self._take_card()
             if no_card is not None:
                 return no_card
-        trade = self._look_before() if self.work.look_first else None
+        trade = self._look_before() if self.claimed.look_first else None
         if trade is None:
             trade = self._enter()
-        return trade if isinstance(trade, Ran) else self._send_after_look(trade)
+        return trade if isinstance(trade, RunResult) else self._send_after_look(trade)
 
-    def _take_card(self) -> Ran | None:
-        """Put the card that pays into `work`; how it ends without one."""
+    def _take_card(self) -> RunResult | None:
+        """Put the card that pays into `claimed`; how it ends without one."""
         try:
-            card = stored_cards.card_for(self.gateway, self.work)
+            card = stored_cards.card_for(self.gateway, self.claimed)
         except stored_cards.NoCard as problem:
             return self._reject(problem.reason)
         except SealBroken:
@@ -119,19 +121,19 @@ class _Run:
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
-            is_passing = self.work.tries < current_app.config["CONGESTION_TRIES"]
+            is_passing = self.claimed.tries < current_app.config["CONGESTION_TRIES"]
             if refusal.is_congestion and is_passing:
                 return self._congested(refusal)
             return self._reject(refusal.reason, refusal.codes)
         except GatewayError as failure:  # keeping a card moves no money: it is asked for again
             return self._look_failed(failure)
-        self.work = replace(self.work, card=card)
+        self.claimed = replace(self.claimed, card=card)
         return None
 
-    def _enter(self) -> TradeStatus | Ran:
+    def _enter(self) -> TradeStatus | RunResult:
         """Open the transaction.  That moves nothing: a lost answer only means to look first."""
         try:
-            return self.plan.enter(self.gateway, self.work)
+            return self.plan.enter(self.gateway, self.claimed)
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
@@ -139,61 +141,61 @@ class _Run:
         except GatewayError as failure:
             return self._look_failed(failure)
 
-    def _look_before(self) -> TradeStatus | Ran | None:
+    def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
         try:
-            trade = self.gateway.search_trade(self.work.gateway_order_id)
+            trade = self.gateway.search_trade(self.claimed.gateway_order_id)
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayError as failure:
             return self._look_failed(failure)
-        if trade is not None and self.plan.is_number_taken(trade, self.work):
+        if trade is not None and self.plan.is_number_taken(trade, self.claimed):
             return self._take_next_number()
-        outcome = self.plan.judge(trade, self.work)
+        outcome = self.plan.judge(trade, self.claimed)
         return trade if outcome is None else self._close(outcome)
 
-    def _take_next_number(self) -> Ran:
-        renumbered = journal.renumber(self.work)
+    def _take_next_number(self) -> RunResult:
+        renumbered = journal.renumber(self.claimed)
         if renumbered is None:
-            return Ran.NOT_OURS
+            return RunResult.NOT_OURS
         journal.requeue(renumbered, 0.0, "number_taken")
-        return Ran.POSTPONED
+        return RunResult.POSTPONED
 
-    def _look_failed(self, failure: GatewayError) -> Ran:
+    def _look_failed(self, failure: GatewayError) -> RunResult:
         """No answer to the look-up.  Nothing was sent, so asking again later is free.
 
         A capture is asked for again until it is known, a billing too; whatever else a person
         wants now is refused after some tries, so that it does not happen hours later (R97).
         """
-        is_over = self.work.tries >= current_app.config["GATEWAY_TRIES"]
-        if self.work.operation not in _ASKED_ON and is_over:
+        is_over = self.claimed.tries >= current_app.config["GATEWAY_TRIES"]
+        if self.claimed.operation not in _ASKED_ON and is_over:
             return self._reject("look_failed")
-        journal.requeue(self.work, _pause(self.work.tries), failure.reason, failure.codes)
-        return Ran.POSTPONED
+        journal.requeue(self.claimed, _pause(self.claimed.tries), failure.reason, failure.codes)
+        return RunResult.POSTPONED
 
-    def _send_after_look(self, trade: TradeStatus) -> Ran:
+    def _send_after_look(self, trade: TradeStatus) -> RunResult:
         """Send what fits `trade`; refused for the wrong state, look again and choose again (P28)."""
         while True:
-            step = self.plan.next_step(trade, self.work, self.tried, utc_now())
+            step = self.plan.next_step(trade, self.claimed, self.tried, utc_now())
             assert step is not None  # _refused ends the attempt when no way is left
             if journal.is_stopping():
-                journal.requeue(self.work, 0.0, "stopping")
-                return Ran.POSTPONED
-            sending = journal.about_to_send(self.work, trade)
+                journal.requeue(self.claimed, 0.0, "stopping")
+                return RunResult.POSTPONED
+            sending = journal.about_to_send(self.claimed, trade)
             if sending is None:
-                return Ran.NOT_OURS
-            self.work = sending
+                return RunResult.NOT_OURS
+            self.claimed = sending
             after = self._send(step, trade.access)
-            if isinstance(after, Ran):
+            if isinstance(after, RunResult):
                 return after
             trade = after
 
-    def _send(self, step: Step, access: TradeAccess) -> Ran | TradeStatus:
+    def _send(self, step: Step, access: TradeAccess) -> RunResult | TradeStatus:
         """One call.  A TradeStatus: refused, nothing changed, and there is another way to try."""
-        if not journal.may_still_send(self.work):
-            journal.requeue(self.work, 0.0, "frozen")  # nothing was sent
-            return Ran.POSTPONED
-        operation = self.work.operation
+        if not journal.may_still_send(self.claimed):
+            journal.requeue(self.claimed, 0.0, "frozen")  # nothing was sent
+            return RunResult.POSTPONED
+        operation = self.claimed.operation
         try:
             brought = step.send(self.gateway, access)
         except GatewayUnreachable as failure:
@@ -204,7 +206,7 @@ class _Run:
         except GatewayOutcomeUnknown as doubt:
             return self._close(outcomes.unknown(operation, doubt.reason, doubt.codes))
         except Exception as error:  # a fault of ours, perhaps after sending: never guess (P9)
-            log.exception("%s of attempt %s broke off", operation, self.work.attempt_id)
+            log.exception("%s of attempt %s broke off", operation, self.claimed.attempt_id)
             return self._close(outcomes.unknown(operation, f"internal:{type(error).__name__}"))
         if isinstance(brought, Challenge):
             return self._close(outcomes.challenged(operation, brought))
@@ -212,55 +214,59 @@ class _Run:
             outcomes.done(operation, brought, step.leaves, how=step.name, **step.detail)
         )
 
-    def _refused(self, refusal: GatewayRejected, *, is_entering: bool = False) -> Ran | TradeStatus:
-        work = self.work
-        if refusal.is_congestion and work.tries < current_app.config["CONGESTION_TRIES"]:
+    def _refused(
+        self, refusal: GatewayRejected, *, is_entering: bool = False
+    ) -> RunResult | TradeStatus:
+        claimed = self.claimed
+        if refusal.is_congestion and claimed.tries < current_app.config["CONGESTION_TRIES"]:
             return self._congested(refusal)
         if not (refusal.is_wrong_state or refusal.is_amount_mismatch):
             return self._reject(refusal.reason, refusal.codes)
         # «Already done», «wrong state» and «other amount» say that we do not know how it stands
         # (P9, R72b): look, if there is time.
         if journal.is_stopping() and refusal.is_wrong_state:
-            return self._close(outcomes.unknown(work.operation, "stopping", refusal.codes))
+            return self._close(outcomes.unknown(claimed.operation, "stopping", refusal.codes))
         try:
-            trade = self.gateway.search_trade(work.gateway_order_id)
+            trade = self.gateway.search_trade(claimed.gateway_order_id)
         except GatewayError as failure:
-            if is_entering and work.operation in _ASKED_ON:  # nothing of ours was sent to pay
+            if is_entering and claimed.operation in _ASKED_ON:  # nothing of ours was sent to pay
                 return self._look_failed(failure)
             if refusal.is_wrong_state:
-                return self._close(outcomes.unknown(work.operation, failure.reason, refusal.codes))
+                return self._close(
+                    outcomes.unknown(claimed.operation, failure.reason, refusal.codes)
+                )
             return self._reject(refusal.reason, refusal.codes)
-        if trade is not None and self.plan.is_number_taken(trade, work):
+        if trade is not None and self.plan.is_number_taken(trade, claimed):
             return self._take_next_number()
-        outcome = self.plan.judge(trade, work)
+        outcome = self.plan.judge(trade, claimed)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
         if trade is None:  # refused to enter what is not there: nothing was done
             return self._reject(refusal.reason, refusal.codes)
-        if refusal.is_wrong_state and self.plan.next_step(trade, work, self.tried, utc_now()):
+        if refusal.is_wrong_state and self.plan.next_step(trade, claimed, self.tried, utc_now()):
             return trade
-        rejected = outcomes.rejected(work.operation, refusal.reason, refusal.codes)
+        rejected = outcomes.rejected(claimed.operation, refusal.reason, refusal.codes)
         return self._close(replace(rejected, trade=trade, looked=True, tran_id=trade.tran_id))
 
-    def _congested(self, refusal: GatewayRejected) -> Ran:
-        journal.requeue(self.work, _pause(self.work.tries), refusal.reason, refusal.codes)
-        return Ran.CONGESTED
+    def _congested(self, refusal: GatewayRejected) -> RunResult:
+        journal.requeue(self.claimed, _pause(self.claimed.tries), refusal.reason, refusal.codes)
+        return RunResult.CONGESTED
 
-    def _unreachable(self, failure: GatewayUnreachable) -> Ran:
+    def _unreachable(self, failure: GatewayUnreachable) -> RunResult:
         # No free connection of our own says nothing about the gateway: that never counts as failed.
-        if failure.is_own_limit or self.work.tries < current_app.config["GATEWAY_TRIES"]:
-            journal.requeue(self.work, _pause(self.work.tries), failure.reason)
-            return Ran.POSTPONED
-        return self._close(outcomes.unreachable(self.work.operation, failure.reason))
+        if failure.is_own_limit or self.claimed.tries < current_app.config["GATEWAY_TRIES"]:
+            journal.requeue(self.claimed, _pause(self.claimed.tries), failure.reason)
+            return RunResult.POSTPONED
+        return self._close(outcomes.unreachable(self.claimed.operation, failure.reason))
 
-    def _reject(self, reason: str, codes: tuple[str, ...] = ()) -> Ran:
-        return self._close(outcomes.rejected(self.work.operation, reason, codes))
+    def _reject(self, reason: str, codes: tuple[str, ...] = ()) -> RunResult:
+        return self._close(outcomes.rejected(self.claimed.operation, reason, codes))
 
-    def _close(self, outcome: Outcome) -> Ran:
-        if not close(self.work.attempt_id, self.work.lease, outcome):
-            late_answers.keep(self.work.attempt_id, outcome)
-            return Ran.NOT_OURS
-        return Ran.ENDED
+    def _close(self, outcome: Outcome) -> RunResult:
+        if not close(self.claimed.attempt_id, self.claimed.lease, outcome):
+            late_answers.keep(self.claimed.attempt_id, outcome)
+            return RunResult.NOT_OURS
+        return RunResult.ENDED
 
 
 def _pause(tries: int) -> float:

@@ -36,7 +36,7 @@ from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import billing_marks, transaction_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
-from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.payments.transactions import describe, found_event, record_trade
 from sgpshop.storage.database import chunks, writing
 
@@ -70,24 +70,24 @@ class _Claim:
     version: int
 
 
-def look_up(transaction_id: int) -> Ran:
+def look_up(transaction_id: int) -> RunResult:
     """Look one transaction up at SMBC-GP, if that is due, and let the order say what it says."""
     shop = settings.load()
     gateway = current_gateway(shop)
     claim = _claim(transaction_id)
     if claim is None:
-        return Ran.NOT_OURS
+        return RunResult.NOT_OURS
     try:
         trade = gateway.search_trade(claim.gateway_order_id)
         later = _later_payments(gateway, claim, trade)
     except GatewayError as failure:
         if isinstance(failure, GatewayRejected) and failure.is_congestion:
             _plan(transaction_id, claim, "", pause=_CONGESTED)
-            return Ran.CONGESTED
+            return RunResult.CONGESTED
         _plan(transaction_id, claim, "unanswered")
-        return Ran.POSTPONED
+        return RunResult.POSTPONED
     _record(transaction_id, claim, trade, later, shop)
-    return Ran.ENDED
+    return RunResult.ENDED
 
 
 #: A number and what a look-up of it showed.

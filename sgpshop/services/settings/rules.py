@@ -43,7 +43,7 @@ class SettingRefused(ShopError):
         self.field = field
 
 
-class Rule(NamedTuple):
+class SettingRule(NamedTuple):
     """The Japanese name of a setting, and what makes a value of what was given."""
 
     label: str
@@ -161,32 +161,32 @@ _contract_id = _pattern(CONTRACT_ID, "半角英数字13文字以内で入力し�
 _password = _pattern(_PASSWORD, "半角の英数字と記号、64文字以内で入力してください。")
 
 RULES = {
-    "enabled": Rule("利用", _switch),
-    "title": Rule("決済名称", _title),
-    "guide": Rule("案内文", _guide),
-    "site_id": Rule("サイトID", _contract_id),
-    "site_pass": Rule("サイトパスワード", _password),
-    "shop_id": Rule("ショップID", _contract_id),
-    "shop_pass": Rule("ショップパスワード", _password),
-    "sales_mode": Rule("売上処理種類", _one_of(SalesMode)),
-    "capture_on_slip": Rule("実売り同時処理", _switch),
-    "on_capture_failure": Rule("実売り失敗時の動作", _one_of(OnCaptureFailure)),
-    "extend_auth_enabled": Rule("オーソリ期間延長", _switch),
-    "auth_valid_days": Rule("オーソリ有効日数", _whole(1, 90)),
-    "needs_review_alert_hours": Rule("要確認アラート時間", _whole(1, 720)),
-    "bulk_max": Rule("一括処理の上限件数", _whole(1, 5000)),
-    "cancel_lock_minutes": Rule("キャンセルできない時間(分)", _whole(0, 1440)),
-    "shop_name": Rule("ショップ名", _short_line(60)),
-    "shop_address": Rule("住所", _short_line(150)),
-    "shop_tel": Rule("電話番号", _tel),
-    "invoice_number": Rule("適格請求書発行事業者登録番号", _invoice_number),
-    "tax_rounding": Rule("消費税の端数", _one_of(TaxRounding)),
-    "tax_included": Rule("価格の税区分", _switch),
-    "subscription_enabled": Rule("定期購入", _switch),
-    "billing_mode": Rule("運用方法", _one_of(BillingMode)),
-    "billing_driver": Rule("SMBC-GPへの登録方法", _one_of(BillingDriver)),
-    "billing_day": Rule("定期の登録日", _whole(1, 10)),
-    "notify_salt": Rule(
+    "enabled": SettingRule("利用", _switch),
+    "title": SettingRule("決済名称", _title),
+    "guide": SettingRule("案内文", _guide),
+    "site_id": SettingRule("サイトID", _contract_id),
+    "site_pass": SettingRule("サイトパスワード", _password),
+    "shop_id": SettingRule("ショップID", _contract_id),
+    "shop_pass": SettingRule("ショップパスワード", _password),
+    "sales_mode": SettingRule("売上処理種類", _one_of(SalesMode)),
+    "capture_on_slip": SettingRule("実売り同時処理", _switch),
+    "on_capture_failure": SettingRule("実売り失敗時の動作", _one_of(OnCaptureFailure)),
+    "extend_auth_enabled": SettingRule("オーソリ期間延長", _switch),
+    "auth_valid_days": SettingRule("オーソリ有効日数", _whole(1, 90)),
+    "needs_review_alert_hours": SettingRule("要確認アラート時間", _whole(1, 720)),
+    "bulk_max": SettingRule("一括処理の上限件数", _whole(1, 5000)),
+    "cancel_lock_minutes": SettingRule("キャンセルできない時間(分)", _whole(0, 1440)),
+    "shop_name": SettingRule("ショップ名", _short_line(60)),
+    "shop_address": SettingRule("住所", _short_line(150)),
+    "shop_tel": SettingRule("電話番号", _tel),
+    "invoice_number": SettingRule("適格請求書発行事業者登録番号", _invoice_number),
+    "tax_rounding": SettingRule("消費税の端数", _one_of(TaxRounding)),
+    "tax_included": SettingRule("価格の税区分", _switch),
+    "subscription_enabled": SettingRule("定期購入", _switch),
+    "billing_mode": SettingRule("運用方法", _one_of(BillingMode)),
+    "billing_driver": SettingRule("SMBC-GPへの登録方法", _one_of(BillingDriver)),
+    "billing_day": SettingRule("定期の登録日", _whole(1, 10)),
+    "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),
 }

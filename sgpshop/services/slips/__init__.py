@@ -6,11 +6,11 @@ rows a part at a time (`work_off`).
 """
 
 from sgpshop.services.slips.columns import TITLES
-from sgpshop.services.slips.planning import Terms
+from sgpshop.services.slips.planning import SlipTerms
 from sgpshop.services.slips.report import (
-    Line,
-    Preview,
-    Progress,
+    ReportedRow,
+    SlipPreview,
+    SlipProgress,
     errors_csv,
     failed_lines,
     lines,
@@ -33,10 +33,10 @@ from sgpshop.services.slips.writing import after_capture, due, work_off
 
 __all__ = [
     "TITLES",
-    "Line",
-    "Preview",
-    "Progress",
-    "Terms",
+    "ReportedRow",
+    "SlipPreview",
+    "SlipProgress",
+    "SlipTerms",
     "Uploaded",
     "after_capture",
     "change_terms",

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from sgpshop.domain import order_acts
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
-from sgpshop.domain.order_acts import Act, Terms
+from sgpshop.domain.order_acts import Act, ActTerms
 from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid, reserves_nothing
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
@@ -21,7 +21,7 @@ from sgpshop.services.orders.facts import Facts, ParcelFacts
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SlipInstruction:
     """What one row says."""
 
     line: int
@@ -43,10 +43,10 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Decision:
+class RowDecision:
     """What becomes of one row: a problem, or nothing to do, or something to be written."""
 
-    wish: Wish
+    instruction: SlipInstruction
     parcel: ParcelFacts | None = None
     #: 「label：sentence」; "" when the row can be carried out
     problem: str = ""
@@ -59,7 +59,7 @@ class Decision:
 class OrderDecision:
     """What becomes of one order: its rows, and its capture."""
 
-    rows: list[Decision]
+    rows: list[RowDecision]
     #: the order is to be captured with this file, as far as the rules of R40 are concerned
     wants_capture: bool = False
     #: why that fails before anything is sent (R82: counts as a failed capture)
@@ -72,17 +72,22 @@ class OrderDecision:
 
 
 def decide(
-    order: Facts, wishes: Sequence[Wish], *, capture: bool, terms: Terms, now: datetime
+    order: Facts,
+    instructions: Sequence[SlipInstruction],
+    *,
+    capture: bool,
+    terms: ActTerms,
+    now: datetime,
 ) -> OrderDecision:
     """The rows of one order, in their order in the file; `capture`: 実売り同時処理 is on."""
-    rows: list[Decision] = []
+    rows: list[RowDecision] = []
     taken: dict[int, int] = {}
-    for wish in wishes:
-        row = Decision(wish, _parcel(order, wish.delivery_number))
+    for instruction in instructions:
+        row = RowDecision(instruction, _parcel(order, instruction.delivery_number))
         row.problem = _problem_of_order(order) or _problem_of_row(order, row, taken, terms, now)
         if not row.problem and row.parcel is not None:
-            taken[row.parcel.id] = wish.line
-            row.changes = wish.changes(row.parcel)
+            taken[row.parcel.id] = instruction.line
+            row.changes = instruction.changes(row.parcel)
         rows.append(row)
     decision = OrderDecision(rows)
     decision.wants_capture = capture and _completes(order, rows)
@@ -93,17 +98,19 @@ def decide(
     return decision
 
 
-def decide_one(order: Facts, wish: Wish, terms: Terms, now: datetime) -> Decision:
+def decide_one(
+    order: Facts, instruction: SlipInstruction, terms: ActTerms, now: datetime
+) -> RowDecision:
     """One row again, at the moment it is written."""
-    row = Decision(wish, _parcel(order, wish.delivery_number))
+    row = RowDecision(instruction, _parcel(order, instruction.delivery_number))
     row.problem = _problem_of_order(order) or _problem_of_row(order, row, {}, terms, now)
-    row.changes = not row.problem and row.parcel is not None and wish.changes(row.parcel)
+    row.changes = not row.problem and row.parcel is not None and instruction.changes(row.parcel)
     return row
 
 
-def delivered_at(wish: Wish, order: Facts, now: datetime) -> datetime:
+def delivered_at(instruction: SlipInstruction, order: Facts, now: datetime) -> datetime:
     """When the parcel counts as shipped: now, or noon of the day given, never before the order."""
-    day = wish.ship_date
+    day = instruction.ship_date
     if day is None or day == jst_day(now):
         return now
     return max(order.ordered_at, start_of_day(day) + timedelta(hours=12))
@@ -129,21 +136,23 @@ def _problem_of_order(order: Facts) -> str:
 
 
 def _problem_of_row(
-    order: Facts, row: Decision, taken: dict[int, int], terms: Terms, now: datetime
+    order: Facts, row: RowDecision, taken: dict[int, int], terms: ActTerms, now: datetime
 ) -> str:
-    wish, parcel = row.wish, row.parcel
+    instruction, parcel = row.instruction, row.parcel
     if parcel is None:
-        return _no_parcel(order, wish)
+        return _no_parcel(order, instruction)
     if parcel.id in taken:
         return f"重複行：{taken[parcel.id]}行目と同じ注文・同じお届け先です。"
     if parcel.status is DeliveryStatus.CANCELLED:
         return "注文キャンセル済み：このお届け先はキャンセルされています。"
-    return _bad_day(order, wish, now) or _bad_move(order, parcel, wish.status, terms, now)
+    return _bad_day(order, instruction, now) or _bad_move(
+        order, parcel, instruction.status, terms, now
+    )
 
 
-def _no_parcel(order: Facts, wish: Wish) -> str:
+def _no_parcel(order: Facts, instruction: SlipInstruction) -> str:
     numbers = [parcel.number for parcel in order.deliveries]
-    if wish.delivery_number == 0 and len(numbers) > 1:
+    if instruction.delivery_number == 0 and len(numbers) > 1:
         return (
             f"配送先番号が不正：お届け先が{len(numbers)}件ある注文です。"
             f"配送先番号({_listed(numbers)})を入力してください。"
@@ -160,18 +169,18 @@ def _listed(numbers: Sequence[int]) -> str:
     return "・".join(map(str, numbers[:8])) + ("ほか" if len(numbers) > 8 else "")
 
 
-def _bad_day(order: Facts, wish: Wish, now: datetime) -> str:
-    if wish.ship_date is None:
+def _bad_day(order: Facts, instruction: SlipInstruction, now: datetime) -> str:
+    if instruction.ship_date is None:
         return ""
-    if wish.ship_date > jst_day(now):
+    if instruction.ship_date > jst_day(now):
         return "出荷日が不正：未来の日付は指定できません。"
-    if wish.ship_date < jst_day(order.ordered_at):
+    if instruction.ship_date < jst_day(order.ordered_at):
         return "出荷日が不正：注文日より前の日付です。"
     return ""
 
 
 def _bad_move(
-    order: Facts, parcel: ParcelFacts, status: DeliveryStatus, terms: Terms, now: datetime
+    order: Facts, parcel: ParcelFacts, status: DeliveryStatus, terms: ActTerms, now: datetime
 ) -> str:
     """Why this parcel cannot get that status: as the buttons of the order say (§4.3, R31)."""
     if parcel.status is status:
@@ -200,12 +209,12 @@ def _bad_move(
 _NOT_OFFERED = "この注文は、このステータスに変更できません。詳細注文情報で確認してください。"
 
 
-def _completes(order: Facts, rows: Sequence[Decision]) -> bool:
+def _completes(order: Facts, rows: Sequence[RowDecision]) -> bool:
     """Whether these rows make the last open parcel of a capturable order 配送完了 (R82)."""
     if not order.is_sgp or order.payment_status not in CAPTURABLE:
         return False
     if order.kind == "subscription" and reserves_nothing(order):  # billed in its month (R101)
         return False
-    good = {row.parcel.id: row.wish.status for row in rows if not row.problem and row.parcel}
+    good = {row.parcel.id: row.instruction.status for row in rows if not row.problem and row.parcel}
     after = [good.get(parcel.id, parcel.status) for parcel in order.deliveries]
     return DeliveryStatus.DELIVERED in good.values() and not set(after) & set(OPEN_STATUSES)

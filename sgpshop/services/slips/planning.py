@@ -11,14 +11,14 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import ItemResult, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
-from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
+from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.reading import ReadRow
 
 _LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
-class Terms:
+class SlipTerms:
     """What a run does about captures: 実売り同時処理 and 実売り失敗時の動作 (R79, R80)."""
 
     capture: bool
@@ -66,7 +66,7 @@ NO_ORDER = "該当注文なし：この注文番号の注文はありません�
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 
 
-def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
+def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
     """Decide about all rows whose order was found, as the orders stand now."""
     now = utc_now()
     shop = settings.load()
@@ -81,8 +81,8 @@ def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
             for row in of_order:
                 without_order(row)
             continue
-        wishes = [
-            Wish(
+        instructions = [
+            SlipInstruction(
                 row["line"],
                 row["delivery_number"],
                 row["carrier_code"],
@@ -92,7 +92,7 @@ def plan(rows: Iterable[dict[str, Any]], terms: Terms) -> None:
             )
             for row in of_order
         ]
-        decision = decide(order, wishes, capture=terms.capture, terms=shop, now=now)
+        decision = decide(order, instructions, capture=terms.capture, terms=shop, now=now)
         planned = outcomes_of(decision, terms)
         for row, (result, refusal, message) in zip(of_order, planned, strict=True):
             row |= _NOT_PLANNED | {
@@ -116,7 +116,7 @@ def without_order(row: dict[str, Any]) -> None:
         }
 
 
-def outcomes_of(decision: OrderDecision, terms: Terms) -> list[tuple[ItemResult, str, str]]:
+def outcomes_of(decision: OrderDecision, terms: SlipTerms) -> list[tuple[ItemResult, str, str]]:
     """Result, refusal and message of each row of one order, before anything is carried out."""
     found = []
     for row in decision.rows:

@@ -17,7 +17,7 @@ from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services.bulk.pace import Pace
+from sgpshop.services.bulk.pace import RunPace
 from sgpshop.services.order_files.reading.columns import heading_key
 from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
 from sgpshop.services.slips.columns import ERROR_TITLE
@@ -34,7 +34,7 @@ _CHUNK = 1000
 
 
 @dataclass(frozen=True)
-class Preview:
+class SlipPreview:
     """What step ① says before anything happens; counts are rows unless they say captures."""
 
     run: SlipRun
@@ -59,7 +59,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SlipProgress:
     """How far a run is (R49); `unattempted` rows are still to come."""
 
     run: SlipRun
@@ -72,7 +72,7 @@ class Progress:
     #: orders captured by this run, and their sum
     captured: int
     captured_yen: int
-    pace: Pace
+    pace: RunPace
 
     @property
     def is_running(self) -> bool:
@@ -97,7 +97,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportedRow:
     """One row for a table; `carrier` is the company's name."""
 
     row: SlipRow
@@ -107,7 +107,7 @@ class Line:
     next_step: str = ""
 
 
-def preview(run: SlipRun) -> Preview:
+def preview(run: SlipRun) -> SlipPreview:
     """The figures of step ①."""
     counts = _counts(run.id)
     captures, yen, kept = db.session.execute(
@@ -117,7 +117,7 @@ def preview(run: SlipRun) -> Preview:
             sa.func.count().filter(SlipRow.refusal != ""),
         ).where(SlipRow.run_id == run.id, SlipRow.result == ItemResult.PENDING)
     ).one()
-    return Preview(
+    return SlipPreview(
         run=run,
         rows=sum(counts.values()),
         to_do=counts[ItemResult.PENDING],
@@ -129,7 +129,7 @@ def preview(run: SlipRun) -> Preview:
     )
 
 
-def progress(run: SlipRun) -> Progress:
+def progress(run: SlipRun) -> SlipProgress:
     """The figures of step ②, of a run that was started."""
     assert run.started_at is not None
     counts = _counts(run.id)
@@ -155,7 +155,7 @@ def progress(run: SlipRun) -> Progress:
         .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
         .where(SlipRow.run_id == run.id)
     ).one()
-    return Progress(
+    return SlipProgress(
         run=run,
         total=sum(counts.values()),
         succeeded=counts[ItemResult.SUCCEEDED],
@@ -165,13 +165,13 @@ def progress(run: SlipRun) -> Progress:
         unattempted=counts[ItemResult.PENDING],
         captured=captured,
         captured_yen=yen or 0,
-        pace=Pace.of(
+        pace=RunPace.of(
             run.started_at, last, utc_now(), worked=worked, left=counts[ItemResult.PENDING]
         ),
     )
 
 
-def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[Line]:
+def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportedRow]:
     """Up to `limit` rows beginning at `after`: what needs a person first, then by line."""
     rank = sa.case({result.value: n for n, result in enumerate(_FIRST)}, value=SlipRow.result)
     found = db.session.scalars(
@@ -186,7 +186,7 @@ def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[Line]:
     return [_line(row) for row in found]
 
 
-def failed_lines(run_id: str) -> Iterator[Line]:
+def failed_lines(run_id: str) -> Iterator[ReportedRow]:
     """All rows that failed, by line."""
     after = 0
     while True:
@@ -241,14 +241,16 @@ def _counts(run_id: str) -> dict[ItemResult, int]:
     return counts
 
 
-def _line(row: SlipRow) -> Line:
+def _line(row: SlipRow) -> ReportedRow:
     carrier = CARRIERS.get(row.carrier_code, "")
     if row.refusal:
         refusal = words.read(Refusal, row.refusal)
-        return Line(row, carrier, f"実売上できません({refusal.label})：{refusal.sentence}")
+        return ReportedRow(row, carrier, f"実売上できません({refusal.label})：{refusal.sentence}")
     error = error_content(row.attempt)
     if row.message or error is None or row.result is ItemResult.PENDING:
-        return Line(row, carrier, row.message)
+        return ReportedRow(row, carrier, row.message)
     if row.result is ItemResult.SUCCEEDED:  # captured, but not by us
-        return Line(row, carrier, CAPTURED_ELSEWHERE.sentence, (), CAPTURED_ELSEWHERE.next_step)
-    return Line(row, carrier, error.sentence, error.codes, error.next_step)
+        return ReportedRow(
+            row, carrier, CAPTURED_ELSEWHERE.sentence, (), CAPTURED_ELSEWHERE.next_step
+        )
+    return ReportedRow(row, carrier, error.sentence, error.codes, error.next_step)

@@ -31,10 +31,10 @@ from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.slips import queueing
-from sgpshop.services.slips.decisions import OrderDecision, Wish, decide
+from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.planning import (
     PLANNED_FROM,
-    Terms,
+    SlipTerms,
     new_row,
     outcomes_of,
     plan,
@@ -44,11 +44,13 @@ from sgpshop.services.slips.reading import read
 from sgpshop.storage.database import chunks, writing
 
 
-def usual_terms() -> Terms:
+def usual_terms() -> SlipTerms:
     """As the shop's settings say (§10)."""
     shop = settings.load()
     keeps = shop.on_capture_failure == OnCaptureFailure.KEEP
-    return Terms(shop.capture_on_slip, OnCaptureFailure.KEEP if keeps else OnCaptureFailure.SKIP)
+    return SlipTerms(
+        shop.capture_on_slip, OnCaptureFailure.KEEP if keeps else OnCaptureFailure.SKIP
+    )
 
 
 def limits() -> Limits:
@@ -64,7 +66,7 @@ class Uploaded:
     is_pasted: bool = False
 
 
-def prepare(uploaded: Uploaded, terms: Terms, *, person_id: int | None, actor: str) -> str:
+def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, actor: str) -> str:
     """Write down what the file says and what it would do; the id of the run, not yet started.
 
     The same file under the same terms as a run that was started is that run again (R82a).  Raises
@@ -102,7 +104,7 @@ def prepare(uploaded: Uploaded, terms: Terms, *, person_id: int | None, actor: s
     return run_id
 
 
-def change_terms(run_id: str, terms: Terms, *, person_id: int) -> str:
+def change_terms(run_id: str, terms: SlipTerms, *, person_id: int) -> str:
     """Look at a prepared file again under other terms; the id of the run to be shown (R79, R82a)."""
     run = own(run_id, person_id)
     fingerprint = _fingerprint(run.content_hash, terms)
@@ -187,14 +189,18 @@ def _start(
         if order is None:  # taken back at this very moment: checkouts.refuse ended its rows
             continue
         decision = decide(
-            order, [wish_of(row) for row in of_order], capture=run.capture, terms=shop, now=now
+            order,
+            [instruction_of(row) for row in of_order],
+            capture=run.capture,
+            terms=shop,
+            now=now,
         )
         _keep_to_what_was_seen(decision, order, of_order)
         if decision.is_to_be_captured:
             to_capture.append(
                 (order, [r for r, d in zip(of_order, decision.rows, strict=True) if d.waits])
             )
-        planned = outcomes_of(decision, Terms(run.capture, run.on_failure))
+        planned = outcomes_of(decision, SlipTerms(run.capture, run.on_failure))
         for row, (result, refusal, message) in zip(of_order, planned, strict=True):
             is_pending = result is ItemResult.PENDING
             values.append(
@@ -271,15 +277,15 @@ def forget_unconfirmed() -> None:
         )
 
 
-def wish_of(row: SlipRow) -> Wish:
+def instruction_of(row: SlipRow) -> SlipInstruction:
     """What a stored row says."""
     assert row.status is not None  # it could be read
-    return Wish(
+    return SlipInstruction(
         row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
     )
 
 
-def _fingerprint(content_hash: str, terms: Terms) -> str:
+def _fingerprint(content_hash: str, terms: SlipTerms) -> str:
     text = f"{content_hash}|{int(terms.capture)}|{terms.on_failure.value}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -38,7 +38,7 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.slips import queueing
-from sgpshop.services.slips.decisions import Decision, Wish, decide_one, delivered_at
+from sgpshop.services.slips.decisions import RowDecision, SlipInstruction, decide_one, delivered_at
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
 
@@ -231,8 +231,8 @@ def _write(
     _record(session, ends)
 
 
-def _wish(row: Any) -> Wish:
-    return Wish(
+def _wish(row: Any) -> SlipInstruction:
+    return SlipInstruction(
         row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
     )
 
@@ -254,7 +254,7 @@ class _Batch:
         self._unwaived: list[int] = []
         self._entries: list[dict[str, Any]] = []
 
-    def add(self, order: Facts, changed: Sequence[Decision], *, is_kept: bool) -> None:
+    def add(self, order: Facts, changed: Sequence[RowDecision], *, is_kept: bool) -> None:
         """The rows of `changed` change this order; nothing happens when there are none."""
         if not changed:
             return
@@ -262,10 +262,10 @@ class _Batch:
         told = []
         for one in changed:
             assert one.parcel is not None  # else there is a problem
-            self._parcels.append(_parcel_values(one.parcel, one.wish, order, self._now))
-            statuses[one.parcel.id] = one.wish.status
-            told.append(_told(order, one.parcel, one.wish))
-            if DeliveryStatus.RETURNED in {one.parcel.status, one.wish.status}:
+            self._parcels.append(_parcel_values(one.parcel, one.instruction, order, self._now))
+            statuses[one.parcel.id] = one.instruction.status
+            told.append(_told(order, one.parcel, one.instruction))
+            if DeliveryStatus.RETURNED in {one.parcel.status, one.instruction.status}:
                 self._unwaived.append(order.id)
         self._orders.append(
             {
@@ -306,14 +306,16 @@ class _Batch:
         history.record_many(session, self._entries)
 
 
-def _parcel_values(parcel: ParcelFacts, wish: Wish, order: Facts, now: datetime) -> dict[str, Any]:
+def _parcel_values(
+    parcel: ParcelFacts, instruction: SlipInstruction, order: Facts, now: datetime
+) -> dict[str, Any]:
     """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
-    is_new = wish.status is not parcel.status
+    is_new = instruction.status is not parcel.status
     values = {
         "parcel": parcel.id,
-        "carrier_code": wish.carrier_code or parcel.carrier_code,
-        "slip_no": wish.slip_no,
-        "status": wish.status,
+        "carrier_code": instruction.carrier_code or parcel.carrier_code,
+        "slip_no": instruction.slip_no,
+        "status": instruction.status,
         "delivered_at": parcel.delivered_at,
         "returned_on": parcel.returned_on,
         "return_reason": parcel.return_reason,
@@ -321,26 +323,26 @@ def _parcel_values(parcel: ParcelFacts, wish: Wish, order: Facts, now: datetime)
     if not is_new:
         return values
     values |= {"returned_on": None, "return_reason": ""}
-    if wish.status is DeliveryStatus.RETURNED:  # delivered_at stays: it did arrive then
-        values["returned_on"] = wish.ship_date or jst_day(now)
-    elif wish.status is DeliveryStatus.DELIVERED:
-        values["delivered_at"] = delivered_at(wish, order, now)
+    if instruction.status is DeliveryStatus.RETURNED:  # delivered_at stays: it did arrive then
+        values["returned_on"] = instruction.ship_date or jst_day(now)
+    elif instruction.status is DeliveryStatus.DELIVERED:
+        values["delivered_at"] = delivered_at(instruction, order, now)
     else:  # 配送完了 and 返送 can be undone (R31)
         values["delivered_at"] = None
     return values
 
 
-def _told(order: Facts, parcel: ParcelFacts, wish: Wish) -> str:
+def _told(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -> str:
     """One row for the history: which parcel, carrier, slip number, status."""
     which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
-    carrier = CARRIERS.get(wish.carrier_code or parcel.carrier_code, "")
-    words = f"{which}{carrier} {wish.slip_no}".strip()
-    if wish.status is parcel.status:
+    carrier = CARRIERS.get(instruction.carrier_code or parcel.carrier_code, "")
+    words = f"{which}{carrier} {instruction.slip_no}".strip()
+    if instruction.status is parcel.status:
         return words
-    return f"{words}、{parcel.status.label} → {wish.status.label}"
+    return f"{words}、{parcel.status.label} → {instruction.status.label}"
 
 
-def _end(row: Any, decision: Decision, result: ItemResult, now: datetime) -> dict[str, Any]:
+def _end(row: Any, decision: RowDecision, result: ItemResult, now: datetime) -> dict[str, Any]:
     """How one row ends, now that what can be written was written."""
     if decision.problem:
         was_captured = row.attempt_id is not None and result is ItemResult.SUCCEEDED

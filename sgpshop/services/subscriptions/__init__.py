@@ -25,18 +25,22 @@ from sgpshop.services.subscriptions.monthly_files import (
 from sgpshop.services.subscriptions.outlook import Outlook, outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.searching import search, tab_totals
-from sgpshop.services.subscriptions.stages import Criteria, DateField, Tab
+from sgpshop.services.subscriptions.stages import (
+    SubscriptionCriteria,
+    SubscriptionDate,
+    SubscriptionTab,
+)
 
 __all__ = [
     "BillingFacts",
-    "Criteria",
-    "DateField",
     "FailedMonth",
     "FileNotice",
     "ListedFile",
     "ListedSubscription",
     "Outlook",
-    "Tab",
+    "SubscriptionCriteria",
+    "SubscriptionDate",
+    "SubscriptionTab",
     "acknowledge",
     "as_csv",
     "failed_months",

@@ -15,7 +15,7 @@ from sgpshop.services import settings
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.searching import NEWEST_FIRST
-from sgpshop.services.subscriptions.stages import Criteria, wanted
+from sgpshop.services.subscriptions.stages import SubscriptionCriteria, wanted
 from sgpshop.storage import keyset
 
 TITLES = (
@@ -40,7 +40,7 @@ TITLES = (
 _CHUNK = 400
 
 
-def as_csv(criteria: Criteria) -> Iterator[bytes]:
+def as_csv(criteria: SubscriptionCriteria) -> Iterator[bytes]:
     """The file of a search, a few hundred orders at a time, each in a transaction of its own."""
     yield ("\ufeff" + _written([TITLES])).encode()
     cursor, now, billing_day = "", utc_now(), settings.load().billing_day

@@ -15,7 +15,13 @@ from sgpshop.services.order_search.totals import Total, taken_otherwise
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.billing.selecting import IS_THROUGH
 from sgpshop.services.subscriptions.rows import ListedSubscription
-from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, Criteria, Tab, searched, wanted
+from sgpshop.services.subscriptions.stages import (
+    NEEDS_ATTENTION,
+    SubscriptionCriteria,
+    SubscriptionTab,
+    searched,
+    wanted,
+)
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
 
@@ -23,28 +29,28 @@ PAGE_SIZE = 40
 NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
 
 
-def search(criteria: Criteria, cursor: str = "") -> Page[ListedSubscription]:
+def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubscription]:
     """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
     page = keyset.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
     return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 
-def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
+def tab_totals(criteria: SubscriptionCriteria) -> dict[SubscriptionTab, Total]:
     """Count and yen of each tab for the same search, captured yen where money moved; four queries."""
     is_delivered = IS_THROUGH
-    counts: Counter[Tab] = Counter()
-    sums: Counter[Tab] = Counter()
+    counts: Counter[SubscriptionTab] = Counter()
+    sums: Counter[SubscriptionTab] = Counter()
     for status, delivered, count, yen in db.session.execute(
         sa.select(Order.payment_status, is_delivered, sa.func.count(), sa.func.sum(Order.total))
         .where(*searched(criteria))
         .group_by(Order.payment_status, is_delivered)
     ):
-        for tab in (_tab_of(status, is_delivered=bool(delivered)), Tab.ALL):
+        for tab in (_tab_of(status, is_delivered=bool(delivered)), SubscriptionTab.ALL):
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
     for status, more in taken_otherwise(searched(criteria)).items():
-        for tab in (_tab_of(status, is_delivered=True), Tab.ALL):
+        for tab in (_tab_of(status, is_delivered=True), SubscriptionTab.ALL):
             if tab is not None:
                 sums[tab] += more
     count, yen = db.session.execute(
@@ -53,17 +59,17 @@ def tab_totals(criteria: Criteria) -> dict[Tab, Total]:
         )
     ).one()
     more = sum(taken_otherwise([*searched(criteria), NEEDS_ATTENTION]).values())
-    counts[Tab.ATTENTION], sums[Tab.ATTENTION] = count, int(yen) + more
-    return {tab: Total(counts[tab], sums[tab]) for tab in Tab}
+    counts[SubscriptionTab.ATTENTION], sums[SubscriptionTab.ATTENTION] = count, int(yen) + more
+    return {tab: Total(counts[tab], sums[tab]) for tab in SubscriptionTab}
 
 
-def _tab_of(status: PaymentStatus | None, *, is_delivered: bool) -> Tab | None:
+def _tab_of(status: PaymentStatus | None, *, is_delivered: bool) -> SubscriptionTab | None:
     if status is PaymentStatus.AWAITING_BILLING:
-        return Tab.DELIVERED if is_delivered else Tab.AWAITING
+        return SubscriptionTab.DELIVERED if is_delivered else SubscriptionTab.AWAITING
     return (
         {
-            PaymentStatus.BILLING_REPORTED: Tab.REPORTED,
-            PaymentStatus.CAPTURE_FAILED: Tab.FAILED,
+            PaymentStatus.BILLING_REPORTED: SubscriptionTab.REPORTED,
+            PaymentStatus.CAPTURE_FAILED: SubscriptionTab.FAILED,
         }.get(status)
         if status
         else None

@@ -35,7 +35,7 @@ from sgpshop.services.subscriptions.billing.selecting import (
 Condition = sa.ColumnElement[bool]
 
 
-class Tab(StrEnum):
+class SubscriptionTab(StrEnum):
     """How far the billing of an order is."""
 
     AWAITING = "awaiting"
@@ -52,16 +52,16 @@ class Tab(StrEnum):
 
 
 _LABELS = {
-    Tab.AWAITING: "決済待ち(未配送)",
-    Tab.DELIVERED: "当月配送完了(翌月登録予定)",
-    Tab.REPORTED: "売上報告済",
-    Tab.FAILED: "失敗",
-    Tab.ATTENTION: "要対応",
-    Tab.ALL: "すべて",
+    SubscriptionTab.AWAITING: "決済待ち(未配送)",
+    SubscriptionTab.DELIVERED: "当月配送完了(翌月登録予定)",
+    SubscriptionTab.REPORTED: "売上報告済",
+    SubscriptionTab.FAILED: "失敗",
+    SubscriptionTab.ATTENTION: "要対応",
+    SubscriptionTab.ALL: "すべて",
 }
 
 
-class DateField(StrEnum):
+class SubscriptionDate(StrEnum):
     """期間対象: which day of an order the period is about."""
 
     ORDERED = "ordered"
@@ -75,11 +75,11 @@ class DateField(StrEnum):
 
 
 @dataclass(frozen=True)
-class Criteria:
+class SubscriptionCriteria:
     """All conditions; they combine with AND.  Days are Japanese, both ends included."""
 
-    tab: Tab = Tab.AWAITING
-    date_field: DateField = DateField.ORDERED
+    tab: SubscriptionTab = SubscriptionTab.AWAITING
+    date_field: SubscriptionDate = SubscriptionDate.ORDERED
     day_from: date | None = None
     day_to: date | None = None
     #: 有効性: True OK, False NG
@@ -147,26 +147,26 @@ NEEDS_REFUND: Condition = sa.and_(
 )
 NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND)
 
-_OF_TAB: dict[Tab, Condition] = {
-    Tab.AWAITING: IS_UNDELIVERED,
+_OF_TAB: dict[SubscriptionTab, Condition] = {
+    SubscriptionTab.AWAITING: IS_UNDELIVERED,
     # Those of earlier months that were not registered are here too: nobody may lose sight of them.
-    Tab.DELIVERED: IS_BILLABLE,
-    Tab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
-    Tab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
-    Tab.ATTENTION: NEEDS_ATTENTION,
-    Tab.ALL: sa.true(),
+    SubscriptionTab.DELIVERED: IS_BILLABLE,
+    SubscriptionTab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
+    SubscriptionTab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+    SubscriptionTab.ATTENTION: NEEDS_ATTENTION,
+    SubscriptionTab.ALL: sa.true(),
 }
 
 
-def wanted(criteria: Criteria) -> list[Condition]:
+def wanted(criteria: SubscriptionCriteria) -> list[Condition]:
     """The WHERE conditions on Order for the tab and the search."""
     return [*searched(criteria), _OF_TAB[criteria.tab]]
 
 
-def searched(criteria: Criteria) -> list[Condition]:
+def searched(criteria: SubscriptionCriteria) -> list[Condition]:
     """The same for every tab."""
     found: list[Condition] = [IS_SUBSCRIPTION]
-    is_by_order = criteria.date_field is DateField.ORDERED
+    is_by_order = criteria.date_field is SubscriptionDate.ORDERED
     found += conditions(
         SearchCriteria(
             day_from=criteria.day_from if is_by_order else None,
@@ -189,10 +189,10 @@ def searched(criteria: Criteria) -> list[Condition]:
     return found
 
 
-def _period(criteria: Criteria) -> list[Condition]:
+def _period(criteria: SubscriptionCriteria) -> list[Condition]:
     first = start_of_day(criteria.day_from) if criteria.day_from else None
     end = start_of_day(criteria.day_to + timedelta(days=1)) if criteria.day_to else None
-    if criteria.date_field is DateField.DELIVERED:
+    if criteria.date_field is SubscriptionDate.DELIVERED:
         column: sa.ColumnElement[Any] = DELIVERED_AT
     else:
         column = Billing.registered_at.expression
@@ -200,7 +200,7 @@ def _period(criteria: Criteria) -> list[Condition]:
     inside += [column < end] if end else []
     if not inside:
         return []
-    if criteria.date_field is DateField.DELIVERED:
+    if criteria.date_field is SubscriptionDate.DELIVERED:
         return [IS_THROUGH, *inside]
     return [_of_latest_billing(*inside)]
 

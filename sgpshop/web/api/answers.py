@@ -10,10 +10,10 @@ from pydantic import Field
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
 from sgpshop.services.order_detail.answers import OrderNow
-from sgpshop.web.api.fields import ORDER_NO, Answer
+from sgpshop.web.api.fields import ORDER_NO, AnswerBody
 
 
-class OpenOperation(Answer):
+class OpenOperation(AnswerBody):
     """An operation of the order that has not ended yet."""
 
     operation: Operation
@@ -26,7 +26,7 @@ class OpenOperation(Answer):
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
-class LastError(Answer):
+class LastError(AnswerBody):
     """Why the last operation failed; null once it says nothing any more about the order."""
 
     code: Annotated[
@@ -36,7 +36,7 @@ class LastError(Answer):
     sentence: str
 
 
-class OrderAnswer(Answer):
+class OrderAnswer(AnswerBody):
     """One order.  Amounts are yen."""
 
     order_no: Annotated[str, Field(pattern=ORDER_NO)]
@@ -67,14 +67,14 @@ class PlacedAnswer(OrderAnswer):
     ]
 
 
-class OrdersAnswer(Answer):
+class OrdersAnswer(AnswerBody):
     """One page of a search."""
 
     orders: list[OrderAnswer]
     next_cursor: Annotated[str | None, Field(description="null: this is the last page.")]
 
 
-class FieldProblem(Answer):
+class FieldProblem(AnswerBody):
     """One mistake in what was sent."""
 
     pointer: Annotated[
@@ -83,7 +83,7 @@ class FieldProblem(Answer):
     detail: str
 
 
-class ProblemAnswer(Answer):
+class ProblemAnswer(AnswerBody):
     """RFC 9457.  Branch on `code`; the sentences are for people and may change."""
 
     type: str
@@ -126,7 +126,7 @@ def of_order(now: OrderNow) -> OrderAnswer:
     )
 
 
-def respond(answer: Answer, status: int = 200) -> Response:
+def respond(answer: AnswerBody, status: int = 200) -> Response:
     """`answer` as JSON."""
     return Response(answer.model_dump_json(), status, content_type="application/json")
 

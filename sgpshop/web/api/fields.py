@@ -34,7 +34,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Answer(BaseModel):
+class AnswerBody(BaseModel):
     """An object in an answer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

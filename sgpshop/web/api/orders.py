@@ -14,7 +14,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import acts, cancelling
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.web.api import answers, queries, replays, strict_json
 from sgpshop.web.api.access import caller, needs
@@ -87,9 +87,9 @@ def capture(order_no: str) -> Response:
 
     def act(token: str) -> Response:
         seen = Seen(said.version, said.amount, token, "capture")
-        wish = Wish(Operation.CAPTURE, is_sum_confirmed=said.confirm_large_amount)
+        wanted = OperationRequest(Operation.CAPTURE, is_sum_confirmed=said.confirm_large_amount)
         try:
-            run_and_wait.carry_out(number, wish, seen, caller().actor)
+            run_and_wait.carry_out(number, wanted, seen, caller().actor)
         except acts.SumNotConfirmed:
             raise ApiRefusal(
                 422,
@@ -132,13 +132,13 @@ def _cancel(order_no: str, said: CancelBody, seen: Seen) -> None:
             "返金になる(または返金になる可能性がある)注文です。"
             "返金してよければ、refundにtrueを指定してください。",
         )
-    wish = cancelling.wish(
+    wanted = cancelling.operation_request(
         order_no, restock=False, return_points=False, refund_confirmed=said.refund
     )
-    if wish is None:
+    if wanted is None:
         cancelling.cancel_unbilled(order_no, seen, caller().actor)
     else:
-        run_and_wait.carry_out(order_no, wish, seen, caller().actor)
+        run_and_wait.carry_out(order_no, wanted, seen, caller().actor)
 
 
 def _order(order_no: str) -> Response:

@@ -15,7 +15,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import OrderKind, utc_now
 from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
-from sgpshop.services.order_search.search import Page, SortKey
+from sgpshop.services.order_search.search import PageRequest, SortKey
 from sgpshop.web.api.fields import Body, Day, Text100
 from sgpshop.web.api.reading import validated
 from sgpshop.web.frame.problems import ApiRefusal
@@ -93,7 +93,7 @@ class SearchQuery(Body):
 REPEATED = frozenset({"processing", "status", "kw_field[]", "kw[]", "kind"})
 
 
-def read() -> tuple[SearchCriteria, Page]:
+def read() -> tuple[SearchCriteria, PageRequest]:
     """What the query string of this request asks for.
 
     Without any condition: the orders of the last seven days (R36).  Raises ApiRefusal (422).
@@ -107,7 +107,7 @@ def read() -> tuple[SearchCriteria, Page]:
         else:
             sent[name] = values[0]
     query = validated(SearchQuery, sent)
-    page = Page(query.sort, query.dir == "desc", query.size, query.cursor)
+    page = PageRequest(query.sort, query.dir == "desc", query.size, query.cursor)
     return _criteria(query, is_first=not sent.keys() - _PAGING), page
 
 

@@ -15,7 +15,7 @@ from flask import Response, request
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.services.access import idempotency
-from sgpshop.services.access.idempotency import Begun
+from sgpshop.services.access.idempotency import AdmittedRequest
 from sgpshop.web.api import strict_json
 from sgpshop.web.api.access import caller
 from sgpshop.web.frame import problems
@@ -66,7 +66,7 @@ def _key() -> str | None:
     return sent
 
 
-def _replay(begun: Begun) -> Response:
+def _replay(begun: AdmittedRequest) -> Response:
     status = begun.status or 500
     media_type = "application/json" if status < 300 else problems.MEDIA_TYPE
     return Response(begun.body, status, {REPLAYED: "true"}, content_type=media_type)

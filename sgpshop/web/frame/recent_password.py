@@ -35,7 +35,7 @@ class PasswordNeeded(ShopError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PasswordPrompt:
     """Whether the form must ask for the password, and why what came was not enough."""
 
     is_needed: bool
@@ -49,23 +49,23 @@ class Asked:
         return answer
 
 
-def state() -> Asked:
+def state() -> PasswordPrompt:
     """Whether a form that is opened now has to ask."""
-    return Asked(not sessions.is_confirmed(current_user))
+    return PasswordPrompt(not sessions.is_confirmed(current_user))
 
 
-def check(*, always: bool = False) -> Asked:
+def check(*, always: bool = False) -> PasswordPrompt:
     """Take the password that came with the form, if one is needed; wrong ones are counted (S2).
 
     `always`: it is needed however fresh the last one is.
     """
     if sessions.is_confirmed(current_user) and not always:
-        return Asked(False)
+        return PasswordPrompt(False)
     typed = request.form.get(FIELD, "")[: LONGEST + 1]
     try:
         if not typed:
             raise PasswordNeeded
         sessions.confirm(current_user, typed, address=request.remote_addr or "")
     except ShopError as problem:
-        return Asked(True, problem)
-    return Asked(False)
+        return PasswordPrompt(True, problem)
+    return PasswordPrompt(False)

@@ -17,19 +17,21 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order, get_order_anew
 from sgpshop.services.payments import acts, attempt_lookup, journal, runner, transaction_lookup
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.transactions import standing
 
 
-def carry_out(order_no: str, wish: Wish, seen: Seen, actor: Actor | None = None) -> None:
-    """Accept `wish` for this order and return when it ended, or after ANSWER_WAIT seconds.
+def carry_out(
+    order_no: str, wanted: OperationRequest, seen: Seen, actor: Actor | None = None
+) -> None:
+    """Accept what is `wanted` for this order and return when it ended, or after ANSWER_WAIT seconds.
 
     What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
     who is signed in.  Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
     """
     order = get_order(order_no)
     actor = actor or Actor.person(current_user.name)
-    attempt_id = acts.open_attempt(order.id, wish, seen, actor)
+    attempt_id = acts.open_attempt(order.id, wanted, seen, actor)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     background.submit(app, runner.run_act, attempt_id)
     journal.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])

@@ -18,7 +18,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import cancelling
-from sgpshop.services.payments.acts import SumNotConfirmed, Wish
+from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.frame.security import requires
@@ -46,15 +46,15 @@ def ask_capture(order_no: str) -> ResponseReturnValue:
 def capture(order_no: str) -> ResponseReturnValue:
     """SGPカード実売上処理; with `then_deliver` the parcels are 配送完了 once it succeeded (R30)."""
     follow_up = FollowUp.DELIVER if "then_deliver" in request.form else None
-    wish = Wish(Operation.CAPTURE, follow_up, is_sum_confirmed=is_sum_confirmed())
-    return _carry_out(order_no, wish, asking="" if follow_up else Act.CAPTURE)
+    wanted = OperationRequest(Operation.CAPTURE, follow_up, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wanted, asking="" if follow_up else Act.CAPTURE)
 
 
 @bp.post("/<order_no>/send-changes")
 @requires(Role.OPERATOR)
 def send_changes(order_no: str) -> ResponseReturnValue:
     """変更内容をSMBC-GPに送信: the new amount goes to SMBC-GP at once (R68)."""
-    return _carry_out(order_no, Wish(Operation.CHANGE_AMOUNT))
+    return _carry_out(order_no, OperationRequest(Operation.CHANGE_AMOUNT))
 
 
 @bp.get("/<order_no>/send-and-capture")
@@ -68,8 +68,10 @@ def ask_send_and_capture(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def send_and_capture(order_no: str) -> ResponseReturnValue:
     """送信して実売上処理: two journalled steps, the second only after the first succeeded."""
-    wish = Wish(Operation.CHANGE_AMOUNT, FollowUp.CAPTURE, is_sum_confirmed=is_sum_confirmed())
-    return _carry_out(order_no, wish, asking="send-and-capture", needs=Act.SEND_CHANGES)
+    wanted = OperationRequest(
+        Operation.CHANGE_AMOUNT, FollowUp.CAPTURE, is_sum_confirmed=is_sum_confirmed()
+    )
+    return _carry_out(order_no, wanted, asking="send-and-capture", needs=Act.SEND_CHANGES)
 
 
 @bp.get("/<order_no>/extend")
@@ -83,7 +85,7 @@ def ask_extend(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def extend(order_no: str) -> ResponseReturnValue:
     """オーソリ期間延長: the same amount is authorized anew (R83)."""
-    return _carry_out(order_no, Wish(Operation.EXTEND))
+    return _carry_out(order_no, OperationRequest(Operation.EXTEND))
 
 
 @bp.get("/<order_no>/refund-difference")
@@ -97,8 +99,8 @@ def ask_refund_difference(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def refund_difference(order_no: str) -> ResponseReturnValue:
     """差額を返金: what SMBC-GP took beyond the total goes back to the buyer."""
-    wish = Wish(Operation.REFUND_DIFFERENCE, is_sum_confirmed=is_sum_confirmed())
-    return _carry_out(order_no, wish, asking=Act.REFUND_DIFFERENCE)
+    wanted = OperationRequest(Operation.REFUND_DIFFERENCE, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wanted, asking=Act.REFUND_DIFFERENCE)
 
 
 class CancelForm(ActForm):
@@ -125,20 +127,20 @@ def cancel(order_no: str) -> ResponseReturnValue:
         seen = form.seen()
         if acting.was_accepted(get_order(order_no).id, seen):
             return screen.done(order_no)
-        wish = cancelling.wish(
+        wanted = cancelling.operation_request(
             order_no,
             restock=form.restock.data,
             return_points=form.return_points.data,
             refund_confirmed=form.refund_confirmed.data,
         )
-        if wish is None:
+        if wanted is None:
             cancelling.cancel_unbilled(order_no, seen, Actor.person(current_user.name))
             return screen.done(order_no)
     except NotFound:
         raise
     except ShopError as problem:
         return screen.render(order_no, asking=Act.CANCEL, refusal=problem)
-    return _carry_out(order_no, wish)
+    return _carry_out(order_no, wanted)
 
 
 @bp.post("/<order_no>/reconcile")
@@ -161,11 +163,11 @@ def to_screen(order_no: str) -> ResponseReturnValue:
 
 
 def _carry_out(
-    order_no: str, wish: Wish, *, asking: Act | str = "", needs: Act | None = None
+    order_no: str, wanted: OperationRequest, *, asking: Act | str = "", needs: Act | None = None
 ) -> ResponseReturnValue:
     """Do it and show the order; `asking` is the confirmation that is open again if a tick misses."""
     try:
-        run_and_wait.carry_out(order_no, wish, ActForm().seen())
+        run_and_wait.carry_out(order_no, wanted, ActForm().seen())
     except NotFound:
         raise
     except SumNotConfirmed as problem:

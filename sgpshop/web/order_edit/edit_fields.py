@@ -15,7 +15,7 @@ from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services.order_editing import MOST_QUANTITY
 from sgpshop.services.order_files.reading import cells
-from sgpshop.services.order_files.reading.columns import COLUMNS, Column, Part
+from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 
 AMOUNTS = (*FEES, *REDUCTIONS)
 TAX_FIELDS = tuple(TAXES.values())
@@ -49,21 +49,23 @@ DELIVERY_INPUTS = {
 }
 
 _COLUMNS = {(column.part, column.field): column for column in COLUMNS} | {
-    (Part.ITEM, "quantity"): Column(
+    (Part.ITEM, "quantity"): FileColumn(
         Part.ITEM, "quantity", "数量", cells.whole(0, MOST_QUANTITY), required=True
     ),
-    (Part.ITEM, "tax_rate"): Column(Part.ITEM, "tax_rate", "税率", cells.tax_rate, required=True),
-    (Part.ITEM, "delivery_number"): Column(
+    (Part.ITEM, "tax_rate"): FileColumn(
+        Part.ITEM, "tax_rate", "税率", cells.tax_rate, required=True
+    ),
+    (Part.ITEM, "delivery_number"): FileColumn(
         Part.ITEM, "delivery_number", "お届け先", cells.whole(0, 999), required=True
     ),
 }
 
 
 @dataclass
-class Field:
+class EditField:
     """One input: its text, the value behind it, and what is wrong with it."""
 
-    column: Column
+    column: FileColumn
     name: str
     id: str
     #: what `shown_as` calls it
@@ -90,7 +92,7 @@ class Field:
         return self.stored is not None and self.text != self.stored
 
 
-def put(one: Field, text: str, before: Mapping[str, str]) -> bool:
+def put(one: EditField, text: str, before: Mapping[str, str]) -> bool:
     """Put a sent text into an input and read what it means; whether it is not as it was shown."""
     text = text.replace("\r\n", "\n")
     is_typed = before.get(one.key) != digest_of(text)
@@ -120,7 +122,7 @@ def read_digests(text: str) -> dict[str, str]:
     return {key: digest for key, _, digest in pairs}
 
 
-def delivery_fields(delivery: Delivery, index: int) -> dict[str, Field]:
+def delivery_fields(delivery: Delivery, index: int) -> dict[str, EditField]:
     """The inputs of a parcel."""
     return {
         name: _field(
@@ -137,11 +139,11 @@ def delivery_fields(delivery: Delivery, index: int) -> dict[str, Field]:
 
 def _field(
     part: Part, name: str, stored: Any, *, id_: str = "", key: str = "", input_name: str = ""
-) -> Field:
+) -> EditField:
     value = getattr(stored, name)
     text = _text(value)
     column = _COLUMNS[part, name]
-    return Field(column, input_name or name, id_ or name, key or name, text, value, stored=text)
+    return EditField(column, input_name or name, id_ or name, key or name, text, value, stored=text)
 
 
 def _text(value: Any) -> str:
@@ -152,7 +154,7 @@ def _text(value: Any) -> str:
     return str(value).replace("\r\n", "\n")
 
 
-def new_line_fields(index: int, line_id: str, parcel_number: int) -> dict[str, Field]:
+def new_line_fields(index: int, line_id: str, parcel_number: int) -> dict[str, EditField]:
     """Empty inputs for an item; `line_id` is that of one that was deleted, or empty."""
     values = {"tax_rate": 10, "delivery_number": parcel_number}
     found = {}
@@ -160,11 +162,11 @@ def new_line_fields(index: int, line_id: str, parcel_number: int) -> dict[str, F
         column = _COLUMNS[Part.ITEM, name]
         value = values.get(name, column.empty)
         key = f"l{line_id}.{name}"
-        found[name] = Field(column, name, f"line-{index}-{name}", key, _text(value), value)
+        found[name] = EditField(column, name, f"line-{index}-{name}", key, _text(value), value)
     return found
 
 
-def line_fields(line: OrderLine, index: int) -> dict[str, Field]:
+def line_fields(line: OrderLine, index: int) -> dict[str, EditField]:
     """The inputs of an item."""
     return {
         name: _field(Part.ITEM, name, line, id_=f"line-{index}-{name}", key=f"l{line.id}.{name}")
@@ -172,6 +174,6 @@ def line_fields(line: OrderLine, index: int) -> dict[str, Field]:
     }
 
 
-def order_fields(order: Order) -> dict[str, Field]:
+def order_fields(order: Order) -> dict[str, EditField]:
     """The inputs of the order itself."""
     return {name: _field(Part.ORDER, name, order) for name in OF_ORDER}

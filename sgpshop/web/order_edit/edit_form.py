@@ -22,7 +22,7 @@ from sgpshop.web.order_edit.edit_fields import (
     DELIVERY_INPUTS,
     OF_DELIVERY,
     OF_LINE,
-    Field,
+    EditField,
     delivery_fields,
     digest_of,
     line_fields,
@@ -58,13 +58,13 @@ class FormBroken(ShopError):
 
 
 @dataclass
-class Row:
+class ItemInputs:
     """The inputs of one item; `line` None is a new one."""
 
     #: `line_id`; empty for a new item
     id: str
     line: OrderLine | None
-    fields: dict[str, Field]
+    fields: dict[str, EditField]
     is_deleted: bool = False
     #: somebody deleted this item while it was open here; saved once more, it is a new one
     was_gone: bool = False
@@ -86,20 +86,20 @@ class Row:
 
 
 @dataclass
-class Parcel:
+class ParcelInputs:
     """The inputs of one delivery."""
 
     delivery: Delivery
-    fields: dict[str, Field]
+    fields: dict[str, EditField]
 
 
 @dataclass
 class ContentForm:
     """The content of an order as inputs."""
 
-    fields: dict[str, Field]
-    rows: list[Row]
-    parcels: list[Parcel]
+    fields: dict[str, EditField]
+    rows: list[ItemInputs]
+    parcels: list[ParcelInputs]
     total_choice: str = ""
     _ids: list[str] = field(default_factory=list)
 
@@ -154,7 +154,7 @@ class ContentForm:
         """One more empty item at the end."""
         self.rows.append(_row(order, len(self.rows), None))
 
-    def _all_fields(self) -> Iterator[Field]:
+    def _all_fields(self) -> Iterator[EditField]:
         for row in self.rows:
             if not row.is_blank and not row.is_deleted:
                 yield from row.fields.values()
@@ -169,7 +169,7 @@ def shown(order: Order) -> ContentForm:
         fields=order_fields(order),
         rows=[_row(order, index, line) for index, line in enumerate(order.lines)],
         parcels=[
-            Parcel(delivery, delivery_fields(delivery, index))
+            ParcelInputs(delivery, delivery_fields(delivery, index))
             for index, delivery in enumerate(order.deliveries)
         ],
     )
@@ -239,19 +239,19 @@ def _column(said: MultiDict[str, str], name: str, number: int) -> list[str]:
     return texts
 
 
-def _row(order: Order, index: int, line: OrderLine | None, line_id: str = "") -> Row:
+def _row(order: Order, index: int, line: OrderLine | None, line_id: str = "") -> ItemInputs:
     """The row of an item; without a line a new one, or one that somebody deleted."""
     if line is not None:
-        return Row(str(line.id), line, line_fields(line, index))
+        return ItemInputs(str(line.id), line, line_fields(line, index))
     first = order.deliveries[0].number if order.deliveries else 0
-    return Row(line_id, None, new_line_fields(index, line_id, first))
+    return ItemInputs(line_id, None, new_line_fields(index, line_id, first))
 
 
-def _values(fields: dict[str, Field]) -> dict[str, Any]:
+def _values(fields: dict[str, EditField]) -> dict[str, Any]:
     return {name: one.value for name, one in fields.items()}
 
 
-def _line_edit(row: Row) -> LineEdit:
+def _line_edit(row: ItemInputs) -> LineEdit:
     values = _values(row.fields)
     if row.is_deleted:
         values = {"quantity": 0}

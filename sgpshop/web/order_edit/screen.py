@@ -37,7 +37,7 @@ _PARTS = {
 
 
 @dataclass
-class Shown:
+class EditScreen:
     """What the screen is to show beside the order as it is."""
 
     status: int = 200
@@ -58,7 +58,7 @@ class Shown:
     stale_version: int | None = None
 
 
-class Step(IntEnum):
+class EditStep(IntEnum):
     """①修正を確定 → ②SMBC-GPに送信 → ③実売上処理 (R74)."""
 
     CONFIRM = 1
@@ -68,16 +68,16 @@ class Step(IntEnum):
 
 
 @dataclass(frozen=True)
-class Preview:
+class EditPreview:
     """「変更後の注文金額」, or why it cannot be worked out."""
 
     draft: Draft | None = None
     problem: str = ""
 
 
-def render(order_no: str, shown: Shown | None = None) -> Response:
+def render(order_no: str, shown: EditScreen | None = None) -> Response:
     """The whole screen; with HTMX what changes of it, or the part it asks for.  Raises NotFound."""
-    shown = shown or Shown()
+    shown = shown or EditScreen()
     detail = get_detail(order_no)
     order = detail.order
     hurry_if_uncertain(order.open_attempt)
@@ -94,7 +94,7 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
         shop=shop,
         buttons=buttons,
         Act=Act,
-        Step=Step,
+        EditStep=EditStep,
         consoles=console_links(shop),
         carriers=CARRIERS,
         tell=sentence,
@@ -116,27 +116,27 @@ def render(order_no: str, shown: Shown | None = None) -> Response:
     return answer
 
 
-def step_of(order: Order) -> Step | None:
+def step_of(order: Order) -> EditStep | None:
     """The present one of the three steps; None where there is none (R69, R74)."""
     if not order.is_sgp or order.kind is not OrderKind.NORMAL:
         return None
     if order.payment_status is PaymentStatus.CANCELLED:
         return None
     if order.edited_at is None and not is_unsent(order):
-        return Step.CONFIRM if order.payment_status in CAPTURABLE else None
+        return EditStep.CONFIRM if order.payment_status in CAPTURABLE else None
     if order.payment_status is PaymentStatus.CAPTURED:
-        return Step.NONE_LEFT
-    return Step.SEND if is_unsent(order) else Step.CAPTURE
+        return EditStep.NONE_LEFT
+    return EditStep.SEND if is_unsent(order) else EditStep.CAPTURE
 
 
-def preview_of(order: Order, content: ContentForm) -> Preview:
+def preview_of(order: Order, content: ContentForm) -> EditPreview:
     """What the order would come to with what is typed."""
     try:
-        return Preview(order_editing.work_out(order, content.edit()))
+        return EditPreview(order_editing.work_out(order, content.edit()))
     except edit_form.FormInvalid:
-        return Preview(problem="入力の途中か、使えない値の項目があるため、まだ計算できません。")
+        return EditPreview(problem="入力の途中か、使えない値の項目があるため、まだ計算できません。")
     except ShopError as problem:
-        return Preview(problem=problem.message)
+        return EditPreview(problem=problem.message)
 
 
 def _editing(found: Button) -> Button:
@@ -155,7 +155,7 @@ def _template(*, is_editable: bool) -> str:
     return part if part and is_editable else _WHOLE
 
 
-def _since(order: Order, shown: Shown) -> list[HistoryEntry] | None:
+def _since(order: Order, shown: EditScreen) -> list[HistoryEntry] | None:
     """What happened to the order since the person opened the form; None when nothing did."""
     if shown.stale_version is None:
         return None

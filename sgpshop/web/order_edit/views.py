@@ -27,14 +27,14 @@ from sgpshop.services.order_editing import Saved
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments.acts import SumNotConfirmed, Wish
+from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_edit import edit_form, screen
 from sgpshop.web.order_edit.edit_form import ContentForm, FormBroken
-from sgpshop.web.order_edit.screen import Shown
+from sgpshop.web.order_edit.screen import EditScreen
 
 bp = Blueprint("order_edit", __name__, url_prefix="/orders/<order_no>/edit")
 
@@ -53,7 +53,7 @@ def show(order_no: str) -> ResponseReturnValue:
 def open_total(order_no: str) -> ResponseReturnValue:
     """「編集」: the total becomes an input (R62, R63)."""
     order = get_order(order_no)
-    return screen.render(order_no, Shown(total_text=f"{order.total:,}"))
+    return screen.render(order_no, EditScreen(total_text=f"{order.total:,}"))
 
 
 @bp.get("/total/echo")
@@ -75,7 +75,7 @@ def echo_total(order_no: str) -> ResponseReturnValue:
 def correct_total(order_no: str) -> ResponseReturnValue:
     """「確定」: the typed total is the order's (R63, R64)."""
     text = request.form.get("total", "")
-    shown = Shown(total_text=text, notice="合計金額を修正しました。")
+    shown = EditScreen(total_text=text, notice="合計金額を修正しました。")
     try:
         typed_total(text)
     except AmountRefused as refused:
@@ -95,7 +95,7 @@ def return_to_calculation(order_no: str) -> ResponseReturnValue:
     """「自動計算に戻す」 (R76b)."""
     return _save(
         order_no,
-        Shown(notice="合計金額を自動計算に戻しました。"),
+        EditScreen(notice="合計金額を自動計算に戻しました。"),
         lambda order, seen: order_editing.return_to_calculation(order.id, seen, _actor()),
     )
 
@@ -109,7 +109,7 @@ def change_content(order_no: str) -> ResponseReturnValue:
         edit = edit_form.typed(order, request.form).edit()
         return order_editing.change_content(order.id, edit, seen, _actor())
 
-    shown = Shown(notice="注文内容の変更を保存しました。")
+    shown = EditScreen(notice="注文内容の変更を保存しました。")
     return _save(order_no, shown, change, keeps_content=False)
 
 
@@ -121,9 +121,9 @@ def preview(order_no: str) -> ResponseReturnValue:
     try:
         content = edit_form.typed(order, request.form)
     except FormBroken as refusal:
-        return screen.render(order_no, Shown(refusal.status, refusal=refusal))
+        return screen.render(order_no, EditScreen(refusal.status, refusal=refusal))
     content.take_in_gone_rows()
-    shown = Shown(content=content, stale_version=_stale_version(order, ActForm()))
+    shown = EditScreen(content=content, stale_version=_stale_version(order, ActForm()))
     if "add" in request.form:
         content.add_row(order)
         shown.has_new_row = True
@@ -143,7 +143,7 @@ def to_screen(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def ask_send(order_no: str) -> ResponseReturnValue:
     """The confirmation of 「送信して実売上処理」 (R72a)."""
-    return screen.render(order_no, Shown(asks_to_capture=True))
+    return screen.render(order_no, EditScreen(asks_to_capture=True))
 
 
 @bp.post("/send")
@@ -151,25 +151,27 @@ def ask_send(order_no: str) -> ResponseReturnValue:
 def send(order_no: str) -> ResponseReturnValue:
     """「変更内容をSMBC-GPに送信」; with `then_capture` 実売上処理 follows if that succeeded (R68)."""
     follow_up = FollowUp.CAPTURE if "then_capture" in request.form else None
-    wish = Wish(Operation.CHANGE_AMOUNT, follow_up, is_sum_confirmed=is_sum_confirmed())
+    wanted = OperationRequest(
+        Operation.CHANGE_AMOUNT, follow_up, is_sum_confirmed=is_sum_confirmed()
+    )
     form = ActForm()
     try:
-        run_and_wait.carry_out(order_no, wish, form.seen())
+        run_and_wait.carry_out(order_no, wanted, form.seen())
     except NotFound:
         raise
     except SumNotConfirmed as problem:
-        shown = Shown(problem.status, refusal=problem, asks_to_capture=True)
+        shown = EditScreen(problem.status, refusal=problem, asks_to_capture=True)
         return screen.render(order_no, shown)
     except ShopError as problem:
         stale = form.version.data if isinstance(problem, OrderChanged) else None
-        shown = Shown(problem.status, refusal=problem, stale_version=stale)
+        shown = EditScreen(problem.status, refusal=problem, stale_version=stale)
         return screen.render(order_no, shown)
-    return _show_again(order_no, Shown())
+    return _show_again(order_no, EditScreen())
 
 
 def _save(
     order_no: str,
-    shown: Shown,
+    shown: EditScreen,
     act: Callable[[Order, Seen], Saved],
     *,
     keeps_content: bool = True,
@@ -195,7 +197,9 @@ def _save(
     return _show_again(order_no, shown)
 
 
-def _refuse(order_no: str, shown: Shown, form: ActForm, refusal: ShopError) -> ResponseReturnValue:
+def _refuse(
+    order_no: str, shown: EditScreen, form: ActForm, refusal: ShopError
+) -> ResponseReturnValue:
     order = get_order(order_no)
     shown.notice = ""
     shown.refusal = refusal
@@ -216,7 +220,7 @@ def _refuse(order_no: str, shown: Shown, form: ActForm, refusal: ShopError) -> R
     return screen.render(order_no, shown)
 
 
-def _show_again(order_no: str, shown: Shown) -> ResponseReturnValue:
+def _show_again(order_no: str, shown: EditScreen) -> ResponseReturnValue:
     if shown.notice:
         flash(shown.notice, "info" if shown.is_unchanged else "success")
     if wants_fragment():

@@ -19,7 +19,7 @@ from sgpshop.services.order_search.totals import added, status_totals, total
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query
-from sgpshop.web.order_search.order_list import Bar
+from sgpshop.web.order_search.order_list import BulkBar
 
 
 def search_of_form() -> SearchForm:
@@ -56,7 +56,7 @@ def require_chosen(form: SearchForm) -> list[int]:
     raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
 
 
-def bar(form: SearchForm, wish: str = "") -> Bar:
+def bar(form: SearchForm, wish: str = "") -> BulkBar:
     """The bar after the person pressed the button `do=wish`, or only ticked something."""
     was_chosen_now = wish in set(BulkAction)
     action = BulkAction(wish) if was_chosen_now else chosen_action()
@@ -65,7 +65,7 @@ def bar(form: SearchForm, wish: str = "") -> Bar:
         selection, error = weigh(chosen_ids(form, all_hits=all_hits), action), ""
     except TooMany as problem:
         selection, error = Selection(problem.count, yen=None), problem.message
-    return Bar(
+    return BulkBar(
         selection=selection,
         action=action,
         is_choosing=wish == "choose",
@@ -75,7 +75,7 @@ def bar(form: SearchForm, wish: str = "") -> Bar:
     )
 
 
-def show_bar(form: SearchForm, bar: Bar, *, status: int = 200) -> ResponseReturnValue:
+def show_bar(form: SearchForm, bar: BulkBar, *, status: int = 200) -> ResponseReturnValue:
     """The bar with HTMX, else the list with its ticks kept."""
     if not wants_fragment():
         ticked = set(request.form.getlist("order_no"))

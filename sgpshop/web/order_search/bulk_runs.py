@@ -188,7 +188,7 @@ def _csv_file(text: str, name: str) -> Response:
     )
 
 
-def _preview(run_id: str) -> captures.Preview | deliveries.DeliveryPreview:
+def _preview(run_id: str) -> captures.CapturePreview | deliveries.DeliveryPreview:
     """What the run that this person prepared would do.  Raises NotFound for another's run."""
     return report.own_preview(run_id, current_user.id)
 

@@ -21,7 +21,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import OrderKind
 from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
-from sgpshop.services.order_search.search import PAGE_SIZES, Page, SortKey
+from sgpshop.services.order_search.search import PAGE_SIZES, PageRequest, SortKey
 
 KEYWORD_ROWS = 3
 MOST_NUMBERS = 200
@@ -78,7 +78,7 @@ class SearchForm:
 
     values: MultiDict[str, str]
     criteria: SearchCriteria = field(default_factory=SearchCriteria)
-    page: Page = field(default_factory=Page)
+    page: PageRequest = field(default_factory=PageRequest)
     errors: dict[str, str] = field(default_factory=dict)
 
     def query(self, **changes: str | Iterable[str] | None) -> str:
@@ -174,15 +174,15 @@ class _Reader:
             failed_of=self._text("failed_of"),
         )
 
-    def page(self) -> Page:
+    def page(self) -> PageRequest:
         """Sorting and paging; anything unknown is the default, for nobody types these."""
         get = self._form.values.get
         size = get("size", "")
         sort = get("sort", "")
-        return Page(
+        return PageRequest(
             sort=SortKey(sort) if sort in list(SortKey) else SortKey.ORDERED_AT,
             descending=get("dir") != "asc",
-            size=int(size) if size in map(str, PAGE_SIZES) else Page.size,
+            size=int(size) if size in map(str, PAGE_SIZES) else PageRequest.size,
             cursor=get("cursor", "")[:200],
         )
 

@@ -27,7 +27,7 @@ from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchFor
 
 
 @dataclass(frozen=True)
-class Bar:
+class BulkBar:
     """The bar under the list: what is chosen, and what shall be done with it (R39, R44-R46)."""
 
     selection: Selection = NOTHING_CHOSEN
@@ -50,7 +50,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Tab:
+class StatusTab:
     """One status over the list with its count and yen (R37)."""
 
     words: str
@@ -73,7 +73,7 @@ def may_run_bulk() -> bool:
 
 def render_page(
     form: SearchForm,
-    bar: Bar | None = None,
+    bar: BulkBar | None = None,
     ticked: Collection[str] = (),
     *,
     status: int = 200,
@@ -89,21 +89,21 @@ def render_results(form: SearchForm) -> tuple[str, int]:
     return page, 422 if form.errors else 200
 
 
-def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[Tab]:
+def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab]:
     """すべて and the statuses this shop uses (R26), each a link to the same search."""
     chosen = form.criteria.statuses
     everything = added(totals)
-    found = [Tab("すべて", everything, form.query(status=None), not chosen, "")]
+    found = [StatusTab("すべて", everything, form.query(status=None), not chosen, "")]
     for status in PaymentStatus:
         total = totals.get(status, Total())
         if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or total.count):
             continue
         query = form.query(status=status.value)
-        found.append(Tab(status.label, total, query, chosen == (status,), status.value))
+        found.append(StatusTab(status.label, total, query, chosen == (status,), status.value))
     return found
 
 
-def _context(form: SearchForm, bar: Bar | None, ticked: Collection[str]) -> dict[str, Any]:
+def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> dict[str, Any]:
     shop = settings.load()
     totals = status_totals(form.criteria)
     fields = search_fields.chosen(current_user.search_fields)
@@ -113,7 +113,7 @@ def _context(form: SearchForm, bar: Bar | None, ticked: Collection[str]) -> dict
         "form": form,
         "hits": added(totals, form.criteria.statuses),
         "tabs": tabs(form, totals, shop),
-        "bar": bar or Bar(),
+        "bar": bar or BulkBar(),
         "progress": captures.progress(run_id) if run_id else None,
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,

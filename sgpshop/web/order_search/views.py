@@ -14,7 +14,7 @@ from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search
-from sgpshop.web.order_search.order_list import Bar
+from sgpshop.web.order_search.order_list import BulkBar
 
 bp = Blueprint("order_search", __name__, url_prefix="/orders")
 
@@ -44,7 +44,7 @@ def _reselected(form: SearchForm) -> ResponseReturnValue:
     """失敗分を再選択: the failed orders of a run, ticked, with the action chosen (R49)."""
     failed = captures.order_ids(form.criteria.failed_of, ItemResult.FAILED)
     page = search.search(form.criteria, form.page).orders
-    bar = Bar(
+    bar = BulkBar(
         selection=weigh(failed),
         action=BulkAction.SGP_CAPTURE,
         all_hits=len(failed) > len(page),

@@ -14,7 +14,7 @@ from sgpshop.services.access import people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.base_form import Form
-from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("account", __name__, url_prefix="/account")
@@ -38,7 +38,7 @@ class OwnPasswordForm(Form):
 @requires(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """Who one is, the form for a new password, and the own sessions."""
-    return _page(OwnPasswordForm(formdata=None), Asked(True))
+    return _page(OwnPasswordForm(formdata=None), PasswordPrompt(True))
 
 
 @bp.post("/password")
@@ -47,7 +47,7 @@ def change_password() -> ResponseReturnValue:
     """Take a new password; it ends all other sessions (S3)."""
     form = OwnPasswordForm()
     if not form.validate():
-        return Asked(True).answer(_page(form, Asked(True)))
+        return PasswordPrompt(True).answer(_page(form, PasswordPrompt(True)))
     asked = recent_password.check(always=True)
     if asked.problem:
         return asked.answer(_page(form, asked))
@@ -57,7 +57,7 @@ def change_password() -> ResponseReturnValue:
         )
     except PasswordRefused as problem:
         form.password.errors = [problem.message]
-        return asked.answer(_page(form, Asked(True)))
+        return asked.answer(_page(form, PasswordPrompt(True)))
     flash("パスワードを変更し、ほかの端末のログインを終了しました。", "success")
     return redirect(url_for(".show"), code=303)
 
@@ -79,7 +79,7 @@ def end_sessions() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
-def _page(form: OwnPasswordForm, asked: Asked) -> str:
+def _page(form: OwnPasswordForm, asked: PasswordPrompt) -> str:
     return render_template(
         "people/account.html",
         form=form,

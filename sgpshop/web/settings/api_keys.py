@@ -18,7 +18,7 @@ from sgpshop.models import Role, Scope, utc_now
 from sgpshop.services.access import api_keys
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.base_form import Form
-from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("api_keys", __name__, url_prefix="/settings/api-keys")
@@ -97,7 +97,7 @@ def _empty_form() -> KeyForm:
 
 def _page(
     form: KeyForm,
-    asked: Asked,
+    asked: PasswordPrompt,
     *,
     made: str = "",
     revoking: str = "",

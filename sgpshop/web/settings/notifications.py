@@ -30,7 +30,7 @@ from sgpshop.gateway import explain, read_notice
 from sgpshop.models import Role
 from sgpshop.services import notifications, settings
 from sgpshop.web.frame import recent_password
-from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import for_machines, requires
 
 bp = Blueprint("notifications", __name__)
@@ -70,7 +70,7 @@ def show() -> ResponseReturnValue:
     return _page(recent_password.state())
 
 
-def _page(asked: Asked) -> str:
+def _page(asked: PasswordPrompt) -> str:
     secret = notifications.secret_of(settings.load())
     public = current_app.config["PUBLIC_URL"]
     return render_template(

@@ -19,7 +19,7 @@ from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.base_form import Form
-from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -175,13 +175,13 @@ _ACTS: dict[str, Callable[[int, Any], str]] = {
 }
 
 
-def _list(form: NewPersonForm, asked: Asked) -> str:
+def _list(form: NewPersonForm, asked: PasswordPrompt) -> str:
     return render_template(
         "people/index.html", people=people_admin.everybody(), form=form, asked=asked
     )
 
 
-def _one(person_id: int, asked: Asked, act: str = "", form: Form | None = None) -> str:
+def _one(person_id: int, asked: PasswordPrompt, act: str = "", form: Form | None = None) -> str:
     person = people_admin.get(person_id)
     forms: dict[str, Form] = {
         "rights": RightsForm(
@@ -196,5 +196,5 @@ def _one(person_id: int, asked: Asked, act: str = "", form: Form | None = None) 
         person=person,
         keys=api_keys.usable_of(person.name),
         forms=forms,
-        asked={name: asked if name == act else Asked(asked.is_needed) for name in _ACTS},
+        asked={name: asked if name == act else PasswordPrompt(asked.is_needed) for name in _ACTS},
     )

@@ -27,7 +27,7 @@ from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings import ShopSettings, guide_html, rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame import proxies, recent_password
-from sgpshop.web.frame.recent_password import Asked
+from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 from sgpshop.web.settings.form import SgpForm
 
@@ -107,7 +107,7 @@ def check_connection() -> ResponseReturnValue:
 def _page(
     form: SgpForm,
     shop: ShopSettings,
-    asked: Asked,
+    asked: PasswordPrompt,
     *,
     is_back: bool = False,
     since: Sequence[SettingChange] = (),
@@ -145,7 +145,7 @@ def _is_other_sales_mode(sent: dict[str, str], shop: ShopSettings) -> bool:
     return sent.get("sales_mode", shop.sales_mode) != shop.sales_mode
 
 
-def _ask_about_sales_mode(sent: dict[str, str], asked: Asked) -> str:
+def _ask_about_sales_mode(sent: dict[str, str], asked: PasswordPrompt) -> str:
     """A step of its own that says what stays to be captured (R85).
 
     It carries on what was typed, but never a password (S10): that is to be typed there again.

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.text import has_control_characters, nfkc
-from sgpshop.services.subscriptions import Criteria, DateField, Tab
+from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionDate, SubscriptionTab
 
 LONGEST_WORD = 100
 _NAMES = (
@@ -32,7 +32,7 @@ class SubscriptionForm:
     """What was typed, what it means, and what could not be read; `errors` by parameter name."""
 
     values: dict[str, str]
-    criteria: Criteria = field(default_factory=Criteria)
+    criteria: SubscriptionCriteria = field(default_factory=SubscriptionCriteria)
     errors: dict[str, str] = field(default_factory=dict)
 
     def query(self, **changes: str) -> str:
@@ -54,9 +54,9 @@ def parse(arguments: Mapping[str, str]) -> SubscriptionForm:
     first, last = _day(form, "from"), _day(form, "to")
     if first and last and first > last:
         form.errors["to"] = "終了日は開始日以降の日付にしてください。"
-    form.criteria = Criteria(
-        tab=Tab(_word(form, "tab", tuple(Tab))),
-        date_field=DateField(_word(form, "date_field", tuple(DateField))),
+    form.criteria = SubscriptionCriteria(
+        tab=SubscriptionTab(_word(form, "tab", tuple(SubscriptionTab))),
+        date_field=SubscriptionDate(_word(form, "date_field", tuple(SubscriptionDate))),
         day_from=first,
         day_to=last,
         is_ok=_yes_no(form, "result"),

@@ -28,7 +28,7 @@ from sgpshop.models import Role, utc_now
 from sgpshop.services import settings, subscriptions
 from sgpshop.services.access import rate_limits
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.subscriptions import DateField, ListedSubscription, Tab
+from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.security import requires
 from sgpshop.web.subscriptions import search_form
@@ -52,9 +52,9 @@ def show() -> ResponseReturnValue:
         form=form,
         found=found,
         totals=subscriptions.tab_totals(form.criteria),
-        tabs=list(Tab),
-        Tab=Tab,
-        date_choices=[(field.value, field.label) for field in DateField],
+        tabs=list(SubscriptionTab),
+        SubscriptionTab=SubscriptionTab,
+        date_choices=[(field.value, field.label) for field in SubscriptionDate],
         outlook=subscriptions.outlook(shop.billing_day),
         files=subscriptions.files(),
         overdue=subscriptions.overdue(),
@@ -102,7 +102,7 @@ def take_again() -> ResponseReturnValue:
         )
     else:
         flash("もう一度登録できる注文はありませんでした。最新の状態を確認してください。", "error")
-    return redirect(url_for(".show", tab=Tab.ATTENTION.value), code=303)
+    return redirect(url_for(".show", tab=SubscriptionTab.ATTENTION.value), code=303)
 
 
 def _month(text: str) -> date:

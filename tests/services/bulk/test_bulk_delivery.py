@@ -25,7 +25,7 @@ from sgpshop.services.bulk import captures, deliveries, report
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh, make_order
@@ -129,7 +129,9 @@ def test_everything_else_is_left_out_with_its_reason(
         DeliveryRefusal.BEING_CANCELLED: authorized_order(shop),
     }
     cancelling = others[DeliveryRefusal.BEING_CANCELLED]
-    acts.open_attempt(cancelling.id, Wish(Operation.CANCEL), seen(cancelling), Actor.person("田中"))
+    acts.open_attempt(
+        cancelling.id, OperationRequest(Operation.CANCEL), seen(cancelling), Actor.person("田中")
+    )
     orders = [good, *others.values()]
     left_out = dict.fromkeys(others, 1)
     weighed = weigh([order.id for order in orders], BulkAction.DELIVER)

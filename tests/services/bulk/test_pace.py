@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sgpshop.services.bulk.pace import Pace
+from sgpshop.services.bulk.pace import RunPace
 
 BEGAN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
-def pace(*, last: float | None, now: float, worked: int = 10, left: int = 30) -> Pace:
+def pace(*, last: float | None, now: float, worked: int = 10, left: int = 30) -> RunPace:
     moved = None if last is None else BEGAN + timedelta(seconds=last)
-    return Pace.of(BEGAN, moved, BEGAN + timedelta(seconds=now), worked=worked, left=left)
+    return RunPace.of(BEGAN, moved, BEGAN + timedelta(seconds=now), worked=worked, left=left)
 
 
 def test_the_rest_takes_as_long_as_what_was_done() -> None:

@@ -22,7 +22,7 @@ from sgpshop.models import Attempt, CardTransaction, Delivery, Operation, Order,
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
-from sgpshop.services.order_search.search import Page, SortKey, ids_of, matching_ids, search
+from sgpshop.services.order_search.search import PageRequest, SortKey, ids_of, matching_ids, search
 from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import Actor
@@ -36,8 +36,8 @@ ALL = SearchCriteria()
 S = PaymentStatus
 
 
-def numbers(criteria: SearchCriteria, page: Page | None = None) -> list[str]:
-    return [order.order_no for order in search(criteria, page or Page()).orders]
+def numbers(criteria: SearchCriteria, page: PageRequest | None = None) -> list[str]:
+    return [order.order_no for order in search(criteria, page or PageRequest()).orders]
 
 
 def change(order: Order, **values: Any) -> None:
@@ -226,7 +226,7 @@ def test_pages_hold_every_order_once_forwards_and_backwards(
         order = make_order(total=1000 + number // 3, ordered_at=days_ago(1 + number // 3))
         if number % 2:
             change_transaction(order, auth_expires_at=utc_now() + timedelta(days=number // 4))
-    first = Page(sort=sort, descending=descending, size=3)
+    first = PageRequest(sort=sort, descending=descending, size=3)
     everything = numbers(ALL, replace(first, size=20))
     assert len(set(everything)) == 7
     pages = [search(ALL, first)]
@@ -245,14 +245,14 @@ def test_orders_without_a_deadline_come_last_in_both_directions() -> None:
     for order in (captured, held):
         change_transaction(order, auth_expires_at=utc_now() + timedelta(days=5))
     for descending in (True, False):
-        page = Page(sort=SortKey.DEADLINE, descending=descending)
+        page = PageRequest(sort=SortKey.DEADLINE, descending=descending)
         assert numbers(ALL, page) == [held.order_no, captured.order_no]  # R111
 
 
 @pytest.mark.parametrize("cursor", ["x", "…", "bnVsbA", "W10", "WyJ0b3RhbCIsdHJ1ZSw1LDEsMF0"])
 def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
     with pytest.raises(CursorInvalid):
-        search(ALL, Page(cursor=cursor))
+        search(ALL, PageRequest(cursor=cursor))
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])
@@ -260,14 +260,14 @@ def test_a_cursor_at_the_end_of_time_is_refused(moment: str) -> None:
     parts = ["ordered_at", True, moment, 1, False]
     cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
     with pytest.raises(CursorInvalid):
-        search(ALL, Page(cursor=cursor))
+        search(ALL, PageRequest(cursor=cursor))
 
 
 def test_a_row_knows_its_parcels_transaction_and_open_operation() -> None:
     order = make_order(buyer="佐藤 花子")
     with writing() as session:
         session.add(Delivery(order_id=order.id, number=1, name="鈴木", slip_no="9"))
-    [row] = search(ALL, Page()).orders
+    [row] = search(ALL, PageRequest()).orders
     assert (row.recipient, row.slip_no, row.parcels) == ("佐藤 花子", "", 2)
     assert row.transaction is not None
     assert not row.transaction.is_linked

@@ -35,7 +35,7 @@ from sgpshop.services.order_files import mending
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_lookup
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE
 from sgpshop.storage.database import writing
 from tests.factories import fresh
@@ -328,7 +328,9 @@ class TestOneLiveTransaction:
         change(Order, kind=K.SUBSCRIPTION, payment_status=status)
         operation = Operation.BILL if status is S.AWAITING_BILLING else Operation.REPAY
         with pytest.raises(NotPossible, match="ほかの番号に残っています"), writing() as session:
-            acts.new_attempt(acting.lock_order(session, order.id), Wish(operation), SHOP_FRONT)
+            acts.new_attempt(
+                acting.lock_order(session, order.id), OperationRequest(operation), SHOP_FRONT
+            )
 
     @pytest.mark.parametrize(
         ("state", "operation"),

@@ -12,7 +12,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, journal, outcomes, record, runner
-from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -66,7 +66,7 @@ def test_the_same_token_is_the_same_capture(shop: World) -> None:
     first = press(order)
     again = acts.open_capture(order.id, seen(order), TANAKA)
     assert again == first  # P19
-    assert runner.run_operation(again) is Ran.NOT_OURS
+    assert runner.run_operation(again) is RunResult.NOT_OURS
     assert shop.sales(order.order_no) == 1
 
 
@@ -257,10 +257,10 @@ def test_congestion_is_tried_again_later(shop: World) -> None:
     order = authorized_order(shop)
     shop.fault("error:E92000001")
     attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
-    assert runner.run_operation(attempt_id) is Ran.CONGESTED
+    assert runner.run_operation(attempt_id) is RunResult.CONGESTED
     attempt = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     assert attempt.state is AttemptState.QUEUED  # P9
-    assert runner.run_operation(attempt_id) is Ran.ENDED
+    assert runner.run_operation(attempt_id) is RunResult.ENDED
     assert fresh(order).payment_status is PaymentStatus.CAPTURED
 
 
@@ -327,5 +327,5 @@ def test_unreachable_is_tried_three_times_then_fails_as_communication_error(
     order = authorized_order(shop)
     attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
     ran = [runner.run_operation(attempt_id) for _ in range(3)]
-    assert ran == [Ran.POSTPONED, Ran.POSTPONED, Ran.ENDED]
+    assert ran == [RunResult.POSTPONED, RunResult.POSTPONED, RunResult.ENDED]
     assert fresh(order).payment_status is PaymentStatus.CAPTURE_FAILED  # P9, R14

@@ -13,7 +13,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, attempt_lookup, journal, runner
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import authorized_order, days_ago, fresh
 from tests.gateway_world import World
 from tests.services.acting import (
@@ -78,7 +78,9 @@ def test_a_second_send_is_refused_until_there_is_a_new_change(shop: World, order
 
 def test_the_same_form_again_sends_once(shop: World, order: Order) -> None:
     form = seen(order)
-    first, again = (acts.open_attempt(order.id, Wish(SEND), form, TANAKA) for _ in range(2))
+    first, again = (
+        acts.open_attempt(order.id, OperationRequest(SEND), form, TANAKA) for _ in range(2)
+    )
     assert first == again  # P19
     runner.run_act(first)
     runner.run_act(again)
@@ -89,7 +91,7 @@ def test_a_stale_screen_sends_nothing(shop: World, order: Order) -> None:
     old = seen(order)
     correct(order, 9_000)
     with pytest.raises(OrderChanged):
-        acts.open_attempt(order.id, Wish(SEND), old, TANAKA)  # P20
+        acts.open_attempt(order.id, OperationRequest(SEND), old, TANAKA)  # P20
     assert shop.requests(order.order_no, "ChangeTran") == []
 
 
@@ -251,7 +253,7 @@ class TestSendAndCapture:
     def test_a_killed_worker_is_followed_by_another(
         self, app: Flask, shop: World, order: Order
     ) -> None:
-        acts.open_attempt(order.id, Wish(SEND, FollowUp.CAPTURE), seen(order), TANAKA)
+        acts.open_attempt(order.id, OperationRequest(SEND, FollowUp.CAPTURE), seen(order), TANAKA)
         with working(app):
             wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
         assert effects(shop, order) == [("CHANGE", 9_500), ("SALES", 9_500)]  # P2
@@ -314,7 +316,7 @@ def test_an_unanswered_look_up_ends_in_a_refusal_and_sends_nothing(
     shop: World, order: Order
 ) -> None:
     shop.fault("http:503", "SearchTrade", times=9)
-    attempt_id = acts.open_attempt(order.id, Wish(SEND), seen(order), TANAKA)
+    attempt_id = acts.open_attempt(order.id, OperationRequest(SEND), seen(order), TANAKA)
     for _ in range(3):
         runner.run_operation(attempt_id)
     assert last_attempt(order).reason == "look_failed"
@@ -329,7 +331,7 @@ def test_a_cancelled_order_has_nothing_to_send(shop: World, order: Order) -> Non
 
 
 def test_one_operation_at_a_time(shop: World, order: Order) -> None:
-    acts.open_attempt(order.id, Wish(SEND), seen(order), TANAKA)
+    acts.open_attempt(order.id, OperationRequest(SEND), seen(order), TANAKA)
     now = fresh(order)
     with pytest.raises(OrderBusy):
         acts.open_capture(order.id, Seen(now.version, now.total, "other"), TANAKA)  # P7
@@ -338,7 +340,7 @@ def test_one_operation_at_a_time(shop: World, order: Order) -> None:
 def test_a_lost_worker_is_resumed_after_proof(shop: World, order: Order, app: Flask) -> None:
     """The worker died between writing «sending» and the answer, and nothing had left (P2, P10)."""
     app.config["QUIET_PERIOD"] = 0.0
-    attempt_id = acts.open_attempt(order.id, Wish(SEND), seen(order), TANAKA)
+    attempt_id = acts.open_attempt(order.id, OperationRequest(SEND), seen(order), TANAKA)
     work = journal.claim(attempt_id)
     trade = shop.gateway.search_trade(order.order_no)
     assert work is not None

@@ -26,7 +26,7 @@ from sgpshop.models import (
 from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.reconciliation import console_file, daily, ledgers
 from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
@@ -112,7 +112,7 @@ def test_a_preorder_captured_soon_after_the_notice_of_its_check(app: Flask, shop
     order = press(order, Operation.CAPTURE)
     assert order.payment_status is S.CAPTURED
     make_due(order.order_no)  # the look-up that the notice led to comes last
-    assert transaction_lookup.look_up(transaction_of(order.order_no).id) is Ran.ENDED
+    assert transaction_lookup.look_up(transaction_of(order.order_no).id) is RunResult.ENDED
     work(app)
     assert fresh(order).payment_status is S.CAPTURED
     assert transaction_of(order.order_no).next_look_at is None  # it ends
@@ -134,8 +134,8 @@ def test_a_comparison_that_was_on_its_way_while_the_capture_ran(
 
     monkeypatch.setattr(shop.gateway, "search_trade", slow)
     check = transaction_of(order.order_no)
-    assert transaction_lookup.look_up(check.id) is Ran.ENDED
-    assert transaction_lookup.look_up(check.id) is Ran.NOT_OURS  # nothing is left of it
+    assert transaction_lookup.look_up(check.id) is RunResult.ENDED
+    assert transaction_lookup.look_up(check.id) is RunResult.NOT_OURS  # nothing is left of it
     assert fresh(order).payment_status is S.CAPTURED
     assert transaction_of(order.order_no).gateway_state == "CHECK"
 
@@ -144,7 +144,7 @@ def test_what_is_seen_of_an_earlier_number_never_becomes_the_orders_status(shop:
     order = paid_with_another_card(shop)
     order = press(order, Operation.CAPTURE)
     make_due(order.order_no)
-    assert transaction_lookup.look_up(transaction_of(order.order_no).id) is Ran.ENDED
+    assert transaction_lookup.look_up(transaction_of(order.order_no).id) is RunResult.ENDED
     assert fresh(order).payment_status is S.CAPTURED  # and not 要確認, as the first try says
     assert transaction_of(order.order_no).next_look_at is None
 

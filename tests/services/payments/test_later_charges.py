@@ -22,7 +22,7 @@ from sgpshop.services import intake, preorders
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.preorders import Tab
+from sgpshop.services.preorders import PreorderTab
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
@@ -233,4 +233,4 @@ def test_the_tabs_of_preorders_say_what_was_taken(shop: World) -> None:
     assert captured(order).payment_status is S.CAPTURED  # 3,000 yen of what is 2,000 by now
     captured(preorder(shop, total=500))
     totals = preorders.tab_totals()
-    assert totals[Tab.CAPTURED] == totals[Tab.ALL] == Total(2, 3500)
+    assert totals[PreorderTab.CAPTURED] == totals[PreorderTab.ALL] == Total(2, 3500)

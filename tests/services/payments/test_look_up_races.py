@@ -26,7 +26,7 @@ from sgpshop.services.payments import (
     runner,
     transaction_lookup,
 )
-from sgpshop.services.payments.journal import Ran
+from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
@@ -108,7 +108,7 @@ class TestRepeats:
 
         monkeypatch.setattr(shop.gateway, "search_trade", nobody_there)
         ran = [runner.run_operation(again) for _ in range(3)]
-        assert ran == [Ran.POSTPONED, Ran.POSTPONED, Ran.ENDED]
+        assert ran == [RunResult.POSTPONED, RunResult.POSTPONED, RunResult.ENDED]
         assert fresh(order).payment_status is PaymentStatus.CAPTURE_FAILED  # R14
 
     def test_a_lost_worker_is_noticed_without_a_worker(self, shop: World) -> None:
@@ -157,7 +157,7 @@ def test_congestion_of_a_look_up_slows_the_worker_down(shop: World) -> None:
         transaction = session.query(CardTransaction).filter_by(order_id=order.id).one()
         transaction.next_look_at = utc_now()
     shop.fault("error:E92000001", "SearchTrade")
-    assert transaction_lookup.look_up(transaction.id) is Ran.CONGESTED
+    assert transaction_lookup.look_up(transaction.id) is RunResult.CONGESTED
     soon = fresh(order).transaction
     assert soon is not None
     assert soon.next_look_at is not None
@@ -169,6 +169,6 @@ def test_a_frozen_thread_does_not_send_late(shop: World, monkeypatch: pytest.Mon
     order = authorized_order(shop)
     attempt_id = open_capture(order)
     monkeypatch.setattr(journal, "may_still_send", lambda _: False)
-    assert runner.run_operation(attempt_id) is Ran.POSTPONED
+    assert runner.run_operation(attempt_id) is RunResult.POSTPONED
     assert shop.requests(order.order_no) == []  # P17
     assert attempt(attempt_id).state is AttemptState.QUEUED

@@ -19,14 +19,14 @@ from sgpshop.services import settings
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, transaction_lookup
-from sgpshop.services.payments.acts import RefundNotConfirmed, Wish
+from sgpshop.services.payments.acts import OperationRequest, RefundNotConfirmed
 from tests.factories import authorized_order, fresh
 from tests.faults.judging import settle
 from tests.gateway_world import Killed, World
 from tests.services.acting import TANAKA, correct, effects, last_attempt, seen
 
 S = PaymentStatus
-REFUND = Wish(Operation.REFUND_DIFFERENCE, is_sum_confirmed=True)
+REFUND = OperationRequest(Operation.REFUND_DIFFERENCE, is_sum_confirmed=True)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def looked_up(order: Order) -> Order:
     return fresh(order)
 
 
-def refund(order: Order, wish: Wish = REFUND) -> Order:
+def refund(order: Order, wish: OperationRequest = REFUND) -> Order:
     """Press 差額を返金 and confirm it."""
     runner.run_act(acts.open_attempt(order.id, wish, seen(order), TANAKA))
     return fresh(order)
@@ -107,7 +107,7 @@ def test_it_is_no_part_refund_of_the_right_amount(shop: World, total: int) -> No
 def test_it_is_confirmed_a_second_time(shop: World) -> None:  # S21
     order = sold_elsewhere(shop)
     with pytest.raises(RefundNotConfirmed):
-        refund(order, Wish(Operation.REFUND_DIFFERENCE))
+        refund(order, OperationRequest(Operation.REFUND_DIFFERENCE))
     assert fresh(order).open_attempt is None
 
 

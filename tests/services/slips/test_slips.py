@@ -27,7 +27,7 @@ from sgpshop.services import slips
 from sgpshop.services.deliveries import parcels as parcel_acts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
@@ -245,7 +245,7 @@ class TestFailedCapture:
 
     @pytest.mark.parametrize("terms", [CAPTURE, KEEP], ids=["skip", "keep"])
     def test_an_unsent_amount_counts_as_one(
-        self, app: Flask, shop: World, terms: slips.Terms
+        self, app: Flask, shop: World, terms: slips.SlipTerms
     ) -> None:  # R72a, R82
         order = correct(authorized_order(shop), 2500)
         other = authorized_order(shop)
@@ -258,7 +258,7 @@ class TestFailedCapture:
 
     @pytest.mark.parametrize("terms", [CAPTURE, KEEP], ids=["skip", "keep"])
     def test_so_does_an_order_that_is_busy(
-        self, app: Flask, shop: World, terms: slips.Terms
+        self, app: Flask, shop: World, terms: slips.SlipTerms
     ) -> None:
         order, other = authorized_order(shop), authorized_order(shop)
         run_id = prepare(slip_file(slip(order), slip(other)), terms)
@@ -272,7 +272,7 @@ class TestFailedCapture:
 
     def test_an_order_being_cancelled_is_let_alone(self, app: Flask, shop: World) -> None:
         order = authorized_order(shop)
-        acts.open_attempt(order.id, Wish(Operation.CANCEL), seen(order), TANAKA)
+        acts.open_attempt(order.id, OperationRequest(Operation.CANCEL), seen(order), TANAKA)
         [(result, why)] = results(prepare(slip_file(slip(order)), KEEP))
         assert result is FAILED
         assert why.startswith("処理中：")
@@ -300,7 +300,7 @@ class TestInDoubt:
 
     @pytest.mark.parametrize("terms", [CAPTURE, KEEP], ids=["skip", "keep"])
     def test_nothing_is_registered_until_it_is_decided(
-        self, app: Flask, shop: World, terms: slips.Terms
+        self, app: Flask, shop: World, terms: slips.SlipTerms
     ) -> None:
         shop.fault("drop_after")
         order = authorized_order(shop, told=True)
@@ -315,7 +315,7 @@ class TestInDoubt:
 
     @pytest.mark.parametrize("terms", [CAPTURE, KEEP], ids=["skip", "keep"])
     def test_not_carried_out_is_a_failed_capture(
-        self, app: Flask, shop: World, terms: slips.Terms
+        self, app: Flask, shop: World, terms: slips.SlipTerms
     ) -> None:
         shop.fault("drop_before")
         order = authorized_order(shop)

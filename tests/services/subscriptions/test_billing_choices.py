@@ -23,7 +23,7 @@ from sgpshop.services.deliveries.parcels import InputRefused, Return
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.subscriptions import Criteria, Tab, billing
+from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing.selecting import to_register
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
@@ -45,9 +45,9 @@ S, B = PaymentStatus, BillingState
 NOVEMBER = date(2026, 11, 1)
 
 
-def listed(tab: Tab) -> list[str]:
+def listed(tab: SubscriptionTab) -> list[str]:
     db.session.rollback()
-    return [row.order.order_no for row in subscriptions.search(Criteria(tab=tab)).rows]
+    return [row.order.order_no for row in subscriptions.search(SubscriptionCriteria(tab=tab)).rows]
 
 
 class TestTakenAgain:
@@ -115,7 +115,7 @@ class TestReturned:
         correct(order, 1500)
         parcels.waive_cancel(order.id, seen(order), TANAKA, "届いた分だけ請求する")
         assert db.session.scalars(wanted).all() == [order.id]
-        assert listed(Tab.DELIVERED) == [order.order_no]
+        assert listed(SubscriptionTab.DELIVERED) == [order.order_no]
         assert fresh(order).total == 1500
 
 
@@ -130,13 +130,13 @@ class TestRefund:
 
     def test_it_ends_when_a_person_says_when_and_how(self, order: Order) -> None:
         assert is_refund_open(order)
-        assert listed(Tab.ATTENTION) == [order.order_no]
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
         day = jst_day(utc_now())
         parcels.settle_refund(order.id, seen(order), TANAKA, day, "銀行振込")
         now = fresh(order)
         assert (now.refunded_on, now.refund_reason) == (day, "銀行振込")
         assert now.payment_status is S.BILLING_REPORTED
-        assert listed(Tab.ATTENTION) == []
+        assert listed(SubscriptionTab.ATTENTION) == []
         with pytest.raises(NotPossible):
             parcels.settle_refund(order.id, seen(order), TANAKA, day, "もう一度")
 
@@ -151,7 +151,7 @@ class TestRefund:
         gone: Any = {"status": S.BILLING_REPORTED, "processing_class": ProcessingClass.CANCELLED}
         order = make_subscription(**gone)
         assert is_refund_open(order)
-        assert listed(Tab.ATTENTION) == [order.order_no]
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
 
 
 def test_edited_unsent_and_then_cancelled_nothing_is_to_be_sent(shop: World) -> None:
@@ -166,10 +166,10 @@ def test_edited_unsent_and_then_cancelled_nothing_is_to_be_sent(shop: World) -> 
 
 def test_a_card_that_nothing_shows_is_listed_before_the_registration(app: Flask) -> None:
     order = make_subscription()
-    assert listed(Tab.ATTENTION) == []  # it was not looked up yet
+    assert listed(SubscriptionTab.ATTENTION) == []  # it was not looked up yet
     with writing() as session:
         session.execute(sa.update(CardTransaction).values(looks=1))
-    assert listed(Tab.ATTENTION) == [order.order_no]
+    assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
     assert subscriptions.outlook(10).lacks_card.count == 1
 
 
@@ -181,8 +181,8 @@ def test_what_could_not_be_registered_is_told_at_once(
     shop.fault("error:E01030002", "Batch")
     travel(THE_10TH)
     go_on(order)
-    assert listed(Tab.ATTENTION) == [order.order_no]
-    [row] = subscriptions.search(Criteria(tab=Tab.ATTENTION)).rows
+    assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+    [row] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
     assert "受け付けられなかった" in row.why
     assert subscriptions.outlook(10).put_off.count == 1
 

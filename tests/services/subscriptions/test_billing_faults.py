@@ -27,7 +27,7 @@ from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
-from sgpshop.services.subscriptions import Criteria, Tab, billing
+from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
@@ -397,11 +397,13 @@ def test_the_tabs_of_subscriptions_say_what_was_taken(shop: World, travel: Trave
     transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     assert (fresh(order).total, fresh(order).payment_status) == (2500, S.BILLING_REPORTED)
-    assert subscriptions.tab_totals(Criteria())[Tab.REPORTED] == Total(1, 2000)
+    assert subscriptions.tab_totals(SubscriptionCriteria())[SubscriptionTab.REPORTED] == Total(
+        1, 2000
+    )
     with writing() as session:
         session.execute(sa.update(Order).values(processing_class=ProcessingClass.RETURNED))
-    totals = subscriptions.tab_totals(Criteria())
-    assert totals[Tab.ATTENTION] == totals[Tab.ALL] == Total(1, 2000)
+    totals = subscriptions.tab_totals(SubscriptionCriteria())
+    assert totals[SubscriptionTab.ATTENTION] == totals[SubscriptionTab.ALL] == Total(1, 2000)
     coming = subscriptions.outlook(10)
     assert coming.to_refund == coming.attention == Total(1, 2000)
     assert coming.undelivered == Total()

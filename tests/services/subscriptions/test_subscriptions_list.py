@@ -21,8 +21,15 @@ from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.order_detail.answers import one
-from sgpshop.services.order_detail.detail import Problem, get_detail
-from sgpshop.services.subscriptions import Criteria, DateField, ListedFile, Tab, billing, csv_file
+from sgpshop.services.order_detail.detail import OrderProblem, get_detail
+from sgpshop.services.subscriptions import (
+    ListedFile,
+    SubscriptionCriteria,
+    SubscriptionDate,
+    SubscriptionTab,
+    billing,
+    csv_file,
+)
 from sgpshop.services.subscriptions.billing import planning
 from sgpshop.storage.database import writing
 from tests.factories import fresh, make_order
@@ -53,12 +60,14 @@ def _open(shop: World, travel: Travel) -> None:
 
 def numbers(**criteria: Any) -> list[str]:
     """The numbers found on the tab すべて, or the named one."""
-    found = subscriptions.search(Criteria(**({"tab": Tab.ALL} | criteria)))
+    found = subscriptions.search(SubscriptionCriteria(**({"tab": SubscriptionTab.ALL} | criteria)))
     return [row.order.order_no for row in found.rows]
 
 
 def the_row(order: Order) -> Any:
-    [row] = subscriptions.search(Criteria(tab=Tab.ALL, order_no=order.order_no)).rows
+    [row] = subscriptions.search(
+        SubscriptionCriteria(tab=SubscriptionTab.ALL, order_no=order.order_no)
+    ).rows
     return row
 
 
@@ -75,13 +84,13 @@ class TestTabs:
         failed = make_subscription(total=500, status=S.CAPTURE_FAILED, state=B.REFUSED)
         gone = make_subscription(total=7, status=S.CANCELLED)
         stages = {
-            Tab.AWAITING: [waiting, back],
-            Tab.DELIVERED: [with_month, late],
-            Tab.REPORTED: [reported],
-            Tab.FAILED: [failed],
-            Tab.ALL: [waiting, back, with_month, late, reported, failed, gone],
+            SubscriptionTab.AWAITING: [waiting, back],
+            SubscriptionTab.DELIVERED: [with_month, late],
+            SubscriptionTab.REPORTED: [reported],
+            SubscriptionTab.FAILED: [failed],
+            SubscriptionTab.ALL: [waiting, back, with_month, late, reported, failed, gone],
         }
-        totals = subscriptions.tab_totals(Criteria())
+        totals = subscriptions.tab_totals(SubscriptionCriteria())
         for tab, expected in stages.items():
             assert sorted(numbers(tab=tab)) == sorted(order.order_no for order in expected)
             assert (totals[tab].count, totals[tab].yen) == (
@@ -131,18 +140,18 @@ class TestTabs:
         made = [make_subscription(ordered_at=jst(2026, 11, 1)).order_no for _ in range(90)]
         pages, cursor = [], ""
         while True:
-            page = subscriptions.search(Criteria(), cursor)
+            page = subscriptions.search(SubscriptionCriteria(), cursor)
             pages.append([row.order.order_no for row in page.rows])
             if not page.next_cursor:
                 break
             cursor = page.next_cursor
         assert [len(page) for page in pages] == [40, 40, 10]
         assert sorted(chain(*pages)) == sorted(made)
-        back = subscriptions.search(Criteria(), page.previous_cursor)
+        back = subscriptions.search(SubscriptionCriteria(), page.previous_cursor)
         assert [row.order.order_no for row in back.rows] == pages[1]
         for broken in ("x", "W10", "ü", "WyIyMDI2LTExLTAxIiwxLGZhbHNlXQ"):
             with pytest.raises(CursorInvalid):
-                subscriptions.search(Criteria(), broken)
+                subscriptions.search(SubscriptionCriteria(), broken)
 
 
 class TestOutlook:
@@ -172,7 +181,7 @@ class TestOutlook:
         make_subscription(slip_no="1234-5679", delivered_at=jst(2026, 11, 3))
         make_subscription()
         assert subscriptions.outlook(10).reminder.yen == 700
-        assert numbers(tab=Tab.AWAITING, reminder=True) == [forgotten.order_no]
+        assert numbers(tab=SubscriptionTab.AWAITING, reminder=True) == [forgotten.order_no]
 
     @pytest.mark.parametrize("done", [DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED])
     def test_the_other_parcel_of_two_is_not_forgotten(self, done: DeliveryStatus) -> None:
@@ -181,7 +190,7 @@ class TestOutlook:
         with writing() as session:
             session.add(Delivery(order_id=order.id, number=1, status=done))
         assert subscriptions.outlook(10).reminder.yen == 700
-        assert numbers(tab=Tab.AWAITING, reminder=True) == [order.order_no]
+        assert numbers(tab=SubscriptionTab.AWAITING, reminder=True) == [order.order_no]
 
     def test_returned_after_the_report_is_to_be_refunded(self) -> None:  # R104
         order = make_subscription(status=S.BILLING_REPORTED, total=900)
@@ -212,14 +221,14 @@ class TestSearch:  # R109
         assert numbers(order_no=one_.order_no) == only
         october = {"day_from": date(2026, 10, 1), "day_to": date(2026, 10, 31)}
         assert numbers(**october) == only
-        assert numbers(date_field=DateField.DELIVERED, **october) == only
-        assert numbers(date_field=DateField.DELIVERED, day_to=date(2026, 10, 30)) == []
+        assert numbers(date_field=SubscriptionDate.DELIVERED, **october) == only
+        assert numbers(date_field=SubscriptionDate.DELIVERED, day_to=date(2026, 10, 30)) == []
         november = {"day_from": date(2026, 11, 20), "day_to": date(2026, 11, 20)}
-        assert numbers(date_field=DateField.REGISTERED, **november) == only
+        assert numbers(date_field=SubscriptionDate.REGISTERED, **november) == only
         assert set(numbers(is_ok=True)) == {one_.order_no, repaid.order_no}
         assert numbers(is_ok=False) == [other.order_no]
-        totals = subscriptions.tab_totals(Criteria(is_ok=False))
-        assert (totals[Tab.FAILED].count, totals[Tab.ALL].count) == (1, 1)
+        totals = subscriptions.tab_totals(SubscriptionCriteria(is_ok=False))
+        assert (totals[SubscriptionTab.FAILED].count, totals[SubscriptionTab.ALL].count) == (1, 1)
 
     def test_going_on_is_what_the_newest_order_of_the_subscription_says(self) -> None:
         first = make_subscription(
@@ -245,7 +254,7 @@ class TestSearch:  # R109
             buyer="=1+2 企画", subscription_id="-T9", delivered_at=jst(2026, 11, 3), total=1234
         )
         make_subscription()
-        file = b"".join(subscriptions.as_csv(Criteria(tab=Tab.DELIVERED)))
+        file = b"".join(subscriptions.as_csv(SubscriptionCriteria(tab=SubscriptionTab.DELIVERED)))
         assert file.startswith("\ufeff".encode())
         [row] = csv.DictReader(io.StringIO(file.decode("utf-8-sig"), newline=""))
         assert row["注文番号"] == order.order_no
@@ -255,7 +264,9 @@ class TestSearch:  # R109
     def test_more_rows_than_one_reading(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(csv_file, "_CHUNK", 2)
         made = {make_subscription().order_no for _ in range(3)}
-        _titles, *lines = b"".join(subscriptions.as_csv(Criteria())).decode().splitlines()
+        _titles, *lines = (
+            b"".join(subscriptions.as_csv(SubscriptionCriteria())).decode().splitlines()
+        )
         assert {line.split(",")[0] for line in lines} == made
 
 
@@ -271,7 +282,7 @@ def newest_file() -> ListedFile:
     return subscriptions.files()[0]
 
 
-def problem(order: Order) -> Problem:
+def problem(order: Order) -> OrderProblem:
     found = get_detail(order.order_no).problem
     assert found is not None
     assert one(order.order_no).problem == found  # other programs are told the same

@@ -21,7 +21,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, OrderKind, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.payments import acts
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
@@ -246,7 +246,7 @@ def test_while_an_operation_is_open_every_payment_button_waits(
 ) -> None:
     with app.app_context():
         order = order_in(world, "仮売上")
-        acts.open_attempt(order.id, Wish(operation), seen(order), TANAKA)
+        acts.open_attempt(order.id, OperationRequest(operation), seen(order), TANAKA)
     page = operator.get(f"/orders/{order.order_no}").text
     for words in ("SGPカード実売上処理", "注文キャンセル", "オーソリ期間延長", "注文内容修正"):
         assert mark_on(page, words) == "△", words

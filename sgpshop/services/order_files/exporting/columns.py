@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine
-from sgpshop.services.order_files.reading.columns import COLUMNS, Column, Part
+from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 
 if TYPE_CHECKING:
     from sgpshop.services.order_files.exporting.reading import ExportedOrder
@@ -27,7 +27,7 @@ _OTHER_NAMES = {"processing": "processing_class"}
 _WORDS = {"prices_include_tax": {True: "税込", False: "税別"}}
 
 
-def _columns_of(part: Part) -> tuple[Column, ...]:
+def _columns_of(part: Part) -> tuple[FileColumn, ...]:
     return tuple(c for c in COLUMNS if c.part is part and c.field not in _LEFT_OUT)
 
 
@@ -68,7 +68,7 @@ MONEY = frozenset(
 )
 
 
-def _selected(columns: Iterable[Column], model: Any) -> list[Any]:
+def _selected(columns: Iterable[FileColumn], model: Any) -> list[Any]:
     return [
         getattr(CardTransaction if column.field in _OF_TRANSACTION else model, name).label(
             column.field
@@ -104,13 +104,13 @@ def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
             yield [*of_order, *of_parcel, *(_of_item(line, column) for column in _ITEM), *since]
 
 
-def _of_order(order: Any, column: Column) -> Value:
+def _of_order(order: Any, column: FileColumn) -> Value:
     value = getattr(order, column.field)
     words = _WORDS.get(column.field)
     return words[value] if words else _plain(value)
 
 
-def _of_item(line: Any, column: Column) -> Value:
+def _of_item(line: Any, column: FileColumn) -> Value:
     return (
         int(line.tax_rate == 8)
         if column.field == "is_reduced"

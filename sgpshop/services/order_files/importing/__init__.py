@@ -5,7 +5,7 @@ is mended by doing just that.
 """
 
 from sgpshop.services.order_files.importing.runs import (
-    Progress,
+    ImportProgress,
     RunState,
     begin,
     carry_out,
@@ -18,7 +18,7 @@ from sgpshop.services.order_files.importing.runs import (
 )
 
 __all__ = [
-    "Progress",
+    "ImportProgress",
     "RunState",
     "begin",
     "carry_out",

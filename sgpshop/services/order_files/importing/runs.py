@@ -51,7 +51,7 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Progress:
+class ImportProgress:
     """A run as it is to be shown."""
 
     run: ImportRun
@@ -135,10 +135,10 @@ def recent(limit: int = 20) -> Sequence[ImportRun]:
     ).all()
 
 
-def progress(run_id: str) -> Progress:
+def progress(run_id: str) -> ImportProgress:
     """How the run stands.  Raises NotFound."""
     run = find(run_id)
-    return Progress(
+    return ImportProgress(
         run,
         state_of(run),
         run.added + run.updated + run.unchanged + run.left_out,

@@ -11,7 +11,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import SGP_METHOD
 from sgpshop.services.order_files.reading.cells import at
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim
-from sgpshop.services.order_files.reading.rows import Row
+from sgpshop.services.order_files.reading.rows import FileRow
 
 _CANCELLED, _PROVISIONAL = 0, 99  # 注文状態 (R143)
 
@@ -51,7 +51,7 @@ _ONLY_IN_FILE = (
 )
 
 
-def build_order(rows: list[Row]) -> tuple[ParsedOrder, list[str], list[str]]:
+def build_order(rows: list[FileRow]) -> tuple[ParsedOrder, list[str], list[str]]:
     """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
     said = rows[0].order
     errors: list[str] = []
@@ -116,7 +116,7 @@ def _check_charge(total: int, claim: PaymentClaim, errors: list[str], warnings: 
         )
 
 
-def _line(row: Row, errors: list[str]) -> dict[str, Any]:
+def _line(row: FileRow, errors: list[str]) -> dict[str, Any]:
     line = dict(row.item)
     rate, is_reduced = line.pop("tax_rate", None), line.pop("is_reduced", None)
     if rate is not None and is_reduced is not None and (rate == 8) != is_reduced:
@@ -126,7 +126,9 @@ def _line(row: Row, errors: list[str]) -> dict[str, Any]:
     return line | {"delivery_number": row.delivery.get("number", 0)}
 
 
-def _deliveries(rows: list[Row], said: dict[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
+def _deliveries(
+    rows: list[FileRow], said: dict[str, Any], warnings: list[str]
+) -> list[dict[str, Any]]:
     """One per 配送先番号; their status from 配送ステータス, else 処理状況, else 注文状態."""
     by_number = {row.delivery.get("number", 0): row.delivery for row in reversed(rows)}
     deliveries = [by_number[number] | {"number": number} for number in sorted(by_number)]

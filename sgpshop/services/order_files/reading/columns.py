@@ -31,7 +31,7 @@ class Part(Enum):
 
 
 @dataclass(frozen=True)
-class Column:
+class FileColumn:
     """One column; `empty` is the value of an empty cell."""
 
     part: Part
@@ -65,16 +65,16 @@ def _fits(attribute: InstrumentedAttribute[Any]) -> Callable[[str], str]:
 
 _O, _D, _I = Part.ORDER, Part.DELIVERY, Part.ITEM
 
-ORDER_NO = Column(
+ORDER_NO = FileColumn(
     _O, "order_no", "注文番号", cells.order_number, ("ordernum", "displayOrderNumber"), True
 )
 COLUMNS = (
     ORDER_NO,
-    Column(_O, "ordered_at", "注文日時", cells.moment, ("日付", "date", "orderDate"), True),
-    Column(_O, "ordered_time", "注文時間", cells.clock_time, empty=None),
-    Column(_O, "order_state", "注文状態", cells.order_state, ("status",), empty=1),
-    Column(_O, "processing", "処理状況", cells.processing, ("処理区分",), empty=None),
-    Column(
+    FileColumn(_O, "ordered_at", "注文日時", cells.moment, ("日付", "date", "orderDate"), True),
+    FileColumn(_O, "ordered_time", "注文時間", cells.clock_time, empty=None),
+    FileColumn(_O, "order_state", "注文状態", cells.order_state, ("status",), empty=1),
+    FileColumn(_O, "processing", "処理状況", cells.processing, ("処理区分",), empty=None),
+    FileColumn(
         _O,
         "method",
         "決済方法",
@@ -82,15 +82,15 @@ COLUMNS = (
         ("paymethod", "paymethod.content", "paymethod.type"),
         True,
     ),
-    Column(_O, "payment_status", "決済方法ステータス", cells.payment_status, empty=None),
-    Column(_O, "member_id", "会員ID", _fits(Order.member_id), ("memberId",), empty=None),
-    Column(_O, "buyer_name", "注文者", _fits(Order.buyer_name), ("注文者氏名", "buyer.name")),
-    Column(_O, "buyer_kana", "注文者(振り仮名)", _fits(Order.buyer_kana), ("buyer.kana",)),
-    Column(_O, "buyer_company", "会社名", _fits(Order.buyer_company)),
-    Column(_O, "buyer_department", "部署名", _fits(Order.buyer_department)),
-    Column(_O, "buyer_postal_code", "郵便番号", _fits(Order.buyer_postal_code), ("zip",)),
-    Column(_O, "buyer_prefecture", "都道府県", cells.prefecture, ("area",)),
-    Column(
+    FileColumn(_O, "payment_status", "決済方法ステータス", cells.payment_status, empty=None),
+    FileColumn(_O, "member_id", "会員ID", _fits(Order.member_id), ("memberId",), empty=None),
+    FileColumn(_O, "buyer_name", "注文者", _fits(Order.buyer_name), ("注文者氏名", "buyer.name")),
+    FileColumn(_O, "buyer_kana", "注文者(振り仮名)", _fits(Order.buyer_kana), ("buyer.kana",)),
+    FileColumn(_O, "buyer_company", "会社名", _fits(Order.buyer_company)),
+    FileColumn(_O, "buyer_department", "部署名", _fits(Order.buyer_department)),
+    FileColumn(_O, "buyer_postal_code", "郵便番号", _fits(Order.buyer_postal_code), ("zip",)),
+    FileColumn(_O, "buyer_prefecture", "都道府県", cells.prefecture, ("area",)),
+    FileColumn(
         _O,
         "buyer_address",
         "住所",
@@ -98,28 +98,28 @@ COLUMNS = (
         ("city", "street", "address"),
         joined_by="",
     ),
-    Column(_O, "buyer_tel", "電話番号", _fits(Order.buyer_tel), ("tel",)),
-    Column(_O, "buyer_email", "メールアドレス", _fits(Order.buyer_email), ("email",)),
-    Column(_O, "carriage", "送料", cells.yen, ("carriage",), empty=0),
-    Column(_O, "commission", "手数料", cells.yen, ("commission",), empty=0),
-    Column(_O, "bulk_discount", "まとめ買い割引", cells.yen, ("bulk",), empty=0),
-    Column(_O, "coupon", "クーポン", cells.yen, ("coupon",), empty=0),
-    Column(_O, "points_used", "使用ポイント", cells.yen, ("usepoint",), empty=0),
-    Column(_O, "discount", "値引き", cells.yen, ("discount",), empty=0),
-    Column(_O, "tax_8", "消費税8%", cells.yen, empty=None),
-    Column(_O, "tax_10", "消費税10%", cells.yen, empty=None),
-    Column(_O, "prices_include_tax", "価格の税区分", cells.price_tax, empty=None),
-    Column(_O, "tax_rounding", "消費税の端数", cells.tax_rounding, empty=None),
-    Column(_O, "total", "合計金額", cells.yen, ("sumprice",), True),
-    Column(
+    FileColumn(_O, "buyer_tel", "電話番号", _fits(Order.buyer_tel), ("tel",)),
+    FileColumn(_O, "buyer_email", "メールアドレス", _fits(Order.buyer_email), ("email",)),
+    FileColumn(_O, "carriage", "送料", cells.yen, ("carriage",), empty=0),
+    FileColumn(_O, "commission", "手数料", cells.yen, ("commission",), empty=0),
+    FileColumn(_O, "bulk_discount", "まとめ買い割引", cells.yen, ("bulk",), empty=0),
+    FileColumn(_O, "coupon", "クーポン", cells.yen, ("coupon",), empty=0),
+    FileColumn(_O, "points_used", "使用ポイント", cells.yen, ("usepoint",), empty=0),
+    FileColumn(_O, "discount", "値引き", cells.yen, ("discount",), empty=0),
+    FileColumn(_O, "tax_8", "消費税8%", cells.yen, empty=None),
+    FileColumn(_O, "tax_10", "消費税10%", cells.yen, empty=None),
+    FileColumn(_O, "prices_include_tax", "価格の税区分", cells.price_tax, empty=None),
+    FileColumn(_O, "tax_rounding", "消費税の端数", cells.tax_rounding, empty=None),
+    FileColumn(_O, "total", "合計金額", cells.yen, ("sumprice",), True),
+    FileColumn(
         _O,
         "subscription_id",
         "定期購入ID",
         _fits(Order.subscription_id),
         empty=None,
     ),
-    Column(_O, "subscription_round", "定期回数", cells.whole(1, 9999), empty=None),
-    Column(
+    FileColumn(_O, "subscription_round", "定期回数", cells.whole(1, 9999), empty=None),
+    FileColumn(
         _O,
         "note",
         "備考",
@@ -127,30 +127,30 @@ COLUMNS = (
         ("独自項目",),
         joined_by="\n",
     ),
-    Column(_O, "access_id", "取引ID", cells.access_id, is_random=True),
-    Column(_O, "access_pass", "取引パスワード", cells.text(64), is_random=True),
-    Column(_O, "authorized_at", "承認日時", cells.moment, empty=None),
-    Column(_O, "gateway_amount", "オーソリ金額", cells.yen, empty=None),
-    Column(_D, "number", "配送先番号", cells.whole(0, 999), empty=0),
-    Column(_D, "name", "お届け先氏名", _fits(Delivery.name), ("お届け先",)),
-    Column(_D, "postal_code", "お届け先郵便番号", _fits(Delivery.postal_code)),
-    Column(_D, "prefecture", "お届け先都道府県", cells.prefecture),
-    Column(_D, "address", "お届け先住所", _fits(Delivery.address)),
-    Column(_D, "tel", "お届け先電話", _fits(Delivery.tel), ("お届け先電話番号",)),
-    Column(_D, "wish_date", "配送希望日", cells.calendar_day, empty=None),
-    Column(_D, "wish_time", "配送時間帯", _fits(Delivery.wish_time), ("deliverytime",)),
-    Column(_D, "carrier_code", "配送会社", cells.carrier, ("配送会社コード", "carrier")),
-    Column(_D, "slip_no", "伝票番号", cells.slip_number, ("deliverynum",)),
-    Column(_D, "status", "配送ステータス", cells.delivery_status, empty=None),
-    Column(
+    FileColumn(_O, "access_id", "取引ID", cells.access_id, is_random=True),
+    FileColumn(_O, "access_pass", "取引パスワード", cells.text(64), is_random=True),
+    FileColumn(_O, "authorized_at", "承認日時", cells.moment, empty=None),
+    FileColumn(_O, "gateway_amount", "オーソリ金額", cells.yen, empty=None),
+    FileColumn(_D, "number", "配送先番号", cells.whole(0, 999), empty=0),
+    FileColumn(_D, "name", "お届け先氏名", _fits(Delivery.name), ("お届け先",)),
+    FileColumn(_D, "postal_code", "お届け先郵便番号", _fits(Delivery.postal_code)),
+    FileColumn(_D, "prefecture", "お届け先都道府県", cells.prefecture),
+    FileColumn(_D, "address", "お届け先住所", _fits(Delivery.address)),
+    FileColumn(_D, "tel", "お届け先電話", _fits(Delivery.tel), ("お届け先電話番号",)),
+    FileColumn(_D, "wish_date", "配送希望日", cells.calendar_day, empty=None),
+    FileColumn(_D, "wish_time", "配送時間帯", _fits(Delivery.wish_time), ("deliverytime",)),
+    FileColumn(_D, "carrier_code", "配送会社", cells.carrier, ("配送会社コード", "carrier")),
+    FileColumn(_D, "slip_no", "伝票番号", cells.slip_number, ("deliverynum",)),
+    FileColumn(_D, "status", "配送ステータス", cells.delivery_status, empty=None),
+    FileColumn(
         _I, "code", "商品コード", _fits(OrderLine.code), ("orgoptioncode", "orgcode", "brandcode")
     ),
-    Column(_I, "name", "商品名", _fits(OrderLine.name), ("name",), True),
-    Column(_I, "option", "選択肢", _fits(OrderLine.option), ("option",)),
-    Column(_I, "jan", "JAN", _fits(OrderLine.jan), ("jancode",)),
-    Column(_I, "unit_price", "単価", cells.yen, ("price",), True),
-    Column(_I, "quantity", "数量", cells.whole(1, 9999), ("amount",), True),
-    Column(_I, "tax_rate", "税率", cells.tax_rate, ("consumption_tax_rate",), empty=None),
-    Column(_I, "is_reduced", "軽減税率対象", cells.flag, empty=None),
-    Column(_I, "is_preorder", "予約フラグ", cells.flag, empty=False),
+    FileColumn(_I, "name", "商品名", _fits(OrderLine.name), ("name",), True),
+    FileColumn(_I, "option", "選択肢", _fits(OrderLine.option), ("option",)),
+    FileColumn(_I, "jan", "JAN", _fits(OrderLine.jan), ("jancode",)),
+    FileColumn(_I, "unit_price", "単価", cells.yen, ("price",), True),
+    FileColumn(_I, "quantity", "数量", cells.whole(1, 9999), ("amount",), True),
+    FileColumn(_I, "tax_rate", "税率", cells.tax_rate, ("consumption_tax_rate",), empty=None),
+    FileColumn(_I, "is_reduced", "軽減税率対象", cells.flag, empty=None),
+    FileColumn(_I, "is_preorder", "予約フラグ", cells.flag, empty=False),
 )

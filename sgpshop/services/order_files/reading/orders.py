@@ -12,7 +12,7 @@ from sgpshop.services.order_files.reading.columns import COLUMNS, Part
 from sgpshop.services.order_files.reading.decoding import Limits
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
 from sgpshop.services.order_files.reading.records import read_records
-from sgpshop.services.order_files.reading.rows import Row, number_in, parse_row
+from sgpshop.services.order_files.reading.rows import FileRow, number_in, parse_row
 
 _MAX_KINDS = _MAX_DELIVERIES = 50
 
@@ -65,10 +65,10 @@ def read_orders(stream: BinaryIO, limits: Limits, found: Survey) -> Iterator[Fil
         yield _order(order_no, rows, is_scattered=order_no in found.scattered)
 
 
-def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[Row]]]:
+def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[FileRow]]]:
     """Adjacent rows with one number; a row without number counts as bad row of the order above."""
     heading, records = read_records(stream, limits)
-    order_no, rows = "", list[Row]()
+    order_no, rows = "", list[FileRow]()
     for record in records:
         row = parse_row(heading, record, limits.max_cell)
         if rows and row.order_no not in ("", order_no):
@@ -80,7 +80,7 @@ def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[Row]]]
         yield order_no, rows
 
 
-def _order(order_no: str, rows: list[Row], *, is_scattered: bool) -> FileOrder:
+def _order(order_no: str, rows: list[FileRow], *, is_scattered: bool) -> FileOrder:
     problems = [Issue(row.line, problem) for row in rows for problem in row.problems]
     is_valid = any(row.has_valid_number for row in rows)
     result = FileOrder(order_no if is_valid else "", rows[0].line, issues=problems)
@@ -106,10 +106,10 @@ def _order(order_no: str, rows: list[Row], *, is_scattered: bool) -> FileOrder:
     return result
 
 
-def _conflicts(rows: list[Row], part: Part) -> list[Issue]:
+def _conflicts(rows: list[FileRow], part: Part) -> list[Issue]:
     """Columns that should repeat but do not: per order, or per delivery of an order."""
     issues = []
-    first: dict[Any, Row] = {}
+    first: dict[Any, FileRow] = {}
     for row in rows:
         key = row.delivery.get("number", 0) if part is Part.DELIVERY else None
         other = first.setdefault(key, row)
@@ -127,7 +127,7 @@ def _conflicts(rows: list[Row], part: Part) -> list[Issue]:
     return issues
 
 
-def _counts(rows: list[Row]) -> list[Issue]:
+def _counts(rows: list[FileRow]) -> list[Issue]:
     numbers = {row.delivery.get("number", 0) for row in rows}
     kinds = {(row.item.get("code"), row.item["name"], row.item.get("option")) for row in rows}
     issues = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sgpshop.services.order_files.reading.columns import COLUMNS, Column, heading_key
+from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, heading_key
 from sgpshop.services.order_files.reading.decoding import FileRefused, Limits, text_lines
 
 #: No file of ours or of a cart has nearly so many columns; its separators are lost.
@@ -28,7 +28,7 @@ class Heading:
     """Which cells belong to which known column, in the order in which they are asked."""
 
     width: int
-    places: dict[Column, tuple[int, ...]]
+    places: dict[FileColumn, tuple[int, ...]]
 
     def __contains__(self, field: str) -> bool:
         return any(column.field == field for column in self.places)

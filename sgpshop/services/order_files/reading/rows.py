@@ -8,7 +8,7 @@ from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.services.order_files.reading.cells import CellProblem, clean
-from sgpshop.services.order_files.reading.columns import ORDER_NO, Column, Part
+from sgpshop.services.order_files.reading.columns import ORDER_NO, FileColumn, Part
 from sgpshop.services.order_files.reading.records import Heading, Record
 
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
@@ -18,7 +18,7 @@ _RANDOM = re.compile(r"[0-9A-Za-z]{32}")
 
 
 @dataclass
-class Row:
+class FileRow:
     """The values of one record by field, for the columns the file has."""
 
     line: int
@@ -47,10 +47,10 @@ def number_in(heading: Heading, record: Record) -> str:
     return next(filter(None, texts), "")
 
 
-def parse_row(heading: Heading, record: Record, max_cell: int | None) -> Row:
+def parse_row(heading: Heading, record: Record, max_cell: int | None) -> FileRow:
     """All values of `record`; whatever cannot be used is in `problems`, and never echoed (S11)."""
     cells = record.cells
-    row = Row(record.line, number_in(heading, record))
+    row = FileRow(record.line, number_in(heading, record))
     if contains_card_number(_BETWEEN_CELLS.join(cells)) and (
         title := _card_number_in(heading, cells)
     ):
@@ -71,7 +71,7 @@ def parse_row(heading: Heading, record: Record, max_cell: int | None) -> Row:
     return row
 
 
-def _parse_column(row: Row, column: Column, cells: list[str]) -> None:
+def _parse_column(row: FileRow, column: FileColumn, cells: list[str]) -> None:
     texts = [text for cell in cells if cell and (text := clean(cell))]
     values = row.values(column.part)
     if not texts:

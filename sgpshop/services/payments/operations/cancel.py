@@ -16,7 +16,7 @@ from sgpshop.gateway import (
     TradeStatus,
 )
 from sgpshop.models import Attempt, Operation
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import (
     OnTransaction,
     Step,
@@ -34,35 +34,39 @@ _US = Operation.CANCEL
 class CancelPlan(OnTransaction):
     """Always looks first: which kind of cancel fits is a matter of the gateway's own date (P28)."""
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Cancelled already, nothing to cancel, not what the person was shown; or go on."""
-        in_review = work.status_before is PaymentStatus.NEEDS_REVIEW
-        is_unbilled = work.status_before is PaymentStatus.AWAITING_BILLING
+        in_review = claimed.status_before is PaymentStatus.NEEDS_REVIEW
+        is_unbilled = claimed.status_before is PaymentStatus.AWAITING_BILLING
         if trade is None:
-            if work.in_file:  # not shown yet: charged on the day of results
+            if claimed.in_file:  # not shown yet: charged on the day of results
                 return not_usable(_US, None, "in_file")
             # What we know to be taken is somewhere, perhaps under another shop id.
-            if _may_hold_nothing(work) and work.captured is None:
+            if _may_hold_nothing(claimed) and claimed.captured is None:
                 return found_done(_US, None, "cancel_nothing_there")
             return found_elsewhere(_US, None)
-        if is_other_transaction(trade, work):
+        if is_other_transaction(trade, claimed):
             return not_usable(_US, trade, "other_transaction")
         if trade.state.is_cancelled:
             return found_done(_US, trade, "cancel_found_already")
         if trade.state.is_unfinished or trade.state.is_check:
-            if work.in_file and trade.state.is_unfinished:  # charged on the day of results
+            if claimed.in_file and trade.state.is_unfinished:  # charged on the day of results
                 return not_usable(_US, trade, "in_file")
-            if _may_hold_nothing(work):
+            if _may_hold_nothing(claimed):
                 return found_done(_US, trade, "cancel_nothing_there")
             return found_elsewhere(_US, trade)
-        if is_unbilled and trade.state.is_captured and work.gateway_order_id != work.order_no:
+        if is_unbilled and trade.state.is_captured and claimed.gateway_order_id != claimed.order_no:
             return found(trade, Event.FOUND_BILLED)  # a charged sale counts (R104)
         if not (trade.state.is_reserved or trade.state.is_captured):
             return not_usable(_US, trade, "unknown_state")
-        return None if in_review or _is_as_shown(trade, work) else found_elsewhere(_US, trade)
+        return None if in_review or _is_as_shown(trade, claimed) else found_elsewhere(_US, trade)
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """The kind that fits the calendar; refused for the wrong kind, the next (R100, P28)."""
         assert trade is not None  # a cancel looks first
@@ -81,24 +85,24 @@ class CancelPlan(OnTransaction):
         return (trade.raw_status[:20], trade.total) == (attempt.state_seen, attempt.amount_seen)
 
 
-def _may_hold_nothing(work: Work) -> bool:
+def _may_hold_nothing(claimed: ClaimedAttempt) -> bool:
     """Whether nothing reserved is what the person was shown (R92, R97, R103).
 
     要確認, 決済待ち, or a 予約 that was not charged: not one that is 決済完了.
     """
-    is_uncharged = work.reserves_nothing and work.status_before in CAPTURABLE
-    return is_uncharged or work.status_before in (
+    is_uncharged = claimed.reserves_nothing and claimed.status_before in CAPTURABLE
+    return is_uncharged or claimed.status_before in (
         PaymentStatus.NEEDS_REVIEW,
         PaymentStatus.AWAITING_BILLING,
     )
 
 
-def _is_as_shown(trade: TradeStatus, work: Work) -> bool:
+def _is_as_shown(trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
     """A refund is never made where an authorization was shown, nor of another amount (P20, S21)."""
-    was_captured = work.status_before is PaymentStatus.CAPTURED or (
-        work.status_before is PaymentStatus.AWAITING_BILLING and work.captured is not None
+    was_captured = claimed.status_before is PaymentStatus.CAPTURED or (
+        claimed.status_before is PaymentStatus.AWAITING_BILLING and claimed.captured is not None
     )
-    return trade.state.is_captured is was_captured and trade.total == work.amount
+    return trade.state.is_captured is was_captured and trade.total == claimed.amount
 
 
 def _step(kind: Cancellation, *, is_refund: bool) -> Step:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import (
     OnTransaction,
     Step,
@@ -30,16 +30,18 @@ class CapturePlan(OnTransaction):
     The gateway refuses a second one.
     """
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Done already, still held as we know it, or something else."""
-        if trade is not None and is_other_transaction(trade, work):
-            if not work.is_confirmed:  # a file's access data: never sent by it, and never will be
+        if trade is not None and is_other_transaction(trade, claimed):
+            if (
+                not claimed.is_confirmed
+            ):  # a file's access data: never sent by it, and never will be
                 return not_usable(_US, trade, "other_transaction")
             return outcomes.unknown(_US, "other_transaction")
-        if trade is not None and trade.state.is_captured and trade.total == work.amount:
+        if trade is not None and trade.state.is_captured and trade.total == claimed.amount:
             return found_done(_US, trade, "capture_found_already")
         if trade is not None and trade.state.is_authorized:
-            if trade.total == work.amount:
+            if trade.total == claimed.amount:
                 return None
             return _other_amount(trade)
         outcome = found_elsewhere(_US, trade)
@@ -48,12 +50,16 @@ class CapturePlan(OnTransaction):
         return outcome
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """SALES, once."""
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
-            return gateway.capture(access, work.amount)
+            return gateway.capture(access, claimed.amount)
 
         return None if tried else Step("SALES", send, leaves=TradeState.SALES)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import (
     OnTransaction,
     Step,
@@ -28,24 +28,28 @@ from sgpshop.services.payments.outcomes import Outcome
 class ChangeAmountPlan(OnTransaction):
     """From the amount SMBC-GP holds to our total."""
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Send only from the amount that the person saw as SMBC-GP側金額 (P20)."""
         us = Operation.CHANGE_AMOUNT
         if trade is None or not trade.state.is_authorized:
             return found_elsewhere(us, trade)
-        if is_other_transaction(trade, work):
+        if is_other_transaction(trade, claimed):
             return not_usable(us, trade, "other_transaction")
-        if trade.total == work.amount:
+        if trade.total == claimed.amount:
             return found_done(us, trade, "change_amount_found_already")
-        if trade.total != work.held:
+        if trade.total != claimed.held:
             return found(trade, Event.FOUND_AUTHORIZED)
         return None
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """ChangeTran to the new total, once."""
-        return None if tried else _change(work)
+        return None if tried else _change(claimed)
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Still an authorization, now of the new amount."""
@@ -59,22 +63,26 @@ class ChangeAmountPlan(OnTransaction):
 class ExtendPlan(OnTransaction):
     """The same amount authorized anew: a new term (protocol.md §3.5 rule 7)."""
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Send only while the amount is the one the person saw."""
         us = Operation.EXTEND
         if trade is None or not trade.state.is_authorized:
             return found_elsewhere(us, trade)
-        if is_other_transaction(trade, work):
+        if is_other_transaction(trade, claimed):
             return not_usable(us, trade, "other_transaction")
-        if trade.total != work.amount:
+        if trade.total != claimed.amount:
             return found(trade, Event.FOUND_AUTHORIZED)
         return None
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """ChangeTran with the amount that is held, once."""
-        return None if tried else _change(work)
+        return None if tried else _change(claimed)
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """The amount tells nothing here: a new authorization has another TranID."""
@@ -86,9 +94,9 @@ class ExtendPlan(OnTransaction):
         return _is_as_seen(trade, attempt)
 
 
-def _change(work: Work) -> Step:
+def _change(claimed: ClaimedAttempt) -> Step:
     def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
-        return gateway.change_amount(access, work.amount, job=Job.AUTH)
+        return gateway.change_amount(access, claimed.amount, job=Job.AUTH)
 
     return Step("ChangeTran", send, leaves=TradeState.AUTH)
 

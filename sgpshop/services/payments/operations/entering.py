@@ -25,7 +25,7 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.payments import outcomes, three_ds
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import (
     Brought,
     Step,
@@ -47,44 +47,44 @@ class EnteringPlan:
     job: Job
     enters = True
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Not entered yet, or entered as we want it and not paid: go on.  Paid already: done."""
         if trade is None:
             return None
-        if work.in_file and trade.state.is_unfinished:  # the file's line: its result decides
+        if claimed.in_file and trade.state.is_unfinished:  # the file's line: its result decides
             return found_done(self.operation, trade, f"{self.operation}_found_done")
-        if is_other_transaction(trade, work):
+        if is_other_transaction(trade, claimed):
             return not_usable(self.operation, trade, "other_transaction")
-        if not work.access_id and _is_over(trade) and not self._is_billed(trade):
-            return self._judge_forgotten(trade, work)
-        if self._has_reached(trade, work.amount):
+        if not claimed.access_id and _is_over(trade) and not self._is_billed(trade):
+            return self._judge_forgotten(trade, claimed)
+        if self._has_reached(trade, claimed.amount):
             return found_done(self.operation, trade, f"{self.operation}_found_done")
         if (
-            work.finishes_three_ds
+            claimed.finishes_three_ds
             and trade.state.is_unfinished
-            and not self._is_entered(trade, work)
+            and not self._is_entered(trade, claimed)
         ):
             # The buyer agreed to what the bank showed, which is not what we would book.
             return not_usable(self.operation, trade, "amount_differs")
-        if trade.state is TradeState.AUTHENTICATED and not work.finishes_three_ds:
+        if trade.state is TradeState.AUTHENTICATED and not claimed.finishes_three_ds:
             return outcomes.rejected(self.operation, "three_ds_lost")  # its address is gone
         if trade.state.is_unfinished:
             return None
         if trade.state.is_captured or trade.state.is_authorized:  # paid, but not what we want now
-            return found(trade, self._found_event(trade.state, work.kind))
+            return found(trade, self._found_event(trade.state, claimed.kind))
         return not_usable(self.operation, trade, "unknown_state")
 
-    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+    def is_number_taken(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Entered by an earlier try with another amount, tax, purpose or 3-D Secure, and never paid.
 
         Paying it would take what was wanted then: also when it was ourselves who entered it.  A
         number of which our books know nothing is used up as well once nothing can be held there.
         """
-        if not work.access_id and _is_over(trade):
+        if not claimed.access_id and _is_over(trade):
             return trade.state.is_check or (trade.state.is_cancelled and not self._charges_again)
-        is_waiting = trade.state.is_unfinished and not work.finishes_three_ds
-        is_as_wanted = self._is_entered(trade, work) and not work.entered_otherwise
-        return is_waiting and not work.in_file and not is_as_wanted
+        is_waiting = trade.state.is_unfinished and not claimed.finishes_three_ds
+        is_as_wanted = self._is_entered(trade, claimed) and not claimed.entered_otherwise
+        return is_waiting and not claimed.in_file and not is_as_wanted
 
     @property
     def _charges_again(self) -> bool:
@@ -95,7 +95,7 @@ class EnteringPlan:
         """A sale under a billing's own number counts, also one that a monthly file brought there."""
         return self.operation is Operation.BILL and trade.state.is_captured
 
-    def _judge_forgotten(self, trade: TradeStatus, work: Work) -> Outcome:
+    def _judge_forgotten(self, trade: TradeStatus, claimed: ClaimedAttempt) -> Outcome:
         """What was done under a number of this order without our books knowing it (P18).
 
         By books that were lost when a backup was restored (P36), or by another system.  It is this
@@ -104,32 +104,36 @@ class EnteringPlan:
         if self.operation is Operation.BILL:  # only a sale ends it; a person looks at the rest
             return not_usable(self.operation, trade, "other_transaction")
         if trade.state.is_captured or trade.state.is_authorized:
-            return found(trade, self._found_event(trade.state, work.kind))
+            return found(trade, self._found_event(trade.state, claimed.kind))
         if trade.state.is_cancelled:
             return found(trade, Event.FOUND_CANCELLED)
         return not_usable(self.operation, trade, "unknown_state")
 
-    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+    def enter(self, gateway: SmbcGpGateway, claimed: ClaimedAttempt) -> TradeStatus:
         """Open the transaction; what a look-up would show now.  Raises GatewayError."""
-        wish = ThreeDs(three_ds.tenant_name()) if work.return_url else None
-        amount = None if self.job is Job.CHECK else work.amount
-        access = gateway.enter(work.gateway_order_id, self.job, amount, three_ds=wish)
+        wish = ThreeDs(three_ds.tenant_name()) if claimed.return_url else None
+        amount = None if self.job is Job.CHECK else claimed.amount
+        access = gateway.enter(claimed.gateway_order_id, self.job, amount, three_ds=wish)
         return TradeStatus.entered(access, self.job, amount or 0)
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """ExecTran, or what is left of it after 3-D Secure; once."""
         if tried:
             return None
         leaves = _STATES[self.job]
-        if work.finishes_three_ds:
+        if claimed.finishes_three_ds:
             return Step("SecureTran2", SmbcGpGateway.finish_three_ds, leaves=leaves)
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Brought:
-            assert work.card is not None  # asked for before the transaction was entered
-            return_to = three_ds.return_address(access.order_id) if work.return_url else None
-            return gateway.execute(access, work.card, job=self.job, return_to=return_to)
+            assert claimed.card is not None  # asked for before the transaction was entered
+            return_to = three_ds.return_address(access.order_id) if claimed.return_url else None
+            return gateway.execute(access, claimed.card, job=self.job, return_to=return_to)
 
         return Step("ExecTran", send, leaves=leaves)
 
@@ -145,9 +149,9 @@ class EnteringPlan:
         )
         return trade.state.is_unfinished and is_as_seen
 
-    def _is_entered(self, trade: TradeStatus, work: Work) -> bool:
+    def _is_entered(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Whether the transaction was entered for exactly what is to be paid."""
-        wanted = (self.job, self._yen(work.amount), 0)
+        wanted = (self.job, self._yen(claimed.amount), 0)
         return (trade.job, trade.amount, trade.tax) == wanted
 
     def _found_event(self, state: TradeState, kind: OrderKind) -> Event:

@@ -18,7 +18,7 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import Attempt, AttemptState, Operation
 from sgpshop.services.payments import outcomes
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.transactions import describe
 
@@ -44,12 +44,16 @@ class Plan(Protocol):
     #: whether its transaction is still to be entered, and paid with a card of `work.card`
     enters: bool
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """How it ends without sending anything (more); None: send."""
         ...
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """What to send; None when every way was tried and refused.
 
@@ -57,11 +61,11 @@ class Plan(Protocol):
         """
         ...
 
-    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+    def is_number_taken(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Whether the number of a transaction still to be entered belongs to something else."""
         ...
 
-    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+    def enter(self, gateway: SmbcGpGateway, claimed: ClaimedAttempt) -> TradeStatus:
         """Open the transaction (EntryTran): no money, so a lost answer only means to look."""
         ...
 
@@ -79,18 +83,18 @@ class OnTransaction:
 
     enters = False
 
-    def is_number_taken(self, trade: TradeStatus, work: Work) -> bool:
+    def is_number_taken(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Their number is the transaction's own."""
         return False
 
-    def enter(self, gateway: SmbcGpGateway, work: Work) -> TradeStatus:
+    def enter(self, gateway: SmbcGpGateway, claimed: ClaimedAttempt) -> TradeStatus:
         """Never asked for."""
         raise NotImplementedError
 
 
-def is_other_transaction(trade: TradeStatus, work: Work) -> bool:
+def is_other_transaction(trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
     """Whether the number belongs to another transaction than the one we know."""
-    return bool(work.access_id) and trade.access.access_id != work.access_id
+    return bool(claimed.access_id) and trade.access.access_id != claimed.access_id
 
 
 def found(trade: TradeStatus | None, event: Event) -> Outcome:

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
-from sgpshop.services.payments.journal import Work
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import (
     OnTransaction,
     Step,
@@ -31,27 +31,31 @@ _US = Operation.REFUND_DIFFERENCE
 class RefundDifferencePlan(OnTransaction):
     """From the amount that SMBC-GP took to our total, which is less."""
 
-    def judge(self, trade: TradeStatus | None, work: Work) -> Outcome | None:
+    def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """Send only from the captured amount that the person saw (P20), and only downwards."""
-        if trade is None or is_other_transaction(trade, work):
+        if trade is None or is_other_transaction(trade, claimed):
             return _not_there(trade)
         if trade.state.is_cancelled:
             return found(trade, Event.FOUND_CANCELLED)
         if not trade.state.is_captured:
             return not_usable(_US, trade, "unknown_state")
-        if trade.total == work.amount:
+        if trade.total == claimed.amount:
             return found_done(_US, trade, "refund_difference_found_already")
-        if trade.total != work.held or trade.total < work.amount:
+        if trade.total != claimed.held or trade.total < claimed.amount:
             return found(trade, Event.FOUND_CAPTURED)
         return None
 
     def next_step(
-        self, trade: TradeStatus | None, work: Work, tried: Collection[str], now: datetime
+        self,
+        trade: TradeStatus | None,
+        claimed: ClaimedAttempt,
+        tried: Collection[str],
+        now: datetime,
     ) -> Step | None:
         """ChangeTran to our total, once."""
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
-            return gateway.change_amount(access, work.amount, job=Job.CAPTURE)
+            return gateway.change_amount(access, claimed.amount, job=Job.CAPTURE)
 
         return None if tried else Step("ChangeTran", send, leaves=TradeState.CAPTURE)
 

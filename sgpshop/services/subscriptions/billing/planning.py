@@ -31,7 +31,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import WORKER, Actor
 from sgpshop.services.payments import acts, transaction_numbers
-from sgpshop.services.payments.acts import Wish
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_FREE, to_register
 from sgpshop.storage.database import writing
 
@@ -128,7 +128,7 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     if delivered_at is None:  # cancelled, taken back or planned since it was read
         return False
     try:
-        attempt = acts.new_attempt(order, Wish(Operation.BILL), actor)
+        attempt = acts.new_attempt(order, OperationRequest(Operation.BILL), actor)
     except ShopError:
         return False
     if by_file:
