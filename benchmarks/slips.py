@@ -63,7 +63,7 @@ def preview() -> None:
             started = time.perf_counter() - began
             began = time.perf_counter()
             while due := slips.due(1):
-                slips.work_off(due[0])
+                slips.process_batch(due[0])
             worked = time.perf_counter() - began
             db.session.remove()
             db.engine.dispose()

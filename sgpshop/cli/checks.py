@@ -75,17 +75,17 @@ def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
     if unknown := ledgers.unknown_numbers(order_nos) if order_nos else []:
         raise click.UsageError(f"SGPカード決済の注文ではありません: {', '.join(unknown)}")
     counts: Counter[ledgers.Verdict] = Counter()
-    told = []
+    comparisons = []
     for comparison in ledgers.compare(order_nos):
         counts[comparison.verdict] += 1
         if comparison.verdict is ledgers.Verdict.AGREES:
             continue
         if as_json:
-            told.append(comparison.as_json())
+            comparisons.append(comparison.as_json())
         else:
             click.echo(f"{comparison.verdict:<10} {comparison.as_line()}")
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        click.echo(json.dumps(comparisons, ensure_ascii=False, indent=1))
     differences, unanswered = (
         counts[ledgers.Verdict.DIFFERENCE],
         counts[ledgers.Verdict.UNANSWERED],

@@ -153,9 +153,9 @@ def _practice_key(app: Flask) -> str:
 
     path = app.config["INSTANCE_PATH"] / _KEY_FILE
     with suppress(OSError, api_keys.KeyRefused):
-        kept: str = path.read_text().strip()
-        api_keys.recognize(kept)
-        return kept
+        stored: str = path.read_text().strip()
+        api_keys.recognize(stored)
+        return stored
     key = api_keys.create("練習ショップ", [Scope.INTAKE, Scope.READ], by="demo")
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)

@@ -27,8 +27,8 @@ def import_orders(file: BinaryIO) -> None:
     Progress goes to standard error, the result and all problems to standard output.  Exit code 0:
     all orders are in; 1: some were left out; 2: the file cannot be read, nothing was written.
     """
-    with tempfile.TemporaryFile() as kept:
-        stream = file if file.seekable() else _rewindable(file, kept)
+    with tempfile.TemporaryFile() as copy:
+        stream = file if file.seekable() else _rewindable(file, copy)
         run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
         if survey is None:
             click.echo(run.refused, err=True)
@@ -52,11 +52,11 @@ def seed_demo(count: int | None) -> None:
     sys.exit(1 if run.left_out else 0)
 
 
-def _rewindable(pipe: BinaryIO, kept: BinaryIO) -> BinaryIO:
+def _rewindable(pipe: BinaryIO, copy: BinaryIO) -> BinaryIO:
     """A copy of what cannot be read twice, in a nameless file that vanishes with the process."""
-    shutil.copyfileobj(pipe, kept)
-    kept.seek(0)
-    return kept
+    shutil.copyfileobj(pipe, copy)
+    copy.seek(0)
+    return copy
 
 
 def _tell(run: ImportRun) -> None:

@@ -56,9 +56,11 @@ class TaxRule:
         return dict(zip(TAX_RULE, (self.is_included, self.rounding), strict=True))
 
     @classmethod
-    def kept_in(cls, said: Mapping[str, Any]) -> TaxRule:
+    def stored_in(cls, columns: Mapping[str, Any]) -> TaxRule:
         """The rule that columns of an order keep; one not spoken of is as by default."""
-        return cls(said.get("prices_include_tax", True), said.get("tax_rounding", TaxRounding.DOWN))
+        return cls(
+            columns.get("prices_include_tax", True), columns.get("tax_rounding", TaxRounding.DOWN)
+        )
 
     def tax_on(self, net: int, rate: int) -> int:
         """The tax that `net` yen without tax bring."""
@@ -174,19 +176,19 @@ def break_down(
 
 
 def break_down_order(
-    said: Mapping[str, Any],
+    columns: Mapping[str, Any],
     lines: Iterable[Line],
     *,
     total: int | None = None,
 ) -> Breakdown:
-    """`break_down` of an order by its own columns `said`; a column not spoken of counts as none."""
+    """`break_down` of an order by its own `columns`; a column not spoken of counts as none."""
     return break_down(
         lines,
-        fees=sum(said.get(name, 0) for name in FEES),
-        reductions=sum(said.get(name, 0) for name in REDUCTIONS),
+        fees=sum(columns.get(name, 0) for name in FEES),
+        reductions=sum(columns.get(name, 0) for name in REDUCTIONS),
         total=total,
-        taxes={rate: said.get(name) for rate, name in TAXES.items()},
-        rule=TaxRule.kept_in(said),
+        taxes={rate: columns.get(name) for rate, name in TAXES.items()},
+        rule=TaxRule.stored_in(columns),
     )
 
 

@@ -47,14 +47,14 @@ def for_cp932(text: str) -> tuple[str, str]:
 
 
 def _replaced(text: str) -> tuple[str, str]:
-    kept: list[str] = []
+    encodable: list[str] = []
     lost: list[str] = []
     for character in text:
         try:
             character.encode("cp932")
         except UnicodeEncodeError:
             lost.append(character)
-            kept.append(REPLACEMENT)
+            encodable.append(REPLACEMENT)
         else:
-            kept.append(character)
-    return "".join(kept), "".join(lost)
+            encodable.append(character)
+    return "".join(encodable), "".join(lost)

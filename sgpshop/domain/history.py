@@ -8,7 +8,7 @@ from typing import Any
 
 def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:
     """The sentences every operation needs."""
-    told = {
+    lines = {
         "done": f"{{who}}の{words}が完了しました",
         "rejected": f"{{who}}の{words}は受け付けられませんでした",
         "unreachable": f"{{who}}の{words}は、SMBC-GPに接続できず行われませんでした(送信していません)",
@@ -16,7 +16,7 @@ def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:
         "found_done": f"照会により、{{who}}の{words}がSMBC-GPで完了していたことを確認しました",
         "found_not_done": f"照会により、{{who}}の{words}がSMBC-GPで行われていないことを確認しました",
     }
-    return {f"{operation}_{end}": line for end, line in told.items() if done or end != "done"}
+    return {f"{operation}_{end}": line for end, line in lines.items() if done or end != "done"}
 
 
 #: event -> sentence; fields come from the entry's detail, `who` is the actor as people say it.

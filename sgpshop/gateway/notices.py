@@ -60,7 +60,7 @@ class Notice:
     @property
     def fingerprint(self) -> str:
         """The same for the same notification sent again: its natural key and what else it says."""
-        said = (
+        values = (
             self.access_id,
             self.tran_id,
             self.tran_date,
@@ -73,26 +73,26 @@ class Notice:
             self.amount,
             "" if self.order_id else self.content,
         )
-        return hashlib.sha256(repr(said).encode()).hexdigest()
+        return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def read_notice(body: bytes) -> Notice:
     """The notification in a form body of any charset; raises nothing, whatever came."""
     pairs = list(_pairs(body))
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
-        said.setdefault(name.lower(), value)
+        values.setdefault(name.lower(), value)
     return Notice(
-        shop_id=said.get("shopid", "")[:13],
-        order_id=said.get("orderid", "")[:40],
-        access_id=said.get("accessid", "")[:32],
-        status=said.get("status", "")[:20],
-        job=said.get("jobcd", "")[:20],
-        amount=_amount(said),
-        tran_id=said.get("tranid", "")[:28],
-        tran_date=said.get("trandate", "")[:14],
-        codes=tuple(filter(_CODE.fullmatch, said.get("errinfo", "").split("|")))[:8],
-        pay_type=said.get("paytype", "")[:2],
+        shop_id=values.get("shopid", "")[:13],
+        order_id=values.get("orderid", "")[:40],
+        access_id=values.get("accessid", "")[:32],
+        status=values.get("status", "")[:20],
+        job=values.get("jobcd", "")[:20],
+        amount=_amount(values),
+        tran_id=values.get("tranid", "")[:28],
+        tran_date=values.get("trandate", "")[:14],
+        codes=tuple(filter(_CODE.fullmatch, values.get("errinfo", "").split("|")))[:8],
+        pay_type=values.get("paytype", "")[:2],
         content=_content(pairs),
     )
 
@@ -116,8 +116,8 @@ def _text(raw: bytes, longest: int) -> str:
     return mask_card_numbers(plain[: 2 * longest])[:longest].strip()
 
 
-def _amount(said: dict[str, str]) -> int | None:
-    amount, tax = said.get("amount", ""), said.get("tax", "") or "0"
+def _amount(values: dict[str, str]) -> int | None:
+    amount, tax = values.get("amount", ""), values.get("tax", "") or "0"
     if not (_AMOUNT.fullmatch(amount) and _AMOUNT.fullmatch(tax)):
         return None
     return int(amount) + int(tax)

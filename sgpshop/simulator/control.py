@@ -117,8 +117,8 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
     def forge_notification() -> Response:
         if not context.notices.sending.url:
             raise BadRequest("say first where notifications go: POST /_control/notifications")
-        said = {str(name): str(value) for name, value in _object().items()}
-        return _json({"answer": context.notices.forge(said)})
+        fields = {str(name): str(value) for name, value in _object().items()}
+        return _json({"answer": context.notices.forge(fields)})
 
     @bp.post("/tokens")
     def tokens() -> Response:
@@ -127,8 +127,8 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
         problems = check(card, (CARD_NO, EXPIRE))
         if problems:
             raise BadRequest(f"card_no or expire is not right: {', '.join(problems)}")
-        kept = Card.from_number(card["CardNo"], card["Expire"])
-        return _json({"token": new_token(context, kept)})
+        stored = Card.from_number(card["CardNo"], card["Expire"])
+        return _json({"token": new_token(context, stored)})
 
     @bp.post("/batch")
     def set_batch() -> Response:

@@ -158,8 +158,8 @@ class Notices:
 
     def forge(self, params: Mapping[str, str]) -> str | None:
         """Send a notification of nothing that happened; what the shop answers."""
-        said = {"ShopID": self._contract.shop_id, "PayType": "0", **params}
-        return self.post(self.sending.url, urlencode(said, encoding=CHARSET).encode("ascii"))
+        fields = {"ShopID": self._contract.shop_id, "PayType": "0", **params}
+        return self.post(self.sending.url, urlencode(fields, encoding=CHARSET).encode("ascii"))
 
     def deliver_due(self) -> int:
         """Send what is due now, in order; how many were sent."""

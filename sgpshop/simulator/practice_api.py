@@ -153,7 +153,7 @@ class Exchanges:
 
     def of(self, order_no: str) -> Exchange | None:
         """The one of an order number."""
-        return next((kept for kept in self.latest() if kept.order_no == order_no), None)
+        return next((placed for placed in self.latest() if placed.order_no == order_no), None)
 
     def latest(self) -> list[Exchange]:
         """All, the newest first."""

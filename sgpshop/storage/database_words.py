@@ -60,12 +60,12 @@ def what_is_wrong(error: SQLAlchemyError) -> str:
     orig = getattr(error, "orig", None)
     if isinstance(orig, sqlite3.Error):
         return _of_file(orig, str(url.database))
-    said = " ".join(str(orig or error).split("\n")[0].split())
+    text = " ".join(str(orig or error).split("\n")[0].split())
     if getattr(orig, "sqlstate", None):  # it was reached, and something else was wrong
-        return f"データベースを使えません({said})。時間をおいて、もう一度お試しください。"
-    advice = next((advice for words, advice in _WRONG_SETTING if words in said), _ADDRESS)
+        return f"データベースを使えません({text})。時間をおいて、もう一度お試しください。"
+    advice = next((advice for words, advice in _WRONG_SETTING if words in text), _ADDRESS)
     where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
-    return f"設定エラー: {PREFIX}DATABASE_URL: {where} に接続できません({said})。{advice}。"
+    return f"設定エラー: {PREFIX}DATABASE_URL: {where} に接続できません({text})。{advice}。"
 
 
 def _of_file(orig: sqlite3.Error, file: str) -> str:

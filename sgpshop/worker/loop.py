@@ -191,7 +191,7 @@ class Worker:
         self._resting = {task: until for task, until in self._resting.items() if until > now}
         if self._is_billing_due:
             self._is_billing_due = False
-            yield (Queue.BILLING, 0), billing.carry_on
+            yield (Queue.BILLING, 0), billing.resume
         for attempt_id in due.lost:
             yield (Queue.ATTEMPT, attempt_id), journal.give_up_lost
         for attempt_id in due.uncertain:
@@ -199,11 +199,11 @@ class Worker:
         for attempt_id in due.captures:
             yield (Queue.ATTEMPT, attempt_id), runner.run_operation
         for item_id in due.deliveries:
-            yield (Queue.DELIVERY_RUN, item_id), deliveries.carry_on
+            yield (Queue.DELIVERY_RUN, item_id), deliveries.resume
         if not due.captures or time.monotonic() >= self._next_slips:
             self._next_slips = time.monotonic() + _SLIPS_EVERY
             for row_id in due.slips:
-                yield (Queue.SLIP_RUN, row_id), slips.work_off
+                yield (Queue.SLIP_RUN, row_id), slips.process_batch
         for transaction_id in due.links[: self._room_for_links()]:
             yield (Queue.LOOK_UP, transaction_id), transaction_lookup.look_up
 

@@ -40,7 +40,7 @@ def world(app: Flask, tmp_path: Path, travel: Travel) -> World:
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         open_shop()
-        billing.carry_on()  # the first registration of a new installation is nobody's
+        billing.resume()  # the first registration of a new installation is nobody's
     return world
 
 

@@ -438,13 +438,13 @@ class Stage:
             if not due and not is_billing:
                 return
             if is_billing:
-                self._guarded("billing", billing.carry_on)
+                self._guarded("billing", billing.resume)
             for action, ids in (
                 (journal.give_up_lost, due.lost),
                 (attempt_lookup.look_up, due.uncertain),
                 (runner.run_operation, due.captures),
-                (deliveries.carry_on, due.deliveries),
-                (slips.work_off, due.slips),
+                (deliveries.resume, due.deliveries),
+                (slips.process_batch, due.slips),
                 (transaction_lookup.look_up, due.links),
             ):
                 for one in ids:

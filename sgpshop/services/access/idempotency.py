@@ -72,13 +72,13 @@ def begin(key_id: int, route: str, idempotency_key: str, body: bytes) -> Admitte
 
     Raises KeyReused (P27) or StillBusy.
     """
-    said = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    key_hash = hashlib.sha256(idempotency_key.encode()).hexdigest()
     fingerprint = hashlib.sha256(body).hexdigest()
-    return write_together(lambda session: _begin(session, key_id, route, said, fingerprint))
+    return write_together(lambda session: _begin(session, key_id, route, key_hash, fingerprint))
 
 
 def _begin(
-    session: Session, key_id: int, route: str, said: str, fingerprint: str
+    session: Session, key_id: int, route: str, key_hash: str, fingerprint: str
 ) -> AdmittedRequest:
     now = utc_now()
     requests = table_of(ApiRequest)
@@ -88,7 +88,7 @@ def _begin(
         .values(
             key_id=key_id,
             route=route,
-            idempotency_hash=said,
+            idempotency_hash=key_hash,
             fingerprint=fingerprint,
             token=secrets.token_hex(16),
             created_at=now,
@@ -100,7 +100,7 @@ def _begin(
     same = sa.and_(
         requests.c.key_id == key_id,
         requests.c.route == route,
-        requests.c.idempotency_hash == said,
+        requests.c.idempotency_hash == key_hash,
     )
     row = session.execute(sa.select(requests).where(same).with_for_update()).one()
     if row.created_at <= now - KEPT:  # more than were tidied away: this one is new all the same

@@ -57,18 +57,18 @@ def make_hash(password: str) -> str:
         return _hasher.hash(password)
 
 
-def matches(password: str, kept: str | None) -> bool:
+def matches(password: str, stored_hash: str | None) -> bool:
     """Whether `kept` was made from `password`; None, for nobody, takes as long and is False."""
     try:
         with _turn:
-            return _hasher.verify(kept or NOBODY, password) and kept is not None
+            return _hasher.verify(stored_hash or NOBODY, password) and stored_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
-def is_outdated(kept: str) -> bool:
+def is_outdated(stored_hash: str) -> bool:
     """Whether `kept` was made with weaker parameters than today's."""
-    return _hasher.check_needs_rehash(kept)
+    return _hasher.check_needs_rehash(stored_hash)
 
 
 @cache

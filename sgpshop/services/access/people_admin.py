@@ -104,9 +104,9 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
             "練習用のログインのパスワードは、起動のたびに表示されるものに決まっています。"
         )
     passwords.check(password, name)
-    kept = passwords.make_hash(password)  # takes time: not while others wait to write
+    new_hash = passwords.make_hash(password)  # takes time: not while others wait to write
     with writing() as session:
-        _get(session, person_id).password_hash = kept
+        _get(session, person_id).password_hash = new_hash
         _end_sessions(session, person_id, keep_token=keep_token)
     logs.event("password_changed", name=name)
 

@@ -156,12 +156,12 @@ def _recognized(name: str, password: str, address: str) -> _Known:
     account, source = name[:LONGEST_NAME], source_of(address)
     _count_try(account, source)
     person = db.session.scalar(sa.select(Person).filter_by(name=name))
-    kept = person.password_hash if person else None
-    is_right = passwords.matches(password, kept)
-    if not is_right or person is None or kept is None or not _may_enter(person):
+    stored_hash = person.password_hash if person else None
+    is_right = passwords.matches(password, stored_hash)
+    if not is_right or person is None or stored_hash is None or not _may_enter(person):
         logs.event("login", result="refused", name=account, address=address)
         raise SignInRefused
-    return _Known(person.id, kept)
+    return _Known(person.id, stored_hash)
 
 
 def _still_good(session: Session, known: _Known, password: str) -> Person:

@@ -20,7 +20,7 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order, Queue, utc_now
 from sgpshop.services import settings
-from sgpshop.services.deliveries.parcels import deliver_all, told
+from sgpshop.services.deliveries.parcels import deliver_all, describe
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.facts import Facts, load_facts
@@ -100,7 +100,7 @@ def start(run_id: str, *, person_id: int) -> None:
 
 
 def due(limit: int) -> list[int]:
-    """The first line of each run that has lines to work off; `carry_on` takes these.
+    """The first line of each run that has lines to work off; `resume` takes these.
 
     A run of which only lines are left that broke off rests with them.
     """
@@ -122,7 +122,7 @@ def due(limit: int) -> list[int]:
     )
 
 
-def carry_on(first_item_id: int) -> None:
+def resume(first_item_id: int) -> None:
     """Work off the next lines of the run that begins with this one, each in its own transaction."""
     run_id = db.session.scalars(
         sa.select(BulkItem.run_id).where(BulkItem.id == first_item_id)
@@ -173,7 +173,7 @@ def _deliver(item_id: int) -> None:
             after=order.payment_status,
             total=order.total,
             version=order.version,
-            parcels=told(order, delivered),
+            parcels=describe(order, delivered),
             run=run.id,
         )
 

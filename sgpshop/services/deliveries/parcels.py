@@ -60,7 +60,7 @@ def deliver(order_id: int, seen: Seen, actor: Actor, numbers: Collection[int]) -
         chosen = _chosen(order, numbers, can_deliver)
         now = utc_now()
         _set_delivered(chosen, now)
-        _record(order, "delivered", actor, seen, now, parcels=told(order, chosen))
+        _record(order, "delivered", actor, seen, now, parcels=describe(order, chosen))
 
 
 def deliver_all(session: Session, order: Order, now: datetime) -> list[Delivery]:
@@ -75,7 +75,7 @@ def deliver_all(session: Session, order: Order, now: datetime) -> list[Delivery]
     return chosen
 
 
-def take_back(order_id: int, seen: Seen, actor: Actor, said: Return) -> None:
+def take_back(order_id: int, seen: Seen, actor: Actor, given: Return) -> None:
     """返送処理: the goods are back; the payment at SMBC-GP stays as it is (R89, R90).
 
     Raises NotPossible, OrderChanged, or InputRefused; nothing was changed then.
@@ -84,12 +84,12 @@ def take_back(order_id: int, seen: Seen, actor: Actor, said: Return) -> None:
         if order is None:
             return
         now = utc_now()
-        _check_day(order, said.day, now)
-        chosen = _chosen(order, said.numbers, can_return)
+        _check_day(order, given.day, now)
+        chosen = _chosen(order, given.numbers, can_return)
         for parcel in chosen:
             parcel.status = DeliveryStatus.RETURNED  # delivered_at stays: it did arrive then
-            parcel.returned_on = said.day
-            parcel.return_reason = said.reason
+            parcel.returned_on = given.day
+            parcel.return_reason = given.reason
         _forget_waiver(order)  # it was about the returns of before
         _record(
             order,
@@ -97,10 +97,10 @@ def take_back(order_id: int, seen: Seen, actor: Actor, said: Return) -> None:
             actor,
             seen,
             now,
-            parcels=told(order, chosen),
-            day=f"{said.day:%Y/%m/%d}",
-            reason=said.reason or "記入なし",
-            stock="在庫に戻す" if said.restock else "在庫には戻さない",
+            parcels=describe(order, chosen),
+            day=f"{given.day:%Y/%m/%d}",
+            reason=given.reason or "記入なし",
+            stock="在庫に戻す" if given.restock else "在庫には戻さない",
         )
 
 
@@ -120,7 +120,7 @@ def change_statuses(
             raise NotPossible(found.reason or "この注文に変更できるステータスはありません。")
         moves = _moves(order, wanted)
         changes = "、".join(
-            f"{told(order, [parcel])}{parcel.status.label} → {status.label}"
+            f"{describe(order, [parcel])}{parcel.status.label} → {status.label}"
             for parcel, status in moves
         )
         for parcel, status in moves:
@@ -257,7 +257,7 @@ def _forget_waiver(order: Order) -> None:
     order.cancel_waived_reason = ""
 
 
-def told(order: Order, parcels: Sequence[Delivery]) -> str:
+def describe(order: Order, parcels: Sequence[Delivery]) -> str:
     """Which parcels, for the history; nothing to say when the order has one."""
     if len(order.deliveries) == 1:
         return ""

@@ -97,9 +97,9 @@ _MOMENT = 5.0
 
 def warnings() -> Warnings:
     """What the bar says now.  Raises nothing: a page must not fail because of its bar (P32)."""
-    kept = current_app.extensions.get(_KEY)
-    if kept is not None and time.monotonic() - kept[0] < _MOMENT:
-        found: Warnings = kept[1]
+    cached = current_app.extensions.get(_KEY)
+    if cached is not None and time.monotonic() - cached[0] < _MOMENT:
+        found: Warnings = cached[1]
         return found
     try:
         found = _read_warnings(utc_now())

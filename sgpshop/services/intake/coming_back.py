@@ -108,15 +108,17 @@ def _how_it_stands(gateway_order_id: str) -> CheckoutReturn:
         result = "pending"
     elif in_review or row.payment_status in _UNPAID:
         result = "failed"
-    url = _telling(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
+    url = (
+        _with_params(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
+    )
     return CheckoutReturn(url, row.order_no, result)
 
 
-def _telling(address: str, **told: str) -> str:
+def _with_params(address: str, **params: str) -> str:
     """`address` with these parameters: before its fragment, which no server gets to see."""
     before, hash_sign, fragment = address.partition("#")
     joint = "&" if "?" in before else "?"
-    return f"{before}{joint}{urlencode(told)}{hash_sign}{fragment}"
+    return f"{before}{joint}{urlencode(params)}{hash_sign}{fragment}"
 
 
 def _unknown() -> NotFound:

@@ -25,16 +25,16 @@ _NOT_CONTENT = ("payment", "return_url", "on_decline")
 
 def fingerprint(new: NewOrder) -> str:
     """64 hexadecimal digits that are the same for the same order, whatever card pays for it."""
-    said = {name: value for name, value in asdict(new).items() if name not in _NOT_CONTENT}
-    said["ordered_at"] = new.ordered_at.timestamp()
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+    values = {name: value for name, value in asdict(new).items() if name not in _NOT_CONTENT}
+    values["ordered_at"] = new.ordered_at.timestamp()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def card_token(new: NewOrder) -> str:
     """At most 64 characters that are the same for the same order and card, and tell of neither."""
     card = new.payment
-    said = f"{new.order_no}|{card.token}|{card.member_id}|{card.card_seq}"
-    return "card:" + hashlib.sha256(said.encode()).hexdigest()[:56]
+    values = f"{new.order_no}|{card.token}|{card.member_id}|{card.card_seq}"
+    return "card:" + hashlib.sha256(values.encode()).hexdigest()[:56]
 
 
 def content_of(new: NewOrder, tax: TaxRule) -> Content:

@@ -47,8 +47,8 @@ class Declined(ShopError):
     status = 402
 
     def __init__(self, codes: tuple[str, ...] = ()) -> None:
-        said = explain(worst(codes)).sentence if codes else "カードでの決済ができませんでした。"
-        super().__init__(said)
+        sentence = explain(worst(codes)).sentence if codes else "カードでの決済ができませんでした。"
+        super().__init__(sentence)
         self.codes = codes
 
 

@@ -119,9 +119,11 @@ def _write(session: Session, order: Order, draft: Draft) -> None:
         _set(delivery, delivery_search({"name": delivery.name}))
     # Places are never given away again: the database allows each of them once.
     place = max(line.position for line in order.lines)
-    kept = {draft_line.stored.id for draft_line in draft.lines if draft_line.stored is not None}
+    remaining = {
+        draft_line.stored.id for draft_line in draft.lines if draft_line.stored is not None
+    }
     for line in list(order.lines):
-        if line.id not in kept:
+        if line.id not in remaining:
             order.lines.remove(line)
     for draft_line in draft.lines:
         line = draft_line.stored or OrderLine(position=(place := place + 1))

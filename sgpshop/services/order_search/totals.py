@@ -46,7 +46,7 @@ _KEPT = 200
 _LONGEST = 15.0
 
 
-class _Kept:
+class _Cache:
     """The latest sums by criteria, each with the history id it was made at."""
 
     def __init__(self) -> None:
@@ -93,12 +93,12 @@ def _kept_or_made(criteria: SearchCriteria) -> Totals:
     if criteria.waiting_hours is not None:
         return _add_up(criteria, now)  # changes by the minute without any order changing
     marker = db.session.scalar(sa.select(sa.func.max(HistoryEntry.id))) or 0
-    kept: _Kept = current_app.extensions.setdefault(_KEY, _Kept())
+    cache: _Cache = current_app.extensions.setdefault(_KEY, _Cache())
     key = (criteria, jst_day(now))  # オーソリ期限 counts in days
-    totals = kept.get(key, marker)
+    totals = cache.get(key, marker)
     if totals is None:
         totals = _add_up(criteria, now)
-        kept.put(key, marker, totals)
+        cache.put(key, marker, totals)
     return totals
 
 

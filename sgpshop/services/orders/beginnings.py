@@ -37,9 +37,9 @@ def note(connection: sa.Connection, what: Began, orders: Sequence[tuple[int, str
     key, now, added = _key(), utc_now(), []
     for order_id, order_no in orders:
         last += 1
-        said = {"id": last, "order_id": order_id, "order_no": order_no, "what": what, "at": now}
-        state = history_chain.link(key, state, said)
-        added.append(said | {"mark": history_chain.mark(key, state)})
+        values = {"id": last, "order_id": order_id, "order_no": order_no, "what": what, "at": now}
+        state = history_chain.link(key, state, values)
+        added.append(values | {"mark": history_chain.mark(key, state)})
     connection.execute(sa.insert(_rows), added)
     stands = {"last": last, "state": state}
     if end is None:  # taken away by somebody: the next check tells
@@ -90,8 +90,8 @@ def _breaks() -> Iterator[str]:
         read = 0
         for row in found:
             read, number = read + 1, number + 1
-            said = {name: value for name, value in row.items() if name != "mark"}
-            state = history_chain.link(key, state, said)
+            values = {name: value for name, value in row.items() if name != "mark"}
+            state = history_chain.link(key, state, values)
             if row["id"] != number or row["mark"] != history_chain.mark(key, state):
                 yield f"注文の受付の記録が、{number}件目から書かれたときのままではありません"
                 return

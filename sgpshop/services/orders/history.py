@@ -184,10 +184,10 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     beginnings.note(connection, Began.KEPT, [(one.id, one.order_no) for one in first])
 
 
-def _linked(snapshot: Any, said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The complete entry that says `said`, and the state of its order's chain after it."""
+def _linked(snapshot: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The complete entry that says `values`, and the state of its order's chain after it."""
     entry = {
-        **said,
+        **values,
         "gateway_amount": snapshot.gateway_amount,
         "captured_amount": snapshot.captured_amount,
         "refunded_amount": snapshot.refunded_amount,

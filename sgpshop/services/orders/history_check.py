@@ -147,8 +147,8 @@ def _faults(key: bytes, rows: list[Any]) -> Iterator[str]:
 def _broken_links(key: bytes, state_now: str, entries: Sequence[Any]) -> Iterator[str]:
     state = history_chain.START
     for number, entry in enumerate(entries, start=1):
-        said = {name: getattr(entry, name) for name in history.LINKED}
-        state = history_chain.link(key, state, said)
+        values = {name: getattr(entry, name) for name in history.LINKED}
+        state = history_chain.link(key, state, values)
         if entry.mark != history_chain.mark(key, state):
             yield (
                 f"{number}件目の記録({entry.at.astimezone(JST):%Y/%m/%d %H:%M:%S})が"
@@ -177,7 +177,7 @@ def _gaps(entries: Sequence[Any]) -> Iterator[str]:
 
 def _unexplained(order: Any, last: Any) -> Iterator[str]:
     """What the order says now, other than its last entry."""
-    for what, now, told in (
+    for what, now, recorded in (
         ("決済ステータス", _label(order.payment_status), _label(last.status_after)),
         ("合計金額", _yen(order.total), _yen(last.amount_after)),
         ("SMBC-GP側の金額", _yen(order.held_now), _yen(last.gateway_amount)),
@@ -185,8 +185,8 @@ def _unexplained(order: Any, last: Any) -> Iterator[str]:
         ("返金額", _yen(order.refunded_now), _yen(last.refunded_amount)),
         ("処理区分", _label(order.class_now), _label(last.processing_class)),
     ):
-        if now != told:
-            yield f"{what}は{now}ですが、最後の記録では{told}です"
+        if now != recorded:
+            yield f"{what}は{now}ですが、最後の記録では{recorded}です"
 
 
 def _untold_attempts(ids: Sequence[int]) -> Iterator[HistoryProblem]:

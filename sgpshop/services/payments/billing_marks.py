@@ -119,7 +119,7 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         billing.result_at = now if is_paid else None
         billing.postponed = 0
         if outcome.state is AttemptState.DONE and trade is not None and is_charged:
-            tell_other_amount(session, row.order_id, row.payment_status, row.amount, trade.total)
+            alert_other_amount(session, row.order_id, row.payment_status, row.amount, trade.total)
     elif outcome.event is Event.BILL_POSTPONED:
         billing.state = BillingState.POSTPONED
         if outcome.reason != WINDOW_CLOSED:
@@ -150,7 +150,7 @@ def pause_after(postponed: int) -> timedelta:
     return _PAUSES[min(postponed, len(_PAUSES) - 1)]
 
 
-def tell_other_amount(
+def alert_other_amount(
     session: Session, order_id: int, before: PaymentStatus | None, wanted: int, yen: int
 ) -> None:
     """What was charged counts, whatever it is; that `yen` is not what was `wanted` is told."""

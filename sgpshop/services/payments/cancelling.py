@@ -93,10 +93,10 @@ def operation_request(
     chosen = [
         words for is_on, words in ((restock, "在庫戻し"), (return_points, "ポイント返還")) if is_on
     ]
-    said: dict[str, Any] = {"choices": chosen} if chosen else {}
+    details: dict[str, Any] = {"choices": chosen} if chosen else {}
     if effect is MoneyEffect.IF_NOT_BILLED and _is_in_file(order):
-        said[IN_FILE] = True
-    return OperationRequest(Operation.CANCEL, choices=said)
+        details[IN_FILE] = True
+    return OperationRequest(Operation.CANCEL, choices=details)
 
 
 def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:

@@ -92,8 +92,8 @@ def watch() -> Skew | None:
     with suppress(ShopError):  # no contract: others tell that
         gateway = current_gateway()
     found = _worst(gateway)
-    told = current_app.extensions.get(_TOLD)
-    if (found and found.whose) != told:
+    last_reported = current_app.extensions.get(_TOLD)
+    if (found and found.whose) != last_reported:
         current_app.extensions[_TOLD] = found and found.whose
         if found:
             logs.event(

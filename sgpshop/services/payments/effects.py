@@ -69,7 +69,7 @@ def amount_there(row: Any, outcome: Outcome) -> int:
     return row.amount if not is_payment or row.amount_seen is None else int(row.amount_seen)
 
 
-def tell_other_amount(session: Session, row: Any, outcome: Outcome) -> None:
+def alert_other_amount(session: Session, row: Any, outcome: Outcome) -> None:
     """What was paid is not what the order says: booked as it is, and a person must know."""
     state = outcome.trade.state if outcome.trade else outcome.state_there
     is_paid = state.is_captured or (state.is_authorized and row.operation in CHECKOUTS)

@@ -26,7 +26,7 @@ def follow_captures(app: Flask, *followers: Follower) -> None:
     app.extensions[_FOLLOWERS] = followers
 
 
-def tell(session: Session, attempt_id: int, row: Any, state: AttemptState, now: datetime) -> None:
+def notify(session: Session, attempt_id: int, row: Any, state: AttemptState, now: datetime) -> None:
     """Tell everybody who follows; see Follower."""
     for follower in current_app.extensions[_FOLLOWERS]:
         follower(session, attempt_id, row, state, now)

@@ -18,7 +18,7 @@ from sgpshop.storage.database import writing
 _ENDED = (AttemptState.DONE, AttemptState.REJECTED)
 
 
-def keep(attempt_id: int, outcome: Outcome) -> None:
+def record(attempt_id: int, outcome: Outcome) -> None:
     """Write down what an answer would have made of the attempt, had it come in time."""
     if outcome.state not in _ENDED:
         return  # «we do not know» is no evidence

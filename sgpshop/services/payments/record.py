@@ -230,7 +230,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         )
     if outcome.state is AttemptState.DONE:
         effects.settle(session, row, outcome, now)
-        effects.tell_other_amount(session, row, outcome)
+        effects.alert_other_amount(session, row, outcome)
     if row.operation in CHECKOUTS and not row.history_state:
         checkouts.receive(row.order_id, Actor(row.actor_kind, row.actor))
     state = history.record(
@@ -260,7 +260,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         effects.follow(session, row, now)
     # Rows of a slip file wait for captures only, and never for those of a bulk run.
     if row.operation is Operation.CAPTURE and not is_line_of_run:
-        followers.tell(session, attempt_id, row, result, now)
+        followers.notify(session, attempt_id, row, result, now)
     return row
 
 

@@ -264,7 +264,7 @@ class _Run:
 
     def _close(self, outcome: Outcome) -> RunResult:
         if not close(self.claimed.attempt_id, self.claimed.lease, outcome):
-            late_answers.keep(self.claimed.attempt_id, outcome)
+            late_answers.record(self.claimed.attempt_id, outcome)
             return RunResult.NOT_OURS
         return RunResult.ENDED
 

@@ -299,7 +299,7 @@ def _record(
             _plan_next(transaction, MISMATCH)
             kind, there = AlertKind.OTHER_TRANSACTION, describe(trade)
             if alerts.raise_once(session, order, kind, found=there):
-                _tell(order, "other_transaction", before, trade)
+                _record_history(order, "other_transaction", before, trade)
             return
         else:
             record_trade(transaction, trade, shop)
@@ -323,7 +323,7 @@ def _record(
             if trade is not None and event is None:
                 _plan_next(transaction, "unknown_state")
             if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
-                _tell(order, "linked", before, trade)
+                _record_history(order, "linked", before, trade)
             return
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
@@ -344,7 +344,7 @@ def _record(
             alerts.raise_for(
                 session, order.id, before, decision, found=describe(trade), total=order.total
             )
-        _tell(order, sentence, before, trade)
+        _record_history(order, sentence, before, trade)
 
 
 def _check_earlier(
@@ -368,10 +368,10 @@ def _check_earlier(
         return
     found = f"{transaction.gateway_order_id} {describe(trade)}"
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
-        _tell(order, "earlier_is_live", order.payment_status, trade, found=found)
+        _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
 
 
-def _tell(
+def _record_history(
     order: Order,
     sentence: str,
     before: PaymentStatus | None,

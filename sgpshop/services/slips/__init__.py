@@ -29,7 +29,7 @@ from sgpshop.services.slips.runs import (
     start,
     usual_terms,
 )
-from sgpshop.services.slips.writing import after_capture, due, work_off
+from sgpshop.services.slips.writing import after_capture, due, process_batch
 
 __all__ = [
     "TITLES",
@@ -50,9 +50,9 @@ __all__ = [
     "own",
     "prepare",
     "preview",
+    "process_batch",
     "progress",
     "recent",
     "start",
     "usual_terms",
-    "work_off",
 ]

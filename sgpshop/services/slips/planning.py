@@ -44,17 +44,17 @@ def new_row(run_id: str, row: ReadRow, numbers: dict[str, int]) -> dict[str, Any
     order_id = None if problem else numbers.get(row.order_no)
     if not problem and order_id is None:
         problem = NO_ORDER
-    said = row.values
+    given = row.values
     return {
         "run_id": run_id,
         "line": row.line,
         "cells": row.cells,
         "order_no": row.order_no,
-        "delivery_number": said.get("delivery_number", 0),
-        "carrier_code": said.get("carrier_code", ""),
-        "slip_no": said.get("slip_no", ""),
-        "status": said.get("status"),
-        "ship_date": said.get("ship_date"),
+        "delivery_number": given.get("delivery_number", 0),
+        "carrier_code": given.get("carrier_code", ""),
+        "slip_no": given.get("slip_no", ""),
+        "status": given.get("status"),
+        "ship_date": given.get("ship_date"),
         "order_id": order_id,
         **_NOT_PLANNED,
         "result": ItemResult.FAILED if problem else ItemResult.PENDING,

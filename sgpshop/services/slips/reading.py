@@ -122,10 +122,10 @@ def _row(
 ) -> ReadRow:
     cells = record.cells
     longest = limits.max_cell
-    kept = cells if longest is None else [cell[:longest] for cell in cells]
-    row = ReadRow(record.line, kept)
+    cells_kept = cells if longest is None else [cell[:longest] for cell in cells]
+    row = ReadRow(record.line, cells_kept)
     if contains_card_number(_BETWEEN_CELLS.join(cells)):
-        row.cells = [mask_card_numbers(cell) for cell in kept]
+        row.cells = [mask_card_numbers(cell) for cell in cells_kept]
         row.problem = (
             "カード番号：クレジットカード番号と思われる数字があります。カード番号は取り込めません。"
         )

@@ -133,7 +133,7 @@ def after_capture(
     _write(session, [(order, waiting)], ItemResult.FAILED, actor, now)
 
 
-def work_off(first_row_id: int) -> None:
+def process_batch(first_row_id: int) -> None:
     """A part of the rows of that row's run that wait for nothing; the worker calls it until none is.
 
     Each part is one transaction, so a crash leaves rows undone, never half done.  Where one order
@@ -259,12 +259,12 @@ class _Batch:
         if not changed:
             return
         statuses = {parcel.id: parcel.status for parcel in order.deliveries}
-        told = []
+        described = []
         for one in changed:
             assert one.parcel is not None  # else there is a problem
             self._parcels.append(_parcel_values(one.parcel, one.instruction, order, self._now))
             statuses[one.parcel.id] = one.instruction.status
-            told.append(_told(order, one.parcel, one.instruction))
+            described.append(_describe(order, one.parcel, one.instruction))
             if DeliveryStatus.RETURNED in {one.parcel.status, one.instruction.status}:
                 self._unwaived.append(order.id)
         self._orders.append(
@@ -286,7 +286,7 @@ class _Batch:
                 "amount_before": order.total,
                 "amount_after": order.total,
                 "order_version": order.version + 1,
-                "detail": {"changes": "、".join(told)[:_LONGEST_CHANGES]},
+                "detail": {"changes": "、".join(described)[:_LONGEST_CHANGES]},
             }
         )
 
@@ -332,7 +332,7 @@ def _parcel_values(
     return values
 
 
-def _told(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -> str:
+def _describe(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -> str:
     """One row for the history: which parcel, carrier, slip number, status."""
     which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
     carrier = CARRIERS.get(instruction.carrier_code or parcel.carrier_code, "")

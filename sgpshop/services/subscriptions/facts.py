@@ -62,10 +62,11 @@ class BillingFacts:
             return content_of(self.codes, self.reason).sentence
         if not self.is_bad:
             return ""
-        told = RESULT_WORDS.get(self.result, "") if self.state is BillingState.NOT_PAID else ""
+        reason = RESULT_WORDS.get(self.result, "") if self.state is BillingState.NOT_PAID else ""
         explained = explain(worst(self.codes)).sentence if self.codes else ""
         return (
-            "。".join(filter(None, (told, explained.removesuffix("。")))) or "理由は届いていません"
+            "。".join(filter(None, (reason, explained.removesuffix("。"))))
+            or "理由は届いていません"
         )
 
 

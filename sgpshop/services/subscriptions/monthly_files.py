@@ -143,8 +143,8 @@ class ListedFile:
     @property
     def next_step(self) -> str:
         """What a person can do about a refused file."""
-        if self.codes and (told := explain(worst(self.codes)).next_step):
-            return told
+        if self.codes and (advice := explain(worst(self.codes)).next_step):
+            return advice
         return "SMBCマルチペイメント管理画面と契約情報の設定を確認してください。"
 
     @property

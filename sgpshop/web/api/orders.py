@@ -82,19 +82,19 @@ def capture(order_no: str) -> Response:
     """SGPカード実売上処理 of what the caller saw (R55, P20)."""
     _take_no_parameters()
     body = strict_json.read()
-    said = validated_json(CaptureBody, body)
+    given = validated_json(CaptureBody, body)
     number = _known(order_no)
 
     def act(token: str) -> Response:
-        seen = Seen(said.version, said.amount, token, "capture")
-        wanted = OperationRequest(Operation.CAPTURE, is_sum_confirmed=said.confirm_large_amount)
+        seen = Seen(given.version, given.amount, token, "capture")
+        wanted = OperationRequest(Operation.CAPTURE, is_sum_confirmed=given.confirm_large_amount)
         try:
             run_and_wait.carry_out(number, wanted, seen, caller().actor)
         except acts.SumNotConfirmed:
             raise ApiRefusal(
                 422,
                 "large_amount_not_confirmed",
-                f"{said.amount:,}円の実売上処理です。金額に間違いがなければ、"
+                f"{given.amount:,}円の実売上処理です。金額に間違いがなければ、"
                 "confirm_large_amountにtrueを指定してください。",
             ) from None
         return _order(number)
@@ -108,24 +108,24 @@ def cancel(order_no: str) -> Response:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
     _take_no_parameters()
     body = strict_json.read()
-    said = validated_json(CancelBody, body)
+    given = validated_json(CancelBody, body)
     number = _known(order_no)
 
     def act(token: str) -> Response:
-        seen = Seen(said.version, said.amount, token, "cancel")
+        seen = Seen(given.version, given.amount, token, "cancel")
         order = get_order(number)
         if not acting.was_accepted(order.id, seen):
-            _cancel(number, said, seen)
+            _cancel(number, given, seen)
         return _order(number)
 
     return replays.once(body, act)
 
 
-def _cancel(order_no: str, said: CancelBody, seen: Seen) -> None:
+def _cancel(order_no: str, given: CancelBody, seen: Seen) -> None:
     order = get_order(order_no)
-    if (order.version, order.total) != (said.version, said.amount):
+    if (order.version, order.total) != (given.version, given.amount):
         raise OrderChanged  # before asking about a refund the caller knows nothing of (P20)
-    if money_effect(order).may_refund and not said.refund:
+    if money_effect(order).may_refund and not given.refund:
         raise ApiRefusal(
             422,
             "refund_not_confirmed",
@@ -133,7 +133,7 @@ def _cancel(order_no: str, said: CancelBody, seen: Seen) -> None:
             "返金してよければ、refundにtrueを指定してください。",
         )
     wanted = cancelling.operation_request(
-        order_no, restock=False, return_points=False, refund_confirmed=said.refund
+        order_no, restock=False, return_points=False, refund_confirmed=given.refund
     )
     if wanted is None:
         cancelling.cancel_unbilled(order_no, seen, caller().actor)

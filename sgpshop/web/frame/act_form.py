@@ -42,5 +42,5 @@ def _act() -> str:
 
     Not of the CSRF token, which proves who sends the form and is no part of what it asks for.
     """
-    said = [(name, text) for name, text in request.form.items(multi=True) if name != "csrf_token"]
-    return hashlib.sha256(json.dumps([request.path, sorted(said)]).encode()).hexdigest()
+    fields = [(name, text) for name, text in request.form.items(multi=True) if name != "csrf_token"]
+    return hashlib.sha256(json.dumps([request.path, sorted(fields)]).encode()).hexdigest()

@@ -110,8 +110,10 @@ def _http_error(error: HTTPException) -> BaseResponse:
     if status >= 500:
         db.session.rollback()  # the page itself may want to read
     heading, sentence = _WORDS.get(status, _WORDS[500 if status >= 500 else 400])
-    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    return _answer(status, heading, sentence, kept)
+    headers = {
+        name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")
+    }
+    return _answer(status, heading, sentence, headers)
 
 
 def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:

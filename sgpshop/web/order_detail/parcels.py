@@ -81,13 +81,13 @@ def take_back(order_no: str) -> ResponseReturnValue:
     form = ReturnForm()
 
     def change(order_id: int, seen: Seen, actor: Actor) -> None:
-        said = Return(
+        given = Return(
             form.delivery_number.data or (),
             form.returned_on.data,
             form.reason.data,
             form.restock.data,
         )
-        parcels.take_back(order_id, seen, actor, said)
+        parcels.take_back(order_id, seen, actor, given)
 
     return _carry_out(
         order_no,

@@ -177,26 +177,26 @@ def shown(order: Order) -> ContentForm:
     return form
 
 
-def typed(order: Order, said: MultiDict[str, str]) -> ContentForm:
+def typed(order: Order, posted: MultiDict[str, str]) -> ContentForm:
     """The form as it was sent; items that it does not speak of follow as they are stored.
 
     Raises FormBroken when it is not one of ours.
     """
     form = shown(order)
-    before = read_digests(said.get("shown_as", ""))
+    before = read_digests(posted.get("shown_as", ""))
     for name, one in form.fields.items():
-        if name in said:
-            put(one, said[name], before)
-    form.total_choice = said.get("total_choice", "")
-    _type_lines(form, order, said, before)
-    _type_deliveries(form, said, before)
+        if name in posted:
+            put(one, posted[name], before)
+    form.total_choice = posted.get("total_choice", "")
+    _type_lines(form, order, posted, before)
+    _type_deliveries(form, posted, before)
     return form
 
 
 def _type_lines(
-    form: ContentForm, order: Order, said: MultiDict[str, str], before: Mapping[str, str]
+    form: ContentForm, order: Order, posted: MultiDict[str, str], before: Mapping[str, str]
 ) -> None:
-    ids = said.getlist("line_id")
+    ids = posted.getlist("line_id")
     if len(ids) > _MOST_ROWS or not all(_ID.fullmatch(one) for one in ids if one):
         raise FormBroken
     if not ids:
@@ -204,9 +204,9 @@ def _type_lines(
     known = {str(line.id): line for line in order.lines}
     form.rows = [_row(order, index, known.get(one), one) for index, one in enumerate(ids)]
     for name in OF_LINE:
-        for row, text in zip(form.rows, _column(said, name, len(ids)), strict=False):
+        for row, text in zip(form.rows, _column(posted, name, len(ids)), strict=False):
             row.is_typed |= put(row.fields[name], text, before)
-    deleted = set(said.getlist("delete"))
+    deleted = set(posted.getlist("delete"))
     for index, row in enumerate(form.rows):
         row.is_deleted = str(index) in deleted
         row.check()
@@ -218,22 +218,22 @@ def _type_lines(
 
 
 def _type_deliveries(
-    form: ContentForm, said: MultiDict[str, str], before: Mapping[str, str]
+    form: ContentForm, posted: MultiDict[str, str], before: Mapping[str, str]
 ) -> None:
-    ids = said.getlist("delivery_id")
+    ids = posted.getlist("delivery_id")
     by_id = {str(parcel.delivery.id): parcel for parcel in form.parcels}
     if len(ids) > _MOST_ROWS or len(set(ids)) < len(ids):
         raise FormBroken
     for name in OF_DELIVERY:
-        texts = _column(said, DELIVERY_INPUTS.get(name, name), len(ids))
+        texts = _column(posted, DELIVERY_INPUTS.get(name, name), len(ids))
         for one, text in zip(ids, texts, strict=False):
             if one in by_id:  # one that an import replaced meanwhile is not there any more
                 put(by_id[one].fields[name], text, before)
 
 
-def _column(said: MultiDict[str, str], name: str, number: int) -> list[str]:
+def _column(posted: MultiDict[str, str], name: str, number: int) -> list[str]:
     """The values of one name for all rows; none at all means: not spoken of."""
-    texts = said.getlist(name)
+    texts = posted.getlist(name)
     if texts and len(texts) != number:
         raise FormBroken
     return texts

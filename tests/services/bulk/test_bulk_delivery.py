@@ -171,7 +171,7 @@ def test_a_second_start_and_a_second_worker_repeat_nothing(
     run_id = run(app, [order], tanaka)
     deliveries.start(run_id, person_id=tanaka.id)  # P19: reload, back, double click
     [line] = captures.lines(run_id)
-    deliveries.carry_on(line.id)
+    deliveries.resume(line.id)
     assert len(entries(order)) == 1
     assert fresh(order).version == 2
 
@@ -184,7 +184,7 @@ def test_a_crash_in_the_middle_is_gone_on_from(
     deliveries.start(run_id, person_id=tanaka.id)
     monkeypatch.setattr(deliveries, "_BATCH", 2)
     [first] = deliveries.due(10)
-    deliveries.carry_on(first)  # and the process ends here
+    deliveries.resume(first)  # and the process ends here
     assert captures.progress(run_id).unattempted == 3
     assert captures.latest_running(tanaka.id) == run_id
     work(app)

@@ -40,9 +40,9 @@ class TestTheSample:
 
     def test_has_all_statuses_kinds_and_traps(self, orders: list[FileOrder]) -> None:
         parsed = [found.order for found in orders if found.order]
-        said = Counter(order.claim.said for order in parsed if order.claim)
-        assert len(said) == 7
-        assert min(said.values()) >= 7
+        status = Counter(order.claim.status for order in parsed if order.claim)
+        assert len(status) == 7
+        assert min(status.values()) >= 7
         assert any(order.values["subscription_id"] for order in parsed)
         assert any(line["is_preorder"] for order in parsed for line in order.lines)
         assert {line["tax_rate"] for order in parsed for line in order.lines} == {8, 10}

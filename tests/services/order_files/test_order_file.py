@@ -451,14 +451,14 @@ class TestPaymentClaims:
         assert "仮売上・決済完了・売上失敗・注文キャンセル・要確認・決済待ち・売上報告済" in message
 
     def test_provisional_orders_need_review(self) -> None:
-        assert self.claim(注文状態="99", 決済方法ステータス="仮売上").said is (
+        assert self.claim(注文状態="99", 決済方法ステータス="仮売上").status is (
             PaymentStatus.NEEDS_REVIEW
         )
 
     def test_state_zero_claims_a_cancel(self) -> None:
         order = read_one(注文状態="0", 合計金額="0", 単価="0", 送料="0")
         assert order.claim is not None
-        assert order.claim.said is PaymentStatus.CANCELLED
+        assert order.claim.status is PaymentStatus.CANCELLED
         assert order.claim.status_until_look_up(OrderKind.NORMAL) is PaymentStatus.NEEDS_REVIEW
         assert order.deliveries[0]["status"] is DeliveryStatus.CANCELLED
 

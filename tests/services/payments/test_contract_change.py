@@ -75,7 +75,7 @@ def test_a_capture_in_doubt_holds_the_contract(shop: World) -> None:
 
 def filed(shop: World, travel: Travel, fault: str) -> Order:
     """A subscription whose file was sent on the 10th."""
-    billing.carry_on()
+    billing.resume()
     open_shop()
     intake.place(subscription(shop), SHOP_FRONT)
     [order] = orders()
@@ -83,7 +83,7 @@ def filed(shop: World, travel: Travel, fault: str) -> Order:
     if fault:
         shop.fault(fault, "Batch")
     travel(THE_10TH)
-    billing.carry_on()
+    billing.resume()
     return fresh(order)
 
 
@@ -95,11 +95,11 @@ def test_a_monthly_file_does_until_its_results_are_here(
     said = refused()
     assert ("決済の処理が1件" if fault else "売上ファイルが1件") in said
     travel(jst(2026, 12, 10, 9))
-    billing.carry_on()
+    billing.resume()
     settle(order.id)
     assert "売上ファイルが1件" in refused()
     travel(THE_18TH)
-    billing.carry_on()
+    billing.resume()
     assert is_free()
 
 

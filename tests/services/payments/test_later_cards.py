@@ -160,7 +160,7 @@ def test_another_card_is_not_charged(shop: World) -> None:
 def test_so_is_a_subscription_by_either_way(
     shop: World, travel: Travel, driver: BillingDriver, is_replaced: bool
 ) -> None:
-    billing.carry_on()
+    billing.resume()
     open_shop(billing_driver=driver.value)
     intake.place(subscription(shop, payment=CHECKED), SHOP_FRONT)
     [order] = orders()
@@ -170,7 +170,7 @@ def test_so_is_a_subscription_by_either_way(
         replace_kept(shop, order)
     for when in (jst(2026, 12, 10, 6, 1), jst(2026, 12, 18, 7)):
         travel(when)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
     order = fresh(order)
     if is_replaced:
@@ -194,7 +194,7 @@ def subscribed(shop: World, order_no: str, token: str = "") -> Order:
 def billed(order: Order, travel: Travel) -> Order:
     """The order after its registration."""
     travel(jst(2026, 12, 10, 6, 1))
-    billing.carry_on()
+    billing.resume()
     settle(order.id)
     return fresh(order)
 
@@ -216,7 +216,7 @@ class TestAStrangersMember:
     def test_is_neither_charged_nor_given_the_buyer_s_card(
         self, shop: World, travel: Travel, cards: tuple[str, ...]
     ) -> None:
-        billing.carry_on()
+        billing.resume()
         self.put(shop, *cards)
         order = billed(subscribed(shop, self.NUMBER), travel)
         assert order.payment_status is S.BILLING_REPORTED
@@ -226,7 +226,7 @@ class TestAStrangersMember:
     def test_is_not_charged_where_a_former_version_took_it_for_ours(
         self, shop: World, travel: Travel
     ) -> None:
-        billing.carry_on()
+        billing.resume()
         self.put(shop, "5105105105101111")
         order = subscribed(shop, self.NUMBER)
         as_before(order, member=self.NUMBER)

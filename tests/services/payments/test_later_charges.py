@@ -169,7 +169,7 @@ def test_a_number_entered_by_a_call_is_not_put_into_a_file(
     shop: World, travel: Travel
 ) -> None:  # protocol.md §13.9: it would be refused as sent before
     open_shop()
-    billing.carry_on()
+    billing.resume()
     open_shop(billing_driver=BillingDriver.API.value)
     intake.place(subscription(shop), SHOP_FRONT)
     [order] = orders()
@@ -190,7 +190,7 @@ def test_a_subscription_corrected_between_two_months(
     shop: World, travel: Travel
 ) -> None:  # R31, R101: by API; delivery undone, corrected, delivered again
     open_shop()
-    billing.carry_on()
+    billing.resume()
     open_shop(billing_driver=BillingDriver.API.value)
     intake.place(subscription(shop), SHOP_FRONT)
     [order] = orders()
@@ -219,7 +219,7 @@ def test_a_subscription_corrected_between_two_months(
 def bill(travel: Travel, order: Order, when: datetime) -> Order:
     """The monthly registration, and what the worker does about it."""
     travel(when)
-    billing.carry_on()
+    billing.resume()
     settle(order.id)
     return fresh(order)
 

@@ -49,7 +49,7 @@ def overrides() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F811
     open_shop()
-    billing.carry_on()  # the first registration of a new installation is nobody's
+    billing.resume()  # the first registration of a new installation is nobody's
     yield
     background.finish(app)
 
@@ -192,7 +192,7 @@ class TestBilling:
         pay_there(shop, f"{order.order_no}-1", Job.AUTH, 2500)
         for hour in (7, 9, 12):
             travel(jst(2026, 12, 10, hour))
-            billing.carry_on()
+            billing.resume()
             settle(order.id)
         assert fresh(order).payment_status is S.AWAITING_BILLING
         assert live(shop, order) == [f"{order.order_no}-1"]
@@ -267,7 +267,7 @@ class TestAChargeThatAPersonStoppedWaitingFor:
         parcels.deliver(order.id, seen(order), TANAKA, [0])
         travel(jst(2026, 12, 10, 7))
         shop.fault("drop_after", "ExecTran")
-        billing.carry_on()
+        billing.resume()
         settle_first(order)
         self.ended_by_hand(shop, order)
         intake.place(with_card(shop, new), SHOP_FRONT)

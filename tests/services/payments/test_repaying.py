@@ -49,7 +49,7 @@ def travel() -> Iterator[Travel]:
 @pytest.fixture(autouse=True)
 def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:
     open_shop()
-    billing.carry_on()  # the first registration of a new installation is nobody's
+    billing.resume()  # the first registration of a new installation is nobody's
     yield
     background.finish(app)
 
@@ -63,7 +63,7 @@ def failed(shop: World, travel: Travel, **more: Any) -> tuple[NewOrder, Order]:
     parcels.deliver(order.id, seen(order), TANAKA, [0])
     for when in (jst(2026, 12, 10, 6, 1), jst(2026, 12, 18, 7)):
         travel(when)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
     order = fresh(order)
     assert order.payment_status is S.CAPTURE_FAILED
@@ -153,11 +153,11 @@ class TestByThreeDs:
         parcels.deliver(order.id, seen(order), TANAKA, [0])
         shop.fault("error:42G550000", "ExecTran")  # no money in the account, this once
         travel(jst(2026, 12, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         entered = self.entered_and_not_paid(shop, new, order, return_url=THANKS)
         subscriptions.take_again([order.order_no], "form", TANAKA)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert shop.trade(entered)["status"] == "UNPROCESSED"
@@ -175,7 +175,7 @@ class TestByThreeDs:
         parcels.deliver(order.id, seen(order), TANAKA, [0])
         replace_kept(shop, order)
         travel(jst(2026, 12, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         access_id = at_bank(shop, self.begun(shop, new))
         number = number_of(order)
@@ -242,7 +242,7 @@ def test_ended_by_hand_it_has_failed_as_before(
     transaction_lookup.look_up(transaction.id)
     assert fresh(order).payment_status is S.CAPTURE_FAILED
     travel(jst(2027, 1, 10, 6, 1))
-    billing.carry_on()
+    billing.resume()
     assert fresh(order).open_attempt is None
     assert not billing.is_due()
     assert last_attempt(order).operation == "repay"

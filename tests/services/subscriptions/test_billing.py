@@ -71,7 +71,7 @@ def travel() -> Iterator[Travel]:
 @pytest.fixture(autouse=True)
 def _open(shop: World, travel: Travel) -> None:
     open_shop()
-    billing.carry_on()  # the first registration of a new installation is nobody's
+    billing.resume()  # the first registration of a new installation is nobody's
 
 
 def delivered(shop: World, **more: Any) -> Order:
@@ -117,7 +117,7 @@ class TestByFile:
         assert not billing.is_due()
         next_10th(travel)
         assert billing.is_due()
-        billing.carry_on()
+        billing.resume()
         order = fresh(order)
         assert order.payment_status is S.BILLING_REPORTED
         [line] = billings(order)
@@ -125,7 +125,7 @@ class TestByFile:
         assert line.gateway_order_id == f"{order.order_no}-1"
         assert shop.trade(f"{order.order_no}-1")["status"] == "UNPROCESSED"  # protocol.md §13.9
         travel(jst(2026, 12, 18, 6, 1))
-        billing.carry_on()
+        billing.resume()
         assert billings(order)[0].state is BillingState.PAID
         order = fresh(order)
         assert order.payment_status is S.BILLING_REPORTED
@@ -140,7 +140,7 @@ class TestByFile:
         travel(jst(2026, 12, 1, 0, 0, 5))
         december = delivered(shop)
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         assert fresh(november).payment_status is S.BILLING_REPORTED  # P29
         assert fresh(december).payment_status is S.AWAITING_BILLING  # R102
 
@@ -148,7 +148,7 @@ class TestByFile:
         order = delivered(shop)
         next_10th(travel)
         for _ in range(3):
-            billing.carry_on()
+            billing.resume()
         billing.report(date(2026, 11, 1))
         assert len(billings(order)) == 1
         assert the_file().lines == 1
@@ -157,13 +157,13 @@ class TestByFile:
         order = delivered(shop)
         shop.fault("drop_after", "Batch")
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         order = fresh(order)
         assert order.payment_status is S.AWAITING_BILLING  # P3: not said before it is known
         assert order.open_attempt is not None
         assert the_file().is_doubtful
         travel(jst(2026, 12, 10, 7))
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
         ledger = shop.simulator.test_client().get("/_control/ledger").get_json()
         assert [t["order_id"] for t in ledger].count(f"{order.order_no}-1") == 1
@@ -173,13 +173,13 @@ class TestByFile:
     ) -> None:  # R105
         order = delivered(shop)
         travel(jst(2026, 12, 11, 9))  # the worker was off: the window has closed
-        billing.carry_on()
+        billing.resume()
         order = fresh(order)
         assert order.payment_status is S.AWAITING_BILLING
         assert (the_file().state, the_file().reason) == (FileState.CLOSED, "FILE_WINDOW_CLOSED")
         assert billings(order)[0].state is BillingState.POSTPONED
         travel(jst(2027, 1, 10, 7))
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
         [line] = billings(order)
         assert line.gateway_order_id == f"{order.order_no}-1"  # the same in every try (P29)
@@ -192,9 +192,9 @@ class TestByFile:
         order = delivered(shop)
         shop.fault(fault, "Batch")
         travel(jst(2026, 12, 10, 23, 59, 30))
-        billing.carry_on()
+        billing.resume()
         travel(jst(2026, 12, 11, 1))
-        billing.carry_on()
+        billing.resume()
         was_taken = fault == "drop_after"
         expected = S.BILLING_REPORTED if was_taken else S.AWAITING_BILLING
         assert fresh(order).payment_status is expected
@@ -204,16 +204,16 @@ class TestByFile:
         order = delivered(shop)
         no_card(order)
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
 
     def test_a_card_that_does_not_pay(self, shop: World, travel: Travel) -> None:  # T20, R105
         order = delivered(shop, payment=soon_over(shop))
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
         travel(jst(2026, 12, 18, 7))
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.CAPTURE_FAILED
         [line] = billings(order)
         assert (line.state, line.error_codes) == (BillingState.NOT_PAID, "42G830000")
@@ -225,9 +225,9 @@ class TestByFile:
         [order] = orders()
         parcels.deliver(order.id, seen(order), TANAKA, [0])
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         travel(jst(2026, 12, 18, 7))
-        billing.carry_on()
+        billing.resume()
         again = replace(new, payment=CardSource(token=shop.token()))
         intake.place(again, SHOP_FRONT)
         assert fresh(order).payment_status is S.BILLING_REPORTED
@@ -243,7 +243,7 @@ class TestByApi:
     def test_the_kept_card_is_charged_at_once(self, shop: World, travel: Travel) -> None:
         order = delivered(shop)
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert billings(order)[0].state is BillingState.PAID
@@ -254,7 +254,7 @@ class TestByApi:
         order = delivered(shop)
         shop.fault("error:42G550000", "ExecTran")
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         assert fresh(order).payment_status is S.CAPTURE_FAILED
         assert billings(order)[0].state is BillingState.REFUSED
@@ -266,7 +266,7 @@ class TestByApi:
         order = delivered(shop)
         shop.fault(fault, "ExecTran")
         next_10th(travel)
-        billing.carry_on()
+        billing.resume()
         settle(order.id)
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert billings(order)[0].state is BillingState.PAID
@@ -290,7 +290,7 @@ def test_while_it_is_being_registered_nobody_changes_the_order(
     order = delivered(shop)
     shop.fault("drop_after", "Batch", times=5)
     next_10th(travel)
-    billing.carry_on()
+    billing.resume()
     order = fresh(order)
     assert not status_change(order).is_enabled
     with pytest.raises((NotPossible, ShopError)):
@@ -302,7 +302,7 @@ def test_cancelled_before_the_10th_is_not_registered(shop: World, travel: Travel
     [order] = orders()
     assert cancel(order).payment_status is S.CANCELLED
     next_10th(travel)
-    billing.carry_on()
+    billing.resume()
     assert billings(order) == []
     assert placed.order_no == order.order_no
 
@@ -319,7 +319,7 @@ def test_a_new_installation_leaves_past_months_to_whoever_had_them(
     with writing() as session:
         session.execute(sa.delete(DailyJob))
     travel(jst(2026, 12, 20, 9))
-    billing.carry_on()
+    billing.resume()
     assert fresh(order).payment_status is S.AWAITING_BILLING
     billing.report(date(2026, 11, 1))  # by a person's own word it is taken
     assert billings(order)[0].state is BillingState.POSTPONED  # here the window has closed
@@ -333,11 +333,11 @@ def test_killed_anywhere_a_restart_finishes_it(shop: World, travel: Travel, step
         shop.wire.die_at(step)
     next_10th(travel)
     with suppress(Killed):
-        billing.carry_on()
+        billing.resume()
     db.session.remove()
     shop.behave()
     travel(jst(2026, 12, 10, 9))
-    billing.carry_on()
+    billing.resume()
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert len(billings(order)) == 1
 
@@ -361,11 +361,11 @@ def test_twelve_months_predicted_is_reported_each_once(shop: World, travel: Trav
         if number % 4 == 1:
             shop.wire.die_at("_batch")
             with suppress(Killed):
-                billing.carry_on()
+                billing.resume()
             db.session.remove()
             travel(registers_at(month, 10) + timedelta(hours=3))
         for _ in range(2):
-            billing.carry_on()
+            billing.resume()
         db.session.rollback()
         reported[month] = set(
             db.session.scalars(
@@ -377,7 +377,7 @@ def test_twelve_months_predicted_is_reported_each_once(shop: World, travel: Trav
         assert reported[month] == predicted
         assert early not in predicted
         travel(results_at(next_month(month), 18) + timedelta(minutes=1))
-        billing.carry_on()
+        billing.resume()
         month = next_month(month)
     taken = [order_id for ids in reported.values() for order_id in ids]
     assert len(taken) == len(set(taken)) == 12 * 3 - 1  # the last early one waits

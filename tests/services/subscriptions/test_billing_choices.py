@@ -194,13 +194,13 @@ def test_results_that_do_not_come_are_told(
 ) -> None:
     order = delivered(shop)
     travel(THE_10TH)
-    billing.carry_on()
+    billing.resume()
     monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
     travel(jst(2026, 12, 19, 7))
-    billing.carry_on()
+    billing.resume()
     assert subscriptions.overdue() == []
     travel(jst(2026, 12, 20, 7))
-    billing.carry_on()
+    billing.resume()
     [file] = subscriptions.overdue()
     assert file.words == "結果が届いていません"
     with writing() as session:

@@ -68,7 +68,7 @@ def driver(request: pytest.FixtureRequest) -> BillingDriver:
 @pytest.fixture(autouse=True)
 def _open(shop: World, travel: Travel) -> None:
     open_shop()
-    billing.carry_on()  # the first registration of a new installation is nobody's
+    billing.resume()  # the first registration of a new installation is nobody's
 
 
 def delivered(shop: World, **more: Any) -> Order:
@@ -87,7 +87,7 @@ def not_delivered(order: Order) -> Order:
 
 def go_on(*orders: Order) -> None:
     """What the worker does at this moment."""
-    billing.carry_on()
+    billing.resume()
     for order in orders:
         settle(order.id)
 
@@ -231,12 +231,12 @@ class TestChargedAlthoughWeTookItForNotRegistered:
         order = delivered(shop)
         shop.fault("drop_after", "Batch")
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         shop.fault("error:E01030002", "Batch")
         travel(jst(2026, 12, 10, 7))
         with monkeypatch.context() as patched:
             patched.setattr(shop.gateway, "search_trade", lambda _number: None)
-            billing.carry_on()
+            billing.resume()
         assert fresh(order).payment_status is S.AWAITING_BILLING
         assert the_billing(order).state is B.POSTPONED
         return fresh(order)
@@ -300,7 +300,7 @@ class TestResults:
     def order(self, shop: World, travel: Travel) -> Order:
         order = delivered(shop)
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         return fresh(order)
 
     def test_a_line_that_is_missing_is_told_unless_it_was_charged(
@@ -309,11 +309,11 @@ class TestResults:
         monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: [])
         shop.simulator.test_client().post("/_control/batch", json={"result_day": 28})
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert alerts(order) == [AlertKind.RESULT_MISSING]
         travel(jst(2026, 12, 29, 7))
-        billing.carry_on()  # the gateway shows it by now
+        billing.resume()  # the gateway shows it by now
         assert the_billing(order).state is B.PAID
         assert alerts(order) == [AlertKind.RESULT_MISSING]
 
@@ -325,7 +325,7 @@ class TestResults:
         assert lines is not None
         other = [replace(line, line=replace(line.line, amount=9500)) for line in lines]
         monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: other)
-        billing.carry_on()
+        billing.resume()
         assert the_billing(order).state is B.PAID
         assert alerts(order) == [AlertKind.AMOUNT_DIFFERS]
         order = fresh(order)
@@ -340,7 +340,7 @@ class TestResults:
         shop.simulator.test_client().post("/_control/batch", json={"result_day": 28})
         monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
         travel(jst(2026, 12, 19, 7))
-        billing.carry_on()
+        billing.resume()
         [after] = ledgers.compare()
         assert after.verdict is Verdict.DIFFERENCE
         assert "請求されていません" in after.why
@@ -349,7 +349,7 @@ class TestResults:
         self, order: Order, shop: World, travel: Travel, app: Flask
     ) -> None:  # P26
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         transaction = fresh(order).transaction
         assert transaction is not None
         app.config["NIGHTLY_COMPARE_HOUR"] = 3
@@ -364,7 +364,7 @@ class TestResults:
     ) -> None:
         monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
         travel(datetime(2026, 12, 21, tzinfo=THE_18TH.tzinfo))
-        billing.carry_on()
+        billing.resume()
         assert the_billing(order).state is B.REGISTERED
         transaction = fresh(order).transaction
         assert transaction is not None

@@ -68,7 +68,7 @@ def travel() -> Iterator[Travel]:
 @pytest.fixture(autouse=True)
 def _open(shop: World, travel: Travel) -> None:
     open_shop()
-    billing.carry_on()  # the first registration of a new installation is nobody's
+    billing.resume()  # the first registration of a new installation is nobody's
 
 
 def charged(shop: World) -> list[str]:
@@ -85,7 +85,7 @@ def killed_while_sending(shop: World, travel: Travel) -> None:
     shop.wire.die_at("_batch")
     travel(THE_10TH)
     with contextlib.suppress(Killed):
-        billing.carry_on()
+        billing.resume()
 
 
 class TestKilledWhileSending:
@@ -96,11 +96,11 @@ class TestKilledWhileSending:
         killed_while_sending(shop, travel)
         shop.fault("error:E01030002", "Batch")  # the password was renewed meanwhile
         travel(jst(2026, 12, 10, 7))
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert the_billing(order).state is B.REGISTERED
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         assert the_billing(order).state is B.PAID
         assert charged(shop) == [f"{order.order_no}-1"]
         assert explained() == []
@@ -121,11 +121,11 @@ class TestKilledWhileSending:
         else:
             shop.fault(f"error:{trouble}", "Batch")
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         shop.wire.cut_off()
         shop.fault("error:E01030002", "Batch")
         travel(jst(2026, 12, 10, 7))
-        billing.carry_on()
+        billing.resume()
         assert not the_file().is_doubtful
         assert the_billing(order).state is B.POSTPONED
 
@@ -136,11 +136,11 @@ class TestKilledWhileSending:
         killed_while_sending(shop, travel)
         shop.wire.cut_off("_batch")
         travel(jst(2026, 12, 10, 7))
-        billing.carry_on()
+        billing.resume()
         assert the_file().is_doubtful
         shop.wire.cut_off()
         travel(jst(2026, 12, 10, 9))
-        billing.carry_on()
+        billing.resume()
         assert fresh(order).payment_status is S.BILLING_REPORTED
 
     def test_results_are_asked_for_of_every_file_that_may_have_got_there(
@@ -152,11 +152,11 @@ class TestKilledWhileSending:
         travel(jst(2026, 12, 10, 23, 58))
         with monkeypatch.context() as patched:  # a look-up does not show the line yet
             patched.setattr(shop.gateway, "search_trade", lambda _number: None)
-            billing.carry_on()
+            billing.resume()
         assert the_billing(order).state is B.POSTPONED
         assert the_file().results_due_at is not None
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         assert the_billing(order).state is B.PAID
         assert fresh(order).payment_status is S.BILLING_REPORTED
 
@@ -169,12 +169,12 @@ class TestInAFileThatWasTakenForRefused:
         order = delivered(shop)
         shop.fault("drop_after", "Batch")
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         shop.fault("error:E01030002", "Batch")
         travel(jst(2026, 12, 10, 7))
         with monkeypatch.context() as patched:
             patched.setattr(shop.gateway, "search_trade", lambda _number: None)
-            billing.carry_on()
+            billing.resume()
         assert the_billing(order).state is B.POSTPONED
         return fresh(order)
 
@@ -283,14 +283,14 @@ class TestResultsOfOthers:
         cancelled = delivered(shop, **the_round)
         other = delivered(shop)
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         with writing() as session:  # as an earlier version may have left it
             session.execute(
                 sa.update(Order).where(Order.id == cancelled.id).values(payment_status=S.CANCELLED)
             )
         intake.place(subscription(shop, **the_round), SHOP_FRONT)
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         assert the_billing(other).state is B.PAID
         assert fresh(cancelled).payment_status is S.BILLING_REPORTED
         assert alerts(cancelled) == [AlertKind.NOT_REFUNDED]
@@ -300,7 +300,7 @@ class TestResultsOfOthers:
     ) -> None:
         broken, other = delivered(shop), delivered(shop)
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         lock = acting.lock_order
 
         def refuse(session: Any, order_id: int) -> Order:
@@ -311,11 +311,11 @@ class TestResultsOfOthers:
         travel(THE_18TH)
         with monkeypatch.context() as patched:
             patched.setattr(acting, "lock_order", refuse)
-            billing.carry_on()
+            billing.resume()
         assert the_billing(other).state is B.PAID
         assert the_billing(broken).state is B.REGISTERED
         travel(jst(2026, 12, 18, 9))
-        billing.carry_on()
+        billing.resume()
         assert the_billing(broken).state is B.PAID
 
     def test_a_sale_under_a_number_that_counts_no_more_is_told_at_once(
@@ -323,11 +323,11 @@ class TestResultsOfOthers:
     ) -> None:
         order = delivered(shop)
         travel(THE_10TH)
-        billing.carry_on()
+        billing.resume()
         with writing() as session:
             transaction_numbers.take_next_number(acting.lock_order(session, order.id))
         travel(THE_18TH)
-        billing.carry_on()
+        billing.resume()
         assert the_billing(order).state is B.PAID
         assert alerts(order) == [AlertKind.EARLIER_IS_LIVE]
 
@@ -349,7 +349,7 @@ def test_what_another_worker_put_into_a_file_is_not_put_off(
 
     monkeypatch.setattr(stored_cards, "for_later", slow)
     travel(THE_10TH)
-    billing.carry_on()
+    billing.resume()
     assert the_billing(order).state is B.REGISTERED
     assert fresh(order).payment_status is S.BILLING_REPORTED
 
@@ -362,7 +362,7 @@ def test_a_parcel_without_its_day_keeps_its_month_when_it_is_put_off(
         session.execute(sa.update(Delivery).values(delivered_at=None))
     shop.fault("error:E01030002", "Batch")
     travel(THE_10TH)
-    billing.carry_on()
+    billing.resume()
     travel(jst(2026, 12, 10, 9))
     go_on(order)
     assert fresh(order).payment_status is S.BILLING_REPORTED

@@ -292,18 +292,18 @@ def problem(order: Order) -> OrderProblem:
 class TestFiles:
     @pytest.fixture(autouse=True)
     def _begun(self, _open: None) -> None:
-        billing.carry_on()  # the first registration of a new installation is nobody's
+        billing.resume()  # the first registration of a new installation is nobody's
 
     def test_from_sending_to_the_results(self, shop: World, travel: Travel) -> None:
         good, bad = placed(shop), placed(shop, payment=CardSource(token=shop.token(expire="2611")))
         travel(jst(2026, 12, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         file = newest_file()
         assert (file.words, file.lines, file.yen, file.taken) == ("受付済・結果待ち", 2, 5000, 2)
         assert file.receipt_no
         assert file.results_due_at == jst(2026, 12, 18, 6)
         travel(jst(2026, 12, 18, 6, 1))
-        billing.carry_on()
+        billing.resume()
         file = newest_file()
         assert (file.words, file.paid, file.not_paid) == ("結果受領済", 1, 1)
         assert subscriptions.notices() == []
@@ -323,9 +323,9 @@ class TestFiles:
         placed(shop)
         shop.fault("drop_after", "Batch", times=5)
         travel(jst(2026, 12, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         travel(jst(2026, 12, 10, 6, 30))
-        billing.carry_on()
+        billing.resume()
         file = newest_file()
         assert (file.words, file.tries, file.is_refused) == ("結果確認中", 2, False)
         assert file.first_sent_at is not None
@@ -338,7 +338,7 @@ class TestFiles:
     ) -> None:  # R105
         order = placed(shop)
         travel(jst(2026, 12, 11, 9))  # the window has closed
-        billing.carry_on()
+        billing.resume()
         [notice] = subscriptions.notices_of(subscriptions.notices())
         assert notice.order_nos == (order.order_no,)
         assert (notice.file.words, notice.file.postponed) == ("受付不可", 1)
@@ -354,14 +354,14 @@ class TestFiles:
         assert newest_file().acknowledged_by == "田中"
 
         travel(jst(2027, 1, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         assert get_detail(order.order_no).problem is None
         assert [file.words for file in subscriptions.files()] == ["受付済・結果待ち", "受付不可"]
 
     def test_only_a_refused_file_can_be_acknowledged(self, shop: World, travel: Travel) -> None:
         placed(shop)
         travel(jst(2026, 12, 10, 6, 1))
-        billing.carry_on()
+        billing.resume()
         for file_id in (newest_file().id, 999):
             with pytest.raises(NotFound):
                 subscriptions.acknowledge(file_id, TANAKA)
@@ -372,13 +372,13 @@ class TestFiles:
         placed(shop)
         shop.fault("drop_after", "Batch")
         travel(jst(2026, 12, 10, 23, 59, 30))
-        billing.carry_on()
+        billing.resume()
         travel(jst(2026, 12, 11, 1))
-        billing.carry_on()
+        billing.resume()
         assert subscriptions.notices() == []
         assert newest_file().taken == 1
         travel(jst(2026, 12, 18, 6, 1))  # its results are fetched all the same
-        billing.carry_on()
+        billing.resume()
         assert (newest_file().words, newest_file().paid) == ("結果受領済", 1)
 
     def test_a_refused_line_needs_another_way(self, shop: World, travel: Travel) -> None:  # T19

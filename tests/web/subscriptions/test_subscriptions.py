@@ -219,11 +219,11 @@ def test_a_refused_file_stays_until_it_is_acknowledged(
     app: Flask, world: World, travel: Travel
 ) -> None:  # R105
     with app.app_context():
-        billing.carry_on()
+        billing.resume()
         order = placed(world)
     travel(jst(2026, 12, 11, 9))
     with app.app_context():
-        billing.carry_on()
+        billing.resume()
         file_id = db.session.scalar(sa.select(BillingFile.id))
     operator, viewer = signed_in(app, Role.OPERATOR), signed_in(app, Role.VIEWER)
     address = f"/subscriptions/files/{file_id}/acknowledge"

@@ -147,13 +147,13 @@ def merge(parsed: ParsedOrder, stored: Content | None, now: datetime, tax: TaxRu
     )
 
 
-def _parcel(known: Values, said: Values, now: datetime) -> Values:
+def _parcel(known: Values, given: Values, now: datetime) -> Values:
     """The delivery of a file over what is known of it; when it left is when we are told (R101).
 
     What was delivered, came back or was cancelled is so: an older word in a file does not undo what a person
     did here, only ステータスの変更 does (R31, R90a).
     """
-    parcel = known | said
+    parcel = known | given
     before, after = known["status"], parcel["status"]
     if before is DeliveryStatus.CANCELLED or before in _FARTHER.get(after, ()):
         parcel["status"] = before
@@ -173,11 +173,11 @@ _FARTHER = {
 
 def lost_parcels(before: Content, after: Content) -> list[int]:
     """配送先番号 of parcels that are out or came back and would not be there any more."""
-    kept = {parcel["number"] for parcel in after.deliveries}
+    numbers = {parcel["number"] for parcel in after.deliveries}
     return [
         parcel["number"]
         for parcel in before.deliveries
-        if parcel["number"] not in kept
+        if parcel["number"] not in numbers
         and parcel["status"] in (DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED)
     ]
 
@@ -191,8 +191,8 @@ def _line_under(line: Values, position: int, stored: Content | None) -> Values:
 
 def _kind(parsed: ParsedOrder, lines: list[Values], stored: Content | None) -> OrderKind:
     """R110, R114: any preorder item makes the order one; a subscription wins over that."""
-    said = parsed.claim.said if parsed.claim else None
-    if parsed.values.get("subscription_id") or said in SUBSCRIPTION_STATUSES:
+    given = parsed.claim.status if parsed.claim else None
+    if parsed.values.get("subscription_id") or given in SUBSCRIPTION_STATUSES:
         return OrderKind.SUBSCRIPTION
     if stored and "subscription_id" not in parsed.values and "is_preorder" not in parsed.lines[0]:
         return stored.kind

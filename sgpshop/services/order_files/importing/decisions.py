@@ -142,12 +142,12 @@ def _update(
     if claim is None or transaction is None or stored.status is None:
         return Change(parsed, stored, content, stored.status)
     if (
-        claim.said is PaymentStatus.BILLING_REPORTED
+        claim.status is PaymentStatus.BILLING_REPORTED
         and stored.status in SUBSCRIPTION_STATUSES
         and not stored.was_attempted
     ):
         # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
-        return Change(parsed, stored, content, claim.said)
+        return Change(parsed, stored, content, claim.status)
     access = _access(parsed.order_no, claim, content.kind, auth_valid)
     if access and stored.may_name_other_access and claim.access_id != transaction.access_id:
         # What an earlier file claimed was never seen to be true: the look-up judges this one.
@@ -175,8 +175,8 @@ def _contradicts(
 ) -> bool:
     """Whether the file knows something that is worth asking the gateway about."""
     other_access = claim.has_access and claim.access_id != transaction.access_id
-    says_more = status is PaymentStatus.NEEDS_REVIEW and claim.said not in (None, status)
-    return other_access or says_more or (claim.said in _ENDS and claim.said is not status)
+    says_more = status is PaymentStatus.NEEDS_REVIEW and claim.status not in (None, status)
+    return other_access or says_more or (claim.status in _ENDS and claim.status is not status)
 
 
 def _access(order_no: str, claim: PaymentClaim, kind: OrderKind, auth_valid: timedelta) -> Values:

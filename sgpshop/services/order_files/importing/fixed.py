@@ -23,15 +23,15 @@ def keep_fixed(content: Content, stored: StoredOrder) -> tuple[Content, list[str
     warnings = []
     if content.kind is not before.kind:
         warnings.append(_stays("通常・予約・定期購入の区別(「予約フラグ」「定期購入ID」など)"))
-    kept: Values = {}
+    fixed: Values = {}
     for name, title in _WORDS.items():
         value = before.values[name]
         is_new = value is None and before.kind is OrderKind.SUBSCRIPTION  # only told later
         if content.values[name] != value and not is_new:
-            kept[name] = value
+            fixed[name] = value
             warnings.append(_stays(f"「{title}」"))
     lines = _flagged_as_before(content.lines, before)
-    return replace(content, kind=before.kind, values=content.values | kept, lines=lines), warnings
+    return replace(content, kind=before.kind, values=content.values | fixed, lines=lines), warnings
 
 
 def _may_correct_kind(content: Content, stored: StoredOrder) -> bool:

@@ -53,21 +53,21 @@ _ONLY_IN_FILE = (
 
 def build_order(rows: list[FileRow]) -> tuple[ParsedOrder, list[str], list[str]]:
     """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
-    said = rows[0].order
+    given = rows[0].order
     errors: list[str] = []
     warnings: list[str] = []
-    values = {name: value for name, value in said.items() if name not in _ONLY_IN_FILE}
+    values = {name: value for name, value in given.items() if name not in _ONLY_IN_FILE}
     for name in TAX_RULE:
         if values.get(name) is None:
             values.pop(name, None)  # an empty cell says as little as no column
-    values["ordered_at"] = _moment(said["ordered_at"], said.get("ordered_time"))
-    values["method"] = _method(said["method"])
+    values["ordered_at"] = _moment(given["ordered_at"], given.get("ordered_time"))
+    values["method"] = _method(given["method"])
     lines = [_line(row, errors) for row in rows]
-    deliveries = _deliveries(rows, said, warnings)
-    claim = _claim(said) if values["method"] == SGP_METHOD else None
+    deliveries = _deliveries(rows, given, warnings)
+    claim = _claim(given) if values["method"] == SGP_METHOD else None
     if claim is not None:
         _check_charge(values["total"], claim, errors, warnings)
-    elif said.get("payment_status") is not None:
+    elif given.get("payment_status") is not None:
         warnings.append("SGPカード決済ではない注文のため、「決済方法ステータス」は取り込みません。")
     return (
         ParsedOrder(
@@ -91,23 +91,23 @@ def _method(word: str) -> str:
     return SGP_METHOD if word in _SGP_NAMES else _METHOD_LETTERS.get(word, word)
 
 
-def _claim(said: dict[str, Any]) -> PaymentClaim:
+def _claim(given: dict[str, Any]) -> PaymentClaim:
     status = {
         _CANCELLED: PaymentStatus.CANCELLED,
         _PROVISIONAL: PaymentStatus.NEEDS_REVIEW,
-    }.get(said.get("order_state", 1), said.get("payment_status"))
-    approved = said.get("authorized_at")
+    }.get(given.get("order_state", 1), given.get("payment_status"))
+    approved = given.get("authorized_at")
     return PaymentClaim(
-        said=status,
-        access_id=said.get("access_id", ""),
-        access_pass=said.get("access_pass", ""),
-        gateway_amount=said.get("gateway_amount"),
+        status=status,
+        access_id=given.get("access_id", ""),
+        access_pass=given.get("access_pass", ""),
+        gateway_amount=given.get("gateway_amount"),
         authorized_at=approved and _moment(approved, None),
     )
 
 
 def _check_charge(total: int, claim: PaymentClaim, errors: list[str], warnings: list[str]) -> None:
-    if total < 1 and claim.said is not PaymentStatus.CANCELLED:
+    if total < 1 and claim.status is not PaymentStatus.CANCELLED:
         errors.append("SGPカード決済の注文の「合計金額」は1円以上で入力してください。")
     if claim.gateway_amount is not None and claim.gateway_amount not in (0, total):
         warnings.append(
@@ -127,19 +127,19 @@ def _line(row: FileRow, errors: list[str]) -> dict[str, Any]:
 
 
 def _deliveries(
-    rows: list[FileRow], said: dict[str, Any], warnings: list[str]
+    rows: list[FileRow], given: dict[str, Any], warnings: list[str]
 ) -> list[dict[str, Any]]:
     """One per 配送先番号; their status from 配送ステータス, else 処理状況, else 注文状態."""
     by_number = {row.delivery.get("number", 0): row.delivery for row in reversed(rows)}
     deliveries = [by_number[number] | {"number": number} for number in sorted(by_number)]
-    fallback = _PROCESSED_AS.get(said.get("processing"))
-    if fallback is None and said.get("order_state") == _CANCELLED:
+    fallback = _PROCESSED_AS.get(given.get("processing"))
+    if fallback is None and given.get("order_state") == _CANCELLED:
         fallback = DeliveryStatus.CANCELLED
-    if fallback is not None or "processing" in said or "status" in deliveries[0]:
+    if fallback is not None or "processing" in given or "status" in deliveries[0]:
         for delivery in deliveries:
             delivery["status"] = delivery.get("status") or fallback or DeliveryStatus.UNPROCESSED
         derived = processing_class(delivery["status"] for delivery in deliveries)
-        if said.get("processing") not in (None, derived):
+        if given.get("processing") not in (None, derived):
             warnings.append(
                 f"「処理状況」が「配送ステータス」と合わないため、処理区分は{derived.label}にします。"
             )

@@ -15,7 +15,7 @@ class PaymentClaim:
     """What the file says about the card payment of an SGP order; the gateway has the last word."""
 
     #: 決済方法ステータス of the file, 注文状態 0 and 99 counted in; None: nothing said
-    said: PaymentStatus | None
+    status: PaymentStatus | None
     access_id: str
     access_pass: str
     gateway_amount: int | None
@@ -28,10 +28,10 @@ class PaymentClaim:
 
     def status_until_look_up(self, kind: OrderKind) -> PaymentStatus:
         """What we show before the gateway was asked: no claim becomes a fact (R143, P3)."""
-        if self.said in SUBSCRIPTION_STATUSES:
-            return self.said
-        if self.said is PaymentStatus.AUTHORIZED and kind is not OrderKind.SUBSCRIPTION:
-            return self.said
+        if self.status in SUBSCRIPTION_STATUSES:
+            return self.status
+        if self.status is PaymentStatus.AUTHORIZED and kind is not OrderKind.SUBSCRIPTION:
+            return self.status
         return PaymentStatus.NEEDS_REVIEW
 
     def needs_look_up(self, kind: OrderKind) -> bool:

@@ -197,7 +197,7 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
         )
 
 
-def tell_lines(gateway: SmbcGpGateway, file_id: int) -> None:
+def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     """End the registration of every line of an answered file, one by one; a restart goes on."""
     file = db.session.get_one(BillingFile, file_id, populate_existing=True)
     state, refused, reason, window = file.state, file.refused, file.reason, file.window

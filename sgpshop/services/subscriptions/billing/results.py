@@ -197,7 +197,7 @@ def _charged(
             subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
         alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
-    billing_marks.tell_other_amount(session, order.id, before, billing.amount, yen)
+    billing_marks.alert_other_amount(session, order.id, before, billing.amount, yen)
     _record(session, order, sentence, before, result="", codes=[], found=found)
     return True
 

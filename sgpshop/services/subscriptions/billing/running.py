@@ -57,7 +57,7 @@ class Report:
 
 
 def is_due() -> bool:
-    """Whether `carry_on` has something to do now; a few indexed queries."""
+    """Whether `resume` has something to do now; a few indexed queries."""
     now = utc_now()
     found = bool(
         db.session.scalar(
@@ -79,7 +79,7 @@ def is_due() -> bool:
     return found or _is_registration_due(now)
 
 
-def carry_on(_id: int = 0) -> None:
+def resume(_id: int = 0) -> None:
     """Take every step that is due.  Raises ShopError without a usable contract."""
     now = utc_now()
     gateway = usable_gateway(ask=True)
@@ -97,7 +97,7 @@ def carry_on(_id: int = 0) -> None:
     for file_id in _files_due(FileState.PREPARED, utc_now()):
         carefully(Queue.BILLING_FILE, [file_id], partial(files.send, gateway, file_id))
     for file_id in _files_due(None, utc_now()):
-        carefully(Queue.BILLING_FILE, [file_id], partial(files.tell_lines, gateway, file_id))
+        carefully(Queue.BILLING_FILE, [file_id], partial(files.record_lines, gateway, file_id))
     for window in _windows_due(now):
         number = window.year * 100 + window.month
         carefully(Queue.BILLING_RESULTS, [number], partial(results.fetch, gateway, window))
@@ -113,7 +113,7 @@ def report(month: date) -> Report:
     usable_gateway(ask=True)
     planned = planning.plan(month)
     begun = _open_of(month)
-    carry_on()
+    resume()
     for attempt_id in _by_api(month):
         runner.run_operation(attempt_id)
     states = dict(
