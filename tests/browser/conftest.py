@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
@@ -42,22 +41,22 @@ def look_again_until(page: Page, is_so: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """Debian's Chromium, quiet, with Japanese date fields."""
-    return {
-        **browser_type_launch_args,
-        "executable_path": shutil.which("chromium"),
-        "args": [
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ],
-        "env": {**os.environ, "LANGUAGE": "ja", "LANG": "ja_JP.UTF-8"},
-    }
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, quiet, with Japanese date fields; one for all tests of a process."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+            env={**os.environ, "LANGUAGE": "ja", "LANG": "ja_JP.UTF-8"},
+        )
 
 
 @dataclass
@@ -81,9 +80,9 @@ def overrides() -> dict[str, Any]:
 
 
 @pytest.fixture
-def site(app: Flask, tmp_path: Path) -> Iterator[Site]:
+def site(app: Flask) -> Iterator[Site]:
     """The shop, with somebody signed in as an operator."""
-    world = World(tmp_path)
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
