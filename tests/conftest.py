@@ -20,6 +20,7 @@ from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
 from sgpshop.services import installation
 from sgpshop.services.payments import clocks
+from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements
@@ -33,6 +34,11 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tests")
+
+# SQLite waits for the disk at each commit, as it should; tests have no use for that.
+_memory = in_memory()
+if _memory is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
 #: What is done once a day is tested where it is called; else it would depend on the time of day.
 NOT_DAILY = {"NIGHTLY_COMPARE_HOUR": None, "DAILY_DIGEST_HOUR": None}

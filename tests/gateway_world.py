@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -116,10 +115,10 @@ class SimulatorAdapter(BaseAdapter):
 
 
 class World:
-    """A simulator with its ledger in `folder`, and a client that talks to it."""
+    """A simulator with its ledger in memory, and a client that talks to it."""
 
-    def __init__(self, folder: Path, credentials: ShopCredentials = CREDENTIALS) -> None:
-        self.simulator = create_simulator(folder / "simulator.db", seed=1)
+    def __init__(self, credentials: ShopCredentials = CREDENTIALS) -> None:
+        self.simulator = create_simulator(":memory:", seed=1)
         self._control = self.simulator.test_client()
         session = requests.Session()
         self.wire = SimulatorAdapter(self.simulator)

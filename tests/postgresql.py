@@ -14,6 +14,8 @@ from types import TracebackType
 import psycopg
 import pytest
 
+from tests.memory import in_memory
+
 HINT = (
     "PostgreSQL's server programs are missing: apt-get install postgresql, or set TEST_DATABASE_URL"
 )
@@ -25,13 +27,6 @@ def _programs() -> Path | None:
         return versions[-1]
     found = shutil.which("initdb")
     return Path(found).parent if found else None
-
-
-def _in_memory() -> str | None:
-    """A folder in memory with room for a server, where there is one; else the usual place."""
-    shared = Path("/dev/shm")
-    is_usable = shared.is_dir() and os.access(shared, os.W_OK)
-    return str(shared) if is_usable and shutil.disk_usage(shared).free > 2 * 10**9 else None
 
 
 class PostgresqlServer:
@@ -78,7 +73,7 @@ class PostgresqlServer:
         self._bin = _programs()
         if self._bin is None:
             pytest.fail(HINT)
-        self._folder = Path(tempfile.mkdtemp(prefix="sgpshop-postgresql-", dir=_in_memory()))
+        self._folder = Path(tempfile.mkdtemp(prefix="sgpshop-postgresql-", dir=in_memory()))
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres")
         data = self._folder / "data"

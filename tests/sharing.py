@@ -1,12 +1,13 @@
 """What the thousands of apps of a test run share, so that not each compiles it anew.
 
-Making an app and a simulator costs more than most tests.  Nothing here changes what they do: builders
-of addresses are compiled when the first address is built, SQL once for each kind of database.
+Making an app and a simulator costs more than most tests.  Nothing here changes what they do: an
+address is taken apart once, its builder compiled when the first address is built, SQL once for
+each kind of database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from sqlalchemy import Engine
@@ -14,24 +15,50 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
+_compile = Rule.compile
 _compile_builder = Rule._compile_builder
+#: What a rule knows of itself once it is compiled; nobody changes it afterwards.
+_COMPILED = ("_parts", "_trace", "_converters", "arguments")
+_rules: dict[Hashable, dict[str, Any]] = {}
+_builders: dict[Hashable, Callable[..., Any]] = {}
 _statements: dict[type, LRUCache[Any, Any]] = {}
 
 
-def compile_addresses_late() -> None:
-    """Let a rule compile its address builders when they are first needed."""
+def _key(rule: Rule) -> Hashable:
+    converters = rule.map.converters
+    return (
+        rule.rule,
+        rule.subdomain,
+        rule.host,
+        rule.merge_slashes,
+        repr(rule.defaults),
+        rule.map.host_matching,
+        *(converters[name] for name in sorted(converters)),
+    )
 
-    def later(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-        made: list[Callable[..., Any]] = []
 
-        def build(self: Rule, **values: Any) -> Any:
-            if not made:
-                made.append(_compile_builder(rule, append_unknown))
-            return made[0](self, **values)
+def _compile_once(self: Rule) -> None:
+    key = _key(self)
+    if key not in _rules:
+        _compile(self)
+        _rules[key] = {name: getattr(self, name) for name in _COMPILED}
+    self.__dict__.update(_rules[key])
+    self._build = _builder_when_needed(key, False).__get__(self, None)
+    self._build_unknown = _builder_when_needed(key, True).__get__(self, None)
 
-        return build
 
-    Rule._compile_builder = later  # type: ignore[method-assign]
+def _builder_when_needed(key: Hashable, append_unknown: bool) -> Callable[..., Any]:
+    def build(self: Rule, **values: Any) -> Any:
+        which = (key, append_unknown)
+        if which not in _builders:
+            _builders[which] = _compile_builder(self, append_unknown)
+        return _builders[which](self, **values)
+
+    return build
+
+
+def _compile_no_builder(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
+    return _compile_no_builder  # `_compile_once` puts its own there
 
 
 def share_statements(engine: Engine) -> None:
@@ -48,6 +75,7 @@ def _hash(self: DefaultDialect) -> int:
     return hash(type(self))
 
 
-compile_addresses_late()
+Rule.compile = _compile_once  # type: ignore[method-assign]
+Rule._compile_builder = _compile_no_builder  # type: ignore[method-assign]
 DefaultDialect.__eq__ = _is_same  # type: ignore[method-assign]
 DefaultDialect.__hash__ = _hash  # type: ignore[method-assign]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,8 +34,8 @@ def travel() -> Iterator[Travel]:
 
 
 @pytest.fixture
-def world(app: Flask, tmp_path: Path, travel: Travel) -> World:
-    world = World(tmp_path)
+def world(app: Flask, travel: Travel) -> World:
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         open_shop()

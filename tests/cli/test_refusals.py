@@ -153,9 +153,9 @@ class TestDatabase:
 
 class TestGateway:
     @pytest.fixture
-    def shop(self, app: Flask, tmp_path: Path) -> Iterator[World]:
+    def shop(self, app: Flask) -> Iterator[World]:
         app.config["GATEWAY_TRIES"] = 1
-        world = World(tmp_path)
+        world = World()
         gateway_access.init_app(app, world.gateway)
         with app.app_context():
             yield world

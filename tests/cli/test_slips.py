@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from click.testing import Result
 from flask import Flask
@@ -19,8 +17,8 @@ from tests.services.slip_files import parcel, slip, slip_file
 
 
 @pytest.fixture
-def orders(app: Flask, tmp_path: Path) -> list[Order]:
-    world = World(tmp_path)
+def orders(app: Flask) -> list[Order]:
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
@@ -53,11 +51,10 @@ def test_without_the_option_the_settings_decide(app: Flask, orders: list[Order])
 
 @pytest.mark.parametrize("by", ["option", "settings"])
 def test_a_large_sum_is_captured_only_when_it_is_confirmed(
-    app: Flask, tmp_path: Path, orders: list[Order], by: str
+    app: Flask, orders: list[Order], by: str
 ) -> None:
     with app.app_context():
-        (tmp_path / "large").mkdir()
-        world = World(tmp_path / "large")
+        world = World()
         gateway_access.init_app(app, world.gateway)
         order = authorized_order(world, total=1_998_500)
         if by == "settings":

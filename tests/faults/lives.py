@@ -19,7 +19,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -323,9 +322,9 @@ def _troubles(dice: random.Random) -> Iterator[Step]:
 
 
 @contextmanager
-def stage(app: Flask, folder: Path) -> Iterator[Stage]:
+def stage(app: Flask) -> Iterator[Stage]:
     """An empty shop with its gateway on START, time standing still between steps."""
-    world = World(folder)
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with ExitStack() as held, app.app_context():
         clock = held.enter_context(time_machine.travel(START, tick=True))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,10 +39,10 @@ def overrides() -> dict[str, Any]:
     ("span", "number", "name", "batch"), WAYS, ids=[f"{name}-{batch}" for *_, name, batch in WAYS]
 )
 def test_every_yen_is_in_our_books_once(
-    app: Flask, tmp_path: Path, span: Span, number: int, name: str, batch: int
+    app: Flask, span: Span, number: int, name: str, batch: int
 ) -> None:
     steps = draw(random.Random(seed_of(name, batch + 1)), number, span)
-    with stage(app, tmp_path) as shop:
+    with stage(app) as shop:
         assert shop.play(steps, span) == [], told(steps)
 
 
@@ -61,31 +60,30 @@ def order(**how: Any) -> Step:
 class TestItWouldNotice:
     """Each guard taken away once, in a story that needs it."""
 
-    def ends(self, app: Flask, folder: Path, *steps: Step, days: int = 6) -> str:
-        with stage(app, folder) as shop:
+    def ends(self, app: Flask, *steps: Step, days: int = 6) -> str:
+        with stage(app) as shop:
             return "; ".join(shop.play(list(steps), MONTHS._replace(days=days, end=days + 3)))
 
-    def test_nothing_in_a_plain_life(self, app: Flask, tmp_path: Path) -> None:
+    def test_nothing_in_a_plain_life(self, app: Flask) -> None:
         plain = [order(), Step(1, 0, "capture", {}), Step(2, 0, "deliver", {"parcel": 0})]
-        assert self.ends(app, tmp_path, *plain) == ""
+        assert self.ends(app, *plain) == ""
 
     def test_a_hold_of_an_order_that_was_refused(
-        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A lost answer to the buyer's payment, taken for a refusal."""
         monkeypatch.setattr(outcomes, "unknown", outcomes.rejected)
         lost = Step(0, 0, "fault", {"api": "ExecTran", "fault": "drop_after", "suffix": ""})
-        found = self.ends(app, tmp_path, lost, order(keep=False))
+        found = self.ends(app, lost, order(keep=False))
         assert "AUTH 2500 yen of no order of ours" in found
 
     def test_a_refund_in_the_console_that_nobody_is_told(
-        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(alerts, "raise_for", lambda *_, **__: None)
         console = {"suffix": "", "operation": "cancel", "amount": 2_500}
         found = self.ends(
             app,
-            tmp_path,
             order(),
             Step(1, 0, "capture", {}),
             Step(2, 0, "deliver", {"parcel": 0}),
@@ -94,22 +92,19 @@ class TestItWouldNotice:
         assert "delivered, cancelled and nobody is told" in found
 
     def test_a_subscription_that_no_registration_takes(
-        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(planning, "plan", lambda *_: 0)
         delivered = Step(1, 0, "deliver", {"parcel": 0})
-        found = self.ends(app, tmp_path, order(kind="subscription"), delivered, days=75)
+        found = self.ends(app, order(kind="subscription"), delivered, days=75)
         assert "never billed and nobody is told" in found
 
-    def test_another_card_of_the_buyer(
-        self, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_another_card_of_the_buyer(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever card comes first is charged, not the one that was checked."""
         first = Card(member_id="buyer0", card_seq=0)
         monkeypatch.setattr(stored_cards, "for_later", lambda *_: first)
         found = self.ends(
             app,
-            tmp_path,
             order(kind="preorder", source="member"),
             Step(1, 0, "buyer_card", {"what": "delete first"}),
             Step(2, 0, "buyer_card", {"what": "add"}),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from flask import Flask
 
@@ -13,9 +11,9 @@ from tests.gateway_world import World
 
 
 @pytest.fixture
-def world(app: Flask, tmp_path: Path) -> World:
+def world(app: Flask) -> World:
     """A simulator of its own, which the app uses as its gateway; the contract is filled in."""
-    world = World(tmp_path)
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")

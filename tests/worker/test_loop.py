@@ -89,7 +89,7 @@ class TestUncertain:
 
 def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
     with app.app_context():
-        world = World(app.config["INSTANCE_PATH"])
+        world = World()
         gateway_access.init_app(app, world.gateway)
         order = authorized_order(world)
         attempt_id = acts.open_capture(order.id, Seen(1, order.total, "t"), TANAKA)

@@ -61,7 +61,7 @@ def api(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("api")
     (folder / "sgpshop.db").write_bytes(empty_database.read_bytes())
     app = make_app(folder, PUBLIC_URL="https://shop.example.jp", **UNLIMITED)
-    world = World(folder)
+    world = World()
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         shop_settings.save("test", site_id="tsite00000001", shop_id="tshop00000001", enabled="True")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -506,8 +505,8 @@ class TestConnection:
     """「接続を確認」 asks the gateway and moves nothing."""
 
     @pytest.fixture
-    def gateway(self, app: Flask, tmp_path: Path) -> World:
-        world = World(tmp_path)
+    def gateway(self, app: Flask) -> World:
+        world = World()
         gateway_access.init_app(app, world.gateway)
         return world
 
@@ -537,13 +536,11 @@ class TestConnection:
             settings.save("test", site_pass="sitepass01")
         assert "ショップとサイトのIDとパスワードは、すべて有効です" in self.check(owner)
 
-    def test_a_wrong_site_password_is_told(
-        self, app: Flask, owner: FlaskClient, tmp_path: Path
-    ) -> None:
+    def test_a_wrong_site_password_is_told(self, app: Flask, owner: FlaskClient) -> None:
         known = ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "another")
         with app.app_context():
             settings.save("test", site_pass="another")
-        gateway_access.init_app(app, World(tmp_path, known).gateway)
+        gateway_access.init_app(app, World(known).gateway)
         assert "サイトのIDとパスワードを確認できませんでした" in self.check(owner)
 
     def test_a_missing_contract_is_told(self, owner: FlaskClient) -> None:  # R2
