@@ -75,9 +75,9 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
 
 
-def write_to(stream: Literal["stdout", "stderr"]) -> None:
+def write_to(stream: Literal["stdout", "stderr"] | TextIO) -> None:
     """Choose where the lines of this process go; stdout unless said otherwise."""
-    _install().stream_name = stream
+    _install().target = stream
 
 
 def register_secret(value: str) -> None:
@@ -125,7 +125,7 @@ def _end(response: Response) -> Response:
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes to what sys.stdout or sys.stderr is at that moment."""
 
-    stream_name = "stdout"
+    target: Literal["stdout", "stderr"] | TextIO = "stdout"
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -157,8 +157,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        stream: TextIO = getattr(sys, self.stream_name)
-        return stream
+        return getattr(sys, self.target) if isinstance(self.target, str) else self.target
 
 
 class _Formatter(logging.Formatter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +15,15 @@ import urllib.request
 from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
-from sgpshop import environment
+from sgpshop import environment, logs
+from sgpshop.cli.demo_log import DemoLog
+from sgpshop.cli.listening import listening
+from sgpshop.domain.bounds import whole_number
+from sgpshop.domain.errors import EnvironmentUnusable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,53 +48,87 @@ _KEY_FILE = "practice_key"
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
 _READY_WITHIN = 30.0
 _END_WITHIN = 4.0
+#: What somebody sees who starts it: where, as whom, and what to try.
+_WELCOME = """
+SGP Shop:          {shop_url}/
+demo login: {login}
+practice shop:     {simulator_url}/practice-shop/
+simulator console: {simulator_url}/mulpayconsole/shop/{shop_id}/login/
+
+はじめに試すこと
+  1. SGP Shop のアドレスを開き、demo login の名前とパスワードでログインします。
+  2. 「注文検索/一括処理」のタブ「仮売上」で注文にチェックを入れます。
+  3. 「一括処理を選択」→「SGPカード決済」→「処理を実行」を押すと、決済完了に変わります。
+  4. practice shop で買い物をすると、その注文が「注文検索/一括処理」に入ります。
+
+記録は {log} にあり、ここにはエラーだけを表示します。Ctrl-C で終了します"""
 
 
 def run_demo() -> int:
-    """Migrate, fill the shop on the first start, run everything until Ctrl-C; the exit code."""
-    port = os.environ.get("PORT", "8000")
-    simulator_port = os.environ.get("SGPSHOP_SIMULATOR_PORT", "8001")
-    simulator_url = f"http://127.0.0.1:{simulator_port}"
+    """Migrate, fill the shop on the first start, run everything until Ctrl-C; the exit code.
+
+    Raises ConfigurationError for a setting, or a port, that cannot be used.
+    """
+    port, simulator_port = _free_port("PORT", "8000"), _free_port("SGPSHOP_SIMULATOR_PORT", "8001")
+    shop_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
     os.environ.update(
         SGPSHOP_TEST_MODE="1",
         SGPSHOP_GATEWAY_URL=os.environ.get("SGPSHOP_GATEWAY_URL", simulator_url),
         SGPSHOP_CONSOLE_URL=os.environ.get("SGPSHOP_CONSOLE_URL", simulator_url),
-        SGPSHOP_PUBLIC_URL=os.environ.get("SGPSHOP_PUBLIC_URL", f"http://127.0.0.1:{port}"),
+        SGPSHOP_PUBLIC_URL=os.environ.get("SGPSHOP_PUBLIC_URL", shop_url),
         SGPSHOP_PARENT_PID=str(os.getpid()),
     )
     for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell left SIGINT ignored
         signal.signal(number, _interrupt)
-    children: list[subprocess.Popen[bytes]] = []
+    instance = environment.load(os.environ)["INSTANCE_PATH"]
+    instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = DemoLog(instance / "demo.log")
+    logs.write_to(log.open())
+    running = Processes(log)
     try:
-        instance = environment.load(os.environ)["INSTANCE_PATH"]
-        instance.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ledger = str(instance / "simulator.db")
-        children.append(_start("simulator", "--port", simulator_port, "--db", ledger))
+        running.start("simulator", "--port", simulator_port, "--db", str(instance / "simulator.db"))
         was_ready = _is_prepared(instance)
         if was_ready:  # so the screens need not wait for us
-            children.append(_start("web", "--port", port))
-        ready = _prepare(simulator_url, children)
+            running.start("web", "--port", port)
+        ready = _prepare(simulator_url, running)
         if not was_ready:
-            children.append(_start("web", "--port", port))
-        _wait_for(f"{simulator_url}/_control/clock", children)
-        _wait_for(f"http://127.0.0.1:{port}/healthz", children)
-        children.append(_start("worker"))
-        shop_url = f"http://127.0.0.1:{port}"
+            running.start("web", "--port", port)
+        running.wait_for(f"{simulator_url}/_control/clock")
+        running.wait_for(f"{shop_url}/healthz")
+        running.start("worker")
         _control(simulator_url, "notifications", {"url": f"{shop_url}{ready.notify_path}"})
         practice = {"api_url": shop_url, "api_key": ready.api_key}
         _control(simulator_url, "practice-shop", practice)
-        click.echo(f"\nSGP Shop:          {shop_url}/")
-        click.echo(f"demo login: {ready.name} / {ready.password}")
-        click.echo(f"practice shop:     {simulator_url}/practice-shop/")
         click.echo(
-            f"simulator console: {simulator_url}/mulpayconsole/shop/{_CONTRACT['shop_id']}/login/"
+            _WELCOME.format(
+                shop_url=shop_url,
+                login=f"{ready.name} / {ready.password}",
+                simulator_url=simulator_url,
+                shop_id=_CONTRACT["shop_id"],
+                log=log.shown_path,
+            )
         )
-        click.echo("Ctrl-C で終了します")
-        return _watch(children)
+        running.watch()
+    except Ended as ended:
+        click.echo(str(ended), err=True)
+        return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        _end(children)
+        running.end()
+
+
+def _free_port(variable: str, default: str) -> str:
+    """The port that `variable` names.  Raises ConfigurationError when it cannot be had."""
+    text = os.environ.get(variable, default)
+    port = whole_number(text)
+    if port is None or not 1 <= port <= 65535:
+        raise EnvironmentUnusable(f"{variable}={text}: 1から65535までの番号を指定してください。")
+    with listening(f"{variable}={port}"), closing(socket.socket()) as probe:
+        # As the servers do: what ended just now is no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+    return str(port)
 
 
 def _is_prepared(instance: Path) -> bool:
@@ -115,7 +154,7 @@ class _Ready(NamedTuple):
     api_key: str
 
 
-def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Ready:
+def _prepare(simulator_url: str, running: Processes) -> _Ready:
     """Bring database, contract and login up, and the sample on the first start."""
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
@@ -133,13 +172,13 @@ def _prepare(simulator_url: str, children: list[subprocess.Popen[bytes]]) -> _Re
         if not shop_settings.load().has_contract:
             shop_settings.save("demo", **_CONTRACT)
         if not is_seeded():
-            _wait_for(f"{simulator_url}/_control/clock", children)
+            running.wait_for(f"{simulator_url}/_control/clock")
             click.echo(
                 "最初の起動です。見本の注文300件とSMBC-GPシミュレーターの取引を用意しています…"
             )
             seed_sample()
         if app.config["CLOCK_AHEAD"]:  # month ends are tried on both sides at once
-            _wait_for(f"{simulator_url}/_control/clock", children)
+            running.wait_for(f"{simulator_url}/_control/clock")
             Simulator.connected().set_clock(utc_now())
         secret = notifications.secret_of(shop_settings.load())
         name, password = people.ensure_demo_person()
@@ -174,49 +213,76 @@ def _control(simulator_url: str, name: str, body: dict[str, str]) -> None:
         urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - a loopback address
 
 
-def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    # Its own session: Ctrl-C reaches the demo alone, which then ends its children in order.
-    return subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [sys.executable, _APP, *arguments], start_new_session=True
-    )
+class Ended(Exception):
+    """One of the processes is there no more, or never came; the message says why."""
 
 
-def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
-    until = time.monotonic() + _READY_WITHIN
-    while time.monotonic() < until:
-        if any(child.poll() is not None for child in children):
-            break
-        try:
-            urllib.request.urlopen(url, timeout=1)  # noqa: S310 - a loopback address
-        except urllib.error.HTTPError:
-            return  # it answers
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    click.echo(f"起動できませんでした(ポートが使用中ではありませんか): {url}", err=True)
-    raise SystemExit(1)
+class Processes:
+    """Simulator, web and worker; what they say goes to the log."""
 
+    def __init__(self, log: DemoLog) -> None:
+        self._log = log
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-def _watch(children: list[subprocess.Popen[bytes]]) -> int:
-    while all(child.poll() is None for child in children):
-        time.sleep(0.2)
-    click.echo("一部のプロセスが終了したため、すべて終了します", err=True)
-    return 1
+    def start(self, name: str, *options: str) -> None:
+        """Start a command of ours under its name."""
+        # Its own session: Ctrl-C reaches the demo alone, which then ends its children in order.
+        with self._log.open() as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                [sys.executable, _APP, name, *options],
+                start_new_session=True,
+                stdout=log,
+                stderr=log,
+            )
 
+    def wait_for(self, url: str) -> None:
+        """Wait until somebody answers there.  Raises Ended."""
+        until = time.monotonic() + _READY_WITHIN
+        while time.monotonic() < until:
+            self._require_all()
+            try:
+                urllib.request.urlopen(url, timeout=1)  # noqa: S310 - a loopback address
+            except urllib.error.HTTPError:
+                return  # it answers
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise Ended(
+            f"{url}{_READY_WITHIN:.0f}秒以内に起動しませんでした。{self._log.where_to_read}"
+        )
 
-def _end(children: list[subprocess.Popen[bytes]]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for child in reversed(children):
-        if child.poll() is None:
-            child.terminate()
-    until = time.monotonic() + _END_WITHIN
-    for child in children:
-        try:
-            child.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    def watch(self) -> NoReturn:
+        """Show errors as they come.  Raises Ended when one of the processes ends."""
+        while True:
+            self._require_all()
+            time.sleep(0.2)
+
+    def _require_all(self) -> None:
+        codes = {name: process.poll() for name, process in self._running.items()}
+        self._log.show_errors()
+        for name, code in codes.items():
+            if code is None:
+                continue
+            # Who ends by itself says why; who was killed said nothing.
+            reason = f"(理由:{self._log.last_words})" if code > 0 else ""
+            raise Ended(
+                f"{name}が終了したため、すべて終了します{reason}。{self._log.where_to_read}"
+            )
+
+    def end(self) -> None:
+        """End them, the last started first."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for process in reversed(self._running.values()):
+            if process.poll() is None:
+                process.terminate()
+        until = time.monotonic() + _END_WITHIN
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,6 @@ web server.
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
@@ -14,16 +13,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from sgpshop.cli.listening import listening
 from sgpshop.cli.shop import require_shop
-from sgpshop.domain.errors import EnvironmentUnusable
 
 #: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
 _SWITCH_EVERY = 0.001
@@ -46,7 +43,7 @@ def web(host: str, port: int) -> None:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     sys.setswitchinterval(_SWITCH_EVERY)
     _require_ready()
-    with _listening(port):
+    with listening(f"--port {port}"):
         server = make_server(app, host, port, app.config["MAX_CONTENT_LENGTH"])
     _end_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -86,7 +83,7 @@ def simulator(port: int, database: Path, latency_ms: int, seed: int | None) -> N
     from sgpshop.simulator.server import serve
 
     _end_with_parent()
-    with _listening(port):
+    with listening(f"--port {port}"):
         serve(port, database, latency_ms=latency_ms, seed=seed)
 
 
@@ -129,20 +126,6 @@ def _wait_until_ready() -> None:
                 is_told = True
         db.session.remove()
         time.sleep(_ASK_AGAIN)
-
-
-@contextmanager
-def _listening(port: int) -> Iterator[None]:
-    """Say which port it is that cannot be listened on."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
-            raise
-        raise EnvironmentUnusable(
-            f"--port {port}: このアドレスで待ち受けできません({problem.strerror})。"
-            "ほかのプログラムが使っていないか確認するか、別のポートを指定してください。"
-        ) from None
 
 
 def _end_with_parent() -> None:
