@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from sgpshop import __version__
 from sgpshop.models import Scope
@@ -26,13 +26,14 @@ from sgpshop.web.frame.security import for_machines
 bp = Blueprint("api_document", __name__, url_prefix="/api/v1")
 
 _REFERENCE = "#/components/schemas/{model}"
-_ANSWERS = (
-    answers.OrderAnswer,
-    answers.PlacedAnswer,
-    answers.OrdersAnswer,
-    answers.ProblemAnswer,
-)
-_BODIES = (bodies.NewOrderBody, bodies.CaptureBody, bodies.CancelBody)
+_MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+    (answers.PlacedAnswer, "serialization"),
+    (answers.OrdersAnswer, "serialization"),
+    (answers.ProblemAnswer, "serialization"),
+    (bodies.NewOrderBody, "validation"),
+    (bodies.CaptureBody, "validation"),
+    (bodies.CancelBody, "validation"),
+]
 _ABOUT = f"""\
 Orders of one shop, paid by card through SMBC-GP.  Amounts are whole yen, prices include tax, times
 carry an offset.
@@ -68,25 +69,89 @@ def show() -> Response:
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    _, answered = models_json_schema(
-        [(model, "serialization") for model in _ANSWERS], ref_template=_REFERENCE
-    )
-    _, sent = models_json_schema(
-        [(model, "validation") for model in _BODIES], ref_template=_REFERENCE
-    )
+    placed, order = answers.PlacedAnswer, answers.OrderAnswer
+    now = _answered(order, "The order now.", examples.ORDER, replay=True)
+    paths = {
+        "/orders": {
+            "get": _operation(
+                "search",
+                Scope.READ,
+                "Search orders",
+                "The conditions of the screen; they combine with AND.  Without any condition: the "
+                "orders of the last seven days.  Unknown parameters are refused.",
+                answered={200: _answered(answers.OrdersAnswer, "One page.", examples.ORDERS)},
+                refused=(422,),
+            )
+            | {"parameters": _parameters(SearchQuery)},
+            "post": _operation(
+                "create",
+                Scope.INTAKE,
+                "Take an order in",
+                "The card is authorized, charged or checked, by the shop's sales mode and `kind`.  "
+                "The same order again (same number, same content) gets 200 and nothing happens; "
+                "only a subscription that could not be billed (`capture_failed`) is then paid again, "
+                "with another card, or with the same stored card, which may have been renewed.",
+                sent=(bodies.NewOrderBody, examples.NEW_ORDER),
+                answered={
+                    200: _answered(
+                        placed, "The order was here already.", examples.PLACED, replay=True
+                    ),
+                    201: _answered(placed, "Taken in.", examples.PLACED, replay=True),
+                    202: _answered(
+                        placed,
+                        "Taken in; the buyer has to pass 3-D Secure at `redirect_url`.",
+                        examples.TO_BUYER,
+                        replay=True,
+                    ),
+                },
+                refused=(402, 409, 413, 415, 422),
+            ),
+        },
+        "/orders/{order_no}": {
+            "parameters": [_ORDER_NO],
+            "get": _operation(
+                "show",
+                Scope.READ,
+                "One order as it is now",
+                answered={200: _answered(order, "The order.", examples.ORDER)},
+                refused=(404, 422),
+            ),
+        },
+        "/orders/{order_no}/capture": {
+            "parameters": [_ORDER_NO],
+            "post": _operation(
+                "capture",
+                Scope.CAPTURE,
+                "Capture the order",
+                "Money moves.  Answered when it ended or after a moment: then `open_operation` tells "
+                "of it. Refused by SMBC-GP: 200 with capture_failed and `last_error`.",
+                sent=(bodies.CaptureBody, examples.SEEN),
+                answered={200: now},
+                refused=(404, 409, 413, 415, 422),
+            ),
+        },
+        "/orders/{order_no}/cancel": {
+            "parameters": [_ORDER_NO],
+            "post": _operation(
+                "cancel",
+                Scope.CAPTURE,
+                "Cancel the order and its payment",
+                "Releases what is reserved, refunds what was captured: the latter only with "
+                "`refund: true`.",
+                sent=(bodies.CancelBody, examples.SEEN_FOR_CANCEL),
+                answered={200: now},
+                refused=(404, 409, 413, 415, 422),
+            ),
+        },
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "SGP Shop", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/api/v1"}],
         "security": [{"key": []}],
-        "paths": {
-            "/orders": {"get": _search(), "post": _create()},
-            "/orders/{order_no}": {"parameters": [_ORDER_NO], "get": _show()},
-            "/orders/{order_no}/capture": {"parameters": [_ORDER_NO], "post": _capture()},
-            "/orders/{order_no}/cancel": {"parameters": [_ORDER_NO], "post": _cancel()},
-        },
+        "paths": paths,
         "components": {
-            "schemas": _tidy({**answered["$defs"], **sent["$defs"]}),
+            "schemas": _tidy(models_json_schema(_MODELS, ref_template=_REFERENCE)[1]["$defs"]),
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -115,103 +180,30 @@ _IDEMPOTENCY_KEY = {
 }
 
 
-def _search() -> dict[str, Any]:
-    return {
-        **_operation(
-            "search",
-            Scope.READ,
-            "Search orders",
-            "The conditions of the screen; they combine with AND.  Without any condition: the "
-            "orders of the last seven days.  Unknown parameters are refused.",
-        ),
-        "parameters": _parameters(SearchQuery),
-        "responses": {
-            "200": _answered(answers.OrdersAnswer, "One page.", examples.ORDERS),
-            **_refused(422),
-        },
-    }
-
-
-def _show() -> dict[str, Any]:
-    return {
-        **_operation("show", Scope.READ, "One order as it is now"),
-        "responses": {
-            "200": _answered(answers.OrderAnswer, "The order.", examples.ORDER),
-            **_refused(404, 422),
-        },
-    }
-
-
-def _create() -> dict[str, Any]:
-    placed = answers.PlacedAnswer
-    return {
-        **_operation(
-            "create",
-            Scope.INTAKE,
-            "Take an order in",
-            "The card is authorized, charged or checked, by the shop's sales mode and `kind`.  The "
-            "same order again (same number, same content) gets 200 and nothing happens; only a "
-            "subscription that could not be billed (`capture_failed`) is then paid again, with "
-            "another card, or with the same stored card, which may have been renewed.",
-        ),
-        "parameters": [_IDEMPOTENCY_KEY],
-        "requestBody": _body(bodies.NewOrderBody, examples.NEW_ORDER),
-        "responses": {
-            "200": _answered(placed, "The order was here already.", examples.PLACED, replay=True),
-            "201": _answered(placed, "Taken in.", examples.PLACED, replay=True),
-            "202": _answered(
-                placed,
-                "Taken in; the buyer has to pass 3-D Secure at `redirect_url`.",
-                examples.TO_BUYER,
-                replay=True,
-            ),
-            **_refused(402, 409, 413, 415, 422),
-        },
-    }
-
-
-def _capture() -> dict[str, Any]:
-    return _act(
-        "capture",
-        "Capture the order",
-        "Money moves.  Answered when it ended or after a moment: then `open_operation` tells of it. "
-        "Refused by SMBC-GP: 200 with capture_failed and `last_error`.",
-        bodies.CaptureBody,
-        examples.SEEN,
-    )
-
-
-def _cancel() -> dict[str, Any]:
-    return _act(
-        "cancel",
-        "Cancel the order and its payment",
-        "Releases what is reserved, refunds what was captured: the latter only with `refund: true`.",
-        bodies.CancelBody,
-        examples.SEEN_FOR_CANCEL,
-    )
-
-
-def _act(
-    name: str, summary: str, about: str, body: type[BaseModel], example: dict[str, Any]
+def _operation(
+    name: str,
+    scope: Scope,
+    summary: str,
+    about: str = "",
+    *,
+    sent: tuple[type[BaseModel], dict[str, Any]] | None = None,
+    answered: dict[int, dict[str, Any]],
+    refused: tuple[int, ...],
 ) -> dict[str, Any]:
-    return {
-        **_operation(name, Scope.CAPTURE, summary, about),
-        "parameters": [_IDEMPOTENCY_KEY],
-        "requestBody": _body(body, example),
-        "responses": {
-            "200": _answered(answers.OrderAnswer, "The order now.", examples.ORDER, replay=True),
-            **_refused(404, 409, 413, 415, 422),
-        },
-    }
-
-
-def _operation(name: str, scope: Scope, summary: str, about: str = "") -> dict[str, Any]:
-    scope_words = f"Needs scope `{scope.value}`."
-    return {
+    problems_ = {status: _problem(status) for status in sorted({*refused, *_ALWAYS})}
+    operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
-        "description": f"{about}\n\n{scope_words}" if about else scope_words,
+        "description": f"{about}\n\nNeeds scope `{scope.value}`.".strip(),
+        "responses": {str(status): said for status, said in (answered | problems_).items()},
     }
+    if sent:
+        operation["parameters"] = [_IDEMPOTENCY_KEY]
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": _content(*sent)},
+        }
+    return operation
 
 
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
@@ -252,19 +244,14 @@ def _tidy(schema: Any) -> Any:
     }
 
 
-def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    content = {"schema": _reference(model), "example": example}
-    return {"required": True, "content": {"application/json": content}}
-
-
 def _answered(
     model: type[BaseModel], about: str, example: dict[str, Any], *, replay: bool = False
 ) -> dict[str, Any]:
-    content = {"schema": _reference(model), "example": example}
     headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
     if replay:
         headers[replays.REPLAYED] = _header("`true`: this request was answered before.")
-    return {"description": about, "headers": headers, "content": {"application/json": content}}
+    content = {"application/json": _content(model, example)}
+    return {"description": about, "headers": headers, "content": content}
 
 
 def _header(about: str) -> dict[str, Any]:
@@ -291,23 +278,15 @@ _CODES = {
 }
 
 
-def _refused(*statuses: int) -> dict[str, Any]:
-    return {str(status): _problem(status) for status in sorted({*statuses, *_ALWAYS})}
-
-
 def _problem(status: int) -> dict[str, Any]:
     headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
     if status in (409, 429, 503):
         headers["Retry-After"] = _header("Seconds to wait.")
     if status == 401:
         headers["WWW-Authenticate"] = _header("Bearer.")
-    content = {"schema": _reference(answers.ProblemAnswer), "example": examples.problem(status)}
-    return {
-        "description": _CODES[status],
-        "headers": headers,
-        "content": {problems.MEDIA_TYPE: content},
-    }
+    content = {problems.MEDIA_TYPE: _content(answers.ProblemAnswer, examples.problem(status))}
+    return {"description": _CODES[status], "headers": headers, "content": content}
 
 
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _REFERENCE.format(model=model.__name__)}
+def _content(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}, "example": example}
