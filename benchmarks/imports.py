@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from benchmarks.table import show
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.extensions import db
 from sgpshop.services import installation
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from tests.conftest import make_app
 
 ROWS = 10_000

@@ -12,13 +12,13 @@ import psutil
 import sqlalchemy as sa
 
 from benchmarks.table import show
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import SlipRow, WorkerBeat, utc_now
 from sgpshop.services import installation, settings, slips
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.slips import SlipTerms, Uploaded
 from tests.conftest import make_app
 from tests.factories import make_order, order_number

@@ -15,9 +15,10 @@ import click
 from sgpshop import logs
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
+from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services.order_files import exporting
-from sgpshop.services.order_files.exporting import Encoding, ExportedOrder, Loss, Source
+from sgpshop.services.order_files.exporting import ExportedOrder, Loss, Source
 from sgpshop.services.order_search.criteria import SearchCriteria
 
 

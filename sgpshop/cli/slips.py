@@ -10,11 +10,11 @@ import click
 from flask import current_app
 
 from sgpshop.cli.shop import with_shop
+from sgpshop.domain.csv_reading import FileRefused
 from sgpshop.domain.order_rules import is_big
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
-from sgpshop.services.order_files.reading import FileRefused
 from sgpshop.services.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 
 _ACTOR = "コマンド import-slips"

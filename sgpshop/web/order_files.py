@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     redirect,
     render_template,
@@ -19,14 +18,14 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import IssueLevel, Role
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.health import background
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState
-from sgpshop.services.order_files.importing.report import problems_csv
-from sgpshop.services.order_files.reading import Limits
+from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 
@@ -95,11 +94,7 @@ def progress(run_id: str) -> ResponseReturnValue:
 def problems(run_id: str) -> ResponseReturnValue:
     """All problems of a run as UTF-8 CSV with mark."""
     run = importing.find(run_id)
-    return Response(
-        problems_csv(run.id).encode("utf-8-sig"),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="import-{run.id[:8]}.csv"'},
-    )
+    return attached(importing.problems_csv(run.id), f"import-{run.id[:8]}.csv")
 
 
 def _index(error: str = "", status: int = 200) -> ResponseReturnValue:

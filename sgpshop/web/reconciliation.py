@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
+from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.models import Role
 from sgpshop.services import settings
-from sgpshop.services.order_files.reading import FileRefused, Limits
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.reconciliation import console_file
 from sgpshop.services.reconciliation.console_file import Result

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
+from sgpshop.domain.csv_reading import FileRefused
+from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips
-from sgpshop.services.order_files.reading import FileRefused
 from sgpshop.services.slips import SlipTerms, Uploaded
+from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 
@@ -41,7 +43,7 @@ def upload() -> ResponseReturnValue:
     terms = _terms()
     try:
         run_id = _prepare(_uploaded(), terms)
-    except (ShopError, FileRefused) as problem:
+    except ShopError as problem:
         return _index(terms, problem.message, status=422)
     return _to_run(run_id)
 
@@ -50,7 +52,7 @@ def upload() -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def template() -> ResponseReturnValue:
     """An empty slip file: the headings of §9.1, as Excel reads them."""
-    return _csv_file((",".join(slips.TITLES) + "\r\n").encode("cp932"), "slips.csv")
+    return attached(b"".join(csv_file(slips.TITLES, [], Encoding.CP932)), "slips.csv")
 
 
 @bp.get("/<run_id>")
@@ -110,7 +112,7 @@ def start(run_id: str) -> ResponseReturnValue:
 def retry(run_id: str) -> ResponseReturnValue:
     """失敗した行をやり直す: the failed rows as a file of their own, to be looked at first (R49)."""
     run = _visible(run_id)
-    content = slips.errors_csv(run).encode()
+    content = slips.errors_csv(run)
     try:
         again = _prepare(Uploaded(content), SlipTerms(run.capture, run.on_failure))
     except FileRefused:
@@ -124,9 +126,9 @@ def retry(run_id: str) -> ResponseReturnValue:
 def errors(run_id: str) -> ResponseReturnValue:
     """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
     run = _visible(run_id)
-    content = slips.errors_csv(run).encode("utf-8-sig")
+    content = slips.errors_csv(run)
     logs.event("exported", what="slip_errors", run=run_id)
-    return _csv_file(content, f"slips-{run_id[:8]}-errors.csv")
+    return attached(content, f"slips-{run_id[:8]}-errors.csv")
 
 
 def _visible(run_id: str) -> SlipRun:
@@ -200,11 +202,3 @@ def _terms() -> SlipTerms:
 
 def _offset() -> int:
     return min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
-
-
-def _csv_file(content: bytes, name: str) -> Response:
-    return Response(
-        content,
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )

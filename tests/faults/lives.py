@@ -26,6 +26,7 @@ import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST, jst_day
@@ -55,7 +56,6 @@ from sgpshop.services.intake.new_order import (
     ShipTo,
 )
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import (
     acts,

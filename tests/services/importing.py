@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.models import ImportRun
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from tests.services.order_csv import csv_file
 
 NO_LIMITS = Limits()

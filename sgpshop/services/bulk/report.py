@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from sgpshop.domain import words
-from sgpshop.domain.csv_text import csv_guarded
+from sgpshop.domain.csv_writing import Value, csv_file
 from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.order_rules import Refusal
@@ -79,20 +78,27 @@ def heading(progress: CaptureProgress) -> str:
     return f"{progress.total:,}件中 " + "、".join(parts)
 
 
-def as_csv(run_id: str) -> str:
-    """結果CSV with a header, CRLF, and no cell a spreadsheet would run (S18)."""
+def as_csv(run_id: str) -> bytes:
+    """結果CSV."""
     captures.progress(run_id)  # NotFound for a run that does not exist or was not started
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(_HEADER)
+    return b"".join(csv_file(_HEADER, _chunks(run_id)))
+
+
+def _chunks(run_id: str) -> Iterator[list[tuple[Value, ...]]]:
     after = 0
     while chunk := lines(run_id, after=after, limit=_CHUNK):
-        for line in chunk:
-            texts = (line.result.label, "|".join(line.codes), line.content, line.next_step)
-            number = csv_guarded(line.order.order_no)
-            writer.writerow((number, line.amount, *map(csv_guarded, texts)))
+        yield [
+            (
+                line.order.order_no,
+                line.amount,
+                line.result.label,
+                "|".join(line.codes),
+                line.content,
+                line.next_step,
+            )
+            for line in chunk
+        ]
         after += len(chunk)
-    return out.getvalue()
 
 
 def _line(item: BulkItem, action: BulkAction) -> ReportLine:

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
@@ -18,7 +19,6 @@ from sgpshop.models import CardTransaction, ImportRun, Order, utc_now
 from sgpshop.services import installation
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.storage.database import writing
 
 _ACTOR = "見本データ"

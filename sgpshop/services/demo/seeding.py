@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
@@ -24,7 +25,6 @@ from sgpshop.services.demo import stages
 from sgpshop.services.demo.sample import SampleOrder, as_file, sample_orders
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, runner, transaction_lookup

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sgpshop.domain.csv_reading import heading_key
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.text import nfkc
 from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.cells import CellProblem
-from sgpshop.services.order_files.reading.columns import heading_key
 
 #: Heading of the column that the error file adds, and that is passed over when it comes back (R81).
 ERROR_TITLE = "エラー"

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
-from sgpshop.services.order_files.reading import FileRefused, Limits
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key, read_rows
 from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
-from sgpshop.services.order_files.reading.columns import heading_key
-from sgpshop.services.order_files.reading.records import Record, read_rows
 from sgpshop.services.slips.columns import COLUMNS, TITLES, SlipColumn
 
 #: No slip file has more columns: another kind of file, or its separators are lost.

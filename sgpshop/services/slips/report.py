@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,13 +10,13 @@ from sqlalchemy.orm import joinedload
 
 from sgpshop.domain import words
 from sgpshop.domain.carriers import CARRIERS
-from sgpshop.domain.csv_text import csv_guarded, csv_unguarded
+from sgpshop.domain.csv_reading import heading_key
+from sgpshop.domain.csv_writing import csv_file, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.bulk.pace import RunPace
-from sgpshop.services.order_files.reading.columns import heading_key
 from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
 from sgpshop.services.slips.columns import ERROR_TITLE
 
@@ -207,27 +205,23 @@ def failed_lines(run_id: str) -> Iterator[ReportedRow]:
         after = chunk[-1].line
 
 
-def errors_csv(run: SlipRun) -> str:
+def errors_csv(run: SlipRun) -> bytes:
     """The failed rows as they were, with a column エラー: to be mended and handed in again (R81).
 
     The column names the run, too: what failed twice for the same reason is another file (R82a).
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
     width = len(run.header)
     kept = [n for n, title in enumerate(run.header) if heading_key(title) != ERROR_TITLE]
-    writer.writerow([csv_guarded(run.header[n]) for n in kept] + [ERROR_TITLE])
     at = f"{(run.started_at or run.created_at).astimezone(JST):%Y/%m/%d %H:%M}(処理{run.id[:8]})"
-    for line in failed_lines(run.id):
+
+    def as_it_was(line: ReportedRow) -> list[str]:
         cells = [*line.row.cells, *[""] * (width - len(line.row.cells))]
         words = " ".join(filter(None, (at, line.problem, *line.codes, line.next_step)))
-        writer.writerow([_as_it_was(cells[n]) for n in kept] + [csv_guarded(words)])
-    return out.getvalue()
+        # Guarded once, also what came in guarded, from an error file before (S18).
+        return [*(csv_unguarded(cells[n]) for n in kept), words]
 
-
-def _as_it_was(cell: str) -> str:
-    """A cell guarded once, also when it came in guarded, from an error file before (S18)."""
-    return csv_guarded(csv_unguarded(cell))
+    titles = [*(run.header[n] for n in kept), ERROR_TITLE]
+    return b"".join(csv_file(titles, [map(as_it_was, failed_lines(run.id))]))
 
 
 def _counts(run_id: str) -> dict[ItemResult, int]:

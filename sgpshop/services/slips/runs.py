@@ -21,13 +21,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.slips import queueing

@@ -1,13 +1,11 @@
-"""The list as a file: UTF-8 with mark, CRLF, nothing a spreadsheet would run (S18)."""
+"""The list as a CSV file."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
 
-from sgpshop.domain.csv_text import csv_guarded
+from sgpshop.domain.csv_writing import Value, csv_file
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import utc_now
@@ -42,25 +40,28 @@ _CHUNK = 400
 
 def as_csv(criteria: SubscriptionCriteria) -> Iterator[bytes]:
     """The file of a search, a few hundred orders at a time, each in a transaction of its own."""
-    yield ("\ufeff" + _written([TITLES])).encode()
+    return csv_file(TITLES, _parts(criteria))
+
+
+def _parts(criteria: SubscriptionCriteria) -> Iterator[Iterable[Iterable[Value]]]:
     cursor, now, billing_day = "", utc_now(), settings.load().billing_day
     while True:
         page = keyset.find(wanted(criteria), NEWEST_FIRST, size=_CHUNK, cursor=cursor)
         found = rows.load(page.rows, now, billing_day)
         db.session.commit()
-        yield _written([_cells(row) for row in found]).encode()
+        yield map(_cells, found)
         cursor = page.next_cursor
         if not cursor:
             return
 
 
-def _cells(row: ListedSubscription) -> tuple[str | int, ...]:
+def _cells(row: ListedSubscription) -> tuple[Value, ...]:
     order, billing = row.order, row.billing
     return (
         order.order_no,
-        _time(order.ordered_at),
+        order.ordered_at,
         row.subscription_id,
-        "" if row.round is None else row.round,
+        row.round,
         order.buyer_name,
         row.email,
         order.total,
@@ -77,18 +78,5 @@ def _cells(row: ListedSubscription) -> tuple[str | int, ...]:
     )
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(JST):%Y/%m/%d %H:%M:%S}"
-
-
-def _day(moment: datetime | None) -> str:
-    return f"{moment.astimezone(JST):%Y/%m/%d}" if moment else ""
-
-
-def _written(lines: Sequence[tuple[str | int, ...]]) -> str:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerows(
-        [csv_guarded(cell) if isinstance(cell, str) else cell for cell in line] for line in lines
-    )
-    return out.getvalue()
+def _day(moment: datetime | None) -> date | None:
+    return moment.astimezone(JST).date() if moment else None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -19,6 +19,7 @@ from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.totals import status_totals
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
@@ -175,17 +176,9 @@ def show(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def download(run_id: str) -> ResponseReturnValue:
     """結果CSV: every line of the run, UTF-8 with mark (R49, S18)."""
-    text = report.as_csv(run_id)
+    content = report.as_csv(run_id)
     logs.event("exported", what="bulk_result", run=run_id)
-    return _csv_file(text, f"bulk-{run_id[:8]}.csv")
-
-
-def _csv_file(text: str, name: str) -> Response:
-    return Response(
-        text.encode("utf-8-sig"),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return attached(content, f"bulk-{run_id[:8]}.csv")
 
 
 def _preview(run_id: str) -> captures.CapturePreview | deliveries.DeliveryPreview:

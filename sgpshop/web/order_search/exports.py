@@ -26,14 +26,16 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
+from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.models import Role, utc_now
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
-from sgpshop.services.order_files.exporting import Encoding, Source
+from sgpshop.services.order_files.exporting import Source
 from sgpshop.services.order_search.totals import total
+from sgpshop.web.frame.attachments import disposition
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 from sgpshop.web.order_search.form import SearchForm
@@ -203,7 +205,7 @@ class _Writing:
 
 def _attached(ending: str) -> dict[str, str]:
     name = f"orders-{utc_now().astimezone(JST):%Y%m%d-%H%M}.{ending}"
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+    return disposition(name)
 
 
 def _names_of_conditions(form: SearchForm) -> list[str]:

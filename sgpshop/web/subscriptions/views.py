@@ -30,6 +30,7 @@ from sgpshop.services.access import rate_limits
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab
 from sgpshop.storage.keyset import Page
+from sgpshop.web.frame.attachments import disposition
 from sgpshop.web.frame.security import requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
@@ -134,7 +135,7 @@ def export() -> ResponseReturnValue:
     return Response(
         stream_with_context(_chunks(form)),
         content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers=disposition(name),
     )
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from sgpshop.domain.card_data import contains_card_number
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.models import IssueLevel
 from sgpshop.services.demo import SAMPLE, make_sample
 from sgpshop.services.demo.sample import sample_orders
-from sgpshop.services.order_files.reading import FileOrder, Limits, read_orders, survey
+from sgpshop.services.order_files.reading import FileOrder, read_orders, survey
 
 BAD_ROWS = Path(__file__).parents[2] / "data" / "orders-with-bad-rows.csv"
 

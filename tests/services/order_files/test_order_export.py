@@ -16,13 +16,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Operation, Order, OrderKind
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_files import exporting, importing
-from sgpshop.services.order_files.exporting import Encoding, Source
-from sgpshop.services.order_files.reading import Limits
+from sgpshop.services.order_files.exporting import Source
 from sgpshop.services.order_search.criteria import SearchCriteria
 from tests.factories import authorized_order, make_order
 from tests.gateway_world import World

@@ -11,20 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgpshop.domain.csv_reading import FileRefused, Limits, read_rows
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import IssueLevel, OrderKind
 from sgpshop.services.order_files.reading import (
     FileOrder,
-    FileRefused,
-    Limits,
     ParsedOrder,
     PaymentClaim,
     read_orders,
     survey,
 )
 from sgpshop.services.order_files.reading.columns import COLUMNS
-from sgpshop.services.order_files.reading.records import read_rows
 from tests.services.order_csv import ROW, csv_file, number, row
 
 SCREEN = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)  # S17

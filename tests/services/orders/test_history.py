@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -30,7 +31,6 @@ from sgpshop.models import (
 from sgpshop.services import installation, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders import history, history_check
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, transaction_lookup

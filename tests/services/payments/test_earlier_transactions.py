@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
@@ -23,7 +24,6 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services.order_files.reading import Limits
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.journal import RunResult

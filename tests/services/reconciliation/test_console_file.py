@@ -7,11 +7,11 @@ import io
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import CardTransaction, Operation, OrderKind
-from sgpshop.services.order_files.reading import FileRefused, Limits
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
 from sgpshop.services.reconciliation.console_file import Result

@@ -5,12 +5,11 @@ since.  Orders are read a few hundred at a time, each time in a short transactio
 that a file of any size takes little memory and holds up nobody (P23).
 """
 
-from sgpshop.services.order_files.exporting.csv_file import Encoding, Loss, as_csv, look_for_loss
+from sgpshop.services.order_files.exporting.csv_file import Loss, as_csv, look_for_loss
 from sgpshop.services.order_files.exporting.excel_file import write_excel
 from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source, chosen, found
 
 __all__ = [
-    "Encoding",
     "ExportedOrder",
     "Loss",
     "Source",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from sgpshop.domain.csv_writing import Value
 from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine
 from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 
 if TYPE_CHECKING:
     from sgpshop.services.order_files.exporting.reading import ExportedOrder
-
-#: What a cell holds before it is written: text, a number, a time (aware), a day, or nothing.
-Value = str | int | datetime | date | None
 
 #: secret, or said by another column already
 _LEFT_OUT = frozenset({"access_pass", "ordered_time", "order_state"})

@@ -13,8 +13,9 @@ from typing import IO, Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 
+from sgpshop.domain.csv_writing import Value
 from sgpshop.domain.payment_calendar import JST
-from sgpshop.services.order_files.exporting.columns import MONEY, TITLES, Value, rows
+from sgpshop.services.order_files.exporting.columns import MONEY, TITLES, rows
 from sgpshop.services.order_files.exporting.reading import Source
 
 #: what Excel can open, heading included; more go on another sheet

@@ -15,6 +15,8 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from sgpshop.domain.csv_reading import FileRefused, Limits
+from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import FormUsed, NotFound
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
@@ -25,9 +27,7 @@ from sgpshop.services.order_files.importing.decisions import Change, OrderLeftOu
 from sgpshop.services.order_files.importing.taken_rounds import TakenRounds
 from sgpshop.services.order_files.reading import (
     FileOrder,
-    FileRefused,
     Issue,
-    Limits,
     ParsedOrder,
     Survey,
     read_orders,
@@ -164,6 +164,14 @@ def issues(
     if level is not None:
         query = query.where(ImportIssue.level == level)
     return list(db.session.scalars(query.order_by(ImportIssue.line, ImportIssue.id).limit(limit)))
+
+
+def problems_csv(run_id: str) -> bytes:
+    """All problems of a run, to be worked off line by line."""
+    rows = (
+        (issue.line, issue.order_no, issue.level.label, issue.message) for issue in issues(run_id)
+    )
+    return b"".join(csv_file(("行", "注文番号", "区分", "内容"), [rows]))
 
 
 def _write_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:

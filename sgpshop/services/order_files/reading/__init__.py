@@ -5,15 +5,12 @@ whole before anything is written, and learns which orders are scattered; `read_o
 one order after the other, in constant memory.
 """
 
-from sgpshop.services.order_files.reading.decoding import FileRefused, Limits
 from sgpshop.services.order_files.reading.orders import FileOrder, Issue, read_orders, survey
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim, Survey
 
 __all__ = [
     "FileOrder",
-    "FileRefused",
     "Issue",
-    "Limits",
     "ParsedOrder",
     "PaymentClaim",
     "Survey",

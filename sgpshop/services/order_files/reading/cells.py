@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.carriers import CARRIERS
-from sgpshop.domain.csv_text import csv_unguarded
+from sgpshop.domain.csv_writing import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_number import is_reserved, is_well_formed
 from sgpshop.domain.payment_calendar import JST

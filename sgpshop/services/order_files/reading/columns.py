@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from sgpshop.domain.text import nfkc
+from sgpshop.domain.csv_reading import heading_key
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services.order_files.reading import cells
 
@@ -49,11 +49,6 @@ class FileColumn:
     def heading_keys(self) -> list[str]:
         """All headings that name this column, in the form of `heading_key`."""
         return [heading_key(title) for title in (self.title, *self.other_titles)]
-
-
-def heading_key(title: str) -> str:
-    """A heading in the form in which headings are compared."""
-    return "".join(nfkc(title).casefold().split())
 
 
 def _fits(attribute: InstrumentedAttribute[Any]) -> Callable[[str], str]:

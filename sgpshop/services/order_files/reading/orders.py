@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.models import IssueLevel
 from sgpshop.services.order_files.reading.building import build_order
 from sgpshop.services.order_files.reading.columns import COLUMNS, Part
-from sgpshop.services.order_files.reading.decoding import Limits
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
-from sgpshop.services.order_files.reading.records import read_records
-from sgpshop.services.order_files.reading.rows import FileRow, number_in, parse_row
+from sgpshop.services.order_files.reading.rows import FileRow, number_in, parse_row, read_records
 
 _MAX_KINDS = _MAX_DELIVERIES = 50
 

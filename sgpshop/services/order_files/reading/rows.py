@@ -1,20 +1,45 @@
-"""One record to the values it stands for, with every problem named by its column."""
+"""The heading, and one record to the values it stands for, every problem named by its column."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from sgpshop.domain.card_data import contains_card_number
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key, read_rows
 from sgpshop.services.order_files.reading.cells import CellProblem, clean
-from sgpshop.services.order_files.reading.columns import ORDER_NO, FileColumn, Part
-from sgpshop.services.order_files.reading.records import Heading, Record
+from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, FileColumn, Part
 
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
 #: AccessID and AccessPass as the gateway makes them (protocol.md §2.1): longer than any card number.
 _RANDOM = re.compile(r"[0-9A-Za-z]{32}")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Which cells belong to which known column, in the order in which they are asked."""
+
+    width: int
+    places: dict[FileColumn, tuple[int, ...]]
+
+    def __contains__(self, field: str) -> bool:
+        return any(column.field == field for column in self.places)
+
+
+def read_records(stream: BinaryIO, limits: Limits) -> tuple[Heading, Iterator[Record]]:
+    """The heading and the rows of a CSV file; blank rows are passed over.
+
+    Raises FileRefused, also while iterating, for a file that is not readable CSV.
+    """
+    rows = read_rows(stream, limits)
+    first = next(rows, None)
+    if first is None:
+        raise FileRefused("ファイルが空です。1行目に項目名、2行目から注文を入れてください。")
+    return _heading(first.cells), rows
 
 
 @dataclass
@@ -96,3 +121,27 @@ def _card_number_in(heading: Heading, cells: list[str]) -> str:
         if contains_card_number(cell) and not is_random:
             return f"「{column.title}」" if column else "取り込まない列"
     return ""
+
+
+def _heading(cells: list[str]) -> Heading:
+    keys = [heading_key(cell) for cell in cells]
+    times = Counter(keys)
+    twice = sorted({cells[i].strip() for i, key in enumerate(keys) if key and times[key] > 1})
+    if twice:
+        raise FileRefused(f"1行目に同じ項目名が2回あります: {_listed(twice)}")
+    places = {
+        column: tuple(keys.index(key) for key in column.heading_keys if key in keys)
+        for column in COLUMNS
+    }
+    missing = [column.title for column in COLUMNS if column.required and not places[column]]
+    if missing:
+        raise FileRefused(
+            f"1行目に必要な項目名がありません: {_listed(missing)}。"
+            "1行目には項目名(注文番号、注文日時など)を入れてください。"
+        )
+    return Heading(len(cells), {column: found for column, found in places.items() if found})
+
+
+def _listed(names: list[str]) -> str:
+    shown = "、".join(name[:30] for name in names[:7])
+    return shown + (" ほか" if len(names) > 7 else "")

@@ -1,13 +1,23 @@
-"""Bytes to lines of text: UTF-8 or CP932, everything else refused by content (S17)."""
+"""CSV that somebody hands in: bytes to rows of cells, everything else refused by content (S17).
+
+UTF-8 or CP932, RFC 4180; which columns there are, and what a cell may say, is the reader's affair.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from sgpshop.domain.errors import ShopError
+from sgpshop.domain.text import nfkc
+
 #: A line of a file is never longer, quoted line breaks aside; keeps memory flat (any size streams).
 _LONGEST_LINE = 1_000_000
+
+#: No file of ours or of a cart has nearly so many columns; its separators are lost.
+_MOST_COLUMNS = 300
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -22,12 +32,8 @@ _OTHER_KINDS = {
 }
 
 
-class FileRefused(Exception):
-    """The file as a whole cannot be taken; `message` is a Japanese sentence for the merchant."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+class FileRefused(ShopError):
+    """The file as a whole cannot be taken; nothing of it was kept."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +48,63 @@ class Limits:
 
     @classmethod
     def of_screen(cls, config: Mapping[str, Any], **more: str) -> Limits:
-        """Those of the settings UPLOAD_…, for every file that somebody hands in."""
-        return cls(
-            config["UPLOAD_MAX_BYTES"],
-            config["UPLOAD_MAX_LINES"],
-            config["UPLOAD_MAX_CELL"],
-            **more,
-        )
+        """Those of the variables UPLOAD_…, for every file that somebody hands in."""
+        size, lines, cell = (config[f"UPLOAD_MAX_{what}"] for what in ("BYTES", "LINES", "CELL"))
+        return cls(size, lines, cell, **more)
 
 
-def text_lines(stream: BinaryIO, limits: Limits) -> Iterator[str]:
+@dataclass(frozen=True)
+class Record:
+    """One row: the number of its first line in the file, and its cells as they stand there."""
+
+    line: int
+    cells: list[str]
+
+
+def heading_key(title: str) -> str:
+    """A heading in the form in which headings are compared."""
+    return "".join(nfkc(title).casefold().split())
+
+
+def read_rows(stream: BinaryIO, limits: Limits, delimiter: str = ",") -> Iterator[Record]:
+    """The rows of any CSV file, its heading first.  Raises FileRefused while iterating.
+
+    Too long a cell is cut one character behind the limit: enough to tell that it is too long.
+    """
+    longest = limits.max_cell
+    reader = csv.reader(_text_lines(stream, limits), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            raise FileRefused(_broken_quotes(line)) from None
+        if _swallowed_lines(cells, longest):
+            raise FileRefused(_broken_quotes(line))
+        if len(cells) > _MOST_COLUMNS:
+            raise FileRefused(
+                f"{line}行目に{len(cells):,}列あります。{_MOST_COLUMNS}列までです。"
+                "列を区切る文字と、ファイルの種類を確認してください。"
+            )
+        if any(cells):
+            yield Record(line, cells if longest is None else [c[: longest + 1] for c in cells])
+
+
+def _swallowed_lines(cells: list[str], max_cell: int | None) -> bool:
+    """Whether an unclosed quote ran over following lines: too long a cell, with line breaks."""
+    return max_cell is not None and any(len(c) > max_cell and "\n" in c for c in cells)
+
+
+def _broken_quotes(line: int) -> str:
+    return (
+        f'{line}行目から始まるデータの引用符(")が閉じられていないか、正しく使われていません。'
+        '引用符を含む値は全体を"で囲み、中の"は""と書いてください。'
+    )
+
+
+def _text_lines(stream: BinaryIO, limits: Limits) -> Iterator[str]:
     """The lines of `stream` as text, line ends kept.
 
     Without a mark, the first line that is not ASCII decides between UTF-8 and CP932; in a file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgpshop.domain.csv_text import csv_guarded
+from sgpshop.domain.csv_writing import csv_guarded
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Every CSV file that somebody opens in a spreadsheet program: UTF-8 with mark, or CP932; CRLF (§14.3).
+
+No cell is one that the spreadsheet would run (S18).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from enum import StrEnum
+
+from sgpshop.domain.payment_calendar import JST
+
+#: What a cell holds before it is written: text, a number, a time (aware), a day, or nothing.
+Value = str | int | datetime | date | None
+
+#: What a spreadsheet takes for the beginning of a formula; full-width forms too, for some convert.
+#: Apostrophes before it count as well, so that ours can be told from one that was there (§14.3).
+_FORMULA = re.compile(r"'*(?:[\s\u3000]*[=+\-@＝＋－＠]|[\t\r\n])")
+
+#: Stands for a character that CP932 has not (§14.3).
+REPLACEMENT = "〓"
+#: Same sign, other number: what CP932 has in the place of these.
+_TWINS = {
+    0x301C: "\uff5e",  # 〜
+    0x2212: "\uff0d",  # −
+    0x2016: "\u2225",  # ‖
+    0x2014: "\u2015",  # —
+    0x00A2: "\uffe0",  # ¢
+    0x00A3: "\uffe1",  # £
+    0x00AC: "\uffe2",  # ¬
+    0x00A5: "\uffe5",  # ¥
+    0x203E: "\uffe3",  # ‾
+}
+
+
+class Encoding(StrEnum):
+    """How the characters of a file are kept."""
+
+    UTF_8 = "utf-8"
+    CP932 = "cp932"
+
+    @property
+    def label(self) -> str:
+        """The name people know."""
+        return {Encoding.UTF_8: "UTF-8", Encoding.CP932: "Shift_JIS"}[self]
+
+
+def csv_file(
+    titles: Iterable[str],
+    parts: Iterable[Iterable[Iterable[Value]]],
+    encoding: Encoding = Encoding.UTF_8,
+) -> Iterator[bytes]:
+    """A file as it is made: its heading, then the rows of each of `parts`.
+
+    Text is guarded, times and days are Japan's; what CP932 has not becomes 〓.
+    """
+    mark = "\ufeff" if encoding is Encoding.UTF_8 else ""
+    yield (mark + _lines([titles], encoding)).encode(encoding)
+    for rows in parts:
+        yield _lines(rows, encoding).encode(encoding)
+
+
+def _lines(rows: Iterable[Iterable[Value]], encoding: Encoding) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerows([_cell(value, encoding) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: Value, encoding: Encoding) -> str | int:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return csv_guarded(value if encoding is Encoding.UTF_8 else for_cp932(value)[0])
+    if isinstance(value, int):
+        return value
+    if isinstance(value, datetime):
+        return f"{value.astimezone(JST):%Y/%m/%d %H:%M:%S}"
+    return f"{value:%Y/%m/%d}"
+
+
+def csv_guarded(text: str) -> str:
+    """`text` with a leading apostrophe where a spreadsheet would run it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def csv_unguarded(text: str) -> str:
+    """`text` without the apostrophe that `csv_guarded` put before it."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
+
+
+def for_cp932(text: str) -> tuple[str, str]:
+    """`text` as CP932 can hold it, and the characters that had to become 〓, in their order."""
+    if text.isascii():
+        return text, ""
+    text = text.translate(_TWINS)
+    try:
+        text.encode("cp932")
+    except UnicodeEncodeError:
+        return _replaced(text)
+    return text, ""
+
+
+def _replaced(text: str) -> tuple[str, str]:
+    encodable: list[str] = []
+    lost: list[str] = []
+    for character in text:
+        try:
+            character.encode("cp932")
+        except UnicodeEncodeError:
+            lost.append(character)
+            encodable.append(REPLACEMENT)
+        else:
+            encodable.append(character)
+    return "".join(encodable), "".join(lost)
