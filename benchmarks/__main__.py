@@ -5,7 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 
-from benchmarks import bulk, certainty, exports, imports, intake, notifications, pages, slips
+from benchmarks import (
+    bulk,
+    certainty,
+    exports,
+    imports,
+    intake,
+    notifications,
+    pages,
+    slips,
+    structure,
+)
 
 _ALL = {
     "pages": pages.run,
@@ -16,6 +26,7 @@ _ALL = {
     "notifications": notifications.run,
     "intake": intake.run,
     "slips": slips.run,
+    "structure": structure.run,
 }
 
 logging.disable(logging.WARNING)  # the tables are the output

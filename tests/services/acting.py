@@ -46,11 +46,13 @@ def press(order: Order, operation: Operation, follow_up: FollowUp | None = None)
 def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> Order:
     """Press 注文キャンセル and go ahead."""
     wanted = {"restock": False, "return_points": False} | choices
-    wish = cancelling.operation_request(order.order_no, refund_confirmed=refund_confirmed, **wanted)
-    if wish is None:
+    wanted = cancelling.operation_request(
+        order.order_no, refund_confirmed=refund_confirmed, **wanted
+    )
+    if wanted is None:
         cancelling.cancel_unbilled(order.order_no, seen(order), TANAKA)
     else:
-        runner.run_act(acts.open_attempt(order.id, wish, seen(order), TANAKA))
+        runner.run_act(acts.open_attempt(order.id, wanted, seen(order), TANAKA))
     return fresh(order)
 
 

@@ -2,7 +2,7 @@
 
 `prepare` reads a file and shows what it would do, `start` accepts it once, the worker does it:
 captures as attempts like any other (`after_capture` writes the rows when one has ended), the other
-rows a part at a time (`work_off`).
+rows a part at a time (`process_batch`).
 """
 
 from sgpshop.services.slips.columns import TITLES

@@ -2,7 +2,7 @@
 
 Nothing here asks or tells SMBC-GP anything.  The transaction that closes a capture says that its
 rows are due (`after_capture`), so no crash forgets them; the worker writes what is due, many rows
-in one transaction (`work_off`).
+in one transaction (`process_batch`).
 """
 
 from __future__ import annotations
@@ -140,13 +140,13 @@ def process_batch(first_row_id: int) -> None:
     breaks it off, each of the part goes on its own.
     """
     try:
-        _work_off(first_row_id)
+        _process_batch(first_row_id)
     except setbacks.OF_EVERYTHING:
         raise
     except Exception:
         log.exception("rows of a slip file broke off: each order on its own")
         for order_id, row_ids in _next_orders(first_row_id):
-            alone = partial(_work_off, first_row_id, order_id)
+            alone = partial(_process_batch, first_row_id, order_id)
             setbacks.carefully(Queue.SLIP, row_ids, alone)
 
 
@@ -165,7 +165,7 @@ def _next_orders(first_row_id: int) -> list[tuple[int, list[int]]]:
     return list(found.items())[:_CHUNK]
 
 
-def _work_off(first_row_id: int, only: int | None = None) -> None:
+def _process_batch(first_row_id: int, only: int | None = None) -> None:
     """The next part in one transaction, or that of the order `only`."""
     with writing() as session:
         run = session.scalars(
@@ -199,7 +199,7 @@ def _work_off(first_row_id: int, only: int | None = None) -> None:
 
 
 def due(limit: int) -> list[int]:
-    """A row that is due of each run that has any, for `work_off`."""
+    """A row that is due of each run that has any, for `process_batch`."""
     found = db.session.scalars(
         sa.select(sa.func.min(SlipRow.id)).where(_is_due()).group_by(SlipRow.run_id).limit(limit)
     ).all()

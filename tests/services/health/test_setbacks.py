@@ -187,7 +187,7 @@ def test_the_monthly_registration(app: Flask, shop: World, monkeypatch: pytest.M
     with writing() as session:
         session.execute(sa.update(CardTransaction).values(next_look_at=utc_now()))
     monkeypatch.setattr(billing, "is_due", lambda: True)
-    monkeypatch.setattr(billing, "carry_on", broken)
+    monkeypatch.setattr(billing, "resume", broken)
     work(app)
     work(app)
     assert (setback().queue, setback().times) == (Queue.BILLING, 1)
