@@ -31,7 +31,7 @@ def show() -> ResponseReturnValue:
         shop=shop,
         tab=tab,
         tabs=list(PreorderTab),
-        PreorderTab=PreorderTab,
+        Tab=PreorderTab,
         totals=preorders.tab_totals(),
         found=found,
         error=error,

@@ -54,7 +54,7 @@ def show() -> ResponseReturnValue:
         found=found,
         totals=subscriptions.tab_totals(form.criteria),
         tabs=list(SubscriptionTab),
-        SubscriptionTab=SubscriptionTab,
+        Tab=SubscriptionTab,
         date_choices=[(field.value, field.label) for field in SubscriptionDate],
         outlook=subscriptions.outlook(shop.billing_day),
         files=subscriptions.files(),
