@@ -3,20 +3,30 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint soak bench requirements
+.PHONY: help run test test-fast lint soak bench requirements
 
 help:
-	@echo "make run    the demo shop: web, worker and gateway simulator (PORT=8000)"
-	@echo "make test   lint, types and every test, browser tests included"
-	@echo "make soak   the random tests in their long form; prints the seeds"
-	@echo "make bench  the figures of the README, as ratios"
+	@echo "make run        the demo shop: web, worker and gateway simulator (PORT=8000)"
+	@echo "make test       lint, types and every test, browser tests included"
+	@echo "make test-fast  lint, and the tests of domain and services on SQLite alone"
+	@echo "make soak       everything on both databases, the random tests in their long form"
+	@echo "make bench      the figures of the README, as ratios"
 
 run: .venv/product
 	@$(BIN)/python app.py
 
-test: .venv/everything lint
-	sh tests/system-packages.sh
-	$(BIN)/pytest -n 2
+# The linters run beside the tests and say what they found at the end.  Without byte code on the disk
+# each of the dozens of processes would compile everything anew.
+BESIDE_LINT = said=$$(mktemp); $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
+	unset PYTHONDONTWRITEBYTECODE; $(BIN)/pytest -n 2 --dist worksteal $(1); tests=$$?; \
+	wait $$lint; lint=$$?; cat $$said; rm $$said; exit $$((tests | lint))
+
+test: .venv/everything
+	@sh tests/system-packages.sh
+	@$(call BESIDE_LINT)
+
+test-fast: .venv/everything
+	@export ONLY_SQLITE=1; $(call BESIDE_LINT,tests/domain tests/services tests/storage)
 
 lint: .venv/everything
 	$(BIN)/ruff check .
@@ -26,11 +36,12 @@ lint: .venv/everything
 	$(BIN)/python docs/check_citations.py
 	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
 
-# On each database 400 walks of 25 steps, 2,000 chains of faults, 1,000 lives of three months and some
-# busy days; the seeds are printed: WALK_SEED=…, MATRIX_SEED=…, ARRIVALS_SEED=…, LIVES_SEED=… and
+# Everything that asks a database, on PostgreSQL too; then on each 400 walks of 25 steps, 2,000 chains of
+# faults, 1,000 lives of three months and some busy days; the seeds are printed: WALK_SEED=…, MATRIX_SEED=…, ARRIVALS_SEED=…, LIVES_SEED=… and
 # DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
+	ALL_DATABASES=1 $(BIN)/pytest -n 2 --dist worksteal -k postgresql
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} \
 		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n 2 -rP -o log_level=CRITICAL \
 		tests/faults/test_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \

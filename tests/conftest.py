@@ -24,6 +24,7 @@ from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import share_statements
+from tests.signing_in import cheap_hashes
 
 # How long an example takes says how busy the machine is, and nothing about the program.
 hypothesis.settings.register_profile(
@@ -46,6 +47,12 @@ KEYS = {
     "SECRET_KEY": "8c1f6d0a4be7935270fe28d6c1b9a3e4",
     "ENCRYPTION_KEY": "e93b70d5a2c4f8160b7de5493ac8f172",
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cheap_hashes() -> Iterator[None]:
+    with cheap_hashes():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -158,20 +165,25 @@ def client(app: Flask) -> FlaskClient:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Every test that is for both databases runs on both, on PostgreSQL with its first values.
+    """PostgreSQL where SQL or locking differ (marked `postgresql`), once for each such test.
 
-    All further values there would double the time and ask the same SQL again; with ALL_DATABASES=1
-    (`make soak`) they run as well (P35).
+    All further values there ask the same SQL again, and the rest asks what every database answers
+    alike; with ALL_DATABASES=1 (`make soak`) everything runs on both (P35), with ONLY_SQLITE
+    (`make test-fast`) nothing does.
     """
     if os.environ.get("ALL_DATABASES"):
         return
+    is_sqlite_enough = "ONLY_SQLITE" in os.environ
     seen: set[str] = set()
     kept, left_out = [], []
     for item in items:
         values = getattr(item, "callspec", None)
         is_second = values is not None and values.params.get("database_kind") == "postgresql"
         name = item.nodeid.partition("[")[0]
-        (left_out if is_second and name in seen else kept).append(item)
+        is_wanted = not is_second or not (
+            is_sqlite_enough or name in seen or item.get_closest_marker("postgresql") is None
+        )
+        (kept if is_wanted else left_out).append(item)
         if is_second:
             seen.add(name)
     items[:] = kept

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from unittest.mock import patch
+
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role
+from sgpshop.services.access import passwords
 from sgpshop.services.access.sessions import key_of
 
 PASSWORD = "correct horse battery staple"
-#: of PASSWORD, made once: hashing is slow on purpose
-_HASH = (
-    "$argon2id$v=19$m=32768,t=3,p=1$TyzVEfkT0J37QwEmTLhoaQ$"
-    "HeFL4jX9HkeQ7DvdkRIG1s8LD24Ehg9FwTUC55hKXWc"
-)
+_REAL, _NOBODY = passwords._hasher, passwords.NOBODY
+_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+_HASH = _CHEAP.hash(PASSWORD)
+
+
+@contextmanager
+def _hashing(hasher: PasswordHasher, nobody: str) -> Iterator[None]:
+    with patch.object(passwords, "_hasher", hasher), patch.object(passwords, "NOBODY", nobody):
+        yield
+
+
+def cheap_hashes() -> AbstractContextManager[None]:
+    """Hashing is slow on purpose; the tests do without that."""
+    return _hashing(_CHEAP, _CHEAP.hash("nobody"))
+
+
+def real_hashes() -> AbstractContextManager[None]:
+    """Within the block it is as slow as it is for attackers."""
+    return _hashing(_REAL, _NOBODY)
 
 
 def make_person(name: str, role: Role = Role.OPERATOR, *, is_active: bool = True) -> Person:

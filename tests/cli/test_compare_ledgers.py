@@ -49,6 +49,7 @@ def cancelled_by_hand(shop: World) -> Order:
     return order
 
 
+@pytest.mark.postgresql
 def test_equal_books_print_nothing_and_end_with_0(app: Flask, shop: World) -> None:
     authorized_order(shop)
     press(authorized_order(shop), Operation.CAPTURE)
@@ -181,6 +182,7 @@ def all_requests(shop: World) -> list[dict[str, str]]:
     return list(found)
 
 
+@pytest.mark.postgresql
 def test_an_order_that_changes_meanwhile_is_asked_about_again(
     app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

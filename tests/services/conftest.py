@@ -1,4 +1,7 @@
-"""Use cases are tested on both databases (P35) against the real simulator."""
+"""Use cases are tested on both databases (P35) against the real simulator.
+
+`make test` asks PostgreSQL only what is marked `postgresql`.
+"""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ def run(app: Flask, *words: str) -> Result:
 class TestAnotherKey:
     """A second web with its own folder, or a database restored without its keys."""
 
+    @pytest.mark.postgresql
     @pytest.mark.parametrize(
         "command",
         [
@@ -113,6 +114,7 @@ class TestAnotherKey:
         assert client.get("/healthz").status_code == 200
         assert app.test_client().get("/login").status_code == 200
 
+    @pytest.mark.postgresql
     @pytest.mark.parametrize("left", ["history", "password"])
     def test_what_an_earlier_version_wrote_tells_its_key(
         self, app: Flask, reopen: Reopen, left: str
@@ -131,6 +133,7 @@ class TestAnotherKey:
             installation.require_ours()
             assert "key_fingerprint" in db.session.scalars(sa.select(InstallationFact.name)).all()
 
+    @pytest.mark.postgresql
     def test_migrating_tells_the_new_database_its_key(self, app: Flask) -> None:
         with app.app_context():
             facts = dict(
@@ -292,6 +295,7 @@ class TestDemo:
                 installation.become_demo()
             assert not installation.is_demo()
 
+    @pytest.mark.postgresql
     def test_a_demo_of_an_earlier_version_is_known_by_its_contract(self, app: Flask) -> None:
         with app.app_context():
             settings.save("demo", site_id="tsite00000001", shop_id="tshop00000001")
@@ -316,6 +320,7 @@ class TestADemoThatMarkedNothing:
             insert("api_keys", {"name": "練習ショップ", "created_by": "demo"})
         return bare
 
+    @pytest.mark.postgresql
     def test_is_not_migrated_for_live_work(self, old_demo: Flask) -> None:
         before = everything()
         old_demo.config.update(LIVE)
@@ -324,6 +329,7 @@ class TestADemoThatMarkedNothing:
         assert "見本(demo)のデータベース" in result.stderr
         assert everything() == before
 
+    @pytest.mark.postgresql
     def test_stays_a_demo_when_it_was_migrated_in_test_mode(
         self, old_demo: Flask, tmp_path: Path
     ) -> None:

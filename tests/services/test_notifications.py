@@ -80,6 +80,7 @@ def judge(world: World, *orders: Order) -> list[str]:
 # ---- hints --------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgresql
 def test_a_capture_by_hand_shows_up_by_its_notification(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
     notices = connect(app, shop)
@@ -232,6 +233,7 @@ def test_it_hurries_the_look_up_of_an_uncertain_operation(shop: World) -> None:
     assert judge(shop, order) == []
 
 
+@pytest.mark.postgresql
 def test_a_look_up_under_way_is_left_alone(shop: World) -> None:
     order = authorized_order(shop)
     shop.fault("drop_after")
@@ -295,6 +297,7 @@ class TestPace:
         assert asked == [4, 8, 10]
         assert set(states()) == {N.ASKED}
 
+    @pytest.mark.postgresql
     def test_a_storm_of_copies_does_not_get_around_the_limit(self, shop: World) -> None:
         orders = [authorized_order(shop) for _ in range(3)]
         for _ in range(5):
@@ -309,6 +312,7 @@ class TestPace:
         )
         assert db.session.scalar(last_minute) == 4
 
+    @pytest.mark.postgresql
     def test_several_workers_together_keep_the_limit(self, app: Flask, shop: World) -> None:
         for _ in range(12):
             tell(authorized_order(shop).order_no)
@@ -401,6 +405,7 @@ def test_passwords_and_card_numbers_are_not_kept(shop: World) -> None:  # S11, S
     assert "PayType=0" in one.content
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     "raw",
     [
@@ -432,6 +437,7 @@ def test_both_charsets_are_read() -> None:
     assert "髙橋" in read_notice(body("A", ClientField1="髙橋")).content
 
 
+@pytest.mark.postgresql
 def test_old_ones_are_forgotten_and_their_number_is_bounded(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

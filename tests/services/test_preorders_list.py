@@ -20,6 +20,9 @@ from tests.gateway_world import World
 from tests.services.acting import press
 from tests.services.payments.test_preorders import declining, preorder
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 S = PaymentStatus
 
 

@@ -157,6 +157,7 @@ def context(app: Flask) -> Any:
         yield
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("context")
 def test_what_was_saved_is_loaded() -> None:
     wanted = {

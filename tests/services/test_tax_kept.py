@@ -107,6 +107,7 @@ class TestInAShopThatKeepsPricesWithoutTax:
     def _without_tax(self, shop: World) -> None:
         open_shop(**WITHOUT_TAX)
 
+    @pytest.mark.postgresql
     def test_an_order_by_api_is_not_taxed_again(self, shop: World) -> None:
         order = by_api(shop)
         assert order.payment_status is S.AUTHORIZED
@@ -246,6 +247,7 @@ class TestFilesAfterTheFirst:
         assert (after.detail, after.exported) == (before.detail, before.exported)
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("stored", "file_includes", "rounding"),
     [

@@ -1,5 +1,14 @@
 """The worker is tried on both databases (P35), against the real simulator."""
 
-from tests.services.conftest import database_kind, shop, world
+from __future__ import annotations
 
-__all__ = ["database_kind", "shop", "world"]
+import pytest
+
+from tests.services.conftest import shop, world
+
+__all__ = ["shop", "world"]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

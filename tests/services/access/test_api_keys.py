@@ -33,6 +33,7 @@ def stored(app: Flask) -> ApiKey:
     return db.session.query(ApiKey).one()
 
 
+@pytest.mark.postgresql
 def test_a_key_is_recognized_with_its_scopes(app: Flask, key: str) -> None:  # S13
     with app.app_context():
         caller = api_keys.recognize(key)
@@ -82,6 +83,7 @@ def test_a_key_ends_with_its_last_day(app: Flask) -> None:  # S13
             api_keys.create("カート", [Scope.READ], by="店長", last_day=today - timedelta(days=1))
 
 
+@pytest.mark.postgresql
 def test_the_last_use_is_written_once_a_minute(app: Flask, key: str) -> None:  # S13
     with app.app_context():
         api_keys.recognize(key)
@@ -101,6 +103,7 @@ def test_names_that_cannot_be_told_apart_are_refused(app: Flask, name: str) -> N
         api_keys.create(name, [Scope.READ], by="店長")
 
 
+@pytest.mark.postgresql
 def test_a_form_sent_twice_makes_one_key(app: Flask) -> None:  # P19
     with app.app_context():
         api_keys.create("カート", [Scope.READ], by="店長", request_token="a" * 32)
@@ -128,6 +131,7 @@ class TestRequests:
             assert (again.token, again.status, again.body) == (begun.token, 201, "{}")
             assert idempotency.begin(key_id, "POST /y", "k", b"2").token != begun.token
 
+    @pytest.mark.postgresql
     def test_broken_off_it_begins_again_with_the_same_token(
         self, app: Flask, key_id: int
     ) -> None:  # P1
@@ -143,6 +147,7 @@ class TestRequests:
             idempotency.forget(begun)
             assert idempotency.begin(key_id, "POST /x", "k", b"2").token != begun.token
 
+    @pytest.mark.postgresql
     def test_what_is_a_day_old_is_tidied_away(self, app: Flask, key_id: int) -> None:
         with app.app_context():
             for number in range(3):
@@ -153,6 +158,7 @@ class TestRequests:
             idempotency.begin(key_id, "POST /x", "new", b"1")
             assert db.session.query(ApiRequest).count() == 1
 
+    @pytest.mark.postgresql
     def test_of_two_at_the_same_moment_one_goes_ahead(self, app: Flask, key_id: int) -> None:
         results: list[str] = []
         start = threading.Barrier(6)
@@ -175,6 +181,7 @@ class TestRequests:
 
 
 class TestCounting:  # S23
+    @pytest.mark.postgresql
     def test_the_limit_is_shared_by_all_threads(self, app: Flask) -> None:
         results: list[bool] = []
         start = threading.Barrier(8)

@@ -33,6 +33,7 @@ def is_in(token: str) -> bool:
     return sessions.person_of_session(token) is not None
 
 
+@pytest.mark.postgresql
 def test_the_list_tells_who_is_signed_in() -> None:
     owner, viewer = make_person("店長", Role.OWNER).id, make_person("見学", Role.VIEWER).id
     make_person("退職者", is_active=False)
@@ -100,6 +101,7 @@ def test_the_demo_login_is_no_owner_outside_test_mode(app: Flask) -> None:
         people_admin.set_rights(owner.id, Role.VIEWER, is_active=True)
 
 
+@pytest.mark.postgresql
 def test_two_owners_cannot_demote_each_other_at_once(app: Flask) -> None:
     ids = [make_person(f"店長{n}", Role.OWNER).id for n in range(2)]
     ready = threading.Barrier(2)

@@ -23,6 +23,9 @@ from tests.gateway_world import World
 from tests.signing_in import make_person
 from tests.waiting import wait_until, working
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def tanaka(shop: World) -> Person:

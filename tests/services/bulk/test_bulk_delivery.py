@@ -79,6 +79,7 @@ def entries(order: Order) -> list[HistoryEntry]:
     )
 
 
+@pytest.mark.postgresql
 def test_every_parcel_is_delivered_and_nothing_is_captured(
     app: Flask, shop: World, tanaka: Person
 ) -> None:
@@ -164,6 +165,7 @@ def test_an_order_that_changed_since_it_was_seen_is_left_out(
     assert fresh(meanwhile).processing_class is ProcessingClass.UNPROCESSED
 
 
+@pytest.mark.postgresql
 def test_a_second_start_and_a_second_worker_repeat_nothing(
     app: Flask, shop: World, tanaka: Person
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_second_start_and_a_second_worker_repeat_nothing(
     assert fresh(order).version == 2
 
 
+@pytest.mark.postgresql
 def test_a_crash_in_the_middle_is_gone_on_from(
     app: Flask, shop: World, tanaka: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

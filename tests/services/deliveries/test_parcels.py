@@ -93,6 +93,7 @@ def can(order: Order, act: Act) -> bool:
 
 
 class TestDeliver:
+    @pytest.mark.postgresql
     def test_the_parcel_left_and_the_payment_stays(self, shop: World) -> None:
         order = authorized_order(shop)
         deliver(order)
@@ -398,6 +399,7 @@ ACTS: dict[str, Callable[[Order, Seen], None]] = {
 
 @pytest.mark.parametrize("name", ACTS)
 class TestForms:
+    @pytest.mark.postgresql
     def test_the_same_form_again_changes_nothing_more(self, name: str) -> None:  # P19
         order = make_order()
         form = seen(order)
@@ -429,6 +431,7 @@ class TestForms:
             ACTS[name](second, form)
         assert told(second) == []
 
+    @pytest.mark.postgresql
     def test_a_double_click_is_one_act(self, name: str, app: Flask) -> None:  # P19
         order = make_order()
         form = seen(order)
@@ -452,6 +455,7 @@ class TestForms:
         assert db.session.scalar(sa.select(sa.func.count(HistoryEntry.id))) == 1
 
 
+@pytest.mark.postgresql
 def test_open_returns_are_found_by_their_own_index(database_kind: str) -> None:
     """The first page asks for them every time (R155)."""
     if database_kind != "sqlite":

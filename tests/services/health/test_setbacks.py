@@ -40,6 +40,9 @@ from tests.services.acting import TANAKA
 from tests.services.slip_files import NO_CAPTURE, prepare, slip, slip_file, start
 from tests.signing_in import make_person
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 
 class OwnFault(Exception):
     """A fault of ours that nobody thought of."""

@@ -73,6 +73,7 @@ def kept_card() -> tuple[str, int | None]:
 
 
 class TestByKindAndSalesMode:
+    @pytest.mark.postgresql
     def test_a_normal_order_is_authorized(self, shop: World) -> None:  # T1, R8
         new = new_order(shop)
         placed = intake.place(new, SHOP_FRONT)
@@ -86,6 +87,7 @@ class TestByKindAndSalesMode:
         assert attempts_of(order)[0].card_sealed is None  # S10
         assert explained() == []
 
+    @pytest.mark.postgresql
     def test_it_is_captured_at_once_with_immediate_sales(self, shop: World) -> None:  # T2, R13
         open_shop(sales_mode=SalesMode.IMMEDIATE.value)
         intake.place(new_order(shop), SHOP_FRONT)

@@ -79,6 +79,7 @@ def order(shop: World) -> Order:
 
 
 class TestTotal:
+    @pytest.mark.postgresql
     def test_a_corrected_total_is_the_new_one_and_remembers_the_old(self, order: Order) -> None:
         assert correct(order, 9_500) is Saved.DONE
         after = fresh(order)
@@ -132,6 +133,7 @@ class TestTotal:
 
 
 class TestTwoPeople:
+    @pytest.mark.postgresql
     def test_the_same_form_again_gives_the_first_result(self, order: Order) -> None:
         form = seen(order)
         assert correct(order, 9_500, form) is Saved.DONE

@@ -121,6 +121,7 @@ def test_the_whole_sample_goes_out_and_in_again_without_change(app: Flask) -> No
             assert again.unchanged == 300
 
 
+@pytest.mark.postgresql
 @BOTH
 def test_what_is_hard_to_write_goes_in_again_without_change(app: Flask) -> None:
     """Quotes, line breaks, apostrophes, formulas, zeros and several parcels survive the way."""

@@ -93,6 +93,7 @@ def looked_up(status: PaymentStatus, state: str) -> None:
 
 
 class TestNewOrders:
+    @pytest.mark.postgresql
     def test_everything_of_an_order_is_stored(self) -> None:
         run = take_in(
             row(
@@ -225,6 +226,7 @@ class TestTheSameFileAgain:
         assert counts(take_in(*rows)) == {"unchanged": 1}
         assert (the_order().version, the_order().updated_at, events()) == before
 
+    @pytest.mark.postgresql
     def test_a_run_that_broke_off_is_mended_by_it(self) -> None:  # P33
         rows = [row(注文番号=number(n)) for n in range(450)]
         content = csv_file(*rows)
@@ -244,6 +246,7 @@ class TestTheSameFileAgain:
         assert again.added + again.unchanged == 450
         assert again.unchanged == broken.added
 
+    @pytest.mark.postgresql
     def test_the_same_form_sent_twice_is_one_run(self) -> None:  # P19
         token = importing.new_run_id()
         first, found = importing.begin(token, "田中", io.BytesIO(csv_file(ROW)), NO_LIMITS)
@@ -478,6 +481,7 @@ class TestEditedOrders:
         assert (the_order().total, the_order().discount) == (2400, 100)
 
 
+@pytest.mark.postgresql
 def test_two_imports_of_one_file_at_once_add_each_order_once(app: Flask) -> None:
     content = csv_file(*(row(注文番号=number(n)) for n in range(600)))
     start = threading.Barrier(2)
@@ -545,6 +549,7 @@ class TestRuns:
         change(ImportRun, progress_at=utc_now() - timedelta(seconds=31))
         assert importing.progress(run.id).state is RunState.INTERRUPTED
 
+    @pytest.mark.postgresql
     def test_progress_is_told_batch_by_batch(self) -> None:
         rows = [row(注文番号=number(n)) for n in range(450)]
         stream = io.BytesIO(csv_file(*rows))

@@ -30,6 +30,9 @@ from sgpshop.storage.database import writing
 from tests.factories import days_ago, make_order
 from tests.gateway_world import World
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 pytestmark = pytest.mark.usefixtures("shop")
 
 ALL = SearchCriteria()

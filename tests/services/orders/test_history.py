@@ -42,6 +42,9 @@ from tests.old_database import insert, upgrade_to
 from tests.services.acting import TANAKA, cancel, correct, look, press, seen
 from tests.services.order_csv import csv_file, number, row
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 S = PaymentStatus
 
 

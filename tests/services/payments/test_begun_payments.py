@@ -99,6 +99,7 @@ def change(model: type[Any], **values: Any) -> None:
 class TestWhatWasSold:
     """予約, 定期購入 and normal: fixed; the row says so, and the rest of it goes in."""
 
+    @pytest.mark.postgresql
     def test_an_authorized_order_does_not_become_a_preorder(self, shop: World) -> None:
         shop.gateway.save_member("M1")
         shop.gateway.authorize("X1", 100, GOOD_CARD)

@@ -83,6 +83,7 @@ def tick(order: Order, action: BulkAction) -> str:
     return captures.prepare([order.id], person_id=person.id, actor=person.name, action=action)
 
 
+@pytest.mark.postgresql
 def test_it_is_left_out_and_named(shop: World, while_paying: Callable[..., None]) -> None:
     said: list[Any] = []
 

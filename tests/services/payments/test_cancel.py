@@ -37,6 +37,7 @@ def captured(shop: World, order: Order) -> Order:
     return press(order, Operation.CAPTURE)
 
 
+@pytest.mark.postgresql
 def test_a_cancelled_authorization_is_void_on_the_same_day(shop: World, order: Order) -> None:
     cancelled = cancel(order)
     assert effects(shop, order) == [("VOID", 3_000)]  # R100
@@ -174,6 +175,7 @@ class TestLostAnswers:
         assert cancel(order).payment_status is PaymentStatus.CANCELLED
         assert [job for job, _ in effects(shop, order)].count("VOID") == 1
 
+    @pytest.mark.postgresql
     def test_meanwhile_nothing_else_is_possible(self, shop: World, order: Order) -> None:
         shop.fault("drop_after")
         cancel(order)

@@ -31,6 +31,7 @@ def press(order: Order, token: str = "t1") -> int:
     return attempt_id
 
 
+@pytest.mark.postgresql
 def test_capture_completes_the_payment(shop: World) -> None:
     order = authorized_order(shop, total=3000)
     press(order)
@@ -77,6 +78,7 @@ def test_a_token_of_another_order_is_refused(shop: World) -> None:
         acts.open_capture(other.id, seen(other), TANAKA)
 
 
+@pytest.mark.postgresql
 def test_two_attempts_at_once_are_refused(shop: World) -> None:
     order = authorized_order(shop)
     acts.open_capture(order.id, seen(order), TANAKA)
@@ -178,6 +180,7 @@ class TestLostAnswers:
         assert len(shop.requests(order.order_no, "SearchTrade")) == looks + 1  # P11, R43
         assert shop.sales(order.order_no) == 1
 
+    @pytest.mark.postgresql
     def test_nothing_else_is_possible_meanwhile(self, shop: World) -> None:
         order = authorized_order(shop)
         shop.fault("drop_after")
@@ -277,6 +280,7 @@ class TestKilledWorker:
             session.get_one(Attempt, attempt_id).due_at = utc_now()
         journal.give_up_lost(attempt_id)
 
+    @pytest.mark.postgresql
     def test_killed_before_sending_goes_on_by_itself(self, shop: World) -> None:
         order = authorized_order(shop)
         attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
@@ -291,6 +295,7 @@ class TestKilledWorker:
         assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P2
         assert shop.sales(order.order_no) == 1
 
+    @pytest.mark.postgresql
     def test_killed_after_sending_is_found_out(self, shop: World) -> None:
         order = authorized_order(shop)
         attempt_id = acts.open_capture(order.id, seen(order), TANAKA)

@@ -37,6 +37,7 @@ def order(shop: World) -> Order:
     return correct(authorized_order(shop, total=10_000), 9_500)
 
 
+@pytest.mark.postgresql
 def test_sending_makes_the_gateway_hold_the_new_amount(shop: World, order: Order) -> None:
     sent = press(order, SEND)
     assert effects(shop, order) == [("CHANGE", 9_500)]  # R68
@@ -76,6 +77,7 @@ def test_a_second_send_is_refused_until_there_is_a_new_change(shop: World, order
     assert effects(shop, order) == [("CHANGE", 9_500), ("CHANGE", 9_000)]
 
 
+@pytest.mark.postgresql
 def test_the_same_form_again_sends_once(shop: World, order: Order) -> None:
     form = seen(order)
     first, again = (
@@ -175,6 +177,7 @@ class TestLostAnswers:
         assert look(order).payment_status is PaymentStatus.NEEDS_REVIEW  # P14: too early
 
 
+@pytest.mark.postgresql
 def test_what_the_console_did_meanwhile_is_seen_before_anything_is_sent(
     shop: World, order: Order
 ) -> None:
@@ -250,6 +253,7 @@ class TestSendAndCapture:
         assert effects(shop, order) == []
         assert fresh(order).open_attempt is None
 
+    @pytest.mark.postgresql
     def test_a_killed_worker_is_followed_by_another(
         self, app: Flask, shop: World, order: Order
     ) -> None:

@@ -21,6 +21,9 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen
 from tests.signing_in import signed_in
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 TWO_DAYS_AHEAD, A_YEAR_BEHIND = timedelta(days=2), timedelta(days=-365)
 
 

@@ -61,6 +61,7 @@ def is_free() -> bool:
     return settings.save("店長", shop_id="tshop00000002") == ["shop_id"]
 
 
+@pytest.mark.postgresql
 def test_a_capture_in_doubt_holds_the_contract(shop: World) -> None:
     open_shop()
     order = authorized_order(shop)

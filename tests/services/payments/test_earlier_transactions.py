@@ -106,6 +106,7 @@ def work(app: Flask) -> None:
     Worker(app).run(until_idle=True)
 
 
+@pytest.mark.postgresql
 def test_a_preorder_captured_soon_after_the_notice_of_its_check(app: Flask, shop: World) -> None:
     order = preorder(shop)
     assert tell(order.order_no, Status="CHECK", JobCd="CHECK") is NotificationState.WAITING

@@ -121,6 +121,7 @@ def words(order: Order) -> str:
     return content.sentence
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("how", ["by api", "by file", "not kept in time"])
 def test_a_preorder_is_charged_to_the_card_that_was_checked(shop: World, how: str) -> None:
     if how == "not kept in time":

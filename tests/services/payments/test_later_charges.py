@@ -82,6 +82,7 @@ def explained(order: Order) -> list[str]:
     return [problem.what for problem in Verification([order.id]).problems()]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("how", ["lost", "unreachable"])
 @pytest.mark.parametrize("total", [2000, 4000])
 def test_a_preorder_corrected_after_a_capture_that_never_got_there(

@@ -19,6 +19,7 @@ from tests.gateway_world import World
 from tests.services.acting import press
 
 
+@pytest.mark.postgresql
 def test_it_is_captured_after_the_upgrade(shop: World) -> None:
     order = authorized_order(shop)
     with writing() as session:

@@ -33,6 +33,7 @@ def look(order: Order) -> Order:
     return fresh(order)
 
 
+@pytest.mark.postgresql
 def test_an_authorized_transaction_makes_the_order_capturable(shop: World) -> None:
     number = order_number()
     access = shop.authorize(number, 3000)

@@ -31,6 +31,9 @@ from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 TANAKA = Actor.person("田中")
 
 

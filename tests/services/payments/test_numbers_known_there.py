@@ -82,6 +82,7 @@ def with_card(shop: World, new: NewOrder, **more: Any) -> NewOrder:
 class TestAPreordersCapture:
     """実売上処理 of a preorder whose capture our books have forgotten."""
 
+    @pytest.mark.postgresql
     def test_it_is_paid_already(self, shop: World) -> None:
         order = preorder(shop)
         pay_there(shop, f"{order.order_no}-1", Job.CAPTURE, 3000)

@@ -64,6 +64,7 @@ def explained(order: Order) -> list[str]:
     return [problem.what for problem in Verification([order.id]).problems()]
 
 
+@pytest.mark.postgresql
 def test_capture_charges_the_kept_card_with_a_new_number(shop: World) -> None:  # R112
     order = press(preorder(shop), Operation.CAPTURE)
     assert order.payment_status is S.CAPTURED
@@ -152,6 +153,7 @@ def test_whatever_gets_lost_it_is_charged_once(shop: World, api: str, fault: str
     assert explained(order) == []
 
 
+@pytest.mark.postgresql
 def test_what_a_crash_cut_off_goes_on_by_itself(shop: World) -> None:  # P2
     order = preorder(shop)
     shop.wire.die_at("ExecTran")

@@ -74,6 +74,7 @@ def explained(order: Order) -> list[str]:
     return [problem.what for problem in Verification([order.id]).problems()]
 
 
+@pytest.mark.postgresql
 def test_what_was_taken_too_much_goes_back(shop: World) -> None:  # protocol.md §3.4, §3.5
     order = sold_elsewhere(shop)
     assert order.payment_status is S.CAPTURED
@@ -145,6 +146,7 @@ def test_a_decline_leaves_the_sale_as_it_is(shop: World) -> None:  # protocol.md
     assert AlertKind.AMOUNT_DIFFERS in kinds(order)
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(("there", "calls"), [(2000, 1), (2500, 1)])
 def test_changed_in_the_console_meanwhile_nothing_is_sent(
     shop: World, there: int, calls: int
@@ -160,6 +162,7 @@ def test_changed_in_the_console_meanwhile_nothing_is_sent(
     assert explained(order) == []
 
 
+@pytest.mark.postgresql
 def test_cancelled_in_the_console_meanwhile_it_is_cancelled(shop: World) -> None:  # P18
     order = sold_elsewhere(shop)
     shop.gateway.cancel(access(shop, order), Cancellation.VOID)

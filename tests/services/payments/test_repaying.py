@@ -36,7 +36,7 @@ SLOT = CardSource(member_id=BUYER, card_seq=0)
 
 @pytest.fixture
 def overrides() -> dict[str, Any]:
-    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0, "PUBLIC_URL": OURS}
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0, "GATEWAY_TRIES": 1, "PUBLIC_URL": OURS}
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ class TestByThreeDs:
         assert intake.place(again, SHOP_FRONT).redirect_url == placed.redirect_url  # P27
         return placed.redirect_url
 
+    @pytest.mark.postgresql
     @pytest.mark.parametrize("driver", list(BillingDriver))
     def test_the_buyer_passes_and_it_is_paid(
         self, app: Flask, shop: World, travel: Travel, driver: BillingDriver

@@ -24,6 +24,9 @@ from tests.gateway_world import World
 from tests.services.acting import press
 from tests.services.slip_files import prepare, slip, slip_file, start, tanaka
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 S = PaymentStatus
 
 

@@ -93,6 +93,7 @@ def explained() -> list[str]:
     return [problem.what for problem in Verification().problems()]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("card", [CHALLENGE, FRICTIONLESS])
 def test_a_buyer_who_passes_leaves_an_authorized_order(app: Flask, shop: World, card: str) -> None:
     order, url = begun(shop, card)

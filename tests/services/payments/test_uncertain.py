@@ -55,6 +55,7 @@ def link(order: Order) -> Order:
     return fresh(order)
 
 
+@pytest.mark.postgresql
 def test_what_does_not_fit_stays_uncertain_with_both_values(shop: World, odd: Order) -> None:
     assert odd.payment_status is PaymentStatus.NEEDS_REVIEW  # P14
     assert "2,000" in last_attempt(odd).found
@@ -93,6 +94,7 @@ def test_an_ended_operation_cannot_be_ended_again(shop: World, odd: Order) -> No
         attempt_lookup.close_by_hand(attempt_id, "二度目", TANAKA)
 
 
+@pytest.mark.postgresql
 def test_a_look_up_under_way_meanwhile_changes_nothing(shop: World, odd: Order) -> None:
     claimed = journal.claim_look(last_attempt(odd).id)
     assert claimed is not None

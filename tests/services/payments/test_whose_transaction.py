@@ -87,6 +87,7 @@ def claim(shop: World, order_no: str, of: TradeAccess) -> Order:
     return the_order(order_no)
 
 
+@pytest.mark.postgresql
 def test_an_order_of_a_file_is_captured_once_the_look_up_showed_its_transaction(
     shop: World,
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_later_file_takes_no_transaction_away_that_was_seen(shop: World) -> No
     assert (shop.sales(number), shop.sales(other)) == (1, 0)
 
 
+@pytest.mark.postgresql
 def test_a_capture_accepted_by_an_earlier_version_looks_first(shop: World) -> None:
     number, other = order_number(), order_number()
     shop.authorize(number, TOTAL)
@@ -177,6 +179,7 @@ def test_a_capture_accepted_by_an_earlier_version_looks_first(shop: World) -> No
     assert (shop.sales(number), shop.sales(other)) == (0, 0)
 
 
+@pytest.mark.postgresql
 def test_orders_that_earlier_versions_captured_by_one_transaction_are_told(shop: World) -> None:
     number, other = order_number(), order_number()
     shop.authorize(number, TOTAL)

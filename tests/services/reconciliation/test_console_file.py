@@ -50,6 +50,7 @@ def planned() -> list[str]:
     )
 
 
+@pytest.mark.postgresql
 def test_the_consoles_own_list_of_equal_books_agrees(shop: World) -> None:
     authorized_order(shop)
     press(authorized_order(shop), Operation.CAPTURE)

@@ -92,6 +92,7 @@ def outdated(shop: World) -> Order:
     return order
 
 
+@pytest.mark.postgresql
 def test_with_all_notifications_lost_it_still_reaches_agreement(shop: World) -> None:  # P26
     orders = [authorized_order(shop) for _ in range(3)]
     lost = outdated(shop)
@@ -135,6 +136,7 @@ def test_a_clock_that_was_years_ahead_silences_nothing(shop: World) -> None:  # 
     assert len(shop.requests(order.order_no, "SearchTrade")) >= asked + 1
 
 
+@pytest.mark.postgresql
 def test_a_restart_goes_on_where_it_stopped(shop: World) -> None:
     for _ in range(15):
         authorized_order(shop)

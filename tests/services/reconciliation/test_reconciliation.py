@@ -199,6 +199,7 @@ def told(order: Order) -> list[AlertKind]:
     return [alert.kind for alert in alerts.open_of(order.id)]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("cell", CELLS, ids=a_cell)
 def test_the_table(shop: World, cell: tuple[OrderKind, S, Made, S, AlertKind | None]) -> None:
     kind, before, made, after, kind_told = cell  # R120

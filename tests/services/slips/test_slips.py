@@ -77,6 +77,7 @@ def events(order: Order) -> list[str]:
 
 
 class TestOneRow:
+    @pytest.mark.postgresql
     @BOTH
     def test_captures_and_then_registers(self, app: Flask, shop: World) -> None:  # R78, R82
         order = authorized_order(shop, total=3000, told=True)
@@ -401,6 +402,7 @@ class TestOnce:
         assert shop.sales(order.order_no) == 1
         assert len(shop.requests(order.order_no)) == 1
 
+    @pytest.mark.postgresql
     def test_two_previews_of_one_file_start_once(self, app: Flask, shop: World) -> None:  # P19
         order = authorized_order(shop)
         one, two = (prepare(slip_file(slip(order))) for _ in range(2))
@@ -441,6 +443,7 @@ class TestOnce:
         assert "確認後に更新された" in why
         assert effects(shop, order) == []
 
+    @pytest.mark.postgresql
     def test_captured_by_somebody_else_meanwhile_is_registered(
         self, app: Flask, shop: World
     ) -> None:

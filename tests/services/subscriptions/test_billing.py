@@ -109,6 +109,7 @@ def next_10th(travel: Travel) -> None:
 
 
 class TestByFile:
+    @pytest.mark.postgresql
     def test_delivered_in_november_registered_on_the_10th_paid_on_the_18th(
         self, shop: World, travel: Travel
     ) -> None:  # T17, T18, R101, R102
@@ -240,6 +241,7 @@ class TestByApi:
     def _by_api(self, _open: None) -> None:
         open_shop(billing_driver=BillingDriver.API.value)
 
+    @pytest.mark.postgresql
     def test_the_kept_card_is_charged_at_once(self, shop: World, travel: Travel) -> None:
         order = delivered(shop)
         next_10th(travel)
@@ -250,6 +252,7 @@ class TestByApi:
         assert shop.trade(f"{order.order_no}-1")["status"] == "CAPTURE"
         assert explained() == []
 
+    @pytest.mark.postgresql
     def test_a_decline_is_known_at_once(self, shop: World, travel: Travel) -> None:  # T19
         order = delivered(shop)
         shop.fault("error:42G550000", "ExecTran")
@@ -259,6 +262,7 @@ class TestByApi:
         assert fresh(order).payment_status is S.CAPTURE_FAILED
         assert billings(order)[0].state is BillingState.REFUSED
 
+    @pytest.mark.postgresql
     @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error_after:E91019999"])
     def test_a_lost_answer_charges_once(
         self, shop: World, travel: Travel, fault: str
@@ -325,6 +329,7 @@ def test_a_new_installation_leaves_past_months_to_whoever_had_them(
     assert billings(order)[0].state is BillingState.POSTPONED  # here the window has closed
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("step", ["_batch", "SearchCard", "killed after"])
 def test_killed_anywhere_a_restart_finishes_it(shop: World, travel: Travel, step: str) -> None:
     order = delivered(shop)

@@ -61,6 +61,7 @@ class TestTakenAgain:
         assert fresh(order).payment_status is S.CAPTURE_FAILED
         return fresh(order)
 
+    @pytest.mark.postgresql
     def test_one_act_registers_the_failed_ones_of_a_month_again(self, failed: Order) -> None:
         [month] = subscriptions.failed_months()
         assert (month.month, month.total.count) == (NOVEMBER, 1)
@@ -72,6 +73,7 @@ class TestTakenAgain:
         assert the_billing(failed).state is B.PAID
         assert [problem.what for problem in Verification().problems()] == []
 
+    @pytest.mark.postgresql
     def test_the_same_form_again_changes_nothing(self, failed: Order, shop: World) -> None:  # P19
         shop.fault("error:42G550000", "ExecTran")
         assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 1
@@ -173,6 +175,7 @@ def test_a_card_that_nothing_shows_is_listed_before_the_registration(app: Flask)
     assert subscriptions.outlook(10).lacks_card.count == 1
 
 
+@pytest.mark.postgresql
 def test_what_could_not_be_registered_is_told_at_once(
     shop: World,
     travel: Travel,  # noqa: F811

@@ -108,6 +108,7 @@ def explained() -> list[str]:
 
 
 class TestWhatPasses:
+    @pytest.mark.postgresql
     @pytest.mark.parametrize("trouble", ["unreachable", "E92000001", "E01030002"])
     def test_stays_awaiting_and_is_registered_within_the_month(
         self, shop: World, travel: Travel, driver: BillingDriver, trouble: str

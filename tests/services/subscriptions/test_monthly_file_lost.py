@@ -89,6 +89,7 @@ def killed_while_sending(shop: World, travel: Travel) -> None:
 
 
 class TestKilledWhileSending:
+    @pytest.mark.postgresql
     def test_a_refusal_of_the_same_file_says_nothing_about_the_first(
         self, shop: World, travel: Travel
     ) -> None:
@@ -203,6 +204,7 @@ class TestInAFileThatWasTakenForRefused:
         assert charged(shop) == [f"{order.order_no}-1"]
         assert explained() == []
 
+    @pytest.mark.postgresql
     def test_a_card_that_is_gone_meanwhile_is_no_failure(
         self, order: Order, shop: World, travel: Travel
     ) -> None:
@@ -318,6 +320,7 @@ class TestResultsOfOthers:
         billing.resume()
         assert the_billing(broken).state is B.PAID
 
+    @pytest.mark.postgresql
     def test_a_sale_under_a_number_that_counts_no_more_is_told_at_once(
         self, shop: World, travel: Travel
     ) -> None:
@@ -332,6 +335,7 @@ class TestResultsOfOthers:
         assert alerts(order) == [AlertKind.EARLIER_IS_LIVE]
 
 
+@pytest.mark.postgresql
 def test_what_another_worker_put_into_a_file_is_not_put_off(
     shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,9 @@ from tests.services.importing import take_in
 from tests.services.order_csv import number, row
 from tests.services.subscribing import jst, make_subscription
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 ROUND = {"定期購入ID": "T-9", "定期回数": "3", "決済方法ステータス": "決済待ち"}
 S = PaymentStatus
 

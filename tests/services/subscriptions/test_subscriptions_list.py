@@ -38,6 +38,9 @@ from tests.services.acting import TANAKA, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst, make_subscription
 
+#: What it asks of the database, both answer differently or in another order.
+pytestmark = pytest.mark.postgresql
+
 S, B = PaymentStatus, BillingState
 NOV_1 = date(2026, 11, 1)
 
