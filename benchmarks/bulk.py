@@ -16,7 +16,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import BulkItem, Order, Role, utc_now
 from sgpshop.services import installation, settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report, runs
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -67,24 +67,27 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             worker = processes.start("worker")
             browser = signed_in(url)
             idle = [_load(browser, url) for _ in range(60)]
-            run_id = captures.prepare(
-                [order.id for order in orders], person_id=person.id, actor=person.name
+            run_id = runs.prepare(
+                [order.id for order in orders],
+                "sgp_capture",
+                person_id=person.id,
+                actor=person.name,
             )
             busy: list[float] = []
             over = threading.Event()
             visitor = threading.Thread(target=_visit, args=(browser, url, busy, over))
             visitor.start()
             pressed = utc_now()
-            captures.start(run_id, person_id=person.id, sum_confirmed=True)
+            runs.start(run_id, person_id=person.id, sum_confirmed=True)
             accepted = utc_now()
-            while captures.progress(run_id).is_running:
+            while report.progress(run_id).is_running:
                 db.session.rollback()
                 time.sleep(0.1)
             last = db.session.query(sa.func.max(BulkItem.finished_at)).scalar()
             wall = (last - accepted).total_seconds()
             over.set()
             visitor.join()
-            done = captures.progress(run_id)
+            done = report.progress(run_id)
             assert done.succeeded == ORDERS, done
             memory = sum(psutil.Process(p.pid).memory_info().rss for p in (web, worker))
             db.session.remove()

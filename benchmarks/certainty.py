@@ -17,7 +17,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, Order, Role
 from sgpshop.services import installation, settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report, runs
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes
@@ -82,7 +82,7 @@ def _until_the_truth_is_known() -> None:
         processes.start("worker")
         with app.app_context():
             run_id = _start_run(orders)
-            while captures.progress(run_id).is_running or captures.progress(run_id).uncertain:
+            while report.progress(run_id).is_running or report.progress(run_id).uncertain:
                 db.session.rollback()
                 time.sleep(0.5)
             waits = [
@@ -129,8 +129,8 @@ def _shop(path: Path, processes: Processes) -> tuple[list[Order], Flask]:
 
 
 def _start_run(orders: list[Order]) -> str:
-    run_id = captures.prepare([order.id for order in orders], person_id=1, actor="bench")
-    captures.start(run_id, person_id=1, sum_confirmed=True)
+    run_id = runs.prepare([order.id for order in orders], "sgp_capture", person_id=1, actor="bench")
+    runs.start(run_id, person_id=1, sum_confirmed=True)
     return run_id
 
 

@@ -33,9 +33,9 @@ def is_known(word: StrEnum) -> bool:
     return word.name in type(word).__members__
 
 
-def unknown(word: StrEnum) -> str:
+def unknown(word: str) -> str:
     """The label of a word that nobody knows here."""
-    return f"不明({word.value})"
+    return f"不明({word})"
 
 
 @cache

@@ -16,10 +16,19 @@ from alembic import op
 def take_words(table: str, column: str, words: Sequence[str], *, check: str) -> None:
     """Let `column` take exactly `words`; `check` is the name of its constraint."""
     if op.get_bind().dialect.name == "sqlite":
-        _remake(table, column, words, check)
+        listed = ", ".join(f"'{word}'" for word in words)
+        _remake(table, check, f"{column} IN ({listed})")
         return
     op.drop_constraint(op.f(check), table, type_="check")
     op.create_check_constraint(op.f(check), table, sa.column(column, sa.String()).in_(words))
+
+
+def take_any_word(table: str, *, check: str) -> None:
+    """Drop the constraint `check`: which words there are is known to the program alone."""
+    if op.get_bind().dialect.name == "sqlite":
+        _remake(table, check, None)
+        return
+    op.drop_constraint(op.f(check), table, type_="check")
 
 
 def add_words(table: str, column: str, words: Sequence[str], *, check: str) -> None:
@@ -48,7 +57,8 @@ def _condition(table: str, check: str) -> str:
     return str(text)
 
 
-def _remake(table: str, column: str, words: Sequence[str], check: str) -> None:
+def _remake(table: str, check: str, condition: str | None) -> None:
+    """Make the table anew with another `condition` of its constraint, or without it."""
     connection = op.get_bind()
     stored = connection.execute(
         sa.text("SELECT type, sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL"),
@@ -58,8 +68,11 @@ def _remake(table: str, column: str, words: Sequence[str], check: str) -> None:
     head, _, rest = text.partition(f"CONSTRAINT {check} CHECK (")
     if not rest:
         raise LookupError(f"no constraint {check} in {table}")
-    listed = ", ".join(f"'{word}'" for word in words)
-    changed = f"{head}CONSTRAINT {check} CHECK ({column} IN ({listed})){_after_clause(rest)}"
+    tail = _after_clause(rest)
+    if condition is None:
+        changed = head.rstrip().removesuffix(",") + tail
+    else:
+        changed = f"{head}CONSTRAINT {check} CHECK ({condition}){tail}"
     opening = changed.index("(")
     op.execute(f"CREATE TABLE {table}_new {changed[opening:]}")
     op.execute(f"INSERT INTO {table}_new SELECT * FROM {table}")  # noqa: S608 - names of our own

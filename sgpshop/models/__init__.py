@@ -17,7 +17,7 @@ from sgpshop.models.attempt import (
 from sgpshop.models.base import Base, table_of, utc_now
 from sgpshop.models.beginning import Began, Beginning, BeginningsEnd
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
-from sgpshop.models.bulk_run import BulkAction, BulkItem, BulkRun, ItemResult
+from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
@@ -59,7 +59,6 @@ __all__ = [
     "Billing",
     "BillingFile",
     "BillingState",
-    "BulkAction",
     "BulkItem",
     "BulkRun",
     "CardTransaction",

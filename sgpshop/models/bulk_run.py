@@ -14,27 +14,6 @@ from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
 
 
-class BulkAction(StrEnum):
-    """What the chooser 一括処理選択 offers (R39, R51)."""
-
-    SGP_CAPTURE = "sgp_capture"
-    CSV_DOWNLOAD = "csv_download"
-    RECONCILE = "reconcile"
-    DELIVER = "deliver"
-    PRINT = "print"
-
-    @property
-    def label(self) -> str:
-        """The words after 処理内容:."""
-        return {
-            BulkAction.SGP_CAPTURE: "SGPカード決済",
-            BulkAction.CSV_DOWNLOAD: "CSVダウンロード",
-            BulkAction.RECONCILE: "照合",
-            BulkAction.DELIVER: "配送完了",
-            BulkAction.PRINT: "納品書印刷",
-        }.get(self) or words.unknown(self)
-
-
 class ItemResult(StrEnum):
     """How one line of a run stands (R49)."""
 
@@ -74,13 +53,14 @@ class BulkRun(Base):
 
     #: random, unguessable: it is the one-time token as well (P19)
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    action: Mapped[BulkAction] = mapped_column(enum_column(BulkAction, "action"))
+    #: a word of services/bulk/actions; one of another version may stand here (no CHECK)
+    action: Mapped[str] = mapped_column(sa.String(32))
     person_id: Mapped[int] = mapped_column(sa.ForeignKey("people.id"))
     actor: Mapped[str] = mapped_column(sa.String(80))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: None: shown for confirmation, not confirmed
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: the worker has lines to work off (配送完了); captures are attempts of their own
+    #: the worker has lines to work off that are no attempts (配送完了)
     is_work_due: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
@@ -105,8 +85,7 @@ class BulkItem(Base):
     result: Mapped[ItemResult] = mapped_column(
         enum_column(ItemResult, "result"), default=ItemResult.PENDING
     )
-    #: why it was left out: a value of domain.order_rules.Refusal, for 配送完了 of
-    #: domain.delivery_rules.DeliveryRefusal; or ""
+    #: why it was left out: a value of the `reasons` of its action; or ""
     reason: Mapped[str] = mapped_column(sa.String(40), default="")
     attempt_id: Mapped[int | None] = mapped_column(sa.ForeignKey("attempts.id"))
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -11,8 +11,9 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, CardTransaction, ItemResult, Order
+from sgpshop.models import BulkRun, CardTransaction, Order
 from sgpshop.services import preorders, subscriptions
+from sgpshop.services.bulk import runs
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.settings import ShopSettings
@@ -97,13 +98,10 @@ def expired(now: datetime) -> Total:
 
 
 def _running() -> list[BulkRun]:
-    has_work = sa.exists().where(
-        BulkItem.run_id == BulkRun.id, BulkItem.result == ItemResult.PENDING
-    )
     return list(
         db.session.scalars(
             sa.select(BulkRun)
-            .where(BulkRun.started_at.is_not(None), has_work)
+            .where(runs.is_running())
             .order_by(BulkRun.started_at.desc())
             .limit(_RUNS_SHOWN)
         )

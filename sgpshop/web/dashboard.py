@@ -9,7 +9,7 @@ from flask_login import current_user
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.models import Role
 from sgpshop.services import dashboard, settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.storage import setbacks
@@ -29,7 +29,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "dashboard/show.html",
         figures=found,
-        runs=[captures.progress(run.id) for run in found.running],
+        runs=[report.progress(run.id) for run in found.running],
         set_aside=setbacks.set_aside(),
         may_act=current_user.may_act_as(Role.OPERATOR),
         alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Queue
 from sgpshop.services import notifications, slips
-from sgpshop.services.bulk import captures, deliveries
+from sgpshop.services.bulk import runs, working
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files import mending
 from sgpshop.services.payments import (
@@ -127,7 +127,7 @@ class Worker:
             _Periodic(_NOTICES_EVERY, notifications.ask_for_looks),
             _Periodic(_BILLING_EVERY, self._ask_for_billing),
             _Periodic(_DAILY_EVERY, self._do_daily),
-            _Periodic(_TIDY_EVERY, captures.forget_unconfirmed),
+            _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
             _Periodic(_TIDY_EVERY, slips.forget_unconfirmed),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
@@ -199,7 +199,7 @@ class Worker:
         for attempt_id in due.captures:
             yield (Queue.ATTEMPT, attempt_id), runner.run_operation
         for item_id in due.deliveries:
-            yield (Queue.DELIVERY_RUN, item_id), deliveries.resume
+            yield (Queue.DELIVERY_RUN, item_id), working.resume
         if not due.captures or time.monotonic() >= self._next_slips:
             self._next_slips = time.monotonic() + _SLIPS_EVERY
             for row_id in due.slips:

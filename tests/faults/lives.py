@@ -34,7 +34,6 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, GatewayError
 from sgpshop.models import (
-    BulkAction,
     CardTransaction,
     FollowUp,
     Operation,
@@ -43,7 +42,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import intake, notifications, order_editing, settings, slips
-from sgpshop.services.bulk import captures, deliveries
+from sgpshop.services.bulk import working
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.health import background, due_work
 from sgpshop.services.intake.new_order import (
@@ -77,6 +76,7 @@ from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
 from tests.services.arriving import SHOP_FRONT, open_shop
 from tests.services.order_csv import csv_file
+from tests.services.running import started
 from tests.services.slip_files import CAPTURE, KEEP, NO_CAPTURE, slip, slip_file, tanaka
 
 START = datetime(2026, 12, 1, 9, tzinfo=JST)
@@ -442,7 +442,7 @@ class Stage:
                 (journal.give_up_lost, due.lost),
                 (attempt_lookup.look_up, due.uncertain),
                 (runner.run_operation, due.captures),
-                (deliveries.resume, due.deliveries),
+                (working.resume, due.deliveries),
                 (slips.process_batch, due.slips),
                 (transaction_lookup.look_up, due.links),
             ):
@@ -640,14 +640,7 @@ class Stage:
     def do_bulk(self, life: Life, action: str) -> None:
         if (order := self._order(life)) is None:
             return
-        person = tanaka()
-        run_id = captures.prepare(
-            [order.id], person_id=person.id, actor=person.name, action=BulkAction(action)
-        )
-        if action == "deliver":
-            deliveries.start(run_id, person_id=person.id)
-        else:
-            captures.start(run_id, person_id=person.id, sum_confirmed=True)
+        started([order], tanaka(), action)
 
     def do_look(self, life: Life, suffix: str) -> None:
         """照合, of the current transaction or of one that is not current any more."""

@@ -19,7 +19,7 @@ from sgpshop.gateway import TradeAccess
 from sgpshop.models import Attempt, CardTransaction, FollowUp, LoginSession, Operation, Order
 from sgpshop.services import settings
 from sgpshop.services.access.sessions import key_of
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report
 from sgpshop.services.payments import acts, cancelling
 from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import make_order, order_number
@@ -28,6 +28,7 @@ from tests.faults.oracle import violations
 from tests.processes import Processes
 from tests.seeds import dice_of
 from tests.services.acting import TANAKA, correct, seen
+from tests.services.running import started
 from tests.signing_in import make_person
 from tests.waiting import wait_until
 
@@ -70,12 +71,7 @@ def orders(app: Flask, processes: Processes) -> list[Order]:
 
 
 def start_run(orders: list[Order]) -> str:
-    person = make_person("田中")
-    run_id = captures.prepare(
-        [order.id for order in orders], person_id=person.id, actor=person.name
-    )
-    captures.start(run_id, person_id=person.id, sum_confirmed=True)
-    return run_id
+    return started(orders, make_person("田中"))
 
 
 def statuses() -> dict[str, PaymentStatus | None]:
@@ -91,14 +87,14 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
         run_id = start_run(orders)
         for _ in range(3):
             worker = processes.start("worker")
-            done = captures.progress(run_id).succeeded
-            wait_until(lambda done=done: captures.progress(run_id).succeeded > done)
+            done = report.progress(run_id).succeeded
+            wait_until(lambda done=done: report.progress(run_id).succeeded > done)
             time.sleep(dice.random() * 0.3)  # any moment
             processes.kill(worker)
         processes.start("worker")
         processes.start("worker")  # T5: two of them
         wait_until(lambda: settled(run_id), seconds=60)
-        now = captures.progress(run_id)
+        now = report.progress(run_id)
         assert (now.total, now.succeeded) == (ORDERS, ORDERS)  # P2: all that was accepted
         assert (
             violations(processes.control("ledger"), processes.control("requests"), statuses()) == []
@@ -114,7 +110,7 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
     with app.app_context():
         run_id = start_run(orders)
         worker = processes.start("worker")
-        wait_until(lambda: captures.progress(run_id).succeeded > 20)
+        wait_until(lambda: report.progress(run_id).succeeded > 20)
         processes.kill(worker)
         processes.start("worker")
         wait_until(lambda: settled(run_id), seconds=60)
@@ -124,7 +120,7 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
 
 
 def settled(run_id: str) -> bool:
-    now = captures.progress(run_id)
+    now = report.progress(run_id)
     return not now.is_running and now.uncertain == 0
 
 

@@ -15,7 +15,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Alert, CardTransaction, Queue, Role, Setback, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, make_order
@@ -111,8 +111,8 @@ def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskCli
     with app.app_context():
         person = make_person("田中")
         order = authorized_order(world)
-        run_id = captures.prepare([order.id], person_id=person.id, actor="田中")
-        captures.start(run_id, person_id=person.id)
+        run_id = runs.prepare([order.id], "sgp_capture", person_id=person.id, actor="田中")
+        runs.start(run_id, person_id=person.id)
     page = flat(viewer.get("/"))
     assert f'href="/orders/bulk/{run_id}"' in page
     assert "1件中 1件はこれから処理" in page

@@ -1,32 +1,38 @@
-"""The result of a bulk run in words: one line per order, on the screen and as a file (R49)."""
+"""What came of a bulk run: its figures, and one line per order, on the screen and as a file (R49)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
 
-from sgpshop.domain import words
 from sgpshop.domain.csv_writing import Value, csv_file
-from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.errors import NotFound
-from sgpshop.domain.order_rules import Refusal
 from sgpshop.extensions import db
-from sgpshop.models import BulkAction, BulkItem, BulkRun, ItemResult, Order
-from sgpshop.services.bulk import captures, deliveries
-from sgpshop.services.bulk.captures import CapturePreview, CaptureProgress
-from sgpshop.services.bulk.deliveries import DeliveryPreview
+from sgpshop.models import BulkItem, BulkRun, ItemResult, Order
+from sgpshop.services.bulk import actions, runs
+from sgpshop.services.bulk.action import Action
+from sgpshop.services.bulk.progress import RunProgress, counted, needy_first
 from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
 
 _HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
 _CHUNK = 500
-#: what the reason of a line that was left out is a word of
-_REASONS: dict[BulkAction, type[Refusal] | type[DeliveryRefusal]] = {
-    BulkAction.SGP_CAPTURE: Refusal,
-    BulkAction.DELIVER: DeliveryRefusal,
-}
-_DONE = {BulkAction.SGP_CAPTURE: "が決済完了", BulkAction.DELIVER: "が配送完了"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkProgress(RunProgress):
+    """How far a started run is."""
+
+    run: BulkRun
+    action: Action
+
+    @property
+    def heading(self) -> str:
+        """The run in one sentence (look.md)."""
+        return self.told("件", self.action.done, self.action.failed)
 
 
 @dataclass(frozen=True)
@@ -41,46 +47,49 @@ class ReportLine:
     next_step: str = ""
 
 
-def own_preview(run_id: str, person_id: int) -> CapturePreview | DeliveryPreview:
-    """What a run that this person prepared would do.  Raises NotFound, also for another's run."""
-    run = db.session.get(BulkRun, run_id)
-    if run is None or run.person_id != person_id:
-        raise NotFound("この一括処理は見つかりません。")
-    if run.action is BulkAction.DELIVER:
-        return deliveries.preview(run_id)
-    return captures.preview(run_id)
+def progress(run_id: str) -> BulkProgress:
+    """Figures of a started run.  Raises NotFound."""
+    run = runs.get(run_id)
+    if run.started_at is None:
+        raise NotFound("この一括処理はまだ開始されていません。")
+    figures = counted(BulkItem, run_id, run.started_at)
+    return BulkProgress(run=run, action=actions.named(run.action), **figures)
 
 
 def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportLine]:
-    """Up to `limit` lines beginning at `after`, failed ones first."""
-    action = captures.action_of(run_id)
-    return [_line(item, action) for item in captures.lines(run_id, after=after, limit=limit)]
-
-
-def order_ids(run_id: str) -> list[int]:
-    """The ids of all orders of a run."""
-    return list(db.session.scalars(sa.select(BulkItem.order_id).where(BulkItem.run_id == run_id)))
-
-
-def heading(progress: CaptureProgress) -> str:
-    """The run in one sentence that is true at this moment: 128件中 125件が決済完了、… (look.md)."""
-    parts = [
-        f"{count:,}件{words}"
-        for count, words in (
-            (progress.succeeded, _DONE.get(progress.action, "が完了")),
-            (progress.failed, "が売上失敗"),
-            (progress.uncertain, "は結果確認中"),
-            (progress.skipped, "は対象外"),
-            (progress.unattempted, "はこれから処理"),
+    """Up to `limit` lines beginning at `after`: failed, uncertain, left out first."""
+    action = actions.named(runs.get(run_id).action)
+    then = (ItemResult.SKIPPED, ItemResult.PENDING, ItemResult.SUCCEEDED)
+    items = db.session.scalars(
+        sa.select(BulkItem)
+        .where(BulkItem.run_id == run_id)
+        .order_by(needy_first(BulkItem, *then), BulkItem.position)
+        .offset(after)
+        .limit(limit)
+        .options(
+            joinedload(BulkItem.attempt),
+            joinedload(BulkItem.order).joinedload(Order.transaction),
+            joinedload(BulkItem.order).joinedload(Order.open_attempt),
         )
-        if count
-    ]
-    return f"{progress.total:,}件中 " + "、".join(parts)
+    )
+    return [_line(item, action) for item in items]
+
+
+def order_ids(
+    run_id: str, *, result: ItemResult | None = None, since: datetime | None = None
+) -> list[int]:
+    """Ids of the orders of a run: with that result (失敗分を再選択), or that got one since then."""
+    query = sa.select(BulkItem.order_id).where(BulkItem.run_id == run_id)
+    if result is not None:
+        query = query.where(BulkItem.result == result)
+    if since is not None:
+        query = query.where(BulkItem.finished_at >= since)
+    return list(db.session.scalars(query.order_by(BulkItem.position)))
 
 
 def as_csv(run_id: str) -> bytes:
     """結果CSV."""
-    captures.progress(run_id)  # NotFound for a run that does not exist or was not started
+    progress(run_id)  # NotFound for a run that does not exist or was not started
     return b"".join(csv_file(_HEADER, _chunks(run_id)))
 
 
@@ -101,11 +110,11 @@ def _chunks(run_id: str) -> Iterator[list[tuple[Value, ...]]]:
         after += len(chunk)
 
 
-def _line(item: BulkItem, action: BulkAction) -> ReportLine:
+def _line(item: BulkItem, action: Action) -> ReportLine:
     if item.result is ItemResult.SKIPPED and item.reason:
-        refusal = words.read(_REASONS.get(action, Refusal), item.reason)
-        content = f"対象外:{refusal.label}"
-        return ReportLine(item.order, item.amount, item.result, (), content, refusal.sentence)
+        reason = action.reason(item.reason)
+        content = f"対象外:{reason.label}"
+        return ReportLine(item.order, item.amount, item.result, (), content, reason.sentence)
     error = error_content(item.attempt)
     if error is not None and item.result is ItemResult.SUCCEEDED:  # captured, but not by us
         error = CAPTURED_ELSEWHERE

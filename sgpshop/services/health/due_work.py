@@ -11,7 +11,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Queue, WorkerBeat, utc_now
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
 from sgpshop.services import slips
-from sgpshop.services.bulk import deliveries as bulk_delivery
+from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
@@ -65,7 +65,7 @@ def due_work(limit: int) -> DueWork:
         .order_by(CardTransaction.next_look_at)
         .limit(limit)
     ).all()
-    deliveries = bulk_delivery.due(limit)
+    deliveries = working.due(limit)
     rows_of_slips = slips.due(limit)
     set_back = setbacks.all_known()
     db.session.commit()

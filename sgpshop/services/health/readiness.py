@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, CardTransaction, WorkerBeat, utc_now
 from sgpshop.services import installation, slips
-from sgpshop.services.bulk import deliveries
+from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing_without_waiting
@@ -136,7 +136,7 @@ def _read_warnings(now: datetime) -> Warnings:
 def _other_work_waits(now: datetime) -> bool:
     """Whether a look-up or a run waits for a worker (attempts are counted elsewhere)."""
     look = sa.exists().where(CardTransaction.next_look_at <= now - _OVERDUE)
-    return bool(db.session.scalar(sa.select(look)) or deliveries.due(1) or slips.due(1))
+    return bool(db.session.scalar(sa.select(look)) or working.due(1) or slips.due(1))
 
 
 def _last_beat(now: datetime) -> datetime | None:

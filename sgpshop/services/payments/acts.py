@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
-from sgpshop.domain.order_rules import capture_refusal, is_big, is_to_be_charged
+from sgpshop.domain.order_rules import OrderFacts, capture_refusal, is_big, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import (
     ENTERED_OTHERWISE,
@@ -179,7 +179,7 @@ def new_attempt(order: Order, wanted: OperationRequest, actor: Actor) -> Attempt
         transaction_id=transaction.id,
         operation=wanted.operation,
         state=AttemptState.QUEUED,
-        amount=_amount(order, wanted.operation),
+        amount=amount_of(order, wanted.operation),
         gateway_order_id=transaction.gateway_order_id,
         actor_kind=actor.kind,
         actor=actor.name,
@@ -190,7 +190,7 @@ def new_attempt(order: Order, wanted: OperationRequest, actor: Actor) -> Attempt
     )
 
 
-def _amount(order: Order, operation: Operation) -> int:
+def amount_of(order: OrderFacts, operation: Operation) -> int:
     """Yen the operation is about: our total, or what SMBC-GP holds where that stays or goes."""
     held = order.transaction.gateway_amount if order.transaction else None
     if operation in (Operation.CANCEL, Operation.EXTEND) and held is not None:

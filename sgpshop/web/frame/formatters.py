@@ -2,7 +2,7 @@
 
 Filters: `yen`, `number`, `jst`, `jst_date`, `jst_day`.  Functions: `icon(name)`, `asset(file)`,
 `status_chip(status)`, `hold(order)`, `waiting(order, hours)`, `is_sent_elsewhere(order)`,
-`run_heading(progress)`, `new_token()` and the questions of domain.order_rules and domain.order_acts.
+`new_token()` and the questions of domain.order_rules and domain.order_acts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk.report import heading
 from sgpshop.services.health import readiness
 
 _WEEKDAYS = "月火水木金土日"
@@ -242,7 +241,6 @@ def init_app(app: Flask) -> None:
         needs_cancelling=needs_cancelling,
         status_change=status_change,
         status_choices=status_choices,
-        run_heading=heading,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_for_every_page)

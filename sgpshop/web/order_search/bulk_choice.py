@@ -11,13 +11,14 @@ from flask import make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import BulkAction
 from sgpshop.services import settings
+from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import Selection, TooMany, weigh
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.totals import added, status_totals, total
 from sgpshop.web.frame.fragments import wants_fragment
-from sgpshop.web.order_search import order_list
+from sgpshop.web.order_search import choices, order_list
+from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import SearchForm, parse_query
 from sgpshop.web.order_search.order_list import BulkBar
 
@@ -27,12 +28,9 @@ def search_of_form() -> SearchForm:
     return parse_query(request.form.get("conditions", ""), order_list.today())
 
 
-def chosen_action() -> BulkAction | None:
+def chosen_action() -> Choice | None:
     """処理内容, if one was chosen."""
-    try:
-        return BulkAction(request.form.get("action", ""))
-    except ValueError:
-        return None
+    return choices.find(request.form.get("action", ""))
 
 
 def chosen_ids(form: SearchForm, *, all_hits: bool | None = None) -> list[int]:
@@ -58,18 +56,20 @@ def require_chosen(form: SearchForm) -> list[int]:
 
 def bar(form: SearchForm, wish: str = "") -> BulkBar:
     """The bar after the person pressed the button `do=wish`, or only ticked something."""
-    was_chosen_now = wish in set(BulkAction)
-    action = BulkAction(wish) if was_chosen_now else chosen_action()
+    chosen_now = choices.find(wish)
+    action = chosen_now or chosen_action()
+    # While nothing is chosen, capture is what people are after.
+    weighed_for = action.run if action else captures.ACTION
     all_hits = wish == "all_hits" or (wish != "only_ticked" and "all_hits" in request.form)
     try:
-        selection, error = weigh(chosen_ids(form, all_hits=all_hits), action), ""
+        selection, error = weigh(chosen_ids(form, all_hits=all_hits), weighed_for), ""
     except TooMany as problem:
         selection, error = Selection(problem.count, yen=None), problem.message
     return BulkBar(
         selection=selection,
         action=action,
         is_choosing=wish == "choose",
-        was_chosen_now=was_chosen_now,
+        was_chosen_now=chosen_now is not None,
         all_hits=all_hits,
         error=error,
     )

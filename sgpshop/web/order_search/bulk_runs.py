@@ -12,9 +12,10 @@ from flask_login import current_user
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import BulkAction, Role, utc_now
+from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk import captures, deliveries, report
+from sgpshop.services.bulk import report, runs
+from sgpshop.services.bulk.runs import RunPreview
 from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.totals import status_totals
 from sgpshop.services.payments import transaction_lookup
@@ -69,13 +70,11 @@ def prepare() -> ResponseReturnValue:
     form = search_of_form()
     try:
         action = chosen_action()
-        if action not in captures.RUNS:
-            raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
-        run_id = captures.prepare(
+        run_id = runs.prepare(
             chosen_ids(form),
+            action.word if action else "",
             person_id=current_user.id,
             actor=current_user.name,
-            action=action,
         )
     except ShopError as problem:
         return refused(form, problem)
@@ -132,12 +131,7 @@ def reconciled() -> ResponseReturnValue:
 def start(run_id: str) -> ResponseReturnValue:
     """Start the run, once however often this is sent (P19), and show its progress."""
     try:
-        if captures.action_of(run_id) is BulkAction.DELIVER:
-            deliveries.start(run_id, person_id=current_user.id)
-        else:
-            captures.start(
-                run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
-            )
+        runs.start(run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form)
     except ShopError as problem:
         return _ask_again(run_id, problem)
     if wants_fragment():
@@ -158,13 +152,13 @@ def progress(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
-    if not captures.is_started(run_id):
+    if runs.get(run_id).started_at is None:
         return render_template("bulk_runs/confirm.html", preview=_preview(run_id))
     template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
     offset = min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
     return render_template(
         template,
-        progress=captures.progress(run_id),
+        progress=report.progress(run_id),
         lines=report.lines(run_id, after=offset, limit=LINES_PER_PAGE),
         offset=offset,
         per_page=LINES_PER_PAGE,
@@ -181,9 +175,9 @@ def download(run_id: str) -> ResponseReturnValue:
     return attached(content, f"bulk-{run_id[:8]}.csv")
 
 
-def _preview(run_id: str) -> captures.CapturePreview | deliveries.DeliveryPreview:
+def _preview(run_id: str) -> RunPreview:
     """What the run that this person prepared would do.  Raises NotFound for another's run."""
-    return report.own_preview(run_id, current_user.id)
+    return runs.preview(run_id, current_user.id)
 
 
 def _ask_again(run_id: str, problem: ShopError) -> ResponseReturnValue:
@@ -207,11 +201,11 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
     now = utc_now()
     form = parse_query(request.values.get("conditions", ""), order_list.today())
     shown = _shown_ids()
-    touched = captures.changed_since(run_id, since) if since else report.order_ids(run_id)
+    touched = report.order_ids(run_id, since=since)
     shop = settings.load()
     return render_template(
         "bulk_runs/_progress.html",
-        progress=captures.progress(run_id),
+        progress=report.progress(run_id),
         since=(now - _OVERLAP).isoformat(),
         just_started=since is None,
         orders=listed_orders.by_ids(shown.intersection(touched)),

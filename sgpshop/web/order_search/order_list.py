@@ -14,15 +14,17 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
-from sgpshop.models import BulkAction, Role, utc_now
+from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection
 from sgpshop.services.order_search import search, search_fields
 from sgpshop.services.order_search.search import ResultPage
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
+from sgpshop.web.order_search import choices
+from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
 
 
@@ -31,7 +33,7 @@ class BulkBar:
     """The bar under the list: what is chosen, and what shall be done with it (R39, R44-R46)."""
 
     selection: Selection = NOTHING_CHOSEN
-    action: BulkAction | None = None
+    action: Choice | None = None
     is_choosing: bool = False
     #: the action was chosen by this very request: the keyboard goes on at 処理を実行
     was_chosen_now: bool = False
@@ -42,6 +44,11 @@ class BulkBar:
     notice: str = ""
     #: rows that are looked up again from this moment on are shown anew (ISO)
     since: str = ""
+
+    @property
+    def choices(self) -> list[Choice]:
+        """The buttons of the chooser."""
+        return choices.offered()
 
     @property
     def can_run(self) -> bool:
@@ -107,14 +114,14 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     shop = settings.load()
     totals = status_totals(form.criteria)
     fields = search_fields.chosen(current_user.search_fields)
-    run_id = captures.latest_running(current_user.id) if bar is None else None
+    run_id = runs.latest_running(current_user.id) if bar is None else None
     return {
         "result": _search(form),  # first: it may complain about the cursor
         "form": form,
         "hits": added(totals, form.criteria.statuses),
         "tabs": tabs(form, totals, shop),
         "bar": bar or BulkBar(),
-        "progress": captures.progress(run_id) if run_id else None,
+        "progress": report.progress(run_id) if run_id else None,
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,
         "may_export": may_run_bulk(),

@@ -6,13 +6,13 @@ from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop.models import BulkAction, ItemResult, Role
-from sgpshop.services.bulk import captures
+from sgpshop.models import ItemResult, Role
+from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search import search, search_fields
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
-from sgpshop.web.order_search import order_list
+from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search
 from sgpshop.web.order_search.order_list import BulkBar
 
@@ -41,12 +41,14 @@ def choose_fields() -> ResponseReturnValue:
 
 
 def _reselected(form: SearchForm) -> ResponseReturnValue:
-    """失敗分を再選択: the failed orders of a run, ticked, with the action chosen (R49)."""
-    failed = captures.order_ids(form.criteria.failed_of, ItemResult.FAILED)
+    """失敗分を再選択: the failed orders of a run, ticked, with its action chosen (R49)."""
+    run_id = form.criteria.failed_of
+    failed = report.order_ids(run_id, result=ItemResult.FAILED)
+    action = choices.find(runs.action_of(run_id))
     page = search.search(form.criteria, form.page).orders
     bar = BulkBar(
-        selection=weigh(failed),
-        action=BulkAction.SGP_CAPTURE,
+        selection=weigh(failed, action.run if action else None),
+        action=action,
         all_hits=len(failed) > len(page),
     )
     return order_list.render_page(form, bar, {order.order_no for order in page})

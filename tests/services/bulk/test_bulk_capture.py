@@ -12,7 +12,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, ItemResult, Order, OrderKind, Person
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import report, runs
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup
@@ -20,6 +20,7 @@ from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
+from tests.services.running import items, prepare, started
 from tests.signing_in import make_person
 from tests.waiting import wait_until, working
 
@@ -32,14 +33,9 @@ def tanaka(shop: World) -> Person:
     return make_person("田中")
 
 
-def prepare(orders: list[Order], person: Person) -> str:
-    return captures.prepare([o.id for o in orders], person_id=person.id, actor=person.name)
-
-
 def run(app: Flask, orders: list[Order], person: Person) -> str:
     """Choose, confirm, and let the worker work until nothing is due."""
-    run_id = prepare(orders, person)
-    captures.start(run_id, person_id=person.id, sum_confirmed=True)
+    run_id = started(orders, person)
     Worker(app).run(until_idle=True)
     db.session.rollback()
     return run_id
@@ -48,9 +44,9 @@ def run(app: Flask, orders: list[Order], person: Person) -> str:
 def test_a_run_captures_every_order_once(app: Flask, shop: World, tanaka: Person) -> None:
     orders = [authorized_order(shop, total=1000 + n) for n in range(12)]
     run_id = run(app, orders, tanaka)
-    progress = captures.progress(run_id)
+    progress = report.progress(run_id)
     assert (progress.total, progress.succeeded, progress.unattempted) == (12, 12, 0)
-    assert progress.succeeded_yen == sum(order.total for order in orders)
+    assert progress.captured_yen == sum(order.total for order in orders)
     assert not progress.is_running
     for order in orders:
         assert fresh(order).payment_status is PaymentStatus.CAPTURED
@@ -61,13 +57,11 @@ def test_one_failure_stops_nobody(app: Flask, shop: World, tanaka: Person) -> No
     good, bad, other = (authorized_order(shop) for _ in range(3))
     shop.fault("error:42G020000", order_id=bad.order_no)
     run_id = run(app, [good, bad, other], tanaka)
-    progress = captures.progress(run_id)
+    progress = report.progress(run_id)
     assert (progress.succeeded, progress.failed) == (2, 1)  # R48
-    first = captures.lines(run_id)[0]
-    assert first.order_id == bad.id  # failed lines first
-    assert first.attempt is not None
-    assert first.attempt.error_codes == "42G020000"
-    assert captures.order_ids(run_id, ItemResult.FAILED) == [bad.id]
+    first = report.lines(run_id)[0]
+    assert (first.order.id, first.codes) == (bad.id, ("42G020000",))  # failed lines first
+    assert report.order_ids(run_id, result=ItemResult.FAILED) == [bad.id]
 
 
 def test_everything_else_is_left_out_with_its_reason(
@@ -89,12 +83,12 @@ def test_everything_else_is_left_out_with_its_reason(
     left_out[Refusal.BUSY] = busy
     good = authorized_order(shop)
     run_id = prepare([*left_out.values(), good], tanaka)
-    preview = captures.preview(run_id)
+    preview = runs.preview(run_id, tanaka.id)
     assert preview.eligible == 1  # R42, R47
     assert dict(preview.left_out) == dict.fromkeys(left_out, 1)
-    assert preview.unsent == [left_out[Refusal.UNSENT_AMOUNT].order_no]
-    captures.start(run_id, person_id=tanaka.id)
-    reasons = {line.order_id: line.reason for line in captures.lines(run_id)}
+    assert preview.figures.unsent == [left_out[Refusal.UNSENT_AMOUNT].order_no]
+    runs.start(run_id, person_id=tanaka.id)
+    reasons = {line.order_id: line.reason for line in items(run_id)}
     assert reasons == {o.id: r.value for r, o in left_out.items()} | {good.id: ""}
 
 
@@ -104,14 +98,15 @@ def test_preview_counts_repeats_and_expired_holds(shop: World, tanaka: Person) -
         authorized_order(shop, authorized_at=days_ago(61)),
         authorized_order(shop, total=5000),
     ]
-    preview = captures.preview(prepare(orders, tanaka))
-    assert (preview.retries, preview.expired, preview.eligible_yen) == (1, 1, 11_000)
+    preview = runs.preview(prepare(orders, tanaka), tanaka.id)
+    assert preview.eligible_yen == 11_000
+    assert (preview.figures.retries, preview.figures.expired) == (1, 1)
 
 
 def test_a_second_start_does_nothing(app: Flask, shop: World, tanaka: Person) -> None:
     orders = [authorized_order(shop) for _ in range(3)]
     run_id = run(app, orders, tanaka)
-    captures.start(run_id, person_id=tanaka.id)  # P19: reload, back, double click
+    runs.start(run_id, person_id=tanaka.id)  # P19: reload, back, double click
     Worker(app).run(until_idle=True)
     assert [shop.sales(order.order_no) for order in orders] == [1, 1, 1]
 
@@ -119,9 +114,9 @@ def test_a_second_start_does_nothing(app: Flask, shop: World, tanaka: Person) ->
 def test_two_runs_of_the_same_orders_capture_once(app: Flask, shop: World, tanaka: Person) -> None:
     orders = [authorized_order(shop) for _ in range(3)]
     first, second = prepare(orders, tanaka), prepare(orders, tanaka)
-    captures.start(first, person_id=tanaka.id)
+    runs.start(first, person_id=tanaka.id)
     with pytest.raises(ShopError):  # all of them are being processed
-        captures.start(second, person_id=tanaka.id)
+        runs.start(second, person_id=tanaka.id)
     Worker(app).run(until_idle=True)
     assert [shop.sales(order.order_no) for order in orders] == [1, 1, 1]
 
@@ -131,8 +126,8 @@ def test_an_order_changed_after_the_confirmation_is_left_out(shop: World, tanaka
     run_id = prepare([stale, good], tanaka)
     with writing() as session:
         session.get_one(Order, stale.id).version += 1
-    captures.start(run_id, person_id=tanaka.id)
-    lines = {line.order_id: line for line in captures.lines(run_id)}
+    runs.start(run_id, person_id=tanaka.id)
+    lines = {line.order_id: line for line in items(run_id)}
     assert lines[stale.id].result is ItemResult.SKIPPED  # P20
     assert lines[stale.id].reason == Refusal.CHANGED.value
     assert lines[good.id].result is ItemResult.PENDING
@@ -140,11 +135,11 @@ def test_an_order_changed_after_the_confirmation_is_left_out(shop: World, tanaka
 
 def test_large_sums_need_a_second_confirmation(shop: World, tanaka: Person) -> None:
     run_id = prepare([authorized_order(shop, total=1_000_001)], tanaka)
-    assert captures.preview(run_id).needs_second_confirmation  # S21
+    assert runs.preview(run_id, tanaka.id).needs_second_confirmation  # S21
     with pytest.raises(ShopError, match="確認欄"):
-        captures.start(run_id, person_id=tanaka.id)
+        runs.start(run_id, person_id=tanaka.id)
     assert db.session.query(Attempt).count() == 0
-    captures.start(run_id, person_id=tanaka.id, sum_confirmed=True)
+    runs.start(run_id, person_id=tanaka.id, sum_confirmed=True)
     assert db.session.query(Attempt).one().state is AttemptState.QUEUED
 
 
@@ -160,25 +155,25 @@ def test_nothing_chosen_and_too_many_are_refused(shop: World, tanaka: Person) ->
 def test_somebody_elses_run_cannot_be_started(shop: World, tanaka: Person) -> None:
     run_id = prepare([authorized_order(shop)], tanaka)
     with pytest.raises(NotFound):
-        captures.start(run_id, person_id=make_person("鈴木").id)
+        runs.start(run_id, person_id=make_person("鈴木").id)
 
 
 def test_oldest_orders_come_first(shop: World, tanaka: Person) -> None:
     newest, oldest = authorized_order(shop), authorized_order(shop, ordered_at=days_ago(9))
     run_id = prepare([newest, oldest], tanaka)
-    assert [line.order_id for line in captures.lines(run_id)] == [oldest.id, newest.id]  # R48
+    assert [line.order_id for line in items(run_id)] == [oldest.id, newest.id]  # R48
 
 
 def test_a_running_run_is_found_again_after_a_reload(
     app: Flask, shop: World, tanaka: Person
 ) -> None:
     run_id = prepare([authorized_order(shop)], tanaka)
-    assert captures.latest_running(tanaka.id) is None
-    captures.start(run_id, person_id=tanaka.id)
-    assert captures.latest_running(tanaka.id) == run_id
+    assert runs.latest_running(tanaka.id) is None
+    runs.start(run_id, person_id=tanaka.id)
+    assert runs.latest_running(tanaka.id) == run_id
     Worker(app).run(until_idle=True)
     db.session.rollback()
-    assert captures.latest_running(tanaka.id) is None
+    assert runs.latest_running(tanaka.id) is None
 
 
 class TestUncertainLines:
@@ -192,10 +187,10 @@ class TestUncertainLines:
         order = authorized_order(shop)
         shop.fault("drop_after")
         run_id = run(app, [order], tanaka)
-        progress = captures.progress(run_id)
+        progress = report.progress(run_id)
         assert (progress.uncertain, progress.is_running) == (1, False)  # R49
         assert attempt_lookup.resolve_all() == (0, 0)
-        assert captures.progress(run_id).succeeded == 1
+        assert report.progress(run_id).succeeded == 1
         assert shop.sales(order.order_no) == 1
 
 
@@ -205,8 +200,8 @@ def test_a_run_backs_off_when_the_gateway_is_congested(
     orders = [authorized_order(shop) for _ in range(6)]
     shop.fault("error:E92000002", times=4)
     run_id = prepare(orders, tanaka)
-    captures.start(run_id, person_id=tanaka.id)
+    runs.start(run_id, person_id=tanaka.id)
     with working(app):
-        wait_until(lambda: not captures.progress(run_id).is_running)
-    assert captures.progress(run_id).succeeded == 6
+        wait_until(lambda: not report.progress(run_id).is_running)
+    assert report.progress(run_id).succeeded == 6
     assert all(shop.sales(order.order_no) == 1 for order in orders)

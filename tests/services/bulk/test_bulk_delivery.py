@@ -12,7 +12,6 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
-    BulkAction,
     BulkRun,
     Delivery,
     HistoryEntry,
@@ -21,7 +20,8 @@ from sgpshop.models import (
     OrderKind,
     Person,
 )
-from sgpshop.services.bulk import captures, deliveries, report
+from sgpshop.services.bulk import report, runs, working
+from sgpshop.services.bulk.actions import deliveries
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
@@ -30,6 +30,7 @@ from sgpshop.storage.database import writing
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
+from tests.services import running
 from tests.services.acting import seen
 from tests.signing_in import make_person
 
@@ -40,18 +41,13 @@ def tanaka(shop: World) -> Person:
 
 
 def prepare(orders: list[Order], person: Person) -> str:
-    return captures.prepare(
-        [order.id for order in orders],
-        person_id=person.id,
-        actor=person.name,
-        action=BulkAction.DELIVER,
-    )
+    return running.prepare(orders, person, "deliver")
 
 
 def run(app: Flask, orders: list[Order], person: Person) -> str:
     """Choose, confirm, and let the worker work until nothing is due."""
     run_id = prepare(orders, person)
-    deliveries.start(run_id, person_id=person.id)
+    runs.start(run_id, person_id=person.id)
     work(app)
     return run_id
 
@@ -70,7 +66,7 @@ def change(order: Order, **values: object) -> Order:
 
 
 def reasons(run_id: str) -> dict[int, str]:
-    return {line.order_id: line.reason for line in captures.lines(run_id)}
+    return {line.order_id: line.reason for line in running.items(run_id)}
 
 
 def entries(order: Order) -> list[HistoryEntry]:
@@ -87,9 +83,9 @@ def test_every_parcel_is_delivered_and_nothing_is_captured(
     with writing() as session:
         session.add(Delivery(order_id=orders[0].id, number=1, name="鈴木"))
     run_id = run(app, orders, tanaka)
-    progress = captures.progress(run_id)
+    progress = report.progress(run_id)
     assert (progress.total, progress.succeeded, progress.unattempted) == (3, 3, 0)
-    assert report.heading(progress) == "3件中 3件が配送完了"
+    assert progress.heading == "3件中 3件が配送完了"
     for order in map(fresh, orders):
         assert order.processing_class is ProcessingClass.DELIVERED  # R29
         assert {parcel.status for parcel in order.deliveries} == {DeliveryStatus.DELIVERED}
@@ -109,9 +105,10 @@ def test_the_confirmation_says_how_many_are_not_captured(shop: World, tanaka: Pe
         make_order(method="代金引換"),
         make_order(kind=OrderKind.SUBSCRIPTION, status=PaymentStatus.AWAITING_BILLING),
     ]
-    preview = deliveries.preview(prepare(orders, tanaka))
-    assert (preview.eligible, preview.uncaptured, preview.uncaptured_yen) == (5, 2, 1200)  # R30
-    assert preview.billable == 1  # R101
+    preview = runs.preview(prepare(orders, tanaka), tanaka.id)
+    assert preview.eligible == 5
+    assert (preview.figures.uncaptured, preview.figures.uncaptured_yen) == (2, 1200)  # R30
+    assert preview.figures.billable == 1  # R101
     assert preview.left_out == []
 
 
@@ -135,11 +132,11 @@ def test_everything_else_is_left_out_with_its_reason(
     )
     orders = [good, *others.values()]
     left_out = dict.fromkeys(others, 1)
-    weighed = weigh([order.id for order in orders], BulkAction.DELIVER)
+    weighed = weigh([order.id for order in orders], deliveries.ACTION)
     assert (weighed.count, dict(weighed.left_out)) == (7, left_out)
     run_id = prepare(orders, tanaka)
-    assert dict(deliveries.preview(run_id).left_out) == left_out
-    deliveries.start(run_id, person_id=tanaka.id)
+    assert dict(runs.preview(run_id, tanaka.id).left_out) == left_out
+    runs.start(run_id, person_id=tanaka.id)
     found = reasons(run_id)
     assert {refusal: found[order.id] for refusal, order in others.items()} == {
         refusal: refusal.value for refusal in others
@@ -158,7 +155,7 @@ def test_an_order_that_changed_since_it_was_seen_is_left_out(
     before, meanwhile, good = (make_order(status=PaymentStatus.CAPTURED) for _ in range(3))
     run_id = prepare([before, meanwhile, good], tanaka)
     change(before, version=2)  # P20
-    deliveries.start(run_id, person_id=tanaka.id)
+    runs.start(run_id, person_id=tanaka.id)
     change(meanwhile, version=2)
     work(app)
     assert reasons(run_id) == {before.id: "changed", meanwhile.id: "changed", good.id: ""}
@@ -171,9 +168,9 @@ def test_a_second_start_and_a_second_worker_repeat_nothing(
 ) -> None:
     order = make_order(status=PaymentStatus.CAPTURED)
     run_id = run(app, [order], tanaka)
-    deliveries.start(run_id, person_id=tanaka.id)  # P19: reload, back, double click
-    [line] = captures.lines(run_id)
-    deliveries.resume(line.id)
+    runs.start(run_id, person_id=tanaka.id)  # P19: reload, back, double click
+    [line] = running.items(run_id)
+    working.resume(line.id)
     assert len(entries(order)) == 1
     assert fresh(order).version == 2
 
@@ -184,15 +181,15 @@ def test_a_crash_in_the_middle_is_gone_on_from(
 ) -> None:
     orders = [make_order(status=PaymentStatus.CAPTURED) for _ in range(5)]
     run_id = prepare(orders, tanaka)
-    deliveries.start(run_id, person_id=tanaka.id)
-    monkeypatch.setattr(deliveries, "_BATCH", 2)
-    [first] = deliveries.due(10)
-    deliveries.resume(first)  # and the process ends here
-    assert captures.progress(run_id).unattempted == 3
-    assert captures.latest_running(tanaka.id) == run_id
+    runs.start(run_id, person_id=tanaka.id)
+    monkeypatch.setattr(working, "_BATCH", 2)
+    [first] = working.due(10)
+    working.resume(first)  # and the process ends here
+    assert report.progress(run_id).unattempted == 3
+    assert runs.latest_running(tanaka.id) == run_id
     work(app)
-    assert captures.progress(run_id).succeeded == 5
-    assert deliveries.due(10) == []
+    assert report.progress(run_id).succeeded == 5
+    assert working.due(10) == []
     assert all(len(entries(order)) == 1 for order in orders)
 
 
@@ -201,8 +198,8 @@ def test_only_the_person_who_prepared_it_starts_it_and_only_if_there_is_somethin
 ) -> None:
     run_id = prepare([make_order(status=PaymentStatus.CAPTURED)], tanaka)
     with pytest.raises(NotFound):
-        deliveries.start(run_id, person_id=make_person("鈴木").id)
+        runs.start(run_id, person_id=make_person("鈴木").id)
     nothing = prepare([make_order(status=PaymentStatus.CANCELLED)], tanaka)
     with pytest.raises(ShopError, match="配送完了にできる注文がありません"):
-        deliveries.start(nothing, person_id=tanaka.id)
-    assert deliveries.due(10) == []
+        runs.start(nothing, person_id=tanaka.id)
+    assert working.due(10) == []

@@ -16,7 +16,6 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
-    BulkAction,
     CardTransaction,
     Order,
     Queue,
@@ -24,8 +23,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import notifications
-from sgpshop.services.bulk import captures as bulk_capture
-from sgpshop.services.bulk import deliveries as bulk_delivery
+from sgpshop.services.bulk import working
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, runner, transaction_lookup
@@ -37,6 +35,7 @@ from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA
+from tests.services.running import items, started
 from tests.services.slip_files import NO_CAPTURE, prepare, slip, slip_file, start
 from tests.signing_in import make_person
 
@@ -98,17 +97,9 @@ def look_ups(shop: World, monkeypatch: pytest.MonkeyPatch) -> Broken:
 
 def deliveries(_shop: World, monkeypatch: pytest.MonkeyPatch) -> Broken:
     orders = [make_order() for _ in range(2)]
-    person = make_person("佐々木")
-    run_id = bulk_capture.prepare(
-        [order.id for order in orders],
-        person_id=person.id,
-        actor=person.name,
-        action=BulkAction.DELIVER,
-    )
-    bulk_delivery.start(run_id, person_id=person.id)
-    [bad, _] = bulk_delivery._items(run_id)
+    [bad, _] = items(started(orders, make_person("佐々木"), "deliver"))
     monkeypatch.setattr(
-        bulk_delivery, "_deliver", breaking(bulk_delivery._deliver, lambda one: one == bad.id)
+        working, "_work_off", breaking(working._work_off, lambda one: one == bad.id)
     )
     return Queue.DELIVERY, orders[0], orders[1]
 

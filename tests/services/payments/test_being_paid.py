@@ -17,7 +17,6 @@ from sgpshop.extensions import db
 from sgpshop.models import (
     CHECKOUTS,
     Alert,
-    BulkAction,
     BulkItem,
     Notification,
     NotificationLook,
@@ -28,7 +27,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.base import Base
 from sgpshop.services import intake, notifications, slips
-from sgpshop.services.bulk import captures, deliveries
+from sgpshop.services.bulk import actions, runs
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.payments import transaction_lookup
@@ -43,6 +42,7 @@ from tests.services.arriving import (
     open_shop,
     orders,
 )
+from tests.services.running import prepare
 from tests.services.slip_files import prepare as hand_in
 from tests.services.slip_files import slip, slip_file, start, tanaka
 from tests.waiting import watched_background
@@ -78,9 +78,12 @@ def while_paying(shop: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return arrange
 
 
-def tick(order: Order, action: BulkAction) -> str:
-    person = tanaka()
-    return captures.prepare([order.id], person_id=person.id, actor=person.name, action=action)
+def tick(order: Order, action: str) -> str:
+    return prepare([order], tanaka(), action)
+
+
+def left_out(run_id: str) -> list[Any]:
+    return runs.preview(run_id, tanaka().id).left_out
 
 
 @pytest.mark.postgresql
@@ -88,9 +91,9 @@ def test_it_is_left_out_and_named(shop: World, while_paying: Callable[..., None]
     said: list[Any] = []
 
     def choose(order: Order) -> None:
-        said.append(weigh([order.id]).left_out)
-        said.append(captures.preview(tick(order, BulkAction.SGP_CAPTURE)).left_out)
-        said.append(deliveries.preview(tick(order, BulkAction.DELIVER)).left_out)
+        said.append(weigh([order.id], actions.find("sgp_capture")).left_out)
+        said.append(left_out(tick(order, "sgp_capture")))
+        said.append(left_out(tick(order, "deliver")))
         run_id = hand_in(slip_file(slip(order)))
         said.append(slips.preview(slips.get(run_id)).to_do)
         said.append([(row.result.value, row.message[:6]) for row in slip_rows(run_id)])
@@ -117,11 +120,10 @@ def test_a_refusal_works_whatever_refers_to_the_order(
     shop: World, while_paying: Callable[..., None]
 ) -> None:
     files: list[str] = []
-    runs: list[str] = []
+    prepared: list[str] = []
 
     def refer(order: Order) -> None:
-        runs.append(tick(order, BulkAction.SGP_CAPTURE))
-        runs.append(tick(order, BulkAction.DELIVER))
+        prepared.extend((tick(order, "sgp_capture"), tick(order, "deliver")))
         files.append(hand_in(slip_file(slip(order))))
         transaction_lookup.look_soon_at_orders([order.id])
         assert tell(order.order_no) is NotificationState.WAITING
@@ -142,8 +144,7 @@ def test_a_refusal_works_whatever_refers_to_the_order(
     [notice] = db.session.query(Notification).populate_existing()
     assert notice.state is NotificationState.UNMATCHED
     assert notifications.ask_for_looks() == 0
-    assert captures.preview(runs[0]).nothing_to_do
-    assert deliveries.preview(runs[1]).nothing_to_do
+    assert [runs.preview(one, tanaka().id).nothing_to_do for one in prepared] == [True, True]
 
 
 def test_the_number_can_be_handed_in_again(shop: World, while_paying: Callable[..., None]) -> None:

@@ -11,13 +11,14 @@ from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, OrderKind, utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk import captures
+from sgpshop.services.bulk import runs
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from tests.factories import fresh, make_order, order_number
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.services.acting import cancel, correct, last_attempt, press
+from tests.services.running import prepare
 from tests.signing_in import make_person
 
 S = PaymentStatus
@@ -120,11 +121,9 @@ def test_cancelling_a_charged_one_is_a_refund(shop: World) -> None:  # R99
 
 def test_in_bulk_too(shop: World) -> None:  # R12a
     tanaka, chosen = make_person("田中"), [preorder(shop), preorder(shop)]
-    run_id = captures.prepare(
-        [order.id for order in chosen], person_id=tanaka.id, actor=tanaka.name
-    )
-    assert captures.preview(run_id).eligible == 2
-    captures.start(run_id, person_id=tanaka.id)
+    run_id = prepare(chosen, tanaka)
+    assert runs.preview(run_id, tanaka.id).eligible == 2
+    runs.start(run_id, person_id=tanaka.id)
     for order in chosen:
         settle(order.id)
     assert {fresh(order).payment_status for order in chosen} == {S.CAPTURED}

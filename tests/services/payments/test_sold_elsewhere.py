@@ -14,7 +14,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import BulkItem, ItemResult, Operation, Order
 from sgpshop.services import slips
-from sgpshop.services.bulk import captures, report
+from sgpshop.services.bulk import report
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.orders import alerts
@@ -22,6 +22,7 @@ from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import press
+from tests.services.running import started
 from tests.services.slip_files import prepare, slip, slip_file, start, tanaka
 
 #: What it asks of the database, both answer differently or in another order.
@@ -53,15 +54,14 @@ def told(order: Order) -> set[AlertKind]:
 def test_one_word_on_order_and_run_line(app: Flask, shop: World, order: Order) -> None:
     other = authorized_order(shop, total=1000)
     person = tanaka()
-    run_id = captures.prepare([order.id, other.id], person_id=person.id, actor=person.name)
-    captures.start(run_id, person_id=person.id)
+    run_id = started([order, other], person)
     Worker(app).run(until_idle=True)
     assert fresh(order).payment_status is S.CAPTURED
     assert told(order) == {AlertKind.CAPTURED_ELSEWHERE, AlertKind.AMOUNT_DIFFERS}
     lines = db.session.scalars(sa.select(BulkItem).where(BulkItem.run_id == run_id))
     assert {line.result for line in lines} == {ItemResult.SUCCEEDED}
-    progress = captures.progress(run_id)
-    assert (progress.succeeded, progress.failed, progress.succeeded_yen) == (2, 0, 3500)
+    progress = report.progress(run_id)
+    assert (progress.succeeded, progress.failed, progress.captured_yen) == (2, 0, 3500)
     [said] = [line for line in report.lines(run_id) if line.order.id == order.id]
     assert "すでに売上になっていました" in said.content
     assert shop.trade(order.order_no)["amount"] == 2500

@@ -1,0 +1,124 @@
+"""How far a run is, in figures: of bulk runs and of slip files, which count alike (R49)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sgpshop.extensions import db
+from sgpshop.models import (
+    Attempt,
+    BulkItem,
+    CardTransaction,
+    ItemResult,
+    Operation,
+    SlipRow,
+    utc_now,
+)
+from sgpshop.services.bulk.pace import RunPace
+
+#: What somebody has to do something about comes first (look.md).
+_FIRST = (ItemResult.FAILED, ItemResult.UNCERTAIN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """Counts of lines; `unattempted` ones are still to come."""
+
+    succeeded: int
+    failed: int
+    uncertain: int
+    skipped: int
+    unattempted: int
+    #: orders captured by this run, and yen that were taken
+    captured: int
+    captured_yen: int
+    pace: RunPace
+
+    @property
+    def total(self) -> int:
+        """All lines."""
+        return self.succeeded + self.failed + self.uncertain + self.skipped + self.unattempted
+
+    @property
+    def done(self) -> int:
+        """Lines that were worked off, whatever came of them."""
+        return self.total - self.unattempted
+
+    @property
+    def is_running(self) -> bool:
+        """Whether lines are still to be worked off; uncertain ones count as worked off (R49)."""
+        return self.unattempted > 0
+
+    def told(self, unit: str, succeeded: str, failed: str) -> str:
+        """The run in one sentence that is true at this moment: 128件中 125件が決済完了、…"""
+        parts = [
+            f"{count:,}{unit}{words}"
+            for count, words in (
+                (self.succeeded, succeeded),
+                (self.failed, failed),
+                (self.uncertain, "は結果確認中"),
+                (self.skipped, "は対象外"),
+                (self.unattempted, "はこれから処理"),
+            )
+            if count
+        ]
+        return f"{self.total:,}{unit}中 " + "、".join(parts)
+
+
+def counted(
+    line: type[BulkItem] | type[SlipRow], run_id: str, began: datetime | None
+) -> dict[str, Any]:
+    """The fields of RunProgress, of the lines of one run that `began` then (None: not yet)."""
+    now = utc_now()
+    is_captured = sa.and_(Attempt.operation == Operation.CAPTURE, line.amount.is_not(None))
+    rows = {
+        row.result: row
+        for row in db.session.execute(
+            sa.select(
+                line.result,
+                sa.func.count().label("number"),
+                # What was left out or refused at the start says nothing about the pace.
+                sa.func.count().filter(line.finished_at > (began or now)).label("worked"),
+                sa.func.max(line.finished_at).label("last"),
+                sa.func.count().filter(is_captured).label("captured"),
+                # What was taken: somebody else may have captured another amount before us.
+                sa.func.sum(sa.func.coalesce(CardTransaction.captured_amount, line.amount))
+                .filter(is_captured)
+                .label("yen"),
+            )
+            .outerjoin(Attempt, Attempt.id == line.attempt_id)
+            .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+            .where(line.run_id == run_id)
+            .group_by(line.result)
+        )
+    }
+    counts: Mapping[ItemResult, int] = {result: row.number for result, row in rows.items()}
+    good = rows.get(ItemResult.SUCCEEDED)
+    left = counts.get(ItemResult.PENDING, 0)
+    return {
+        "succeeded": counts.get(ItemResult.SUCCEEDED, 0),
+        "failed": counts.get(ItemResult.FAILED, 0),
+        "uncertain": counts.get(ItemResult.UNCERTAIN, 0),
+        "skipped": counts.get(ItemResult.SKIPPED, 0),
+        "unattempted": left,
+        "captured": good.captured if good else 0,
+        "captured_yen": int(good.yen or 0) if good else 0,
+        "pace": RunPace.of(
+            began or now,
+            max((row.last for row in rows.values() if row.last is not None), default=None),
+            now,
+            worked=sum(row.worked for row in rows.values()),
+            left=left,
+        ),
+    }
+
+
+def needy_first(line: type[BulkItem] | type[SlipRow], *then: ItemResult) -> sa.Case[int]:
+    """What lines are sorted by: what needs a person, then the other results in that order."""
+    order: Sequence[ItemResult] = (*_FIRST, *then)
+    return sa.case({result.value: rank for rank, result in enumerate(order)}, value=line.result)

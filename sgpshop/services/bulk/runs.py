@@ -1,0 +1,233 @@
+"""The life of a bulk run: prepared when the confirmation is shown, started once (P19, P22, R47-R50).
+
+`prepare` only writes down what was chosen and seen.  `start` turns every line that can take part
+into work for the worker: a QUEUED attempt where SMBC-GP is asked, else the line itself (`working`).
+A crash loses nothing and a restart repeats nothing, because all of it is rows.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.extensions import db
+from sgpshop.models import BulkItem, BulkRun, ItemResult, utc_now
+from sgpshop.services import settings
+from sgpshop.services.bulk import actions
+from sgpshop.services.bulk.action import Action, Reason, Refused
+from sgpshop.services.bulk.selection import TooMany
+from sgpshop.services.orders.facts import Facts, keep, load_facts
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import queueing
+from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.storage.database import writing
+
+
+@dataclass(frozen=True)
+class RunPreview:
+    """What a confirmation says before anything happens (R47); amounts in yen."""
+
+    run_id: str
+    action: Action
+    eligible: int
+    eligible_yen: int
+    left_out: list[tuple[Reason, int]]
+    needs_second_confirmation: bool
+    #: of this action alone (Action.figures)
+    figures: Any
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether every chosen order is left out."""
+        return self.eligible == 0
+
+
+def prepare(order_ids: Sequence[int], action: str, *, person_id: int, actor: str) -> str:
+    """Write down a selection as it is seen now; returns the id of the run, not yet started.
+
+    Raises ShopError when nothing was chosen (R46), more than `bulk_max` orders (R50), or for the
+    word of an action that there is not.
+    """
+    known = actions.find(action)
+    if known is None:
+        raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
+    if not order_ids:
+        raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+    most = settings.load().bulk_max
+    if len(set(order_ids)) > most:
+        raise TooMany(len(set(order_ids)), most)
+    run_id = secrets.token_hex(16)
+    with writing() as session:
+        facts = load_facts(keep(session, order_ids)).values()
+        chosen = sorted(facts, key=lambda f: (f.ordered_at, f.id))  # R48
+        if not chosen:
+            raise ShopError("選択された注文が見つかりません。検索し直してください。")
+        session.add(BulkRun(id=run_id, action=action, person_id=person_id, actor=actor))
+        session.flush()
+        session.execute(
+            sa.insert(BulkItem),
+            [
+                {
+                    "run_id": run_id,
+                    "position": position,
+                    "order_id": order.id,
+                    "amount": known.amount(order),
+                    "version": order.version,
+                }
+                for position, order in enumerate(chosen)
+            ],
+        )
+    return run_id
+
+
+def get(run_id: str) -> BulkRun:
+    """The run.  Raises NotFound."""
+    run = db.session.get(BulkRun, run_id)
+    if run is None:
+        raise NotFound("この一括処理は見つかりません。")
+    return run
+
+
+def action_of(run_id: str) -> str:
+    """The word of what this run does with its orders; "" when there is no such run."""
+    return db.session.scalar(sa.select(BulkRun.action).where(BulkRun.id == run_id)) or ""
+
+
+def preview(run_id: str, person_id: int) -> RunPreview:
+    """What would happen if this run were started now.  Raises NotFound, also for another's run."""
+    action = _own(run_id, person_id)
+    now = utc_now()
+    taken, refused = _weighed(db.session(), run_id, action, now)
+    orders = [order for _, order in taken]
+    yen = sum(action.amount(order) for order in orders)
+    return RunPreview(
+        run_id=run_id,
+        action=action,
+        eligible=len(orders),
+        eligible_yen=yen,
+        left_out=Counter(one.reason for _, one in refused).most_common(),
+        needs_second_confirmation=action.has_yen and action.asks_twice(orders, yen),
+        figures=action.figures(orders, [one for _, one in refused], now),
+    )
+
+
+def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
+    """Accept the run: hand every line that can take part to the worker, note why others cannot.
+
+    A second start does nothing (P19).  Raises NotFound (also for somebody else's run), ShopError
+    when the second confirmation is missing (S21), no order can take part, or there is no usable
+    contract (R2).
+    """
+    action = _own(run_id, person_id)
+    if action.operation is not None:
+        usable_gateway()
+    with writing() as session:
+        run = session.get_one(BulkRun, run_id, populate_existing=True, with_for_update=True)
+        if run.started_at is not None:
+            return
+        now = utc_now()
+        taken, refused = _weighed(session, run_id, action, now, lock=True)
+        orders = [order for _, order in taken]
+        if not orders:
+            raise ShopError(action.nothing)
+        yen = sum(item.amount for item, _ in taken)
+        if action.has_yen and action.asks_twice(orders, yen) and not sum_confirmed:
+            raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
+        run.started_at = now
+        _leave_out(session, refused, now)
+        if action.operation is None:
+            run.is_work_due = True
+        else:
+            actor = Actor.person(run.actor)
+            ids = queueing.queue(session, orders, action.operation, actor, now)
+            waiting = zip(taken, ids, strict=True)
+            session.execute(
+                sa.update(BulkItem),
+                [{"id": item.id, "attempt_id": attempt} for (item, _), attempt in waiting],
+            )
+    logs.event("bulk_started", run=run_id, action=action.word, orders=len(orders), yen=yen)
+
+
+def latest_running(person_id: int) -> str | None:
+    """The newest run of this person that still has lines to work off."""
+    return db.session.execute(
+        sa.select(BulkRun.id)
+        .where(BulkRun.person_id == person_id, is_running())
+        .order_by(BulkRun.started_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def is_running() -> sa.ColumnElement[bool]:
+    """Condition: started, with lines to work off."""
+    has_work = sa.exists().where(
+        BulkItem.run_id == BulkRun.id, BulkItem.result == ItemResult.PENDING
+    )
+    return sa.and_(BulkRun.started_at.is_not(None), has_work)
+
+
+def forget_unconfirmed() -> None:
+    """Drop selections that nobody confirmed within a day."""
+    with writing() as session:
+        session.execute(
+            sa.delete(BulkRun).where(
+                BulkRun.started_at.is_(None), BulkRun.created_at < utc_now() - timedelta(days=1)
+            )
+        )
+
+
+def _own(run_id: str, person_id: int) -> Action:
+    """The action of a run that this person prepared.  Raises NotFound."""
+    run = get(run_id)
+    action = actions.find(run.action)
+    if run.person_id != person_id or action is None:
+        raise NotFound("この一括処理は見つかりません。")
+    return action
+
+
+def _weighed(
+    session: Session, run_id: str, action: Action, now: datetime, *, lock: bool = False
+) -> tuple[list[tuple[BulkItem, Facts]], list[tuple[BulkItem, Refused]]]:
+    """The lines that can take part now, and those that are left out."""
+    items = session.scalars(
+        sa.select(BulkItem).where(BulkItem.run_id == run_id).order_by(BulkItem.position)
+    ).all()
+    orders = load_facts((item.order_id for item in items), lock=lock)
+    terms = settings.load()
+    taken, refused = [], []
+    for item in items:
+        order = orders.get(item.order_id)
+        if order is None:  # taken back at this very moment, and the line with it
+            continue
+        seen = item.version, item.amount
+        reason = action.left_out(order, seen, order.version, terms, now)
+        if reason is None:
+            taken.append((item, order))
+        else:
+            refused.append((item, Refused(order, reason)))
+    return taken, refused
+
+
+def _leave_out(
+    session: Session, refused: Sequence[tuple[BulkItem, Refused]], now: datetime
+) -> None:
+    skipped = [
+        {
+            "id": item.id,
+            "result": ItemResult.SKIPPED,
+            "reason": str(one.reason),
+            "finished_at": now,
+        }
+        for item, one in refused
+    ]
+    if skipped:
+        session.execute(sa.update(BulkItem), skipped)

@@ -1,0 +1,67 @@
+"""What 一括処理選択 offers: the runs, and what is done at once with the chosen orders (R39, R51)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgpshop.services import settings
+from sgpshop.services.bulk import actions
+from sgpshop.services.bulk.action import Action
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One button of the chooser, and where 処理を実行 leads then."""
+
+    word: str
+    label: str
+    hint: str
+    #: the run that is to be confirmed; None: it is done at once, with every chosen order
+    run: Action | None = None
+    endpoint: str = "bulk_runs.prepare"
+    #: what the answer is: "dialog", the "bar" again, a page in a new "tab" or a "file"
+    answer: str = "dialog"
+    #: template of what else is chosen with it
+    more: str = ""
+
+
+_AT_ONCE = (
+    Choice(
+        "print",
+        "納品書印刷",
+        "選んだ注文の納品明細書を、印刷用の新しいタブにまとめて表示します(200件まで)。",
+        endpoint="delivery_notes.print_chosen",
+        answer="tab",
+    ),
+    Choice(
+        "csv_download",
+        "CSVダウンロード",
+        "選んだ注文をCSVまたはExcelのファイルに書き出します。注文は変わりません。",
+        endpoint="exports.export_chosen",
+        answer="file",
+        more="exports/_format.html",
+    ),
+    Choice(
+        "reconcile",
+        "照合",
+        "選んだ注文の取引をSMBC-GPに照会し、状態と金額を比べます。お金は動きません。",
+        endpoint="bulk_runs.reconcile",
+        answer="bar",
+    ),
+)
+
+
+def offered() -> list[Choice]:
+    """All buttons of the chooser, in their order, as the shop's settings offer them."""
+    shop = settings.load()
+    found = [
+        Choice(action.word, action.label, action.hint, run=action)
+        for action in actions.ALL
+        if action.is_offered(shop)
+    ]
+    return [*found, *_AT_ONCE]
+
+
+def find(word: str) -> Choice | None:
+    """The offered choice of this word."""
+    return next((choice for choice in offered() if choice.word == word), None)
