@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from sgpshop.extensions import db
 from sgpshop.models import Order, OrderLine
 from sgpshop.storage.database import writing
-from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
+from tests.browser.conftest import Site, Visitor, look_again_until
 from tests.browser.test_every_screen import check
 
 
@@ -36,10 +36,9 @@ def long_order(site: Site) -> Order:
     return order
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
-def test_the_screen_of_a_print(site: Site, visitor: Visitor, viewport: dict[str, int]) -> None:
+def test_the_screen_of_a_print(site: Site, visitor: Visitor) -> None:
     [order] = site.orders(1)
-    page = visitor.open(f"/orders/{order.order_no}/print", viewport=viewport)
+    page = visitor.open(f"/orders/{order.order_no}/print")
     check(page)
     expect(page.get_by_role("button", name="印刷")).to_be_visible()
 

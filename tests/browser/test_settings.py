@@ -9,12 +9,11 @@ from playwright.sync_api import Page, expect
 from sgpshop.models import LoginSession, Role
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
-from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.signing_in import PASSWORD, signed_in
 
 both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "plain"])
-both_sizes = pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
 
 
 @pytest.fixture
@@ -76,17 +75,14 @@ def test_the_password_is_asked_for_and_nothing_typed_is_lost(
     assert stored(site).shop_tel == "03-0000-0000"
 
 
-@both_sizes
 @pytest.mark.usefixtures("owner")
-def test_every_state_of_the_settings_is_for_everybody(
-    site: Site, visitor: Visitor, viewport: dict[str, int]
-) -> None:
+def test_every_state_of_the_settings_is_for_everybody(site: Site, visitor: Visitor) -> None:
     site.orders(1)
     with site.app.app_context():
         settings.save(
             "店長", guide="<h3>案内</h3><ul><li><a href='https://example.jp/'>詳細</a></ul>"
         )
-    page = visitor.open("/settings/sgp", viewport=viewport)
+    page = visitor.open("/settings/sgp", viewport=NARROW)
     check(page)
     let_time_pass(site)
     page.get_by_label("決済名称").fill("長" * 16)
@@ -102,12 +98,9 @@ def test_every_state_of_the_settings_is_for_everybody(
     check(page)
 
 
-@both_sizes
 @pytest.mark.usefixtures("owner")
-def test_people_and_the_own_account_are_for_everybody(
-    site: Site, visitor: Visitor, viewport: dict[str, int]
-) -> None:
-    page = visitor.open("/settings/people", viewport=viewport)
+def test_people_and_the_own_account_are_for_everybody(site: Site, visitor: Visitor) -> None:
+    page = visitor.open("/settings/people", viewport=NARROW)
     let_time_pass(site)
     page.get_by_label("ユーザー名").fill("鈴木")
     page.get_by_label("最初のパスワード").fill("another good passphrase")
