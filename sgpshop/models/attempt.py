@@ -100,6 +100,17 @@ class AttemptState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class LookResult(StrEnum):
+    """What a look-up showed that decided nothing about an attempt in doubt (P14)."""
+
+    #: no usable answer; `look_word` is the reason
+    UNANSWERED = "unanswered"
+    #: nothing is there
+    NOT_THERE = "not_there"
+    #: Status `look_word` with `look_amount` yen, which fits neither way: flagged for a person
+    DIFFERS = "differs"
+
+
 OPEN_STATES = (AttemptState.QUEUED, AttemptState.SENDING, AttemptState.UNKNOWN)
 _OPEN = sa.text("state IN ('queued', 'sending', 'unknown')")
 
@@ -157,8 +168,10 @@ class Attempt(Base):
     uncertain_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     looks: Mapped[int] = mapped_column(default=0)
     looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: what the last look-up showed that does not fit: flagged for a person (P14)
-    found: Mapped[str] = mapped_column(sa.String(200), default="")
+    #: what the last look-up showed, if it did not decide (P14): see LookResult
+    look_result: Mapped[LookResult | None] = mapped_column(enum_column(LookResult, "look_result"))
+    look_word: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
+    look_amount: Mapped[int | None]
 
     #: ErrInfo codes of the answer, joined by "|"
     error_codes: Mapped[str] = mapped_column(sa.String(400), default="")

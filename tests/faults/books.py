@@ -192,7 +192,7 @@ def _waits(order: Order) -> Iterator[str]:
     for attempt in db.session.scalars(
         sa.select(Attempt).where(Attempt.order_id == order.id, Attempt.is_open)
     ):
-        is_flagged = attempt.state is AttemptState.UNKNOWN and attempt.found
+        is_flagged = attempt.state is AttemptState.UNKNOWN and attempt.look_result
         if not is_flagged:
             yield f"{attempt.operation} is {attempt.state} for ever ({attempt.reason})"
     for row in db.session.scalars(

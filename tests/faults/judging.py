@@ -33,7 +33,7 @@ def settle(order_id: int) -> None:
         if not open_attempts(order_id):
             return
         work_off(order_id)
-    left = [(a.operation, a.state, a.reason, a.found) for a in open_attempts(order_id)]
+    left = [(a.operation, a.state, a.reason, a.look_result) for a in open_attempts(order_id)]
     assert left == []  # P13: nothing stays uncertain
 
 

@@ -25,6 +25,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.error_content import error_content, is_past
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
@@ -49,6 +50,8 @@ class Detail:
     order: Order
     breakdown: Breakdown
     problem: OrderProblem | None
+    #: what the last look-up of an operation in doubt showed, in words; "" for nothing
+    last_look: str
     history: list[HistoryEntry]
     #: what look-ups found and nobody has acknowledged yet (R121)
     alerts: list[Alert]
@@ -70,6 +73,7 @@ def get_detail(order_no: str) -> Detail:
             total=order.total,
         ),
         problem=_problem(order, billing),
+        last_look=describe_look(order.open_attempt) if order.open_attempt else "",
         history=history.entries(order.id),
         alerts=alerts.open_of(order.id),
         billing=billing,

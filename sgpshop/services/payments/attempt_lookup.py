@@ -25,7 +25,7 @@ from sgpshop.models import (
     SlipRow,
     utc_now,
 )
-from sgpshop.models.attempt import AttemptState
+from sgpshop.models.attempt import AttemptState, LookResult
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import acts, journal, outcomes
@@ -35,7 +35,7 @@ from sgpshop.services.payments.journal import WORKER_LOST, RunResult
 from sgpshop.services.payments.operations import plan_of
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
-from sgpshop.services.payments.transactions import describe
+from sgpshop.services.payments.transactions import describe, describe_state
 
 #: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.
 _TAKEN_UP = CHECKOUTS | {Operation.BILL}
@@ -43,8 +43,6 @@ _TAKEN_UP = CHECKOUTS | {Operation.BILL}
 _RESENDS = 3
 #: Somebody who opens an uncertain order may hurry a look-up, but not more often than this.
 HURRY_PAUSE = 5.0
-#: `Attempt.found` begins so when the look-up itself was not answered: that shows nothing odd.
-NOT_ANSWERED = "照会できませんでした"
 #: A doubt that shows nothing odd is left to the look-ups for so long before a person may end it.
 BY_HAND_AFTER = timedelta(hours=1)
 
@@ -70,7 +68,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     try:
         trade = gateway.search_trade(attempt.gateway_order_id)
     except GatewayError as failure:
-        journal.look_again(attempt, f"{NOT_ANSWERED}({failure.reason})")
+        journal.look_again(attempt, LookResult.UNANSWERED, failure.reason)
         is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
         return RunResult.CONGESTED if is_congested else RunResult.POSTPONED
     proof = prove(attempt, trade, utc_now())
@@ -79,9 +77,11 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     elif proof is Proof.NOT_DONE:
         _close_not_done(attempt, trade)
     elif proof is Proof.TOO_EARLY:
-        journal.look_again(attempt, "")
+        journal.look_again(attempt, None)
+    elif trade is None:
+        journal.look_again(attempt, LookResult.NOT_THERE)
     else:
-        journal.look_again(attempt, describe(trade))
+        journal.look_again(attempt, LookResult.DIFFERS, trade.raw_status, trade.total)
     return RunResult.ENDED
 
 
@@ -110,7 +110,9 @@ def resolve_all() -> tuple[int, int]:
         look_up(attempt_id)
     left = _ids(AttemptState.UNKNOWN)
     unanswered = db.session.scalars(
-        sa.select(Attempt.id).where(Attempt.id.in_(left), Attempt.found.startswith(NOT_ANSWERED))
+        sa.select(Attempt.id).where(
+            Attempt.id.in_(left), Attempt.look_result == LookResult.UNANSWERED
+        )
     ).all()
     return len(left), len(unanswered)
 
@@ -136,8 +138,17 @@ def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
     if attempt.state is not AttemptState.UNKNOWN or since is None:
         return False
     quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
-    does_not_fit = attempt.found and not attempt.found.startswith(NOT_ANSWERED)
+    does_not_fit = attempt.look_result not in (None, LookResult.UNANSWERED)
     return now - since >= (quiet if does_not_fit else max(quiet, BY_HAND_AFTER))
+
+
+def describe_look(attempt: Attempt) -> str:
+    """What the last look-up that decided nothing showed, in words; "" before any."""
+    if attempt.look_result is LookResult.UNANSWERED:
+        return f"照会できませんでした({attempt.look_word})"
+    if attempt.look_result is LookResult.DIFFERS:
+        return describe_state(attempt.look_word, attempt.look_amount or 0)
+    return describe(None) if attempt.look_result is LookResult.NOT_THERE else ""
 
 
 def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:

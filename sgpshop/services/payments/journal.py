@@ -37,7 +37,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.models.attempt import AttemptState
+from sgpshop.models.attempt import AttemptState, LookResult
 from sgpshop.services.orders import acting
 from sgpshop.services.payments import (
     filed_numbers,
@@ -457,7 +457,9 @@ def make_look_due(session: Session, attempt: Attempt) -> bool:
     return _update(session, attempt, (AttemptState.UNKNOWN,), due_at=now)
 
 
-def look_again(attempt: Attempt, found: str) -> None:
+def look_again(
+    attempt: Attempt, result: LookResult | None, word: str = "", amount: int | None = None
+) -> None:
     """The look-up did not decide: note what it showed and plan the next one (P13, P15).
 
     Counted from when it began: a slow one must not skip the next of the schedule.
@@ -469,7 +471,9 @@ def look_again(attempt: Attempt, found: str) -> None:
             session,
             attempt,
             (AttemptState.UNKNOWN,),
-            found=found[:200],
+            look_result=result,
+            look_word=word[:120],
+            look_amount=amount,
             due_at=next_look(since, began, current_app.config["RESOLVE_SCHEDULE"]),
         )
 

@@ -109,10 +109,17 @@ def event_of(state: TradeState, order: Sold) -> Event | None:
 
 def describe(trade: TradeStatus | None) -> str:
     """A look-up result in words for the history and for a person to judge."""
-    if trade is None:
-        return "取引なし"
-    label = trade.raw_status if trade.state is TradeState.UNKNOWN else trade.state.label
-    return f"{label} {trade.total:,}円"
+    return "取引なし" if trade is None else describe_state(trade.raw_status, trade.total)
+
+
+def describe_state(word: str, yen: int) -> str:
+    """A Status of SMBC-GP, one of the future too, and what it is about."""
+    return f"{_label(word)} {yen:,}円"
+
+
+def _label(word: str) -> str:
+    state = TradeState.of(word)
+    return word if state is TradeState.UNKNOWN else state.label
 
 
 def standing(transaction: CardTransaction) -> str:
@@ -120,5 +127,4 @@ def standing(transaction: CardTransaction) -> str:
     word = transaction.gateway_state
     if word is None:
         return "取引なし" if transaction.look_problem == "not_found" else "照会前"
-    state = TradeState.of(word)
-    return word if state is TradeState.UNKNOWN else state.label
+    return _label(word)

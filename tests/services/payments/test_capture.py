@@ -12,6 +12,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, journal, outcomes, record, runner
+from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
@@ -208,7 +209,7 @@ class TestLostAnswers:
         shop.gateway.change_amount(access.access, 2500, job="AUTH")
         attempt_lookup.look_up(attempt_id)
         assert fresh(order).payment_status is PaymentStatus.NEEDS_REVIEW  # P14
-        assert "2,500円" in db.session.get_one(Attempt, attempt_id).found
+        assert "2,500円" in describe_look(db.session.get_one(Attempt, attempt_id))
 
 
 class TestQuietPeriod:
