@@ -5,7 +5,8 @@ Others use what is exported here and nothing else.
 
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
-from sgpshop.gateway.error_codes import ErrorKind, Explanation, explain, worst
+from sgpshop.gateway.error_kinds import ErrorKind, worst
+from sgpshop.gateway.error_words import Explanation, explain
 from sgpshop.gateway.errors import (
     GatewayError,
     GatewayOutcomeUnknown,

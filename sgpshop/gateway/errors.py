@@ -5,7 +5,8 @@ exceptions.  ``str()`` is a Japanese sentence for staff, ``reason`` a short ASCI
 journal; neither ever holds a password or card data.
 """
 
-from sgpshop.gateway.error_codes import ErrorKind, explain, worst
+from sgpshop.gateway.error_kinds import ErrorKind, worst
+from sgpshop.gateway.error_words import explain
 
 #: «Already done» or «not possible in this state»: look the order up before anything else.
 _WRONG_STATE = frozenset(

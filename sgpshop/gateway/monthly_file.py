@@ -15,7 +15,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sgpshop.gateway.error_codes import is_clear_no
+from sgpshop.gateway.error_kinds import is_clear_no
 from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import ShopCredentials
 from sgpshop.gateway.transport import Transport
