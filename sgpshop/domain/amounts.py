@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
-from sgpshop.domain import words
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.words import Labelled
 
 #: Gateway amounts have seven digits (R65).
 MOST_YEN = 9_999_999
@@ -28,18 +27,12 @@ TAX_RULE = ("prices_include_tax", "tax_rounding")
 AMOUNT_COLUMNS = (*FEES, *REDUCTIONS, *TAXES.values(), *TAX_RULE)
 
 
-class TaxRounding(StrEnum):
+class TaxRounding(Labelled):
     """消費税の端数: what becomes of a fraction of a yen, once per rate and order (R77b)."""
 
-    DOWN = "down"
-    HALF_UP = "half_up"
-    UP = "up"
-
-    @property
-    def label(self) -> str:
-        """The word of the settings screen."""
-        labels = {"down": "切り捨て", "half_up": "四捨五入", "up": "切り上げ"}
-        return labels.get(self.value) or words.unknown(self)
+    DOWN = "down", "切り捨て"
+    HALF_UP = "half_up", "四捨五入"
+    UP = "up", "切り上げ"
 
 
 @dataclass(frozen=True)

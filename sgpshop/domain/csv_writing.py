@@ -10,9 +10,9 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from enum import StrEnum
 
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.words import Labelled
 
 #: What a cell holds before it is written: text, a number, a time (aware), a day, or nothing.
 Value = str | int | datetime | date | None
@@ -37,16 +37,11 @@ _TWINS = {
 }
 
 
-class Encoding(StrEnum):
+class Encoding(Labelled):
     """How the characters of a file are kept."""
 
-    UTF_8 = "utf-8"
-    CP932 = "cp932"
-
-    @property
-    def label(self) -> str:
-        """The name people know."""
-        return {Encoding.UTF_8: "UTF-8", Encoding.CP932: "Shift_JIS"}[self]
+    UTF_8 = "utf-8", "UTF-8"
+    CP932 = "cp932", "Shift_JIS"
 
 
 def csv_file(

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 
 
-class DeliveryStatus(StrEnum):
+class DeliveryStatus(Labelled):
     """配送ステータス of one delivery."""
 
-    UNPROCESSED = "unprocessed"
-    INSTRUCTED = "instructed"
-    PREPARING = "preparing"
-    DELIVERED = "delivered"
-    RETURNED = "returned"
-    CANCELLED = "cancelled"
+    UNPROCESSED = "unprocessed", "未処理"
+    INSTRUCTED = "instructed", "配送指示済"
+    PREPARING = "preparing", "配送準備中"
+    DELIVERED = "delivered", "配送完了"
+    RETURNED = "returned", "返送"
+    CANCELLED = "cancelled", "注文キャンセル"
 
-    @property
-    def label(self) -> str:
-        """The Japanese word on the screen."""
-        return _DELIVERY_LABELS.get(self) or words.unknown(self)
-
-
-_DELIVERY_LABELS = {
-    DeliveryStatus.UNPROCESSED: "未処理",
-    DeliveryStatus.INSTRUCTED: "配送指示済",
-    DeliveryStatus.PREPARING: "配送準備中",
-    DeliveryStatus.DELIVERED: "配送完了",
-    DeliveryStatus.RETURNED: "返送",
-    DeliveryStatus.CANCELLED: "注文キャンセル",
-}
 
 #: The parcel has not left; in the order of work.
 OPEN_STATUSES = (
@@ -41,26 +26,13 @@ OPEN_STATUSES = (
 )
 
 
-class ProcessingClass(StrEnum):
+class ProcessingClass(Labelled):
     """処理区分 of a whole order: exactly these four (R28)."""
 
-    UNPROCESSED = "unprocessed"
-    DELIVERED = "delivered"
-    CANCELLED = "cancelled"
-    RETURNED = "returned"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word on the screen."""
-        return _CLASS_LABELS.get(self) or words.unknown(self)
-
-
-_CLASS_LABELS = {
-    ProcessingClass.UNPROCESSED: "未処理",
-    ProcessingClass.DELIVERED: "配送",
-    ProcessingClass.CANCELLED: "注文キャンセル",
-    ProcessingClass.RETURNED: "返送",
-}
+    UNPROCESSED = "unprocessed", "未処理"
+    DELIVERED = "delivered", "配送"
+    CANCELLED = "cancelled", "注文キャンセル"
+    RETURNED = "returned", "返送"
 
 
 def processing_class(deliveries: Iterable[DeliveryStatus]) -> ProcessingClass:

@@ -27,38 +27,22 @@ from sgpshop.domain.order_rules import (
     taken_too_much,
 )
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.words import Labelled
 
 
-class Act(StrEnum):
+class Act(Labelled):
     """What a person can do with one order; the values are used in addresses and hooks."""
 
-    CAPTURE = "capture"
-    CANCEL = "cancel"
-    EDIT = "edit"
-    SEND_CHANGES = "send-changes"
-    DELIVER = "deliver"
-    RETURN = "return"
-    EXTEND = "extend"
-    REFUND_DIFFERENCE = "refund-difference"
-    RECONCILE = "reconcile"
+    CAPTURE = "capture", "SGPカード実売上処理"
+    CANCEL = "cancel", "注文キャンセル"
+    EDIT = "edit", "注文内容修正"
+    SEND_CHANGES = "send-changes", "変更内容をSMBC-GPに送信"
+    DELIVER = "deliver", "配送完了"
+    RETURN = "return", "返送処理"
+    EXTEND = "extend", "オーソリ期間延長"
+    REFUND_DIFFERENCE = "refund-difference", "差額を返金"
+    RECONCILE = "reconcile", "照合"
 
-    @property
-    def label(self) -> str:
-        """The words on the button, verbatim (rules.md §17)."""
-        return _LABELS[self]
-
-
-_LABELS = {
-    Act.CAPTURE: "SGPカード実売上処理",
-    Act.CANCEL: "注文キャンセル",
-    Act.EDIT: "注文内容修正",
-    Act.SEND_CHANGES: "変更内容をSMBC-GPに送信",
-    Act.DELIVER: "配送完了",
-    Act.RETURN: "返送処理",
-    Act.EXTEND: "オーソリ期間延長",
-    Act.REFUND_DIFFERENCE: "差額を返金",
-    Act.RECONCILE: "照合",
-}
 
 #: Acts on the payment: none of them while another is open (§4.3).
 PAYMENT_ACTS = frozenset(

@@ -7,41 +7,26 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sgpshop.domain import words
 from sgpshop.domain.errors import ImpossibleTransition
+from sgpshop.domain.words import Labelled
 
 
-class PaymentStatus(StrEnum):
+class PaymentStatus(Labelled):
     """決済方法ステータス; the values are the ids that URLs, hooks and the database use."""
 
-    AUTHORIZED = "authorized"
-    CAPTURED = "captured"
-    CAPTURE_FAILED = "capture_failed"
-    CANCELLED = "cancelled"
-    NEEDS_REVIEW = "needs_review"
-    AWAITING_BILLING = "awaiting_billing"
-    BILLING_REPORTED = "billing_reported"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word on the screen, without brackets (rules.md §17)."""
-        return LABELS.get(self) or words.unknown(self)
+    AUTHORIZED = "authorized", "仮売上"
+    CAPTURED = "captured", "決済完了"
+    CAPTURE_FAILED = "capture_failed", "売上失敗"
+    CANCELLED = "cancelled", "注文キャンセル"
+    NEEDS_REVIEW = "needs_review", "要確認"
+    AWAITING_BILLING = "awaiting_billing", "決済待ち"
+    BILLING_REPORTED = "billing_reported", "売上報告済"
 
     @property
     def buyer_text(self) -> str:
         """What a shop front may tell the buyer; we have no screen for buyers (R27)."""
         return _BUYER_TEXTS.get(self, _BUYER_TEXTS[PaymentStatus.NEEDS_REVIEW])
 
-
-LABELS = {
-    PaymentStatus.AUTHORIZED: "仮売上",
-    PaymentStatus.CAPTURED: "決済完了",
-    PaymentStatus.CAPTURE_FAILED: "売上失敗",
-    PaymentStatus.CANCELLED: "注文キャンセル",
-    PaymentStatus.NEEDS_REVIEW: "要確認",
-    PaymentStatus.AWAITING_BILLING: "決済待ち",
-    PaymentStatus.BILLING_REPORTED: "売上報告済",
-}
 
 _BUYER_TEXTS = {
     PaymentStatus.AUTHORIZED: "ご注文を承りました。",

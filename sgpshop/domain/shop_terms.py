@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 
 
-class SalesMode(StrEnum):
+class SalesMode(Labelled):
     """売上処理種類: what is done with the card when a normal order is completed (R8, R13)."""
 
-    AUTH_THEN_CAPTURE = "auth_then_capture"
-    IMMEDIATE = "immediate"
-
-    @property
-    def label(self) -> str:
-        """The Japanese words on the screen."""
-        return {
-            SalesMode.AUTH_THEN_CAPTURE: "仮売上・実売上",
-            SalesMode.IMMEDIATE: "即時売上",
-        }.get(self) or words.unknown(self)
+    AUTH_THEN_CAPTURE = "auth_then_capture", "仮売上・実売上"
+    IMMEDIATE = "immediate", "即時売上"
 
 
-class OnCaptureFailure(StrEnum):
+class OnCaptureFailure(Labelled):
     """実売り失敗時の動作: whether slip and delivery status are still written (R80)."""
 
-    SKIP = "skip"
-    KEEP = "keep"
-
-    @property
-    def label(self) -> str:
-        """The Japanese words on the screen."""
-        return {
-            OnCaptureFailure.SKIP: "伝票番号の登録と配送ステータスの変更をおこなわない",
-            OnCaptureFailure.KEEP: "伝票番号の登録と配送ステータスの変更をおこなう",
-        }.get(self) or words.unknown(self)
+    SKIP = "skip", "伝票番号の登録と配送ステータスの変更をおこなわない"
+    KEEP = "keep", "伝票番号の登録と配送ステータスの変更をおこなう"
 
 
-class BillingMode(StrEnum):
+class BillingMode(Labelled):
     """運用方法: how SMBC-GP bills subscriptions once a month, and when results come (R102)."""
 
-    REFRESH_RECURRING = "refresh_recurring"
-    REFRESH_BULK_AUTH = "refresh_bulk_auth"
-
-    @property
-    def label(self) -> str:
-        """The Japanese words on the screen."""
-        return {
-            BillingMode.REFRESH_RECURRING: "洗替継続課金",
-            BillingMode.REFRESH_BULK_AUTH: "洗替一括オーソリ",
-        }.get(self) or words.unknown(self)
+    REFRESH_RECURRING = "refresh_recurring", "洗替継続課金"
+    REFRESH_BULK_AUTH = "refresh_bulk_auth", "洗替一括オーソリ"
 
     @property
     def result_day(self) -> int:
@@ -57,16 +31,8 @@ class BillingMode(StrEnum):
         return {BillingMode.REFRESH_RECURRING: 18, BillingMode.REFRESH_BULK_AUTH: 11}[self]
 
 
-class BillingDriver(StrEnum):
+class BillingDriver(Labelled):
     """How the monthly registration reaches SMBC-GP (protocol.md §10.1, §10.3)."""
 
-    FILE = "file"
-    API = "api"
-
-    @property
-    def label(self) -> str:
-        """The Japanese words on the screen."""
-        return {
-            BillingDriver.FILE: "月次ファイルで登録",
-            BillingDriver.API: "登録カードへの都度課金",
-        }.get(self) or words.unknown(self)
+    FILE = "file", "月次ファイルで登録"
+    API = "api", "登録カードへの都度課金"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from typing import TypeVar
+from typing import Self, TypeVar
 
 _W = TypeVar("_W", bound=StrEnum)
 
@@ -17,6 +17,19 @@ UNKNOWN_REASON = (
     "理由不明",
     "ほかの版のプログラムが記録した理由です。注文の詳細で現在の状態を確認してください。",
 )
+
+
+class Labelled(StrEnum):
+    """Words that are shown: each member is its value and its Japanese label."""
+
+    label: str
+
+    def __new__(cls, value: str, label: str = "") -> Self:
+        """A member as the class body writes it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
 
 
 def read(enum: type[_W], text: str) -> _W:
@@ -43,4 +56,6 @@ def _stranger(enum: type[_W], text: str) -> _W:
     member = str.__new__(enum, text)
     member._name_ = f"?{text}"
     member._value_ = text
+    if isinstance(member, Labelled):
+        member.label = unknown(member)
     return member

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from sgpshop.domain.words import Labelled
+
 
 class Job(StrEnum):
     """JobCd of an entry or an amount change: the state wanted afterwards."""
@@ -25,21 +27,21 @@ class Cancellation(StrEnum):
     RETURNX = "RETURNX"
 
 
-class TradeState(StrEnum):
+class TradeState(Labelled):
     """Status of a transaction at SMBC-GP (protocol.md §3.1)."""
 
-    UNPROCESSED = "UNPROCESSED"
-    AUTHENTICATED = "AUTHENTICATED"
-    CHECK = "CHECK"
-    AUTH = "AUTH"
-    SAUTH = "SAUTH"
-    CAPTURE = "CAPTURE"
-    SALES = "SALES"
-    VOID = "VOID"
-    RETURN = "RETURN"
-    RETURNX = "RETURNX"
-    CANCEL = "CANCEL"
-    UNKNOWN = "UNKNOWN"  # a word this version does not know: never a failure
+    UNPROCESSED = "UNPROCESSED", "未決済"
+    AUTHENTICATED = "AUTHENTICATED", "未決済(3D登録済)"
+    CHECK = "CHECK", "有効性チェック"
+    AUTH = "AUTH", "仮売上"
+    SAUTH = "SAUTH", "簡易オーソリ"
+    CAPTURE = "CAPTURE", "即時売上"
+    SALES = "SALES", "実売上"
+    VOID = "VOID", "取消"
+    RETURN = "RETURN", "返品"
+    RETURNX = "RETURNX", "月跨返品"
+    CANCEL = "CANCEL", "キャンセル"
+    UNKNOWN = "UNKNOWN", "不明"  # a word this version does not know: never a failure
 
     @classmethod
     def of(cls, word: str) -> "TradeState":
@@ -85,27 +87,6 @@ class TradeState(StrEnum):
     def is_unfinished(self) -> bool:
         """Entered, but not authorised (yet)."""
         return self in (TradeState.UNPROCESSED, TradeState.AUTHENTICATED)
-
-    @property
-    def label(self) -> str:
-        """The word SMBC-GP's own console shows."""
-        return _LABELS[self]
-
-
-_LABELS = {
-    TradeState.UNPROCESSED: "未決済",
-    TradeState.AUTHENTICATED: "未決済(3D登録済)",
-    TradeState.CHECK: "有効性チェック",
-    TradeState.AUTH: "仮売上",
-    TradeState.SAUTH: "簡易オーソリ",
-    TradeState.CAPTURE: "即時売上",
-    TradeState.SALES: "実売上",
-    TradeState.VOID: "取消",
-    TradeState.RETURN: "返品",
-    TradeState.RETURNX: "月跨返品",
-    TradeState.CANCEL: "キャンセル",
-    TradeState.UNKNOWN: "不明",
-}
 
 
 @dataclass(frozen=True)

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.domain import words
 from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, utc_now
 
 
-class Scope(StrEnum):
+class Scope(Labelled):
     """What the holder of a key may ask for (interfaces.md §5); none holds another."""
 
-    INTAKE = "intake"
-    READ = "read"
-    CAPTURE = "capture"
-
-    @property
-    def label(self) -> str:
-        """The Japanese words on the screen."""
-        return {
-            Scope.INTAKE: "注文の受付",
-            Scope.READ: "注文の照会",
-            Scope.CAPTURE: "実売上処理・注文キャンセル",
-        }.get(self) or words.unknown(self)
+    INTAKE = "intake", "注文の受付"
+    READ = "read", "注文の照会"
+    CAPTURE = "capture", "実売上処理・注文キャンセル"
 
 
 class ApiKey(Base):

@@ -10,34 +10,29 @@ import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sgpshop.domain import words
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import CardTransaction, Order
 
 
-class Operation(StrEnum):
+class Operation(Labelled):
     """What we ask the gateway to do with money."""
 
-    CAPTURE = "capture"
-    CHANGE_AMOUNT = "change_amount"
-    CANCEL = "cancel"
-    EXTEND = "extend"
+    CAPTURE = "capture", "実売上処理"
+    CHANGE_AMOUNT = "change_amount", "金額変更の送信"
+    CANCEL = "cancel", "注文キャンセル"
+    EXTEND = "extend", "オーソリ期間延長"
     #: What an order begins with, by kind and 売上処理種類 (T1-T4).
-    AUTHORIZE = "authorize"
-    SALE = "sale"
-    CHECK_CARD = "check_card"
-    REGISTER_CARD = "register_card"
+    AUTHORIZE = "authorize", "購入手続き(仮売上)"
+    SALE = "sale", "購入手続き(即時売上)"
+    CHECK_CARD = "check_card", "購入手続き(カードの有効性チェック)"
+    REGISTER_CARD = "register_card", "購入手続き(定期購入のカード登録)"
     #: 再決済 of a subscription order (T23), and its monthly registration (T18)
-    REPAY = "repay"
-    BILL = "bill"
+    REPAY = "repay", "再決済"
+    BILL = "bill", "売上報告"
     #: more was taken than the order says: the rest goes back (protocol.md §3.4)
-    REFUND_DIFFERENCE = "refund_difference"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word for the operation."""
-        return _OPERATION_LABELS.get(self) or words.unknown(self)
+    REFUND_DIFFERENCE = "refund_difference", "差額の返金"
 
     def enters(self, *, is_unpaid_charge: bool) -> bool:
         """Whether it begins with a transaction still to be entered.
@@ -67,20 +62,6 @@ IN_FILE = "in_file"
 #: key of `Attempt.choices` of a payment: an earlier try may have entered its number with another wish
 #: for 3-D Secure, which no look-up shows.
 ENTERED_OTHERWISE = "entered_otherwise"
-
-_OPERATION_LABELS = {
-    Operation.CAPTURE: "実売上処理",
-    Operation.CHANGE_AMOUNT: "金額変更の送信",
-    Operation.CANCEL: "注文キャンセル",
-    Operation.EXTEND: "オーソリ期間延長",
-    Operation.AUTHORIZE: "購入手続き(仮売上)",
-    Operation.SALE: "購入手続き(即時売上)",
-    Operation.CHECK_CARD: "購入手続き(カードの有効性チェック)",
-    Operation.REGISTER_CARD: "購入手続き(定期購入のカード登録)",
-    Operation.REPAY: "再決済",
-    Operation.BILL: "売上報告",
-    Operation.REFUND_DIFFERENCE: "差額の返金",
-}
 
 
 class FollowUp(StrEnum):

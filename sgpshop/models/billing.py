@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 from sgpshop.models.attempt import Attempt
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
@@ -30,30 +30,15 @@ class FileState(StrEnum):
     CLOSED = "closed"
 
 
-class BillingState(StrEnum):
+class BillingState(Labelled):
     """How the registration of one order stands."""
 
-    PLANNED = "planned"
-    REGISTERED = "registered"
-    REFUSED = "refused"
-    POSTPONED = "postponed"
-    PAID = "paid"
-    NOT_PAID = "not_paid"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word in lists."""
-        return _LABELS.get(self) or words.unknown(self)
-
-
-_LABELS = {
-    BillingState.PLANNED: "登録中",
-    BillingState.REGISTERED: "結果待ち",
-    BillingState.REFUSED: "登録不可",
-    BillingState.POSTPONED: "未登録",
-    BillingState.PAID: "OK",
-    BillingState.NOT_PAID: "NG",
-}
+    PLANNED = "planned", "登録中"
+    REGISTERED = "registered", "結果待ち"
+    REFUSED = "refused", "登録不可"
+    POSTPONED = "postponed", "未登録"
+    PAID = "paid", "OK"
+    NOT_PAID = "not_paid", "NG"
 
 
 class BillingFile(Base):

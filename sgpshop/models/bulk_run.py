@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 from sgpshop.models.attempt import Attempt
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 from sgpshop.models.order import Order
 
 
-class ItemResult(StrEnum):
+class ItemResult(Labelled):
     """How one line of a run stands (R49)."""
 
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    UNCERTAIN = "uncertain"
-    SKIPPED = "skipped"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word in the result table."""
-        return _RESULT_LABELS.get(self) or words.unknown(self)
-
-
-_RESULT_LABELS = {
-    ItemResult.PENDING: "未実行",
-    ItemResult.SUCCEEDED: "成功",
-    ItemResult.FAILED: "失敗",
-    ItemResult.UNCERTAIN: "確認中",
-    ItemResult.SKIPPED: "対象外",
-}
+    PENDING = "pending", "未実行"
+    SUCCEEDED = "succeeded", "成功"
+    FAILED = "failed", "失敗"
+    UNCERTAIN = "uncertain", "確認中"
+    SKIPPED = "skipped", "対象外"
 
 
 class BulkRun(Base):

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
-class IssueLevel(StrEnum):
+class IssueLevel(Labelled):
     """Whether a line kept its order out, or is only worth a look."""
 
-    ERROR = "error"
-    WARNING = "warning"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word in reports."""
-        labels = {IssueLevel.ERROR: "エラー", IssueLevel.WARNING: "警告"}
-        return labels.get(self) or words.unknown(self)
+    ERROR = "error", "エラー"
+    WARNING = "warning", "警告"
 
 
 class ImportRun(Base):

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
-class Queue(StrEnum):
+class Queue(Labelled):
     """Where the worker takes its work from; what `Setback.row_id` means."""
 
     #: attempts.id
-    ATTEMPT = "attempt"
+    ATTEMPT = "attempt", "決済の処理"
     #: card_transactions.id
-    LOOK_UP = "look_up"
+    LOOK_UP = "look_up", "SMBC-GPへの照会"
     #: bulk_items.id: one line of a run, and the first line of a run that goes on as a whole
-    DELIVERY = "delivery"
-    DELIVERY_RUN = "delivery_run"
+    DELIVERY = "delivery", "一括の配送完了"
+    DELIVERY_RUN = "delivery_run", "一括の配送完了"
     #: slip_rows.id: the same for a slip file
-    SLIP = "slip"
-    SLIP_RUN = "slip_run"
+    SLIP = "slip", "伝票番号の登録"
+    SLIP_RUN = "slip_run", "伝票番号の登録"
     #: the step of the monthly registration; billing_files.id; yyyymm of a window of results
-    BILLING = "billing"
-    BILLING_FILE = "billing_file"
-    BILLING_RESULTS = "billing_results"
+    BILLING = "billing", "売上報告"
+    BILLING_FILE = "billing_file", "売上報告の月次ファイル"
+    BILLING_RESULTS = "billing_results", "売上報告の結果の受け取り"
     #: what is done every few seconds or once a day, by its place in jobs.worker
-    HOUSEKEEPING = "housekeeping"
-
-    @property
-    def label(self) -> str:
-        """The work in words."""
-        return _LABELS[self]
-
-
-_LABELS = {
-    Queue.ATTEMPT: "決済の処理",
-    Queue.LOOK_UP: "SMBC-GPへの照会",
-    Queue.DELIVERY: "一括の配送完了",
-    Queue.DELIVERY_RUN: "一括の配送完了",
-    Queue.SLIP: "伝票番号の登録",
-    Queue.SLIP_RUN: "伝票番号の登録",
-    Queue.BILLING: "売上報告",
-    Queue.BILLING_FILE: "売上報告の月次ファイル",
-    Queue.BILLING_RESULTS: "売上報告の結果の受け取り",
-    Queue.HOUSEKEEPING: "定期的な処理(結果通知・夜間照合など)",
-}
+    HOUSEKEEPING = "housekeeping", "定期的な処理(結果通知・夜間照合など)"
 
 
 class Setback(Base):

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sgpshop.domain import words
+from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
-class Role(StrEnum):
+class Role(Labelled):
     """What a person may do (R150)."""
 
-    OWNER = "owner"
-    OPERATOR = "operator"
-    VIEWER = "viewer"
-
-    @property
-    def label(self) -> str:
-        """The Japanese word on the screen."""
-        labels = {Role.OWNER: "オーナー", Role.OPERATOR: "担当者", Role.VIEWER: "閲覧者"}
-        return labels.get(self) or words.unknown(self)
+    OWNER = "owner", "オーナー"
+    OPERATOR = "operator", "担当者"
+    VIEWER = "viewer", "閲覧者"
 
 
 class Person(Base):

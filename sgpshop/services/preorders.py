@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 
 import sqlalchemy as sa
 
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.words import Labelled
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
 from sgpshop.services.order_search import listed_orders
@@ -23,28 +23,15 @@ PAGE_SIZE = 40
 Condition = sa.ColumnElement[bool]
 
 
-class PreorderTab(StrEnum):
+class PreorderTab(Labelled):
     """Whether the card was charged."""
 
-    OPEN = "open"
-    FAILED = "failed"
-    OVERDUE = "overdue"
-    CAPTURED = "captured"
-    ALL = "all"
+    OPEN = "open", "未決済"
+    FAILED = "failed", "売上失敗"
+    OVERDUE = "overdue", "出荷予定日超過"
+    CAPTURED = "captured", "決済完了"
+    ALL = "all", "すべて"
 
-    @property
-    def label(self) -> str:
-        """The words on the tab."""
-        return _LABELS[self]
-
-
-_LABELS = {
-    PreorderTab.OPEN: "未決済",
-    PreorderTab.FAILED: "売上失敗",
-    PreorderTab.OVERDUE: "出荷予定日超過",
-    PreorderTab.CAPTURED: "決済完了",
-    PreorderTab.ALL: "すべて",
-}
 
 #: Written out, not bound: the partial index of preorders serves only what it can be compared with.
 _IS_PREORDER: Condition = Order.kind == sa.bindparam(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import REFUND_CLASSES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.words import Labelled
 from sgpshop.models import (
     Billing,
     BillingState,
@@ -35,43 +35,23 @@ from sgpshop.services.subscriptions.billing.selecting import (
 Condition = sa.ColumnElement[bool]
 
 
-class SubscriptionTab(StrEnum):
+class SubscriptionTab(Labelled):
     """How far the billing of an order is."""
 
-    AWAITING = "awaiting"
-    DELIVERED = "delivered"
-    REPORTED = "reported"
-    FAILED = "failed"
-    ATTENTION = "attention"
-    ALL = "all"
-
-    @property
-    def label(self) -> str:
-        """The words on the tab (R108)."""
-        return _LABELS[self]
+    AWAITING = "awaiting", "決済待ち(未配送)"
+    DELIVERED = "delivered", "当月配送完了(翌月登録予定)"
+    REPORTED = "reported", "売上報告済"
+    FAILED = "failed", "失敗"
+    ATTENTION = "attention", "要対応"
+    ALL = "all", "すべて"
 
 
-_LABELS = {
-    SubscriptionTab.AWAITING: "決済待ち(未配送)",
-    SubscriptionTab.DELIVERED: "当月配送完了(翌月登録予定)",
-    SubscriptionTab.REPORTED: "売上報告済",
-    SubscriptionTab.FAILED: "失敗",
-    SubscriptionTab.ATTENTION: "要対応",
-    SubscriptionTab.ALL: "すべて",
-}
-
-
-class SubscriptionDate(StrEnum):
+class SubscriptionDate(Labelled):
     """期間対象: which day of an order the period is about."""
 
-    ORDERED = "ordered"
-    DELIVERED = "delivered"
-    REGISTERED = "registered"
-
-    @property
-    def label(self) -> str:
-        """The words of the choice."""
-        return {"ordered": "注文日時", "delivered": "配送完了日", "registered": "登録日"}[self]
+    ORDERED = "ordered", "注文日時"
+    DELIVERED = "delivered", "配送完了日"
+    REGISTERED = "registered", "登録日"
 
 
 @dataclass(frozen=True)
