@@ -32,7 +32,7 @@ def create_app(
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
     from sgpshop.services import slips
-    from sgpshop.services.payments import followers, gateway_access
+    from sgpshop.services.payments import effects, gateway_access
     from sgpshop.storage.database import prepare_engine
 
     values = environment.load(os.environ) | (overrides or {})
@@ -71,6 +71,6 @@ def create_app(
         except SQLAlchemyError as problem:  # an address that is none
             raise EnvironmentUnusable(f"{environment.PREFIX}DATABASE_URL: {problem}") from None
     gateway_access.init_app(app, gateway)
-    followers.follow_captures(app, slips.after_capture)
+    effects.follow_captures(app, slips.after_capture)
     web.register(app)
     return app

@@ -22,8 +22,8 @@ from sgpshop.models import (
 )
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments.transactions import seal_access_pass
 from sgpshop.storage.database import writing
+from sgpshop.storage.vault import seal_access_pass
 from tests.gateway_world import World
 
 _numbers = itertools.count(1)

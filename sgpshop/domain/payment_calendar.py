@@ -44,33 +44,3 @@ def hold_warning(expires_at: datetime, now: datetime) -> HoldWarning:
     if left <= URGENT_DAYS:
         return HoldWarning.URGENT
     return HoldWarning.SOON if left <= SOON_DAYS else HoldWarning.NONE
-
-
-class CancelKind(StrEnum):
-    """The three ways in which SMBC-GP cancels, told apart by the calendar (protocol.md §3.3)."""
-
-    VOID = "VOID"
-    RETURN = "RETURN"
-    RETURNX = "RETURNX"
-
-
-def cancel_kinds(
-    processed_at: datetime, now: datetime, *, is_captured: bool
-) -> tuple[CancelKind, ...]:
-    """The kinds in the order in which to try them; both times aware (R100, P28).
-
-    `processed_at` is the gateway's time of the last processing.  The first kind fits our own
-    clock; the others follow because the gateway judges by its clock, which near midnight or a
-    month's end may show another day.  An authorization is never RETURNX.
-    """
-    done, today = jst_day(processed_at), jst_day(now)
-    if today <= done:
-        first = CancelKind.VOID
-    elif is_captured and (today.year, today.month) != (done.year, done.month):
-        first = CancelKind.RETURNX
-    else:
-        first = CancelKind.RETURN
-    possible = [kind for kind in CancelKind if is_captured or kind is not CancelKind.RETURNX]
-    later = possible[possible.index(first) + 1 :]
-    earlier = possible[: possible.index(first)]
-    return (first, *later, *reversed(earlier))

@@ -159,7 +159,7 @@ class Attempt(Base):
     #: machine-readable reason, e.g. "refused", "read_timeout", "not_carried_out"
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
     tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
-    #: "answer" or "look_up": what the outcome rests on
+    #: "answer", "look_up" or "person": what the outcome rests on.  No code reads it: it is evidence
     decided_by: Mapped[str] = mapped_column(sa.String(10), default="")
 
     #: payment status when it was asked for: where a doubtful end leads back to (T9b, P20)
@@ -208,5 +208,5 @@ class LateAnswer(Base):
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
     error_codes: Mapped[str] = mapped_column(sa.String(400), default="")
     tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
-    #: whether it says the opposite of how the attempt ended
+    #: whether it says the opposite of how the attempt ended.  No code reads it: it is evidence
     is_contradiction: Mapped[bool] = mapped_column(default=False)

@@ -18,6 +18,7 @@ class Setting(Base):
     name: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     value: Mapped[str] = mapped_column(sa.Text)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now, onupdate=utc_now)
+    #: no code reads it: it is evidence (SettingChange has what is shown)
     updated_by: Mapped[str] = mapped_column(sa.String(80))
 
 

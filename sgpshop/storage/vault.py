@@ -41,6 +41,16 @@ def unseal(sealed: str, context: str) -> str:
         raise SealBroken(context) from None
 
 
+def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
+    """AccessPass as it is stored: it opens only for this transaction (S10)."""
+    return seal(access_pass, f"access_pass:{gateway_order_id}")
+
+
+def open_access_pass(sealed: str | None, gateway_order_id: str) -> str:
+    """AccessPass in clear, to be given to the gateway client and nobody else."""
+    return unseal(sealed or "", f"access_pass:{gateway_order_id}")
+
+
 def fingerprint() -> str:
     """12 digits that tell our key from another, and nothing about it."""
     return _derived("fingerprint", str(current_app.config["ENCRYPTION_KEY"])).hex()[:12]

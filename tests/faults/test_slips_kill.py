@@ -15,7 +15,7 @@ from sgpshop.gateway import TradeAccess
 from sgpshop.models import Delivery, ItemResult, Order, SlipRow
 from sgpshop.services import settings, slips
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import followers
+from sgpshop.services.payments import effects
 from sgpshop.worker.loop import Worker
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
@@ -81,7 +81,7 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_judge_sees_rows_that_were_forgotten(app: Flask, processes: Processes) -> None:
     """Were the rows written after the attempt is closed, a crash in between would lose them."""
-    followers.follow_captures(app)  # nobody: killed just before it
+    effects.follow_captures(app)  # nobody: killed just before it
     with app.app_context():
         few = make_orders(processes, 3, 0)
         run_id = start(prepare(slip_file(*(slip(order) for order in few))))

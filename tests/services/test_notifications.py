@@ -44,7 +44,7 @@ N = NotificationState
 def access_of(order: Order) -> TradeAccess:
     trade = fresh(order).transaction
     assert trade is not None
-    from sgpshop.services.payments.transactions import open_access_pass
+    from sgpshop.storage.vault import open_access_pass
 
     return TradeAccess(
         order_id=order.order_no,

@@ -1,28 +1,50 @@
 """What a money operation that succeeded brings with it, in the transaction that records it.
 
 The amount that was sent, the parcels of a cancelled order, and the second step of an act that
-consists of two (R68, R92, R30).
+consists of two (R68, R92, R30).  Payments know nobody who waits for a capture: the app is made with a
+short explicit list of followers (create_app).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from flask import Flask, current_app
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.gateway import TradeState
-from sgpshop.models import CHECKOUTS, CardTransaction, FollowUp, Operation, Order
+from sgpshop.models import CHECKOUTS, AttemptState, CardTransaction, FollowUp, Operation, Order
 from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import acting, alerts, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, transactions
 from sgpshop.services.payments.outcomes import Outcome
+
+_FOLLOWERS = "sgpshop.followers"
+
+#: Called with the session, the attempt's id, the row of record._READ of it, what its end means for a line of
+#: a run or file, and the time (UTC).  What a follower raises breaks the end off as a whole.
+Follower = Callable[[Session, int, Any, AttemptState, datetime], None]
+
+
+def follow_captures(app: Flask, *followers: Follower) -> None:
+    """Have `followers` told, in this order, of each capture that ended and is no line of a bulk run."""
+    app.extensions[_FOLLOWERS] = followers
+
+
+def notify_followers(
+    session: Session, attempt_id: int, row: Any, state: AttemptState, now: datetime
+) -> None:
+    """Tell everybody who follows; see Follower."""
+    for follower in current_app.extensions[_FOLLOWERS]:
+        follower(session, attempt_id, row, state, now)
 
 
 def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:

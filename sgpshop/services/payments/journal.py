@@ -43,10 +43,9 @@ from sgpshop.services.payments import (
     filed_numbers,
     outcomes,
     transaction_numbers,
-    transactions,
 )
 from sgpshop.services.payments.record import close
-from sgpshop.storage import waiting
+from sgpshop.storage import vault, waiting
 from sgpshop.storage.database import writing
 from sgpshop.storage.write_together import write_together
 
@@ -119,9 +118,7 @@ class ClaimedAttempt:
         return TradeAccess(
             order_id=self.gateway_order_id,
             access_id=self.access_id,
-            access_pass=transactions.open_access_pass(
-                self.access_pass_sealed, self.gateway_order_id
-            ),
+            access_pass=vault.open_access_pass(self.access_pass_sealed, self.gateway_order_id),
         )
 
 
@@ -319,7 +316,7 @@ def about_to_send(claimed: ClaimedAttempt, trade: TradeStatus) -> ClaimedAttempt
             is_ours and not claimed.access_id
         ):  # a later look-up must find the same transaction (P14)
             access = trade.access
-            sealed = transactions.seal_access_pass(access.access_pass, claimed.gateway_order_id)
+            sealed = vault.seal_access_pass(access.access_pass, claimed.gateway_order_id)
             session.execute(
                 sa.update(CardTransaction)
                 .where(CardTransaction.gateway_order_id == claimed.gateway_order_id)

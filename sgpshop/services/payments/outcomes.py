@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import Challenge, Receipt, TradeState, TradeStatus
 from sgpshop.models import AttemptState, Operation
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments.transactions import describe
 
 _REASON = 120
 
@@ -110,3 +111,49 @@ def closed_by(actor: Actor, why: str) -> Outcome:
         actor=actor,
         detail={"why": why},
     )
+
+
+def found(trade: TradeStatus | None, event: Event) -> Outcome:
+    """Nothing is sent (any more), because SMBC-GP shows something else; we follow it (P18, P20)."""
+    return Outcome(
+        AttemptState.REJECTED,
+        event,
+        "look_up_differs",
+        reason="found_other",
+        tran_id=trade.tran_id if trade else "",
+        trade=trade,
+        looked=True,
+        detail={"found": describe(trade)},
+    )
+
+
+def found_done(operation: Operation, trade: TradeStatus | None, sentence: str) -> Outcome:
+    """The target state is there already: done, without (another) call."""
+    return Outcome(
+        AttemptState.DONE,
+        Event(f"{operation}_done"),
+        sentence,
+        reason="found_before_repeat",
+        tran_id=trade.tran_id if trade else "",
+        trade=trade,
+        looked=True,
+        detail={"found": describe(trade)},
+    )
+
+
+def not_usable(operation: Operation, trade: TradeStatus | None, reason: str) -> Outcome:
+    """Something we cannot judge stands there: nothing is sent, nothing changes."""
+    return replace(rejected(operation, reason), looked=True, detail={"found": describe(trade)})
+
+
+def found_elsewhere(operation: Operation, trade: TradeStatus | None) -> Outcome:
+    """The end for a state in which this operation makes no sense (R120)."""
+    if trade is None or trade.state.is_unfinished or trade.state.is_check:
+        return found(trade, Event.FOUND_UNFINISHED)
+    if trade.state.is_captured:
+        return found(trade, Event.FOUND_CAPTURED)
+    if trade.state.is_cancelled:
+        return found(trade, Event.FOUND_CANCELLED)
+    if trade.state.is_authorized:
+        return found(trade, Event.FOUND_AUTHORIZED)
+    return not_usable(operation, trade, "unknown_state")

@@ -34,7 +34,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import billing_marks, checkouts, effects, followers, transactions
+from sgpshop.services.payments import billing_marks, checkouts, effects, transactions
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.storage.write_together import write_together
 
@@ -260,7 +260,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         effects.follow(session, row, now)
     # Rows of a slip file wait for captures only, and never for those of a bulk run.
     if row.operation is Operation.CAPTURE and not is_line_of_run:
-        followers.notify(session, attempt_id, row, result, now)
+        effects.notify_followers(session, attempt_id, row, result, now)
     return row
 
 

@@ -21,21 +21,11 @@ class Sold(Protocol):
     def is_charge(self) -> bool: ...
 
 
-def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
-    """AccessPass as it is stored: it opens only for this transaction (S10)."""
-    return vault.seal(access_pass, f"access_pass:{gateway_order_id}")
-
-
-def open_access_pass(sealed: str | None, gateway_order_id: str) -> str:
-    """AccessPass in clear, to be given to the gateway client and nobody else."""
-    return vault.unseal(sealed or "", f"access_pass:{gateway_order_id}")
-
-
 def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSettings) -> None:
     """Make `transaction` say what the gateway says now (P18).  Amounts include Tax."""
     transaction.gateway_state = trade.raw_status[:20]
     transaction.access_id = trade.access.access_id
-    transaction.access_pass_sealed = seal_access_pass(
+    transaction.access_pass_sealed = vault.seal_access_pass(
         trade.access.access_pass, transaction.gateway_order_id
     )
     transaction.tran_id = trade.tran_id[:28] or transaction.tran_id

@@ -12,7 +12,7 @@ import pytest
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.csv_reading import Limits
 from sgpshop.models import IssueLevel
-from sgpshop.services.demo import SAMPLE, make_sample
+from sgpshop.services.demo import SAMPLE
 from sgpshop.services.demo.sample import sample_orders
 from sgpshop.services.order_files.reading import FileOrder, read_orders, survey
 
@@ -30,10 +30,6 @@ def orders() -> list[FileOrder]:
 
 
 class TestTheSample:
-    def test_is_what_its_generator_makes(self, tmp_path: Path) -> None:
-        make_sample.write(tmp_path / "orders.csv")
-        assert (tmp_path / "orders.csv").read_bytes() == SAMPLE.read_bytes()
-
     def test_three_hundred_orders_go_in_without_errors(self, orders: list[FileOrder]) -> None:
         assert len(orders) == 300
         assert all(found.order for found in orders)

@@ -34,8 +34,8 @@ from sgpshop.models import (
 )
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing.runs import RunState, state_of
-from sgpshop.services.payments.transactions import open_access_pass
 from sgpshop.storage.database import writing
+from sgpshop.storage.vault import open_access_pass
 from tests.gateway_world import World
 from tests.services.acting import cancel
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file

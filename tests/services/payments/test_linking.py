@@ -9,8 +9,8 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import CardTransaction, HistoryEntry, Order, OrderKind, utc_now
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.services.payments.transactions import open_access_pass
 from sgpshop.storage.database import writing
+from sgpshop.storage.vault import open_access_pass
 from tests.factories import fresh, make_order, order_number
 from tests.gateway_world import GOOD_CARD, World
 

@@ -12,8 +12,8 @@ from sgpshop.services.order_files.importing.content import Content, Values, lost
 from sgpshop.services.order_files.importing.fixed import keep_fixed
 from sgpshop.services.order_files.importing.stored import StoredOrder, StoredTransaction
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
-from sgpshop.services.payments.transactions import seal_access_pass
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage.vault import seal_access_pass
 
 #: Claims about a finished payment; older words may simply be out of date in the file.
 _ENDS = {PaymentStatus.CAPTURED, PaymentStatus.CANCELLED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sgpshop.domain.payment_calendar import cancel_kinds
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, Event, PaymentStatus
 from sgpshop.gateway import (
     Cancellation,
@@ -17,16 +17,14 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import (
-    OnTransaction,
-    Step,
+from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.outcomes import (
+    Outcome,
     found,
     found_done,
     found_elsewhere,
-    is_other_transaction,
     not_usable,
 )
-from sgpshop.services.payments.outcomes import Outcome
 
 _US = Operation.CANCEL
 
@@ -70,11 +68,10 @@ class CancelPlan(OnTransaction):
     ) -> Step | None:
         """The kind that fits the calendar; refused for the wrong kind, the next (R100, P28)."""
         assert trade is not None  # a cancel looks first
-        kinds = cancel_kinds(trade.processed_at, now, is_captured=trade.state.is_captured)
-        for kind in kinds:
-            if kind not in tried:
-                return _step(Cancellation(kind), is_refund=trade.state.is_captured)
-        return None
+        is_captured = trade.state.is_captured
+        kinds = cancel_kinds(trade.processed_at, now, is_captured=is_captured)
+        left = (kind for kind in kinds if kind not in tried)
+        return next((_step(kind, is_refund=is_captured) for kind in left), None)
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Cancelled, the whole amount."""
@@ -83,6 +80,29 @@ class CancelPlan(OnTransaction):
     def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """As it was before we sent."""
         return (trade.raw_status[:20], trade.total) == (attempt.state_seen, attempt.amount_seen)
+
+
+def cancel_kinds(
+    processed_at: datetime, now: datetime, *, is_captured: bool
+) -> tuple[Cancellation, ...]:
+    """VOID, RETURN or RETURNX by our clock's Japanese day, then the others (R100, P28, §3.3).
+
+    `processed_at` is the gateway's time of the last processing, both are aware.  VOID on that very
+    day, RETURNX for a sale of another month, else RETURN; an authorization is never RETURNX.
+    """
+    done, today = jst_day(processed_at), jst_day(now)
+    if today <= done:
+        first = Cancellation.VOID
+    elif is_captured and (today.year, today.month) != (done.year, done.month):
+        first = Cancellation.RETURNX
+    else:
+        first = Cancellation.RETURN
+    possible = [kind for kind in Cancellation if is_captured or kind is not Cancellation.RETURNX]
+    # why: the gateway judges by its own clock, which near midnight or a month's end may show
+    # another day; what it refuses as the wrong kind changed nothing, so the next may be tried.
+    later = possible[possible.index(first) + 1 :]
+    earlier = possible[: possible.index(first)]
+    return (first, *later, *reversed(earlier))
 
 
 def _may_hold_nothing(claimed: ClaimedAttempt) -> bool:

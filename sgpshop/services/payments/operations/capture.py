@@ -10,15 +10,8 @@ from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeState, Tra
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import (
-    OnTransaction,
-    Step,
-    found_done,
-    found_elsewhere,
-    is_other_transaction,
-    not_usable,
-)
-from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.outcomes import Outcome, found_done, found_elsewhere, not_usable
 from sgpshop.services.payments.transactions import describe
 
 _US = Operation.CAPTURE

@@ -13,16 +13,14 @@ from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import (
-    OnTransaction,
-    Step,
+from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.outcomes import (
+    Outcome,
     found,
     found_done,
     found_elsewhere,
-    is_other_transaction,
     not_usable,
 )
-from sgpshop.services.payments.outcomes import Outcome
 
 
 class ChangeAmountPlan(OnTransaction):

@@ -26,15 +26,8 @@ from sgpshop.gateway import (
 from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.payments import outcomes, three_ds
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import (
-    Brought,
-    Step,
-    found,
-    found_done,
-    is_other_transaction,
-    not_usable,
-)
-from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.operations.plan import Brought, Step, is_other_transaction
+from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
 
 _STATES = {Job.AUTH: TradeState.AUTH, Job.CAPTURE: TradeState.CAPTURE, Job.CHECK: TradeState.CHECK}
 

@@ -1,13 +1,12 @@
-"""What every operation answers, and the ends they share."""
+"""What every operation answers to; how it may end is in `outcomes`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import (
     Challenge,
     Receipt,
@@ -16,11 +15,9 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import Attempt, AttemptState, Operation
-from sgpshop.services.payments import outcomes
+from sgpshop.models import Attempt
 from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.outcomes import Outcome
-from sgpshop.services.payments.transactions import describe
 
 #: What a call brings: the operation is done, or the buyer has to authenticate first.
 Brought = Receipt | Challenge
@@ -95,51 +92,3 @@ class OnTransaction:
 def is_other_transaction(trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
     """Whether the number belongs to another transaction than the one we know."""
     return bool(claimed.access_id) and trade.access.access_id != claimed.access_id
-
-
-def found(trade: TradeStatus | None, event: Event) -> Outcome:
-    """Nothing is sent (any more), because SMBC-GP shows something else; we follow it (P18, P20)."""
-    return Outcome(
-        AttemptState.REJECTED,
-        event,
-        "look_up_differs",
-        reason="found_other",
-        tran_id=trade.tran_id if trade else "",
-        trade=trade,
-        looked=True,
-        detail={"found": describe(trade)},
-    )
-
-
-def found_done(operation: Operation, trade: TradeStatus | None, sentence: str) -> Outcome:
-    """The target state is there already: done, without (another) call."""
-    return Outcome(
-        AttemptState.DONE,
-        Event(f"{operation}_done"),
-        sentence,
-        reason="found_before_repeat",
-        tran_id=trade.tran_id if trade else "",
-        trade=trade,
-        looked=True,
-        detail={"found": describe(trade)},
-    )
-
-
-def not_usable(operation: Operation, trade: TradeStatus | None, reason: str) -> Outcome:
-    """Something we cannot judge stands there: nothing is sent, nothing changes."""
-    return replace(
-        outcomes.rejected(operation, reason), looked=True, detail={"found": describe(trade)}
-    )
-
-
-def found_elsewhere(operation: Operation, trade: TradeStatus | None) -> Outcome:
-    """The end for a state in which this operation makes no sense (R120)."""
-    if trade is None or trade.state.is_unfinished or trade.state.is_check:
-        return found(trade, Event.FOUND_UNFINISHED)
-    if trade.state.is_captured:
-        return found(trade, Event.FOUND_CAPTURED)
-    if trade.state.is_cancelled:
-        return found(trade, Event.FOUND_CANCELLED)
-    if trade.state.is_authorized:
-        return found(trade, Event.FOUND_AUTHORIZED)
-    return not_usable(operation, trade, "unknown_state")

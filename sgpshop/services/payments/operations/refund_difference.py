@@ -15,15 +15,8 @@ from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import (
-    OnTransaction,
-    Step,
-    found,
-    found_done,
-    is_other_transaction,
-    not_usable,
-)
-from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
 
 _US = Operation.REFUND_DIFFERENCE
 
