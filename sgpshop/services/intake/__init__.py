@@ -7,6 +7,7 @@ from sgpshop.services.intake.problems import (
     Declined,
     IntakeClosed,
     OrderNumberTaken,
+    PaymentRefused,
     PaymentUnavailable,
 )
 from sgpshop.services.orders.subscription_rounds import RoundTaken
@@ -18,6 +19,7 @@ __all__ = [
     "IntakeClosed",
     "IntakeResult",
     "OrderNumberTaken",
+    "PaymentRefused",
     "PaymentUnavailable",
     "RoundTaken",
     "come_back",

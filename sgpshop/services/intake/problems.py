@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.services.payments.error_content import content_of
 
 #: The buyer can do something about these: another card, another try.
 _OF_BUYER = frozenset({ErrorKind.BUYER_CARD, ErrorKind.TOKEN, ErrorKind.THREE_DS})
+#: These pass by themselves, and so does whatever has no code because SMBC-GP gave no answer.
+_PASSING = frozenset({ErrorKind.RETRYABLE, ErrorKind.OUTCOME_UNKNOWN})
+_UNANSWERED = frozenset({"unreachable", "look_failed", "stopping", "not_carried_out", "internal"})
 
 
 class IntakeClosed(ShopError):
@@ -64,9 +68,29 @@ class PaymentUnavailable(ShopError):
         self.codes = codes
 
 
-def declined(error_codes: str, reason: str) -> Declined | PaymentUnavailable:
+class PaymentRefused(ShopError):
+    """What was handed in cannot be paid as it is, for instance by a member nobody knows.
+
+    Sending it again changes nothing until somebody mends what `message` names; the order was not
+    kept.
+    """
+
+    status = 422
+
+    def __init__(self, codes: tuple[str, ...], reason: str) -> None:
+        content = content_of(codes, reason)
+        super().__init__(f"{content.sentence}{content.next_step}")
+        self.codes = codes
+
+
+def declined(error_codes: str, reason: str) -> Declined | PaymentRefused | PaymentUnavailable:
     """The refusal for an attempt that ended with these codes (joined by "|") and this reason."""
     codes = tuple(filter(None, error_codes.split("|")))
-    if codes and explain(worst(codes)).kind in _OF_BUYER:
+    kind = explain(worst(codes)).kind if codes else None
+    if kind in _OF_BUYER:
         return Declined(codes)
-    return Declined() if reason == "no_card" else PaymentUnavailable(codes)
+    if reason == "no_card":
+        return Declined()
+    if kind in _PASSING or (kind is None and reason.partition(":")[0] in _UNANSWERED):
+        return PaymentUnavailable(codes)
+    return PaymentRefused(codes, reason)

@@ -271,7 +271,8 @@ _CODES = {
     " same round of this subscription; `in_progress`: this very request is.",
     413: "The body is too large.",
     415: "The body is not application/json.",
-    422: "Not as the schema says (`invalid`), or not possible; `code` says why.",
+    422: "Not as the schema says (`invalid`), not to be paid like that (`payment_refused`, with the"
+    " `codes` of SMBC-GP), or not possible; `code` says why.",
     429: "Too many requests.",
     500: "A fault of ours.  What was under way goes on: ask for the order.",
     503: "Not to be done just now; send it again.",

@@ -61,6 +61,9 @@ def create() -> Response:
             placed = intake.place(order, caller().actor)
         except intake.Declined as refusal:
             raise ApiRefusal(402, "declined", refusal.message, codes=list(refusal.codes)) from None
+        except intake.PaymentRefused as refusal:
+            codes = list(refusal.codes)
+            raise ApiRefusal(422, "payment_refused", refusal.message, codes=codes) from None
         except intake.OrderNumberTaken as refusal:
             raise ApiRefusal(409, "order_no_taken", refusal.message) from None
         except intake.RoundTaken as refusal:

@@ -33,6 +33,7 @@ TITLES = {
     "bad_request": "リクエストを読み取れません",
     "unauthorized": "APIキーが必要です",
     "declined": "カードが承認されませんでした",
+    "payment_refused": "この内容では決済できません",
     "forbidden": "このAPIキーではできない操作です",
     "intake_closed": "注文を受け付けていません",
     "not_found": "見つかりません",

@@ -284,9 +284,34 @@ class TestLostAnswers:
         assert fresh(order).payment_status is S.NEEDS_REVIEW
         assert explained() == []
 
-    def test_a_gateway_that_cannot_be_reached_keeps_nothing(self, app: Flask, shop: World) -> None:
+    def test_a_number_in_use_is_asked_for_until_smbc_gp_says_for_what(self, shop: World) -> None:
+        new = new_order(shop)
+        shop.enter(new.order_no, 1000)  # by somebody else, and never paid
+        shop.fault("http:503", "SearchTrade")
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        assert order.open_attempt is not None
+        settled(order)
+        assert fresh(order).payment_status is S.AUTHORIZED
+        assert shop.trade(f"{new.order_no}-1")["status"] == "AUTH"
+
+    def test_a_number_that_turns_out_paid_is_the_orders_and_nothing_is_sent(
+        self, shop: World
+    ) -> None:  # P18, P36
+        new = new_order(shop)
+        shop.authorize(new.order_no, 2500)
+        paid = len(shop.requests(new.order_no, "ExecTran"))
+        shop.fault("http:503", "SearchTrade")
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        settled(order)
+        assert fresh(order).payment_status is S.AUTHORIZED
+        assert len(shop.requests(new.order_no, "ExecTran")) == paid
+        assert [row["order_id"] for row in shop.ledger()] == [new.order_no]
+
+    def test_a_renewed_password_keeps_nothing(self, app: Flask, shop: World) -> None:
         shop.fault("error:E01030002", "EntryTran", times=9)
-        with pytest.raises(intake.PaymentUnavailable):
+        with pytest.raises(intake.PaymentRefused):
             intake.place(new_order(shop), SHOP_FRONT)
         assert orders() == []
 

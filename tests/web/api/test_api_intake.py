@@ -88,6 +88,32 @@ class TestTakenIn:
         second = program.post(ORDERS, body, again="cart-1")
         assert second.get_json() == said  # the card is not asked again
 
+    def test_a_member_nobody_knows_is_the_shop_fronts_mistake(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        body = new_order(world) | {"payment": {"member_id": "nobody", "card_seq": 0}}
+        said = problem(program.post(ORDERS, body), 422, "payment_refused")
+        assert said["codes"] == ["E01390002"]
+        assert "会員" in said["detail"]
+        assert orders(app) == 0
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            ("42G020000", 402),
+            ("E01390002", 422),  # what was handed in
+            ("E01030002", 422),  # for the shop to mend
+            ("E92000001", 503),  # passes by itself
+        ],
+    )
+    def test_only_what_passes_by_itself_is_to_be_sent_again(
+        self, app: Flask, world: World, program: Program, code: str, status: int
+    ) -> None:
+        app.config["CONGESTION_TRIES"] = 1
+        world.fault(f"error:{code}", "EntryTran", times=9)
+        assert program.post(ORDERS, new_order(world)).status_code == status
+        assert orders(app) == 0
+
     def test_a_declined_card_may_be_kept_as_unfinished(
         self, app: Flask, world: World, program: Program
     ) -> None:  # R18
