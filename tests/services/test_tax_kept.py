@@ -227,6 +227,14 @@ class TestFilesAfterTheFirst:
         assert "金額は変更できません" in messages(run)[-1]
         assert shown(order) == before
 
+    def test_nor_does_another_rate_move_what_is_shown_of_it(self, shop: World) -> None:
+        order = press(authorized_by_file(shop), Operation.CAPTURE)
+        before = shown(order)
+        run = take_in(row(単価="1000", 税率="8"))
+        assert "金額は変更できません" in messages(run)[-1]
+        assert counts(run) == {"left_out": 1}
+        assert shown(order) == before
+
     def test_other_words_are_refused_with_those_that_can_be(self, shop: World) -> None:
         run = take_in(row(価格の税区分="込み"))
         assert messages(run) == ["「価格の税区分」は次のどれかを入力してください: 税込・税別"]

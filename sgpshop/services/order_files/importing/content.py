@@ -100,9 +100,10 @@ class Content:
         return break_down_order(self.values, priced).calculated
 
     def amounts(self) -> list[Any]:
-        """Everything that makes up the sum to be charged (P21)."""
+        """Everything that makes up the sum to be charged (P21), and the tax shown of it."""
         own = [self.values[name] for name in _ORDER_AMOUNTS]
-        return own + sorted((line["unit_price"], line["quantity"]) for line in self.lines)
+        priced = ("unit_price", "quantity", "tax_rate")
+        return own + sorted(tuple(line[name] for name in priced) for line in self.lines)
 
     def order_row(self) -> Values:
         """Columns of Order, those for searching included."""
