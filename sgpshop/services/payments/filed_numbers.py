@@ -83,3 +83,21 @@ def is_waiting(session: Session, gateway_order_id: str) -> bool:
     # No results come later than early in the month after.
     found = filed(session, gateway_order_id, since=previous_month(month_of(utc_now())))
     return found is not None and not found.is_over
+
+
+def is_in_unknown_file(session: Session, gateway_order_id: str) -> bool:
+    """Whether SMBC-GP said that a monthly file brought this number, and our books know of none.
+
+    A restored backup forgets files (P36); the results of that one decide all the same.
+    """
+    told_at = session.scalar(
+        sa.select(sa.func.max(Attempt.created_at)).where(
+            Attempt.gateway_order_id == gateway_order_id,
+            Attempt.error_codes.contains(ONLY_BY_FILE),
+            ~sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != ""),
+        )
+    )
+    if told_at is None or filed(session, gateway_order_id) is not None:
+        return False
+    mode = BillingMode(settings.load().billing_mode)
+    return utc_now() < results_at(month_of(told_at), mode.result_day) + RESULTS_OVERDUE

@@ -64,7 +64,7 @@ def _cells(row: ListedSubscription) -> tuple[Value, ...]:
         row.round,
         order.buyer_name,
         row.email,
-        order.total,
+        row.yen,
         order.payment_status.label if order.payment_status else "",
         order.processing_class.label,
         _day(row.delivered_at),

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Billing, BillingState, Order
+from sgpshop.models import Billing, BillingState, CardTransaction, Order
 from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.listed_orders import ListedOrder
 from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_THROUGH
@@ -45,6 +46,15 @@ class ListedSubscription:
     needs_refund: bool
     #: カード未確認: nothing shows yet which card is to pay
     lacks_card: bool
+    #: yen that SMBC-GP took, where it took any
+    captured: int | None
+
+    @property
+    def yen(self) -> int:
+        """What was taken, where money moved; else what is to be charged."""
+        if self.captured is None or self.order.payment_status not in PAID:
+            return self.order.total
+        return self.captured
 
     @property
     def is_repaid(self) -> bool:
@@ -88,6 +98,9 @@ class ListedSubscription:
         return self.billing.registered_at if self.billing else None
 
 
+#: the conditions of the facts below speak of transactions of their own
+_CURRENT = aliased(CardTransaction)
+
 _FACTS = (
     Order.id,
     Order.subscription_id,
@@ -98,6 +111,7 @@ _FACTS = (
     IS_THROUGH.label("is_through"),
     NEEDS_REFUND.label("needs_refund"),
     LACKS_CARD.label("lacks_card"),
+    _CURRENT.captured_amount,
     Billing.id,
 )
 
@@ -116,6 +130,7 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
             sa.select(*_FACTS, *COLUMNS)
             .select_from(Order)
             .outerjoin(Billing, Billing.id == LATEST_BILLING)
+            .outerjoin(_CURRENT, sa.and_(_CURRENT.order_id == Order.id, _CURRENT.is_current))
             .where(Order.id.in_(order_ids))
         )
     }
@@ -130,7 +145,7 @@ def _row(
     order: ListedOrder, facts: Sequence[Any], now: datetime, billing_day: int
 ) -> ListedSubscription:
     _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
-    has_slip, is_delivered, needs_refund, lacks_card, billing_id = rest
+    has_slip, is_delivered, needs_refund, lacks_card, captured, billing_id = rest
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = delivered_at if is_delivered else now  # at the earliest
     billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
@@ -153,4 +168,5 @@ def _row(
         billing=billing,
         needs_refund=bool(needs_refund),
         lacks_card=bool(lacks_card),
+        captured=captured,
     )

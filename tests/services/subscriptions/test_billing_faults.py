@@ -18,7 +18,15 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
-from sgpshop.models import Alert, Billing, BillingFile, BillingState, CardTransaction, Order
+from sgpshop.models import (
+    Alert,
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    Order,
+    utc_now,
+)
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
@@ -27,7 +35,13 @@ from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
-from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
+from sgpshop.services.subscriptions import (
+    SubscriptionCriteria,
+    SubscriptionTab,
+    billing,
+    csv_file,
+    rows,
+)
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
@@ -225,6 +239,21 @@ class TestACardNotKnownYet:
         assert explained() == []
 
 
+def test_what_a_file_that_our_books_forgot_may_charge_is_not_cancelled(
+    shop: World, travel: Travel
+) -> None:  # E01410010 after a backup was restored (P36)
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    shop.fault("error:E01410010", "ExecTran")
+    travel(THE_10TH)
+    go_on(order)
+    order = cancel(not_delivered(order))
+    assert order.payment_status is S.AWAITING_BILLING
+    assert last_attempt(order).reason == "in_file"
+    travel(jst(2026, 12, 25))  # its results are over, and it is unpaid
+    assert cancel(order).payment_status is S.CANCELLED
+
+
 class TestChargedAlthoughWeTookItForNotRegistered:
     @pytest.fixture
     def order(self, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch) -> Order:
@@ -401,6 +430,9 @@ def test_the_tabs_of_subscriptions_say_what_was_taken(shop: World, travel: Trave
     assert subscriptions.tab_totals(SubscriptionCriteria())[SubscriptionTab.REPORTED] == Total(
         1, 2000
     )
+    assert [row.yen for row in rows.load([order.id], utc_now(), 10)] == [2000]
+    reported = SubscriptionCriteria(tab=SubscriptionTab.REPORTED)
+    assert ",2000,売上報告済," in b"".join(csv_file.as_csv(reported)).decode()
     with writing() as session:
         session.execute(sa.update(Order).values(processing_class=ProcessingClass.RETURNED))
     totals = subscriptions.tab_totals(SubscriptionCriteria())
