@@ -1,0 +1,41 @@
+"""Monthly files as earlier versions left them."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from sgpshop.extensions import db
+from sgpshop.models import BillingFile
+from sgpshop.storage import schema
+from tests.conftest import make_app
+from tests.old_database import insert, upgrade_to
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_file_that_was_being_sent_when_its_process_was_killed_may_have_got_there(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url: dict[str, Any] = {}
+    if kind == "postgresql":
+        url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    with make_app(tmp_path, **url).app_context():
+        upgrade_to("0016")
+        insert(
+            "billing_files",
+            *(
+                {"id": number, "window": date(2026, 12, 1), "content": "x", "lines": 1, "yen": 1,
+                 "state": state, "tries": tries, "is_doubtful": False, "refused": {}}
+                for number, state, tries in (
+                    (1, "prepared", 0), (2, "prepared", 1), (3, "closed", 1)
+                )
+            ),
+        )  # fmt: skip
+        schema.migrate()
+        wanted = sa.select(BillingFile.id).where(BillingFile.is_doubtful)
+        assert list(db.session.scalars(wanted)) == [2]
+        db.session.remove()
