@@ -12,6 +12,7 @@ from sgpshop.domain.billing_calendar import month_of, parse_month, written
 from sgpshop.domain.bounds import is_usable
 from sgpshop.models import utc_now
 from sgpshop.services import subscriptions
+from sgpshop.services.payments import gateway_access
 from sgpshop.services.subscriptions import billing
 
 
@@ -25,7 +26,7 @@ def report_subscriptions(text: str) -> None:
 
     What is registered already is left alone.  Prints counts and a line for each refused order.
     Exit code 0: all are registered, or there was nothing to do; 1: some were refused, put off or
-    are still under way; 2: wrong use, nothing was done.
+    are still under way; 2: wrong use, nothing was done; 3: SMBC-GP gives no answer.
     """
     month = _finished_month(text)
     began = utc_now()
@@ -43,6 +44,8 @@ def report_subscriptions(text: str) -> None:
         )
     if done.under_way:
         click.echo("登録中の分は、ワーカーが続きを処理します。", err=True)
+    if done.postponed or done.under_way:
+        gateway_access.require_answers()
     sys.exit(1 if done.refused or done.postponed or done.under_way else 0)
 
 

@@ -15,6 +15,7 @@ from sgpshop.domain.order_rules import is_big
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
+from sgpshop.services.payments import gateway_access
 from sgpshop.services.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 
 _ACTOR = "コマンド import-slips"
@@ -37,7 +38,8 @@ def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
 
     Problems found beforehand go to standard error, the result to standard output.  Without a
     worker it does the work itself.  Exit code 0: every row is done; 1: some are not; 2: the file
-    cannot be read, or its captures have to be confirmed (S21): nothing was done.
+    cannot be read, or its captures have to be confirmed (S21): nothing was done; 3: SMBC-GP gives
+    no answer to the captures.
     """
     usual = slips.usual_terms()
     content = file.read((slips.limits().max_bytes or 0) + 1)
@@ -58,6 +60,8 @@ def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
     done = _finish(run_id)
     _summarize(done)
     is_complete = not (done.failed or done.uncertain or done.unattempted)
+    if done.run.capture and not is_complete:
+        gateway_access.require_answers()
     sys.exit(0 if is_complete else 1)
 
 

@@ -88,6 +88,10 @@ def test_put_off_or_under_way_ends_with_1(app: Flask, world: World, travel: Trav
     result = run(app, "--month", "2026-12")
     assert result.exit_code == 1
     assert "登録中 1" in result.stdout
+    world.fault("drop_before", "SearchTrade", times=9)
+    result = run(app, "--month", "2026-12")
+    assert result.exit_code == 3  # nobody answers
+    assert "有効な応答がありませんでした" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--month", "2026-13"), ("--month", "先月")])

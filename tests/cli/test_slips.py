@@ -17,8 +17,12 @@ from tests.services.slip_files import parcel, slip, slip_file
 
 
 @pytest.fixture
-def orders(app: Flask) -> list[Order]:
-    world = World()
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def orders(app: Flask, world: World) -> list[Order]:
     gateway_access.init_app(app, world.gateway)
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
@@ -80,6 +84,17 @@ def test_failed_rows_end_with_1(app: Flask, orders: list[Order]) -> None:
     assert "3行目 P999: 失敗: 該当注文なし" in result.stderr
     assert "3行目 P999: 失敗: 該当注文なし" in result.stdout
     assert run(app, given=slip_file(slip("P999"))).exit_code == 1
+
+
+def test_captures_that_smbc_gp_does_not_answer_end_with_3(
+    app: Flask, world: World, orders: list[Order]
+) -> None:
+    for api in ("AlterTran", "SearchTrade"):
+        world.fault("drop_before", api, times=99)
+    result = run(app, "--capture", given=slip_file(slip(orders[0])))
+    assert result.exit_code == 3, result.output
+    assert "確認中 1" in result.stdout
+    assert "有効な応答がありませんでした" in result.stderr
 
 
 def test_what_cannot_be_read_ends_with_2(app: Flask) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Flask
 
+from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.services.payments import journal
 from sgpshop.storage import waiting
@@ -57,5 +58,7 @@ def _run(app: Flask, function: Callable[..., Any], args: tuple[Any, ...]) -> Non
     with app.app_context():
         try:
             function(*args)
+        except ShopError as problem:  # nothing broke: it is not possible now, and says why
+            log.warning("%s: %s", function.__name__, problem.message)
         except Exception:
             log.exception("%s broke off in the background", function.__name__)

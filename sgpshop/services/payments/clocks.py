@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from sgpshop import logs
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk, ShopError
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, SmbcGpGateway
@@ -36,7 +36,7 @@ _STALE, _ASK_PAUSE = 600.0, 30.0
 _DATABASE_EVERY = 30.0
 
 
-class ClockWrong(ShopError):
+class ClockWrong(CouldNotAsk):
     """Our clock and another differ by more than an hour: no money moves."""
 
     status = 503

@@ -131,6 +131,16 @@ def _checked() -> str:
     return f"{connected}ショップとサイトのIDとパスワードは、すべて有効です。"
 
 
+def require_answers() -> None:
+    """Raise CouldNotAsk, in words, where SMBC-GP answers nothing just now; a refusal is an answer."""
+    try:
+        _ask(lambda: current_gateway().search_trade(_NOBODYS_ORDER), "ショップ")
+    except CouldNotAsk:
+        raise
+    except ShopError:
+        return
+
+
 def _ask(question: Callable[[], object], whose: str, fine: str = "") -> None:
     try:
         question()
