@@ -12,11 +12,11 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
-from sgpshop.models import HistoryEntry, Operation, Order
+from sgpshop.models import HistoryEntry, Operation, Order, OrderKind
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.reconciliation import ledgers
-from tests.factories import authorized_order, fresh, make_order
-from tests.gateway_world import World
+from tests.factories import authorized_order, fresh, make_order, order_number
+from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import press
 
 
@@ -201,3 +201,17 @@ def test_an_order_that_changes_meanwhile_is_asked_about_again(
     [found] = ledgers.compare()
     assert found.verdict is ledgers.Verdict.AGREES
     assert len(answers) == 2
+
+
+def test_a_later_number_that_only_smbc_gp_knows_is_left(app: Flask, shop: World) -> None:  # P36
+    number = order_number()
+    access = shop.gateway.check_card(number, GOOD_CARD).access
+    order = make_order(
+        order_no=number, access=access, kind=OrderKind.PREORDER, gateway_state="CHECK",
+        gateway_amount=None,
+    )  # fmt: skip
+    assert compare(app).exit_code == 0
+    shop.authorize(f"{number}-2", order.total)  # -1 was used up without being entered
+    result = compare(app)
+    assert result.exit_code == 1
+    assert f"別の取引が残っています({number}-2" in result.stdout

@@ -20,6 +20,7 @@ from sgpshop.models import (
     Billing,
     BillingState,
     BulkItem,
+    CardTransaction,
     ItemResult,
     Operation,
     SlipRow,
@@ -28,7 +29,13 @@ from sgpshop.models import (
 from sgpshop.models.attempt import AttemptState, LookResult
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import LOOK_UP, Actor
-from sgpshop.services.payments import acts, journal, outcomes
+from sgpshop.services.payments import (
+    acts,
+    journal,
+    outcomes,
+    stored_cards,
+    transaction_lookup,
+)
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import WORKER_LOST, RunResult
@@ -71,9 +78,14 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
         journal.look_again(attempt, LookResult.UNANSWERED, failure.reason)
         is_congested = isinstance(failure, GatewayRejected) and failure.is_congestion
         return RunResult.CONGESTED if is_congested else RunResult.POSTPONED
+    if _was_never_sent(attempt):
+        _begin_anew(attempt)
+        return RunResult.ENDED
     proof = prove(attempt, trade, utc_now())
     if proof is Proof.DONE:
         _close_done(attempt, trade)
+        if attempt.operation in stored_cards.KEPT_AFTER:
+            stored_cards.keep_soon(gateway, attempt.order_id)
     elif proof is Proof.NOT_DONE:
         _close_not_done(attempt, trade)
     elif proof is Proof.TOO_EARLY:
@@ -83,6 +95,15 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     else:
         journal.look_again(attempt, LookResult.DIFFERS, trade.raw_status, trade.total)
     return RunResult.ENDED
+
+
+def _was_never_sent(attempt: Attempt) -> bool:
+    """Whether it was refused a number that is used already, and could not see for what (R141).
+
+    Nothing of it was sent to pay, so whatever stands there now is not its doing.
+    """
+    plan = plan_of(attempt.operation, is_unpaid_charge=attempt.transaction.is_unpaid_charge)
+    return plan.enters and attempt.sent_at is None
 
 
 def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
@@ -199,6 +220,26 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
         _send_again(session, attempt, token)
 
     close(attempt.id, attempt.lease, found, go_on=go_on if goes_on else None)
+
+
+def _begin_anew(attempt: Attempt) -> None:
+    """SMBC-GP answers again: the same payment begins anew and judges what stands there.
+
+    If it may not, the transaction's own look-up books what was found.
+    """
+    token = attempt.card_sealed
+
+    def go_on(session: Session) -> None:
+        transaction_lookup.make_due(session, CardTransaction.id == attempt.transaction_id)
+        _send_again(session, attempt, token)
+
+    not_sent = outcomes.rejected(attempt.operation, "not_carried_out")
+    close(
+        attempt.id,
+        attempt.lease,
+        replace(not_sent, sentence=f"{attempt.operation}_found_not_done", looked=True),
+        go_on=go_on,
+    )
 
 
 def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> None:

@@ -18,13 +18,16 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
-from sgpshop.models import AttemptState, Billing, BillingFile, BillingState, CardTransaction
+from sgpshop.models import AttemptState, Billing, BillingFile, BillingState, CardTransaction, Order
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.outcomes import Outcome
 
 #: Reason of a file that came after its window: the next one is in the month after (protocol.md §13.9).
 WINDOW_CLOSED = "window_closed"
+
+#: Detail of an outcome: whether money is reserved under the number of a registration.
+RESERVED = "reserved"
 
 #: Kinds of codes that speak of the card, or of what the line itself says.
 _FINAL = frozenset(
@@ -105,6 +108,11 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     ).one_or_none()
     if billing is None:
         return
+    if outcome.detail.get(RESERVED):
+        order = session.get_one(Order, row.order_id)
+        alerts.raise_once(
+            session, order, AlertKind.UNEXPECTED_CHARGE, found=outcome.detail["found"]
+        )
     billing.error_codes = "|".join(outcome.codes)[:400]
     billing.retry_at = None
     trade = outcome.trade

@@ -72,7 +72,10 @@ def _is_in_file(order: Order) -> bool:
         return False
     session = object_session(order)
     assert session is not None
-    return filed_numbers.is_waiting(session, transaction.gateway_order_id)
+    number = transaction.gateway_order_id
+    return filed_numbers.is_waiting(session, number) or filed_numbers.is_in_unknown_file(
+        session, number
+    )
 
 
 def operation_request(
@@ -115,6 +118,7 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
         assert before is not None
         order.payment_status = next_status(before, Event.CANCEL_DONE)
         effects.cancel_parcels(order)
+        effects.alert_what_is_left(session, order.id, before, order.total)
         order.version += 1
         order.updated_at = utc_now()
         session.flush()

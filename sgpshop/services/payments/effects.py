@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.gateway import TradeState
 from sgpshop.models import CHECKOUTS, AttemptState, CardTransaction, FollowUp, Operation, Order
@@ -24,7 +25,7 @@ from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import acting, alerts, history
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts, transactions
+from sgpshop.services.payments import acts, transaction_numbers, transactions
 from sgpshop.services.payments.outcomes import Outcome
 
 _FOLLOWERS = "sgpshop.followers"
@@ -106,6 +107,18 @@ def alert_other_amount(session: Session, row: Any, outcome: Outcome) -> None:
         found=f"{state.label} {amount:,}円",
         total=row.total,
     )
+
+
+def alert_what_is_left(
+    session: Session, order_id: int, before: PaymentStatus | None, total: int
+) -> None:
+    """The order is cancelled now, but not what stands under its other numbers: told, even if it was
+    acknowledged before, for now nobody would look at this order again."""
+    left = transaction_numbers.left_elsewhere(order_id)
+    if left:
+        alerts.raise_kind(
+            session, order_id, AlertKind.EARLIER_IS_LIVE, before=before, found=left, total=total
+        )
 
 
 def follow(session: Session, row: Any, now: datetime) -> None:

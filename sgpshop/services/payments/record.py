@@ -231,6 +231,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     if outcome.state is AttemptState.DONE:
         effects.settle(session, row, outcome, now)
         effects.alert_other_amount(session, row, outcome)
+    if status is PaymentStatus.CANCELLED is not row.payment_status:
+        effects.alert_what_is_left(session, row.order_id, row.payment_status, row.total)
     if row.operation in CHECKOUTS and not row.history_state:
         checkouts.receive(row.order_id, Actor(row.actor_kind, row.actor))
     state = history.record(

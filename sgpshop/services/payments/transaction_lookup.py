@@ -10,7 +10,7 @@ told a person.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,7 +34,8 @@ from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import LOOK_UP
-from sgpshop.services.payments import billing_marks, transaction_numbers
+from sgpshop.services.payments import billing_marks, effects, transaction_numbers
+from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.payments.transactions import describe, found_event, record_trade
@@ -106,20 +107,25 @@ def _later_payments(
     Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
     After an earlier number comes the one that counts, and we know that.
     """
-    later: list[_Numbered] = []
     is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
     may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
     if not claim.is_current or not may_follow:
-        return later
+        return []
+    return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade))
+
+
+def numbers_after(
+    order_no: str, sequence: int, search: Callable[[str], TradeStatus | None]
+) -> Iterator[_Numbered]:
+    """What `search` shows under the numbers of that order after `sequence`, gaps passed over."""
     missing = 0
-    for number in range(claim.sequence + 1, _MOST_NUMBERS + 1):
-        found = gateway.search_trade(f"{claim.order_no}-{number}")
+    for number in range(sequence + 1, _MOST_NUMBERS + 1):
+        found = search(f"{order_no}-{number}")
         if found is not None:
-            later.append((number, found))
+            yield number, found
         missing = 0 if found is not None else missing + 1
         if missing == _GAP:
-            break
-    return later
+            return
 
 
 def look_soon(order_id: int) -> None:
@@ -252,8 +258,9 @@ def _plan_next(transaction: CardTransaction, problem: str) -> None:
     first = transaction.first_look_at or now
     transaction.first_look_at = first
     # Whose transaction it is was seen; that the next look-up is not answered takes nothing back.
-    is_still = transaction.is_mismatched and problem in ("", "unanswered")
-    transaction.look_problem = MISMATCH if is_still else problem
+    stays = transaction.look_problem in (MISMATCH, NOT_KEPT) and problem in ("", "unanswered")
+    if not stays:
+        transaction.look_problem = problem
     transaction.next_look_at = next_look(first, now, current_app.config["RESOLVE_SCHEDULE"])
 
 
@@ -344,6 +351,8 @@ def _record(
             alerts.raise_for(
                 session, order.id, before, decision, found=describe(trade), total=order.total
             )
+        if before is not PaymentStatus.CANCELLED is decision.after:
+            effects.alert_what_is_left(session, order.id, before, order.total)
         _record_history(order, sentence, before, trade)
 
 

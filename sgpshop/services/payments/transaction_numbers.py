@@ -11,6 +11,7 @@ from sqlalchemy.orm import object_session
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import LIVE_STATES, Refusal
+from sgpshop.extensions import db
 from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
@@ -22,6 +23,7 @@ from sgpshop.models import (
 )
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
+from sgpshop.services.payments.transactions import standing
 
 
 def transaction_for(order: Order, operation: Operation) -> CardTransaction:
@@ -59,6 +61,23 @@ def take_next_number(order: Order) -> CardTransaction:
     new = make_current(order, _next_sequence(order), is_charge=old.is_charge)
     new.return_url = old.return_url
     return new
+
+
+def left_elsewhere(order_id: int) -> str:
+    """What is still reserved or taken under other numbers of the order, in words; "" for nothing."""
+    others = db.session.scalars(
+        sa.select(CardTransaction)
+        .where(
+            CardTransaction.order_id == order_id,
+            ~CardTransaction.is_current,
+            CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
+        )
+        .order_by(CardTransaction.sequence)
+    )
+    return "、".join(
+        f"{other.gateway_order_id} {standing(other)} {other.gateway_amount or 0:,}円"
+        for other in others
+    )
 
 
 def was_entered_otherwise(transaction: CardTransaction, *, by_three_ds: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import CardTransaction, OrderKind, utc_now
+from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import vault
 
@@ -35,7 +36,8 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     if trade.member_id and not transaction.member_id:
         transaction.member_id = trade.member_id[:60]
     transaction.looked_up_at = utc_now()
-    transaction.look_problem = ""
+    if not (transaction.look_problem == NOT_KEPT and trade.state.is_check):  # told until it is kept
+        transaction.look_problem = ""
     if trade.state.is_authorized or trade.state.is_captured:
         transaction.gateway_amount = trade.total
     if trade.state.is_authorized:

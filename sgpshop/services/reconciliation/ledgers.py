@@ -86,6 +86,8 @@ class Ours:
     awaits_result_of: date | None
     #: the numbers it used before, under which nothing may be left
     earlier: tuple[str, ...] = ()
+    #: behind it no number is known to our books, but may be to SMBC-GP (P36)
+    last_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def unknown_numbers(order_nos: Collection[str]) -> list[str]:
 
 
 _Answer = TradeStatus | GatewayError | None
-#: for the number that counts, and then for the earlier ones
+#: for the number that counts, and then for all others
 _Answers = tuple[_Answer, ...]
 
 
@@ -171,9 +173,25 @@ class _Asker:
         self._tries = tries
 
     def __call__(self, ours: Ours) -> _Answers:
-        return tuple(self._ask(number) for number in (ours.gateway_order_id, *ours.earlier))
+        answers = [self._ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
+        trade = answers[0]
+        is_paid = isinstance(trade, TradeStatus) and trade.state.is_live
+        if is_paid and ours.kind is OrderKind.NORMAL:  # nothing is charged after it
+            return tuple(answers)
+        after = transaction_lookup.numbers_after(ours.order_no, ours.last_number, self._search)
+        try:
+            answers.extend(found for _, found in after)
+        except GatewayError as failure:
+            answers.append(failure)
+        return tuple(answers)
 
     def _ask(self, gateway_order_id: str) -> _Answer:
+        try:
+            return self._search(gateway_order_id)
+        except GatewayError as failure:
+            return failure
+
+    def _search(self, gateway_order_id: str) -> TradeStatus | None:
         for number in range(1, self._tries + 1):
             try:
                 return self._gateway.search_trade(gateway_order_id)
@@ -182,7 +200,7 @@ class _Asker:
                     isinstance(failure, GatewayRejected) and failure.is_congestion
                 )
                 if not is_passing or number == self._tries:
-                    return failure
+                    raise
                 time.sleep(_PAUSE * number)
         raise AssertionError("unreachable")
 
@@ -298,8 +316,16 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
         .order_by(CardTransaction.sequence)
     ):
         earlier[order_id].append(number)
+    last = {
+        row.order_id: row.last
+        for row in db.session.execute(
+            sa.select(CardTransaction.order_id, sa.func.max(CardTransaction.sequence).label("last"))
+            .where(CardTransaction.order_id.in_([row[0] for row in rows]))
+            .group_by(CardTransaction.order_id)
+        )
+    }
     db.session.commit()  # no transaction is open while we wait for the network (P8)
-    return [_made(*row, tuple(earlier[row[0]])) for row in rows]
+    return [_made(*row, tuple(earlier[row[0]]), last.get(row[0], 0)) for row in rows]
 
 
 #: The statement gives the fields by position; a checker cannot follow that.

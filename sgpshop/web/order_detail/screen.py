@@ -15,7 +15,7 @@ from sgpshop.domain.order_acts import Act, button
 from sgpshop.models import Attempt, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_detail.detail import get_detail
-from sgpshop.services.payments import attempt_lookup
+from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.payments.transactions import standing
@@ -67,6 +67,7 @@ def render(
         may_act=may_act(),
         is_looking=_is_looking(order),
         effect=money_effect(order),
+        left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
         may_close_by_hand=may_act() and _may_close_by_hand(order.open_attempt),
         parcel_asks=_PARCEL_ASKS,

@@ -453,7 +453,7 @@ class TestAHealthyShop:
         )  # somebody at SMBC-GP's own screen
         transaction = fresh(in_console).transaction
         assert transaction is not None
-        transaction_lookup.look_soon(transaction.id)
+        transaction_lookup.look_soon(transaction.order_id)
         transaction_lookup.look_up(transaction.id)
         assert fresh(in_console).transaction.gateway_amount == 1800  # type: ignore[union-attr]
         take_in(row(注文番号=again.order_no, 送料="700", 合計金額="2700"))

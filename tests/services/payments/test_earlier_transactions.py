@@ -14,7 +14,7 @@ from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.gateway import Job
+from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import (
     CardTransaction,
     HistoryEntry,
@@ -22,6 +22,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    Role,
     utc_now,
 )
 from sgpshop.services.orders import alerts
@@ -34,6 +35,8 @@ from tests.factories import authorized_order, days_ago, fresh, make_order, order
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import tell
 from tests.services.acting import TANAKA, cancel, press
+from tests.services.arriving import open_shop
+from tests.signing_in import signed_in
 
 S = PaymentStatus
 LIMITS = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)
@@ -293,3 +296,40 @@ def test_a_cancelled_subscription_that_was_charged_is_told(shop: World) -> None:
     transaction_lookup.look_up(transaction_of(f"{number}-1").id)
     assert told(order) == [AlertKind.NOT_REFUNDED]
     assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_cancelling_names_what_is_left_under_another_number_though_it_was_acknowledged(
+    app: Flask, shop: World
+) -> None:
+    order = paid_with_another_card(shop)
+    pay_first_number_after_all(shop, order)
+    make_due(order.order_no)
+    transaction_lookup.look_up(transaction_of(order.order_no).id)
+    [alert] = alerts.open_of(order.id)
+    alerts.acknowledge(order.order_no, alert.id, TANAKA, "")
+    assert told(order) == []
+    open_shop()
+    with app.app_context():  # a page of its own
+        page = signed_in(app, Role.OPERATOR).get(f"/orders/{order.order_no}/cancel").text
+    assert f"ほかの番号の取引が残っています({order.order_no} 仮売上 3,000円)" in page
+    assert cancel(order).payment_status is S.CANCELLED
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+    [alert] = alerts.open_of(order.id)
+    assert f"{order.order_no} 仮売上 3,000円" in alert.facts
+
+
+def test_a_cancel_found_at_smbc_gp_names_it_too(shop: World) -> None:
+    order = paid_with_another_card(shop)
+    pay_first_number_after_all(shop, order)
+    make_due(order.order_no)
+    transaction_lookup.look_up(transaction_of(order.order_no).id)
+    [alert] = alerts.open_of(order.id)
+    alerts.acknowledge(order.order_no, alert.id, TANAKA, "")
+    number = f"{order.order_no}-1"
+    trade = shop.gateway.search_trade(number)
+    assert trade is not None
+    shop.gateway.cancel(trade.access, Cancellation.VOID)
+    make_due(number)
+    transaction_lookup.look_up(transaction_of(number).id)
+    assert fresh(order).payment_status is S.CANCELLED
+    assert AlertKind.EARLIER_IS_LIVE in told(order)

@@ -18,7 +18,8 @@ from sgpshop.models import CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import attempt_lookup, stored_cards, transaction_lookup
+from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
@@ -102,7 +103,7 @@ def imported(shop: World) -> Order:
         gateway_amount=None,
     )
     assert order.transaction is not None
-    transaction_lookup.look_soon(order.transaction.id)
+    transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     return fresh(order)
 
@@ -289,3 +290,27 @@ def test_the_card_of_the_newest_check_is_charged(shop: World, is_kept_in_time: b
     assert order.payment_status is S.CAPTURED
     number = f"{order.order_no}-2"
     assert shop.cards_of([number])[number] == ("4444", ours(f"{order.order_no}-1"))
+
+
+class TestToldUntilItIsKept:
+    def test_a_check_that_a_look_up_ends_keeps_its_card_too(self, shop: World) -> None:
+        shop.fault("drop_after", "ExecTran")
+        intake.place(new_order(shop, kind=OrderKind.PREORDER, payment=CHECKED), SHOP_FRONT)
+        [order] = orders()
+        background_ended()
+        attempt_lookup.look_up(last_attempt(order).id)
+        now = fresh(order)
+        assert now.payment_status is S.AUTHORIZED
+        assert now.transaction is not None
+        assert now.transaction.member_id == ours(order.order_no)
+
+    def test_a_look_up_between_takes_nothing_back(self, shop: World) -> None:
+        shop.fault("error:E01210002", "SaveMember")
+        order = preorder(shop)
+        background_ended()
+        for _ in range(2):
+            assert fresh(order).transaction.look_problem == NOT_KEPT  # type: ignore[union-attr]
+            transaction_lookup.look_soon(order.id)
+            transaction_lookup.look_up(fresh(order).transaction.id)  # type: ignore[union-attr]
+        stored_cards.keep_soon(shop.gateway, order.id)
+        assert fresh(order).transaction.look_problem == ""  # type: ignore[union-attr]

@@ -197,6 +197,7 @@ class TestBilling:
             settle(order.id)
         assert fresh(order).payment_status is S.AWAITING_BILLING
         assert live(shop, order) == [f"{order.order_no}-1"]
+        assert told(order) == [AlertKind.UNEXPECTED_CHARGE]
 
 
 class TestAWordWeDoNotKnow:

@@ -100,7 +100,7 @@ def test_a_decline_is_explained_and_each_new_try_has_a_new_number(shop: World) -
 def test_a_look_up_after_a_decline_leaves_it_as_it_is(shop: World) -> None:  # R120, R92
     order = declining(shop)
     assert order.transaction is not None
-    transaction_lookup.look_soon(order.transaction.id)
+    transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     assert fresh(order).payment_status is S.CAPTURE_FAILED
 

@@ -50,7 +50,7 @@ def access(shop: World, order: Order) -> TradeAccess:
 def looked_up(order: Order) -> Order:
     """After 照合."""
     assert order.transaction is not None
-    transaction_lookup.look_soon(order.transaction.id)
+    transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     return fresh(order)
 

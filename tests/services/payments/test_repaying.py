@@ -239,7 +239,7 @@ def test_ended_by_hand_it_has_failed_as_before(
     shop.behave()
     transaction = fresh(order).transaction
     assert transaction is not None
-    transaction_lookup.look_soon(transaction.id)
+    transaction_lookup.look_soon(transaction.order_id)
     transaction_lookup.look_up(transaction.id)
     assert fresh(order).payment_status is S.CAPTURE_FAILED
     travel(jst(2027, 1, 10, 6, 1))

@@ -121,7 +121,7 @@ def test_one_who_never_returns_stays_unfinished_and_is_looked_up(shop: World) ->
     order, _url = begun(shop)
     assert order.transaction is not None
     assert order.transaction.next_look_at is not None
-    transaction_lookup.look_soon(order.transaction.id)
+    transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     assert fresh(order).payment_status is S.NEEDS_REVIEW
 

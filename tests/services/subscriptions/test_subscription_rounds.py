@@ -109,7 +109,7 @@ def test_a_cancelled_order_found_standing_is_told_although_its_round_was_given_a
     gone = make_subscription(subscription_round=3, status=S.CANCELLED, access=access)
     make_subscription(subscription_round=3)
     assert gone.transaction is not None
-    transaction_lookup.look_soon(gone.transaction.id)
+    transaction_lookup.look_soon(gone.id)
     transaction_lookup.look_up(gone.transaction.id)
     assert fresh(gone).payment_status is S.AUTHORIZED
     assert fresh(gone).is_round_shared

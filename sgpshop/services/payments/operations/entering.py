@@ -11,7 +11,7 @@ entered by this very try, or seen by a look-up just before, with our amount.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sgpshop.domain.payment_status import Event
@@ -25,6 +25,7 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.payments import outcomes, three_ds
+from sgpshop.services.payments.billing_marks import RESERVED
 from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import Brought, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
@@ -95,7 +96,9 @@ class EnteringPlan:
         order's payment all the same: paying once more would take the money twice (P1).
         """
         if self.operation is Operation.BILL:  # only a sale ends it; a person looks at the rest
-            return not_usable(self.operation, trade, "other_transaction")
+            outcome = not_usable(self.operation, trade, "other_transaction")
+            is_held = trade.state.is_authorized
+            return replace(outcome, detail=outcome.detail | {RESERVED: is_held})
         if trade.state.is_captured or trade.state.is_authorized:
             return found(trade, self._found_event(trade.state, claimed.kind))
         if trade.state.is_cancelled:
