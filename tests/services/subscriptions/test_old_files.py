@@ -39,3 +39,4 @@ def test_a_file_that_was_being_sent_when_its_process_was_killed_may_have_got_the
         wanted = sa.select(BillingFile.id).where(BillingFile.is_doubtful)
         assert list(db.session.scalars(wanted)) == [2]
         db.session.remove()
+        db.engine.dispose()
