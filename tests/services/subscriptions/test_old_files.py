@@ -24,7 +24,7 @@ def test_a_file_that_was_being_sent_when_its_process_was_killed_may_have_got_the
     if kind == "postgresql":
         url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
     with make_app(tmp_path, **url).app_context():
-        upgrade_to("0017")
+        upgrade_to("0018")
         insert(
             "billing_files",
             *(

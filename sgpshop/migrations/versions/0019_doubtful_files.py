@@ -5,8 +5,8 @@ That version noted a doubt only once a try had ended; which tries never ended no
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
