@@ -11,8 +11,8 @@ from alembic.operations import Operations
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import BulkAction, CardTransaction, Operation
-from sgpshop.services.bulk import selection
+from sgpshop.models import CardTransaction, Operation
+from sgpshop.services.bulk import actions, selection
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order
 from tests.gateway_world import World
@@ -35,7 +35,7 @@ def test_it_is_captured_after_the_upgrade(shop: World) -> None:
         )
     with pytest.raises(NotPossible):  # the buyer may still finish there; told, not «busy»
         press(order, Operation.CAPTURE)
-    chosen = selection.weigh([order.id], BulkAction.SGP_CAPTURE)
+    chosen = selection.weigh([order.id], actions.find("sgp_capture"))
     assert chosen.left_out == ((Refusal.OTHERS_LIVE, 1),)  # nor does it break off a bulk run
     upgrade = import_module("sgpshop.migrations.versions.0016_left_three_ds").upgrade
     with writing() as session, Operations.context(MigrationContext.configure(session.connection())):
