@@ -221,6 +221,8 @@ def _number(dice: random.Random) -> str:
     return dice.choice(("", "", "-1", "-1", "-2"))
 
 
+#: words of actions with many orders
+_RUNS = ("sgp_capture", "deliver", "send_changes", "extend")
 #: act -> weight, and how its details are drawn
 _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "capture": (3, lambda _: {}),
@@ -270,7 +272,7 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
             "three_ds": dice.random() < 0.2,
         },
     ),
-    "bulk": (2, lambda dice: {"action": dice.choice(("sgp_capture", "deliver"))}),
+    "bulk": (2, lambda dice: {"action": dice.choice(_RUNS)}),
     "look": (3, lambda dice: {"suffix": _number(dice)}),
     "notice": (
         2,
@@ -330,6 +332,7 @@ def stage(app: Flask) -> Iterator[Stage]:
         clock = held.enter_context(time_machine.travel(START, tick=True))
         held.enter_context(patch.object(background, "submit", _at_once))
         open_shop()
+        settings.save("test", extend_auth_enabled=True)
         connect(app, world)
         daily.run()  # where nothing was ever compared, the first night is only noted
         yield Stage(app, world, clock)

@@ -46,7 +46,8 @@ class Browser:
 
     def prepare(self, *orders: Order, **data: Any) -> str:
         """Press 処理を実行; the id of the run that waits for confirmation."""
-        answer = self.post("/orders/bulk", order_no=[o.order_no for o in orders], **ACTION, **data)
+        chosen = {"order_no": [order.order_no for order in orders], **ACTION, **data}
+        answer = self.post("/orders/bulk", **chosen)
         assert answer.status_code == 303, flat(answer)
         return answer.location.rsplit("/", 1)[1]
 

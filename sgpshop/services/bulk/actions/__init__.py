@@ -5,9 +5,9 @@ from __future__ import annotations
 from sgpshop.domain import words
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.services.bulk.action import Action
-from sgpshop.services.bulk.actions import captures, deliveries
+from sgpshop.services.bulk.actions import amount_changes, captures, deliveries, extensions
 
-ALL = (captures.ACTION, deliveries.ACTION)
+ALL = (captures.ACTION, amount_changes.ACTION, extensions.ACTION, deliveries.ACTION)
 _BY_WORD = {action.word: action for action in ALL}
 
 

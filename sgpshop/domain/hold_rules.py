@@ -1,0 +1,115 @@
+"""Why the authorization of an order of many is neither changed nor extended (R68, R83).
+
+Words for what domain.order_acts decides about 変更内容をSMBC-GPに送信 and オーソリ期間延長.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sgpshop.domain import words
+from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, button
+from sgpshop.domain.order_rules import Refusal, is_being_paid, is_unsent, reserves_nothing
+from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+
+
+class HoldRefusal(StrEnum):
+    """Why an order is left out; the values are stored with run lines (R49)."""
+
+    OTHER_METHOD = "other_method"
+    CAPTURED = "captured"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    BEING_PAID = "being_paid"
+    NEEDS_REVIEW = "needs_review"
+    NOTHING_HELD = "nothing_held"
+    NO_CHANGE = "no_change"
+    SWITCHED_OFF = "switched_off"
+    OTHER_TRANSACTION = "other_transaction"
+    NOT_LINKED = "not_linked"
+    TOTAL_IS_ZERO = "total_is_zero"
+    CHANGED = "changed"
+
+    @property
+    def label(self) -> str:
+        """The short words of a result line, after 「対象外:」."""
+        return _WORDS.get(self, words.UNKNOWN_REASON)[0]
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what can be done."""
+        return _WORDS.get(self, words.UNKNOWN_REASON)[1]
+
+
+_WORDS = {
+    # what a capture is told as well
+    **{
+        HoldRefusal(refusal.value): (refusal.label, refusal.sentence)
+        for refusal in (
+            Refusal.OTHER_METHOD,
+            Refusal.CAPTURED,
+            Refusal.CANCELLED,
+            Refusal.BUSY,
+            Refusal.BEING_PAID,
+            Refusal.OTHER_TRANSACTION,
+            Refusal.NOT_LINKED,
+        )
+    },
+    HoldRefusal.NEEDS_REVIEW: (
+        "要確認",
+        "要確認の注文です。決済の状態が確認できるまでお待ちください。",
+    ),
+    HoldRefusal.NOTHING_HELD: (
+        "仮売上の金額がない",
+        "予約・定期購入など、SMBC-GPに仮売上の金額がない注文のため、必要ありません。",
+    ),
+    HoldRefusal.NO_CHANGE: (
+        "送信する変更がない",
+        "合計金額とSMBC-GP側金額が同じため、送信は不要です。",
+    ),
+    HoldRefusal.SWITCHED_OFF: (
+        "利用しない設定",
+        "「SGP:クレジットカードの設定」で、オーソリ期間延長を利用しない設定になっています。",
+    ),
+    HoldRefusal.TOTAL_IS_ZERO: (
+        "金額が0円",
+        "合計金額が0円です。0円にする場合は注文キャンセルをしてください。",
+    ),
+    HoldRefusal.CHANGED: (
+        "確認後に更新された",
+        "確認した後で注文の内容が更新されました。内容を確認してから、もう一度選んでください。",
+    ),
+}
+_BY_STATUS = {
+    PaymentStatus.CAPTURED: HoldRefusal.CAPTURED,
+    PaymentStatus.CANCELLED: HoldRefusal.CANCELLED,
+    PaymentStatus.NEEDS_REVIEW: HoldRefusal.NEEDS_REVIEW,
+}
+
+
+def hold_refusal(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> HoldRefusal | None:
+    """Why `act` (SEND_CHANGES or EXTEND) is not offered for this order, or None when it is (§4.3)."""
+    if button(act, order, terms, now).is_enabled:
+        return None
+    status = order.payment_status
+    if not order.is_sgp or status is None:
+        return HoldRefusal.OTHER_METHOD
+    if act is Act.EXTEND and not terms.extend_auth_enabled:
+        return HoldRefusal.SWITCHED_OFF
+    if order.open_attempt is not None:
+        if is_being_paid(order.open_attempt):
+            return HoldRefusal.BEING_PAID
+        return HoldRefusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else HoldRefusal.BUSY
+    if by_status := _BY_STATUS.get(status):
+        return by_status
+    if status not in CAPTURABLE or reserves_nothing(order):
+        return HoldRefusal.NOTHING_HELD
+    transaction = order.transaction
+    if transaction is not None and transaction.is_mismatched:
+        return HoldRefusal.OTHER_TRANSACTION
+    if transaction is None or not transaction.is_linked or transaction.gateway_amount is None:
+        return HoldRefusal.NOT_LINKED
+    if act is Act.SEND_CHANGES and is_unsent(order):
+        return HoldRefusal.TOTAL_IS_ZERO
+    return HoldRefusal.NO_CHANGE
