@@ -181,8 +181,8 @@ class World:
 
     def cards_of(self, order_ids: list[str]) -> dict[str, tuple[str | None, str]]:
         """Of these entries the last four digits of the card, and the member who keeps it."""
-        desk = self.simulator.extensions["endpoint"].desk
-        with desk.ledger.reading() as db:
+        context = self.simulator.extensions["endpoint"].context
+        with context.ledger.reading() as db:
             rows = {
                 order_id: db.execute(
                     "SELECT card_last4, member_id FROM trades WHERE order_id = ?", (order_id,)
@@ -199,9 +199,9 @@ class World:
     def spoil_results(self, what: str) -> None:
         """Let the results of the files that are there lack a line, or name another amount."""
         self.ledger()  # charges what is due
-        desk = self.simulator.extensions["endpoint"].desk
+        context = self.simulator.extensions["endpoint"].context
         spoilt = "refused = 'lost'" if what == "missing" else "amount = amount + 500"
-        with desk.ledger.transaction() as db:
+        with context.ledger.transaction() as db:
             db.execute(
                 f"UPDATE monthly_lines SET {spoilt} WHERE refused = '' AND number = 1"
                 " AND file_id IN (SELECT id FROM monthly_files WHERE is_settled)"

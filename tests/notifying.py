@@ -33,7 +33,7 @@ def connect(app: Flask, world: World, **sending: Any) -> Notices:
     with app.app_context():
         settings.save("test", site_id="tsite00000001", shop_id=SHOP_ID)
         path = f"/notify/{notifications.secret_of(settings.load())}"
-    notices: Notices = world.simulator.extensions["endpoint"].desk.notices
+    notices: Notices = world.simulator.extensions["endpoint"].context.notices
 
     def post(url: str, body: bytes) -> str | None:
         assert url.endswith(path)
