@@ -1,4 +1,5 @@
-"""A random walk of people through one order after the other: edit, send, capture, cancel, with faults and crashes.
+"""A random walk of people through one order after the other: edit, send, capture, extend, cancel, alone and in
+runs of many, with faults and crashes.
 
 Notifications come late, twice, in reverse, before the answer they are about, forged or never.
 Whatever they do in whatever order, when nothing is open any more what was captured is what the
@@ -23,7 +24,8 @@ from sgpshop.models import (
     Operation,
     Order,
 )
-from sgpshop.services import order_editing
+from sgpshop.services import order_editing, settings
+from sgpshop.services.bulk import actions
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, cancelling, journal, runner
 from sgpshop.services.payments.acts import OperationRequest
@@ -32,6 +34,8 @@ from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
 from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
+from tests.services.running import started
+from tests.services.slip_files import tanaka
 
 FAULTS = (
     "drop_before",
@@ -48,6 +52,8 @@ FAULTS = (
     "killed before",
     "killed after",
 )
+#: the actions with many orders that ask SMBC-GP
+RUNS = [action.word for action in actions.ALL if action.operation is not None]
 #: one call in five goes wrong
 fault = st.one_of(*[st.just("")] * 4, st.sampled_from(FAULTS))
 api = st.sampled_from(["AlterTran", "ChangeTran", "AlterTran", "ChangeTran", "SearchTrade"])
@@ -69,6 +75,7 @@ class Walk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         db.session.remove()
+        settings.save("test", extend_auth_enabled=True)
         self.notices = connect(self.app, self.world)
         self.begin()
 
@@ -109,6 +116,18 @@ class Walk(RuleBasedStateMachine):
         )
         assert wish is not None
         self.press(wish, fault, api)
+
+    @rule(fault=fault, api=api)
+    def extend(self, fault: str, api: str) -> None:
+        self.press(OperationRequest(Operation.EXTEND), fault, api)
+
+    @rule(action=st.sampled_from(RUNS), fault=fault, api=api)
+    def tick_it_for_a_run(self, action: str, fault: str, api: str) -> None:
+        """一括処理 of the list: confirmed once, then the worker's."""
+        self.misbehave(fault, api)
+        self.attempt(lambda _seen: started([self.fresh()], tanaka(), action))
+        self.run(lambda: work_off(self.order.id))
+        self.world.behave()
 
     @rule()
     def open_a_screen_and_leave_it(self) -> None:
