@@ -47,7 +47,7 @@ _SHIPS_ON = (
 #: Stands for "no date", so that such orders come last.
 _NEVER = date(9999, 12, 31)
 _BY_SHIPPING_DAY = Sorting(
-    sa.func.coalesce(_SHIPS_ON, sa.literal(_NEVER, sa.Date())), date.fromisoformat
+    "ships_on", sa.func.coalesce(_SHIPS_ON, sa.literal(_NEVER, sa.Date())), date
 )
 
 
@@ -75,7 +75,7 @@ def search(tab: PreorderTab, cursor: str = "") -> Page[ListedPreorder]:
     """The ones to be shipped first, those without a date last.  Raises CursorInvalid."""
     today = jst_day(utc_now())
     wanted = [_IS_PREORDER, _of_tab(tab, today)]
-    page = keyset.find(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
+    page = keyset.find_ids(wanted, _BY_SHIPPING_DAY, size=PAGE_SIZE, cursor=cursor)
     return page.showing(_load(page.rows, today))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -23,11 +23,15 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True)
 class Sorting:
-    """What a list is sorted by; `read` turns the ISO form of a value into the value again."""
+    """What a list is sorted by; a cursor carries `name`, so that it serves no other list."""
 
+    name: str
     key: sa.ColumnElement[Any]
-    read: Callable[[str], date | datetime]
+    kind: type[int] | type[date] | type[datetime]
     descending: bool = False
+
+
+NEWEST_FIRST = Sorting("ordered_at", Order.ordered_at.expression, datetime, descending=True)
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,23 @@ class Page(Generic[_T]):
 
 
 def find(
-    wanted: Sequence[sa.ColumnElement[bool]], sorting: Sorting, *, size: int, cursor: str = ""
-) -> Page[int]:
-    """The ids of the orders that meet `wanted`, beyond `cursor`; one query.  Raises CursorInvalid."""
+    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, *, size: int, cursor: str = ""
+) -> Page[sa.Row[*tuple[Any, ...]]]:
+    """The rows of `statement`, which selects from Order, beyond `cursor`; one query.
+
+    Behind its own columns each row holds what it was sorted by.  Raises CursorInvalid.
+    """
     start = _decoded(cursor, sorting) if cursor else None
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
-    conditions = list(wanted)
     if start is not None:
         here = sa.tuple_(sorting.key, Order.id)
         there = sa.tuple_(sa.literal(start[0], sorting.key.type), sa.literal(start[1]))
-        conditions.append(here < there if descending else here > there)
+        statement = statement.where(here < there if descending else here > there)
     by = [c.desc() if descending else c.asc() for c in (sorting.key, Order.id)]
+    sorted_by = (sorting.key.label("sorted_by"), Order.id.label("sorted_id"))
     found = db.session.execute(
-        sa.select(sorting.key.label("sorted_by"), Order.id)
-        .where(*conditions)
-        .order_by(*by)
-        .limit(size + 1)
+        statement.add_columns(*sorted_by).order_by(*by).limit(size + 1)
     ).all()
     has_more, rows = len(found) > size, list(found[:size])
     if backwards:
@@ -69,27 +73,64 @@ def find(
         return Page([])
     has_next, has_previous = (True, has_more) if backwards else (has_more, start is not None)
     return Page(
-        [row.id for row in rows],
-        next_cursor=_encoded(rows[-1], backwards=False) if has_next else "",
-        previous_cursor=_encoded(rows[0], backwards=True) if has_previous else "",
+        rows,
+        next_cursor=_encoded(rows[-1], sorting, backwards=False) if has_next else "",
+        previous_cursor=_encoded(rows[0], sorting, backwards=True) if has_previous else "",
     )
 
 
-def _encoded(row: Any, *, backwards: bool) -> str:
-    parts = [row.sorted_by.isoformat(), row.id, backwards]
+def find_ids(
+    wanted: Sequence[sa.ColumnElement[bool]], sorting: Sorting, *, size: int, cursor: str = ""
+) -> Page[int]:
+    """The ids of the orders that meet `wanted`, beyond `cursor`; one query.  Raises CursorInvalid."""
+    page = find(sa.select(Order.id).where(*wanted), sorting, size=size, cursor=cursor)
+    return page.showing([row.id for row in page.rows])
+
+
+def all_ids(wanted: Sequence[sa.ColumnElement[bool]], *, size: int) -> Iterator[list[int]]:
+    """The ids of all orders that meet `wanted`, newest first, `size` at a time.
+
+    Walked by what never changes, each part read when it is asked for: no order comes twice, and
+    only one that stops matching meanwhile is left out.
+    """
+    cursor, is_first = "", True
+    while cursor or is_first:
+        page = find_ids(wanted, NEWEST_FIRST, size=size, cursor=cursor)
+        cursor, is_first = page.next_cursor, False
+        yield page.rows
+
+
+def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
+    value = row.sorted_by if sorting.kind is int else row.sorted_by.isoformat()
+    parts = [sorting.name, sorting.descending, value, row.sorted_id, backwards]
     text = json.dumps(parts, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, sorting: Sorting) -> tuple[date | datetime, int, bool]:
+def _decoded(cursor: str, sorting: Sorting) -> tuple[int | date | datetime, int, bool]:
     try:
         text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"===")
-        value, order_id, backwards = json.loads(text)
-        start = sorting.read(value)
-        if isinstance(start, datetime) and (start.tzinfo is None or not is_countable(start)):
-            raise ValueError(value)
-        if type(order_id) is not int or not 0 <= order_id <= MOST:
-            raise ValueError(order_id)
+        name, descending, value, order_id, backwards = json.loads(text)
+        if (name, descending) != (sorting.name, sorting.descending):
+            raise ValueError(name)
+        start = _value(value, sorting.kind), _small(order_id), backwards is True
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise CursorInvalid from None
-    return start, order_id, backwards is True
+    return start
+
+
+def _value(text: Any, kind: type[int] | type[date] | type[datetime]) -> int | date | datetime:
+    if kind is int:
+        return _small(text)
+    if kind is date:
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not is_countable(moment):
+        raise ValueError(text)
+    return moment.astimezone(UTC)
+
+
+def _small(number: Any) -> int:
+    if type(number) is not int or not 0 <= number <= MOST:
+        raise ValueError(number)
+    return number

@@ -42,10 +42,9 @@ def one(order_no: str) -> OrderNow:
 
 def page(criteria: SearchCriteria, wanted: PageRequest) -> tuple[list[OrderNow], str]:
     """One page of a search and the cursor of the next, "" after the last.  Raises CursorInvalid."""
-    result = search.search(criteria, wanted)
-    ids = [order.id for order in result.orders]
-    found = {now.order.id: now for now in _now(Order.id.in_(ids))}
-    return [found[order_id] for order_id in ids if order_id in found], result.next_cursor
+    result = search.search_ids(criteria, wanted)
+    found = {now.order.id: now for now in _now(Order.id.in_(result.rows))}
+    return [found[order_id] for order_id in result.rows if order_id in found], result.next_cursor
 
 
 def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:

@@ -81,23 +81,33 @@ _TRANSACTION = (
 _ATTEMPT = (Attempt.operation, Attempt.uncertain_since)
 _ORDER_END = len(_ORDER)
 _TRANSACTION_END = _ORDER_END + len(_TRANSACTION)
+_ATTEMPT_END = _TRANSACTION_END + len(_ATTEMPT)
 
 
-#: The statement behind `read`, to be narrowed and sorted by columns of Order.
-ROWS: sa.Select[*tuple[Any, ...]] = (
-    sa.select(*_ORDER, *_TRANSACTION, *_ATTEMPT)
-    .select_from(Order)
-    .outerjoin(
-        CardTransaction,
-        sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
+def joined(*columns: Any) -> sa.Select[*tuple[Any, ...]]:
+    """A statement for `columns` of orders, their current transactions and their open attempts."""
+    return (
+        sa.select(*columns)
+        .select_from(Order)
+        .outerjoin(
+            CardTransaction,
+            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
+        )
+        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
     )
-    .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
-)
+
+
+#: The statement behind `made_of`, to be narrowed and sorted by columns of Order.
+ROWS = joined(*_ORDER, *_TRANSACTION, *_ATTEMPT)
 
 
 def read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedOrder]:
     """The orders of a statement made from ROWS, in its order; two queries."""
-    found = db.session.execute(statement).all()
+    return made_of(db.session.execute(statement).all())
+
+
+def made_of(found: Sequence[Sequence[Any]]) -> list[ListedOrder]:
+    """The orders of these rows of ROWS, which may have more columns behind its own; one query."""
     parcels = _parcels([row[0] for row in found])
     return [_listed(row, parcels.get(row[0], _NO_PARCEL)) for row in found]
 
@@ -117,7 +127,8 @@ _made: Callable[..., ListedOrder] = ListedOrder
 
 
 def _listed(row: Sequence[Any], parcel: _Parcel) -> ListedOrder:
-    transaction, attempt = row[_ORDER_END:_TRANSACTION_END], row[_TRANSACTION_END:]
+    transaction = row[_ORDER_END:_TRANSACTION_END]
+    attempt = row[_TRANSACTION_END:_ATTEMPT_END]
     return _made(
         *row[:_ORDER_END],
         TransactionFacts(*transaction) if transaction[0] is not None else None,

@@ -12,7 +12,6 @@ from sgpshop.models import utc_now
 from sgpshop.services import settings
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
-from sgpshop.services.subscriptions.searching import NEWEST_FIRST
 from sgpshop.services.subscriptions.stages import SubscriptionCriteria, wanted
 from sgpshop.storage import keyset
 
@@ -44,15 +43,11 @@ def as_csv(criteria: SubscriptionCriteria) -> Iterator[bytes]:
 
 
 def _parts(criteria: SubscriptionCriteria) -> Iterator[Iterable[Iterable[Value]]]:
-    cursor, now, billing_day = "", utc_now(), settings.load().billing_day
-    while True:
-        page = keyset.find(wanted(criteria), NEWEST_FIRST, size=_CHUNK, cursor=cursor)
-        found = rows.load(page.rows, now, billing_day)
+    now, billing_day = utc_now(), settings.load().billing_day
+    for order_ids in keyset.all_ids(wanted(criteria), size=_CHUNK):
+        found = rows.load(order_ids, now, billing_day)
         db.session.commit()
         yield map(_cells, found)
-        cursor = page.next_cursor
-        if not cursor:
-            return
 
 
 def _cells(row: ListedSubscription) -> tuple[Value, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -23,15 +22,14 @@ from sgpshop.services.subscriptions.stages import (
     wanted,
 )
 from sgpshop.storage import keyset
-from sgpshop.storage.keyset import Page, Sorting
+from sgpshop.storage.keyset import NEWEST_FIRST, Page
 
 PAGE_SIZE = 40
-NEWEST_FIRST = Sorting(Order.ordered_at.expression, datetime.fromisoformat, descending=True)
 
 
 def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubscription]:
     """The newest orders first; five queries whatever is found.  Raises CursorInvalid."""
-    page = keyset.find(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    page = keyset.find_ids(wanted(criteria), NEWEST_FIRST, size=PAGE_SIZE, cursor=cursor)
     return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 

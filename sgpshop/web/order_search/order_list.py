@@ -19,10 +19,11 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection
 from sgpshop.services.order_search import search, search_fields
-from sgpshop.services.order_search.search import ResultPage
+from sgpshop.services.order_search.listed_orders import ListedOrder
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage.keyset import Page
 from sgpshop.web.order_search import choices
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
@@ -150,7 +151,7 @@ def _choices(shop: ShopSettings) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _search(form: SearchForm) -> ResultPage:
+def _search(form: SearchForm) -> Page[ListedOrder]:
     try:
         return search.search(form.criteria, form.page)
     except CursorInvalid as problem:

@@ -45,7 +45,7 @@ def _reselected(form: SearchForm) -> ResponseReturnValue:
     run_id = form.criteria.failed_of
     failed = report.order_ids(run_id, result=ItemResult.FAILED)
     action = choices.find(runs.action_of(run_id))
-    page = search.search(form.criteria, form.page).orders
+    page = search.search(form.criteria, form.page).rows
     bar = BulkBar(
         selection=weigh(failed, action.run if action else None),
         action=action,

@@ -40,7 +40,7 @@ S = PaymentStatus
 
 
 def numbers(criteria: SearchCriteria, page: PageRequest | None = None) -> list[str]:
-    return [order.order_no for order in search(criteria, page or PageRequest()).orders]
+    return [order.order_no for order in search(criteria, page or PageRequest()).rows]
 
 
 def change(order: Order, **values: Any) -> None:
@@ -235,11 +235,11 @@ def test_pages_hold_every_order_once_forwards_and_backwards(
     pages = [search(ALL, first)]
     while pages[-1].next_cursor:
         pages.append(search(ALL, replace(first, cursor=pages[-1].next_cursor)))
-    assert [order.order_no for page in pages for order in page.orders] == everything
+    assert [order.order_no for page in pages for order in page.rows] == everything
     back = search(ALL, replace(first, cursor=pages[2].previous_cursor))
-    assert back.orders == pages[1].orders
+    assert back.rows == pages[1].rows
     start = search(ALL, replace(first, cursor=back.previous_cursor))
-    assert start.orders == pages[0].orders
+    assert start.rows == pages[0].rows
     assert (start.previous_cursor, start.next_cursor) == ("", pages[0].next_cursor)
 
 
@@ -270,7 +270,7 @@ def test_a_row_knows_its_parcels_transaction_and_open_operation() -> None:
     order = make_order(buyer="佐藤 花子")
     with writing() as session:
         session.add(Delivery(order_id=order.id, number=1, name="鈴木", slip_no="9"))
-    [row] = search(ALL, PageRequest()).orders
+    [row] = search(ALL, PageRequest()).rows
     assert (row.recipient, row.slip_no, row.parcels) == ("佐藤 花子", "", 2)
     assert row.transaction is not None
     assert not row.transaction.is_linked

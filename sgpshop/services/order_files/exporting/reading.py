@@ -31,6 +31,7 @@ from sgpshop.services.order_files.exporting.columns import (
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.payments.error_content import ErrorContent, error_content, is_past
+from sgpshop.storage import keyset
 
 _CHUNK = 500
 
@@ -50,18 +51,13 @@ Source = Callable[[], Iterator[list[ExportedOrder]]]
 
 
 def found(criteria: SearchCriteria) -> Source:
-    """All orders of a search, as they are when each chunk is read.
-
-    Orders are walked by (ordered_at, id), which never change: none comes twice, and only one that
-    stops matching meanwhile is left out.
-    """
+    """All orders of a search, as they are when each chunk is read."""
 
     def orders() -> Iterator[list[ExportedOrder]]:
-        wanted = conditions(criteria, utc_now())
-        last: tuple[datetime, int] | None = None
-        while chunk := _read(_after(last, wanted).limit(_CHUNK)):
-            last = chunk[-1].order.ordered_at, chunk[-1].order.id
-            yield chunk
+        # What the request read before may be minutes old in the end.
+        db.session.commit()
+        for ids in keyset.all_ids(conditions(criteria, utc_now()), size=_CHUNK):
+            yield _read(ids)
 
     return orders
 
@@ -70,22 +66,12 @@ def chosen(order_ids: Sequence[int]) -> Source:
     """The orders with these ids; unknown ones are left out."""
 
     def orders() -> Iterator[list[ExportedOrder]]:
+        db.session.commit()
         ids = _newest_first(order_ids)
         for start in range(0, len(ids), _CHUNK):
-            yield _read(_after(None, [Order.id.in_(ids[start : start + _CHUNK])]))
+            yield _read(ids[start : start + _CHUNK])
 
     return orders
-
-
-def _after(last: tuple[datetime, int] | None, wanted: list[Any]) -> sa.Select[Any]:
-    conditions = list(wanted)
-    if last is not None:
-        here = sa.tuple_(Order.ordered_at, Order.id)
-        moment, number = last
-        conditions.append(
-            here < sa.tuple_(sa.literal(moment, Order.ordered_at.type), sa.literal(number))
-        )
-    return _ORDERS.where(*conditions).order_by(Order.ordered_at.desc(), Order.id.desc())
 
 
 def _newest_first(order_ids: Sequence[int]) -> list[int]:
@@ -100,12 +86,10 @@ def _newest_first(order_ids: Sequence[int]) -> list[int]:
     return [order_id for _, order_id in sorted(set(found), reverse=True)]
 
 
-def _read(statement: sa.Select[Any]) -> list[ExportedOrder]:
-    """The orders of one chunk in four or five queries; no transaction is open before or after."""
+def _read(ids: list[int]) -> list[ExportedOrder]:
+    """The orders of one chunk in four or five queries; no transaction is open after."""
     session = db.session
-    session.commit()  # what the request read before may be minutes old in the end
-    orders = session.execute(statement).all()
-    ids = [order.id for order in orders]
+    orders = session.execute(_ORDERS, {"ids": ids}).all()
     parcels: dict[int, dict[int, Any]] = defaultdict(dict)
     for parcel in session.execute(_PARCELS, {"ids": ids}):
         parcels[parcel.order_id][parcel.number] = parcel
@@ -139,7 +123,9 @@ _ORDERS = (
     .outerjoin(
         CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
     )
-)  # fmt: skip
+    .where(Order.id.in_(_ids))
+    .order_by(Order.ordered_at.desc(), Order.id.desc())
+)
 _PARCELS = sa.select(Delivery.order_id, *DELIVERY_FIELDS).where(Delivery.order_id.in_(_ids))
 _LINES = (
     sa.select(OrderLine.order_id, OrderLine.delivery_number, *ITEM_FIELDS)
