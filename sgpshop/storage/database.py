@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -111,6 +113,12 @@ def _begin_within(seconds: float, connection: sa.Connection, begin: str) -> None
 def _be_patient(raw: sqlite3.Connection) -> None:
     with suppress(sqlite3.ProgrammingError):  # it was given up
         raw.execute(_PATIENCE)
+
+
+def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:
+    """INSERT that can say ON CONFLICT, which both databases spell alike."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite_dialect.insert(table) if is_sqlite else postgresql.insert(table)
 
 
 def chunks(values: Sequence[_V]) -> Iterator[Sequence[_V]]:

@@ -22,6 +22,7 @@ from sgpshop.models import Role
 from sgpshop.services.access import sessions
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
+from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame.base_form import Form
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
@@ -72,7 +73,7 @@ def enter() -> ResponseReturnValue:
             address=request.remote_addr or "",
             browser=request.user_agent.string,
         )
-    except sessions.TooManyTries as refusal:
+    except TooOften as refusal:
         page = render_template("auth/login.html", form=form, problem=refusal.message)
         return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
     except sessions.SignInRefused as refusal:

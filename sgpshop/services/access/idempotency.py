@@ -1,38 +1,30 @@
-"""Requests that say by an Idempotency-Key that they are one, and the count of all (P19, P27, S23).
+"""Requests that say by an Idempotency-Key that they are one (P19, P27).
 
 `begin` notes that a request is under way; `finish` keeps its answer for a day; the same request
 again gets that answer.  If a process dies in between, the next try begins anew *with the same
 token*: what the first had started is found started, not done twice.
-
-Requests are many, so they are counted by spans of time, not one by one as in `limits`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from sgpshop import logs
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import ApiCount, ApiRequest, table_of, utc_now
-from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.models import ApiRequest, table_of, utc_now
+from sgpshop.storage.database import insert
 from sgpshop.storage.write_together import write_together
 
 #: So long an answer is kept, and the same request is known again.
 KEPT = timedelta(hours=24)
 #: Longer than any request can take; then its process is taken for dead.
 _BUSY = timedelta(seconds=90)
-#: Requests are counted in spans of so many seconds.
-SPAN = 60
-#: Counts and requests of past days that one request tidies away.
+#: Requests of past days that one request tidies away.
 _TIDIED = 50
 
 
@@ -84,7 +76,7 @@ def _begin(
     requests = table_of(ApiRequest)
     session.execute(_oldest(session, requests, requests.c.id, requests.c.created_at, now - KEPT))
     session.execute(
-        _insert(session, requests)
+        insert(session, requests)
         .values(
             key_id=key_id,
             route=route,
@@ -149,58 +141,6 @@ def _change(begun: AdmittedRequest, values: dict[str, object]) -> None:
     write_together(lambda session: session.execute(statement).close())
 
 
-def count(limits: dict[str, int], *, is_reading: bool) -> None:
-    """Count one request of each subject against its limit in this span (S23).
-
-    A request too many is not counted.  Raises TooOften.  While the database cannot be
-    written, reading goes on uncounted (P32).
-    """
-    now = utc_now().timestamp()
-    began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
-    try:
-        is_free = write_together(
-            lambda session: _count(session, began_at, limits), within=1.0 if is_reading else 6.0
-        )
-    except OperationalError:
-        if not is_reading:
-            raise
-        logs.event("api_request_not_counted")
-        return
-    if not is_free:
-        wait = max(1, math.ceil(SPAN - now % SPAN))
-        logs.event("api_limited", subjects=sorted(limits))
-        raise TooOften("リクエスト", wait)
-
-
-def _count(session: Session, began_at: datetime, limits: dict[str, int]) -> bool:
-    """In subject order, so that no two transactions wait for each other."""
-    counts = table_of(ApiCount)
-    subjects = sorted(limits)
-    is_first = False
-    for subject in subjects:
-        statement = _insert(session, counts).values(subject=subject, began_at=began_at, count=1)
-        reached = session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["subject", "began_at"], set_={"count": counts.c["count"] + 1}
-            ).returning(counts.c["count"])
-        ).scalar_one()
-        is_first = is_first or reached == 1
-        if reached > limits[subject]:
-            # Taken back by hand: the transaction may be other threads' as well.
-            for counted in subjects[: subjects.index(subject) + 1]:
-                session.execute(
-                    sa.update(counts)
-                    .where(counts.c.subject == counted, counts.c.began_at == began_at)
-                    .values({"count": counts.c["count"] - 1})
-                )
-            return False
-    if is_first:
-        session.execute(
-            sa.delete(counts).where(counts.c.began_at < began_at - timedelta(seconds=SPAN))
-        )
-    return True
-
-
 def _oldest(
     session: Session,
     table: sa.Table,
@@ -213,9 +153,3 @@ def _oldest(
     if session.get_bind().dialect.name == "postgresql":  # two tidying up at once do not wait
         old = old.with_for_update(skip_locked=True)
     return sa.delete(table).where(key.in_(old))
-
-
-def _insert(session: Session, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """INSERT that can say ON CONFLICT, which both databases spell alike."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)

@@ -1,6 +1,12 @@
-"""How often somebody may do what costs much, counted across processes (S23).
+"""How often anybody may do what costs much or can be guessed, counted across processes (S2, S23).
 
-A use is counted for the person and for the address it comes from; who has used up either waits.
+| what | counted for | how |
+| --- | --- | --- |
+| failed sign-ins | account, address | one by one; a right password takes them back |
+| exports and bulk prints | person, address | one by one |
+| requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
+
+The numbers are variables of the environment (interfaces.md §3).
 """
 
 from __future__ import annotations
@@ -8,17 +14,23 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import RecentUse, utc_now
-from sgpshop.storage.database import writing
+from sgpshop.models import ApiCount, LoginAttempt, RecentUse, table_of, utc_now
+from sgpshop.storage.database import insert, writing
+from sgpshop.storage.write_together import write_together
+
+#: Requests are counted in spans of so many seconds.
+SPAN = 60
+_EXPORTS = "EXPORTS"
 
 
 class TooOften(ShopError):
@@ -32,60 +44,141 @@ class TooOften(ShopError):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True)
-class Limit:
-    """One kind of use: its settings are `<NAME>_PER_PERSON`, `_PER_ADDRESS` and `_WINDOW`."""
+def count_try(account: str, address: str) -> None:
+    """Count a sign-in as failed before looking at the password, so that none slips by in parallel.
 
-    name: str
-    #: what it is, for the sentence that refuses
-    words: str
-
-
-EXPORT = Limit("EXPORTS", "書き出し・印刷")
-
-
-def count_use(limit: Limit, *, person_id: int, address: str) -> None:
-    """Count one use now.  Raises TooOften; a refused use is not counted.
-
-    While the database cannot be written the use is let through uncounted: reading goes on (P32).
+    A refused try is not counted, so the table is bounded.  Raises TooOften.
     """
-    config = current_app.config
+    config, source, now = current_app.config, source_of(address), utc_now()
     limits = (
-        (f"person {person_id}", config[f"{limit.name}_PER_PERSON"]),
-        (f"address {source_of(address)}", config[f"{limit.name}_PER_ADDRESS"]),
+        (LoginAttempt.account == account, config["LOGIN_FAILURES_PER_ACCOUNT"]),
+        (LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]),
     )
-    try:
-        wait = _count(limit.name, limits, timedelta(seconds=config[f"{limit.name}_WINDOW"]))
-    except OperationalError:
-        logs.event("use_not_counted", level=logging.WARNING, what=limit.name)
-        return
-    if wait:
-        logs.event("throttled", what=limit.name, person=person_id, address=address)
-        raise TooOften(f"短い時間に{limit.words}が続いたため、一時的に受け付けていません。", wait)
-
-
-def _count(what: str, limits: tuple[tuple[str, int], ...], window: timedelta) -> int:
-    """Seconds to wait before this use is free; 0: it was counted."""
-    now = utc_now()
     with writing() as session:
-        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-            session.execute(sa.text("LOCK TABLE recent_uses IN SHARE ROW EXCLUSIVE MODE"))
-        session.execute(
-            sa.delete(RecentUse).where(RecentUse.what == what, RecentUse.at <= now - window)
+        wait = _wait(session, LoginAttempt, sa.true(), limits, config["LOGIN_WINDOW"], now)
+        if not wait:
+            session.add(LoginAttempt(at=now, account=account, address=source))
+            return
+    logs.event("login", result="throttled", name=account, address=source)
+    raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
+
+
+def take_back_tries(session: Session, account: str) -> None:
+    """The password was right: its account's failures count no more, wherever they came from."""
+    session.execute(sa.delete(LoginAttempt).filter_by(account=account))
+
+
+def count_export(person_id: int, address: str) -> None:
+    """Count one export or bulk print now.  Raises TooOften; a refused one is not counted.
+
+    While the database cannot be written it is let through uncounted: reading goes on (P32).
+    """
+    config, now = current_app.config, utc_now()
+    most = {
+        f"person {person_id}": config["EXPORTS_PER_PERSON"],
+        f"address {source_of(address)}": config["EXPORTS_PER_ADDRESS"],
+    }
+    is_export = RecentUse.what == _EXPORTS
+    limits = [(sa.and_(is_export, RecentUse.who == who), most[who]) for who in most]
+    try:
+        with writing() as session:
+            wait = _wait(session, RecentUse, is_export, limits, config["EXPORTS_WINDOW"], now)
+            if not wait:
+                session.add_all(RecentUse(what=_EXPORTS, who=who, at=now) for who in most)
+                return
+    except OperationalError:
+        logs.event("use_not_counted", level=logging.WARNING, what=_EXPORTS)
+        return
+    logs.event("throttled", what=_EXPORTS, person=person_id, address=address)
+    raise TooOften("短い時間に書き出し・印刷が続いたため、一時的に受け付けていません。", wait)
+
+
+def _wait(
+    session: Session,
+    uses: type[LoginAttempt] | type[RecentUse],
+    of_kind: sa.ColumnElement[bool],
+    limits: Sequence[tuple[sa.ColumnElement[bool], int]],
+    window: float,
+    now: datetime,
+) -> int:
+    """Seconds to wait before one more use is free; 0: it is.  Forgets what left the window."""
+    span = timedelta(seconds=window)
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        session.execute(sa.text(f"LOCK TABLE {uses.__tablename__} IN SHARE ROW EXCLUSIVE MODE"))
+    session.execute(sa.delete(uses).where(of_kind, uses.at <= now - span))
+    for condition, most in limits:
+        # Of the newest `most` uses the oldest: when it leaves the window, one is free.
+        oldest = session.scalar(
+            sa.select(uses.at).where(condition).order_by(uses.at.desc()).offset(most - 1).limit(1)
         )
-        for who, most in limits:
-            # Of the newest `most` uses the oldest: when it leaves the window, one is free.
-            oldest = session.scalar(
-                sa.select(RecentUse.at)
-                .where(RecentUse.what == what, RecentUse.who == who)
-                .order_by(RecentUse.at.desc())
-                .offset(most - 1)
-                .limit(1)
-            )
-            if oldest is not None:
-                return max(1, math.ceil((oldest + window - now).total_seconds()))
-        session.add_all(RecentUse(what=what, who=who, at=now) for who, _ in limits)
+        if oldest is not None:
+            return max(1, math.ceil((oldest + span - now).total_seconds()))
     return 0
+
+
+def count_request(
+    address: str, key_id: int | None, *, is_search: bool = False, is_reading: bool
+) -> None:
+    """Count one request of a key, or of a stranger.  Raises TooOften."""
+    config = current_app.config
+    limits = {f"address:{source_of(address)}": config["API_REQUESTS_PER_ADDRESS"]}
+    if key_id is not None:
+        limits[f"key:{key_id}"] = config["API_REQUESTS_PER_KEY"]
+        if is_search:
+            limits[f"search:{key_id}"] = config["API_SEARCHES_PER_KEY"]
+    count_in_span(limits, is_reading=is_reading)
+
+
+def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
+    """Count one request of each subject against its limit in this span.
+
+    A request too many is not counted.  Raises TooOften.  While the database cannot be
+    written, reading goes on uncounted (P32).
+    """
+    now = utc_now().timestamp()
+    began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
+    try:
+        is_free = write_together(
+            lambda session: _are_free(session, began_at, limits), within=1.0 if is_reading else 6.0
+        )
+    except OperationalError:
+        if not is_reading:
+            raise
+        logs.event("api_request_not_counted")
+        return
+    if not is_free:
+        wait = max(1, math.ceil(SPAN - now % SPAN))
+        logs.event("api_limited", subjects=sorted(limits))
+        raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
+
+
+def _are_free(session: Session, began_at: datetime, limits: dict[str, int]) -> bool:
+    """In subject order, so that no two transactions wait for each other."""
+    counts = table_of(ApiCount)
+    subjects = sorted(limits)
+    is_first = False
+    for subject in subjects:
+        statement = insert(session, counts).values(subject=subject, began_at=began_at, count=1)
+        reached = session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["subject", "began_at"], set_={"count": counts.c["count"] + 1}
+            ).returning(counts.c["count"])
+        ).scalar_one()
+        is_first = is_first or reached == 1
+        if reached > limits[subject]:
+            # Taken back by hand: the transaction may be other threads' as well.
+            for counted in subjects[: subjects.index(subject) + 1]:
+                session.execute(
+                    sa.update(counts)
+                    .where(counts.c.subject == counted, counts.c.began_at == began_at)
+                    .values({"count": counts.c["count"] - 1})
+                )
+            return False
+    if is_first:
+        session.execute(
+            sa.delete(counts).where(counts.c.began_at < began_at - timedelta(seconds=SPAN))
+        )
+    return True
 
 
 def source_of(address: str) -> str:

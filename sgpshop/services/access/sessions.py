@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,10 +17,9 @@ from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import db
-from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
-from sgpshop.services.access import passwords
+from sgpshop.models import LoginSession, Person, Role, utc_now
+from sgpshop.services.access import passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
-from sgpshop.services.access.rate_limits import source_of
 from sgpshop.storage.database import writing, writing_without_waiting
 
 #: From the least right to the most; each holds those before it (R150).
@@ -44,20 +42,6 @@ class WrongPassword(ShopError):
 
     def __init__(self) -> None:
         super().__init__("パスワードが違います。何も変更していません。")
-
-
-class TooManyTries(ShopError):
-    """Too many failures; `retry_after` seconds must pass (S2)."""
-
-    status = 429
-
-    def __init__(self, retry_after: int) -> None:
-        minutes = math.ceil(retry_after / 60)
-        wait = f"約{minutes}分" if retry_after > 60 else f"{retry_after}秒"
-        super().__init__(
-            f"ログインの失敗が続いたため、一時的に受け付けていません。{wait}後にもう一度お試しください。"
-        )
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -90,14 +74,14 @@ class SignedIn:
 def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
     """Check `password` and begin a session for the person `name`.
 
-    Raises TooManyTries, or SignInRefused with the same words after the same time whatever was wrong.
+    Raises TooOften, or SignInRefused with the same words after the same time whatever was wrong.
     """
     known = _recognized(name, password, address)
     account = name[:LONGEST_NAME]
     token = secrets.token_urlsafe(32)
     with writing() as session:
         person = _still_good(session, known, password)
-        session.execute(sa.delete(LoginAttempt).filter_by(account=account))
+        rate_limits.take_back_tries(session, account)
         _forget_ended_sessions(session)
         if passwords.is_outdated(person.password_hash):
             person.password_hash = passwords.make_hash(password)
@@ -116,14 +100,14 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
 def confirm(person: SignedIn, password: str, *, address: str) -> None:
     """Ask a signed-in person for the password again, before something grave (S5).
 
-    The session is good for CONFIRMED_FOR from now.  Raises TooManyTries or WrongPassword; tries are
+    The session is good for CONFIRMED_FOR from now.  Raises TooOften or WrongPassword; tries are
     counted together with those of signing in.
     """
     try:
         known = _recognized(person.name, password, address)
         with writing() as session:
             _still_good(session, known, password)
-            session.execute(sa.delete(LoginAttempt).filter_by(account=person.name[:LONGEST_NAME]))
+            rate_limits.take_back_tries(session, person.name[:LONGEST_NAME])
             confirmed = session.execute(
                 sa.update(LoginSession)
                 .where(LoginSession.id == key_of(person.token))
@@ -152,9 +136,9 @@ class _Known:
 
 
 def _recognized(name: str, password: str, address: str) -> _Known:
-    """The person with that name and password.  Raises TooManyTries, SignInRefused."""
-    account, source = name[:LONGEST_NAME], source_of(address)
-    _count_try(account, source)
+    """The person with that name and password.  Raises TooOften, SignInRefused."""
+    account = name[:LONGEST_NAME]
+    rate_limits.count_try(account, address)
     person = db.session.scalar(sa.select(Person).filter_by(name=name))
     stored_hash = person.password_hash if person else None
     is_right = passwords.matches(password, stored_hash)
@@ -220,42 +204,6 @@ def end_session(token: str) -> None:
     """Forget the session on the server, so that its cookie is worth nothing any more (S3)."""
     with writing() as session:
         session.execute(sa.delete(LoginSession).where(LoginSession.id == key_of(token)))
-
-
-def _count_try(account: str, source: str) -> None:
-    """Count this try as failed before looking at the password, so that none slips by in parallel.
-
-    A right password takes the count back.  A refused try is not counted, so the table is bounded.
-    Raises TooManyTries.
-    """
-    config = current_app.config
-    now = utc_now()
-    window = timedelta(seconds=config["LOGIN_WINDOW"])
-    limits = (
-        (LoginAttempt.account == account, config["LOGIN_FAILURES_PER_ACCOUNT"]),
-        (LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]),
-    )
-    with writing() as session:
-        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-            session.execute(sa.text("LOCK TABLE login_attempts IN SHARE ROW EXCLUSIVE MODE"))
-        session.execute(sa.delete(LoginAttempt).where(LoginAttempt.at <= now - window))
-        for condition, most in limits:
-            # Of the newest `most` failures the oldest: when it leaves the window, a try is free.
-            oldest = session.scalar(
-                sa.select(LoginAttempt.at)
-                .where(condition)
-                .order_by(LoginAttempt.at.desc())
-                .offset(most - 1)
-                .limit(1)
-            )
-            if oldest is not None:
-                wait = max(1, math.ceil((oldest + window - now).total_seconds()))
-                break
-        else:
-            session.add(LoginAttempt(at=now, account=account, address=source))
-            return
-    logs.event("login", result="throttled", name=account, address=source)
-    raise TooManyTries(wait)
 
 
 def _may_enter(person: Person) -> bool:

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import current_app, g, request
+from flask import g, request
 
 from sgpshop import logs
 from sgpshop.models import Scope
-from sgpshop.services.access import api_keys, idempotency
+from sgpshop.services.access import api_keys, rate_limits
 from sgpshop.services.access.api_keys import Caller, KeyRefused
-from sgpshop.services.access.rate_limits import source_of
 from sgpshop.web.api import strict_json
 from sgpshop.web.frame.problems import ApiRefusal
 from sgpshop.web.frame.security import for_api
@@ -47,23 +46,16 @@ def caller() -> Caller:
 
 def _admit(scope: Scope, is_search: bool) -> Caller:
     """Raises KeyRefused, TooOften or ApiRefusal (403)."""
-    config = current_app.config
     is_reading = request.method in ("GET", "HEAD")
-    address = f"address:{source_of(request.remote_addr or '')}"
+    address = request.remote_addr or ""
     try:
         found = api_keys.recognize(_bearer())
     except KeyRefused:  # strangers count too: guessing and flooding are stopped alike
-        idempotency.count({address: config["API_REQUESTS_PER_ADDRESS"]}, is_reading=True)
-        logs.event("refused", reason="api_key", address=request.remote_addr, path=request.path)
+        rate_limits.count_request(address, None, is_reading=True)
+        logs.event("refused", reason="api_key", address=address, path=request.path)
         raise
     logs.bind(key_prefix=found.prefix)
-    limits = {
-        address: config["API_REQUESTS_PER_ADDRESS"],
-        f"key:{found.key_id}": config["API_REQUESTS_PER_KEY"],
-    }
-    if is_search:
-        limits[f"search:{found.key_id}"] = config["API_SEARCHES_PER_KEY"]
-    idempotency.count(limits, is_reading=is_reading)
+    rate_limits.count_request(address, found.key_id, is_search=is_search, is_reading=is_reading)
     if scope not in found.scopes:
         logs.event("refused", reason="scope", needs=scope.value, path=request.path)
         raise ApiRefusal(

@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from sgpshop import __version__
 from sgpshop.models import Scope
-from sgpshop.services.access.idempotency import SPAN
+from sgpshop.services.access.rate_limits import SPAN
 from sgpshop.web.api import answers, bodies, examples, replays
 from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.api.queries import SearchQuery

@@ -21,6 +21,7 @@ from flask_login import current_user
 from sgpshop.domain.errors import ShopError
 from sgpshop.services.access import sessions
 from sgpshop.services.access.passwords import LONGEST
+from sgpshop.services.access.rate_limits import TooOften
 
 FIELD = "current_password"
 
@@ -44,7 +45,7 @@ class PasswordPrompt:
     def answer(self, page: str) -> Response:
         """`page`, the form again, with the status and headers that say why it is not done."""
         answer = make_response(page, self.problem.status if self.problem else 422)
-        if isinstance(self.problem, sessions.TooManyTries):
+        if isinstance(self.problem, TooOften):
             answer.headers["Retry-After"] = str(self.problem.retry_after)
         return answer
 

@@ -36,9 +36,7 @@ def print_chosen() -> ResponseReturnValue:
         chosen = require_chosen(form)
         if len(chosen) > MOST_ORDERS:
             raise TooManyToPrint(len(chosen))
-        rate_limits.count_use(
-            rate_limits.EXPORT, person_id=current_user.id, address=request.remote_addr or ""
-        )
+        rate_limits.count_export(current_user.id, request.remote_addr or "")
         prints = notes.of_orders(chosen)
     except TooMany as problem:
         return refused(form, TooManyToPrint(problem.count))

@@ -85,9 +85,7 @@ def _answer(form: SearchForm, source: Source, count: int, what: str) -> Response
     if wanted not in ("csv", "csv-cp932", "xlsx"):
         raise ShopError("ファイルの形式を選び直してください。")
     encoding = Encoding.CP932 if wanted == "csv-cp932" else Encoding.UTF_8
-    rate_limits.count_use(
-        rate_limits.EXPORT, person_id=current_user.id, address=request.remote_addr or ""
-    )
+    rate_limits.count_export(current_user.id, request.remote_addr or "")
     if encoding is Encoding.CP932 and "loss_seen" not in request.form:
         with _Writing():
             loss = exporting.look_for_loss(source)

@@ -127,9 +127,7 @@ def export() -> ResponseReturnValue:
     """All orders of the tab and search as CSV; POST, for it counts against a limit (S23)."""
     _require_on()
     form = search_form.parse(request.form)
-    rate_limits.count_use(
-        rate_limits.EXPORT, person_id=current_user.id, address=request.remote_addr or ""
-    )
+    rate_limits.count_export(current_user.id, request.remote_addr or "")
     logs.event("exported", what="subscriptions", tab=form.criteria.tab)
     name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
     return Response(

@@ -17,7 +17,8 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import LoginAttempt, LoginSession, Person, Role, utc_now
 from sgpshop.services.access import passwords, people, people_admin, sessions
-from sgpshop.services.access.sessions import SignInRefused, TooManyTries, WrongPassword
+from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.services.access.sessions import SignInRefused, WrongPassword
 from sgpshop.storage.database import writing
 from tests.signing_in import PASSWORD, make_person, real_hashes
 
@@ -169,7 +170,7 @@ def test_ten_failures_shut_the_account_for_a_while() -> None:  # S2
         for at in range(10):
             with pytest.raises(SignInRefused):
                 enter(password="wrong", address=f"192.0.2.{at}")
-        with pytest.raises(TooManyTries) as refused:
+        with pytest.raises(TooOften) as refused:
             enter(address="192.0.2.99")  # the right password does not help now
         assert refused.value.status == 429
         assert refused.value.retry_after == 900
@@ -183,7 +184,7 @@ def test_thirty_failures_shut_an_address() -> None:  # S2
     for at in range(30):
         with pytest.raises(SignInRefused):
             enter(f"名前{at}", "wrong")
-    with pytest.raises(TooManyTries):
+    with pytest.raises(TooOften):
         enter()
     assert enter(address="192.0.2.8")
 
@@ -192,7 +193,7 @@ def test_one_subscriber_of_ipv6_is_one_address() -> None:
     for at in range(30):
         with pytest.raises(SignInRefused):
             enter(f"名前{at}", "wrong", f"2001:db8:1:2::{at:x}")
-    with pytest.raises(TooManyTries):
+    with pytest.raises(TooOften):
         enter("別の名前", "wrong", "2001:db8:1:2:ffff::1")
     with pytest.raises(SignInRefused):
         enter("別の名前", "wrong", "2001:db8:1:3::1")
@@ -226,7 +227,7 @@ def test_tries_at_the_same_moment_are_all_counted(app: Flask) -> None:  # S2
     for thread in threads:
         thread.join()
     assert seen.count(SignInRefused) == 10
-    assert seen.count(TooManyTries) == 4
+    assert seen.count(TooOften) == 4
 
 
 def test_the_count_needs_bounded_room() -> None:
@@ -234,7 +235,7 @@ def test_the_count_needs_bounded_room() -> None:
         with pytest.raises(SignInRefused):
             enter("x" * 500, "wrong")
     for _ in range(5):
-        with pytest.raises(TooManyTries):
+        with pytest.raises(TooOften):
             enter("x" * 500, "wrong")
     assert count(LoginAttempt) == 10  # a refused try leaves no row
     with time_machine.travel(utc_now() + timedelta(hours=1)), pytest.raises(SignInRefused):
