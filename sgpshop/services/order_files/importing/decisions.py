@@ -10,7 +10,7 @@ from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import OrderKind
 from sgpshop.services.order_files.importing.content import Content, Values, lost_parcels, merge
 from sgpshop.services.order_files.importing.fixed import keep_fixed
-from sgpshop.services.order_files.importing.stored import StoredOrder, StoredTransaction
+from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.vault import seal_access_pass
@@ -61,7 +61,7 @@ def decide(
     content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
     if stored is None:
         return replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
-    if stored.is_sgp != (parsed.claim is not None):
+    if stored.facts.is_sgp != (parsed.claim is not None):
         raise OrderLeftOut(
             "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
             "登録済みの内容のままにしました。"
@@ -72,7 +72,7 @@ def decide(
     )
     if change.is_unchanged:
         return change
-    if stored.open_attempt is not None:
+    if stored.facts.open_attempt is not None:
         raise OrderLeftOut("処理中のため更新しませんでした。処理が終わってから取り込んでください。")
     if content.amounts() != stored.content.amounts():
         _check_amounts(stored, content, shop, now)
@@ -103,15 +103,15 @@ def _check_amounts(
     Before anything is known of its payment, an order is what the latest file says.  Raises
     OrderLeftOut.
     """
-    edit = button(Act.EDIT, stored, shop, now)
-    if not edit.is_enabled and (stored.payment_began or not stored.is_sgp):
+    edit = button(Act.EDIT, stored.facts, shop, now)
+    if not edit.is_enabled and (stored.payment_began or not stored.facts.is_sgp):
         raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
-    if stored.is_sgp and content.values["total"] < 1:
+    if stored.facts.is_sgp and content.values["total"] < 1:
         raise OrderLeftOut(
             "SGPカード決済の注文の「合計金額」を0円にすることはできません。取り消す場合は"
             "注文キャンセルをしてください。登録済みの内容のままにしました。"
         )
-    if stored.edited_at is not None:
+    if stored.facts.edited_at is not None:
         raise OrderLeftOut(
             "「注文内容修正」で修正した注文のため、ファイルの金額では上書きしません。"
             "登録済みの内容のままにしました。変更する場合は注文内容修正の画面で修正してください。"
@@ -138,7 +138,7 @@ def _update(
     content: Content,
     auth_valid: timedelta,
 ) -> Change:
-    claim, transaction = parsed.claim, stored.transaction
+    claim, transaction = parsed.claim, stored.facts.transaction
     if claim is None or transaction is None or stored.status is None:
         return Change(parsed, stored, content, stored.status)
     if (
@@ -149,13 +149,13 @@ def _update(
         # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
         return Change(parsed, stored, content, claim.status)
     access = _access(parsed.order_no, claim, content.kind, auth_valid)
-    if access and stored.may_name_other_access and claim.access_id != transaction.access_id:
+    if access and stored.may_name_other_access and claim.access_id != stored.access_id:
         # What an earlier file claimed was never seen to be true: the look-up judges this one.
         access = {name: access[name] for name in ("access_id", "access_pass_sealed")}
         return Change(parsed, stored, content, stored.status, access, look=True)
     if stored.is_ours:
-        is_corrected = content.kind is not stored.kind
-        look = is_corrected or _contradicts(claim, stored.status, transaction)
+        is_corrected = content.kind is not stored.facts.kind
+        look = is_corrected or _contradicts(claim, stored.status, stored.access_id)
         return Change(parsed, stored, content, stored.status, look=look)
     if stored.payment_began:  # waits for its month, or was billed elsewhere
         look = bool(access) and claim.needs_look_up(content.kind)
@@ -170,11 +170,9 @@ def _update(
     )
 
 
-def _contradicts(
-    claim: PaymentClaim, status: PaymentStatus, transaction: StoredTransaction
-) -> bool:
+def _contradicts(claim: PaymentClaim, status: PaymentStatus, access_id: str) -> bool:
     """Whether the file knows something that is worth asking the gateway about."""
-    other_access = claim.has_access and claim.access_id != transaction.access_id
+    other_access = claim.has_access and claim.access_id != access_id
     says_more = status is PaymentStatus.NEEDS_REVIEW and claim.status not in (None, status)
     return other_access or says_more or (claim.status in _ENDS and claim.status is not status)
 

@@ -39,10 +39,10 @@ def _may_correct_kind(content: Content, stored: StoredOrder) -> bool:
 
     Nothing can come of such an order as it is; a file that says what was sold makes it right.
     """
-    transaction = stored.transaction
+    transaction = stored.facts.transaction
     return (
         not stored.was_attempted
-        and stored.kind is OrderKind.NORMAL
+        and stored.facts.kind is OrderKind.NORMAL
         and content.kind is not OrderKind.NORMAL
         and transaction is not None
         and transaction.gateway_state == "CHECK"

@@ -22,9 +22,8 @@ from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import stored, writer
-from sgpshop.services.order_files.importing.claimed_access import ClaimedAccess
 from sgpshop.services.order_files.importing.decisions import Change, OrderLeftOut, decide
-from sgpshop.services.order_files.importing.taken_rounds import TakenRounds
+from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenRounds
 from sgpshop.services.order_files.reading import (
     FileOrder,
     Issue,

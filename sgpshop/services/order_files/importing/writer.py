@@ -77,7 +77,7 @@ def _insert(session: Session, changes: Sequence[Change], actor: str, now: dateti
 
 
 def _update(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
-    stored = [(change.stored, change) for change in changes if change.stored]
+    stored = [(change.stored.facts, change) for change in changes if change.stored]
     if not stored:
         return
     session.execute(
@@ -118,9 +118,9 @@ def _insert_children(session: Session, placed: Sequence[tuple[int, Change]]) -> 
 def _ask_gateway(session: Session, changes: Iterable[Change], now: datetime) -> None:
     """Let stored transactions be looked up again, from the start of the schedule (P13)."""
     wanted = [
-        change.stored.transaction.id
+        change.stored.facts.transaction.id
         for change in changes
-        if change.look and change.stored and change.stored.transaction
+        if change.look and change.stored and change.stored.facts.transaction
     ]
     if wanted:
         session.execute(
@@ -142,7 +142,7 @@ def _entry(order_id: int, change: Change, event: str, actor: str, now: datetime)
         "status_after": change.status,
         "amount_before": before.content.values["total"] if before else None,
         "amount_after": change.content.values["total"],
-        "order_version": before.version + 1 if before else 1,
+        "order_version": before.facts.version + 1 if before else 1,
         "detail": {"line": change.parsed.line},
     }
 
