@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import get_type_hints
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session, SessionTransaction
 
 from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
@@ -82,16 +83,24 @@ class ShopSettings:
 
 _TYPES = get_type_hints(ShopSettings)
 _QUERY = sa.select(Setting.name, Setting.value)
+_LOADED = "sgpshop.settings"
 
 
 def load() -> ShopSettings:
-    """The settings as they are now; one query."""
-    stored = {row.name: row.value for row in db.session.execute(_QUERY)}
-    known = {field.name for field in fields(ShopSettings)}
-    values: dict[str, Any] = {
-        name: _parse(name, text) for name, text in stored.items() if name in known
-    }
-    return ShopSettings(**values)
+    """The settings as they are now; one query a transaction, so a page asks once."""
+    session = db.session()
+    shop: ShopSettings | None = session.info.get(_LOADED)
+    if shop is None:
+        stored = {row.name: row.value for row in session.execute(_QUERY)}
+        known = {name: _parse(name, text) for name, text in stored.items() if name in _TYPES}
+        shop = session.info[_LOADED] = ShopSettings(**known)  # type: ignore[arg-type]
+    return shop
+
+
+@sa.event.listens_for(db.session, "after_transaction_end")
+def _forget(session: Session, _transaction: SessionTransaction) -> None:
+    """What is decided under a lock is decided by the settings as they are then."""
+    session.info.pop(_LOADED, None)
 
 
 def save(actor: str, **values: Value) -> list[str]:
