@@ -14,15 +14,13 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.slips import SlipTerms, Uploaded
+from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("slips", __name__, url_prefix="/slips")
 
-LINES_PER_PAGE = 200
-#: no file is longer; what asks for more is no page of ours
-_FURTHEST = 1_000_000
 _DONE_BEFORE = (
     "同じ内容のファイルは、同じ設定ですでに処理しています。下はそのときの結果です。"
     "もう一度処理することはありません。失敗した行は「失敗した行をやり直す」で処理できます。"
@@ -63,14 +61,14 @@ def show(run_id: str) -> ResponseReturnValue:
     if run.started_at is None:
         return _preview_page(run)
     shown = "slips/_result.html" if wants_fragment() else "slips/show.html"
-    offset = _offset()
+    offset = result_lines.offset()
     return render_template(
         shown,
         run=run,
         progress=slips.progress(run),
-        lines=slips.lines(run_id, after=offset, limit=LINES_PER_PAGE),
+        lines=slips.lines(run_id, after=offset, limit=result_lines.LINES_PER_PAGE),
         offset=offset,
-        per_page=LINES_PER_PAGE,
+        per_page=result_lines.LINES_PER_PAGE,
     )
 
 
@@ -151,14 +149,14 @@ def _index(terms: SlipTerms, error: str = "", status: int = 200) -> ResponseRetu
 
 
 def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseReturnValue:
-    offset = _offset()
+    offset = result_lines.offset()
     page = render_template(
         "slips/preview.html",
         run=run,
         preview=slips.preview(run),
-        lines=slips.lines(run.id, after=offset, limit=LINES_PER_PAGE),
+        lines=slips.lines(run.id, after=offset, limit=result_lines.LINES_PER_PAGE),
         offset=offset,
-        per_page=LINES_PER_PAGE,
+        per_page=result_lines.LINES_PER_PAGE,
         terms=SlipTerms(run.capture, run.on_failure),
         on_failures=list(OnCaptureFailure),
         error=problem.message if problem else "",
@@ -198,7 +196,3 @@ def _terms() -> SlipTerms:
     except ValueError:
         raise ShopError("「実売り失敗時の動作」を選んでください。") from None
     return SlipTerms(request.form.get("capture_on_slip", "") == "1", on_failure)
-
-
-def _offset() -> int:
-    return min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)

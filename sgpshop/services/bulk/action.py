@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain import words
 from sgpshop.domain.order_acts import ActFacts, ActTerms
 from sgpshop.domain.order_rules import is_big
-from sgpshop.models import BulkRun, Operation, Order
+from sgpshop.models import BulkItem, BulkRun, Operation, Order
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.acts import amount_of
 from sgpshop.services.settings import ShopSettings
@@ -30,6 +30,13 @@ class Reason(Protocol):
     def label(self) -> str: ...
     @property
     def sentence(self) -> str: ...
+
+
+class OrderNow(ActFacts, Protocol):
+    """An order that a line is about, as it is now."""
+
+    @property
+    def version(self) -> int: ...
 
 
 class Doing(Protocol):
@@ -113,10 +120,11 @@ class Action:
         return cast(Reason, words.read(self.reasons, word))
 
     def left_out(
-        self, order: ActFacts, seen: tuple[int, int], version: int, terms: ActTerms, now: datetime
+        self, line: BulkItem, order: OrderNow, terms: ActTerms, now: datetime
     ) -> Reason | None:
-        """Why this order is left out; also when version or amount are not as `seen` (P20)."""
+        """Why the order of this line is left out; also when it is not as it was seen (P20)."""
         refusal = self.refusal(order, terms, now)
-        if refusal is None and (version, self.amount(order)) != seen:
+        as_seen = (order.version, self.amount(order)) == (line.version, line.amount)
+        if refusal is None and not as_seen:
             return self.reason("changed")
         return refusal

@@ -16,7 +16,7 @@ from sgpshop.models import BulkItem, BulkRun, ItemResult, Order
 from sgpshop.services.bulk import actions, runs
 from sgpshop.services.bulk.action import Action
 from sgpshop.services.bulk.progress import RunProgress, counted, needy_first
-from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
+from sgpshop.services.payments.error_content import line_content
 
 _HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
 _CHUNK = 500
@@ -115,10 +115,8 @@ def _line(item: BulkItem, action: Action) -> ReportLine:
         reason = action.reason(item.reason)
         content = f"対象外:{reason.label}"
         return ReportLine(item.order, item.amount, item.result, (), content, reason.sentence)
-    error = error_content(item.attempt)
-    if error is not None and item.result is ItemResult.SUCCEEDED:  # captured, but not by us
-        error = CAPTURED_ELSEWHERE
-    elif error is None or item.result not in (ItemResult.FAILED, ItemResult.UNCERTAIN):
+    error = line_content(item.attempt, item.result)
+    if error is None:
         return ReportLine(item.order, item.amount, item.result)
     return ReportLine(
         item.order, item.amount, item.result, error.codes, error.sentence, error.next_step

@@ -208,8 +208,7 @@ def _weighed(
         order = orders.get(item.order_id)
         if order is None:  # taken back at this very moment, and the line with it
             continue
-        seen = item.version, item.amount
-        reason = action.left_out(order, seen, order.version, terms, now)
+        reason = action.left_out(item, order, terms, now)
         if reason is None:
             taken.append((item, order))
         else:

@@ -85,8 +85,7 @@ def _work_off(item_id: int) -> None:
         order = lock_order(session, item.order_id)
         now = utc_now()
         item.finished_at = now
-        seen = item.version, item.amount
-        reason = action.left_out(order, seen, order.version, settings.load(), now)
+        reason = action.left_out(item, order, settings.load(), now)
         if reason is not None:
             item.result, item.reason = ItemResult.SKIPPED, str(reason)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import ErrorKind, explain, worst
-from sgpshop.models import Attempt, AttemptState, Operation
+from sgpshop.models import Attempt, AttemptState, ItemResult, Operation
 from sgpshop.services.payments.outcomes import CHALLENGED
 
 
@@ -45,8 +45,8 @@ _FOUND_OTHER = ErrorContent(
     "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
     "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
 )
-#: beside a line of a run or slip file that succeeded without our doing
-CAPTURED_ELSEWHERE = ErrorContent(
+#: a line of a run or slip file succeeded without our doing
+_CAPTURED_ELSEWHERE = ErrorContent(
     (),
     "SMBCマルチペイメント管理画面などで、すでに売上になっていました。ここからは何も送信していません。",
     "売上の金額が確認画面と異なることがあります。注文の通知を確認してください。",
@@ -153,6 +153,14 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
     ):
         return replace(_IN_DOUBT, codes=codes)
     return content_of(codes, attempt.reason)
+
+
+def line_content(attempt: Attempt | None, result: ItemResult) -> ErrorContent | None:
+    """The words beside a line of a run or slip file that had `result`; None where all is said."""
+    error = error_content(attempt)
+    if error is None or result in (ItemResult.PENDING, ItemResult.SKIPPED):
+        return None
+    return _CAPTURED_ELSEWHERE if result is ItemResult.SUCCEEDED else error
 
 
 def content_of(codes: tuple[str, ...], reason: str) -> ErrorContent:

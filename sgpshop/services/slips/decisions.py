@@ -7,8 +7,9 @@ that makes its last open parcel 配送完了.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sgpshop.domain import order_acts
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
@@ -32,6 +33,11 @@ class SlipInstruction:
     status: DeliveryStatus
     #: None: today
     ship_date: date | None
+
+    @classmethod
+    def of(cls, row: Any) -> SlipInstruction:
+        """What a row says that was read or stored."""
+        return cls(*(getattr(row, field.name) for field in fields(cls)))
 
     def changes(self, parcel: ParcelFacts) -> bool:
         """Whether anything of `parcel` would be other than it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from sgpshop.domain.shop_terms import OnCaptureFailure
@@ -81,17 +82,7 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
             for row in of_order:
                 without_order(row)
             continue
-        instructions = [
-            SlipInstruction(
-                row["line"],
-                row["delivery_number"],
-                row["carrier_code"],
-                row["slip_no"],
-                row["status"],
-                row["ship_date"],
-            )
-            for row in of_order
-        ]
+        instructions = [SlipInstruction.of(SimpleNamespace(**row)) for row in of_order]
         decision = decide(order, instructions, capture=terms.capture, terms=shop, now=now)
         planned = outcomes_of(decision, terms)
         for row, (result, refusal, message) in zip(of_order, planned, strict=True):

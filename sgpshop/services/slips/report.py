@@ -15,19 +15,11 @@ from sgpshop.domain.csv_writing import csv_file, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services.bulk.pace import RunPace
-from sgpshop.services.payments.error_content import CAPTURED_ELSEWHERE, error_content
+from sgpshop.models import ItemResult, SlipRow, SlipRun
+from sgpshop.services.bulk.progress import RunProgress, counted, needy_first
+from sgpshop.services.payments.error_content import line_content
 from sgpshop.services.slips.columns import ERROR_TITLE
 
-#: What somebody has to do something about comes first (look.md).
-_FIRST = (
-    ItemResult.FAILED,
-    ItemResult.UNCERTAIN,
-    ItemResult.PENDING,
-    ItemResult.SUCCEEDED,
-    ItemResult.SKIPPED,
-)
 _CHUNK = 1000
 
 
@@ -56,42 +48,16 @@ class SlipPreview:
         return is_big(self.captures, self.capture_yen)
 
 
-@dataclass(frozen=True)
-class SlipProgress:
-    """How far a run is (R49); `unattempted` rows are still to come."""
+@dataclass(frozen=True, kw_only=True)
+class SlipProgress(RunProgress):
+    """How far a started run is; counts are rows."""
 
     run: SlipRun
-    total: int
-    succeeded: int
-    failed: int
-    uncertain: int
-    skipped: int
-    unattempted: int
-    #: orders captured by this run, and their sum
-    captured: int
-    captured_yen: int
-    pace: RunPace
-
-    @property
-    def is_running(self) -> bool:
-        """Whether rows are still to be worked off; uncertain ones count as worked off (R49)."""
-        return self.unattempted > 0
 
     @property
     def heading(self) -> str:
-        """The run in one sentence that is true at this moment (look.md)."""
-        parts = [
-            f"{count:,}行{words}"
-            for count, words in (
-                (self.succeeded, "を登録"),
-                (self.failed, "が失敗"),
-                (self.uncertain, "は結果確認中"),
-                (self.skipped, "は対象外"),
-                (self.unattempted, "はこれから処理"),
-            )
-            if count
-        ]
-        return f"{self.total:,}行中 " + "、".join(parts)
+        """The run in one sentence (look.md)."""
+        return self.told("行", "を登録", "が失敗")
 
 
 @dataclass(frozen=True)
@@ -107,7 +73,7 @@ class ReportedRow:
 
 def preview(run: SlipRun) -> SlipPreview:
     """The figures of step ①."""
-    counts = _counts(run.id)
+    planned = RunProgress(**counted(SlipRow, run.id, None))
     captures, yen, kept = db.session.execute(
         sa.select(
             sa.func.count(SlipRow.amount),
@@ -117,10 +83,10 @@ def preview(run: SlipRun) -> SlipPreview:
     ).one()
     return SlipPreview(
         run=run,
-        rows=sum(counts.values()),
-        to_do=counts[ItemResult.PENDING],
-        bad=counts[ItemResult.FAILED],
-        left_out=counts[ItemResult.SKIPPED],
+        rows=planned.total,
+        to_do=planned.unattempted,
+        bad=planned.failed,
+        left_out=planned.skipped,
         captures=captures,
         capture_yen=yen or 0,
         kept=kept,
@@ -129,53 +95,16 @@ def preview(run: SlipRun) -> SlipPreview:
 
 def progress(run: SlipRun) -> SlipProgress:
     """The figures of step ②, of a run that was started."""
-    assert run.started_at is not None
-    counts = _counts(run.id)
-    is_captured = sa.and_(
-        SlipRow.result == ItemResult.SUCCEEDED,
-        SlipRow.attempt_id.is_not(None),
-        SlipRow.amount.is_not(None),
-    )
-    captured, yen, worked, last = db.session.execute(
-        sa.select(
-            sa.func.count().filter(is_captured),
-            # What was taken: somebody else may have captured another amount before us.
-            sa.func.coalesce(
-                sa.func.sum(
-                    sa.func.coalesce(CardTransaction.captured_amount, SlipRow.amount)
-                ).filter(is_captured),
-                0,
-            ),
-            sa.func.count(SlipRow.finished_at),
-            sa.func.max(SlipRow.finished_at),
-        )
-        .outerjoin(Attempt, Attempt.id == SlipRow.attempt_id)
-        .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
-        .where(SlipRow.run_id == run.id)
-    ).one()
-    return SlipProgress(
-        run=run,
-        total=sum(counts.values()),
-        succeeded=counts[ItemResult.SUCCEEDED],
-        failed=counts[ItemResult.FAILED],
-        uncertain=counts[ItemResult.UNCERTAIN],
-        skipped=counts[ItemResult.SKIPPED],
-        unattempted=counts[ItemResult.PENDING],
-        captured=captured,
-        captured_yen=yen or 0,
-        pace=RunPace.of(
-            run.started_at, last, utc_now(), worked=worked, left=counts[ItemResult.PENDING]
-        ),
-    )
+    return SlipProgress(run=run, **counted(SlipRow, run.id, run.started_at))
 
 
 def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportedRow]:
     """Up to `limit` rows beginning at `after`: what needs a person first, then by line."""
-    rank = sa.case({result.value: n for n, result in enumerate(_FIRST)}, value=SlipRow.result)
+    then = (ItemResult.PENDING, ItemResult.SUCCEEDED, ItemResult.SKIPPED)
     found = db.session.scalars(
         sa.select(SlipRow)
         .where(SlipRow.run_id == run_id)
-        .order_by(rank, SlipRow.line)
+        .order_by(needy_first(SlipRow, *then), SlipRow.line)
         .offset(after)
         .limit(limit)
         .options(joinedload(SlipRow.attempt))
@@ -224,27 +153,12 @@ def errors_csv(run: SlipRun) -> bytes:
     return b"".join(csv_file(titles, [map(as_it_was, failed_lines(run.id))]))
 
 
-def _counts(run_id: str) -> dict[ItemResult, int]:
-    counts = dict.fromkeys(ItemResult, 0)
-    for row in db.session.execute(
-        sa.select(SlipRow.result, sa.func.count().label("number"))
-        .where(SlipRow.run_id == run_id)
-        .group_by(SlipRow.result)
-    ):
-        counts[row.result] = row.number
-    return counts
-
-
 def _line(row: SlipRow) -> ReportedRow:
     carrier = CARRIERS.get(row.carrier_code, "")
     if row.refusal:
         refusal = words.read(Refusal, row.refusal)
         return ReportedRow(row, carrier, f"実売上できません({refusal.label})：{refusal.sentence}")
-    error = error_content(row.attempt)
-    if row.message or error is None or row.result is ItemResult.PENDING:
+    error = line_content(row.attempt, row.result)
+    if row.message or error is None:
         return ReportedRow(row, carrier, row.message)
-    if row.result is ItemResult.SUCCEEDED:  # captured, but not by us
-        return ReportedRow(
-            row, carrier, CAPTURED_ELSEWHERE.sentence, (), CAPTURED_ELSEWHERE.next_step
-        )
     return ReportedRow(row, carrier, error.sentence, error.codes, error.next_step)

@@ -26,11 +26,12 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ItemResult, Order, SlipRow, SlipRun, utc_now
+from sgpshop.models import ActorKind, ItemResult, Operation, Order, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import Facts, keep, load_facts
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import queueing
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.slips import queueing
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.planning import (
     PLANNED_FROM,
@@ -190,7 +191,7 @@ def _start(
             continue
         decision = decide(
             order,
-            [instruction_of(row) for row in of_order],
+            [SlipInstruction.of(row) for row in of_order],
             capture=run.capture,
             terms=shop,
             now=now,
@@ -214,10 +215,32 @@ def _start(
                 }
             )
     session.execute(sa.update(SlipRow), values)
-    actor = queueing.actor_of(run)
-    queueing.queue(session, sorted(to_capture, key=_by_age), actor, now)
+    _queue(session, sorted(to_capture, key=_by_age), actor_of(run), now)
     yen = sum(order.total for order, _ in to_capture)
     return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
+
+
+def _queue(
+    session: Session,
+    captures: Sequence[tuple[Facts, Sequence[SlipRow]]],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Take the orders: an attempt each, in this order, and the rows that wait for it (R12a, P7)."""
+    orders = [order for order, _ in captures]
+    ids = queueing.queue(session, orders, Operation.CAPTURE, actor, now)
+    waiting = [
+        {"id": row.id, "attempt_id": attempt_id}
+        for attempt_id, (_, rows) in zip(ids, captures, strict=True)
+        for row in rows
+    ]
+    if waiting:
+        session.execute(sa.update(SlipRow), waiting)
+
+
+def actor_of(run: SlipRun) -> Actor:
+    """Who wants what the run does (P5)."""
+    return Actor(ActorKind.COMMAND if run.person_id is None else ActorKind.PERSON, run.actor)
 
 
 def _by_age(one: tuple[Facts, Sequence[SlipRow]]) -> tuple[datetime, int]:
@@ -275,14 +298,6 @@ def forget_unconfirmed() -> None:
             .where(SlipRun.id.in_(old))
             .execution_options(synchronize_session=False)
         )
-
-
-def instruction_of(row: SlipRow) -> SlipInstruction:
-    """What a stored row says."""
-    assert row.status is not None  # it could be read
-    return SlipInstruction(
-        row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
-    )
 
 
 def _fingerprint(content_hash: str, terms: SlipTerms) -> str:

@@ -37,7 +37,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import history
 from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.slips import queueing
+from sgpshop.services.slips import runs
 from sgpshop.services.slips.decisions import RowDecision, SlipInstruction, decide_one, delivered_at
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
@@ -195,7 +195,7 @@ def _process_batch(first_row_id: int, only: int | None = None) -> None:
         for one in found:
             of_order.setdefault(one.order_id, []).append(one)
         groups = [(orders[order_id], rows) for order_id, rows in of_order.items()]
-        _write(session, groups, ItemResult.SUCCEEDED, queueing.actor_of(run), utc_now())
+        _write(session, groups, ItemResult.SUCCEEDED, runs.actor_of(run), utc_now())
 
 
 def due(limit: int) -> list[int]:
@@ -224,17 +224,11 @@ def _write(
     batch = _Batch(actor, now)
     ends: list[dict[str, Any]] = []
     for order, rows in groups:
-        decisions = [decide_one(order, _wish(row), shop, now) for row in rows]
+        decisions = [decide_one(order, SlipInstruction.of(row), shop, now) for row in rows]
         batch.add(order, [one for one in decisions if one.changes], is_kept=_is_kept(rows, result))
         ends += [_end(row, one, result, now) for row, one in zip(rows, decisions, strict=True)]
     batch.write(session)
     _record(session, ends)
-
-
-def _wish(row: Any) -> SlipInstruction:
-    return SlipInstruction(
-        row.line, row.delivery_number, row.carrier_code, row.slip_no, row.status, row.ship_date
-    )
 
 
 def _is_kept(rows: Sequence[Any], result: ItemResult) -> bool:

@@ -20,6 +20,7 @@ from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.totals import status_totals
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
@@ -37,9 +38,6 @@ from sgpshop.web.order_search.form import parse_query
 
 bp = Blueprint("bulk_runs", __name__, url_prefix="/orders/bulk")
 
-LINES_PER_PAGE = 200
-#: no run is longer; what asks for more is no page of ours
-_FURTHEST = 1_000_000
 #: how far back a poll looks: a line's time is taken a moment before it can be seen
 _OVERLAP = timedelta(seconds=3)
 #: so long a page watches the look-ups it asked for
@@ -155,13 +153,13 @@ def show(run_id: str) -> ResponseReturnValue:
     if runs.get(run_id).started_at is None:
         return render_template("bulk_runs/confirm.html", preview=_preview(run_id))
     template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
-    offset = min(max(request.args.get("after", 0, type=int), 0), _FURTHEST)
+    offset = result_lines.offset()
     return render_template(
         template,
         progress=report.progress(run_id),
-        lines=report.lines(run_id, after=offset, limit=LINES_PER_PAGE),
+        lines=report.lines(run_id, after=offset, limit=result_lines.LINES_PER_PAGE),
         offset=offset,
-        per_page=LINES_PER_PAGE,
+        per_page=result_lines.LINES_PER_PAGE,
         may_run_bulk=order_list.may_run_bulk(),
     )
 
