@@ -116,8 +116,11 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     billing.error_codes = "|".join(outcome.codes)[:400]
     billing.retry_at = None
     trade = outcome.trade
-    is_charged = trade is not None and trade.state.is_captured
-    if outcome.state is AttemptState.DONE or is_charged:
+    is_billed = outcome.state is AttemptState.DONE or outcome.event is Event.FOUND_BILLED
+    is_charged = is_billed and trade is not None and trade.state.is_captured
+    if is_billed:
+        if trade is not None:  # told under the number that was charged
+            billing.gateway_order_id = trade.order_id
         # Charged by API: that is the result.  By file it comes later, unless it is here already.
         if trade is not None and trade.state.is_unfinished:
             _wait_for_results(session, billing, now)
@@ -128,7 +131,7 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         billing.postponed = 0
         if outcome.state is AttemptState.DONE and trade is not None and is_charged:
             alert_other_amount(session, row.order_id, row.payment_status, row.amount, trade.total)
-    elif outcome.event is Event.BILL_POSTPONED:
+    elif outcome.event is Event.BILL_POSTPONED or outcome.event.is_found:
         billing.state = BillingState.POSTPONED
         if outcome.reason != WINDOW_CLOSED:
             billing.retry_at = now + pause_after(billing.postponed)

@@ -56,6 +56,11 @@ _NOT_USABLE = ErrorContent(
     "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
     "SMBCマルチペイメント管理画面で取引を確認してください。",
 )
+_OTHERS_LIVE = ErrorContent(
+    (),
+    "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
+    "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+)
 _LOOK_FAILED = ErrorContent(
     (),
     "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
@@ -125,6 +130,7 @@ _BY_REASON = {
     "not_carried_out": _NOT_CARRIED_OUT,
     "found_other": _FOUND_OTHER,
     "found_before_repeat": _FOUND_OTHER,
+    "others_live": _OTHERS_LIVE,
     "other_transaction": _NOT_USABLE,
     "unknown_state": _NOT_USABLE,
     "look_failed": _LOOK_FAILED,

@@ -293,17 +293,27 @@ def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
         )
 
 
-def about_to_send(claimed: ClaimedAttempt, trade: TradeStatus) -> ClaimedAttempt | None:
+def about_to_send(
+    claimed: ClaimedAttempt, trade: TradeStatus, *, enters: bool
+) -> ClaimedAttempt | None:
     """After a look-up that showed `trade`: write down that we send now, and what was there before.
 
-    None if the lease is not ours any more.
+    None if the lease is not ours any more; and for a new payment (`enters`) when our books have
+    learned meanwhile that money of the order is live under another number (P1).
     """
     now = utc_now()
+    is_alone = sa.select(~CardTransaction.others_live).where(
+        CardTransaction.id == claimed.transaction_id
+    )
     with writing() as session:
         is_ours = _changed(
             session,
             sa.update(Attempt)
-            .where(_is_held(claimed), Attempt.due_at > now)
+            .where(
+                _is_held(claimed),
+                Attempt.due_at > now,
+                is_alone.scalar_subquery() if enters else sa.true(),
+            )
             .values(
                 sent_at=now,
                 due_at=now + lease_time(),

@@ -32,9 +32,15 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.orders import alerts, history
+from sgpshop.services.orders import acting, alerts, history
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import billing_marks, checkouts, effects, transactions
+from sgpshop.services.payments import (
+    billing_marks,
+    checkouts,
+    effects,
+    transaction_numbers,
+    transactions,
+)
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.storage.write_together import write_together
 
@@ -173,7 +179,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         return None
     status = next_status(row.payment_status, outcome.event, before_doubt=_before_doubt(row))
     if outcome.trade is not None:
-        transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+        transaction = _that_counts(session, row, outcome.trade.order_id)
         transactions.record_trade(transaction, outcome.trade, settings.load())
         session.flush()
     elif outcome.event is Event.CAPTURE_DONE:
@@ -264,6 +270,15 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     if row.operation is Operation.CAPTURE and not is_line_of_run:
         effects.notify_followers(session, attempt_id, row, result, now)
     return row
+
+
+def _that_counts(session: Session, row: Any, gateway_order_id: str) -> CardTransaction:
+    """The transaction a look-up showed: of the attempt, or another one that pays the order (P1)."""
+    own = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
+    if own.gateway_order_id == gateway_order_id:
+        return own
+    order = acting.lock_order(session, row.order_id)
+    return transaction_numbers.return_to(order, gateway_order_id)
 
 
 def _result(row: Any, outcome: Outcome, status: PaymentStatus) -> AttemptState:

@@ -24,7 +24,7 @@ from sgpshop.gateway import (
     TradeStatus,
 )
 from sgpshop.models import Attempt, AttemptState, Operation, utc_now
-from sgpshop.services.payments import journal, late_answers, outcomes, stored_cards
+from sgpshop.services.payments import journal, late_answers, other_numbers, outcomes, stored_cards
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.journal import ClaimedAttempt, RunResult
 from sgpshop.services.payments.operations import Plan, Step, plan_of
@@ -101,19 +101,26 @@ class _Run:
 
     def _enter_and_send(self) -> RunResult:
         """Have a card, open the transaction unless a try before did, and pay it."""
-        if not self.claimed.finishes_three_ds:
-            no_card = self._take_card()
-            if no_card is not None:
-                return no_card
+        ended = self._prepare()
+        if ended is not None:
+            return ended
         trade = self._look_before() if self.claimed.look_first else None
         if trade is None:
             trade = self._enter()
         return trade if isinstance(trade, RunResult) else self._send_after_look(trade)
 
-    def _take_card(self) -> RunResult | None:
-        """Put the card that pays into `claimed`; how it ends without one."""
+    def _prepare(self) -> RunResult | None:
+        """See that no other number of the order pays it, and put the card that does into `claimed`.
+
+        How it ends where that is not so: nothing was entered yet.
+        """
+        claimed, card = self.claimed, None
         try:
-            card = stored_cards.card_for(self.gateway, self.claimed)
+            paid_there = other_numbers.paid_there(
+                self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
+            )
+            if paid_there is None and not claimed.finishes_three_ds:
+                card = stored_cards.card_for(self.gateway, claimed)
         except stored_cards.NoCard as problem:
             return self._reject(problem.reason)
         except SealBroken:
@@ -127,6 +134,8 @@ class _Run:
             return self._reject(refusal.reason, refusal.codes)
         except GatewayError as failure:  # keeping a card moves no money: it is asked for again
             return self._look_failed(failure)
+        if paid_there is not None:
+            return self._close(paid_there)
         self.claimed = replace(self.claimed, card=card)
         return None
 
@@ -181,9 +190,10 @@ class _Run:
             if journal.is_stopping():
                 journal.requeue(self.claimed, 0.0, "stopping")
                 return RunResult.POSTPONED
-            sending = journal.about_to_send(self.claimed, trade)
-            if sending is None:
-                return RunResult.NOT_OURS
+            sending = journal.about_to_send(self.claimed, trade, enters=self.plan.enters)
+            if sending is None:  # not ours any more, or paid otherwise: the next try sees by what
+                journal.requeue(self.claimed, 0.0, "others_live")
+                return RunResult.POSTPONED
             self.claimed = sending
             after = self._send(step, trade.access)
             if isinstance(after, RunResult):

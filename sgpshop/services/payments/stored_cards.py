@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, GatewayError, SmbcGpGateway, StoredCard, TradeState
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order
-from sgpshop.services.payments import card_lookup, card_notes
+from sgpshop.services.payments import card_notes
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 
@@ -96,9 +96,9 @@ def card_for(gateway: SmbcGpGateway, paying: Paying) -> Card:
 def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
     """The card that this order's buyer had checked, kept at SMBC-GP by now, and still the same.
 
-    From then on every transaction of the order names it.  Raises NoCard, CardGone, OtherCard, GatewayError.
+    From then on every transaction of the order names it.  What was checked is looked up before
+    (other_numbers).  Raises NoCard, CardGone, OtherCard, GatewayError.
     """
-    card_lookup.ask_for(gateway, order_id)
     rows = _transactions(order_id)
     card = _kept(rows)
     if card is None:

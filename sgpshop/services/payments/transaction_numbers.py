@@ -7,7 +7,7 @@ subscription's billing (R112, R102) are new transactions, sent as `<order number
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.orm import object_session
+from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import LIVE_STATES, Refusal
@@ -20,6 +20,7 @@ from sgpshop.models import (
     CardTransaction,
     Operation,
     Order,
+    OrderKind,
 )
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
@@ -139,10 +140,7 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
     session, old = object_session(order), order.transaction
     assert session is not None
     assert old is not None
-    old.is_current = False
-    old.next_look_at = None
-    old.challenge_url = ""  # a buyer who is still at 3-D Secure there cannot finish it any more
-    session.flush()  # first: the database allows one current transaction an order
+    _retire(session, old)
     new = CardTransaction(
         order_id=order.id,
         sequence=sequence,
@@ -156,6 +154,37 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
     session.flush()
     session.expire(order, ["transaction"])
     return new
+
+
+def return_to(order: Order, gateway_order_id: str) -> CardTransaction:
+    """The transaction with that number counts for `order` (locked) from now on: it is what pays it.
+
+    It is made if our books did not know the number.
+    """
+    session, old = object_session(order), order.transaction
+    assert session is not None
+    assert old is not None
+    known = session.scalars(
+        sa.select(CardTransaction).where(
+            CardTransaction.order_id == order.id,
+            CardTransaction.gateway_order_id == gateway_order_id,
+        )
+    ).one_or_none()
+    if known is None:
+        sequence = int(gateway_order_id.rpartition("-")[2])
+        return make_current(order, sequence, is_charge=order.kind is not OrderKind.NORMAL)
+    _retire(session, old)
+    known.is_current = True
+    session.flush()
+    session.expire(order, ["transaction"])
+    return known
+
+
+def _retire(session: Session, old: CardTransaction) -> None:
+    old.is_current = False
+    old.next_look_at = None
+    old.challenge_url = ""  # a buyer who is still at 3-D Secure there cannot finish it any more
+    session.flush()  # first: the database allows one current transaction an order
 
 
 def _waits_for_file(transaction: CardTransaction) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import REFUND_CLASSES
+from sgpshop.domain.order_rules import CHECK_STATE
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Labelled
@@ -24,7 +25,6 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria, conditions
-from sgpshop.services.payments.card_lookup import IS_CARD_KNOWN
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     IS_BILLABLE,
@@ -111,10 +111,23 @@ CAN_BE_TAKEN_AGAIN: Condition = sa.and_(
         ),
     ),
 )
+#: A transaction of the order shows the card that is to pay.
+_IS_CARD_KNOWN = (
+    sa.exists()
+    .where(
+        CardTransaction.order_id == Order.id,
+        sa.or_(
+            CardTransaction.card_seq.is_not(None),
+            CardTransaction.member_id != "",
+            CardTransaction.gateway_state == CHECK_STATE,
+        ),
+    )
+    .correlate(Order)
+)
 #: カード未確認: looked up, and nothing shows which card is to pay; it cannot be registered so.
 LACKS_CARD: Condition = sa.and_(
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
-    ~IS_CARD_KNOWN,
+    ~_IS_CARD_KNOWN,
     sa.exists()
     .where(CardTransaction.order_id == Order.id, CardTransaction.looks > 0)
     .correlate(Order),

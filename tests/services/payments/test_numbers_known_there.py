@@ -125,9 +125,8 @@ class TestAPreordersCapture:
         order = preorder(shop)
         number = f"{order.order_no}-1"
         pay_there(shop, number, Job.CAPTURE, 3000)
-        shop.wire.cut_off("SearchTrade")
+        shop.fault("http:503", "SearchTrade", times=2)
         press(order, Operation.CAPTURE)
-        shop.wire.cut_off()
         settle(order.id)
         assert fresh(order).payment_status is S.CAPTURED
         assert live(shop, order) == [number]

@@ -231,7 +231,7 @@ def test_ended_by_hand_it_has_failed_as_before(
     open_shop(billing_driver=driver.value)
     new, order = failed(shop, travel)
     shop.fault("drop_before", "ExecTran")
-    shop.fault("http:503", "SearchTrade", times=50)
+    shop.fault("http:503", "SearchTrade", times=50, order_id=f"{order.order_no}-2")
     intake.place(replace(new, payment=CardSource(token=shop.token())), SHOP_FRONT)
     assert fresh(order).payment_status is S.NEEDS_REVIEW
     travel(jst(2026, 12, 18, 7) + timedelta(hours=2))

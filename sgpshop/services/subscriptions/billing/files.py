@@ -40,7 +40,13 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import billing_marks, filed_numbers, outcomes, stored_cards
+from sgpshop.services.payments import (
+    billing_marks,
+    filed_numbers,
+    other_numbers,
+    outcomes,
+    stored_cards,
+)
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transactions import describe
@@ -59,7 +65,7 @@ def make(gateway: SmbcGpGateway) -> int:
 
     A card that is not kept yet is kept first; an order without one is refused (T19).
     """
-    ready = {one for one in _planned_ids() if _need_card(gateway, one)}
+    ready = {one for one in _planned_ids() if _prepare(gateway, one)}
     if not ready:
         return 0
     shop, now = settings.load(), utc_now()
@@ -69,7 +75,12 @@ def make(gateway: SmbcGpGateway) -> int:
             sa.select(Billing, CardTransaction.member_id, CardTransaction.card_seq)
             .join(CardTransaction, CardTransaction.gateway_order_id == Billing.gateway_order_id)
             .join(Attempt, Attempt.id == Billing.attempt_id)
-            .where(_IS_PLANNED, CardTransaction.card_seq.is_not(None))
+            .where(
+                _IS_PLANNED,
+                CardTransaction.card_seq.is_not(None),
+                # What our books learned of meanwhile is looked at again, and not charged (P1).
+                ~CardTransaction.others_live,
+            )
             .with_for_update(of=Billing)
         ).all()
         rows = [row for row in rows if row.Billing.id in ready]
@@ -142,16 +153,20 @@ def _planned_ids() -> list[int]:
     return list(ids)
 
 
-def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
-    """Whether the order's card is kept at SMBC-GP and the one that was checked; or refuse it."""
+def _prepare(gateway: SmbcGpGateway, billing_id: int) -> bool:
+    """Whether no other number of the order pays it and its card is kept at SMBC-GP; or end it."""
     row = db.session.execute(
-        sa.select(Billing.order_id, Billing.attempt_id, Attempt.lease)
+        sa.select(Billing.order_id, Billing.attempt_id, Attempt.lease, Billing.gateway_order_id)
         .join(Attempt, Attempt.id == Billing.attempt_id)
         .where(Billing.id == billing_id)
     ).one()
     db.session.commit()
     try:
-        stored_cards.for_later(gateway, row.order_id)
+        paid = other_numbers.paid_there(gateway, _BILL, row.order_id, row.gateway_order_id)
+        if paid is None:
+            stored_cards.for_later(gateway, row.order_id)
+            return True
+        outcome = paid
     except stored_cards.NoCard as problem:
         outcome = outcomes.rejected(_BILL, problem.reason)
     except GatewayRejected as refusal:
@@ -160,8 +175,6 @@ def _need_card(gateway: SmbcGpGateway, billing_id: int) -> bool:
         outcome = outcomes.unreachable(_BILL, failure.reason)
     except GatewayError:  # keeping a card moves no money: it is put off, and asked for again
         outcome = outcomes.rejected(_BILL, "look_failed")
-    else:
-        return True
     with writing() as session:
         _sending(session, sa.and_(Billing.id == billing_id, Billing.file_id.is_(None)))
     close(row.attempt_id, row.lease, outcome)  # unless another worker put it into a file meanwhile

@@ -1,0 +1,100 @@
+"""The other numbers of an order, asked just before it is charged: nobody pays an order twice (P1).
+
+Whoever knows an order's number can have it paid past us, the shop front on a card it keeps for one;
+and books put back from a backup do not know what was charged since (P36).  What holds no money is
+kept with its transaction, the card check of an order from a file among it (R143).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from sgpshop.domain.order_rules import LIVE_STATES
+from sgpshop.extensions import db
+from sgpshop.gateway import SmbcGpGateway, TradeStatus
+from sgpshop.models import CardTransaction, Operation, Order, OrderKind
+from sgpshop.services import settings
+from sgpshop.services.orders import acting
+from sgpshop.services.payments.outcomes import Outcome, found, not_usable
+from sgpshop.services.payments.transaction_lookup import MAY_HOLD_MONEY, numbers_after
+from sgpshop.services.payments.transactions import found_event, record_trade
+from sgpshop.storage.database import writing
+
+
+@dataclass(frozen=True)
+class _Sold:
+    """What decides how money under a number is to be read (transactions.Sold)."""
+
+    kind: OrderKind
+    is_charge: bool
+
+
+def paid_there(
+    gateway: SmbcGpGateway, operation: Operation, order_id: int, own: str
+) -> Outcome | None:
+    """How `operation`, wanted under the number `own`, ends because the order is paid under another.
+
+    None: nothing is reserved or taken under any.  Raises GatewayError.
+    """
+    order = db.session.execute(
+        sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
+    ).one()
+    rows = db.session.execute(
+        sa.select(
+            CardTransaction.id,
+            CardTransaction.gateway_order_id,
+            CardTransaction.access_id,
+            CardTransaction.gateway_state,
+            CardTransaction.sequence,
+            CardTransaction.is_charge,
+            MAY_HOLD_MONEY.label("may_hold_money"),
+        )
+        .where(CardTransaction.order_id == order_id)
+        .order_by(CardTransaction.sequence)
+    ).all()
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    for row in rows:
+        if row.gateway_order_id == own or not row.may_hold_money:
+            continue
+        trade = gateway.search_trade(row.gateway_order_id)
+        is_other = trade is not None and row.access_id not in (None, trade.access.access_id)
+        is_live = row.gateway_state in LIVE_STATES if trade is None else trade.state.is_live
+        if is_live and (trade is None or is_other):
+            return not_usable(operation, trade, "other_transaction")
+        if trade is None or is_other:
+            continue
+        if is_live:
+            return _ended(trade, _Sold(order.kind, row.is_charge))
+        if trade.raw_status != row.gateway_state:
+            _keep(order_id, row.id, trade)
+    if len(rows) == 1:  # a buyer's first payment: nothing of ours came before it
+        return None
+    for _, trade in numbers_after(order.order_no, rows[-1].sequence, gateway.search_trade):
+        if trade.state.is_live and not _is_known(trade.order_id):
+            return _ended(trade, _Sold(order.kind, order.kind is not OrderKind.NORMAL))
+    return None
+
+
+def _ended(trade: TradeStatus, sold: _Sold) -> Outcome:
+    event = found_event(sold, trade)
+    assert event is not None  # money is reserved or taken there
+    return replace(found(trade, event), reason="others_live")
+
+
+def _keep(order_id: int, transaction_id: int, trade: TradeStatus) -> None:
+    with writing() as session:
+        acting.lock_order(session, order_id)
+        transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
+        if transaction.access_id in (None, trade.access.access_id):
+            record_trade(transaction, trade, settings.load())
+
+
+def _is_known(gateway_order_id: str) -> bool:
+    """Whether our books have the number: behind the order's own ones it is another order's."""
+    is_known = sa.exists().where(CardTransaction.gateway_order_id == gateway_order_id)
+    try:
+        return bool(db.session.scalar(sa.select(is_known)))
+    finally:
+        db.session.commit()

@@ -1,0 +1,268 @@
+"""Money that came under another number of the order, past us: seen before a charge, never doubled (P1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.gateway import Cancellation, Card, Job, TradeAccess
+from sgpshop.models import Alert, Billing, BillingState, CardTransaction, Operation, Order
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.health import background
+from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.subscriptions import billing
+from tests.factories import fresh
+from tests.faults.judging import settle
+from tests.gateway_world import GOOD_CARD, World
+from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders
+from tests.services.order_csv import row
+from tests.services.order_files.test_order_import import take_in
+from tests.services.payments.test_preorders import preorder
+from tests.services.payments.test_repaying import failed, number_of, travel  # noqa: F401
+from tests.services.payments.test_three_ds import CHALLENGE, OURS, THANKS, at_bank, back
+from tests.services.subscribing import Travel, jst
+
+S = PaymentStatus
+THE_10TH = jst(2026, 12, 10, 6, 1)
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "CHECKOUT_WAIT": 10.0, "GATEWAY_TRIES": 1, "PUBLIC_URL": OURS}
+
+
+@pytest.fixture(params=list(BillingDriver))
+def driver(request: pytest.FixtureRequest) -> BillingDriver:
+    return BillingDriver(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F811
+    open_shop()
+    billing.resume()  # the first registration of a new installation is nobody's
+    yield
+    background.finish(app)
+
+
+def pay(shop: World, number: str, job: Job = Job.CAPTURE) -> None:
+    """The shop front, or whoever else may, has that number paid past us."""
+    shop.gateway.execute(shop.gateway.enter(number, job, 2500), GOOD_CARD, job=job)
+
+
+def live(shop: World) -> dict[str, str]:
+    """What is reserved or taken at SMBC-GP: number -> state."""
+    entries = {entry["order_id"]: entry["status"] for entry in shop.ledger()}
+    return {no: state for no, state in entries.items() if state in ("AUTH", "CAPTURE", "SALES")}
+
+
+def told(order: Order) -> list[AlertKind]:
+    db.session.rollback()
+    return list(db.session.scalars(sa.select(Alert.kind).where(Alert.order_id == order.id)))
+
+
+def explained() -> list[str]:
+    return [problem.what for problem in Verification().problems()]
+
+
+def the_billing(order: Order) -> Billing:
+    db.session.rollback()
+    wanted = sa.select(Billing).where(Billing.order_id == order.id)
+    return db.session.scalars(wanted.execution_options(populate_existing=True)).one()
+
+
+def reauthorize(shop: World, access: TradeAccess) -> None:
+    """Somebody has what was voided reserved once more (再オーソリ)."""
+    keys = {"ShopID": "tshop00000001", "ShopPass": "shoppass01", "JobCd": "AUTH"}
+    keys |= {"AccessID": access.access_id, "AccessPass": access.access_pass, "Amount": "2500"}
+    answer = shop.simulator.test_client().post("/payment/AlterTran.idPass", data=keys)
+    assert "ErrCode" not in answer.text, answer.text
+
+
+def fresh_numbers(order: Order) -> list[CardTransaction]:
+    """Every number of the order that our books know."""
+    db.session.rollback()
+    of_order = sa.select(CardTransaction).where(CardTransaction.order_id == order.id)
+    return list(db.session.scalars(of_order.execution_options(populate_existing=True)))
+
+
+def from_file() -> Order:
+    """A subscription from a file, shipped; SMBC-GP does not know its number yet."""
+    take_in(row(定期購入ID="T-7", 定期回数="1", 決済方法ステータス="決済待ち"))
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    return fresh(order)
+
+
+def go_on(order: Order) -> None:
+    """What the worker does at this moment."""
+    billing.resume()
+    settle(order.id)
+
+
+class TestTheMonthlyRegistration:
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("job", [Job.CAPTURE, Job.AUTH])
+    def test_sees_the_order_paid_under_its_own_number(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+        job: Job,
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        order = from_file()
+        pay(shop, order.order_no, job)
+        for when in (THE_10TH, jst(2026, 12, 12, 7), jst(2026, 12, 19, 7), jst(2027, 1, 10, 7)):
+            travel(when)
+            go_on(order)
+            assert live(shop) == {order.order_no: job.value}
+        order = fresh(order)
+        assert order.payment_status is S.AWAITING_BILLING
+        assert told(order) == [AlertKind.UNEXPECTED_CHARGE]
+        assert number_of(order) == order.order_no
+        assert the_billing(order).state is BillingState.POSTPONED
+        assert last_attempt(order).reason == "others_live"
+        assert explained() == []
+
+    def test_what_was_paid_can_be_given_back_by_cancelling(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+    ) -> None:
+        open_shop(billing_driver=driver.value)
+        order = from_file()
+        pay(shop, order.order_no)
+        travel(THE_10TH)
+        go_on(order)
+        parcels.change_statuses(order.id, seen(order), TANAKA, {0: DeliveryStatus.UNPROCESSED})
+        assert cancel(order).payment_status is S.CANCELLED
+        assert live(shop) == {}
+
+    def test_is_not_made_beside_one_that_our_books_forgot(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+    ) -> None:  # P36: charged under a later number after a backup was made
+        open_shop(billing_driver=driver.value)
+        order = from_file()
+        shop.gateway.check_card(order.order_no, GOOD_CARD)
+        pay(shop, f"{order.order_no}-2")
+        travel(THE_10TH)
+        go_on(order)
+        assert live(shop) == {f"{order.order_no}-2": "CAPTURE"}
+        order = fresh(order)
+        assert order.payment_status is S.BILLING_REPORTED
+        assert number_of(order) == f"{order.order_no}-2"
+        assert the_billing(order).state is BillingState.PAID
+        assert the_billing(order).gateway_order_id == f"{order.order_no}-2"
+        assert explained() == []
+
+    def test_sees_it_paid_at_the_very_moment_of_sending(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Paid after we looked; a notification of it came before the charge was sent."""
+        open_shop(billing_driver=driver.value)
+        order = from_file()
+        number = order.order_no
+        shop.gateway.save_member("buyer")
+        shop.gateway.check_card("seed", GOOD_CARD)
+        kept = shop.gateway.store_traded_card("seed", "buyer")
+        access = shop.gateway.enter(number, Job.AUTH, 2500)
+        card = Card(member_id="buyer", card_seq=kept.seq)
+        shop.gateway.execute(access, card, job=Job.AUTH)
+        shop.gateway.cancel(access, Cancellation.VOID)
+        search_cards, is_first = shop.gateway.search_cards, True
+
+        def meanwhile(*args: Any) -> Any:
+            nonlocal is_first
+            if is_first:
+                is_first = False
+                reauthorize(shop, access)
+                [first] = [one for one in fresh_numbers(order) if one.gateway_order_id == number]
+                transaction_lookup.look_soon(order.id)
+                transaction_lookup.look_up(first.id)
+            return search_cards(*args)
+
+        monkeypatch.setattr(shop.gateway, "search_cards", meanwhile)
+        for minute in (1, 2, 3):
+            travel(jst(2026, 12, 10, 6, minute))
+            go_on(order)
+            assert live(shop) == {number: "AUTH"}
+        assert not is_first
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert number_of(order) == number
+        assert AlertKind.UNEXPECTED_CHARGE in told(order)
+        assert explained() == []
+
+
+class TestThePreorder:
+    @pytest.mark.parametrize("job", [Job.CAPTURE, Job.AUTH])
+    def test_is_not_charged_beside_one_that_our_books_forgot(self, shop: World, job: Job) -> None:
+        order = preorder(shop, total=2500)
+        pay(shop, f"{order.order_no}-2", job)
+        order = press(order, Operation.CAPTURE)
+        assert live(shop) == {f"{order.order_no}-2": job.value}
+        assert number_of(order) == f"{order.order_no}-2"
+        is_taken = job is Job.CAPTURE
+        assert order.payment_status is (S.CAPTURED if is_taken else S.AUTHORIZED)
+        assert told(order) == ([AlertKind.CAPTURED_ELSEWHERE] if is_taken else [])
+        assert explained() == []
+
+
+class TestPayingAgain:
+    """売上失敗 by our own charge, which SMBC-GP carries out after all before the buyer pays again."""
+
+    def charged_late(self, shop: World, number: str) -> None:
+        trade = shop.gateway.search_trade(number)
+        assert trade is not None
+        shop.gateway.execute(trade.access, GOOD_CARD, job=Job.CAPTURE)
+
+    @pytest.mark.parametrize("by_three_ds", [False, True])
+    def test_is_not_charged_twice(
+        self,
+        app: Flask,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        by_three_ds: bool,
+    ) -> None:
+        open_shop(billing_driver=BillingDriver.API.value)
+        new, order = failed(shop, travel)
+        first = number_of(order)
+        card = shop.token(CHALLENGE if by_three_ds else "4111111111111111")
+        again = replace(
+            new, payment=CardSource(token=card), return_url=THANKS if by_three_ds else None
+        )
+        if not by_three_ds:
+            self.charged_late(shop, first)
+        placed = intake.place(again, SHOP_FRONT)
+        if by_three_ds:
+            assert placed.redirect_url
+            second = number_of(order)
+            access_id = at_bank(shop, placed.redirect_url)
+            self.charged_late(shop, first)
+            back(app, order, access_id, second)
+        assert live(shop) == {first: "CAPTURE"}
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert number_of(order) == first
+        assert the_billing(order).state is BillingState.PAID
+        assert explained() == []
