@@ -30,6 +30,7 @@ class AlertKind(StrEnum):
     EARLIER_IS_LIVE = "earlier_is_live"
     CANCELLED_UNBILLED = "cancelled_unbilled"
     OTHER_TRANSACTION = "other_transaction"
+    CANCELLED_IN_FILE = "cancelled_in_file"
 
     @property
     def label(self) -> str:
@@ -148,6 +149,12 @@ _WORDS = {
         "「{before}」の注文ですが、登録されている取引IDは、SMBC-GPにあるこのオーダーIDの取引({found})のものではありません。ほかの注文の取引を動かさないよう、実売上処理・注文キャンセル・変更内容の送信を止めています。",
         "SMBCマルチペイメント管理画面で両方の取引を確認し、正しい取引IDの注文ファイルを取り込んで、照合をしてください。決済完了の注文なら、どの取引が売上になったか確かめ、発送を止めてください。",
         "注文ファイルの取引IDが、SMBC-GPにある同じオーダーIDの取引のものではありませんでした。一致するまで、この注文の決済は操作できません。",
+    ),
+    AlertKind.CANCELLED_IN_FILE: (
+        "ファイルでは注文キャンセル、決済は残っています",
+        "「{before}」の注文ですが、取り込んだ注文ファイルでは「{found}」でした。決済は変わっていません。",
+        "取り消すなら発送を止めて、注文キャンセルをしてください。そのまま販売するなら、確認済みにしてください。",
+        "取り込んだ注文ファイルで注文キャンセルになった注文の決済が、残っています。ファイルで決済が取り消されることはありません。",
     ),
 }
 

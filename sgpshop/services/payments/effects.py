@@ -73,6 +73,7 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
         )
     elif row.operation is Operation.CANCEL:
         cancel_parcels(acting.lock_order(session, row.order_id))
+        alerts.mended(session, row.order_id, AlertKind.CANCELLED_IN_FILE, row.actor, now)
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()

@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_acts import is_return_open
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
@@ -27,12 +30,14 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    utc_now,
 )
 from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
 from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.order_files import mending
-from sgpshop.services.orders import acting
+from sgpshop.services.orders import acting, alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.payments.acts import OperationRequest
@@ -40,7 +45,7 @@ from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import cancel, correct, look, press
+from tests.services.acting import TANAKA, cancel, correct, look, press, seen
 from tests.services.arriving import (
     SHOP_FRONT,
     SHORT_OF_MONEY,
@@ -53,7 +58,7 @@ from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_three_ds import OURS, at_bank, back, begun
 
-S, K = PaymentStatus, OrderKind
+S, K, PC = PaymentStatus, OrderKind, ProcessingClass
 
 
 @pytest.fixture
@@ -423,3 +428,88 @@ def looked_up(order: Order) -> None:
     transaction = fresh(order).transaction
     assert transaction is not None
     transaction_lookup.look_up(transaction.id)
+
+
+def open_alerts(order: Order) -> list[AlertKind]:
+    """What a person has to acknowledge of the order."""
+    return list(
+        db.session.scalars(
+            sa.select(Alert.kind).where(Alert.order_id == order.id, Alert.acknowledged_at.is_(None))
+        )
+    )
+
+
+class TestCancelledInTheShopFront:
+    """A file brings a parcel nowhere where no person could, and cancels no payment in silence."""
+
+    def test_what_was_shipped_stays_shipped_and_is_billed(self, shop: World) -> None:
+        order = placed(subscription(shop, subscription_id="T-1"))
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        run = take_in(said(order, 注文状態="0"))
+        order = fresh(order)
+        assert (order.processing_class, order.buyer_name) == (PC.DELIVERED, "鈴木 一郎")
+        assert db.session.scalar(sa.select(Order.id).where(IS_BILLABLE)) == order.id
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+        assert counts(run) == {"updated": 1}
+
+    def test_a_sale_that_was_shipped_cannot_be_cancelled_after_it_either(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        press(order, Operation.CAPTURE)
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        take_in(said(order, 配送ステータス="注文キャンセル"))
+        assert fresh(order).processing_class is PC.DELIVERED
+        with pytest.raises(NotPossible):
+            cancel(order)
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+
+    def test_goods_that_came_back_keep_their_reminder(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        press(order, Operation.CAPTURE)
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        back_today = parcels.Return((0,), jst_day(utc_now()), "受取拒否")
+        parcels.take_back(order.id, seen(order), TANAKA, back_today)
+        assert is_return_open(fresh(order))
+        take_in(said(order, 注文状態="0"))
+        assert is_return_open(fresh(order))
+
+    def test_an_open_order_is_told_once_and_cancelled_by_a_person(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        run = take_in(said(order, 注文状態="0"))
+        assert any("決済が残っています" in words for words in messages(run))
+        assert (fresh(order).payment_status, fresh(order).processing_class) == (
+            S.AUTHORIZED,
+            PC.UNPROCESSED,
+        )
+        take_in(said(order, 注文状態="0"))
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+        assert cancel(order).payment_status is S.CANCELLED
+        assert open_alerts(order) == []
+        assert trades(shop, order) == {order.order_no: ("VOID", 2500)}
+        assert messages(take_in(said(order, 注文状態="0"))) == []
+
+    def test_who_keeps_the_order_is_not_told_again_the_next_day(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        take_in(said(order, 注文状態="0"))
+        [alert] = alerts.open_of(order.id)
+        alerts.acknowledge(order.order_no, alert.id, TANAKA, "購入者と相談済み")
+        take_in(said(order, 注文状態="0"))
+        assert open_alerts(order) == []
+
+    def test_what_is_uncertain_is_not_sent_by_file(self, shop: World) -> None:
+        order = placed(
+            new_order(
+                shop,
+                payment=CardSource(token=shop.token(SHORT_OF_MONEY)),
+                on_decline=OnDecline.KEEP,
+            )
+        )
+        assert order.payment_status is S.NEEDS_REVIEW
+        run = take_in(said(order, 配送ステータス="配送完了"))
+        assert fresh(order).processing_class is PC.UNPROCESSED
+        assert any("要確認の注文は" in words for words in messages(run))
+
+    def test_what_is_paid_otherwise_goes_as_the_file_says(self, shop: World) -> None:
+        take_in(row(決済方法="銀行振込", 注文状態="1"))
+        take_in(row(決済方法="銀行振込", 注文状態="0"))
+        [order] = orders()
+        assert order.processing_class is PC.CANCELLED

@@ -169,6 +169,7 @@ def _parcel(known: Values, given: Values, now: datetime) -> Values:
 _FARTHER = {
     **dict.fromkeys(OPEN_STATUSES, (DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED)),
     DeliveryStatus.DELIVERED: (DeliveryStatus.RETURNED,),
+    DeliveryStatus.CANCELLED: (DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED),
 }
 
 

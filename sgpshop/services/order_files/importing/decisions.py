@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
-from sgpshop.models import OrderKind
+from sgpshop.models import Operation, OrderKind
 from sgpshop.services.order_files.importing.content import Content, Values, lost_parcels, merge
-from sgpshop.services.order_files.importing.fixed import keep_fixed
+from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
 from sgpshop.services.settings import ShopSettings
@@ -41,6 +42,8 @@ class Change:
     look: bool = False
     #: what of the row did not go in, in words
     warnings: tuple[str, ...] = ()
+    #: 注文キャンセル where the file comes from, while the payment stands here
+    is_cancelled_in_file: bool = False
 
     @property
     def is_unchanged(self) -> bool:
@@ -67,8 +70,11 @@ def decide(
             "登録済みの内容のままにしました。"
         )
     content, warnings = keep_fixed(content, stored)
+    content, reasons = keep_parcels(content, stored, shop, now)
     change = replace(
-        _update(parsed, stored, content, auth_valid), warnings=(*warnings, *_of_sum(content))
+        _update(parsed, stored, content, auth_valid),
+        warnings=(*warnings, *reasons, *_of_sum(content)),
+        is_cancelled_in_file=_is_cancelled_in_file(parsed, stored),
     )
     if change.is_unchanged:
         return change
@@ -82,6 +88,27 @@ def decide(
             "「配送先番号」を確認してください。登録済みの内容のままにしました。"
         )
     return change
+
+
+def _is_cancelled_in_file(parsed: ParsedOrder, stored: StoredOrder) -> bool:
+    """Whether somebody must hear that the shop front cancelled what may still be captured here.
+
+    A file never cancels a payment; while our own 注文キャンセル is under way there is nothing to say.
+    """
+    is_cancelled = parsed.claim is not None and parsed.claim.status is PaymentStatus.CANCELLED
+    attempt = stored.facts.open_attempt
+    is_being_cancelled = attempt is not None and attempt.operation is Operation.CANCEL
+    return (
+        (is_cancelled or _only_cancelled(parsed))
+        and stored.payment_began
+        and stored.status is not PaymentStatus.CANCELLED
+        and not is_being_cancelled
+    )
+
+
+def _only_cancelled(parsed: ParsedOrder) -> bool:
+    statuses = {parcel.get("status") for parcel in parsed.deliveries}
+    return statuses == {DeliveryStatus.CANCELLED}
 
 
 def _of_sum(content: Content) -> list[str]:

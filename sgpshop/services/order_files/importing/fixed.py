@@ -1,4 +1,5 @@
-"""What no file changes any more once a payment began: what was sold, and what is billed with it.
+"""What no file changes any more once a payment began: what was sold, what is billed with it, and
+what no person could do with its parcels.
 
 A payment rests on it: whether the card is charged at once, later or monthly (R21, R110, R112).  The
 rest of the row goes in; the row says in words what stayed.
@@ -7,9 +8,14 @@ rest of the row goes in; the row says in words what stayed.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, require
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import OrderKind
-from sgpshop.services.order_files.importing.content import Content, Values
+from sgpshop.services.order_files.importing.content import DELIVERY_DEFAULTS, Content, Values
 from sgpshop.services.order_files.importing.stored import StoredOrder
 
 _WORDS = {"subscription_id": "定期購入ID", "subscription_round": "定期回数"}
@@ -66,3 +72,45 @@ def _stays(what: str) -> str:
         f"{what}は、決済が始まった注文では変更できません。"
         "登録済みのままにし、ほかの項目を取り込みました。"
     )
+
+
+#: the act of the screen that a parcel's status in a file stands for
+_ACTS = {DeliveryStatus.DELIVERED: Act.DELIVER, DeliveryStatus.RETURNED: Act.RETURN}
+#: what follows from a parcel's status and stays with it
+_OF_STATUS = ("status", "delivered_at", "returned_on", "return_reason")
+
+
+def keep_parcels(
+    content: Content, stored: StoredOrder, terms: ActTerms, now: datetime
+) -> tuple[Content, list[str]]:
+    """`content` with every parcel that no person could bring there as it is stored, and why.
+
+    A parcel goes by the table of acts whoever brings the word (§4.3): nothing is cancelled while its
+    payment stands, 要確認 is not sent.
+    """
+    if not stored.payment_began:
+        return content, []
+    before = {parcel["number"]: parcel for parcel in stored.content.deliveries}
+    parcels, reasons = [], []
+    for parcel in content.deliveries:
+        known = before.get(parcel["number"], DELIVERY_DEFAULTS)
+        after = parcel["status"]
+        reason = "" if after is known["status"] else _why_not(after, stored.facts, terms, now)
+        if reason:
+            parcel = parcel | {name: known[name] for name in _OF_STATUS}
+            reasons.append(f"「配送ステータス」は{after.label}にしませんでした。{reason}")
+        parcels.append(parcel)
+    return replace(content, deliveries=parcels), list(dict.fromkeys(reasons))
+
+
+def _why_not(status: DeliveryStatus, order: ActFacts, terms: ActTerms, now: datetime) -> str:
+    if status is DeliveryStatus.CANCELLED:
+        if order.payment_status is PaymentStatus.CANCELLED:
+            return ""
+        return "決済が残っています。取り消す場合は注文キャンセルをしてください。"
+    try:
+        if act := _ACTS.get(status):
+            require(act, order, terms, now)
+    except NotPossible as refusal:
+        return refusal.message
+    return ""

@@ -24,10 +24,7 @@ from sgpshop.services.orders.facts import Facts, load_facts
 
 @dataclass(frozen=True)
 class StoredOrder:
-    """One order with everything an import compares.
-
-    The parcels play no part in 注文内容修正 beyond the 処理区分 they make up.
-    """
+    """One order with everything an import compares."""
 
     facts: Facts
     content: Content
@@ -73,7 +70,7 @@ class StoredOrder:
 def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
     """The orders with these numbers, by number, kept from other writers until the end."""
     wanted = sa.select(Order.id).where(Order.order_no.in_(list(order_nos)))
-    found = load_facts(session.scalars(wanted), lock=True)
+    found = load_facts(session.scalars(wanted), lock=True, with_parcels=True)
     ids = list(found)
     values = _columns(session, Order.id, ORDER_DEFAULTS, ids)
     deliveries = _columns(session, Delivery.order_id, DELIVERY_DEFAULTS, ids, Delivery.number)

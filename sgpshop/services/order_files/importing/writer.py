@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import (
     ActorKind,
     CardTransaction,
@@ -19,7 +21,7 @@ from sgpshop.models import (
 )
 from sgpshop.services.order_files.importing.content import Values
 from sgpshop.services.order_files.importing.decisions import Change
-from sgpshop.services.orders import history
+from sgpshop.services.orders import alerts, history
 
 _TRANSACTION_DEFAULTS: Values = {
     "access_id": None,
@@ -39,6 +41,7 @@ def write(
     _insert(session, new, actor, now)
     _update(session, changed, actor, now)
     _ask_gateway(session, changes, now)
+    _alert_cancelled(session, changes)
     return Counter(
         added=len(new), updated=len(changed), unchanged=len(changes) - len(new) - len(changed)
     )
@@ -128,6 +131,16 @@ def _ask_gateway(session: Session, changes: Iterable[Change], now: datetime) -> 
             .where(CardTransaction.id.in_(wanted))
             .values(next_look_at=now, first_look_at=None)
         )
+
+
+def _alert_cancelled(session: Session, changes: Iterable[Change]) -> None:
+    """Somebody decides about an order that was cancelled elsewhere and is still paid here; once."""
+    for change in changes:
+        if change.is_cancelled_in_file and change.stored:
+            order = session.get_one(Order, change.stored.facts.id)
+            alerts.raise_once(
+                session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label
+            )
 
 
 def _entry(order_id: int, change: Change, event: str, actor: str, now: datetime) -> Values:
