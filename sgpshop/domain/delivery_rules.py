@@ -3,66 +3,51 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
-from sgpshop.domain import words
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, button
 from sgpshop.domain.order_rules import is_being_paid
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.words import Reason
 
 
-class DeliveryRefusal(StrEnum):
+class DeliveryRefusal(Reason):
     """Why an order is left out; the values are stored with run lines (R49)."""
 
-    DELIVERED = "delivered"
-    RETURNED = "returned"
-    CANCELLED = "cancelled"
-    BEING_PAID = "being_paid"
-    NEEDS_REVIEW = "needs_review"
-    BEING_CANCELLED = "being_cancelled"
-    BILLED = "billed"
-    CHANGED = "changed"
-
-    @property
-    def label(self) -> str:
-        """The short words of a result line, after 「対象外:」."""
-        return _WORDS.get(self, words.UNKNOWN_REASON)[0]
-
-    @property
-    def sentence(self) -> str:
-        """The reason, and what can be done."""
-        return _WORDS.get(self, words.UNKNOWN_REASON)[1]
-
-
-_WORDS = {
-    DeliveryRefusal.DELIVERED: ("配送完了済み", "すでに配送完了になっています。"),
-    DeliveryRefusal.RETURNED: (
+    DELIVERED = ("delivered", "配送完了済み", "すでに配送完了になっています。")
+    RETURNED = (
+        "returned",
         "返送済み",
         "返送処理済みの注文です。もう一度発送した場合は、詳細注文情報でステータスを変更してください。",
-    ),
-    DeliveryRefusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
-    DeliveryRefusal.BEING_PAID: (
+    )
+    CANCELLED = ("cancelled", "注文キャンセル済み", "注文キャンセル済みです。")
+    BEING_PAID = (
+        "being_paid",
         "購入手続き中",
         "購入者が購入手続き中の注文は、決済の結果が出るまで配送完了にできません。",
-    ),
-    DeliveryRefusal.NEEDS_REVIEW: (
+    )
+    NEEDS_REVIEW = (
+        "needs_review",
         "要確認",
         "要確認の注文は、決済の状態が確認できるまで配送完了にできません。",
-    ),
-    DeliveryRefusal.BEING_CANCELLED: (
+    )
+    BEING_CANCELLED = (
+        "being_cancelled",
         "キャンセル処理中",
         "注文キャンセルの処理中です。結果が出るまでお待ちください。",
-    ),
-    DeliveryRefusal.BILLED: (
+    )
+    BILLED = (
+        "billed",
         "定期購入の売上報告後",
         "売上報告の後の定期購入の注文は、配送完了にできません。",
-    ),
-    DeliveryRefusal.CHANGED: (
+    )
+    CHANGED = (
+        "changed",
         "確認後に更新された",
         "確認した後で注文の内容が更新されました。内容を確認してから、もう一度選んでください。",
-    ),
-}
+    )
+
+
 _BY_CLASS = {
     ProcessingClass.DELIVERED: DeliveryRefusal.DELIVERED,
     ProcessingClass.RETURNED: DeliveryRefusal.RETURNED,

@@ -6,81 +6,60 @@ Words for what domain.order_acts decides about 変更内容をSMBC-GPに送信 a
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
-from sgpshop.domain import words
 from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, button
 from sgpshop.domain.order_rules import Refusal, is_being_paid, is_unsent, reserves_nothing
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.words import Reason
 
 
-class HoldRefusal(StrEnum):
+def _as(refusal: Refusal) -> tuple[str, str, str]:
+    """What a capture is told as well."""
+    return refusal.value, refusal.label, refusal.sentence
+
+
+class HoldRefusal(Reason):
     """Why an order is left out; the values are stored with run lines (R49)."""
 
-    OTHER_METHOD = "other_method"
-    CAPTURED = "captured"
-    CANCELLED = "cancelled"
-    BUSY = "busy"
-    BEING_PAID = "being_paid"
-    NEEDS_REVIEW = "needs_review"
-    NOTHING_HELD = "nothing_held"
-    NO_CHANGE = "no_change"
-    SWITCHED_OFF = "switched_off"
-    OTHER_TRANSACTION = "other_transaction"
-    NOT_LINKED = "not_linked"
-    TOTAL_IS_ZERO = "total_is_zero"
-    CHANGED = "changed"
-
-    @property
-    def label(self) -> str:
-        """The short words of a result line, after 「対象外:」."""
-        return _WORDS.get(self, words.UNKNOWN_REASON)[0]
-
-    @property
-    def sentence(self) -> str:
-        """The reason, and what can be done."""
-        return _WORDS.get(self, words.UNKNOWN_REASON)[1]
-
-
-_WORDS = {
-    # what a capture is told as well
-    **{
-        HoldRefusal(refusal.value): (refusal.label, refusal.sentence)
-        for refusal in (
-            Refusal.OTHER_METHOD,
-            Refusal.CAPTURED,
-            Refusal.CANCELLED,
-            Refusal.BUSY,
-            Refusal.BEING_PAID,
-            Refusal.OTHER_TRANSACTION,
-            Refusal.NOT_LINKED,
-        )
-    },
-    HoldRefusal.NEEDS_REVIEW: (
+    OTHER_METHOD = _as(Refusal.OTHER_METHOD)
+    CAPTURED = _as(Refusal.CAPTURED)
+    CANCELLED = _as(Refusal.CANCELLED)
+    BUSY = _as(Refusal.BUSY)
+    BEING_PAID = _as(Refusal.BEING_PAID)
+    NEEDS_REVIEW = (
+        "needs_review",
         "要確認",
         "要確認の注文です。決済の状態が確認できるまでお待ちください。",
-    ),
-    HoldRefusal.NOTHING_HELD: (
+    )
+    NOTHING_HELD = (
+        "nothing_held",
         "仮売上の金額がない",
         "予約・定期購入など、SMBC-GPに仮売上の金額がない注文のため、必要ありません。",
-    ),
-    HoldRefusal.NO_CHANGE: (
+    )
+    NO_CHANGE = (
+        "no_change",
         "送信する変更がない",
         "合計金額とSMBC-GP側金額が同じため、送信は不要です。",
-    ),
-    HoldRefusal.SWITCHED_OFF: (
+    )
+    SWITCHED_OFF = (
+        "switched_off",
         "利用しない設定",
         "「SGP:クレジットカードの設定」で、オーソリ期間延長を利用しない設定になっています。",
-    ),
-    HoldRefusal.TOTAL_IS_ZERO: (
+    )
+    OTHER_TRANSACTION = _as(Refusal.OTHER_TRANSACTION)
+    NOT_LINKED = _as(Refusal.NOT_LINKED)
+    TOTAL_IS_ZERO = (
+        "total_is_zero",
         "金額が0円",
         "合計金額が0円です。0円にする場合は注文キャンセルをしてください。",
-    ),
-    HoldRefusal.CHANGED: (
+    )
+    CHANGED = (
+        "changed",
         "確認後に更新された",
         "確認した後で注文の内容が更新されました。内容を確認してから、もう一度選んでください。",
-    ),
-}
+    )
+
+
 _BY_STATUS = {
     PaymentStatus.CAPTURED: HoldRefusal.CAPTURED,
     PaymentStatus.CANCELLED: HoldRefusal.CANCELLED,

@@ -10,12 +10,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from sgpshop.domain import words
 from sgpshop.domain.payment_status import (
     CAPTURABLE,
     PAID,
     PaymentStatus,
 )
+from sgpshop.domain.words import Reason
 
 #: Words of a transaction at SMBC-GP (protocol.md §3.1): reserved, taken, and a mere card check.
 HELD_STATES = frozenset({"AUTH", "SAUTH"})
@@ -71,82 +71,63 @@ class OrderFacts(Protocol):
     def open_attempt(self) -> OpenAttempt | None: ...
 
 
-class Refusal(StrEnum):
+class Refusal(Reason):
     """Why an order cannot be captured now; the values are stored with run lines (R42)."""
 
-    OTHER_METHOD = "other_method"
-    CAPTURED = "captured"
-    CANCELLED = "cancelled"
-    SUBSCRIPTION = "subscription"
-    BUSY = "busy"
-    BEING_PAID = "being_paid"
-    NEEDS_REVIEW = "needs_review"
-    NOT_LINKED = "not_linked"
-    UNSENT_AMOUNT = "unsent_amount"
-    CHANGED = "changed"
-    OTHERS_LIVE = "others_live"
-    IN_FILE = "in_file"
-    OTHER_TRANSACTION = "other_transaction"
-    NOTHING_TO_CAPTURE = "nothing_to_capture"
-
-    @property
-    def label(self) -> str:
-        """The short words of a result line, after 「対象外:」."""
-        return _WORDS.get(self, _RETIRED.get(self.value, words.UNKNOWN_REASON))[0]
-
-    @property
-    def sentence(self) -> str:
-        """The reason as a sentence beside a disabled button (R60)."""
-        return _WORDS.get(self, _RETIRED.get(self.value, words.UNKNOWN_REASON))[1]
-
-
-_WORDS = {
-    Refusal.OTHER_METHOD: ("決済方法が異なる", "SGPカード決済の注文ではありません。"),
-    Refusal.CAPTURED: ("決済完了済み", "すでに決済完了しています。"),
-    Refusal.CANCELLED: ("注文キャンセル済み", "注文キャンセル済みです。"),
-    Refusal.SUBSCRIPTION: (
+    OTHER_METHOD = ("other_method", "決済方法が異なる", "SGPカード決済の注文ではありません。")
+    CAPTURED = ("captured", "決済完了済み", "すでに決済完了しています。")
+    CANCELLED = ("cancelled", "注文キャンセル済み", "注文キャンセル済みです。")
+    SUBSCRIPTION = (
+        "subscription",
         "定期購入",
         "定期購入の注文に実売上処理は不要です。配送完了にした翌月の登録日(初期設定は10日)に自動で売上報告されます。",
-    ),
-    Refusal.BUSY: ("処理中", "処理中です。結果が出るまでお待ちください。"),
-    Refusal.BEING_PAID: (
+    )
+    BUSY = ("busy", "処理中", "処理中です。結果が出るまでお待ちください。")
+    BEING_PAID = (
+        "being_paid",
         "購入手続き中",
         "購入者が購入手続き中です。決済の結果が出るまでお待ちください。",
-    ),
-    Refusal.NEEDS_REVIEW: (
+    )
+    NEEDS_REVIEW = (
+        "needs_review",
         "要確認",
         "要確認の注文です。決済の状態が確認できるまで実売上処理はできません。",
-    ),
-    Refusal.NOT_LINKED: (
+    )
+    NOT_LINKED = (
+        "not_linked",
         "取引情報を照会中",
         "SMBC-GPの取引情報をまだ受け取っていません。照会が終わるまでお待ちください。",
-    ),
-    Refusal.UNSENT_AMOUNT: (
+    )
+    UNSENT_AMOUNT = (
+        "unsent_amount",
         "金額変更未送信",
         "金額の変更がSMBC-GPに送信されていません。合計金額とSMBC-GP側金額が一致するまで実売上処理はできません。",
-    ),
-    Refusal.OTHERS_LIVE: (
+    )
+    CHANGED = ("changed", "確認後に更新された", "確認した後で注文の内容が更新されました。")
+    OTHERS_LIVE = (
+        "others_live",
         "別の取引が残っている",
-        "この注文には、SMBC-GPで仮売上か売上の取引がほかの番号に残っています。二重に請求しないため、"
-        "SMBCマルチペイメント管理画面で不要な取引を取り消し、照合をしてから実行してください。",
-    ),
-    Refusal.IN_FILE: (
+        "この注文には、SMBC-GPで仮売上か売上の取引がほかの番号に残っています。"
+        "二重に請求しないため、SMBCマルチペイメント管理画面で不要な取引を取り消し、照合をしてから実行してください。",
+    )
+    IN_FILE = (
+        "in_file",
         "月次ファイルの結果待ち",
         "この注文は月次ファイルでSMBC-GPに登録されている可能性があり、まもなく請求されます。"
         "二重に請求しないため、結果が届くまでお待ちください。",
-    ),
-    Refusal.OTHER_TRANSACTION: (
+    )
+    OTHER_TRANSACTION = (
+        "other_transaction",
         "取引IDが一致しない",
         "登録されている取引IDは、SMBC-GPにあるこのオーダーIDの取引のものではありません。"
         "SMBCマルチペイメント管理画面で確認し、正しい取引IDの注文ファイルを取り込んで、照合をしてください。",
-    ),
-    Refusal.CHANGED: ("確認後に更新された", "確認した後で注文の内容が更新されました。"),
-    Refusal.NOTHING_TO_CAPTURE: ("金額が0円", "合計金額が0円のため、売上にする金額がありません。"),
-}
+    )
+    NOTHING_TO_CAPTURE = (
+        "nothing_to_capture",
+        "金額が0円",
+        "合計金額が0円のため、売上にする金額がありません。",
+    )
 
-
-#: Reasons that rows of earlier versions still name.
-_RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上にできませんでした。")}
 
 #: Here a changed amount can still be sent, or could be once the doubt has ended.
 HOLDING_STATUSES = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW}

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 _W = TypeVar("_W", bound=StrEnum)
 
 #: Label and sentence of a reason that nobody knows here.
-UNKNOWN_REASON = (
+_UNKNOWN_REASON = (
     "理由不明",
     "ほかの版のプログラムが記録した理由です。注文の詳細で現在の状態を確認してください。",
 )
@@ -30,6 +30,23 @@ class Labelled(StrEnum):
         member._value_ = value
         member.label = label
         return member
+
+
+class Reason(Labelled):
+    """Why something is not done: a word that is stored, a short label, and a sentence about it."""
+
+    sentence: str
+
+    def __new__(cls, value: str, label: str = "", sentence: str = "") -> Self:
+        """A member as the class body writes it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label, member.sentence = label, sentence
+        return member
+
+
+#: Label and sentence of reasons that rows of earlier versions still name.
+_RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上にできませんでした。")}
 
 
 def read(enum: type[_W], text: str) -> _W:
@@ -58,4 +75,6 @@ def _stranger(enum: type[_W], text: str) -> _W:
     member._value_ = text
     if isinstance(member, Labelled):
         member.label = unknown(member)
+    if isinstance(member, Reason):
+        member.label, member.sentence = _RETIRED.get(text, _UNKNOWN_REASON)
     return member

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from sgpshop.models import Order
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
+from tests.services.acting import correct
 
 DONE = re.compile("決済完了")
 
@@ -71,6 +72,53 @@ def test_bulk_capture_without_javascript(site: Site, visitor: Visitor) -> None:
     look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
     expect(run).to_have_attribute("data-succeeded", "2")  # interfaces.md §4
     assert [site.world.sales(order.order_no) for order in orders] == [1, 1]
+
+
+def changed_orders(site: Site) -> list[Order]:
+    """One order that became dearer and one that became cheaper, neither of them sent."""
+    orders = site.orders(2)
+    with site.app.app_context():
+        for order, total in zip(orders, (3500, 2500), strict=True):
+            correct(order, total)
+    return orders
+
+
+def held(site: Site, orders: list[Order]) -> list[int]:
+    return [site.world.trade(order.order_no)["amount"] for order in orders]
+
+
+def test_amount_changes_of_many_orders_are_sent_by_keyboard(site: Site, visitor: Visitor) -> None:
+    orders = changed_orders(site)
+    page = visitor.open("/orders?unsent=1")
+    page.locator("#select-page").press("Space")  # R44
+    page.locator("#choose-action").press("Enter")
+    page.locator("#choose-send-changes").press("Enter")  # R39
+    run = page.locator("#run-bulk")
+    expect(run).to_be_focused()
+    run.press("Enter")
+    expect(page.locator("dialog[open]")).to_contain_text("増額 1 件(+¥500)")  # R47
+    page.locator("[name=sum_confirmed]").press("Space")
+    page.locator("[data-confirm-yes]").press("Enter")
+    expect(page.locator("#bulk-bar")).to_contain_text("2件中 2件の金額変更を送信")
+    assert held(site, orders) == [3500, 2500]  # R68
+
+
+def test_amount_changes_of_many_orders_are_sent_without_javascript(
+    site: Site, visitor: Visitor
+) -> None:
+    orders = changed_orders(site)
+    page = visitor.open("/orders?unsent=1", javascript=False)
+    for order in orders:
+        page.locator(f'input[name="order_no"][value="{order.order_no}"]').check()
+    page.get_by_role("button", name="一括処理を選択").click()
+    page.get_by_role("button", name="変更内容をSMBC-GPに送信").click()
+    page.get_by_role("button", name="処理を実行").click()
+    page.locator("[name=sum_confirmed]").check()
+    page.locator("[data-confirm-yes]").click()
+    run = page.locator("[data-run-state]")
+    look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
+    expect(run).to_have_attribute("data-succeeded", "2")
+    assert held(site, orders) == [3500, 2500]
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])

@@ -9,27 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import words
 from sgpshop.domain.order_acts import ActFacts, ActTerms
 from sgpshop.domain.order_rules import is_big
+from sgpshop.domain.words import Reason
 from sgpshop.models import BulkItem, BulkRun, Operation, Order
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.acts import amount_of
 from sgpshop.services.settings import ShopSettings
-
-
-class Reason(Protocol):
-    """Why an order is left out: a word that is stored with its line, and what it says to people."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def sentence(self) -> str: ...
 
 
 class OrderNow(ActFacts, Protocol):
@@ -78,7 +69,7 @@ class Action:
     #: why an order cannot take part now, as the table of acts says; None: it can
     refusal: Callable[[ActFacts, ActTerms, datetime], Reason | None]
     #: the words `refusal` answers with, and CHANGED among them (P20)
-    reasons: type[StrEnum]
+    reasons: type[Reason]
     #: after the counts in the heading of a run
     done: str
     failed: str = "が失敗"
@@ -117,7 +108,7 @@ class Action:
 
     def reason(self, word: str) -> Reason:
         """The reason that a line has stored, which may be one of another version."""
-        return cast(Reason, words.read(self.reasons, word))
+        return words.read(self.reasons, word)
 
     def left_out(
         self, line: BulkItem, order: OrderNow, terms: ActTerms, now: datetime

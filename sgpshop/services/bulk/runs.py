@@ -19,11 +19,12 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
 from sgpshop.models import BulkItem, BulkRun, ItemResult, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import actions
-from sgpshop.services.bulk.action import Action, Reason, Refused
+from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.words import Reason
 from sgpshop.models import utc_now
 from sgpshop.services import settings
-from sgpshop.services.bulk.action import Action, Reason
+from sgpshop.services.bulk.action import Action
 from sgpshop.services.orders.facts import load_facts
 
 
