@@ -67,7 +67,7 @@ simulator console: {simulator_url}/mulpayconsole/shop/{shop_id}/login/
 def run_demo() -> int:
     """Migrate, fill the shop on the first start, run everything until Ctrl-C; the exit code.
 
-    Raises ConfigurationError for a setting, or a port, that cannot be used.
+    Raises EnvironmentUnusable for a setting, or a port, that cannot be used.
     """
     port, simulator_port = _free_port("PORT", "8000"), _free_port("SGPSHOP_SIMULATOR_PORT", "8001")
     shop_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
@@ -119,7 +119,7 @@ def run_demo() -> int:
 
 
 def _free_port(variable: str, default: str) -> str:
-    """The port that `variable` names.  Raises ConfigurationError when it cannot be had."""
+    """The port that `variable` names.  Raises EnvironmentUnusable when it cannot be had."""
     text = os.environ.get(variable, default)
     port = whole_number(text)
     if port is None or not 1 <= port <= 65535:

@@ -15,7 +15,7 @@ from sgpshop.models import BulkRun, CardTransaction, Order
 from sgpshop.services import preorders, subscriptions
 from sgpshop.services.bulk import runs
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
-from sgpshop.services.order_search.totals import Total, status_totals, total
+from sgpshop.services.order_search.totals import Total, added, totals_of
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscriptions import ListedFile, Outlook
 
@@ -56,23 +56,26 @@ class Figures:
 
 def figures(shop: ShopSettings) -> Figures:
     """The figures as they are now."""
-    totals = status_totals(SearchCriteria())
-    reviews = totals.get(PaymentStatus.NEEDS_REVIEW, Total())
-    overdue = SearchCriteria(waiting_hours=shop.needs_review_alert_hours)
+    totals, *sums = totals_of(
+        SearchCriteria(),
+        SearchCriteria(auth_days_left=SOON_DAYS),
+        SearchCriteria(waiting_hours=shop.needs_review_alert_hours),
+        SearchCriteria(unsent=True),
+        SearchCriteria(processing=(ProcessingClass.DELIVERED,), statuses=tuple(sorted(CAPTURABLE))),
+        SearchCriteria(returned_open=True),
+        SearchCriteria(alert=True),
+    )
+    soon, overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
     return Figures(
         authorized=totals.get(PaymentStatus.AUTHORIZED, Total()),
-        deadline_soon=total(SearchCriteria(auth_days_left=SOON_DAYS)),
+        deadline_soon=soon,
         capture_failed=totals.get(PaymentStatus.CAPTURE_FAILED, Total()),
-        needs_review=reviews,
-        review_overdue=total(overdue) if reviews.count else Total(),
-        unsent=total(SearchCriteria(unsent=True)),
-        shipped_uncaptured=total(
-            SearchCriteria(
-                processing=(ProcessingClass.DELIVERED,), statuses=tuple(sorted(CAPTURABLE))
-            )
-        ),
-        returned_open=total(SearchCriteria(returned_open=True)),
-        alerts=total(SearchCriteria(alert=True)),
+        needs_review=totals.get(PaymentStatus.NEEDS_REVIEW, Total()),
+        review_overdue=overdue,
+        unsent=unsent,
+        shipped_uncaptured=shipped,
+        returned_open=returned,
+        alerts=alerts,
         subscriptions=(
             subscriptions.outlook(shop.billing_day) if shop.subscription_enabled else None
         ),

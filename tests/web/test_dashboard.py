@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, Queue, Role, Setback, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import runs
@@ -149,3 +150,17 @@ def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world
     assert "止まっている処理1件を、もう一度試します。" in flat(answer)
     with app.app_context():
         assert due_work.due_work(10).links == [transaction.id]
+
+
+def test_all_sums_are_one_query(app: Flask, viewer: FlaskClient) -> None:
+    with app.app_context():
+        make_order(status=S.NEEDS_REVIEW)
+        engine = db.engine
+    found: list[str] = []
+    listen = lambda *arguments: found.append(str(arguments[2]))  # noqa: E731 - to listen and to stop
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    assert viewer.get("/").status_code == 200
+    sa.event.remove(engine, "before_cursor_execute", listen)
+    assert sum("max(history.id)" in statement for statement in found) == 1
+    assert sum("UNION ALL" in statement for statement in found) == 1
+    assert not [one for one in found if one.startswith("SELECT orders.payment_status, count(*)")]

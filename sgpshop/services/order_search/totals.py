@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -72,14 +73,14 @@ class _Cache:
 def status_totals(criteria: SearchCriteria) -> Totals:
     """Count and yen of each status among the orders of a search, its statuses ignored.
 
-    Statuses without an order are absent.  At most three queries.
+    Statuses without an order are absent.  At most two queries.
     """
-    return _kept_or_made(criteria.without_statuses())
+    return totals_of(criteria.without_statuses())[0]
 
 
 def total(criteria: SearchCriteria) -> Total:
-    """Count and yen of all orders of a search, its statuses included; at most three queries."""
-    return added(_kept_or_made(criteria))
+    """Count and yen of all orders of a search, its statuses included; at most two queries."""
+    return added(totals_of(criteria)[0])
 
 
 def added(totals: Totals, statuses: Collection[PaymentStatus] = ()) -> Total:
@@ -88,32 +89,35 @@ def added(totals: Totals, statuses: Collection[PaymentStatus] = ()) -> Total:
     return Total(sum(t.count for t in wanted), sum(t.yen for t in wanted))
 
 
-def _kept_or_made(criteria: SearchCriteria) -> Totals:
+def totals_of(*searches: SearchCriteria) -> list[Totals]:
+    """Count and yen by status of each search; at most two queries, however many searches."""
     now = utc_now()
-    if criteria.waiting_hours is not None:
-        return _add_up(criteria, now)  # changes by the minute without any order changing
+    today = jst_day(now)  # オーソリ期限 counts in days
     marker = db.session.scalar(sa.select(sa.func.max(HistoryEntry.id))) or 0
-    cache: _Cache = current_app.extensions.setdefault(_KEY, _Cache())
-    key = (criteria, jst_day(now))  # オーソリ期限 counts in days
-    totals = cache.get(key, marker)
-    if totals is None:
-        totals = _add_up(criteria, now)
-        cache.put(key, marker, totals)
-    return totals
+    kept: _Cache = current_app.extensions.setdefault(_KEY, _Cache())
+    found = {one: kept.get((one, today), marker) for one in searches}
+    missing = [one for one, totals in found.items() if totals is None]
+    for one, made in zip(missing, _add_up(missing, now) if missing else (), strict=True):
+        found[one] = made
+        if one.waiting_hours is None:  # that changes by the minute without any order changing
+            kept.put((one, today), marker, made)
+    return [found[one] or {} for one in searches]
 
 
-def _add_up(criteria: SearchCriteria, now: datetime) -> Totals:
-    rows = db.session.execute(
-        sa.select(Order.payment_status, sa.func.count(), sa.func.sum(Order.total))
-        .where(*conditions(criteria, now))
-        .group_by(Order.payment_status)
-    )
-    totals: Totals = {status: Total(count, int(yen)) for status, count, yen in rows}
-    for status, more in taken_otherwise(conditions(criteria, now)).items():
-        if status in totals:
-            before = totals[status]
-            totals[status] = Total(before.count, before.yen + more)
-    return totals
+def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
+    """The sums of all searches in one query, of which each part uses the index of its conditions."""
+    parts: list[sa.Select[*tuple[Any, ...]]] = []
+    for place, criteria in enumerate(searches):
+        wanted = conditions(criteria, now)
+        count, yen = sa.func.count(), sa.func.sum(Order.total)
+        columns = sa.select(sa.literal(place), Order.payment_status, count, yen)
+        parts.append(columns.where(*wanted).group_by(Order.payment_status))
+        parts.append(_taken_otherwise(wanted, place=place))
+    sums: list[Totals] = [{} for _ in searches]
+    for place, status, number, amount in db.session.execute(sa.union_all(*parts)):
+        before = sums[place].get(status, Total())
+        sums[place][status] = Total(before.count + number, before.yen + int(amount or 0))
+    return sums
 
 
 def taken_otherwise(
@@ -126,10 +130,19 @@ def taken_otherwise(
     Only changes made at SMBC-GP itself lead there, each of which was told as AMOUNT_DIFFERS: so few
     orders are read.
     """
+    rows = db.session.execute(_taken_otherwise(wanted, place=0))
+    return {status: int(more or 0) for _, status, _, more in rows}
+
+
+def _taken_otherwise(
+    wanted: Iterable[sa.ColumnElement[bool]], *, place: int
+) -> sa.Select[int, PaymentStatus | None, int, int | None]:
+    """One row a status: `place`, the status, no further order, the yen."""
     transaction = aliased(CardTransaction)  # the conditions speak of transactions of their own
     were_told = sa.select(Alert.order_id).where(Alert.kind == AlertKind.AMOUNT_DIFFERS)
-    rows = db.session.execute(
-        sa.select(Order.payment_status, sa.func.sum(transaction.captured_amount - Order.total))
+    more = sa.func.sum(transaction.captured_amount - Order.total)
+    return (
+        sa.select(sa.literal(place), Order.payment_status, sa.literal(0), more)
         .join(transaction, sa.and_(transaction.order_id == Order.id, transaction.is_current))
         .where(
             *wanted,
@@ -139,4 +152,3 @@ def taken_otherwise(
         )
         .group_by(Order.payment_status)
     )
-    return {status: int(more or 0) for status, more in rows}
