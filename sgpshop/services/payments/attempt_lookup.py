@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, GatewayRejected, TradeStatus
+from sgpshop.gateway import GatewayError, GatewayRejected, TradeState, TradeStatus
 from sgpshop.models import (
     CHECKOUTS,
     Attempt,
@@ -203,12 +203,17 @@ def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:
 
 
 def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
+    is_challenge_lost = (
+        trade is not None
+        and trade.state is TradeState.AUTHENTICATED
+        and attempt.state_seen != trade.raw_status
+    )
     goes_on = attempt.reason == WORKER_LOST or attempt.operation in _TAKEN_UP
     found = Outcome(
         AttemptState.REJECTED,
         Event(f"{attempt.operation}_rejected"),
         f"{attempt.operation}_found_not_done",
-        reason="not_carried_out",
+        reason="three_ds_lost" if is_challenge_lost else "not_carried_out",
         trade=trade,
         looked=True,
     )
@@ -219,7 +224,9 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
     def go_on(session: Session) -> None:
         _send_again(session, attempt, token)
 
-    close(attempt.id, attempt.lease, found, go_on=go_on if goes_on else None)
+    close(
+        attempt.id, attempt.lease, found, go_on=go_on if goes_on and not is_challenge_lost else None
+    )
 
 
 def _begin_anew(attempt: Attempt) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, object_session
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import LIVE_STATES, Refusal
 from sgpshop.extensions import db
+from sgpshop.gateway import TradeState
 from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
@@ -210,4 +211,5 @@ def _is_spent(transaction: CardTransaction) -> bool:
     # number, and whatever stands there must be found before another one is charged.
     was_sent = last.sent_at is not None
     is_refused = last.state is AttemptState.REJECTED and bool(last.error_codes) and was_sent
-    return is_refused or last.state is AttemptState.DONE or bool(transaction.challenge_url)
+    is_at_bank = transaction.gateway_state == TradeState.AUTHENTICATED or transaction.challenge_url
+    return is_refused or last.state is AttemptState.DONE or bool(is_at_bank)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,18 +16,19 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, Order
+from sgpshop.models import AttemptState, CardTransaction, Order
 from sgpshop.services import intake
 from sgpshop.services.health import background
-from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import three_ds, transaction_lookup
+from sgpshop.services.payments import attempt_lookup, three_ds, transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import World
-from tests.services.acting import cancel
+from tests.services.acting import TANAKA, cancel, last_attempt
 from tests.services.arriving import SHOP_FRONT, attempts_of, new_order, open_shop, orders
+from tests.waiting import wait_until
 
 S = PaymentStatus
 CHALLENGE, FRICTIONLESS, REFUSED = "4100000000005000", "4100000000000100", "4100000000300005"
@@ -249,3 +251,61 @@ def shift_back(order: Order) -> None:
         .values(next_look_at=None)
     )
     db.session.commit()
+
+
+class TestAChallengeThatIsLost:
+    """ExecTran sent the buyer to 3-D Secure, and its answer with the address was lost (P9, P14)."""
+
+    @pytest.fixture
+    def overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        return overrides | {"CHECKOUT_WAIT": 0.0}
+
+    def lost(self, shop: World) -> tuple[NewOrder, Order]:
+        new = new_order(shop, card=CHALLENGE, return_url=THANKS)
+        shop.fault("drop_after", "ExecTran")
+        assert intake.place(new, SHOP_FRONT).redirect_url is None
+        [order] = orders()
+        wait_until(lambda: last_attempt(order).state is AttemptState.UNKNOWN)
+        assert shop.trade(order.order_no)["status"] == "AUTHENTICATED"
+        assert fresh(order).payment_status is S.NEEDS_REVIEW
+        return new, order
+
+    def pays(self, app: Flask, shop: World, new: NewOrder, order: Order) -> None:
+        """The buyer tries once more, with 3-D Secure, and passes it."""
+        again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)))
+        intake.place(again, SHOP_FRONT)
+        settle(order.id)  # the worker goes on under the next number
+        url = intake.place(again, SHOP_FRONT).redirect_url
+        assert url is not None
+        number = f"{order.order_no}-1"
+        back(app, order, at_bank(shop, url), number)
+        wait_until(lambda: fresh(order).payment_status is S.AUTHORIZED)
+        assert shop.trade(order.order_no)["status"] == "AUTHENTICATED"
+        assert shop.trade(number)["status"] == "AUTH"
+        assert explained() == []
+
+    def test_nothing_was_paid_and_the_buyer_can_pay(self, app: Flask, shop: World) -> None:
+        new, order = self.lost(shop)
+        attempt_lookup.look_up(last_attempt(order).id)
+        ended = last_attempt(order)
+        assert (ended.state, ended.reason) == (AttemptState.REJECTED, "three_ds_lost")
+        assert fresh(order).payment_status is S.NEEDS_REVIEW
+        self.pays(app, shop, new, order)
+
+    def test_ended_by_hand_the_buyer_can_pay_as_well(
+        self, app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        new, order = self.lost(shop)
+        monkeypatch.setattr(attempt_lookup, "BY_HAND_AFTER", timedelta(0))
+        attempt_lookup.close_by_hand(last_attempt(order).id, "管理画面で確認", TANAKA)
+        self.pays(app, shop, new, order)
+
+    def test_a_killed_worker_is_the_same(self, app: Flask, shop: World) -> None:
+        new = new_order(shop, card=CHALLENGE, return_url=THANKS)
+        shop.wire.die_at("ExecTran")
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        wait_until(lambda: [e["status"] for e in shop.ledger()] == ["AUTHENTICATED"])
+        settle(order.id)
+        assert last_attempt(order).reason == "three_ds_lost"
+        self.pays(app, shop, new, order)

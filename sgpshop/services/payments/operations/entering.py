@@ -24,7 +24,7 @@ from sgpshop.gateway import (
     TradeStatus,
 )
 from sgpshop.models import Attempt, Operation, OrderKind
-from sgpshop.services.payments import outcomes, three_ds
+from sgpshop.services.payments import three_ds
 from sgpshop.services.payments.billing_marks import RESERVED
 from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.plan import Brought, Step, is_other_transaction
@@ -60,8 +60,6 @@ class EnteringPlan:
         ):
             # The buyer agreed to what the bank showed, which is not what we would book.
             return not_usable(self.operation, trade, "amount_differs")
-        if trade.state is TradeState.AUTHENTICATED and not claimed.finishes_three_ds:
-            return outcomes.rejected(self.operation, "three_ds_lost")  # its address is gone
         if trade.state.is_unfinished:
             return None
         if trade.state.is_captured or trade.state.is_authorized:  # paid, but not what we want now
@@ -72,8 +70,11 @@ class EnteringPlan:
         """Entered by an earlier try with another amount, tax, purpose or 3-D Secure, and never paid.
 
         Paying it would take what was wanted then: also when it was ourselves who entered it.  A
-        number of which our books know nothing is used up as well once nothing can be held there.
+        number of which our books know nothing is used up as well once nothing can be held there;
+        and one that was sent to 3-D Secure, when nobody knows the address any more.
         """
+        if trade.state is TradeState.AUTHENTICATED and not claimed.finishes_three_ds:
+            return not claimed.in_file
         if not claimed.access_id and _is_over(trade):
             return trade.state.is_check or (trade.state.is_cancelled and not self._charges_again)
         is_waiting = trade.state.is_unfinished and not claimed.finishes_three_ds
@@ -138,12 +139,13 @@ class EnteringPlan:
         return self._has_reached(trade, attempt.amount)
 
     def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
-        """Entered, with our amount, and still not paid."""
-        is_as_seen = (trade.raw_status[:20], trade.total) == (
-            attempt.state_seen,
-            attempt.amount_seen,
-        )
-        return trade.state.is_unfinished and is_as_seen
+        """Entered, with our amount, and still not paid: as it was seen, or waiting for 3-D Secure.
+
+        ExecTran's answer with the buyer's address may have been lost: nobody but us could go on.
+        """
+        is_as_seen = trade.raw_status[:20] == attempt.state_seen
+        may_be = is_as_seen or trade.state is TradeState.AUTHENTICATED
+        return trade.state.is_unfinished and may_be and trade.total == attempt.amount_seen
 
     def _is_entered(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Whether the transaction was entered for exactly what is to be paid."""
