@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     CANCELLED_UNBILLED = "cancelled_unbilled"
     OTHER_TRANSACTION = "other_transaction"
     CANCELLED_IN_FILE = "cancelled_in_file"
+    CLAIM_UNPROVED = "claim_unproved"
 
     @property
     def label(self) -> str:
@@ -156,6 +157,12 @@ _WORDS = {
         "取り消すなら発送を止めて、注文キャンセルをしてください。そのまま販売するなら、確認済みにしてください。",
         "取り込んだ注文ファイルで注文キャンセルになった注文の決済が、残っています。ファイルで決済が取り消されることはありません。",
     ),
+    AlertKind.CLAIM_UNPROVED: (
+        "ファイルの決済の状態を確認できません",
+        "注文ファイルでは「{before}」ですが、SMBC-GPには「{found}」の取引しかありません。請求済みかどうか分からないため、このシステムからは請求しません。",
+        "カートとSMBCマルチペイメント管理画面で、請求済みか確認してください。これから請求する注文は「決済方法ステータス」を「仮売上」(定期購入は「決済待ち」)に、請求済みの定期購入は「売上報告済」にした注文ファイルを取り込んでください。",
+        "カードの有効性チェックしかしていない予約・定期購入の注文が、注文ファイルでは決済完了か、配送完了なのに注文キャンセルでした。注文は要確認になります。",
+    ),
 }
 
 _S, _E, _A = PaymentStatus, Event, AlertKind
@@ -203,6 +210,11 @@ NEEDS_NOBODY: dict[tuple[PaymentStatus, Event], str] = {
 
 #: The money is taken, so its amount can be compared with the order's.
 _TAKEN = frozenset({Event.FOUND_CAPTURED, Event.FOUND_BILLED})
+_CHECKS = frozenset({Event.FOUND_PREORDER_CHECK, Event.FOUND_SUBSCRIPTION_CHECK})
+#: What a file may say that counts where SMBC-GP shows a mere card check.  The check stays whatever
+#: becomes of the order, so it proves neither that a charge is still to come nor that none was made
+#: elsewhere (protocol.md §3.6).
+CLAIMS_BESIDE_CHECK = frozenset({_S.CANCELLED, _S.CAPTURED, _S.CAPTURE_FAILED, _S.BILLING_REPORTED})
 
 
 @dataclass(frozen=True)
@@ -221,15 +233,20 @@ def decide(
     total: int,
     found_total: int,
     is_first: bool = False,
+    claimed: PaymentStatus | None = None,
+    is_delivered: bool = False,
 ) -> Decision | None:
     """What a look-up that showed `found` (an Event.FOUND_…) means; None: nothing to compare.
 
     `total` is what the order says is to be charged, `found_total` what the gateway shows, in yen.
     On the first look-up of all (`is_first`) our status is what a file said of some earlier day: that
-    it went on since is no news, that no money is reserved is.
+    it went on since is no news, that no money is reserved is.  `claimed` is what a file says of the
+    payment, `is_delivered` whether everything left.
     """
     if before is None or found is None or not is_possible(before, found):
         return None
+    if before is _S.NEEDS_REVIEW and found in _CHECKS and claimed in CLAIMS_BESIDE_CHECK:
+        return _beside_check(claimed, found, is_delivered=is_delivered)
     kinds = []
     alert = ALERTS.get((before, found))
     if alert is not None and not (is_first and alert.is_notice):
@@ -240,6 +257,16 @@ def decide(
     if (is_taken and found_total != total) or is_for_nothing:
         kinds.append(AlertKind.AMOUNT_DIFFERS)
     return Decision(after, tuple(kinds))
+
+
+def _beside_check(claimed: PaymentStatus | None, found: Event, *, is_delivered: bool) -> Decision:
+    """決済完了, or 注文キャンセル of what was delivered, no look-up can prove: a person has to."""
+    is_told = is_delivered if claimed is _S.CANCELLED else claimed is not _S.CAPTURE_FAILED
+    if claimed is _S.BILLING_REPORTED and found is _E.FOUND_SUBSCRIPTION_CHECK:
+        is_told = False  # billed elsewhere, as a file may say of any subscription (R143)
+    if is_told or claimed is None:
+        return Decision(_S.NEEDS_REVIEW, (_A.CLAIM_UNPROVED,))
+    return Decision(claimed)
 
 
 def agrees(status: PaymentStatus, found: Event | None) -> bool:

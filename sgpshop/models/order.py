@@ -105,6 +105,11 @@ class Order(Base):
     payment_status: Mapped[PaymentStatus | None] = mapped_column(
         enum_column(PaymentStatus, "payment_status")
     )
+    #: what an order file says of a payment that was not begun here: it decides where a look-up finds
+    #: no more than a card check
+    claimed_status: Mapped[PaymentStatus | None] = mapped_column(
+        enum_column(PaymentStatus, "claimed_status")
+    )
     processing_class: Mapped[ProcessingClass] = mapped_column(
         enum_column(ProcessingClass, "processing_class"), default=ProcessingClass.UNPROCESSED
     )

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
@@ -310,7 +311,7 @@ def _record(
             return
         else:
             record_trade(transaction, trade, shop)
-            alerts.mended(session, order.id, AlertKind.OTHER_TRANSACTION, LOOK_UP.name, utc_now())
+            _mend(session, order, AlertKind.OTHER_TRANSACTION)
             transaction.next_look_at = None
             if order.kind is OrderKind.SUBSCRIPTION:
                 billing_marks.found(session, transaction.gateway_order_id, trade, utc_now())
@@ -325,6 +326,8 @@ def _record(
             total=order.total,
             found_total=trade.total if trade else 0,
             is_first=is_first,
+            claimed=order.claimed_status,
+            is_delivered=order.processing_class is ProcessingClass.DELIVERED,
         )
         if before is None or decision is None:
             if trade is not None and event is None:
@@ -335,6 +338,11 @@ def _record(
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
+        if decision.after not in (before, PaymentStatus.NEEDS_REVIEW):
+            order.claimed_status = None  # decided
+            _mend(session, order, AlertKind.CLAIM_UNPROVED)
+            if decision.after is PaymentStatus.CANCELLED:
+                _mend(session, order, AlertKind.CANCELLED_IN_FILE)
         if trade is not None and trade.state.is_unfinished:
             _plan_next(transaction, "")  # the buyer may still finish
         is_same = decision.after is before and _seen(transaction) == seen
@@ -348,12 +356,19 @@ def _record(
             sentence = "look_up_differs"
         session.flush()
         if not is_same:
+            is_claim = AlertKind.CLAIM_UNPROVED in decision.alerts
+            shown = order.claimed_status if is_claim else before
             alerts.raise_for(
-                session, order.id, before, decision, found=describe(trade), total=order.total
+                session, order.id, shown, decision, found=describe(trade), total=order.total
             )
         if before is not PaymentStatus.CANCELLED is decision.after:
             effects.alert_what_is_left(session, order.id, before, order.total)
         _record_history(order, sentence, before, trade)
+
+
+def _mend(session: Session, order: Order, kind: AlertKind) -> None:
+    """The look-up ended what that alert told of."""
+    alerts.mended(session, order.id, kind, LOOK_UP.name, utc_now())
 
 
 def _check_earlier(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
 from sgpshop.models import Operation, OrderKind
 from sgpshop.services.order_files.importing.content import Content, Values, lost_parcels, merge
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
@@ -38,6 +39,8 @@ class Change:
     status: PaymentStatus | None
     #: columns of the card transaction that the file fills
     transaction: Values = field(default_factory=dict)
+    #: what files say of the payment that counts where the gateway shows a mere card check
+    claimed: PaymentStatus | None = None
     #: whether the gateway is to be asked
     look: bool = False
     #: what of the row did not go in, in words
@@ -52,6 +55,7 @@ class Change:
             self.stored is not None
             and self.content == self.stored.content
             and self.status is self.stored.status
+            and self.claimed is self.stored.claimed
             and not self.transaction
         )
 
@@ -63,7 +67,8 @@ def decide(
     auth_valid = timedelta(days=shop.auth_valid_days)
     content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
     if stored is None:
-        return replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
+        change = replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
+        return replace(change, claimed=_claimed(change))
     if stored.facts.is_sgp != (parsed.claim is not None):
         raise OrderLeftOut(
             "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
@@ -76,6 +81,7 @@ def decide(
         warnings=(*warnings, *reasons, *_of_sum(content)),
         is_cancelled_in_file=_is_cancelled_in_file(parsed, stored),
     )
+    change = replace(change, claimed=_claimed(change))
     if change.is_unchanged:
         return change
     if stored.facts.open_attempt is not None:
@@ -109,6 +115,20 @@ def _is_cancelled_in_file(parsed: ParsedOrder, stored: StoredOrder) -> bool:
 def _only_cancelled(parsed: ParsedOrder) -> bool:
     statuses = {parcel.get("status") for parcel in parsed.deliveries}
     return statuses == {DeliveryStatus.CANCELLED}
+
+
+def _claimed(change: Change) -> PaymentStatus | None:
+    """What `change` has to keep of the file's word on the payment until a look-up (P3).
+
+    Where our own acts began the payment no file says how it stands (R143).
+    """
+    claim, stored = change.parsed.claim, change.stored
+    is_normal = change.content.kind is OrderKind.NORMAL
+    if claim is None or change.status is not PaymentStatus.NEEDS_REVIEW or is_normal:
+        return None
+    is_file_right = claim.status is not None and not (stored and stored.was_attempted)
+    said = claim.status if is_file_right else stored and stored.claimed
+    return said if said in CLAIMS_BESIDE_CHECK else None
 
 
 def _of_sum(content: Content) -> list[str]:

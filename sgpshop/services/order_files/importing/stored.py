@@ -34,6 +34,8 @@ class StoredOrder:
     access_id: str
     #: the gateway, or access data given earlier, speak for its payment already
     is_established: bool
+    #: what an earlier file said of the payment that counts beside a mere card check
+    claimed: PaymentStatus | None
 
     @property
     def status(self) -> PaymentStatus | None:
@@ -44,8 +46,8 @@ class StoredOrder:
     def is_ours(self) -> bool:
         """Whether our own acts or a look-up say how its payment stands: no file does then (R143).
 
-        No file makes an order 注文キャンセル; one that waited for billing was cancelled here without a
-        call (R103).
+        No file by itself makes an order 注文キャンセル; one that waited for billing was cancelled here
+        without a call (R103).
         """
         is_cancelled = self.status is PaymentStatus.CANCELLED
         return self.facts.is_sgp and (self.was_attempted or self.is_established or is_cancelled)
@@ -76,6 +78,8 @@ def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
     deliveries = _columns(session, Delivery.order_id, DELIVERY_DEFAULTS, ids, Delivery.number)
     lines = _columns(session, OrderLine.order_id, LINE_DEFAULTS, ids, OrderLine.position)
     attempted = set(session.scalars(sa.select(Attempt.order_id).where(Attempt.order_id.in_(ids))))
+    claims = sa.select(Order.id, Order.claimed_status).where(Order.id.in_(ids))
+    claimed = {row.id: row.claimed_status for row in session.execute(claims)}
     access = {row.order_id: row for row in session.execute(_ACCESS, {"ids": ids})}
     return {
         facts.order_no: StoredOrder(
@@ -84,6 +88,7 @@ def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
             was_attempted=order_id in attempted,
             access_id=access[order_id].access_id or "" if order_id in access else "",
             is_established=order_id in access and bool(access[order_id].is_established),
+            claimed=claimed[order_id],
         )
         for order_id, facts in found.items()
     }

@@ -54,7 +54,11 @@ def _insert(session: Session, changes: Sequence[Change], actor: str, now: dateti
         sa.insert(Order).returning(Order.order_no, Order.id),
         [
             change.content.order_row()
-            | {"order_no": change.parsed.order_no, "payment_status": change.status}
+            | {
+                "order_no": change.parsed.order_no,
+                "payment_status": change.status,
+                "claimed_status": change.claimed,
+            }
             for change in changes
         ],
     )
@@ -90,6 +94,7 @@ def _update(session: Session, changes: Sequence[Change], actor: str, now: dateti
             | {
                 "id": order.id,
                 "payment_status": change.status,
+                "claimed_status": change.claimed,
                 "version": order.version + 1,
                 "updated_at": now,
             }

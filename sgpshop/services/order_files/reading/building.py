@@ -64,7 +64,7 @@ def build_order(rows: list[FileRow]) -> tuple[ParsedOrder, list[str], list[str]]
     values["method"] = _method(given["method"])
     lines = [_line(row, errors) for row in rows]
     deliveries = _deliveries(rows, given, warnings)
-    claim = _claim(given) if values["method"] == SGP_METHOD else None
+    claim = _claim(given, deliveries) if values["method"] == SGP_METHOD else None
     if claim is not None:
         _check_charge(values["total"], claim, errors, warnings)
     elif given.get("payment_status") is not None:
@@ -91,11 +91,14 @@ def _method(word: str) -> str:
     return SGP_METHOD if word in _SGP_NAMES else _METHOD_LETTERS.get(word, word)
 
 
-def _claim(given: dict[str, Any]) -> PaymentClaim:
+def _claim(given: dict[str, Any], deliveries: list[dict[str, Any]]) -> PaymentClaim:
+    said = given.get("payment_status")
+    if said is None and all(one.get("status") is DeliveryStatus.CANCELLED for one in deliveries):
+        said = PaymentStatus.CANCELLED  # called off as a whole, though no column says so
     status = {
         _CANCELLED: PaymentStatus.CANCELLED,
         _PROVISIONAL: PaymentStatus.NEEDS_REVIEW,
-    }.get(given.get("order_state", 1), given.get("payment_status"))
+    }.get(given.get("order_state", 1), said)
     approved = given.get("authorized_at")
     return PaymentClaim(
         status=status,
