@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Test processes side by side.
+JOBS ?= 2
 
 .PHONY: help run test test-fast lint soak bench requirements
 
@@ -18,7 +20,7 @@ run: .venv/product
 # The linters run beside the tests and say what they found at the end.  Without byte code on the disk
 # each of the dozens of processes would compile everything anew.
 BESIDE_LINT = said=$$(mktemp); $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
-	unset PYTHONDONTWRITEBYTECODE; $(BIN)/pytest -n 2 --dist worksteal $(1); tests=$$?; \
+	unset PYTHONDONTWRITEBYTECODE; $(BIN)/pytest -n $(JOBS) --dist worksteal $(1); tests=$$?; \
 	wait $$lint; lint=$$?; cat $$said; rm $$said; exit $$((tests | lint))
 
 test: .venv/everything
@@ -41,9 +43,9 @@ lint: .venv/everything
 # DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 $(BIN)/pytest -n 2 --dist worksteal -k postgresql
+	ALL_DATABASES=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -k postgresql
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_CASES=$${SOAK_CASES:-2000} \
-		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n 2 -rP -o log_level=CRITICAL \
+		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \
 		tests/faults/test_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
 		tests/faults/test_lives.py -k 'no_walk or chains or every_yen' \
 		| grep -vE '^\{'
