@@ -29,9 +29,13 @@ def queue(
         return []
     rows = [_row(session, order, operation, actor, now) for order in orders]
     session.flush()
-    ids = session.scalars(
-        sa.insert(Attempt).returning(Attempt.id, sort_by_parameter_order=True), rows
-    ).all()
+    session.execute(sa.insert(Attempt), rows)
+    ids: dict[int, int] = {}
+    for chunk in chunks([order.id for order in orders]):  # each has this open one alone (P7)
+        made = sa.select(Attempt.order_id, Attempt.id).where(
+            Attempt.order_id.in_(chunk), Attempt.is_open
+        )
+        ids.update((row.order_id, row.id) for row in session.execute(made))
     for chunk in chunks([order.id for order in orders if not _begins_anew(order, operation)]):
         session.execute(
             sa.update(Order)
@@ -39,7 +43,7 @@ def queue(
             .values(version=Order.version + 1)
             .execution_options(synchronize_session=False)
         )
-    return list(ids)
+    return [ids[order.id] for order in orders]
 
 
 def _begins_anew(order: Facts, operation: Operation) -> bool:
