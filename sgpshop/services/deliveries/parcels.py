@@ -269,16 +269,11 @@ def _record(
 ) -> None:
     """What every act leaves behind: 処理区分, version, and an entry with the form's token."""
     order.processing_class = processing_class(parcel.status for parcel in order.deliveries)
-    order.version += 1
-    order.updated_at = now
-    history.record(
-        order.id,
+    history.record_change(
+        order,
         event,
         actor,
         before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         request_token=seen.token,
         request_act=seen.act,
         **detail,

@@ -140,16 +140,12 @@ def _set(row: object, values: dict[str, object]) -> None:
 
 def _finish(order: Order, event: str, found: list[Correction], seen: Seen, actor: Actor) -> None:
     """A new version, the moment, and the record of it."""
-    order.version += 1
-    order.edited_at = order.updated_at = utc_now()
-    history.record(
-        order.id,
+    order.edited_at = utc_now()
+    history.record_change(
+        order,
         event,
         actor,
         before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         total_before=seen.amount,
         request_token=seen.token,
         request_act=seen.act,

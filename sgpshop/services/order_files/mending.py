@@ -21,7 +21,6 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
-    utc_now,
 )
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
@@ -91,17 +90,11 @@ def _mend(order_id: int, kind: OrderKind) -> bool:
         if order.kind is kind or order.open_attempt is not None:
             return False
         order.kind = kind
-        order.version += 1
-        order.updated_at = utc_now()
-        session.flush()
-        history.record(
-            order.id,
+        history.record_change(
+            order,
             "kind_mended",
             WORKER,
             before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
             kind=_WORDS[kind],
         )
         transaction_lookup.make_due(

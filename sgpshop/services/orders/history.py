@@ -97,6 +97,27 @@ def chain_key() -> bytes:
     return vault.derived_key("history")
 
 
+def record_change(
+    order: Order, event: str, actor: Actor, *, before: PaymentStatus | None, **more: Any
+) -> None:
+    """Let the order be one version on, with an entry that says why; `more` as in `record`.
+
+    Comes after every other change of the order in the present write transaction.
+    """
+    order.version += 1
+    order.updated_at = utc_now()
+    record(
+        order.id,
+        event,
+        actor,
+        before=before,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        **more,
+    )
+
+
 def record(
     order_id: int,
     event: str,

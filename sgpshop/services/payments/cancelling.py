@@ -17,7 +17,7 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, reserves_nothing
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.extensions import db
-from sgpshop.models import IN_FILE, Billing, Operation, Order, utc_now
+from sgpshop.models import IN_FILE, Billing, Operation, Order
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
@@ -119,17 +119,11 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
         order.payment_status = next_status(before, Event.CANCEL_DONE)
         effects.cancel_parcels(order)
         effects.alert_what_is_left(session, order.id, before, order.total)
-        order.version += 1
-        order.updated_at = utc_now()
-        session.flush()
-        history.record(
-            order.id,
+        history.record_change(
+            order,
             "cancelled_unbilled",
             actor,
             before=before,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
             request_token=seen.token,
             request_act=seen.act,
         )

@@ -162,14 +162,9 @@ def _deliver(session: Session, row: Any, now: datetime) -> None:
     order = acting.lock_order(session, row.order_id)
     delivered = parcels.deliver_all(session, order, now)
     if delivered:
-        order.version += 1
-        session.flush()
-        history.record(
-            order.id,
+        history.record_change(
+            order,
             "delivered_after_capture",
             Actor(row.actor_kind, row.actor),
             before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
         )

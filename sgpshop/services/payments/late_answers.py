@@ -49,16 +49,11 @@ def record(attempt_id: int, outcome: Outcome) -> None:
                 .where(CardTransaction.id == attempt.transaction_id)
                 .values(next_look_at=now)
             )
-        order.version += 1
-        session.flush()
-        history.record(
-            order.id,
+        history.record_change(
+            order,
             "late_answer",
             Actor(attempt.actor_kind, attempt.actor),
             before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
             attempt_id=attempt_id,
             operation=attempt.operation.label,
             said="完了" if outcome.state is AttemptState.DONE else "受け付けられない",

@@ -404,16 +404,11 @@ def _record_history(
     found: str = "",
 ) -> None:
     """A new version of the locked order, and what made it one."""
-    order.version += 1
-    order.updated_at = utc_now()
-    history.record(
-        order.id,
+    history.record_change(
+        order,
         sentence,
         LOOK_UP,
         before=before,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         found=found or describe(trade),
     )
 

@@ -97,17 +97,11 @@ def _take(session: Session, order_id: int, token: str, actor: Actor) -> bool:
         .values(state=BillingState.POSTPONED, retry_at=now, postponed=0)
         .execution_options(synchronize_session=False)
     )
-    order.version += 1
-    order.updated_at = now
-    session.flush()
-    history.record(
-        order.id,
+    history.record_change(
+        order,
         "bill_again",
         actor,
         before=before,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         request_token=token,
     )
     return True

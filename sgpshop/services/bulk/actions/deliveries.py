@@ -43,16 +43,11 @@ def _figures(
 def _deliver(session: Session, order: Order, run: BulkRun, now: datetime) -> None:
     """The parcels of one order, and its history."""
     delivered = deliver_all(session, order, now)
-    order.version += 1
-    order.updated_at = now
-    history.record(
-        order.id,
+    history.record_change(
+        order,
         "delivered",
         Actor.person(run.actor),
         before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         parcels=describe(order, delivered),
         run=run.id,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -142,11 +141,11 @@ def _tell(line: ResultLine) -> bool:
         before = order.payment_status
         if before is not None and is_possible(before, Event.BILL_NOT_PAID):
             order.payment_status = next_status(before, Event.BILL_NOT_PAID)
-        _record(
-            session,
+        history.record_change(
             order,
             "bill_not_paid",
-            before,
+            WORKER,
+            before=before,
             result=RESULT_WORDS.get(line.result.value, ""),
             codes=list(line.codes),
         )
@@ -198,7 +197,7 @@ def _charged(
         order.payment_status = decision.after
         alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
     billing_marks.alert_other_amount(session, order.id, before, billing.amount, yen)
-    _record(session, order, sentence, before, result="", codes=[], found=found)
+    history.record_change(order, sentence, WORKER, before=before, result="", codes=[], found=found)
     return True
 
 
@@ -272,25 +271,3 @@ def _billing(session: Session, gateway_order_id: str) -> Billing | None:
         .execution_options(populate_existing=True)
     ).one_or_none()
     return found
-
-
-def _record(
-    session: Session,
-    order: Order,
-    sentence: str,
-    before: PaymentStatus | None,
-    **detail: Any,
-) -> None:
-    order.version += 1
-    order.updated_at = utc_now()
-    session.flush()
-    history.record(
-        order.id,
-        sentence,
-        WORKER,
-        before=before,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
-        **detail,
-    )
