@@ -71,14 +71,22 @@ def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> 
 
 
 class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """The threads that answer; /healthz, which waits for nothing, goes before whoever waits for one."""
+    """The threads that answer, and one of its own for /healthz, which waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._for_health = ThreadedTaskDispatcher()
+        self._for_health.set_thread_count(1)
 
     def add_task(self, task: _Connection) -> None:
-        super().add_task(task)
         if task.requests and task.requests[0].path == _HEALTH:
-            with self.lock, suppress(ValueError):  # a thread has taken it already
-                self.queue.remove(task)
-                self.queue.appendleft(task)
+            self._for_health.add_task(task)
+        else:
+            super().add_task(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        self._for_health.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]

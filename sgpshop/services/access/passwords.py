@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.text import has_control_characters, search_key
+from sgpshop.services.access.rate_limits import TooOften
 
 SHORTEST, LONGEST = 12, 128
 
@@ -28,6 +31,10 @@ _FEWEST_DIFFERENT = 5
 #: At 32 MiB each; two at once, so that a flood of sign-ins cannot take all memory and cores.
 _hasher = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 _turn = threading.BoundedSemaphore(2)
+#: With those who wait for a turn.  Each holds a thread of the web process: one too many comes again.
+MOST_AT_ONCE = 6
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+_COME_AGAIN = 5
 #: Of a random text nobody knows: an unknown name costs as much time as a wrong password (S2).
 NOBODY = (
     "$argon2id$v=19$m=32768,t=3,p=1$EKRDDlZq7fQBXKfuStPj5A$"
@@ -37,6 +44,20 @@ NOBODY = (
 
 class PasswordRefused(ShopError):
     """The password cannot be used; the sentence says why (S1)."""
+
+
+@contextmanager
+def one_of_few() -> Iterator[None]:
+    """Around everything that makes or compares a hash, before anything is counted or written (P23).
+
+    Raises TooOften at once when MOST_AT_ONCE are at it.
+    """
+    if not _places.acquire(blocking=False):
+        raise TooOften("ログインなどの操作が集中しています。", _COME_AGAIN)
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def check(password: str, name: str) -> None:

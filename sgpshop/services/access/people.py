@@ -32,10 +32,11 @@ class NameTaken(ShopError):
         super().__init__(f"「{name}」という名前の人はすでに登録されています。")
 
 
+@passwords.one_of_few()
 def create(name: str, password: str, role: Role) -> int:
     """Register a person and return the id.
 
-    Raises NameTaken, PasswordRefused, or ShopError for a name that cannot be used (S25).
+    Raises NameTaken, PasswordRefused, TooOften, or ShopError for a name that cannot be used (S25).
     """
     _check_name(name)
     passwords.check(password, name)

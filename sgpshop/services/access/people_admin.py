@@ -93,10 +93,11 @@ def set_rights(person_id: int, role: Role, *, is_active: bool) -> bool:
     return True
 
 
+@passwords.one_of_few()
 def set_password(person_id: int, password: str, *, keep_token: str = "") -> None:
     """Give a person a new password and end their sessions, but that of `keep_token`.
 
-    Raises NotFound or PasswordRefused.
+    Raises NotFound, PasswordRefused or TooOften.
     """
     name = get(person_id).name
     if name == DEMO_NAME:

@@ -71,6 +71,7 @@ class SignedIn:
         return role in may  # a right of another version gives none
 
 
+@passwords.one_of_few()
 def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
     """Check `password` and begin a session for the person `name`.
 
@@ -97,6 +98,7 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
     return SignedIn(person.id, person.name, person.role, person.search_fields, token, utc_now())
 
 
+@passwords.one_of_few()
 def confirm(person: SignedIn, password: str, *, address: str) -> None:
     """Ask a signed-in person for the password again, before something grave (S5).
 

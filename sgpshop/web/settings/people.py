@@ -17,6 +17,7 @@ from sgpshop.models import ApiKey, Role
 from sgpshop.services.access import api_keys, people, people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.services.access.people import LONGEST_NAME
+from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.base_form import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
@@ -94,6 +95,8 @@ def create() -> ResponseReturnValue:
         return asked.answer(_list(form, asked))
     try:
         people.create(form.name.data, form.password.data, Role(form.role.data))
+    except TooOften:
+        raise
     except ShopError as problem:
         field = form.password if isinstance(problem, PasswordRefused) else form.name
         field.errors = [problem.message]
@@ -125,7 +128,7 @@ def change(person_id: int) -> ResponseReturnValue:
         return asked.answer(_one(person_id, asked, act, form))
     try:
         notice = _ACTS[act](person_id, form)
-    except NotFound:
+    except (NotFound, TooOften):
         raise
     except ShopError as problem:
         field = form["password" if act == "password" else "role"]

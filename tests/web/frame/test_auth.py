@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role
+from sgpshop.models import LoginAttempt, LoginSession, Person, Role
+from sgpshop.services.access import passwords
 from tests.signing_in import PASSWORD, make_person, signed_in
 
 HTMX = {"HX-Request": "true"}
@@ -127,6 +129,21 @@ def test_after_ten_failures_the_wait_is_told(client: FlaskClient) -> None:  # S2
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 900
     assert "後にもう一度お試しください" in refused.text
+
+
+@pytest.mark.usefixtures("person")
+def test_one_too_many_at_once_comes_again_and_his_try_is_not_counted(
+    app: Flask, client: FlaskClient
+) -> None:  # P23
+    with ExitStack() as others:
+        for _ in range(passwords.MOST_AT_ONCE):
+            others.enter_context(passwords.one_of_few())
+        refused = enter(client)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+        assert "5秒後にもう一度お試しください" in refused.text
+    with app.app_context():
+        assert db.session.scalars(sa.select(LoginAttempt)).all() == []
+    assert enter(client).status_code == 303
 
 
 @pytest.mark.parametrize(

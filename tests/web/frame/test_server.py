@@ -146,6 +146,21 @@ class TestCrowds:
             told = [json.loads(read_all(connection)[2])["waited"] for connection in asked]
         assert told.count(True) == waiting.MOST_FOR_ANSWERS
 
+    def test_whoever_watches_us_is_answered_while_all_threads_are_busy(
+        self, server: Server, gate: threading.Event
+    ) -> None:
+        with ExitStack() as stack:
+            busy = [
+                stack.enter_context(
+                    connect(server, b"GET /slow HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+                )
+                for _ in range(waiting.WEB_THREADS + 10)
+            ]
+            until(lambda: len(server.task_dispatcher.queue) >= 10)
+            assert answers(server, "/healthz") == 200
+            gate.set()
+            assert all(b"200" in read_all(connection)[0] for connection in busy)
+
 
 class TestBrokenRequests:
     SENT = {

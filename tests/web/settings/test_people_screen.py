@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role, Scope, utc_now
-from sgpshop.services.access import api_keys
+from sgpshop.services.access import api_keys, passwords
 from sgpshop.services.access.sessions import key_of
 from sgpshop.storage.database import writing
 from tests.signing_in import PASSWORD, make_person, signed_in
@@ -239,3 +240,26 @@ def test_ending_somebodys_keys_needs_the_password_after_ten_minutes(
     assert (answer.status_code, "もう一度入力してください" in answer.text) == (422, True)
     with app.app_context():
         assert api_keys.recognize(key).name == "カート"
+
+
+def test_no_password_is_set_while_too_many_are_at_it(
+    app: Flask, owner: FlaskClient, tanaka: int
+) -> None:  # P23
+    with ExitStack() as others:
+        for _ in range(passwords.MOST_AT_ONCE):
+            others.enter_context(passwords.one_of_few())
+        refused = [
+            create(owner),
+            post(owner, f"{URL}/{tanaka}", act="password", password=NEW),
+            post(
+                owner,
+                "/account/password",
+                page="/account",
+                current_password=PASSWORD,
+                password=NEW,
+                password_again=NEW,
+            ),
+        ]
+    assert [(one.status_code, one.headers["Retry-After"]) for one in refused] == [(429, "5")] * 3
+    assert enter(app.test_client(), name="田中").status_code == 303
+    assert create(owner).status_code == 303
