@@ -26,13 +26,20 @@ class _Number(IntegerConverter):
 def register(app: Flask) -> None:
     """Hook all screens, filters, rights and error pages into `app`."""
     app.url_map.converters["int"] = _Number
-    from sgpshop.web import auth, dashboard, health, help_page, preorders, slips, three_ds
+    from sgpshop.web import (
+        auth,
+        dashboard,
+        health,
+        help_page,
+        order_detail,
+        preorders,
+        slips,
+        three_ds,
+    )
     from sgpshop.web import order_files as imports
     from sgpshop.web import reconciliation as reconciling
     from sgpshop.web.api import document, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
-    from sgpshop.web.order_detail import alerts, parcels, uncertain
-    from sgpshop.web.order_detail import views as order_detail
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports
     from sgpshop.web.order_search import views as order_search
@@ -53,10 +60,7 @@ def register(app: Flask) -> None:
         bulk_runs,  # nor is /orders/bulk
         reconciling,  # nor /orders/reconcile
         order_search,
-        parcels,
-        alerts,
         order_edit,
-        uncertain,
         order_detail,
         slips,
         subscriptions,

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from flask import Flask, current_app
+from flask import Flask, current_app, url_for
+from flask_login import current_user
 from markupsafe import Markup
 
 from sgpshop.domain.order_acts import (
@@ -35,8 +36,9 @@ from sgpshop.domain.order_rules import (
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
-from sgpshop.models import Order, utc_now
+from sgpshop.models import Order, Role, utc_now
 from sgpshop.services import settings
+from sgpshop.services.deliveries.parcels import can_deliver, can_return
 from sgpshop.services.health import readiness
 
 _WEEKDAYS = "月火水木金土日"
@@ -205,11 +207,26 @@ def _is_practice() -> bool:
     return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
 
 
+def _main_menu() -> list[tuple[str, str]]:
+    """Address and name of each screen that this person may open and this shop uses (R26, R150)."""
+    role = current_user.role
+    screens = {
+        "order_search.show": ("注文検索/一括処理", True),
+        "imports.index": ("注文ファイル取込", True),
+        "slips.index": ("伝票番号一括ステータス変更機能", role != Role.VIEWER),
+        "subscriptions.show": ("定期購入", settings.load().subscription_enabled),
+        "preorders.show": ("予約", True),
+        "settings.sgp": ("設定", role == Role.OWNER),
+        "help_page.show": ("ヘルプ", True),
+    }
+    return [(url_for(screen), words) for screen, (words, is_there) in screens.items() if is_there]
+
+
 def _for_every_page() -> dict[str, Any]:
     return {
+        "main_menu": _main_menu,
         "is_practice": _is_practice,
         "health_warnings": readiness.warnings,
-        "shop_settings": settings.load,
     }
 
 
@@ -231,6 +248,7 @@ def init_app(app: Flask) -> None:
         hold=hold,
         waiting=waiting,
         new_token=lambda: secrets.token_hex(16),
+        CAPTURABLE=CAPTURABLE,
         is_big=is_big,
         is_unsent=is_unsent,
         is_to_be_charged=is_to_be_charged,
@@ -242,5 +260,6 @@ def init_app(app: Flask) -> None:
         status_change=status_change,
         status_choices=status_choices,
     )
+    app.jinja_env.tests.update(deliverable=can_deliver, returnable=can_return)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_for_every_page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import StringField
@@ -14,9 +13,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import Actor
 from sgpshop.web.frame.base_form import Form
 from sgpshop.web.frame.security import requires
-from sgpshop.web.order_detail import screen
-
-bp = Blueprint("alerts", __name__, url_prefix="/orders")
+from sgpshop.web.order_detail import bp, screen
 
 
 class AcknowledgeForm(Form):
@@ -29,7 +26,7 @@ class AcknowledgeForm(Form):
     )
 
 
-@bp.post("/<order_no>/alerts/<int:alert_id>/acknowledge")
+@bp.post("/<order_no>/alerts/<int:alert_id>/acknowledge", endpoint="acknowledge")
 @requires(Role.OPERATOR)
 def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
     """確認済みにする: it leaves the first page and the order, not the history (R121)."""
@@ -39,10 +36,3 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
         return screen.render(order_no, refusal=alerts.NoteRefused())
     alerts.acknowledge(order_no, alert_id, Actor.person(current_user.name), note)
     return screen.done(order_no, notice="確認済みにしました。履歴に記録されています。")
-
-
-@bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")
-@requires(Role.VIEWER)
-def to_screen(order_no: str, alert_id: int) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the screen."""
-    return screen.done(order_no)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from flask.typing import ResponseReturnValue
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.history import sentence
-from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open, status_change
+from sgpshop.domain.order_rules import Button
 from sgpshop.models import Attempt, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_detail.detail import get_detail
@@ -25,23 +27,39 @@ from sgpshop.web.frame.looking import hurry_if_uncertain, may_act
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)
 
-#: Confirmations that open in the panel お届け先・伝票番号 rather than in that of the payment.
-_PARCEL_ASKS = (Act.DELIVER.value, Act.RETURN.value, "statuses", "waive", "refunded")
+Buttons = dict[Act, Button]
+
+
+def _enabled(act: Act) -> Callable[[Order, Buttons], bool]:
+    return lambda _order, buttons: buttons[act].is_enabled
+
+
+#: Confirmations that open in the panel お届け先・伝票番号, and when each is offered.
+PARCEL_CONFIRMATIONS: dict[str, Callable[[Order, Buttons], bool]] = {
+    Act.DELIVER.value: _enabled(Act.DELIVER),
+    Act.RETURN.value: _enabled(Act.RETURN),
+    "statuses": lambda order, _buttons: status_change(order).is_enabled,
+    "waive-cancel": lambda order, _buttons: is_return_open(order),
+    "refunded": lambda order, _buttons: is_refund_open(order),
+}
+#: All of them; the others open in the panel of the payment.
+CONFIRMATIONS = PARCEL_CONFIRMATIONS | {
+    Act.CAPTURE.value: _enabled(Act.CAPTURE),
+    "send-and-capture": _enabled(Act.SEND_CHANGES),
+    Act.EXTEND.value: _enabled(Act.EXTEND),
+    Act.REFUND_DIFFERENCE.value: _enabled(Act.REFUND_DIFFERENCE),
+    Act.CANCEL.value: _enabled(Act.CANCEL),
+    "close-uncertain": lambda order, _buttons: order.open_attempt is not None,
+}
 
 
 def render(
-    order_no: str,
-    *,
-    asking: Act | str = "",
-    needs: Act | None = None,
-    refusal: ShopError | None = None,
-    **more: Any,
+    order_no: str, *, asking: str = "", refusal: ShopError | None = None, **more: Any
 ) -> ResponseReturnValue:
     """The whole screen, or with HTMX the part that changes.
 
-    `asking` opens the confirmation of that name (template `_ask_<name>.html`), if the button of
-    the act `needs` is enabled, by default that of the same name; `refusal` is shown on top and
-    gives the status.  Raises NotFound.
+    `asking` opens the confirmation of that name (template `_ask_<name>.html`), if it is offered;
+    `refusal` is shown on top and gives the status.  Raises NotFound.
     """
     detail = get_detail(order_no)
     order = detail.order
@@ -49,8 +67,7 @@ def render(
     shop = settings.load()
     now = utc_now()
     buttons = {act: button(act, order, shop, now) for act in Act}
-    gate = needs or (asking if isinstance(asking, Act) else None)
-    if not may_act() or (gate is not None and not buttons[gate].is_enabled):
+    if asking and not (may_act() and CONFIRMATIONS[asking](order, buttons)):
         asking = ""
     page = render_template(
         "order_detail/_order.html" if wants_fragment() else "order_detail/show.html",
@@ -70,7 +87,7 @@ def render(
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
         may_close_by_hand=may_act() and _may_close_by_hand(order.open_attempt),
-        parcel_asks=_PARCEL_ASKS,
+        parcel_asks=PARCEL_CONFIRMATIONS,
         **more,
     )
     return make_response(with_messages(page), refusal.status if refusal else 200)

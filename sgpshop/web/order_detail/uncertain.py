@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, request
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import PasswordField, StringField
@@ -17,9 +17,7 @@ from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.web.frame.base_form import Form, NumberField
 from sgpshop.web.frame.security import requires
-from sgpshop.web.order_detail import screen
-
-bp = Blueprint("uncertain", __name__, url_prefix="/orders")
+from sgpshop.web.order_detail import bp, screen
 
 _REASON = 200
 
@@ -32,14 +30,7 @@ class CloseForm(Form):
     password = PasswordField(validators=[InputRequired()])
 
 
-@bp.get("/<order_no>/close-uncertain")
-@requires(Role.OPERATOR)
-def ask(order_no: str) -> ResponseReturnValue:
-    """The screen with the form open."""
-    return screen.render(order_no, asking="close-uncertain")
-
-
-@bp.post("/<order_no>/close-uncertain")
+@bp.post("/<order_no>/close-uncertain", endpoint="close-uncertain")
 @requires(Role.OPERATOR)
 def close(order_no: str) -> ResponseReturnValue:
     """End the doubt; the order follows what the look-up shows."""

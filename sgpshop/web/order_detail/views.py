@@ -1,12 +1,12 @@
 """詳細注文情報 (/orders/<order_no>): one order, its payment, and the acts that touch SMBC-GP.
 
-Each act is a GET that opens its confirmation and a POST that carries it out; what happens to the
-parcel alone is in parcels.py, what changes the order's content in order_edit.py.
+Each act is a GET that opens its confirmation (screen.CONFIRMATIONS) and a POST that carries it out;
+what happens to the parcel alone is in parcels.py, what changes the order's content in order_edit.
 """
 
 from __future__ import annotations
 
-from flask import Blueprint, request
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import BooleanField
@@ -22,9 +22,7 @@ from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
 from sgpshop.web.frame.security import requires
-from sgpshop.web.order_detail import screen
-
-bp = Blueprint("order_detail", __name__, url_prefix="/orders")
+from sgpshop.web.order_detail import bp, parcels, screen
 
 
 @bp.get("/<order_no>")
@@ -34,14 +32,17 @@ def show(order_no: str) -> ResponseReturnValue:
     return screen.render(order_no)
 
 
-@bp.get("/<order_no>/capture")
 @requires(Role.OPERATOR)
-def ask_capture(order_no: str) -> ResponseReturnValue:
-    """The same screen with the confirmation open in the payment panel (R56)."""
-    return screen.render(order_no, asking=Act.CAPTURE)
+def ask(order_no: str, act: str) -> ResponseReturnValue:
+    """The same with the confirmation of `act` open, if it is offered."""
+    return screen.render(order_no, asking=act, **parcels.shown_with(act))
 
 
-@bp.post("/<order_no>/capture")
+for _act in screen.CONFIRMATIONS:
+    bp.add_url_rule(f"/<order_no>/{_act}", f"ask-{_act}", ask, defaults={"act": _act})
+
+
+@bp.post("/<order_no>/capture", endpoint="capture")
 @requires(Role.OPERATOR)
 def capture(order_no: str) -> ResponseReturnValue:
     """SGPカード実売上処理; with `then_deliver` the parcels are 配送完了 once it succeeded (R30)."""
@@ -50,52 +51,31 @@ def capture(order_no: str) -> ResponseReturnValue:
     return _carry_out(order_no, wanted, asking="" if follow_up else Act.CAPTURE)
 
 
-@bp.post("/<order_no>/send-changes")
+@bp.post("/<order_no>/send-changes", endpoint="send-changes")
 @requires(Role.OPERATOR)
 def send_changes(order_no: str) -> ResponseReturnValue:
     """変更内容をSMBC-GPに送信: the new amount goes to SMBC-GP at once (R68)."""
     return _carry_out(order_no, OperationRequest(Operation.CHANGE_AMOUNT))
 
 
-@bp.get("/<order_no>/send-and-capture")
-@requires(Role.OPERATOR)
-def ask_send_and_capture(order_no: str) -> ResponseReturnValue:
-    """The confirmation of the two steps (R72a)."""
-    return screen.render(order_no, asking="send-and-capture", needs=Act.SEND_CHANGES)
-
-
-@bp.post("/<order_no>/send-and-capture")
+@bp.post("/<order_no>/send-and-capture", endpoint="send-and-capture")
 @requires(Role.OPERATOR)
 def send_and_capture(order_no: str) -> ResponseReturnValue:
     """送信して実売上処理: two journalled steps, the second only after the first succeeded."""
     wanted = OperationRequest(
         Operation.CHANGE_AMOUNT, FollowUp.CAPTURE, is_sum_confirmed=is_sum_confirmed()
     )
-    return _carry_out(order_no, wanted, asking="send-and-capture", needs=Act.SEND_CHANGES)
+    return _carry_out(order_no, wanted, asking="send-and-capture")
 
 
-@bp.get("/<order_no>/extend")
-@requires(Role.OPERATOR)
-def ask_extend(order_no: str) -> ResponseReturnValue:
-    """The confirmation of オーソリ期間延長 (R83)."""
-    return screen.render(order_no, asking=Act.EXTEND)
-
-
-@bp.post("/<order_no>/extend")
+@bp.post("/<order_no>/extend", endpoint="extend")
 @requires(Role.OPERATOR)
 def extend(order_no: str) -> ResponseReturnValue:
     """オーソリ期間延長: the same amount is authorized anew (R83)."""
     return _carry_out(order_no, OperationRequest(Operation.EXTEND))
 
 
-@bp.get("/<order_no>/refund-difference")
-@requires(Role.OPERATOR)
-def ask_refund_difference(order_no: str) -> ResponseReturnValue:
-    """The confirmation of 差額を返金: from what was taken to our total."""
-    return screen.render(order_no, asking=Act.REFUND_DIFFERENCE)
-
-
-@bp.post("/<order_no>/refund-difference")
+@bp.post("/<order_no>/refund-difference", endpoint="refund-difference")
 @requires(Role.OPERATOR)
 def refund_difference(order_no: str) -> ResponseReturnValue:
     """差額を返金: what SMBC-GP took beyond the total goes back to the buyer."""
@@ -111,14 +91,7 @@ class CancelForm(ActForm):
     refund_confirmed = BooleanField()
 
 
-@bp.get("/<order_no>/cancel")
-@requires(Role.OPERATOR)
-def ask_cancel(order_no: str) -> ResponseReturnValue:
-    """The confirmation: it says what will happen to the money (R99)."""
-    return screen.render(order_no, asking=Act.CANCEL)
-
-
-@bp.post("/<order_no>/cancel")
+@bp.post("/<order_no>/cancel", endpoint="cancel")
 @requires(Role.OPERATOR)
 def cancel(order_no: str) -> ResponseReturnValue:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
@@ -143,7 +116,7 @@ def cancel(order_no: str) -> ResponseReturnValue:
     return _carry_out(order_no, wanted)
 
 
-@bp.post("/<order_no>/reconcile")
+@bp.post("/<order_no>/reconcile", endpoint="reconcile")
 @requires(Role.OPERATOR)
 def reconcile(order_no: str) -> ResponseReturnValue:
     """照合: ask SMBC-GP how the transaction stands, and follow what it says (R120)."""
@@ -156,22 +129,21 @@ def reconcile(order_no: str) -> ResponseReturnValue:
 
 @bp.get("/<order_no>/send-changes")
 @bp.get("/<order_no>/reconcile")
+@bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")
 @requires(Role.VIEWER)
-def to_screen(order_no: str) -> ResponseReturnValue:
+def to_screen(order_no: str, **_of_the_address: int) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the screen."""
     return screen.done(order_no)
 
 
-def _carry_out(
-    order_no: str, wanted: OperationRequest, *, asking: Act | str = "", needs: Act | None = None
-) -> ResponseReturnValue:
+def _carry_out(order_no: str, wanted: OperationRequest, *, asking: str = "") -> ResponseReturnValue:
     """Do it and show the order; `asking` is the confirmation that is open again if a tick misses."""
     try:
         run_and_wait.carry_out(order_no, wanted, ActForm().seen())
     except NotFound:
         raise
     except SumNotConfirmed as problem:
-        return screen.render(order_no, asking=asking, needs=needs, refusal=problem)
+        return screen.render(order_no, asking=asking, refusal=problem)
     except ShopError as problem:
         return screen.render(order_no, refusal=problem)
     return screen.done(order_no)
