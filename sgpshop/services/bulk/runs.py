@@ -28,7 +28,8 @@ from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import queueing
+from sgpshop.services.payments import acts
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.storage.database import writing
 
@@ -148,12 +149,12 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         if action.operation is None:
             run.is_work_due = True
         else:
-            actor = Actor.person(run.actor)
-            ids = queueing.queue(session, orders, action.operation, actor, now)
-            waiting = zip(taken, ids, strict=True)
+            wanted = OperationRequest(action.operation)
+            attempts = acts.open(session, orders, wanted, Actor.person(run.actor))
+            waiting = zip(taken, attempts, strict=True)
             session.execute(
                 sa.update(BulkItem),
-                [{"id": item.id, "attempt_id": attempt} for (item, _), attempt in waiting],
+                [{"id": item.id, "attempt_id": attempt.id} for (item, _), attempt in waiting],
             )
     logs.event("bulk_started", run=run_id, action=action.word, orders=len(orders), yen=yen)
 

@@ -81,10 +81,9 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
             if sent is None:
                 return None
             wanted = OperationRequest(sent.operation, choices={"step": AFTER_THREE_DS})
-            attempt = acts.new_attempt(order, wanted, Actor(sent.actor_kind, sent.actor))
-            attempt.due_at = utc_now() + TAKE_OVER_AFTER
-            session.add(attempt)
-            session.flush()
+            actor = Actor(sent.actor_kind, sent.actor)
+            due_at = utc_now() + TAKE_OVER_AFTER
+            [attempt] = acts.open(session, [order], wanted, actor, due_at=due_at)
             return attempt.id
     except IntegrityError:  # two returns at the same moment: the other one goes on
         return None

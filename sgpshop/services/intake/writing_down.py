@@ -12,7 +12,6 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
     Attempt,
-    AttemptState,
     Began,
     CardTransaction,
     Delivery,
@@ -108,10 +107,9 @@ def _again(
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
         session.flush()
-    attempt = acts.new_attempt(
-        locked, OperationRequest(operation, by_three_ds=bool(new.return_url)), actor
-    )  # 再決済 (R106)
-    _pay_with(session, attempt, new, locked.order_no)
+    wanted = OperationRequest(operation, by_three_ds=bool(new.return_url))  # 再決済 (R106)
+    [attempt] = acts.open(session, [locked], wanted, actor, **_card(new))
+    _pay_with(session.get_one(CardTransaction, attempt.transaction_id), new)
     return IntakeStarted(order.id, attempt.id, is_new=False, is_ours=True)
 
 
@@ -199,23 +197,23 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
     session.execute(sa.insert(Delivery), content.delivery_rows(order_id))
     session.execute(sa.insert(OrderLine), content.line_rows(order_id))
     transaction = CardTransaction(order_id=order_id, gateway_order_id=new.order_no)
+    _pay_with(transaction, new)
     session.add(transaction)
     session.flush()
     refuses = new.on_decline is OnDecline.REFUSE
-    attempt = Attempt(
-        order_id=order_id,
-        transaction_id=transaction.id,
-        operation=_operation(new, shop),
-        state=AttemptState.QUEUED,
-        amount=new.total,
-        gateway_order_id=transaction.gateway_order_id,
-        actor_kind=actor.kind,
-        actor=actor.name,
-        created_at=now,
-        status_before=PaymentStatus.NEEDS_REVIEW,
-        choices={"on_decline": checkouts.REFUSE} if refuses else {},
-    )
-    _pay_with(session, attempt, new, new.order_no, transaction)
+    row = {
+        "order_id": order_id,
+        "transaction_id": transaction.id,
+        "operation": _operation(new, shop),
+        "amount": new.total,
+        "gateway_order_id": transaction.gateway_order_id,
+        "actor_kind": actor.kind,
+        "actor": actor.name,
+        "created_at": now,
+        "status_before": PaymentStatus.NEEDS_REVIEW,
+        "choices": {"on_decline": checkouts.REFUSE} if refuses else {},
+    }
+    [attempt] = acts.open_rows(session, [row | _card(new)])
     if refuses:
         beginnings.note(session.connection(), Began.PAYING, [(order_id, new.order_no)])
     else:
@@ -223,22 +221,19 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
     return IntakeStarted(order_id, attempt.id, is_new=True, is_ours=True)
 
 
-def _pay_with(
-    session: Session,
-    attempt: Attempt,
-    new: NewOrder,
-    order_no: str,
-    transaction: CardTransaction | None = None,
-) -> None:
-    """Add the attempt, with the card that is to pay and where its buyer goes afterwards."""
-    paid = transaction or session.get_one(CardTransaction, attempt.transaction_id)
-    card: dict[str, Any] = {"member_id": new.payment.member_id, "card_seq": new.payment.card_seq}
-    if new.payment.token:
-        attempt.card_sealed = stored_cards.seal_token(new.payment.token, order_no)
-        card = {"member_id": "", "card_seq": None}
-    paid.member_id, paid.card_seq = card["member_id"], card["card_seq"]
-    paid.return_url = new.return_url or ""
-    attempt.request_token = card_token(new)
-    attempt.due_at = utc_now() + TAKE_OVER_AFTER
-    session.add(attempt)
-    session.flush()
+def _card(new: NewOrder) -> dict[str, Any]:
+    """Columns of the attempt: the card that is to pay, and by when the worker takes over."""
+    token = new.payment.token
+    return {
+        "card_sealed": stored_cards.seal_token(token, new.order_no) if token else None,
+        "request_token": card_token(new),
+        "due_at": utc_now() + TAKE_OVER_AFTER,
+    }
+
+
+def _pay_with(transaction: CardTransaction, new: NewOrder) -> None:
+    """A stored card that is to pay, and where its buyer goes afterwards."""
+    card = new.payment
+    transaction.member_id = "" if card.token else card.member_id
+    transaction.card_seq = None if card.token else card.card_seq
+    transaction.return_url = new.return_url or ""

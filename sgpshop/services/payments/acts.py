@@ -5,11 +5,14 @@ Acts on money become an attempt (`open_attempt`), written before SMBC-GP is aske
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
@@ -19,6 +22,7 @@ from sgpshop.models import (
     ENTERED_OTHERWISE,
     Attempt,
     AttemptState,
+    CardTransaction,
     FollowUp,
     Operation,
     Order,
@@ -26,10 +30,12 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.orders.acting import Seen, first_use, lock_order
+from sgpshop.services.orders.facts import Facts, TransactionFacts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import transaction_numbers
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.storage.database import writing
+from sgpshop.services.settings import ShopSettings
+from sgpshop.storage.database import chunks, writing
 
 #: A click is carried out by the web process itself; the worker takes over if that died.
 TAKE_OVER_AFTER = timedelta(seconds=5)
@@ -70,6 +76,8 @@ class OperationRequest:
     choices: dict[str, Any] = field(default_factory=dict)
     #: the buyer is there to pass 3-D Secure (of a new payment only)
     by_three_ds: bool = False
+    #: a monthly file carries it (of a billing only)
+    by_file: bool = False
     #: the amount was confirmed a second time, which a big capture and each refund need (S21)
     is_sum_confirmed: bool = False
 
@@ -126,13 +134,17 @@ def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Act
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
                 raise OrderChanged
-            attempt = new_attempt(order, wanted, actor)
+            [attempt] = open(
+                session,
+                [order],
+                wanted,
+                actor,
+                due_at=utc_now() + TAKE_OVER_AFTER,
+                request_token=seen.token,
+                request_act=seen.act,
+            )
             if not wanted.is_sum_confirmed:
                 _need_no_confirmation(wanted, order)
-            attempt.request_token, attempt.request_act = seen.token, seen.act
-            attempt.due_at = utc_now() + TAKE_OVER_AFTER
-            session.add(attempt)
-            session.flush()
             return attempt.id
     except IntegrityError:  # the database itself allows one open attempt per order (P7)
         raise OrderBusy from None
@@ -146,48 +158,102 @@ def _need_no_confirmation(wanted: OperationRequest, order: Order) -> None:
         raise RefundNotConfirmed
 
 
-def new_attempt(order: Order, wanted: OperationRequest, actor: Actor) -> Attempt:
-    """An attempt at what is `wanted` on `order` (locked), QUEUED and due; raises the order's version.
+def open(
+    session: Session,
+    orders: Sequence[Order | Facts],
+    wanted: OperationRequest,
+    actor: Actor,
+    **values: Any,
+) -> list[Attempt]:
+    """The one place that makes attempts: one each of what is `wanted` on these locked orders (P6, P7).
 
-    Raises NotPossible with the reason of the table of acts.
+    In their order (R48), QUEUED and due unless `values` of the rows say otherwise; versions of the
+    orders are raised.  Raises NotPossible with the reason of the table of acts: then none is made.
     """
-    if wanted.operation is Operation.CAPTURE:
+    now = utc_now()
+    shop = settings.load()
+    rows = []
+    for order in orders:
+        _require(order, wanted.operation, shop, now)
+        transaction, choices = _transaction_for(session, order, wanted)
+        rows.append(
+            {
+                "order_id": order.id,
+                "transaction_id": transaction.id,
+                "gateway_order_id": transaction.gateway_order_id,
+                "amount": amount_of(order, wanted.operation),
+                "status_before": order.payment_status,
+                "choices": choices,
+            }
+        )
+    of_all = {
+        "operation": wanted.operation,
+        "follow_up": wanted.follow_up,
+        "actor_kind": actor.kind,
+        "actor": actor.name,
+        "created_at": now,
+        "due_at": now,
+    }
+    session.flush()  # transactions that were made for them
+    attempts = open_rows(session, [row | of_all | values for row in rows])
+    for chunk in chunks([order.id for order in orders]):
+        session.execute(
+            sa.update(Order)
+            .where(Order.id.in_(chunk))
+            .values(version=Order.version + 1)
+            .execution_options(synchronize_session="evaluate")
+        )
+    return attempts
+
+
+def open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Attempt]:
+    """QUEUED attempts of just these columns; `open` makes them, and intake for an order it writes."""
+    if not rows:
+        return []
+    # Not RETURNING: for its order SQLite would get a statement each.  Each has one open attempt (P7).
+    session.execute(sa.insert(Attempt), [{"state": AttemptState.QUEUED} | row for row in rows])
+    made: dict[int, Attempt] = {}
+    for chunk in chunks([row["order_id"] for row in rows]):
+        are_theirs = sa.and_(Attempt.order_id.in_(chunk), Attempt.is_open)
+        for attempt in session.scalars(sa.select(Attempt).where(are_theirs)):
+            made[attempt.order_id] = attempt
+    return [made[row["order_id"]] for row in rows]
+
+
+def _require(order: Order | Facts, operation: Operation, shop: ShopSettings, now: datetime) -> None:
+    if operation is Operation.CAPTURE:
         if refusal := capture_refusal(order):
             raise NotPossible(refusal.sentence)
-    elif wanted.operation in _ACTS:
-        require(_ACTS[wanted.operation], order, settings.load(), utc_now())
-    elif order.payment_status not in _MAY_BEGIN_IN[wanted.operation]:
+    elif operation in _ACTS:
+        require(_ACTS[operation], order, shop, now)
+    elif order.payment_status not in _MAY_BEGIN_IN[operation]:
         raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。")
-    transaction = order.transaction
-    if transaction is None:  # SGP orders have one; a row damaged by hand must not become a 500
-        raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
-    is_new = wanted.operation.enters(is_unpaid_charge=is_to_be_charged(transaction))
+
+
+def _transaction_for(
+    session: Session, order: Order | Facts, wanted: OperationRequest
+) -> tuple[CardTransaction | TransactionFacts, dict[str, Any]]:
+    """The transaction it is about, and the choices; a payment gets one under its own number (R112)."""
     choices = wanted.choices
-    if is_new and not choices.get("step"):
-        before = transaction.id
-        transaction = transaction_numbers.transaction_for(order, wanted.operation)
-        is_used_again = transaction.id == before
-        if is_used_again and transaction_numbers.was_entered_otherwise(
-            transaction, by_three_ds=wanted.by_three_ds
-        ):
-            choices = choices | {ENTERED_OTHERWISE: True}
-        if not wanted.by_three_ds:
-            transaction.return_url = ""
-    order.version += 1
-    return Attempt(
-        order_id=order.id,
-        transaction_id=transaction.id,
-        operation=wanted.operation,
-        state=AttemptState.QUEUED,
-        amount=amount_of(order, wanted.operation),
-        gateway_order_id=transaction.gateway_order_id,
-        actor_kind=actor.kind,
-        actor=actor.name,
-        due_at=utc_now(),
-        status_before=order.payment_status,
-        follow_up=wanted.follow_up,
-        choices=choices,
-    )
+    if (
+        order.transaction is None
+    ):  # SGP orders have one; a row damaged by hand must not become a 500
+        raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
+    is_new = wanted.operation.enters(is_unpaid_charge=is_to_be_charged(order.transaction))
+    if not is_new or choices.get("step"):
+        return order.transaction, choices
+    locked = order if isinstance(order, Order) else lock_order(session, order.id)
+    before = order.transaction.id
+    transaction = transaction_numbers.transaction_for(locked, wanted.operation)
+    if transaction.id == before and transaction_numbers.was_entered_otherwise(
+        transaction, by_three_ds=wanted.by_three_ds
+    ):
+        choices = choices | {ENTERED_OTHERWISE: True}
+    if not wanted.by_three_ds:
+        transaction.return_url = ""
+    if wanted.by_file:
+        transaction = transaction_numbers.number_for_file(locked, transaction)
+    return transaction, choices
 
 
 def amount_of(order: OrderFacts, operation: Operation) -> int:

@@ -274,7 +274,8 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     )
     step = session.begin_nested()
     try:
-        again = acts.new_attempt(order, wanted, Actor(attempt.actor_kind, attempt.actor))
+        actor = Actor(attempt.actor_kind, attempt.actor)
+        [again] = acts.open(session, [order], wanted, actor, card_sealed=card_sealed)
     except ShopError:
         step.rollback()
         return  # it is not possible any more; the line stays as the look-up left it
@@ -282,9 +283,6 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
         step.rollback()
         return
     step.commit()
-    again.card_sealed = card_sealed
-    session.add(again)
-    session.flush()
     session.execute(
         sa.update(Billing)
         .where(Billing.attempt_id == attempt.id)

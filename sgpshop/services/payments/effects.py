@@ -142,7 +142,7 @@ def _capture(session: Session, row: Any) -> None:
     order = acting.lock_order(session, row.order_id)
     actor = Actor(row.actor_kind, row.actor)
     try:
-        session.add(acts.new_attempt(order, acts.CAPTURE, actor))
+        acts.open(session, [order], acts.CAPTURE, actor)
     except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
         history.record(
             order.id,

@@ -26,11 +26,11 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, ItemResult, Operation, Order, SlipRow, SlipRun, utc_now
+from sgpshop.models import ActorKind, ItemResult, Order, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import queueing
+from sgpshop.services.payments import acts
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.planning import (
@@ -215,7 +215,7 @@ def _start(
                 }
             )
     session.execute(sa.update(SlipRow), values)
-    _queue(session, sorted(to_capture, key=_by_age), actor_of(run), now)
+    _queue(session, sorted(to_capture, key=_by_age), actor_of(run))
     yen = sum(order.total for order, _ in to_capture)
     return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
 
@@ -224,14 +224,13 @@ def _queue(
     session: Session,
     captures: Sequence[tuple[Facts, Sequence[SlipRow]]],
     actor: Actor,
-    now: datetime,
 ) -> None:
     """Take the orders: an attempt each, in this order, and the rows that wait for it (R12a, P7)."""
     orders = [order for order, _ in captures]
-    ids = queueing.queue(session, orders, Operation.CAPTURE, actor, now)
+    attempts = acts.open(session, orders, acts.CAPTURE, actor)
     waiting = [
-        {"id": row.id, "attempt_id": attempt_id}
-        for attempt_id, (_, rows) in zip(ids, captures, strict=True)
+        {"id": row.id, "attempt_id": attempt.id}
+        for attempt, (_, rows) in zip(attempts, captures, strict=True)
         for row in rows
     ]
     if waiting:

@@ -334,8 +334,11 @@ class TestOneLiveTransaction:
         change(Order, kind=K.SUBSCRIPTION, payment_status=status)
         operation = Operation.BILL if status is S.AWAITING_BILLING else Operation.REPAY
         with pytest.raises(NotPossible, match="ほかの番号に残っています"), writing() as session:
-            acts.new_attempt(
-                acting.lock_order(session, order.id), OperationRequest(operation), SHOP_FRONT
+            acts.open(
+                session,
+                [acting.lock_order(session, order.id)],
+                OperationRequest(operation),
+                SHOP_FRONT,
             )
 
     @pytest.mark.parametrize(

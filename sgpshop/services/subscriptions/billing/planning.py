@@ -21,7 +21,6 @@ from sgpshop.extensions import db
 from sgpshop.models import (
     Billing,
     BillingState,
-    CardTransaction,
     Delivery,
     Operation,
     Order,
@@ -30,7 +29,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import WORKER, Actor
-from sgpshop.services.payments import acts, transaction_numbers
+from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_FREE, to_register
 from sgpshop.storage.database import writing
@@ -128,17 +127,11 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     if delivered_at is None:  # cancelled, taken back or planned since it was read
         return False
     try:
-        attempt = acts.new_attempt(order, OperationRequest(Operation.BILL), actor)
+        wanted = OperationRequest(Operation.BILL, by_file=by_file)
+        due = {"due_at": None} if by_file else {}  # a file carries it, not the worker's own call
+        [attempt] = acts.open(session, [order], wanted, actor, **due)
     except ShopError:
         return False
-    if by_file:
-        attempt.due_at = None  # the file carries it, not the worker's own call
-        transaction = session.get_one(CardTransaction, attempt.transaction_id)
-        transaction = transaction_numbers.number_for_file(order, transaction)
-        attempt.transaction_id = transaction.id
-        attempt.gateway_order_id = transaction.gateway_order_id
-    session.add(attempt)
-    session.flush()
     of_month = month_of(delivered_at)
     billing = session.scalars(
         sa.select(Billing).where(Billing.order_id == order_id, Billing.month == of_month)
