@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, button
-from sgpshop.domain.order_rules import is_being_paid
+from sgpshop.domain.order_acts import Act, ActTerms, button
+from sgpshop.domain.order_rules import OrderFacts, is_being_paid
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Reason
 
@@ -55,7 +55,7 @@ _BY_CLASS = {
 }
 
 
-def delivery_refusal(order: ActFacts, terms: ActTerms, now: datetime) -> DeliveryRefusal | None:
+def delivery_refusal(order: OrderFacts, terms: ActTerms, now: datetime) -> DeliveryRefusal | None:
     """Why 配送完了 is not offered for this order, or None when it is (§4.3)."""
     if button(Act.DELIVER, order, terms, now).is_enabled:
         return None

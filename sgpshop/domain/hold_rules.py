@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, button
-from sgpshop.domain.order_rules import Refusal, is_being_paid, is_unsent, reserves_nothing
+from sgpshop.domain.order_acts import Act, ActTerms, button
+from sgpshop.domain.order_rules import (
+    OrderFacts,
+    Refusal,
+    is_being_paid,
+    is_unsent,
+    reserves_nothing,
+)
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Reason
 
@@ -67,7 +73,7 @@ _BY_STATUS = {
 }
 
 
-def hold_refusal(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> HoldRefusal | None:
+def hold_refusal(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> HoldRefusal | None:
     """Why `act` (SEND_CHANGES or EXTEND) is not offered for this order, or None when it is (§4.3)."""
     if button(act, order, terms, now).is_enabled:
         return None

@@ -7,8 +7,7 @@ does not enable (`require`).  Functions read, never change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,8 +16,8 @@ from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, Proces
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import (
     Button,
-    OpenAttempt,
     OrderFacts,
+    Parcel,
     Refusal,
     capture_refusal,
     is_mismatched,
@@ -120,59 +119,6 @@ REVIEW_LOCK = timedelta(minutes=30)
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
-class ParcelFacts(Protocol):
-    """What the acts need to know of a delivery."""
-
-    @property
-    def status(self) -> DeliveryStatus: ...
-    @property
-    def delivered_at(self) -> datetime | None: ...
-
-
-class ActAttempt(OpenAttempt, Protocol):
-    """What the acts need to know of an operation that has not ended."""
-
-    @property
-    def operation(self) -> str: ...
-
-
-class ReturnFacts(Protocol):
-    """What decides whether a returned order's payment is still to be cancelled (R90a)."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def payment_status(self) -> PaymentStatus | None: ...
-    @property
-    def processing_class(self) -> ProcessingClass: ...
-    @property
-    def cancel_waived_at(self) -> datetime | None: ...
-
-
-class RefundFacts(Protocol):
-    """What decides whether a reported sale is still to be paid back (R104)."""
-
-    @property
-    def payment_status(self) -> PaymentStatus | None: ...
-    @property
-    def processing_class(self) -> ProcessingClass: ...
-    @property
-    def refunded_on(self) -> date | None: ...
-
-
-class ActFacts(OrderFacts, ReturnFacts, Protocol):
-    """What the acts need to know of an order, beyond OrderFacts."""
-
-    @property
-    def ordered_at(self) -> datetime: ...
-    @property
-    def edited_at(self) -> datetime | None: ...
-    @property
-    def open_attempt(self) -> ActAttempt | None: ...
-    @property
-    def deliveries(self) -> Sequence[ParcelFacts]: ...
-
-
 class ActTerms(Protocol):
     """The settings that decide about acts (rules.md §10)."""
 
@@ -182,7 +128,7 @@ class ActTerms(Protocol):
     def cancel_lock_minutes(self) -> int: ...
 
 
-def column_of(order: ActFacts) -> StatusColumn:
+def column_of(order: OrderFacts) -> StatusColumn:
     """The column of §4.3 in which this order stands."""
     status, kind = order.payment_status, order.kind
     is_shipped = order.processing_class is ProcessingClass.DELIVERED
@@ -201,7 +147,7 @@ def column_of(order: ActFacts) -> StatusColumn:
     return StatusColumn(status.label) if words.is_known(status) else StatusColumn.OTHER
 
 
-def button(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> Button:
+def button(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> Button:
     """How the button of `act` stands for `order` at `now` (aware)."""
     if order.payment_status is not None and not words.is_known(order.payment_status):
         return Button(is_shown=True, reason=_OTHER_VERSION)
@@ -219,14 +165,14 @@ def button(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> Button:
     return Button(is_shown=True, reason=reason)
 
 
-def require(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> None:
+def require(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> None:
     """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
     found = button(act, order, terms, now)
     if not found.is_enabled:
         raise NotPossible(found.reason or _why_absent(act, order))
 
 
-def _why_absent(act: Act, order: ActFacts) -> str:
+def _why_absent(act: Act, order: OrderFacts) -> str:
     """The answer to a form whose button is not there (any more)."""
     parcels = order.processing_class
     if act is Act.DELIVER and parcels is not ProcessingClass.UNPROCESSED:
@@ -237,7 +183,7 @@ def _why_absent(act: Act, order: ActFacts) -> str:
     return f"この注文は「{column}」のため、{act.label}はできません。"
 
 
-def status_change(order: ActFacts) -> Button:
+def status_change(order: OrderFacts) -> Button:
     """How 「ステータスの変更」 stands: undoing 配送完了 and 返送, on the parcel's axis only (R31).
 
     要確認 does not matter: where the parcel is has nothing to do with how the payment ends.
@@ -258,7 +204,7 @@ def status_change(order: ActFacts) -> Button:
     return Button(is_shown=False)
 
 
-def status_choices(order: ActFacts, parcel: ParcelFacts) -> tuple[DeliveryStatus, ...]:
+def status_choices(order: OrderFacts, parcel: Parcel) -> tuple[DeliveryStatus, ...]:
     """What 「ステータスの変更」 can make of one parcel; 配送完了 and 返送 have acts of their own.
 
     A 返送 can be taken back to the 配送完了 it was before, which counts for the month of then.
@@ -276,7 +222,7 @@ def status_choices(order: ActFacts, parcel: ParcelFacts) -> tuple[DeliveryStatus
     return before + tuple(status for status in OPEN_STATUSES if status is not now)
 
 
-def _was_billed(order: ActFacts) -> bool:
+def _was_billed(order: OrderFacts) -> bool:
     """Whether the monthly registration took this subscription order, or tried to (R25, R105)."""
     if order.open_attempt is not None and order.open_attempt.operation == "bill":
         return True
@@ -288,17 +234,17 @@ def _was_billed(order: ActFacts) -> bool:
 _BEING_CANCELLED = "注文キャンセルの処理中です。結果が出るまでお待ちください。"
 
 
-def _is_being_cancelled(order: ActFacts) -> bool:
+def _is_being_cancelled(order: OrderFacts) -> bool:
     """Whether a cancel is under way: its end decides about the parcels too (R92, R94)."""
     return order.open_attempt is not None and order.open_attempt.operation == Act.CANCEL
 
 
-def is_return_open(order: ReturnFacts) -> bool:
+def is_return_open(order: OrderFacts) -> bool:
     """The badge 返送済・決済未取消: to be cancelled, and nobody said 取消不要 (R90a)."""
     return order.cancel_waived_at is None and needs_cancelling(order)
 
 
-def needs_cancelling(order: ReturnFacts) -> bool:
+def needs_cancelling(order: OrderFacts) -> bool:
     """返送済・決済未取消, apart from a person's 取消不要: the goods are back, the money is not (R90a)."""
     status = order.payment_status
     # A subscription that could not be billed holds nothing that could be cancelled (R105).
@@ -307,7 +253,7 @@ def needs_cancelling(order: ReturnFacts) -> bool:
     return is_back and status in UNCANCELLED_STATUSES and not is_unbilled
 
 
-def is_refund_open(order: RefundFacts) -> bool:
+def is_refund_open(order: OrderFacts) -> bool:
     """要返金: reported as sold, but the goods are back or the order was cancelled (R104).
 
     Until a person says when and how the money went back: SMBC-GP takes no cancel of such a sale.
@@ -334,7 +280,7 @@ UNCANCELLED_STATUSES = frozenset(
 )
 
 
-def _could_stand(act: Act, order: ActFacts, terms: ActTerms) -> bool:
+def _could_stand(act: Act, order: OrderFacts, terms: ActTerms) -> bool:
     """Whether settings, kind of order, edits and the parcel let the button be there at all."""
     parcel = order.processing_class
     if act is Act.EXTEND:
@@ -359,7 +305,7 @@ def _could_stand(act: Act, order: ActFacts, terms: ActTerms) -> bool:
     return True
 
 
-def _reason(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> str:
+def _reason(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
     """Why a button that is there cannot be pressed now; empty when it can."""
     if act is Act.CAPTURE:
         refusal = capture_refusal(order)
@@ -388,7 +334,7 @@ def _reason(act: Act, order: ActFacts, terms: ActTerms, now: datetime) -> str:
     return ""
 
 
-def _cancel_lock(order: ActFacts, terms: ActTerms, now: datetime) -> str:
+def _cancel_lock(order: OrderFacts, terms: ActTerms, now: datetime) -> str:
     """R96: no cancel while the buyer may still be paying, or the shop's own lock runs.
 
     An order dated further ahead than clocks differ was not placed then, so it locks nothing.

@@ -5,11 +5,13 @@ Functions take anything shaped like models.Order; they read, never change (rules
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import (
     CAPTURABLE,
     PAID,
@@ -54,9 +56,20 @@ class OpenAttempt(Protocol):
     def uncertain_since(self) -> datetime | None: ...
 
 
-class OrderFacts(Protocol):
-    """What the rules need to know of an order."""
+class Parcel(Protocol):
+    """What the rules need to know of a delivery."""
 
+    @property
+    def status(self) -> DeliveryStatus: ...
+    @property
+    def delivered_at(self) -> datetime | None: ...
+
+
+class OrderFacts(Protocol):
+    """What the rules and the table of acts need to know of an order; deliveries for 返送 alone."""
+
+    @property
+    def version(self) -> int: ...
     @property
     def is_sgp(self) -> bool: ...
     @property
@@ -64,11 +77,23 @@ class OrderFacts(Protocol):
     @property
     def payment_status(self) -> PaymentStatus | None: ...
     @property
+    def processing_class(self) -> ProcessingClass: ...
+    @property
+    def ordered_at(self) -> datetime: ...
+    @property
+    def edited_at(self) -> datetime | None: ...
+    @property
+    def cancel_waived_at(self) -> datetime | None: ...
+    @property
+    def refunded_on(self) -> date | None: ...
+    @property
     def total(self) -> int: ...
     @property
     def transaction(self) -> Transaction | None: ...
     @property
     def open_attempt(self) -> OpenAttempt | None: ...
+    @property
+    def deliveries(self) -> Sequence[Parcel]: ...
 
 
 class Refusal(Reason):

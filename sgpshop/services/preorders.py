@@ -13,9 +13,9 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Labelled
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
-from sgpshop.services.order_search import listed_orders
-from sgpshop.services.order_search.listed_orders import ListedOrder
 from sgpshop.services.order_search.totals import Total, taken_otherwise
+from sgpshop.services.orders import facts as order_facts
+from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
 
@@ -55,7 +55,7 @@ _BY_SHIPPING_DAY = Sorting(
 class ListedPreorder:
     """One row."""
 
-    order: ListedOrder
+    order: Facts
     #: 出荷予定日, the earliest 配送希望日
     ships_on: date | None
     days_left: int | None
@@ -126,8 +126,8 @@ def _load(order_ids: Sequence[int], today: date) -> list[ListedPreorder]:
     """The rows of these orders, in this order; three queries."""
     if not order_ids:
         return []
-    rows = listed_orders.ROWS.where(Order.id.in_(order_ids))
-    orders = {order.id: order for order in listed_orders.read(rows)}
+    rows = order_facts.ROWS.where(Order.id.in_(order_ids))
+    orders = {order.id: order for order in order_facts.read(rows)}
     # A new transaction charges the same card: whichever of them shows it (R112).
     last4 = (
         sa.select(sa.func.max(CardTransaction.card_last4))

@@ -14,20 +14,13 @@ from typing import Any, Protocol
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import words
-from sgpshop.domain.order_acts import ActFacts, ActTerms
-from sgpshop.domain.order_rules import is_big
+from sgpshop.domain.order_acts import ActTerms
+from sgpshop.domain.order_rules import OrderFacts, is_big
 from sgpshop.domain.words import Reason
 from sgpshop.models import BulkItem, BulkRun, Operation, Order
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.acts import amount_of
 from sgpshop.services.settings import ShopSettings
-
-
-class OrderNow(ActFacts, Protocol):
-    """An order that a line is about, as it is now."""
-
-    @property
-    def version(self) -> int: ...
 
 
 class Doing(Protocol):
@@ -67,7 +60,7 @@ class Action:
     #: beside its button in the chooser
     hint: str
     #: why an order cannot take part now, as the table of acts says; None: it can
-    refusal: Callable[[ActFacts, ActTerms, datetime], Reason | None]
+    refusal: Callable[[OrderFacts, ActTerms, datetime], Reason | None]
     #: the words `refusal` answers with, and CHANGED among them (P20)
     reasons: type[Reason]
     #: after the counts in the heading of a run
@@ -102,7 +95,7 @@ class Action:
         """Whether what succeeded was charged."""
         return self.operation is Operation.CAPTURE
 
-    def amount(self, order: ActFacts) -> int:
+    def amount(self, order: OrderFacts) -> int:
         """Yen that a line is about: what is confirmed, sent and shown (P20)."""
         return order.total if self.operation is None else amount_of(order, self.operation)
 
@@ -111,7 +104,7 @@ class Action:
         return words.read(self.reasons, word)
 
     def left_out(
-        self, line: BulkItem, order: OrderNow, terms: ActTerms, now: datetime
+        self, line: BulkItem, order: OrderFacts, terms: ActTerms, now: datetime
     ) -> Reason | None:
         """Why the order of this line is left out; also when it is not as it was seen (P20)."""
         refusal = self.refusal(order, terms, now)

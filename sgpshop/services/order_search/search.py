@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
-from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria, conditions
-from sgpshop.services.order_search.listed_orders import ListedOrder
+from sgpshop.services.orders import facts
+from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
 
@@ -38,16 +38,16 @@ class PageRequest:
     cursor: str = ""
 
 
-def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[ListedOrder]:
+def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
     """The orders of one page in two queries.  Raises CursorInvalid."""
-    statement = listed_orders.ROWS.where(*conditions(criteria, utc_now()))
+    statement = facts.ROWS.where(*conditions(criteria, utc_now()))
     page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
-    return page.showing(listed_orders.made_of(page.rows))
+    return page.showing(facts.made_of(page.rows))
 
 
 def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
     """The ids of the same page in one query.  Raises CursorInvalid."""
-    statement = listed_orders.joined(Order.id).where(*conditions(criteria, utc_now()))
+    statement = facts.joined(Order.id).where(*conditions(criteria, utc_now()))
     page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
     return page.showing([row.id for row in page.rows])
 

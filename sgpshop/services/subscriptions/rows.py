@@ -14,8 +14,8 @@ from sgpshop.domain.billing_calendar import month_of, next_registration, registe
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
-from sgpshop.services.order_search import listed_orders
-from sgpshop.services.order_search.listed_orders import ListedOrder
+from sgpshop.services.orders import facts as order_facts
+from sgpshop.services.orders.facts import Facts
 from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_THROUGH
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (
@@ -30,7 +30,7 @@ from sgpshop.services.subscriptions.stages import (
 class ListedSubscription:
     """One row."""
 
-    order: ListedOrder
+    order: Facts
     subscription_id: str
     round: int | None
     email: str
@@ -122,7 +122,7 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
         return []
     orders = {
         order.id: order
-        for order in listed_orders.read(listed_orders.ROWS.where(Order.id.in_(order_ids)))
+        for order in order_facts.read(order_facts.ROWS.where(Order.id.in_(order_ids)))
     }
     facts = {
         row[0]: row
@@ -141,9 +141,7 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
     ]
 
 
-def _row(
-    order: ListedOrder, facts: Sequence[Any], now: datetime, billing_day: int
-) -> ListedSubscription:
+def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) -> ListedSubscription:
     _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
     has_slip, is_delivered, needs_refund, lacks_card, captured, billing_id = rest
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING

@@ -16,8 +16,8 @@ from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.runs import RunPreview
-from sgpshop.services.order_search import listed_orders
 from sgpshop.services.order_search.totals import status_totals
+from sgpshop.services.orders import facts
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame import result_lines
@@ -115,7 +115,7 @@ def reconciled() -> ResponseReturnValue:
         since=since.isoformat(),
         is_waiting=bool(waiting) and utc_now() - since < _WATCHED,
         looked_up=len(looked_up),
-        orders=listed_orders.by_ids(looked_up),
+        orders=facts.by_ids(looked_up),
         ticked=set(request.args.getlist("order_no")),
         may_run_bulk=order_list.may_run_bulk(),
         tabs=order_list.tabs(form, status_totals(form.criteria), shop),
@@ -206,7 +206,7 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
         progress=report.progress(run_id),
         since=(now - _OVERLAP).isoformat(),
         just_started=since is None,
-        orders=listed_orders.by_ids(shown.intersection(touched)),
+        orders=facts.by_ids(shown.intersection(touched)),
         tabs=order_list.tabs(form, status_totals(form.criteria), shop),
         shop=shop,
         console_url=console_links(shop)["shop"],

@@ -19,8 +19,8 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection
 from sgpshop.services.order_search import search, search_fields
-from sgpshop.services.order_search.listed_orders import ListedOrder
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
+from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.keyset import Page
@@ -151,7 +151,7 @@ def _choices(shop: ShopSettings) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _search(form: SearchForm) -> Page[ListedOrder]:
+def _search(form: SearchForm) -> Page[Facts]:
     try:
         return search.search(form.criteria, form.page)
     except CursorInvalid as problem:

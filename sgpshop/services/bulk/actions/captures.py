@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sgpshop.domain.order_acts import ActFacts, ActTerms
-from sgpshop.domain.order_rules import Refusal, capture_refusal
+from sgpshop.domain.order_acts import ActTerms
+from sgpshop.domain.order_rules import OrderFacts, Refusal, capture_refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation
 from sgpshop.services.bulk.action import Action, Refused
@@ -25,7 +25,7 @@ class CaptureFigures:
     expired: int
 
 
-def _refusal(order: ActFacts, _terms: ActTerms, _now: datetime) -> Refusal | None:
+def _refusal(order: OrderFacts, _terms: ActTerms, _now: datetime) -> Refusal | None:
     return capture_refusal(order)
 
 

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.order_acts import Act, ActFacts, ActTerms, require
+from sgpshop.domain.order_acts import Act, ActTerms, require
+from sgpshop.domain.order_rules import OrderFacts
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import OrderKind
 from sgpshop.services.order_files.importing.content import DELIVERY_DEFAULTS, Content, Values
@@ -103,7 +104,7 @@ def keep_parcels(
     return replace(content, deliveries=parcels), list(dict.fromkeys(reasons))
 
 
-def _why_not(status: DeliveryStatus, order: ActFacts, terms: ActTerms, now: datetime) -> str:
+def _why_not(status: DeliveryStatus, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
     if status is DeliveryStatus.CANCELLED:
         if order.payment_status is PaymentStatus.CANCELLED:
             return ""
