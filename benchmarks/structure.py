@@ -21,7 +21,9 @@ from benchmarks.table import show
 from sgpshop.extensions import db
 from sgpshop.models import Role
 from sgpshop.services import installation, settings
-from sgpshop.services.payments import gateway_access
+from sgpshop.services.orders.history import WORKER
+from sgpshop.services.payments import checkouts, gateway_access
+from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.factories import authorized_order
 from tests.gateway_world import World
@@ -151,12 +153,15 @@ def capture_passes() -> list[str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(Path(folder), ANSWER_WAIT=60.0)
-        world = World(Path(folder))
+        world = World()
         gateway_access.init_app(app, world.gateway)
         with app.app_context():
             installation.migrate()
             settings.save("bench", site_id="tsite00000001", shop_id="tshop00000001")
-            order_no = authorized_order(world).order_no
+            order = authorized_order(world)
+            order_no = order.order_no
+            with writing():
+                checkouts.receive(order.id, WORKER)  # its history has begun
         client = signed_in(app, Role.OPERATOR)
         for _ in range(2):  # the first fills what is read once
             page = client.get(f"/orders/{order_no}/capture").text

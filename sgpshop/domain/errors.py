@@ -19,6 +19,13 @@ class NotFound(ShopError):
     status = 404
 
 
+class OrderNotFound(NotFound):
+    """No order has that number."""
+
+    def __init__(self) -> None:
+        super().__init__("この注文番号の注文はありません。")
+
+
 class NotPossible(ShopError):
     """The order is in a state that does not allow this (rules.md §4.3, R42)."""
 

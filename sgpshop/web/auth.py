@@ -23,7 +23,7 @@ from sgpshop.services.access import sessions
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
 

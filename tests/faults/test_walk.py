@@ -13,8 +13,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from sgpshop.domain import order_rules
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations import Step
 from sgpshop.services.payments.operations.capture import CapturePlan
+from sgpshop.services.payments.operations.plan import Step
 from tests.faults.walk import Walk
 from tests.gateway_world import World
 from tests.seeds import seed_of

@@ -15,7 +15,7 @@ from sqlalchemy.orm import selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.delivery_status import DeliveryStatus
-from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.errors import OrderNotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine
@@ -79,7 +79,7 @@ def of_order(order_no: str) -> Prints:
     """The sheets of one order, cancelled or not.  Raises NotFound."""
     found = list(db.session.scalars(_ORDERS.where(Order.order_no == order_no)))
     if not found:
-        raise NotFound("この注文番号の注文はありません。")
+        raise OrderNotFound
     shop = settings.load()
     return Prints(_sheets(found[0], shop), 1, 0, shop)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
-from sgpshop.domain.errors import NotFound
+from sgpshop.domain.errors import OrderNotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, OrderKind
@@ -36,7 +36,7 @@ def one(order_no: str) -> OrderNow:
     db.session.commit()  # ends a reading transaction, which would still see what was before
     found = _now(Order.order_no == order_no)
     if not found:
-        raise NotFound("この注文番号の注文はありません。")
+        raise OrderNotFound
     return found[0]
 
 

@@ -1,7 +1,7 @@
 """One act on one order: the form it came with, whether it was done before, and the order locked.
 
 Acts of our own side alone lock the order with `lock_for_act` and change it in the same transaction;
-acts on money become an attempt (`opening.open_attempt`) and lock it the same way.
+acts on money become an attempt (`payments.acts.open_attempt`) and lock it the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import FormUsed, OrderChanged
+from sgpshop.domain.errors import FormUsed, OrderChanged, OrderNotFound
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Order, utc_now
@@ -77,6 +77,14 @@ def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -
     if (order.version, order.total) != (seen.version, seen.amount):
         raise OrderChanged
     return order
+
+
+def id_of(order_no: str) -> int:
+    """The id of the order with that number.  Raises NotFound."""
+    order_id = db.session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
+    if order_id is None:
+        raise OrderNotFound
+    return int(order_id)
 
 
 def lock_order(session: Session, order_id: int) -> Order:

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
-from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.errors import NotFound, OrderNotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.extensions import db
@@ -140,7 +140,7 @@ def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None
     with writing() as session:
         order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
         if order_id is None:
-            raise NotFound("この注文番号の注文はありません。")
+            raise OrderNotFound
         order = lock_order(session, order_id)
         alert = session.get(Alert, alert_id, populate_existing=True)
         if alert is None or alert.order_id != order.id:

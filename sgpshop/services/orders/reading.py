@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from sgpshop.domain.errors import NotFound
+from sgpshop.domain.errors import OrderNotFound
 from sgpshop.extensions import db
 from sgpshop.models import Order
 
@@ -24,7 +24,7 @@ def get_order(order_no: str) -> Order:
         .execution_options(populate_existing=True)
     ).one_or_none()
     if order is None:
-        raise NotFound("この注文番号の注文はありません。")
+        raise OrderNotFound
     return order
 
 

@@ -39,9 +39,9 @@ from sgpshop.services.payments import (
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import WORKER_LOST, RunResult
-from sgpshop.services.payments.operations import plan_of
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
+from sgpshop.services.payments.runner import plan_of
 from sgpshop.services.payments.transactions import describe, describe_state
 
 #: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.

@@ -107,7 +107,7 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
 
     Raises NotFound, NotPossible, OrderChanged (P20); the same form again changes nothing (P19).
     """
-    order_id = get_order(order_no).id
+    order_id = acting.id_of(order_no)
     with writing() as session:
         order = acting.lock_for_act(session, order_id, Act.CANCEL, seen)
         if order is None:

@@ -19,6 +19,7 @@ from sgpshop.gateway import (
     GatewayOutcomeUnknown,
     GatewayRejected,
     GatewayUnreachable,
+    Job,
     SmbcGpGateway,
     TradeAccess,
     TradeStatus,
@@ -27,7 +28,12 @@ from sgpshop.models import Attempt, AttemptState, Operation, utc_now
 from sgpshop.services.payments import journal, late_answers, other_numbers, outcomes, stored_cards
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.journal import ClaimedAttempt, RunResult
-from sgpshop.services.payments.operations import Plan, Step, plan_of
+from sgpshop.services.payments.operations.cancel import CancelPlan
+from sgpshop.services.payments.operations.capture import CapturePlan
+from sgpshop.services.payments.operations.change_amount import ChangeAmountPlan, ExtendPlan
+from sgpshop.services.payments.operations.entering import EnteringPlan
+from sgpshop.services.payments.operations.plan import Plan, Step
+from sgpshop.services.payments.operations.refund_difference import RefundDifferencePlan
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.storage.vault import SealBroken
@@ -36,6 +42,35 @@ log = logging.getLogger(__name__)
 
 #: What is asked for until it is known: the shop waits for this money, whenever it comes.
 _ASKED_ON = (Operation.CAPTURE, Operation.BILL)
+
+
+#: Operations on a transaction that is at SMBC-GP.
+_ON_TRANSACTION: dict[Operation, Plan] = {
+    Operation.CAPTURE: CapturePlan(),
+    Operation.CHANGE_AMOUNT: ChangeAmountPlan(),
+    Operation.EXTEND: ExtendPlan(),
+    Operation.CANCEL: CancelPlan(),
+    Operation.REFUND_DIFFERENCE: RefundDifferencePlan(),
+}
+#: Operations that make one, and what they ask for.
+_ENTERING: dict[Operation, Plan] = {
+    operation: EnteringPlan(operation, job)
+    for operation, job in {
+        Operation.AUTHORIZE: Job.AUTH,
+        Operation.SALE: Job.CAPTURE,
+        Operation.CHECK_CARD: Job.CHECK,
+        Operation.REGISTER_CARD: Job.CHECK,
+        Operation.REPAY: Job.CAPTURE,
+        Operation.BILL: Job.CAPTURE,
+        Operation.CAPTURE: Job.CAPTURE,
+    }.items()
+}
+
+
+def plan_of(operation: Operation, *, is_unpaid_charge: bool) -> Plan:
+    """How `operation` is carried out on a transaction that is still to be paid, or is there."""
+    is_new = operation.enters(is_unpaid_charge=is_unpaid_charge)
+    return (_ENTERING if is_new else _ON_TRANSACTION)[operation]
 
 
 def run_act(attempt_id: int) -> RunResult:

@@ -6,7 +6,7 @@ import re
 
 from flask import Blueprint, Response, request
 
-from sgpshop.domain.errors import NotFound, OrderChanged
+from sgpshop.domain.errors import OrderChanged, OrderNotFound
 from sgpshop.models import Operation, Scope
 from sgpshop.services import intake
 from sgpshop.services.order_detail import answers as order_answers
@@ -151,7 +151,7 @@ def _order(order_no: str) -> Response:
 def _known(order_no: str) -> str:
     """The number if an order could have it.  Raises NotFound."""
     if not re.fullmatch(ORDER_NO, order_no):
-        raise NotFound("この注文番号の注文はありません。")
+        raise OrderNotFound
     return order_no
 
 

@@ -13,6 +13,7 @@ from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Attempt, Order
 from sgpshop.services.health import background
+from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order, get_order_anew
@@ -29,9 +30,9 @@ def carry_out(
     What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
     who is signed in.  Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
     """
-    order = get_order(order_no)
+    order_id = acting.id_of(order_no)
     actor = actor or Actor.person(current_user.name)
-    attempt_id = acts.open_attempt(order.id, wanted, seen, actor)
+    attempt_id = acts.open_attempt(order_id, wanted, seen, actor)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     background.submit(app, runner.run_act, attempt_id)
     journal.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])

@@ -11,7 +11,7 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import Actor
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
 

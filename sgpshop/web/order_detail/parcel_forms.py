@@ -12,7 +12,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import utc_now
 from sgpshop.services.deliveries.parcels import LONGEST_REASON, InputRefused
-from sgpshop.web.frame.act_form import ActForm
+from sgpshop.web.frame.forms import ActForm
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
 _DAY = "日付は 2026-11-23 のように入力してください。"

@@ -15,7 +15,7 @@ from sgpshop.services.access import sessions
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import attempt_lookup
-from sgpshop.web.frame.base_form import Form, NumberField
+from sgpshop.web.frame.forms import Form, NumberField
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
 

@@ -16,11 +16,10 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import cancelling
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
-from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
+from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, parcels, screen
 
@@ -98,7 +97,7 @@ def cancel(order_no: str) -> ResponseReturnValue:
     form = CancelForm()
     try:
         seen = form.seen()
-        if acting.was_accepted(get_order(order_no).id, seen):
+        if acting.was_accepted(acting.id_of(order_no), seen):
             return screen.done(order_no)
         wanted = cancelling.operation_request(
             order_no,

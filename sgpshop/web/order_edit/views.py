@@ -29,7 +29,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
-from sgpshop.web.frame.act_form import ActForm, is_sum_confirmed
+from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_edit import edit_form, screen

@@ -13,7 +13,7 @@ from sgpshop.models import Role
 from sgpshop.services.access import people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.web.frame import recent_password
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 

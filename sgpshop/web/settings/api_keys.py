@@ -17,7 +17,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, Scope, utc_now
 from sgpshop.services.access import api_keys
 from sgpshop.web.frame import recent_password
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 

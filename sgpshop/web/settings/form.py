@@ -14,7 +14,7 @@ from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
 from sgpshop.services.settings import rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 
 
 def _by_rule(_form: Form, field: Field) -> None:

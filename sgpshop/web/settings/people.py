@@ -19,7 +19,7 @@ from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import recent_password
-from sgpshop.web.frame.base_form import Form
+from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 
