@@ -7,7 +7,7 @@ from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
 from sgpshop.gateway.error_kinds import ErrorKind, worst
 from sgpshop.gateway.error_words import Explanation, explain
-from sgpshop.gateway.errors import (
+from sgpshop.gateway.exceptions import (
     GatewayError,
     GatewayOutcomeUnknown,
     GatewayRejected,

@@ -14,7 +14,7 @@ from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway import answers, monthly_file
 from sgpshop.gateway.base_url import check_base_url
 from sgpshop.gateway.error_kinds import is_clear_no
-from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayRejected
+from sgpshop.gateway.exceptions import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import (
     Cancellation,
     Card,

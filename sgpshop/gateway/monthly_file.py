@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from sgpshop.gateway.error_kinds import is_clear_no
-from sgpshop.gateway.errors import GatewayOutcomeUnknown, GatewayRejected
+from sgpshop.gateway.exceptions import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import ShopCredentials
 from sgpshop.gateway.transport import Transport
 from sgpshop.gateway.wire import ENCODING

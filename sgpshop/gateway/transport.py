@@ -24,7 +24,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from sgpshop.domain.other_clock import OtherClock
-from sgpshop.gateway.errors import (
+from sgpshop.gateway.exceptions import (
     NO_FREE_CONNECTION,
     GatewayOutcomeUnknown,
     GatewayUnreachable,

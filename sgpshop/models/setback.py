@@ -28,7 +28,7 @@ class Queue(Labelled):
     BILLING = "billing", "売上報告"
     BILLING_FILE = "billing_file", "売上報告の月次ファイル"
     BILLING_RESULTS = "billing_results", "売上報告の結果の受け取り"
-    #: what is done every few seconds or once a day, by its place in jobs.worker
+    #: what is done every few seconds or once a day, by its place in worker.loop
     HOUSEKEEPING = "housekeeping", "定期的な処理(結果通知・夜間照合など)"
 
 

@@ -21,7 +21,7 @@ from sgpshop.extensions import db
 from sgpshop.storage.database import WRITE_WAIT, writing, writing_in_turn
 
 _T = TypeVar("_T")
-_KEY = "sgpshop.group_commit"
+_KEY = "sgpshop.write_together"
 #: So long a transaction may grow, so that nobody else waits long.
 _MOST = 32
 

@@ -183,7 +183,7 @@ class Worker:
         return started
 
     def _due(self, limit: int) -> Iterator[tuple[Task, Action]]:
-        """Due tasks: first what somebody waits for, then what is uncertain, then linking."""
+        """Due tasks: first what somebody waits for, then what is uncertain, then orders and their transactions."""
         with self._app.app_context():
             due = due_work.due_work(limit)
         self._set_back = due.set_back

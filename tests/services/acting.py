@@ -72,7 +72,7 @@ def last_attempt(order: Order) -> Attempt:
 
 
 def look(order: Order) -> Order:
-    """Let the resolver look the uncertain operation up now."""
+    """Let the uncertain operation be looked up now."""
     attempt_lookup.look_up(last_attempt(order).id)
     return fresh(order)
 

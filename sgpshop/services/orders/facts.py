@@ -182,7 +182,7 @@ def load_facts(
 def keep(session: Session, order_ids: Iterable[int]) -> set[int]:
     """Which of these orders are there; none of them is taken back until the transaction ends.
 
-    An order whose first payment is declined is (services.checkouts.refuse).
+    An order whose first payment is declined is (payments.checkouts.refuse).
     """
     found: set[int] = set()
     for chunk in chunks(sorted(set(order_ids))):

@@ -97,7 +97,7 @@ def _passing(outcome: Outcome) -> str:
 def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: datetime) -> None:
     """Write `outcome` of the attempt into its billing; what is in doubt stays as it is.
 
-    `row` is that of closing._READ, with the order locked.
+    `row` is that of record._READ, with the order locked.
     """
     if outcome.state is AttemptState.UNKNOWN:
         return

@@ -1,6 +1,6 @@
 """How a buyer's payment ends, beyond its status: refused and not kept, or waiting for 3-D Secure.
 
-All of it happens in the transaction that closes the attempt (closing.py).
+All of it happens in the transaction that closes the attempt (record.py).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _KEPT = timedelta(days=30)
 
 
 def is_refused(row: Any, outcome: Outcome) -> bool:
-    """Whether the order in `row` (a row of closing._READ) is not to be kept after `outcome`.
+    """Whether the order in `row` (a row of record._READ) is not to be kept after `outcome`.
 
     Only while nobody was told of it: once its outcome was in doubt, or the buyer was sent to 3-D
     Secure, somebody was (P2).

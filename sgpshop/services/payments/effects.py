@@ -49,12 +49,12 @@ def notify_followers(
 
 
 def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
-    """Write what `outcome` (DONE) of the attempt in `row`, a row of closing._READ, changed with it.
+    """Write what `outcome` (DONE) of the attempt in `row`, a row of record._READ, changed with it.
 
     The attempt's own history entry tells of it, so it is written after this.
     """
     if row.operation is Operation.CAPTURE:
-        return  # its few columns are written by closing, which does so for every line of a run
+        return  # its few columns are written by `record`, which does so for every line of a run
     if outcome.trade is None and outcome.tran_id:
         transaction = session.get_one(CardTransaction, row.transaction_id, populate_existing=True)
         transactions.record_answer(

@@ -114,7 +114,7 @@ def after_capture(
 ) -> None:
     """The rows that waited for this attempt, in the transaction that records how it ended.
 
-    `row` is closing's row of the attempt.  Nothing happens when no row waits for it.
+    `row` is the attempt's of payments.record.  Nothing happens when no row waits for it.
     """
     if state is AttemptState.DONE:
         session.connection().execute(_MAKE_DUE, {"attempt": attempt_id})
