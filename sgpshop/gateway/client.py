@@ -279,6 +279,7 @@ class SmbcGpGateway:
         try:
             return self._ask(api, params, read)
         except GatewayRejected as refusal:
+            # Only this code alone: beside another one it is no proof that nothing is there.
             if refusal.codes == (nothing,):
                 return None
             raise
@@ -295,10 +296,12 @@ class SmbcGpGateway:
         received = self._transport.post(f"/payment/{api}.idPass", body)
         try:
             answer = parse_answer(received)
+            # Fields of a success are demanded even without an error: a cut answer has no codes either (P9).
             if not answer.codes:
                 return read(answer)
         except (MalformedAnswer, answers.UnbelievableAnswer) as flaw:
             raise GatewayOutcomeUnknown(f"answer:{flaw}") from None
+        # Codes beside the fields of a success prove nothing: it may have been done, and then gone wrong.
         contradictory = any(name in answer for name in answers.PROOFS)
         if contradictory or not is_clear_no(answer.codes):
             raise GatewayOutcomeUnknown.by_codes(answer.codes)
@@ -310,6 +313,7 @@ class SmbcGpGateway:
         if card.member_id:
             stored = {"MemberID": card.member_id, "SeqMode": _LOGICAL}
             return self._site() | stored | {"CardSeq": str(card.card_seq)}
+        # The demo and tests alone: nothing of ours ever takes a card number (S11).
         params = {"CardNo": card.number, "Expire": card.expire}
         return params | ({"SecurityCode": card.security_code} if card.security_code else {})
 

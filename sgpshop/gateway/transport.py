@@ -90,6 +90,7 @@ class _GuardedConnection(HTTPConnection):
     def connect(self) -> None:
         try:
             super().connect()
+        # TLS errors look like cut answers to requests; here it is certain that no byte of ours left.
         except Exception as error:
             raise NewConnectionError(self, type(error).__name__) from None
 

@@ -177,6 +177,7 @@ def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
     until = time.monotonic() + within
     with writing_in_turn(max(0.0, within)), _room_for_locks():
         left = max(0.001, until - time.monotonic())
+        # On SQLite the lock comes before the first read, so what was read stays true until the commit.
         options = {_BEGIN: "IMMEDIATE", _WAIT: left}  # one wait, whether for threads or processes
         connection = session.connection(execution_options=options)
         if within < WRITE_WAIT and connection.dialect.name != "sqlite":

@@ -134,6 +134,7 @@ def carefully(queue: Queue, row_ids: Sequence[int], work: Callable[[], object]) 
         log.exception("%s of %s broke off", queue, row_ids)
         note(queue, row_ids, error)
         return False
+    # Only where there was one: forgetting is a write, and nearly nothing ever breaks off.
     if before:
         forget(queue, row_ids)
     return True

@@ -65,6 +65,7 @@ def write_together(function: Callable[[Session], _T], *, within: float = WRITE_W
                 left = within if within >= WRITE_WAIT else until - time.monotonic()
                 _carry_out(all_pending, left)
     except OperationalError:  # no turn, but another thread may have done it with its own
+        # Out of the queue first: what nobody took up yet is not done after we said that it was not.
         with suppress(ValueError):
             queue.remove(pending)
         if not pending.is_done:
@@ -76,6 +77,7 @@ def write_together(function: Callable[[Session], _T], *, within: float = WRITE_W
 def _carry_out(all_pending: list[_PendingWrite], within: float = WRITE_WAIT) -> None:
     try:
         with writing(within) as session:
+            # Told only after the commit below: until then another's fault can undo this write too.
             for pending in all_pending:
                 pending.value = pending.function(session)
     except BaseException as error:  # nothing of this transaction was kept

@@ -44,6 +44,7 @@ def come_back(gateway_order_id: str, mark: str, access_id: str) -> CheckoutRetur
     if not three_ds.is_ours(gateway_order_id, mark):
         raise _unknown()
     usable_gateway()
+    # A reload or a second tab begins nothing: only one may finish what waits at 3-D Secure.
     attempt_id = _begin(gateway_order_id, access_id)
     if attempt_id is not None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]

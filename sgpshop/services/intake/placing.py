@@ -19,7 +19,6 @@ from sgpshop.services.intake.content import card_token
 from sgpshop.services.intake.new_order import NewOrder
 from sgpshop.services.intake.problems import Declined, declined
 from sgpshop.services.intake.writing_down import IntakeStarted, write_down
-from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import checkouts, journal, runner
 from sgpshop.services.payments.clocks import usable_gateway
@@ -57,6 +56,7 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
         )
     for _ in range(_TRIES):
         try:
+            # Committed before anything is sent: a crash from here on leaves an attempt that the worker goes on with.
             begun = write_down(new, actor, shop)
         except IntegrityError:
             continue
@@ -90,9 +90,13 @@ def _acknowledge(begun: IntakeStarted) -> bool:
     if is_told:  # its history has begun, so nobody takes it back
         return True
     with writing() as session:
-        if session.get(Order, begun.order_id, populate_existing=True) is None:
+        # Locked by the statement that reads it: its card may be refused at this moment, and then it
+        # is gone when the lock is ours.
+        order = session.get(
+            Order, begun.order_id, populate_existing=True, with_for_update={"of": Order}
+        )
+        if order is None:
             return False
-        order = acting.lock_order(session, begun.order_id)
         attempt = session.get(Attempt, begun.attempt_id, populate_existing=True)
         is_open = attempt is not None and attempt.state in OPEN_STATES
         if attempt is not None and is_open and attempt.choices.get("on_decline"):

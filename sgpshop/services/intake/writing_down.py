@@ -104,6 +104,7 @@ def _again(
         return IntakeStarted(order.id, known.id if known else None, is_new=False, is_ours=False)
     if (locked.total, locked.kind) != (new.total, new.kind):
         raise ChangedSince  # the buyer agreed to what this request says, and to nothing else
+    # The token is unique: let go of before the new attempt takes it.
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
         session.flush()

@@ -130,6 +130,7 @@ def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Act
             first = first_use(session, order_id, seen)
             if first is not None and first.attempt_id is not None:
                 return int(first.attempt_id)
+            # After the token: a form sent twice gets its own attempt back, not «busy» because of it.
             if order.open_attempt is not None:
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
@@ -195,6 +196,7 @@ def open(
         "due_at": now,
     }
     session.flush()  # transactions that were made for them
+    # The unique index on open attempts refuses a second one here, before any version has moved (P7).
     attempts = open_rows(session, [row | of_all | values for row in rows])
     for chunk in chunks([order.id for order in orders]):
         session.execute(
@@ -242,6 +244,7 @@ def _transaction_for(
     is_new = wanted.operation.enters(is_unpaid_charge=is_to_be_charged(order.transaction))
     if not is_new or choices.get("step"):
         return order.transaction, choices
+    # The next number depends on what other payments of the order left: read under the lock.
     locked = order if isinstance(order, Order) else lock_order(session, order.id)
     before = order.transaction.id
     transaction = transaction_numbers.transaction_for(locked, wanted.operation)

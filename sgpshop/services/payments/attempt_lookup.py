@@ -69,6 +69,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     Does nothing if it is no longer unknown, or was looked up less than `not_within` seconds ago.
     """
     gateway = current_gateway()
+    # Claimed and committed before asking: two look-ups at once could prove opposite things in turn.
     attempt = journal.claim_look(attempt_id, not_within=not_within)
     if attempt is None:
         return RunResult.NOT_OURS
@@ -115,6 +116,7 @@ def prove(attempt: Attempt, trade: TradeStatus | None, now: datetime) -> Proof:
         return Proof.DONE
     if not plan.is_untouched(trade, attempt):
         return Proof.UNCLEAR
+    # What is untouched now may still be carried out: SMBC-GP can be at it, or the request on its way.
     quiet = timedelta(seconds=current_app.config["QUIET_PERIOD"])
     since = attempt.uncertain_since or now
     return Proof.NOT_DONE if now - since >= quiet else Proof.TOO_EARLY
@@ -183,6 +185,7 @@ def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
         raise NotPossible(
             "手動で終了できる処理ではなくなっています。最新の状態を確認してください。"
         )
+    # The lease as it was just read: a look-up that decides in between makes this close() do nothing.
     lease = attempt.lease
     db.session.commit()
     if not close(attempt_id, lease, outcomes.closed_by(actor, why)):
@@ -272,6 +275,7 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     wanted = OperationRequest(
         attempt.operation, attempt.follow_up, attempt.choices, by_three_ds=goes_to_bank
     )
+    # A savepoint: refused or of another amount, the look-up's own result must still be recorded.
     step = session.begin_nested()
     try:
         actor = Actor(attempt.actor_kind, attempt.actor)

@@ -113,6 +113,7 @@ def cancel_unbilled(order_no: str, seen: Seen, actor: Actor) -> None:
         if order is None:
             return
         before = order.payment_status
+        # Read again under the lock: a registration may have begun since the page was shown.
         if money_effect(order) is not MoneyEffect.NOT_BILLED:
             raise OrderChanged
         assert before is not None

@@ -83,6 +83,7 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
             error_codes="|".join(outcome.codes)[:400],
         )
     )
+    # The refusal is kept first: the answer to the shop front is found there once the order is gone.
     session.flush()
     connection = session.connection()  # past the ORM: its objects of this order are over
     _let_go_of(connection, row.order_id)

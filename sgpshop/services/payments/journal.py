@@ -203,6 +203,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
     look_first = row.look_first or (is_new and may_be_there)
     # Access data of a file: the gateway would act by it whatever order it belongs to.
     look_first = look_first or (not is_new and row.gateway_state is None)
+    # State and lease in the WHERE: of two threads that read the row, one changes it, the other gets 0.
     taken = connection.execute(
         _TAKE,
         {
@@ -261,6 +262,7 @@ def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
     None if the lease is not ours any more.
     """
     with writing() as session:
+        # Order first, attempt after, as everybody locks: nobody waits in a circle.
         order = acting.lock_order(session, claimed.order_id)
         if not session.scalar(sa.select(sa.exists().where(_is_held(claimed)))):
             return None
@@ -311,7 +313,7 @@ def about_to_send(
             sa.update(Attempt)
             .where(
                 _is_held(claimed),
-                Attempt.due_at > now,
+                Attempt.due_at > now,  # past it, somebody else may take the attempt any moment
                 is_alone.scalar_subquery() if enters else sa.true(),
             )
             .values(
@@ -322,9 +324,8 @@ def about_to_send(
                 tran_id_seen=trade.tran_id[:28],
             ),
         )
-        if (
-            is_ours and not claimed.access_id
-        ):  # a later look-up must find the same transaction (P14)
+        # A later look-up must find the same transaction (P14).
+        if is_ours and not claimed.access_id:
             access = trade.access
             sealed = vault.seal_access_pass(access.access_pass, claimed.gateway_order_id)
             session.execute(
@@ -389,6 +390,7 @@ def give_up_lost(attempt_id: int) -> None:
                 session,
                 attempt,
                 (AttemptState.SENDING,),
+                # The higher lease fences off the worker that only slept: it can neither send nor record now.
                 state=AttemptState.QUEUED,
                 lease=lease + 1,
                 due_at=now,
@@ -481,6 +483,7 @@ def look_again(
             look_result=result,
             look_word=word[:120],
             look_amount=amount,
+            # From the start of the doubt, not of this try: the schedule must not begin anew with each look.
             due_at=next_look(since, began, current_app.config["RESOLVE_SCHEDULE"]),
         )
 
@@ -503,6 +506,7 @@ def _wait_for_end(attempt_id: int, until: float) -> None:
             Attempt.state.in_((AttemptState.QUEUED, AttemptState.SENDING)),
         )
     )
+    # By the order, not the attempt: the second step of the same act is an attempt of its own.
     while db.session.scalar(under_way) and time.monotonic() <= until:
         db.session.commit()  # the next look sees what others wrote meanwhile
         time.sleep(0.05)

@@ -172,6 +172,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     if row.operation is Operation.BILL:
         outcome = billing_marks.judged(session, row.transaction_id, outcome)
     ending = _ending(row, outcome, now)
+    # First of all writes: who finds another lease than its own has changed nothing at all (P17).
     changed = connection.execute(
         _CLOSE, {"attempt": attempt_id, "held": lease, "lease": lease + 1, **ending}
     ).rowcount
@@ -194,6 +195,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 "tran_id": outcome.tran_id,
             },
         )
+    # Before history and lines: after a refusal there is no order left that they could belong to.
     if outcome.state is AttemptState.REJECTED and checkouts.is_refused(row, outcome):
         checkouts.refuse(session, attempt_id, row, outcome)
         return row
@@ -241,6 +243,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         effects.alert_what_is_left(session, row.order_id, row.payment_status, row.total)
     if row.operation in CHECKOUTS and not row.history_state:
         checkouts.receive(row.order_id, Actor(row.actor_kind, row.actor))
+    # After the transaction was written: the entry takes what SMBC-GP holds from there.
     state = history.record(
         row.order_id,
         outcome.sentence,
@@ -264,6 +267,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             "history_state": state,
         },
     )
+    # After the status: the second step asks the table of acts about the order as it is by now.
     if outcome.state is AttemptState.DONE:
         effects.follow(session, row, now)
     # Rows of a slip file wait for captures only, and never for those of a bulk run.

@@ -94,6 +94,7 @@ def run_operation(attempt_id: int) -> RunResult:
     ShopError, with the attempt still queued, when there is no usable contract or our clock is wrong.
     """
     gateway = usable_gateway(ask=True)
+    # The clock is asked before the claim: what it stops stays QUEUED and needs no lease to expire.
     claimed = journal.claim(attempt_id)
     if claimed is None:
         return RunResult.NOT_OURS
@@ -101,6 +102,7 @@ def run_operation(attempt_id: int) -> RunResult:
         gateway, plan_of(claimed.operation, is_unpaid_charge=claimed.is_unpaid_charge), claimed
     )
     ran = run.carry_out()
+    # Only after the end is on record: keeping the card may fail or take long, the check stands.
     if ran is RunResult.ENDED and claimed.operation in stored_cards.KEPT_AFTER:
         stored_cards.keep_soon(gateway, claimed.order_id)
     return ran
@@ -129,6 +131,7 @@ class _Run:
             access = self.claimed.access()
         except SealBroken:  # nothing can be sent for this order; the others go on
             return self._reject("seal_broken")
+        # SENDING was committed by the claim, so nothing is written between here and the first byte.
         step = self.plan.next_step(None, self.claimed, (), utc_now())
         assert step is not None  # nothing was tried yet
         after = self._send(step, access)
@@ -222,6 +225,7 @@ class _Run:
         while True:
             step = self.plan.next_step(trade, self.claimed, self.tried, utc_now())
             assert step is not None  # _refused ends the attempt when no way is left
+            # Before the row says that it is sent: a process that ends now leaves no doubt behind (P33).
             if journal.is_stopping():
                 journal.requeue(self.claimed, 0.0, "stopping")
                 return RunResult.POSTPONED
@@ -237,12 +241,14 @@ class _Run:
 
     def _send(self, step: Step, access: TradeAccess) -> RunResult | TradeStatus:
         """One call.  A TradeStatus: refused, nothing changed, and there is another way to try."""
+        # Frozen since (a suspended machine): another worker may have taken the attempt for lost by now.
         if not journal.may_still_send(self.claimed):
             journal.requeue(self.claimed, 0.0, "frozen")  # nothing was sent
             return RunResult.POSTPONED
         operation = self.claimed.operation
         try:
             brought = step.send(self.gateway, access)
+        # The only two errors that prove that nothing was done; every other one below is doubt (P9).
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayRejected as refusal:
@@ -309,6 +315,7 @@ class _Run:
 
     def _close(self, outcome: Outcome) -> RunResult:
         if not close(self.claimed.attempt_id, self.claimed.lease, outcome):
+            # Somebody closed it meanwhile, by a look-up or a person: their word stands, ours is evidence.
             late_answers.record(self.claimed.attempt_id, outcome)
             return RunResult.NOT_OURS
         return RunResult.ENDED

@@ -170,6 +170,7 @@ def _keep(gateway: SmbcGpGateway, order_id: int, rows: Sequence[Any]) -> Card:
     """Have SMBC-GP store the card of the order's own transaction (TradedCard)."""
     used = _checked(rows)
     member_id = member_of_ours(gateway.shop_id, used.gateway_order_id)
+    # Both calls may be repeated: a member that exists is fine, and cards are looked for before.
     gateway.save_member(member_id)
     digits = used.card_last4
     if before := [one for one in gateway.search_cards(member_id) if not one.is_deleted]:
@@ -223,6 +224,7 @@ def _digits(card: StoredCard) -> str:
 
 def _remember(order_id: int, card: StoredCard, checked: str, digits: str) -> Card:
     """Let every transaction of the order name the kept card, and the `checked` one its digits."""
+    # All transactions at once: a charge under the next number must find the card that was checked.
     of_order = sa.update(CardTransaction).where(CardTransaction.order_id == order_id)
     with writing() as session:
         session.execute(of_order.values(member_id=card.member_id, card_seq=card.seq))

@@ -218,6 +218,7 @@ def _claim(transaction_id: int) -> _Claim | None:
         row = session.execute(
             sa.update(CardTransaction)
             .where(CardTransaction.id == transaction_id, CardTransaction.next_look_at <= now)
+            # One UPDATE claims it: who finds next_look_at moved on changes no row and does not ask.
             .values(next_look_at=now + _LOOKING, looks=CardTransaction.looks + 1)
             .returning(
                 CardTransaction.gateway_order_id,

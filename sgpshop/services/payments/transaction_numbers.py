@@ -182,6 +182,7 @@ def return_to(order: Order, gateway_order_id: str) -> CardTransaction:
 
 
 def _retire(session: Session, old: CardTransaction) -> None:
+    # A look-up of the old number that is under way finds this and keeps what it saw apart (R141).
     old.is_current = False
     old.next_look_at = None
     old.challenge_url = ""  # a buyer who is still at 3-D Secure there cannot finish it any more

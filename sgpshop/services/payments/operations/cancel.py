@@ -98,7 +98,7 @@ def cancel_kinds(
     else:
         first = Cancellation.RETURN
     possible = [kind for kind in Cancellation if is_captured or kind is not Cancellation.RETURNX]
-    # why: the gateway judges by its own clock, which near midnight or a month's end may show
+    # The gateway judges by its own clock, which near midnight or a month's end may show
     # another day; what it refuses as the wrong kind changed nothing, so the next may be tried.
     later = possible[possible.index(first) + 1 :]
     earlier = possible[: possible.index(first)]
