@@ -318,7 +318,7 @@ class TestKilledWorker:
         assert record.close(attempt_id, work.lease, late) is False
         trade = shop.gateway.search_trade(order.order_no)
         assert trade is not None
-        assert journal.about_to_send(work, trade) is None
+        assert journal.about_to_send(work, trade, enters=False) is None
 
 
 def test_unreachable_is_tried_three_times_then_fails_as_communication_error(
