@@ -15,7 +15,7 @@ from sgpshop.models.attempt import (
     Operation,
 )
 from sgpshop.models.base import Base, table_of, utc_now
-from sgpshop.models.beginning import Began, Beginning, BeginningsEnd
+from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
@@ -53,8 +53,8 @@ __all__ = [
     "Attempt",
     "AttemptState",
     "Base",
-    "Began",
     "Beginning",
+    "BeginningStep",
     "BeginningsEnd",
     "Billing",
     "BillingFile",

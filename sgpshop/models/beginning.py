@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 
-class Began(StrEnum):
+class BeginningStep(StrEnum):
     """How far an order got."""
 
     #: written down while its buyer pays: nobody was told of it, it has no history yet
@@ -33,7 +33,7 @@ class Beginning(Base):
     #: no foreign key: it outlives an order that was taken back
     order_id: Mapped[int]
     order_no: Mapped[str] = mapped_column(sa.String(24))
-    what: Mapped[Began] = mapped_column(enum_column(Began, "what"))
+    what: Mapped[BeginningStep] = mapped_column(enum_column(BeginningStep, "what"))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: mark of the chain at this row (domain/history_chain.py)
     mark: Mapped[str] = mapped_column(sa.String(32))

@@ -42,9 +42,9 @@ def create(context: Context, body: Any) -> list[dict[str, str]]:
         raise BadTransactions(f"the body must be a list of at most {MAX_TRANSACTIONS}")
     made = []
     with context.ledger.transaction() as db:
-        for number, wish in enumerate(body):
+        for number, asked in enumerate(body):
             try:
-                trade = _executed(context, db, _params(wish))
+                trade = _executed(context, db, _params(asked))
             except Refused as refusal:
                 # as another error, because Refused would commit those made before it
                 raise BadTransactions(f"transaction {number}: {refusal}") from refusal
@@ -52,11 +52,11 @@ def create(context: Context, body: Any) -> list[dict[str, str]]:
     return made
 
 
-def _params(wish: Any) -> dict[str, str]:
+def _params(asked: Any) -> dict[str, str]:
     """One wish as the parameters EntryTran and ExecTran would carry."""
-    if not isinstance(wish, Mapping) or wish.keys() - _KEYS.keys():
+    if not isinstance(asked, Mapping) or asked.keys() - _KEYS.keys():
         raise BadTransactions(f"a transaction is an object of {', '.join(_KEYS)}")
-    return {_KEYS[key]: str(value) for key, value in wish.items() if value is not None}
+    return {_KEYS[key]: str(value) for key, value in asked.items() if value is not None}
 
 
 def _executed(context: Context, db: sqlite3.Connection, params: Mapping[str, str]) -> Trade:

@@ -117,7 +117,7 @@ def blueprint(endpoint: Endpoint) -> Blueprint:
         with context.ledger.reading() as db:
             history = trade_records.history_of(db, order_id)
             by_file = monthly_records.file_of(db, order_id)
-            authentication = three_ds.wish_of(db, trade)
+            authentication = three_ds.request_of(db, trade)
         possible = {name for name, o in OPERATIONS.items() if may(trade.status, o.step)}
         if by_file:
             possible = set()  # only files work on it (rule 36)

@@ -32,7 +32,7 @@ HTML_PAGE = (
 )
 
 
-class Who(Enum):
+class CallerId(Enum):
     """Whose id and password a call must carry."""
 
     SHOP = auto()
@@ -45,27 +45,27 @@ class Who(Enum):
 class Api:
     """One call: who may make it, what answers it, and whether it works on a transaction alone."""
 
-    who: Who
+    who: CallerId
     answer: Callable[[Context, Params], Fields]
     is_exclusive: bool = False
 
 
 APIS: Mapping[str, Api] = {
-    "EntryTran": Api(Who.SHOP, trades.entry_tran),
-    "ExecTran": Api(Who.EXECUTION, trades.exec_tran, is_exclusive=True),
-    "SecureTran2": Api(Who.EXECUTION, trades.secure_tran, is_exclusive=True),
-    "AlterTran": Api(Who.SHOP, trades.alter_tran, is_exclusive=True),
-    "ChangeTran": Api(Who.SHOP, trades.change_tran, is_exclusive=True),
-    "SearchTrade": Api(Who.SHOP, lookups.search_trade),
-    "SearchTradeMulti": Api(Who.SHOP, lookups.search_trade_multi),
-    "SaveMember": Api(Who.SITE, members.save_member),
-    "UpdateMember": Api(Who.SITE, members.update_member),
-    "DeleteMember": Api(Who.SITE, members.delete_member),
-    "SearchMember": Api(Who.SITE, members.search_member),
-    "SaveCard": Api(Who.SITE, members.save_card),
-    "DeleteCard": Api(Who.SITE, members.delete_card),
-    "SearchCard": Api(Who.SITE, members.search_card),
-    "TradedCard": Api(Who.BOTH, members.traded_card),
+    "EntryTran": Api(CallerId.SHOP, trades.entry_tran),
+    "ExecTran": Api(CallerId.EXECUTION, trades.exec_tran, is_exclusive=True),
+    "SecureTran2": Api(CallerId.EXECUTION, trades.secure_tran, is_exclusive=True),
+    "AlterTran": Api(CallerId.SHOP, trades.alter_tran, is_exclusive=True),
+    "ChangeTran": Api(CallerId.SHOP, trades.change_tran, is_exclusive=True),
+    "SearchTrade": Api(CallerId.SHOP, lookups.search_trade),
+    "SearchTradeMulti": Api(CallerId.SHOP, lookups.search_trade_multi),
+    "SaveMember": Api(CallerId.SITE, members.save_member),
+    "UpdateMember": Api(CallerId.SITE, members.update_member),
+    "DeleteMember": Api(CallerId.SITE, members.delete_member),
+    "SearchMember": Api(CallerId.SITE, members.search_member),
+    "SaveCard": Api(CallerId.SITE, members.save_card),
+    "DeleteCard": Api(CallerId.SITE, members.delete_card),
+    "SearchCard": Api(CallerId.SITE, members.search_card),
+    "TradedCard": Api(CallerId.BOTH, members.traded_card),
 }
 
 
@@ -128,8 +128,12 @@ class Endpoint:
         """Check shop and site before everything else (rule 5); raises Refused."""
         names_shop = bool(params.get("ShopID") or params.get("ShopPass"))
         uses_member = trades.card_way(params) == "member"
-        shop = api.who in (Who.SHOP, Who.BOTH) or (api.who is Who.EXECUTION and names_shop)
-        site = api.who in (Who.SITE, Who.BOTH) or (api.who is Who.EXECUTION and uses_member)
+        shop = api.who in (CallerId.SHOP, CallerId.BOTH) or (
+            api.who is CallerId.EXECUTION and names_shop
+        )
+        site = api.who in (CallerId.SITE, CallerId.BOTH) or (
+            api.who is CallerId.EXECUTION and uses_member
+        )
         problems = check(params, (f.SHOP_ID, f.SHOP_PASS)) if shop else []
         problems += check(params, (f.SITE_ID, f.SITE_PASS)) if site else []
         refuse_if(problems)

@@ -80,7 +80,7 @@ def by_trans_id(db: sqlite3.Connection, trans_id: str) -> ThreeDs | None:
     return None if row is None else _record(row)
 
 
-def wish_of(db: sqlite3.Connection, trade: Trade | None) -> ThreeDs | None:
+def request_of(db: sqlite3.Connection, trade: Trade | None) -> ThreeDs | None:
     """The 3-D Secure of a transaction, None if it was not wished for."""
     if trade is None:
         return None
@@ -93,27 +93,29 @@ def _record(row: sqlite3.Row) -> ThreeDs:
     return replace(record, is_used=bool(record.is_used))
 
 
-def wish(db: sqlite3.Connection, trade: Trade, params: Params) -> None:
+def note_request(db: sqlite3.Connection, trade: Trade, params: Params) -> None:
     """Note at entry (TdFlag=2) that the buyer is to be authenticated."""
     name = base64.b64decode(params.get("TdTenantName", "")).decode("euc_jp")
     put(db, ThreeDs(trade.order_id, params.get("Tds2Type", ""), name))
 
 
-def before(wish: ThreeDs, work: ProcessingRequest, card: Card) -> ProcessingRequest:
+def before(note_request: ThreeDs, work: ProcessingRequest, card: Card) -> ProcessingRequest:
     """The execution as 3-D Secure changes it: put off, refused, or let through without."""
     if card.behaviour is not Behaviour.NOT_ENROLLED:
         return replace(work, is_to_authenticate=True)
-    if wish.if_unsupported == _WITHOUT:
+    if note_request.if_unsupported == _WITHOUT:
         return work
     return replace(work, three_ds_error=UNSUPPORTED)
 
 
-def begin(context: Context, db: sqlite3.Connection, wish: ThreeDs, params: Params) -> Fields:
+def begin(
+    context: Context, db: sqlite3.Connection, note_request: ThreeDs, params: Params
+) -> Fields:
     """Answer where the browser is to go."""
     # a stranger must not find it, so it is never repeatable
     trans_id, secret = context.ids.hex32(db), secrets.token_urlsafe(24)
     begun = replace(
-        wish,
+        note_request,
         trans_id=trans_id,
         secret=secret,
         return_url=params["RetUrl"],
@@ -131,7 +133,7 @@ def frictionless_result(card: Card) -> str:
 
 def finish(db: sqlite3.Connection, trade: Trade) -> str:
     """Use the result up, once; returns what it has against an authorization ("" = nothing)."""
-    record = wish_of(db, trade)
+    record = request_of(db, trade)
     if record is None or trade.status is not Status.AUTHENTICATED:
         return ""  # the state will say why not
     if record.is_used:

@@ -82,7 +82,7 @@ def entry_tran(context: Context, params: Params) -> Fields:
             ),
         )
         if params.get("TdFlag") == "2":
-            three_ds.wish(db, trade, params)
+            three_ds.note_request(db, trade, params)
     return [("AccessID", trade.access_id), ("AccessPass", trade.access_pass)]
 
 
@@ -99,19 +99,19 @@ def exec_tran(context: Context, params: Params) -> Fields:
             problems += method_problems(params)
         problems += check(params, _CARD_FIELDS[card_way(params)])
         problems += check(params, f.CLIENT_FIELDS)
-        wish = three_ds.wish_of(db, trade)
-        problems += check(params, (f.RETURN_URL, f.CALLBACK_TYPE)) if wish else []
+        asked = three_ds.request_of(db, trade)
+        problems += check(params, (f.RETURN_URL, f.CALLBACK_TYPE)) if asked else []
         if trade is None or problems:
             raise Refused(*problems)
         # looked for only where it can be used: a token that is sent again after a lost answer
         # is to hear that the transaction is done
         card = _card(context, db, params) if may(trade.status, TransitionKind.EXECUTE) else None
         work = _execution(trade, card, params)
-        if wish and card:
-            work = three_ds.before(wish, work, card)
+        if asked and card:
+            work = three_ds.before(asked, work, card)
         after = process(context, db, _with_request(trade, params), work)
-        if wish and after.status is Status.AUTHENTICATED:
-            return three_ds.begin(context, db, wish, params)
+        if asked and after.status is Status.AUTHENTICATED:
+            return three_ds.begin(context, db, asked, params)
     answer = [("ACS", "0"), *_executed(context, after)]
     if params.get("ClientFieldFlag") == "1":
         answer += client_fields(after)

@@ -14,7 +14,7 @@ from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.reconciliation import console_file
-from sgpshop.services.reconciliation.console_file import Result
+from sgpshop.services.reconciliation.console_file import FileComparison
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("reconciling", __name__, url_prefix="/orders")
@@ -63,7 +63,7 @@ def _page(error: str = "") -> ResponseReturnValue:
     return page, 422 if error else 200
 
 
-def _heading(result: Result) -> str:
+def _heading(result: FileComparison) -> str:
     """The result in one sentence; never 一致 when something is not (look.md)."""
     if not result.rows:
         return "ファイルに取引がありませんでした"

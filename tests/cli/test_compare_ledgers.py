@@ -190,7 +190,7 @@ def test_an_order_that_changes_meanwhile_is_asked_about_again(
     compared = ledgers._compared
     answers: list[object] = []
 
-    def slow(ours: ledgers.Ours, answer: object) -> ledgers.Comparison:
+    def slow(ours: ledgers.BookedOrder, answer: object) -> ledgers.Comparison:
         if not answers:  # we read 仮売上, then somebody captured, then SMBC-GP answered
             press(order, Operation.CAPTURE)
             answer = (shop.gateway.search_trade(order.order_no),)

@@ -615,7 +615,7 @@ class Stage:
         if (order := self._order(life)) is not None:
             numbers = [one.number for one in order.deliveries]
             chosen = numbers if parcel == 0 else numbers[:1]
-            said = parcels.Return(chosen, jst_day(utc_now()), "受取拒否")
+            said = parcels.ParcelReturn(chosen, jst_day(utc_now()), "受取拒否")
             parcels.take_back(order.id, _seen(order), TANAKA, said)
 
     def do_undo(self, life: Life) -> None:

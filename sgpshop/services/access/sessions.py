@@ -130,14 +130,14 @@ def is_confirmed(person: SignedIn) -> bool:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _CheckedPerson:
     """A person whose password was right, and the hash it was compared with."""
 
     id: int
     password_hash: str = field(repr=False)
 
 
-def _recognized(name: str, password: str, address: str) -> _Known:
+def _recognized(name: str, password: str, address: str) -> _CheckedPerson:
     """The person with that name and password.  Raises TooOften, SignInRefused."""
     account = name[:LONGEST_NAME]
     rate_limits.count_try(account, address)
@@ -147,10 +147,10 @@ def _recognized(name: str, password: str, address: str) -> _Known:
     if not is_right or person is None or stored_hash is None or not _may_enter(person):
         logs.event("login", result="refused", name=account, address=address)
         raise SignInRefused
-    return _Known(person.id, stored_hash)
+    return _CheckedPerson(person.id, stored_hash)
 
 
-def _still_good(session: Session, known: _Known, password: str) -> Person:
+def _still_good(session: Session, known: _CheckedPerson, password: str) -> Person:
     """The person as they are now, kept so until the commit, if the password still is theirs.
 
     Comparing a password takes long: what was changed or disabled meanwhile must not be outlived by a

@@ -37,7 +37,7 @@ class InputRefused(ShopError):
 
 
 @dataclass(frozen=True)
-class Return:
+class ParcelReturn:
     """What a person says about goods that came back (R89)."""
 
     #: 配送先番号 of the parcels
@@ -75,7 +75,7 @@ def deliver_all(session: Session, order: Order, now: datetime) -> list[Delivery]
     return chosen
 
 
-def take_back(order_id: int, seen: Seen, actor: Actor, given: Return) -> None:
+def take_back(order_id: int, seen: Seen, actor: Actor, given: ParcelReturn) -> None:
     """返送処理: the goods are back; the payment at SMBC-GP stays as it is (R89, R90).
 
     Raises NotPossible, OrderChanged, or InputRefused; nothing was changed then.

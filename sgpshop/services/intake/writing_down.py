@@ -12,7 +12,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
     Attempt,
-    Began,
+    BeginningStep,
     CardTransaction,
     Delivery,
     Operation,
@@ -216,7 +216,7 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
     }
     [attempt] = acts.open_rows(session, [row | _card(new)])
     if refuses:
-        beginnings.note(session.connection(), Began.PAYING, [(order_id, new.order_no)])
+        beginnings.note(session.connection(), BeginningStep.PAYING, [(order_id, new.order_no)])
     else:
         checkouts.receive(order_id, actor)
     return IntakeStarted(order_id, attempt.id, is_new=True, is_ours=True)

@@ -14,7 +14,7 @@ from sgpshop.services.order_editing.draft import (
     work_out,
 )
 from sgpshop.services.order_editing.saving import (
-    Saved,
+    SaveResult,
     change_content,
     correct_total,
     return_to_calculation,
@@ -28,7 +28,7 @@ __all__ = [
     "Draft",
     "EditRefused",
     "LineEdit",
-    "Saved",
+    "SaveResult",
     "change_content",
     "correct_total",
     "return_to_calculation",

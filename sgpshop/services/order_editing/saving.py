@@ -34,7 +34,7 @@ from sgpshop.storage.database import writing
 _SEARCHED = ("buyer_name", "buyer_kana", "buyer_company", "buyer_tel")
 
 
-class Saved(StrEnum):
+class SaveResult(StrEnum):
     """How a correction ended."""
 
     DONE = "done"
@@ -44,33 +44,33 @@ class Saved(StrEnum):
     BEFORE = "before"
 
 
-def correct_total(order_id: int, total: int, seen: Seen, actor: Actor) -> Saved:
+def correct_total(order_id: int, total: int, seen: Seen, actor: Actor) -> SaveResult:
     """「確定」: the order's total becomes `total`, whatever its parts come to (R63, R64, R76b)."""
     require_chargeable(total)
     with writing() as session:
         order = lock_for_act(session, order_id, Act.EDIT, seen)
         if order is None:
-            return Saved.BEFORE
+            return SaveResult.BEFORE
         if total == order.total:
-            return Saved.UNCHANGED
+            return SaveResult.UNCHANGED
         _finish(order, "total_corrected", _new_total(order, total, is_set=True), seen, actor)
-    return Saved.DONE
+    return SaveResult.DONE
 
 
-def return_to_calculation(order_id: int, seen: Seen, actor: Actor) -> Saved:
+def return_to_calculation(order_id: int, seen: Seen, actor: Actor) -> SaveResult:
     """「自動計算に戻す」: the order's total becomes what its parts come to again (R76b)."""
     with writing() as session:
         order = lock_for_act(session, order_id, Act.EDIT, seen)
         if order is None:
-            return Saved.BEFORE
+            return SaveResult.BEFORE
         total = calculated_total(order)
         if total == order.total and not order.is_total_set:
-            return Saved.UNCHANGED
+            return SaveResult.UNCHANGED
         _finish(order, "total_calculated", _new_total(order, total, is_set=False), seen, actor)
-    return Saved.DONE
+    return SaveResult.DONE
 
 
-def change_content(order_id: int, edit: ContentEdit, seen: Seen, actor: Actor) -> Saved:
+def change_content(order_id: int, edit: ContentEdit, seen: Seen, actor: Actor) -> SaveResult:
     """「変更内容を保存」: items, fees, people and notes, with the total that follows (R76-R76c).
 
     Raises ChoiceNeeded while it is not said what becomes of a total that was typed in.
@@ -78,20 +78,20 @@ def change_content(order_id: int, edit: ContentEdit, seen: Seen, actor: Actor) -
     with writing() as session:
         order = lock_for_act(session, order_id, Act.EDIT, seen)
         if order is None:
-            return Saved.BEFORE
+            return SaveResult.BEFORE
         draft = work_out(order, edit)
         if draft.total is None:
             raise ChoiceNeeded
         found = corrections(order, draft)
         if not found:
-            return Saved.UNCHANGED
+            return SaveResult.UNCHANGED
         _write(session, order, draft)
         if draft.total != order.total:
             _remember_original(order)
             order.total = draft.total
         order.is_total_set = draft.is_total_set
         _finish(order, "content_edited", found, seen, actor)
-    return Saved.DONE
+    return SaveResult.DONE
 
 
 def _new_total(order: Order, total: int, *, is_set: bool) -> list[Correction]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 
 from sgpshop.domain import history_chain
 from sgpshop.extensions import db
-from sgpshop.models import Began, Beginning, BeginningsEnd, Order, table_of, utc_now
+from sgpshop.models import Beginning, BeginningsEnd, BeginningStep, Order, table_of, utc_now
 from sgpshop.storage import vault
 
 _rows, _end = table_of(Beginning), table_of(BeginningsEnd)
@@ -28,7 +28,7 @@ _later = aliased(Beginning)
 _BATCH = 5_000
 
 
-def note(connection: sa.Connection, what: Began, orders: Sequence[tuple[int, str]]) -> None:
+def note(connection: sa.Connection, what: BeginningStep, orders: Sequence[tuple[int, str]]) -> None:
     """Add that these orders, by id and number, got so far, within an open write transaction."""
     if not orders:
         return
@@ -107,7 +107,7 @@ def vanished() -> Iterator[str]:
         db.session.scalars(
             sa.select(Beginning.order_no)
             .where(
-                Beginning.what != Began.TAKEN_BACK,
+                Beginning.what != BeginningStep.TAKEN_BACK,
                 Beginning.id.between(1, _LAST),
                 ~sa.exists().where(
                     _later.order_no == Beginning.order_no,

@@ -15,7 +15,15 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
-from sgpshop.models import ActorKind, Began, CardTransaction, HistoryEntry, Order, table_of, utc_now
+from sgpshop.models import (
+    ActorKind,
+    BeginningStep,
+    CardTransaction,
+    HistoryEntry,
+    Order,
+    table_of,
+    utc_now,
+)
 from sgpshop.services.orders import beginnings
 from sgpshop.storage import vault
 
@@ -170,7 +178,7 @@ def record(
         connection.execute(_MOVE_CHAIN, {"order": order_id, "state": state})
     if before_this.history_state == history_chain.START:
         number = connection.execute(_NUMBER, {"order": order_id}).scalar_one()
-        beginnings.note(connection, Began.KEPT, [(order_id, number)])
+        beginnings.note(connection, BeginningStep.KEPT, [(order_id, number)])
     return state
 
 
@@ -202,7 +210,7 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
     connection.execute(_MOVE_CHAIN, moves)
     first = [one for one in snapshots.values() if one.history_state == history_chain.START]
-    beginnings.note(connection, Began.KEPT, [(one.id, one.order_no) for one in first])
+    beginnings.note(connection, BeginningStep.KEPT, [(one.id, one.order_no) for one in first])
 
 
 def _linked(snapshot: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

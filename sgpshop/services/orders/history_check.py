@@ -21,7 +21,7 @@ from sgpshop.models import (
     CHECKOUTS,
     Attempt,
     AttemptState,
-    Began,
+    BeginningStep,
     CardTransaction,
     HistoryEntry,
     Order,
@@ -132,11 +132,11 @@ def _faults(key: bytes, rows: list[Any]) -> Iterator[str]:
     """What is wrong with one order, in words."""
     order, entries = rows[0], [row for row in rows if row.id is not None]
     if not entries:
-        is_new = order.began is Began.PAYING and order.history_state == history_chain.START
+        is_new = order.began is BeginningStep.PAYING and order.history_state == history_chain.START
         if not (order.is_arriving and is_new):
             yield "履歴がありません(削除されています)"
         return
-    if order.began is not Began.KEPT:
+    if order.began is not BeginningStep.KEPT:
         yield "注文を受け付けた記録がありません(削除されたか、注文が外から加えられています)"
     yield from _broken_links(key, order.history_state, entries)
     begin = max((i for i, entry in enumerate(entries) if entry.event == _BEGINS), default=0)

@@ -18,7 +18,7 @@ from sgpshop.gateway import TradeState
 from sgpshop.models import (
     CHECKOUTS,
     Attempt,
-    Began,
+    BeginningStep,
     BulkItem,
     CardTransaction,
     ItemResult,
@@ -92,7 +92,7 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
     connection.execute(sa.delete(late).where(late.c.attempt_id.in_(of_order)))
     connection.execute(sa.delete(attempts).where(attempts.c.order_id == row.order_id))
     connection.execute(sa.delete(orders).where(orders.c.id == row.order_id))
-    beginnings.note(connection, Began.TAKEN_BACK, [(row.order_id, row.order_no)])
+    beginnings.note(connection, BeginningStep.TAKEN_BACK, [(row.order_id, row.order_no)])
     logs.event("checkout_refused", order=row.order_no, codes=list(outcome.codes))
 
 

@@ -98,7 +98,7 @@ def run_operation(attempt_id: int) -> RunResult:
     claimed = journal.claim(attempt_id)
     if claimed is None:
         return RunResult.NOT_OURS
-    run = _Run(
+    run = _Execution(
         gateway, plan_of(claimed.operation, is_unpaid_charge=claimed.is_unpaid_charge), claimed
     )
     ran = run.carry_out()
@@ -109,7 +109,7 @@ def run_operation(attempt_id: int) -> RunResult:
 
 
 @dataclass
-class _Run:
+class _Execution:
     """One attempt under way in this thread; every method that ends it says what became of it."""
 
     gateway: SmbcGpGateway
@@ -247,7 +247,7 @@ class _Run:
             return RunResult.POSTPONED
         operation = self.claimed.operation
         try:
-            brought = step.send(self.gateway, access)
+            result = step.send(self.gateway, access)
         # The only two errors that prove that nothing was done; every other one below is doubt (P9).
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
@@ -259,10 +259,10 @@ class _Run:
         except Exception as error:  # a fault of ours, perhaps after sending: never guess (P9)
             log.exception("%s of attempt %s broke off", operation, self.claimed.attempt_id)
             return self._close(outcomes.unknown(operation, f"internal:{type(error).__name__}"))
-        if isinstance(brought, Challenge):
-            return self._close(outcomes.challenged(operation, brought))
+        if isinstance(result, Challenge):
+            return self._close(outcomes.challenged(operation, result))
         return self._close(
-            outcomes.done(operation, brought, step.leaves, how=step.name, **step.detail)
+            outcomes.done(operation, result, step.leaves, how=step.name, **step.detail)
         )
 
     def _refused(

@@ -57,7 +57,7 @@ class OtherCard(NoCard):
     reason = "other_card"
 
 
-class Paying(Protocol):
+class CardPayment(Protocol):
     """What says how a new transaction is to be paid."""
 
     @property
@@ -79,7 +79,7 @@ def seal_token(token: str, order_no: str) -> str:
     return vault.seal(token, _context(order_no))
 
 
-def card_for(gateway: SmbcGpGateway, paying: Paying) -> Card:
+def card_for(gateway: SmbcGpGateway, paying: CardPayment) -> Card:
     """The card for `paying`: what the buyer gave just now, or what was kept for later.
 
     Raises NoCard, CardGone, OtherCard, vault.SealBroken, or GatewayError from asking for a kept one.

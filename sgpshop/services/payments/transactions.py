@@ -13,7 +13,7 @@ from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import vault
 
 
-class Sold(Protocol):
+class ChargeFacts(Protocol):
     """What decides how a card check, and a charge after it, are to be read."""
 
     @property
@@ -73,12 +73,12 @@ def record_answer(
         transaction.captured_amount = amount
 
 
-def found_event(order: Sold, trade: TradeStatus | None) -> Event | None:
+def found_event(order: ChargeFacts, trade: TradeStatus | None) -> Event | None:
     """What a look-up result means for this order; None: a word we do not know, leave it be."""
     return event_of(trade.state if trade else TradeState.UNPROCESSED, order)
 
 
-def event_of(state: TradeState, order: Sold) -> Event | None:
+def event_of(state: TradeState, order: ChargeFacts) -> Event | None:
     """The same for the bare state of a transaction."""
     if order.is_charge and state.is_unfinished:
         state = TradeState.CHECK  # a charge that was not made leaves the card check before it (R92)

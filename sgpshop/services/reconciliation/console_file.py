@@ -56,7 +56,7 @@ _STATES |= _WORDS
 
 
 @dataclass(frozen=True)
-class Listed:
+class ConsoleRow:
     """One row of the file: a transaction as the console lists it, amount in yen with tax."""
 
     line: int
@@ -70,7 +70,7 @@ class Listed:
 class Difference:
     """One order for which the file says something else than we do."""
 
-    listed: Listed
+    listed: ConsoleRow
     order_no: str
     payment_status: PaymentStatus
     #: yen we think SMBC-GP holds
@@ -79,7 +79,7 @@ class Difference:
 
 
 @dataclass
-class Result:
+class FileComparison:
     """What a file came to."""
 
     rows: int = 0
@@ -88,20 +88,20 @@ class Result:
     open: list[Difference] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     #: an order of ours, but a transaction of it that we do not know (R106)
-    unknown_transactions: list[tuple[Listed, str]] = field(default_factory=list)
-    gateway_only: list[Listed] = field(default_factory=list)
+    unknown_transactions: list[tuple[ConsoleRow, str]] = field(default_factory=list)
+    gateway_only: list[ConsoleRow] = field(default_factory=list)
     #: line and sentence
     mistakes: list[tuple[int, str]] = field(default_factory=list)
     #: how many look-ups were planned
     planned: int = 0
 
 
-def compare(stream: BinaryIO, limits: Limits) -> Result:
+def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
     """Compare every row with our orders, and plan a look-up for every transaction that differs.
 
     Raises FileRefused, with nothing planned, when the file as a whole cannot be read (S17).
     """
-    result = Result()
+    result = FileComparison()
     listed = list(_rows(stream, limits, result))
     result.rows = len(listed) + len(result.mistakes)
     to_look_up: list[int] = []
@@ -116,7 +116,7 @@ def compare(stream: BinaryIO, limits: Limits) -> Result:
 
 
 @dataclass(frozen=True)
-class _Ours:
+class _BookedOrder:
     transaction_id: int
     order_no: str
     kind: OrderKind
@@ -127,7 +127,9 @@ class _Ours:
     is_busy: bool
 
 
-def _sort_in(row: Listed, known: dict[str, _Ours], result: Result, to_look_up: list[int]) -> None:
+def _sort_in(
+    row: ConsoleRow, known: dict[str, _BookedOrder], result: FileComparison, to_look_up: list[int]
+) -> None:
     ours = known.get(row.order_id)
     if ours is None:
         belongs = _SUFFIX.fullmatch(row.order_id)
@@ -149,7 +151,7 @@ def _sort_in(row: Listed, known: dict[str, _Ours], result: Result, to_look_up: l
         to_look_up.append(ours.transaction_id)
 
 
-def _why(row: Listed, ours: _Ours) -> str:
+def _why(row: ConsoleRow, ours: _BookedOrder) -> str:
     if (
         not ours.is_current
     ):  # an earlier try: what counts came after it, so nothing may be left here
@@ -160,7 +162,7 @@ def _why(row: Listed, ours: _Ours) -> str:
     return "金額が異なります" if has_amount and row.amount != ours.gateway_amount else ""
 
 
-def _known(order_ids: Sequence[str]) -> dict[str, _Ours]:
+def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
     """Our transactions by their order id at the gateway, those without a suffix included."""
     wanted = set(order_ids)
     wanted |= {found[1] for text in order_ids if (found := _SUFFIX.fullmatch(text))}
@@ -184,10 +186,10 @@ def _known(order_ids: Sequence[str]) -> dict[str, _Ours]:
 
 
 #: The statement gives the fields by position; a checker cannot follow that.
-_made: Callable[..., _Ours] = _Ours
+_made: Callable[..., _BookedOrder] = _BookedOrder
 
 
-def _rows(stream: BinaryIO, limits: Limits, result: Result) -> Iterator[Listed]:
+def _rows(stream: BinaryIO, limits: Limits, result: FileComparison) -> Iterator[ConsoleRow]:
     records = read_rows(stream, limits)
     first = next(records, None)
     if first is None:
@@ -223,7 +225,7 @@ def _heading(cells: list[str]) -> dict[str, int]:
     return places
 
 
-def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> Listed | str:
+def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> ConsoleRow | str:
     """The row, or the sentence that says why it cannot be used."""
     if len(record.cells) != width:
         return f"項目の数が1行目と異なります({len(record.cells)}個、1行目は{width}個)。"
@@ -242,7 +244,7 @@ def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> 
     if any(amount is None for amount in amounts):
         return "金額は0以上の整数で入力してください。"
     total = sum(amount for amount in amounts if amount is not None)
-    return Listed(record.line, cell["order_id"], cell["state"], state, total)
+    return ConsoleRow(record.line, cell["order_id"], cell["state"], state, total)
 
 
 def _plain(text: str) -> str:

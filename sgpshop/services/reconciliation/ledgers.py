@@ -65,7 +65,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ours:
+class BookedOrder:
     """One order as our books say.  Amounts are yen."""
 
     id: int
@@ -94,7 +94,7 @@ class Ours:
 class Comparison:
     """Both sides of one order; `why` says in words what differs or why nobody knows."""
 
-    ours: Ours
+    ours: BookedOrder
     verdict: Verdict
     trade: TradeStatus | None = None
     why: str = ""
@@ -172,7 +172,7 @@ class _Asker:
         self._gateway = gateway
         self._tries = tries
 
-    def __call__(self, ours: Ours) -> _Answers:
+    def __call__(self, ours: BookedOrder) -> _Answers:
         answers = [self._ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
         trade = answers[0]
         is_paid = isinstance(trade, TradeStatus) and trade.state.is_live
@@ -205,7 +205,9 @@ class _Asker:
         raise AssertionError("unreachable")
 
 
-def _settled(ours: Ours, answers: _Answers, ask: Callable[[Ours], _Answers]) -> Comparison:
+def _settled(
+    ours: BookedOrder, answers: _Answers, ask: Callable[[BookedOrder], _Answers]
+) -> Comparison:
     """The comparison, asked again while the order changes under our eyes."""
     found = _compared(ours, answers)
     for _ in range(_AGAIN):
@@ -219,7 +221,7 @@ def _settled(ours: Ours, answers: _Answers, ask: Callable[[Ours], _Answers]) -> 
     return found
 
 
-def _compared(ours: Ours, answers: _Answers) -> Comparison:
+def _compared(ours: BookedOrder, answers: _Answers) -> Comparison:
     trades: list[TradeStatus | None] = []
     for answer in answers:
         if isinstance(answer, GatewayError):
@@ -236,7 +238,7 @@ def _compared(ours: Ours, answers: _Answers) -> Comparison:
     return Comparison(ours, Verdict.DIFFERENCE if why else Verdict.AGREES, trade, why, left)
 
 
-def _differences(ours: Ours, trade: TradeStatus | None) -> Iterator[str]:
+def _differences(ours: BookedOrder, trade: TradeStatus | None) -> Iterator[str]:
     if trade is not None and ours.access_id and trade.access.access_id != ours.access_id:
         yield "取引IDが異なります"
         return
@@ -256,7 +258,7 @@ def _differences(ours: Ours, trade: TradeStatus | None) -> Iterator[str]:
         yield "売上の金額が異なります"
 
 
-def _is_never_charged(ours: Ours, trade: TradeStatus | None) -> bool:
+def _is_never_charged(ours: BookedOrder, trade: TradeStatus | None) -> bool:
     """A reported sale that was not made by the day of results (R105); before it, it has its time."""
     is_reported = ours.payment_status is PaymentStatus.BILLING_REPORTED and ours.is_charge
     if not is_reported or not (trade is None or trade.state.is_unfinished):
@@ -271,7 +273,7 @@ def _named(order_nos: Collection[str]) -> sa.ColumnElement[bool]:
     return Order.order_no.in_(list(order_nos)) if order_nos else sa.true()
 
 
-def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
+def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
     rows = db.session.execute(
         sa.select(
             Order.id,
@@ -329,4 +331,4 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[Ours]:
 
 
 #: The statement gives the fields by position; a checker cannot follow that.
-_made: Callable[..., Ours] = Ours
+_made: Callable[..., BookedOrder] = BookedOrder

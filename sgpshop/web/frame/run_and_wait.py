@@ -52,14 +52,14 @@ def reconcile(order_no: str) -> str:
         looking = background.submit(app, transaction_lookup.look_up, order.transaction.id)
     else:
         raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")
-    seen = _Seen.of(order)
+    seen = _OrderBefore.of(order)
     if not background.wait_for(looking, app.config["ANSWER_WAIT"]):
         return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
-    return _told(seen, get_order_anew(order_no))
+    return _what_was_found(seen, get_order_anew(order_no))
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _OrderBefore:
     """How an order stood before the look-up."""
 
     status: PaymentStatus | None
@@ -68,7 +68,7 @@ class _Seen:
     attempt: Attempt | None
 
     @classmethod
-    def of(cls, order: Order) -> _Seen:
+    def of(cls, order: Order) -> _OrderBefore:
         transaction = order.transaction
         return cls(
             order.payment_status,
@@ -78,7 +78,7 @@ class _Seen:
         )
 
 
-def _told(seen: _Seen, order: Order) -> str:
+def _what_was_found(seen: _OrderBefore, order: Order) -> str:
     """What was compared and what came of it, in plain sentences."""
     status, transaction = order.payment_status, order.transaction
     if seen.attempt is not None:

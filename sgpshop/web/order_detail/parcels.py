@@ -16,7 +16,7 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, Return
+from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.web.frame.security import requires
@@ -39,8 +39,8 @@ class _ParcelAct(NamedTuple):
     done: str
 
 
-def _return(form: ReturnForm) -> Return:
-    return Return(
+def _return(form: ReturnForm) -> ParcelReturn:
+    return ParcelReturn(
         form.delivery_number.data or (),
         form.returned_on.data,
         form.reason.data,

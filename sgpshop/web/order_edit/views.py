@@ -23,7 +23,7 @@ from sgpshop.domain.errors import (
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.models import FollowUp, Operation, Order, Role, utc_now
 from sgpshop.services import order_editing, settings
-from sgpshop.services.order_editing import Saved
+from sgpshop.services.order_editing import SaveResult
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
@@ -105,7 +105,7 @@ def return_to_calculation(order_no: str) -> ResponseReturnValue:
 def change_content(order_no: str) -> ResponseReturnValue:
     """「変更内容を保存」: items, fees, buyer, deliveries and note (R76)."""
 
-    def change(order: Order, seen: Seen) -> Saved:
+    def change(order: Order, seen: Seen) -> SaveResult:
         edit = edit_form.typed(order, request.form).edit()
         return order_editing.change_content(order.id, edit, seen, _actor())
 
@@ -172,7 +172,7 @@ def send(order_no: str) -> ResponseReturnValue:
 def _save(
     order_no: str,
     shown: EditScreen,
-    act: Callable[[Order, Seen], Saved],
+    act: Callable[[Order, Seen], SaveResult],
     *,
     keeps_content: bool = True,
 ) -> ResponseReturnValue:
@@ -190,7 +190,7 @@ def _save(
     except ShopError as problem:
         return _refuse(order_no, shown, form, problem)
     shown.total_text, shown.total_error = None, ""
-    if saved is Saved.UNCHANGED:
+    if saved is SaveResult.UNCHANGED:
         shown.notice, shown.is_unchanged = _NOTHING_NEW, True
     if keeps_content and wants_fragment():
         shown.content = _typed_content(order_no)

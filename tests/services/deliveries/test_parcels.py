@@ -23,7 +23,7 @@ from sgpshop.models import Attempt, Delivery, HistoryEntry, Operation, Order, Or
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, Return
+from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.services.order_search.totals import total
 from sgpshop.services.orders import history
@@ -63,7 +63,7 @@ def deliver(order: Order, *numbers: int) -> None:
 
 def take_back(order: Order, *numbers: int, **said: Any) -> None:
     said = {"day": TODAY, "reason": "受取拒否"} | said
-    parcels.take_back(order.id, seen(order), TANAKA, Return(numbers or (0,), **said))
+    parcels.take_back(order.id, seen(order), TANAKA, ParcelReturn(numbers or (0,), **said))
 
 
 def change(order: Order, **statuses: D) -> None:
@@ -392,7 +392,7 @@ class TestWaive:
 
 ACTS: dict[str, Callable[[Order, Seen], None]] = {
     "deliver": lambda o, s: parcels.deliver(o.id, s, TANAKA, [0]),
-    "return": lambda o, s: parcels.take_back(o.id, s, TANAKA, Return([0], TODAY)),
+    "return": lambda o, s: parcels.take_back(o.id, s, TANAKA, ParcelReturn([0], TODAY)),
     "statuses": lambda o, s: parcels.change_statuses(o.id, s, TANAKA, {0: D.PREPARING}),
 }
 

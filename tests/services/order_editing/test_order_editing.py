@@ -28,7 +28,7 @@ from sgpshop.services.order_editing import (
     ContentEdit,
     EditRefused,
     LineEdit,
-    Saved,
+    SaveResult,
 )
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import Seen
@@ -49,7 +49,7 @@ def seen(order: Order, **changes: Any) -> Seen:
     )
 
 
-def correct(order: Order, total: int, form: Seen | None = None) -> Saved:
+def correct(order: Order, total: int, form: Seen | None = None) -> SaveResult:
     return order_editing.correct_total(order.id, total, form or seen(order), TANAKA)
 
 
@@ -58,7 +58,7 @@ def change(order: Order, form: Seen | None = None, **parts: Any) -> Order:
     result = order_editing.change_content(
         order.id, ContentEdit(**parts), form or seen(order), TANAKA
     )
-    assert result is Saved.DONE
+    assert result is SaveResult.DONE
     return fresh(order)
 
 
@@ -81,7 +81,7 @@ def order(shop: World) -> Order:
 class TestTotal:
     @pytest.mark.postgresql
     def test_a_corrected_total_is_the_new_one_and_remembers_the_old(self, order: Order) -> None:
-        assert correct(order, 9_500) is Saved.DONE
+        assert correct(order, 9_500) is SaveResult.DONE
         after = fresh(order)
         assert (after.total, after.original_total) == (9_500, 10_000)  # R64
         assert after.is_total_set
@@ -103,7 +103,7 @@ class TestTotal:
         assert fresh(order).original_total == 10_000
 
     def test_the_same_total_records_nothing(self, order: Order) -> None:
-        assert correct(order, 10_000) is Saved.UNCHANGED  # R65
+        assert correct(order, 10_000) is SaveResult.UNCHANGED  # R65
         after = fresh(order)
         assert (after.version, after.edited_at, after.is_total_set) == (1, None, False)
         assert history.entries(order.id) == []
@@ -117,12 +117,12 @@ class TestTotal:
     def test_the_calculation_comes_back(self, order: Order) -> None:
         correct(order, 9_500)
         form = seen(fresh(order))
-        assert order_editing.return_to_calculation(order.id, form, TANAKA) is Saved.DONE
+        assert order_editing.return_to_calculation(order.id, form, TANAKA) is SaveResult.DONE
         after = fresh(order)
         assert (after.total, after.is_total_set) == (10_000, False)  # R76b
         assert after.original_total == 10_000  # no red line any more: it is what it was
         form = seen(after)
-        assert order_editing.return_to_calculation(order.id, form, TANAKA) is Saved.UNCHANGED
+        assert order_editing.return_to_calculation(order.id, form, TANAKA) is SaveResult.UNCHANGED
 
     def test_a_tax_set_by_hand_is_not_kept_for_another_amount(self, order: Order) -> None:
         with writing():
@@ -136,8 +136,8 @@ class TestTwoPeople:
     @pytest.mark.postgresql
     def test_the_same_form_again_gives_the_first_result(self, order: Order) -> None:
         form = seen(order)
-        assert correct(order, 9_500, form) is Saved.DONE
-        assert correct(order, 9_500, form) is Saved.BEFORE  # P19
+        assert correct(order, 9_500, form) is SaveResult.DONE
+        assert correct(order, 9_500, form) is SaveResult.BEFORE  # P19
         assert len(history.entries(order.id)) == 1
         assert fresh(order).version == 2
 
@@ -411,7 +411,7 @@ class TestPeople:
             lines=line_of(order, quantity=1, name="煎茶"),
         )
         result = order_editing.change_content(order.id, edit, seen(order), TANAKA)
-        assert result is Saved.UNCHANGED
+        assert result is SaveResult.UNCHANGED
         assert fresh(order).edited_at is None
 
     def test_a_record_stays_readable_however_much_changed(self, order: Order) -> None:

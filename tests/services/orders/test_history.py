@@ -437,7 +437,7 @@ class TestAHealthyShop:
         cancel(cancelled)
         press(returned, Operation.CAPTURE)
         parcels.take_back(
-            returned.id, seen(returned), TANAKA, parcels.Return([0], jst_day(utc_now()))
+            returned.id, seen(returned), TANAKA, parcels.ParcelReturn([0], jst_day(utc_now()))
         )
         parcels.waive_cancel(returned.id, seen(returned), TANAKA, "返金済み")
         parcels.change_statuses(

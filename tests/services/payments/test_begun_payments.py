@@ -469,7 +469,7 @@ class TestCancelledInTheShopFront:
         order = placed(new_order(shop))
         press(order, Operation.CAPTURE)
         parcels.deliver(order.id, seen(order), TANAKA, [0])
-        back_today = parcels.Return((0,), jst_day(utc_now()), "受取拒否")
+        back_today = parcels.ParcelReturn((0,), jst_day(utc_now()), "受取拒否")
         parcels.take_back(order.id, seen(order), TANAKA, back_today)
         assert is_return_open(fresh(order))
         take_in(said(order, 注文状態="0"))

@@ -14,7 +14,7 @@ from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import CardTransaction, Operation, OrderKind
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
-from sgpshop.services.reconciliation.console_file import Result
+from sgpshop.services.reconciliation.console_file import FileComparison
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.gateway_world import GOOD_CARD, World
@@ -31,7 +31,7 @@ def console_csv(shop: World) -> bytes:
     return answer.get_data()
 
 
-def compare(content: bytes, limits: Limits = LIMITS) -> Result:
+def compare(content: bytes, limits: Limits = LIMITS) -> FileComparison:
     return console_file.compare(io.BytesIO(content), limits)
 
 

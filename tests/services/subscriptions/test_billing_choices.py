@@ -19,7 +19,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order, utc_now
 from sgpshop.services import settings, subscriptions
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, Return
+from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
 from sgpshop.services.orders.history_check import Verification
@@ -83,7 +83,7 @@ class TestTakenAgain:
         assert fresh(failed).payment_status is S.CAPTURE_FAILED
 
     def test_a_failed_order_that_came_back_is_left_alone(self, failed: Order) -> None:
-        back = Return([0], jst_day(utc_now()), "受取拒否")
+        back = ParcelReturn([0], jst_day(utc_now()), "受取拒否")
         parcels.take_back(failed.id, seen(failed), TANAKA, back)
         assert subscriptions.failed_months() == []
         assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 0
@@ -108,7 +108,7 @@ class TestReturned:
             session.merge(parcel).number = 1
             more = {"order_id": order.id, "number": 2, "status": DeliveryStatus.DELIVERED}
             session.execute(sa.insert(type(parcel)).values(**more, delivered_at=jst(2026, 11, 13)))
-        back = Return([2], jst_day(utc_now()), "破損")
+        back = ParcelReturn([2], jst_day(utc_now()), "破損")
         parcels.take_back(order.id, seen(order), TANAKA, back)
         wanted = sa.select(Order.id).where(to_register(NOVEMBER))
         assert db.session.scalars(wanted).all() == []

@@ -30,7 +30,7 @@ class OrderLeftOut(Exception):
 
 
 @dataclass(frozen=True)
-class Change:
+class OrderChange:
     """What is to be written for one order; `stored` is None for a new one."""
 
     parsed: ParsedOrder
@@ -62,7 +62,7 @@ class Change:
 
 def decide(
     parsed: ParsedOrder, stored: StoredOrder | None, *, shop: ShopSettings, now: datetime
-) -> Change:
+) -> OrderChange:
     """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
     auth_valid = timedelta(days=shop.auth_valid_days)
     content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
@@ -117,7 +117,7 @@ def _only_cancelled(parsed: ParsedOrder) -> bool:
     return statuses == {DeliveryStatus.CANCELLED}
 
 
-def _claimed(change: Change) -> PaymentStatus | None:
+def _claimed(change: OrderChange) -> PaymentStatus | None:
     """What `change` has to keep of the file's word on the payment until a look-up (P3).
 
     Where our own acts began the payment no file says how it stands (R143).
@@ -165,11 +165,11 @@ def _check_amounts(
         )
 
 
-def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> Change:
+def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> OrderChange:
     claim = parsed.claim
     if claim is None:
-        return Change(parsed, None, content, None)
-    return Change(
+        return OrderChange(parsed, None, content, None)
+    return OrderChange(
         parsed,
         None,
         content,
@@ -184,30 +184,30 @@ def _update(
     stored: StoredOrder,
     content: Content,
     auth_valid: timedelta,
-) -> Change:
+) -> OrderChange:
     claim, transaction = parsed.claim, stored.facts.transaction
     if claim is None or transaction is None or stored.status is None:
-        return Change(parsed, stored, content, stored.status)
+        return OrderChange(parsed, stored, content, stored.status)
     if (
         claim.status is PaymentStatus.BILLING_REPORTED
         and stored.status in SUBSCRIPTION_STATUSES
         and not stored.was_attempted
     ):
         # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
-        return Change(parsed, stored, content, claim.status)
+        return OrderChange(parsed, stored, content, claim.status)
     access = _access(parsed.order_no, claim, content.kind, auth_valid)
     if access and stored.may_name_other_access and claim.access_id != stored.access_id:
         # What an earlier file claimed was never seen to be true: the look-up judges this one.
         access = {name: access[name] for name in ("access_id", "access_pass_sealed")}
-        return Change(parsed, stored, content, stored.status, access, look=True)
+        return OrderChange(parsed, stored, content, stored.status, access, look=True)
     if stored.is_ours:
         is_corrected = content.kind is not stored.facts.kind
         look = is_corrected or _contradicts(claim, stored.status, stored.access_id)
-        return Change(parsed, stored, content, stored.status, look=look)
+        return OrderChange(parsed, stored, content, stored.status, look=look)
     if stored.payment_began:  # waits for its month, or was billed elsewhere
         look = bool(access) and claim.needs_look_up(content.kind)
-        return Change(parsed, stored, content, stored.status, access, look=look)
-    return Change(
+        return OrderChange(parsed, stored, content, stored.status, access, look=look)
+    return OrderChange(
         parsed,
         stored,
         content,

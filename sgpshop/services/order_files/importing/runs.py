@@ -22,7 +22,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import stored, writer
-from sgpshop.services.order_files.importing.decisions import Change, OrderLeftOut, decide
+from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenRounds
 from sgpshop.services.order_files.reading import (
     FileOrder,
@@ -186,7 +186,7 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
     with writing() as session:
         known = stored.load(session, [one.order_no for one in good])
         problems = [(one, issue) for one in batch if one.order is None for issue in one.issues]
-        changes: list[Change] = []
+        changes: list[OrderChange] = []
         rounds = TakenRounds(session, (one.order for one in good if one.order))
         access = ClaimedAccess(session, (one.order for one in good if one.order))
         for one in good:

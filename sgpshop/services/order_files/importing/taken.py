@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import CardTransaction, Order
-from sgpshop.services.order_files.importing.decisions import Change, OrderLeftOut
+from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut
 from sgpshop.services.order_files.reading import ParsedOrder
 from sgpshop.services.orders import subscription_rounds
 from sgpshop.services.orders.subscription_rounds import Round, RoundTaken, round_of
@@ -24,7 +24,7 @@ class TakenRounds:
         self._holders: dict[Round, str] = {}
         self._ask({one for order in orders if (one := _wanted(order.values))})
 
-    def take(self, change: Change) -> None:
+    def take(self, change: OrderChange) -> None:
         """The round of the order that `change` leaves.  Raises OrderLeftOut if another has it."""
         if change.status is None or change.status is PaymentStatus.CANCELLED:
             return
@@ -51,7 +51,7 @@ def _wanted(values: dict[str, object]) -> Round | None:
     )
 
 
-def _has(change: Change, wanted: Round) -> bool:
+def _has(change: OrderChange, wanted: Round) -> bool:
     """Whether the stored order is for that round already, and was not cancelled."""
     stored = change.stored
     assert stored is not None
@@ -76,7 +76,7 @@ class ClaimedAccess:
         for access_id, order_no in rows:
             self._holders.setdefault(str(access_id), set()).add(order_no)
 
-    def take(self, change: Change) -> None:
+    def take(self, change: OrderChange) -> None:
         """The transaction that the order of `change` claims.  Raises OrderLeftOut if another has it."""
         claimed, order_no = _claimed(change.parsed), change.parsed.order_no
         if not claimed:

@@ -20,7 +20,7 @@ from sgpshop.models import (
     OrderLine,
 )
 from sgpshop.services.order_files.importing.content import Values
-from sgpshop.services.order_files.importing.decisions import Change
+from sgpshop.services.order_files.importing.decisions import OrderChange
 from sgpshop.services.orders import alerts, history
 
 _TRANSACTION_DEFAULTS: Values = {
@@ -33,7 +33,7 @@ _TRANSACTION_DEFAULTS: Values = {
 
 
 def write(
-    session: Session, changes: Sequence[Change], *, actor: str, now: datetime
+    session: Session, changes: Sequence[OrderChange], *, actor: str, now: datetime
 ) -> Counter[str]:
     """Write `changes`; the counts are by column of ImportRun: added, updated, unchanged."""
     new = [change for change in changes if change.stored is None]
@@ -47,7 +47,7 @@ def write(
     )
 
 
-def _insert(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
+def _insert(session: Session, changes: Sequence[OrderChange], actor: str, now: datetime) -> None:
     if not changes:
         return
     numbers = session.execute(
@@ -83,7 +83,7 @@ def _insert(session: Session, changes: Sequence[Change], actor: str, now: dateti
     history.record_many(session, [_entry(i, c, "imported", actor, now) for i, c in placed])
 
 
-def _update(session: Session, changes: Sequence[Change], actor: str, now: datetime) -> None:
+def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: datetime) -> None:
     stored = [(change.stored.facts, change) for change in changes if change.stored]
     if not stored:
         return
@@ -115,7 +115,7 @@ def _update(session: Session, changes: Sequence[Change], actor: str, now: dateti
     history.record_many(session, [_entry(o.id, c, "import_updated", actor, now) for o, c in stored])
 
 
-def _insert_children(session: Session, placed: Sequence[tuple[int, Change]]) -> None:
+def _insert_children(session: Session, placed: Sequence[tuple[int, OrderChange]]) -> None:
     """The deliveries and lines of orders given by id."""
     deliveries = (row for i, change in placed for row in change.content.delivery_rows(i))
     lines = (row for i, change in placed for row in change.content.line_rows(i))
@@ -123,7 +123,7 @@ def _insert_children(session: Session, placed: Sequence[tuple[int, Change]]) -> 
     _insert_all(session, OrderLine, lines)
 
 
-def _ask_gateway(session: Session, changes: Iterable[Change], now: datetime) -> None:
+def _ask_gateway(session: Session, changes: Iterable[OrderChange], now: datetime) -> None:
     """Let stored transactions be looked up again, from the start of the schedule (P13)."""
     wanted = [
         change.stored.facts.transaction.id
@@ -138,7 +138,7 @@ def _ask_gateway(session: Session, changes: Iterable[Change], now: datetime) -> 
         )
 
 
-def _alert_cancelled(session: Session, changes: Iterable[Change]) -> None:
+def _alert_cancelled(session: Session, changes: Iterable[OrderChange]) -> None:
     """Somebody decides about an order that was cancelled elsewhere and is still paid here; once."""
     for change in changes:
         if change.is_cancelled_in_file and change.stored:
@@ -148,7 +148,7 @@ def _alert_cancelled(session: Session, changes: Iterable[Change]) -> None:
             )
 
 
-def _entry(order_id: int, change: Change, event: str, actor: str, now: datetime) -> Values:
+def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: datetime) -> Values:
     before = change.stored
     return {
         "order_id": order_id,

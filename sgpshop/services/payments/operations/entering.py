@@ -27,7 +27,7 @@ from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.payments import three_ds
 from sgpshop.services.payments.billing_marks import RESERVED
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import Brought, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import CallResult, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
 
 _STATES = {Job.AUTH: TradeState.AUTH, Job.CAPTURE: TradeState.CAPTURE, Job.CHECK: TradeState.CHECK}
@@ -127,7 +127,7 @@ class EnteringPlan:
         if claimed.finishes_three_ds:
             return Step("SecureTran2", SmbcGpGateway.finish_three_ds, leaves=leaves)
 
-        def send(gateway: SmbcGpGateway, access: TradeAccess) -> Brought:
+        def send(gateway: SmbcGpGateway, access: TradeAccess) -> CallResult:
             assert claimed.card is not None  # asked for before the transaction was entered
             return_to = three_ds.return_address(access.order_id) if claimed.return_url else None
             return gateway.execute(access, claimed.card, job=self.job, return_to=return_to)

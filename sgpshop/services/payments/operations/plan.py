@@ -20,7 +20,7 @@ from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.outcomes import Outcome
 
 #: What a call brings: the operation is done, or the buyer has to authenticate first.
-Brought = Receipt | Challenge
+CallResult = Receipt | Challenge
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Step:
     """One call that would carry the operation out; `name` tells it from other ways to do so."""
 
     name: str
-    send: Callable[[SmbcGpGateway, TradeAccess], Brought]
+    send: Callable[[SmbcGpGateway, TradeAccess], CallResult]
     #: what the sentence of the history needs once it was done
     detail: dict[str, str] = field(default_factory=dict)
     #: Status at SMBC-GP after it

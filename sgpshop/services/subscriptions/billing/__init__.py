@@ -1,5 +1,10 @@
 """売上報告: the monthly registration of delivered subscription orders (R25, R101-R105, P29)."""
 
-from sgpshop.services.subscriptions.billing.running import Report, is_due, report, resume
+from sgpshop.services.subscriptions.billing.running import (
+    RegistrationReport,
+    is_due,
+    report,
+    resume,
+)
 
-__all__ = ["Report", "is_due", "report", "resume"]
+__all__ = ["RegistrationReport", "is_due", "report", "resume"]

@@ -46,7 +46,7 @@ _PUNCTUAL = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Report:
+class RegistrationReport:
     """How a registration by command went."""
 
     planned: int
@@ -103,7 +103,7 @@ def resume(_id: int = 0) -> None:
         carefully(Queue.BILLING_RESULTS, [number], partial(results.fetch, gateway, window))
 
 
-def report(month: date) -> Report:
+def report(month: date) -> RegistrationReport:
     """Register the sales of `month` now and wait for the end of every call.
 
     Raises ShopError for a month that is not over yet (R102) or without a usable contract.
@@ -124,7 +124,7 @@ def report(month: date) -> Report:
         ).all()
     )
     db.session.commit()
-    return Report(
+    return RegistrationReport(
         planned=planned,
         registered=states.get(BillingState.REGISTERED, 0) + states.get(BillingState.PAID, 0),
         refused=states.get(BillingState.REFUSED, 0),
