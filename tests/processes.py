@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,60 @@ def free_port() -> int:
         return port
 
 
+@cache
+def _warm() -> subprocess.Popen[str]:
+    """The process that becomes all others (tests/warm.py): one for this process of the tests."""
+    # It compiles our modules once, if nobody did, and leaves that for the next run.
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    warm = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "warm.py")],
+        env=inherited | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(warm.communicate)  # nobody asks any more: it ends
+    return warm
+
+
+_asking = threading.Lock()
+
+
+def _ask(**what: object) -> Any:
+    with _asking:
+        warm = _warm()
+        assert warm.stdin is not None
+        assert warm.stdout is not None
+        print(json.dumps(what), file=warm.stdin, flush=True)
+        return json.loads(warm.stdout.readline())
+
+
+class Child:
+    """A process of ours: what subprocess.Popen would tell of it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._ended: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code (a signal is negative); None while it runs."""
+        if self._ended is None:
+            self._ended = _ask(pid=self.pid)
+        return self._ended
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """The exit code, as soon as it ended; fails when it does not."""
+        until = time.monotonic() + seconds
+        while (ended := self.poll()) is None:
+            assert time.monotonic() < until, "it does not end"
+            time.sleep(0.01)
+        return ended
+
+    def send_signal(self, number: int) -> None:
+        """As `kill` does."""
+        os.kill(self.pid, number)
+
+
 class Processes:
     """Starts `app.py` commands on one instance; whatever still runs is killed on exit."""
 
@@ -32,10 +90,9 @@ class Processes:
         self.folder = folder
         self.simulator_port = free_port()
         self.simulator_url = f"http://127.0.0.1:{self.simulator_port}"
-        self._children: list[subprocess.Popen[bytes]] = []
-        # Dozens of children start: they compile our modules once, not each for itself.
-        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        self._environ = inherited | {
+        self._children: list[Child] = []
+        self._environ = {
+            **os.environ,
             "SGPSHOP_INSTANCE_PATH": str(folder),
             "SGPSHOP_DATABASE_URL": database_url,
             "SGPSHOP_TEST_MODE": "1",
@@ -52,20 +109,14 @@ class Processes:
         for child in self._children:
             self.kill(child)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> Child:
         """Run `app.py` with these arguments; its output goes to a file in the folder."""
-        with (self.folder / f"{arguments[0]}.log").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py"), *arguments],
-                env=self._environ,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._children.append(child)
-        return child
+        log = str(self.folder / f"{arguments[0]}.log")
+        pid = _ask(arguments=arguments, environ=self._environ, log=log)
+        self._children.append(Child(pid))
+        return self._children[-1]
 
-    def start_simulator(self, latency_ms: int = 0) -> subprocess.Popen[bytes]:
+    def start_simulator(self, latency_ms: int = 0) -> Child:
         """The gateway simulator, ready to answer."""
         child = self.start(
             "simulator",
@@ -79,7 +130,7 @@ class Processes:
         self.wait_for(f"{self.simulator_url}/_control/ledger?order_id=none", child)
         return child
 
-    def start_web(self) -> tuple[subprocess.Popen[bytes], str]:
+    def start_web(self) -> tuple[Child, str]:
         """A web process, ready to answer, and its address."""
         port = free_port()
         child = self.start("web", "--port", str(port))
@@ -88,14 +139,14 @@ class Processes:
         return child, url
 
     @staticmethod
-    def kill(child: subprocess.Popen[bytes]) -> None:
+    def kill(child: Child) -> None:
         """`kill -9`: no chance to tidy up."""
         if child.poll() is None:
-            os.kill(child.pid, signal.SIGKILL)
+            child.send_signal(signal.SIGKILL)
         child.wait()
 
     @staticmethod
-    def wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
+    def wait_for(url: str, child: Child) -> None:
         """Until `url` answers; fails if the process ends first."""
         until = time.monotonic() + 30
         while True:
