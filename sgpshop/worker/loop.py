@@ -128,7 +128,6 @@ class Worker:
             _Periodic(_BILLING_EVERY, self._ask_for_billing),
             _Periodic(_DAILY_EVERY, self._do_daily),
             _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
-            _Periodic(_TIDY_EVERY, slips.forget_unconfirmed),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
             _Periodic(_TIDY_EVERY, setbacks.tidy),

@@ -21,7 +21,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult, utc_now
+from sgpshop.models import BulkItem, BulkRun, ItemResult, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action, Refused
@@ -178,13 +178,15 @@ def is_running() -> sa.ColumnElement[bool]:
 
 
 def forget_unconfirmed() -> None:
-    """Drop selections that nobody confirmed within a day."""
+    """Drop selections and slip files that nobody confirmed within a day, with their lines."""
+    yesterday = utc_now() - timedelta(days=1)
     with writing() as session:
-        session.execute(
-            sa.delete(BulkRun).where(
-                BulkRun.started_at.is_(None), BulkRun.created_at < utc_now() - timedelta(days=1)
+        for run in (BulkRun, SlipRun):
+            session.execute(
+                sa.delete(run)
+                .where(run.started_at.is_(None), run.created_at < yesterday)
+                .execution_options(synchronize_session=False)
             )
-        )
 
 
 def _own(run_id: str, person_id: int) -> Action:

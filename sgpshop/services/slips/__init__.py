@@ -20,7 +20,6 @@ from sgpshop.services.slips.report import (
 from sgpshop.services.slips.runs import (
     Uploaded,
     change_terms,
-    forget_unconfirmed,
     get,
     limits,
     own,
@@ -43,7 +42,6 @@ __all__ = [
     "due",
     "errors_csv",
     "failed_lines",
-    "forget_unconfirmed",
     "get",
     "limits",
     "lines",

@@ -12,7 +12,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -279,24 +279,6 @@ def recent(limit: int = 20) -> Sequence[SlipRun]:
         .order_by(SlipRun.started_at.desc())
         .limit(limit)
     ).all()
-
-
-def forget_unconfirmed() -> None:
-    """Drop files that nobody confirmed within a day."""
-    with writing() as session:
-        old = sa.select(SlipRun.id).where(
-            SlipRun.started_at.is_(None), SlipRun.created_at < utc_now() - timedelta(days=1)
-        )
-        session.execute(
-            sa.delete(SlipRow)
-            .where(SlipRow.run_id.in_(old))
-            .execution_options(synchronize_session=False)
-        )
-        session.execute(
-            sa.delete(SlipRun)
-            .where(SlipRun.id.in_(old))
-            .execution_options(synchronize_session=False)
-        )
 
 
 def _fingerprint(content_hash: str, terms: SlipTerms) -> str:

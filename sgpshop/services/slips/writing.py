@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,64 +49,11 @@ log = logging.getLogger(__name__)
 _CHUNK = 200
 _LONGEST_CHANGES = 1000
 
-_rows, _deliveries, _orders = table_of(SlipRow), table_of(Delivery), table_of(Order)
-_READ = (
-    sa.select(
-        SlipRow.id,
-        SlipRow.order_id,
-        SlipRow.line,
-        SlipRow.delivery_number,
-        SlipRow.carrier_code,
-        SlipRow.slip_no,
-        SlipRow.status,
-        SlipRow.ship_date,
-        SlipRow.refusal,
-        SlipRow.attempt_id,
-    )
-    .where(SlipRow.status.is_not(None))
-    .order_by(SlipRow.order_id, SlipRow.line)
-)
-_OF_ATTEMPT = (
-    _READ.add_columns(SlipRun.on_failure)
-    .join(SlipRun, SlipRun.id == SlipRow.run_id)
-    .where(SlipRow.attempt_id == bindparam("attempt"))
-)
+_rows = table_of(SlipRow)
 _MAKE_DUE = (
     sa.update(_rows)
     .where(_rows.c.attempt_id == bindparam("attempt"))
     .values(is_due=True, result=ItemResult.PENDING, finished_at=None)
-)
-_RECORD = (
-    sa.update(_rows)
-    .where(_rows.c.id == bindparam("row"))
-    .values(
-        result=bindparam("result"),
-        message=bindparam("message"),
-        is_written=bindparam("is_written"),
-        finished_at=bindparam("finished_at"),
-        is_due=False,
-    )
-)
-_UPDATE_PARCEL = (
-    sa.update(_deliveries)
-    .where(_deliveries.c.id == bindparam("parcel"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "carrier_code", "slip_no", "status", "delivered_at", "returned_on", "return_reason",
-            )
-        }
-    )
-)  # fmt: skip
-_UPDATE_ORDER = (
-    sa.update(_orders)
-    .where(_orders.c.id == bindparam("order"))
-    .values(
-        processing_class=bindparam("processing_class"),
-        version=_orders.c.version + 1,
-        updated_at=bindparam("updated_at"),
-    )
 )
 
 
@@ -119,13 +67,14 @@ def after_capture(
     if state is AttemptState.DONE:
         session.connection().execute(_MAKE_DUE, {"attempt": attempt_id})
         return
-    waiting = session.connection().execute(_OF_ATTEMPT, {"attempt": attempt_id}).all()
+    waiting = session.scalars(_rows_where(SlipRow.attempt_id == attempt_id)).all()
     if not waiting:
         return
     if state is AttemptState.UNKNOWN:
         _record(session, [_ended(one, ItemResult.UNCERTAIN, now) for one in waiting])
         return
-    if waiting[0].on_failure is not OnCaptureFailure.KEEP:
+    run = session.get_one(SlipRun, waiting[0].run_id)
+    if run.on_failure is not OnCaptureFailure.KEEP:
         _record(session, [_ended(one, ItemResult.FAILED, now) for one in waiting])
         return
     order = load_facts([row.order_id], with_parcels=True)[row.order_id]
@@ -190,11 +139,11 @@ def _process_batch(first_row_id: int, only: int | None = None) -> None:
             return
         ids = [i for i in order_ids if i is not None]
         orders = load_facts(ids, lock=True, with_parcels=True)
-        found = session.execute(_READ.where(is_due, SlipRow.order_id.in_(order_ids))).all()
-        of_order: dict[int, list[Any]] = {}
-        for one in found:
-            of_order.setdefault(one.order_id, []).append(one)
-        groups = [(orders[order_id], rows) for order_id, rows in of_order.items()]
+        found = session.scalars(_rows_where(is_due, SlipRow.order_id.in_(ids)))
+        groups = [
+            (orders[order_id], list(rows))
+            for order_id, rows in groupby(found, lambda row: row.order_id or 0)
+        ]
         _write(session, groups, ItemResult.SUCCEEDED, runs.actor_of(run), utc_now())
 
 
@@ -207,6 +156,16 @@ def due(limit: int) -> list[int]:
     return [row_id for row_id in first if not setbacks.is_resting(Queue.SLIP_RUN, row_id)]
 
 
+def _rows_where(*conditions: sa.ColumnElement[bool]) -> sa.Select[SlipRow]:
+    """Rows that could be read, order by order, as they are now."""
+    return (
+        sa.select(SlipRow)
+        .where(SlipRow.status.is_not(None), *conditions)
+        .order_by(SlipRow.order_id, SlipRow.line)
+        .execution_options(populate_existing=True)
+    )
+
+
 def _is_due() -> sa.ColumnElement[bool]:
     """Rows to be written now: those of an order that broke off rest together."""
     return sa.and_(SlipRow.is_due, ~setbacks.rests(Queue.SLIP, SlipRow.id))
@@ -214,7 +173,7 @@ def _is_due() -> sa.ColumnElement[bool]:
 
 def _write(
     session: Session,
-    groups: Sequence[tuple[Facts, Sequence[Any]]],
+    groups: Sequence[tuple[Facts, Sequence[SlipRow]]],
     result: ItemResult,
     actor: Actor,
     now: datetime,
@@ -231,7 +190,7 @@ def _write(
     _record(session, ends)
 
 
-def _is_kept(rows: Sequence[Any], result: ItemResult) -> bool:
+def _is_kept(rows: Sequence[SlipRow], result: ItemResult) -> bool:
     """Whether the capture failed, and the slip is registered all the same (R80)."""
     return result is ItemResult.FAILED or any(row.refusal for row in rows)
 
@@ -263,8 +222,9 @@ class _Batch:
                 self._unwaived.append(order.id)
         self._orders.append(
             {
-                "order": order.id,
+                "id": order.id,
                 "processing_class": processing_class(statuses.values()),
+                "version": order.version + 1,
                 "updated_at": self._now,
             }
         )
@@ -286,16 +246,16 @@ class _Batch:
 
     def write(self, session: Session) -> None:
         """Into the database, the history last: it tells how everything stands afterwards."""
-        connection = session.connection()
         if not self._orders:
             return
-        connection.execute(_UPDATE_PARCEL, self._parcels)
-        connection.execute(_UPDATE_ORDER, self._orders)
+        session.execute(sa.update(Delivery), self._parcels)
+        session.execute(sa.update(Order), self._orders)
         if self._unwaived:
-            connection.execute(
-                sa.update(_orders)
-                .where(_orders.c.id.in_(self._unwaived))
+            session.execute(
+                sa.update(Order)
+                .where(Order.id.in_(self._unwaived))
                 .values(cancel_waived_at=None, cancel_waived_reason="")
+                .execution_options(synchronize_session=False)
             )
         history.record_many(session, self._entries)
 
@@ -306,7 +266,7 @@ def _parcel_values(
     """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
     is_new = instruction.status is not parcel.status
     values = {
-        "parcel": parcel.id,
+        "id": parcel.id,
         "carrier_code": instruction.carrier_code or parcel.carrier_code,
         "slip_no": instruction.slip_no,
         "status": instruction.status,
@@ -336,7 +296,7 @@ def _describe(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -
     return f"{words}、{parcel.status.label} → {instruction.status.label}"
 
 
-def _end(row: Any, decision: RowDecision, result: ItemResult, now: datetime) -> dict[str, Any]:
+def _end(row: SlipRow, decision: RowDecision, result: ItemResult, now: datetime) -> dict[str, Any]:
     """How one row ends, now that what can be written was written."""
     if decision.problem:
         was_captured = row.attempt_id is not None and result is ItemResult.SUCCEEDED
@@ -347,17 +307,18 @@ def _end(row: Any, decision: RowDecision, result: ItemResult, now: datetime) -> 
 
 
 def _ended(
-    row: Any, result: ItemResult, now: datetime, *, message: str = "", is_written: bool = False
+    row: SlipRow, result: ItemResult, now: datetime, *, message: str = "", is_written: bool = False
 ) -> dict[str, Any]:
     return {
-        "row": row.id,
+        "id": row.id,
         "result": result,
         "message": message[:300],
         "is_written": is_written,
         "finished_at": now,
+        "is_due": False,
     }
 
 
 def _record(session: Session, ends: list[dict[str, Any]]) -> None:
     if ends:
-        session.connection().execute(_RECORD, ends)
+        session.execute(sa.update(SlipRow), ends)

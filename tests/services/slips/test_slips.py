@@ -24,6 +24,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import slips
+from sgpshop.services.bulk import runs as bulk_runs
 from sgpshop.services.deliveries import parcels as parcel_acts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
@@ -472,7 +473,7 @@ class TestOnce:
         run_id = prepare(slip_file(slip(authorized_order(shop))))
         with writing() as session:
             session.get_one(SlipRun, run_id).created_at = days_ago(2)
-        slips.forget_unconfirmed()
+        bulk_runs.forget_unconfirmed()
         assert rows_kept() == 0
 
 
