@@ -14,7 +14,7 @@ from sgpshop.models.attempt import (
     LateAnswer,
     Operation,
 )
-from sgpshop.models.base import Base, table_of, utc_now
+from sgpshop.models.base import Base, join_codes, split_codes, table_of, utc_now
 from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
@@ -94,6 +94,8 @@ __all__ = [
     "SlipRow",
     "SlipRun",
     "WorkerBeat",
+    "join_codes",
+    "split_codes",
     "table_of",
     "utc_now",
 ]

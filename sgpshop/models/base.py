@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
@@ -73,6 +74,16 @@ def enum_column(enum: type[StrEnum], name: str) -> sa.Enum:
 def table_of(model: type[Base]) -> sa.Table:
     """The bare table of `model`, for statements that run too often for the ORM."""
     return cast(sa.Table, model.__table__)
+
+
+def join_codes(codes: Iterable[str]) -> str:
+    """ErrInfo codes as columns named `error_codes` keep them."""
+    return "|".join(codes)[:400]
+
+
+def split_codes(text: str) -> tuple[str, ...]:
+    """The codes of such a column."""
+    return tuple(filter(None, text.split("|")))
 
 
 _ahead = timedelta(0)

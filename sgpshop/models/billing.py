@@ -67,7 +67,8 @@ class BillingFile(Base):
     receipt_no: Mapped[str] = mapped_column(sa.String(60), default="")
     #: order ids at the gateway of the lines it did not take, with their codes
     refused: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
-    #: why it is not through: code or short word
+    #: why it is not through: SMBC-GP's codes, or a short word
+    error_codes: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
     #: when its results are asked for next; None before it was taken in and once they are here
     results_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

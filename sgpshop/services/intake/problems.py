@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.models import split_codes
 from sgpshop.services.payments.error_content import content_of
 
 #: The buyer can do something about these: another card, another try.
@@ -85,7 +86,7 @@ class PaymentRefused(ShopError):
 
 def declined(error_codes: str, reason: str) -> Declined | PaymentRefused | PaymentUnavailable:
     """The refusal for an attempt that ended with these codes (joined by "|") and this reason."""
-    codes = tuple(filter(None, error_codes.split("|")))
+    codes = split_codes(error_codes)
     kind = explain(worst(codes)).kind if codes else None
     if kind in _OF_BUYER:
         return Declined(codes)

@@ -18,7 +18,15 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
-from sgpshop.models import AttemptState, Billing, BillingFile, BillingState, CardTransaction, Order
+from sgpshop.models import (
+    AttemptState,
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    Order,
+    join_codes,
+)
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.outcomes import Outcome
@@ -113,7 +121,7 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         alerts.raise_once(
             session, order, AlertKind.UNEXPECTED_CHARGE, found=outcome.detail["found"]
         )
-    billing.error_codes = "|".join(outcome.codes)[:400]
+    billing.error_codes = join_codes(outcome.codes)
     billing.retry_at = None
     trade = outcome.trade
     is_billed = outcome.state is AttemptState.DONE or outcome.event is Event.FOUND_BILLED

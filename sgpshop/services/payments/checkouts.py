@@ -29,6 +29,7 @@ from sgpshop.models import (
     Order,
     RefusedCheckout,
     SlipRow,
+    join_codes,
     table_of,
     utc_now,
 )
@@ -80,7 +81,7 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
             amount=row.amount,
             gateway_order_id=refused.gateway_order_id,
             reason=outcome.reason,
-            error_codes="|".join(outcome.codes)[:400],
+            error_codes=join_codes(outcome.codes),
         )
     )
     # The refusal is kept first: the answer to the shop front is found there once the order is gone.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import ErrorKind, explain, worst
-from sgpshop.models import Attempt, AttemptState, ItemResult, Operation
+from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
 from sgpshop.services.payments.outcomes import CHALLENGED
 
 
@@ -151,7 +151,7 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
     """The words for an attempt that was refused or is in doubt; None for any other."""
     if attempt is None or attempt.state not in (AttemptState.REJECTED, AttemptState.UNKNOWN):
         return None
-    codes = tuple(filter(None, attempt.error_codes.split("|")))
+    codes = split_codes(attempt.error_codes)
     explanation = explain(worst(codes)) if codes else None
     if attempt.state is AttemptState.UNKNOWN and (
         # Codes of several kinds together prove nothing: none of them may speak for the answer.

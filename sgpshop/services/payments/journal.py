@@ -34,6 +34,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    join_codes,
     table_of,
     utc_now,
 )
@@ -367,7 +368,7 @@ def requeue(
                 due_at=utc_now() + timedelta(seconds=pause),
                 sent_at=None,
                 reason=reason,
-                error_codes="|".join(codes),
+                error_codes=join_codes(codes),
             ),
         )
 

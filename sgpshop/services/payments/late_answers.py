@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sgpshop import logs
-from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, utc_now
+from sgpshop.models import Attempt, AttemptState, CardTransaction, LateAnswer, join_codes, utc_now
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import Actor
@@ -36,7 +36,7 @@ def record(attempt_id: int, outcome: Outcome) -> None:
                 at=now,
                 state=outcome.state,
                 reason=outcome.reason,
-                error_codes="|".join(outcome.codes)[:400],
+                error_codes=join_codes(outcome.codes),
                 tran_id=outcome.tran_id,
                 is_contradiction=contradicts,
             )

@@ -28,6 +28,7 @@ from sgpshop.models import (
     ItemResult,
     Operation,
     Order,
+    join_codes,
     table_of,
     utc_now,
 )
@@ -320,7 +321,7 @@ def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:
     values = {
         "state": outcome.state,
         "reason": outcome.reason,
-        "error_codes": "|".join(outcome.codes)[:400],
+        "error_codes": join_codes(outcome.codes),
         "tran_id": outcome.tran_id,
         "decided_by": _decided_by(outcome),
         "latency_ms": row.latency_ms,

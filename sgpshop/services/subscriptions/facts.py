@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
-from sgpshop.models import Attempt, Billing, BillingState, Order
+from sgpshop.models import Attempt, Billing, BillingState, Order, split_codes
 from sgpshop.services.payments.error_content import content_of
 from sgpshop.services.subscriptions.billing.results import RESULT_WORDS
 
@@ -99,7 +99,7 @@ _made: Callable[..., BillingFacts] = BillingFacts
 def made_from(values: Sequence[object]) -> BillingFacts:
     """The facts in a row's part that was selected by COLUMNS."""
     *plain, codes = values
-    return _made(*plain, tuple(filter(None, str(codes).split("|"))))
+    return _made(*plain, split_codes(str(codes)))
 
 
 def latest_billing(order_id: int) -> BillingFacts | None:

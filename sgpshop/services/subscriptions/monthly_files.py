@@ -13,7 +13,16 @@ from sgpshop import logs
 from sgpshop.domain.errors import NotFound
 from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
-from sgpshop.models import Attempt, Billing, BillingFile, BillingState, FileState, Order, utc_now
+from sgpshop.models import (
+    Attempt,
+    Billing,
+    BillingFile,
+    BillingState,
+    FileState,
+    Order,
+    split_codes,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions.billing.results import overdue_since
@@ -38,7 +47,7 @@ _COLUMNS = (
     BillingFile.sent_at,
     BillingFile.answered_at,
     BillingFile.receipt_no,
-    BillingFile.reason,
+    BillingFile.error_codes,
     BillingFile.results_due_at,
     BillingFile.acknowledged_at,
     BillingFile.acknowledged_by,
@@ -62,7 +71,7 @@ class ListedFile:
     sent_at: datetime | None
     answered_at: datetime | None
     receipt_no: str
-    reason: str
+    error_codes: str
     results_due_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: str
@@ -152,7 +161,7 @@ class ListedFile:
         """The codes SMBC-GP gave with its refusal."""
         if not (self.is_refused or self.state is FileState.IN_DOUBT):
             return ()
-        return tuple(code for code in self.reason.split("、") if code.isascii() and code.isupper())
+        return split_codes(self.error_codes)
 
 
 @dataclass(frozen=True)

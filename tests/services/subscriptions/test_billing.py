@@ -177,7 +177,10 @@ class TestByFile:
         billing.resume()
         order = fresh(order)
         assert order.payment_status is S.AWAITING_BILLING
-        assert (the_file().state, the_file().reason) == (FileState.CLOSED, "FILE_WINDOW_CLOSED")
+        assert (the_file().state, the_file().error_codes) == (
+            FileState.CLOSED,
+            "FILE_WINDOW_CLOSED",
+        )
         assert billings(order)[0].state is BillingState.POSTPONED
         travel(jst(2027, 1, 10, 7))
         billing.resume()

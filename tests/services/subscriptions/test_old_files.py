@@ -40,3 +40,30 @@ def test_a_file_that_was_being_sent_when_its_process_was_killed_may_have_got_the
         assert list(db.session.scalars(wanted)) == [2]
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_codes_of_a_refused_file_stay_and_a_word_is_no_code(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url: dict[str, Any] = {}
+    if kind == "postgresql":
+        url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    with make_app(tmp_path, **url).app_context():
+        upgrade_to("0021")
+        insert(
+            "billing_files",
+            *(
+                {"id": number, "window": date(2026, 12, 1), "content": "x", "lines": 1, "yen": 1,
+                 "state": "refused", "reason": reason, "refused": {}}
+                for number, reason in (
+                    (1, "E01030002、E01210002"), (2, "FILE_WINDOW_CLOSED"), (3, "read_timeout"), (4, "")
+                )
+            ),
+        )  # fmt: skip
+        schema.migrate()
+        wanted = sa.select(BillingFile.error_codes).order_by(BillingFile.id)
+        codes = ["E01030002|E01210002", "FILE_WINDOW_CLOSED", "", ""]
+        assert list(db.session.scalars(wanted)) == codes
+        db.session.remove()
+        db.engine.dispose()

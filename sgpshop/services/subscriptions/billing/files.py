@@ -37,6 +37,8 @@ from sgpshop.models import (
     CardTransaction,
     FileState,
     Operation,
+    join_codes,
+    split_codes,
     utc_now,
 )
 from sgpshop.services import settings
@@ -206,6 +208,7 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
             is_doubtful=False,
             receipt_no=receipt.receipt_no[:60],
             refused=dict(receipt.refused),
+            error_codes="",
             reason="",
         )
 
@@ -213,7 +216,8 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
 def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     """End the registration of every line of an answered file, one by one; a restart goes on."""
     file = db.session.get_one(BillingFile, file_id, populate_existing=True)
-    state, refused, reason, window = file.state, file.refused, file.reason, file.window
+    state, refused, window = file.state, file.refused, file.window
+    put_off = _postponed(split_codes(file.error_codes), file.reason)
     may_be_there = state is not FileState.REFUSED
     answered_at = file.answered_at or utc_now()
     lines = db.session.execute(
@@ -226,9 +230,9 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     is_through = True
     for line in lines:
         if state is FileState.IN_DOUBT:
-            outcome = _look_up(gateway, line.gateway_order_id, _postponed(reason), is_filed=True)
+            outcome = _look_up(gateway, line.gateway_order_id, put_off, is_filed=True)
         elif state is FileState.REFUSED:
-            outcome = _postponed(reason)
+            outcome = put_off
         elif line.gateway_order_id in refused:
             code = str(refused[line.gateway_order_id])
             outcome = outcomes.rejected(_BILL, f"codes:{code}", (code,))
@@ -280,15 +284,15 @@ def _registered() -> Outcome:
     return Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_done")
 
 
-def _postponed(reason: str) -> Outcome:
+def _postponed(codes: tuple[str, ...], reason: str) -> Outcome:
     """R105: refused as a whole; the orders stay 決済待ち."""
-    is_late = reason == monthly_file.WINDOW_CLOSED
+    is_late = codes == (monthly_file.WINDOW_CLOSED,)
     return Outcome(
         AttemptState.REJECTED,
         Event.BILL_POSTPONED,
         "bill_postponed",
         reason=billing_marks.WINDOW_CLOSED if is_late else "file_refused",
-        detail={"why": reason},
+        detail={"why": "、".join(codes) or reason},
     )
 
 
@@ -397,7 +401,8 @@ def _refused(file_id: int, lease: int, refusal: GatewayRejected, *, was_doubtful
         lease,
         state=FileState.IN_DOUBT if was_doubtful else FileState.REFUSED,
         is_doubtful=was_doubtful,
-        reason=("、".join(refusal.codes) or refusal.reason)[:120],
+        error_codes=join_codes(refusal.codes),
+        reason=refusal.reason[:120],
     )
 
 

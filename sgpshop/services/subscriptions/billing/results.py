@@ -28,6 +28,7 @@ from sgpshop.models import (
     CardTransaction,
     FileState,
     Order,
+    join_codes,
     utc_now,
 )
 from sgpshop.services import settings
@@ -136,7 +137,7 @@ def _tell(line: ResultLine) -> bool:
             return False
         billing.result_at = utc_now()
         billing.result = line.result.value
-        billing.error_codes = "|".join(line.codes)[:400]
+        billing.error_codes = join_codes(line.codes)
         billing.state = BillingState.NOT_PAID
         before = order.payment_status
         if before is not None and is_possible(before, Event.BILL_NOT_PAID):
