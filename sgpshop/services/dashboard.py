@@ -40,7 +40,7 @@ class Figures:
     returned_open: Total
     #: orders for which a look-up found something nobody has acknowledged yet (R121)
     alerts: Total
-    #: 定期:今月末締め, where subscriptions are used (R26)
+    #: 定期:今月末締め, where subscriptions are used or some are under way (R26, R87)
     subscriptions: Outlook | None
     #: files of the monthly registration that were refused, until acknowledged (R105)
     refused_files: list[ListedFile]
@@ -66,6 +66,7 @@ def figures(shop: ShopSettings) -> Figures:
         SearchCriteria(alert=True),
     )
     soon, overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
+    has_subscriptions = subscriptions.in_use(shop)
     return Figures(
         authorized=totals.get(PaymentStatus.AUTHORIZED, Total()),
         deadline_soon=soon,
@@ -76,11 +77,9 @@ def figures(shop: ShopSettings) -> Figures:
         shipped_uncaptured=shipped,
         returned_open=returned,
         alerts=alerts,
-        subscriptions=(
-            subscriptions.outlook(shop.billing_day) if shop.subscription_enabled else None
-        ),
-        refused_files=subscriptions.notices() if shop.subscription_enabled else [],
-        overdue_files=subscriptions.overdue() if shop.subscription_enabled else [],
+        subscriptions=subscriptions.outlook(shop.billing_day) if has_subscriptions else None,
+        refused_files=subscriptions.notices() if has_subscriptions else [],
+        overdue_files=subscriptions.overdue() if has_subscriptions else [],
         preorders_overdue=preorders.overdue(),
         running=_running(),
         has_orders=bool(totals),

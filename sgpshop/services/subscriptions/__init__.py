@@ -30,6 +30,7 @@ from sgpshop.services.subscriptions.stages import (
     SubscriptionDate,
     SubscriptionTab,
 )
+from sgpshop.services.subscriptions.use import in_use
 
 __all__ = [
     "BillingFacts",
@@ -47,6 +48,7 @@ __all__ = [
     "failed_of",
     "files",
     "guarantee",
+    "in_use",
     "latest_billing",
     "notices",
     "notices_of",

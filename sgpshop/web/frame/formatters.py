@@ -37,7 +37,7 @@ from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_wa
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, Role, utc_now
-from sgpshop.services import settings
+from sgpshop.services import settings, subscriptions
 from sgpshop.services.deliveries.parcels import can_deliver, can_return
 from sgpshop.services.health import readiness
 
@@ -214,7 +214,7 @@ def _main_menu() -> list[tuple[str, str]]:
         "order_search.show": ("注文検索/一括処理", True),
         "imports.index": ("注文ファイル取込", True),
         "slips.index": ("伝票番号一括ステータス変更機能", role != Role.VIEWER),
-        "subscriptions.show": ("定期購入", settings.load().subscription_enabled),
+        "subscriptions.show": ("定期購入", subscriptions.in_use(settings.load())),
         "preorders.show": ("予約", True),
         "settings.sgp": ("設定", role == Role.OWNER),
         "help_page.show": ("ヘルプ", True),

@@ -133,19 +133,19 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "all_fields": search_fields.FIELDS,
         "chosen_fields": fields,
         "periods": _periods(form),
-        "choices": _choices(shop),
+        "choices": _choices(shop, totals),
         "keyword_rows": KEYWORD_ROWS,
     }
 
 
-def _choices(shop: ShopSettings) -> dict[str, list[tuple[str, str]]]:
+def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, str]]]:
     """Value and words of the conditions with many choices."""
     return {
         "processing": [(word.value, word.label) for word in ProcessingClass],
         "status": [
             (word.value, word.label)
             for word in PaymentStatus
-            if shop.subscription_enabled or word not in SUBSCRIPTION_STATUSES
+            if shop.subscription_enabled or word in totals or word not in SUBSCRIPTION_STATUSES
         ],
         "keyword": [(word.value, words) for word, words in KEYWORD_WORDS.items()],
     }

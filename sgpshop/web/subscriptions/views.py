@@ -43,7 +43,7 @@ bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 def show() -> ResponseReturnValue:
     """The whole page; where the feature is off, where to switch it on (R26)."""
     shop = settings.load()
-    if not shop.subscription_enabled:
+    if not subscriptions.in_use(shop):
         return render_template("subscriptions/off.html", shop=shop)
     form = search_form.parse(request.args)
     found = _search(form)
@@ -147,7 +147,7 @@ def acknowledge(file_id: int) -> ResponseReturnValue:
 
 
 def _require_on() -> None:
-    if not settings.load().subscription_enabled:
+    if not subscriptions.in_use(settings.load()):
         raise NotFound("定期購入は利用しない設定になっています。")
 
 

@@ -13,6 +13,7 @@ import time_machine
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
@@ -27,7 +28,7 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import intake, subscriptions
+from sgpshop.services import dashboard, intake, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
@@ -72,6 +73,27 @@ def travel() -> Iterator[Travel]:
     """Our clock and the simulator's, which are this process's."""
     with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
         yield traveller.move_to
+
+
+def test_switched_off_everything_delivered_is_still_registered(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    """R87: 定期購入 利用しない refuses new orders; what was sold is charged, and shown until then."""
+    open_shop(billing_driver=driver)
+    order = delivered(shop)
+    open_shop(billing_driver=driver, subscription_enabled=False)
+    with pytest.raises(ShopError, match="受け付けていません"):
+        delivered(shop)
+    assert dashboard.figures(settings.load()).subscriptions is not None
+    travel(THE_10TH)
+    assert billing.is_due()  # by itself
+    for day in (THE_10TH, THE_18TH):
+        travel(day)
+        billing.resume()
+        settle(order.id)
+    assert [one["amount"] for one in shop.ledger() if one["status"] == "CAPTURE"] == [2500]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert dashboard.figures(settings.load()).subscriptions is None
 
 
 @pytest.fixture(params=list(BillingDriver))

@@ -21,6 +21,7 @@ from sgpshop.domain.billing_calendar import (
 )
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
@@ -29,6 +30,7 @@ from sgpshop.models import (
     BillingState,
     DailyJob,
     FileState,
+    Order,
     Queue,
     utc_now,
 )
@@ -135,12 +137,18 @@ def report(month: date) -> RegistrationReport:
 
 def _is_registration_due(now: datetime) -> bool:
     shop = settings.load()
-    if not shop.subscription_enabled:
+    if not shop.subscription_enabled and not _is_any_waiting():
         return False
     month = due_month(now, shop.billing_day)
     job = db.session.get(DailyJob, (_JOB, next_month(month)), populate_existing=True)
     db.session.commit()
     return job is None or job.finished_at is None
+
+
+def _is_any_waiting() -> bool:
+    """利用しない refuses new subscription orders; what was sold before is registered all the same (R87)."""
+    waiting = sa.exists().where(Order.payment_status == PaymentStatus.AWAITING_BILLING)
+    return bool(db.session.scalar(sa.select(waiting)))
 
 
 def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
