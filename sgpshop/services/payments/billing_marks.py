@@ -144,9 +144,27 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         if outcome.reason != WINDOW_CLOSED:
             billing.retry_at = now + pause_after(billing.postponed)
         billing.postponed += 1
+    elif outcome.event is Event.CLOSED_BY_PERSON:
+        billing.state = (
+            BillingState.POSTPONED
+        )  # nobody refused it; `found_unpaid` says when it goes on
     else:
         billing.state = BillingState.REFUSED
     session.flush()
+
+
+def found_unpaid(session: Session, order_id: int, now: datetime) -> None:
+    """A look-up ended the doubt, and the order is 決済待ち again: what was put off is tried again."""
+    session.execute(
+        sa.update(Billing)
+        .where(
+            Billing.order_id == order_id,
+            Billing.state == BillingState.POSTPONED,
+            Billing.retry_at.is_(None),
+        )
+        .values(retry_at=now + pause_after(0))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _wait_for_results(session: Session, billing: Billing, now: datetime) -> None:

@@ -51,6 +51,11 @@ _CAPTURED_ELSEWHERE = ErrorContent(
     "SMBCマルチペイメント管理画面などで、すでに売上になっていました。ここからは何も送信していません。",
     "売上の金額が確認画面と異なることがあります。注文の通知を確認してください。",
 )
+_CLOSED_BY_PERSON = ErrorContent(
+    (),
+    "結果確認中の処理が手動で終了され、その後の照会で請求されていないことを確認しました。",
+    "操作は不要です。自動でもう一度登録します。",
+)
 _NOT_USABLE = ErrorContent(
     (),
     "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
@@ -144,6 +149,7 @@ _BY_REASON = {
     "window_closed": _FILE_REFUSED,
     "cancelled_there": _CANCELLED_THERE,
     "in_file": _IN_FILE,
+    "closed_by_person": _CLOSED_BY_PERSON,
 }
 
 

@@ -339,6 +339,11 @@ def _record(
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
+        if (
+            before is PaymentStatus.NEEDS_REVIEW
+            and decision.after is PaymentStatus.AWAITING_BILLING
+        ):
+            billing_marks.found_unpaid(session, order.id, utc_now())
         if decision.after not in (before, PaymentStatus.NEEDS_REVIEW):
             order.claimed_status = None  # decided
             _mend(session, order, AlertKind.CLAIM_UNPROVED)

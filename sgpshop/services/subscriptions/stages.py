@@ -89,11 +89,11 @@ LATEST_BILLING = (
     .scalar_subquery()
 )
 _NG = (BillingState.REFUSED, BillingState.NOT_PAID)
-#: Could not be registered, through no fault of the card; it is tried again (R105).
+#: Was to be registered, was not, and is tried again (R105): nothing failed, or it is 決済待ち once more.
 IS_PUT_OFF: Condition = sa.and_(
     IS_BILLABLE,
     sa.exists()
-    .where(Billing.id == LATEST_BILLING, Billing.state == BillingState.POSTPONED)
+    .where(Billing.id == LATEST_BILLING, Billing.state.in_((BillingState.POSTPONED, *_NG)))
     .correlate(Order),
 )
 #: Failed, or put off: a person can have it registered again (R105).

@@ -32,7 +32,7 @@ from sgpshop.services import dashboard, intake, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
@@ -45,7 +45,7 @@ from sgpshop.services.subscriptions import (
 )
 from sgpshop.storage.database import writing
 from tests.factories import fresh
-from tests.faults.judging import settle
+from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, last_attempt, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
@@ -73,6 +73,33 @@ def travel() -> Iterator[Travel]:
     """Our clock and the simulator's, which are this process's."""
     with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
         yield traveller.move_to
+
+
+def test_a_doubt_ended_by_hand_that_was_no_charge_is_tried_again(
+    shop: World, travel: Travel
+) -> None:
+    """P15, R105: nobody refused it, so it is put off, and told so, until it goes through."""
+    open_shop(billing_driver="api")
+    order = delivered(shop)
+    travel(THE_10TH)
+    shop.fault("drop_before", "ExecTran")
+    billing.resume()
+    runner.run_operation(last_attempt(order).id)
+    shop.wire.cut_off("SearchTrade")
+    travel(jst(2026, 12, 10, 9))
+    attempt_lookup.close_by_hand(last_attempt(order).id, "電話で確認", TANAKA)
+    shop.wire.cut_off()
+    transaction_lookup.look_soon(order.id)
+    work_off(order.id)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+    assert (shown.result, shown.why[:6]) == (B.POSTPONED.label, "結果確認中の")
+    assert subscriptions.failed_months() != []  # もう一度登録する can be chosen, too
+    travel(jst(2026, 12, 10, 10))
+    billing.resume()
+    settle(order.id)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert [one["amount"] for one in shop.ledger() if one["status"] == "CAPTURE"] == [2500]
 
 
 def test_switched_off_everything_delivered_is_still_registered(
