@@ -293,8 +293,9 @@ def _record(
             return
         for number, found in later:
             _check_earlier(session, order, transaction, trade, shop)
-            # What comes after a card check charges that card, or one the buyer gave instead.
-            is_charge = order.kind is not OrderKind.NORMAL
+            # What comes after a card check charges that card, unless the buyer gave another one to
+            # be checked.
+            is_charge = order.kind is not OrderKind.NORMAL and not found.state.is_check
             began = transaction.first_look_at
             transaction = transaction_numbers.make_current(order, number, is_charge=is_charge)
             transaction.first_look_at = began

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.order_rules import LIVE_STATES, Refusal
+from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, Refusal
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import (
@@ -48,7 +48,9 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
         if operation is Operation.BILL:
             return current  # asked for under its own number, and found there
         raise NotPossible(Refusal.IN_FILE.sentence)
-    if current.is_charge is is_charge and not _is_spent(current):
+    #: the buyer's second card, which look-ups of earlier versions took for the charge
+    is_mere_check = is_charge and current.gateway_state == CHECK_STATE
+    if current.is_charge is is_charge and not is_mere_check and not _is_spent(current):
         return current
     return make_current(order, _next_sequence(order), is_charge=is_charge)
 

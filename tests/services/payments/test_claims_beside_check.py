@@ -13,12 +13,14 @@ from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
-from sgpshop.models import Operation, Order
+from sgpshop.gateway import Job
+from sgpshop.models import CardTransaction, Operation, Order
 from sgpshop.services.bulk import runs
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.subscriptions import billing
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
@@ -118,6 +120,46 @@ class TestCancelledInTheFile:
     def test_what_was_delivered_is_for_a_person(self, shop: World) -> None:
         order = brought(shop, cells("定期", "注文キャンセル", **DELIVERED))
         assert (order.payment_status, told(order)) == (S.NEEDS_REVIEW, [AlertKind.CLAIM_UNPROVED])
+
+
+class TestTheSecondCardOfTheBuyer:
+    """The first was declined; the one that was checked under the next number is what is charged."""
+
+    @pytest.fixture
+    def order(self, shop: World, kind: str) -> Order:
+        """Looked up after a restore, or by a new installation."""
+        shop.gateway.enter(number(1), Job.CHECK, None)
+        shop.gateway.check_card(f"{number(1)}-1", GOOD_CARD)
+        first = {"予約": "仮売上", "定期": "決済待ち"}[kind]
+        return again(cells(kind, first, **DELIVERED))
+
+    @pytest.mark.parametrize("kind", ["予約"])
+    def test_pays_the_preorder(self, shop: World, order: Order) -> None:
+        press(order, Operation.CAPTURE)
+        settle(order.id)
+        assert fresh(order).payment_status is S.CAPTURED
+        assert charged(shop) == [f"{order.order_no}-2"]
+
+    @pytest.mark.parametrize("driver", list(BillingDriver))
+    @pytest.mark.parametrize("kind", ["定期"])
+    def test_pays_the_subscription(
+        self, shop: World, travel: Travel, order: Order, driver: BillingDriver
+    ) -> None:
+        open_shop(billing_driver=driver)
+        register_until_january(travel, order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert charged(shop) == [f"{order.order_no}-2"]
+
+    @pytest.mark.parametrize("kind", ["予約"])
+    def test_also_where_an_earlier_version_took_it_for_the_charge(
+        self, shop: World, order: Order
+    ) -> None:
+        assert order.transaction is not None
+        with writing() as session:
+            session.get_one(CardTransaction, order.transaction.id).is_charge = True
+        press(order, Operation.CAPTURE)
+        settle(order.id)
+        assert charged(shop) == [f"{order.order_no}-2"]
 
 
 @pytest.mark.parametrize("driver", list(BillingDriver))
