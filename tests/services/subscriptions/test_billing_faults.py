@@ -102,6 +102,35 @@ def test_a_doubt_ended_by_hand_that_was_no_charge_is_tried_again(
     assert [one["amount"] for one in shop.ledger() if one["status"] == "CAPTURE"] == [2500]
 
 
+class TestOneLineThatNobodyCanJudge:
+    """Whatever stands under one number, the results of all the others are asked for and told."""
+
+    @pytest.mark.parametrize("there", ["reserved", "checked", "unanswered"])
+    def test_holds_up_nobody(self, shop: World, travel: Travel, there: str) -> None:
+        odd, other = delivered(shop), delivered(shop)
+        number = f"{odd.order_no}-1"
+        if there == "checked":
+            shop.gateway.check_card(number, GOOD_CARD)
+        else:
+            shop.gateway.authorize(number, 2500, GOOD_CARD)
+        if there == "unanswered":
+            shop.fault("http:503", "SearchTrade", times=10_000, order_id=number)
+        travel(THE_10TH)
+        billing.resume()
+        for moment in (jst(2026, 12, 11, 8), THE_18TH, jst(2026, 12, 19, 7)):
+            travel(moment)
+            billing.resume()
+        line = db.session.scalars(sa.select(Billing).where(Billing.order_id == other.id)).one()
+        assert line.state is B.PAID  # its result was asked for, and told
+        assert fresh(odd).payment_status is S.AWAITING_BILLING
+        assert fresh(odd).open_attempt is None
+        [file] = [file for file in subscriptions.files() if file.lines == 2]
+        assert file.words == "結果受領済"
+        found = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+        assert odd.order_no in [line.order.order_no for line in found]
+        assert alerts(odd) == ([AlertKind.UNEXPECTED_CHARGE] if there == "reserved" else [])
+
+
 def test_switched_off_everything_delivered_is_still_registered(
     shop: World, travel: Travel, driver: BillingDriver
 ) -> None:

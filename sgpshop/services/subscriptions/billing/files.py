@@ -58,6 +58,8 @@ _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
 _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LONGEST_PAUSE = timedelta(seconds=_PAUSES[-1])
+#: So long a single refused line is looked for before it is put off.
+_PATIENCE = timedelta(days=1)
 #: «Order id already exists».
 _NUMBER_IS_THERE = "E01040010"
 
@@ -220,6 +222,7 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     put_off = _postponed(split_codes(file.error_codes), file.reason)
     may_be_there = state is not FileState.REFUSED
     answered_at = file.answered_at or utc_now()
+    is_late = utc_now() - answered_at > _PATIENCE
     lines = db.session.execute(
         sa.select(Billing.attempt_id, Billing.gateway_order_id, Billing.amount)
         .join(Attempt, Attempt.id == Billing.attempt_id)
@@ -241,6 +244,8 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
                 outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
         else:
             outcome = _registered()
+        if outcome is None and state is FileState.RECEIVED and is_late:
+            outcome = outcomes.rejected(_BILL, "look_failed")  # put off, and asked again by itself
         if outcome is None:
             is_through = False
         else:
@@ -303,7 +308,7 @@ def _look_up(
 
     `if_not` is how it ends when nothing is registered under it.  What a file brought there shows as
     unfinished until the day of results (protocol.md §13.9); what was charged counts, whatever the
-    amount.
+    amount.  What nobody can judge puts the line off, as by call; money that is only reserved is told.
     """
     try:
         trade = gateway.search_trade(gateway_order_id)
@@ -320,7 +325,12 @@ def _look_up(
         voided = outcomes.rejected(_BILL, "cancelled_there")
         return replace(voided, looked=True, detail={"found": describe(trade)})
     logs.event("billing_line_unclear", order=gateway_order_id, found=describe(trade))
-    return None
+    is_known = trade.state.is_authorized or trade.state.is_check
+    unclear = outcomes.not_usable(
+        _BILL, trade, "other_transaction" if is_known else "unknown_state"
+    )
+    reserved = {billing_marks.RESERVED: trade.state.is_authorized}
+    return replace(unclear, trade=trade if is_known else None, detail=unclear.detail | reserved)
 
 
 def _end(attempt_id: int, outcome: Outcome) -> None:
@@ -407,10 +417,15 @@ def _refused(file_id: int, lease: int, refusal: GatewayRejected, *, was_doubtful
 
 
 def _answered(file_id: int, lease: int, **values: object) -> None:
+    now = utc_now()
     with writing() as session:
-        session.execute(
-            sa.update(BillingFile)
-            .where(BillingFile.id == file_id, BillingFile.lease == lease)
-            .values(answered_at=utc_now(), due_at=utc_now(), **values)
-        )
+        file = session.get_one(BillingFile, file_id, with_for_update=True, populate_existing=True)
+        if file.lease != lease:
+            return
+        # Results come for all lines that were taken, whatever is still unclear about one of them.
+        may_be_there = values["state"] is not FileState.REFUSED
+        due_at = _results_at(file.window) if may_be_there else None
+        for name, value in {**values, "answered_at": now, "due_at": now}.items():
+            setattr(file, name, value)
+        file.results_due_at = due_at
     logs.event("billing_file_answered", file=file_id, state=values["state"])
