@@ -69,7 +69,8 @@ class HoldRefusal(Reason):
 _BY_STATUS = {
     PaymentStatus.CAPTURED: HoldRefusal.CAPTURED,
     PaymentStatus.CANCELLED: HoldRefusal.CANCELLED,
-    PaymentStatus.NEEDS_REVIEW: HoldRefusal.NEEDS_REVIEW,
+    PaymentStatus.AWAITING_BILLING: HoldRefusal.NOTHING_HELD,
+    PaymentStatus.BILLING_REPORTED: HoldRefusal.NOTHING_HELD,
 }
 
 
@@ -86,9 +87,9 @@ def hold_refusal(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) ->
         if is_being_paid(order.open_attempt):
             return HoldRefusal.BEING_PAID
         return HoldRefusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else HoldRefusal.BUSY
-    if by_status := _BY_STATUS.get(status):
-        return by_status
-    if status not in CAPTURABLE or reserves_nothing(order):
+    if status not in CAPTURABLE:  # 要確認, or what only another version knows
+        return _BY_STATUS.get(status, HoldRefusal.NEEDS_REVIEW)
+    if reserves_nothing(order):
         return HoldRefusal.NOTHING_HELD
     transaction = order.transaction
     if transaction is not None and transaction.is_mismatched:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
 
+from sgpshop.domain import words
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.hold_rules import HoldRefusal
+from sgpshop.domain.hold_rules import HoldRefusal, hold_refusal
+from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -18,9 +22,11 @@ from sgpshop.models import (
     Order,
     OrderKind,
     Person,
+    utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
+from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup
 from sgpshop.services.payments.acts import OperationRequest
@@ -157,6 +163,14 @@ def test_everything_else_is_left_out_with_its_reason(
     work(app)
     assert report.progress(run_id).skipped == len(others) + 1
     assert shop.requests(others[HoldRefusal.CAPTURED].order_no, "ChangeTran") == []
+
+
+def test_a_status_of_another_version_is_no_authorization(shop: World, tanaka: Person) -> None:
+    [order] = load_facts([corrected(shop, 3500).id]).values()
+    later = replace(order, payment_status=words.read(PaymentStatus, "of_a_later_version"))
+    for act in (Act.SEND_CHANGES, Act.EXTEND):
+        refusal = hold_refusal(act, later, settings.load(), utc_now())
+        assert refusal is HoldRefusal.NEEDS_REVIEW
 
 
 @each_act
