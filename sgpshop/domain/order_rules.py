@@ -24,6 +24,8 @@ HELD_STATES = frozenset({"AUTH", "SAUTH"})
 TAKEN_STATES = frozenset({"SALES", "CAPTURE"})
 LIVE_STATES = HELD_STATES | TAKEN_STATES
 CHECK_STATE = "CHECK"
+#: an order's last number at SMBC-GP is `<order number>-99`: it takes no longer one (R141)
+MOST_NUMBERS = 99
 
 
 class Transaction(Protocol):
@@ -31,6 +33,8 @@ class Transaction(Protocol):
 
     @property
     def gateway_amount(self) -> int | None: ...
+    @property
+    def sequence(self) -> int: ...
     @property
     def is_linked(self) -> bool: ...
     @property
@@ -141,6 +145,12 @@ class Refusal(Reason):
         "この注文は月次ファイルでSMBC-GPに登録されている可能性があり、まもなく請求されます。"
         "二重に請求しないため、結果が届くまでお待ちください。",
     )
+    NUMBERS_USED_UP = (
+        "numbers_used_up",
+        "番号を使い切った",
+        f"この注文番号では、これ以上決済できません(SMBC-GPで使える番号を「-{MOST_NUMBERS}」まで使い切りました)。"
+        "新しい注文番号の注文として、もう一度手続きしてください。",
+    )
     OTHER_TRANSACTION = (
         "other_transaction",
         "取引IDが一致しない",
@@ -245,6 +255,8 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.OTHERS_LIVE
     if is_unsent(order):
         return Refusal.UNSENT_AMOUNT
+    if is_to_be_charged(transaction) and transaction.sequence >= MOST_NUMBERS:
+        return Refusal.NUMBERS_USED_UP
     return Refusal.NOTHING_TO_CAPTURE if order.total < 1 else None
 
 

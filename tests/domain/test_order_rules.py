@@ -25,6 +25,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 @dataclass(frozen=True)
 class Transaction:
     gateway_amount: int | None = 3000
+    sequence: int = 0
     is_linked: bool = True
     gateway_state: str | None = "AUTH"
     auth_expires_at: datetime | None = None
@@ -80,6 +81,10 @@ CASES = {
     "仮売上、定期とされた": (Order(kind="subscription"), None, True, True),
     "別の取引が残る": (
         Order(transaction=Transaction(others_live=True)), Refusal.OTHERS_LIVE, True, False,
+    ),
+    "番号を使い切った": (
+        Order(kind="preorder", transaction=Transaction(None, sequence=99, gateway_state="CHECK")),
+        Refusal.NUMBERS_USED_UP, True, False,
     ),
     "取引IDが一致しない": (
         Order(transaction=Transaction(is_mismatched=True)),

@@ -35,6 +35,7 @@ class TransactionFacts:
 
     id: int
     gateway_order_id: str
+    sequence: int
     gateway_amount: int | None
     gateway_state: str | None
     auth_expires_at: datetime | None

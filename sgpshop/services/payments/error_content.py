@@ -66,6 +66,11 @@ _OTHERS_LIVE = ErrorContent(
     "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
     "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
 )
+_NUMBERS_USED_UP = ErrorContent(
+    (),
+    "この注文番号で使えるSMBC-GPの番号を使い切ったため、これ以上決済できません。何も決済されていません。",
+    "新しい注文番号の注文として、もう一度手続きしてください。",
+)
 _LOOK_FAILED = ErrorContent(
     (),
     "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
@@ -136,6 +141,7 @@ _BY_REASON = {
     "found_other": _FOUND_OTHER,
     "found_before_repeat": _FOUND_OTHER,
     "others_live": _OTHERS_LIVE,
+    "numbers_used_up": _NUMBERS_USED_UP,
     "other_transaction": _NOT_USABLE,
     "unknown_state": _NOT_USABLE,
     "look_failed": _LOOK_FAILED,

@@ -260,7 +260,7 @@ def _reserves_nothing(row: Any) -> bool:
 def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
     """Go on under the next number: SMBC-GP knows this one with other content, unpaid (R141).
 
-    None if the lease is not ours any more.
+    None if the lease is not ours any more.  Raises NumbersUsedUp.
     """
     with writing() as session:
         # Order first, attempt after, as everybody locks: nobody waits in a circle.

@@ -36,6 +36,7 @@ from sgpshop.services.payments.operations.plan import Plan, Step
 from sgpshop.services.payments.operations.refund_difference import RefundDifferencePlan
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
+from sgpshop.services.payments.transaction_numbers import NumbersUsedUp
 from sgpshop.storage.vault import SealBroken
 
 log = logging.getLogger(__name__)
@@ -202,7 +203,10 @@ class _Execution:
         return trade if outcome is None else self._close(outcome)
 
     def _take_next_number(self) -> RunResult:
-        renumbered = journal.renumber(self.claimed)
+        try:
+            renumbered = journal.renumber(self.claimed)
+        except NumbersUsedUp:
+            return self._reject("numbers_used_up")
         if renumbered is None:
             return RunResult.NOT_OURS
         journal.requeue(renumbered, 0.0, "number_taken")

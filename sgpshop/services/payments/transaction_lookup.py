@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
@@ -94,7 +95,6 @@ def look_up(transaction_id: int) -> RunResult:
 
 #: A number and what a look-up of it showed.
 _Numbered = tuple[int, TradeStatus]
-_MOST_NUMBERS = 99  # R141
 #: A number may have been used up without ever being entered: no more than these in a row are asked
 #: for before it is believed that nothing follows.
 _GAP = 3
@@ -120,7 +120,7 @@ def numbers_after(
 ) -> Iterator[_Numbered]:
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over."""
     missing = 0
-    for number in range(sequence + 1, _MOST_NUMBERS + 1):
+    for number in range(sequence + 1, MOST_NUMBERS + 1):
         found = search(f"{order_no}-{number}")
         if found is not None:
             yield number, found

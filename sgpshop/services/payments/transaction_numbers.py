@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, Refusal
+from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, MOST_NUMBERS, Refusal
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import (
@@ -28,6 +28,13 @@ from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
 from sgpshop.services.payments.transactions import standing
 
 
+class NumbersUsedUp(NotPossible):
+    """Every number that the order may have at SMBC-GP was used."""
+
+    def __init__(self) -> None:
+        super().__init__(Refusal.NUMBERS_USED_UP.sentence)
+
+
 def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     """The transaction for the next payment of `order` (locked), made current.
 
@@ -36,7 +43,7 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     there the gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
     seen before it is paid (operations.entering).  Raises NotPossible while money of the order is
     reserved or taken under any number, or while a monthly file may charge the present one: nobody
-    pays an order twice.
+    pays an order twice; and NumbersUsedUp.
     """
     current = order.transaction
     assert current is not None
@@ -59,6 +66,7 @@ def take_next_number(order: Order) -> CardTransaction:
     """The same payment of `order` (locked) under the next number: the present one is used up (R141).
 
     SMBC-GP knows the present one with another amount or purpose; it is kept, but counts no more.
+    Raises NumbersUsedUp.
     """
     old = order.transaction
     assert old is not None
@@ -130,11 +138,14 @@ def is_repayment(transaction: CardTransaction) -> bool:
 
 
 def _next_sequence(order: Order) -> int:
+    """The next number's suffix.  Raises NumbersUsedUp behind the last one."""
     session = object_session(order)
     assert session is not None
     last: int = session.execute(
         sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
     ).scalar_one()
+    if last >= MOST_NUMBERS:
+        raise NumbersUsedUp
     return last + 1
 
 
