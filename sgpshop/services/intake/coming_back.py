@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
 from sgpshop.domain.errors import NotFound
+from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
@@ -22,7 +24,11 @@ from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.storage.database import writing
 
-_UNPAID = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
+_UNPAID = (
+    PaymentStatus.NEEDS_REVIEW,
+    PaymentStatus.CANCELLED,
+    PaymentStatus.CAPTURE_FAILED,
+)
 
 
 @dataclass(frozen=True)
@@ -91,23 +97,27 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
 
 
 def _how_it_stands(gateway_order_id: str) -> CheckoutReturn:
+    """Paid is what SMBC-GP holds or took, never what the order's status only lets one think."""
+    current = aliased(CardTransaction)
     row = db.session.execute(
         sa.select(
             Order.order_no,
             Order.payment_status,
             CardTransaction.return_url,
+            CardTransaction.gateway_state,
+            current.gateway_state.label("current_state"),
             sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open).label("is_under_way"),
         )
         .join(Order, Order.id == CardTransaction.order_id)
+        .join(current, sa.and_(current.order_id == Order.id, current.is_current))
         .where(CardTransaction.gateway_order_id == gateway_order_id)
     ).one()
     db.session.commit()
-    in_review = row.payment_status is PaymentStatus.NEEDS_REVIEW
-    result = "paid"
+    # A check is all that is wanted of a preorder or subscription; and who paid in another window paid.
+    is_paid = row.gateway_state in LIVE_STATES | {CHECK_STATE} or row.current_state in LIVE_STATES
+    result = "failed" if row.payment_status in _UNPAID or not is_paid else "paid"
     if row.is_under_way:
         result = "pending"
-    elif in_review or row.payment_status in _UNPAID:
-        result = "failed"
     url = (
         _with_params(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
     )

@@ -108,6 +108,22 @@ class TestByThreeDs:
         assert len(shop.requests(number, "SecureTran2")) == 1
         assert explained() == []
 
+    def test_a_buyer_whose_payment_is_not_made_is_not_told_that_it_was(
+        self, app: Flask, shop: World, travel: Travel
+    ) -> None:
+        """The shop takes the old card once more while the buyer is at the bank."""
+        new, order = failed(shop, travel)
+        access_id = at_bank(shop, self.begun(shop, new))
+        number = number_of(order)
+        assert subscriptions.take_again([order.order_no], "form", TANAKA) == 1
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert told(back(app, order, access_id, number)) == "failed"
+        assert shop.requests(number, "SecureTran2") == []
+        travel(jst(2027, 1, 10, 6, 1))
+        billing.resume()  # the old card's line is at SMBC-GP by now, and nothing is taken yet
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert told(back(app, order, access_id, number)) == "failed"
+
     def entered_and_not_paid(self, shop: World, new: NewOrder, order: Order, **more: Any) -> str:
         """再決済 whose card was never sent: the number is entered at SMBC-GP, for that way."""
         shop.wire.cut_off("ExecTran")
