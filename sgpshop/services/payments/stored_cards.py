@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from sgpshop.domain.our_members import OUR_MEMBERS, is_our_member
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, GatewayError, SmbcGpGateway, StoredCard, TradeState
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order
@@ -30,13 +31,12 @@ log = logging.getLogger(__name__)
 KEPT_AFTER = frozenset({Operation.CHECK_CARD, Operation.REGISTER_CARD})
 
 
-#: How the id of a member of ours begins: shops of one site share its members.
-_OURS = "sgpshop"
-
-
 def member_of_ours(shop_id: str, gateway_order_id: str) -> str:
-    """The member that keeps the card of that transaction of the shop: at most 50 characters."""
-    return f"{_OURS}.{shop_id}.{gateway_order_id}"
+    """The member that keeps the card of that transaction of the shop: at most 50 characters.
+
+    Shops of one site share its members, so the shop is part of it.
+    """
+    return f"{OUR_MEMBERS}{shop_id}.{gateway_order_id}"
 
 
 class NoCard(Exception):
@@ -88,7 +88,8 @@ def card_for(gateway: SmbcGpGateway, paying: CardPayment) -> Card:
         return Card(token=vault.unseal(paying.card_sealed, _context(paying.order_no)))
     if paying.operation not in CHECKOUTS:
         return for_later(gateway, paying.order_id)
-    if paying.member_id and paying.card_seq is not None:
+    is_given = paying.card_seq is not None and not is_our_member(paying.member_id)
+    if paying.member_id and is_given:
         return Card(member_id=paying.member_id, card_seq=paying.card_seq)
     raise NoCard
 
@@ -163,7 +164,7 @@ def _kept(rows: Sequence[Any]) -> StoredCard | None:
 
 def _is_ours(member_id: str, gateway_order_id: str) -> bool:
     """Whether it is the member of that transaction, with whatever contract it was kept."""
-    return member_id.startswith(f"{_OURS}.") and member_id.endswith(f".{gateway_order_id}")
+    return is_our_member(member_id) and member_id.endswith(f".{gateway_order_id}")
 
 
 def _keep(gateway: SmbcGpGateway, order_id: int, rows: Sequence[Any]) -> Card:

@@ -15,6 +15,7 @@ from sgpshop.services.intake import new_order
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.web.api.fields import (
     Body,
+    BuyerMemberId,
     Code,
     Day,
     Id,
@@ -53,7 +54,7 @@ class BuyerBody(Body):
     postal_code: Text10 = ""
     prefecture: Text10 = ""
     address: Text400 = ""
-    member_id: Text60 | None = None
+    member_id: BuyerMemberId | None = None
 
 
 class ItemBody(Body):

@@ -6,6 +6,7 @@ What is said here is what the OpenAPI document says: the schema is made from the
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import date, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from flask import current_app
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from sgpshop.domain import order_number
+from sgpshop.domain import order_number, our_members
 from sgpshop.domain.amounts import MOST_YEN
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -66,6 +67,12 @@ def _order_no(text: str) -> str:
     return text
 
 
+def _not_our_member(text: str) -> str:
+    if our_members.is_our_member(text):
+        raise PydanticCustomError("our_member", "a member of ours")
+    return text
+
+
 def _return_url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -106,7 +113,17 @@ OrderNo = Annotated[
     ),
     AfterValidator(_order_no),
 ]
-MemberId = Annotated[str, Field(pattern=r"^[A-Za-z0-9@._-]{1,60}$")]
+#: of a member whose card pays
+MemberId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9@._-]{1,60}$",
+        json_schema_extra={"not": {"pattern": f"^{re.escape(our_members.OUR_MEMBERS)}"}},
+    ),
+    AfterValidator(_not_our_member),
+]
+#: the buyer's, in the shop front's own words
+BuyerMemberId = Annotated[Text60, AfterValidator(_not_our_member)]
 Token = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[!-~]*$")]
 
 #: yen that are charged; yen that may be none

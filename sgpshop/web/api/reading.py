@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sgpshop.domain.our_members import REFUSAL
 from sgpshop.web.frame.problems import ApiRefusal
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,6 +38,7 @@ _SENTENCES = {
     "too_short": "{min_length}個以上必要です。",
     "moment": "2026-11-23T10:15:00+09:00の形式で、2000年から2099年の日時を指定してください。",
     "day": "2026-11-23の形式で、2000年から2099年の日付を指定してください。",
+    "our_member": REFUSAL,
     "order_no": "この語は注文番号に使えません(画面のアドレスと重なります)。",
     "return_url": "https://で始まるURLを指定してください。",
 }

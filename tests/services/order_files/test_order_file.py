@@ -49,6 +49,12 @@ def refusal(content: bytes, limits: Limits = SCREEN) -> str:
     return caught.value.message
 
 
+def test_a_member_under_which_we_keep_cards_is_nobody_s() -> None:
+    [(line, message)] = problems(csv_file(row(会員ID="SGPSHOP.tshop00000001.A1")))
+    assert line == 2
+    assert "「会員ID」に「sgpshop.」で始まる会員IDは使えません" in message
+
+
 class TestEncodings:
     """UTF-8 with or without mark, CP932; all else by content (S17)."""
 

@@ -39,6 +39,27 @@ def kept(app: Flask) -> Order:
     return db.session.query(Order).one()
 
 
+@pytest.mark.parametrize("prefix", ["sgpshop", "SgpShop"])
+@pytest.mark.parametrize("field", ["/payment/member_id", "/buyer/member_id"])
+def test_a_card_that_we_keep_for_another_order_pays_nothing(
+    app: Flask, world: World, program: Program, field: str, prefix: str
+) -> None:
+    """The id of its member follows from that order's number, which its buyer knows."""
+    first = new_order(world) | {"kind": "preorder"}
+    assert program.post(ORDERS, first).status_code == 201
+    member = f"{prefix}.tshop00000001.{first['order_no']}"
+    body = new_order(world)
+    if field.startswith("/payment"):
+        body["payment"] = {"member_id": member, "card_seq": 0}
+    else:
+        body["buyer"] = body["buyer"] | {"member_id": member}
+    refused = problem(program.post(ORDERS, body), 422, "invalid")
+    assert [error["pointer"] for error in refused["errors"]] == [field]
+    assert "カードの保管に使います" in refused["errors"][0]["detail"]
+    assert orders(app) == 1
+    assert [entry["status"] for entry in world.ledger()] == ["CHECK"]
+
+
 class TestTakenIn:
     def test_an_order_is_authorized(self, app: Flask, world: World, program: Program) -> None:  # T1
         body = new_order(world, memo="のし\n希望", discount=100, total=2400)

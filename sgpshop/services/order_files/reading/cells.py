@@ -17,6 +17,7 @@ from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_writing import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_number import is_reserved, is_well_formed
+from sgpshop.domain.our_members import REFUSAL, is_our_member
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
@@ -90,6 +91,18 @@ def order_number(value: str) -> str:
     if is_reserved(value):
         raise CellProblem("にこの語は使えません(画面のアドレスと重なります)。")
     return value
+
+
+def member_id(longest: int) -> Callable[[str], str]:
+    """A parser for 会員ID: free text, but never a member under which we keep cards."""
+    parse = text(longest)
+
+    def checked(value: str) -> str:
+        if is_our_member(value):
+            raise CellProblem(f"に{REFUSAL}")
+        return parse(value)
+
+    return checked
 
 
 def access_id(value: str) -> str:

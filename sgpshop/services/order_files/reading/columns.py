@@ -78,7 +78,7 @@ COLUMNS = (
         True,
     ),
     FileColumn(_O, "payment_status", "決済方法ステータス", cells.payment_status, empty=None),
-    FileColumn(_O, "member_id", "会員ID", _fits(Order.member_id), ("memberId",), empty=None),
+    FileColumn(_O, "member_id", "会員ID", cells.member_id(60), ("memberId",), empty=None),
     FileColumn(_O, "buyer_name", "注文者", _fits(Order.buyer_name), ("注文者氏名", "buyer.name")),
     FileColumn(_O, "buyer_kana", "注文者(振り仮名)", _fits(Order.buyer_kana), ("buyer.kana",)),
     FileColumn(_O, "buyer_company", "会社名", _fits(Order.buyer_company)),
