@@ -15,7 +15,7 @@ from flask import Flask
 
 from sgpshop.gateway import Card
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import outcomes, stored_cards
+from sgpshop.services.payments import other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
 from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
@@ -98,6 +98,26 @@ class TestItWouldNotice:
         delivered = Step(1, 0, "deliver", {"parcel": 0})
         found = self.ends(app, order(kind="subscription"), delivered, days=75)
         assert "never billed and nobody is told" in found
+
+    @pytest.mark.parametrize("is_guarded", [True, False])
+    def test_a_charge_beside_what_the_shop_front_took(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+    ) -> None:
+        if not is_guarded:
+            monkeypatch.setattr(other_numbers, "paid_there", lambda *_: None)
+            for_later = Card(member_id="buyer0", card_seq=0)
+            monkeypatch.setattr(stored_cards, "for_later", lambda *_: for_later)
+        found = self.ends(
+            app,
+            Step(0, -1, "driver", {"driver": "api"}),
+            order(kind="subscription", source="late"),
+            Step(2, 0, "deliver", {"parcel": 0}),
+            # The look-up of that night is not answered; the next comes after the registration.
+            Step(39.86, 0, "fault", {"api": "SearchTrade", "fault": "http:503", "suffix": ""}),
+            Step(39.87, 0, "front", {"what": "charge", "total": 2_500}),
+            days=75,
+        )
+        assert ("taken 2 times" in found) is not is_guarded, found
 
     def test_another_card_of_the_buyer(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever card comes first is charged, not the one that was checked."""
