@@ -72,6 +72,7 @@ from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.simulator.server import ConnectionDropped
 from tests.faults import books
+from tests.forms import hidden_of
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
@@ -572,9 +573,9 @@ class Stage:
         path = re.sub(r"^https?://[^/]+", "", life.redirect_url)
         page = http.get(path)
         if 'name="answer"' in page.text:
-            answer = {**_hidden(page.text), "answer": "yes" if passes else "no"}
+            answer = {**hidden_of(page), "answer": "yes" if passes else "no"}
             page = http.post("/three-ds/", data=answer, follow_redirects=True)
-        access_id = _hidden(page.text).get("AccessID")
+        access_id = hidden_of(page).get("AccessID")
         order = self._order(life)
         if access_id and order is not None and order.transaction is not None:
             number = order.transaction.gateway_order_id
@@ -707,7 +708,7 @@ class Stage:
         )
         page = http.get(where, query_string={"amount": amount})
         if page.status_code == 200:
-            http.post(where, data={**_hidden(page.text), "amount": str(amount)})
+            http.post(where, data={**hidden_of(page), "amount": str(amount)})
 
     def do_buyer_card(self, life: Life, what: str) -> None:
         """The buyer tidies up the cards kept at the cart."""
@@ -767,15 +768,6 @@ class Stage:
 
 def _seen(order: Order) -> Seen:
     return Seen(order.version, order.total, secrets.token_hex(8))
-
-
-def _hidden(page: str) -> dict[str, str]:
-    found = {}
-    for tag in re.findall(r'<input[^>]*type="hidden"[^>]*>', page):
-        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
-        if name:
-            found[name[1]] = value[1] if value else ""
-    return found
 
 
 # ---- shrinking ----------------------------------------------------------------------------------

@@ -27,10 +27,10 @@ from sgpshop.services.payments import acts, runner
 from sgpshop.storage import database
 from tests.factories import authorized_order, fresh
 from tests.faults.judging import complaints, settle
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, correct, press, seen
 from tests.signing_in import signed_in
-from tests.web.frame.test_auth import token_of
 
 FILLER = "y" * 120
 

@@ -16,10 +16,10 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, Role
 from sgpshop.storage import database, waiting
 from tests.factories import authorized_order, fresh
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.services.acting import seen
 from tests.signing_in import signed_in
-from tests.web.frame.test_auth import token_of
 
 
 @pytest.fixture

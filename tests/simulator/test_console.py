@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.forms import hidden_of
+
 from .shop import SITE, VISA, Shop
 
 LIST = "/mulpayconsole/shop/tshop00000001/login/"
@@ -18,24 +20,13 @@ TRADE = "/mulpayconsole/shop/tshop00000001/transactions/A-1"
 HOSTILE = "<script>alert(1)</script>"
 
 
-def hidden(page: TestResponse) -> dict[str, str]:
-    """The hidden fields of the page's form."""
-    inputs = re.findall(r"<input[^>]*>", page.text)
-    named = [
-        (re.search('name="([^"]*)"', tag), re.search('value="([^"]*)"', tag))
-        for tag in inputs
-        if 'type="hidden"' in tag
-    ]
-    return {name[1]: unescape(value[1]) for name, value in named if name and value}
-
-
 def by_hand(shop: Shop, operation: str, amount: int | None = None) -> TestResponse:
     """Ask for an operation and confirm it, as a person does."""
     query = {} if amount is None else {"amount": str(amount)}
     page = shop.http.get(f"{TRADE}/{operation}", query_string=query)
     assert "data-confirm-yes" in page.text
     assert "data-confirm-no" in page.text
-    return shop.http.post(f"{TRADE}/{operation}", data=hidden(page), follow_redirects=True)
+    return shop.http.post(f"{TRADE}/{operation}", data=hidden_of(page), follow_redirects=True)
 
 
 def test_an_empty_list_says_so(shop: Shop) -> None:
@@ -164,12 +155,12 @@ def test_a_confirmation_is_good_for_what_was_seen_and_once(shop: Shop) -> None:
     access = shop.executed()
     page = shop.http.get(f"{TRADE}/sales")
     shop.change(access, "AUTH", 900)  # the amount moves between looking and pressing
-    answer = shop.http.post(f"{TRADE}/sales", data=hidden(page))
+    answer = shop.http.post(f"{TRADE}/sales", data=hidden_of(page))
     assert answer.status_code == 409
     assert "画面が古くなっています" in answer.text
     assert shop.status() == "AUTH"
 
-    fresh = hidden(shop.http.get(f"{TRADE}/sales"))
+    fresh = hidden_of(shop.http.get(f"{TRADE}/sales"))
     assert shop.http.post(f"{TRADE}/sales", data=fresh).status_code == 303
     assert shop.http.post(f"{TRADE}/sales", data=fresh).status_code == 409  # a double click
     assert [line["job"] for line in shop.history()].count("SALES") == 1
@@ -177,7 +168,7 @@ def test_a_confirmation_is_good_for_what_was_seen_and_once(shop: Shop) -> None:
 
 def test_a_confirmed_amount_cannot_be_exchanged(shop: Shop) -> None:
     shop.executed()
-    form = hidden(shop.http.get(f"{TRADE}/change", query_string={"amount": "900"}))
+    form = hidden_of(shop.http.get(f"{TRADE}/change", query_string={"amount": "900"}))
     assert shop.http.post(f"{TRADE}/change", data={**form, "amount": "1"}).status_code == 409
     assert shop.look()["Amount"] == "1000"
 
@@ -239,7 +230,7 @@ def test_the_pages_need_no_script_and_allow_none(shop: Shop) -> None:
 
 def test_the_console_waits_for_a_request_at_work(shop: Shop) -> None:  # rule 3
     shop.executed()
-    form = hidden(shop.http.get(f"{TRADE}/sales"))
+    form = hidden_of(shop.http.get(f"{TRADE}/sales"))
     claims = shop.http.application.extensions["endpoint"].context.claims
     with claims.exclusively("A-1"):
         answer = shop.http.post(f"{TRADE}/sales", data=form)

@@ -1,12 +1,13 @@
 """3-D Secure 2 at the gateway and in the browser: protocol.md §5, §11 and rule 37."""
 
-import re
 from base64 import b64encode
 from hashlib import md5
 from html import unescape
 
 import pytest
 from werkzeug.test import TestResponse
+
+from tests.forms import hidden_of
 
 from .shop import Access, Shop, fields, form
 
@@ -40,8 +41,7 @@ def question(shop: Shop, url: str) -> TestResponse:
 
 def answered(shop: Shop, url: str, answer: str) -> TestResponse:
     """The page after one of the three buttons."""
-    page = question(shop, url).text
-    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    hidden = hidden_of(question(shop, url))
     return shop.http.post("/three-ds/", data={**hidden, "answer": answer}, follow_redirects=True)
 
 
@@ -121,7 +121,7 @@ def test_a_buyer_who_does_not_pass(shop: Shop, answer: str, code: str) -> None:
 def test_the_first_answer_counts(shop: Shop) -> None:
     access = wished(shop)
     url = begun(shop, CHALLENGE, access)["RedirectUrl"]
-    hidden = dict(re.findall(r'name="(\w+)" value="([^"]*)"', question(shop, url).text))
+    hidden = hidden_of(question(shop, url))
     shop.http.post("/three-ds/", data={**hidden, "answer": "no"})
     shop.http.post("/three-ds/", data={**hidden, "answer": "yes"})
     assert secure(shop, access)["ErrInfo"] == "E21030202"

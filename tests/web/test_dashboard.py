@@ -20,6 +20,7 @@ from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, make_order
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.signing_in import make_person, signed_in
 from tests.web.pages import flat
@@ -143,9 +144,7 @@ def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world
     assert "何度試しても途中で止まる処理が1件あります" in page  # the bar of every page
     assert "SMBC-GPへの照会" in page
     assert order.order_no in page
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown.text)
-    assert token
-    pressed = {"csrf_token": token[1]}
+    pressed = {"csrf_token": token_of(shown)}
     answer = operator.post("/set-aside/try-again", data=pressed, follow_redirects=True)
     assert "止まっている処理1件を、もう一度試します。" in flat(answer)
     with app.app_context():

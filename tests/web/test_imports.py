@@ -21,6 +21,7 @@ from sgpshop.models import ImportRun, Order, Role, utc_now
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.health import background
 from sgpshop.storage.database import writing
+from tests.forms import hidden_of
 from tests.services.order_csv import csv_file, number, row
 from tests.signing_in import signed_in
 
@@ -44,9 +45,7 @@ def _background_ends(app: Flask) -> Iterator[None]:
 
 
 def token(client: FlaskClient) -> str:
-    found = re.search(r'name="request_token" value="(\w+)"', client.get("/orders/imports").text)
-    assert found
-    return found[1]
+    return hidden_of(client.get("/orders/imports"))["request_token"]
 
 
 def upload(client: FlaskClient, content: bytes, request_token: str | None = None) -> TestResponse:

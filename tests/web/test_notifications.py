@@ -20,10 +20,10 @@ from sgpshop.models import LoginSession, Notification, Role, utc_now
 from sgpshop.services import notifications, settings
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, make_order, order_number
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.notifying import FORM, body, tell
 from tests.signing_in import PASSWORD, signed_in
-from tests.web.frame.test_auth import token_of
 from tests.web.pages import flat
 
 PAGE = "/settings/notifications"

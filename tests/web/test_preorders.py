@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, Role
 from tests.factories import make_order
+from tests.forms import hidden_of
 from tests.gateway_world import World
 from tests.services.acting import press
 from tests.services.payments.test_preorders import declining, preorder
@@ -66,13 +67,11 @@ def test_odd_addresses_show_the_first_page(operator: FlaskClient, orders: list[O
 def test_ticked_ones_go_on_to_bulk_processing(
     operator: FlaskClient, orders: list[Order]
 ) -> None:  # R40
-    page = flat(operator.get("/preorders"))
-    conditions = re.search(r'name="conditions" value="([^"]+)"', page)
-    assert conditions
+    conditions = hidden_of(operator.get("/preorders"))["conditions"]
     answer = operator.post(
         "/orders/bulk/selection",
         data={
-            "conditions": conditions[1].replace("&amp;", "&"),
+            "conditions": conditions,
             "do": "sgp_capture",
             "order_no": [orders[0].order_no, orders[1].order_no],
         },

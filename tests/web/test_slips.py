@@ -17,6 +17,7 @@ from sgpshop.models import Order, Role, SlipRow
 from sgpshop.services import settings
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.services.slip_files import slip, slip_file
 from tests.signing_in import signed_in
@@ -31,9 +32,7 @@ class Browser:
 
     def __init__(self, app: Flask, role: Role = Role.OPERATOR, name: str = "") -> None:
         self.client: FlaskClient = signed_in(app, role, name)
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get("/slips").text)
-        assert found
-        self._token = found[1]
+        self._token = token_of(self.client.get("/slips"))
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.client.get(path, **options)

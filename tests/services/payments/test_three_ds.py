@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +24,7 @@ from sgpshop.services.payments import attempt_lookup, three_ds, transaction_look
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
+from tests.forms import hidden_of
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, last_attempt
 from tests.services.arriving import SHOP_FRONT, attempts_of, new_order, open_shop, orders
@@ -62,18 +62,9 @@ def at_bank(shop: World, url: str, answer: str = "yes") -> str:
     http = shop.simulator.test_client()
     page = http.get(url.replace("http://127.0.0.1", "", 1).replace("http://localhost", "", 1))
     if 'name="answer"' in page.text:
-        given = {**hidden(page), "answer": answer}
+        given = {**hidden_of(page), "answer": answer}
         page = http.post("/three-ds/", data=given, follow_redirects=True)
-    return hidden(page)["AccessID"]
-
-
-def hidden(page: TestResponse) -> dict[str, str]:
-    """The hidden fields of a page."""
-    found = re.findall(r'<input[^>]*type="hidden"[^>]*>', page.text)
-    return {
-        re.search(r'name="([^"]*)"', tag)[1]: re.search(r'value="([^"]*)"', tag)[1]  # type: ignore[index]
-        for tag in found
-    }
+    return hidden_of(page)["AccessID"]
 
 
 def back(app: Flask, order: Order, access_id: str, number: str | None = None) -> TestResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +14,7 @@ from werkzeug.test import TestResponse
 from sgpshop.extensions import db
 from sgpshop.models import LoginAttempt, LoginSession, Person, Role
 from sgpshop.services.access import passwords
+from tests.forms import token_of
 from tests.signing_in import PASSWORD, make_person, signed_in
 
 HTMX = {"HX-Request": "true"}
@@ -24,12 +24,6 @@ HTMX = {"HX-Request": "true"}
 def person(app: Flask) -> None:
     with app.app_context():
         make_person("田中", Role.OWNER)
-
-
-def token_of(page: TestResponse) -> str:
-    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
-    assert found
-    return found[1]
 
 
 def enter(client: FlaskClient, query: str = "", **typed: str) -> TestResponse:

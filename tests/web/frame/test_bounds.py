@@ -13,10 +13,10 @@ from sgpshop.domain.order_acts import REVIEW_LOCK
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Role, utc_now
 from tests.factories import make_order
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.web.api_calls import ORDERS, Program
-from tests.web.frame.test_auth import token_of
 
 HUGE = ["2147483648", "9223372036854775808", "9" * 400, "9" * 1900]
 

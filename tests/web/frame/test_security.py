@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 
 from sgpshop.models import Role
 from sgpshop.services import settings
+from tests.forms import token_of
 from tests.signing_in import signed_in
-from tests.web.frame.test_auth import HTMX, token_of
+from tests.web.frame.test_auth import HTMX
 
 FORM = {
     "site_id": "tsite00000001",

@@ -13,6 +13,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Attempt, Order, Role, utc_now
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
+from tests.forms import forms_of
 from tests.gateway_world import World
 from tests.services.acting import effects
 from tests.signing_in import signed_in
@@ -33,9 +34,9 @@ def order(app: Flask, world: World) -> Order:
 
 def form_on(page: str, action: str) -> dict[str, str]:
     """The hidden fields of the form on `page` that is sent to `action`."""
-    forms = re.findall(rf'<form[^>]*action="{action}"[^>]*>.*?</form>', page, re.DOTALL)
-    [form] = [one for one in forms if "request_token" in one]
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    found = [form.hidden for form in forms_of(page) if form.action == action]
+    [hidden] = [one for one in found if "request_token" in one]
+    return hidden
 
 
 def capture_form(client: FlaskClient, order: Order) -> dict[str, str]:

@@ -24,10 +24,10 @@ from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order
+from tests.forms import form_of, token_of
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, correct, seen
 from tests.signing_in import signed_in
-from tests.web.frame.test_auth import token_of
 
 S, K = PaymentStatus, OrderKind
 SHIPPED = "配送完了"
@@ -201,11 +201,8 @@ class TestSendButton:
         page = operator.get(f"/orders/{order.order_no}").text
         assert mark_on(page, "SGPカード実売上処理") == "△"  # R56, R72a
         assert "送信して実売上処理" in Buttons(page).found
-        form = dict(
-            re.findall(r'name="(csrf_token|version|amount|request_token)" value="([^"]*)"', page)
-        )
         url = f"/orders/{order.order_no}/send-changes"
-        operator.post(url, data=form)
+        operator.post(url, data=form_of(page, url).fields)
         page = operator.get(f"/orders/{order.order_no}").text
         assert self.mark(operator, order) == "△"
         assert "送信済み(" in page  # R67

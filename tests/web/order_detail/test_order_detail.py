@@ -16,6 +16,7 @@ from sgpshop.models import Attempt, CardTransaction, Delivery, Order, OrderKind,
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order
+from tests.forms import form_of
 from tests.gateway_world import World
 from tests.services.acting import correct
 from tests.signing_in import PASSWORD, signed_in
@@ -34,10 +35,9 @@ def order(app: Flask, world: World) -> Order:
         return authorized_order(world, total=3000)
 
 
-def hidden_fields(page: str) -> dict[str, str]:
+def capture_form(page: str, order_no: str) -> dict[str, str]:
     """What the confirmation form carries."""
-    form = page[page.index("実売上処理しますか") - 1200 : page.index("data-confirm-no")]
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    return form_of(page, f"/orders/{order_no}/capture").hidden
 
 
 def press(client: FlaskClient, order_no: str, headers: dict[str, str] | None = None) -> str:
@@ -45,7 +45,7 @@ def press(client: FlaskClient, order_no: str, headers: dict[str, str] | None = N
     page = client.get(f"/orders/{order_no}/capture", headers=headers).text
     answer = client.post(
         f"/orders/{order_no}/capture",
-        data=hidden_fields(page),
+        data=capture_form(page, order_no),
         headers=headers,
         follow_redirects=True,
     )
@@ -86,7 +86,7 @@ def test_sending_the_same_form_again_shows_the_first_result(
     operator: FlaskClient, world: World, order: Order
 ) -> None:
     url = f"/orders/{order.order_no}/capture"
-    form = hidden_fields(operator.get(url).text)
+    form = form_of(operator.get(url), url).hidden
     for _ in range(2):  # double click, reload, back (P19)
         page = operator.post(url, data=form, follow_redirects=True).text
         assert "決済完了" in page
@@ -97,7 +97,7 @@ def test_a_second_tab_is_told_that_the_order_changed(
     operator: FlaskClient, world: World, order: Order
 ) -> None:
     url = f"/orders/{order.order_no}/capture"
-    first, second = (hidden_fields(operator.get(url).text) for _ in range(2))
+    first, second = (form_of(operator.get(url), url).hidden for _ in range(2))
     operator.post(url, data=first)
     answer = operator.post(url, data=second)
     assert answer.status_code == 409  # R61
@@ -121,7 +121,7 @@ def test_an_altered_form_does_nothing(
     operator: FlaskClient, world: World, order: Order, bad: dict[str, str]
 ) -> None:
     url = f"/orders/{order.order_no}/capture"
-    form = hidden_fields(operator.get(url).text) | bad
+    form = form_of(operator.get(url), url).hidden | bad
     answer = operator.post(url, data=form)
     assert answer.status_code in (409, 422)
     assert "notice is-error" in answer.text
@@ -333,13 +333,6 @@ def test_viewers_see_but_do_not_capture(app: Flask, world: World, order: Order) 
         assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
 
 
-def form_of(page: str, action: str) -> dict[str, str]:
-    """What the form with that action carries in its hidden fields."""
-    form = page[page.index(f'action="{action}"') :]
-    form = form[: form.index("</form>")]
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
-
-
 def go_ahead(
     client: FlaskClient,
     order_no: str,
@@ -349,7 +342,7 @@ def go_ahead(
 ) -> TestResponse:
     """Open the confirmation of an act and go ahead; what comes back in the end."""
     url = f"/orders/{order_no}/{act}"
-    form = form_of(client.get(url, headers=headers).text, url)
+    form = form_of(client.get(url, headers=headers).text, url).hidden
     return client.post(url, data=form | typed, headers=headers, follow_redirects=True)
 
 
@@ -404,7 +397,7 @@ class TestCancel:
         self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
     ) -> None:
         url = f"/orders/{order.order_no}/cancel"
-        form = form_of(operator.get(url, headers=headers).text, url)
+        form = form_of(operator.get(url, headers=headers).text, url).hidden
         for _ in range(2):  # P19
             page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
             assert 'data-payment-status="cancelled"' in page
@@ -425,7 +418,7 @@ class TestSend:
     ) -> None:
         number = corrected.order_no
         url = f"/orders/{number}/send-changes"
-        form = form_of(operator.get(f"/orders/{number}").text, url)
+        form = form_of(operator.get(f"/orders/{number}").text, url).hidden
         page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
         assert 'data-gateway-amount="2500"' in page  # R68
         assert "送信済み(" in page
@@ -438,7 +431,7 @@ class TestSend:
         world.fault("error:42G550000", "ChangeTran")
         number = corrected.order_no
         url = f"/orders/{number}/send-changes"
-        form = form_of(operator.get(f"/orders/{number}").text, url)
+        form = form_of(operator.get(f"/orders/{number}").text, url).hidden
         page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
         error = page[page.index('id="payment-error"') :]
         assert "金額変更の送信に失敗しました" in error  # R71
@@ -456,7 +449,7 @@ class TestSend:
         self, operator: FlaskClient, corrected: Order, world: World, headers: dict[str, str]
     ) -> None:
         page = operator.get(f"/orders/{corrected.order_no}").text
-        form = form_of(page, f"/orders/{corrected.order_no}/send-changes")
+        form = form_of(page, f"/orders/{corrected.order_no}/send-changes").hidden
         answer = operator.post(f"/orders/{corrected.order_no}/capture", data=form, headers=headers)
         assert answer.status_code == 422  # R72a
         assert "金額の変更がSMBC-GPに送信されていません" in answer.text
@@ -481,7 +474,7 @@ def test_reconciling_follows_the_gateway(
     assert trade is not None
     world.gateway.capture(trade.access, 3000)  # by hand, in the console
     url = f"/orders/{order.order_no}/reconcile"
-    form = form_of(operator.get(f"/orders/{order.order_no}").text, url)
+    form = form_of(operator.get(f"/orders/{order.order_no}").text, url).hidden
     page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
     assert 'data-payment-status="captured"' in page  # R120, P18
     assert "SMBC-GPの取引は「実売上」だったため" in page
@@ -500,7 +493,7 @@ def test_the_same_cancel_form_again_shows_how_it_stands(
 ) -> None:
     """P19, also while nobody knows the outcome."""
     url = f"/orders/{order.order_no}/cancel"
-    form = form_of(operator.get(url).text, url)
+    form = form_of(operator.get(url).text, url).hidden
     world.fault("drop_after")
     for _ in range(2):
         page = operator.post(url, data=form, follow_redirects=True)
@@ -518,7 +511,7 @@ def test_the_same_cancel_form_of_an_unbilled_order_again(
     with app.app_context():
         order = make_order(status=PaymentStatus.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
     url = f"/orders/{order.order_no}/cancel"
-    form = form_of(operator.get(url).text, url)
+    form = form_of(operator.get(url).text, url).hidden
     for _ in range(2):  # P19
         page = operator.post(url, data=form, follow_redirects=True)
         assert page.status_code == 200
@@ -537,7 +530,10 @@ def test_a_doubt_is_ended_by_hand_with_reason_and_password(
         with writing() as session:
             session.execute(sa.update(Attempt).values(long_ago))
     url = f"/orders/{order.order_no}/close-uncertain"
-    form = form_of(operator.get(url).text, url) | {"why": "管理画面で確認", "password": PASSWORD}
+    form = form_of(operator.get(url).text, url).hidden | {
+        "why": "管理画面で確認",
+        "password": PASSWORD,
+    }
     for wrong in ({"password": "wrong"}, {"why": ""}, {"attempt_id": "9999"}, {"attempt_id": "x"}):
         refused = operator.post(url, data=form | wrong)
         assert refused.status_code in (409, 422), wrong

@@ -19,6 +19,7 @@ from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Role, ut
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
+from tests.forms import form_of
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -71,25 +72,7 @@ def panel(page: str) -> str:
 
 def fields(page: str, action: str) -> dict[str, Any]:
     """What the POST form with this action carries when nothing is changed in it."""
-    form = next(
-        form
-        for form in re.findall(r'<form[^>]*method="post".*?</form>', page, re.S)
-        if f'action="{action}"' in form
-    )
-    found: dict[str, Any] = {}
-    for tag in re.findall(r"<input[^>]*>", form):
-        name = re.search(r'name="([^"]+)"', tag)
-        value = re.search(r'value="([^"]*)"', tag)
-        is_off = 'type="checkbox"' in tag and "checked" not in tag
-        if name and not is_off:
-            found.setdefault(name[1], []).append(value[1] if value else "")
-    for name, options in re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.S):
-        chosen = re.search(r'value="([^"]+)"\s+selected', options) or re.search(
-            r'value="([^"]+)"', options
-        )
-        assert chosen
-        found.setdefault(name, []).append(chosen[1])
-    return found
+    return form_of(page, action).every
 
 
 def press(

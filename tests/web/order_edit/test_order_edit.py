@@ -33,6 +33,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
+from tests.forms import forms_of, token_of
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -154,33 +155,9 @@ class Screen:
 
 def fields_of(html: str) -> dict[str, Any]:
     """Names and values of the inputs in a piece of page; names that repeat have lists."""
-    found: dict[str, Any] = {}
-    for tag in re.findall(
-        r"<(?:input|select|textarea)\b.*?(?:>|</select>|</textarea>)", html, re.S
-    ):
-        name = re.search(r'\bname="([^"]*)"', tag)
-        if name is None or (re.search(r'type="(checkbox|radio)"', tag) and " checked" not in tag):
-            continue
-        if tag.startswith("<select"):
-            value = select_value(html, tag)
-        elif tag.startswith("<textarea"):
-            whole = html[html.index(tag) : html.index("</textarea>", html.index(tag))]
-            value = whole[whole.index(">") + 1 :].removeprefix("\n")
-        else:
-            value = (re.search(r'\bvalue="([^"]*)"', tag) or ["", ""])[1]
-        found.setdefault(name[1], []).append(value)
+    [form] = forms_of(html)
     single = {"version", "amount", "request_token", "total", "note", "csrf_token", "then_capture"}
-    return {
-        name: values[0] if name in single or len(values) == 1 else values
-        for name, values in found.items()
-    }
-
-
-def select_value(html: str, tag: str) -> str:
-    start = html.index(tag)
-    options = html[start : html.index("</select>", start)]
-    chosen = re.search(r'<option value="([^"]*)"\s+selected', options)
-    return chosen[1] if chosen else re.search(r'<option value="([^"]*)"', options)[1]  # type: ignore[index]
+    return form.fields | {name: form.every[name][0] for name in single & form.every.keys()}
 
 
 def button(page: str, words: str) -> str | None:
@@ -639,9 +616,12 @@ class TestWhoMayEdit:
         assert words in screen.page  # R75a
         assert button(screen.page, "変更内容を保存") is None
         assert button(screen.page, "編集") is None
-        token = re.search(r'name="csrf_token" value="([^"]*)"', screen.page)
-        assert token
-        forged = {"csrf_token": token[1], "version": "1", "amount": "10000", "total": "1"}
+        forged = {
+            "csrf_token": token_of(screen.page),
+            "version": "1",
+            "amount": "10000",
+            "total": "1",
+        }
         for action in ("", "/total", "/total/reset"):
             answer = screen.post(action, forged | {"request_token": secrets.token_hex(16)})
             assert answer.status_code == 403

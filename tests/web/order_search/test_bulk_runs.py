@@ -18,6 +18,7 @@ from sgpshop.services import settings
 from sgpshop.services.health import due_work
 from sgpshop.worker.loop import Worker
 from tests.factories import authorized_order, fresh, make_order
+from tests.forms import token_of
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -32,10 +33,7 @@ class Browser:
 
     def __init__(self, app: Flask, role: Role = Role.OPERATOR, name: str = "") -> None:
         self.client: FlaskClient = signed_in(app, role, name)
-        page = flat(self.client.get("/orders"))
-        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
-        assert found
-        self._token = found[1]
+        self._token = token_of(self.client.get("/orders"))
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.client.get(path, **options)

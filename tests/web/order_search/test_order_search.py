@@ -16,6 +16,7 @@ from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Person, Role, utc_now
 from sgpshop.storage.database import writing
 from tests.factories import days_ago, make_order
+from tests.forms import token_of
 from tests.signing_in import signed_in
 from tests.web.pages import flat
 
@@ -44,12 +45,6 @@ def row(page: str, order: Order) -> str:
     """The markup of one row."""
     start = page.index(f'<tr id="row-{order.order_no}"')
     return page[start : page.index("</tr>", start)]
-
-
-def token(page: str) -> str:
-    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
-    assert found
-    return found[1]
 
 
 def test_the_first_look_shows_the_last_seven_days_newest_first(
@@ -273,7 +268,11 @@ def test_everybody_chooses_which_conditions_to_see(app: Flask, operator: FlaskCl
     assert 'name="item"' not in page
     answer = operator.post(
         "/orders/search-fields",
-        data={"csrf_token": token(page), "fields": ["item", "nonsense"], "conditions": "from=&to="},
+        data={
+            "csrf_token": token_of(page),
+            "fields": ["item", "nonsense"],
+            "conditions": "from=&to=",
+        },
     )
     assert answer.status_code == 303
     assert answer.location == "/orders?from=&to="

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from sgpshop.extensions import db
 from sgpshop.models import ApiKey, LoginSession, Role, utc_now
 from sgpshop.storage.database import writing
+from tests.forms import form_of, token_of
 from tests.signing_in import PASSWORD, signed_in
 
 PAGE = "/settings/api-keys"
@@ -23,15 +24,8 @@ def owner(app: Flask) -> FlaskClient:
     return signed_in(app, Role.OWNER)
 
 
-def csrf(page: str) -> str:
-    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-    assert found
-    return found[1]
-
-
 def form(page: str, **values: object) -> dict[str, object]:
-    [request_token] = re.findall(r'name="request_token" value="([0-9a-f]{32})"', page)
-    return {"csrf_token": csrf(page), "request_token": request_token, **values}
+    return form_of(page, PAGE).hidden | values
 
 
 def test_a_key_is_shown_once(app: Flask, owner: FlaskClient) -> None:  # S10, S13
@@ -95,11 +89,11 @@ def test_revoking_asks_first(app: Flask, owner: FlaskClient) -> None:  # S13
     assert "data-confirm-no" in asked
     headers = {"Authorization": f"Bearer {key}"}
     assert app.test_client().get("/api/v1/orders", headers=headers).status_code == 200
-    done = owner.post(path, data={"csrf_token": csrf(asked)})
+    done = owner.post(path, data={"csrf_token": token_of(asked)})
     assert (done.status_code, done.location) == (303, PAGE)
     assert app.test_client().get("/api/v1/orders", headers=headers).status_code == 401
     assert "無効(" in owner.get(PAGE).text
-    unknown = owner.post(f"{PAGE}/sgpk_0/revoke", data={"csrf_token": csrf(asked)})
+    unknown = owner.post(f"{PAGE}/sgpk_0/revoke", data={"csrf_token": token_of(asked)})
     assert unknown.status_code == 404
 
 

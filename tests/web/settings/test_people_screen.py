@@ -16,8 +16,9 @@ from sgpshop.models import LoginSession, Person, Role, Scope, utc_now
 from sgpshop.services.access import api_keys, passwords
 from sgpshop.services.access.sessions import key_of
 from sgpshop.storage.database import writing
+from tests.forms import token_of
 from tests.signing_in import PASSWORD, make_person, signed_in
-from tests.web.frame.test_auth import enter, token_of
+from tests.web.frame.test_auth import enter
 from tests.web.pages import flat
 
 URL = "/settings/people"

@@ -33,9 +33,9 @@ from sgpshop.services.settings.rules import RULES, SECRETS
 from sgpshop.storage import waiting
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
+from tests.forms import form_of, hidden_of, token_of
 from tests.gateway_world import World
 from tests.signing_in import PASSWORD, signed_in
-from tests.web.frame.test_auth import token_of
 from tests.web.pages import flat
 
 FORM = {
@@ -307,20 +307,18 @@ def test_a_form_from_before_somebody_elses_change_does_not_undo_it_unawares(
     app: Flask, owner: FlaskClient
 ) -> None:  # P20
     save(owner)
-    seen = re.search(r'name="seen" value="([0-9]+)"', owner.get(URL).text)
-    assert seen
+    seen = hidden_of(owner.get(URL))["seen"]
     with app.app_context():
         settings.save("副店長", title="新しい名前")
-    stale = save(owner, seen=seen[1], bulk_max="9")
+    stale = save(owner, seen=seen, bulk_max="9")
     assert stale.status_code == 409
     assert "<bdi>副店長</bdi>さんが次の項目を変更しました:決済名称。" in flat(stale)
     assert 'value="9"' in stale.text
     with app.app_context():
         assert (settings.load().title, settings.load().bulk_max) == ("新しい名前", 300)
-    again = re.search(r'name="seen" value="([0-9]+)"', stale.text)
-    assert again
-    assert save(owner, seen=again[1], bulk_max="9").status_code == 303
-    assert save(owner, seen=again[1], bulk_max="9").status_code == 303  # a second click
+    again = hidden_of(stale)["seen"]
+    assert save(owner, seen=again, bulk_max="9").status_code == 303
+    assert save(owner, seen=again, bulk_max="9").status_code == 303  # a second click
     assert save(owner, seen="x").status_code == 303
 
 
@@ -349,8 +347,7 @@ class TestSalesMode:
 
     def answer(self, owner: FlaskClient, question: TestResponse, answer: str) -> TestResponse:
         """Press one of the two buttons of the question."""
-        hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', flat(question))
-        return owner.post(URL, data=dict(hidden) | {"answer": answer})
+        return owner.post(URL, data=hidden_of(question) | {"answer": answer})
 
     @pytest.mark.usefixtures("waiting")
     def test_it_is_changed_after_a_question_that_counts(
@@ -482,9 +479,8 @@ def test_orders_that_are_here_are_handled_while_new_ones_are_not_taken(
         settings.save("test", enabled=False)
         orders = [authorized_order(world), authorized_order(world)]
     for order, act in zip(orders, ("capture", "cancel"), strict=True):
-        page = owner.get(f"/orders/{order.order_no}/{act}")
-        form = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', flat(page))
-        owner.post(f"/orders/{order.order_no}/{act}", data=dict(form))
+        url = f"/orders/{order.order_no}/{act}"
+        owner.post(url, data=form_of(owner.get(url), url).fields)
     with app.app_context():
         assert [fresh(order).payment_status for order in orders] == [
             PaymentStatus.CAPTURED,

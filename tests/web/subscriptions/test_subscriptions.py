@@ -18,6 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import BillingFile, BillingState, Order, Role
 from sgpshop.services import settings
 from sgpshop.services.subscriptions import billing
+from tests.forms import form_of
 from tests.gateway_world import World
 from tests.services.arriving import open_shop
 from tests.services.subscribing import Travel, jst, make_subscription
@@ -274,11 +275,11 @@ def test_failed_ones_of_a_month_are_ticked_and_taken_again(
     failed = orders[3].order_no
     page = flat(operator.get("/subscriptions?tab=failed"))
     assert "2026年10月分の1件(¥4)をもう一度登録する" in page
-    asked = flat(operator.get("/subscriptions/again?month=2026-10"))
+    question = operator.get("/subscriptions/again?month=2026-10")
+    asked = flat(question)
     assert "別の方法で代金を受け取った注文は、チェックを外してください" in asked
-    token = re.search(r'name="request_token" value="(\w+)"', asked)
-    assert token
-    form = {"month": "2026-10", "order_no": failed, "request_token": token[1]}
+    token = form_of(question, "/subscriptions/again").hidden["request_token"]
+    form = {"month": "2026-10", "order_no": failed, "request_token": token}
     done = operator.post("/subscriptions/again", data=form, follow_redirects=True)
     assert "1件をもう一度登録します" in flat(done)
     with app.app_context():
@@ -305,9 +306,11 @@ def test_a_refund_is_recorded_on_the_order(app: Flask, operator: FlaskClient) ->
         db.session.commit()
     path = f"/orders/{order.order_no}"
     assert "返金済みにする" in flat(operator.get(path))
-    page = operator.get(f"{path}/refunded").text
-    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
-    form = hidden | {"refunded_on": "2026-11-12", "reason": "銀行振込"}
+    page = operator.get(f"{path}/refunded")
+    form = form_of(page, f"{path}/refunded").hidden | {
+        "refunded_on": "2026-11-12",
+        "reason": "銀行振込",
+    }
     done = operator.post(f"{path}/refunded", data=form, follow_redirects=True)
     assert "返金済みと記録しました" in flat(done)
     assert "要返金" not in flat(operator.get("/subscriptions?tab=attention")).split("<table")[-1]
