@@ -383,10 +383,10 @@ class TestThePresentIsExplained:
 
     def test_an_operation_that_no_entry_tells(self, order: Order) -> None:
         sql("INSERT INTO attempts (order_id, transaction_id, operation, state, amount,"
-            " gateway_order_id, actor_kind, actor, created_at, tries, lease, looks, found,"
+            " gateway_order_id, actor_kind, actor, created_at, tries, lease, looks,"
             " error_codes, reason, tran_id, decided_by)"
             " SELECT order_id, transaction_id, operation, 'done', amount, gateway_order_id,"
-            " actor_kind, actor, created_at, 1, 1, 0, '', '', '', '', 'answer' FROM attempts"
+            " actor_kind, actor, created_at, 1, 1, 0, '', '', '', 'answer' FROM attempts"
             " WHERE id = (SELECT max(id) FROM attempts)")  # fmt: skip
         assert "実売上処理の結果が履歴にありません" in found_of(order)
 
