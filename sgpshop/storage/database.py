@@ -127,6 +127,13 @@ def chunks(values: Sequence[_V]) -> Iterator[Sequence[_V]]:
         yield values[start : start + _PARAMETERS]
 
 
+def read_alone(statement: sa.Select[_V]) -> list[_V]:
+    """The values of a query's one column; the transaction that read them is over (P8)."""
+    found = list(db.session.scalars(statement))
+    db.session.commit()
+    return found
+
+
 _writer = threading.RLock()
 
 

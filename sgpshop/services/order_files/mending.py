@@ -26,7 +26,7 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 
 #: What the buyer's own payment was for says what was sold (T1-T4).
 _SOLD = {
@@ -73,15 +73,13 @@ def _that_waited_for_their_month() -> list[int]:
         HistoryEntry.status_after.in_(sorted(SUBSCRIPTION_STATUSES)),
     )
     is_lost = sa.and_(Order.payment_status == PaymentStatus.NEEDS_REVIEW, waited)
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(Order.id).where(
             Order.method == SGP_METHOD,
             Order.kind != OrderKind.SUBSCRIPTION,
             sa.or_(Order.payment_status.in_(sorted(SUBSCRIPTION_STATUSES)), is_lost),
         )
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
 
 
 def _mend(order_id: int, kind: OrderKind) -> bool:

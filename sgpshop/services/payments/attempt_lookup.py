@@ -43,6 +43,7 @@ from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.runner import plan_of
 from sgpshop.services.payments.transactions import describe, describe_state
+from sgpshop.storage.database import read_alone
 
 #: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.
 _TAKEN_UP = CHECKOUTS | {Operation.BILL}
@@ -316,8 +317,4 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
 
 
 def _ids(state: AttemptState) -> list[int]:
-    ids = db.session.scalars(
-        sa.select(Attempt.id).where(Attempt.state == state).order_by(Attempt.id)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    return read_alone(sa.select(Attempt.id).where(Attempt.state == state).order_by(Attempt.id))

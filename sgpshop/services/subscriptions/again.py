@@ -23,7 +23,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import CAN_BE_TAKEN_AGAIN, LATEST_BILLING
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 
 #: So many orders stand on one page; the rest is there after the first were taken.
 MOST = 200
@@ -66,10 +66,9 @@ def take_again(order_nos: Collection[str], token: str, actor: Actor) -> int:
 
     The same form (`token`) again changes nothing (P19).
     """
-    ids = db.session.scalars(
+    ids = read_alone(
         sa.select(Order.id).where(Order.order_no.in_(list(order_nos)[:MOST])).order_by(Order.id)
-    ).all()
-    db.session.commit()
+    )
     taken = 0
     for order_id in ids:
         with writing() as session:  # each on its own: one that changed stops no other

@@ -52,7 +52,7 @@ from sgpshop.services.payments import (
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transactions import describe
-from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.database import chunks, read_alone, writing
 
 _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
@@ -147,14 +147,12 @@ _IS_PLANNED = sa.and_(
 
 
 def _planned_ids() -> list[int]:
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(Billing.id)
         .join(Attempt, Attempt.id == Billing.attempt_id)
         .where(_IS_PLANNED)
         .order_by(Billing.id)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
 
 
 def _prepare(gateway: SmbcGpGateway, billing_id: int) -> bool:

@@ -32,7 +32,7 @@ from sgpshop.services.orders.history import WORKER, Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_FREE, to_register
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 
 _BATCH = 50
 
@@ -93,14 +93,12 @@ def _try_later(billing_id: int, order_id: int, month: date, at: datetime | None)
 
 
 def _next_ids(month: date, after: int) -> list[int]:
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(Order.id)
         .where(Order.id > after, to_register(month), IS_FREE)
         .order_by(Order.id)
         .limit(_BATCH)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
 
 
 def _plan_batch(ids: list[int], month: date, actor: Actor, by_file: bool) -> int:

@@ -35,7 +35,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import billing_marks, transactions
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
 
 log = logging.getLogger(__name__)
@@ -204,13 +204,12 @@ def _charged(
 
 def _missing(window: date, answered: Collection[str]) -> list[str]:
     """Numbers at SMBC-GP that were registered in that month, and of which its result says nothing."""
-    numbers = db.session.scalars(
+    numbers = read_alone(
         sa.select(Billing.gateway_order_id)
         .join(BillingFile, BillingFile.id == Billing.file_id)
         .where(BillingFile.window == window, _CLOSED, Billing.state == BillingState.REGISTERED)
         .order_by(Billing.id)
-    ).all()
-    db.session.commit()
+    )
     return [number for number in numbers if number not in answered]
 
 

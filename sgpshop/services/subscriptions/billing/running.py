@@ -39,7 +39,7 @@ from sgpshop.services import settings
 from sgpshop.services.payments import runner
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.subscriptions.billing import files, planning, results
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import carefully
 
 _JOB = "billing"
@@ -169,38 +169,32 @@ def _files_due(state: FileState | None, now: datetime) -> list[int]:
         if state is not None
         else BillingFile.state.in_((FileState.RECEIVED, FileState.REFUSED, FileState.IN_DOUBT))
     )
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(BillingFile.id)
         .where(are_meant, BillingFile.due_at <= now)
         .order_by(BillingFile.id)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
 
 
 def _windows_due(now: datetime) -> list[date]:
-    windows = db.session.scalars(
-        sa.select(BillingFile.window).where(BillingFile.results_due_at <= now).distinct()
-    ).all()
-    db.session.commit()
-    return sorted(windows)
+    return sorted(
+        read_alone(
+            sa.select(BillingFile.window).where(BillingFile.results_due_at <= now).distinct()
+        )
+    )
 
 
 def _open_of(month: date) -> list[int]:
     """Ids of the billings up to `month` that are not through."""
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(Billing.id).where(Billing.month <= month, Billing.state == BillingState.PLANNED)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
 
 
 def _by_api(month: date) -> list[int]:
-    ids = db.session.scalars(
+    return read_alone(
         sa.select(Billing.attempt_id)
         .join(Attempt, Attempt.id == Billing.attempt_id)
         .where(~Billing.by_file, Billing.month <= month, Attempt.state == AttemptState.QUEUED)
         .order_by(Billing.id)
-    ).all()
-    db.session.commit()
-    return list(ids)
+    )
