@@ -165,48 +165,27 @@ def _billing_files(now: datetime) -> Iterator[_Plan]:
     for row in rows:
         was = {"id": row.id, "due_at": row.due_at}
         yield _Plan(BillingFile, was, {"due_at": now + files.lease_time()})
-    rows = db.session.execute(
-        sa.select(BillingFile.id, BillingFile.window, BillingFile.results_due_at).where(
-            BillingFile.results_due_at > late
-        )
-    )
-    for row in rows:
-        latest = results.next_question(row.window, now)
-        if row.results_due_at > latest + TOLERANCE:
-            was = {"id": row.id, "results_due_at": row.results_due_at}
+    for was in _ahead(now, BillingFile.results_due_at, BillingFile.id, BillingFile.window):
+        latest = results.next_question(was["window"], now)
+        if was["results_due_at"] > latest + TOLERANCE:
             yield _Plan(BillingFile, was, {"results_due_at": latest})
 
 
 def _billings(now: datetime) -> Iterator[_Plan]:
-    rows = db.session.execute(
-        sa.select(Billing.id, Billing.retry_at, Billing.postponed).where(
-            Billing.retry_at > now + TOLERANCE
-        )
-    )
-    for row in rows:
-        if row.retry_at > now + TOLERANCE + billing_marks.pause_after(row.postponed - 1):
-            yield _Plan(Billing, {"id": row.id, "retry_at": row.retry_at}, {"retry_at": now})
+    for was in _ahead(now, Billing.retry_at, Billing.id, Billing.postponed):
+        longest = billing_marks.pause_after(was["postponed"] - 1)
+        if was["retry_at"] > now + TOLERANCE + longest:
+            yield _Plan(Billing, was, {"retry_at": now})
 
 
 def _setbacks(now: datetime) -> Iterator[_Plan]:
-    rows = db.session.execute(
-        sa.select(Setback.queue, Setback.row_id, Setback.last_at).where(
-            Setback.last_at > now + TOLERANCE
-        )
-    )
-    for row in rows:
-        was = {"queue": row.queue, "row_id": row.row_id, "last_at": row.last_at}
+    for was in _ahead(now, Setback.last_at, Setback.queue, Setback.row_id):
         yield _Plan(Setback, was, {"next_try_at": now, "last_at": now})
 
 
 def _daily_jobs(now: datetime) -> Iterator[_Plan]:
-    rows = db.session.execute(
-        sa.select(DailyJob.name, DailyJob.day, DailyJob.next_step_at).where(
-            DailyJob.finished_at.is_(None), DailyJob.next_step_at > now + TOLERANCE
-        )
-    )
-    for row in rows:
-        was = {"name": row.name, "day": row.day, "next_step_at": row.next_step_at}
+    is_open = DailyJob.finished_at.is_(None)
+    for was in _ahead(now, DailyJob.next_step_at, DailyJob.name, DailyJob.day, only=is_open):
         yield _Plan(DailyJob, was, {"next_step_at": now})
 
 
@@ -217,11 +196,17 @@ def _uses(now: datetime) -> Iterator[_Plan]:
         (RecentUse, RecentUse.at),
         (ImportRun, ImportRun.progress_at),
     ):
-        rows = db.session.execute(
-            sa.select(model.id, column.label("at")).where(column > now + TOLERANCE)
-        )
-        for row in rows:
-            yield _Plan(model, {"id": row.id, column.key: row.at}, {column.key: now})
+        for was in _ahead(now, column, model.id):
+            yield _Plan(model, was, {column.key: now})
+
+
+def _ahead(
+    now: datetime, column: Any, *others: Any, only: sa.ColumnElement[bool] | None = None
+) -> Iterator[dict[str, Any]]:
+    """`column` and `others` of the rows whose `column` lies further ahead than clocks differ."""
+    statement = sa.select(column, *others).where(column > now + TOLERANCE)
+    for row in db.session.execute(statement if only is None else statement.where(only)):
+        yield row._asdict()
 
 
 _KINDS = (
