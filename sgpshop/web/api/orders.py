@@ -20,7 +20,7 @@ from sgpshop.web.api import answers, queries, replays, strict_json
 from sgpshop.web.api.access import caller, needs
 from sgpshop.web.api.bodies import CancelBody, CaptureBody, NewOrderBody, new_order_of
 from sgpshop.web.api.fields import ORDER_NO
-from sgpshop.web.api.reading import validated_json
+from sgpshop.web.api.reading import Model, validated_json
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.problems import ApiRefusal
 
@@ -51,25 +51,12 @@ def show(order_no: str) -> Response:
 @needs(Scope.INTAKE)
 def create() -> Response:
     """Take an order in and have its card authorized, charged or checked (T1-T5, P27)."""
-    _take_no_parameters()
-    body = strict_json.read()
-    order = new_order_of(validated_json(NewOrderBody, body))
+    body, given = _sent(NewOrderBody)
+    order = new_order_of(given)
 
     def place(_token: str) -> Response:
         # Repeatable by its order number: an order begun before goes on, or is only told of.
-        try:
-            placed = intake.place(order, caller().actor)
-        except intake.Declined as refusal:
-            raise ApiRefusal(402, "declined", refusal.message, codes=list(refusal.codes)) from None
-        except intake.PaymentRefused as refusal:
-            codes = list(refusal.codes)
-            raise ApiRefusal(422, "payment_refused", refusal.message, codes=codes) from None
-        except intake.OrderNumberTaken as refusal:
-            raise ApiRefusal(409, "order_no_taken", refusal.message) from None
-        except intake.RoundTaken as refusal:
-            raise ApiRefusal(409, "round_taken", refusal.message) from None
-        except intake.IntakeClosed as refusal:
-            raise ApiRefusal(403, "intake_closed", refusal.message) from None
+        placed = intake.place(order, caller().actor)
         now = answers.of_order(order_answers.one(placed.order_no))
         answer = answers.PlacedAnswer(**dict(now), redirect_url=placed.redirect_url)
         if placed.redirect_url:
@@ -83,9 +70,7 @@ def create() -> Response:
 @needs(Scope.CAPTURE)
 def capture(order_no: str) -> Response:
     """SGPカード実売上処理 of what the caller saw (R55, P20)."""
-    _take_no_parameters()
-    body = strict_json.read()
-    given = validated_json(CaptureBody, body)
+    body, given = _sent(CaptureBody)
     number = _known(order_no)
 
     def act(token: str) -> Response:
@@ -109,9 +94,7 @@ def capture(order_no: str) -> Response:
 @needs(Scope.CAPTURE)
 def cancel(order_no: str) -> Response:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
-    _take_no_parameters()
-    body = strict_json.read()
-    given = validated_json(CancelBody, body)
+    body, given = _sent(CancelBody)
     number = _known(order_no)
 
     def act(token: str) -> Response:
@@ -153,6 +136,13 @@ def _known(order_no: str) -> str:
     if not re.fullmatch(ORDER_NO, order_no):
         raise OrderNotFound
     return order_no
+
+
+def _sent(model: type[Model]) -> tuple[bytes, Model]:
+    """The body as it came, and what it says.  Raises ApiRefusal: 400, 413, 415 or 422."""
+    _take_no_parameters()
+    body = strict_json.read()
+    return body, validated_json(model, body)
 
 
 def _take_no_parameters() -> None:

@@ -21,6 +21,7 @@ from sgpshop.domain.errors import (
     OrderChanged,
     ShopError,
 )
+from sgpshop.services import intake
 from sgpshop.services.access import api_keys, idempotency
 from sgpshop.services.access.rate_limits import TooOften
 
@@ -87,6 +88,10 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
     idempotency.KeyReused: "key_reused",
     idempotency.StillBusy: "in_progress",
     TooOften: "too_many_requests",
+    intake.IntakeClosed: "intake_closed",
+    intake.OrderNumberTaken: "order_no_taken",
+    intake.RoundTaken: "round_taken",
+    intake.PaymentRefused: "payment_refused",
 }
 _SENTENCES = {
     "not_found": "URLを確認してください。",
@@ -141,7 +146,10 @@ def of_refusal(refusal: ShopError) -> Response:
         headers["Retry-After"] = "2" if code == "in_progress" else "60"
     elif status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="sgpshop"'
-    return answer(status, code, refusal.message, headers)
+    more = None
+    if isinstance(refusal, intake.Declined | intake.PaymentRefused):
+        more = {"codes": list(refusal.codes)}
+    return answer(status, code, refusal.message, headers, more)
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Response:
