@@ -101,11 +101,11 @@ def _database_trouble(ctx: click.Context, problem: Exception) -> tuple[str, int]
 
     if not isinstance(problem, SQLAlchemyError):
         return "", 0
-    is_setting = database_words.is_wrong_setting(problem)
-    if not (is_setting or database_words.is_unavailable(problem)):
+    is_address = database_words.is_wrong_address(problem)
+    if not (is_address or database_words.is_unavailable(problem)):
         return "", 0
     with ctx.ensure_object(ScriptInfo).load_app().app_context():
-        return database_words.what_is_wrong(problem), 2 if is_setting else 3
+        return database_words.what_is_wrong(problem), 2 if is_address else 3
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -115,7 +115,7 @@ def _wait_until_ready() -> None:
         try:
             return _require_ready()
         except SQLAlchemyError as problem:
-            if database_words.is_wrong_setting(problem):
+            if database_words.is_wrong_address(problem):
                 raise
             if not database_words.is_unavailable(problem):
                 raise

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from sgpshop import logs
 from sgpshop.extensions import db
 from sgpshop.storage import waiting
 
@@ -217,3 +218,12 @@ def writing_without_waiting() -> Iterator[sa.Connection]:
                 yield connection
         finally:
             _be_patient(raw)
+
+
+def write_if_free(statement: sa.Update, event: str) -> None:
+    """Write what is better left out than waited for; `event` is logged where it was (P32)."""
+    try:
+        with writing_without_waiting() as connection:
+            connection.execute(statement)
+    except OperationalError:
+        logs.event(event)

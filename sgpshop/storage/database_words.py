@@ -23,8 +23,8 @@ _SQLITE_UNAVAILABLE = {
 }
 _PASSING = (5, 6, 10, 13)
 _NOT_A_DATABASE = 26
-#: What PostgreSQL says of settings that waiting does not mend -> what to do.
-_WRONG_SETTING = (
+#: What PostgreSQL says of an address that waiting does not mend -> what to do.
+_WRONG_ADDRESS = (
     ("password authentication failed", "ユーザー名とパスワードを確認してください"),
     ("no password supplied", "パスワードを指定してください"),
     ("does not exist", "データベース名とユーザー名を確認してください"),
@@ -46,12 +46,12 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or state == "25006"
 
 
-def is_wrong_setting(error: SQLAlchemyError) -> bool:
+def is_wrong_address(error: SQLAlchemyError) -> bool:
     """Whether no waiting helps, because DATABASE_URL or INSTANCE_PATH leads nowhere."""
     orig = getattr(error, "orig", None)
     if isinstance(orig, sqlite3.Error):
         return _sqlite_code(orig) in (14, _NOT_A_DATABASE)
-    return any(words in str(orig) for words, _ in _WRONG_SETTING)
+    return any(words in str(orig) for words, _ in _WRONG_ADDRESS)
 
 
 def what_is_wrong(error: SQLAlchemyError) -> str:
@@ -63,7 +63,7 @@ def what_is_wrong(error: SQLAlchemyError) -> str:
     text = " ".join(str(orig or error).split("\n")[0].split())
     if getattr(orig, "sqlstate", None):  # it was reached, and something else was wrong
         return f"データベースを使えません({text})。時間をおいて、もう一度お試しください。"
-    advice = next((advice for words, advice in _WRONG_SETTING if words in text), _ADDRESS)
+    advice = next((advice for words, advice in _WRONG_ADDRESS if words in text), _ADDRESS)
     where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
     return f"設定エラー: {PREFIX}DATABASE_URL: {where} に接続できません({text})。{advice}。"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from sgpshop import logs
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
@@ -20,7 +20,7 @@ from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import ApiKey, Scope, utc_now
 from sgpshop.services.orders.history import Actor
-from sgpshop.storage.database import writing, writing_without_waiting
+from sgpshop.storage.database import write_if_free, writing
 
 LONGEST_NAME = 60
 #: What every key begins with, so that a lost one is recognized, by people and by `logs`.
@@ -170,7 +170,8 @@ def recognize(key: str) -> Caller:
     if found is None or found.revoked_at is not None or _is_over(found.expires_at, now):
         raise KeyRefused
     if found.last_used_at is None or now - found.last_used_at >= _USED_EVERY:
-        _note_use(found.id, now)
+        used = sa.update(ApiKey).where(ApiKey.id == found.id).values(last_used_at=now)
+        write_if_free(used, "api_key_use_not_written")
     words = found.scope_words.split(",")
     scopes = tuple(scope for scope in Scope if scope.value in words)
     return Caller(found.id, found.name, found.prefix, scopes)
@@ -205,17 +206,6 @@ def _check(name: str, scopes: Collection[Scope], last_day: date | None) -> None:
         raise ShopError(f"有効期限は{DAYS_WORDS}の日付にしてください。")
     if last_day is not None and start_of_day(last_day + timedelta(days=1)) <= utc_now():
         raise ShopError("有効期限は今日以降の日付にしてください。")
-
-
-def _note_use(key_id: int, now: datetime) -> None:
-    """Reading goes on while the database is locked, full or read-only (P32)."""
-    try:
-        with writing_without_waiting() as connection:
-            connection.execute(
-                sa.update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now)
-            )
-    except OperationalError:
-        logs.event("api_key_use_not_written")
 
 
 def _hash(key: str) -> str:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
@@ -20,7 +19,7 @@ from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role, utc_now
 from sgpshop.services.access import passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
-from sgpshop.storage.database import writing, writing_without_waiting
+from sgpshop.storage.database import write_if_free, writing
 
 #: From the least right to the most; each holds those before it (R150).
 _LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
@@ -198,7 +197,8 @@ def person_of_session(token: str) -> SignedIn | None:
         end_session(token)
         return None
     if now - row.seen_at >= min(_SEEN_EVERY, _idle() / 10):
-        _note_use(token, now)
+        used = sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
+        write_if_free(used, "session_use_not_written")
     return SignedIn(row.id, row.name, row.role, row.search_fields, token, row.confirmed_at)
 
 
@@ -221,17 +221,6 @@ def is_open_at(now: datetime) -> sa.ColumnElement[bool]:
 
 def _forget_ended_sessions(session: Session) -> None:
     session.execute(sa.delete(LoginSession).where(sa.not_(is_open_at(utc_now()))))
-
-
-def _note_use(token: str, now: datetime) -> None:
-    """Reading goes on while the database is locked, full or read-only (P32)."""
-    try:
-        with writing_without_waiting() as connection:
-            connection.execute(
-                sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
-            )
-    except OperationalError:
-        logs.event("session_use_not_written")
 
 
 def _idle() -> timedelta:

@@ -59,8 +59,8 @@ def run(*, share: float = 1.0) -> None:
     _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now))
 
 
-def _step(setting: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> None:
-    hour: int | None = current_app.config[setting]
+def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> None:
+    hour: int | None = current_app.config[variable]
     if hour is None:
         return
     day = _latest_day(now, hour)
