@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ class LiveGateway:
     """A gateway at `127.0.0.1:port`; a context manager."""
 
     def __init__(self, path: Path, **options: Any) -> None:
+        # On a busy machine it tells that a request waited, among the lines that a test looks at.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.app = create_app(path, **options)
         self.endpoint = self.app.extensions["endpoint"]
         self._server = GatewayServer(self.app, 0)

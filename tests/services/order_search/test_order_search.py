@@ -20,6 +20,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Delivery, Operation, Order, OrderKind, utc_now
 from sgpshop.models.attempt import ActorKind, AttemptState
+from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey, ids_of, matching_ids, search
@@ -329,7 +330,7 @@ def test_a_selection_counts_what_can_be_captured_and_why_the_rest_cannot(shop: W
     good = make_order(total=1000, access=shop.authorize("P-1", 1000))
     done = make_order(status=S.CAPTURED)
     cash = make_order(method="代金引換")
-    selection = weigh([good.id, done.id, cash.id])
+    selection = weigh([good.id, done.id, cash.id], actions.find("sgp_capture"))
     assert (selection.count, selection.yen, selection.left_out_count) == (3, 1000, 2)
     assert set(selection.left_out) == {(Refusal.CAPTURED, 1), (Refusal.OTHER_METHOD, 1)}  # R42
 
