@@ -201,6 +201,9 @@ class Environment(BaseModel):
     EXPORTS_PER_PERSON: Annotated[int, _whole(1, 10_000)] = 30
     EXPORTS_PER_ADDRESS: Annotated[int, _whole(1, 100_000)] = 90
     EXPORTS_WINDOW: Annotated[float, _seconds(1, 86400)] = 600
+    SEARCHES_PER_PERSON: Annotated[int, _whole(1, 10**6)] = 600
+    UPLOADS_PER_PERSON: Annotated[int, _whole(1, 10**6)] = 30
+    BULK_ACTIONS_PER_PERSON: Annotated[int, _whole(1, 10**6)] = 120
     API_REQUESTS_PER_KEY: Annotated[int, _whole(1, 10**6)] = 1200
     API_REQUESTS_PER_ADDRESS: Annotated[int, _whole(1, 10**6)] = 2400
     API_SEARCHES_PER_KEY: Annotated[int, _whole(1, 10**6)] = 300

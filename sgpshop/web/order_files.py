@@ -21,12 +21,14 @@ from flask_login import current_user
 from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import IssueLevel, Role
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.health import background
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("imports", __name__, url_prefix="/orders/imports")
@@ -44,18 +46,20 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def upload() -> ResponseReturnValue:
     """Check the file as a whole now, write its orders in the background (S17, P19)."""
     file = request.files.get("file")
     if file is None or not file.filename:
         return _index("取り込むファイルを選んでください。", status=422)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    background.require_room_for_file(app)
     stream = io.BytesIO(file.read())  # the request's own copy is gone when the writing begins
     run, survey = importing.begin(
         _run_id(), current_user.name, stream, Limits.of_screen(current_app.config)
     )
     if survey is not None:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(
+        background.submit_file(
             app,
             importing.carry_out,
             run.id,

@@ -11,8 +11,10 @@ from flask_login import current_user
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.models import Role
 from sgpshop.services import preorders, settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.preorders import ListedPreorder, PreorderTab
 from sgpshop.storage.keyset import Page
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("preorders", __name__, url_prefix="/preorders")
@@ -20,6 +22,7 @@ bp = Blueprint("preorders", __name__, url_prefix="/preorders")
 
 @bp.get("")
 @requires(Role.VIEWER)
+@limited(Use.SEARCH)
 def show() -> ResponseReturnValue:
     """One tab of the list, the ones to be shipped first on top."""
     word = request.args.get("tab", "")

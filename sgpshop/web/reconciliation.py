@@ -12,9 +12,11 @@ from sgpshop import logs
 from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.models import Role
 from sgpshop.services import settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.reconciliation import console_file
 from sgpshop.services.reconciliation.console_file import FileComparison
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("reconciling", __name__, url_prefix="/orders")
@@ -31,6 +33,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/reconcile")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def compare() -> ResponseReturnValue:
     """Compare the file and show what came of it; what differs is looked up at SMBC-GP (R122)."""
     file = request.files.get("file")

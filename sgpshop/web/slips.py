@@ -13,10 +13,12 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.slips import SlipTerms, Uploaded
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("slips", __name__, url_prefix="/slips")
@@ -36,6 +38,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def upload() -> ResponseReturnValue:
     """① Read the file and write down what it would do; nothing of the orders changes (R81)."""
     terms = _terms()
@@ -83,6 +86,7 @@ def to_run(run_id: str) -> ResponseReturnValue:
 
 @bp.post("/<run_id>/terms")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def change_terms(run_id: str) -> ResponseReturnValue:
     """Look at the same file again under other terms (R79)."""
     return _to_run(slips.change_terms(run_id, _terms(), person_id=current_user.id))
@@ -90,6 +94,7 @@ def change_terms(run_id: str) -> ResponseReturnValue:
 
 @bp.post("/<run_id>/start")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def start(run_id: str) -> ResponseReturnValue:
     """② 処理を実行: start the run, once however often this is sent (P19, R82a)."""
     try:
@@ -107,6 +112,7 @@ def start(run_id: str) -> ResponseReturnValue:
 
 @bp.post("/<run_id>/retry")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def retry(run_id: str) -> ResponseReturnValue:
     """失敗した行をやり直す: the failed rows as a file of their own, to be looked at first (R49)."""
     run = _visible(run_id)

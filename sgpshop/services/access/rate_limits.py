@@ -5,6 +5,7 @@
 | failed sign-ins | account, address | one by one; a right password takes them back |
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
+| searches, uploads, bulk actions | person | the same |
 
 The numbers are variables of the environment (interfaces.md §3).
 """
@@ -16,6 +17,7 @@ import logging
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import sqlalchemy as sa
 from flask import current_app
@@ -31,6 +33,15 @@ from sgpshop.storage.write_together import write_together
 #: Requests are counted in spans of so many seconds.
 SPAN = 60
 _EXPORTS = "EXPORTS"
+_AT_ONCE = 0.1
+
+
+class Use(StrEnum):
+    """What a person may do so often in a span: the names of the variables that say how often."""
+
+    SEARCH = "SEARCHES_PER_PERSON"
+    UPLOAD = "UPLOADS_PER_PERSON"
+    BULK = "BULK_ACTIONS_PER_PERSON"
 
 
 class TooOften(ShopError):
@@ -129,17 +140,27 @@ def count_request(
     count_in_span(limits, is_reading=is_reading)
 
 
-def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
+def count_use(use: Use, person_id: int) -> None:
+    """Count one use by a person.  Raises TooOften.  A search waits for nobody to be counted."""
+    limits = {f"{use}:{person_id}": current_app.config[use]}
+    if use is Use.SEARCH:
+        count_in_span(limits, is_reading=True, within=_AT_ONCE)
+    else:
+        count_in_span(limits, is_reading=False)
+
+
+def count_in_span(limits: dict[str, int], *, is_reading: bool, within: float | None = None) -> None:
     """Count one request of each subject against its limit in this span.
 
     A request too many is not counted.  Raises TooOften.  While the database cannot be
-    written, reading goes on uncounted (P32).
+    written for `within` seconds, reading goes on uncounted (P32).
     """
     now = utc_now().timestamp()
     began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
     try:
         is_free = write_together(
-            lambda session: _are_free(session, began_at, limits), within=1.0 if is_reading else 6.0
+            lambda session: _are_free(session, began_at, limits),
+            within=within or (1.0 if is_reading else 6.0),
         )
     except OperationalError:
         if not is_reading:

@@ -14,6 +14,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.runs import RunPreview
 from sgpshop.services.order_search.totals import status_totals
@@ -23,6 +24,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (
@@ -55,6 +57,7 @@ def to_list() -> ResponseReturnValue:
 
 @bp.post("/selection")
 @requires(Role.OPERATOR)
+@limited(Use.SEARCH)
 def select() -> ResponseReturnValue:
     """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
     form = search_of_form()
@@ -63,6 +66,7 @@ def select() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def prepare() -> ResponseReturnValue:
     """処理を実行: write the selection down and ask for confirmation; nothing is done (R46, R47)."""
     form = search_of_form()
@@ -83,6 +87,7 @@ def prepare() -> ResponseReturnValue:
 
 @bp.post("/reconcile")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def reconcile() -> ResponseReturnValue:
     """照合: plan a look-up of the chosen orders now; it moves nothing, so nobody is asked (R51)."""
     form = search_of_form()
@@ -126,6 +131,7 @@ def reconciled() -> ResponseReturnValue:
 
 @bp.post("/<run_id>/start")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def start(run_id: str) -> ResponseReturnValue:
     """Start the run, once however often this is sent (P19), and show its progress."""
     try:

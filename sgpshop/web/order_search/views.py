@@ -7,10 +7,12 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.models import ItemResult, Role
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search import search, search_fields
 from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search
@@ -21,6 +23,7 @@ bp = Blueprint("order_search", __name__, url_prefix="/orders")
 
 @bp.get("")
 @requires(Role.VIEWER)
+@limited(Use.SEARCH)
 def show() -> ResponseReturnValue:
     """The list for the conditions of the query string; with HTMX only the results."""
     form = parse_search(request.args, order_list.today())

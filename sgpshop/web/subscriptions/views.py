@@ -27,10 +27,12 @@ from sgpshop.domain.shop_terms import BillingDriver, BillingMode
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings, subscriptions
 from sgpshop.services.access import rate_limits
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.attachments import disposition
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
@@ -40,6 +42,7 @@ bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 
 @bp.get("")
 @requires(Role.VIEWER)
+@limited(Use.SEARCH)
 def show() -> ResponseReturnValue:
     """The whole page; where the feature is off, where to switch it on (R26)."""
     shop = settings.load()
@@ -86,6 +89,7 @@ def ask_again() -> ResponseReturnValue:
 
 @bp.post("/again")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def take_again() -> ResponseReturnValue:
     """Register the ticked orders again."""
     _require_on()

@@ -1,0 +1,117 @@
+"""What one person may do only so often, and what waits in a web process (S23)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import ImportRun, Order, Role
+from sgpshop.services.health import background
+from sgpshop.web.frame.security import right_of
+from tests.factories import authorized_order, fresh
+from tests.gateway_world import World
+from tests.services.order_csv import csv_file, row
+from tests.signing_in import signed_in
+from tests.waiting import wait_until, working
+from tests.web.order_detail.test_order_detail import press
+from tests.web.pages import flat
+
+MOST = 2
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    names = ("SEARCHES_PER_PERSON", "UPLOADS_PER_PERSON", "BULK_ACTIONS_PER_PERSON")
+    return dict.fromkeys(names, MOST) | {"WTF_CSRF_ENABLED": False, "ANSWER_WAIT": 0.0}
+
+
+@pytest.fixture
+def a_minute() -> Iterator[None]:
+    """A minute that has just begun and does not end."""
+    with time_machine.travel(datetime(2026, 12, 1, 9, 0, 5, tzinfo=UTC), tick=False):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def background_ends(app: Flask, world: World) -> Iterator[None]:
+    yield
+    background.finish(app)
+
+
+_LISTS = ("/orders", "/preorders", "/subscriptions")
+_FILES = ("/orders/imports", "/orders/reconcile", "/slips")
+_BULK = ("/orders/bulk", "/orders/bulk/reconcile", "/orders/bulk/x/start", "/slips/x/start")
+
+
+@pytest.mark.usefixtures("a_minute")
+@pytest.mark.parametrize(
+    ("method", "addresses"), [("GET", _LISTS), ("POST", _FILES), ("POST", _BULK)]
+)
+def test_one_too_many_in_a_minute_comes_again(
+    app: Flask, method: str, addresses: tuple[str, ...]
+) -> None:
+    operator, owner = signed_in(app, Role.OPERATOR), signed_in(app, Role.OWNER)
+    answers = [operator.open(addresses[n % 2], method=method) for n in range(MOST)]
+    assert 429 not in {answer.status_code for answer in answers}
+    for address in addresses:  # they count together
+        _is_refused(operator.open(address, method=method))
+    assert owner.open(addresses[0], method=method).status_code != 429  # everybody for himself
+    with time_machine.travel(datetime(2026, 12, 1, 9, 1, 5, tzinfo=UTC), tick=False):
+        assert operator.open(addresses[0], method=method).status_code != 429
+
+
+def _is_refused(answer: TestResponse) -> None:
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "55")
+    assert "55秒後にもう一度お試しください" in flat(answer)
+
+
+def test_a_stranger_is_asked_to_sign_in_and_counts_nowhere(app: Flask) -> None:
+    answers = [app.test_client().get("/orders").status_code for _ in range(MOST + 1)]
+    assert answers == [303] * (MOST + 1)
+    assert right_of(app, "order_search.show") is Role.VIEWER  # the mark shows through
+
+
+def test_what_is_too_much_for_the_web_process_is_the_workers(
+    app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "MOST_WAITING", 0)
+    with app.app_context():
+        order = authorized_order(world, total=3000)
+    assert "処理中" in press(signed_in(app, Role.OPERATOR), order.order_no)
+    with app.app_context(), working(app):
+        wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
+    assert world.sales(order.order_no) == 1
+
+
+def test_an_order_file_too_many_comes_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = signed_in(app, Role.OPERATOR)
+    monkeypatch.setattr(background, "MOST_FILES", 0)
+    refused = _upload(operator.post)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    assert "順番を待っています" in flat(refused)
+    with app.app_context():
+        assert db.session.scalars(sa.select(ImportRun)).all() == []
+    monkeypatch.undo()
+    assert _upload(operator.post).status_code == 303
+    background.finish(app)
+    with app.app_context():
+        assert len(db.session.scalars(sa.select(Order)).all()) == 1
+
+
+def _upload(post: Any) -> TestResponse:
+    content = csv_file(row())
+    answer: TestResponse = post(
+        "/orders/imports",
+        data={"file": (io.BytesIO(content), "注文.csv"), "request_token": "0" * 32},
+    )
+    return answer
