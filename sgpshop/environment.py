@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,10 +25,9 @@ PREFIX = "SGPSHOP_"
 _OTHERS = frozenset({"NEW_PASSWORD", "PARENT_PID"})
 ROOT = Path(__file__).resolve().parent.parent
 
-#: A host name or address, with a port or without; a leading dot: and all below it.
-_HOST = re.compile(
-    r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
-)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+#: After that everything is asked again daily anyway (P13).
+_LATEST_LOOK = 30 * 86_400
 _N = TypeVar("_N", int, float)
 
 
@@ -76,9 +75,12 @@ def _schedule(value: str) -> tuple[float, ...]:
         pauses = tuple(float(part) for part in value.split(","))
     except ValueError:
         pauses = ()
-    is_in_order = all(map(math.isfinite, pauses)) and list(pauses) == sorted(pauses)
-    if not pauses or pauses[0] < 0 or not is_in_order:
-        raise ValueError("小さい順の秒数を「,」で区切ってください(例 0,30,95,600)")
+    # Each compared for itself: nan is neither in order nor out of it.
+    are_all_usable = all(0 <= pause <= _LATEST_LOOK for pause in pauses)
+    if not pauses or not are_all_usable or list(pauses) != sorted(pauses):
+        raise ValueError(
+            f"小さい順の秒数({_LATEST_LOOK}まで)を「,」で区切ってください(例 0,30,95,600)"
+        )
     return pauses
 
 
@@ -96,13 +98,27 @@ def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _hosts(value: str) -> list[str]:
-    names = _names(value)
-    for name in names:
-        if not _HOST.fullmatch(name):
-            raise ValueError(
-                f"ホスト名だけを「,」で区切ってください(例 shop.example.jp)。"
-                f"https:// やパスは付けません: {name}"
-            )
+    """Names as a browser sends them: what stands here in another form would never be met."""
+    return [_host(name) for name in _names(value)]
+
+
+def _host(name: str) -> str:
+    plain = name.lower()
+    if plain.startswith("[") and plain.endswith("]"):
+        with suppress(ValueError):
+            return f"[{ipaddress.IPv6Address(plain[1:-1])}]"
+    if not _HOST.fullmatch(plain):
+        raise ValueError(
+            "ホスト名だけを「,」で区切ってください(例 shop.example.jp,www.example.jp)。"
+            f"https:// やポート番号、パス、先頭の「.」、「*」は付けません: {name}"
+        )
+    return plain
+
+
+def _own_hosts(value: str) -> list[str]:
+    names = _hosts(value)
+    if not names:
+        raise ValueError("この店舗管理を開くときのホスト名を1つ以上指定してください")
     return names
 
 
@@ -187,7 +203,11 @@ class Environment(BaseModel):
     TEST_MODE: Switch = False
     CLOCK_AHEAD: Annotated[float, _number(-(10.0**9), 10.0**9)] = 0
     DEBUG: Switch = False
-    TRUSTED_HOSTS: Hosts = ["localhost", "127.0.0.1", "[::1]"]
+    TRUSTED_HOSTS: Annotated[list[str], BeforeValidator(_own_hosts)] = [
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+    ]
     TRUSTED_PROXIES: Networks = ()
     HSTS_SUBDOMAINS: Switch = False
     LOGIN_FAILURES_PER_ACCOUNT: Annotated[int, _whole(1, 1000)] = 10

@@ -12,6 +12,7 @@ import pytest
 
 from sgpshop.domain.errors import EnvironmentUnusable
 from sgpshop.environment import ROOT, Environment, complete, load, unknown_names
+from tests.conftest import make_app
 
 
 def test_without_environment_the_defaults_hold() -> None:
@@ -41,7 +42,15 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
         ("RESOLVE_SCHEDULE", "30,0"),
         ("RESOLVE_SCHEDULE", ""),
         ("RESOLVE_SCHEDULE", "0,nan"),
+        ("RESOLVE_SCHEDULE", "nan"),
+        ("RESOLVE_SCHEDULE", "0,nan,600"),
+        ("RESOLVE_SCHEDULE", "inf"),
         ("RESOLVE_SCHEDULE", "0,inf"),
+        ("RESOLVE_SCHEDULE", "-1,30"),
+        ("RESOLVE_SCHEDULE", "1e308"),
+        ("LOGIN_WINDOW", "inf"),
+        ("NIGHTLY_PACE", "nan"),
+        ("CLOCK_AHEAD", "-inf"),
         ("GATEWAY_URL", "p01.smbc-gp.co.jp"),
         ("GATEWAY_URL", "ftp://p01.smbc-gp.co.jp"),
         ("GATEWAY_URL", "https://p01.smbc-gp.co.jp/payment"),
@@ -50,6 +59,17 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
         ("GATEWAY_HOSTS", "https://proxy.example.jp"),
         ("TRUSTED_HOSTS", "https://shop.example.jp"),
         ("TRUSTED_HOSTS", "localhost,shop.example.jp/admin"),
+        ("TRUSTED_HOSTS", "shop.example.jp:8443"),
+        ("TRUSTED_HOSTS", "[::1]:8000"),
+        ("TRUSTED_HOSTS", "[nonsense]"),
+        ("TRUSTED_HOSTS", "::1"),
+        ("TRUSTED_HOSTS", ".example.jp"),
+        ("TRUSTED_HOSTS", "*.example.jp"),
+        ("TRUSTED_HOSTS", "shop.example.jp."),
+        ("TRUSTED_HOSTS", ""),
+        ("TRUSTED_HOSTS", " , "),
+        ("GATEWAY_HOSTS", "proxy.example.jp:8443"),
+        ("GATEWAY_HOSTS", ".example.jp"),
         ("PUBLIC_URL", "shop.example.jp"),
         ("DATABASE_URL", "postgresql+psycopg://shop:p@ss@db/shop"),
         ("DATABASE_URL", "postgresql+psycopg://shop:pa/ss@db/shop"),
@@ -79,9 +99,12 @@ def test_names_that_are_no_setting_are_told_with_what_was_meant() -> None:
     assert any("SGPSHOP_GATEWAY_URL ではありませんか" in sentence for sentence in sentences)
 
 
-def test_hosts_with_ports_and_subdomains_are_hosts() -> None:
-    hosts = "shop.example.jp,.example.jp,[::1],127.0.0.1:8000"
-    assert len(load({"SGPSHOP_TRUSTED_HOSTS": hosts})["TRUSTED_HOSTS"]) == 4
+def test_a_host_in_whatever_form_is_met_by_the_browsers_that_ask_for_it(tmp_path: Path) -> None:
+    given = load({"SGPSHOP_TRUSTED_HOSTS": "Shop.Example.jp, [0:0:0:0:0:0:0:1],127.0.0.1"})
+    client = make_app(tmp_path, TRUSTED_HOSTS=given["TRUSTED_HOSTS"]).test_client()
+    for host in ("shop.example.jp", "SHOP.example.jp:8443", "[::1]:8000", "127.0.0.1:80"):
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    assert client.get("/healthz", headers={"Host": "www.example.jp"}).status_code == 400
 
 
 def test_proxies_are_addresses_or_networks() -> None:
