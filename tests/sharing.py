@@ -25,7 +25,6 @@ _statements: dict[type, LRUCache[Any, Any]] = {}
 
 
 def _key(rule: Rule) -> Hashable:
-    converters = rule.map.converters
     return (
         rule.rule,
         rule.subdomain,
@@ -33,7 +32,7 @@ def _key(rule: Rule) -> Hashable:
         rule.merge_slashes,
         repr(rule.defaults),
         rule.map.host_matching,
-        *(converters[name] for name in sorted(converters)),
+        *rule.map.converters.values(),
     )
 
 
