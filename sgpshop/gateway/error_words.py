@@ -31,7 +31,6 @@ _OTHER_CARD = "別のカードまたは別の決済方法を購入者にご案�
 _NEW_CARD = "購入者にカードの再登録をご案内ください。"
 _CHECK_CONTENT = "注文の内容を確認し、直してからもう一度実行してください。"
 _NEW_CHECKOUT = "購入者に、決済をはじめからやり直すようご案内ください。"
-_CONSOLE = "SMBCマルチペイメント管理画面で確認してください。"
 _NOTHING = "対応は必要ありません。"
 
 # What happened, where several codes say the same.

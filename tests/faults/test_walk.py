@@ -81,11 +81,11 @@ def test_it_would_notice_a_capture_of_an_amount_that_was_not_sent(
 ) -> None:
     def whatever_is_held(
         _plan: CapturePlan, _trade: object, work: ClaimedAttempt, *_: object
-    ) -> Step:
-        return Step("SALES", lambda gateway, access: gateway.capture(access, work.held or 0))
+    ) -> list[Step]:
+        return [Step("SALES", lambda gateway, access: gateway.capture(access, work.held or 0))]
 
     monkeypatch.setattr(order_rules, "is_unsent", lambda _order: False)
-    monkeypatch.setattr(CapturePlan, "next_step", whatever_is_held)
+    monkeypatch.setattr(CapturePlan, "steps", whatever_is_held)
     walker.edit(2_500)
     walker.capture("", "AlterTran")
     with pytest.raises(AssertionError):

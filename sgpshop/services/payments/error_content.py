@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
@@ -15,147 +15,103 @@ from sgpshop.services.payments.outcomes import CHALLENGED
 class ErrorContent:
     """What happened, what to do next, and the codes SMBC-GP gave, if any."""
 
-    codes: tuple[str, ...]
     sentence: str
     next_step: str
+    codes: tuple[str, ...] = ()
 
 
-_UNREACHABLE = ErrorContent(
-    (),
+_UNREACHABLE = (
     "通信エラー：SMBC-GPに接続できませんでした。何も送信していないため、取引は変わっていません。",
     "時間をおいて、もう一度実行してください。",
 )
-_NOT_CARRIED_OUT = ErrorContent(
-    (),
-    "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
-    "もう一度実行してください。二重に処理されることはありません。",
-)
-_SEAL_BROKEN = ErrorContent(
-    (),
-    "保存してある取引の認証情報を読み出せないため、SMBC-GPには何も送信していません。",
-    "暗号鍵(ENCRYPTION_KEY)の設定を管理者に確認し、注文ファイルをもう一度取り込んでください。",
-)
-_IN_DOUBT = ErrorContent(
-    (),
+_IN_DOUBT = (
     "SMBC-GPから処理の結果を受け取れませんでした。処理されたかどうかはまだ分かりません。",
     "自動で照会しています。結果が出るまでお待ちください。",
 )
-_FOUND_OTHER = ErrorContent(
-    (),
-    "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
-    "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
-)
-#: a line of a run or slip file succeeded without our doing
-_CAPTURED_ELSEWHERE = ErrorContent(
-    (),
+_CAPTURED_ELSEWHERE = (
     "SMBCマルチペイメント管理画面などで、すでに売上になっていました。ここからは何も送信していません。",
     "売上の金額が確認画面と異なることがあります。注文の通知を確認してください。",
 )
-_CLOSED_BY_PERSON = ErrorContent(
-    (),
-    "結果確認中の処理が手動で終了され、その後の照会で請求されていないことを確認しました。",
-    "操作は不要です。自動でもう一度登録します。",
-)
-_NOT_USABLE = ErrorContent(
-    (),
-    "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
-    "SMBCマルチペイメント管理画面で取引を確認してください。",
-)
-_OTHERS_LIVE = ErrorContent(
-    (),
-    "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
-    "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
-)
-_NUMBERS_USED_UP = ErrorContent(
-    (),
-    "この注文番号で使えるSMBC-GPの番号を使い切ったため、これ以上決済できません。何も決済されていません。",
-    "新しい注文番号の注文として、もう一度手続きしてください。",
-)
-_LOOK_FAILED = ErrorContent(
-    (),
-    "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
-    "時間をおいて、もう一度実行してください。",
-)
-_UNEXPLAINED = ErrorContent(
-    (),
+_UNEXPLAINED = (
     "SMBC-GPが処理を受け付けませんでした。",
     "SMBCマルチペイメント管理画面で取引の状態を確認してください。",
 )
-
-_AT_3DS = ErrorContent(
-    (),
-    "購入者の本人認証(3Dセキュア)が終わっていないため、決済は完了していません。",
-    "購入者が認証を終えると自動で決済されます。戻ってこない場合は、購入者に確認してください。",
-)
-_3DS_LOST = ErrorContent(
-    (),
-    "本人認証(3Dセキュア)の途中で中断し、認証画面のアドレスが分からなくなりました。何も決済されていません。",
-    "購入者に、もう一度購入手続きをしてもらってください。",
-)
-_NO_CARD = ErrorContent(
-    (),
-    "請求に使う登録カードが見つからないため、SMBC-GPには何も送信していません。",
-    "SMBCマルチペイメント管理画面で購入者の登録カードを確認し、必要なら別の方法で請求してください。",
-)
-
-_OTHER_AMOUNT = ErrorContent(
-    (),
-    "購入者が本人認証(3Dセキュア)をした金額と、いまの合計金額が異なるため、決済していません。",
-    "注文の合計金額を確認し、購入者に、もう一度購入手続きをしてもらってください。",
-)
-
-_CARD_GONE = ErrorContent(
-    (),
-    "請求に使うカードの登録がSMBC-GPで削除されているため、請求していません。",
-    "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
-)
-
-_OTHER_CARD = ErrorContent(
-    (),
-    "登録されているカードが、注文時に有効性を確認したカードと異なるため、請求していません。",
-    "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
-)
-
-_FILE_REFUSED = ErrorContent(
-    (),
-    "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
-    "定期購入の画面で理由を確認してください。",
-)
-
-_CANCELLED_THERE = ErrorContent(
-    (),
-    "この注文の売上は、SMBC-GPで取り消されていました。請求されていません。",
-    "SMBCマルチペイメント管理画面で経緯を確認し、請求が必要なら別の方法で請求してください。",
-)
-
-_IN_FILE = ErrorContent(
-    (),
-    "この注文は月次ファイルでSMBC-GPに登録されていて、まもなく請求されるため、キャンセルできません。",
-    "結果が届くと売上報告済になります。返金する場合は、返送処理をして「要返金」としてSMBC-GPにご相談ください。",
-)
-
-#: by `Attempt.reason`
+#: by `Attempt.reason`: what happened, and what to do next
 _BY_REASON = {
-    "seal_broken": _SEAL_BROKEN,
-    "not_carried_out": _NOT_CARRIED_OUT,
-    "found_other": _FOUND_OTHER,
-    "found_before_repeat": _FOUND_OTHER,
-    "others_live": _OTHERS_LIVE,
-    "numbers_used_up": _NUMBERS_USED_UP,
-    "other_transaction": _NOT_USABLE,
-    "unknown_state": _NOT_USABLE,
-    "look_failed": _LOOK_FAILED,
-    CHALLENGED: _AT_3DS,
-    "three_ds_lost": _3DS_LOST,
-    "amount_differs": _OTHER_AMOUNT,
-    "no_card": _NO_CARD,
-    "other_card": _OTHER_CARD,
-    "card_gone": _CARD_GONE,
-    "file_refused": _FILE_REFUSED,
-    "window_closed": _FILE_REFUSED,
-    "cancelled_there": _CANCELLED_THERE,
-    "in_file": _IN_FILE,
-    "closed_by_person": _CLOSED_BY_PERSON,
+    "seal_broken": (
+        "保存してある取引の認証情報を読み出せないため、SMBC-GPには何も送信していません。",
+        "暗号鍵(ENCRYPTION_KEY)の設定を管理者に確認し、注文ファイルをもう一度取り込んでください。",
+    ),
+    "not_carried_out": (
+        "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
+        "もう一度実行してください。二重に処理されることはありません。",
+    ),
+    "found_other": (
+        "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
+        "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
+    ),
+    "closed_by_person": (
+        "結果確認中の処理が手動で終了され、その後の照会で請求されていないことを確認しました。",
+        "操作は不要です。自動でもう一度登録します。",
+    ),
+    "numbers_used_up": (
+        "この注文番号で使えるSMBC-GPの番号を使い切ったため、これ以上決済できません。何も決済されていません。",
+        "新しい注文番号の注文として、もう一度手続きしてください。",
+    ),
+    "others_live": (
+        "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
+        "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    ),
+    "other_transaction": (
+        "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
+        "SMBCマルチペイメント管理画面で取引を確認してください。",
+    ),
+    "look_failed": (
+        "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
+        "時間をおいて、もう一度実行してください。",
+    ),
+    CHALLENGED: (
+        "購入者の本人認証(3Dセキュア)が終わっていないため、決済は完了していません。",
+        "購入者が認証を終えると自動で決済されます。戻ってこない場合は、購入者に確認してください。",
+    ),
+    "three_ds_lost": (
+        "本人認証(3Dセキュア)の途中で中断し、認証画面のアドレスが分からなくなりました。何も決済されていません。",
+        "購入者に、もう一度購入手続きをしてもらってください。",
+    ),
+    "amount_differs": (
+        "購入者が本人認証(3Dセキュア)をした金額と、いまの合計金額が異なるため、決済していません。",
+        "注文の合計金額を確認し、購入者に、もう一度購入手続きをしてもらってください。",
+    ),
+    "no_card": (
+        "請求に使う登録カードが見つからないため、SMBC-GPには何も送信していません。",
+        "SMBCマルチペイメント管理画面で購入者の登録カードを確認し、必要なら別の方法で請求してください。",
+    ),
+    "other_card": (
+        "登録されているカードが、注文時に有効性を確認したカードと異なるため、請求していません。",
+        "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
+    ),
+    "card_gone": (
+        "請求に使うカードの登録がSMBC-GPで削除されているため、請求していません。",
+        "購入者に、どのカードで支払うかを確認し、別の方法で請求してください。",
+    ),
+    "file_refused": (
+        "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
+        "定期購入の画面で理由を確認してください。",
+    ),
+    "cancelled_there": (
+        "この注文の売上は、SMBC-GPで取り消されていました。請求されていません。",
+        "SMBCマルチペイメント管理画面で経緯を確認し、請求が必要なら別の方法で請求してください。",
+    ),
+    "in_file": (
+        "この注文は月次ファイルでSMBC-GPに登録されていて、まもなく請求されるため、キャンセルできません。",
+        "結果が届くと売上報告済になります。返金する場合は、返送処理をして「要返金」としてSMBC-GPにご相談ください。",
+    ),
+}
+#: reasons that are told in the same words
+_SAME = {
+    "found_before_repeat": "found_other",
+    "unknown_state": "other_transaction",
+    "window_closed": "file_refused",
 }
 
 
@@ -169,7 +125,7 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
         # Codes of several kinds together prove nothing: none of them may speak for the answer.
         explanation is None or explanation.kind is not ErrorKind.OUTCOME_UNKNOWN
     ):
-        return replace(_IN_DOUBT, codes=codes)
+        return ErrorContent(*_IN_DOUBT, codes)
     return content_of(codes, attempt.reason)
 
 
@@ -178,17 +134,17 @@ def line_content(attempt: Attempt | None, result: ItemResult) -> ErrorContent | 
     error = error_content(attempt)
     if error is None or result in (ItemResult.PENDING, ItemResult.SKIPPED):
         return None
-    return _CAPTURED_ELSEWHERE if result is ItemResult.SUCCEEDED else error
+    return ErrorContent(*_CAPTURED_ELSEWHERE) if result is ItemResult.SUCCEEDED else error
 
 
 def content_of(codes: tuple[str, ...], reason: str) -> ErrorContent:
     """The words for what was refused with these codes, or without one for this reason."""
     if codes:
         explanation = explain(worst(codes))
-        return ErrorContent(codes, explanation.sentence, explanation.next_step)
+        return ErrorContent(explanation.sentence, explanation.next_step, codes)
     if reason.startswith("unreachable"):
-        return _UNREACHABLE
-    return _BY_REASON.get(reason, _UNEXPLAINED)
+        return ErrorContent(*_UNREACHABLE)
+    return ErrorContent(*_BY_REASON.get(_SAME.get(reason, reason), _UNEXPLAINED))
 
 
 def is_past(attempt: Attempt, order: OrderFacts) -> bool:

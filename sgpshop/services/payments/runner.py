@@ -133,7 +133,7 @@ class _Execution:
         except SealBroken:  # nothing can be sent for this order; the others go on
             return self._reject("seal_broken")
         # SENDING was committed by the claim, so nothing is written between here and the first byte.
-        step = self.plan.next_step(None, self.claimed, (), utc_now())
+        step = self._next_step(None)
         assert step is not None  # nothing was tried yet
         after = self._send(step, access)
         return after if isinstance(after, RunResult) else self._send_after_look(after)
@@ -227,7 +227,7 @@ class _Execution:
     def _send_after_look(self, trade: TradeStatus) -> RunResult:
         """Send what fits `trade`; refused for the wrong state, look again and choose again (P28)."""
         while True:
-            step = self.plan.next_step(trade, self.claimed, self.tried, utc_now())
+            step = self._next_step(trade)
             assert step is not None  # _refused ends the attempt when no way is left
             # Before the row says that it is sent: a process that ends now leaves no doubt behind (P33).
             if journal.is_stopping():
@@ -242,6 +242,11 @@ class _Execution:
             if isinstance(after, RunResult):
                 return after
             trade = after
+
+    def _next_step(self, trade: TradeStatus | None) -> Step | None:
+        """What to send now; None when every way was tried and refused."""
+        steps = self.plan.steps(trade, self.claimed, utc_now())
+        return next((step for step in steps if step.name not in self.tried), None)
 
     def _send(self, step: Step, access: TradeAccess) -> RunResult | TradeStatus:
         """One call.  A TradeStatus: refused, nothing changed, and there is another way to try."""
@@ -298,7 +303,7 @@ class _Execution:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
         if trade is None:  # refused to enter what is not there: nothing was done
             return self._reject(refusal.reason, refusal.codes)
-        if refusal.is_wrong_state and self.plan.next_step(trade, claimed, self.tried, utc_now()):
+        if refusal.is_wrong_state and self._next_step(trade):
             return trade
         rejected = outcomes.rejected(claimed.operation, refusal.reason, refusal.codes)
         return self._close(replace(rejected, trade=trade, looked=True, tran_id=trade.tran_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime
 
 from sgpshop.domain.payment_calendar import jst_day
@@ -17,7 +17,7 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import Plan, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import (
     Outcome,
     found,
@@ -29,7 +29,7 @@ from sgpshop.services.payments.outcomes import (
 _US = Operation.CANCEL
 
 
-class CancelPlan(OnTransaction):
+class CancelPlan(Plan):
     """Always looks first: which kind of cancel fits is a matter of the gateway's own date (P28)."""
 
     def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
@@ -59,19 +59,14 @@ class CancelPlan(OnTransaction):
             return not_usable(_US, trade, "unknown_state")
         return None if in_review or _is_as_shown(trade, claimed) else found_elsewhere(_US, trade)
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """The kind that fits the calendar; refused for the wrong kind, the next (R100, P28)."""
         assert trade is not None  # a cancel looks first
         is_captured = trade.state.is_captured
         kinds = cancel_kinds(trade.processed_at, now, is_captured=is_captured)
-        left = (kind for kind in kinds if kind not in tried)
-        return next((_step(kind, is_refund=is_captured) for kind in left), None)
+        return [_step(kind, is_refund=is_captured) for kind in kinds]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Cancelled, the whole amount."""

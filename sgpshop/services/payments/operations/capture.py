@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,14 +10,14 @@ from sgpshop.gateway import Receipt, SmbcGpGateway, TradeAccess, TradeState, Tra
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import Plan, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import Outcome, found_done, found_elsewhere, not_usable
 from sgpshop.services.payments.transactions import describe
 
 _US = Operation.CAPTURE
 
 
-class CapturePlan(OnTransaction):
+class CapturePlan(Plan):
     """Looks first only when an earlier capture was in doubt, or nobody saw yet whose it is.
 
     The gateway refuses a second one.
@@ -42,19 +42,15 @@ class CapturePlan(OnTransaction):
             return outcomes.unknown(_US, "unknown_state")
         return outcome
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """SALES, once."""
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
             return gateway.capture(access, claimed.amount)
 
-        return None if tried else Step("SALES", send, leaves=TradeState.SALES)
+        return [Step("SALES", send, leaves=TradeState.SALES)]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Captured with our amount."""

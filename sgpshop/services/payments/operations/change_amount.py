@@ -6,14 +6,14 @@ And on a captured transaction a change to AUTH undoes the sale (§3.5).  So both
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime
 
 from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import Plan, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import (
     Outcome,
     found,
@@ -23,7 +23,7 @@ from sgpshop.services.payments.outcomes import (
 )
 
 
-class ChangeAmountPlan(OnTransaction):
+class ChangeAmountPlan(Plan):
     """From the amount SMBC-GP holds to our total."""
 
     def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
@@ -39,15 +39,11 @@ class ChangeAmountPlan(OnTransaction):
             return found(trade, Event.FOUND_AUTHORIZED)
         return None
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """ChangeTran to the new total, once."""
-        return None if tried else _change(claimed)
+        return [_change(claimed)]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Still an authorization, now of the new amount."""
@@ -58,7 +54,7 @@ class ChangeAmountPlan(OnTransaction):
         return _is_as_seen(trade, attempt)
 
 
-class ExtendPlan(OnTransaction):
+class ExtendPlan(Plan):
     """The same amount authorized anew: a new term (protocol.md §3.5 rule 7)."""
 
     def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
@@ -72,15 +68,11 @@ class ExtendPlan(OnTransaction):
             return found(trade, Event.FOUND_AUTHORIZED)
         return None
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """ChangeTran with the amount that is held, once."""
-        return None if tried else _change(claimed)
+        return [_change(claimed)]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """The amount tells nothing here: a new authorization has another TranID."""

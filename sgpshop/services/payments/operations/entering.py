@@ -10,7 +10,7 @@ entered by this very try, or seen by a look-up just before, with our amount.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,14 +27,14 @@ from sgpshop.models import Attempt, Operation, OrderKind
 from sgpshop.services.payments import three_ds
 from sgpshop.services.payments.billing_marks import RESERVED
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import CallResult, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import CallResult, Plan, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
 
 _STATES = {Job.AUTH: TradeState.AUTH, Job.CAPTURE: TradeState.CAPTURE, Job.CHECK: TradeState.CHECK}
 
 
 @dataclass(frozen=True)
-class EnteringPlan:
+class EnteringPlan(Plan):
     """`operation` ends with the transaction in the state that `job` names."""
 
     operation: Operation
@@ -113,26 +113,20 @@ class EnteringPlan:
         access = gateway.enter(claimed.gateway_order_id, self.job, amount, three_ds=wish)
         return TradeStatus.entered(access, self.job, amount or 0)
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """ExecTran, or what is left of it after 3-D Secure; once."""
-        if tried:
-            return None
         leaves = _STATES[self.job]
         if claimed.finishes_three_ds:
-            return Step("SecureTran2", SmbcGpGateway.finish_three_ds, leaves=leaves)
+            return [Step("SecureTran2", SmbcGpGateway.finish_three_ds, leaves=leaves)]
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> CallResult:
             assert claimed.card is not None  # asked for before the transaction was entered
             return_to = three_ds.return_address(access.order_id) if claimed.return_url else None
             return gateway.execute(access, claimed.card, job=self.job, return_to=return_to)
 
-        return Step("ExecTran", send, leaves=leaves)
+        return [Step("ExecTran", send, leaves=leaves)]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Paid (or checked), with our amount."""

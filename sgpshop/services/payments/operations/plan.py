@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from sgpshop.gateway import (
     Challenge,
@@ -35,57 +35,39 @@ class Step:
     leaves: TradeState = TradeState.UNKNOWN
 
 
-class Plan(Protocol):
+class Plan(ABC):
     """One operation.  Amounts are yen; `trade` is what a look-up just showed."""
 
-    #: whether its transaction is still to be entered, and paid with a card of `work.card`
-    enters: bool
+    #: whether its transaction is still to be entered, and paid with a card of `claimed.card`
+    enters = False
 
+    @abstractmethod
     def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
         """How it ends without sending anything (more); None: send."""
-        ...
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
-        """What to send; None when every way was tried and refused.
+    @abstractmethod
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
+        """What to send: the next one is tried only if the one before was refused unchanged.
 
         `trade` is None only for an operation that does not look first.
         """
-        ...
+
+    @abstractmethod
+    def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """Whether a look-up shows the target state with the right amount (P14)."""
+
+    @abstractmethod
+    def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
+        """Whether a look-up shows the state before, with the amount before (P14)."""
 
     def is_number_taken(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
         """Whether the number of a transaction still to be entered belongs to something else."""
-        ...
-
-    def enter(self, gateway: SmbcGpGateway, claimed: ClaimedAttempt) -> TradeStatus:
-        """Open the transaction (EntryTran): no money, so a lost answer only means to look."""
-        ...
-
-    def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
-        """Whether a look-up shows the target state with the right amount (P14)."""
-        ...
-
-    def is_untouched(self, trade: TradeStatus, attempt: Attempt) -> bool:
-        """Whether a look-up shows the state before, with the amount before (P14)."""
-        ...
-
-
-class OnTransaction:
-    """What the operations on a transaction that is there have in common."""
-
-    enters = False
-
-    def is_number_taken(self, trade: TradeStatus, claimed: ClaimedAttempt) -> bool:
-        """Their number is the transaction's own."""
         return False
 
     def enter(self, gateway: SmbcGpGateway, claimed: ClaimedAttempt) -> TradeStatus:
-        """Never asked for."""
+        """Open the transaction (EntryTran): no money, so a lost answer only means to look."""
         raise NotImplementedError
 
 

@@ -7,7 +7,7 @@ never a part refund of the right amount (R100).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime
 
 from sgpshop.domain.payment_status import Event
@@ -15,13 +15,13 @@ from sgpshop.gateway import Job, Receipt, SmbcGpGateway, TradeAccess, TradeState
 from sgpshop.models import Attempt, Operation
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
-from sgpshop.services.payments.operations.plan import OnTransaction, Step, is_other_transaction
+from sgpshop.services.payments.operations.plan import Plan, Step, is_other_transaction
 from sgpshop.services.payments.outcomes import Outcome, found, found_done, not_usable
 
 _US = Operation.REFUND_DIFFERENCE
 
 
-class RefundDifferencePlan(OnTransaction):
+class RefundDifferencePlan(Plan):
     """From the amount that SMBC-GP took to our total, which is less."""
 
     def judge(self, trade: TradeStatus | None, claimed: ClaimedAttempt) -> Outcome | None:
@@ -38,19 +38,15 @@ class RefundDifferencePlan(OnTransaction):
             return found(trade, Event.FOUND_CAPTURED)
         return None
 
-    def next_step(
-        self,
-        trade: TradeStatus | None,
-        claimed: ClaimedAttempt,
-        tried: Collection[str],
-        now: datetime,
-    ) -> Step | None:
+    def steps(
+        self, trade: TradeStatus | None, claimed: ClaimedAttempt, now: datetime
+    ) -> Sequence[Step]:
         """ChangeTran to our total, once."""
 
         def send(gateway: SmbcGpGateway, access: TradeAccess) -> Receipt:
             return gateway.change_amount(access, claimed.amount, job=Job.CAPTURE)
 
-        return None if tried else Step("ChangeTran", send, leaves=TradeState.CAPTURE)
+        return [Step("ChangeTran", send, leaves=TradeState.CAPTURE)]
 
     def is_done(self, trade: TradeStatus, attempt: Attempt) -> bool:
         """Captured, with our total."""
