@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from sgpshop.simulator.practice_api import (
     BadAddress,
     PracticeApi,
 )
+from tests.forms import forms_of, hidden_of
 
 from .live import LiveGateway
 from .shop import Shop
@@ -54,13 +54,12 @@ class Buyer:
     def presses(self, label: str) -> str:
         """Press a button of the page's only form."""
         page = self.page.text
-        action = re.search(r'<form[^>]*action="([^"]*)"', page)
-        hidden = dict(re.findall(r'type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page))
+        action = forms_of(page)[1].action
+        hidden = hidden_of(page)
         button = re.search(rf'<button type="submit"([^>]*)>{label}</button>', page)
         assert button, f"no {label} in {page}"
         hidden |= dict(re.findall(r'name="(\w+)" value="(\w+)"', button[1]))
-        target = unescape(action[1]) if action else self.page.url
-        return self._post(requests.compat.urljoin(self.page.url, target), hidden)
+        return self._post(requests.compat.urljoin(self.page.url, action), hidden)
 
     def opens(self, path: str) -> str:
         self.page = self.session.get(self.base + path)
