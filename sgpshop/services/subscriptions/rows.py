@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
+from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
@@ -20,6 +21,7 @@ from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_TH
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (
     HAS_SLIP,
+    IS_HELD_UP,
     LACKS_CARD,
     LATEST_BILLING,
     NEEDS_REFUND,
@@ -46,6 +48,8 @@ class ListedSubscription:
     needs_refund: bool
     #: カード未確認: nothing shows yet which card is to pay
     lacks_card: bool
+    #: money of it is reserved or taken elsewhere: not registered beside that
+    is_held_up: bool
     #: yen that SMBC-GP took, where it took any
     captured: int | None
 
@@ -85,6 +89,8 @@ class ListedSubscription:
     @property
     def why(self) -> str:
         """Why the result is bad or the registration was put off, with what the codes mean."""
+        if self.is_held_up:
+            return Refusal.OTHERS_LIVE.sentence
         return self.billing.why if self.billing and self._is_of_interest else ""
 
     @property
@@ -111,6 +117,7 @@ _FACTS = (
     IS_THROUGH.label("is_through"),
     NEEDS_REFUND.label("needs_refund"),
     LACKS_CARD.label("lacks_card"),
+    IS_HELD_UP.label("is_held_up"),
     _CURRENT.captured_amount,
     Billing.id,
 )
@@ -143,7 +150,7 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
 
 def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) -> ListedSubscription:
     _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
-    has_slip, is_delivered, needs_refund, lacks_card, captured, billing_id = rest
+    has_slip, is_delivered, needs_refund, lacks_card, is_held_up, captured, billing_id = rest
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = delivered_at if is_delivered else now  # at the earliest
     billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
@@ -158,7 +165,7 @@ def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) ->
         registers_at=(
             # Its own day, or when that is over the next on which sales are registered (R102).
             max(own_day, next_registration(now, billing_day))
-            if is_awaiting and is_delivered and is_waiting
+            if is_awaiting and is_delivered and is_waiting and not is_held_up
             else None
         ),
         is_late=is_awaiting and is_delivered and is_waiting and own_day <= now,
@@ -166,5 +173,6 @@ def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) ->
         billing=billing,
         needs_refund=bool(needs_refund),
         lacks_card=bool(lacks_card),
+        is_held_up=bool(is_held_up),
         captured=captured,
     )

@@ -27,6 +27,7 @@ from sgpshop.models import (
 from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria, conditions
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
+    HAS_LIVE_MONEY,
     IS_BILLABLE,
     IS_FREE,
     IS_THROUGH,
@@ -138,7 +139,9 @@ NEEDS_REFUND: Condition = sa.and_(
     Order.processing_class.in_(sorted(REFUND_CLASSES)),
     Order.refunded_on.is_(None),
 )
-NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND)
+#: Not registered while money of it is reserved or taken under another number.
+IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, HAS_LIVE_MONEY)
+NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND, IS_HELD_UP)
 
 _OF_TAB: dict[SubscriptionTab, Condition] = {
     SubscriptionTab.AWAITING: IS_UNDELIVERED,

@@ -131,6 +131,25 @@ class TestOneLineThatNobodyCanJudge:
         assert alerts(odd) == ([AlertKind.UNEXPECTED_CHARGE] if there == "reserved" else [])
 
 
+def test_what_is_reserved_elsewhere_is_told_instead_of_promised(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    """P1: it is not registered beside other money of the order, and stands in 要対応 until then."""
+    open_shop(billing_driver=driver)
+    shop.gateway.authorize(number(1), 2500, GOOD_CARD)
+    named = {"決済方法ステータス": "決済待ち", "定期購入ID": "T-8", "定期回数": "1"}
+    take_in(row(注文番号=number(1), 配送ステータス="配送完了", **named))
+    [order] = orders()
+    work_off(order.id)
+    for moment in (THE_10TH, THE_18TH):
+        travel(moment)
+        billing.resume()
+    [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+    assert shown.registers_at is None
+    assert "ほかの番号に残っています" in shown.why
+    assert subscriptions.outlook(10).next == Total(0, 0)
+
+
 def test_switched_off_everything_delivered_is_still_registered(
     shop: World, travel: Travel, driver: BillingDriver
 ) -> None:

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from sgpshop.domain.billing_calendar import end_of
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import Alert, Attempt, Delivery, Order, OrderKind
+from sgpshop.models import Alert, Attempt, CardTransaction, Delivery, Order, OrderKind
 
 #: When everything of an order had left; parcels from before that was noted count as long gone.  What
 #: came back without having been 配送完了 counts from when a person decided about it.
@@ -52,6 +53,17 @@ IS_DUPLICATE = sa.exists().where(
 )
 
 
+#: Money of the order is reserved or taken already: it is never charged beside that (P1).
+HAS_LIVE_MONEY = (
+    sa.exists()
+    .where(
+        CardTransaction.order_id == Order.id,
+        CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
+    )
+    .correlate(Order)
+)
+
+
 def to_register(month: date) -> sa.ColumnElement[bool]:
     """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
-    return sa.and_(IS_BILLABLE, ~IS_DUPLICATE, end_of(month) > DELIVERED_AT)
+    return sa.and_(IS_BILLABLE, ~IS_DUPLICATE, ~HAS_LIVE_MONEY, end_of(month) > DELIVERED_AT)
