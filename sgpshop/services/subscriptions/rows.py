@@ -17,7 +17,11 @@ from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
-from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_THROUGH
+from sgpshop.services.subscriptions.billing.selecting import (
+    DELIVERED_AT,
+    IS_QUESTIONED,
+    IS_THROUGH,
+)
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (
     HAS_SLIP,
@@ -25,6 +29,11 @@ from sgpshop.services.subscriptions.stages import (
     LACKS_CARD,
     LATEST_BILLING,
     NEEDS_REFUND,
+)
+
+_QUESTIONED = (
+    "確認されていない通知があるため、売上報告していません。"
+    "注文の画面で通知を読み、注文キャンセルか「確認済みにする」を選んでください。"
 )
 
 
@@ -48,8 +57,10 @@ class ListedSubscription:
     needs_refund: bool
     #: カード未確認: nothing shows yet which card is to pay
     lacks_card: bool
-    #: money of it is reserved or taken elsewhere: not registered beside that
+    #: through and not registered until a person has seen to it (stages.IS_HELD_UP)
     is_held_up: bool
+    #: because of an alert that waits for an answer
+    is_questioned: bool
     #: yen that SMBC-GP took, where it took any
     captured: int | None
 
@@ -90,7 +101,7 @@ class ListedSubscription:
     def why(self) -> str:
         """Why the result is bad or the registration was put off, with what the codes mean."""
         if self.is_held_up:
-            return Refusal.OTHERS_LIVE.sentence
+            return _QUESTIONED if self.is_questioned else Refusal.OTHERS_LIVE.sentence
         return self.billing.why if self.billing and self._is_of_interest else ""
 
     @property
@@ -118,6 +129,7 @@ _FACTS = (
     NEEDS_REFUND.label("needs_refund"),
     LACKS_CARD.label("lacks_card"),
     IS_HELD_UP.label("is_held_up"),
+    IS_QUESTIONED.label("is_questioned"),
     _CURRENT.captured_amount,
     Billing.id,
 )
@@ -150,7 +162,8 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
 
 def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) -> ListedSubscription:
     _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
-    has_slip, is_delivered, needs_refund, lacks_card, is_held_up, captured, billing_id = rest
+    has_slip, is_delivered, needs_refund, lacks_card, *held_up, captured, billing_id = rest
+    is_held_up, is_questioned = held_up
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = delivered_at if is_delivered else now  # at the earliest
     billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
@@ -174,5 +187,6 @@ def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) ->
         needs_refund=bool(needs_refund),
         lacks_card=bool(lacks_card),
         is_held_up=bool(is_held_up),
+        is_questioned=bool(is_questioned),
         captured=captured,
     )

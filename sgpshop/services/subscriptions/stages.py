@@ -30,6 +30,7 @@ from sgpshop.services.subscriptions.billing.selecting import (
     HAS_LIVE_MONEY,
     IS_BILLABLE,
     IS_FREE,
+    IS_QUESTIONED,
     IS_THROUGH,
 )
 
@@ -139,8 +140,9 @@ NEEDS_REFUND: Condition = sa.and_(
     Order.processing_class.in_(sorted(REFUND_CLASSES)),
     Order.refunded_on.is_(None),
 )
-#: Not registered while money of it is reserved or taken under another number.
-IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, HAS_LIVE_MONEY)
+#: Through, and still not registered: money of it is reserved or taken under another number, or an
+#: alert waits for a person's answer.
+IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONED))
 NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND, IS_HELD_UP)
 
 _OF_TAB: dict[SubscriptionTab, Condition] = {

@@ -31,6 +31,7 @@ from sgpshop.models import (
 from sgpshop.services import dashboard, intake, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
+from sgpshop.services.orders.alerts import acknowledge, open_of
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.payments.error_content import error_content
@@ -148,6 +149,28 @@ def test_what_is_reserved_elsewhere_is_told_instead_of_promised(
     assert shown.registers_at is None
     assert "ほかの番号に残っています" in shown.why
     assert subscriptions.outlook(10).next == Total(0, 0)
+
+
+def test_what_the_shop_front_cancelled_waits_for_a_person(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    """Shipped, then 注文キャンセル in a file: charged once somebody says that the sale stands."""
+    open_shop(billing_driver=driver)
+    placed = intake.place(subscription(shop, subscription_id="T-8"), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    take_in(row(注文番号=placed.order_no, 注文状態="0"))
+    travel(THE_10TH)
+    billing.resume()
+    [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+    assert shown.registers_at is None
+    assert "確認されていない通知" in shown.why
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    [alert] = open_of(order.id)
+    acknowledge(order.order_no, alert.id, TANAKA, "購入者は受け取るとのこと")
+    billing.report(date(2026, 11, 1))
+    work_off(order.id)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
 
 
 def test_switched_off_everything_delivered_is_still_registered(

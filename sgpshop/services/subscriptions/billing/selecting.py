@@ -45,11 +45,16 @@ IS_BILLABLE = sa.and_(
 IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
 
 
-#: Another order is for the same round: which of them is right only a person can say.
-IS_DUPLICATE = sa.exists().where(
-    Alert.order_id == Order.id,
-    Alert.kind == AlertKind.DUPLICATE_ROUND,
-    Alert.acknowledged_at.is_(None),
+#: Only a person can say whether it is to be charged: another order is for the same round, or the
+#: shop front cancelled it.
+IS_QUESTIONED = (
+    sa.exists()
+    .where(
+        Alert.order_id == Order.id,
+        Alert.kind.in_((AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)),
+        Alert.acknowledged_at.is_(None),
+    )
+    .correlate(Order)
 )
 
 
@@ -66,4 +71,4 @@ HAS_LIVE_MONEY = (
 
 def to_register(month: date) -> sa.ColumnElement[bool]:
     """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
-    return sa.and_(IS_BILLABLE, ~IS_DUPLICATE, ~HAS_LIVE_MONEY, end_of(month) > DELIVERED_AT)
+    return sa.and_(IS_BILLABLE, ~IS_QUESTIONED, ~HAS_LIVE_MONEY, end_of(month) > DELIVERED_AT)
