@@ -6,10 +6,14 @@ What a column may hold is what an order file may say of it (services.order_file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from markupsafe import Markup
+from wtforms.fields import Label
+from wtforms.widgets import TextInput, html_params
 
 from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
 from sgpshop.models import Delivery, Order, OrderLine
@@ -61,9 +65,18 @@ _COLUMNS = {(column.part, column.field): column for column in COLUMNS} | {
 }
 
 
+#: A browser drops the first line break, so that a text may begin with one.
+_TEXT_AREA = Markup("<textarea {}>\n{}</textarea>")
+_SELECT = Markup("<select {}>{}</select>")
+_OPTION = Markup('<option value="{}"{}>{}</option>')
+
+
 @dataclass
 class EditField:
-    """One input: its text, the value behind it, and what is wrong with it."""
+    """One input: its text, the value behind it, and what is wrong with it.
+
+    To templates it is a field of WTForms, so that one macro shows both.
+    """
 
     column: FileColumn
     name: str
@@ -77,14 +90,51 @@ class EditField:
     stored: str | None = None
 
     @property
-    def label(self) -> str:
+    def label(self) -> Label:
         """The Japanese term."""
-        return self.column.title
+        return Label(self.id, self.column.title)
+
+    @property
+    def errors(self) -> list[str]:
+        """`error`, if there is one."""
+        return [self.error] if self.error else []
+
+    def __call__(
+        self,
+        *,
+        type: str = "text",
+        rows: int = 0,
+        options: Sequence[tuple[str, str]] = (),
+        **attributes: Any,
+    ) -> Markup:
+        """The input, as WTForms fields give theirs: of one line, of several `rows`, or of `options`.
+
+        A value that is none of the options stays as it is.
+        """
+        if not (rows or options):
+            shown = TextInput()(self, type=type, **attributes)
+            return Markup(shown)  # noqa: S704 - the widget escapes
+        size = {"rows": rows} if rows else {}
+        about = html_params(id=self.id, name=self.name, **size, **attributes)
+        escaped = Markup(about)  # noqa: S704 - html_params escapes
+        return _TEXT_AREA.format(escaped, self.text) if rows else self._select(options, escaped)
+
+    def _value(self) -> str:
+        return self.text
+
+    def _select(self, options: Sequence[tuple[str, str]], about: Markup) -> Markup:
+        if self.text not in dict(options):
+            options = [(self.text, self.text or "—"), *options]
+        parts = Markup("").join(
+            _OPTION.format(value, Markup(" selected") if value == self.text else "", words)
+            for value, words in options
+        )
+        return _SELECT.format(about, parts)
 
     @property
     def missing(self) -> str:
         """What is wrong when it is empty."""
-        return f"「{self.label}」を入力してください。" if self.column.required else ""
+        return f"「{self.column.title}」を入力してください。" if self.column.required else ""
 
     @property
     def is_changed(self) -> bool:
@@ -107,7 +157,7 @@ def put(one: EditField, text: str, before: Mapping[str, str]) -> bool:
     try:
         one.value = one.column.parse(plain)
     except cells.CellProblem as problem:
-        one.error = f"「{one.label}」{problem}"
+        one.error = f"「{one.column.title}」{problem}"
     return is_typed
 
 

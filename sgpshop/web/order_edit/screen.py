@@ -97,6 +97,9 @@ def render(order_no: str, shown: EditScreen | None = None) -> Response:
         EditStep=EditStep,
         consoles=console_links(shop),
         carriers=CARRIERS,
+        parcel_choices=[
+            (str(n), f"お届け先{n}") for n in sorted(d.number for d in order.deliveries)
+        ],
         tell=sentence,
         may_act=may_act(),
         shown=shown,
