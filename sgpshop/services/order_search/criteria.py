@@ -34,6 +34,9 @@ from sgpshop.models import (
 
 #: An order number shorter than this is never taken as a beginning (R35).
 PREFIX_LEAST = 4
+#: What a search takes, whoever asks: numbers, characters of a word, days and hours.
+MOST_NUMBERS, LONGEST_WORD, MOST_DAYS, MOST_HOURS = 200, 100, 90, 9999
+_DEFAULT_DAYS = 7
 
 
 class DateField(StrEnum):
@@ -100,9 +103,27 @@ class SearchCriteria:
     #: the lines of this bulk run that failed (失敗分を再選択, R49)
     failed_of: str = ""
 
+    @property
+    def contradictions(self) -> list[str]:
+        """The parameters that end a range before it begins."""
+        ranges = {
+            "to": (self.day_from, self.day_to),
+            "amount_max": (self.amount_min, self.amount_max),
+        }
+        return [
+            name
+            for name, (low, high) in ranges.items()
+            if low is not None and high is not None and low > high  # type: ignore[operator]
+        ]
+
     def without_statuses(self) -> SearchCriteria:
         """The same search over every status, as the tabs count it."""
         return replace(self, statuses=())
+
+
+def default_period(today: date) -> tuple[date, date]:
+    """First and last day of a search that names no condition (R36)."""
+    return today - timedelta(days=_DEFAULT_DAYS - 1), today
 
 
 Condition = sa.ColumnElement[bool]

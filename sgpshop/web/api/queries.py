@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from flask import request
@@ -14,15 +14,27 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import OrderKind, utc_now
-from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
+from sgpshop.services.order_search.criteria import (
+    MOST_DAYS,
+    MOST_HOURS,
+    MOST_NUMBERS,
+    DateField,
+    KeywordField,
+    Method,
+    SearchCriteria,
+    default_period,
+)
 from sgpshop.services.order_search.search import PageRequest, SortKey
 from sgpshop.web.api.fields import Body, Day, Text100
 from sgpshop.web.api.reading import validated
 from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_ON_A_PAGE = 200
-_MOST_NUMBERS = 200
-_DEFAULT_DAYS = 7
+#: What is said of SearchCriteria.contradictions.
+_CONTRADICTIONS = {
+    "to": "from以降の日付にしてください。",
+    "amount_max": "amount_min以上にしてください。",
+}
 #: What the sorting and paging are not: without any other parameter the period is the last days.
 _PAGING = frozenset({"sort", "dir", "size", "cursor"})
 
@@ -36,8 +48,8 @@ def _digits(text: Any) -> Any:
 
 
 _Yen = Annotated[int, Field(ge=0, le=MOST_YEN), BeforeValidator(_digits)]
-_Days = Annotated[int, Field(ge=0, le=90), BeforeValidator(_digits)]
-_Hours = Annotated[int, Field(ge=0, le=9999), BeforeValidator(_digits)]
+_Days = Annotated[int, Field(ge=0, le=MOST_DAYS), BeforeValidator(_digits)]
+_Hours = Annotated[int, Field(ge=0, le=MOST_HOURS), BeforeValidator(_digits)]
 _Size = Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE), BeforeValidator(_digits)]
 
 
@@ -52,7 +64,7 @@ class SearchQuery(Body):
     order_no: Annotated[
         str,
         Field(
-            max_length=25 * _MOST_NUMBERS,
+            max_length=25 * MOST_NUMBERS,
             pattern=r"^[A-Za-z0-9]+([, ][A-Za-z0-9]+)*$",
             description="Up to 200 numbers divided by commas; one alone with 4 characters or more "
             "is a beginning.",
@@ -114,19 +126,13 @@ def read() -> tuple[SearchCriteria, PageRequest]:
 def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
     first, last = _day(query.first), _day(query.last)
     if is_first:
-        last = jst_day(utc_now())
-        first = last - timedelta(days=_DEFAULT_DAYS - 1)
-    if first and last and first > last:
-        _refuse("to", "from以降の日付にしてください。")
-    low, high = query.amount_min, query.amount_max
-    if low is not None and high is not None and low > high:
-        _refuse("amount_max", "amount_min以上にしてください。")
+        first, last = default_period(jst_day(utc_now()))
     if len(query.keywords) != len(query.keyword_fields):
         _refuse("kw[]", "kw_field[]と同じ数だけ指定してください。")
     numbers = tuple(dict.fromkeys(re.findall(r"[A-Za-z0-9]+", query.order_no)))
-    if len(numbers) > _MOST_NUMBERS:
-        _refuse("order_no", f"{_MOST_NUMBERS}件以下にしてください。")
-    return SearchCriteria(
+    if len(numbers) > MOST_NUMBERS:
+        _refuse("order_no", f"{MOST_NUMBERS}件以下にしてください。")
+    criteria = SearchCriteria(
         date_field=query.date_field,
         day_from=first,
         day_to=last,
@@ -140,8 +146,8 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
             for field, word in zip(query.keyword_fields, query.keywords, strict=True)
             if word.strip()
         ),
-        amount_min=low,
-        amount_max=high,
+        amount_min=query.amount_min,
+        amount_max=query.amount_max,
         item=query.item.strip(),
         slip=query.slip.strip(),
         has_slip=_flag(query.has_slip),
@@ -153,6 +159,9 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         returned_open=query.returned_open == "1",
         alert=query.alert == "1",
     )
+    for name in criteria.contradictions:
+        _refuse(name, _CONTRADICTIONS[name])
+    return criteria
 
 
 def _flag(text: str | None) -> bool | None:

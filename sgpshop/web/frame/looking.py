@@ -1,13 +1,24 @@
-"""Somebody looks at an order: what they may do with it, and a look-up that must not wait."""
+"""Somebody looks at an order: what they see and may do, and a look-up that must not wait."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from flask import current_app
 from flask_login import current_user
 
-from sgpshop.models import Attempt, Role
+from sgpshop.domain.carriers import CARRIERS
+from sgpshop.domain.history import sentence
+from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.order_rules import Button
+from sgpshop.models import Attempt, Role, utc_now
+from sgpshop.services import settings
 from sgpshop.services.health import background
+from sgpshop.services.order_detail.detail import Detail, get_detail
 from sgpshop.services.payments import attempt_lookup
+from sgpshop.services.payments.gateway_access import console_links
+
+Buttons = dict[Act, Button]
 
 
 def may_act() -> bool:
@@ -15,8 +26,34 @@ def may_act() -> bool:
     return bool(current_user.may_act_as(Role.OPERATOR))
 
 
-def hurry_if_uncertain(attempt: Attempt | None) -> None:
+def _hurry_if_uncertain(attempt: Attempt | None) -> None:
     """Somebody looks at an uncertain order: look it up now, in the background (P13)."""
     if attempt is not None and attempt_lookup.is_uncertain(attempt):
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         background.submit(app, attempt_lookup.hurry, attempt.id)
+
+
+def looked_at(order_no: str) -> tuple[Detail, Buttons, dict[str, Any]]:
+    """The order, its buttons, and both with all else that its templates ask for.  Raises NotFound.
+
+    An operation in doubt is looked up now: somebody looks.
+    """
+    detail = get_detail(order_no)
+    _hurry_if_uncertain(detail.order.open_attempt)
+    shop, now = settings.load(), utc_now()
+    buttons = {act: button(act, detail.order, shop, now) for act in Act}
+    return (
+        detail,
+        buttons,
+        {
+            "detail": detail,
+            "order": detail.order,
+            "shop": shop,
+            "buttons": buttons,
+            "Act": Act,
+            "consoles": console_links(shop),
+            "carriers": CARRIERS,
+            "tell": sentence,
+            "may_act": may_act(),
+        },
+    )

@@ -9,25 +9,17 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.history import sentence
-from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open, status_change
-from sgpshop.domain.order_rules import Button
+from sgpshop.domain.order_acts import Act, is_refund_open, is_return_open, status_change
 from sgpshop.models import Attempt, Order, utc_now
-from sgpshop.services import settings
-from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
-from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.payments.transactions import standing
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
-from sgpshop.web.frame.looking import hurry_if_uncertain, may_act
+from sgpshop.web.frame.looking import Buttons, looked_at, may_act
 
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)
-
-Buttons = dict[Act, Button]
 
 
 def _enabled(act: Act) -> Callable[[Order, Buttons], bool]:
@@ -61,27 +53,15 @@ def render(
     `asking` opens the confirmation of that name (template `_ask_<name>.html`), if it is offered;
     `refusal` is shown on top and gives the status.  Raises NotFound.
     """
-    detail = get_detail(order_no)
+    detail, buttons, shared = looked_at(order_no)
     order = detail.order
-    hurry_if_uncertain(order.open_attempt)
-    shop = settings.load()
-    now = utc_now()
-    buttons = {act: button(act, order, shop, now) for act in Act}
     if asking and not (may_act() and CONFIRMATIONS[asking](order, buttons)):
         asking = ""
     page = render_template(
         "order_detail/_order.html" if wants_fragment() else "order_detail/show.html",
-        detail=detail,
-        order=order,
-        shop=shop,
-        buttons=buttons,
-        Act=Act,
+        **shared,
         asking=str(asking),
         refusal=refusal,
-        consoles=console_links(shop),
-        tell=sentence,
-        carriers=CARRIERS,
-        may_act=may_act(),
         is_looking=_is_looking(order),
         effect=money_effect(order),
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",

@@ -8,20 +8,16 @@ from enum import IntEnum
 from flask import Response, make_response, render_template
 from htmx_flask import request
 
-from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.history import sentence
-from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.order_acts import Act
 from sgpshop.domain.order_rules import Button, is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
-from sgpshop.models import HistoryEntry, Order, OrderKind, utc_now
-from sgpshop.services import order_editing, settings
-from sgpshop.services.order_detail.detail import get_detail
+from sgpshop.models import HistoryEntry, Order, OrderKind
+from sgpshop.services import order_editing
 from sgpshop.services.order_editing import ChoiceNeeded, Draft
 from sgpshop.services.orders import history
-from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
-from sgpshop.web.frame.looking import hurry_if_uncertain, may_act
+from sgpshop.web.frame.looking import looked_at, may_act
 from sgpshop.web.order_edit import edit_fields, edit_form
 from sgpshop.web.order_edit.edit_form import ContentForm
 
@@ -78,30 +74,18 @@ class EditPreview:
 def render(order_no: str, shown: EditScreen | None = None) -> Response:
     """The whole screen; with HTMX what changes of it, or the part it asks for.  Raises NotFound."""
     shown = shown or EditScreen()
-    detail = get_detail(order_no)
+    detail, buttons, shared = looked_at(order_no)
     order = detail.order
-    hurry_if_uncertain(order.open_attempt)
-    shop = settings.load()
-    now = utc_now()
-    buttons = {act: button(act, order, shop, now) for act in Act}
     editing = _editing(buttons[Act.EDIT])
     content = shown.content or edit_form.shown(order)
     template = _template(is_editable=editing.is_enabled)
     page = render_template(
         template,
-        detail=detail,
-        order=order,
-        shop=shop,
-        buttons=buttons,
-        Act=Act,
+        **shared,
         EditStep=EditStep,
-        consoles=console_links(shop),
-        carriers=CARRIERS,
         parcel_choices=[
             (str(n), f"お届け先{n}") for n in sorted(d.number for d in order.deliveries)
         ],
-        tell=sentence,
-        may_act=may_act(),
         shown=shown,
         editing=editing,
         content=content,

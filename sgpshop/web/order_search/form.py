@@ -8,25 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from werkzeug.datastructures import MultiDict
 
+from sgpshop.domain.amounts import MOST_YEN
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import OrderKind
-from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
+from sgpshop.services.order_search.criteria import (
+    LONGEST_WORD,
+    MOST_DAYS,
+    MOST_HOURS,
+    MOST_NUMBERS,
+    DateField,
+    KeywordField,
+    Method,
+    SearchCriteria,
+    default_period,
+)
 from sgpshop.services.order_search.search import PAGE_SIZES, PageRequest, SortKey
 
 KEYWORD_ROWS = 3
-MOST_NUMBERS = 200
-LONGEST_WORD = 100
-MOST_YEN = 9_999_999
 #: キーワード対象 (R34)
 KEYWORD_WORDS = {
     KeywordField.BUYER: "注文者(漢字・カナ)",
@@ -38,7 +46,11 @@ KEYWORD_WORDS = {
     KeywordField.SLIP: "伝票番号",
     KeywordField.AMOUNT: "金額",
 }
-_DEFAULT_DAYS = 7
+#: What is said of SearchCriteria.contradictions.
+_CONTRADICTIONS = {
+    "to": "終了日は開始日以降の日付にしてください。",
+    "amount_max": "上限は下限以上の金額にしてください。",
+}
 
 #: parameter -> the field of services.search_fields it belongs to
 _FIELD_OF = {
@@ -117,8 +129,8 @@ def parse_search(arguments: MultiDict[str, str], today: date) -> SearchForm:
     values: MultiDict[str, str] = MultiDict(known)
     is_first = not any(name in _CONDITIONS for name, _ in known)
     # An empty period says "all" in every link made from here; without it R36 would come back.
-    values.setdefault("from", str(today - timedelta(days=_DEFAULT_DAYS - 1)) if is_first else "")
-    values.setdefault("to", str(today) if is_first else "")
+    for name, day in zip(("from", "to"), default_period(today), strict=True):
+        values.setdefault(name, str(day) if is_first else "")
     form = SearchForm(values)
     reader = _Reader(form)
     form.criteria = reader.criteria()
@@ -142,37 +154,33 @@ class _Reader:
         self._form = form
 
     def criteria(self) -> SearchCriteria:
-        day_from, day_to = self._day("from"), self._day("to")
-        if day_from and day_to and day_from > day_to:
-            self._complain("to", "終了日は開始日以降の日付にしてください。")
-        amount_min = self._number("amount_min", MOST_YEN)
-        amount_max = self._number("amount_max", MOST_YEN)
-        if amount_min is not None and amount_max is not None and amount_min > amount_max:
-            self._complain("amount_max", "上限は下限以上の金額にしてください。")
-        return SearchCriteria(
+        criteria = SearchCriteria(
             date_field=self._word("date_field", DateField) or DateField.ORDERED_AT,
-            day_from=day_from,
-            day_to=day_to,
+            day_from=self._day("from"),
+            day_to=self._day("to"),
             order_numbers=self._order_numbers(),
             processing=self._words("processing", ProcessingClass),
             method=self._word("method", Method),
             statuses=self._words("status", PaymentStatus),
             is_member=self._yes_no("member"),
             keywords=self._keywords(),
-            amount_min=amount_min,
-            amount_max=amount_max,
+            amount_min=self._number("amount_min", MOST_YEN),
+            amount_max=self._number("amount_max", MOST_YEN),
             item=self._text("item"),
             slip=self._text("slip"),
             has_slip=self._yes_no("has_slip"),
             kinds=self._words("kind", OrderKind),
             unsent=bool(self._yes_no("unsent")),
-            auth_days_left=self._number("auth_days_left", 90),
-            waiting_hours=self._number("waiting_hours", 9999),
+            auth_days_left=self._number("auth_days_left", MOST_DAYS),
+            waiting_hours=self._number("waiting_hours", MOST_HOURS),
             error=self._text("error").upper(),
             returned_open=bool(self._yes_no("returned_open")),
             alert=bool(self._yes_no("alert")),
             failed_of=self._text("failed_of"),
         )
+        for name in criteria.contradictions:
+            self._complain(name, _CONTRADICTIONS[name])
+        return criteria
 
     def page(self) -> PageRequest:
         """Sorting and paging; anything unknown is the default, for nobody types these."""
