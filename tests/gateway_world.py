@@ -38,7 +38,7 @@ class SimulatorAdapter(BaseAdapter):
         self._simulator = simulator
         #: "before" or "after" the next call arrives, our process dies
         self.die = ""
-        self._die_at = ""
+        self._die_at, self._moment = "", "after"
         self._cut_off = ""
         #: the next money call is given up waiting for, and carried out only when `arrive` says so
         self.is_slow = False
@@ -46,9 +46,12 @@ class SimulatorAdapter(BaseAdapter):
         self.tells_time = False
         self._on_its_way: list[requests.PreparedRequest] = []
 
-    def die_at(self, api: str) -> None:
-        """Our process dies when it has sent the next call of that API, before the answer."""
-        self._die_at = api
+    def die_at(self, api: str, moment: str = "after") -> None:
+        """Our process dies when it has sent the next call of that API, before the answer.
+
+        `moment` "before": before it has sent it.  `api` "": it does not die after all.
+        """
+        self._die_at, self._moment = api, moment
 
     def cut_off(self, api: str = "") -> None:
         """No connection can be made for calls of that API; without one, for none."""
@@ -61,7 +64,7 @@ class SimulatorAdapter(BaseAdapter):
         if self._cut_off and f"/{self._cut_off}" in request.url:
             raise requests.exceptions.ConnectTimeout("nobody there")
         if self._die_at and f"/{self._die_at}" in request.url:
-            self._die_at, self.die = "", "after"
+            self._die_at, self.die = "", self._moment
         if self.is_slow and "SearchTrade" not in request.url:
             self.is_slow = False
             self._on_its_way.append(request)

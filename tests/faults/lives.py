@@ -2,8 +2,9 @@
 
 Normal orders, preorders and subscriptions come by API and by file and share one shop, one gateway and
 one calendar: parcels go out in parts and come back, totals are corrected, cards are deleted and
-renewed, files repeat orders with other words, the gateway is away, passwords change and results of
-monthly files come late, cut or not at all.
+renewed, files repeat orders with other words, runs and slip files take several orders at once, our
+process dies in mid-call, the gateway is away, passwords change and results of monthly files come
+late, cut or not at all.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ from sgpshop.services.subscriptions import billing
 from sgpshop.simulator.server import ConnectionDropped
 from tests.faults import books
 from tests.forms import hidden_of
-from tests.gateway_world import GOOD_CARD, World
+from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.notifying import connect, tell
 from tests.services.acting import TANAKA
 from tests.services.arriving import SHOP_FRONT, open_shop
@@ -197,7 +198,7 @@ def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
             day + dice.choice((0.1, 2, 9)), life, "front", {"what": front, "total": how["total"]}
         )
     if dice.random() < 0.15:
-        yield Step(day, life, "fault", _fault(dice))
+        yield _mishap(dice, day, life)
     yield Step(day, life, "place", how)
     if how["source"] == "three_ds":
         passes = dice.random() < 0.8
@@ -213,16 +214,22 @@ def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
         day = min(day + pause * dice.random(), float(span.days))
         act = dice.choices(list(_ACTS), [weight for weight, _how in _ACTS.values()])[0]
         if dice.random() < 0.35:
-            yield Step(day, life, "fault", _fault(dice))
+            yield _mishap(dice, day, life)
         yield Step(day, life, act, _ACTS[act][1](dice))
 
 
-def _fault(dice: random.Random) -> dict[str, Any]:
-    return {
-        "api": dice.choice(APIS),
-        "fault": dice.choice(FAULTS),
-        "suffix": dice.choice(("", "-1", "-1", "-2")),
-    }
+def _mishap(dice: random.Random, day: float, life: int) -> Step:
+    """What goes wrong with the next call of that kind: there, or with us."""
+    api = dice.choice(APIS)
+    if dice.random() < 0.25:
+        return Step(day, life, "die", {"api": api, "moment": dice.choice(("before", "after"))})
+    suffix = dice.choice(("", "-1", "-1", "-2"))
+    return Step(day, life, "fault", {"api": api, "fault": dice.choice(FAULTS), "suffix": suffix})
+
+
+def _company(dice: random.Random) -> dict[str, int]:
+    """How many others share a run or a file, and from which one on."""
+    return {"others": dice.choice((0, 1, 2, 5)), "begin": dice.randrange(1000)}
 
 
 def _number(dice: random.Random) -> str:
@@ -266,10 +273,11 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         },
     ),
     "slips": (
-        2,
+        3,
         lambda dice: {
             "terms": dice.choice(("capture", "keep", "none")),
             "status": dice.choice(("3", "3", "2", "9")),
+            **_company(dice),
         },
     ),
     "again": (
@@ -280,7 +288,7 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
             "three_ds": dice.random() < 0.2,
         },
     ),
-    "bulk": (2, lambda dice: {"action": dice.choice(_RUNS)}),
+    "bulk": (3, lambda dice: {"action": dice.choice(_RUNS), **_company(dice)}),
     "look": (3, lambda dice: {"suffix": _number(dice)}),
     "notice": (
         2,
@@ -387,7 +395,6 @@ class Stage:
             self._do(step)
             self.work()
         self._travel(float(span.days + 1))
-        self.world.behave()
         self.do_back()
         self._travel(float(span.end))
         self._compare()
@@ -405,6 +412,8 @@ class Stage:
                 self._steps[step.act](life, **step.how)
         except (ShopError, GatewayError):
             db.session.rollback()  # refused: always allowed, nothing happened
+        except Killed:
+            db.session.remove()
         except Exception as fault:
             db.session.rollback()
             self._broke(step.act, fault)
@@ -433,7 +442,7 @@ class Stage:
     def _compare(self) -> None:
         """The nightly comparison, begun and worked off."""
         for _ in range(3):
-            daily.run()
+            self._guarded("comparison", daily.run)
             self._clock.shift(timedelta(seconds=10))
             self.work()
 
@@ -466,6 +475,8 @@ class Stage:
             act()
         except ShopError:
             db.session.rollback()
+        except Killed:
+            db.session.remove()
         except Exception as fault:
             db.session.rollback()
             self._broke(f"the worker's {what}", fault)
@@ -652,22 +663,25 @@ class Stage:
         if (order := self._order(life)) is not None:
             parcels.waive_cancel(order.id, _seen(order), TANAKA, "代品を送る")
 
-    def do_slips(self, life: Life, terms: str, status: str) -> None:
-        if self._order(life) is None:
+    def do_slips(self, life: Life, terms: str, status: str, others: int, begin: int) -> None:
+        orders = self._orders(life, others, begin)
+        if not orders:
             return
         wanted = {"capture": CAPTURE, "keep": KEEP, "none": NO_CAPTURE}[terms]
-        slip_no = f"{next(self._numbers):08d}"
-        content = slip_file(slip(life.order_no, slip_no, 配送ステータス=status))
+        rows = [
+            slip(order.order_no, f"{next(self._numbers):08d}", 配送ステータス=status)
+            for order in orders
+        ]
+        content = slip_file(*rows)
         person = tanaka()
         run_id = slips.prepare(
             slips.Uploaded(content, False), wanted, person_id=person.id, actor=person.name
         )
         slips.start(run_id, person_id=person.id, sum_confirmed=True)
 
-    def do_bulk(self, life: Life, action: str) -> None:
-        if (order := self._order(life)) is None:
-            return
-        started([order], tanaka(), action)
+    def do_bulk(self, life: Life, action: str, others: int, begin: int) -> None:
+        if orders := self._orders(life, others, begin):
+            started(orders, tanaka(), action)
 
     def do_look(self, life: Life, suffix: str) -> None:
         """照合, of the current transaction or of one that is not current any more."""
@@ -675,7 +689,7 @@ class Stage:
             CardTransaction.gateway_order_id == life.order_no + suffix
         )
         if (transaction_id := db.session.scalar(wanted)) is not None:
-            transaction_lookup.look_soon(transaction_id)
+            transaction_lookup.look_soon_at([transaction_id])
 
     def do_close_by_hand(self, life: Life) -> None:
         order = self._order(life)
@@ -696,6 +710,10 @@ class Stage:
 
     def do_fault(self, life: Life, api: str, fault: str, suffix: str) -> None:
         self.world.fault(fault, api, order_id=life.order_no + suffix)
+
+    def do_die(self, _life: Life, api: str, moment: str) -> None:
+        """Our process is killed at the next call of that kind: before it leaves, or unanswered."""
+        self.world.wire.die_at(api, moment)
 
     def do_notice(self, life: Life, suffix: str, status: str, amount: int) -> None:
         tell(life.order_no + suffix, Status=status, JobCd=status, Amount=str(amount))
@@ -744,6 +762,7 @@ class Stage:
 
     def do_back(self) -> None:
         self.world.behave()
+        self.world.wire.die_at("")
         self.world.set_result_day(18)
 
     def do_results(self, what: str) -> None:
@@ -764,6 +783,15 @@ class Stage:
             .where(Order.order_no == life.order_no)
             .execution_options(populate_existing=True)
         ).one_or_none()
+
+    def _orders(self, life: Life, others: int, begin: int) -> list[Order]:
+        """This one and so many others: what a person ticks, or a carrier's file names."""
+        rest = [
+            self._lives[number] for number in sorted(self._lives) if self._lives[number] != life
+        ]
+        begin %= len(rest) or 1
+        chosen = [life, *(rest[begin:] + rest[:begin])[:others]]
+        return [order for one in chosen if (order := self._order(one)) is not None]
 
 
 def _seen(order: Order) -> Seen:

@@ -15,7 +15,7 @@ from flask import Flask
 
 from sgpshop.gateway import Card
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import other_numbers, outcomes, stored_cards
+from sgpshop.services.payments import journal, other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
 from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
@@ -76,6 +76,23 @@ class TestItWouldNotice:
         lost = Step(0, 0, "fault", {"api": "ExecTran", "fault": "drop_after", "suffix": ""})
         found = self.ends(app, lost, order(keep=False))
         assert "AUTH 2500 yen of no order of ours" in found
+
+    def test_nothing_in_a_capture_that_died_with_our_process(self, app: Flask) -> None:
+        """Between sending and writing down; whoever comes after it asks what became of it."""
+        crash = Step(1, 0, "die", {"api": "AlterTran", "moment": "after"})
+        capture = Step(1, 0, "bulk", {"action": "sgp_capture", "others": 0, "begin": 0})
+        assert self.ends(app, order(), crash, capture) == ""
+
+    def test_what_died_and_is_asked_for_by_nobody(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def leave_it(_attempt_id: int) -> None:
+            return
+
+        monkeypatch.setattr(journal, "give_up_lost", leave_it)
+        crash = Step(1, 0, "die", {"api": "AlterTran", "moment": "after"})
+        found = self.ends(app, order(), crash, Step(1, 0, "capture", {}), days=1)
+        assert "2500 yen taken there, authorized here and nobody is told" in found
 
     def test_a_refund_in_the_console_that_nobody_is_told(
         self, app: Flask, monkeypatch: pytest.MonkeyPatch
