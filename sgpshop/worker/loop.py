@@ -1,7 +1,7 @@
 """The worker: finds due work in the database, hands it to threads, and repeats (P13, P17, P22).
 
 The rows are the queue, so a killed worker loses nothing and any number of workers can share one
-database.  A thread does one thing: call `payments.run_operation` or a look-up for one id.
+database.  A thread does one thing: call `payments.runner.run_operation` or a look-up for one id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Money moves here and nowhere else: one entry, `run_operation`, whoever drives it.
+"""Money moves here and nowhere else: `run_operation` for whoever works for
+others, `run_act` for whoever pressed; both go the same way.
 
 Write down what we are about to ask, ask, write down what was said.  When in doubt: UNKNOWN (P9).
 What the operations differ in is in `operations`.

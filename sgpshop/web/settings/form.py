@@ -1,4 +1,4 @@
-"""The form of SGP:クレジットカードの設定: which fields there are; what they may be says setting_rules."""
+"""The form of SGP:クレジットカードの設定: which fields there are; what they may be says services/settings/rules."""
 
 from __future__ import annotations
 
