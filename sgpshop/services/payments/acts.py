@@ -237,9 +237,8 @@ def _transaction_for(
 ) -> tuple[CardTransaction | TransactionFacts, dict[str, Any]]:
     """The transaction it is about, and the choices; a payment gets one under its own number (R112)."""
     choices = wanted.choices
-    if (
-        order.transaction is None
-    ):  # SGP orders have one; a row damaged by hand must not become a 500
+    # SGP orders have one; a row damaged by hand must not become a 500.
+    if order.transaction is None:
         raise NotPossible("この注文にはSMBC-GPの取引情報がありません。")
     is_new = wanted.operation.enters(is_unpaid_charge=is_to_be_charged(order.transaction))
     if not is_new or choices.get("step"):
