@@ -122,8 +122,9 @@ class TestByKindAndSalesMode:
     def test_a_stored_card_can_pay(self, shop: World) -> None:
         first = new_order(shop, kind=OrderKind.PREORDER)
         intake.place(first, SHOP_FRONT)
-        member, seq = kept_card()
-        card = CardSource(member_id=member, card_seq=seq)
+        shop.gateway.save_member("buyer-1")  # the shop front's own; ours are not taken
+        stored = shop.gateway.store_traded_card(first.order_no, "buyer-1")
+        card = CardSource(member_id=stored.member_id, card_seq=stored.seq)
         intake.place(new_order(shop, payment=card), SHOP_FRONT)
         assert orders()[1].payment_status is S.AUTHORIZED
 
