@@ -5,7 +5,8 @@
 | failed sign-ins | account, address | one by one; a right password takes them back |
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
-| searches, uploads, bulk actions | person | the same |
+| uploads, bulk actions | person | the same |
+| searches | person | in this process alone: to read a list is not worth a write |
 
 The numbers are variables of the environment (interfaces.md §3).
 """
@@ -15,9 +16,12 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NoReturn
 
 import sqlalchemy as sa
 from flask import current_app
@@ -33,7 +37,6 @@ from sgpshop.storage.write_together import write_together
 #: Requests are counted in spans of so many seconds.
 SPAN = 60
 _EXPORTS = "EXPORTS"
-_AT_ONCE = 0.1
 
 
 class Use(StrEnum):
@@ -141,26 +144,46 @@ def count_request(
 
 
 def count_use(use: Use, person_id: int) -> None:
-    """Count one use by a person.  Raises TooOften.  A search waits for nobody to be counted."""
-    limits = {f"{use}:{person_id}": current_app.config[use]}
-    if use is Use.SEARCH:
-        count_in_span(limits, is_reading=True, within=_AT_ONCE)
-    else:
-        count_in_span(limits, is_reading=False)
+    """Count one use by a person.  Raises TooOften."""
+    subject, most = f"{use}:{person_id}", current_app.config[use]
+    if use is not Use.SEARCH:
+        count_in_span({subject: most}, is_reading=False)
+    elif not current_app.extensions.setdefault("searches", _OfThisProcess()).is_free(subject, most):
+        _refuse([subject], utc_now().timestamp())
 
 
-def count_in_span(limits: dict[str, int], *, is_reading: bool, within: float | None = None) -> None:
+class _OfThisProcess:
+    """Counts in memory of what threatens nothing but the threads of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._span = 0.0
+        self._counts: Counter[str] = Counter()
+
+    def is_free(self, subject: str, most: int) -> bool:
+        """Count one more in this span, unless it is one too many."""
+        span = utc_now().timestamp() // SPAN
+        with self._lock:
+            if span != self._span:
+                self._span = span
+                self._counts.clear()
+            if self._counts[subject] >= most:
+                return False
+            self._counts[subject] += 1
+            return True
+
+
+def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
     """Count one request of each subject against its limit in this span.
 
     A request too many is not counted.  Raises TooOften.  While the database cannot be
-    written for `within` seconds, reading goes on uncounted (P32).
+    written, reading goes on uncounted (P32).
     """
     now = utc_now().timestamp()
     began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
     try:
         is_free = write_together(
-            lambda session: _are_free(session, began_at, limits),
-            within=within or (1.0 if is_reading else 6.0),
+            lambda session: _are_free(session, began_at, limits), within=1.0 if is_reading else 6.0
         )
     except OperationalError:
         if not is_reading:
@@ -168,9 +191,13 @@ def count_in_span(limits: dict[str, int], *, is_reading: bool, within: float | N
         logs.event("api_request_not_counted")
         return
     if not is_free:
-        wait = max(1, math.ceil(SPAN - now % SPAN))
-        logs.event("api_limited", subjects=sorted(limits))
-        raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
+        _refuse(sorted(limits), now)
+
+
+def _refuse(subjects: list[str], now: float) -> NoReturn:
+    logs.event("api_limited", subjects=subjects)
+    wait = max(1, math.ceil(SPAN - now % SPAN))
+    raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
 
 
 def _are_free(session: Session, began_at: datetime, limits: dict[str, int]) -> bool:
