@@ -46,6 +46,7 @@ def work_off(order_id: int) -> None:
             _lease_is_over(attempt.id)
             journal.give_up_lost(attempt.id)
         else:
+            _lease_is_over(attempt.id)  # of a look-up that was killed
             attempt_lookup.look_up(attempt.id)
     planned = sa.select(CardTransaction.id).where(
         CardTransaction.order_id == order_id, CardTransaction.next_look_at <= utc_now()
@@ -60,7 +61,14 @@ def _lease_is_over(attempt_id: int) -> None:
         session.execute(
             sa.update(Attempt)
             .where(Attempt.id == attempt_id)
-            .values(due_at=long_ago, sent_at=sa.case((Attempt.sent_at.is_not(None), long_ago)))
+            .values(
+                due_at=long_ago,
+                sent_at=sa.case(
+                    (Attempt.sent_at.is_(None), None),
+                    (Attempt.state == AttemptState.SENDING, long_ago),
+                    else_=Attempt.sent_at,
+                ),
+            )
         )
 
 
