@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.extensions import db
 from sgpshop.storage import waiting
+from sgpshop.storage.database_words import is_unavailable
 
 _V = TypeVar("_V")
 
@@ -225,5 +226,7 @@ def write_if_free(statement: sa.Update, event: str) -> None:
     try:
         with writing_without_waiting() as connection:
             connection.execute(statement)
-    except OperationalError:
+    except DBAPIError as problem:
+        if not is_unavailable(problem):
+            raise
         logs.event(event)

@@ -1,19 +1,24 @@
-"""PostgreSQL: rows that another process holds are waited for as long as SQLite's lock is (P32)."""
+"""PostgreSQL: rows that another process holds are waited for as long as SQLite's lock is, and a
+server that takes no writes is still read (P32)."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, Order, Role
+from sgpshop.models import Attempt, Order, Role, Scope, utc_now
+from sgpshop.services.access import api_keys
 from sgpshop.storage import database, waiting
 from tests.factories import authorized_order, fresh
 from tests.forms import token_of
@@ -88,3 +93,29 @@ def test_requests_that_may_wait_for_rows_count_among_those_that_wait(
     monkeypatch.setattr(waiting, "_PATIENCE", 0.0)
     assert capture(browser, order) == 503
     assert shop.sales(order.order_no) == 0
+
+
+def test_a_server_that_takes_no_writes_is_still_read(
+    app: Flask, shop: World, browser: FlaskClient
+) -> None:
+    """A standby that was switched to: nothing is counted or noted, and every list is there."""
+    order = authorized_order(shop)
+    key = api_keys.create("倉庫", [Scope.READ], by="田中")
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert browser.get("/orders").status_code == 200
+
+    def read_only(connection: Any, _record: object) -> None:
+        connection.execute("SET default_transaction_read_only = on")
+        connection.commit()
+
+    sa.event.listen(db.engine, "connect", read_only)
+    db.session.remove()
+    db.engine.dispose()
+    with time_machine.travel(utc_now() + timedelta(minutes=10)):  # the last use is noted again
+        for page in ("/", "/orders", "/preorders", f"/orders/{order.order_no}"):
+            assert browser.get(page).status_code == 200, page
+        answer = app.test_client().get(f"/api/v1/orders/{order.order_no}", headers=bearer)
+        assert answer.status_code == 200
+    sa.event.remove(db.engine, "connect", read_only)
+    db.session.remove()
+    db.engine.dispose()

@@ -25,13 +25,14 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import ApiCount, LoginAttempt, RecentUse, table_of, utc_now
 from sgpshop.storage.database import insert, writing
+from sgpshop.storage.database_words import is_unavailable
 from sgpshop.storage.write_together import write_together
 
 #: Requests are counted in spans of so many seconds.
@@ -100,7 +101,9 @@ def count_export(person_id: int, address: str) -> None:
             if not wait:
                 session.add_all(RecentUse(what=_EXPORTS, who=who, at=now) for who in most)
                 return
-    except OperationalError:
+    except DBAPIError as problem:
+        if not is_unavailable(problem):
+            raise
         logs.event("use_not_counted", level=logging.WARNING, what=_EXPORTS)
         return
     logs.event("throttled", what=_EXPORTS, person=person_id, address=address)
@@ -185,8 +188,8 @@ def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
         is_free = write_together(
             lambda session: _are_free(session, began_at, limits), within=1.0 if is_reading else 6.0
         )
-    except OperationalError:
-        if not is_reading:
+    except DBAPIError as problem:
+        if not (is_reading and is_unavailable(problem)):
             raise
         logs.event("api_request_not_counted")
         return
