@@ -487,7 +487,8 @@ class Stage:
         self, life: Life, kind: str, source: str, total: int, card: str, parcels: int, keep: bool
     ) -> None:
         if source in ("file", "late"):
-            self._authorized_elsewhere(life, kind, total, card, is_there=source == "file")
+            with self.world.wire.spared():
+                self._authorized_elsewhere(life, kind, total, card, is_there=source == "file")
             return
         if source == "member":
             self._save_card(life, GOOD)
@@ -547,11 +548,12 @@ class Stage:
         is_waiting = order is not None and order.payment_status is PaymentStatus.AWAITING_BILLING
         if order is None or not is_waiting or order.open_attempt is not None:
             return
-        if what == "check":
-            self.world.gateway.check_card(life.order_no, GOOD_CARD)
-        else:
-            job = Job.CAPTURE if what == "charge" else Job.AUTH
-            self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
+        with self.world.wire.spared():
+            if what == "check":
+                self.world.gateway.check_card(life.order_no, GOOD_CARD)
+            else:
+                job = Job.CAPTURE if what == "charge" else Job.AUTH
+                self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
 
     def _take_in(self, row: dict[str, str]) -> None:
         stream = io.BytesIO(csv_file(row, encoding="utf-8"))
@@ -731,7 +733,9 @@ class Stage:
     def do_buyer_card(self, life: Life, what: str) -> None:
         """The buyer tidies up the cards kept at the cart."""
         try:
-            cards = [c for c in self.world.gateway.search_cards(life.member) if not c.is_deleted]
+            with self.world.wire.spared():
+                kept = self.world.gateway.search_cards(life.member)
+            cards = [card for card in kept if not card.is_deleted]
         except GatewayError:
             return
         if what == "add":
