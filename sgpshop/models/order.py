@@ -106,7 +106,7 @@ class Order(Base):
         enum_column(PaymentStatus, "payment_status")
     )
     #: what an order file says of a payment that was not begun here: it decides where a look-up finds
-    #: no more than a card check
+    #: no more than a card check, and a 注文キャンセル is told where it finds more
     claimed_status: Mapped[PaymentStatus | None] = mapped_column(
         enum_column(PaymentStatus, "claimed_status")
     )

@@ -340,6 +340,7 @@ def _record(
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
+        _tell_cancelled_in_file(session, order, before, is_first=is_first)
         if (
             before is PaymentStatus.NEEDS_REVIEW
             and decision.after is PaymentStatus.AWAITING_BILLING
@@ -371,6 +372,22 @@ def _record(
         if before is not PaymentStatus.CANCELLED is decision.after:
             effects.alert_what_is_left(session, order.id, before, order.total)
         _record_history(order, sentence, before, trade)
+
+
+def _tell_cancelled_in_file(
+    session: Session, order: Order, before: PaymentStatus | None, *, is_first: bool
+) -> None:
+    """What a file cancelled before anybody knew of its payment was found standing (R143).
+
+    Parcels that were cancelled before the first look-up were so in a file: we cancel none unasked.
+    """
+    is_cancelled = order.claimed_status is PaymentStatus.CANCELLED or (
+        is_first and order.processing_class is ProcessingClass.CANCELLED
+    )
+    stands = order.payment_status not in (PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)
+    if is_cancelled and stands and before is not PaymentStatus.CANCELLED:
+        found = PaymentStatus.CANCELLED.label
+        alerts.raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=found)
 
 
 def _mend(session: Session, order: Order, kind: AlertKind) -> None:

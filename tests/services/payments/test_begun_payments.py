@@ -21,6 +21,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
+from sgpshop.gateway import Cancellation, Job, TradeAccess
 from sgpshop.models import (
     ActorKind,
     Alert,
@@ -516,3 +517,65 @@ class TestCancelledInTheShopFront:
         take_in(row(決済方法="銀行振込", 注文状態="0"))
         [order] = orders()
         assert order.processing_class is PC.CANCELLED
+
+
+class TestCancelledBeforeTheFirstLookUp:
+    """Nobody knew of the payment when a file cancelled the order: it is told once it is found."""
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"注文状態": "0"},
+            {"決済方法ステータス": "注文キャンセル"},
+            {"決済方法ステータス": "仮売上", "配送ステータス": "注文キャンセル"},
+        ],
+        ids=["注文状態", "決済方法ステータス", "配送ステータス"],
+    )
+    @pytest.mark.parametrize("job", [Job.AUTH, Job.CAPTURE])
+    def test_what_is_held_or_charged_is_told_once(
+        self, shop: World, job: Job, said: dict[str, str]
+    ) -> None:
+        paid(shop, job)
+        take_in(row(**said))
+        [order] = orders()
+        looked_up(order)
+        assert fresh(order).payment_status is {Job.AUTH: S.AUTHORIZED, Job.CAPTURE: S.CAPTURED}[job]
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+        [alert] = alerts.open_of(order.id)
+        alerts.acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売")
+        take_in(row(**said))
+        looked_up(order)
+        assert open_alerts(order) == []
+
+    def test_a_second_file_cancels_what_the_first_one_brought(self, shop: World) -> None:
+        paid(shop, Job.AUTH)
+        take_in(row())
+        take_in(row(注文状態="0"))
+        [order] = orders()
+        looked_up(order)
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+        assert cancel(order).payment_status is S.CANCELLED
+        assert open_alerts(order) == []
+
+    def test_a_later_file_takes_it_back(self, shop: World) -> None:
+        paid(shop, Job.AUTH)
+        take_in(row(決済方法ステータス="注文キャンセル"))
+        take_in(row(決済方法ステータス="仮売上"))
+        [order] = orders()
+        looked_up(order)
+        assert open_alerts(order) == []
+
+    def test_what_is_cancelled_there_too_needs_nobody(self, shop: World) -> None:
+        access = paid(shop, Job.AUTH)
+        shop.gateway.cancel(access, Cancellation.VOID)
+        take_in(row(注文状態="0"))
+        [order] = orders()
+        looked_up(order)
+        assert (fresh(order).payment_status, open_alerts(order)) == (S.CANCELLED, [])
+
+
+def paid(shop: World, job: Job) -> TradeAccess:
+    """The payment at SMBC-GP of the order that `row()` brings."""
+    access = shop.gateway.enter(row()["注文番号"], job, 2500)
+    shop.gateway.execute(access, GOOD_CARD, job=job)
+    return access

@@ -39,7 +39,7 @@ class OrderChange:
     status: PaymentStatus | None
     #: columns of the card transaction that the file fills
     transaction: Values = field(default_factory=dict)
-    #: what files say of the payment that counts where the gateway shows a mere card check
+    #: what files say of the payment until a look-up shows more than a mere card check
     claimed: PaymentStatus | None = None
     #: whether the gateway is to be asked
     look: bool = False
@@ -123,10 +123,10 @@ def _claimed(change: OrderChange) -> PaymentStatus | None:
     Where our own acts began the payment no file says how it stands (R143).
     """
     claim, stored = change.parsed.claim, change.stored
-    is_normal = change.content.kind is OrderKind.NORMAL
-    if claim is None or change.status is not PaymentStatus.NEEDS_REVIEW or is_normal:
+    if claim is None or change.status is not PaymentStatus.NEEDS_REVIEW:
         return None
-    is_file_right = claim.status is not None and not (stored and stored.was_attempted)
+    says_nothing = claim.status in (None, PaymentStatus.NEEDS_REVIEW)  # our own export says 要確認
+    is_file_right = not says_nothing and not (stored and stored.was_attempted)
     said = claim.status if is_file_right else stored and stored.claimed
     return said if said in CLAIMS_BESIDE_CHECK else None
 
