@@ -519,6 +519,34 @@ class TestCancelledInTheShopFront:
         assert order.processing_class is PC.CANCELLED
 
 
+class TestAnotherParcel:
+    """What left as a whole is not open again because a file puts one of its lines into a new parcel."""
+
+    @pytest.mark.parametrize("word", ["", "配送完了", "注文キャンセル"])
+    def test_of_what_was_delivered_is_left_out(self, shop: World, word: str) -> None:
+        paid(shop, Job.CAPTURE)
+        cells = {"決済方法ステータス": "決済完了", "配送ステータス": "配送完了", "配送先番号": "1"}
+        first, second = row(**cells), row(商品名="おまけ", 単価="0", **cells)
+        take_in(first, second)
+        [order] = orders()
+        looked_up(order)
+        run = take_in(first, second | {"配送先番号": "2", "配送ステータス": word})
+        order = fresh(order)
+        assert order.processing_class is PC.DELIVERED
+        assert [parcel.number for parcel in order.deliveries] == [1]
+        assert counts(run) == {"left_out": 1}
+        assert any("お届け先を増やすことはできません" in words for words in messages(run))
+        with pytest.raises(NotPossible):
+            cancel(order)
+
+    def test_of_what_is_open_goes_in(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        first = said(order, 配送先番号="1")
+        run = take_in(first, first | {"配送先番号": "2", "商品名": "おまけ", "単価": "0"})
+        assert [parcel.number for parcel in fresh(order).deliveries] == [1, 2]
+        assert counts(run) == {"updated": 1}
+
+
 class TestCancelledBeforeTheFirstLookUp:
     """Nobody knew of the payment when a file cancelled the order: it is told once it is found."""
 

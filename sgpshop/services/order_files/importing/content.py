@@ -184,6 +184,15 @@ def lost_parcels(before: Content, after: Content) -> list[int]:
     ]
 
 
+def opens_again(before: Content, after: Content) -> bool:
+    """Whether an order that had left or come back as a whole would wait to be sent again (R31, R94).
+
+    A parcel that is new does it: no file takes the status of a known one back.
+    """
+    was_through = before.processing_class in (ProcessingClass.DELIVERED, ProcessingClass.RETURNED)
+    return was_through and after.processing_class is ProcessingClass.UNPROCESSED
+
+
 def _line_under(line: Values, position: int, stored: Content | None) -> Values:
     """The stored line that `line` speaks of, if it is still at its place."""
     if stored and position < len(stored.lines) and stored.lines[position]["name"] == line["name"]:

@@ -10,7 +10,13 @@ from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
 from sgpshop.models import Operation, OrderKind
-from sgpshop.services.order_files.importing.content import Content, Values, lost_parcels, merge
+from sgpshop.services.order_files.importing.content import (
+    Content,
+    Values,
+    lost_parcels,
+    merge,
+    opens_again,
+)
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
@@ -91,6 +97,11 @@ def decide(
     if lost_parcels(stored.content, content):
         raise OrderLeftOut(
             "配送完了または返送のお届け先がファイルにないため更新しませんでした。"
+            "「配送先番号」を確認してください。登録済みの内容のままにしました。"
+        )
+    if opens_again(stored.content, content):
+        raise OrderLeftOut(
+            "配送完了または返送の注文に、ファイルでお届け先を増やすことはできません。"
             "「配送先番号」を確認してください。登録済みの内容のままにしました。"
         )
     return change
