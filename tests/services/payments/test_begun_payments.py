@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
-from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import is_return_open
 from sgpshop.domain.payment_calendar import jst_day
@@ -545,6 +545,59 @@ class TestAnotherParcel:
         run = take_in(first, first | {"配送先番号": "2", "商品名": "おまけ", "単価": "0"})
         assert [parcel.number for parcel in fresh(order).deliveries] == [1, 2]
         assert counts(run) == {"updated": 1}
+
+
+class TestOneParcelOfTwoCalledOff:
+    """The shop front takes one parcel of two out: the order goes on with the other."""
+
+    @pytest.mark.parametrize("kind", [K.NORMAL, K.SUBSCRIPTION])
+    def test_is_through_when_the_other_left(self, shop: World, kind: OrderKind) -> None:
+        order, files = of_two_parcels(shop, kind)
+        run = take_in(*files("配送完了", "注文キャンセル"))
+        assert (fresh(order).processing_class, messages(run)) == (PC.DELIVERED, [])
+        is_billable = db.session.scalar(sa.select(Order.id).where(IS_BILLABLE)) == order.id
+        assert is_billable is (kind is K.SUBSCRIPTION)
+
+    def test_the_last_one_is_for_a_person(self, shop: World) -> None:
+        order, files = of_two_parcels(shop, K.SUBSCRIPTION)
+        take_in(*files("", "注文キャンセル"))
+        run = take_in(*files("注文キャンセル", "注文キャンセル"))
+        assert fresh(order).processing_class is PC.UNPROCESSED
+        assert any("決済が残っています" in words for words in messages(run))
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+
+    def test_nor_does_the_other_one_vanish_from_the_file_in_silence(self, shop: World) -> None:
+        order, files = of_two_parcels(shop, K.NORMAL)
+        take_in(*files("", "注文キャンセル"))
+        take_in(*(one | {"配送先番号": "2"} for one in files("", "")))
+        assert open_alerts(order) == [AlertKind.CANCELLED_IN_FILE]
+
+    def test_what_was_charged_stays_whole(self, shop: World) -> None:
+        order, files = of_two_parcels(shop, K.NORMAL)
+        press(order, Operation.CAPTURE)
+        run = take_in(*files("", "注文キャンセル"))
+        assert {parcel.status for parcel in fresh(order).deliveries} == {DeliveryStatus.UNPROCESSED}
+        assert any("注文キャンセルにしませんでした" in words for words in messages(run))
+
+
+def of_two_parcels(shop: World, kind: OrderKind) -> tuple[Order, Any]:
+    """An order of two parcels, looked up, and the rows that say where they are."""
+    cells = {"決済方法ステータス": "仮売上"}
+    if kind is K.SUBSCRIPTION:
+        shop.gateway.check_card(row()["注文番号"], GOOD_CARD)
+        cells = {"決済方法ステータス": "決済待ち", "定期購入ID": "T-8", "定期回数": "1"}
+    else:
+        paid(shop, Job.AUTH)
+
+    def files(first: str, second: str) -> list[dict[str, str]]:
+        one = row(配送先番号="1", 配送ステータス=first, **cells)
+        two = {"配送先番号": "2", "配送ステータス": second, "商品名": "おまけ", "単価": "0"}
+        return [one, one | two]
+
+    take_in(*files("", ""))
+    [order] = orders()
+    looked_up(order)
+    return order, files
 
 
 class TestCancelledBeforeTheFirstLookUp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
@@ -85,7 +85,7 @@ def decide(
     change = replace(
         _update(parsed, stored, content, auth_valid),
         warnings=(*warnings, *reasons, *_of_sum(content)),
-        is_cancelled_in_file=_is_cancelled_in_file(parsed, stored),
+        is_cancelled_in_file=_is_cancelled_in_file(parsed, stored, content),
     )
     change = replace(change, claimed=_claimed(change))
     if change.is_unchanged:
@@ -107,16 +107,19 @@ def decide(
     return change
 
 
-def _is_cancelled_in_file(parsed: ParsedOrder, stored: StoredOrder) -> bool:
+def _is_cancelled_in_file(parsed: ParsedOrder, stored: StoredOrder, content: Content) -> bool:
     """Whether somebody must hear that the shop front cancelled what may still be captured here.
 
     A file never cancels a payment; while our own 注文キャンセル is under way there is nothing to say.
     """
     is_cancelled = parsed.claim is not None and parsed.claim.status is PaymentStatus.CANCELLED
+    # Its one parcel that was not called off may be gone from the file.
+    classes = (stored.content.processing_class, content.processing_class)
+    none_left = classes[0] is not classes[1] is ProcessingClass.CANCELLED
     attempt = stored.facts.open_attempt
     is_being_cancelled = attempt is not None and attempt.operation is Operation.CANCEL
     return (
-        (is_cancelled or _only_cancelled(parsed))
+        (is_cancelled or none_left or _only_cancelled(parsed))
         and stored.payment_began
         and stored.status is not PaymentStatus.CANCELLED
         and not is_being_cancelled

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import Act, ActTerms, require
 from sgpshop.domain.order_rules import OrderFacts
@@ -75,8 +75,13 @@ def _stays(what: str) -> str:
     )
 
 
-#: the act of the screen that a parcel's status in a file stands for
-_ACTS = {DeliveryStatus.DELIVERED: Act.DELIVER, DeliveryStatus.RETURNED: Act.RETURN}
+#: the act of the screen that a parcel's status in a file stands for; one of several that is called
+#: off corrects the order, and the rest of it goes on
+_ACTS = {
+    DeliveryStatus.DELIVERED: Act.DELIVER,
+    DeliveryStatus.RETURNED: Act.RETURN,
+    DeliveryStatus.CANCELLED: Act.EDIT,
+}
 #: what follows from a parcel's status and stays with it
 _OF_STATUS = ("status", "delivered_at", "returned_on", "return_reason")
 
@@ -92,11 +97,13 @@ def keep_parcels(
     if not stored.payment_began:
         return content, []
     before = {parcel["number"]: parcel for parcel in stored.content.deliveries}
+    is_part = content.processing_class is not ProcessingClass.CANCELLED
     parcels, reasons = [], []
     for parcel in content.deliveries:
         known = before.get(parcel["number"], DELIVERY_DEFAULTS)
         after = parcel["status"]
-        reason = "" if after is known["status"] else _why_not(after, stored.facts, terms, now)
+        is_said = after is not known["status"]
+        reason = _why_not(after, stored.facts, terms, now, is_part=is_part) if is_said else ""
         if reason:
             parcel = parcel | {name: known[name] for name in _OF_STATUS}
             reasons.append(f"「配送ステータス」は{after.label}にしませんでした。{reason}")
@@ -104,11 +111,14 @@ def keep_parcels(
     return replace(content, deliveries=parcels), list(dict.fromkeys(reasons))
 
 
-def _why_not(status: DeliveryStatus, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
+def _why_not(
+    status: DeliveryStatus, order: OrderFacts, terms: ActTerms, now: datetime, *, is_part: bool
+) -> str:
     if status is DeliveryStatus.CANCELLED:
         if order.payment_status is PaymentStatus.CANCELLED:
             return ""
-        return "決済が残っています。取り消す場合は注文キャンセルをしてください。"
+        if not is_part:
+            return "決済が残っています。取り消す場合は注文キャンセルをしてください。"
     try:
         if act := _ACTS.get(status):
             require(act, order, terms, now)
