@@ -54,6 +54,7 @@ _OF_THE_NUMBER = frozenset({_NUMBER_IS_THERE, filed_numbers.ONLY_BY_FILE})
 _IN_FILE = "月次ファイルで登録されている可能性があり、結果を待っています"
 #: Reasons without a code that say nothing about the card; what they are in the history.
 _PASSING = {
+    filed_numbers.MAY_BE_FILED: _IN_FILE,
     "unreachable": "SMBC-GPに接続できません",
     "look_failed": "SMBC-GPに照会できません",
     "no_card": "請求に使うカードが分かりません",

@@ -73,9 +73,7 @@ def _is_in_file(order: Order) -> bool:
     session = object_session(order)
     assert session is not None
     number = transaction.gateway_order_id
-    return filed_numbers.is_waiting(session, number) or filed_numbers.is_in_unknown_file(
-        session, number
-    )
+    return filed_numbers.is_waiting(session, number)
 
 
 def operation_request(

@@ -8,6 +8,7 @@ from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
+from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
 from sgpshop.services.payments.outcomes import CHALLENGED
 
 
@@ -61,6 +62,10 @@ _BY_REASON = {
     "others_live": (
         "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
         "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    ),
+    MAY_BE_FILED: (
+        "この注文の番号が、このシステムの記録にない月次ファイルでSMBC-GPに登録されている可能性があるため、請求していません。",
+        "ファイルの結果が出るまでお待ちください。二重に請求しないため、別の方法でも請求しないでください。",
     ),
     "other_transaction": (
         "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",

@@ -8,7 +8,7 @@ show yet.  What stands in a file is asked of its own content, which never change
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,11 +20,16 @@ from sgpshop.domain.billing_calendar import (
     results_at,
 )
 from sgpshop.domain.shop_terms import BillingMode
-from sgpshop.models import Attempt, Billing, BillingFile, FileState, utc_now
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeState, TradeStatus
+from sgpshop.models import Attempt, Billing, BillingFile, FileState, OrderKind, utc_now
 from sgpshop.services import settings
 
 #: What SMBC-GP says to any call of ours on a transaction that a monthly file brought.
 ONLY_BY_FILE = "E01410010"
+
+#: Reason of what is not charged because another number, or this one, may be in an unknown file.
+MAY_BE_FILED = "may_be_filed"
 
 #: Sent, and no answer says that the whole of it was refused.
 MAY_BE_THERE = sa.and_(
@@ -46,35 +51,42 @@ class Filed:
     is_over: bool
 
 
+def was_entered(gateway_order_id: str) -> sa.Exists:
+    """A call of ours entered the number: what is seen just before it is paid is seen nowhere else."""
+    return sa.exists().where(
+        Attempt.gateway_order_id == gateway_order_id,
+        Attempt.state_seen != "",
+        Attempt.error_codes.not_like(f"%{ONLY_BY_FILE}%"),
+    )
+
+
+def _is_known(gateway_order_id: str) -> sa.ColumnElement[bool]:
+    """A result said that the number was not charged, or a call of ours entered it."""
+    has_result = sa.exists().where(
+        Billing.gateway_order_id == gateway_order_id, Billing.result != ""
+    )
+    return sa.or_(has_result, was_entered(gateway_order_id))
+
+
 def filed(session: Session, gateway_order_id: str, *, since: date = date.min) -> Filed | None:
     """The file that may charge this number; None if no file may have brought it there.
 
     Only files of the month `since` and later are asked.  None, too, once a result said that it was
     not charged, or a call of ours entered it: then it was not there.
     """
-    is_known = sa.or_(
-        sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != ""),
-        sa.exists().where(
-            Attempt.gateway_order_id == gateway_order_id,
-            Attempt.state_seen != "",
-            Attempt.error_codes.not_like(f"%{ONLY_BY_FILE}%"),
-        ),
-    )
     files = session.execute(
         sa.select(BillingFile.id, BillingFile.window, BillingFile.refused)
         .where(
             MAY_BE_THERE,
             BillingFile.content.contains(f",{gateway_order_id},", autoescape=True),
             BillingFile.window >= since,
-            sa.not_(is_known),
+            sa.not_(_is_known(gateway_order_id)),
         )
         .order_by(BillingFile.id.desc())
     ).all()
-    mode = BillingMode(settings.load().billing_mode)
     for file in files:
         if gateway_order_id not in file.refused:
-            ends = results_at(file.window, mode.result_day) + RESULTS_OVERDUE
-            return Filed(file.id, ends <= utc_now())
+            return Filed(file.id, _ends(file.window) <= utc_now())
     return None
 
 
@@ -85,19 +97,25 @@ def is_waiting(session: Session, gateway_order_id: str) -> bool:
     return found is not None and not found.is_over
 
 
-def is_in_unknown_file(session: Session, gateway_order_id: str) -> bool:
-    """Whether SMBC-GP said that a monthly file brought this number, and our books know of none.
+def may_be_unknown_line(kind: OrderKind, trade: TradeStatus) -> bool:
+    """Whether `trade`, of an order of that `kind`, may be a line of a file our books do not know.
 
-    A restored backup forgets files (P36); the results of that one decide all the same.
+    Another system sent it, or books that were lost when a backup was restored (P36).  Until its
+    results are over it shows as what a call of ours would have entered (protocol.md §13.9).
     """
-    told_at = session.scalar(
-        sa.select(sa.func.max(Attempt.created_at)).where(
-            Attempt.gateway_order_id == gateway_order_id,
-            Attempt.error_codes.contains(ONLY_BY_FILE),
-            ~sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != ""),
-        )
-    )
-    if told_at is None or filed(session, gateway_order_id) is not None:
+    is_charge = kind is OrderKind.SUBSCRIPTION and "-" in trade.order_id and trade.total > 0
+    if not is_charge or trade.state is not TradeState.UNPROCESSED:
         return False
+    if _ends(month_of(trade.processed_at)) <= utc_now():
+        return False
+    session = db.session()
+    is_known = session.scalar(sa.select(_is_known(trade.order_id)))
+    is_unknown = not is_known and filed(session, trade.order_id) is None
+    session.commit()  # no transaction is open while we wait for the network (P8)
+    return is_unknown
+
+
+def _ends(window: date) -> datetime:
+    """When the results of what was sent in the month `window` have had their time."""
     mode = BillingMode(settings.load().billing_mode)
-    return utc_now() < results_at(month_of(told_at), mode.result_day) + RESULTS_OVERDUE
+    return results_at(window, mode.result_day) + RESULTS_OVERDUE

@@ -17,7 +17,8 @@ from sgpshop.gateway import SmbcGpGateway, TradeStatus
 from sgpshop.models import CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
-from sgpshop.services.payments.outcomes import Outcome, found, not_usable
+from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments.outcomes import Outcome, found, not_usable, rejected
 from sgpshop.services.payments.transaction_lookup import MAY_HOLD_MONEY, numbers_after
 from sgpshop.services.payments.transactions import found_event, record_trade
 from sgpshop.storage.database import writing
@@ -36,7 +37,7 @@ def paid_there(
 ) -> Outcome | None:
     """How `operation`, wanted under the number `own`, ends because the order is paid under another.
 
-    None: nothing is reserved or taken under any.  Raises GatewayError.
+    None: nothing is reserved or taken under any, nor will be by a file.  Raises GatewayError.
     """
     order = db.session.execute(
         sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
@@ -67,13 +68,19 @@ def paid_there(
             continue
         if is_live:
             return _ended(trade, _Sold(order.kind, row.is_charge))
+        if filed_numbers.may_be_unknown_line(order.kind, trade):
+            return rejected(operation, filed_numbers.MAY_BE_FILED)
         if trade.raw_status != row.gateway_state:
             _keep(order_id, row.id, trade)
     if len(rows) == 1:  # a buyer's first payment: nothing of ours came before it
         return None
     for _, trade in numbers_after(order.order_no, rows[-1].sequence, gateway.search_trade):
-        if trade.state.is_live and not _is_known(trade.order_id):
+        if _is_known(trade.order_id):
+            continue
+        if trade.state.is_live:
             return _ended(trade, _Sold(order.kind, order.kind is not OrderKind.NORMAL))
+        if filed_numbers.may_be_unknown_line(order.kind, trade):
+            return rejected(operation, filed_numbers.MAY_BE_FILED)
     return None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 from flask import current_app
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import (
     Challenge,
@@ -25,8 +26,15 @@ from sgpshop.gateway import (
     TradeAccess,
     TradeStatus,
 )
-from sgpshop.models import Attempt, AttemptState, Operation, utc_now
-from sgpshop.services.payments import journal, late_answers, other_numbers, outcomes, stored_cards
+from sgpshop.models import Attempt, AttemptState, Operation, OrderKind, utc_now
+from sgpshop.services.payments import (
+    filed_numbers,
+    journal,
+    late_answers,
+    other_numbers,
+    outcomes,
+    stored_cards,
+)
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.journal import ClaimedAttempt, RunResult
 from sgpshop.services.payments.operations.cancel import CancelPlan
@@ -192,18 +200,42 @@ class _Execution:
 
     def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
+        claimed, elsewhere = self.claimed, None
         try:
-            trade = self.gateway.search_trade(self.claimed.gateway_order_id)
+            if claimed.operation is Operation.CANCEL and claimed.kind is OrderKind.SUBSCRIPTION:
+                elsewhere = self._sold_elsewhere()
+            trade = self.gateway.search_trade(claimed.gateway_order_id)
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayError as failure:
             return self._look_failed(failure)
-        if trade is not None and self.plan.is_number_taken(trade, self.claimed):
-            return self._take_next_number()
+        if elsewhere is not None:
+            return self._close(elsewhere)
+        if trade is not None and self.plan.is_number_taken(trade, claimed):
+            return self._take_next_number(trade)
+        if trade is not None and not self.plan.enters and self._may_be_filed(trade):
+            self.claimed = replace(self.claimed, in_file=True)
         outcome = self.plan.judge(trade, self.claimed)
         return trade if outcome is None else self._close(outcome)
 
-    def _take_next_number(self) -> RunResult:
+    def _sold_elsewhere(self) -> Outcome | None:
+        """Whether a sale that is to be cancelled before it is billed stands under another number."""
+        claimed = self.claimed
+        if claimed.status_before is not PaymentStatus.AWAITING_BILLING:
+            return None
+        found = other_numbers.paid_there(
+            self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
+        )
+        if found is not None and found.reason == filed_numbers.MAY_BE_FILED:
+            return replace(found, reason="in_file")
+        return found
+
+    def _may_be_filed(self, trade: TradeStatus) -> bool:
+        return filed_numbers.may_be_unknown_line(self.claimed.kind, trade)
+
+    def _take_next_number(self, trade: TradeStatus) -> RunResult:
+        if self._may_be_filed(trade):  # it is charged by itself: another one would be the second
+            return self._reject(filed_numbers.MAY_BE_FILED)
         try:
             renumbered = journal.renumber(self.claimed)
         except NumbersUsedUp:
@@ -298,7 +330,7 @@ class _Execution:
                 )
             return self._reject(refusal.reason, refusal.codes)
         if trade is not None and self.plan.is_number_taken(trade, claimed):
-            return self._take_next_number()
+            return self._take_next_number(trade)
         outcome = self.plan.judge(trade, claimed)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))

@@ -118,11 +118,8 @@ def number_for_file(order: Order, transaction: CardTransaction) -> CardTransacti
     """
     session = object_session(transaction)
     assert session is not None
-    was_entered = session.scalar(  # what is seen just before a call is seen nowhere else
-        sa.select(
-            sa.exists().where(Attempt.transaction_id == transaction.id, Attempt.state_seen != "")
-        )
-    )
+    number = transaction.gateway_order_id
+    was_entered = session.scalar(sa.select(filed_numbers.was_entered(number)))
     is_used_up = was_entered and not _waits_for_file(transaction)
     return take_next_number(order) if is_used_up else transaction
 

@@ -37,6 +37,7 @@ from sgpshop.models import (
     CardTransaction,
     FileState,
     Operation,
+    OrderKind,
     join_codes,
     split_codes,
     utc_now,
@@ -316,7 +317,10 @@ def _look_up(
         return if_not
     found = Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_found_done", looked=True)
     if trade.state.is_unfinished:
-        return found if is_filed else if_not
+        if is_filed:
+            return found
+        may_be_filed = filed_numbers.may_be_unknown_line(OrderKind.SUBSCRIPTION, trade)
+        return outcomes.rejected(_BILL, filed_numbers.MAY_BE_FILED) if may_be_filed else if_not
     if trade.state.is_captured:
         return replace(found, trade=trade, tran_id=trade.tran_id)
     if trade.state.is_cancelled:
