@@ -294,8 +294,9 @@ def _record(
         for number, found in later:
             _check_earlier(session, order, transaction, trade, shop)
             # What comes after a card check charges that card, unless the buyer gave another one to
-            # be checked.
+            # be checked: as every try before the first check is.
             is_charge = order.kind is not OrderKind.NORMAL and not found.state.is_check
+            is_charge = is_charge and (not found.state.is_unfinished or _was_used(session, order))
             began = transaction.first_look_at
             transaction = transaction_numbers.make_current(order, number, is_charge=is_charge)
             transaction.first_look_at = began
@@ -388,6 +389,15 @@ def _tell_cancelled_in_file(
     if is_cancelled and stands and before is not PaymentStatus.CANCELLED:
         found = PaymentStatus.CANCELLED.label
         alerts.raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=found)
+
+
+def _was_used(session: Session, order: Order) -> bool:
+    """Whether a card of the order was checked or paid under any of its numbers so far."""
+    unfinished = (TradeState.UNPROCESSED.value, TradeState.AUTHENTICATED.value)
+    was_used = sa.exists().where(
+        CardTransaction.order_id == order.id, CardTransaction.gateway_state.not_in(unfinished)
+    )
+    return bool(session.scalar(sa.select(was_used)))
 
 
 def _mend(session: Session, order: Order, kind: AlertKind) -> None:

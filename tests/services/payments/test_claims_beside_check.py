@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Job
-from sgpshop.models import CardTransaction, Operation, Order
+from sgpshop.models import CardTransaction, Operation, Order, utc_now
 from sgpshop.services.bulk import runs
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
@@ -160,6 +160,21 @@ class TestTheSecondCardOfTheBuyer:
         press(order, Operation.CAPTURE)
         settle(order.id)
         assert charged(shop) == [f"{order.order_no}-2"]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_cards_that_were_all_declined_check_nothing(shop: World, kind: str) -> None:
+    for one in (number(1), f"{number(1)}-1"):
+        shop.gateway.enter(one, Job.CHECK, None)
+    order = again(row(注文番号=number(1), **KINDS[kind]))
+    assert order.payment_status is S.NEEDS_REVIEW
+    shop.gateway.check_card(f"{number(1)}-2", GOOD_CARD)
+    assert order.transaction is not None
+    with writing() as session:  # it is due by and by: the buyer may still finish
+        session.get_one(CardTransaction, order.transaction.id).next_look_at = utc_now()
+    transaction_lookup.look_up(order.transaction.id)
+    first = {"予約": S.AUTHORIZED, "定期": S.AWAITING_BILLING}[kind]
+    assert fresh(order).payment_status is first
 
 
 @pytest.mark.parametrize("driver", list(BillingDriver))
