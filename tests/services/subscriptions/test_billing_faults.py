@@ -173,6 +173,28 @@ def test_what_the_shop_front_cancelled_waits_for_a_person(
     assert fresh(order).payment_status is S.BILLING_REPORTED
 
 
+def test_put_off_and_then_questioned_it_goes_on_once_that_is_answered(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    open_shop(billing_driver=driver.value)
+    order = delivered(shop, subscription_id="T-8")
+    shop.fault("error:E01030002", "Batch" if driver is BillingDriver.FILE else "EntryTran")
+    travel(THE_10TH)
+    go_on(order)
+    assert the_billing(order).state is B.POSTPONED
+    take_in(row(注文番号=order.order_no, 注文状態="0"))
+    for hour in (7, 8):
+        travel(jst(2026, 12, 10, hour))
+        go_on(order)
+    assert the_billing(order).state is B.POSTPONED
+    [alert] = open_of(order.id)
+    acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+    travel(jst(2026, 12, 10, 9))
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
 def test_switched_off_everything_delivered_is_still_registered(
     shop: World, travel: Travel, driver: BillingDriver
 ) -> None:

@@ -31,7 +31,12 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import WORKER, Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
-from sgpshop.services.subscriptions.billing.selecting import DELIVERED_AT, IS_FREE, to_register
+from sgpshop.services.subscriptions.billing.selecting import (
+    DELIVERED_AT,
+    IS_BILLABLE,
+    IS_FREE,
+    to_register,
+)
 from sgpshop.storage.database import read_alone, writing
 
 _BATCH = 50
@@ -65,7 +70,7 @@ def plan_again(now: datetime) -> int:
         if not is_over and _plan_alone(order_id, month, WORKER, by_file):
             planned += 1
             continue
-        _try_later(billing_id, order_id, month, None if is_over else now + _BUSY)
+        _try_later(billing_id, order_id, None if is_over else now + _BUSY)
     return planned
 
 
@@ -80,11 +85,10 @@ IS_PUT_OFF = Billing.state == BillingState.POSTPONED
 _BUSY = timedelta(minutes=10)
 
 
-def _try_later(billing_id: int, order_id: int, month: date, at: datetime | None) -> None:
+def _try_later(billing_id: int, order_id: int, at: datetime | None) -> None:
     with writing() as session:
-        is_wanted = session.scalar(
-            sa.select(sa.exists().where(Order.id == order_id, to_register(month)))
-        )
+        # An open question holds it up, and once it is answered the sale goes on by itself.
+        is_wanted = session.scalar(sa.select(sa.exists().where(Order.id == order_id, IS_BILLABLE)))
         session.execute(
             sa.update(Billing)
             .where(Billing.id == billing_id, IS_PUT_OFF)
