@@ -196,16 +196,18 @@ class _Plain:
     longest: int
     most: int
 
-    def of(self, value: Any, name: str = "") -> Any:
+    def of(self, value: Any, name: str = "", depth: int = 0) -> Any:
+        # Lists in lists would multiply what is looked through for a line that holds none of it.
+        most = self.most if depth < 2 else self.most // 5
         if value is None or isinstance(value, bool):
             return value
         if _is_secret_name(name[:_LONGEST_WORD]):
             return HIDDEN
         if isinstance(value, dict):
-            parts = islice(value.items(), self.most)
-            return {self._text(str(key)): self.of(part, str(key)) for key, part in parts}
+            parts = islice(value.items(), most)
+            return {self._text(str(key)): self.of(part, str(key), depth + 1) for key, part in parts}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.of(part) for part in islice(value, self.most)]
+            return [self.of(part, depth=depth + 1) for part in islice(value, most)]
         if isinstance(value, int | float):
             return value
         return self._trace(value) if name == "trace" else self._text(str(value))
