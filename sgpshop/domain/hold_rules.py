@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.order_acts import Act, ActTerms, button
 from sgpshop.domain.order_rules import (
     OrderFacts,
@@ -19,8 +20,8 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Reason
 
 
-def _as(refusal: Refusal) -> tuple[str, str, str]:
-    """What a capture is told as well."""
+def _as(refusal: Reason) -> tuple[str, str, str]:
+    """What another act is told as well."""
     return refusal.value, refusal.label, refusal.sentence
 
 
@@ -59,11 +60,7 @@ class HoldRefusal(Reason):
         "金額が0円",
         "合計金額が0円です。0円にする場合は注文キャンセルをしてください。",
     )
-    CHANGED = (
-        "changed",
-        "確認後に更新された",
-        "確認した後で注文の内容が更新されました。内容を確認してから、もう一度選んでください。",
-    )
+    CHANGED = _as(DeliveryRefusal.CHANGED)
 
 
 _BY_STATUS = {

@@ -83,6 +83,11 @@ def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -
     return True
 
 
+def raise_cancelled_in_file(session: Session, order: Order) -> None:
+    """A file calls the locked `order` 注文キャンセル while its payment stands (R143); told once."""
+    raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label)
+
+
 def _facts(kind: AlertKind, before: PaymentStatus | None, *, found: str, total: int) -> str:
     return kind.sentence.format(
         before=before.label if before else "-", found=found, total=f"{total:,}円"

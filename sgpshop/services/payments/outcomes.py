@@ -129,15 +129,11 @@ def found(trade: TradeStatus | None, event: Event) -> Outcome:
 
 def found_done(operation: Operation, trade: TradeStatus | None, sentence: str) -> Outcome:
     """The target state is there already: done, without (another) call."""
-    return Outcome(
-        AttemptState.DONE,
-        Event(f"{operation}_done"),
-        sentence,
+    return replace(
+        found(trade, Event(f"{operation}_done")),
+        state=AttemptState.DONE,
+        sentence=sentence,
         reason="found_before_repeat",
-        tran_id=trade.tran_id if trade else "",
-        trade=trade,
-        looked=True,
-        detail={"found": describe(trade)},
     )
 
 

@@ -387,8 +387,7 @@ def _tell_cancelled_in_file(
     )
     stands = order.payment_status not in (PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)
     if is_cancelled and stands and before is not PaymentStatus.CANCELLED:
-        found = PaymentStatus.CANCELLED.label
-        alerts.raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=found)
+        alerts.raise_cancelled_in_file(session, order)
 
 
 def _was_used(session: Session, order: Order) -> bool:

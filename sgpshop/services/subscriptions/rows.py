@@ -131,7 +131,7 @@ _FACTS = (
     IS_HELD_UP.label("is_held_up"),
     IS_QUESTIONED.label("is_questioned"),
     _CURRENT.captured_amount,
-    Billing.id,
+    Billing.id.label("billing_id"),
 )
 
 
@@ -160,33 +160,31 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
     ]
 
 
-def _row(order: Facts, facts: Sequence[Any], now: datetime, billing_day: int) -> ListedSubscription:
-    _id, subscription_id, number, email, delivered_at, *rest = facts[: len(_FACTS)]
-    has_slip, is_delivered, needs_refund, lacks_card, *held_up, captured, billing_id = rest
-    is_held_up, is_questioned = held_up
+def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSubscription:
+    is_delivered = bool(facts.is_through)
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
-    left_at = delivered_at if is_delivered else now  # at the earliest
-    billing = made_from(facts[len(_FACTS) :]) if billing_id is not None else None
+    left_at = facts.delivered_at if is_delivered else now  # at the earliest
+    billing = made_from(facts[len(_FACTS) :]) if facts.billing_id is not None else None
     own_day = registers_at(month_of(left_at), billing_day)
     is_waiting = billing is None or billing.state is not BillingState.PLANNED
     return ListedSubscription(
         order=order,
-        subscription_id=subscription_id or "",
-        round=number,
-        email=email,
-        delivered_at=delivered_at if is_delivered else None,
+        subscription_id=facts.subscription_id or "",
+        round=facts.subscription_round,
+        email=facts.buyer_email,
+        delivered_at=facts.delivered_at if is_delivered else None,
         registers_at=(
             # Its own day, or when that is over the next on which sales are registered (R102).
             max(own_day, next_registration(now, billing_day))
-            if is_awaiting and is_delivered and is_waiting and not is_held_up
+            if is_awaiting and is_delivered and is_waiting and not facts.is_held_up
             else None
         ),
         is_late=is_awaiting and is_delivered and is_waiting and own_day <= now,
-        has_slip=bool(has_slip),
+        has_slip=bool(facts.has_slip),
         billing=billing,
-        needs_refund=bool(needs_refund),
-        lacks_card=bool(lacks_card),
-        is_held_up=bool(is_held_up),
-        is_questioned=bool(is_questioned),
-        captured=captured,
+        needs_refund=bool(facts.needs_refund),
+        lacks_card=bool(facts.lacks_card),
+        is_held_up=bool(facts.is_held_up),
+        is_questioned=bool(facts.is_questioned),
+        captured=facts.captured_amount,
     )

@@ -10,8 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import (
     ActorKind,
     CardTransaction,
@@ -143,9 +141,7 @@ def _alert_cancelled(session: Session, changes: Iterable[OrderChange]) -> None:
     for change in changes:
         if change.is_cancelled_in_file and change.stored:
             order = session.get_one(Order, change.stored.facts.id)
-            alerts.raise_once(
-                session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label
-            )
+            alerts.raise_cancelled_in_file(session, order)
 
 
 def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: datetime) -> Values:
