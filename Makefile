@@ -12,7 +12,7 @@ help:
 	@echo "make test       lint, types and every test, browser tests included"
 	@echo "make test-fast  lint, and the tests of domain and services on SQLite alone"
 	@echo "make soak       everything on both databases, the random tests in their long form"
-	@echo "make bench      the figures of the README, as ratios"
+	@echo "make bench      the figures of docs/figures.md, as ratios"
 
 run: .venv/product
 	@$(BIN)/python app.py
