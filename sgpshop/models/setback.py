@@ -24,8 +24,9 @@ class Queue(Labelled):
     #: slip_rows.id: the same for a slip file
     SLIP = "slip", "伝票番号の登録"
     SLIP_RUN = "slip_run", "伝票番号の登録"
-    #: the step of the monthly registration; billing_files.id; yyyymm of a window of results
+    #: the step of the monthly registration; billings.id; billing_files.id; yyyymm of a window of results
     BILLING = "billing", "売上報告"
+    BILLING_LINE = "billing_line", "売上報告の準備"
     BILLING_FILE = "billing_file", "売上報告の月次ファイル"
     BILLING_RESULTS = "billing_results", "売上報告の結果の受け取り"
     #: what is done every few seconds or once a day, by its place in worker.loop

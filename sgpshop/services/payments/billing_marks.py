@@ -58,6 +58,7 @@ _PASSING = {
     "unreachable": "SMBC-GPに接続できません",
     "look_failed": "SMBC-GPに照会できません",
     "no_card": "請求に使うカードが分かりません",
+    "broke_off": "このシステムの不具合で準備できませんでした",
     "seal_broken": "保存した認証情報を読み出せません",
     "other_transaction": "同じ番号に判断できない取引があります",
     "unknown_state": "同じ番号に判断できない取引があります",

@@ -32,7 +32,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.payments import stored_cards, transaction_numbers
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
-from sgpshop.services.subscriptions.billing import files
+from sgpshop.services.subscriptions.billing import files, preparing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import Killed, World
@@ -348,7 +348,8 @@ def test_what_another_worker_put_into_a_file_is_not_put_off(
         if not is_first:
             return for_later(*args)
         is_first = False
-        assert files.make(shop.gateway) == 1
+        assert preparing.prepare(shop.gateway)
+        assert files.make() == 1
         raise GatewayUnreachable("connection_refused")
 
     monkeypatch.setattr(stored_cards, "for_later", slow)

@@ -33,7 +33,6 @@ from sgpshop.models import (
     AttemptState,
     Billing,
     BillingFile,
-    BillingState,
     CardTransaction,
     FileState,
     Operation,
@@ -43,17 +42,12 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import (
-    billing_marks,
-    filed_numbers,
-    other_numbers,
-    outcomes,
-    stored_cards,
-)
+from sgpshop.services.payments import billing_marks, filed_numbers, outcomes
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transactions import describe
-from sgpshop.storage.database import chunks, read_alone, writing
+from sgpshop.services.subscriptions.billing.preparing import IS_PLANNED, is_ready, mark_sending
+from sgpshop.storage.database import chunks, writing
 
 _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
@@ -65,30 +59,17 @@ _PATIENCE = timedelta(days=1)
 _NUMBER_IS_THERE = "E01040010"
 
 
-def make(gateway: SmbcGpGateway) -> int:
-    """Put all that is planned and in no file into a file; how many lines.
-
-    A card that is not kept yet is kept first; an order without one is refused (T19).
-    """
-    ready = {one for one in _planned_ids() if _prepare(gateway, one)}
-    if not ready:
-        return 0
+def make() -> int:
+    """Put all that is planned, ready and in no file into a file; how many lines."""
     shop, now = settings.load(), utc_now()
     window = month_of(now)
     with writing() as session:
         rows = session.execute(
             sa.select(Billing, CardTransaction.member_id, CardTransaction.card_seq)
             .join(CardTransaction, CardTransaction.gateway_order_id == Billing.gateway_order_id)
-            .join(Attempt, Attempt.id == Billing.attempt_id)
-            .where(
-                _IS_PLANNED,
-                CardTransaction.card_seq.is_not(None),
-                # What our books learned of meanwhile is looked at again, and not charged (P1).
-                ~CardTransaction.others_live,
-            )
+            .where(IS_PLANNED, is_ready(now))
             .with_for_update(of=Billing)
         ).all()
-        rows = [row for row in rows if row.Billing.id in ready]
         ours = _take_lines(session, [row.Billing.attempt_id for row in rows])
         rows = [row for row in rows if row.Billing.attempt_id in ours]
         if not rows:
@@ -137,51 +118,6 @@ def _take_lines(session: Session, attempt_ids: list[int]) -> set[int]:
             )
         )
     return taken
-
-
-_IS_PLANNED = sa.and_(
-    Billing.state == BillingState.PLANNED,
-    Billing.by_file,
-    Billing.file_id.is_(None),
-    Attempt.is_open,
-)
-
-
-def _planned_ids() -> list[int]:
-    return read_alone(
-        sa.select(Billing.id)
-        .join(Attempt, Attempt.id == Billing.attempt_id)
-        .where(_IS_PLANNED)
-        .order_by(Billing.id)
-    )
-
-
-def _prepare(gateway: SmbcGpGateway, billing_id: int) -> bool:
-    """Whether no other number of the order pays it and its card is kept at SMBC-GP; or end it."""
-    row = db.session.execute(
-        sa.select(Billing.order_id, Billing.attempt_id, Attempt.lease, Billing.gateway_order_id)
-        .join(Attempt, Attempt.id == Billing.attempt_id)
-        .where(Billing.id == billing_id)
-    ).one()
-    db.session.commit()
-    try:
-        paid = other_numbers.paid_there(gateway, _BILL, row.order_id, row.gateway_order_id)
-        if paid is None:
-            stored_cards.for_later(gateway, row.order_id)
-            return True
-        outcome = paid
-    except stored_cards.NoCard as problem:
-        outcome = outcomes.rejected(_BILL, problem.reason)
-    except GatewayRejected as refusal:
-        outcome = outcomes.rejected(_BILL, refusal.reason, refusal.codes)
-    except GatewayUnreachable as failure:
-        outcome = outcomes.unreachable(_BILL, failure.reason)
-    except GatewayError:  # keeping a card moves no money: it is put off, and asked for again
-        outcome = outcomes.rejected(_BILL, "look_failed")
-    with writing() as session:
-        _sending(session, sa.and_(Billing.id == billing_id, Billing.file_id.is_(None)))
-    close(row.attempt_id, row.lease, outcome)  # unless another worker put it into a file meanwhile
-    return False
 
 
 def send(gateway: SmbcGpGateway, file_id: int) -> None:
@@ -374,21 +310,8 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
         ).one_or_none()
         if row is None:
             return None
-        _sending(session, Billing.file_id == file_id)
+        mark_sending(session, Billing.file_id == file_id)
         return row.window, row.content, row.lease, row.tries, was_doubtful
-
-
-def _sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:
-    """Their attempts are under way.  Without a due time: the file is what is tried again."""
-    session.execute(
-        sa.update(Attempt)
-        .where(
-            Attempt.id.in_(sa.select(Billing.attempt_id).where(are_meant)),
-            Attempt.state == AttemptState.QUEUED,
-        )
-        .values(state=AttemptState.SENDING, sent_at=utc_now(), tries=Attempt.tries + 1)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _try_later(file_id: int, lease: int, tries: int, reason: str, *, is_doubtful: bool) -> None:

@@ -149,7 +149,7 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     billing.attempt_id = attempt.id
     billing.file_id = None
     billing.by_file = by_file
-    billing.retry_at = None
+    billing.ready_at = billing.retry_at = None
     billing.planned_at = utc_now()
     _keep_day(session, order_id, delivered_at)
     session.flush()

@@ -5,6 +5,7 @@ Every step can be taken any number of times, by any number of workers, and after
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from sgpshop import logs
 from sgpshop.domain.billing_calendar import (
+    FILE_WINDOW_ENDS,
     due_month,
     month_of,
     next_month,
@@ -20,7 +22,7 @@ from sgpshop.domain.billing_calendar import (
     written,
 )
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -38,13 +40,17 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.payments import runner
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.subscriptions.billing import files, planning, results
+from sgpshop.services.subscriptions.billing import files, planning, preparing, results
 from sgpshop.storage.database import read_alone, writing
-from sgpshop.storage.setbacks import carefully
+from sgpshop.storage.setbacks import carefully, rests
 
 _JOB = "billing"
 #: A new installation takes only a registration that began so lately; `report` takes any.
 _PUNCTUAL = timedelta(days=1)
+
+
+#: So long before the window of monthly files closes they are made of whatever is ready.
+_CLOSING = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,7 @@ def is_due() -> bool:
                 sa.or_(
                     sa.exists().where(BillingFile.due_at <= now),
                     sa.exists().where(BillingFile.results_due_at <= now),
-                    sa.exists().where(
-                        Billing.state == BillingState.PLANNED,
-                        Billing.by_file,
-                        Billing.file_id.is_(None),
-                    ),
+                    sa.exists().where(preparing.IS_PLANNED, ~rests(Queue.BILLING_LINE, Billing.id)),
                     sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= now),
                 )
             )
@@ -94,7 +96,9 @@ def resume(_id: int = 0) -> None:
         planned = 0 if is_first and is_late else planning.plan(month)
         _registration_is_planned(month, planned, now)
     planning.plan_again(now)
-    files.make(gateway)
+    # All into one file, unless the window closes before everybody had a turn.
+    if preparing.prepare(gateway) or _window_closes(now):
+        files.make()
     # One file that breaks off must not hold up the others.
     for file_id in _files_due(FileState.PREPARED, utc_now()):
         carefully(Queue.BILLING_FILE, [file_id], partial(files.send, gateway, file_id))
@@ -112,9 +116,10 @@ def report(month: date) -> RegistrationReport:
     """
     if utc_now() < registers_at(month, 1) and month >= month_of(utc_now()):
         raise ShopError(f"{written(month)} はまだ終わっていないため、売上報告できません。")
-    usable_gateway(ask=True)
+    gateway = usable_gateway(ask=True)
     planned = planning.plan(month)
     begun = _open_of(month)
+    preparing.prepare(gateway, within=math.inf)
     resume()
     for attempt_id in _by_api(month):
         runner.run_operation(attempt_id)
@@ -160,6 +165,11 @@ def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
             )
         )
     logs.event("billing_planned", month=written(month), orders=planned, day=str(jst_day(now)))
+
+
+def _window_closes(now: datetime) -> bool:
+    day = jst_day(now)
+    return day.day == FILE_WINDOW_ENDS and now >= start_of_day(day + timedelta(days=1)) - _CLOSING
 
 
 def _files_due(state: FileState | None, now: datetime) -> list[int]:

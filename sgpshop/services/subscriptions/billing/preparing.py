@@ -1,0 +1,153 @@
+"""What is asked about each line before a monthly file holds it: is the order paid already, is its card kept?
+
+Three or four questions a line.  10,000 lines at 0.3 s an answer are 10,000 x 4 x 0.3 s = 3 h 20 min of
+waiting, and 67 minutes where GATEWAY_CONCURRENCY is 4: three are asked about at a time, so that
+captures find a free connection (P23).  On the 10th the window is open from 06:00 for 18 hours.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.extensions import db
+from sgpshop.gateway import GatewayError, GatewayRejected, GatewayUnreachable, SmbcGpGateway
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    Billing,
+    BillingState,
+    CardTransaction,
+    Operation,
+    Queue,
+    utc_now,
+)
+from sgpshop.services.payments import other_numbers, outcomes, stored_cards
+from sgpshop.services.payments.journal import is_stopping
+from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.services.payments.record import close
+from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.setbacks import OF_EVERYTHING, carefully, rests
+
+log = logging.getLogger(__name__)
+
+_BILL = Operation.BILL
+#: Seconds after which other files have their turn; the lines that are left follow in the next.
+_TURN = 60.0
+
+#: To go into a file, and in none yet.
+IS_PLANNED = sa.and_(
+    Billing.state == BillingState.PLANNED,
+    Billing.by_file,
+    Billing.file_id.is_(None),
+    Billing.attempt_id.in_(sa.select(Attempt.id).where(Attempt.is_open)),
+)
+
+
+def is_ready(now: datetime) -> sa.ColumnElement[bool]:
+    """Condition: asked about today, and nothing our books know by `now` speaks against a file.
+
+    What they learned of since then is asked about again, and not charged (P1).
+    """
+    return sa.and_(
+        Billing.ready_at.is_not(None),  # so that the contrary is no NULL
+        Billing.ready_at >= start_of_day(jst_day(now)),
+        sa.exists()
+        .where(
+            CardTransaction.gateway_order_id == Billing.gateway_order_id,
+            CardTransaction.card_seq.is_not(None),
+            ~CardTransaction.others_live,
+        )
+        .correlate(Billing),
+    )
+
+
+def prepare(gateway: SmbcGpGateway, within: float | None = None) -> bool:
+    """Ask about lines for `within` seconds; whether nobody waits for another turn.
+
+    A line for which nothing speaks is ready, and stays so for the day, whatever becomes of this
+    process.  Any other is refused or put off with its reason (T19), and holds up nobody.
+    """
+    app, until = current_app._get_current_object(), time.monotonic() + (within or _TURN)  # type: ignore[attr-defined]
+
+    def ask(billing_id: int) -> bool:
+        with app.app_context():
+            if time.monotonic() >= until or is_stopping():
+                return False
+            carefully(Queue.BILLING_LINE, [billing_id], partial(_prepare, gateway, billing_id))
+        return True
+
+    connections: int = app.config["GATEWAY_CONCURRENCY"]
+    with ThreadPoolExecutor(max(1, connections - 1), "billing") as pool:
+        return all(list(pool.map(ask, _unprepared())))
+
+
+def _unprepared() -> list[int]:
+    wanted = sa.select(Billing.id).where(
+        IS_PLANNED, ~is_ready(utc_now()), ~rests(Queue.BILLING_LINE, Billing.id)
+    )
+    return read_alone(wanted.order_by(Billing.id))
+
+
+def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
+    row = db.session.execute(
+        sa.select(Billing.order_id, Billing.attempt_id, Attempt.lease, Billing.gateway_order_id)
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(Billing.id == billing_id)
+    ).one()
+    db.session.commit()
+    outcome = _ask(gateway, row.order_id, row.gateway_order_id)
+    if outcome is None:
+        with writing() as session:
+            session.execute(
+                sa.update(Billing)
+                .where(Billing.id == billing_id, Billing.attempt_id == row.attempt_id)
+                .values(ready_at=utc_now())
+            )
+        return
+    with writing() as session:
+        mark_sending(session, sa.and_(Billing.id == billing_id, Billing.file_id.is_(None)))
+    close(row.attempt_id, row.lease, outcome)  # unless another worker put it into a file meanwhile
+
+
+def _ask(gateway: SmbcGpGateway, order_id: int, gateway_order_id: str) -> Outcome | None:
+    """How the registration ends before it began; None: it is unpaid, and its card is kept."""
+    try:
+        paid = other_numbers.paid_there(gateway, _BILL, order_id, gateway_order_id)
+        if paid is None:
+            stored_cards.for_later(gateway, order_id)
+        return paid
+    except stored_cards.NoCard as problem:
+        return outcomes.rejected(_BILL, problem.reason)
+    except GatewayRejected as refusal:
+        return outcomes.rejected(_BILL, refusal.reason, refusal.codes)
+    except GatewayUnreachable as failure:
+        return outcomes.unreachable(_BILL, failure.reason)
+    except GatewayError:  # keeping a card moves no money: it is put off, and asked for again
+        return outcomes.rejected(_BILL, "look_failed")
+    except OF_EVERYTHING:
+        raise
+    except Exception:  # a fault of ours about this order: nothing was sent to charge it
+        log.exception("preparing the registration of %s broke off", gateway_order_id)
+        return outcomes.rejected(_BILL, "broke_off")
+
+
+def mark_sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:
+    """Their attempts are under way.  Without a due time: the file is what is tried again."""
+    session.execute(
+        sa.update(Attempt)
+        .where(
+            Attempt.id.in_(sa.select(Billing.attempt_id).where(are_meant)),
+            Attempt.state == AttemptState.QUEUED,
+        )
+        .values(state=AttemptState.SENDING, sent_at=utc_now(), tries=Attempt.tries + 1)
+        .execution_options(synchronize_session=False)
+    )
