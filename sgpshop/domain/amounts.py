@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.text import nfkc
 from sgpshop.domain.words import Labelled
 
 #: Gateway amounts have seven digits (R65).
@@ -208,7 +209,20 @@ _TO_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
 }
 _LONGEST_AMOUNT = 40
 _WHOLE = re.compile(r"(-?)(\d{1,3}(?:,\d{3})+|\d+)", re.ASCII)
+_YEN = re.compile(r"([-−△▲]?)[¥\\]?(\d{1,3}(?:,\d{3})+|\d+)(?:\.0*)?円?", re.ASCII)
 _DECIMAL = re.compile(r"-?[\d,]+\.\d*", re.ASCII)
+
+
+def yen_in(text: str) -> int | None:
+    """Whole yen as people and programs write them: 1,500 · 1500.00 · ¥1,500 · 1,500円 · -150.
+
+    None for anything else, a real fraction of a yen included.
+    """
+    found = _YEN.fullmatch(nfkc(text)) if len(text) <= _LONGEST_AMOUNT else None
+    if found is None:
+        return None
+    yen = int(found[2].replace(",", ""))
+    return -yen if found[1] else yen
 
 
 def typed_total(text: str) -> int:

@@ -14,13 +14,14 @@ from typing import BinaryIO
 import sqlalchemy as sa
 
 from sgpshop.domain.card_data import mask_card_numbers
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key, read_rows
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
 from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
+from sgpshop.services.files.reading import read_rows
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.transactions import event_of
 

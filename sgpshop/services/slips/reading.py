@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key, read_rows
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
+from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
 from sgpshop.services.slips.columns import COLUMNS, TITLES, SlipColumn
 
@@ -44,11 +45,10 @@ class SlipFile:
 def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile:
     """Read a file, or lines typed or pasted into a form.
 
-    Pasted lines may be divided by tabs, as spreadsheets do, and come without a heading when their
-    columns stand in the order of §9.1.  Raises FileRefused.
+    Pasted lines may come without a heading when their columns stand in the order of §9.1.  Raises
+    FileRefused.
     """
-    delimiter = _delimiter(content) if is_pasted else ","
-    records = read_rows(io.BytesIO(content), limits, delimiter)
+    records = read_rows(io.BytesIO(content), limits)
     first = next(records, None)
     if first is None:
         raise FileRefused("中身が空です。1行目に項目名、2行目から伝票番号を入れてください。")
@@ -65,11 +65,6 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
     if not rows:
         raise FileRefused("項目名の行だけで、データの行がありません。")
     return SlipFile(header, rows)
-
-
-def _delimiter(content: bytes) -> str:
-    """Of pasted lines: a tab in the first one says that they come from a spreadsheet."""
-    return "\t" if b"\t" in content.lstrip().partition(b"\n")[0] else ","
 
 
 def _require_narrow(record: Record) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key, read_rows
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
+from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading.cells import CellProblem, clean
 from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, FileColumn, Part
 
