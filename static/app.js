@@ -38,6 +38,58 @@
     showAllHits();
   });
 
+  /* ---- No answer: said where everything else is said, and a poll goes on by itself ---- */
+
+  /* A request whose answer was lost may have arrived: never «nothing was sent». */
+  const NO_ANSWER = {
+    get: "通信できませんでした。接続を確認して、もう一度お試しください。",
+    post: "通信できませんでした。操作が届いたかどうかは、この画面を開き直すと表示されます。もう一度押す前に確認してください。",
+  };
+  const POLL_AGAIN_MS = 5000;
+
+  function say(words) {
+    const told = document.createElement("p");
+    told.className = "notice is-error";
+    told.setAttribute("role", "alert");
+    told.tabIndex = -1;
+    told.textContent = words;
+    document.getElementById("messages").replaceChildren(told);
+    told.scrollIntoView({ block: "nearest" });
+  }
+
+  /* "load delay" fires once an element; its copy asks again. */
+  function pollAgain(element) {
+    setTimeout(() => {
+      if (!element.isConnected) return;
+      const again = element.cloneNode(true);
+      element.replaceWith(again);
+      window.htmx.process(again);
+    }, POLL_AGAIN_MS);
+  }
+
+  const isPoll = (element) => element.getAttribute("hx-trigger")?.includes("load");
+
+  for (const lost of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(lost, ({ detail }) => {
+      if (isPoll(detail.elt)) pollAgain(detail.elt);
+      else say(NO_ANSWER[detail.requestConfig.verb] ?? NO_ANSWER.post);
+    });
+  }
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    if (isPoll(detail.elt) && detail.xhr.status >= 500) pollAgain(detail.elt);
+  });
+
+  /* ---- Something is under way: a bar under the header, for whatever takes longer than a blink ---- */
+
+  let underWay = 0;
+  for (const [moment, step] of [["htmx:beforeSend", 1], ["htmx:afterRequest", -1]]) {
+    document.addEventListener(moment, ({ detail }) => {
+      if (isPoll(detail.elt)) return;
+      underWay = Math.max(0, underWay + step);
+      document.documentElement.classList.toggle("is-under-way", underWay > 0);
+    });
+  }
+
   /* Empty conditions would only make the address long; the period says "all" by being empty. */
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.target.id !== "search") return;

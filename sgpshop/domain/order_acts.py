@@ -240,12 +240,18 @@ def _is_being_cancelled(order: OrderFacts) -> bool:
 
 
 def is_return_open(order: OrderFacts) -> bool:
-    """The badge 返送済・決済未取消: to be cancelled, and nobody said 取消不要 (R90a)."""
+    """The badge 返送済み・返金未対応: to be cancelled, and nobody said 返金しない (R90a)."""
     return order.cancel_waived_at is None and needs_cancelling(order)
 
 
+def return_words(order: OrderFacts) -> str:
+    """What is open after a return: a hold is released, money taken is given back (R90a)."""
+    is_paid = order.payment_status is PaymentStatus.CAPTURED
+    return "返送済み・返金未対応" if is_paid else "返送済み・取消未対応"
+
+
 def needs_cancelling(order: OrderFacts) -> bool:
-    """返送済・決済未取消, apart from a person's 取消不要: the goods are back, the money is not (R90a)."""
+    """返送済み・返金未対応, apart from a person's 返金しない: the goods are back, the money is not (R90a)."""
     status = order.payment_status
     # A subscription that could not be billed holds nothing that could be cancelled (R105).
     is_unbilled = status is PaymentStatus.CAPTURE_FAILED and order.kind == "subscription"

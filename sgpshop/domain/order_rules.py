@@ -124,12 +124,12 @@ class Refusal(Reason):
     )
     NOT_LINKED = (
         "not_linked",
-        "取引情報を照会中",
-        "SMBC-GPの取引情報をまだ受け取っていません。照会が終わるまでお待ちください。",
+        "取引情報を確認中",
+        "SMBC-GPの取引情報をまだ受け取っていません。確認が終わるまでお待ちください。",
     )
     UNSENT_AMOUNT = (
         "unsent_amount",
-        "金額変更未送信",
+        "修正額が未送信",
         "金額の変更がSMBC-GPに送信されていません。合計金額とSMBC-GP側金額が一致するまで実売上処理はできません。",
     )
     CHANGED = ("changed", "確認後に更新された", "確認した後で注文の内容が更新されました。")
@@ -274,7 +274,7 @@ class ReviewCause(StrEnum):
     """Why an order shows 要確認, told apart by a badge (R18)."""
 
     OUTCOME_UNKNOWN = "結果確認中"
-    LOOKING_UP = "照会中"
+    LOOKING_UP = "確認中"
     CHECKOUT_UNFINISHED = "購入手続き未完了"
 
 

@@ -15,8 +15,8 @@ class SalesMode(Labelled):
 class OnCaptureFailure(Labelled):
     """実売り失敗時の動作: whether slip and delivery status are still written (R80)."""
 
-    SKIP = "skip", "伝票番号の登録と配送ステータスの変更をおこなわない"
-    KEEP = "keep", "伝票番号の登録と配送ステータスの変更をおこなう"
+    SKIP = "skip", "伝票番号の登録と配送ステータスの変更を行わない"
+    KEEP = "keep", "伝票番号の登録と配送ステータスの変更を行う"
 
 
 class BillingMode(Labelled):

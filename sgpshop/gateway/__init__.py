@@ -6,7 +6,7 @@ Others use what is exported here and nothing else.
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
 from sgpshop.gateway.error_kinds import ErrorKind, worst
-from sgpshop.gateway.error_words import Explanation, explain
+from sgpshop.gateway.error_words import UNCHANGED, Explanation, explain
 from sgpshop.gateway.exceptions import (
     GatewayError,
     GatewayOutcomeUnknown,
@@ -36,6 +36,7 @@ from sgpshop.gateway.records import (
 )
 
 __all__ = [
+    "UNCHANGED",
     "Cancellation",
     "Card",
     "Challenge",

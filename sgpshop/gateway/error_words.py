@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from sgpshop.gateway.error_kinds import ErrorKind, is_clear_no, kind_of, known_codes
 
-_UNCHANGED = "取引は変わっていません。"
+UNCHANGED = "取引は変わっていません。"
 _IN_DOUBT = "処理されたかどうかはまだ分かりません。"
 
 # What to do next.
 _RESEND = "「変更内容をSMBC-GPに送信」のあと、もう一度実行してください。"
-_REPAY = "再決済するか、別の決済方法を購入者にご案内ください。"
+_NEW_ORDER = "購入者に、あらためてのご注文か、別のお支払い方法をお願いしてください。"
 _COMPARE = "「照合」でSMBC-GPの状態を確認してください。"
 _COMPARE_SOLD = "「照合」で状態を確認してください（二重売上は発生しません）。"
 _COMPARE_NUMBER = "「照合」で、同じ番号の取引を確認してください。"
@@ -26,7 +26,7 @@ _ASK_SMBC_GP = "SMBC-GPへお問い合わせください。"
 _CHECKING = "結果確認中です（自動で照合します）。"
 _ATTENTION = "要確認として、SMBCマルチペイメント管理画面で状態を確認してください。"
 _LATER = "時間をおいて、もう一度実行してください。"
-_CONTACT_BUYER = "購入者へ連絡してください。"
+_CONTACT_BUYER = "購入者に、別のカードまたは別のお支払い方法をお願いしてください。"
 _OTHER_CARD = "別のカードまたは別の決済方法を購入者にご案内ください。"
 _NEW_CARD = "購入者にカードの再登録をご案内ください。"
 _CHECK_CONTENT = "注文の内容を確認し、直してからもう一度実行してください。"
@@ -68,11 +68,11 @@ _OWN_WORDS = {
     "42G690000": ("カード会社が税・送料を受け付けませんでした。", _CHECK_CONTENT),
     "42G740000": ("カード会社が分割回数を受け付けませんでした。", _OTHER_CARD),
     "42G780000": ("カード会社が支払区分を受け付けませんでした。", _OTHER_CARD),
-    "42G830000": ("カードの有効期限が違うか、過ぎています。", _NEW_CARD),
+    "42G830000": ("カードの有効期限が切れているか、登録が誤っています。", _NEW_CARD),
     "42G920000": ("カード会社の判断により、承認されませんでした。", _CONTACT_BUYER),
     "42G950000": (
         _CARD_UNUSABLE,
-        "時間をおいて一度だけ再実行し、だめなら別のカードまたは別の決済方法をご案内ください。",
+        "時間をおいて一度だけ再実行し、承認されない場合は、別のカードまたは別の決済方法をご案内ください。",
     ),
     "E00000000": ("結果通知の接続テストで、エラーではありません。", _NOTHING),
     "E01010010": ("この取引は、設定中のショップIDのものではありません。", _SETTINGS),
@@ -98,7 +98,7 @@ _OWN_WORDS = {
     "E01390002": ("会員がSMBC-GPに登録されていません。", _COMPARE),
     "E01390010": ("同じ会員IDが、すでに登録されています。", _COMPARE),
     "E01410010": ("この取引は、SMBC-GPで操作が止められています。", _ASK_SMBC_GP),
-    "E01420010": (_EXPIRED_AUTHORIZATION, _REPAY),
+    "E01420010": (_EXPIRED_AUTHORIZATION, _NEW_ORDER),
     "E01630010": ("取引の会員IDと、カードを登録する会員IDが違います。", _COMPARE),
     "E01640010": ("取引のサイトIDと、カードを登録するサイトIDが違います。", _SETTINGS),
     "E01650012": ("ショップが、設定中のサイトに属していません。", _SETTINGS),
@@ -154,7 +154,7 @@ _OWN_WORDS = {
     "M01058004": ("この取引は、SMBC-GPで無効になっています。", _COMPARE),
     "M01058010": ("この取引は、設定中のショップIDのものではありません。", _SETTINGS),
     "M01058011": ("前の決済から時間がたつまで、取消と増額はできません。", _LATER),
-    "M01060010": (_EXPIRED_AUTHORIZATION, _REPAY),
+    "M01060010": (_EXPIRED_AUTHORIZATION, _NEW_ORDER),
     "M11010099": ("この取引は、まだ決済が終わっていません。", _ATTENTION),
     "M11010999": ("SMBC-GPから、説明のないエラーが返りました。", _CHECKING),
 }
@@ -265,8 +265,17 @@ class Explanation:
 
     code: str
     kind: ErrorKind
-    sentence: str
+    what: str
+    #: what became of the transaction; empty where the code is no answer to an operation
+    means: str
     next_step: str
+    #: nothing was done: a caller that knows the operation can say what it means for the money
+    is_clear_no: bool
+
+    @property
+    def sentence(self) -> str:
+        """What happened, and what became of the transaction."""
+        return self.what + self.means
 
 
 @functools.cache
@@ -289,10 +298,11 @@ def explain(code: str) -> Explanation:
 
 def _explained(code: str, what: str, next_step: str) -> Explanation:
     kind = kind_of(code)
-    means = _UNCHANGED if is_clear_no([code]) else _IN_DOUBT
+    is_clear = is_clear_no([code])
+    means = UNCHANGED if is_clear else _IN_DOUBT
     if kind is ErrorKind.NOTIFICATION_TEST:
         means = ""  # not the answer to an operation of ours
-    return Explanation(code, kind, what + means, next_step)
+    return Explanation(code, kind, what, means, next_step, is_clear)
 
 
 def _next_step(code: str, kind: ErrorKind) -> str:

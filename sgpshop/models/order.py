@@ -50,7 +50,7 @@ class Order(Base):
         sa.Index(
             "ix_orders_ordered_at_payment_status_total", "ordered_at", "payment_status", "total"
         ),
-        # 返送済・決済未取消 is looked for on every first page (R90a).
+        # 返送済み・返金未対応 is looked for on every first page (R90a).
         sa.Index(
             "ix_orders_returned",
             "ordered_at",
@@ -162,7 +162,7 @@ class Order(Base):
     #: found standing at SMBC-GP; both are told
     is_round_shared: Mapped[bool] = mapped_column(default=False)
     note: Mapped[str] = mapped_column(sa.Text, default="")
-    #: 取消不要: a person decided that the payment of a returned order stays (R90a)
+    #: 返金しない: a person decided that the payment of a returned order stays (R90a)
     cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_waived_reason: Mapped[str] = mapped_column(sa.String(200), default="")
     #: 返金済み: when the money of a reported sale went back, and how (R104)

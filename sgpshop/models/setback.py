@@ -17,7 +17,7 @@ class Queue(Labelled):
     #: attempts.id
     ATTEMPT = "attempt", "決済の処理"
     #: card_transactions.id
-    LOOK_UP = "look_up", "SMBC-GPへの照会"
+    LOOK_UP = "look_up", "SMBC-GPでの確認"
     #: bulk_items.id: one line of a run, and the first line of a run that goes on as a whole
     DELIVERY = "delivery", "一括の配送完了"
     DELIVERY_RUN = "delivery_run", "一括の配送完了"

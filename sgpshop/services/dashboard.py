@@ -32,11 +32,11 @@ class Figures:
     needs_review: Total
     #: 要確認 for longer than the shop's limit (R20)
     review_overdue: Total
-    #: 金額変更未送信: our total is not what SMBC-GP holds (R72a)
+    #: 修正額が未送信: our total is not what SMBC-GP holds (R72a)
     unsent: Total
-    #: 出荷済み・未売上: the parcel left, the money was not taken (R130)
+    #: 発送済み・売上処理待ち: the parcel left, the money was not taken (R130)
     shipped_uncaptured: Total
-    #: 返送済・決済未取消: the goods are back, the payment is not cancelled (R90a)
+    #: 返送済み・返金未対応: the goods are back, the payment is not cancelled (R90a)
     returned_open: Total
     #: orders for which a look-up found something nobody has acknowledged yet (R121)
     alerts: Total

@@ -338,12 +338,12 @@ class Arrival:
     def outcome(self) -> str:
         """What came of it."""
         if self.notification.state is NotificationState.ASKED:
-            return "照会済み" if self.has_been_looked_up else "照会待ち"
+            return "確認済み" if self.has_been_looked_up else "確認待ち"
         return _OUTCOMES[self.notification.state]
 
 
 _OUTCOMES = {
-    NotificationState.WAITING: "照会待ち",
+    NotificationState.WAITING: "確認待ち",
     NotificationState.UNMATCHED: "該当注文なし",
     NotificationState.TEST: "テスト",
     NotificationState.IGNORED: "対象外",

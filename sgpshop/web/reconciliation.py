@@ -73,7 +73,7 @@ def _heading(result: FileComparison) -> str:
     parts = [
         (len(result.differences), "件が異なります"),
         (len(result.open), "件は結果待ち"),
-        (len(result.unknown_transactions) + len(result.gateway_only), "件は記録のない取引"),
+        (len(result.unknown_transactions) + len(result.gateway_only), "件はこの管理画面にない取引"),
         (len(result.mistakes), "行は読み取れません"),
     ]
     told = [f"{count:,}{words}" for count, words in parts if count]

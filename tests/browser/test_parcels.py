@@ -47,11 +47,11 @@ def test_from_delivery_to_return_and_back(site: Site, visitor: Visitor, javascri
     page.get_by_label("返送の理由").fill("受取拒否")
     yes(page)
     stands(page, "returned")
-    expect(page.locator(".order-head")).to_contain_text("返送済・決済未取消")  # R90a
-    press(page, "取消不要")
-    page.get_by_label("取消不要とする理由").fill("代品を送る")
+    expect(page.locator(".order-head")).to_contain_text("返送済み・取消未対応")  # R90a
+    press(page, "返金しない")
+    page.get_by_label("返金しない理由").fill("代品を送る")
     yes(page)
-    expect(page.locator(".order-head")).not_to_contain_text("返送済・決済未取消")
+    expect(page.locator(".order-head")).not_to_contain_text("返送済み・取消未対応")
     press(page, "ステータスの変更")
     page.get_by_label("配送ステータス").select_option("unprocessed")
     yes(page)
@@ -99,15 +99,15 @@ def test_every_confirmation_is_usable(site: Site, visitor: Visitor) -> None:
     stands(page, "returned")
     check(page)
     page.goto(f"{site.url}/orders?returned_open=1")
-    expect(page.locator("#results")).to_contain_text("返送済・決済未取消")  # R35
+    expect(page.locator("#results")).to_contain_text("返送済み・取消未対応")  # R35
     check(page)
     for act in ("statuses", "waive-cancel"):
         page.goto(f"{site.url}/orders/{order.order_no}/{act}")
         expect(page.locator("[data-confirm-yes]")).to_be_visible()
         check(page)
-    page.get_by_label("取消不要とする理由").fill("長い理由" * 50)
+    page.get_by_label("返金しない理由").fill("長い理由" * 50)
     yes(page)
-    expect(page.locator("#deliveries")).to_contain_text(re.compile("取消不要を取り消す"))
+    expect(page.locator("#deliveries")).to_contain_text(re.compile("「返金しない」を解除"))
     check(page)
 
 

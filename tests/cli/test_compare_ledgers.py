@@ -95,7 +95,7 @@ def test_another_amount_there_is_a_difference_an_unsent_edit_is_not(
     app: Flask, shop: World
 ) -> None:
     order = make_order(total=2500, access=shop.authorize("P7", 3000), gateway_amount=3000)
-    assert compare(app).exit_code == 0  # 金額変更未送信: we know that they hold 3,000
+    assert compare(app).exit_code == 0  # 修正額が未送信: we know that they hold 3,000
     trade = shop.gateway.search_trade("P7")
     assert trade is not None
     shop.gateway.change_amount(trade.access, 3600, job="AUTH")

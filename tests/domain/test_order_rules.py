@@ -107,7 +107,7 @@ CASES = {
     "結果確認中": (
         Order(S.NEEDS_REVIEW, open_attempt=Attempt(NOW)), Refusal.NEEDS_REVIEW, True, False,
     ),
-    "金額変更未送信": (
+    "修正額が未送信": (
         Order(transaction=Transaction(gateway_amount=2500)), Refusal.UNSENT_AMOUNT, True, False,
     ),
     "照会前": (Order(transaction=Transaction(is_linked=False)), Refusal.NOT_LINKED, True, False),

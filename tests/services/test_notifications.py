@@ -94,7 +94,7 @@ def test_a_capture_by_hand_shows_up_by_its_notification(app: Flask, shop: World)
     assert now.transaction is not None
     assert now.transaction.captured_amount == 3000
     [arrival] = notifications.recent()
-    assert (arrival.outcome, arrival.status_word) == ("照会済み", "実売上")
+    assert (arrival.outcome, arrival.status_word) == ("確認済み", "実売上")
     assert arrival.order_no == order.order_no
 
 

@@ -59,7 +59,7 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
         back = {"status": S.CAPTURED, "processing_class": ProcessingClass.RETURNED}
         make_order(total=7000, **back)
-        make_order(total=80, cancel_waived_at=utc_now(), **back)  # R90a: 取消不要
+        make_order(total=80, cancel_waived_at=utc_now(), **back)  # R90a: 返金しない
         with writing() as session:
             session.add(Alert(order_id=told.id, kind=AlertKind.HOLD_MISSING, facts="…"))
             session.execute(
@@ -70,14 +70,14 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
     found = tiles(flat(viewer.get("/")))
     assert {words: tile[:2] for words, tile in found.items()} == {
         "未売上(仮売上)": (2, "¥1,200"),
-        "期限間近": (1, "¥200"),
+        "期限が近い・切れた": (1, "¥200"),
         "売上失敗": (2, "¥630"),
         "要確認": (2, "¥9"),
         "要確認(24時間超)": (1, "¥5"),
-        "金額変更未送信": (1, "¥600"),
-        "出荷済み・未売上": (1, "¥30"),
-        "返送済・決済未取消": (1, "¥7,000"),
-        "照合の通知": (1, "¥4"),
+        "修正額が未送信": (1, "¥600"),
+        "発送済み・売上処理待ち": (1, "¥30"),
+        "返送済み・返金未対応": (1, "¥7,000"),
+        "SMBC-GPとの食い違い": (1, "¥4"),
     }
     for count, _yen, address in found.values():
         assert flat(viewer.get(address)).count("<tr id=") == count
@@ -142,7 +142,7 @@ def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world
     shown = operator.get("/")
     page = flat(shown)
     assert "何度試しても途中で止まる処理が1件あります" in page  # the bar of every page
-    assert "SMBC-GPへの照会" in page
+    assert "SMBC-GPでの確認" in page
     assert order.order_no in page
     pressed = {"csrf_token": token_of(shown)}
     answer = operator.post("/set-aside/try-again", data=pressed, follow_redirects=True)

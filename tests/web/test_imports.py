@@ -80,7 +80,7 @@ def test_the_sample_goes_in_through_the_screen(app: Flask, operator: FlaskClient
     assert attribute(page, "data-added") == "300"
     assert "300件すべてを取り込みました" in page.text
     assert "取り込みましたが、確認してください" in page.text  # amounts that differ
-    assert "SMBC-GPへの照会待ち" in page.text
+    assert "SMBC-GPへの確認待ち" in page.text
     assert count(app) == 300
 
 

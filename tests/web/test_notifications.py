@@ -300,7 +300,7 @@ def test_what_came_in_is_shown_in_words(app: Flask, owner: FlaskClient, world: W
         tell("<script>alert(1)</script>")
     page = flat(owner.get(PAGE))
     assert f'<a href="/orders/{known}">{known}</a>' in page
-    for shown in ("実売上", "¥12,345", "(2回)", "照会待ち", "該当注文なし", "テスト", "対象外"):
+    for shown in ("実売上", "¥12,345", "(2回)", "確認待ち", "該当注文なし", "テスト", "対象外"):
         assert shown in page
     assert '<span class="code">42G020000</span>' in page
     assert "<script>alert" not in page
@@ -315,7 +315,7 @@ def test_the_address_changes_only_with_a_recent_password(app: Flask, path: str) 
     for wrong in ({}, {"current_password": "wrong"}):
         answer = owner.post(f"{PAGE}/address", data=form | wrong)
         assert answer.status_code == 422
-        assert "あなたのパスワード(確認)" in answer.text
+        assert "ご自身のパスワード" in answer.text
     with app.app_context():
         assert path == f"/notify/{notifications.secret_of(settings.load())}"
     right = form | {"current_password": PASSWORD}

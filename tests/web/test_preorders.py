@@ -51,7 +51,7 @@ def test_by_shipping_day_with_days_left(operator: FlaskClient, orders: list[Orde
     assert "あと2日" in page
     assert "3日超過・未決済" in page
     assert "未定" in page
-    assert "配送希望日のうち最も早い日" in page  # what 出荷予定日 is
+    assert "最も早い配送希望日" in page  # what 出荷予定日 is
     assert 'data-payment-status="authorized" data-amount="500"' in page
     assert shown(flat(operator.get("/preorders?tab=overdue"))) == [late.order_no]
     assert "売上失敗の予約はありません" in flat(operator.get("/preorders?tab=failed"))

@@ -118,7 +118,7 @@ class TestOneOrder:
             order = authorized_order(world)
             world.fault("drop_after")
             press(order, Operation.CAPTURE)
-        assert "実売上処理の結果をSMBC-GPに照会し、「決済完了」と確認しました。" in self.press(
+        assert "実売上処理の結果をSMBC-GPに確認し、「決済完了」と分かりました。" in self.press(
             operator, order
         )
 
@@ -259,7 +259,7 @@ class TestAlerts:
         page = flat(operator.get("/"))
         assert 'data-alert="uncollected"' in page
         assert f'<a href="/orders/{order.order_no}">' in page
-        assert re.search(r"照合の通知</span> <span class=\"tile-count\"><b>1</b>", page)
+        assert re.search(r"SMBC-GPとの食い違い</span> <span class=\"tile-count\"><b>1</b>", page)
         hits = flat(operator.get("/orders?alert=1"))
         assert hits.count("<tr id=") == 1
 
@@ -309,7 +309,7 @@ class TestAlerts:
 
 
 class TestConsoleFile:
-    """照合CSV (R122)."""
+    """取引一覧と突き合わせ (R122)."""
 
     def upload(self, client: FlaskClient, content: bytes) -> TestResponse:
         return client.post(
@@ -328,9 +328,9 @@ class TestConsoleFile:
         answer = self.upload(operator, self.console_csv(world))
         page = flat(answer)
         assert answer.status_code == 200
-        assert "3件中 1件が一致、1件が異なります、1件は記録のない取引" in page
+        assert "3件中 1件が一致、1件が異なります、1件はこの管理画面にない取引" in page
         assert f'data-order-no="{bad.order_no}"' in page
-        assert "状態が異なります。SMBC-GPに照会します。" in page
+        assert "状態が異なります。SMBC-GPに確認します。" in page
         assert "仮売上取消 ¥3,000" in page
         assert 'data-order-id="STRANGER"' in page
         assert good.order_no not in page
@@ -364,7 +364,7 @@ class TestConsoleFile:
     def test_it_is_linked_and_explained(self, operator: FlaskClient) -> None:
         assert 'href="/orders/reconcile"' in operator.get("/orders").text
         page = operator.get("/help").text
-        assert "照合CSV" in page
+        assert "取引一覧と突き合わせ" in page
         assert "返金されていません" in page
 
     def test_a_viewer_reads_who_may(self, app: Flask, world: World) -> None:

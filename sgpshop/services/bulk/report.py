@@ -78,7 +78,7 @@ def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportLine]:
 def order_ids(
     run_id: str, *, result: ItemResult | None = None, since: datetime | None = None
 ) -> list[int]:
-    """Ids of the orders of a run: with that result (失敗分を再選択), or that got one since then."""
+    """Ids of the orders of a run: with that result (失敗した注文を選ぶ), or that got one since then."""
     query = sa.select(BulkItem.order_id).where(BulkItem.run_id == run_id)
     if result is not None:
         query = query.where(BulkItem.result == result)

@@ -1,4 +1,4 @@
-"""What happens to the parcels of an order: 配送完了, 返送処理, ステータスの変更, 取消不要.
+"""What happens to the parcels of an order: 配送完了, 返送処理, ステータスの変更, 返金しない.
 
 Nothing here asks or tells SMBC-GP anything, and no payment status changes (R30, R31, R90).
 """
@@ -129,14 +129,14 @@ def change_statuses(
 
 
 def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
-    """取消不要: a person decides that the payment of a returned order stays (R90a)."""
+    """返金しない: a person decides that the payment of a returned order stays (R90a)."""
     with _act(order_id, None, seen) as order:
         if order is None:
             return
         if not order_acts.is_return_open(order):
-            raise NotPossible("この注文は「返送済・決済未取消」ではありません。")
+            raise NotPossible("この注文は返金するかどうかを決める必要がありません。")
         if not reason:
-            raise InputRefused("reason", "取消不要とする理由を入力してください。")
+            raise InputRefused("reason", "返金しない理由を入力してください。")
         now = utc_now()
         order.cancel_waived_at = now
         order.cancel_waived_reason = reason
@@ -144,12 +144,12 @@ def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
 
 
 def undo_waiver(order_id: int, seen: Seen, actor: Actor) -> None:
-    """Take 取消不要 back: the order waits for its cancel again."""
+    """Take 返金しない back: the order waits for its cancel again."""
     with _act(order_id, None, seen) as order:
         if order is None:
             return
         if order.cancel_waived_at is None:
-            raise NotPossible("この注文は取消不要になっていません。")
+            raise NotPossible("この注文は「返金しない」になっていません。")
         _forget_waiver(order)
         _record(order, "cancel_waiver_undone", actor, seen, utc_now())
 

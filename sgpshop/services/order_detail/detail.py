@@ -130,13 +130,21 @@ def _failure(attempt: Attempt, order: Order) -> OrderProblem | None:
         elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
             content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
     return OrderProblem(
-        headline=f"{attempt.operation.label}に失敗しました",
+        headline=_headline(attempt.operation, content.codes),
         sentence=content.sentence,
         next_step=content.next_step,
         codes=content.codes,
         at=attempt.finished_at,
         actor=attempt.actor,
     )
+
+
+def _headline(operation: Operation, codes: tuple[str, ...]) -> str:
+    """Who said no, and to what; without a code nobody did."""
+    if not codes:
+        return f"{operation.label}は行われませんでした"
+    who = "カード会社" if _is_declined(codes) else "SMBC-GP"
+    return f"{who}に断られました({operation.label})"
 
 
 #: R105: 決済待ち stays, and nobody has to do anything but mend what can be mended.
@@ -151,7 +159,7 @@ def _mended(next_step: str) -> str:
 #: R112: months after the check a card may not be good any more.
 _AFTER_MONTHS = (
     "もう一度実売上処理ができます(登録されたカードに、新しい取引として請求します)。続けて断られる場合は、"
-    "購入者に再決済(別のカード)か、別の方法での支払いを案内してください。"
+    "購入者に、別のカードまたは別のお支払い方法をお願いしてください。"
 )
 
 
@@ -186,17 +194,17 @@ def _not_found(transaction: CardTransaction) -> OrderProblem:
             f"オーダーID {transaction.gateway_order_id} の取引はSMBC-GPにありませんでした。"
             "購入手続きが完了していないか、別のショップIDの取引の可能性があります。"
         ),
-        next_step="ショップIDの設定と、SMBCマルチペイメント管理画面の取引を確認してください。自動で照会を続けます。",
+        next_step="ショップIDの設定と、SMBCマルチペイメント管理画面の取引を確認してください。自動で確認を続けます。",
     )
 
 
 def _unanswered(transaction: CardTransaction) -> OrderProblem:
-    known = "表示しているのは、前回の照会で確認した状態です。"
+    known = "表示しているのは、前回確認した状態です。"
     return OrderProblem(
-        headline="SMBC-GPに照会できませんでした",
-        sentence="取引の照会に応答がありませんでした。"
+        headline="SMBC-GPに確認できませんでした",
+        sentence="取引の確認に応答がありませんでした。"
         + (known if transaction.looked_up_at else "決済の状態はまだ分かりません。"),
-        next_step="自動で照会を続けます。続く場合はネットワークと契約情報の設定を確認してください。",
+        next_step="自動で確認を続けます。続く場合はネットワークと契約情報の設定を確認してください。",
     )
 
 

@@ -96,11 +96,11 @@ class SearchCriteria:
     waiting_hours: int | None = None
     #: an ErrInfo code of any of the order's attempts
     error: str = ""
-    #: 返送済・決済未取消, without those marked 取消不要 (R90a)
+    #: 返送済み・返金未対応, without those marked 返金しない (R90a)
     returned_open: bool = False
-    #: 照合の通知: a look-up found something nobody has acknowledged yet (R121)
+    #: SMBC-GPとの食い違い: a look-up found something nobody has acknowledged yet (R121)
     alert: bool = False
-    #: the lines of this bulk run that failed (失敗分を再選択, R49)
+    #: the lines of this bulk run that failed (失敗した注文を選ぶ, R49)
     failed_of: str = ""
 
     @property

@@ -23,10 +23,10 @@ FIELDS = {
     "kind": "定期・予約",
     "auth_days_left": "オーソリ期限",
     "waiting_hours": "要確認の経過時間",
-    "unsent": "金額変更未送信",
+    "unsent": "修正額が未送信",
     "error": "エラーコード",
-    "returned_open": "返送済・決済未取消",
-    "alert": "照合の通知",
+    "returned_open": "返送済み・返金未対応",
+    "alert": "SMBC-GPとの食い違い",
 }
 #: 注文日時 (period), 注文番号, 処理区分 (R32)
 DEFAULT = ("period", "order_no", "processing")

@@ -169,7 +169,7 @@ def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
 def describe_look(attempt: Attempt) -> str:
     """What the last look-up that decided nothing showed, in words; "" before any."""
     if attempt.look_result is LookResult.UNANSWERED:
-        return f"照会できませんでした({attempt.look_word})"
+        return f"確認できませんでした({attempt.look_word})"
     if attempt.look_result is LookResult.DIFFERS:
         return describe_state(attempt.look_word, attempt.look_amount or 0)
     return describe(None) if attempt.look_result is LookResult.NOT_THERE else ""
@@ -184,7 +184,7 @@ def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
     attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
     if attempt is None or not may_close_by_hand(attempt, utc_now()):
         raise NotPossible(
-            "手動で終了できる処理ではなくなっています。最新の状態を確認してください。"
+            "手動で判断できる処理ではなくなっています。最新の状態を確認してください。"
         )
     # The lease as it was just read: a look-up that decides in between makes this close() do nothing.
     lease = attempt.lease

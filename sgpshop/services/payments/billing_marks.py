@@ -56,7 +56,7 @@ _IN_FILE = "月次ファイルで登録されている可能性があり、結�
 _PASSING = {
     filed_numbers.MAY_BE_FILED: _IN_FILE,
     "unreachable": "SMBC-GPに接続できません",
-    "look_failed": "SMBC-GPに照会できません",
+    "look_failed": "SMBC-GPに確認できません",
     "no_card": "請求に使うカードが分かりません",
     "broke_off": "このシステムの不具合で準備できませんでした",
     "seal_broken": "保存した認証情報を読み出せません",

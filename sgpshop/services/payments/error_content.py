@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
-from sgpshop.gateway import ErrorKind, explain, worst
+from sgpshop.gateway import UNCHANGED, ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
 from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
 from sgpshop.services.payments.outcomes import CHALLENGED
@@ -21,13 +21,19 @@ class ErrorContent:
     codes: tuple[str, ...] = ()
 
 
-_UNREACHABLE = (
-    "通信エラー：SMBC-GPに接続できませんでした。何も送信していないため、取引は変わっていません。",
-    "時間をおいて、もう一度実行してください。",
-)
+_UNREACHABLE = "通信エラー：SMBC-GPに接続できなかったため、何も送信していません。"
+#: What a clear no means for the money, said by what was asked for.
+_MEANS = {
+    Operation.CAPTURE: "請求は行われていません。",
+    Operation.BILL: "請求は行われていません。",
+    Operation.CANCEL: "決済は取り消されていません。",
+    Operation.CHANGE_AMOUNT: "SMBC-GP側の金額は変わっていません。",
+    Operation.REFUND_DIFFERENCE: "返金は行われていません。",
+    Operation.EXTEND: "オーソリ期限は変わっていません。",
+}
 _IN_DOUBT = (
-    "SMBC-GPから処理の結果を受け取れませんでした。処理されたかどうかはまだ分かりません。",
-    "自動で照会しています。結果が出るまでお待ちください。",
+    "SMBC-GPからの返事が途切れたため、処理されたかどうかはまだ分かりません。",
+    "自動で確認しています(通常2分以内)。二重に請求されることはありません。",
 )
 _CAPTURED_ELSEWHERE = (
     "SMBCマルチペイメント管理画面などで、すでに売上になっていました。ここからは何も送信していません。",
@@ -44,15 +50,15 @@ _BY_REASON = {
         "暗号鍵(ENCRYPTION_KEY)の設定を管理者に確認し、注文ファイルをもう一度取り込んでください。",
     ),
     "not_carried_out": (
-        "通信エラー(未実行を確認)：照会により、SMBC-GPで処理されていないことを確認しました。",
+        "通信エラー(未実行を確認)：SMBC-GPで処理されていないことを確認しました。",
         "もう一度実行してください。二重に処理されることはありません。",
     ),
     "found_other": (
-        "SMBC-GPの取引を照会したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
+        "SMBC-GPの取引を確認したところ、確認画面に表示した状態または金額と異なっていたため、何も送信していません。",
         "表示を最新の状態に合わせました。内容を確認してから、もう一度操作してください。",
     ),
     "closed_by_person": (
-        "結果確認中の処理が手動で終了され、その後の照会で請求されていないことを確認しました。",
+        "結果確認中の処理が手動で判断され、その後の確認で請求されていないことを確認しました。",
         "操作は不要です。自動でもう一度登録します。",
     ),
     "numbers_used_up": (
@@ -68,7 +74,7 @@ _BY_REASON = {
         "ファイルの結果が出るまでお待ちください。二重に請求しないため、別の方法でも請求しないでください。",
     ),
     "other_transaction": (
-        "SMBC-GPの取引を照会しましたが、このシステムでは判断できない取引でした。何も送信していません。",
+        "SMBC-GPの取引を確認しましたが、このシステムでは判断できない取引でした。何も送信していません。",
         "SMBCマルチペイメント管理画面で取引を確認してください。",
     ),
     "broke_off": (
@@ -76,7 +82,7 @@ _BY_REASON = {
         "自動でもう一度登録します。続く場合は管理者に連絡してください。",
     ),
     "look_failed": (
-        "SMBC-GPに照会できず、取引の状態を確認できなかったため、何も送信していません。",
+        "SMBC-GPで取引の状態を確認できなかったため、何も送信していません。",
         "時間をおいて、もう一度実行してください。",
     ),
     CHALLENGED: (
@@ -135,7 +141,7 @@ def error_content(attempt: Attempt | None) -> ErrorContent | None:
         explanation is None or explanation.kind is not ErrorKind.OUTCOME_UNKNOWN
     ):
         return ErrorContent(*_IN_DOUBT, codes)
-    return content_of(codes, attempt.reason)
+    return content_of(codes, attempt.reason, attempt.operation)
 
 
 def line_content(attempt: Attempt | None, result: ItemResult) -> ErrorContent | None:
@@ -146,13 +152,17 @@ def line_content(attempt: Attempt | None, result: ItemResult) -> ErrorContent | 
     return ErrorContent(*_CAPTURED_ELSEWHERE) if result is ItemResult.SUCCEEDED else error
 
 
-def content_of(codes: tuple[str, ...], reason: str) -> ErrorContent:
+def content_of(
+    codes: tuple[str, ...], reason: str, operation: Operation | None = None
+) -> ErrorContent:
     """The words for what was refused with these codes, or without one for this reason."""
+    means = _MEANS.get(operation, UNCHANGED) if operation else UNCHANGED
     if codes:
         explanation = explain(worst(codes))
-        return ErrorContent(explanation.sentence, explanation.next_step, codes)
+        sentence = explanation.what + means if explanation.is_clear_no else explanation.sentence
+        return ErrorContent(sentence, explanation.next_step, codes)
     if reason.startswith("unreachable"):
-        return ErrorContent(*_UNREACHABLE)
+        return ErrorContent(_UNREACHABLE + means, "時間をおいて、もう一度実行してください。")
     return ErrorContent(*_BY_REASON.get(_SAME.get(reason, reason), _UNEXPLAINED))
 
 

@@ -115,8 +115,8 @@ def _label(word: str) -> str:
 
 
 def standing(transaction: CardTransaction) -> str:
-    """The state SMBC-GP showed last, in the words of its own console; 「照会前」 before any."""
+    """The state SMBC-GP showed last, in the words of its own console; 「未確認」 before any."""
     word = transaction.gateway_state
     if word is None:
-        return "取引なし" if transaction.look_problem == "not_found" else "照会前"
+        return "取引なし" if transaction.look_problem == "not_found" else "未確認"
     return _label(word)

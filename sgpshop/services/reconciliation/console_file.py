@@ -1,4 +1,4 @@
-"""照合CSV: the transaction list of SMBC-GP's console beside our orders (R122).
+"""取引一覧と突き合わせ: the transaction list of SMBC-GP's console beside our orders (R122).
 
 A file is a claim like a notification (P24): it never sets a status.  What differs is looked up, and
 the look-up decides.  Nothing of the file is kept.

@@ -148,7 +148,7 @@ def _problem_of_row(
     if parcel is None:
         return _no_parcel(order, instruction)
     if parcel.id in taken:
-        return f"重複行：{taken[parcel.id]}行目と同じ注文・同じお届け先です。"
+        return f"{taken[parcel.id]}行目と重複しています。"
     if parcel.status is DeliveryStatus.CANCELLED:
         return "注文キャンセル済み：このお届け先はキャンセルされています。"
     return _bad_day(order, instruction, now) or _bad_move(

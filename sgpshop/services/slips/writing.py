@@ -203,7 +203,7 @@ class _Batch:
         self._now = now
         self._parcels: list[dict[str, Any]] = []
         self._orders: list[dict[str, Any]] = []
-        #: orders whose 取消不要 was about returns of before (R90a)
+        #: orders whose 返金しない was about returns of before (R90a)
         self._unwaived: list[int] = []
         self._entries: list[dict[str, Any]] = []
 

@@ -139,7 +139,7 @@ class ListedFile:
         if self.state is FileState.PREPARED and self.tries:
             return "SMBC-GPに接続できないか、混み合っています。自動で送り直します。"
         if self.state is FileState.IN_DOUBT:
-            return "先に送った分が受け付けられたかどうかを、1件ずつ照会しています。"
+            return "先に送った分が受け付けられたかどうかを、1件ずつSMBC-GPに確認しています。"
         return self._refusal if self.is_refused else ""
 
     @property

@@ -22,6 +22,7 @@ from sgpshop.domain.order_acts import (
     is_refund_open,
     is_return_open,
     needs_cancelling,
+    return_words,
     status_change,
     status_choices,
 )
@@ -94,7 +95,9 @@ class _Day(NamedTuple):
 
 def _day(local: datetime) -> _Day:
     month, day, weekday = local.month, local.day, _WEEKDAYS[local.weekday()]
-    return _Day(f"{month}/{day}({weekday})", f"{month}月{day}日({weekday})")
+    # A day of another year would else be taken for one of this (11/27 of last year).
+    year = "" if local.year == utc_now().astimezone(JST).year else f"{local.year}/"
+    return _Day(f"{year}{month}/{day}({weekday})", f"{month}月{day}日({weekday})")
 
 
 def _time(machine: str, full: str, words: str) -> Markup:
@@ -256,6 +259,7 @@ def init_app(app: Flask) -> None:
         review_cause=review_cause,
         is_refund_open=is_refund_open,
         is_return_open=is_return_open,
+        return_words=return_words,
         needs_cancelling=needs_cancelling,
         status_change=status_change,
         status_choices=status_choices,

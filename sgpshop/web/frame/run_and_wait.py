@@ -54,7 +54,7 @@ def reconcile(order_no: str) -> str:
         raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")
     seen = _OrderBefore.of(order)
     if not background.wait_for(looking, app.config["ANSWER_WAIT"]):
-        return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
+        return "SMBC-GPに確認しています。結果はこの画面に表示されます。"
     return _what_was_found(seen, get_order_anew(order_no))
 
 
@@ -87,16 +87,16 @@ def _what_was_found(seen: _OrderBefore, order: Order) -> str:
         if now is not None and now.uncertain_since is None:
             return f"{words}を処理中です。結果はこの画面に表示されます。"
         if now is not None and now.looked_up_at == seen.looked_up_at:
-            return f"{words}の結果は照会したばかりです。自動で照会を続けます。"
+            return f"{words}の結果は確認したばかりです。自動で確認を続けます。"
         if now is not None:
-            return f"{words}の結果をSMBC-GPに照会しました。まだ判断できないため、自動で照会を続けます。"
+            return f"{words}の結果をSMBC-GPに確認しました。まだ判断できないため、自動で確認を続けます。"
         return (
-            f"{words}の結果をSMBC-GPに照会し、「{status.label if status else ''}」と確認しました。"
+            f"{words}の結果をSMBC-GPに確認し、「{status.label if status else ''}」と分かりました。"
         )
     if transaction is None or transaction.look_problem:
-        return "SMBC-GPに照会しましたが、照合できませんでした。理由は決済情報に表示しています。"
+        return "SMBC-GPに確認しましたが、照合できませんでした。理由は決済情報に表示しています。"
     if transaction.looked_up_at == seen.looked_up_at or status is None:
-        return "SMBC-GPに照会しています。結果はこの画面に表示されます。"
+        return "SMBC-GPに確認しています。結果はこの画面に表示されます。"
     amount = transaction.gateway_amount
     if status is not seen.status and seen.status is not None:
         return (

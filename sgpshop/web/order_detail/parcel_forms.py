@@ -133,6 +133,6 @@ class RefundForm(ParcelForm):
 
 
 class WaiveForm(ParcelForm):
-    """取消不要: why."""
+    """返金しない: why."""
 
-    reason = _reason("取消不要とする理由")
+    reason = _reason("返金しない理由")

@@ -1,4 +1,4 @@
-"""The parcel acts of 詳細注文情報: 配送完了, 返送処理, ステータスの変更, 取消不要, 返金済み.
+"""The parcel acts of 詳細注文情報: 配送完了, 返送処理, ステータスの変更, 返金しない, 返金済み.
 
 Each opens its confirmation by GET in the panel お届け先・伝票番号 and is carried out by POST; none
 of them asks SMBC-GP anything (R30, R90).
@@ -70,17 +70,17 @@ _ACTS = {
         lambda form, order, seen, by: parcels.change_statuses(order, seen, by, form.wanted()),
         "ステータスを変更しました。",
     ),
-    # With a reason: the badge 返送済・決済未取消 goes (R90a).
+    # With a reason: the badge 返送済み・返金未対応 goes (R90a).
     "waive-cancel": _ParcelAct(
         WaiveForm,
         lambda form, order, seen, by: parcels.waive_cancel(order, seen, by, form.reason.data),
-        "取消不要にしました。",
+        "この決済はこのまま(返金しない)にしました。",
     ),
     # The badge returns.
     "waive-cancel/undo": _ParcelAct(
         ParcelForm,
         lambda _form, order, seen, by: parcels.undo_waiver(order, seen, by),
-        "取消不要を取り消しました。",
+        "「返金しない」を解除しました。",
     ),
     # With day and how: 要返金 goes (R104).
     "refunded": _ParcelAct(

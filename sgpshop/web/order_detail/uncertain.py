@@ -51,5 +51,5 @@ def close(order_no: str) -> ResponseReturnValue:
     except ShopError as problem:
         return screen.render(order_no, asking="close-uncertain", refusal=problem)
     return screen.done(
-        order_no, notice="結果確認中の処理を手動で終了しました。SMBC-GPの状態を照会しています。"
+        order_no, notice="自動確認をやめました。SMBC-GPの状態に表示を合わせています。"
     )

@@ -22,6 +22,8 @@ from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import SearchForm, parse_query
 from sgpshop.web.order_search.order_list import BulkBar
 
+NOTHING_CHOSEN_WORDS = "注文が選択されていません。処理する注文にチェックを入れてください。"
+
 
 def search_of_form() -> SearchForm:
     """The search whose result the person looks at."""
@@ -51,7 +53,7 @@ def require_chosen(form: SearchForm) -> list[int]:
     """The same, at least one.  Raises ShopError (R46) or TooMany."""
     if chosen := chosen_ids(form):
         return chosen
-    raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+    raise ShopError(NOTHING_CHOSEN_WORDS)
 
 
 def bar(form: SearchForm, wish: str = "") -> BulkBar:

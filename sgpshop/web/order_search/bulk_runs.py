@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -28,6 +28,7 @@ from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (
+    NOTHING_CHOSEN_WORDS,
     bar,
     chosen_action,
     chosen_ids,
@@ -60,6 +61,9 @@ def to_list() -> ResponseReturnValue:
 @limited(Use.SEARCH)
 def select() -> ResponseReturnValue:
     """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
+    if "preorder_tab" in request.form and not request.form.getlist("order_no"):
+        flash(NOTHING_CHOSEN_WORDS, "warning")
+        return redirect(url_for("preorders.show", tab=request.form["preorder_tab"]), code=303)
     form = search_of_form()
     return show_bar(form, bar(form, request.form.get("do", "")))
 

@@ -44,7 +44,7 @@ _AT_ONCE = (
     Choice(
         "reconcile",
         "照合",
-        "選んだ注文の取引をSMBC-GPに照会し、状態と金額を比べます。お金は動きません。",
+        "選んだ注文の取引をSMBC-GPに確認し、状態と金額を比べます。お金は動きません。",
         endpoint="bulk_runs.reconcile",
         answer="bar",
     ),

@@ -147,6 +147,10 @@ def parse_query(query: str, today: date) -> SearchForm:
     return parse_search(MultiDict(pairs), today)
 
 
+def _can_be_number(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
 class _Reader:
     """Reads one parameter after the other; a mistake becomes a sentence in `form.errors`."""
 
@@ -163,7 +167,7 @@ class _Reader:
             method=self._word("method", Method),
             statuses=self._words("status", PaymentStatus),
             is_member=self._yes_no("member"),
-            keywords=self._keywords(),
+            keywords=self._keywords() + self._names_among_numbers(),
             amount_min=self._number("amount_min", MOST_YEN),
             amount_max=self._number("amount_max", MOST_YEN),
             item=self._text("item"),
@@ -258,9 +262,14 @@ class _Reader:
         if len(numbers) > MOST_NUMBERS:
             self._complain("order_no", f"注文番号は{MOST_NUMBERS}件まで指定できます。")
             return numbers[:MOST_NUMBERS]
-        if any(not (number.isascii() and number.isprintable()) for number in numbers):
-            self._complain("order_no", "注文番号は半角英数字です。")
-        return tuple(number[:LONGEST_WORD] for number in numbers)
+        return tuple(number[:LONGEST_WORD] for number in numbers if _can_be_number(number))
+
+    def _names_among_numbers(self) -> tuple[tuple[KeywordField, str], ...]:
+        """What was typed as a number and cannot be one: a name, and never refused."""
+        typed = self._form.values.get("order_no", "")
+        word = " ".join(part for part in typed.split() if not _can_be_number(nfkc(part)))
+        checked = self._checked("order_no", word)
+        return ((KeywordField.BUYER, checked),) if checked else ()
 
     def _keywords(self) -> tuple[tuple[KeywordField, str], ...]:
         values = self._form.values

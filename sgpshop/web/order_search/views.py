@@ -44,7 +44,7 @@ def choose_fields() -> ResponseReturnValue:
 
 
 def _reselected(form: SearchForm) -> ResponseReturnValue:
-    """失敗分を再選択: the failed orders of a run, ticked, with its action chosen (R49)."""
+    """失敗した注文を選ぶ: the failed orders of a run, ticked, with its action chosen (R49)."""
     run_id = form.criteria.failed_of
     failed = report.order_ids(run_id, result=ItemResult.FAILED)
     action = choices.find(runs.action_of(run_id))

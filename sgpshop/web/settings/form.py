@@ -65,7 +65,7 @@ class SgpForm(Form):
     capture_on_slip = _yes_or_no("capture_on_slip")
     on_capture_failure = _choice(
         "on_capture_failure",
-        [(OnCaptureFailure.SKIP, "おこなわない"), (OnCaptureFailure.KEEP, "おこなう")],
+        [(OnCaptureFailure.SKIP, "行わない"), (OnCaptureFailure.KEEP, "行う")],
     )
     needs_review_alert_hours = _text("needs_review_alert_hours")
     bulk_max = _text("bulk_max")

@@ -1,4 +1,4 @@
-"""The parcel acts: 配送完了, 返送処理, ステータスの変更, 取消不要 — never a word to SMBC-GP (R28-R31, R88-R90a)."""
+"""The parcel acts: 配送完了, 返送処理, ステータスの変更, 返金しない — never a word to SMBC-GP (R28-R31, R88-R90a)."""
 
 from __future__ import annotations
 
@@ -368,8 +368,8 @@ class TestWaive:
         parcels.undo_waiver(order.id, seen(order), TANAKA)
         assert is_return_open(fresh(order))
         assert told(order)[:2] == [
-            "田中さんが、決済の取消不要を取り消しました",
-            "田中さんが、返送した注文の決済を取消不要にしました(理由:代品を送る)",
+            "田中さんが、「返金しない」を解除しました",
+            "田中さんが、返送した注文の決済をこのまま(返金しない)にしました(理由:代品を送る)",
         ]
 
     def test_only_with_a_reason(self) -> None:

@@ -117,7 +117,7 @@ class TestWorkerBeats:
         assert readiness.check().worker_beat_age is None
         assert not readiness.check().is_ready
         page = orders_page(app)
-        assert "ワーカーとこのサーバーの時計が合っていません" in page
+        assert "自動処理とこのサーバーの時計が合っていません" in page
 
     def test_a_worker_sweeps_away_its_machine_s_own_from_before_the_clock_was_set_back(
         self, app: Flask, shop: World

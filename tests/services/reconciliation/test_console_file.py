@@ -1,4 +1,4 @@
-"""照合CSV: the console's transaction list beside our orders; a file never sets a status (R122)."""
+"""取引一覧と突き合わせ: the console's transaction list beside our orders; a file never sets a status (R122)."""
 
 from __future__ import annotations
 

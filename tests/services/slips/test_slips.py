@@ -254,7 +254,7 @@ class TestFailedCapture:
         run = carry_out(app, slip_file(slip(order), slip(other)), terms)
         [(result, why), _] = results(run)
         assert result is FAILED
-        assert "金額変更未送信" in why
+        assert "修正額が未送信" in why
         assert effects(shop, order) == []
         assert bool(parcel(order).slip_no) is (terms is KEEP)
 
@@ -375,7 +375,7 @@ class TestBadRows:
             "要確認",
             "状態の逆行(返送→配送完了)",
             "",
-            "重複行",
+            "重複しています",
             "カード番号",
         ]
         for order in good:

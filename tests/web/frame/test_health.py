@@ -147,10 +147,10 @@ class TestNoWorkerEver:
             order_no = order.order_no
         client = signed_in(app, Role.VIEWER)
         page = client.get(f"/orders/{order_no}").text
-        assert "SMBC-GPの取引を照会しています" in page
-        assert "ワーカーが動いていないため、進んでいません" in page
-        assert "ワーカーが動いていないため" in client.get("/orders").text  # and on every page
+        assert "SMBC-GPの取引を確認しています" in page
+        assert "自動処理が止まっているため、進んでいません" in page
+        assert "自動処理が止まって" in client.get("/orders").text  # and on every page
         with app.app_context():
             due_work.beat("w-1")
         app.extensions.pop("sgpshop.warnings")  # a few seconds later
-        assert "ワーカーが動いていないため" not in client.get(f"/orders/{order_no}").text
+        assert "自動処理が止まって" not in client.get(f"/orders/{order_no}").text

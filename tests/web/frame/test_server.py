@@ -192,7 +192,7 @@ class TestBrokenRequests:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["connection"] == "close"
         assert "waitress" not in body.decode()
-        assert "トップへ" in body.decode()
+        assert "ホームに戻る" in body.decode()
 
     @pytest.mark.parametrize("kind", SENT)
     def test_under_the_api_it_is_a_problem_document(self, server: Server, kind: str) -> None:

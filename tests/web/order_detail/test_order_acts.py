@@ -275,7 +275,8 @@ class TestParcel:
             self.put(order, DeliveryStatus.RETURNED, ProcessingClass.RETURNED)
         page = operator.get(f"/orders/{order.order_no}").text
         assert mark_on(page, "注文キャンセル") == "○"  # R95
-        assert "返送済・決済未取消" in page  # R90a
+        open_words = "返金未対応" if column == "決済完了" else "取消未対応"
+        assert f"返送済み・{open_words}" in page  # R90a
 
     def put(self, order: Order, parcel: DeliveryStatus, of: ProcessingClass) -> None:
         with writing() as session:

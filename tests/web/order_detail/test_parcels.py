@@ -1,4 +1,4 @@
-"""お届け先・伝票番号 on 詳細注文情報: 配送完了, 返送処理, ステータスの変更, 取消不要 (R22, R30, R31, R88-R90a)."""
+"""お届け先・伝票番号 on 詳細注文情報: 配送完了, 返送処理, ステータスの変更, 返金しない (R22, R30, R31, R88-R90a)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ S = PaymentStatus
 D = DeliveryStatus
 TODAY = jst_day(utc_now())
 NOT_CANCELLED = "SMBC-GPの決済は取り消されません"
-OPEN_RETURN = "返送済・決済未取消"
+OPEN_RETURN = "返送済み・取消未対応"
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -295,7 +295,7 @@ class TestReturn:
         page = panel(press(operator, order, "return").text)
         assert NOT_CANCELLED in page
         assert "要返金" in page  # R104
-        assert "取消不要" not in page
+        assert "返金しない" not in page
 
 
 class TestStatuses:

@@ -93,7 +93,7 @@ def test_the_confirmation_of_extensions_says_what_it_costs(
     answer = operator.post("/orders/bulk", headers, order_no=numbers(orders), **EXTEND)
     text = words(flat(answer) if headers else flat(operator.get(answer.location)))
     assert "対象 3 件 合計 ¥9,000" in text
-    assert "金額変更未送信 2 件(SMBC-GP側金額のまま延長し、変更は未送信のまま残ります)" in text
+    assert "修正額が未送信 2 件(SMBC-GP側金額のまま延長し、変更は未送信のまま残ります)" in text
     assert "延長後 今日から60日間" in text
     assert "同じ金額のオーソリを新しく取り直します" in text  # R83: a new authorization
 

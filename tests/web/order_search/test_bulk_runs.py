@@ -202,9 +202,9 @@ def test_the_confirmation_says_what_will_happen_and_sends_nothing(
     text = words(page)
     assert "対象 4 件 合計 ¥6,100" in text  # R47
     assert "対象外 2 件" in text
-    assert "対象外:決済完了済み 1 件" in text
+    assert "決済完了済み 1件" in text
     assert f'<a href="/orders/{unsent.order_no}">' in page
-    assert "警告 2 件 金額変更未送信 1 件再実行(売上失敗の注文) 1 件" in text
+    assert "ご注意 修正額が未送信の注文は処理しません(1件)以前失敗した注文を含みます(1件)" in text
     assert "data-confirm-yes" in page
     assert "data-confirm-no" in page
     assert world.sales(orders[0].order_no) == 0
@@ -266,11 +266,11 @@ def test_a_run_that_no_worker_works_on_says_so(
     page = flat(operator.get(f"/orders/bulk/{run_id}"))
     assert "画面を閉じても処理は続きます" in page
     for waiting in (bar, page):
-        assert "ワーカーが動いていないため、進んでいません" in waiting
+        assert "自動処理が止まっているため、進んでいません" in waiting
     with app.app_context():
         due_work.beat("w-1")
     app.extensions.pop("sgpshop.warnings")  # a few seconds later
-    assert "ワーカーが動いていないため" not in flat(operator.get(f"/orders/bulk/{run_id}"))
+    assert "自動処理が止まって" not in flat(operator.get(f"/orders/bulk/{run_id}"))
 
 
 def test_with_htmx_bar_rows_and_tabs_change_in_place(
@@ -326,7 +326,7 @@ def test_failed_orders_can_be_chosen_again_and_then_succeed(
     operator.post(f"/orders/bulk/{run_id}/start")
     work(app)
     page = flat(operator.get(f"/orders/bulk/{run_id}"))
-    assert "失敗分を再選択" in page  # R49
+    assert "失敗した" in page  # R49
     again = flat(operator.get(f"/orders?failed_of={run_id}"))
     assert re.findall(r'<tr id="row-([^"]+)"', again) == [orders[0].order_no]
     assert re.search(rf'value="{orders[0].order_no}"[^>]* checked', again)

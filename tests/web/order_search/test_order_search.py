@@ -202,7 +202,7 @@ def test_an_unsent_amount_is_red_beside_the_old_one(app: Flask, operator: FlaskC
     html = row(flat(operator.get("/orders")), order)
     assert '<s class="muted">¥10,000</s>' in html
     assert '<span class="is-correction">¥9,500</span>' in html
-    assert "金額変更未送信" in html  # R7
+    assert "修正額が未送信" in html  # R7
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def _asks_twice(orders: Sequence[Facts], yen: int) -> bool:
 ACTION = Action(
     word="send_changes",
     label=Act.SEND_CHANGES.label,
-    hint="修正した合計金額をSMBC-GPに送信します(金額変更未送信の注文が対象です)。",
+    hint="修正した合計金額をSMBC-GPに送信します(修正額が未送信の注文が対象です)。",
     refusal=partial(hold_refusal, Act.SEND_CHANGES),
     reasons=HoldRefusal,
     done="の金額変更を送信",

@@ -27,7 +27,7 @@ DELIVERED_AT = sa.func.coalesce(
     Order.updated_at,
 )
 
-#: Wholly 配送完了; or something came back, and a person decided that the payment stays (取消不要, R90a).
+#: Wholly 配送完了; or something came back, and a person decided that the payment stays (返金しない, R90a).
 IS_THROUGH = sa.or_(
     Order.processing_class == ProcessingClass.DELIVERED,
     sa.and_(
