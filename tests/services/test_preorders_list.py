@@ -110,7 +110,7 @@ def test_the_card_and_the_item(shop: World) -> None:
 def test_a_decline_suggests_another_card_or_way(shop: World) -> None:  # R112
     problem = get_detail(declining(shop).order_no).problem
     assert problem is not None
-    assert "再決済(別のカード)" in problem.next_step
+    assert "別のカードまたは別のお支払い方法" in problem.next_step
     assert problem.codes == ("42G550000",)
 
 

@@ -121,7 +121,7 @@ def test_after_a_decline_and_a_new_try(app: Flask, operator: FlaskClient, world:
         order = declining(world)
     page = flat(operator.get(f"/orders/{order.order_no}"))
     error = page[page.index('id="payment-error"') :]
-    assert "再決済(別のカード)" in error  # R112
+    assert "別のカードまたは別のお支払い方法" in error  # R112
     assert "42G550000" in error
     with app.app_context():
         press(order, Operation.CAPTURE)
@@ -129,3 +129,12 @@ def test_after_a_decline_and_a_new_try(app: Flask, operator: FlaskClient, world:
     found = re.findall(r'data-gateway-order-id="([^"]+)"', page)
     assert found == [order.order_no, f"{order.order_no}-1", f"{order.order_no}-2"]
     assert "予約(有効性確認のみ)" not in page
+
+
+def test_with_nothing_ticked_the_list_stays_and_says_so(
+    operator: FlaskClient, orders: list[Order]
+) -> None:
+    hidden = hidden_of(operator.get("/preorders"))
+    answer = operator.post("/orders/bulk/selection", data={**hidden, "do": "sgp_capture"})
+    assert answer.headers["Location"] == "/preorders?tab=open"
+    assert "注文が選択されていません" in operator.get("/preorders?tab=open").text

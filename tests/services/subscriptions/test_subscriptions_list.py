@@ -393,7 +393,7 @@ class TestFiles:
         done = billing.report(NOV_1)
         assert (done.refused, done.registered) == (1, 0)
         told = problem(order)
-        assert told.headline == "売上報告に失敗しました"
+        assert told.headline == "カード会社に断られました(売上報告)"
         assert "別の方法で請求が必要" in told.next_step
         [(number, why)] = subscriptions.refused_since(before)
         assert number == order.order_no

@@ -146,7 +146,7 @@ def test_two_acts_soon_after_each_other_from_different_pages_are_one_request_eac
     cancel = form_on(operator.get(url).text, url) | {"refund_confirmed": "1"}
     assert operator.post(f"/orders/{order.order_no}/capture", data=capture).status_code == 303
     stale = operator.post(url, data=cancel)
-    assert (stale.status_code, "更新しました" in stale.text) == (409, True)
+    assert (stale.status_code, "開いている間に更新されました" in stale.text) == (409, True)
     anew = form_on(operator.get(url).text, url) | {"refund_confirmed": "1"}
     for _ in range(2):  # double click
         assert operator.post(url, data=anew).status_code == 303

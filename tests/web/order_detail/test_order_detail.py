@@ -101,7 +101,7 @@ def test_a_second_tab_is_told_that_the_order_changed(
     operator.post(url, data=first)
     answer = operator.post(url, data=second)
     assert answer.status_code == 409  # R61
-    assert "更新しました" in answer.text
+    assert "開いている間に更新されました" in answer.text
     assert 'data-payment-status="captured"' in answer.text  # the fresh screen
     assert world.sales(order.order_no) == 1
 
@@ -352,7 +352,7 @@ class TestCancel:
         self, operator: FlaskClient, order: Order, world: World, headers: dict[str, str]
     ) -> None:
         page = operator.get(f"/orders/{order.order_no}/cancel", headers=headers).text
-        assert "仮売上を取り消します" in page  # R99
+        assert "カードの利用枠" in page  # R99
         assert "refund_confirmed" not in page
         page = go_ahead(operator, order.order_no, "cancel", headers, restock="1").text
         assert 'data-payment-status="cancelled"' in page  # R91
@@ -434,7 +434,7 @@ class TestSend:
         form = form_of(operator.get(f"/orders/{number}").text, url).hidden
         page = operator.post(url, data=form, headers=headers, follow_redirects=True).text
         error = page[page.index('id="payment-error"') :]
-        assert "SMBC-GPに断られました(金額変更の送信)" in error  # R71
+        assert "カード会社に断られました(金額変更の送信)" in error  # R71
         assert 'data-gateway-amount="3000"' in page
 
     def test_both_steps_with_one_confirmation(

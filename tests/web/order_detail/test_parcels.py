@@ -30,6 +30,7 @@ D = DeliveryStatus
 TODAY = jst_day(utc_now())
 NOT_CANCELLED = "SMBC-GPの決済は取り消されません"
 OPEN_RETURN = "返送済み・取消未対応"
+OPEN_REFUND = "返送済み・返金未対応"
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -367,15 +368,15 @@ class TestWaive:
     def test_the_badge_goes_and_the_reason_stays_and_back(
         self, operator: FlaskClient, returned: Order, headers: dict[str, str]
     ) -> None:
-        assert OPEN_RETURN in operator.get(url(returned)).text
+        assert OPEN_REFUND in operator.get(url(returned)).text
         page = press(operator, returned, "waive-cancel", headers, reason="代品を送る").text
-        assert OPEN_RETURN not in page  # R90a
+        assert OPEN_REFUND not in page  # R90a
         assert "代品を送る" in panel(page)
         undo = url(returned, "waive-cancel/undo")
         page = operator.post(
             undo, data=fields(page, undo), headers=headers, follow_redirects=True
         ).text
-        assert OPEN_RETURN in page
+        assert OPEN_REFUND in page
 
     @pytest.mark.parametrize(
         ("reason", "words"), [("", "理由を入力"), ("  ", "理由を入力"), ("長" * 201, "200文字以内")]
@@ -396,7 +397,7 @@ class TestWaive:
         assert other.order_no not in page
         assert 'name="returned_open"' in page  # the condition is shown
         row = page[page.index(f'id="row-{returned.order_no}"') :]
-        assert OPEN_RETURN in row[: row.index("</tr>")]
+        assert OPEN_REFUND in row[: row.index("</tr>")]
         press(operator, returned, "waive-cancel", reason="代品を送る")
         assert returned.order_no not in flat(operator.get("/orders?returned_open=1"))
 
@@ -438,7 +439,7 @@ class TestForms:
             session.execute(sa.update(Order).values(version=2))
         answer = operator.post(url(order, act), data=form)
         assert answer.status_code == 409  # R61
-        assert "更新しました" in answer.text
+        assert "開いている間に更新されました" in answer.text
         assert 'data-version="2"' in answer.text
         untouched(app, world, order, version=2)
 

@@ -310,7 +310,7 @@ class TestTotal:
         screen = Screen(operator, order)
         assert button(screen.page, "自動計算に戻す") is None
         screen.correct("9500")
-        assert "計算では 10,000円" in screen.page
+        assert "自動計算は ¥10,000" in screen.page
         screen.post("/total/reset")
         assert "合計金額を自動計算に戻しました" in screen.page  # R76b
         assert stored(app, order).total == 10_000

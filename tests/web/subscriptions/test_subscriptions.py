@@ -101,7 +101,7 @@ def test_the_tabs_with_count_and_yen(viewer: FlaskClient, orders: list[Order]) -
 def test_what_comes_next_and_what_is_missing(viewer: FlaskClient, orders: list[Order]) -> None:
     page = flat(viewer.get("/subscriptions"))
     assert "登録予定日まであと28日" in page  # R108
-    assert "<span>11月配送完了分まで</span> <b>1件</b> <span>¥200</span>" in page
+    assert "12/10(木)</time>に登録する分</span> <b>1件</b> <span>¥200</span>" in page
     assert "11月30日(あと18日)までに配送完了にした注文が" in page
     assert 'data-reminder="1"' in page
     assert shown(flat(viewer.get("/subscriptions?tab=awaiting&reminder=1"))) == [orders[0].order_no]
