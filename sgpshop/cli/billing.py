@@ -7,9 +7,9 @@ from datetime import date
 
 import click
 
+from sgpshop.cli.days import parsed_month
 from sgpshop.cli.shop import with_shop
-from sgpshop.domain.billing_calendar import month_of, parse_month, written
-from sgpshop.domain.bounds import is_usable
+from sgpshop.domain.billing_calendar import month_of, written
 from sgpshop.models import utc_now
 from sgpshop.services import subscriptions
 from sgpshop.services.payments import gateway_access
@@ -50,12 +50,7 @@ def report_subscriptions(text: str) -> None:
 
 
 def _finished_month(text: str) -> date:
-    try:
-        month = parse_month(text)
-        if not is_usable(month):
-            raise ValueError(text)
-    except ValueError:
-        raise click.UsageError(f"--month は 2026-11 のように指定してください: {text}") from None
+    month = parsed_month(text)
     if month >= month_of(utc_now()):
         raise click.UsageError(f"{written(month)} はまだ終わっていないため、売上報告できません。")
     return month

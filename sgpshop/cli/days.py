@@ -1,4 +1,4 @@
-"""A day on the command line."""
+"""Days and months on the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from datetime import date
 
 import click
 
+from sgpshop.domain.billing_calendar import parse_month
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
+
+
+def parsed_month(text: str) -> date:
+    """The first day of the month `text` of a --month.  Raises UsageError."""
+    try:
+        month = parse_month(text)
+        if not is_usable(month):
+            raise ValueError(text)
+    except ValueError:
+        raise click.UsageError(f"--month は 2026-11 のように指定してください: {text}") from None
+    return month
 
 
 class Day(click.ParamType[date]):

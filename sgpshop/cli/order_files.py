@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +12,7 @@ import click
 from sgpshop import logs
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
+from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services.order_files import exporting
@@ -58,8 +56,7 @@ def export_orders(
         )
     if day_from and day_to and day_from > day_to:
         raise click.UsageError("--to は --from 以降の日付にしてください。")
-    if not file.absolute().parent.is_dir():
-        raise click.UsageError(f"フォルダーがありません: {file.absolute().parent}")
+    require_folder(file)
     criteria = SearchCriteria(
         day_from=day_from,
         day_to=day_to,
@@ -68,11 +65,9 @@ def export_orders(
     wanted = Encoding(encoding or Encoding.UTF_8)
     source = exporting.found(criteria)
     counter = _Counter(source)
-    try:
-        size = _write(file, counter.orders, is_excel=is_excel, encoding=wanted)
-    except OSError as problem:
-        click.echo(f"{file} に書き込めません: {problem.strerror or problem}", err=True)
-        sys.exit(2)
+    size = write_whole(
+        file, lambda out: _fill(out, counter.orders, is_excel=is_excel, encoding=wanted)
+    )
     logs.event("exported", what="orders_command", count=counter.count, file=file.name)
     click.echo(f"{counter.count:,}件の注文を {file} に書き出しました({size:,}バイト)")
     if wanted is Encoding.CP932:
@@ -91,22 +86,6 @@ class _Counter:
         for orders in self._source():
             self.count += len(orders)
             yield orders
-
-
-def _write(file: Path, source: Source, *, is_excel: bool, encoding: Encoding) -> int:
-    """Write beside `file`, then take its place; nobody but us can read it (S12).  Size in bytes."""
-    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "w+b") as out:
-            _fill(out, source, is_excel=is_excel, encoding=encoding)
-            out.flush()
-            os.fsync(out.fileno())
-            size = out.seek(0, os.SEEK_END)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return size
 
 
 def _fill(out: IO[bytes], source: Source, *, is_excel: bool, encoding: Encoding) -> None:

@@ -45,23 +45,27 @@ class Encoding(Labelled):
 
 
 def csv_file(
-    titles: Iterable[str],
+    titles: Iterable[str] | None,
     parts: Iterable[Iterable[Iterable[Value]]],
     encoding: Encoding = Encoding.UTF_8,
+    *,
+    is_quoted: bool = False,
 ) -> Iterator[bytes]:
-    """A file as it is made: its heading, then the rows of each of `parts`.
+    """A file as it is made: its heading (None: without one), then the rows of each of `parts`.
 
-    Text is guarded, times and days are Japan's; what CP932 has not becomes 〓.
+    Text is guarded, times and days are Japan's; what CP932 has not becomes 〓.  `is_quoted`: every
+    cell stands in quotation marks, as some programs want it.
     """
+    quoting = csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL
     mark = "\ufeff" if encoding is Encoding.UTF_8 else ""
-    yield (mark + _lines([titles], encoding)).encode(encoding)
+    yield (mark + _lines([] if titles is None else [titles], encoding, quoting)).encode(encoding)
     for rows in parts:
-        yield _lines(rows, encoding).encode(encoding)
+        yield _lines(rows, encoding, quoting).encode(encoding)
 
 
-def _lines(rows: Iterable[Iterable[Value]], encoding: Encoding) -> str:
+def _lines(rows: Iterable[Iterable[Value]], encoding: Encoding, quoting: int) -> str:
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = csv.writer(out, lineterminator="\r\n", quoting=quoting)  # type: ignore[arg-type]
     writer.writerows([_cell(value, encoding) for value in row] for row in rows)
     return out.getvalue()
 

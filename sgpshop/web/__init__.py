@@ -31,6 +31,7 @@ def register(app: Flask) -> None:
         dashboard,
         health,
         help_page,
+        journals,
         order_detail,
         preorders,
         slips,
@@ -43,7 +44,7 @@ def register(app: Flask) -> None:
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports
     from sgpshop.web.order_search import views as order_search
-    from sgpshop.web.settings import account, api_keys, notifications, people
+    from sgpshop.web.settings import account, api_keys, file_settings, notifications, people
     from sgpshop.web.settings import views as settings
     from sgpshop.web.subscriptions import views as subscriptions
 
@@ -59,6 +60,7 @@ def register(app: Flask) -> None:
         delivery_notes,  # before bulk_runs: /orders/bulk/print is no run
         bulk_runs,  # nor is /orders/bulk
         reconciling,  # nor /orders/reconcile
+        journals,
         order_search,
         order_edit,
         order_detail,
@@ -66,6 +68,7 @@ def register(app: Flask) -> None:
         subscriptions,
         preorders,
         settings,
+        file_settings,
         people,
         account,
         notifications,

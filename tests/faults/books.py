@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sgpshop.domain.billing_calendar import end_of, month_of, next_month, registers_at
+from sgpshop.domain.bounds import FIRST_DAY, LAST_DAY
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -32,7 +33,7 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import journals, settings
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, NEEDS_REMINDER
 from tests.gateway_world import World
@@ -64,6 +65,7 @@ def complaints(world: World) -> list[str]:
         found += [f"{order.order_no}: {words}" for words in _of(order, trades[order.order_no])]
         found += _another_card(world, trades[order.order_no])
     found += _of_files()
+    found += _of_journals(orders, trades)
     found += [f"history: {problem.what}" for problem in Verification().problems()]
     return found
 
@@ -238,6 +240,17 @@ def _of_files() -> Iterator[str]:
     for line in db.session.scalars(open_ones):
         if not _has_alert(line.order):
             yield f"{line.gateway_order_id}: billing is {line.state} for ever and nobody is told"
+
+
+def _of_journals(orders: Mapping[str, Order], trades: Mapping[str, list[Trade]]) -> Iterator[str]:
+    """The journal files say of every order what SMBC-GP has of it in the end."""
+    booked: dict[str, int] = defaultdict(int)
+    for movement in journals.movements(FIRST_DAY, LAST_DAY):
+        booked[movement.order_no] += movement.amount
+    for number, order in orders.items():
+        taken = sum(trade["amount"] for trade in trades[number] if trade["status"] in _TAKEN)
+        if booked[number] != taken and order.refunded_on is None:
+            yield f"{number}: {taken} yen taken there, {booked[number]} yen in the journals"
 
 
 def _has_alert(order: Order) -> bool:

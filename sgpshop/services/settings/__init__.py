@@ -66,6 +66,18 @@ class ShopSettings:
     #: 適格請求書発行事業者登録番号: T and 13 digits
     invoice_number: str = ""
 
+    #: names and tax words of 仕訳ファイル, as they are registered in the shop's accounting program
+    journal_receivable: str = "売掛金"
+    journal_sales: str = "売上高"
+    journal_partner: str = "カード売上"
+    journal_out_of_scope: str = "対象外"
+    journal_freee_tax_8: str = "課税売上8%（軽）"
+    journal_freee_tax_10: str = "課税売上10%"
+    journal_mf_tax_8: str = "課税売上 (軽)8%"
+    journal_mf_tax_10: str = "課税売上 10%"
+    journal_yayoi_tax_8: str = "課税売上込軽減8%"
+    journal_yayoi_tax_10: str = "課税売上込10%"
+
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
 

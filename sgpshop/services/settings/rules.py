@@ -26,6 +26,7 @@ SECRETS = frozenset({"site_pass", "shop_pass"})
 #: of 案内文 and 決済名称, in half-width characters
 LONGEST_GUIDE = 12_000
 LONGEST_TITLE = 30
+LONGEST_BOOK_NAME = 24
 
 _PASSWORD = re.compile(r"[!-~]{1,64}")
 # The check digit that is published is that of corporate numbers; numbers of other shops (a person,
@@ -123,6 +124,14 @@ def _short_line(most: int) -> Callable[[Value], str]:
     return read
 
 
+def _book_name(value: Value) -> str:
+    """A name of the accounting program; 弥生会計 has 24 half-width characters for it."""
+    text = _line(str(value))
+    if not text or half_width_length(text) > LONGEST_BOOK_NAME:
+        raise ValueError("全角12文字(半角24文字)以内で入力してください。空欄にはできません。")
+    return text
+
+
 def _title(value: Value) -> str:
     text = _line(str(value))
     if half_width_length(text) > LONGEST_TITLE:
@@ -186,6 +195,16 @@ RULES = {
     "billing_mode": SettingRule("運用方法", _one_of(BillingMode)),
     "billing_driver": SettingRule("SMBC-GPへの登録方法", _one_of(BillingDriver)),
     "billing_day": SettingRule("定期の登録日", _whole(1, 10)),
+    "journal_receivable": SettingRule("借方の勘定科目", _book_name),
+    "journal_sales": SettingRule("売上の勘定科目", _book_name),
+    "journal_partner": SettingRule("取引先(freee会計)", _book_name),
+    "journal_out_of_scope": SettingRule("対象外の税区分", _book_name),
+    "journal_freee_tax_8": SettingRule("freee会計の税区分(8%)", _book_name),
+    "journal_freee_tax_10": SettingRule("freee会計の税区分(10%)", _book_name),
+    "journal_mf_tax_8": SettingRule("マネーフォワードの税区分(8%)", _book_name),
+    "journal_mf_tax_10": SettingRule("マネーフォワードの税区分(10%)", _book_name),
+    "journal_yayoi_tax_8": SettingRule("弥生会計の税区分(8%)", _book_name),
+    "journal_yayoi_tax_10": SettingRule("弥生会計の税区分(10%)", _book_name),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

@@ -1,4 +1,4 @@
-"""The form of SGP:クレジットカードの設定: which fields there are; what they may be says services/settings/rules."""
+"""The forms of the shop's settings: which fields there are; what they may be says services/settings/rules."""
 
 from __future__ import annotations
 
@@ -49,8 +49,35 @@ def _word(name: str, words: type[StrEnum]) -> SelectField:
     return _choice(name, [(word.value, word.label) for word in labelled])
 
 
-class SgpForm(Form):
-    """Every setting of rules.md §10 that can be changed, in the order of the screen."""
+class SettingsForm(Form):
+    """Some settings, by their names."""
+
+    def sent(self) -> dict[str, str]:
+        """What the browser sent, by name of setting; a field that was not sent is absent."""
+        return {
+            field.name: field.data or ""
+            for field in self
+            if field.raw_data and field.name in rules.RULES
+        }
+
+
+class JournalForm(SettingsForm):
+    """The names of 会計ソフト用ファイル."""
+
+    journal_receivable = _text("journal_receivable")
+    journal_sales = _text("journal_sales")
+    journal_partner = _text("journal_partner")
+    journal_out_of_scope = _text("journal_out_of_scope")
+    journal_freee_tax_8 = _text("journal_freee_tax_8")
+    journal_freee_tax_10 = _text("journal_freee_tax_10")
+    journal_mf_tax_8 = _text("journal_mf_tax_8")
+    journal_mf_tax_10 = _text("journal_mf_tax_10")
+    journal_yayoi_tax_8 = _text("journal_yayoi_tax_8")
+    journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
+
+
+class SgpForm(SettingsForm):
+    """Every setting of rules.md §10 that can be changed, about payments, in the order of the screen."""
 
     shop_id = _text("shop_id")
     shop_pass = _text("shop_pass", PasswordField)
@@ -80,11 +107,3 @@ class SgpForm(Form):
     shop_address = _text("shop_address")
     shop_tel = _text("shop_tel")
     invoice_number = _text("invoice_number")
-
-    def sent(self) -> dict[str, str]:
-        """What the browser sent, by name of setting; a field that was not sent is absent."""
-        return {
-            field.name: field.data or ""
-            for field in self
-            if field.raw_data and field.name in rules.RULES
-        }

@@ -35,6 +35,7 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 
 _SCREENS = (
     ("settings.sgp", "SGP:クレジットカードの設定"),
+    ("file_settings.show:journals", "会計ソフト"),
     ("notifications.show", "結果通知"),
     ("people.index", "ユーザー"),
     ("api_keys.show", "APIキー"),
@@ -44,9 +45,10 @@ _SCREENS = (
 @bp.app_template_global()
 def settings_menu() -> list[tuple[str, str]]:
     """Address and name of every 設定 screen there is."""
+    found = [(*address.partition(":")[::2], words) for address, words in _SCREENS]
     return [
-        (url_for(endpoint), words)
-        for endpoint, words in _SCREENS
+        (url_for(endpoint, which=which or None), words)
+        for endpoint, which, words in found
         if endpoint in current_app.view_functions
     ]
 
@@ -68,7 +70,7 @@ def save_sgp() -> ResponseReturnValue:
     form = SgpForm(obj=shop)
     if not form.validate() or asked.problem:
         return asked.answer(_page(form, shop, asked))
-    if since := _changed_since_seen():
+    if since := changed_since_seen():
         return _page(form, shop, asked, since=since), 409
     sent = form.sent()
     if _is_other_sales_mode(sent, shop):
@@ -129,7 +131,7 @@ def _page(
     )
 
 
-def _changed_since_seen() -> list[SettingChange]:
+def changed_since_seen() -> list[SettingChange]:
     """What others changed since this form was opened: it would be set back unawares (P20)."""
     seen = request.form.get("seen", "")
     if not (seen.isascii() and seen.isdigit() and len(seen) <= 9):

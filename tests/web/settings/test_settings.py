@@ -32,6 +32,7 @@ from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
 from sgpshop.storage import waiting
 from sgpshop.storage.database import writing
+from sgpshop.web.settings.file_settings import SCREENS as FILE_SCREENS
 from tests.factories import authorized_order, fresh, make_order
 from tests.forms import form_of, hidden_of, token_of
 from tests.gateway_world import World
@@ -232,9 +233,11 @@ def test_every_field_of_the_reference_is_on_the_screen(app: Flask, owner: FlaskC
     """rules.md §10, each with its label, its effect in a line, and what is stored."""
     save(owner)
     page = owner.get(URL).text
+    files = "".join(owner.get(f"/settings/files/{which}").text for which in FILE_SCREENS)
     for name in set(RULES) - {"notify_salt"}:
-        assert f'<label for="{name}">' in page
-        assert f'id="{name}-hint"' in page
+        page_of = files if f'<label for="{name}">' in files else page
+        assert f'<label for="{name}">' in page_of
+        assert f'id="{name}-hint"' in page_of
     for label in (
         "売上処理種類",
         "実売り同時処理",

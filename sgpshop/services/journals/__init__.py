@@ -1,0 +1,16 @@
+"""仕訳ファイル: what was captured and given back, as files that accounting programs read."""
+
+from sgpshop.services.journals.files import Sums, file_name, sums_of, written
+from sgpshop.services.journals.layouts import LAYOUTS, JournalLayout
+from sgpshop.services.journals.movements import Movement, movements
+
+__all__ = [
+    "LAYOUTS",
+    "JournalLayout",
+    "Movement",
+    "Sums",
+    "file_name",
+    "movements",
+    "sums_of",
+    "written",
+]

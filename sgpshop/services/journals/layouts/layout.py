@@ -1,0 +1,58 @@
+"""What a layout of a journal file is, and what all of them say of a movement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sgpshop.domain.csv_writing import Encoding, Value
+from sgpshop.services.journals.movements import Movement
+from sgpshop.services.settings import ShopSettings
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The names under which the shop keeps its books: they must be those registered there."""
+
+    receivable: str
+    sales: str
+    partner: str
+    out_of_scope: str
+    #: words of the program for a sale, by tax rate
+    tax: dict[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalLayout:
+    """One program's file."""
+
+    #: of commands, addresses and names of settings
+    word: str
+    label: str
+    #: where it is read in, in that program
+    where: str
+    #: None: the program wants no heading row
+    headings: tuple[str, ...] | None
+    encoding: Encoding
+    rows: Callable[[Iterable[Movement], Terms], Iterator[Sequence[Value]]]
+    is_quoted: bool = False
+
+    def terms(self, shop: ShopSettings) -> Terms:
+        """The shop's names for this program."""
+        return Terms(
+            receivable=shop.journal_receivable,
+            sales=shop.journal_sales,
+            partner=shop.journal_partner,
+            out_of_scope=shop.journal_out_of_scope,
+            tax={rate: getattr(shop, f"journal_{self.word}_tax_{rate}") for rate in (8, 10)},
+        )
+
+
+def summary(movement: Movement) -> str:
+    """摘要: the order, and that money went back."""
+    return f"注文 {movement.order_no}" + (" 返金" if movement.is_refund else "")
+
+
+def row(width: int, cells: dict[int, Value]) -> list[Value]:
+    """A row of so many columns with these cells, counted from 1; the others are empty."""
+    return [cells.get(place) for place in range(1, width + 1)]
