@@ -32,6 +32,7 @@ _COMMANDS = {
     "routes-and-rights": "people:routes_and_rights",
     "import-orders": "orders:import_orders",
     "export-orders": "order_files:export_orders",
+    "export-labels": "labels:export_labels",
     "export-journal": "journals:export_journal",
     "import-slips": "slips:import_slips",
     "seed-demo": "orders:seed_demo",

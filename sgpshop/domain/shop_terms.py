@@ -36,3 +36,13 @@ class BillingDriver(Labelled):
 
     FILE = "file", "月次ファイルで登録"
     API = "api", "登録カードへの都度課金"
+
+
+class B2Kind(Labelled):
+    """送り状種類 of ヤマト運輸 B2クラウド for what is paid already; 代引 becomes コレクト by itself."""
+
+    PREPAID = "0", "宅急便(発払い)"
+    COMPACT = "8", "宅急便コンパクト"
+    NEKOPOS = "A", "ネコポス"
+    YU_PACKET = "7", "クロネコゆうパケット"
+    COLLECT_FREIGHT = "5", "宅急便(着払い)"

@@ -42,7 +42,7 @@ def register(app: Flask) -> None:
     from sgpshop.web.api import document, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
     from sgpshop.web.order_edit import views as order_edit
-    from sgpshop.web.order_search import bulk_runs, delivery_notes, exports
+    from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, labels
     from sgpshop.web.order_search import views as order_search
     from sgpshop.web.settings import account, api_keys, file_settings, notifications, people
     from sgpshop.web.settings import views as settings
@@ -57,6 +57,7 @@ def register(app: Flask) -> None:
         dashboard,
         imports,  # before order_detail: /orders/imports is not an order number
         exports,  # nor is /orders/export
+        labels,  # nor is /orders/bulk/labels a run
         delivery_notes,  # before bulk_runs: /orders/bulk/print is no run
         bulk_runs,  # nor is /orders/bulk
         reconciling,  # nor /orders/reconcile

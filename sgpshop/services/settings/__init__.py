@@ -78,6 +78,25 @@ class ShopSettings:
     journal_yayoi_tax_8: str = "課税売上込軽減8%"
     journal_yayoi_tax_10: str = "課税売上込10%"
 
+    #: ご依頼主 of 送り状; name and tel are the shop's where these are empty
+    label_sender_name: str = ""
+    label_sender_postal_code: str = ""
+    label_sender_address: str = ""
+    label_sender_tel: str = ""
+    #: 品名 of every parcel; empty: the first item of each
+    label_contents: str = ""
+    #: contract and usual form with each carrier
+    label_b2_customer_code: str = ""
+    label_b2_class_code: str = ""
+    label_b2_freight_code: str = "01"
+    label_b2_kind: str = "0"
+    label_sagawa_customer_code: str = ""
+    label_sagawa_sender_code: str = ""
+    label_yupri_form: str = "1100780"
+    label_yupri_size: str = "060"
+    label_yupri_cloud_form: str = ""
+    label_yupri_cloud_product: str = "101"
+
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
 

@@ -14,7 +14,14 @@ from typing import NamedTuple
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.domain.label_text import postal_code
+from sgpshop.domain.shop_terms import (
+    B2Kind,
+    BillingDriver,
+    BillingMode,
+    OnCaptureFailure,
+    SalesMode,
+)
 from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
 from sgpshop.services.settings import guide_html
 
@@ -33,6 +40,7 @@ _PASSWORD = re.compile(r"[!-~]{1,64}")
 # say) are not said to follow it, so only the form is looked at.
 _INVOICE_NUMBER = re.compile(r"T[0-9]{13}")
 _TEL = re.compile(r"\+?[0-9()\- ]+")
+_POSTAL_CODE = re.compile(r"[0-9]{3}-[0-9]{4}")
 _SALT = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -124,6 +132,26 @@ def _short_line(most: int) -> Callable[[Value], str]:
     return read
 
 
+def _digits(most: int, *, least: int = 0) -> Callable[[Value], str]:
+    """Nothing, or digits: exactly `most`, or from `least` of them on."""
+
+    def read(value: Value) -> str:
+        text = nfkc(str(value)).strip().replace("-", "")
+        is_code = text.isascii() and text.isdigit() and (least or most) <= len(text) <= most
+        if text and not is_code:
+            raise ValueError(f"数字{most}桁{'以内' if least else ''}で入力してください。")
+        return text
+
+    return read
+
+
+def _postal_code(value: Value) -> str:
+    text = postal_code(str(value))
+    if text and not _POSTAL_CODE.fullmatch(text):
+        raise ValueError("郵便番号は 150-0002 のように7桁の数字で入力してください。")
+    return text
+
+
 def _book_name(value: Value) -> str:
     """A name of the accounting program; 弥生会計 has 24 half-width characters for it."""
     text = _line(str(value))
@@ -205,6 +233,24 @@ RULES = {
     "journal_mf_tax_10": SettingRule("マネーフォワードの税区分(10%)", _book_name),
     "journal_yayoi_tax_8": SettingRule("弥生会計の税区分(8%)", _book_name),
     "journal_yayoi_tax_10": SettingRule("弥生会計の税区分(10%)", _book_name),
+    "label_sender_name": SettingRule("ご依頼主の名前", _short_line(16)),
+    "label_sender_postal_code": SettingRule("ご依頼主の郵便番号", _postal_code),
+    "label_sender_address": SettingRule("ご依頼主の住所", _short_line(48)),
+    "label_sender_tel": SettingRule("ご依頼主の電話番号", _tel),
+    "label_contents": SettingRule("品名", _short_line(15)),
+    "label_b2_customer_code": SettingRule("ヤマト運輸の請求先顧客コード", _digits(12)),
+    "label_b2_class_code": SettingRule("ヤマト運輸の請求先分類コード", _digits(3)),
+    "label_b2_freight_code": SettingRule("ヤマト運輸の運賃管理番号", _digits(2)),
+    "label_b2_kind": SettingRule("ヤマト運輸の送り状種類", _one_of(B2Kind)),
+    "label_sagawa_customer_code": SettingRule("佐川急便のお客様コード", _digits(12, least=1)),
+    "label_sagawa_sender_code": SettingRule(
+        "佐川急便のご依頼主コード",
+        _pattern(re.compile(r"[A-Za-z0-9]{1,12}"), "半角英数字12文字以内で入力してください。"),
+    ),
+    "label_yupri_form": SettingRule("ゆうパックプリントRの送り状種別", _digits(7)),
+    "label_yupri_size": SettingRule("ゆうパックのサイズ", _digits(3)),
+    "label_yupri_cloud_form": SettingRule("ゆうプリクラウドの送り状種別", _digits(7, least=1)),
+    "label_yupri_cloud_product": SettingRule("ゆうプリクラウドの荷物商品名", _digits(3)),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

@@ -27,6 +27,14 @@ class Choice:
 
 _AT_ONCE = (
     Choice(
+        "labels",
+        "送り状ファイル",
+        "選んだ注文の送り状を、B2クラウド・e飛伝Ⅲ・ゆうパックプリントRなどで発行するためのファイルを作ります。",
+        endpoint="labels.prepare",
+        answer="file",
+        more="labels/_layouts.html",
+    ),
+    Choice(
         "print",
         "納品書印刷",
         "選んだ注文の納品明細書を、印刷用の新しいタブにまとめて表示します(200件まで)。",

@@ -1,4 +1,4 @@
-"""Settings of the files we write (`/settings/journals`): names that other programs know."""
+"""Settings of the files we write (`/settings/files/…`): names that other programs know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.settings import rules
 from sgpshop.web.frame.security import requires
-from sgpshop.web.settings.form import JournalForm, SettingsForm
+from sgpshop.web.settings.form import JournalForm, LabelForm, SettingsForm
 from sgpshop.web.settings.views import changed_since_seen
 
 bp = Blueprint("file_settings", __name__, url_prefix="/settings")
@@ -28,7 +28,10 @@ class Screen:
     template: str
 
 
-SCREENS = {"journals": Screen("会計ソフトの設定", JournalForm, "settings/journals.html")}
+SCREENS = {
+    "labels": Screen("送り状の設定", LabelForm, "settings/labels.html"),
+    "journals": Screen("会計ソフトの設定", JournalForm, "settings/journals.html"),
+}
 
 
 @bp.get("/files/<which>")

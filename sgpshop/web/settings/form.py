@@ -11,7 +11,13 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
 from sgpshop.domain.amounts import TaxRounding
-from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.domain.shop_terms import (
+    B2Kind,
+    BillingDriver,
+    BillingMode,
+    OnCaptureFailure,
+    SalesMode,
+)
 from sgpshop.services.settings import rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame.forms import Form
@@ -74,6 +80,26 @@ class JournalForm(SettingsForm):
     journal_mf_tax_10 = _text("journal_mf_tax_10")
     journal_yayoi_tax_8 = _text("journal_yayoi_tax_8")
     journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
+
+
+class LabelForm(SettingsForm):
+    """Who sends, and the contracts with the carriers."""
+
+    label_sender_name = _text("label_sender_name")
+    label_sender_postal_code = _text("label_sender_postal_code")
+    label_sender_address = _text("label_sender_address")
+    label_sender_tel = _text("label_sender_tel")
+    label_contents = _text("label_contents")
+    label_b2_customer_code = _text("label_b2_customer_code")
+    label_b2_class_code = _text("label_b2_class_code")
+    label_b2_freight_code = _text("label_b2_freight_code")
+    label_b2_kind = _word("label_b2_kind", B2Kind)
+    label_sagawa_customer_code = _text("label_sagawa_customer_code")
+    label_sagawa_sender_code = _text("label_sagawa_sender_code")
+    label_yupri_form = _text("label_yupri_form")
+    label_yupri_size = _text("label_yupri_size")
+    label_yupri_cloud_form = _text("label_yupri_cloud_form")
+    label_yupri_cloud_product = _text("label_yupri_cloud_product")
 
 
 class SgpForm(SettingsForm):
