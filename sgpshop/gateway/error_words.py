@@ -159,6 +159,32 @@ _OWN_WORDS = {
     "M11010999": ("SMBC-GPから、説明のないエラーが返りました。", _CHECKING),
 }
 
+#: The commonest in few words, for pictures and lists; any other is named by its kind.
+_SHORT = {
+    _OVER_LIMIT: "限度額超過",
+    _NO_BALANCE: "残高不足",
+    _CARD_UNUSABLE: "使えないカード",
+    _WRONG_CARD_NUMBER: "カード番号の誤り",
+    _EXPIRED_AUTHORIZATION: "オーソリ期限切れ",
+    _OWN_WORDS["42G830000"][0]: "カードの有効期限切れ",
+    _OWN_WORDS["42G920000"][0]: "カード会社の判断",
+    _OWN_WORDS["E01390002"][0]: "会員カードなし",
+    _AMOUNT_DIFFERS: "金額の違い",
+    _WRONG_SHOP: "ショップIDの誤り",
+    _CONGESTED: "SMBC-GPの混雑",
+}
+_SHORT_BY_KIND = {
+    ErrorKind.RETRYABLE: "SMBC-GPの混雑",
+    ErrorKind.OUTCOME_UNKNOWN: "結果不明",
+    ErrorKind.BUYER_CARD: "カードの問題",
+    ErrorKind.MERCHANT: "注文内容の誤り",
+    ErrorKind.CONFIGURATION: "契約・設定",
+    ErrorKind.THREE_DS: "本人認証",
+    ErrorKind.TOKEN: "カード情報の期限切れ",
+    ErrorKind.RECURRING_FILE: "月次ファイルの誤り",
+    ErrorKind.NOTIFICATION_TEST: "通知の接続テスト",
+}
+
 #: What the numbers after E01 name; Japanese as on our own screens.
 _FIELDS = {
     "010": "ショップID",
@@ -294,6 +320,12 @@ def explain(code: str) -> Explanation:
         f"SMBC-GPから、一覧にないコード{code}が返りました。",
         f"コード{code}をSMBCマルチペイメント管理画面で確認してください。",
     )
+
+
+def in_short(code: str) -> str:
+    """The reason behind any code in a few words."""
+    explained = explain(code)
+    return _SHORT.get(explained.what) or _SHORT_BY_KIND[explained.kind]
 
 
 def _explained(code: str, what: str, next_step: str) -> Explanation:

@@ -1,42 +1,196 @@
-"""The first page (`/`): what needs somebody today, each figure a link to its orders (R155)."""
+"""The first page (`/`): what needs somebody today, each line with the act itself (R155)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.payment_calendar import SOON_DAYS
-from sgpshop.models import Role
+from sgpshop.models import Role, utc_now
 from sgpshop.services import dashboard, settings
-from sgpshop.services.bulk import report
+from sgpshop.services.dashboard import Figures, pictures, recent
+from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import setbacks
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("dashboard", __name__)
 
 _ALERTS_SHOWN = 10
+_HEAP_WORDS = ("切れ", "3日内", "7日内", "14日内", "21日内", "30日内", "31日以上")
+_HEAP_TONES = ("is-over", "is-bad", "is-warning", "is-warning", "", "", "is-calm")
+_RUN_SCREENS = {"bulk": "bulk_runs.show", "slips": "slips.show", "orders": "imports.show"}
+
+
+@dataclass(frozen=True)
+class WorkLine:
+    """One problem: what, how much, why it matters, and the button that goes to work on it."""
+
+    words: str
+    total: Total
+    why: str
+    href: str
+    button: str
+    #: "bad" before "warning": the order of the list, and its colour
+    tone: str = "bad"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a picture, in the unit of the picture, and where its orders are."""
+
+    words: str
+    value: int
+    href: str
+    tone: str = ""
 
 
 @bp.get("/")
 @requires(Role.VIEWER)
 def show() -> ResponseReturnValue:
-    """The tiles, and the bulk runs that are on."""
-    shop = settings.load()
+    """The lines in order of the money at risk, the last runs, the pictures."""
+    shop, now = settings.load(), utc_now()
     found = dashboard.figures(shop)
+    lines = sorted(_lines(found, shop), key=lambda one: (one.tone != "bad", -one.total.yen))
+    captured = pictures.captured(now)
     return render_template(
         "dashboard/show.html",
         figures=found,
-        runs=[report.progress(run.id) for run in found.running],
+        lines=[one for one in lines if one.total.count],
+        calm=[one.words for one in lines if not one.total.count],
+        recent=recent.recent(),
+        run_screens=_RUN_SCREENS,
         set_aside=setbacks.set_aside(),
         may_act=current_user.may_act_as(Role.OPERATOR),
         alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],
         shop=shop,
         console_url=console_links(shop)["shop"],
-        soon_days=SOON_DAYS,
+        as_of=now,
+        captured=captured,
+        captured_bars=[
+            Bar(
+                f"{day.month}/{day.day}",
+                yen,
+                _list(date_field="captured_at", **{"from": str(day), "to": str(day)}),
+            )
+            for day, yen in captured.days.items()
+        ],
+        hold_bars=[
+            Bar(words, count, _holds(last), tone)
+            for words, count, last, tone in zip(
+                _HEAP_WORDS, pictures.holds(now), pictures.HEAPS, _HEAP_TONES, strict=True
+            )
+        ],
+        failure_bars=[
+            Bar(one.words, one.count, _list(status="capture_failed", error=one.code), "is-bad")
+            for one in (pictures.failures() if found.capture_failed.count else [])
+        ],
     )
+
+
+def _lines(found: Figures, shop: ShopSettings) -> Iterator[WorkLine]:
+    yield WorkLine(
+        "発送済み・売上処理待ち",
+        found.shipped_uncaptured,
+        "商品は出ましたが、まだ請求していません",
+        _list(processing="delivered", status=["authorized", "capture_failed"]),
+        f"{found.shipped_uncaptured.count:,}件を売上処理",
+    )
+    yield WorkLine(
+        "期限が近い・切れた",
+        found.deadline_soon,
+        f"オーソリ期限まで{SOON_DAYS}日以内(切れたものを含む)",
+        _list(auth_days_left=SOON_DAYS, sort="deadline", dir="asc"),
+        "見る",
+    )
+    yield WorkLine(
+        "売上失敗",
+        found.capture_failed,
+        "理由を確認してから、もう一度処理できます",
+        _list(status="capture_failed"),
+        "理由を見る",
+    )
+    yield WorkLine(
+        "SMBC-GPとの食い違い",
+        found.alerts,
+        "確認するまで表示します",
+        _list(alert=1),
+        "内容を見る",
+    )
+    yield WorkLine(
+        "返送済み・返金未対応",
+        found.returned_open,
+        "返金するか、返金しないかを決めてください",
+        _list(returned_open=1),
+        "見る",
+    )
+    yield WorkLine(
+        "修正額が未送信",
+        found.unsent,
+        "送信するまで売上処理できません",
+        _list(unsent=1),
+        "見る",
+        "warning",
+    )
+    yield WorkLine(
+        "要確認",
+        found.needs_review,
+        "決済がまだ終わっていない注文です",
+        _list(status="needs_review"),
+        "見る",
+        "warning",
+    )
+    yield WorkLine(
+        f"要確認({shop.needs_review_alert_hours}時間超)",
+        found.review_overdue,
+        "SMBC-GPの管理画面で確認してください",
+        _list(waiting_hours=shop.needs_review_alert_hours),
+        "見る",
+    )
+    if outlook := found.subscriptions:
+        yield WorkLine(
+            "定期:要対応",
+            outlook.attention,
+            "理由は定期購入の画面にあります",
+            url_for("subscriptions.show", tab="attention"),
+            "見る",
+        )
+        left = f"あと{outlook.days_until_last}日" if outlook.days_until_last else "今日まで"
+        yield WorkLine(
+            f"定期:月末締め({left})",
+            outlook.undelivered,
+            "未発送。間に合わないと翌月まわし",
+            url_for("subscriptions.show", tab="awaiting"),
+            "見る",
+            "warning",
+        )
+    yield WorkLine(
+        "予約:出荷予定日超過",
+        found.preorders_overdue,
+        "最も早い配送希望日を過ぎています",
+        url_for("preorders.show", tab="overdue"),
+        "見る",
+    )
+
+
+def _list(**conditions: Any) -> str:
+    """The order list under `conditions`; empty ones are left out."""
+    given = {name: value for name, value in conditions.items() if value != ""}
+    return url_for("order_search.show", **given)
+
+
+def _holds(last: int | None) -> str:
+    """Where the holds are that end by then; those of the far future by deadline."""
+    if last is None:
+        return _list(status="authorized", sort="deadline", dir="desc")
+    return _list(auth_days_left=max(last, 0), sort="deadline", dir="asc")
 
 
 @bp.post("/set-aside/try-again")

@@ -14,7 +14,7 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Alert, CardTransaction, Queue, Role, Setback, utc_now
+from sgpshop.models import Alert, CardTransaction, Operation, Queue, Role, Setback, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work
@@ -22,6 +22,7 @@ from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, make_order
 from tests.forms import token_of
 from tests.gateway_world import World
+from tests.services.acting import press
 from tests.signing_in import make_person, signed_in
 from tests.web.pages import flat
 
@@ -33,22 +34,19 @@ def viewer(app: Flask, world: World) -> FlaskClient:
     return signed_in(app, Role.VIEWER)
 
 
-def tiles(page: str) -> dict[str, tuple[int, str, str]]:
-    """Words -> count, yen, address of each tile."""
-    found = {}
-    for address, body in re.findall(r'<a class="tile[^"]*" href="([^"]+)">(.*?)</a>', page, re.S):
-        name = re.search(r'tile-name">(.*?)</span>', body, re.S)
-        count = re.search(r"<b>([\d,]+)</b>", body)
-        yen = re.search(r"(¥[\d,]+)", body)
-        assert name
-        assert count
-        assert yen
-        words = re.sub(r"<[^>]+>", "", name[1]).strip()
-        found[words] = (int(count[1]), yen[1], address.replace("&amp;", "&"))
-    return found
+def lines(page: str) -> dict[str, tuple[int, str, str]]:
+    """Words -> count, yen, address of each line of 「いま対応が必要」, in its order."""
+    return {
+        words: (int(count.replace(",", "")), yen, address.replace("&amp;", "&"))
+        for address, words, count, yen in re.findall(
+            r'class="work-name" href="([^"]+)">([^<]+)</a>.*?<b>([\d,]+)</b>.*?(¥[\d,]+)',
+            page,
+            re.S,
+        )
+    }
 
 
-def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: FlaskClient) -> None:
+def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: FlaskClient) -> None:
     with app.app_context():
         make_order(total=1000, ordered_at=days_ago(50))
         soon = make_order(total=200)
@@ -67,9 +65,9 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
                 .where(CardTransaction.order_id == soon.id)
                 .values(auth_expires_at=utc_now() + timedelta(days=14))
             )
-    found = tiles(flat(viewer.get("/")))
-    assert {words: tile[:2] for words, tile in found.items()} == {
-        "未売上(仮売上)": (2, "¥1,200"),
+    page = flat(viewer.get("/"))
+    found = lines(page)
+    assert {words: line[:2] for words, line in found.items()} == {
         "期限が近い・切れた": (1, "¥200"),
         "売上失敗": (2, "¥630"),
         "要確認": (2, "¥9"),
@@ -79,8 +77,65 @@ def test_each_tile_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         "返送済み・返金未対応": (1, "¥7,000"),
         "SMBC-GPとの食い違い": (1, "¥4"),
     }
+    # What may be lost comes first, and the most of it.
+    assert list(found)[:3] == ["返送済み・返金未対応", "売上失敗", "期限が近い・切れた"]
+    assert ">¥1,200</a>" in page  # 未回収
+    assert "問題なし" not in page or "売上失敗" not in page[page.index("問題なし") :][:80]
     for count, _yen, address in found.values():
         assert flat(viewer.get(address)).count("<tr id=") == count
+
+
+def table(page: str, name: str) -> dict[str, str]:
+    """What a picture shows, as its table says it to readers."""
+    rows = page[page.index(f'hidden">{name}</caption>') :]
+    rows = rows[: rows.index("</table>")]
+    return dict(
+        re.findall(r'<th scope="row"><a href="[^"]+">([^<]+)</a></th> <td[^>]*>([^<]+)<', rows)
+    )
+
+
+def test_the_pictures_show_what_was_captured_what_ends_and_why_it_failed(
+    app: Flask, viewer: FlaskClient
+) -> None:
+    now = utc_now()
+    with app.app_context():
+        for yen, days in ((500, 0), (70, 0), (3000, 3), (9, 40)):
+            paid = make_order(total=yen, status=S.CAPTURED, gateway_state="CAPTURE")
+            change(paid.id, captured_at=now - timedelta(days=days), captured_amount=yen)
+        for days in (-2, 1, 60):
+            change(make_order().id, auth_expires_at=now + timedelta(days=days))
+    page = flat(viewer.get("/"))
+    by_day = table(page, "日ごとに売上処理した金額")
+    assert list(by_day.values())[-4:] == ["¥3,000", "¥0", "¥0", "¥570"]
+    assert sum(value != "¥0" for value in by_day.values()) == 2  # 40 days ago is no more drawn
+    holds = table(page, "オーソリ期限までの日数と仮売上の件数")
+    assert (holds["切れ"], holds["3日内"], holds["31日以上"]) == ("1件", "1件", "1件")
+    assert "売上失敗の理由" not in page
+    [today] = re.findall(r'<a href="([^"]+)"> <title>[^<]* ¥570</title>', page)
+    assert flat(viewer.get(today.replace("&amp;", "&"))).count("<tr id=") == 2
+
+
+def test_the_reasons_of_failures_are_told_in_few_words(
+    app: Flask, world: World, viewer: FlaskClient
+) -> None:
+    with app.app_context():
+        orders = [authorized_order(world) for _ in range(3)]
+        world.fault("error:42G550000", "AlterTran", times=2)
+        world.fault("error:42G020000", "AlterTran")
+        for order in orders:
+            press(order, Operation.CAPTURE)
+    assert table(flat(viewer.get("/")), "売上失敗の理由と件数") == {
+        "限度額超過": "2件",
+        "残高不足": "1件",
+    }
+
+
+def change(order_id: int, **values: object) -> None:
+    """Let the order's transaction be so."""
+    with writing() as session:
+        session.execute(
+            sa.update(CardTransaction).where(CardTransaction.order_id == order_id).values(**values)
+        )
 
 
 def test_it_says_that_an_authorization_brings_no_money(viewer: FlaskClient) -> None:
@@ -117,7 +172,8 @@ def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskCli
         runs.start(run_id, person_id=person.id)
     page = flat(viewer.get("/"))
     assert f'href="/orders/bulk/{run_id}"' in page
-    assert "1件中 1件はこれから処理" in page
+    assert "SGPカード決済 1件" in page
+    assert "処理中 1・成功 0" in page
 
 
 def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world: World) -> None:

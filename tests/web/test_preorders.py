@@ -96,7 +96,7 @@ def test_the_tile_is_there_only_when_one_is_overdue(
     with app.app_context():
         make_order()
         ordered(5)
-    assert "予約:出荷予定日超過" not in operator.get("/").text
+    assert "予約:出荷予定日超過</a>" not in operator.get("/").text
     with app.app_context():
         ordered(-1, total=777)
     page = flat(operator.get("/"))

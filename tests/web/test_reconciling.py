@@ -259,7 +259,7 @@ class TestAlerts:
         page = flat(operator.get("/"))
         assert 'data-alert="uncollected"' in page
         assert f'<a href="/orders/{order.order_no}">' in page
-        assert re.search(r"SMBC-GPとの食い違い</span> <span class=\"tile-count\"><b>1</b>", page)
+        assert re.search(r"SMBC-GPとの食い違い</a> <span class=\"work-count\"><b>1</b>", page)
         hits = flat(operator.get("/orders?alert=1"))
         assert hits.count("<tr id=") == 1
 

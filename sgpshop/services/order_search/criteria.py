@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -44,6 +45,7 @@ class DateField(StrEnum):
 
     ORDERED_AT = "ordered_at"
     WISH_DATE = "wish_date"
+    CAPTURED_AT = "captured_at"
 
 
 class KeywordField(StrEnum):
@@ -158,8 +160,18 @@ def _period(criteria: SearchCriteria) -> list[Condition]:
         wished = [Delivery.wish_date >= first] if first else []
         wished += [Delivery.wish_date <= last] if last else []
         return [_any_delivery(*wished)] if wished else []
-    ordered = [Order.ordered_at >= start_of_day(first)] if first else []
-    return ordered + ([Order.ordered_at < start_of_day(last + timedelta(days=1))] if last else [])
+    if criteria.date_field is DateField.CAPTURED_AT:
+        taken = _within(CardTransaction.captured_at, first, last)
+        # A sub-select on its own index: else all orders are walked through by date of order.
+        by_day = sa.select(CardTransaction.order_id).where(CardTransaction.is_current, *taken)
+        return [Order.id.in_(by_day.correlate(None))] if taken else []
+    return _within(Order.ordered_at, first, last)
+
+
+def _within(moment: Any, first: date | None, last: date | None) -> list[Condition]:
+    """From the beginning of one Japanese day to the end of another, both included."""
+    found: list[Condition] = [moment >= start_of_day(first)] if first else []
+    return found + ([moment < start_of_day(last + timedelta(days=1))] if last else [])
 
 
 def _numbers(criteria: SearchCriteria) -> list[Condition]:

@@ -212,8 +212,8 @@ def test_where_it_is_off_it_says_where_to_switch_it_on(app: Flask, viewer: Flask
 def test_the_tile_of_the_months_end(viewer: FlaskClient, orders: list[Order]) -> None:  # R155
     page = flat(viewer.get("/"))
     assert 'href="/subscriptions?tab=awaiting"' in page
-    assert "定期:今月末締め" in page
-    assert "11月30日(あと18日)までに配送完了" in page
+    assert "定期:月末締め(あと18日)" in page
+    assert "間に合わないと翌月まわし" in page
 
 
 def test_a_refused_file_stays_until_it_is_acknowledged(

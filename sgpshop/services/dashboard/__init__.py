@@ -1,4 +1,7 @@
-"""What needs somebody today: the figures of the first page (R155), in a handful of queries."""
+"""What needs somebody today: the figures of the first page (R155), in a handful of queries.
+
+Beside them `pictures` and `recent`.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,12 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BulkRun, CardTransaction, Order
+from sgpshop.models import CardTransaction, Order
 from sgpshop.services import preorders, subscriptions
-from sgpshop.services.bulk import runs
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_search.totals import Total, added, totals_of
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscriptions import ListedFile, Outlook
-
-_RUNS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,6 @@ class Figures:
     overdue_files: list[ListedFile]
     #: 予約:出荷予定日超過: not charged although the day has passed (R113)
     preorders_overdue: Total
-    #: started runs with lines still to work off, newest first
-    running: list[BulkRun]
     #: whether the shop has any order at all
     has_orders: bool
 
@@ -81,7 +79,6 @@ def figures(shop: ShopSettings) -> Figures:
         refused_files=subscriptions.notices() if has_subscriptions else [],
         overdue_files=subscriptions.overdue() if has_subscriptions else [],
         preorders_overdue=preorders.overdue(),
-        running=_running(),
         has_orders=bool(totals),
     )
 
@@ -97,14 +94,3 @@ def expired(now: datetime) -> Total:
         sa.select(sa.func.count(), sa.func.sum(Order.total)).where(*HOLDING, is_over)
     ).one()
     return Total(count, int(yen or 0))
-
-
-def _running() -> list[BulkRun]:
-    return list(
-        db.session.scalars(
-            sa.select(BulkRun)
-            .where(runs.is_running())
-            .order_by(BulkRun.started_at.desc())
-            .limit(_RUNS_SHOWN)
-        )
-    )

@@ -1,0 +1,108 @@
+"""The pictures of the first page: what was captured, which holds end when, why captures failed.
+
+Each figure leads to its orders; yen are ints, days are Japanese ones.  Four queries together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.gateway import in_short, worst
+from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, split_codes
+from sgpshop.services.order_search.criteria import HOLDING
+
+#: so many days are drawn, today included
+DAYS = 14
+#: the last day of each heap of holds, counted from today; None: all the rest
+HEAPS = (-1, 3, 7, 14, 21, 30, None)
+_REASONS_SHOWN = 5
+_UNTOLD = "通信エラー・その他"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Yen captured on each of the last days, oldest first, and since the first of the month."""
+
+    days: dict[date, int]
+    this_month: int
+
+    @property
+    def today(self) -> int:
+        """Of the last of them."""
+        return next(reversed(self.days.values()))
+
+
+def captured(now: datetime) -> Captured:
+    """What was taken by captures (実売上), whatever was given back later; one query."""
+    today = jst_day(now)
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    month = today.replace(day=1)
+    at, yen = CardTransaction.captured_at, CardTransaction.captured_amount
+    spans = [(day, day + timedelta(days=1)) for day in days] + [(month, today + timedelta(days=1))]
+    row = db.session.execute(
+        sa.select(
+            *(
+                sa.func.sum(yen).filter(at >= start_of_day(first), at < start_of_day(end))
+                for first, end in spans
+            )
+        ).where(at >= start_of_day(min(month, days[0])))
+    ).one()
+    *by_day, of_month = (int(sum_ or 0) for sum_ in row)
+    return Captured(dict(zip(days, by_day, strict=True)), of_month)
+
+
+def holds(now: datetime) -> list[int]:
+    """How many authorizations end in each of the HEAPS, expired ones first (R130); one query."""
+    today = jst_day(now)
+    ends = [start_of_day(today + timedelta(days=last + 1)) for last in HEAPS if last is not None]
+    at = CardTransaction.auth_expires_at
+    up_to = [sa.func.count().filter(at < end) for end in ends]
+    row = db.session.execute(
+        sa.select(*up_to, sa.func.count(at))
+        .select_from(Order)
+        .join(CardTransaction, CardTransaction.order_id == Order.id)
+        .where(CardTransaction.is_current, *HOLDING)
+    ).one()
+    return [count - before for before, count in zip((0, *row), row, strict=False)]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why captures failed that are still open; `code` where only one leads to these orders."""
+
+    words: str
+    count: int
+    code: str
+
+
+def failures() -> list[Reason]:
+    """The commonest reasons of the orders in 売上失敗, in few words; one query."""
+    newest = (
+        sa.select(sa.func.max(Attempt.id))
+        .join(Order, Order.id == Attempt.order_id)
+        .where(Order.payment_status == PaymentStatus.CAPTURE_FAILED)
+        .group_by(Attempt.order_id)
+    )
+    rows = db.session.execute(
+        sa.select(Attempt.error_codes, sa.func.count())
+        .where(Attempt.id.in_(newest), Attempt.state == AttemptState.REJECTED)
+        .group_by(Attempt.error_codes)
+    )
+    counts: Counter[str] = Counter()
+    codes: dict[str, set[str]] = {}
+    for text, number in rows:
+        known = split_codes(text)
+        words = in_short(worst(known)) if known else _UNTOLD
+        counts[words] += number
+        codes.setdefault(words, set()).add(worst(known) if known else "")
+    return [
+        Reason(words, number, codes[words].pop() if len(codes[words]) == 1 else "")
+        for words, number in counts.most_common(_REASONS_SHOWN)
+    ]
