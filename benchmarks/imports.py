@@ -45,9 +45,9 @@ def run() -> None:
 def _take_in(content: bytes) -> float:
     started = time.perf_counter()
     stream = io.BytesIO(content)
-    run, survey = importing.begin(importing.new_run_id(), "bench", stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), "bench", [stream], Limits())
     assert survey is not None
-    importing.carry_out(run.id, stream, Limits(), survey)
+    importing.carry_out(run.id, [stream], Limits(), survey)
     done = importing.find(run.id)
     assert done is not None
     assert done.left_out == 0

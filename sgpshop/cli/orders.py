@@ -29,11 +29,11 @@ def import_orders(file: BinaryIO) -> None:
     """
     with tempfile.TemporaryFile() as copy:
         stream = file if file.seekable() else _rewindable(file, copy)
-        run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
+        run, survey = importing.begin(importing.new_run_id(), _ACTOR, [stream], Limits())
         if survey is None:
             click.echo(run.refused, err=True)
             sys.exit(2)
-        importing.carry_out(run.id, stream, Limits(), survey, _tell)
+        importing.carry_out(run.id, [stream], Limits(), survey, _tell)
     run = importing.find(run.id)
     _summarize(run)
     sys.exit(1 if run.left_out else 0)

@@ -1,15 +1,21 @@
-"""What an order number may be (R142): one rule for files, the API and whatever else takes orders in."""
+"""What an order number may be (R142), and which numbers its payments have at SMBC-GP (R141)."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
-#: as it is written in the API's document; half-width letters and digits, nothing converted
-PATTERN = r"^[A-Za-z0-9]{1,24}$"
+#: What other programs number with: `P…`, `20261128-001`, `#1001`; nothing is converted.
+PATTERN = r"^#?[A-Za-z0-9][A-Za-z0-9-]{0,26}$"
+#: what the API takes: as it is written in its document
+INTAKE_PATTERN = r"^[A-Za-z0-9]{1,24}$"
 #: addresses of screens under /orders/ (interfaces.md §4), which would hide an order of that number
 RESERVED = frozenset({"bulk", "export", "imports", "reconcile"})
-#: no number has it, and no screen
+#: no number begins with it, and no screen
 _MARK = "-"
+#: SMBC-GP takes 27 of A–Z, a–z, 0–9 and hyphens, `-99` included
+_LONGEST_BASE = 24
+_DIGEST = 12
 
 
 def is_well_formed(number: str) -> bool:
@@ -20,6 +26,23 @@ def is_well_formed(number: str) -> bool:
 def is_reserved(number: str) -> bool:
     """Whether the number is the address of one of our own screens: no new order may have it."""
     return number in RESERVED
+
+
+def at_gateway(number: str, sequence: int = 0) -> str:
+    """The number of an order's first payment at SMBC-GP, or of its later one with that `sequence`.
+
+    The `#` of some carts may not go there.  Where `-1` would make it too long, the hyphens go, and
+    where that is not enough the rest is a digest: the order's own number stays what it is.
+    """
+    base = number.removeprefix("#")
+    if not sequence:
+        return base
+    if len(base) > _LONGEST_BASE:
+        base = base.replace("-", "")
+    if len(base) > _LONGEST_BASE:
+        digest = hashlib.sha256(number.encode()).hexdigest()[:_DIGEST]
+        base = base[: _LONGEST_BASE - _DIGEST] + digest
+    return f"{base}-{sequence}"
 
 
 def in_address(number: str) -> str:

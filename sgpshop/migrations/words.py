@@ -1,6 +1,6 @@
-"""Change which words a column takes, on both databases.
+"""Change which words a column takes, or how long they may be, on both databases.
 
-SQLite cannot change a CHECK: the table is made anew from its own text and filled from the old one,
+SQLite cannot change a CHECK or a type: the table is made anew from its own text and filled from the old one,
 with all its indexes and triggers.  (Migrations on SQLite run with foreign keys off, env.py.)
 """
 
@@ -37,6 +37,15 @@ def add_words(table: str, column: str, words: Sequence[str], *, check: str) -> N
     take_words(table, column, [*known, *(word for word in words if word not in known)], check=check)
 
 
+def widen(table: str, column: str, length: int) -> None:
+    """Let the text in `column` be `length` characters long."""
+    if op.get_bind().dialect.name != "sqlite":
+        op.alter_column(table, column, type_=sa.String(length))
+        return
+    text = _stored(table)[0]
+    _make_anew(table, re.sub(rf"(\b{column} VARCHAR)\(\d+\)", rf"\1({length})", text))
+
+
 def _condition(table: str, check: str) -> str:
     """The text of a CHECK as the database has it."""
     connection = op.get_bind()
@@ -59,12 +68,7 @@ def _condition(table: str, check: str) -> str:
 
 def _remake(table: str, check: str, condition: str | None) -> None:
     """Make the table anew with another `condition` of its constraint, or without it."""
-    connection = op.get_bind()
-    stored = connection.execute(
-        sa.text("SELECT type, sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL"),
-        {"name": table},
-    ).all()
-    [text] = [row.sql for row in stored if row.type == "table"]
+    text = _stored(table)[0]
     head, _, rest = text.partition(f"CONSTRAINT {check} CHECK (")
     if not rest:
         raise LookupError(f"no constraint {check} in {table}")
@@ -73,14 +77,27 @@ def _remake(table: str, check: str, condition: str | None) -> None:
         changed = head.rstrip().removesuffix(",") + tail
     else:
         changed = f"{head}CONSTRAINT {check} CHECK ({condition}){tail}"
+    _make_anew(table, changed)
+
+
+def _stored(table: str) -> list[str]:
+    """How SQLite wrote down the table, then its indexes and triggers."""
+    rows = op.get_bind().execute(
+        sa.text("SELECT type, sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL"),
+        {"name": table},
+    )
+    return [row.sql for row in sorted(rows, key=lambda row: row.type != "table")]
+
+
+def _make_anew(table: str, changed: str) -> None:
+    others = _stored(table)[1:]
     opening = changed.index("(")
     op.execute(f"CREATE TABLE {table}_new {changed[opening:]}")
     op.execute(f"INSERT INTO {table}_new SELECT * FROM {table}")  # noqa: S608 - names of our own
     op.drop_table(table)
     op.rename_table(f"{table}_new", table)
-    for row in stored:
-        if row.type != "table":
-            op.execute(row.sql)
+    for text in others:
+        op.execute(text)
 
 
 def _after_clause(rest: str) -> str:

@@ -19,7 +19,7 @@ from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
-from sgpshop.models.import_run import ImportIssue, ImportRun, IssueLevel
+from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
@@ -67,7 +67,9 @@ __all__ = [
     "FileState",
     "FollowUp",
     "HistoryEntry",
+    "ImportFile",
     "ImportIssue",
+    "ImportMapping",
     "ImportRun",
     "InstallationFact",
     "IssueLevel",

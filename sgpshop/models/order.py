@@ -96,7 +96,7 @@ class Order(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    order_no: Mapped[str] = mapped_column(sa.String(24), unique=True)
+    order_no: Mapped[str] = mapped_column(sa.String(28), unique=True)
     ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[OrderKind] = mapped_column(
         enum_column(OrderKind, "kind"), default=OrderKind.NORMAL

@@ -73,7 +73,7 @@ class SlipRow(Base):
     line: Mapped[int]
     #: as they stood in the file, card numbers masked (S11)
     cells: Mapped[list[str]] = mapped_column(sa.JSON)
-    order_no: Mapped[str] = mapped_column(sa.String(24), default="")
+    order_no: Mapped[str] = mapped_column(sa.String(28), default="")
     #: 配送先番号; 0 is the only delivery
     delivery_number: Mapped[int] = mapped_column(default=0)
     #: "" keeps the carrier that is stored

@@ -56,14 +56,14 @@ def upload() -> ResponseReturnValue:
     background.require_room_for_file(app)
     stream = io.BytesIO(file.read())  # the request's own copy is gone when the writing begins
     run, survey = importing.begin(
-        _run_id(), current_user.name, stream, Limits.of_screen(current_app.config)
+        _run_id(), current_user.name, [stream], Limits.of_screen(current_app.config)
     )
     if survey is not None:
         background.submit_file(
             app,
             importing.carry_out,
             run.id,
-            stream,
+            [stream],
             Limits.of_screen(current_app.config),
             survey,
         )

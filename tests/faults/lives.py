@@ -557,9 +557,9 @@ class Stage:
 
     def _take_in(self, row: dict[str, str]) -> None:
         stream = io.BytesIO(csv_file(row, encoding="utf-8"))
-        run, found = importing.begin(importing.new_run_id(), "田中", stream, Limits())
+        run, found = importing.begin(importing.new_run_id(), "田中", [stream], Limits())
         if found is not None:
-            importing.carry_out(run.id, stream, Limits(), found)
+            importing.carry_out(run.id, [stream], Limits(), found)
 
     def do_again(self, life: Life, total: int | None, card: str | None, three_ds: bool) -> None:
         """The shop front hands the same order in again: as it was, or with another card or total."""

@@ -20,9 +20,9 @@ def take_in(*rows: dict[str, str]) -> ImportRun:
 def take_in_file(content: bytes) -> ImportRun:
     """The same with the bytes of a file."""
     stream = io.BytesIO(content)
-    run, found = importing.begin(importing.new_run_id(), "田中", stream, NO_LIMITS)
+    run, found = importing.begin(importing.new_run_id(), "田中", [stream], NO_LIMITS)
     if found is not None:
-        importing.carry_out(run.id, stream, NO_LIMITS, found)
+        importing.carry_out(run.id, [stream], NO_LIMITS, found)
     return importing.find(run.id)
 
 

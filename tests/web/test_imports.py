@@ -92,7 +92,7 @@ def test_mistakes_are_listed_by_line_and_good_orders_kept(
     assert "「数量」は1〜9,999の整数で入力してください。" in page.text
     assert 'data-line="6"' in page.text
     assert "4111" not in page.text  # S11
-    assert count(app) == 3
+    assert count(app) == 6
 
 
 def test_all_problems_as_csv(operator: FlaskClient) -> None:

@@ -52,9 +52,9 @@ def seed_many(count: int) -> ImportRun | None:
     if writer is None:
         return None
     stream = io.BytesIO(text.getvalue().encode())
-    run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), _ACTOR, [stream], Limits())
     if survey is not None:
-        importing.carry_out(run.id, stream, Limits(), survey)
+        importing.carry_out(run.id, [stream], Limits(), survey)
         _believe_answers()
     return importing.find(run.id)
 

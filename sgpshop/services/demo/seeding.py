@@ -150,9 +150,9 @@ class _Trade:
 
 def _take_in(orders: list[SampleOrder]) -> ImportRun:
     stream = as_file(orders)
-    run, survey = importing.begin(importing.new_run_id(), _ACTOR, stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), _ACTOR, [stream], Limits())
     if survey is not None:
-        importing.carry_out(run.id, stream, Limits(), survey)
+        importing.carry_out(run.id, [stream], Limits(), survey)
     return importing.find(run.id)
 
 

@@ -14,7 +14,8 @@ tests proves it.  To add one:
             "slip_no": first("発送伝票番号", "伝票番号"),   # the first cell that is not empty
             "name": join("姓", "名", by=" "),         # all that are not empty, joined
             "carriage": add("送料", "クール便手数料"),    # yen added up
-            "status": say("ステータス", {"900": "0"}),  # their word -> ours; unknown ones go through
+            "status": say("ステータス", {"900": "0"}),  # their word -> ours; unlisted ones go through
+            "order_state": when("対応状況", "取消", then="0"),  # only if one of the words is in the cell
             "carrier_code": always("003"),          # what the layout itself says
         },
         export="受注一覧 → CSVダウンロード",             # how to get the right file from that program
@@ -24,8 +25,8 @@ tests proves it.  To add one:
 Headings are compared by `heading_key` (width, case, blanks, a leading `*` make no difference), so write
 them as people see them.  The most special layout wins: the one with the most headings in its signature.
 What headings alone cannot say (rows that are fees, files without headings) is a function of the layout:
-`rows` gets the rows of one order as fields -> text and gives the rows that are meant; `shape` says
-whether cells of a first row without headings are this layout's, by position in `positions`.
+`rows` gets the rows of one order and gives the rows that are meant; `shape` says whether cells of a
+row without headings are this layout's, by position in `positions`.
 """
 
 from __future__ import annotations
@@ -40,12 +41,25 @@ from itertools import chain, islice
 
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.csv_reading import FileRefused, Record, heading_key
+from sgpshop.domain.errors import ShopError
 
 #: The row of headings is among so many first ones: titles, dates and explanations may stand above it.
 _ROWS_ABOVE = 10
 
 #: fields of one row -> the text that stands there
 Fields = dict[str, str]
+
+
+@dataclass
+class Row:
+    """One row of the file: its line, and what it says by field."""
+
+    line: int
+    texts: Fields
+
+
+class RowsRefused(ShopError):
+    """What the rows of one order say cannot be taken; the others can."""
 
 
 class Purpose(StrEnum):
@@ -95,6 +109,14 @@ def say(heading: str, words: Mapping[str, str]) -> Source:
     return Source((heading,), lambda texts: texts[0], words)
 
 
+def when(heading: str, *words: str, then: str) -> Source:
+    """`then` if one of `words` is in the cell (any filled cell, without words); else it says nothing."""
+    return Source(
+        (heading,),
+        lambda texts: then if not words or any(word in texts[0] for word in words) else "",
+    )
+
+
 def always(text: str) -> Source:
     """What every row of such a file means."""
     return Source((), lambda texts: "", constant=text)
@@ -112,8 +134,12 @@ class Layout:
     without: tuple[str, ...] = ()
     export: str = ""
     refusal: str = ""
-    #: the rows of one order, as fields -> text, to the rows that are meant
-    rows: Callable[[list[Fields]], list[Fields]] | None = None
+    #: the rows of one order to the rows that are meant; raises RowsRefused
+    rows: Callable[[list[Row]], list[Row]] | None = None
+    #: fields that `rows` brings though no heading gives them
+    adds: tuple[str, ...] = ()
+    #: the layout of the file that has the items of these orders, joined by order number
+    partner: str = ""
     #: whether the cells of a row without headings are of this layout, and what stands where (from 0)
     shape: Callable[[Sequence[str]], bool] | None = None
     positions: Mapping[str, int] = field(default_factory=dict)
@@ -151,6 +177,13 @@ class Table:
     def places(self, name: str) -> tuple[int, ...]:
         """Which cells a field is taken from."""
         return self._places[name][1] if name in self._places else ()
+
+    def moved(self, by: int) -> dict[str, tuple[Source, tuple[int, ...]]]:
+        """Where fields are taken from, if so many other columns stood before."""
+        return {
+            name: (source, tuple(place + by for place in places))
+            for name, (source, places) in self._places.items()
+        }
 
     @property
     def unread(self) -> list[str]:

@@ -65,6 +65,9 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
         ).one_or_none()
         if order is not None:
             return _again(session, order, new, actor, shop)
+        is_used = sa.exists().where(CardTransaction.gateway_order_id == new.order_no)
+        if session.scalar(sa.select(is_used)):  # that of an order #1001 from a file
+            raise OrderNumberTaken
         _refuse_declined(session, new)
         if not shop.enabled:
             raise IntakeClosed

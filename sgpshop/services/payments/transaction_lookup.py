@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
@@ -121,7 +122,7 @@ def numbers_after(
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over."""
     missing = 0
     for number in range(sequence + 1, MOST_NUMBERS + 1):
-        found = search(f"{order_no}-{number}")
+        found = search(at_gateway(order_no, number))
         if found is not None:
             yield number, found
         missing = 0 if found is not None else missing + 1

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, MOST_NUMBERS, Refusal
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
@@ -135,15 +136,21 @@ def is_repayment(transaction: CardTransaction) -> bool:
 
 
 def _next_sequence(order: Order) -> int:
-    """The next number's suffix.  Raises NumbersUsedUp behind the last one."""
+    """The next number's suffix.  Raises NumbersUsedUp behind the last one.
+
+    A number that another order has is passed over: `A-1` may be one of a shop that numbers so.
+    """
     session = object_session(order)
     assert session is not None
     last: int = session.execute(
         sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
     ).scalar_one()
-    if last >= MOST_NUMBERS:
-        raise NumbersUsedUp
-    return last + 1
+    for sequence in range(last + 1, MOST_NUMBERS + 1):
+        number = at_gateway(order.order_no, sequence)
+        is_used = sa.exists().where(CardTransaction.gateway_order_id == number)
+        if not session.scalar(sa.select(is_used)):
+            return sequence
+    raise NumbersUsedUp
 
 
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:
@@ -156,7 +163,7 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
         order_id=order.id,
         sequence=sequence,
         is_charge=is_charge,
-        gateway_order_id=f"{order.order_no}-{sequence}",
+        gateway_order_id=at_gateway(order.order_no, sequence),
         member_id=old.member_id,
         card_seq=old.card_seq,
         card_last4=old.card_last4 if is_charge else "",

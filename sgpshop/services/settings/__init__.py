@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
+from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
@@ -97,6 +98,10 @@ class ShopSettings:
     label_yupri_cloud_form: str = ""
     label_yupri_cloud_product: str = "101"
 
+    #: names that 決済方法 has in order files, one a line, as the shop said once (§2.3 of the layouts)
+    sgp_methods: str = ""
+    other_methods: str = ""
+
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
 
@@ -105,6 +110,13 @@ class ShopSettings:
         """How prices and taxes go together."""
         known = {rounding.value: rounding for rounding in TaxRounding}
         return TaxRule(self.tax_included, known.get(self.tax_rounding, TaxRounding.DOWN))
+
+    @property
+    def known_methods(self) -> KnownMethods:
+        """Which names of 決済方法 mean our card payment, and which do not."""
+        return KnownMethods.of(
+            self.title, self.sgp_methods.splitlines(), self.other_methods.splitlines()
+        )
 
     @property
     def has_contract(self) -> bool:

@@ -41,6 +41,7 @@ _PASSWORD = re.compile(r"[!-~]{1,64}")
 _INVOICE_NUMBER = re.compile(r"T[0-9]{13}")
 _TEL = re.compile(r"\+?[0-9()\- ]+")
 _POSTAL_CODE = re.compile(r"[0-9]{3}-[0-9]{4}")
+_MOST_NAMES, _LONGEST_NAME = 200, 60
 _SALT = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -98,6 +99,16 @@ def _whole(least: int, most: int) -> Callable[[Value], int]:
         raise ValueError(f"{least}から{most:,}までの整数で入力してください。")
 
     return read
+
+
+def _names(value: Value) -> str:
+    """One a line, as people and programs write them; folded they are told apart where they are used."""
+    names = list(dict.fromkeys(name.strip() for name in str(value).splitlines() if name.strip()))
+    if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
+        raise ValueError(
+            f"1行に1つ、{_LONGEST_NAME}文字以内で{_MOST_NAMES}個まで入力してください。"
+        )
+    return "\n".join(names)
 
 
 def _switch(value: Value) -> bool:
@@ -251,6 +262,8 @@ RULES = {
     "label_yupri_size": SettingRule("ゆうパックのサイズ", _digits(3)),
     "label_yupri_cloud_form": SettingRule("ゆうプリクラウドの送り状種別", _digits(7, least=1)),
     "label_yupri_cloud_product": SettingRule("ゆうプリクラウドの荷物商品名", _digits(3)),
+    "sgp_methods": SettingRule("SGPカード決済の呼び名", _names),
+    "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

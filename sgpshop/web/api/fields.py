@@ -108,7 +108,7 @@ Memo = Annotated[str, Field(max_length=2000, pattern=_LINES)]
 OrderNo = Annotated[
     str,
     Field(
-        pattern=ORDER_NO,
+        pattern=order_number.INTAKE_PATTERN,
         json_schema_extra={"not": {"enum": sorted(order_number.RESERVED)}},
     ),
     AfterValidator(_order_no),

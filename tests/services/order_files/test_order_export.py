@@ -43,9 +43,9 @@ def database_kind() -> str:
 
 def take_in(content: bytes) -> ImportRun:
     stream = io.BytesIO(content)
-    run, survey = importing.begin(importing.new_run_id(), "test", stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), "test", [stream], Limits())
     assert survey is not None
-    importing.carry_out(run.id, stream, Limits(), survey)
+    importing.carry_out(run.id, [stream], Limits(), survey)
     done = importing.find(run.id)
     assert done is not None
     return done

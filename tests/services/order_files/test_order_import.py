@@ -32,8 +32,10 @@ from sgpshop.models import (
     OrderLine,
     utc_now,
 )
+from sgpshop.services import settings
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing.runs import RunState, state_of
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from sgpshop.storage.vault import open_access_pass
 from tests.gateway_world import World
@@ -231,14 +233,14 @@ class TestTheSameFileAgain:
         rows = [row(注文番号=number(n)) for n in range(450)]
         content = csv_file(*rows)
         stream = io.BytesIO(content)
-        run, found = importing.begin(importing.new_run_id(), "田中", stream, NO_LIMITS)
+        run, found = importing.begin(importing.new_run_id(), "田中", [stream], NO_LIMITS)
         assert found is not None
 
         def pull_the_plug(_run: ImportRun) -> None:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            importing.carry_out(run.id, stream, NO_LIMITS, found, pull_the_plug)
+            importing.carry_out(run.id, [stream], NO_LIMITS, found, pull_the_plug)
         broken = importing.find(run.id)
         assert broken.finished_at is None
         assert 0 < broken.added < 450
@@ -249,9 +251,9 @@ class TestTheSameFileAgain:
     @pytest.mark.postgresql
     def test_the_same_form_sent_twice_is_one_run(self) -> None:  # P19
         token = importing.new_run_id()
-        first, found = importing.begin(token, "田中", io.BytesIO(csv_file(ROW)), NO_LIMITS)
+        first, found = importing.begin(token, "田中", [io.BytesIO(csv_file(ROW))], NO_LIMITS)
         assert found is not None
-        again, nothing = importing.begin(token, "田中", io.BytesIO(csv_file(ROW)), NO_LIMITS)
+        again, nothing = importing.begin(token, "田中", [io.BytesIO(csv_file(ROW))], NO_LIMITS)
         assert again.id == first.id
         assert nothing is None
 
@@ -543,7 +545,7 @@ class TestRuns:
 
     def test_silence_means_interrupted(self) -> None:
         run, _found = importing.begin(
-            importing.new_run_id(), "田中", io.BytesIO(csv_file(ROW)), NO_LIMITS
+            importing.new_run_id(), "田中", [io.BytesIO(csv_file(ROW))], NO_LIMITS
         )
         assert state_of(run) is RunState.RUNNING
         change(ImportRun, progress_at=utc_now() - timedelta(seconds=31))
@@ -553,10 +555,10 @@ class TestRuns:
     def test_progress_is_told_batch_by_batch(self) -> None:
         rows = [row(注文番号=number(n)) for n in range(450)]
         stream = io.BytesIO(csv_file(*rows))
-        run, found = importing.begin(importing.new_run_id(), "田中", stream, NO_LIMITS)
+        run, found = importing.begin(importing.new_run_id(), "田中", [stream], NO_LIMITS)
         assert found is not None
         seen: list[int] = []
-        importing.carry_out(run.id, stream, NO_LIMITS, found, lambda r: seen.append(r.added))
+        importing.carry_out(run.id, [stream], NO_LIMITS, found, lambda r: seen.append(r.added))
         assert seen == sorted(set(seen))
         assert len(seen) > 1
         assert importing.progress(run.id).done == 450
@@ -577,3 +579,80 @@ def test_ten_thousand_rows(app: Flask) -> None:
     run = take_in_file(content)
     assert run.added == 5_000
     assert statements < 1_000
+
+
+class TestNoCardOrderIsLost:
+    def test_an_unknown_method_keeps_its_order_out_until_the_shop_has_said(self) -> None:
+        run = take_in(row(決済方法="クレジットカード"))
+        assert counts(run) == {"left_out": 1}
+        assert "「クレジットカード」がSGPカード決済かどうか分からない" in messages(run)[0]
+        settings.save("田中", sgp_methods="クレジットカード")
+        assert counts(take_in(row(決済方法="クレジットカード"))) == {"added": 1}
+        assert the_order().payment_status is PaymentStatus.NEEDS_REVIEW
+
+    def test_a_transaction_makes_it_a_card_order_whatever_it_is_called(self) -> None:
+        take_in(row(決済方法="その他") | LINKED)
+        assert the_order().is_sgp
+
+    @pytest.mark.postgresql
+    def test_an_order_taken_for_another_method_is_mended_by_the_next_file(
+        self, shop: World
+    ) -> None:
+        take_in(row(決済方法="代金引換"))
+        assert the_order().payment_status is None
+        shop.authorize(NUMBER, 2500)
+        run = take_in(row())
+        assert counts(run) == {"updated": 1}
+        assert "SGPカード決済の注文に直しました" in messages(run)[0]
+        assert the_order().payment_status is PaymentStatus.NEEDS_REVIEW
+        transaction_lookup.look_up(the_transaction().id)
+        assert the_order().payment_status is PaymentStatus.AUTHORIZED
+        assert events() == ["imported", "import_updated", "linked"]
+
+    def test_a_card_order_stays_one(self) -> None:
+        take_in(row())
+        run = take_in(row(決済方法="代金引換"))
+        assert counts(run) == {"left_out": 1}
+        assert the_order().is_sgp
+
+
+class TestWhatAFileDoesNotSay:
+    def test_an_empty_cell_never_overwrites(self) -> None:
+        take_in(row(注文者="佐藤", 備考="急ぎ", 配送希望日="2026/12/05", 送料="500"))
+        run = take_in(row(注文者="", 備考="", 配送希望日="", 送料=""))
+        assert counts(run) == {"unchanged": 1}
+
+    def test_the_history_shows_before_and_after(self) -> None:
+        take_in(row(注文者="佐藤", お届け先氏名="佐藤"))
+        take_in(row(注文者="鈴木", お届け先氏名="佐藤", 送料="600", 合計金額="2600"))
+        detail = db.session.scalars(
+            sa.select(HistoryEntry.detail).where(HistoryEntry.event == "import_updated")
+        ).one()
+        assert detail["corrections"] == [
+            ["注文者", "佐藤", "鈴木"],
+            ["送料", "500", "600"],
+            ["合計金額", "2,500", "2,600"],
+        ]
+
+
+class TestNumbersOfOtherPrograms:
+    @pytest.mark.parametrize(
+        ("order_no", "there"),
+        [("#1001", "1001"), ("123456-20261128-0000000001", "123456-20261128-0000000001")],
+    )
+    def test_are_kept_for_people_and_sent_as_smbc_gp_takes_them(
+        self, order_no: str, there: str
+    ) -> None:
+        take_in(row(注文番号=order_no) | LINKED)
+        assert the_order(order_no).order_no == order_no
+        transaction = the_transaction()
+        assert transaction.gateway_order_id == there
+        assert open_access_pass(transaction.access_pass_sealed, there) == LINKED["取引パスワード"]
+
+    @pytest.mark.postgresql
+    def test_no_two_orders_have_one_number_there(self) -> None:
+        run = take_in(row(注文番号="#1001"), row(注文番号="1001"))
+        assert counts(run) == {"added": 1, "left_out": 1}
+        assert "注文 #1001 がSMBC-GPで同じオーダーID「1001」" in messages(run)[0]
+        run = take_in(row(注文番号="1001"))
+        assert counts(run) == {"left_out": 1}

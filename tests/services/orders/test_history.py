@@ -402,9 +402,9 @@ class TestThePresentIsExplained:
 
 def take_in(*rows: dict[str, str]) -> None:
     stream = io.BytesIO(csv_file(*rows))
-    run, survey = importing.begin(importing.new_run_id(), "田中", stream, Limits())
+    run, survey = importing.begin(importing.new_run_id(), "田中", [stream], Limits())
     assert survey is not None
-    importing.carry_out(run.id, stream, Limits(), survey)
+    importing.carry_out(run.id, [stream], Limits(), survey)
     assert importing.find(run.id).left_out == 0
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
 from sgpshop.models import Operation, OrderKind
@@ -49,6 +50,8 @@ class OrderChange:
     claimed: PaymentStatus | None = None
     #: whether the gateway is to be asked
     look: bool = False
+    #: it was taken for another way of payment before: SMBC-GP says what became of its number
+    becomes_card_order: bool = False
     #: what of the row did not go in, in words
     warnings: tuple[str, ...] = ()
     #: 注文キャンセル where the file comes from, while the payment stands here
@@ -75,16 +78,17 @@ def decide(
     if stored is None:
         change = replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
         return replace(change, claimed=_claimed(change))
-    if stored.facts.is_sgp != (parsed.claim is not None):
+    if stored.facts.is_sgp and parsed.claim is None:
         raise OrderLeftOut(
-            "「決済方法」をSGPカード決済とそれ以外の間で変えることはできません。"
+            "SGPカード決済の注文の「決済方法」をほかの方法に変えることはできません。"
             "登録済みの内容のままにしました。"
         )
     content, warnings = keep_fixed(content, stored)
     content, reasons = keep_parcels(content, stored, shop, now)
+    change = _update(parsed, stored, content, auth_valid)
     change = replace(
-        _update(parsed, stored, content, auth_valid),
-        warnings=(*warnings, *reasons, *_of_sum(content)),
+        change,
+        warnings=(*change.warnings, *warnings, *reasons, *_of_sum(content)),
         is_cancelled_in_file=_is_cancelled_in_file(parsed, stored, content),
     )
     change = replace(change, claimed=_claimed(change))
@@ -200,6 +204,17 @@ def _update(
     auth_valid: timedelta,
 ) -> OrderChange:
     claim, transaction = parsed.claim, stored.facts.transaction
+    if claim is not None and not stored.facts.is_sgp:
+        return OrderChange(
+            parsed,
+            stored,
+            content,
+            PaymentStatus.NEEDS_REVIEW,
+            _access(parsed.order_no, claim, content.kind, auth_valid),
+            look=True,
+            becomes_card_order=True,
+            warnings=(_MENDED,),
+        )
     if claim is None or transaction is None or stored.status is None:
         return OrderChange(parsed, stored, content, stored.status)
     if (
@@ -231,6 +246,12 @@ def _update(
     )
 
 
+_MENDED = (
+    "SGPカード決済以外として取り込まれていた注文を、SGPカード決済の注文に直しました。"
+    "SMBC-GPに照会して決済の状態を確認します。"
+)
+
+
 def _contradicts(claim: PaymentClaim, status: PaymentStatus, access_id: str) -> bool:
     """Whether the file knows something that is worth asking the gateway about."""
     other_access = claim.has_access and claim.access_id != access_id
@@ -244,7 +265,7 @@ def _access(order_no: str, claim: PaymentClaim, kind: OrderKind, auth_valid: tim
         return {}
     facts: Values = {
         "access_id": claim.access_id,
-        "access_pass_sealed": seal_access_pass(claim.access_pass, order_no),
+        "access_pass_sealed": seal_access_pass(claim.access_pass, at_gateway(order_no)),
     }
     is_held = claim.status_until_look_up(kind) is PaymentStatus.AUTHORIZED
     if is_held and kind is OrderKind.NORMAL:  # a preorder reserves nothing (R111)

@@ -23,7 +23,7 @@ from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
-from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenRounds
+from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenNumbers, TakenRounds
 from sgpshop.services.order_files.reading import (
     FileOrder,
     Issue,
@@ -67,23 +67,22 @@ def new_run_id() -> str:
 
 
 def begin(
-    run_id: str, actor: str, stream: BinaryIO, limits: Limits
+    run_id: str, actor: str, files: Sequence[BinaryIO], limits: Limits
 ) -> tuple[ImportRun, Survey | None]:
-    """Look the file through and open the run, once per `run_id`.
+    """Look the files through and open the run, once per `run_id`; they are what one import needs.
 
     The survey is to be given to `carry_out`; None: nothing to do, because this form was sent
     before or the file was refused (`refused` of the run says why).  Raises FormUsed for another file
     under the `run_id` of an earlier one.
     """
-    content_hash = hashlib.sha256(stream.read()).hexdigest()
-    stream.seek(0)
+    content_hash = _hash(files)
     if db.session.get(ImportRun, run_id) is not None:
         return _earlier(run_id, content_hash), None
-    run = ImportRun(id=run_id, actor=actor, content_hash=content_hash)
+    run = ImportRun(id=run_id, actor=actor, content_hash=content_hash, started_at=utc_now())
     found = None
     try:
-        found = survey(stream, limits)
-        run.rows, run.orders = found.rows, found.orders
+        found = survey(files, limits)
+        run.rows, run.orders, run.layout = found.rows, found.orders, found.layout.id
     except FileRefused as refusal:
         run.refused, run.finished_at = refusal.message[:300], utc_now()
     try:
@@ -92,6 +91,16 @@ def begin(
     except IntegrityError:  # the other click of a double click was first
         return _earlier(run_id, content_hash), None
     return run, found
+
+
+def _hash(files: Sequence[BinaryIO]) -> str:
+    """SHA-256 of the files, one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        file.seek(0)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _earlier(run_id: str, content_hash: str) -> ImportRun:
@@ -103,14 +112,14 @@ def _earlier(run_id: str, content_hash: str) -> ImportRun:
 
 def carry_out(
     run_id: str,
-    stream: BinaryIO,
+    files: Sequence[BinaryIO],
     limits: Limits,
     found: Survey,
     on_progress: Callable[[ImportRun], None] | None = None,
 ) -> None:
     """Take in the orders of a run that `begin` opened; `on_progress` hears of every batch."""
     run = find(run_id)
-    orders = read_orders(stream, limits, found)
+    orders = read_orders(files, limits, found, settings.load().known_methods)
     while batch := list(itertools.islice(orders, _BATCH)):
         _write_batch(run, batch)
         if on_progress is not None:
@@ -189,10 +198,12 @@ def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
         changes: list[OrderChange] = []
         rounds = TakenRounds(session, (one.order for one in good if one.order))
         access = ClaimedAccess(session, (one.order for one in good if one.order))
+        numbers = TakenNumbers(session, (one.order for one in good if one.order))
         for one in good:
             order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
             try:
                 change = decide(order, known.get(one.order_no), shop=shop, now=now)
+                numbers.take(change)
                 access.take(change)
                 rounds.take(change)
             except OrderLeftOut as reason:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import CardTransaction, Order
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut
@@ -57,6 +58,32 @@ def _has(change: OrderChange, wanted: Round) -> bool:
     assert stored is not None
     is_standing = stored.status is not None and stored.status is not PaymentStatus.CANCELLED
     return is_standing and _wanted(stored.content.values) == wanted
+
+
+class TakenNumbers:
+    """Which numbers at SMBC-GP are used: `#1001` and `1001`, or `A-1` and the second payment of `A`."""
+
+    def __init__(self, session: Session, orders: Iterable[ParsedOrder]) -> None:
+        numbers = {at_gateway(order.order_no) for order in orders if order.claim}
+        rows = session.execute(
+            sa.select(CardTransaction.gateway_order_id, Order.order_no)
+            .join(Order, Order.id == CardTransaction.order_id)
+            .where(CardTransaction.gateway_order_id.in_(numbers))
+        )
+        self._holders = {str(number): str(order_no) for number, order_no in rows}
+
+    def take(self, change: OrderChange) -> None:
+        """The number of the order that `change` brings.  Raises OrderLeftOut if another has it."""
+        is_here = change.stored is not None and not change.becomes_card_order
+        if change.parsed.claim is None or is_here:
+            return
+        order_no = change.parsed.order_no
+        holder = self._holders.setdefault(at_gateway(order_no), order_no)
+        if holder != order_no:
+            raise OrderLeftOut(
+                f"注文 {holder} がSMBC-GPで同じオーダーID「{at_gateway(order_no)}」を使っています。"
+                "どちらかの注文番号を変えてから取り込んでください。"
+            )
 
 
 class ClaimedAccess:

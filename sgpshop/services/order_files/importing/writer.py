@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.models import (
     ActorKind,
     CardTransaction,
@@ -19,6 +20,7 @@ from sgpshop.models import (
 )
 from sgpshop.services.order_files.importing.content import Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
+from sgpshop.services.order_files.importing.differences import differences
 from sgpshop.services.orders import alerts, history
 
 _TRANSACTION_DEFAULTS: Values = {
@@ -67,13 +69,7 @@ def _insert(session: Session, changes: Sequence[OrderChange], actor: str, now: d
         session,
         CardTransaction,
         (
-            _TRANSACTION_DEFAULTS
-            | change.transaction
-            | {
-                "order_id": order_id,
-                "gateway_order_id": change.parsed.order_no,
-                "next_look_at": now if change.look else None,
-            }
+            _new_transaction(order_id, change, now)
             for order_id, change in placed
             if change.parsed.claim is not None
         ),
@@ -103,6 +99,8 @@ def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: d
     session.execute(sa.delete(Delivery).where(Delivery.order_id.in_(ids)))
     session.execute(sa.delete(OrderLine).where(OrderLine.order_id.in_(ids)))
     _insert_children(session, [(order.id, change) for order, change in stored])
+    mended = (_new_transaction(order.id, c, now) for order, c in stored if c.becomes_card_order)
+    _insert_all(session, CardTransaction, mended)
     linked = [
         change.transaction | {"id": order.transaction.id}
         for order, change in stored
@@ -111,6 +109,18 @@ def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: d
     for facts in linked:  # rare: access data that came with a later file
         session.execute(sa.update(CardTransaction), [facts])
     history.record_many(session, [_entry(o.id, c, "import_updated", actor, now) for o, c in stored])
+
+
+def _new_transaction(order_id: int, change: OrderChange, now: datetime) -> Values:
+    return (
+        _TRANSACTION_DEFAULTS
+        | change.transaction
+        | {
+            "order_id": order_id,
+            "gateway_order_id": at_gateway(change.parsed.order_no),
+            "next_look_at": now if change.look else None,
+        }
+    )
 
 
 def _insert_children(session: Session, placed: Sequence[tuple[int, OrderChange]]) -> None:
@@ -157,8 +167,14 @@ def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: date
         "amount_before": before.content.values["total"] if before else None,
         "amount_after": change.content.values["total"],
         "order_version": before.facts.version + 1 if before else 1,
-        "detail": {"line": change.parsed.line},
+        "detail": {"line": change.parsed.line} | _corrections(change),
     }
+
+
+def _corrections(change: OrderChange) -> Values:
+    if change.stored is None:
+        return {}
+    return {"corrections": differences(change.stored.content, change.content)}
 
 
 def _insert_all(session: Session, model: type[Any], rows: Iterable[Values]) -> None:

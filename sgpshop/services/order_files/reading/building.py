@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Any
 
-from sgpshop.domain.amounts import TAX_RULE
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
+from sgpshop.domain.payment_methods import KnownMethods, plain_name
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import SGP_METHOD
 from sgpshop.services.order_files.reading.cells import at
@@ -14,21 +14,6 @@ from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClai
 from sgpshop.services.order_files.reading.rows import FileRow
 
 _CANCELLED, _PROVISIONAL = 0, 99  # 注文状態 (R143)
-
-_SGP_NAMES = {SGP_METHOD, "SGP:カード決済", "SGP：カード決済", "SGPカード決済"}
-#: Payment type letters of the cart's API (R144).
-_METHOD_LETTERS = {
-    "R": "代金引換",
-    "B": "銀行振込",
-    "P": "ゆうちょ",
-    "Z": "コンビニ",
-    "N": "NP後払い",
-    "A": "後払い.com",
-    "M": "Paid",
-    "B1": "GMO後払い",
-    "M1": "銀行振込",
-    "D1": "Amazon Pay",
-}
 
 _PROCESSED_AS: dict[ProcessingClass | None, DeliveryStatus] = {
     ProcessingClass.UNPROCESSED: DeliveryStatus.UNPROCESSED,
@@ -51,31 +36,34 @@ _ONLY_IN_FILE = (
 )
 
 
-def build_order(rows: list[FileRow]) -> tuple[ParsedOrder, list[str], list[str]]:
+def build_order(
+    rows: list[FileRow], methods: KnownMethods
+) -> tuple[ParsedOrder, list[str], list[str]]:
     """The order that `rows` describe, its errors (it is to be left out) and its warnings."""
-    given = rows[0].order
+    given: dict[str, Any] = {}
+    for row in rows:
+        given = row.order | given
     errors: list[str] = []
     warnings: list[str] = []
     values = {name: value for name, value in given.items() if name not in _ONLY_IN_FILE}
-    for name in TAX_RULE:
-        if values.get(name) is None:
-            values.pop(name, None)  # an empty cell says as little as no column
     values["ordered_at"] = _moment(given["ordered_at"], given.get("ordered_time"))
-    values["method"] = _method(given["method"])
+    is_sgp = True if _has_payment(given) else methods.is_sgp(given["method"])
+    values["method"] = SGP_METHOD if is_sgp else plain_name(given["method"])
     lines = [_line(row, errors) for row in rows]
     deliveries = _deliveries(rows, given, warnings)
-    claim = _claim(given, deliveries) if values["method"] == SGP_METHOD else None
+    claim = _claim(given, deliveries) if is_sgp else None
     if claim is not None:
         _check_charge(values["total"], claim, errors, warnings)
     elif given.get("payment_status") is not None:
         warnings.append("SGPカード決済ではない注文のため、「決済方法ステータス」は取り込みません。")
     return (
         ParsedOrder(
-            order_no=rows[0].order_no,
+            order_no=given["order_no"],
             line=rows[0].line,
             values=values,
             deliveries=deliveries,
             lines=lines,
+            is_sgp=is_sgp,
             claim=claim,
         ),
         errors,
@@ -87,8 +75,9 @@ def _moment(value: datetime | date, clock: time | None) -> datetime:
     return value if isinstance(value, datetime) else at(value, clock or time())
 
 
-def _method(word: str) -> str:
-    return SGP_METHOD if word in _SGP_NAMES else _METHOD_LETTERS.get(word, word)
+def _has_payment(given: dict[str, Any]) -> bool:
+    """Whether the row brings a transaction of the gateway: then it is a card order, whatever it is called."""
+    return bool(given.get("access_id") or given.get("authorized_at") or given.get("gateway_amount"))
 
 
 def _claim(given: dict[str, Any], deliveries: list[dict[str, Any]]) -> PaymentClaim:
@@ -133,12 +122,15 @@ def _deliveries(
     rows: list[FileRow], given: dict[str, Any], warnings: list[str]
 ) -> list[dict[str, Any]]:
     """One per 配送先番号; their status from 配送ステータス, else 処理状況, else 注文状態."""
-    by_number = {row.delivery.get("number", 0): row.delivery for row in reversed(rows)}
+    by_number: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        number = row.delivery.get("number", 0)
+        by_number[number] = row.delivery | by_number.get(number, {})
     deliveries = [by_number[number] | {"number": number} for number in sorted(by_number)]
     fallback = _PROCESSED_AS.get(given.get("processing"))
     if fallback is None and given.get("order_state") == _CANCELLED:
         fallback = DeliveryStatus.CANCELLED
-    if fallback is not None or "processing" in given or "status" in deliveries[0]:
+    if fallback is not None or any("status" in delivery for delivery in deliveries):
         for delivery in deliveries:
             delivery["status"] = delivery.get("status") or fallback or DeliveryStatus.UNPROCESSED
         derived = processing_class(delivery["status"] for delivery in deliveries)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
-from sgpshop.domain.amounts import TaxRounding
+from sgpshop.domain.amounts import TaxRounding, yen_in
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_writing import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
@@ -30,7 +30,29 @@ MAX_YEN = 9_999_999
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
-_NUMBER = re.compile(r"[¥\\]?(\d{1,3}(?:,\d{3})+|\d+)円?")
+_EXCEL_NUMBER = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
+_EXCEL_DAYS = re.compile(r"([3-7]\d{4})(\.\d+)?")
+_EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=JST)
+_POSTAL_CODE = 7
+_OFFSET = re.compile(r"(.+\d) ?([+-]\d{2}):?(\d{2})")
+_HOURS = re.compile(r"(\d{1,2})(?::?00|時)?[~～〜\-–ー−](\d{1,2})(?::?00|時)?")
+_HOURS_COMPACT = re.compile(r"([01]\d|2[0-4])([01]\d|2[0-4])")
+#: No wish.
+_NONE = frozenset(
+    (
+        "",
+        "--",
+        "//",
+        "-",
+        "なし",
+        "設定なし",
+        "指定なし",
+        "希望なし",
+        "指定しない",
+        "0000-00-00",
+        "0",
+    )
+)
 _COMPACT = re.compile(r"(\d{8})(\d{6})?")
 _DATE = re.compile(r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -68,26 +90,63 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A parser for a whole number, with or without separators, ¥ and 円."""
 
     def parse(value: str) -> int:
-        found = _NUMBER.fullmatch(nfkc(value))
-        # Longer texts are out of every range, and would be slow to turn into a number.
-        if found is None or len(value) > 20 or not least <= _int(found[1]) <= most:
+        number = yen_in(value)
+        if number is None or not least <= number <= most:
             raise CellProblem(f"は{least:,}〜{most:,}の整数で入力してください。")
-        return _int(found[1])
+        return number
 
     return parse
-
-
-def _int(digits: str) -> int:
-    return int(digits.replace(",", ""))
 
 
 yen = whole(0, MAX_YEN)
 
 
+def reduction(value: str) -> int:
+    """What lowers a total, which some programs write as -150."""
+    return abs(whole(-MAX_YEN, MAX_YEN)(value))
+
+
+def postal_code(value: str) -> str:
+    """As it stands there, with the zero that Excel drops."""
+    plain = nfkc(value).lstrip("'")
+    if plain.isdigit() and len(plain) == _POSTAL_CODE - 1:
+        return "0" + plain
+    return text(10)(plain if plain.isascii() else value)
+
+
+def tel(value: str) -> str:
+    """As it stands there, with the zero that Excel drops: every number in Japan begins with one."""
+    plain = nfkc(value).lstrip("'")
+    is_cut = plain.isdigit() and len(plain) in (9, 10) and not plain.startswith("0")
+    return "0" + plain if is_cut else text(30)(value.lstrip("'"))
+
+
+def wish_date(value: str) -> date | None:
+    """配送希望日; None for the words that other programs have for none."""
+    return None if value in _NONE else calendar_day(value)
+
+
+def wish_time(value: str) -> str:
+    """配送時間帯 in one form: 14時～16時 for 14:00-16:00, 14時-16時, 1416."""
+    plain = nfkc(value).replace(" ", "")
+    if value in _NONE:
+        return ""
+    if found := _HOURS.fullmatch(plain) or _HOURS_COMPACT.fullmatch(plain):
+        return f"{int(found[1])}時～{int(found[2])}時"
+    return text(60)(value)
+
+
 def order_number(value: str) -> str:
-    """R142: up to 24 half-width letters and digits, nothing converted."""
+    """R142, nothing converted."""
+    if _EXCEL_NUMBER.fullmatch(value):
+        raise CellProblem(
+            "がExcelで開いて保存したために壊れています(4.90715E+11 のような形)。"
+            "元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
+        )
     if not is_well_formed(value):
-        raise CellProblem("は半角英数字24文字以内で入力してください(全角文字や記号は使えません)。")
+        raise CellProblem(
+            "は半角の英数字とハイフン27文字以内で入力してください(全角文字やほかの記号は使えません)。"
+        )
     if is_reserved(value):
         raise CellProblem("にこの語は使えません(画面のアドレスと重なります)。")
     return value
@@ -161,7 +220,11 @@ processing = one_of({c.label: c for c in ProcessingClass})
 order_state = one_of(
     {"0": 0, "1": 1, "99": 99, "キャンセル": 0, "通常": 1, "仮注文": 99}, "1・0・99"
 )
-tax_rate = one_of({"8": 8, "10": 10, "8%": 8, "10%": 10, "0.08": 8, "0.1": 10}, "8・10")
+tax_rate = one_of(
+    dict.fromkeys(("8", "8%", "0.08", "8.0", "8.00", "軽減8%", "8%(軽)", "軽減税率"), 8)
+    | dict.fromkeys(("10", "10%", "0.1", "0.10", "10.0", "10.00", "標準税率"), 10),
+    "8・10",
+)
 price_tax = one_of(
     {"税込": True, "税込み": True, "税別": False, "税抜": False, "税抜き": False}, "税込・税別"
 )
@@ -195,6 +258,11 @@ def moment(value: str) -> datetime | date:
     """
     plain = nfkc(value)
     try:
+        if days := _EXCEL_DAYS.fullmatch(plain):
+            counted = _EXCEL_EPOCH + timedelta(days=float(plain))
+            return utc(counted) if days[2] else counted.date()
+        if offset := _OFFSET.fullmatch(plain):
+            plain = f"{offset[1].replace(' ', 'T', 1)}{offset[2]}:{offset[3]}".replace("/", "-")
         if compact := _COMPACT.fullmatch(plain):
             if compact[2] is None:
                 return _in_range(datetime.strptime(plain, "%Y%m%d").replace(tzinfo=JST)).date()

@@ -1,17 +1,32 @@
-"""Rows to orders: one row per item, order columns repeated, bad orders left out whole (§14.2)."""
+"""Rows to orders: order columns on every row or the first, bad orders left out whole (§14.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.card_data import contains_card_number
+from sgpshop.domain.csv_reading import FileRefused, Limits, heading_key
+from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.models import IssueLevel
+from sgpshop.services.files.layout import (
+    Layout,
+    Purpose,
+    Row,
+    RowsRefused,
+    Table,
+    layouts,
+    recognise,
+)
+from sgpshop.services.files.layouts import a00_own
+from sgpshop.services.files.reading import read_rows
+from sgpshop.services.order_files.reading import rows as of_rows
 from sgpshop.services.order_files.reading.building import build_order
-from sgpshop.services.order_files.reading.columns import COLUMNS, Part
+from sgpshop.services.order_files.reading.cells import clean
+from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, Part
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
-from sgpshop.services.order_files.reading.rows import FileRow, number_in, parse_row, read_records
+from sgpshop.services.order_files.reading.rows import FileRow
 
 _MAX_KINDS = _MAX_DELIVERIES = 50
 
@@ -33,102 +48,273 @@ class FileOrder:
     line: int
     order: ParsedOrder | None = None
     issues: list[Issue] = field(default_factory=list)
+    #: the name of a way of payment of which nobody said yet whether it is ours
+    unknown_method: str = ""
 
 
-def survey(stream: BinaryIO, limits: Limits) -> Survey:
-    """Look through a whole file and rewind it.
+@dataclass
+class _Group:
+    """The rows of one order, and why single ones cannot be used."""
 
-    Raises FileRefused when the file cannot be read to its end as CSV with the required heading.
+    order_no: str
+    rows: list[Row]
+    problems: dict[int, str]
+
+
+def survey(files: Sequence[BinaryIO], limits: Limits) -> Survey:
+    """Look through whole files and rewind them.
+
+    Raises FileRefused when they cannot be read to their end as orders with the required headings.
     """
-    heading, records = read_records(stream, limits)
+    table, groups = _read(files, limits)
     rows = orders = 0
     seen: set[str] = set()
     scattered: set[str] = set()
-    last = None
-    for record in records:
-        rows += 1
-        order_no = number_in(heading, record) or last or ""
-        if order_no != last:
-            orders += 1
-            if order_no in seen:
-                scattered.add(order_no)
-            seen.add(order_no)
-        last = order_no
-    stream.seek(0)
-    return Survey(rows, orders, frozenset(scattered))
+    for group in groups:
+        rows += len(group.rows)
+        orders += 1
+        if group.order_no in seen:
+            scattered.add(group.order_no)
+        seen.add(group.order_no)
+    return Survey(rows, orders, frozenset(scattered), table.layout, tuple(table.unread))
 
 
-def read_orders(stream: BinaryIO, limits: Limits, found: Survey) -> Iterator[FileOrder]:
-    """The orders of a file that `survey` looked through, one after the other, good and bad."""
-    for order_no, rows in _groups(stream, limits):
-        yield _order(order_no, rows, is_scattered=order_no in found.scattered)
+def read_orders(
+    files: Sequence[BinaryIO], limits: Limits, found: Survey, methods: KnownMethods
+) -> Iterator[FileOrder]:
+    """The orders of files that `survey` looked through, one after the other, good and bad."""
+    table, groups = _read(files, limits)
+    for group in groups:
+        is_scattered = group.order_no in found.scattered
+        yield _order(group, table, methods, is_scattered=is_scattered)
 
 
-def _groups(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, list[FileRow]]]:
-    """Adjacent rows with one number; a row without number counts as bad row of the order above."""
-    heading, records = read_records(stream, limits)
-    order_no, rows = "", list[FileRow]()
-    for record in records:
-        row = parse_row(heading, record, limits.max_cell)
-        if rows and row.order_no not in ("", order_no):
-            yield order_no, rows
-            rows = []
-        order_no = row.order_no or order_no
-        rows.append(row)
-    if rows:
-        yield order_no, rows
+def _read(files: Sequence[BinaryIO], limits: Limits) -> tuple[Table, Iterator[_Group]]:
+    """The table of the orders, and their rows in groups; two files that belong together are one."""
+    known = layouts(Purpose.ORDERS, Purpose.ITEMS)
+    tables = []
+    for file in files:
+        file.seek(0)
+        tables.append(recognise(read_rows(file, limits), known, _GENERAL))
+        _require_unambiguous(tables[-1])
+    orders = [table for table in tables if table.layout.purpose is Purpose.ORDERS]
+    items = {table.layout.id: table for table in tables if table.layout.purpose is Purpose.ITEMS}
+    if len(orders) != 1 or len(items) != len(tables) - 1 or set(items) - {orders[0].layout.partner}:
+        raise FileRefused(_which_files(tables))
+    table = orders[0]
+    if table.layout.partner:
+        if table.layout.partner not in items:
+            raise FileRefused(_which_files(tables))
+        return _joined(table, items[table.layout.partner], limits)
+    _require_fields(table)
+    return table, _groups(table, _rows(table, limits))
 
 
-def _order(order_no: str, rows: list[FileRow], *, is_scattered: bool) -> FileOrder:
-    problems = [Issue(row.line, problem) for row in rows for problem in row.problems]
-    is_valid = any(row.has_valid_number for row in rows)
-    result = FileOrder(order_no if is_valid else "", rows[0].line, issues=problems)
+def _which_files(tables: Sequence[Table]) -> str:
+    layout = tables[0].layout
+    if layout.partner and len(tables) == 1:
+        return (
+            f"「{layout.program}」のファイルだけでは取り込めません。もう1つのファイルも一緒に選んでください。"
+            + layout.export
+        )
+    return "一緒に取り込めないファイルです。ファイルは1つずつ選んでください。"
+
+
+def _require_fields(table: Table) -> None:
+    if missing := of_rows.missing(table):
+        program = table.layout.program
+        which = f"「{program}」のファイルのようですが、" if table.layout.signature else "1行目に"
+        raise FileRefused(
+            f"{which}必要な項目名がありません: {'、'.join(missing)}。"
+            + (table.layout.export or "1行目には項目名(注文番号、注文日時など)を入れてください。")
+        )
+
+
+def _require_unambiguous(table: Table) -> None:
+    """Of other headings that stand twice the first counts: those of a delivery come behind (§1)."""
+    needed = {place for column in COLUMNS if column.required for place in table.places(column.key)}
+    keys = [heading_key(name) for name in table.headings]
+    if twice := [table.headings[n].strip() for n in sorted(needed) if keys.count(keys[n]) > 1]:
+        raise FileRefused(
+            f"1行目に同じ項目名が2回あります: {'、'.join(twice)}。どちらを使うか決められません。"
+        )
+
+
+def _rows(table: Table, limits: Limits) -> Iterator[tuple[Row, str]]:
+    for record in table.rows:
+        row = Row(record.line, table.texts(record, clean))
+        yield row, of_rows.wrong_shape(table, record, limits.max_cell)
+
+
+def _joined(orders: Table, items: Table, limits: Limits) -> tuple[Table, Iterator[_Group]]:
+    """Every item with what is said of its order in the other file."""
+    known = {}
+    for row, problem in _rows(orders, limits):
+        known[row.texts.get("order_no", "")] = (row, problem)
+    table = Table(
+        orders.layout,
+        [*items.headings, *orders.headings],
+        iter(()),
+        _places=orders.moved(len(items.headings)) | items.moved(0),
+    )
+    _require_fields(table)
+
+    def rows() -> Iterator[tuple[Row, str]]:
+        last = ""
+        for item, problem in _rows(items, limits):
+            order_no = item.texts["order_no"] = item.texts.get("order_no") or last
+            order, theirs = known.get(order_no, (None, ""))
+            if order is None:
+                problem = problem or "もう1つのファイルに、この注文番号の注文がありません。"
+            yield Row(item.line, (order.texts if order else {}) | item.texts), problem or theirs
+            last = order_no
+            used.add(order_no)
+        for order_no, (order, problem) in known.items():
+            if order_no not in used:
+                yield order, problem or "もう1つのファイルに、この注文の商品がありません。"
+
+    used: set[str] = set()
+    return table, _groups(table, rows())
+
+
+def _groups(table: Table, rows: Iterable[tuple[Row, str]]) -> Iterator[_Group]:
+    """Adjacent rows with one number; a row without number is one more of the order above."""
+    group: _Group | None = None
+    for row, problem in rows:
+        order_no = row.texts.get("order_no", "")
+        if group is None or order_no not in ("", group.order_no):
+            if group is not None:
+                yield group
+            group = _Group(order_no, [], {})
+        if not order_no and not problem and (not group.order_no or _speaks_of_order(row)):
+            problem = f"「{of_rows.title(table, ORDER_NO)}」が空です。"
+        group.rows.append(row)
+        if problem:
+            group.problems[row.line] = problem
+    if group is not None:
+        yield group
+
+
+def _speaks_of_order(row: Row) -> bool:
+    """Whether a row without number is more than one more item of the order above."""
+    return any(row.texts.get(column.key) for column in COLUMNS if column.part is Part.ORDER)
+
+
+def _order(group: _Group, table: Table, methods: KnownMethods, *, is_scattered: bool) -> FileOrder:
+    problems = [Issue(line, problem) for line, problem in group.problems.items()]
+    try:
+        ORDER_NO.parse(group.order_no)
+        is_valid = not contains_card_number(group.order_no)
+    except ValueError:
+        is_valid = False
+    result = FileOrder(group.order_no if is_valid else "", group.rows[0].line, issues=problems)
+    rows = _parsed(group, table, result)
     if is_valid and is_scattered:
         problems += [
             Issue(
                 row.line,
                 "同じ「注文番号」の行が離れた場所にもあります。1つの注文の行は続けて並べてください。",
             )
-            for row in rows
+            for row in group.rows
         ]
-    if problems:
+    if _has_error(problems):
         return result
-    problems += _conflicts(rows, Part.ORDER) + _conflicts(rows, Part.DELIVERY) + _counts(rows)
-    if problems:
+    problems += _empty(rows, table) + _conflicts(rows, table) + _counts(rows)
+    if _has_error(problems):
         return result
-    order, errors, warnings = build_order(rows)
+    order, errors, warnings = build_order(rows, methods)
     if errors:
         problems += [Issue(rows[0].line, message) for message in errors]
+    elif order.is_sgp is None:
+        result.unknown_method = order.values["method"]
+        problems.append(Issue(rows[0].line, ASKED.format(order.values["method"])))
     else:
         result.order = order
         problems += [Issue(rows[0].line, message, IssueLevel.WARNING) for message in warnings]
     return result
 
 
-def _conflicts(rows: list[FileRow], part: Part) -> list[Issue]:
-    """Columns that should repeat but do not: per order, or per delivery of an order."""
+ASKED = (
+    "決済方法「{}」がSGPカード決済かどうか分からないため、取り込みませんでした。"
+    "「この決済方法はSGPカードですか?」に答えてから取り込んでください。"
+)
+
+
+def _has_error(issues: list[Issue]) -> bool:
+    return any(issue.level is IssueLevel.ERROR for issue in issues)
+
+
+def _parsed(group: _Group, table: Table, result: FileOrder) -> list[FileRow]:
+    """The rows that are meant, with their values; what is wrong with them is told in `result`."""
+    good = [row for row in group.rows if row.line not in group.problems]
+    _number_deliveries(good)
+    try:
+        if good and table.layout.rows is not None:
+            good = table.layout.rows(good)
+    except RowsRefused as refusal:
+        result.issues.append(Issue(group.rows[0].line, refusal.message))
+        return []
+    parsed = []
+    for row in good:
+        of_rows.plain(row.texts)
+        found = of_rows.parse(row, table)
+        result.issues += [Issue(row.line, problem) for problem in found.problems]
+        result.issues += [
+            Issue(row.line, warning, IssueLevel.WARNING) for warning in found.warnings
+        ]
+        parsed.append(found)
+    return parsed
+
+
+def _number_deliveries(rows: Sequence[Row]) -> None:
+    """Ids that the other program gives its deliveries, as our numbers: 1, 2… where there are several."""
+    keys = list(dict.fromkeys(key for row in rows if (key := row.texts.get("delivery_key"))))
+    if len(keys) > 1:
+        for row in rows:
+            row.texts["number"] = str(keys.index(row.texts.get("delivery_key") or keys[0]) + 1)
+
+
+def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
+    """Required fields that no row of the order says, or an item does not."""
     issues = []
-    first: dict[Any, FileRow] = {}
+    for column in COLUMNS:
+        if not column.required:
+            continue
+        sentence = f"「{of_rows.title(table, column)}」が空です。"
+        silent = [row for row in rows if column.field not in row.values(column.part)]
+        if column.part is Part.ITEM:
+            issues += [Issue(row.line, sentence) for row in silent]
+        elif len(silent) == len(rows):
+            issues.append(Issue(rows[0].line, sentence))
+    return issues
+
+
+def _conflicts(rows: list[FileRow], table: Table) -> list[Issue]:
+    """Values of an order, or of one of its deliveries, that its rows say differently."""
+    issues = []
+    first: dict[Any, tuple[Any, int]] = {}
     for row in rows:
-        key = row.delivery.get("number", 0) if part is Part.DELIVERY else None
-        other = first.setdefault(key, row)
-        mine, theirs = row.values(part), other.values(part)
-        if mine != theirs:
-            issues += [
-                Issue(
-                    row.line,
-                    f"「{column.title}」が同じ注文の{other.line}行目と違います。"
-                    "同じ値を繰り返してください。",
+        number = row.delivery.get("number", 0)
+        for column in COLUMNS:
+            values = row.values(column.part)
+            if column.part is Part.ITEM or column.field not in values:
+                continue
+            key = (column.field, column.part, number if column.part is Part.DELIVERY else None)
+            value, line = first.setdefault(key, (values[column.field], row.line))
+            if value != values[column.field]:
+                issues.append(
+                    Issue(
+                        row.line,
+                        f"「{of_rows.title(table, column)}」が同じ注文の{line}行目と違います。"
+                        "同じ値を繰り返してください。",
+                    )
                 )
-                for column in COLUMNS
-                if column.part is part and mine.get(column.field) != theirs.get(column.field)
-            ]
     return issues
 
 
 def _counts(rows: list[FileRow]) -> list[Issue]:
     numbers = {row.delivery.get("number", 0) for row in rows}
-    kinds = {(row.item.get("code"), row.item["name"], row.item.get("option")) for row in rows}
+    kinds = {(row.item.get("code"), row.item.get("name"), row.item.get("option")) for row in rows}
     issues = []
     if len(kinds) > _MAX_KINDS:
         issues.append(f"「商品名」は1つの注文に{_MAX_KINDS}種類までです。")
@@ -137,3 +323,13 @@ def _counts(rows: list[FileRow]) -> list[Issue]:
     if 0 in numbers and len(numbers) > 1:
         issues.append("「配送先番号」は、お届け先が複数のときは1から付けてください。")
     return [Issue(rows[0].line, message) for message in issues]
+
+
+#: A file of no program we know: by the words it has, ours and those that others use.
+_GENERAL = Layout(
+    id="",
+    program="そのほかの注文ファイル",
+    purpose=Purpose.ORDERS,
+    signature=(),
+    columns=a00_own.COLUMNS,
+)

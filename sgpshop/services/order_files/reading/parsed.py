@@ -8,6 +8,7 @@ from typing import Any
 
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import OrderKind
+from sgpshop.services.files.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class ParsedOrder:
     values: dict[str, Any]
     deliveries: list[dict[str, Any]]
     lines: list[dict[str, Any]]
+    #: None: nobody said yet whether its way of payment is ours
+    is_sgp: bool | None
     #: None for an order that is not paid by SGP card
     claim: PaymentClaim | None
 
@@ -71,3 +74,6 @@ class Survey:
     rows: int
     orders: int
     scattered: frozenset[str]
+    layout: Layout
+    #: headings that nothing is taken from
+    unread: tuple[str, ...] = ()

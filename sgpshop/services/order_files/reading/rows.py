@@ -1,64 +1,35 @@
-"""The heading, and one record to the values it stands for, every problem named by its column."""
+"""One row to the values it stands for, every problem named by the heading as it stands there."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
+from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
-from sgpshop.services.files.reading import read_rows
-from sgpshop.services.order_files.reading.cells import CellProblem, clean
-from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, FileColumn, Part
+from sgpshop.domain.csv_reading import Record
+from sgpshop.services.files.layout import Fields, Row, Table
+from sgpshop.services.order_files.reading.cells import CellProblem
+from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, FileColumn, Part
 
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
 #: AccessID and AccessPass as the gateway makes them (protocol.md §2.1): longer than any card number.
 _RANDOM = re.compile(r"[0-9A-Za-z]{32}")
-
-
-@dataclass(frozen=True)
-class Heading:
-    """Which cells belong to which known column, in the order in which they are asked."""
-
-    width: int
-    places: dict[FileColumn, tuple[int, ...]]
-
-    def __contains__(self, field: str) -> bool:
-        return any(column.field == field for column in self.places)
-
-
-def read_records(stream: BinaryIO, limits: Limits) -> tuple[Heading, Iterator[Record]]:
-    """The heading and the rows of a CSV file; blank rows are passed over.
-
-    Raises FileRefused, also while iterating, for a file that is not readable CSV.
-    """
-    rows = read_rows(stream, limits)
-    first = next(rows, None)
-    if first is None:
-        raise FileRefused("ファイルが空です。1行目に項目名、2行目から注文を入れてください。")
-    return _heading(first.cells), rows
+_NEAREST_DAY = "最短日"
 
 
 @dataclass
 class FileRow:
-    """The values of one record by field, for the columns the file has."""
+    """What one row says, by field; what it does not say is not in it."""
 
     line: int
-    #: by which rows are grouped: as it stands there, perhaps not a valid number
-    order_no: str
     order: dict[str, Any] = field(default_factory=dict)
     delivery: dict[str, Any] = field(default_factory=dict)
     item: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def has_valid_number(self) -> bool:
-        """Whether the order number is one (only then may it be shown and stored)."""
-        return "order_no" in self.order
+    warnings: list[str] = field(default_factory=list)
 
     def values(self, part: Part) -> dict[str, Any]:
         """The values that describe `part`."""
@@ -67,82 +38,80 @@ class FileRow:
         return self.item if part is Part.ITEM else self.delivery
 
 
-def number_in(heading: Heading, record: Record) -> str:
-    """The order number as it stands in a row, by which rows are grouped; "" when there is none."""
-    texts = (clean(record.cells[i]) for i in heading.places[ORDER_NO] if i < len(record.cells))
-    return next(filter(None, texts), "")
-
-
-def parse_row(heading: Heading, record: Record, max_cell: int | None) -> FileRow:
-    """All values of `record`; whatever cannot be used is in `problems`, and never echoed (S11)."""
-    cells = record.cells
-    row = FileRow(record.line, number_in(heading, record))
-    if contains_card_number(_BETWEEN_CELLS.join(cells)) and (
-        title := _card_number_in(heading, cells)
-    ):
-        row.problems.append(
-            f"{title}にクレジットカード番号と思われる数字があります。カード番号は取り込めません。"
+def wrong_shape(table: Table, record: Record, max_cell: int | None) -> str:
+    """Why a row cannot be used whatever it says; "" when it can.  Nothing of it is echoed (S11)."""
+    cells, width = record.cells, len(table.headings)
+    if contains_card_number(_BETWEEN_CELLS.join(cells)) and (where := _card_number(table, cells)):
+        return (
+            f"{where}にクレジットカード番号と思われる数字があります。カード番号は取り込めません。"
         )
-        return row
-    if extra := [cell for cell in cells[heading.width :] if cell]:
-        row.problems.append(
-            f'列が1行目の項目名より{len(extra)}個多くあります。カンマを含む値は"で囲んでください。'
+    if extra := [cell for cell in cells[width:] if cell]:
+        return (
+            f"列が1行目の項目名より{len(extra)}個多くあります。"
+            '区切りの文字を含む値は"で囲んでください。'
         )
-    elif len(cells) < heading.width:
-        row.problems.append(f"列の数が足りません(項目名{heading.width}個に対し{len(cells)}個)。")
+    if len(cells) < width:
+        return f"列の数が足りません(項目名{width}個に対し{len(cells)}個)。"
     if max_cell is not None and max(map(len, cells)) > max_cell:
-        row.problems.append(f"{max_cell:,}文字を超える値があります。")
-    for column, places in heading.places.items():
-        _parse_column(row, column, [cells[i] for i in places if i < len(cells)])
-    return row
+        return f"{max_cell:,}文字を超える値があります。"
+    return ""
 
 
-def _parse_column(row: FileRow, column: FileColumn, cells: list[str]) -> None:
-    texts = [text for cell in cells if cell and (text := clean(cell))]
-    values = row.values(column.part)
-    if not texts:
-        if column.required:
-            row.problems.append(f"「{column.title}」が空です。")
-        else:
-            values[column.field] = column.empty
-        return
-    text = texts[0] if column.joined_by is None else column.joined_by.join(texts)
-    try:
-        values[column.field] = column.parse(text)
-    except CellProblem as problem:
-        row.problems.append(f"「{column.title}」{problem}")
+def plain(texts: Fields) -> None:
+    """Fields of layouts that are not ours, in terms of ours."""
+    if texts.get("adjustment"):
+        signed = yen_in(texts["adjustment"])
+        if signed:
+            name = "discount" if signed < 0 else "commission"
+            before = yen_in(texts.get(name) or "0") or 0
+            texts[name] = str(before + abs(signed))
+    if texts.get("wish_date") == _NEAREST_DAY:  # no day, but words that somebody will want to see
+        texts["wish_date"] = ""
+        texts["wish_time"] = " ".join(filter(None, (_NEAREST_DAY, texts.get("wish_time", ""))))
 
 
-def _card_number_in(heading: Heading, cells: list[str]) -> str:
+def parse(row: Row, table: Table) -> FileRow:
+    """All values of `row`; whatever cannot be used is in `problems` or `warnings`."""
+    found = FileRow(row.line)
+    for name, text in row.texts.items():
+        column = BY_KEY.get(name)
+        if not text or column is None:
+            continue
+        try:
+            found.values(column.part)[column.field] = column.parse(text)
+        except CellProblem as problem:
+            sentence = f"「{title(table, column)}」{problem}"
+            if column.spare:
+                found.warnings.append(f"{sentence}この項目は空のまま取り込みます。")
+            else:
+                found.problems.append(sentence)
+    return found
+
+
+def title(table: Table, column: FileColumn) -> str:
+    """What the file calls a field, if it has it."""
+    places = table.places(column.key)
+    heading = table.headings[places[0]].strip() if places and table.has_headings else ""
+    return next(iter(heading.splitlines()), "")[:30] or column.title
+
+
+def missing(table: Table) -> list[str]:
+    """Our names of the required fields that the file has no heading for."""
+    there = table.fields | set(table.layout.adds)
+    return [column.title for column in COLUMNS if column.required and column.key not in there]
+
+
+def _card_number(table: Table, cells: list[str]) -> str:
     """Where a card number stands; "" when only the gateway's own random values look like one."""
-    columns = {i: column for column, places in heading.places.items() for i in places}
+    columns = {
+        place: column
+        for name in table.fields
+        if (column := BY_KEY.get(name))
+        for place in table.places(name)
+    }
     for i, cell in enumerate(cells):
         column = columns.get(i)
         is_random = column is not None and column.is_random and _RANDOM.fullmatch(cell)
         if contains_card_number(cell) and not is_random:
-            return f"「{column.title}」" if column else "取り込まない列"
+            return f"「{title(table, column)}」" if column else "取り込まない列"
     return ""
-
-
-def _heading(cells: list[str]) -> Heading:
-    keys = [heading_key(cell) for cell in cells]
-    times = Counter(keys)
-    twice = sorted({cells[i].strip() for i, key in enumerate(keys) if key and times[key] > 1})
-    if twice:
-        raise FileRefused(f"1行目に同じ項目名が2回あります: {_listed(twice)}")
-    places = {
-        column: tuple(keys.index(key) for key in column.heading_keys if key in keys)
-        for column in COLUMNS
-    }
-    missing = [column.title for column in COLUMNS if column.required and not places[column]]
-    if missing:
-        raise FileRefused(
-            f"1行目に必要な項目名がありません: {_listed(missing)}。"
-            "1行目には項目名(注文番号、注文日時など)を入れてください。"
-        )
-    return Heading(len(cells), {column: found for column, found in places.items() if found})
-
-
-def _listed(names: list[str]) -> str:
-    shown = "、".join(name[:30] for name in names[:7])
-    return shown + (" ほか" if len(names) > 7 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, Event, PaymentStatus
 from sgpshop.gateway import (
@@ -53,7 +54,11 @@ class CancelPlan(Plan):
             if _may_hold_nothing(claimed):
                 return found_done(_US, trade, "cancel_nothing_there")
             return found_elsewhere(_US, trade)
-        if is_unbilled and trade.state.is_captured and claimed.gateway_order_id != claimed.order_no:
+        if (
+            is_unbilled
+            and trade.state.is_captured
+            and claimed.gateway_order_id != at_gateway(claimed.order_no)
+        ):
             return found(trade, Event.FOUND_BILLED)  # a charged sale counts (R104)
         if not (trade.state.is_reserved or trade.state.is_captured):
             return not_usable(_US, trade, "unknown_state")

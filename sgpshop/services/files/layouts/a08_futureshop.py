@@ -1,0 +1,46 @@
+"""futureshop 受注データ, of columns the shop chose."""
+
+from sgpshop.services.files.layout import Layout, Purpose, add, first, join
+
+LAYOUT = Layout(
+    id="a08",
+    program="futureshop 受注CSV",
+    purpose=Purpose.ORDERS,
+    signature=("受注コード", "請求合計金額", "通信欄"),
+    columns={
+        "order_no": "受注コード",
+        "ordered_at": "注文日時",
+        "method": "決済方法",
+        "buyer_name": join("氏名(姓)", "氏名(名)", by=" "),
+        "buyer_kana": join("フリガナ(姓)", "フリガナ(名)", by=" "),
+        "buyer_postal_code": "郵便番号",
+        "buyer_prefecture": "都道府県区分",
+        "buyer_address": join("住所1", "住所2", "住所3"),
+        "buyer_tel": first("電話番号(メイン)", "携帯電話番号", "電話番号(サブ)"),
+        "buyer_email": first(
+            "メールアドレス(メイン)",
+            "メールアドレス",
+            "メールアドレス(サブ)",
+            "メールアドレス(モバイル)",
+        ),
+        "carriage": add("送料", "クール便手数料"),
+        "commission": add("包装手数料", "決済手数料", "その他手数料"),
+        "points_used": "ポイント利用額",
+        "discount": add("割引合計金額(商品)", "割引合計金額(送料)"),
+        "total": "請求合計金額",
+        "note": "通信欄",
+        "name": join("お届け先氏名(姓)", "お届け先氏名(名)", by=" "),
+        "postal_code": "お届け先郵便番号",
+        "prefecture": "お届け先都道府県区分",
+        "address": join("お届け先住所1", "お届け先住所2", "お届け先住所3"),
+        "tel": first("お届け先電話番号(メイン)", "お届け先電話番号"),
+        "wish_date": "お届け希望日",
+        "wish_time": first("お届け希望時間", "お届け希望時間帯"),
+        "item_name": "商品名",
+        "code": join("商品番号", "枝番号"),
+        "option": join("項目選択肢", "バリエーション名", by=" "),
+        "unit_price": "販売単価",
+        "quantity": "購入数量",
+    },
+    export="受注管理 → 受注データのダウンロードで、上の項目を選んで出力してください。",
+)

@@ -1,0 +1,43 @@
+"""ロジレス 受注データ (80 columns and the shop's own)."""
+
+from sgpshop.services.files.layout import Layout, Purpose, first, join, when
+
+LAYOUT = Layout(
+    id="a17",
+    program="ロジレス 受注CSV",
+    purpose=Purpose.ORDERS,
+    signature=("受注コード", "伝票ステータス", "受注明細コード"),
+    columns={
+        "order_no": "受注コード",
+        "ordered_at": first("受注日時", "伝票日付"),
+        "method": "支払方法",
+        "order_state": when("伝票ステータス", "キャンセル", then="0"),
+        "buyer_name": join("購入者名1", "購入者名2", by=" "),
+        "buyer_kana": join("購入者名かな1", "購入者名かな2", by=" "),
+        "buyer_postal_code": "購入者 郵便番号",
+        "buyer_prefecture": "購入者 都道府県",
+        "buyer_address": join("購入者 住所1", "購入者 住所2", "購入者 住所3"),
+        "buyer_tel": "購入者 電話番号",
+        "buyer_email": "購入者 メールアドレス",
+        "carriage": "送料",
+        "commission": "その他手数料",
+        "points_used": "ポイント利用",
+        "coupon": "クーポン利用",
+        "discount": "値引き",
+        "total": "合計金額",
+        "note": "購入者による備考",
+        "name": join("お届け先名1", "お届け先名2", by=" "),
+        "postal_code": "お届け先 郵便番号",
+        "prefecture": "お届け先 都道府県",
+        "address": join("お届け先 住所1", "お届け先 住所2", "お届け先 住所3"),
+        "tel": "お届け先 電話番号",
+        "wish_date": "お届け希望日",
+        "wish_time": "お届け希望時間帯",
+        "item_name": "商品名",
+        "code": "商品コード",
+        "unit_price": "販売単価",
+        "quantity": "数量",
+        "tax_rate": "税率",
+    },
+    export="受注伝票 → CSVエクスポート(明細を含む)。",
+)
