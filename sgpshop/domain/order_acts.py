@@ -252,11 +252,23 @@ def return_words(order: OrderFacts) -> str:
 
 def needs_cancelling(order: OrderFacts) -> bool:
     """返送済み・返金未対応, apart from a person's 返金しない: the goods are back, the money is not (R90a)."""
-    status = order.payment_status
-    # A subscription that could not be billed holds nothing that could be cancelled (R105).
-    is_unbilled = status is PaymentStatus.CAPTURE_FAILED and order.kind == "subscription"
-    is_back = order.processing_class is ProcessingClass.RETURNED
-    return is_back and status in UNCANCELLED_STATUSES and not is_unbilled
+    return _is_back(order) and not is_unbilled(order)
+
+
+def is_unbilled(order: OrderFacts) -> bool:
+    """A subscription that could not be billed: it holds nothing that could be cancelled (R105)."""
+    is_failed = order.payment_status is PaymentStatus.CAPTURE_FAILED
+    return is_failed and order.kind == "subscription"
+
+
+def may_waive_cancel(order: OrderFacts) -> bool:
+    """Whether 返金しない is to be had: the payment stays, or what was not billed is to be after all."""
+    return order.cancel_waived_at is None and _is_back(order)
+
+
+def _is_back(order: OrderFacts) -> bool:
+    is_returned = order.processing_class is ProcessingClass.RETURNED
+    return is_returned and order.payment_status in UNCANCELLED_STATUSES
 
 
 def is_refund_open(order: OrderFacts) -> bool:

@@ -190,7 +190,6 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
         for now in CAPTURABLE
         for event in (_E.CHANGE_UNKNOWN, _E.EXTEND_UNKNOWN)
     },
-    # 決済待ち needs no call (R103), unless a look-up found something reserved or taken there.
     **{(now, _E.CANCEL_UNKNOWN): _S.NEEDS_REVIEW for now in CANCELLABLE},
     (_S.NEEDS_REVIEW, _E.CLOSED_BY_PERSON): _S.NEEDS_REVIEW,
     # What a look-up shows wins (R120, R121, P18): T6, T27.  Every pair has its line, so none is left

@@ -100,7 +100,7 @@ def _lines(found: Figures, shop: ShopSettings) -> Iterator[WorkLine]:
         "発送済み・売上処理待ち",
         found.shipped_uncaptured,
         "商品は出ましたが、まだ請求していません",
-        _list(processing="delivered", status=["authorized", "capture_failed"]),
+        _list(shipped_uncaptured="1"),
         f"{found.shipped_uncaptured.count:,}件を売上処理",
     )
     yield WorkLine(

@@ -626,16 +626,12 @@ class Stage:
         self._press(life, OperationRequest(Operation.CHANGE_AMOUNT, follow_up))
 
     def do_cancel(self, life: Life) -> None:
-        order = self._order(life)
-        if order is None:
+        if self._order(life) is None:
             return
         wish = cancelling.operation_request(
             life.order_no, restock=False, return_points=False, refund_confirmed=True
         )
-        if wish is None:
-            cancelling.cancel_unbilled(life.order_no, _seen(order), TANAKA)
-        else:
-            self._press(life, wish)
+        self._press(life, wish)
 
     def do_edit(self, life: Life, total: int) -> None:
         if (order := self._order(life)) is not None:

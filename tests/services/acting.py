@@ -49,10 +49,7 @@ def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> O
     wanted = cancelling.operation_request(
         order.order_no, refund_confirmed=refund_confirmed, **wanted
     )
-    if wanted is None:
-        cancelling.cancel_unbilled(order.order_no, seen(order), TANAKA)
-    else:
-        runner.run_act(acts.open_attempt(order.id, wanted, seen(order), TANAKA))
+    runner.run_act(acts.open_attempt(order.id, wanted, seen(order), TANAKA))
     return fresh(order)
 
 

@@ -14,7 +14,16 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Alert, CardTransaction, Operation, Queue, Role, Setback, utc_now
+from sgpshop.models import (
+    Alert,
+    CardTransaction,
+    Operation,
+    OrderKind,
+    Queue,
+    Role,
+    Setback,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work
@@ -55,6 +64,8 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         make_order(total=5, status=S.NEEDS_REVIEW, ordered_at=days_ago(2))
         make_order(total=600, gateway_amount=500, status=S.CAPTURE_FAILED)
         make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
+        back = {"processing_class": ProcessingClass.RETURNED, "cancel_waived_at": utc_now()}
+        make_order(total=70, status=S.CAPTURE_FAILED, kind=OrderKind.PREORDER, **back)
         back = {"status": S.CAPTURED, "processing_class": ProcessingClass.RETURNED}
         make_order(total=7000, **back)
         make_order(total=80, cancel_waived_at=utc_now(), **back)  # R90a: 返金しない
@@ -69,11 +80,11 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
     found = lines(page)
     assert {words: line[:2] for words, line in found.items()} == {
         "期限が近い・切れた": (1, "¥200"),
-        "売上失敗": (2, "¥630"),
+        "売上失敗": (3, "¥700"),
         "要確認": (2, "¥9"),
         "要確認(24時間超)": (1, "¥5"),
         "修正額が未送信": (1, "¥600"),
-        "発送済み・売上処理待ち": (1, "¥30"),
+        "発送済み・売上処理待ち": (2, "¥100"),
         "返送済み・返金未対応": (1, "¥7,000"),
         "SMBC-GPとの食い違い": (1, "¥4"),
     }

@@ -10,9 +10,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import SOON_DAYS
-from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order
 from sgpshop.services import preorders, subscriptions
@@ -34,7 +33,7 @@ class Figures:
     review_overdue: Total
     #: 修正額が未送信: our total is not what SMBC-GP holds (R72a)
     unsent: Total
-    #: 発送済み・売上処理待ち: the parcel left, the money was not taken (R130)
+    #: 発送済み・売上処理待ち: it left, or came back and its payment stays; the money was not taken (R130)
     shipped_uncaptured: Total
     #: 返送済み・返金未対応: the goods are back, the payment is not cancelled (R90a)
     returned_open: Total
@@ -59,7 +58,7 @@ def figures(shop: ShopSettings) -> Figures:
         SearchCriteria(auth_days_left=SOON_DAYS),
         SearchCriteria(waiting_hours=shop.needs_review_alert_hours),
         SearchCriteria(unsent=True),
-        SearchCriteria(processing=(ProcessingClass.DELIVERED,), statuses=tuple(sorted(CAPTURABLE))),
+        SearchCriteria(shipped_uncaptured=True),
         SearchCriteria(returned_open=True),
         SearchCriteria(alert=True),
     )

@@ -133,7 +133,7 @@ def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
     with _act(order_id, None, seen) as order:
         if order is None:
             return
-        if not order_acts.is_return_open(order):
+        if not order_acts.may_waive_cancel(order):
             raise NotPossible("この注文は返金するかどうかを決める必要がありません。")
         if not reason:
             raise InputRefused("reason", "返金しない理由を入力してください。")

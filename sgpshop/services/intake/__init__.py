@@ -3,6 +3,7 @@
 from sgpshop.services.intake.coming_back import CheckoutReturn, come_back
 from sgpshop.services.intake.placing import IntakeResult, place
 from sgpshop.services.intake.problems import (
+    BeingBilled,
     ChangedSince,
     Declined,
     IntakeClosed,
@@ -13,6 +14,7 @@ from sgpshop.services.intake.problems import (
 from sgpshop.services.orders.subscription_rounds import RoundTaken
 
 __all__ = [
+    "BeingBilled",
     "ChangedSince",
     "CheckoutReturn",
     "Declined",

@@ -44,9 +44,9 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
     """Take `new` in and run its payment, waiting for it at most CHECKOUT_WAIT seconds.
 
     The same order again, also with another card for one that was not paid, is the same order.
-    Raises ContractMissing, IntakeClosed, OrderNumberTaken, ChangedSince, RoundTaken, Declined,
-    PaymentRefused or PaymentUnavailable (with `on_decline` refuse: nothing is kept then), or ShopError for content
-    that does not fit.
+    Raises ContractMissing, IntakeClosed, OrderNumberTaken, ChangedSince, BeingBilled, RoundTaken,
+    Declined, PaymentRefused or PaymentUnavailable (with `on_decline` refuse: nothing is kept then),
+    or ShopError for content that does not fit.
     """
     shop = settings.load()
     usable_gateway(shop)

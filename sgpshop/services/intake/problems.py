@@ -46,6 +46,18 @@ class ChangedSince(OrderNumberTaken):
         )
 
 
+class BeingBilled(ShopError):
+    """The card of before is being charged once more: another one would be dropped unused."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "この注文は、登録済みのカードでの売上報告を待っているため、別のカードでのお支払いは受け付けられません。"
+            "結果が出てから、もう一度送信してください。"
+        )
+
+
 class Declined(ShopError):
     """The card did not pay; the order was not kept.  `codes` are SMBC-GP's ErrInfo codes."""
 

@@ -13,6 +13,7 @@ from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
     Attempt,
     BeginningStep,
+    Billing,
     CardTransaction,
     Delivery,
     Operation,
@@ -25,6 +26,7 @@ from sgpshop.models import (
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
 from sgpshop.services.intake.new_order import NewOrder, OnDecline
 from sgpshop.services.intake.problems import (
+    BeingBilled,
     ChangedSince,
     Declined,
     IntakeClosed,
@@ -55,7 +57,7 @@ class IntakeStarted:
 def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
     """Write the order and its payment down, or find what an earlier call wrote.
 
-    Raises OrderNumberTaken, ChangedSince, RoundTaken, Declined for a card that was declined before,
+    Raises OrderNumberTaken, ChangedSince, BeingBilled, RoundTaken, Declined for a card that was declined before,
     IntakeClosed; and IntegrityError when somebody else wrote the same order at this moment: call
     again.
     """
@@ -94,11 +96,13 @@ def _again(
     if order.intake_fingerprint != fingerprint(new):
         raise OrderNumberTaken
     locked = acting.lock_order(session, order.id)
-    if locked.open_attempt is not None:
-        return IntakeStarted(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     known = session.scalars(
         sa.select(Attempt).where(Attempt.request_token == card_token(new))
     ).one_or_none()
+    if known is None and _is_being_billed(session, locked):
+        raise BeingBilled
+    if locked.open_attempt is not None:
+        return IntakeStarted(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     if _waits_for_look(locked):
         assert locked.transaction is not None
         transaction_lookup.make_due(session, CardTransaction.id == locked.transaction.id)
@@ -115,6 +119,18 @@ def _again(
     [attempt] = acts.open(session, [locked], wanted, actor, **_card(new))
     _pay_with(session.get_one(CardTransaction, attempt.transaction_id), new)
     return IntakeStarted(order.id, attempt.id, is_new=False, is_ours=True)
+
+
+def _is_being_billed(session: Session, order: Order) -> bool:
+    """Whether the card of before is being charged, or will be: a registration has begun.
+
+    Before any has, another card is the same order handed in once more, and its check is done.
+    """
+    if order.open_attempt is not None:
+        return order.open_attempt.operation is Operation.BILL
+    was_registered = sa.exists().where(Billing.order_id == order.id)
+    is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
+    return is_waiting and bool(session.scalar(sa.select(was_registered)))
 
 
 def _may_be_renewed(order: Order, new: NewOrder, operation: Operation) -> bool:

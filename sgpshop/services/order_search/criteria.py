@@ -100,6 +100,8 @@ class SearchCriteria:
     error: str = ""
     #: 返送済み・返金未対応, without those marked 返金しない (R90a)
     returned_open: bool = False
+    #: 発送済み・売上処理待ち: it left, or came back and its payment stays, and nothing is taken (R130)
+    shipped_uncaptured: bool = False
     #: SMBC-GPとの食い違い: a look-up found something nobody has acknowledged yet (R121)
     alert: bool = False
     #: the lines of this bulk run that failed (失敗した注文を選ぶ, R49)
@@ -257,6 +259,8 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(_exists(Attempt.order_id == Order.id, like))
     if criteria.returned_open:
         found += _returned_open()
+    if criteria.shipped_uncaptured:
+        found += [IS_THROUGH, Order.payment_status.in_(sorted(CAPTURABLE))]
     if criteria.alert:  # a sub-select: they are few
         open_ones = sa.select(Alert.order_id).where(Alert.acknowledged_at.is_(None))
         found.append(Order.id.in_(open_ones.correlate(None)))
@@ -316,6 +320,14 @@ def _returned_open() -> list[Condition]:
         Order.cancel_waived_at.is_(None),
     ]
 
+
+#: Wholly 配送完了; or something came back, and a person decided that the payment stays (返金しない, R90a).
+IS_THROUGH = sa.or_(
+    Order.processing_class == ProcessingClass.DELIVERED,
+    sa.and_(
+        Order.processing_class == ProcessingClass.RETURNED, Order.cancel_waived_at.is_not(None)
+    ),
+)
 
 #: Orders whose authorization ends if nobody captures: the ones that show a deadline (R111, R130).
 HOLDING: tuple[Condition, ...] = (

@@ -26,6 +26,7 @@ FIELDS = {
     "unsent": "修正額が未送信",
     "error": "エラーコード",
     "returned_open": "返送済み・返金未対応",
+    "shipped_uncaptured": "発送済み・売上処理待ち",
     "alert": "SMBC-GPとの食い違い",
 }
 #: 注文日時 (period), 注文番号, 処理区分 (R32)

@@ -72,7 +72,8 @@ def paid_there(
             return rejected(operation, filed_numbers.MAY_BE_FILED)
         if trade.raw_status != row.gateway_state:
             _keep(order_id, row.id, trade)
-    if len(rows) == 1:  # a buyer's first payment: nothing of ours came before it
+    # A buyer's first payment: nothing of ours came before it.
+    if len(rows) == 1 and operation is not Operation.CANCEL:
         return None
     for _, trade in numbers_after(order.order_no, rows[-1].sequence, gateway.search_trade):
         if _is_known(trade.order_id):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
 from sgpshop.gateway import explain, worst
 from sgpshop.models import (
@@ -86,6 +87,8 @@ class ListedFile:
     results_at: datetime | None = None
     #: its results should have come long ago, and lines still wait for them
     is_overdue: bool = False
+    #: until then an earlier try may turn out to have been taken in, and charge its orders
+    waits_until: datetime | None = None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -140,7 +143,19 @@ class ListedFile:
             return "SMBC-GPに接続できないか、混み合っています。自動で送り直します。"
         if self.state is FileState.IN_DOUBT:
             return "先に送った分が受け付けられたかどうかを、1件ずつSMBC-GPに確認しています。"
-        return self._refusal if self.is_refused else ""
+        return self._refusal + self._wait if self.is_refused else ""
+
+    @property
+    def _wait(self) -> str:
+        """Until when and why its orders wait, where an earlier try may have been taken in (P3)."""
+        if self.waits_until is None:
+            return ""
+        until = jst_day(self.waits_until)
+        return (
+            "先に送った分が届いていれば、結果の日に請求されます。"
+            f"そのため{until.month}月{until.day}日までは、これらの注文のキャンセルと、別の番号での請求はできません。"
+            "届いていなければ、決済待ちのまま次の登録日にもう一度登録します。"
+        )
 
     @property
     def _refusal(self) -> str:
@@ -275,6 +290,11 @@ def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
                 file.results_due_at is not None
                 and file.taken > file.paid + file.not_paid
                 and now >= overdue_since(file.window, mode)
+            ),
+            waits_until=(
+                overdue_since(file.window, mode)
+                if file.is_doubtful and now < overdue_since(file.window, mode)
+                else None
             ),
         )
         for file in listed

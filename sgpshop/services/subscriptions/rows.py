@@ -15,12 +15,12 @@ from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
+from sgpshop.services.order_search.criteria import IS_THROUGH
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     IS_QUESTIONED,
-    IS_THROUGH,
 )
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
 from sgpshop.services.subscriptions.stages import (

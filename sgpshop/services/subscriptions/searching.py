@@ -10,9 +10,9 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
 from sgpshop.services import settings
+from sgpshop.services.order_search.criteria import IS_THROUGH
 from sgpshop.services.order_search.totals import Total, taken_otherwise
 from sgpshop.services.subscriptions import rows
-from sgpshop.services.subscriptions.billing.selecting import IS_THROUGH
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import (
     NEEDS_ATTENTION,

@@ -24,14 +24,18 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria, conditions
+from sgpshop.services.order_search.criteria import (
+    IS_THROUGH,
+    KeywordField,
+    SearchCriteria,
+    conditions,
+)
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     HAS_LIVE_MONEY,
     IS_BILLABLE,
     IS_FREE,
     IS_QUESTIONED,
-    IS_THROUGH,
 )
 
 Condition = sa.ColumnElement[bool]
@@ -106,7 +110,6 @@ CAN_BE_TAKEN_AGAIN: Condition = sa.and_(
         IS_PUT_OFF,
         sa.and_(
             Order.payment_status == PaymentStatus.CAPTURE_FAILED,
-            IS_THROUGH,
             sa.exists()
             .where(Billing.id == LATEST_BILLING, Billing.state.in_(_NG))
             .correlate(Order),

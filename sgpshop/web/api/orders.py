@@ -121,10 +121,7 @@ def _cancel(order_no: str, given: CancelBody, seen: Seen) -> None:
     wanted = cancelling.operation_request(
         order_no, restock=False, return_points=False, refund_confirmed=given.refund
     )
-    if wanted is None:
-        cancelling.cancel_unbilled(order_no, seen, caller().actor)
-    else:
-        run_and_wait.carry_out(order_no, wanted, seen, caller().actor)
+    run_and_wait.carry_out(order_no, wanted, seen, caller().actor)
 
 
 def _order(order_no: str) -> Response:

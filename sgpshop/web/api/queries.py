@@ -87,6 +87,7 @@ class SearchQuery(Body):
     waiting_hours: _Hours | None = None
     error: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")] = ""
     returned_open: _Flag = "0"
+    shipped_uncaptured: _Flag = "0"
     alert: _Flag = "0"
     sort: SortKey = SortKey.ORDERED_AT
     dir: Literal["asc", "desc"] = "desc"
@@ -157,6 +158,7 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         waiting_hours=query.waiting_hours,
         error=query.error.upper(),
         returned_open=query.returned_open == "1",
+        shipped_uncaptured=query.shipped_uncaptured == "1",
         alert=query.alert == "1",
     )
     for name in criteria.contradictions:

@@ -21,6 +21,8 @@ from markupsafe import Markup
 from sgpshop.domain.order_acts import (
     is_refund_open,
     is_return_open,
+    is_unbilled,
+    may_waive_cancel,
     needs_cancelling,
     return_words,
     status_change,
@@ -260,6 +262,8 @@ def init_app(app: Flask) -> None:
         is_refund_open=is_refund_open,
         is_return_open=is_return_open,
         return_words=return_words,
+        is_unbilled=is_unbilled,
+        may_waive_cancel=may_waive_cancel,
         needs_cancelling=needs_cancelling,
         status_change=status_change,
         status_choices=status_choices,

@@ -42,6 +42,7 @@ TITLES = {
     "stale": "注文が更新されています",
     "busy": "注文は処理中です",
     "order_no_taken": "注文番号は使われています",
+    "being_billed": "登録済みのカードでの請求を待っています",
     "round_taken": "定期購入の同じ回の注文があります",
     "in_progress": "同じリクエストを処理中です",
     "too_large": "リクエストが大きすぎます",
@@ -90,6 +91,7 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
     TooOften: "too_many_requests",
     intake.IntakeClosed: "intake_closed",
     intake.OrderNumberTaken: "order_no_taken",
+    intake.BeingBilled: "being_billed",
     intake.RoundTaken: "round_taken",
     intake.PaymentRefused: "payment_refused",
 }

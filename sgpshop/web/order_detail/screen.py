@@ -10,7 +10,7 @@ from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.order_acts import Act, is_refund_open, is_return_open, status_change
+from sgpshop.domain.order_acts import Act, is_refund_open, may_waive_cancel, status_change
 from sgpshop.models import Attempt, Order, utc_now
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
@@ -31,7 +31,7 @@ PARCEL_CONFIRMATIONS: dict[str, Callable[[Order, Buttons], bool]] = {
     Act.DELIVER.value: _enabled(Act.DELIVER),
     Act.RETURN.value: _enabled(Act.RETURN),
     "statuses": lambda order, _buttons: status_change(order).is_enabled,
-    "waive-cancel": lambda order, _buttons: is_return_open(order),
+    "waive-cancel": lambda order, _buttons: may_waive_cancel(order),
     "refunded": lambda order, _buttons: is_refund_open(order),
 }
 #: All of them; the others open in the panel of the payment.

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 from wtforms import BooleanField
 
 from sgpshop.domain.errors import NotFound, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
 from sgpshop.services.orders import acting
-from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import cancelling
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
@@ -105,9 +103,6 @@ def cancel(order_no: str) -> ResponseReturnValue:
             return_points=form.return_points.data,
             refund_confirmed=form.refund_confirmed.data,
         )
-        if wanted is None:
-            cancelling.cancel_unbilled(order_no, seen, Actor.person(current_user.name))
-            return screen.done(order_no)
     except NotFound:
         raise
     except ShopError as problem:

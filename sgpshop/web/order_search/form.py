@@ -73,6 +73,7 @@ _FIELD_OF = {
     "unsent": "unsent",
     "error": "error",
     "returned_open": "returned_open",
+    "shipped_uncaptured": "shipped_uncaptured",
     "alert": "alert",
 }
 _CONDITIONS = (*_FIELD_OF, "date_field", "kw_field[]", "failed_of")
@@ -179,6 +180,7 @@ class _Reader:
             waiting_hours=self._number("waiting_hours", MOST_HOURS),
             error=self._text("error").upper(),
             returned_open=bool(self._yes_no("returned_open")),
+            shipped_uncaptured=bool(self._yes_no("shipped_uncaptured")),
             alert=bool(self._yes_no("alert")),
             failed_of=self._text("failed_of"),
         )

@@ -272,12 +272,18 @@ def test_a_preorder_is_looked_up_and_cancelled_without_a_void(shop: World) -> No
     assert shop.requests(number) == []
 
 
-def test_an_order_not_billed_yet_needs_no_call(shop: World) -> None:
+def test_an_order_not_billed_yet_is_looked_up_and_nothing_is_sent(shop: World) -> None:
     order = make_order(status=PaymentStatus.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
     cancelled = cancel(order)
     assert cancelled.payment_status is PaymentStatus.CANCELLED  # T21, R103
     assert cancelled.processing_class is ProcessingClass.CANCELLED
-    assert shop.requests(order.order_no, "SearchTrade") == []
+    assert shop.requests(order.order_no) == []
+
+
+def test_nor_is_it_cancelled_while_nobody_answers(shop: World) -> None:  # P3
+    order = make_order(status=PaymentStatus.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
+    shop.wire.cut_off("SearchTrade")
+    assert cancel(order).payment_status is PaymentStatus.AWAITING_BILLING
 
 
 def test_a_reported_subscription_cannot_be_cancelled_here(shop: World) -> None:

@@ -213,6 +213,28 @@ class TestByThreeDs:
         assert explained() == []
 
 
+@pytest.mark.parametrize("driver", list(BillingDriver))
+def test_another_card_is_not_dropped_while_the_old_one_is_taken_again(
+    shop: World, travel: Travel, driver: BillingDriver
+) -> None:
+    """The buyer would believe to have paid with it."""
+    open_shop(billing_driver=driver.value)
+    new, order = failed(shop, travel)
+    assert subscriptions.take_again([order.order_no], "form", TANAKA) == 1
+    other = replace(new, payment=CardSource(token=shop.token()))
+    with pytest.raises(intake.BeingBilled, match="登録済みのカード"):
+        intake.place(other, SHOP_FRONT)
+    assert intake.place(new, SHOP_FRONT).order_no == order.order_no  # the same again is no new card
+    for when in (jst(2027, 1, 10, 6, 1), jst(2027, 1, 18, 7)):  # it fails once more
+        travel(when)
+        billing.resume()
+        settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    intake.place(other, SHOP_FRONT)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
 class TestByTheSameStoredCard:
     @pytest.fixture(autouse=True)
     def _buyer(self, shop: World) -> None:

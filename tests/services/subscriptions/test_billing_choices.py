@@ -88,6 +88,17 @@ class TestTakenAgain:
         assert subscriptions.failed_months() == []
         assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 0
 
+    def test_one_that_is_to_be_paid_all_the_same_can_be_taken_again(
+        self, failed: Order, shop: World
+    ) -> None:
+        """R90a: a part came back, and the shop keeps its claim."""
+        back = ParcelReturn([0], jst_day(utc_now()), "受取拒否")
+        parcels.take_back(failed.id, seen(failed), TANAKA, back)
+        parcels.waive_cancel(failed.id, seen(failed), TANAKA, "返品は一部だけ")
+        assert subscriptions.take_again([failed.order_no], "a" * 32, TANAKA) == 1
+        go_on(failed)
+        assert fresh(failed).payment_status is S.BILLING_REPORTED
+
 
 class TestReturned:
     def test_a_failed_subscription_that_came_back_has_nothing_to_cancel(self, app: Flask) -> None:

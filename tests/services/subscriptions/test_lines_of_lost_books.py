@@ -132,6 +132,24 @@ def test_it_is_not_cancelled_as_if_nothing_were_there(
     assert explained() == []
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("number", [1, 2])
+def test_nor_is_one_of_whose_registration_our_books_know_nothing(
+    shop: World, travel: Travel, number: int
+) -> None:
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order, number=number)
+    order = cancel(not_delivered(order))
+    assert order.payment_status is S.AWAITING_BILLING
+    assert last_attempt(order).reason == "in_file"
+    travel(THE_18TH)
+    order = cancel(order)
+    assert order.payment_status is S.BILLING_REPORTED
+    assert sold(shop, order) == [(f"{order.order_no}-{number}", 2500)]
+    assert explained() == []
+
+
 def test_a_refused_order_is_not_paid_again_before_its_results(shop: World, travel: Travel) -> None:
     open_shop(billing_driver=BillingDriver.API.value)
     order = delivered(shop, payment=CardSource(token=shop.token(expire="2611")))

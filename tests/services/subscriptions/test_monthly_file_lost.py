@@ -27,7 +27,7 @@ from sgpshop.models import (
     Operation,
     Order,
 )
-from sgpshop.services import intake
+from sgpshop.services import intake, subscriptions
 from sgpshop.services.orders import acting
 from sgpshop.services.payments import stored_cards, transaction_numbers
 from sgpshop.services.reconciliation import daily
@@ -178,6 +178,18 @@ class TestInAFileThatWasTakenForRefused:
             billing.resume()
         assert the_billing(order).state is B.POSTPONED
         return fresh(order)
+
+    def test_the_list_of_files_says_why_it_waits_and_until_when(
+        self, order: Order, travel: Travel
+    ) -> None:
+        [file] = subscriptions.files()
+        assert "先に送った分が届いていれば、結果の日に請求されます" in file.why
+        assert "12月20日まで" in file.why
+        order = cancel(not_delivered(order))
+        assert last_attempt(order).reason == "in_file"
+        travel(jst(2026, 12, 20, 7))  # two days after its results
+        [file] = subscriptions.files()
+        assert "結果の日" not in file.why
 
     @pytest.mark.parametrize("is_shown", [True, False])
     def test_by_api_it_is_found_in_the_file_and_charged_once(

@@ -293,7 +293,7 @@ class TestCancelling:
         program.post(f"{path}/capture", seen(order))
         problem(program.post(f"{path}/cancel", seen(order)), 409, "stale")
 
-    def test_an_order_not_billed_yet_needs_no_call(
+    def test_an_order_not_billed_yet_is_cancelled_once(
         self, app: Flask, world: World, program: Program
     ) -> None:  # R103
         order = order_in(

@@ -46,8 +46,8 @@ class StoredOrder:
     def is_ours(self) -> bool:
         """Whether our own acts or a look-up say how its payment stands: no file does then (R143).
 
-        No file by itself makes an order 注文キャンセル; one that waited for billing was cancelled here
-        without a call (R103).
+        No file by itself makes an order 注文キャンセル; former versions cancelled one that waited for
+        billing without a call.
         """
         is_cancelled = self.status is PaymentStatus.CANCELLED
         return self.facts.is_sgp and (self.was_attempted or self.is_established or is_cancelled)

@@ -10,11 +10,11 @@ from datetime import date
 import sqlalchemy as sa
 
 from sgpshop.domain.billing_calendar import end_of
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Alert, Attempt, CardTransaction, Delivery, Order, OrderKind
+from sgpshop.services.order_search.criteria import IS_THROUGH
 
 #: When everything of an order had left; parcels from before that was noted count as long gone.  What
 #: came back without having been 配送完了 counts from when a person decided about it.
@@ -27,13 +27,6 @@ DELIVERED_AT = sa.func.coalesce(
     Order.updated_at,
 )
 
-#: Wholly 配送完了; or something came back, and a person decided that the payment stays (返金しない, R90a).
-IS_THROUGH = sa.or_(
-    Order.processing_class == ProcessingClass.DELIVERED,
-    sa.and_(
-        Order.processing_class == ProcessingClass.RETURNED, Order.cancel_waived_at.is_not(None)
-    ),
-)
 #: 決済待ち and through: billable in the month of DELIVERED_AT (R101).
 IS_BILLABLE = sa.and_(
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
