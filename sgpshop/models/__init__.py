@@ -16,7 +16,7 @@ from sgpshop.models.attempt import (
 )
 from sgpshop.models.base import Base, join_codes, split_codes, table_of, utc_now
 from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
-from sgpshop.models.billing import Billing, BillingFile, BillingState, FileState
+from sgpshop.models.billing import Billing, BillingFile, BillingState, FiledNumber, FileState
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
@@ -65,6 +65,7 @@ __all__ = [
     "DailyJob",
     "Delivery",
     "FileState",
+    "FiledNumber",
     "FollowUp",
     "HistoryEntry",
     "ImportFile",

@@ -77,6 +77,15 @@ class BillingFile(Base):
     acknowledged_by: Mapped[str] = mapped_column(sa.String(80), default="")
 
 
+class FiledNumber(Base):
+    """A number in the content of a monthly file: asked without reading megabytes, and as unchanging."""
+
+    __tablename__ = "filed_numbers"
+
+    gateway_order_id: Mapped[str] = mapped_column(sa.String(27), primary_key=True)
+    file_id: Mapped[int] = mapped_column(sa.ForeignKey("billing_files.id"), primary_key=True)
+
+
 class Billing(Base):
     """The sale of one order in one month: registered once, whatever runs how often (P29)."""
 

@@ -7,6 +7,7 @@ own result only after that commit.  PostgreSQL writes in parallel by itself and 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,7 +32,8 @@ class _PendingWrite:
 
     def __init__(self, function: Callable[[Session], Any]) -> None:
         self.function = function
-        self.is_done = False
+        #: it was committed, or provably not
+        self.is_done = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -60,18 +62,28 @@ def write_together(function: Callable[[Session], _T], *, within: float = WRITE_W
     until = time.monotonic() + within
     try:
         with writing_in_turn(within):
-            while not pending.is_done:
-                all_pending = [queue.popleft() for _ in range(min(len(queue), _MOST))]
+            while not pending.is_done.is_set():
+                all_pending = _take(queue)
                 left = within if within >= WRITE_WAIT else until - time.monotonic()
                 _carry_out(all_pending, left)
-    except OperationalError:  # no turn, but another thread may have done it with its own
-        # Out of the queue first: what nobody took up yet is not done after we said that it was not.
-        with suppress(ValueError):
-            queue.remove(pending)
-        if not pending.is_done:
+    except OperationalError:  # no turn, but another thread may do it with its own
+        try:
+            queue.remove(pending)  # nobody took it up, and nobody will
+        except ValueError:
+            pending.is_done.wait()  # who took it up says how it went, however that is
+        else:
             raise
     result: _T = pending.result()
     return result
+
+
+def _take(queue: deque[_PendingWrite]) -> list[_PendingWrite]:
+    """The next ones, as many as share a transaction; others may go away meanwhile."""
+    taken: list[_PendingWrite] = []
+    with suppress(IndexError):
+        while len(taken) < _MOST:
+            taken.append(queue.popleft())
+    return taken
 
 
 def _carry_out(all_pending: list[_PendingWrite], within: float = WRITE_WAIT) -> None:
@@ -88,4 +100,4 @@ def _carry_out(all_pending: list[_PendingWrite], within: float = WRITE_WAIT) -> 
         for pending in all_pending:  # the database is locked, full or away: for all of them (P32)
             pending.error = error
     for pending in all_pending:
-        pending.is_done = True
+        pending.is_done.set()

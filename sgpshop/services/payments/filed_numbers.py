@@ -2,7 +2,7 @@
 
 Such a number is the order's until the results of its file are over (protocol.md §13.9): no other
 may be charged beside it, and nothing may be called uncharged because of what a look-up does not
-show yet.  What stands in a file is asked of its own content, which never changes.
+show yet.  What stands in a file was noted when it was made, and never changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sgpshop.domain.billing_calendar import (
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState, TradeStatus
-from sgpshop.models import Attempt, Billing, BillingFile, FileState, OrderKind, utc_now
+from sgpshop.models import Attempt, Billing, BillingFile, FiledNumber, FileState, OrderKind, utc_now
 from sgpshop.services import settings
 
 #: What SMBC-GP says to any call of ours on a transaction that a monthly file brought.
@@ -76,9 +76,10 @@ def filed(session: Session, gateway_order_id: str, *, since: date = date.min) ->
     """
     files = session.execute(
         sa.select(BillingFile.id, BillingFile.window, BillingFile.refused)
+        .join(FiledNumber, FiledNumber.file_id == BillingFile.id)
         .where(
             MAY_BE_THERE,
-            BillingFile.content.contains(f",{gateway_order_id},", autoescape=True),
+            FiledNumber.gateway_order_id == gateway_order_id,
             BillingFile.window >= since,
             sa.not_(_is_known(gateway_order_id)),
         )

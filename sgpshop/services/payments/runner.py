@@ -267,14 +267,25 @@ class _Execution:
                 journal.requeue(self.claimed, 0.0, "stopping")
                 return RunResult.POSTPONED
             sending = journal.about_to_send(self.claimed, trade, enters=self.plan.enters)
-            if sending is None:  # not ours any more, or paid otherwise: the next try sees by what
-                journal.requeue(self.claimed, 0.0, "others_live")
-                return RunResult.POSTPONED
+            if sending is None:
+                return self._paid_otherwise()
             self.claimed = sending
             after = self._send(step, trade.access)
             if isinstance(after, RunResult):
                 return after
             trade = after
+
+    def _paid_otherwise(self) -> RunResult:
+        """Not ours any more, or money is live under another number: the next try sees which.
+
+        Where no try sees what our books say, a person has to (P22).
+        """
+        if self.claimed.tries < current_app.config["GATEWAY_TRIES"]:
+            journal.requeue(self.claimed, _pause(self.claimed.tries), "others_live")
+            return RunResult.POSTPONED
+        unclear = outcomes.rejected(self.claimed.operation, "other_transaction")
+        is_ours = close(self.claimed.attempt_id, self.claimed.lease, unclear)
+        return RunResult.ENDED if is_ours else RunResult.NOT_OURS
 
     def _next_step(self, trade: TradeStatus | None) -> Step | None:
         """What to send now; None when every way was tried and refused."""

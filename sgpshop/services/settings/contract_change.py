@@ -6,24 +6,38 @@ What is in doubt is looked up under the ids it was sent with.  Another shop does
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.models import Attempt, BillingFile, FileState
+from sgpshop.domain.billing_calendar import RESULTS_OVERDUE, month_of, results_at
+from sgpshop.domain.shop_terms import BillingMode
+from sgpshop.models import Attempt, BillingFile, FileState, utc_now
 from sgpshop.services.settings.rules import SettingRefused, label
 
 #: The ids of the contract; a password may be renewed at any time.
 _IDS = ("shop_id", "site_id")
+#: By it we know when a file's results come, and until when its numbers wait for them.
+_MODE = "billing_mode"
+_IS_UNDER_WAY = sa.or_(
+    BillingFile.state != FileState.CLOSED, BillingFile.results_due_at.is_not(None)
+)
 
 
-def require_nothing_open(session: Session, changed: Iterable[str]) -> None:
+def require_nothing_open(session: Session, changed: Collection[str]) -> None:
     """Raise SettingRefused if an id of a contract is `changed` while something of it is open.
 
     Open are operations without an outcome, monthly files on their way, and those whose results are
-    still to come.
+    still to come.  The last two hold 運用方法 too, until results can come by neither.
     """
+    if _MODE in changed and (files := _files(session, _may_come())):
+        raise SettingRefused(
+            _MODE,
+            f"結果の届いていない定期の売上ファイルが{files:,}件あるため、{label(_MODE)}を変更できません。"
+            "結果の届く日が変わり、二重に請求するおそれがあります。届いたことを「定期購入」の画面で確認してから、"
+            "もう一度変更してください。",
+        )
     name = next((name for name in _IDS if name in changed), None)
     if name is None:
         return
@@ -34,14 +48,23 @@ def require_nothing_open(session: Session, changed: Iterable[str]) -> None:
             f"結果の出ていない決済の処理が{operations:,}件あるため、{label(name)}を変更できません。"
             "いまの契約で結果を確認する必要があります。処理がすべて終わってから、もう一度変更してください。",
         )
-    is_under_way = sa.or_(
-        BillingFile.state != FileState.CLOSED, BillingFile.results_due_at.is_not(None)
-    )
-    files = session.scalar(sa.select(sa.func.count(BillingFile.id)).where(is_under_way)) or 0
-    if files:
+    if files := _files(session, sa.true()):
         raise SettingRefused(
             name,
             f"結果の届いていない定期の売上ファイルが{files:,}件あるため、{label(name)}を変更できません。"
             "結果は、いまの契約でSMBC-GPから届きます。届いたことを「定期購入」の画面で確認してから、"
             "もう一度変更してください。",
         )
+
+
+def _files(session: Session, are_meant: sa.ColumnElement[bool]) -> int:
+    wanted = sa.select(sa.func.count(BillingFile.id)).where(_IS_UNDER_WAY, are_meant)
+    return session.scalar(wanted) or 0
+
+
+def _may_come() -> sa.ColumnElement[bool]:
+    """Of this month, before its results are overdue in every mode."""
+    now = utc_now()
+    last = max(mode.result_day for mode in BillingMode)
+    is_over = results_at(month_of(now), last) + RESULTS_OVERDUE <= now
+    return sa.false() if is_over else BillingFile.window >= month_of(now)

@@ -110,6 +110,7 @@ CAN_BE_TAKEN_AGAIN: Condition = sa.and_(
         IS_PUT_OFF,
         sa.and_(
             Order.payment_status == PaymentStatus.CAPTURE_FAILED,
+            IS_THROUGH,
             sa.exists()
             .where(Billing.id == LATEST_BILLING, Billing.state.in_(_NG))
             .correlate(Order),

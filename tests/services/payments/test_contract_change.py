@@ -113,3 +113,28 @@ def test_a_file_that_may_be_there_does_though_its_lines_were_told(
         session.execute(sa.update(Billing).values(state="postponed", registered_at=None))
         session.execute(sa.update(BillingFile).values(is_doubtful=True))
     assert "売上ファイルが1件" in refused()
+
+
+def test_nor_does_the_day_of_its_results_move_while_it_is_under_way(
+    shop: World, travel: Travel
+) -> None:
+    """On the 13th its line would count as unpaid, be charged anew, and be charged by file on the 18th."""
+    filed(shop, travel, "")
+    for moment in (jst(2026, 12, 10, 9), jst(2026, 12, 17, 9)):
+        travel(moment)
+        with pytest.raises(SettingRefused, match="売上ファイルが1件") as refusal:
+            settings.save("店長", billing_mode="refresh_bulk_auth")
+        assert refusal.value.field == "billing_mode"
+    travel(THE_18TH)
+    billing.resume()
+    assert settings.save("店長", billing_mode="refresh_bulk_auth") == ["billing_mode"]
+
+
+def test_results_that_never_come_hold_it_no_longer_than_they_could(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filed(shop, travel, "")
+    monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
+    travel(jst(2026, 12, 20, 7))
+    billing.resume()
+    assert settings.save("店長", billing_mode="refresh_bulk_auth") == ["billing_mode"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
+from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_status import PaymentStatus
@@ -17,17 +18,19 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
-from sgpshop.models import Alert, Billing, CardTransaction, Operation, Order
+from sgpshop.models import Alert, Attempt, Billing, CardTransaction, Operation, Order, utc_now
 from sgpshop.services import intake, preorders
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import acts, runner
 from sgpshop.services.preorders import PreorderTab
 from sgpshop.services.subscriptions import billing
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, Killed, World
-from tests.services.acting import TANAKA, correct, press, seen
+from tests.services.acting import TANAKA, correct, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.payments.test_preorders import charges, preorder
 from tests.services.subscribing import Travel, jst
@@ -80,6 +83,38 @@ def numbers(order: Order) -> dict[str, bool]:
 
 def explained(order: Order) -> list[str]:
     return [problem.what for problem in Verification([order.id]).problems()]
+
+
+def test_what_our_books_alone_call_live_is_asked_about_with_pauses_and_then_told(
+    app: Flask, shop: World
+) -> None:
+    """Another number counts as reserved here, and SMBC-GP shows another transaction there (P1, P22)."""
+    app.config["GATEWAY_TRIES"] = 3
+    order = preorder(shop)
+    attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
+    other = f"{order.order_no}-2"
+    shop.enter(other, 3000)
+    with writing() as session:  # after the capture was begun
+        session.execute(
+            sa.insert(CardTransaction).values(
+                order_id=order.id, sequence=2, gateway_order_id=other, is_current=False,
+                gateway_state="AUTH", gateway_amount=3000, access_id="of another",
+            )
+        )  # fmt: skip
+    pauses = []
+    while (attempt := last_attempt(order)).is_open:
+        assert attempt.id == attempt_id
+        with writing() as session:
+            session.execute(sa.update(Attempt).values(due_at=utc_now()))
+        before = utc_now()
+        runner.run_operation(attempt_id)
+        if (due := last_attempt(order).due_at) is not None:
+            pauses.append(due - before)
+    assert timedelta(0) < pauses[0] < pauses[1]
+    assert len(pauses) == 2
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    assert last_attempt(order).reason == "other_transaction"
+    assert charges(shop, order) == []
 
 
 @pytest.mark.postgresql

@@ -230,7 +230,7 @@ def test_another_card_is_not_dropped_while_the_old_one_is_taken_again(
         billing.resume()
         settle(order.id)
     assert fresh(order).payment_status is S.CAPTURE_FAILED
-    intake.place(other, SHOP_FRONT)
+    intake.place(replace(new, payment=CardSource(token=shop.token())), SHOP_FRONT)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert explained() == []
 

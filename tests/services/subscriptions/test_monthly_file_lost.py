@@ -31,7 +31,7 @@ from sgpshop.services import intake, subscriptions
 from sgpshop.services.orders import acting
 from sgpshop.services.payments import stored_cards, transaction_numbers
 from sgpshop.services.reconciliation import daily
-from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing import files, preparing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
@@ -160,6 +160,29 @@ class TestKilledWhileSending:
         billing.resume()
         assert the_billing(order).state is B.PAID
         assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_a_line_in_doubt_that_nobody_answers_for_has_an_end_and_is_told(
+    shop: World, travel: Travel
+) -> None:
+    """R105: its file is through, its results are asked for, and the order stands in 要対応."""
+    order = delivered(shop)
+    killed_while_sending(shop, travel)
+    shop.fault("error:E01030002", "Batch")
+    shop.fault("http:503", "SearchTrade", times=10_000)
+    for moment in (jst(2026, 12, 10, 7), jst(2026, 12, 11, 6), jst(2026, 12, 11, 9)):
+        travel(moment)
+        billing.resume()
+    assert the_billing(order).state is B.POSTPONED
+    assert the_file().state is FileState.CLOSED
+    [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+    assert "照会できず" in shown.why
+    shop.behave()
+    travel(THE_18TH)
+    billing.resume()
+    assert the_billing(order).state is B.PAID  # it was there all the time
+    assert charged(shop) == [f"{order.order_no}-1"]
+    assert explained() == []
 
 
 class TestInAFileThatWasTakenForRefused:

@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from sgpshop.extensions import db
+from sgpshop.gateway import MonthlyLine, monthly_file
 from sgpshop.models import BillingFile
+from sgpshop.services.payments import filed_numbers
 from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.old_database import insert, upgrade_to
@@ -38,6 +40,32 @@ def test_a_file_that_was_being_sent_when_its_process_was_killed_may_have_got_the
         schema.migrate()
         wanted = sa.select(BillingFile.id).where(BillingFile.is_doubtful)
         assert list(db.session.scalars(wanted)) == [2]
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_numbers_in_them_are_found(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url: dict[str, Any] = {}
+    if kind == "postgresql":
+        url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    with make_app(tmp_path, **url).app_context():
+        upgrade_to("0022")
+        lines = [MonthlyLine(f"A-{n}", "M", 0, 100, date(2026, 12, 10)) for n in (1, 2)]
+        content = monthly_file.render("tshop00000001", "202612", lines).decode("ascii")
+        insert(
+            "billing_files",
+            *(
+                {"id": number, "window": date(2026, 12, 1), "content": text, "lines": 2, "yen": 200,
+                 "state": "prepared", "tries": 1, "is_doubtful": True, "refused": {}}
+                for number, text in ((1, content), (2, ""))
+            ),
+        )  # fmt: skip
+        schema.migrate()
+        found = [filed_numbers.filed(db.session(), number) for number in ("A-1", "A-2", "A-3")]
+        assert [one and one.file_id for one in found] == [1, 1, None]
         db.session.remove()
         db.engine.dispose()
 

@@ -34,6 +34,7 @@ from sgpshop.models import (
     Billing,
     BillingFile,
     CardTransaction,
+    FiledNumber,
     FileState,
     Operation,
     OrderKind,
@@ -94,6 +95,10 @@ def make() -> int:
         )
         session.add(file)
         session.flush()
+        session.execute(
+            sa.insert(FiledNumber),
+            [{"gateway_order_id": line.order_id, "file_id": file.id} for line in lines],
+        )
         for billing, _member, _seq in rows:
             billing.file_id = file.id
     logs.event("billing_file_made", file=file.id, lines=file.lines, yen=file.yen)
@@ -179,8 +184,9 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
                 outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
         else:
             outcome = _registered()
-        if outcome is None and state is FileState.RECEIVED and is_late:
-            outcome = outcomes.rejected(_BILL, "look_failed")  # put off, and asked again by itself
+        if outcome is None and is_late:
+            # Put off and told.  Asked again by itself, under the same number while that may be there.
+            outcome = outcomes.rejected(_BILL, "look_failed")
         if outcome is None:
             is_through = False
         else:

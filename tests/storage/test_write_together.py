@@ -1,0 +1,82 @@
+"""Writes that share a transaction: each thread learns what became of its own (P8, P32)."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sgpshop.extensions import db
+from sgpshop.storage import write_together as module
+from sgpshop.storage.write_together import write_together
+
+
+@pytest.fixture(autouse=True)
+def _sqlite(database_kind: str) -> None:
+    if database_kind != "sqlite":
+        pytest.skip("PostgreSQL writes in parallel by itself")
+
+
+def test_whose_patience_ends_while_another_thread_commits_learns_that_it_was_done(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, told, may_go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def first(_session: Session) -> str:
+        entered.set()
+        assert may_go_on.wait(30)
+        return "first"
+
+    def second(_session: Session) -> str:
+        return "second"
+
+    take = module._take
+
+    def take_both(queue: deque[Any]) -> list[Any]:
+        """The first has its turn once the second has lined up."""
+        assert told.wait(30)
+        return take(queue)
+
+    class Lined(deque[Any]):
+        def append(self, one: Any) -> None:
+            super().append(one)
+            if len(self) == 2:
+                told.set()
+
+    app.extensions[f"{module._KEY}.0.2"] = Lined()
+    monkeypatch.setattr(module, "_take", take_both)
+
+    def write(function: Any) -> str:
+        with app.app_context():
+            try:
+                return write_together(function, within=0.2)
+            except OperationalError as problem:
+                return str(problem)
+            finally:
+                db.session.remove()
+
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(write, first)
+        other = threads.submit(write, second)
+        assert entered.wait(30)
+        threading.Timer(1.0, may_go_on.set).start()  # long after the patience of the second
+        assert (one.result(), other.result()) == ("first", "second")
+
+
+def test_whom_nobody_took_up_is_told_that_it_was_not_done(app: Flask) -> None:
+    done = []
+    with ThreadPoolExecutor(1) as threads, app.app_context(), module.writing_in_turn():
+
+        def write() -> None:
+            with app.app_context():
+                write_together(lambda _session: done.append("written"), within=0.1)
+
+        with pytest.raises(OperationalError):
+            threads.submit(write).result()
+    assert done == []
