@@ -210,16 +210,19 @@ def status_choices(order: OrderFacts, parcel: Parcel) -> tuple[DeliveryStatus, .
     A 返送 can be taken back to the 配送完了 it was before, which counts for the month of then.
     """
     now = parcel.status
+    # What was taken stays taken, so nothing but this says that one of several will not leave.
+    is_taken = order.payment_status is PaymentStatus.CAPTURED and len(order.deliveries) > 1
     if now is DeliveryStatus.CANCELLED:
         # Cancelled here as a whole, then the payment was found standing: it may yet leave (R120).
         was_whole = order.processing_class is ProcessingClass.CANCELLED
         stands = order.is_sgp and order.payment_status is not PaymentStatus.CANCELLED
-        return OPEN_STATUSES if was_whole and stands else ()
+        return OPEN_STATUSES if is_taken or (was_whole and stands) else ()
     if _was_billed(order) and now not in OPEN_STATUSES:  # the batch took it (R31)
         return (DeliveryStatus.DELIVERED,) if now is DeliveryStatus.RETURNED else ()
     was_delivered = now is DeliveryStatus.RETURNED and parcel.delivered_at is not None
     before = (DeliveryStatus.DELIVERED,) if was_delivered else ()
-    return before + tuple(status for status in OPEN_STATUSES if status is not now)
+    called_off = (DeliveryStatus.CANCELLED,) if is_taken and now in OPEN_STATUSES else ()
+    return before + tuple(status for status in OPEN_STATUSES if status is not now) + called_off
 
 
 def _was_billed(order: OrderFacts) -> bool:

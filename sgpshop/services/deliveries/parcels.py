@@ -15,7 +15,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import order_acts
-from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, processing_class
+from sgpshop.domain.delivery_status import (
+    OPEN_STATUSES,
+    DeliveryStatus,
+    ProcessingClass,
+    processing_class,
+)
 from sgpshop.domain.errors import FormUsed, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
@@ -239,6 +244,14 @@ def _moves(
         moves.append((parcel, status))
     if not moves:
         raise InputRefused("delivery_status", "変更後のステータスを選んでください。")
+    after = {parcel.number: parcel.status for parcel in order.deliveries}
+    after |= {parcel.number: status for parcel, status in moves}
+    is_called_off = any(status is DeliveryStatus.CANCELLED for _, status in moves)
+    if is_called_off and processing_class(after.values()) is ProcessingClass.CANCELLED:
+        raise InputRefused(
+            "delivery_status",
+            "すべてのお届け先を取りやめる場合は、注文キャンセルをしてください(返金されます)。",
+        )
     return moves
 
 

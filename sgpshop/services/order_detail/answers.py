@@ -14,11 +14,12 @@ from sqlalchemy.orm import joinedload
 from sgpshop.domain.errors import OrderNotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, Order, OrderKind
+from sgpshop.models import Attempt, CardTransaction, Order, OrderKind
 from sgpshop.services.order_detail.detail import OrderProblem, problem_of
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
+from sgpshop.services.payments import transaction_numbers
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
 
@@ -29,6 +30,8 @@ class OrderNow:
 
     order: Order
     problem: OrderProblem | None
+    #: what holds or took its money under other numbers, which no cancel touches
+    others: list[CardTransaction]
 
 
 def one(order_no: str) -> OrderNow:
@@ -56,8 +59,13 @@ def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:
     ).all()
     last = _last_attempts(orders)
     billed = _billings(orders)
+    others: dict[int, list[CardTransaction]] = {order.id: [] for order in orders}
+    for other in transaction_numbers.live_elsewhere(others):
+        others[other.order_id].append(other)
     return [
-        OrderNow(order, problem_of(order, last.get(order.id), billed.get(order.id)))
+        OrderNow(
+            order, problem_of(order, last.get(order.id), billed.get(order.id)), others[order.id]
+        )
         for order in orders
     ]
 

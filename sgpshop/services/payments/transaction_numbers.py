@@ -6,6 +6,8 @@ subscription's billing (R112, R102) are new transactions, sent as `<order number
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
 
@@ -78,19 +80,23 @@ def take_next_number(order: Order) -> CardTransaction:
 
 def left_elsewhere(order_id: int) -> str:
     """What is still reserved or taken under other numbers of the order, in words; "" for nothing."""
-    others = db.session.scalars(
+    return "、".join(
+        f"{other.gateway_order_id} {standing(other)} {other.gateway_amount or 0:,}円"
+        for other in live_elsewhere([order_id])
+    )
+
+
+def live_elsewhere(order_ids: Collection[int]) -> Sequence[CardTransaction]:
+    """What holds or took money of these orders under numbers that do not count any more; one query."""
+    return db.session.scalars(
         sa.select(CardTransaction)
         .where(
-            CardTransaction.order_id == order_id,
+            CardTransaction.order_id.in_(order_ids),
             ~CardTransaction.is_current,
             CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
         )
         .order_by(CardTransaction.sequence)
-    )
-    return "、".join(
-        f"{other.gateway_order_id} {standing(other)} {other.gateway_amount or 0:,}円"
-        for other in others
-    )
+    ).all()
 
 
 def was_entered_otherwise(transaction: CardTransaction, *, by_three_ds: bool) -> bool:

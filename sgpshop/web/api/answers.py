@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field
 
+from sgpshop.domain.order_rules import TAKEN_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
 from sgpshop.services.order_detail.answers import OrderNow
@@ -24,6 +25,14 @@ class OpenOperation(AnswerBody):
         ),
     ]
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class OtherTransaction(AnswerBody):
+    """Money of the order under a number that does not count any more."""
+
+    gateway_order_id: str
+    is_captured: Annotated[bool, Field(description="false: reserved.")]
+    amount: int
 
 
 class LastError(AnswerBody):
@@ -57,6 +66,13 @@ class OrderAnswer(AnswerBody):
     open_operation: OpenOperation | None
     version: Annotated[int, Field(ge=1, description="Rises with every change of the order.")]
     last_error: LastError | None
+    other_transactions: Annotated[
+        list[OtherTransaction],
+        Field(
+            description="What SMBC-GP still holds or took under other numbers of the order: a cancel"
+            " leaves it as it is, and it is to be cancelled in SMBC-GP's console."
+        ),
+    ]
 
 
 class PlacedAnswer(OrderAnswer):
@@ -123,6 +139,14 @@ def of_order(now: OrderNow) -> OrderAnswer:
             if now.problem
             else None
         ),
+        other_transactions=[
+            OtherTransaction(
+                gateway_order_id=other.gateway_order_id,
+                is_captured=other.gateway_state in TAKEN_STATES,
+                amount=other.gateway_amount or 0,
+            )
+            for other in now.others
+        ],
     )
 
 

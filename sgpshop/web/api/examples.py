@@ -44,6 +44,7 @@ ORDER: dict[str, Any] = {
     "open_operation": None,
     "version": 2,
     "last_error": None,
+    "other_transactions": [],
 }
 PLACED = ORDER | {"redirect_url": None}
 TO_BUYER = ORDER | {

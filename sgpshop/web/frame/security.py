@@ -156,7 +156,7 @@ def init_app(app: Flask) -> None:
         WTF_CSRF_SSL_STRICT=False,  # _check_origin does more and needs no Referer
         WTF_I18N_ENABLED=False,  # WTForms' own Japanese; Flask-WTF would want Flask-Babel
         # Flask's own check of the host does not understand [::1]; ours is in _guard.
-        SGPSHOP_HOSTS=frozenset(app.config["TRUSTED_HOSTS"]),
+        SGPSHOP_HOSTS=frozenset(app.config["TRUSTED_HOSTS"]) | _public_host(app),
         TRUSTED_HOSTS=None,
     )
     proxies.install(app)
@@ -166,6 +166,12 @@ def init_app(app: Flask) -> None:
     login_manager.user_loader(sessions.person_of_session)
     app.before_request(_guard)
     response_headers.init_app(app)
+
+
+def _public_host(app: Flask) -> set[str]:
+    """The host of PUBLIC_URL: banks send buyers back to it, so we answer to it."""
+    host = urlsplit(app.config["PUBLIC_URL"]).hostname
+    return set() if not host else {f"[{host}]" if ":" in host else host}
 
 
 def _guard() -> ResponseReturnValue | None:

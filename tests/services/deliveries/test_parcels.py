@@ -397,6 +397,34 @@ ACTS: dict[str, Callable[[Order, Seen], None]] = {
 }
 
 
+class TestOneOfSeveralIsCalledOff:
+    """The shop front called it off after 決済完了: the order is closed, the money stays as it is."""
+
+    def test_the_order_is_through_and_it_can_be_taken_back(self) -> None:
+        order = in_parcels(make_order(status=S.CAPTURED), D.DELIVERED, D.PREPARING)
+        change(order, n2=D.CANCELLED)
+        now = fresh(order)
+        assert (now.processing_class, now.payment_status) == (P.DELIVERED, S.CAPTURED)
+        assert "注文キャンセル" in told(order)[0]
+        change(order, n2=D.UNPROCESSED)
+        assert fresh(order).processing_class is P.UNPROCESSED
+
+    def test_but_never_all_of_them(self) -> None:
+        order = in_parcels(make_order(status=S.CAPTURED), D.UNPROCESSED, D.UNPROCESSED)
+        with pytest.raises(InputRefused, match="注文キャンセルをしてください"):
+            change(order, n1=D.CANCELLED, n2=D.CANCELLED)
+        change(order, n1=D.CANCELLED)
+        with pytest.raises(InputRefused, match="注文キャンセルをしてください"):
+            change(order, n2=D.CANCELLED)
+        assert fresh(order).processing_class is P.UNPROCESSED
+
+    @pytest.mark.parametrize("status", [S.AUTHORIZED, S.NEEDS_REVIEW, S.CAPTURE_FAILED])
+    def test_nor_where_the_order_can_be_edited_or_cancelled(self, status: S) -> None:
+        order = in_parcels(make_order(status=status), D.DELIVERED, D.UNPROCESSED)
+        with pytest.raises(InputRefused):
+            change(order, n2=D.CANCELLED)
+
+
 @pytest.mark.parametrize("name", ACTS)
 class TestForms:
     @pytest.mark.postgresql

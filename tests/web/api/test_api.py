@@ -5,11 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, ApiRequest, Attempt, HistoryEntry, Order, OrderKind, utc_now
+from sgpshop.models import (
+    ActorKind,
+    ApiRequest,
+    Attempt,
+    CardTransaction,
+    HistoryEntry,
+    Order,
+    OrderKind,
+    utc_now,
+)
 from sgpshop.services.access import idempotency
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
@@ -47,6 +57,7 @@ def test_an_order_as_it_stands(app: Flask, world: World, program: Program) -> No
         "open_operation": None,
         "version": 1,
         "last_error": None,
+        "other_transactions": [],
     }
 
 
@@ -292,6 +303,25 @@ class TestCancelling:
         path = f"{ORDERS}/{order.order_no}"
         program.post(f"{path}/capture", seen(order))
         problem(program.post(f"{path}/cancel", seen(order)), 409, "stale")
+
+    def test_what_stays_under_another_number_is_named(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        """As the screen does: no cancel touches it."""
+        order = order_in(app, world)
+        with app.app_context(), writing() as session:
+            session.execute(
+                sa.insert(CardTransaction).values(
+                    order_id=order.id, sequence=1, gateway_order_id=f"{order.order_no}-1",
+                    gateway_state="AUTH", gateway_amount=1200, is_current=False,
+                )
+            )  # fmt: skip
+        held = {"gateway_order_id": f"{order.order_no}-1", "is_captured": False, "amount": 1200}
+        path = f"{ORDERS}/{order.order_no}"
+        assert program.get(path).get_json()["other_transactions"] == [held]
+        cancelled = program.post(f"{path}/cancel", seen(order)).get_json()
+        assert cancelled["payment_status"] == "cancelled"
+        assert cancelled["other_transactions"] == [held]
 
     def test_an_order_not_billed_yet_is_cancelled_once(
         self, app: Flask, world: World, program: Program

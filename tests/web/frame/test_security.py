@@ -201,6 +201,18 @@ def test_a_strangers_forwarded_headers_do_not_count(client: FlaskClient) -> None
     assert "Strict-Transport-Security" not in answer.headers
 
 
+class TestThePublicAddress:
+    """A buyer comes back from 3-D Secure to it, whether or not it is named a second time."""
+
+    @pytest.fixture
+    def overrides(self) -> dict[str, Any]:
+        return {"PUBLIC_URL": "https://shop.example.jp", "TRUSTED_HOSTS": ["127.0.0.1"]}
+
+    def test_is_answered_to(self, client: FlaskClient) -> None:
+        assert client.get("/login", headers={"Host": "shop.example.jp"}).status_code == 200
+        assert client.get("/login", headers={"Host": "evil.example"}).status_code == 400
+
+
 class TestBehindAProxy:
     @pytest.fixture
     def overrides(self) -> dict[str, Any]:
