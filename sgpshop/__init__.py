@@ -33,6 +33,7 @@ def create_app(
     from sgpshop.models.base import set_clock_ahead
     from sgpshop.services import slips
     from sgpshop.services.payments import effects, gateway_access
+    from sgpshop.storage import queue
     from sgpshop.storage.database import prepare_engine
 
     values = environment.load(os.environ) | (overrides or {})
@@ -70,6 +71,7 @@ def create_app(
             prepare_engine(db.engine)
         except SQLAlchemyError as problem:  # an address that is none
             raise EnvironmentUnusable(f"{environment.PREFIX}DATABASE_URL: {problem}") from None
+    queue.init_app(app)
     gateway_access.init_app(app, gateway)
     effects.follow_captures(app, slips.after_capture)
     web.register(app)

@@ -164,6 +164,14 @@ def _database(value: str) -> str:
     return value
 
 
+def _queue(value: str) -> str:
+    """Empty, or a server; a driver in the name of PostgreSQL is none of huey's."""
+    value = value.replace("postgresql+psycopg://", "postgresql://", 1)
+    if value and not value.startswith(("postgresql://", "redis://", "rediss://")):
+        raise ValueError("空(このパソコンのファイル)か postgresql://… か redis://… にしてください")
+    return value
+
+
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Hour = Annotated[int | None, BeforeValidator(_hour)]
 Hosts = Annotated[list[str], BeforeValidator(_hosts)]
@@ -180,6 +188,7 @@ class Environment(BaseModel):
 
     INSTANCE_PATH: Path = Path("instance")
     DATABASE_URL: Annotated[str, BeforeValidator(_database)] = ""
+    QUEUE_URL: Annotated[str, BeforeValidator(_queue)] = ""
     SECRET_KEY: str = ""
     ENCRYPTION_KEY: str = ""
     GATEWAY_URL: Annotated[str, BeforeValidator(_gateway_url)] = ""

@@ -20,6 +20,8 @@ from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
 from sgpshop.services import installation
 from sgpshop.services.payments import clocks
+from sgpshop.storage import news
+from tests import own_worker
 from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
@@ -86,6 +88,7 @@ def make_app(path: Path, **overrides: Any) -> Flask:
     )
     app.jinja_env.bytecode_cache = _TEMPLATES
     app.extensions[clocks.DATABASE] = NoClock()
+    own_worker.install(app)
     with app.app_context():
         share_statements(db.engine)
     return app
@@ -151,6 +154,8 @@ def app(
         app = make_app(tmp_path, **overrides)
     logs.write_to("stdout")  # a command run by an earlier test left them on stderr
     yield app
+    own_worker.of(app).close()
+    news.stop(app)
     with app.app_context():
         db.session.remove()
         db.engine.dispose()

@@ -90,7 +90,7 @@ class Processes:
         self.folder = folder
         self.simulator_port = free_port()
         self.simulator_url = f"http://127.0.0.1:{self.simulator_port}"
-        self._children: list[Child] = []
+        self.children: list[Child] = []
         self._environ = {
             **os.environ,
             "SGPSHOP_INSTANCE_PATH": str(folder),
@@ -106,15 +106,15 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for child in self._children:
+        for child in self.children:
             self.kill(child)
 
     def start(self, *arguments: str) -> Child:
         """Run `app.py` with these arguments; its output goes to a file in the folder."""
         log = str(self.folder / f"{arguments[0]}.log")
         pid = _ask(arguments=arguments, environ=self._environ, log=log)
-        self._children.append(Child(pid))
-        return self._children[-1]
+        self.children.append(Child(pid))
+        return self.children[-1]
 
     def start_simulator(self, latency_ms: int = 0) -> Child:
         """The gateway simulator, ready to answer."""

@@ -10,6 +10,7 @@ if [ -z "${TEST_DATABASE_URL:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/de
     && ! command -v initdb >/dev/null 2>&1; then
     wanted="$wanted postgresql"
 fi
+command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
 [ -n "$wanted" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$wanted"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any
-from unittest.mock import patch
 
-from flask import Flask
+from flask import Flask, current_app
 
 from sgpshop.extensions import db
-from sgpshop.services.health import background
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
+from tests import own_worker
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -28,32 +25,20 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-#: What tests handed to the threads of the web process, while somebody watches them.
-_handed: list[Future[None]] = []
-
-
 @contextmanager
 def watched_background(app: Flask) -> Iterator[None]:
-    """Within the block `background_ended` knows what the app's own threads were given to do."""
-    submit = background.submit
-    _handed.clear()
-
-    def submit_and_note(*given: Any) -> Future[None]:
-        _handed.append(submit(*given))
-        return _handed[-1]
-
-    with patch.object(background, "submit", submit_and_note):
-        yield
-    background.finish(app)
+    """What the test's own worker was told within the block is over at its end."""
+    yield
+    own_worker.finish(app)
 
 
 def background_ended() -> None:
-    """Return when those threads are at nothing any more: what is left open is the worker's.
+    """Return when that worker is at nothing any more: what is left open is another's.
 
-    Whoever takes their leases away earlier judges a call that is still being made.
+    Whoever takes its leases away earlier judges a call that is still being made.
     """
     db.session.rollback()
-    wait(_handed)
+    own_worker.ended(current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -63,7 +48,8 @@ def working(app: Flask) -> Iterator[Worker]:
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
-        yield worker
+        with own_worker.working_by(app, "off"):
+            yield worker
     finally:
         worker.stop()
         thread.join()

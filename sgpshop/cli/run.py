@@ -36,13 +36,15 @@ _PARENT = "SGPSHOP_PARENT_PID"
 @with_appcontext
 def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
-    from sgpshop.services.health import background
-    from sgpshop.services.payments import journal
+    from sgpshop.services.order_files import background
+    from sgpshop.storage import news
+    from sgpshop.storage.queue import messages
     from sgpshop.web.server import make_server
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     sys.setswitchinterval(_SWITCH_EVERY)
     _require_ready()
+    _ = messages().store  # loaded now, not by the first click
     with listening(f"--port {port}"):
         server = make_server(app, host, port, app.config["MAX_CONTENT_LENGTH"])
     _end_with_parent()
@@ -50,9 +52,10 @@ def web(host: str, port: int) -> None:
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
     try:
-        server.run(hurry=lambda: journal.stop_soon(app))
+        server.run()
     finally:
-        background.finish(app)  # operations under way end with a recorded outcome (P33)
+        news.stop(app)
+        background.finish(app)  # a file that is being taken in
 
 
 @click.command("worker")
@@ -60,12 +63,13 @@ def web(host: str, port: int) -> None:
 @with_appcontext
 def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
-    from sgpshop.worker.loop import Worker
+    from sgpshop.worker.engine import Worker
 
     _wait_until_ready()
     running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: running.stop())
+        # From a thread: a lock that the interrupted one holds would never be had in the handler.
+        signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     _end_with_parent()
     # Operations compute for about a millisecond between waits: let each finish that undisturbed.
     sys.setswitchinterval(0.02)

@@ -89,7 +89,7 @@ def _begin(run_id: str, *, sum_confirmed: bool) -> str:
 
 def _finish(run_id: str) -> SlipProgress:
     """Work until every row is worked off, by a worker's hands or our own."""
-    from sgpshop.worker.loop import Worker
+    from sgpshop.worker.engine import Worker
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     until = time.monotonic() + _PATIENCE

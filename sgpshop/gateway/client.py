@@ -27,7 +27,7 @@ from sgpshop.gateway.records import (
     TradeAccess,
     TradeStatus,
 )
-from sgpshop.gateway.transport import Transport, new_session
+from sgpshop.gateway.transport import Connections, Transport, new_session
 from sgpshop.gateway.wire import (
     Answer,
     MalformedAnswer,
@@ -69,6 +69,7 @@ class SmbcGpGateway:
         total_timeout: float = 30.0,
         max_answer_bytes: int = 65536,
         pool_size: int = 4,
+        free: Connections | None = None,
         allow_loopback_http: bool = False,
         hosts: Collection[str] | None = None,
     ) -> None:
@@ -82,6 +83,7 @@ class SmbcGpGateway:
             total_timeout=total_timeout,
             max_answer_bytes=max_answer_bytes,
             pool_size=pool_size,
+            free=free,
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -193,10 +193,21 @@ class _Call:
 _Received = tuple[int, bytes]
 
 
+class Connections(Protocol):
+    """What says when one more exchange may begin: a semaphore of this process, or of the whole shop."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Whether one may begin, within so many seconds."""
+
+    def release(self) -> None:
+        """It is over."""
+
+
 class Transport:
     """Exchanges with one base URL within the limits of P12.  Safe for many threads.
 
-    At most ``pool_size`` exchanges run at once; waiting for a free one counts as connecting.
+    At most ``pool_size`` exchanges run at once, or as many as ``free`` says; waiting for a free
+    one counts as connecting.
     """
 
     def __init__(
@@ -208,13 +219,14 @@ class Transport:
         total_timeout: float,
         max_answer_bytes: int,
         pool_size: int,
+        free: Connections | None = None,
     ) -> None:
         self._base_url = base_url
         self._session = session
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._max_answer_bytes = max_answer_bytes
-        self._free = threading.BoundedSemaphore(pool_size)
+        self._free: Connections = free or threading.BoundedSemaphore(pool_size)
         #: what the answers say of the time there
         self.clock = OtherClock()
 

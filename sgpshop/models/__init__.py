@@ -18,6 +18,7 @@ from sgpshop.models.base import Base, join_codes, split_codes, table_of, utc_now
 from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
 from sgpshop.models.billing import Billing, BillingFile, BillingState, FiledNumber, FileState
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
+from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
@@ -67,6 +68,7 @@ __all__ = [
     "FileState",
     "FiledNumber",
     "FollowUp",
+    "GatewayShare",
     "HistoryEntry",
     "ImportFile",
     "ImportIssue",

@@ -34,7 +34,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.orders import history
-from sgpshop.storage import schema, vault
+from sgpshop.storage import queue, schema, vault
 from sgpshop.storage.database import writing
 
 _FINGERPRINT = "key_fingerprint"
@@ -79,6 +79,7 @@ def migrate() -> tuple[str | None, str]:
     _require_right(_facts() if _has("installation") else {})
     db.session.rollback()  # while we read, nobody could change the tables; and we read them as old
     moved = schema.migrate()
+    queue.make_tables()
     require_ours()
     return moved
 

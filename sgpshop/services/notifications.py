@@ -36,8 +36,9 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.payments import journal, transaction_lookup
 from sgpshop.services.settings import ShopSettings
-from sgpshop.storage import vault
+from sgpshop.storage import queue, vault
 from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, Urgency
 from sgpshop.storage.write_together import write_together
 
 #: Seconds a notification waits to be stored; the gateway hears `1` well within 3 s (P25).
@@ -151,6 +152,8 @@ def _store(session: Session, notice: Notice, source: str, shop: ShopSettings) ->
                 "content": notice.content,
             },
         )
+    if state is NotificationState.WAITING:
+        queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
     return state
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.extensions import db
-from sgpshop.storage import waiting
+from sgpshop.storage import news, queue, waiting
 from sgpshop.storage.database_words import is_unavailable
 
 _V = TypeVar("_V")
@@ -196,7 +196,24 @@ def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
             session.commit()
         except BaseException:
             session.rollback()
+            queue.forget_told(session)
+            news.forget_told(session)
             raise
+    # After the commit, and after the next writer has its turn.
+    queue.send_told(session)
+    news.send_told(session)
+
+
+@contextmanager
+def short_write() -> Iterator[sa.Connection]:
+    """A short write transaction beside the session's, on a connection of its own, in turn.
+
+    Raises OperationalError when its turn does not come (P32).
+    """
+    with writing_in_turn(), db.engine.connect() as connection:
+        options = {_BEGIN: "IMMEDIATE", _WAIT: WRITE_WAIT}
+        with connection.execution_options(**options).begin():
+            yield connection
 
 
 @contextmanager

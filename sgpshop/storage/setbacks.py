@@ -115,15 +115,22 @@ def forget(queue: Queue, row_ids: Sequence[int]) -> None:
         )
 
 
-def carefully(queue: Queue, row_ids: Sequence[int], work: Callable[[], object]) -> bool:
+def carefully(
+    queue: Queue, row_ids: Sequence[int], work: Callable[[], object], *, may_rest: bool = True
+) -> bool:
     """Do `work` about these rows unless they rest; whether it went through.
 
-    Raises what touches everything (OF_EVERYTHING); any other fault is noted and stays here.
+    Without `may_rest` the caller knows that they do not, and the database is not asked.  Raises what
+    touches everything (OF_EVERYTHING); any other fault is noted and stays here.
     """
-    before = db.session.scalars(
-        sa.select(Setback.next_try_at).where(Setback.queue == queue, Setback.row_id.in_(row_ids))
-    ).all()
-    db.session.commit()
+    before: Sequence[datetime] = ()
+    if may_rest:
+        before = db.session.scalars(
+            sa.select(Setback.next_try_at).where(
+                Setback.queue == queue, Setback.row_id.in_(row_ids)
+            )
+        ).all()
+        db.session.commit()
     if before and max(before) > utc_now():
         return False
     try:

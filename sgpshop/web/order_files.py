@@ -23,8 +23,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.models import IssueLevel, Role
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE
-from sgpshop.services.health import background
-from sgpshop.services.order_files import importing
+from sgpshop.services.order_files import background, importing
 from sgpshop.services.order_files.importing import RunState
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
@@ -53,13 +52,13 @@ def upload() -> ResponseReturnValue:
     if file is None or not file.filename:
         return _index("取り込むファイルを選んでください。", status=422)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    background.require_room_for_file(app)
+    background.require_room(app)
     stream = io.BytesIO(file.read())  # the request's own copy is gone when the writing begins
     run, survey = importing.begin(
         _run_id(), current_user.name, [stream], Limits.of_screen(current_app.config)
     )
     if survey is not None:
-        background.submit_file(
+        background.submit(
             app,
             importing.carry_out,
             run.id,

@@ -43,9 +43,8 @@ _LONGEST_PATH = 2_000
 _HEALTH = "/healthz"
 #: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
 _NO_WATERMARK = 1 << 40
-#: On leaving, seconds after which: silent connections are closed; what runs is told to hurry; the
-#: last answers are given up.  Operations at SMBC-GP then still have the time of one exchange (P33).
-_SILENT_STAY, _HURRY_AFTER, _LEAVE_AFTER = 1.0, 4.0, 20.0
+#: On leaving, seconds after which: silent connections are closed; the last answers are given up.
+_SILENT_STAY, _LEAVE_AFTER = 1.0, 20.0
 
 
 def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> Server:
@@ -238,8 +237,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         with suppress(OSError):  # it has left already
             self.pull_trigger()
 
-    def run(self, hurry: Callable[[], None] = lambda: None) -> None:
-        """Serve; `hurry` is called when the last answers are a while in coming."""
+    def run(self) -> None:
+        """Serve until somebody called `leave`."""
         while not self.is_leaving:
             self._turn(1.0)
         self._stop_listening()
@@ -247,8 +246,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while self.active_channels and (passed := time.monotonic() - began) < _LEAVE_AFTER:
             if passed > _SILENT_STAY:
                 self._close(lambda connection: connection.is_silent)
-            if passed > _HURRY_AFTER:
-                hurry()
             self._turn(0.1)
         self.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)

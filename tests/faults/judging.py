@@ -18,11 +18,11 @@ from sgpshop.models import (
 )
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
+from sgpshop.services.payments import attempt_lookup, journal, transaction_lookup
 from sgpshop.storage.database import writing
 from tests.faults.oracle import violations
 from tests.gateway_world import World
-from tests.services.acting import effects
+from tests.services.acting import effects, run_act
 
 _SENT_ON_TO_AUTH = (Operation.CHANGE_AMOUNT, Operation.EXTEND)
 
@@ -41,7 +41,7 @@ def work_off(order_id: int) -> None:
     """What the worker does for this order once every pause and lease is over."""
     for attempt in open_attempts(order_id):
         if attempt.state is AttemptState.QUEUED:
-            runner.run_act(attempt.id)
+            run_act(attempt.id)
         elif attempt.state is AttemptState.SENDING:
             _lease_is_over(attempt.id)
             journal.give_up_lost(attempt.id)

@@ -16,12 +16,10 @@ import random
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import sqlalchemy as sa
 import time_machine
@@ -46,7 +44,7 @@ from sgpshop.models import (
 from sgpshop.services import intake, notifications, order_editing, settings, slips
 from sgpshop.services.bulk import working
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background, due_work
+from sgpshop.services.health import due_work
 from sgpshop.services.intake.new_order import (
     Buyer,
     CardSource,
@@ -72,11 +70,12 @@ from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.simulator.server import ConnectionDropped
+from tests import own_worker
 from tests.faults import books
 from tests.forms import hidden_of
 from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.notifying import connect, tell
-from tests.services.acting import TANAKA
+from tests.services.acting import TANAKA, run_act
 from tests.services.arriving import SHOP_FRONT, open_shop
 from tests.services.order_csv import csv_file
 from tests.services.running import started
@@ -346,7 +345,7 @@ def stage(app: Flask) -> Iterator[Stage]:
     gateway_access.init_app(app, world.gateway)
     with ExitStack() as held, app.app_context():
         clock = held.enter_context(time_machine.travel(START, tick=True))
-        held.enter_context(patch.object(background, "submit", _at_once))
+        held.enter_context(own_worker.working_by(app, "at once"))
         open_shop()
         settings.save("test", extend_auth_enabled=True)
         connect(app, world)
@@ -359,18 +358,6 @@ def _is_worked(morning: datetime) -> bool:
     """Days around registrations and results, and every fourth: the others pass in a moment."""
     days = (morning - START).days
     return morning.day in (10, 11, 12, 18, 19, 20, 28) or days % 4 == 3
-
-
-def _at_once(app: Flask, function: Callable[..., Any], *given: Any) -> Future[None]:
-    """In this thread, so that the same steps are the same story."""
-    done: Future[None] = Future()
-    with app.app_context():
-        try:
-            function(*given)
-        except ShopError:
-            log.info("not usable just now")
-    done.set_result(None)
-    return done
 
 
 class Stage:
@@ -701,7 +688,7 @@ class Stage:
         if (order := self._order(life)) is not None:
             seen = _seen(order)
             attempt_id = acts.open_attempt(order.id, wish, seen, TANAKA)
-            runner.run_act(attempt_id)
+            run_act(attempt_id)
             assert acts.open_attempt(order.id, wish, seen, TANAKA) == attempt_id  # double click
 
     # ---- what happens at the gateway --------------------------------------------------------------

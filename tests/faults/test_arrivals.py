@@ -19,11 +19,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order
 from sgpshop.services import intake, settings
-from sgpshop.services.health import background
 from sgpshop.services.intake import placing, writing_down
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_numbers
+from tests import own_worker
 from tests.faults.judging import settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
@@ -77,13 +77,10 @@ def test_twenty_at_once_make_one_order_and_one_authorization(
 
 
 @pytest.mark.parametrize("when", ["EntryTran", "ExecTran"])
-def test_a_crash_in_between_and_the_same_again(
-    app: Flask, shop: World, when: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_in_between_and_the_same_again(app: Flask, shop: World, when: str) -> None:
     new = new_order(shop)
     shop.wire.die_at(when)
-    monkeypatch.setattr(background, "submit", at_once)
-    with suppress(Killed):
+    with suppress(Killed), own_worker.working_by(app, "at once"):
         intake.place(new, SHOP_FRONT)
     db.session.remove()
     with suppress(ShopError):
@@ -92,11 +89,6 @@ def test_a_crash_in_between_and_the_same_again(
     settle(order.id)
     assert orders()[0].payment_status is PaymentStatus.AUTHORIZED
     assert holds(shop, new.order_no) == 1
-
-
-def at_once(_app: Flask, work: Any, *given: Any) -> None:
-    """In this thread, so that a crash is ours."""
-    work(*given)
 
 
 def test_chains_of_faults_and_repetitions(app: Flask, shop: World) -> None:

@@ -55,19 +55,23 @@ def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
 
 @pytest.fixture
 def orders(app: Flask, processes: Processes) -> list[Order]:
-    """Orders in 仮売上 here and AUTH at the simulator."""
-    numbers = [order_number() for _ in range(ORDERS)]
+    with app.app_context():
+        return make_orders(processes, ORDERS)
+
+
+def make_orders(processes: Processes, number: int) -> list[Order]:
+    """Orders in 仮売上 here and AUTH at the simulator; the contract is filled in."""
+    numbers = [order_number() for _ in range(number)]
     made = processes.post_control(
         "transactions", [{"order_id": no, "amount": 3000, "job_cd": "AUTH"} for no in numbers]
     )
-    with app.app_context():
-        settings.save(
-            "test", site_id="tsite00000001", shop_id="tshop00000001", shop_pass="shoppass01"
+    settings.save("test", site_id="tsite00000001", shop_id="tshop00000001", shop_pass="shoppass01")
+    return [
+        make_order(
+            access=TradeAccess(row["order_id"], row["access_id"], row["access_pass"]), told=True
         )
-        return [
-            make_order(access=TradeAccess(row["order_id"], row["access_id"], row["access_pass"]))
-            for row in made
-        ]
+        for row in made
+    ]
 
 
 def start_run(orders: list[Order]) -> str:

@@ -13,10 +13,10 @@ from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order
-from sgpshop.services.health import background
 from sgpshop.services.payments import three_ds
 from sgpshop.storage import waiting
 from sgpshop.web.server import make_server
+from tests import own_worker
 from tests.factories import authorized_order, fresh
 from tests.faults.calling import PATIENCE, capture_by_api, capture_by_form, sign_in
 from tests.gateway_world import World
@@ -97,4 +97,4 @@ def test_buyers_who_wait_keep_nobody_else_waiting(app: Flask, shop: World, url: 
     captured = by_api + by_form
     wait_until(lambda: all(fresh(one).payment_status is S.CAPTURED for one in captured))
     assert {shop.sales(order.order_no) for order in captured} == {1}
-    background.finish(app)
+    own_worker.finish(app)

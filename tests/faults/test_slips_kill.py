@@ -16,7 +16,7 @@ from sgpshop.models import Delivery, ItemResult, Order, SlipRow
 from sgpshop.services import settings, slips
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import effects
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import make_order, order_number
 from tests.faults.oracle import violations
 from tests.faults.test_kill import SETTINGS, statuses

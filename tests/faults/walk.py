@@ -27,13 +27,13 @@ from sgpshop.models import (
 from sgpshop.services import order_editing, settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.orders.acting import Seen
-from sgpshop.services.payments import acts, cancelling, journal, runner
+from sgpshop.services.payments import acts, cancelling, journal
 from sgpshop.services.payments.acts import OperationRequest
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
 from tests.notifying import connect, tell
-from tests.services.acting import TANAKA
+from tests.services.acting import TANAKA, run_act
 from tests.services.running import started
 from tests.services.slip_files import tanaka
 
@@ -203,7 +203,7 @@ class Walk(RuleBasedStateMachine):
 
         def act(seen: Seen) -> None:
             first = acts.open_attempt(self.order.id, wish, seen, TANAKA)
-            self.run(lambda: runner.run_act(first))
+            self.run(lambda: run_act(first))
             assert acts.open_attempt(self.order.id, wish, seen, TANAKA) == first  # double click
 
         self.attempt(act, form)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from typing import Any, Protocol
 
+import sqlalchemy as sa
+
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, FollowUp, Operation, Order
+from sgpshop.models import Attempt, AttemptState, FollowUp, Operation, Order
 from sgpshop.services import order_editing
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner
 from sgpshop.services.payments.acts import OperationRequest
+from sgpshop.services.payments.journal import RunResult
 from tests.factories import fresh
 from tests.gateway_world import World
 
@@ -34,12 +37,26 @@ def seen(order: Order) -> Seen:
     return Seen(now.version, now.total, f"form {next(_tokens)}")
 
 
+def run_act(attempt_id: int) -> RunResult:
+    """Carry out an attempt and, once it succeeded, the second step of the same act, if any."""
+    ran = runner.run_operation(attempt_id)
+    following = db.session.scalar(
+        sa.select(Attempt.id).where(
+            Attempt.order_id.in_(sa.select(Attempt.order_id).where(Attempt.id == attempt_id)),
+            Attempt.id > attempt_id,
+            Attempt.state == AttemptState.QUEUED,
+        )
+    )
+    db.session.commit()
+    return ran if following is None else runner.run_operation(following)
+
+
 def press(order: Order, operation: Operation, follow_up: FollowUp | None = None) -> Order:
     """Press the button of `operation` and wait for the end of the act."""
     attempt_id = acts.open_attempt(
         order.id, OperationRequest(operation, follow_up), seen(order), TANAKA
     )
-    runner.run_act(attempt_id)
+    run_act(attempt_id)
     return fresh(order)
 
 
@@ -49,7 +66,7 @@ def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> O
     wanted = cancelling.operation_request(
         order.order_no, refund_confirmed=refund_confirmed, **wanted
     )
-    runner.run_act(acts.open_attempt(order.id, wanted, seen(order), TANAKA))
+    run_act(acts.open_attempt(order.id, wanted, seen(order), TANAKA))
     return fresh(order)
 
 

@@ -13,7 +13,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Delivery, ItemResult, Order, Person, SlipRow, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.slips import SlipTerms, Uploaded
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import fresh
 from tests.signing_in import make_person
 

@@ -30,7 +30,7 @@ from sgpshop.services.health import due_work
 from sgpshop.services.payments import acts, attempt_lookup, journal
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.oracle import violations
 from tests.gateway_world import World

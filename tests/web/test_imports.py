@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, Role, utc_now
 from sgpshop.services.demo import SAMPLE
-from sgpshop.services.health import background
+from sgpshop.services.order_files import background
 from sgpshop.storage.database import writing
 from tests.forms import hidden_of
 from tests.services.order_csv import csv_file, number, row

@@ -18,8 +18,8 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import Alert, CardTransaction, Operation, Order, Role
 from sgpshop.services import order_editing, settings
-from sgpshop.services.health import background
 from sgpshop.services.payments import transaction_lookup
+from tests import own_worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen
@@ -376,4 +376,4 @@ class TestConsoleFile:
 @pytest.fixture(autouse=True)
 def _background_ends(app: Flask) -> Any:
     yield
-    background.finish(app)
+    own_worker.finish(app)

@@ -15,7 +15,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, Role, SlipRow
 from sgpshop.services import settings
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.forms import token_of
 from tests.gateway_world import World

@@ -36,7 +36,7 @@ from sgpshop.services.payments import acts, checkouts, journal, runner
 from sgpshop.services.subscriptions.billing import files
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working

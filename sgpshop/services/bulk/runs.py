@@ -31,7 +31,9 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.storage import queue
 from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, Urgency
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         _leave_out(session, refused, now)
         if action.operation is None:
             run.is_work_due = True
+            queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
         else:
             wanted = OperationRequest(action.operation)
             attempts = acts.open(session, orders, wanted, Actor.person(run.actor))

@@ -8,12 +8,22 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, Queue, WorkerBeat, utc_now
+from sgpshop.models import (
+    Attempt,
+    BulkRun,
+    CardTransaction,
+    Notification,
+    NotificationState,
+    Queue,
+    SlipRow,
+    WorkerBeat,
+    utc_now,
+)
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
-from sgpshop.storage import setbacks
+from sgpshop.storage import setbacks, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.setbacks import rests
 
@@ -39,22 +49,50 @@ class DueWork:
         )
 
 
-def due_work(limit: int) -> DueWork:
-    """At most `limit` of each kind that is due now and does not rest; a few indexed queries."""
-    now = utc_now()
-    due: dict[AttemptState, list[int]] = {state: [] for state in OPEN_STATES}
-    rows = db.session.execute(
-        sa.select(Attempt.id, Attempt.state)
-        .where(
-            Attempt.due_at <= now,
-            Attempt.is_open,
-            ~rests(Queue.ATTEMPT, Attempt.id),
+#: Never tried: whoever wrote it told a worker of it.
+_IS_FRESH = sa.and_(Attempt.state == AttemptState.QUEUED, Attempt.tries == 0)
+
+
+def is_any_due() -> bool:
+    """Whether `due_work` or a notification may have something to do now; one statement."""
+    now = shared_clock.now()
+    found = db.session.scalar(
+        sa.select(
+            sa.or_(
+                sa.exists().where(Attempt.due_at <= now, Attempt.is_open),
+                sa.exists().where(CardTransaction.next_look_at <= now),
+                sa.exists().where(BulkRun.is_work_due),
+                sa.exists().where(SlipRow.is_due),
+                sa.exists().where(Notification.state == NotificationState.WAITING),
+            )
         )
-        .order_by(Attempt.due_at, Attempt.id)
-        .limit(limit)
     )
-    for row in rows:
-        due[row.state].append(row.id)
+    db.session.commit()
+    return bool(found)
+
+
+def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:
+    """At most `limit` of each kind that is due now and does not rest; a few indexed queries.
+
+    Without `with_fresh` nothing that was never tried: while many messages wait, these are they.
+    """
+    now = shared_clock.now()
+    due: dict[AttemptState, list[int]] = {state: [] for state in OPEN_STATES}
+    kinds = [sa.not_(_IS_FRESH), _IS_FRESH] if with_fresh else [sa.not_(_IS_FRESH)]
+    for kind in kinds:
+        rows = db.session.execute(
+            sa.select(Attempt.id, Attempt.state)
+            .where(
+                Attempt.due_at <= now,
+                Attempt.is_open,
+                kind,
+                ~rests(Queue.ATTEMPT, Attempt.id),
+            )
+            .order_by(Attempt.due_at, Attempt.id)
+            .limit(limit)
+        )
+        for row in rows:
+            due[row.state].append(row.id)
     links = db.session.scalars(
         sa.select(CardTransaction.id)
         .where(
@@ -81,7 +119,18 @@ def due_work(limit: int) -> DueWork:
 
 
 def beat(worker: str) -> None:
-    """Say that this worker process is alive (T3); signs older than a day are swept away."""
+    """Say that this worker process is alive (T3)."""
+    with writing() as session:
+        now = utc_now()
+        is_known = session.execute(
+            sa.update(WorkerBeat).where(WorkerBeat.worker == worker).values(at=now)
+        ).rowcount  # type: ignore[attr-defined]
+        if not is_known:
+            session.add(WorkerBeat(worker=worker, at=now))
+
+
+def forget_beats(worker: str) -> None:
+    """Sweep away signs older than a day, and those that cannot be."""
     host = worker.rpartition("-")[0]
     with writing() as session:
         now = utc_now()
@@ -92,5 +141,4 @@ def beat(worker: str) -> None:
                 WorkerBeat.worker.startswith(f"{host}-", autoescape=True),
             )
         )
-        session.merge(WorkerBeat(worker=worker, at=now))
         session.execute(sa.delete(WorkerBeat).where(WorkerBeat.at < now - timedelta(days=1)))

@@ -17,6 +17,7 @@ from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing_without_waiting
+from sgpshop.storage.queue import messages
 
 #: A worker that gave no sign of life for so many seconds is taken for dead.
 _WORKER_SILENCE = 60
@@ -37,6 +38,8 @@ class Health:
     set_aside: int | None = None
     #: seconds our clock is ahead of SMBC-GP's or the database's; 0 within a minute
     clock_ahead: int = 0
+    #: the queue does not answer: work begins some seconds later, and none is lost
+    is_queue_away: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -77,6 +80,8 @@ class Warnings:
     clock: str = ""
     #: no money moves until the clock is set
     is_money_stopped: bool = False
+    #: what wakes the workers does not answer
+    is_queue_away: bool = False
 
     def __bool__(self) -> bool:
         return bool(
@@ -85,6 +90,7 @@ class Warnings:
             or self.is_worker_ahead
             or self.clock
             or self.set_aside
+            or self.is_queue_away
         )
 
 
@@ -130,6 +136,7 @@ def _read_warnings(now: datetime) -> Warnings:
         ),
         clock=skew.sentence if skew else "",
         is_money_stopped=skew is not None and skew.stops_money,
+        is_queue_away=messages().is_missed(),
     )
 
 
@@ -181,6 +188,7 @@ def _figures(is_writable: bool) -> Health:
         queued=queued,
         set_aside=setbacks.count_set_aside(),
         clock_ahead=round(skew.seconds) if skew else 0,
+        is_queue_away=messages().size() is None,
     )
 
 

@@ -32,13 +32,13 @@ from sgpshop.models import (
     LoginAttempt,
     RecentUse,
     Setback,
-    utc_now,
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.models.base import Base
 from sgpshop.services.payments import billing_marks, checkouts, journal
 from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.services.subscriptions.billing import files, results
+from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 
 #: Nothing is queued for later than this: the pauses between tries end at 15 seconds.
@@ -59,7 +59,7 @@ class _Plan:
 
 def replan() -> int:
     """Plan anew whatever another clock planned; how much that was.  Called every few seconds."""
-    now = utc_now()
+    now = shared_clock.now()
     plans = [plan for kind in _KINDS for plan in kind(now)]
     db.session.commit()
     done = sum(_write(plans[at : at + _MOST]) for at in range(0, len(plans), _MOST))

@@ -15,14 +15,14 @@ from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
-from sgpshop.services.health import background
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts, checkouts, journal, runner, three_ds
+from sgpshop.services.payments import acts, checkouts, journal, three_ds
 from sgpshop.services.payments.acts import TAKE_OVER_AFTER, OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, tell_now
 
 _UNPAID = (
     PaymentStatus.NEEDS_REVIEW,
@@ -53,9 +53,8 @@ def come_back(gateway_order_id: str, mark: str, access_id: str) -> CheckoutRetur
     # A reload or a second tab begins nothing: only one may finish what waits at 3-D Secure.
     attempt_id = _begin(gateway_order_id, access_id)
     if attempt_id is not None:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(app, runner.run_act, attempt_id)
-        journal.wait_for_end(attempt_id, app.config["CHECKOUT_WAIT"])
+        tell_now(Task.OPERATION, attempt_id)
+        journal.wait_for_end(attempt_id, current_app.config["CHECKOUT_WAIT"])
     return _how_it_stands(gateway_order_id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -14,16 +13,16 @@ from sgpshop.extensions import db
 from sgpshop.models import Attempt, CardTransaction, Order, RefusedCheckout
 from sgpshop.models.attempt import OPEN_STATES
 from sgpshop.services import settings
-from sgpshop.services.health import background
 from sgpshop.services.intake.content import card_token
 from sgpshop.services.intake.new_order import NewOrder
 from sgpshop.services.intake.problems import Declined, declined
 from sgpshop.services.intake.writing_down import IntakeStarted, write_down
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import checkouts, journal, runner
+from sgpshop.services.payments import checkouts, journal
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, tell_now
 
 #: Others may write the same order at the same moment, or take it back.
 _TRIES = 5
@@ -69,12 +68,9 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
 def _carry_out(new: NewOrder, begun: IntakeStarted) -> IntakeResult | None:
     """Let the payment end or go on by itself; None when the order was taken back by another call."""
     if begun.attempt_id is not None:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        until = time.monotonic() + app.config["CHECKOUT_WAIT"]
         if begun.is_ours:
-            work = background.submit(app, runner.run_act, begun.attempt_id)
-            background.wait_for(work, until - time.monotonic())
-        journal.wait_for_end(begun.attempt_id, until - time.monotonic())
+            tell_now(Task.OPERATION, begun.attempt_id)
+        journal.wait_for_end(begun.attempt_id, current_app.config["CHECKOUT_WAIT"])
         if not _acknowledge(begun):
             _raise_refusal(new)
             return None

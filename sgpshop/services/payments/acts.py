@@ -26,7 +26,6 @@ from sgpshop.models import (
     FollowUp,
     Operation,
     Order,
-    utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.orders.acting import Seen, first_use, lock_order
@@ -35,9 +34,11 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import transaction_numbers
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage import queue, shared_clock
 from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.queue import Task, Urgency
 
-#: A click is carried out by the web process itself; the worker takes over if that died.
+#: The entrance tells a worker itself and waits; the sweeper finds the row if its process died first.
 TAKE_OVER_AFTER = timedelta(seconds=5)
 
 _ACTS = {
@@ -140,7 +141,7 @@ def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Act
                 [order],
                 wanted,
                 actor,
-                due_at=utc_now() + TAKE_OVER_AFTER,
+                due_at=shared_clock.now() + TAKE_OVER_AFTER,
                 request_token=seen.token,
                 request_act=seen.act,
             )
@@ -171,7 +172,7 @@ def open(
     In their order (R48), QUEUED and due unless `values` of the rows say otherwise; versions of the
     orders are raised.  Raises NotPossible with the reason of the table of acts: then none is made.
     """
-    now = utc_now()
+    now = shared_clock.now()
     shop = settings.load()
     rows = []
     for order in orders:
@@ -219,6 +220,13 @@ def open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Attempt]
         are_theirs = sa.and_(Attempt.order_id.in_(chunk), Attempt.is_open)
         for attempt in session.scalars(sa.select(Attempt).where(are_theirs)):
             made[attempt.order_id] = attempt
+    now = shared_clock.now()
+    queue.tell(
+        session,
+        Task.OPERATION,
+        (one.id for one in made.values() if one.due_at is not None and one.due_at <= now),
+        Urgency.NEXT_STEP if len(rows) == 1 else Urgency.MANY,
+    )
     return [made[row["order_id"]] for row in rows]
 
 

@@ -24,7 +24,6 @@ from sgpshop.models import (
     ItemResult,
     Operation,
     SlipRow,
-    utc_now,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
 from sgpshop.services.orders import acting, history
@@ -43,7 +42,9 @@ from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.runner import plan_of
 from sgpshop.services.payments.transactions import describe, describe_state
+from sgpshop.storage import news, shared_clock
 from sgpshop.storage.database import read_alone
+from sgpshop.storage.queue import Task, tell_now
 
 #: Nobody but us takes these up again: the buyer was told that we are looking, a month is billed once.
 _TAKEN_UP = CHECKOUTS | {Operation.BILL}
@@ -83,7 +84,7 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     if _was_never_sent(attempt):
         _begin_anew(attempt)
         return RunResult.ENDED
-    proof = prove(attempt, trade, utc_now())
+    proof = prove(attempt, trade, shared_clock.now())
     if proof is Proof.DONE:
         _close_done(attempt, trade)
         if attempt.operation in stored_cards.KEPT_AFTER:
@@ -143,7 +144,10 @@ def resolve_all() -> tuple[int, int]:
 
 def is_uncertain(attempt: Attempt) -> bool:
     """Whether nobody knows how this stands: no usable answer, or its worker was lost (P13)."""
-    is_lost = attempt.state is AttemptState.SENDING and (attempt.due_at or utc_now()) < utc_now()
+    is_lost = (
+        attempt.state is AttemptState.SENDING
+        and (attempt.due_at or shared_clock.now()) < shared_clock.now()
+    )
     return is_lost or attempt.state is AttemptState.UNKNOWN
 
 
@@ -154,6 +158,21 @@ def hurry(attempt_id: int) -> None:
         look_up(attempt_id, not_within=HURRY_PAUSE)
     except ShopError:
         return  # no contract: the screen says so itself
+
+
+def hurry_and_wait(attempt: Attempt, seconds: float) -> bool:
+    """Somebody asks how this stands: have it looked up now; whether that is over by then.
+
+    What is under way and not in doubt ends by itself, and what was looked up just now is not again.
+    """
+    now, before = shared_clock.now(), attempt.looked_up_at
+    is_new = before is not None and (now - before).total_seconds() < HURRY_PAUSE
+    if not is_uncertain(attempt) or is_new:
+        return True
+    tell_now(Task.HURRY, attempt.id)
+    return news.wait_until(
+        lambda: journal.was_looked_up(attempt.id, before), attempt.order_id, seconds
+    )
 
 
 def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
@@ -182,7 +201,7 @@ def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
     ShopError when there is nothing to end (any more).
     """
     attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
-    if attempt is None or not may_close_by_hand(attempt, utc_now()):
+    if attempt is None or not may_close_by_hand(attempt, shared_clock.now()):
         raise NotPossible(
             "手動で判断できる処理ではなくなっています。最新の状態を確認してください。"
         )
@@ -267,7 +286,7 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
             Attempt.order_id == order.id,
             Attempt.operation == attempt.operation,
             Attempt.reason == "not_carried_out",
-            Attempt.created_at > utc_now() - timedelta(days=1),
+            Attempt.created_at > shared_clock.now() - timedelta(days=1),
         )
     ).scalar_one()
     if cut_off > _RESENDS or order.open_attempt is not None:

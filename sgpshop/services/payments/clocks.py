@@ -12,28 +12,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-import sqlalchemy as sa
 from flask import current_app
 
 from sgpshop import logs
 from sgpshop.domain.errors import CouldNotAsk, ShopError
-from sgpshop.domain.other_clock import OtherClock
-from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, SmbcGpGateway
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.settings import ShopSettings
+from sgpshop.storage import shared_clock
 
 #: Seconds apart from which everybody is told, and from which no money moves.
 TELL, STOP = 60.0, 3600.0
 #: A beat may be so far in the future and still count: clocks are never quite equal.
 TOLERANCE = timedelta(seconds=TELL)
 
-DATABASE = "sgpshop.database_clock"
+DATABASE = shared_clock.KEY
 _ASKED = "sgpshop.gateway_clock_asked"
 _TOLD = "sgpshop.clock_told"
 #: The gateway's clock is asked for when it was not heard for so long, and not more often than this.
 _STALE, _ASK_PAUSE = 600.0, 30.0
-_DATABASE_EVERY = 30.0
 
 
 class ClockWrong(CouldNotAsk):
@@ -68,7 +65,7 @@ def usable_gateway(shop: ShopSettings | None = None, *, ask: bool = False) -> Sm
     """
     gateway = current_gateway(shop)
     if ask:
-        _read_database_clock()
+        shared_clock.read()
         _hear(gateway, _STALE)
     found = _worst(gateway)
     if ask and found is not None and found.stops_money:
@@ -87,7 +84,7 @@ def watch() -> Skew | None:
 
     The database server is asked for its time now and then, SMBC-GP is not.  Raises SQLAlchemyError.
     """
-    _read_database_clock()
+    shared_clock.read()
     gateway = None
     with suppress(ShopError):  # no contract: others tell that
         gateway = current_gateway()
@@ -107,9 +104,8 @@ def watch() -> Skew | None:
 
 
 def _worst(gateway: SmbcGpGateway | None) -> Skew | None:
-    database: OtherClock | None = current_app.extensions.get(DATABASE)
     known = (
-        ("データベース", database and database.ahead()),
+        ("データベース", shared_clock.ahead()),
         ("SMBC-GP", gateway and gateway.clock.ahead()),
     )
     far = [Skew(whose, ahead) for whose, ahead in known if ahead and abs(ahead) > TELL]
@@ -126,17 +122,6 @@ def _hear(gateway: SmbcGpGateway, older_than: float) -> None:
         gateway.read_clock()
     except GatewayError:  # the operation itself will tell
         logs.event("gateway_clock_unknown")
-
-
-def _read_database_clock() -> None:
-    """Ask a database server for its time; SQLite has none but ours."""
-    if db.engine.dialect.name != "postgresql":
-        return
-    clock: OtherClock = current_app.extensions.setdefault(DATABASE, OtherClock())
-    if clock.age < _DATABASE_EVERY:
-        return
-    with db.engine.connect() as connection:
-        clock.note(connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one())
 
 
 def _duration(seconds: float) -> str:

@@ -21,6 +21,8 @@ from sgpshop.gateway import (
     check_base_url,
 )
 from sgpshop.services import settings
+from sgpshop.services.payments.connections import connections
+from sgpshop.services.payments.connections import init_app as share_connections
 from sgpshop.services.settings import CONTRACT_ID, ShopSettings
 from sgpshop.storage import vault, waiting
 
@@ -62,6 +64,7 @@ class _Holder:
 def init_app(app: Flask, gateway: SmbcGpGateway | None) -> None:
     """Remember a gateway given from outside (tests), else make one when first asked."""
     app.extensions[_KEY] = _Holder(gateway)
+    share_connections(app)
 
 
 def current_gateway(shop: ShopSettings | None = None) -> SmbcGpGateway:
@@ -174,6 +177,7 @@ def _connect(shop: ShopSettings) -> SmbcGpGateway:
             total_timeout=config["GATEWAY_TOTAL_TIMEOUT"],
             max_answer_bytes=config["GATEWAY_MAX_ANSWER"],
             pool_size=config["GATEWAY_CONCURRENCY"],
+            free=connections(),
             allow_loopback_http=config["TEST_MODE"],  # T6
             hosts=allowed_hosts(),
         )

@@ -36,7 +36,6 @@ from sgpshop.models import (
     OrderKind,
     join_codes,
     table_of,
-    utc_now,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
 from sgpshop.services.orders import acting
@@ -46,7 +45,7 @@ from sgpshop.services.payments import (
     transaction_numbers,
 )
 from sgpshop.services.payments.record import close
-from sgpshop.storage import vault, waiting
+from sgpshop.storage import news, shared_clock, vault
 from sgpshop.storage.database import writing
 from sgpshop.storage.write_together import write_together
 
@@ -188,7 +187,7 @@ def claim(attempt_id: int) -> ClaimedAttempt | None:
 
 
 def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
-    now = utc_now()
+    now = shared_clock.now()
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one_or_none()
     if row is None or row.state is not AttemptState.QUEUED:
@@ -304,7 +303,7 @@ def about_to_send(
     None if the lease is not ours any more; and for a new payment (`enters`) when our books have
     learned meanwhile that money of the order is live under another number (P1).
     """
-    now = utc_now()
+    now = shared_clock.now()
     is_alone = sa.select(~CardTransaction.others_live).where(
         CardTransaction.id == claimed.transaction_id
     )
@@ -365,7 +364,7 @@ def requeue(
             .where(_is_held(claimed))
             .values(
                 state=AttemptState.QUEUED,
-                due_at=utc_now() + timedelta(seconds=pause),
+                due_at=shared_clock.now() + timedelta(seconds=pause),
                 sent_at=None,
                 reason=reason,
                 error_codes=join_codes(codes),
@@ -378,7 +377,7 @@ def give_up_lost(attempt_id: int) -> None:
 
     Not yet about to send: back to the queue.  Else a byte may have left: UNKNOWN, to be looked up.
     """
-    now = utc_now()
+    now = shared_clock.now()
     with writing() as session:
         attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
         if attempt.state is not AttemptState.SENDING or attempt.due_at is None:
@@ -411,7 +410,7 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
 
     `not_within` seconds of the last look-up nobody looks again, however often somebody asks.
     """
-    now = utc_now()
+    now = shared_clock.now()
     with writing() as session:
         attempt = session.get(Attempt, attempt_id, populate_existing=True)
         if attempt is None or attempt.state is not AttemptState.UNKNOWN:
@@ -443,9 +442,18 @@ def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
     return attempt.due_at == attempt.looked_up_at + lease_time() and attempt.due_at > now
 
 
+def was_looked_up(attempt_id: int, before: datetime | None) -> bool:
+    """Whether a look-up after the one of `before` is over, or there is nothing left to look up."""
+    attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
+    db.session.commit()  # the next look sees what others wrote meanwhile
+    if attempt is None or not attempt.is_open:
+        return True
+    return attempt.looked_up_at != before and not _is_being_looked_up(attempt, shared_clock.now())
+
+
 def look_soon() -> None:
     """At start-up: look-ups planned for later are due now (P13); those under way stay alone."""
-    now = utc_now()
+    now = shared_clock.now()
     with writing() as session:
         session.execute(
             sa.update(Attempt)
@@ -459,7 +467,7 @@ def make_look_due(session: Session, attempt: Attempt) -> bool:
 
     False, and nothing changed, while one is under way.
     """
-    now = utc_now()
+    now = shared_clock.now()
     if _is_being_looked_up(attempt, now):
         return False
     if attempt.due_at is not None and attempt.due_at <= now:
@@ -474,7 +482,7 @@ def look_again(
 
     Counted from when it began: a slow one must not skip the next of the schedule.
     """
-    began = attempt.looked_up_at or utc_now()
+    began = attempt.looked_up_at or shared_clock.now()
     since = attempt.uncertain_since or began
     with writing() as session:
         _update(
@@ -487,6 +495,7 @@ def look_again(
             # From the start of the doubt, not of this try: the schedule must not begin anew with each look.
             due_at=next_look(since, began, current_app.config["RESOLVE_SCHEDULE"]),
         )
+        news.tell(session, attempt.order_id)
 
 
 def wait_for_end(attempt_id: int, seconds: float) -> None:
@@ -494,24 +503,25 @@ def wait_for_end(attempt_id: int, seconds: float) -> None:
 
     At once when too many requests wait already: they see it under way, and it ends by itself.
     """
-    with waiting.for_an_answer(seconds) as seconds:
-        _wait_for_end(attempt_id, time.monotonic() + seconds)
-
-
-def _wait_for_end(attempt_id: int, until: float) -> None:
-    order_of = sa.select(Attempt.order_id).where(Attempt.id == attempt_id).scalar_subquery()
+    order_id = db.session.scalar(sa.select(Attempt.order_id).where(Attempt.id == attempt_id))
+    db.session.commit()
+    if order_id is None:  # refused at once, and the order with it
+        return
     under_way = sa.select(
         sa.exists().where(
-            Attempt.order_id == order_of,
+            Attempt.order_id == order_id,
             Attempt.is_open,
             Attempt.state.in_((AttemptState.QUEUED, AttemptState.SENDING)),
         )
     )
     # By the order, not the attempt: the second step of the same act is an attempt of its own.
-    while db.session.scalar(under_way) and time.monotonic() <= until:
+
+    def has_ended() -> bool:
+        is_at_it = db.session.scalar(under_way)
         db.session.commit()  # the next look sees what others wrote meanwhile
-        time.sleep(0.05)
-    db.session.commit()
+        return not is_at_it
+
+    news.wait_until(has_ended, order_id, seconds)
 
 
 def _update(

@@ -30,7 +30,6 @@ from sgpshop.models import (
     Order,
     join_codes,
     table_of,
-    utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history
@@ -43,6 +42,7 @@ from sgpshop.services.payments import (
     transactions,
 )
 from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.storage import news, shared_clock
 from sgpshop.storage.write_together import write_together
 
 _RESULTS = {
@@ -147,6 +147,8 @@ def close(
         row = _write(session, attempt_id, lease, outcome)
         if row is not None and go_on is not None:
             go_on(session)
+        if row is not None:
+            news.tell(session, row.order_id)
         return row
 
     row = write_together(write)
@@ -167,7 +169,7 @@ def close(
 
 def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> Any:
     """The row it rested on; None, and nothing changed, if the lease is not the present one."""
-    now = utc_now()
+    now = shared_clock.now()
     connection = session.connection()
     row = connection.execute(_READ, {"attempt": attempt_id}).one()
     if row.operation is Operation.BILL:

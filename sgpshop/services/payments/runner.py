@@ -1,5 +1,4 @@
-"""Money moves here and nowhere else: `run_operation` for whoever works for
-others, `run_act` for whoever pressed; both go the same way.
+"""Money moves here and nowhere else: a worker calls `run_operation` for whoever wants something.
 
 Write down what we are about to ask, ask, write down what was said.  When in doubt: UNKNOWN (P9).
 What the operations differ in is in `operations`.
@@ -10,11 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
-import sqlalchemy as sa
 from flask import current_app
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.gateway import (
     Challenge,
     GatewayError,
@@ -26,7 +23,7 @@ from sgpshop.gateway import (
     TradeAccess,
     TradeStatus,
 )
-from sgpshop.models import Attempt, AttemptState, Operation, OrderKind, utc_now
+from sgpshop.models import Operation, OrderKind, utc_now
 from sgpshop.services.payments import (
     filed_numbers,
     journal,
@@ -81,20 +78,6 @@ def plan_of(operation: Operation, *, is_unpaid_charge: bool) -> Plan:
     """How `operation` is carried out on a transaction that is still to be paid, or is there."""
     is_new = operation.enters(is_unpaid_charge=is_unpaid_charge)
     return (_ENTERING if is_new else _ON_TRANSACTION)[operation]
-
-
-def run_act(attempt_id: int) -> RunResult:
-    """Carry out an attempt and, once it succeeded, the second step of the same act, if any."""
-    ran = run_operation(attempt_id)
-    following = db.session.scalar(
-        sa.select(Attempt.id).where(
-            Attempt.order_id.in_(sa.select(Attempt.order_id).where(Attempt.id == attempt_id)),
-            Attempt.id > attempt_id,
-            Attempt.state == AttemptState.QUEUED,
-        )
-    )
-    db.session.commit()
-    return ran if following is None else run_operation(following)
 
 
 def run_operation(attempt_id: int) -> RunResult:

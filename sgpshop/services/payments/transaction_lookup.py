@@ -32,7 +32,7 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import MISMATCH, CardTransaction, Order, OrderKind, utc_now
+from sgpshop.models import MISMATCH, CardTransaction, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
@@ -42,7 +42,9 @@ from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.payments.transactions import describe, found_event, record_trade
+from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.queue import Task, Urgency, tell_now
 
 #: Here the buyer may have paid again by another way than ours.
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
@@ -136,6 +138,30 @@ def look_soon(order_id: int) -> None:
         make_due(session, sa.and_(CardTransaction.order_id == order_id, MAY_HOLD_MONEY))
 
 
+def look_soon_and_wait(transaction: CardTransaction, seconds: float) -> bool:
+    """The same for the order of this transaction; whether its look-up is over by then."""
+    look_soon(transaction.order_id)
+    tell_now(Task.LOOK_UP, transaction.id)
+    before = transaction.looks
+
+    def was_looked_up() -> bool:
+        now = db.session.execute(
+            sa.select(CardTransaction.looks, CardTransaction.next_look_at).where(
+                CardTransaction.id == transaction.id
+            )
+        ).one()
+        db.session.commit()  # the next look sees what others wrote meanwhile
+        # While it is under way the next one is planned for just _LOOKING after its beginning.
+        soonest = shared_clock.now() + _LOOKING / 2
+        is_at_it = (
+            now.next_look_at is not None
+            and soonest < now.next_look_at < shared_clock.now() + _LOOKING
+        )
+        return now.looks > before and not is_at_it
+
+    return news.wait_until(was_looked_up, transaction.order_id, seconds)
+
+
 def look_soon_at(transaction_ids: Sequence[int]) -> int:
     """The same for these transactions, done at the worker's own pace; how many there are."""
     for chunk in chunks(transaction_ids):
@@ -166,7 +192,7 @@ def looks_since(order_ids: Collection[int], since: datetime) -> tuple[set[int], 
             CardTransaction.order_id, CardTransaction.next_look_at, CardTransaction.looked_up_at
         ).where(CardTransaction.order_id.in_(order_ids), CardTransaction.is_current)
     ).all()
-    soon = utc_now() + _LOOKING
+    soon = shared_clock.now() + _LOOKING
     looked_up = {row.order_id for row in rows if row.looked_up_at and row.looked_up_at >= since}
     waiting = {row.order_id for row in rows if row.next_look_at and row.next_look_at <= soon}
     return waiting - looked_up, looked_up
@@ -177,7 +203,7 @@ def make_due(session: Session, are_meant: sa.ColumnElement[bool]) -> int:
 
     How many it made due.
     """
-    now = utc_now()
+    now = shared_clock.now()
     result = session.execute(
         sa.update(CardTransaction)
         .where(
@@ -190,14 +216,17 @@ def make_due(session: Session, are_meant: sa.ColumnElement[bool]) -> int:
         .values(next_look_at=now, first_look_at=None)
         .execution_options(synchronize_session=False)
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    made: int = result.rowcount  # type: ignore[attr-defined]
+    if made:
+        queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
+    return made
 
 
 def is_due(session: Session, transaction_id: int) -> bool:
     """Whether the look-up of this transaction is due and nobody has begun it."""
     return bool(
         session.scalar(
-            sa.select(CardTransaction.next_look_at <= utc_now()).where(
+            sa.select(CardTransaction.next_look_at <= shared_clock.now()).where(
                 CardTransaction.id == transaction_id
             )
         )
@@ -214,7 +243,7 @@ def pending() -> int:
 
 
 def _claim(transaction_id: int) -> _Claim | None:
-    now = utc_now()
+    now = shared_clock.now()
     with writing() as session:
         row = session.execute(
             sa.update(CardTransaction)
@@ -253,11 +282,12 @@ def _plan(transaction_id: int, claim: _Claim, problem: str, pause: timedelta | N
         if transaction.looks == claim.looks:
             _plan_next(transaction, problem)
             if pause is not None:
-                transaction.next_look_at = utc_now() + pause
+                transaction.next_look_at = shared_clock.now() + pause
+            news.tell(session, transaction.order_id)
 
 
 def _plan_next(transaction: CardTransaction, problem: str) -> None:
-    now = utc_now()
+    now = shared_clock.now()
     first = transaction.first_look_at or now
     transaction.first_look_at = first
     # Whose transaction it is was seen; that the next look-up is not answered takes nothing back.
@@ -278,6 +308,7 @@ def _record(
         order_id = session.execute(
             sa.select(CardTransaction.order_id).where(CardTransaction.id == transaction_id)
         ).scalar_one()
+        news.tell(session, order_id)
         order = lock_order(session, order_id)
         transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
         if transaction.looks != claim.looks:
@@ -287,7 +318,7 @@ def _record(
             return
         if order.version != claim.version:
             # What we saw is older than what happened since, perhaps a capture: look again.
-            transaction.next_look_at = utc_now()
+            transaction.next_look_at = shared_clock.now()
             return
         if order.open_attempt is not None:
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
@@ -318,7 +349,9 @@ def _record(
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             transaction.next_look_at = None
             if order.kind is OrderKind.SUBSCRIPTION:
-                billing_marks.found(session, transaction.gateway_order_id, trade, utc_now())
+                billing_marks.found(
+                    session, transaction.gateway_order_id, trade, shared_clock.now()
+                )
         event = found_event(order, trade)
         if event is Event.FOUND_SUBSCRIPTION_CHECK and transaction_numbers.is_repayment(
             transaction
@@ -347,7 +380,7 @@ def _record(
             before is PaymentStatus.NEEDS_REVIEW
             and decision.after is PaymentStatus.AWAITING_BILLING
         ):
-            billing_marks.found_unpaid(session, order.id, utc_now())
+            billing_marks.found_unpaid(session, order.id, shared_clock.now())
         if decision.after not in (before, PaymentStatus.NEEDS_REVIEW):
             order.claimed_status = None  # decided
             _mend(session, order, AlertKind.CLAIM_UNPROVED)
@@ -402,7 +435,7 @@ def _was_used(session: Session, order: Order) -> bool:
 
 def _mend(session: Session, order: Order, kind: AlertKind) -> None:
     """The look-up ended what that alert told of."""
-    alerts.mended(session, order.id, kind, LOOK_UP.name, utc_now())
+    alerts.mended(session, order.id, kind, LOOK_UP.name, shared_clock.now())
 
 
 def _check_earlier(

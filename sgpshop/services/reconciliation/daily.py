@@ -49,24 +49,27 @@ _WAS_FILED = sa.and_(
 )
 
 
-def run(*, share: float = 1.0) -> None:
-    """Do what is due of the day's work; called every few seconds.
+def run(*, share: float = 1.0) -> bool:
+    """Do what is due of the day's work; whether there is more, and to be called in a few seconds.
 
     `share` is the part of its usual pace at which the worker goes now (E92 halves it).
     """
     now = utc_now()
-    _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
-    _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now))
+    is_more = _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
+    return _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now)) or is_more
 
 
-def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> None:
+def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> bool:
     hour: int | None = current_app.config[variable]
     if hour is None:
-        return
+        return False
     day = _latest_day(now, hour)
     job = _job(name, day) or _begin(name, day, start_of_day(day) + timedelta(hours=hour), now)
-    if job is not None and job.finished_at is None and (job.next_step_at or now) <= now:
+    if job is None or job.finished_at is not None:
+        return False
+    if (job.next_step_at or now) <= now:
         work(job)
+    return True
 
 
 def _latest_day(now: datetime, hour: int) -> date:

@@ -42,7 +42,9 @@ from sgpshop.services.slips.planning import (
     without_order,
 )
 from sgpshop.services.slips.reading import read
+from sgpshop.storage import queue
 from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.queue import Task, Urgency
 
 
 def usual_terms() -> SlipTerms:
@@ -215,6 +217,7 @@ def _start(
                 }
             )
     session.execute(sa.update(SlipRow), values)
+    queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
     _queue(session, sorted(to_capture, key=_by_age), actor_of(run))
     yen = sum(order.total for order, _ in to_capture)
     return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}

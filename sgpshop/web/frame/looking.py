@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app
 from flask_login import current_user
 
 from sgpshop.domain.carriers import CARRIERS
@@ -13,10 +12,10 @@ from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.order_rules import Button
 from sgpshop.models import Attempt, Role, utc_now
 from sgpshop.services import settings
-from sgpshop.services.health import background
 from sgpshop.services.order_detail.detail import Detail, get_detail
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.storage.queue import Task, tell_now
 
 Buttons = dict[Act, Button]
 
@@ -27,10 +26,9 @@ def may_act() -> bool:
 
 
 def _hurry_if_uncertain(attempt: Attempt | None) -> None:
-    """Somebody looks at an uncertain order: look it up now, in the background (P13)."""
+    """Somebody looks at an uncertain order: a worker looks it up now (P13)."""
     if attempt is not None and attempt_lookup.is_uncertain(attempt):
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        background.submit(app, attempt_lookup.hurry, attempt.id)
+        tell_now(Task.HURRY, attempt.id)
 
 
 def looked_at(order_no: str) -> tuple[Detail, Buttons, dict[str, Any]]:

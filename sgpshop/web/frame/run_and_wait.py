@@ -12,14 +12,14 @@ from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import Attempt, Order
-from sgpshop.services.health import background
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order, get_order_anew
-from sgpshop.services.payments import acts, attempt_lookup, journal, runner, transaction_lookup
+from sgpshop.services.payments import acts, attempt_lookup, journal, transaction_lookup
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.transactions import standing
+from sgpshop.storage.queue import Task, tell_now
 
 
 def carry_out(
@@ -33,9 +33,8 @@ def carry_out(
     order_id = acting.id_of(order_no)
     actor = actor or Actor.person(current_user.name)
     attempt_id = acts.open_attempt(order_id, wanted, seen, actor)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    background.submit(app, runner.run_act, attempt_id)
-    journal.wait_for_end(attempt_id, app.config["ANSWER_WAIT"])
+    tell_now(Task.OPERATION, attempt_id)
+    journal.wait_for_end(attempt_id, current_app.config["ANSWER_WAIT"])
 
 
 def reconcile(order_no: str) -> str:
@@ -44,16 +43,14 @@ def reconcile(order_no: str) -> str:
     An operation in doubt is looked up as such; one under way will end by itself.  Raises NotFound.
     """
     order = get_order(order_no)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    seen, patience = _OrderBefore.of(order), current_app.config["ANSWER_WAIT"]
     if order.open_attempt is not None:
-        looking = background.submit(app, attempt_lookup.hurry, order.open_attempt.id)
+        is_over = attempt_lookup.hurry_and_wait(order.open_attempt, patience)
     elif order.transaction is not None:
-        transaction_lookup.look_soon(order.id)
-        looking = background.submit(app, transaction_lookup.look_up, order.transaction.id)
+        is_over = transaction_lookup.look_soon_and_wait(order.transaction, patience)
     else:
         raise NotPossible("SGPカード決済の注文ではないため、照合する取引がありません。")
-    seen = _OrderBefore.of(order)
-    if not background.wait_for(looking, app.config["ANSWER_WAIT"]):
+    if not is_over:
         return "SMBC-GPに確認しています。結果はこの画面に表示されます。"
     return _what_was_found(seen, get_order_anew(order_no))
 

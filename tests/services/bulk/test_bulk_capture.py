@@ -17,7 +17,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.services.running import items, prepare, started

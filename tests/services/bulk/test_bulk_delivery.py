@@ -27,7 +27,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services import running

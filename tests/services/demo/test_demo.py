@@ -21,7 +21,7 @@ from sgpshop.services import settings
 from sgpshop.services.demo import is_seeded, seed_many, seed_sample
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.subscriptions import monthly_files
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.simulator.live import LiveGateway
 
 

@@ -31,7 +31,7 @@ from sgpshop.services.slips import writing as slip_writing
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA
@@ -196,6 +196,7 @@ def test_notifications_that_break_off_spoil_no_other_step(
 
     asked = []
     monkeypatch.setattr(notifications, "ask_for_looks", broken)
+    monkeypatch.setattr(due_work, "is_any_due", lambda: True)  # a notification waits
     monkeypatch.setattr(billing, "is_due", lambda: bool(asked.append("billing")))
     work(app)
     assert setback().queue is Queue.HOUSEKEEPING

@@ -35,7 +35,6 @@ from sgpshop.models import (
 )
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.order_files import mending
 from sgpshop.services.orders import acting, alerts
@@ -44,6 +43,7 @@ from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE
 from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, correct, look, press, seen
@@ -71,7 +71,7 @@ def overrides() -> dict[str, Any]:
 def _open(app: Flask, shop: World) -> Iterator[None]:
     open_shop()
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def placed(new: NewOrder) -> Order:

@@ -24,6 +24,7 @@ from tests.services.acting import (
     last_attempt,
     look,
     press,
+    run_act,
     seen,
 )
 from tests.waiting import wait_until, working
@@ -84,8 +85,8 @@ def test_the_same_form_again_sends_once(shop: World, order: Order) -> None:
         acts.open_attempt(order.id, OperationRequest(SEND), form, TANAKA) for _ in range(2)
     )
     assert first == again  # P19
-    runner.run_act(first)
-    runner.run_act(again)
+    run_act(first)
+    run_act(again)
     assert len(shop.requests(order.order_no, "ChangeTran")) == 1
 
 

@@ -15,7 +15,7 @@ from sgpshop.models import Attempt, AttemptState, Operation, Role, WorkerBeat, u
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.payments import acts, clocks, runner
 from sgpshop.services.payments.clocks import ClockWrong
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen

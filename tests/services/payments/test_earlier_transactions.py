@@ -30,7 +30,7 @@ from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.reconciliation import console_file, daily, ledgers
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order, order_number
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import tell

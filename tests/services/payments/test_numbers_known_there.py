@@ -22,11 +22,11 @@ from sgpshop.gateway import Cancellation, Job, TradeState
 from sgpshop.models import AttemptState, Operation, Order, OrderKind, utc_now
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing
+from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
@@ -51,7 +51,7 @@ def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F
     open_shop()
     billing.resume()  # the first registration of a new installation is nobody's
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def pay_there(shop: World, number: str, job: Job, yen: int) -> None:

@@ -18,10 +18,10 @@ from sgpshop.extensions import db
 from sgpshop.models import Billing, CardTransaction, Operation, Order
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, OnDecline
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import World
@@ -51,7 +51,7 @@ def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F
     open_shop()
     billing.resume()  # the first registration of a new installation is nobody's
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def at_number(order: Order, sequence: int) -> Order:

@@ -19,11 +19,11 @@ from sgpshop.gateway import Cancellation, Card, Job, TradeAccess
 from sgpshop.models import Alert, Billing, BillingState, CardTransaction, Operation, Order
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.subscriptions import billing
+from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
@@ -55,7 +55,7 @@ def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:  # noqa: F
     open_shop()
     billing.resume()  # the first registration of a new installation is nobody's
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def pay(shop: World, number: str, job: Job = Job.CAPTURE) -> None:

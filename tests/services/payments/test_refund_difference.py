@@ -18,12 +18,12 @@ from sgpshop.models import Alert, Operation, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import acts, runner, transaction_lookup
+from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.payments.acts import OperationRequest, RefundNotConfirmed
 from tests.factories import authorized_order, fresh
 from tests.faults.judging import settle
 from tests.gateway_world import Killed, World
-from tests.services.acting import TANAKA, correct, effects, last_attempt, seen
+from tests.services.acting import TANAKA, correct, effects, last_attempt, run_act, seen
 
 S = PaymentStatus
 REFUND = OperationRequest(Operation.REFUND_DIFFERENCE, is_sum_confirmed=True)
@@ -57,7 +57,7 @@ def looked_up(order: Order) -> Order:
 
 def refund(order: Order, wish: OperationRequest = REFUND) -> Order:
     """Press 差額を返金 and confirm it."""
-    runner.run_act(acts.open_attempt(order.id, wish, seen(order), TANAKA))
+    run_act(acts.open_attempt(order.id, wish, seen(order), TANAKA))
     return fresh(order)
 
 

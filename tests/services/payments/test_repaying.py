@@ -16,11 +16,11 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.models import Order
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, transaction_lookup
 from sgpshop.services.subscriptions import billing
+from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import World
@@ -51,7 +51,7 @@ def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:
     open_shop()
     billing.resume()  # the first registration of a new installation is nobody's
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def failed(shop: World, travel: Travel, **more: Any) -> tuple[NewOrder, Order]:

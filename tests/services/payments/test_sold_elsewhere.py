@@ -18,7 +18,7 @@ from sgpshop.services.bulk import report
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.orders import alerts
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import press

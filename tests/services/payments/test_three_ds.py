@@ -17,11 +17,11 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AttemptState, CardTransaction, Order
 from sgpshop.services import intake
-from sgpshop.services.health import background
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, three_ds, transaction_lookup
 from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.forms import hidden_of
@@ -45,7 +45,7 @@ def overrides() -> dict[str, Any]:
 def _open(app: Flask, shop: World) -> Iterator[None]:
     open_shop()
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def begun(shop: World, card: str = CHALLENGE, **more: Any) -> tuple[Order, str]:

@@ -21,7 +21,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.reconciliation import daily
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen

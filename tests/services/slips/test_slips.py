@@ -30,7 +30,7 @@ from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, correct, effects, look, press, seen

@@ -58,6 +58,7 @@ def test_ready_with_a_worker_and_a_writable_database(client: FlaskClient) -> Non
         "queued": 0,
         "set_aside": 0,
         "clock_ahead": 0,
+        "is_queue_away": False,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,9 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Order, Role
-from sgpshop.services.health import background
+from sgpshop.services.order_files import background
 from sgpshop.web.frame.security import right_of
+from tests import own_worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.order_csv import csv_file, row
@@ -46,6 +47,7 @@ def a_minute() -> Iterator[None]:
 def background_ends(app: Flask, world: World) -> Iterator[None]:
     yield
     background.finish(app)
+    own_worker.finish(app)
 
 
 _LISTS = ("/orders", "/preorders", "/subscriptions")
@@ -81,13 +83,18 @@ def test_a_stranger_is_asked_to_sign_in_and_counts_nowhere(app: Flask) -> None:
     assert right_of(app, "order_search.show") is Role.VIEWER  # the mark shows through
 
 
-def test_what_is_too_much_for_the_web_process_is_the_workers(
-    app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
+def test_without_a_worker_a_click_is_accepted_and_the_bar_says_that_nobody_works(
+    app: Flask, world: World
 ) -> None:
-    monkeypatch.setattr(background, "MOST_WAITING", 0)
     with app.app_context():
         order = authorized_order(world, total=3000)
-    assert "処理中" in press(signed_in(app, Role.OPERATOR), order.order_no)
+    operator = signed_in(app, Role.OPERATOR)
+    with own_worker.working_by(app, "off"):
+        assert "処理中" in press(operator, order.order_no)
+    assert world.requests(order.order_no) == []
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=10)):
+        app.extensions.pop("sgpshop.warnings", None)
+        assert "自動処理が止まっています" in flat(operator.get("/orders"))
     with app.app_context(), working(app):
         wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
     assert world.sales(order.order_no) == 1

@@ -15,6 +15,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Attempt, CardTransaction, Delivery, Order, OrderKind, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.forms import form_of
 from tests.gateway_world import World
@@ -155,9 +156,7 @@ class TestSlowGateway:
         assert f'hx-get="/orders/{order.order_no}"' in page
         assert 'hx-trigger="load delay:1s"' in page
         assert "disabled" in page[page.index("SGPカード実売上処理") - 200 :]
-        from sgpshop.services.health import background
-
-        background.finish(app)
+        own_worker.finish(app)
         page = operator.get(f"/orders/{order.order_no}", headers=HTMX).text
         assert 'data-payment-status="captured"' in page
         assert "hx-trigger" not in page  # the finished fragment stops polling by itself

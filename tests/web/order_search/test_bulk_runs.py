@@ -16,7 +16,7 @@ from sgpshop.extensions import db
 from sgpshop.models import BulkRun, Order, OrderKind, Role
 from sgpshop.services import settings
 from sgpshop.services.health import due_work
-from sgpshop.worker.loop import Worker
+from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.forms import token_of
 from tests.gateway_world import World

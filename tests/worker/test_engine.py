@@ -14,14 +14,17 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
 from sgpshop.services import settings
-from sgpshop.services.health import due_work
+from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, gateway_access, journal, runner
 from sgpshop.services.payments.error_content import error_content
+from sgpshop.storage import queue
 from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, encode, messages
 from sgpshop.storage.write_together import _carry_out, _PendingWrite
-from sgpshop.worker.loop import Throttle, Worker
+from sgpshop.worker.engine import Worker
+from sgpshop.worker.pace import Throttle
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working
@@ -197,3 +200,59 @@ def test_one_write_that_fails_spoils_nobody_elses(shop: World) -> None:
     _carry_out(wishes)
     assert [type(wish.error) for wish in wishes] == [type(None), ValueError, type(None)]
     assert fresh(order).version == 3
+
+
+def test_what_was_told_twice_is_done_once(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    attempt_id = due_capture(order)
+    for _ in range(5):
+        queue.tell_now(Task.OPERATION, attempt_id)
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert shop.sales(order.order_no) == 1
+
+
+def test_what_nobody_was_told_about_is_found(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    due_capture(order)
+    while messages().size():  # as if the queue had lost them
+        messages().take()
+    with working(app):
+        wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
+
+
+def test_work_goes_on_without_the_queue(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    due_capture(order)
+    messages().store.close()
+    messages().store = Away()  # type: ignore[assignment]
+    with working(app):
+        wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
+        assert readiness.check().is_queue_away
+        assert readiness.warnings().is_queue_away
+
+
+class Away:
+    """A queue that is not there."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> object:
+        raise ConnectionRefusedError(name)
+
+
+def test_a_task_of_another_version_is_kept_for_a_worker_that_knows_it(
+    app: Flask, shop: World
+) -> None:
+    store = messages().store
+    store.enqueue_all([(encode("brew_tea", 1), 0), (b"no message", 0)])
+    Worker(app).run(until_idle=True)
+    assert store.queue_size() == 0
+    [key] = store.result_items()
+    assert key.startswith("unknown.brew_tea.")
+    order = authorized_order(shop)
+    store.put_data("unknown.operation.1", encode("operation", due_capture(order)))
+    Worker(app).run(until_idle=True)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert list(store.result_items()) == [key]

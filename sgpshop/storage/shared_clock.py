@@ -1,0 +1,43 @@
+"""The one clock that leases and due times are kept by: the database's (P17, P30).
+
+Workers on several machines share rows, not clocks.  A PostgreSQL server is asked for its time now and
+then; in between it is counted on by the monotonic clock.  SQLite has no clock but ours.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+
+from sgpshop.domain.other_clock import OtherClock
+from sgpshop.extensions import db
+from sgpshop.models import utc_now
+
+KEY = "sgpshop.database_clock"
+_READ_EVERY = 30.0
+
+
+def now() -> datetime:
+    """The present moment by the database's clock, as far as it was read."""
+    clock: OtherClock | None = current_app.extensions.get(KEY)
+    ahead = clock.ahead() if clock else None
+    return utc_now() - timedelta(seconds=ahead or 0.0)
+
+
+def ahead() -> float | None:
+    """So many seconds our clock is ahead of the database's; None where that is not known."""
+    clock: OtherClock | None = current_app.extensions.get(KEY)
+    return clock.ahead() if clock else None
+
+
+def read() -> None:
+    """Ask a database server for its time, if that was not done just now.  Raises SQLAlchemyError."""
+    if db.engine.dialect.name != "postgresql":
+        return
+    clock: OtherClock = current_app.extensions.setdefault(KEY, OtherClock())
+    if clock.age < _READ_EVERY:
+        return
+    with db.engine.connect() as connection:
+        clock.note(connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one())

@@ -1,0 +1,268 @@
+"""Beside the tasks: the sweeper, which finds what nobody was told about, and what is done now and then.
+
+It has the place of huey's scheduler: one thread of each worker.  What is done now and then can be done
+by any number of workers at once; how far it is stands in rows (P29, `services/reconciliation/daily.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from flask import Flask
+
+from sgpshop.models import Queue
+from sgpshop.services import notifications
+from sgpshop.services.bulk import runs
+from sgpshop.services.health import due_work, replanning
+from sgpshop.services.health.due_work import DueWork
+from sgpshop.services.payments import checkouts, clocks
+from sgpshop.services.payments.connections import connections
+from sgpshop.services.reconciliation import daily
+from sgpshop.services.subscriptions import billing
+from sgpshop.storage import setbacks
+from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
+from sgpshop.worker.pace import Throttle
+from sgpshop.worker.tasks import WORK
+
+log = logging.getLogger(__name__)
+
+#: A row of a queue, as setbacks name it.
+Key = tuple[Queue, int]
+
+#: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
+_SWEEP_EVERY = 2.0
+#: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
+_SWEEP_AFTER_WORK = 0.25
+#: So many times the threads is told at once; another worker may be first with some of it.
+_AHEAD = 4
+_BEAT_EVERY = 15.0
+_REPLAN_EVERY = 30.0
+_TIDY_EVERY = 3600.0
+#: While the nightly comparison is under way; else it is enough to see in time that its hour came.
+_DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
+_BILLING_EVERY = 30.0
+#: While captures wait, rows of slip files are written only so often, many in one transaction.
+_SLIPS_EVERY = 2.0
+#: What was told and not taken by then is told again: its message was lost, or another's worker was.
+_TELL_AGAIN = 15.0
+_FAULT_PAUSE = 5.0
+#: The number of a step that is done with each sweep; the others' is their place in the house.
+_NOTICES = 100
+
+
+class Threads(Protocol):
+    """What the house asks of the worker."""
+
+    @property
+    def pace(self) -> Throttle: ...
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def is_busy(self) -> bool: ...
+    def is_at(self, key: Key) -> bool: ...
+    def is_resting(self, key: Key) -> bool: ...
+    def links_under_way(self) -> int: ...
+
+
+@dataclass
+class _Periodic:
+    """Something done every so many seconds beside the work; one that breaks off spoils no other."""
+
+    every: float
+    do: Callable[[], object]
+    next_at: float = 0.0
+
+
+class House:
+    """Called by huey again and again in a thread of its own."""
+
+    process_name = "House"
+
+    def __init__(self, app: Flask, name: str, threads: int, worker: Threads) -> None:
+        self._app = app
+        self._threads = threads
+        self._connections: int = app.config["GATEWAY_CONCURRENCY"]
+        self._worker = worker
+        #: set by the worker once it has one; huey asks for it
+        self.stop_flag = threading.Event()
+        #: called when nothing is due and nothing is under way, if somebody waits for that
+        self.when_idle: Callable[[], None] | None = None
+        self._woken = threading.Event()
+        self._sweep_at = self._swept_at = 0.0
+        self._next_slips = 0.0
+        self._is_billing_due = False
+        #: what was told and not yet done here, and since when
+        self._told: dict[Key, float] = {}
+        #: rows that broke off before and have not gone through since
+        self._set_back: frozenset[Key] | None = None
+        self._daily = _Periodic(_DAILY_EVERY, self._do_daily)
+        #: the place of a step is its number among the setbacks
+        self._house = (
+            _Periodic(_BEAT_EVERY, partial(_beat, name)),
+            _Periodic(_REPLAN_EVERY, partial(due_work.forget_beats, name)),
+            _Periodic(_BEAT_EVERY, clocks.watch),
+            _Periodic(_BEAT_EVERY, _keep_connections),
+            _Periodic(_REPLAN_EVERY, replanning.replan),
+            _Periodic(_REPLAN_EVERY, notifications.match_late),
+            _Periodic(_BILLING_EVERY, self._ask_for_billing),
+            self._daily,
+            _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
+            _Periodic(_TIDY_EVERY, notifications.tidy),
+            _Periodic(_TIDY_EVERY, checkouts.tidy),
+            _Periodic(_TIDY_EVERY, setbacks.tidy),
+        )
+
+    # ---- huey's side ----------------------------------------------------------------------------
+
+    def initialize(self) -> None:
+        """Nothing to prepare."""
+
+    def shutdown(self) -> None:
+        """Nothing to tidy up."""
+
+    def loop(self, _now: object = None) -> None:
+        """One round: what is done now and then, a sweep if it is time, then wait."""
+        self._woken.clear()
+        self._keep_house()
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
+        if not self.stop_flag.is_set():
+            self._woken.wait(max(0.0, min(1.0, self._sweep_at - time.monotonic())))
+
+    def wake(self) -> None:
+        """Begin the next round now."""
+        self._woken.set()
+
+    # ---- sweeping -------------------------------------------------------------------------------
+
+    def sweep_soon(self) -> None:
+        """Something became due."""
+        self._sweep_at = 0.0
+        self.wake()
+
+    def is_done(self, key: Key) -> None:
+        """A task ended: its row may be told again, and may have left something to do."""
+        self._told.pop(key, None)
+        is_next = not self._told or self.when_idle is not None
+        self._sweep_at = min(self._sweep_at, 0.0 if is_next else self._swept_at + _SWEEP_AFTER_WORK)
+        self.wake()
+
+    def was_set_back(self, key: Key) -> bool:
+        """Whether it broke off before, as far as we know."""
+        return key in (self._set_back or ())
+
+    def _sweep(self) -> None:
+        self._swept_at = time.monotonic()
+        self._sweep_at = self._swept_at + _SWEEP_EVERY
+        try:
+            was_busy = self._worker.is_busy  # asked first: a task may leave new work
+            with self._app.app_context():
+                queue = messages()
+                is_any = self._tell(queue)
+                is_empty = self.when_idle is None or not queue.size()
+        except Exception:  # database or queue may be locked, full or away for a while (P32)
+            log.exception("looking for due work failed")
+            self._sweep_at = time.monotonic() + _FAULT_PAUSE
+            return
+        if self.when_idle is None:
+            return
+        if self._worker.is_paused or (is_empty and not is_any and not was_busy):
+            self.when_idle()
+        self._sweep_at = time.monotonic() + 0.02
+
+    def _tell(self, queue: Messages) -> bool:
+        """Tell of what is due and neither told nor under way; whether anything is due at all."""
+        now = time.monotonic()
+        self._told = {key: since for key, since in self._told.items() if now - since < _TELL_AGAIN}
+        letters, is_any = [], False
+        for task, row_id, urgency in self._found(queue):
+            key = (WORK[task].queue, row_id)
+            if self._worker.is_resting(key):
+                continue
+            is_any = True
+            if key not in self._told and not self._worker.is_at(key):
+                self._told[key] = now
+                letters.append((encode(task, row_id), urgency))
+        if letters and not queue.send(letters):
+            queue.keep(letters)
+        return is_any
+
+    def _found(self, queue: Messages) -> Iterable[tuple[Task, int, int]]:
+        if not due_work.is_any_due() and not self._is_billing_due:
+            return
+        self._carefully(_NOTICES, notifications.ask_for_looks)
+        most = _AHEAD * self._threads
+        is_crowded = (queue.size() or 0) >= most
+        due = due_work.due_work(most, with_fresh=not is_crowded)
+        self._set_back = due.set_back
+        if self._is_billing_due:
+            self._is_billing_due = False
+            yield Task.BILLING, 0, Urgency.FOUND
+        yield from ((Task.LOST, row_id, Urgency.FOUND) for row_id in due.lost)
+        yield from ((Task.UNCERTAIN, row_id, Urgency.FOUND) for row_id in due.uncertain)
+        yield from ((Task.OPERATION, row_id, Urgency.MANY) for row_id in due.captures)
+        yield from ((Task.DELIVERIES, row_id, Urgency.FOUND) for row_id in due.deliveries)
+        are_captures = is_crowded or bool(due.captures)
+        if not are_captures or time.monotonic() >= self._next_slips:
+            self._next_slips = time.monotonic() + _SLIPS_EVERY
+            yield from ((Task.SLIPS, row_id, Urgency.FOUND) for row_id in due.slips)
+        # While many captures wait, one look-up after the other among them; else those come last.
+        urgency = Urgency.FOUND if is_crowded else Urgency.LATER
+        room = self._room_for_links(due, 1 if is_crowded else self._connections - 1)
+        yield from ((Task.LINK, row_id, urgency) for row_id in due.links[:room])
+
+    def _room_for_links(self, due: DueWork, most: int) -> int:
+        """So many that one connection is left, and none waiting: captures go first (P23)."""
+        told = {row_id for queue, row_id in self._told if queue is Queue.LOOK_UP}
+        under_way = max(self._worker.links_under_way(), len(told))
+        room = max(0, max(1, min(self._worker.pace.allowed - 1, most)) - under_way)
+        # Those that were told stand among the first of the due ones still.
+        return room + len(told.intersection(due.links))
+
+    # ---- now and then ---------------------------------------------------------------------------
+
+    def _keep_house(self) -> None:
+        """Every step that is due, each on its own; one that breaks off spoils no other."""
+        for number, step in enumerate(self._house):
+            if time.monotonic() < step.next_at:
+                continue
+            try:
+                with self._app.app_context():
+                    self._carefully(number, step.do)
+            except Exception:  # the database is away: the others would say the same
+                log.exception("housekeeping failed")
+                return
+            finally:
+                step.next_at = time.monotonic() + step.every
+
+    def _carefully(self, number: int, do: Callable[[], object]) -> None:
+        """One step; the database is asked whether it rests only if it broke off before."""
+        key = (Queue.HOUSEKEEPING, number)
+        if self._set_back is None:
+            self._set_back = setbacks.all_known()
+        if not setbacks.carefully(key[0], [number], do, may_rest=key in self._set_back):
+            self._set_back |= {key}
+
+    def _ask_for_billing(self) -> None:
+        is_resting = setbacks.is_resting(Queue.BILLING, 0)
+        self._is_billing_due = not is_resting and billing.is_due()
+        if self._is_billing_due:
+            self.sweep_soon()
+
+    def _do_daily(self) -> None:
+        is_more = daily.run(share=self._worker.pace.allowed / self._threads)
+        self._daily.every = _DAILY_EVERY if is_more else _DAILY_AT_REST
+
+
+def _keep_connections() -> None:
+    connections().look_again(_BEAT_EVERY / 2)
+
+
+def _beat(name: str) -> None:
+    due_work.beat(name)
