@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     bulk,
     certainty,
+    engine,
     exports,
     imports,
     intake,
@@ -22,6 +23,7 @@ _ALL = {
     "imports": imports.run,
     "exports": exports.run,
     "bulk": bulk.run,
+    "engine": engine.run,
     "certainty": certainty.run,
     "notifications": notifications.run,
     "intake": intake.run,

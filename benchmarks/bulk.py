@@ -61,7 +61,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             installation.migrate()
             processes.start_simulator(latency_ms)
             app.config["GATEWAY_URL"] = processes.simulator_url
-            orders = _orders(processes)
+            orders = make_orders(processes, ORDERS)
             person = make_person("bench", Role.OPERATOR)
             web, url = processes.start_web()
             worker = processes.start("worker")
@@ -108,10 +108,11 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
     ]
 
 
-def _orders(processes: Processes) -> list[Order]:
+def make_orders(processes: Processes, number: int) -> list[Order]:
+    """Orders in 仮売上 here and AUTH at the simulator; the contract is filled in."""
     settings.save("bench", site_id="tsite00000001", shop_id="tshop00000001", shop_pass="shoppass01")
     wishes = [
-        {"order_id": order_number(), "amount": 1000 + n, "job_cd": "AUTH"} for n in range(ORDERS)
+        {"order_id": order_number(), "amount": 1000 + n, "job_cd": "AUTH"} for n in range(number)
     ]
     made = processes.post_control("transactions", wishes)
     return [

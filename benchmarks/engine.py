@@ -1,0 +1,171 @@
+"""What the queue costs and how soon a worker begins: a file, PostgreSQL and Redis beside each other."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import sqlalchemy as sa
+from flask import Flask
+
+from benchmarks.bulk import make_orders
+from benchmarks.table import show
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, BulkItem, Order, Person, Role, utc_now
+from sgpshop.services import installation
+from sgpshop.services.bulk import report, runs
+from sgpshop.services.orders.acting import Seen
+from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import acts
+from sgpshop.storage.queue import Task, messages, tell_now
+from tests.conftest import make_app
+from tests.own_worker import working_by
+from tests.postgresql import PostgresqlServer
+from tests.processes import Processes
+from tests.redis_server import RedisServer
+from tests.signing_in import make_person
+from tests.waiting import wait_until, working
+
+ORDERS, LATENCY_MS, CONNECTIONS, WANTED = 1000, 300, 16, 0.93
+CLICKS, REST_SECONDS = 60, 20.0
+_STORES = ("file", "postgresql", "redis")
+
+
+def run() -> None:
+    """Print, for each store, how soon work begins, what rest costs, and a run with two workers."""
+    rows = []
+    for store in _STORES:
+        with _place(store) as (path, database_url, queue_url):
+            rows.append([store, *_case(path, database_url, queue_url)])
+    show(
+        f"The queue: {CLICKS} captures one by one, {REST_SECONDS:.0f} s of rest, "
+        f"{ORDERS} captures of {LATENCY_MS} ms over {CONNECTIONS} connections of two workers",
+        (
+            "store",
+            "committed → sent p50 ms (<= 20)",
+            "at rest, % of a core (<= 1)",
+            "at rest, statements/s (<= 2)",
+            "ideal s",
+            "wall s",
+            f"ideal/wall (>= {WANTED})",
+        ),
+        rows,
+    )
+
+
+def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
+    app = make_app(path, QUEUE_URL=queue_url, **_database(database_url))
+    processes = Processes(path, database_url, QUEUE_URL=queue_url, GATEWAY_CONCURRENCY=CONNECTIONS)
+    with app.app_context(), working_by(app, "off"), processes:
+        installation.migrate()
+        processes.start_simulator(LATENCY_MS)
+        app.config["GATEWAY_URL"] = processes.simulator_url
+        orders = make_orders(processes, ORDERS + CLICKS)
+        person = make_person("bench", Role.OPERATOR)
+        worker = processes.start("worker")
+        begins = [_begin_ms(order) for order in orders[ORDERS:]]
+        core = _core_at_rest(worker.pid)
+        processes.start("worker")
+        wall = _run_seconds(orders[:ORDERS], person)
+        for child in processes.children:
+            processes.kill(child)
+        statements = _statements_at_rest(app)
+        db.session.remove()
+        db.engine.dispose()
+    ideal = ORDERS * LATENCY_MS / 1000 / CONNECTIONS
+    return [
+        f"{statistics.median(begins):.1f}",
+        f"{core:.2f}",
+        f"{statements:.2f}",
+        f"{ideal:.1f}",
+        f"{wall:.1f}",
+        f"{ideal / wall:.2f}",
+    ]
+
+
+def _begin_ms(order: Order) -> float:
+    """From the commit until the row says that it is sent now."""
+    time.sleep(0.1)
+    attempt_id = acts.open_capture(
+        order.id, Seen(1, order.total, f"click {order.id}"), Actor.person("bench")
+    )
+    committed = utc_now()
+    assert tell_now(Task.OPERATION, attempt_id)
+    wait_until(lambda: db.session.get_one(Attempt, attempt_id, populate_existing=True).finished_at)
+    sent_at = db.session.get_one(Attempt, attempt_id).sent_at
+    assert sent_at is not None
+    return (sent_at - committed).total_seconds() * 1000
+
+
+def _core_at_rest(pid: int) -> float:
+    time.sleep(12.0)  # its first rounds, and the connections it gives back
+    process = psutil.Process(pid)
+    before = sum(process.cpu_times()[:2])
+    time.sleep(REST_SECONDS)
+    return (sum(process.cpu_times()[:2]) - before) / REST_SECONDS * 100
+
+
+def _statements_at_rest(app: Flask) -> float:
+    """Counted in a worker of this process: those of the database, and questions to the queue."""
+    count = 0
+
+    def one_more(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    with working(app):
+        time.sleep(12.0)
+        store, dequeue = messages().store, messages().store.dequeue
+
+        def asked() -> bytes | None:
+            one_more()
+            return dequeue()
+
+        store.dequeue = asked  # type: ignore[method-assign]
+        sa.event.listen(db.engine, "before_cursor_execute", one_more)
+        time.sleep(REST_SECONDS)
+        found = count / REST_SECONDS
+        sa.event.remove(db.engine, "before_cursor_execute", one_more)
+    return found
+
+
+def _run_seconds(orders: list[Order], person: Person) -> float:
+    run_id = runs.prepare(
+        [order.id for order in orders], "sgp_capture", person_id=person.id, actor=person.name
+    )
+    runs.start(run_id, person_id=person.id, sum_confirmed=True)
+    accepted = utc_now()
+    wait_until(lambda: not report.progress(run_id).is_running, 300)
+    done = report.progress(run_id)
+    assert done.succeeded == ORDERS, done
+    last = db.session.query(sa.func.max(BulkItem.finished_at)).scalar()
+    return float((last - accepted).total_seconds())
+
+
+def _database(url: str) -> dict[str, str]:
+    return {"DATABASE_URL": url} if url else {}
+
+
+@contextmanager
+def _place(store: str) -> Iterator[tuple[Path, str, str]]:
+    """A folder, the orders' database ("": SQLite in the folder), and the queue's address."""
+    with ExitStack() as held:
+        path = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        if store == "file":
+            yield path, "", ""
+            return
+        server = held.enter_context(PostgresqlServer())
+        url = server.new_database()
+        yield path, url, url if store == "postgresql" else _redis(held)
+
+
+def _redis(held: ExitStack) -> str:
+    url = held.enter_context(RedisServer()).url
+    time.sleep(0.5)
+    return url
