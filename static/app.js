@@ -129,6 +129,28 @@
     actions[event.key]();
   }
 
+  /* ---- A click on a row opens it, shift-click ticks from the last one on ---- */
+
+  let lastTicked = null;
+
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("#order-table tbody tr");
+    if (!row) return;
+    const box = event.target.closest('input[name="order_no"]');
+    if (box) {
+      const rows = boxes();
+      const [from, to] = [rows.indexOf(lastTicked), rows.indexOf(box)].sort((a, b) => a - b);
+      if (event.shiftKey && from >= 0) {
+        rows.slice(from, to).forEach((one) => { one.checked = box.checked; });
+      }
+      lastTicked = box;
+      return;
+    }
+    const isOther = event.target.closest("a, button, input, label, summary");
+    if (isOther || window.getSelection().toString()) return;
+    row.querySelector("a")?.click();
+  });
+
   /* ---- 納品書: the button is there only where it can do something ---- */
 
   document.addEventListener("click", (event) => {

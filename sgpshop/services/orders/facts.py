@@ -25,6 +25,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    OrderLine,
 )
 from sgpshop.storage.database import chunks
 
@@ -90,6 +91,8 @@ class Facts:
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for
     deliveries: Sequence[ParcelFacts] = ()
+    #: names of what was bought, line by line; beside the deliveries
+    items: Sequence[str] = ()
 
     @property
     def is_sgp(self) -> bool:
@@ -113,7 +116,7 @@ class Facts:
 
 
 #: The statements give the fields by position, in their order; a checker cannot follow that.
-_ORDER = [getattr(Order, f.name) for f in fields(Facts)[:-3]]
+_ORDER = [getattr(Order, f.name) for f in fields(Facts)[:-4]]
 _TRANSACTION = [getattr(CardTransaction, f.name) for f in fields(TransactionFacts)]
 _ATTEMPT = [getattr(Attempt, f.name) for f in fields(OpenAttemptFacts)]
 _PARCEL = [getattr(Delivery, f.name) for f in fields(ParcelFacts)]
@@ -140,19 +143,29 @@ _PARCELS = (
     .order_by(Delivery.order_id, Delivery.number)
 )
 
+_ITEMS = (
+    sa.select(OrderLine.order_id, OrderLine.name)
+    .where(OrderLine.order_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(OrderLine.order_id, OrderLine.position)
+)
+
 
 def read(statement: sa.Select[*tuple[Any, ...]], *, with_parcels: bool = True) -> list[Facts]:
-    """The orders of a statement made from ROWS, in its order; two queries."""
+    """The orders of a statement made from ROWS, in its order; up to three queries."""
     return made_of(db.session.execute(statement).all(), with_parcels=with_parcels)
 
 
 def made_of(rows: Sequence[Sequence[Any]], *, with_parcels: bool = True) -> list[Facts]:
-    """The orders of these rows of ROWS, which may have more columns behind its own; one query."""
+    """The orders of these rows of ROWS, which may have more columns behind its own; two queries."""
     parcels: dict[int, list[ParcelFacts]] = defaultdict(list)
+    items: dict[int, list[str]] = defaultdict(list)
     if with_parcels and rows:
-        for order_id, *parcel in db.session.execute(_PARCELS, {"ids": [row[0] for row in rows]}):
+        wanted = {"ids": [row[0] for row in rows]}
+        for order_id, *parcel in db.session.execute(_PARCELS, wanted):
             parcels[order_id].append(ParcelFacts(*parcel))
-    return [_facts(row, parcels.get(row[0], ())) for row in rows]
+        for order_id, name in db.session.execute(_ITEMS, wanted):
+            items[order_id].append(name)
+    return [_facts(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 
 
 def by_ids(order_ids: Iterable[int]) -> list[Facts]:
@@ -198,7 +211,7 @@ def keep(session: Session, order_ids: Iterable[int]) -> set[int]:
     return found
 
 
-def _facts(row: Sequence[Any], deliveries: Sequence[ParcelFacts]) -> Facts:
+def _facts(row: Sequence[Any], deliveries: Sequence[ParcelFacts], items: Sequence[str]) -> Facts:
     transaction_at = len(_ORDER)
     attempt_at = transaction_at + len(_TRANSACTION)
     transaction = row[transaction_at:attempt_at]
@@ -209,4 +222,5 @@ def _facts(row: Sequence[Any], deliveries: Sequence[ParcelFacts]) -> Facts:
         TransactionFacts(*transaction) if transaction[0] is not None else None,
         OpenAttemptFacts(*attempt) if attempt[0] is not None else None,
         deliveries,
+        items,
     )

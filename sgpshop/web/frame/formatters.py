@@ -227,9 +227,21 @@ def _main_menu() -> list[tuple[str, str]]:
     return [(url_for(screen), words) for screen, (words, is_there) in screens.items() if is_there]
 
 
+def _phone_tabs() -> list[tuple[str, str]]:
+    """The four places that a thumb goes to most; the whole menu is behind その他."""
+    tabs = {
+        "dashboard.show": "ホーム",
+        "order_search.show": "注文",
+        **({} if current_user.role == Role.VIEWER else {"slips.index": "発送"}),
+        "help_page.show": "ヘルプ",
+    }
+    return [(url_for(screen), words) for screen, words in tabs.items()]
+
+
 def _for_every_page() -> dict[str, Any]:
     return {
         "main_menu": _main_menu,
+        "phone_tabs": _phone_tabs,
         "is_practice": _is_practice,
         "health_warnings": readiness.warnings,
     }

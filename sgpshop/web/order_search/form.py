@@ -76,6 +76,8 @@ _FIELD_OF = {
     "shipped_uncaptured": "shipped_uncaptured",
     "alert": "alert",
 }
+#: Looked for in all periods, unless one was set by hand.
+_FINDS_ANYWHERE = ("order_no", "kw[]", "slip")
 _CONDITIONS = (*_FIELD_OF, "date_field", "kw_field[]", "failed_of")
 _PAGING = ("sort", "dir", "size", "cursor")
 
@@ -130,8 +132,13 @@ def parse_search(arguments: MultiDict[str, str], today: date) -> SearchForm:
     values: MultiDict[str, str] = MultiDict(known)
     is_first = not any(name in _CONDITIONS for name, _ in known)
     # An empty period says "all" in every link made from here; without it R36 would come back.
-    for name, day in zip(("from", "to"), default_period(today), strict=True):
-        values.setdefault(name, str(day) if is_first else "")
+    week = [str(day) for day in default_period(today)]
+    for name, day in zip(("from", "to"), week, strict=True):
+        values.setdefault(name, day if is_first else "")
+    # The week stands in the form by itself: somebody who looks for one order did not mean it.
+    looks_for_one = any(any(values.getlist(name)) for name in _FINDS_ANYWHERE)
+    if looks_for_one and [values["from"], values["to"]] == week:
+        values["from"] = values["to"] = ""
     form = SearchForm(values)
     reader = _Reader(form)
     form.criteria = reader.criteria()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from flask import render_template
+from flask import render_template, request
 from flask_login import current_user
 
 from sgpshop.domain.delivery_status import ProcessingClass
@@ -25,6 +25,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.keyset import Page
 from sgpshop.web.order_search import choices
+from sgpshop.web.order_search.chips import chips
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
 
@@ -133,6 +134,9 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "all_fields": search_fields.FIELDS,
         "chosen_fields": fields,
         "periods": _periods(form),
+        "chips": chips(form),
+        # Whoever typed goes on typing: the conditions stay open then.
+        "was_typed": request.headers.get("HX-Trigger") == "search",
         "choices": _choices(shop, totals),
         "keyword_rows": KEYWORD_ROWS,
     }
