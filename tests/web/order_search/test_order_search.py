@@ -13,7 +13,16 @@ from flask.testing import FlaskClient
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, Person, Role, utc_now
+from sgpshop.models import (
+    CardTransaction,
+    Delivery,
+    Order,
+    OrderKind,
+    OrderLine,
+    Person,
+    Role,
+    utc_now,
+)
 from sgpshop.storage.database import writing
 from tests.factories import days_ago, make_order
 from tests.forms import token_of
@@ -169,9 +178,9 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     def queries() -> int:
         count = 0
 
-        def counted(*_args: object) -> None:
+        def counted(*arguments: object) -> None:
             nonlocal count
-            count += 1
+            count += not str(arguments[2]).startswith("BEGIN")
 
         with app.app_context():
             sa.event.listen(db.engine, "before_cursor_execute", counted)
@@ -320,9 +329,7 @@ def chips(page: str) -> list[str]:
 def test_a_row_says_who_what_and_where_it_goes(app: Flask, operator: FlaskClient) -> None:
     order = make(app, buyer="高橋 花子")
     with app.app_context(), writing() as session:
-        session.add(
-            OrderLine(order_id=order.id, position=2, name="急須", unit_price=0, quantity=1)
-        )
+        session.add(OrderLine(order_id=order.id, position=2, name="急須", unit_price=0, quantity=1))
         parcel = session.scalars(sa.select(Delivery).where(Delivery.order_id == order.id)).one()
         parcel.name, parcel.slip_no = "鈴木 一郎", "4000-0000-0000"
     shown = re.sub(r"<[^>]+>", "", row(flat(operator.get("/orders")), order))
@@ -349,7 +356,9 @@ def test_one_order_is_found_in_any_period_unless_a_period_was_chosen(
     app: Flask, operator: FlaskClient
 ) -> None:
     old = make(app, ordered_at=days_ago(100))
-    week = re.search(r'name="from" value="([^"]+)".*?name="to" value="([^"]+)"', flat(operator.get("/orders")))
+    week = re.search(
+        r'name="from" value="([^"]+)".*?name="to" value="([^"]+)"', flat(operator.get("/orders"))
+    )
     assert week
     asked = f"/orders?from={week[1]}&to={week[2]}&order_no={old.order_no}"
     assert listed(flat(operator.get(asked))) == [old.order_no]
