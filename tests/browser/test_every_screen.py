@@ -103,7 +103,7 @@ def test_login_and_settings(site: Site, visitor: Visitor) -> None:
         tell("P999", ErrCode="42G", ErrInfo="42G020000|E01060010", Status="AUTH")
         tell("", ErrCode="E00", ErrInfo="E00000000")
     page = visitor.open("/settings/notifications", viewport=NARROW)
-    page.locator("summary").click()
+    page.locator("main summary").click()
     check(page)
     site.cookie["value"] = "nobody"
     check(visitor.open("/login", viewport=NARROW))
