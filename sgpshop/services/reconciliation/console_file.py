@@ -13,14 +13,17 @@ from typing import BinaryIO
 
 import sqlalchemy as sa
 
+from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
+from sgpshop.domain.csv_reading import FileRefused, Limits, Record
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
 from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
+from sgpshop.services.files.layout import Purpose, Table, layouts, recognise
+from sgpshop.services.files.layouts import e01_console
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.transactions import event_of
@@ -30,13 +33,6 @@ _SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,27}")
 _MOST_YEN = 99_999_999
 
-#: field -> headings by which the console may call it, in the form of `heading_key`
-_COLUMNS = {
-    "order_id": ("オーダーID", "OrderID", "取引先オーダーID"),
-    "state": ("状態", "取引状態", "現状態", "決済ステータス", "ステータス", "Status"),
-    "amount": ("金額", "利用金額", "決済金額", "Amount"),
-    "tax": ("税送料", "税/送料", "Tax"),
-}
 _REQUIRED = {"order_id": "オーダーID", "state": "状態", "amount": "金額"}
 
 #: The console's words for a state (R120, protocol.md §3.1) besides TradeState's own.
@@ -74,8 +70,9 @@ class Difference:
     listed: ConsoleRow
     order_no: str
     payment_status: PaymentStatus
-    #: yen we think SMBC-GP holds
+    #: yen we think SMBC-GP holds, and the order's own total
     gateway_amount: int | None
+    total: int
     why: str
 
 
@@ -125,6 +122,7 @@ class _BookedOrder:
     is_current: bool
     is_charge: bool
     gateway_amount: int | None
+    total: int
     is_busy: bool
 
 
@@ -143,8 +141,14 @@ def _sort_in(
     why = _why(row, ours)
     if not why:
         result.agreeing += 1
+        if row.state.is_live and ours.gateway_amount is None and not ours.is_busy:
+            to_look_up.append(
+                ours.transaction_id
+            )  # nobody asked yet: no difference, but to be known
         return
-    found = Difference(row, ours.order_no, ours.payment_status, ours.gateway_amount, why)
+    found = Difference(
+        row, ours.order_no, ours.payment_status, ours.gateway_amount, ours.total, why
+    )
     if ours.is_busy:
         result.open.append(found)
     else:
@@ -160,7 +164,8 @@ def _why(row: ConsoleRow, ours: _BookedOrder) -> str:
     if not agrees(ours.payment_status, event_of(row.state, ours)):
         return "状態が異なります"
     has_amount = row.state.is_authorized or row.state.is_captured
-    return "金額が異なります" if has_amount and row.amount != ours.gateway_amount else ""
+    is_other = ours.gateway_amount not in (None, row.amount)
+    return "金額が異なります" if has_amount and is_other else ""
 
 
 def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
@@ -177,6 +182,7 @@ def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
             CardTransaction.is_current,
             CardTransaction.is_charge,
             CardTransaction.gateway_amount,
+            Order.total,
             Attempt.id.is_not(None),
         )
         .join(Order, Order.id == CardTransaction.order_id)
@@ -191,14 +197,15 @@ _made: Callable[..., _BookedOrder] = _BookedOrder
 
 
 def _rows(stream: BinaryIO, limits: Limits, result: FileComparison) -> Iterator[ConsoleRow]:
-    records = read_rows(stream, limits)
-    first = next(records, None)
-    if first is None:
-        raise FileRefused("ファイルが空です。管理画面の取引一覧CSVを選んでください。")
-    places = _heading(first.cells)
+    table = recognise(read_rows(stream, limits), layouts(Purpose.CONSOLE), e01_console.LAYOUT)
+    missing = [title for name, title in _REQUIRED.items() if not table.places(name)]
+    if missing:
+        raise FileRefused(
+            f"1行目に必要な項目名がありません: {'、'.join(missing)}。{table.layout.export}"
+        )
     seen: dict[str, int] = {}
-    for record in records:
-        row = _row(record, places, limits, len(first.cells))
+    for record in table.rows:
+        row = _row(record, table, limits)
         if isinstance(row, str):
             result.mistakes.append((record.line, row))
         elif row.order_id in seen:
@@ -210,29 +217,14 @@ def _rows(stream: BinaryIO, limits: Limits, result: FileComparison) -> Iterator[
             yield row
 
 
-def _heading(cells: list[str]) -> dict[str, int]:
-    keys = [heading_key(cell) for cell in cells]
-    places: dict[str, int] = {}
-    for name, titles in _COLUMNS.items():
-        found = [keys.index(key) for title in titles if (key := heading_key(title)) in keys]
-        if found:
-            places[name] = found[0]
-    missing = [title for name, title in _REQUIRED.items() if name not in places]
-    if missing:
-        raise FileRefused(
-            f"1行目に必要な項目名がありません: {'、'.join(missing)}。"
-            "SMBCマルチペイメント管理画面の取引一覧CSVを選んでください。"
-        )
-    return places
-
-
-def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> ConsoleRow | str:
-    """The row, or the sentence that says why it cannot be used."""
-    if len(record.cells) != width:
-        return f"項目の数が1行目と異なります({len(record.cells)}個、1行目は{width}個)。"
-    if limits.max_cell is not None and any(len(cell) > limits.max_cell for cell in record.cells):
+def _row(record: Record, table: Table, limits: Limits) -> ConsoleRow | str:
+    """The row, or the sentence that says why it cannot be used; of its other cells nothing is kept."""
+    width, cells = len(table.headings), record.cells
+    if len(cells) < width or any(cells[width:]):
+        return f"項目の数が項目名の行と異なります({len(cells)}個、項目名は{width}個)。"
+    if limits.max_cell is not None and any(len(cell) > limits.max_cell for cell in cells):
         return f"{limits.max_cell:,}文字を超える項目があります。"
-    cell = {name: _plain(record.cells[place]) for name, place in places.items()}
+    cell = table.texts(record, _plain)
     if not _ORDER_ID.fullmatch(cell["order_id"]):
         return "オーダーIDは半角英数字とハイフン、27文字以内です。"
     if mask_card_numbers(cell["order_id"]) != cell["order_id"]:
@@ -241,22 +233,14 @@ def _row(record: Record, places: dict[str, int], limits: Limits, width: int) -> 
     if state is None:
         word = mask_card_numbers(cell["state"])[:20]
         return f"状態「{word}」は知らない言葉です。この行は照合していません。"
-    amounts = [_yen(cell[name]) for name in ("amount", "tax") if name in cell]
-    if any(amount is None for amount in amounts):
+    amounts = [yen_in(cell.get(name) or "0") for name in ("amount", "tax")]
+    if any(yen is None or not 0 <= yen <= _MOST_YEN for yen in amounts):
         return "金額は0以上の整数で入力してください。"
-    total = sum(amount for amount in amounts if amount is not None)
-    return ConsoleRow(record.line, cell["order_id"], cell["state"], state, total)
+    return ConsoleRow(
+        record.line, cell["order_id"], cell["state"], state, sum(filter(None, amounts))
+    )
 
 
 def _plain(text: str) -> str:
     """Without the differences of width and the guard a spreadsheet needs ("'", S18)."""
     return nfkc(text).strip().removeprefix("'")
-
-
-def _yen(text: str) -> int | None:
-    digits = text.replace(",", "").removeprefix("¥").removeprefix("\\").removesuffix("円")
-    if not digits:
-        return 0
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(_MOST_YEN)):
-        return None
-    return int(digits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import Cancellation, Job
+from sgpshop.gateway import Cancellation, Job, TradeAccess
 from sgpshop.models import CardTransaction, Operation, OrderKind
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
@@ -21,6 +22,7 @@ from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import press
 
 S = PaymentStatus
+SAMPLE = Path(__file__).parent.parent.parent / "data" / "e01-gmopg-console-list.csv"
 LIMITS = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)
 
 
@@ -200,7 +202,7 @@ def test_an_order_in_doubt_waits_for_its_own_look_ups(shop: World) -> None:
         ("P1,売上済み,100", "「売上済み」は知らない言葉です"),
         ("P1,仮売上,-5", "0以上の整数"),
         ("P1,仮売上,x", "0以上の整数"),
-        ("P1,仮売上", "項目の数が1行目と異なります"),
+        ("P1,仮売上", "項目の数が項目名の行と異なります"),
         ("P 1,仮売上,1", "半角英数字"),
         ("注文,仮売上,1", "半角英数字"),
         (f"P1,仮売上,1{'x' * 1001}", "1,000文字を超える"),
@@ -246,3 +248,43 @@ def test_the_limits_hold(shop: World) -> None:  # S17
     with pytest.raises(FileRefused):
         compare(rows("P1,仮売上,1" * 50), Limits(max_bytes=100))
     assert planned() == []
+
+
+def test_e01_the_list_as_the_console_gives_it(
+    shop: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Read by its words; the third row is at SMBC-GP alone; no secret of it is kept or told."""
+    secret = "0123456789abcdef0123456789abcdef"
+    content = SAMPLE.read_bytes().replace(b'001","","2026', f'001","{secret}","2026'.encode())
+    assert secret.encode() in content
+    make_order(
+        order_no="P176430120000000001",
+        total=5020,
+        access=TradeAccess("P176430120000000001", "a", "b"),
+    )
+    make_order(order_no="P176430120000000002", total=1500, status=S.CANCELLED)
+    result = compare(content)
+    assert (result.rows, result.agreeing, result.mistakes) == (3, 2, [])
+    assert [row.order_id for row in result.gateway_only] == ["P176430120000000004"]
+    assert secret not in repr(result) + caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_e01_with_a_title_other_words_and_other_order(shop: World, encoding: str) -> None:
+    make_order(total=3000, order_no="P1", access=TradeAccess("P1", "a", "b"))
+    text = "取引一覧\n税/送料\t決済金額\t現状態\tOrderID\t取引パスワード\n100\t￥2,900.00\t仮売上\tP1\tx\n"
+    assert compare(text.encode(encoding)).agreeing == 1
+
+
+def test_an_amount_that_nobody_asked_about_is_no_difference(shop: World) -> None:
+    """It is asked about now."""
+    order = make_order(total=3000, order_no="P1")
+    result = compare("オーダーID,状態,金額\nP1,仮売上,2500\n".encode())
+    assert (result.agreeing, result.differences, result.planned) == (1, [], 1)
+    assert order.transaction is not None
+
+
+def test_the_orders_own_total_stands_beside_both(shop: World) -> None:
+    make_order(total=3000, gateway_amount=2500, order_no="P1", access=TradeAccess("P1", "a", "b"))
+    [found] = compare("オーダーID,状態,金額\nP1,仮売上,3000\n".encode()).differences
+    assert (found.listed.amount, found.gateway_amount, found.total) == (3000, 2500, 3000)
