@@ -6,6 +6,7 @@ of its own, which a signal ends as it ends any other.  Requests and answers are 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pkgutil
@@ -57,6 +58,7 @@ def _is_child() -> bool:
 
 if __name__ == "__main__":
     _load()
+    gc.freeze()  # what is loaded stays: no process walks through it, nor copies it by doing so
     if _is_child():
         from sgpshop.cli import main
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
@@ -27,8 +27,8 @@ from tests.waiting import working
 PATIENCE = 60
 expect.set_options(timeout=PATIENCE * 1000)
 
-NARROW = {"width": 390, "height": 844}
-WIDE = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
 
 
 def look_again_until(page: Page, is_so: Callable[[], object]) -> None:
@@ -89,7 +89,7 @@ def site(app: Flask) -> Iterator[Site]:
     client = signed_in(app, Role.OPERATOR, "田中")
     client.get("/healthz")
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))  # notices its end so soon
     thread.start()
     cookie = client.get_cookie("sgpshop")
     assert cookie is not None
@@ -100,37 +100,74 @@ def site(app: Flask) -> Iterator[Site]:
     thread.join()
 
 
-class Visitor:
-    """Opens windows on the site and collects what the browser complains about."""
+class Windows:
+    """Windows of the browser, used by one test after the other: to open one takes longer than to use it."""
 
-    def __init__(self, browser: Browser, site: Site) -> None:
+    def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._site = site
-        self._contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
+        self._free: dict[bool, list[Page]] = {True: [], False: []}
 
-    def open(self, path: str = "/orders", *, javascript: bool = True, **options: Any) -> Page:
-        """A window showing `path`, somebody being signed in."""
+    def take(self, *, javascript: bool) -> Page:
+        """An empty window without cookies."""
+        if self._free[javascript]:
+            return self._free[javascript].pop()
         context = self._browser.new_context(
             locale="ja-JP",
             timezone_id="Asia/Tokyo",
-            viewport=options.pop("viewport", WIDE),
             java_script_enabled=javascript,
-            **options,
         )
-        self._contexts.append(context)
         context.set_default_timeout(PATIENCE * 1000)
-        context.add_cookies([self._site.cookie])  # type: ignore[list-item]
-        page = context.new_page()
+        return context.new_page()
+
+    def give_back(self, page: Page, *, javascript: bool) -> None:
+        """Leave nothing of the test in it, nor any window that it opened."""
+        for other in page.context.pages:
+            if other is not page:
+                other.close()
+        page.unroute_all()
+        page.emulate_media(media="null")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        self._free[javascript].append(page)
+
+
+@pytest.fixture(scope="session")
+def windows(browser: Browser) -> Windows:
+    """The windows of a process of the tests."""
+    return Windows(browser)
+
+
+class Visitor:
+    """Opens windows on the site and collects what the browser complains about."""
+
+    def __init__(self, windows: Windows, site: Site) -> None:
+        self._windows = windows
+        self._site = site
+        self._mine: list[tuple[Page, bool]] = []
+        self.complaints: list[str] = []
+
+    def open(
+        self, path: str = "/orders", *, javascript: bool = True, viewport: ViewportSize = WIDE
+    ) -> Page:
+        """A window showing `path`, somebody being signed in."""
+        page = self._windows.take(javascript=javascript)
+        self._mine.append((page, javascript))
+        page.set_viewport_size(viewport)
+        page.context.add_cookies([self._site.cookie])  # type: ignore[list-item]
         page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", self._failed)
         page.goto(self._site.url + path)
         return page
 
     def close(self) -> None:
-        """Close all windows."""
-        for context in self._contexts:
-            context.close()
+        """Give all windows back."""
+        for page, javascript in self._mine:
+            page.remove_listener("console", self._heard)
+            page.remove_listener("pageerror", self._failed)
+            self._windows.give_back(page, javascript=javascript)
+
+    def _failed(self, error: object) -> None:
+        self.complaints.append(str(error))
 
     def _heard(self, message: Any) -> None:
         # A refused or stale form answers 4xx, which Chromium reports as an error of the network and
@@ -147,9 +184,9 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(browser: Browser, site: Site) -> Iterator[Visitor]:
+def visitor(windows: Windows, site: Site) -> Iterator[Visitor]:
     """Windows on the site; the test fails if the browser complained (CSP violations included)."""
-    visitor = Visitor(browser, site)
+    visitor = Visitor(windows, site)
     yield visitor
     visitor.close()
     assert visitor.complaints == []
