@@ -19,21 +19,26 @@ _ACTOR = "コマンド import-orders"
 
 
 @click.command("import-orders")
-@click.argument("file", type=click.File("rb"))
+@click.argument("files", metavar="FILE...", type=click.File("rb"), nargs=-1, required=True)
 @with_shop
-def import_orders(file: BinaryIO) -> None:
-    """Take in the order file FILE ("-": standard input), of any size.
+def import_orders(files: tuple[BinaryIO, ...]) -> None:
+    """Take in the order file FILE ("-": standard input), of any size, or files that belong together.
 
-    Progress goes to standard error, the result and all problems to standard output.  Exit code 0:
-    all orders are in; 1: some were left out; 2: the file cannot be read, nothing was written.
+    Progress and columns that are not read go to standard error, the result and all problems to
+    standard output.  Exit code 0: all orders are in; 1: some were left out; 2: the file cannot be
+    read, nothing was written.
     """
     with tempfile.TemporaryFile() as copy:
-        stream = file if file.seekable() else _rewindable(file, copy)
-        run, survey = importing.begin(importing.new_run_id(), _ACTOR, [stream], Limits())
+        streams = [file if file.seekable() else _rewindable(file, copy) for file in files]
+        run, survey = importing.begin(importing.new_run_id(), _ACTOR, streams, Limits())
         if survey is None:
             click.echo(run.refused, err=True)
             sys.exit(2)
-        importing.carry_out(run.id, [stream], Limits(), survey, _tell)
+        if survey.layout.program:
+            click.echo(f"「{survey.layout.program}」として読みました。", err=True)
+        if survey.unread:
+            click.echo(f"取り込まない列: {'、'.join(survey.unread)}", err=True)
+        importing.carry_out(run.id, streams, Limits(), survey, _tell)
     run = importing.find(run.id)
     _summarize(run)
     sys.exit(1 if run.left_out else 0)

@@ -10,6 +10,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import Role
 from sgpshop.services import settings
+from sgpshop.services.files.layout import Layout, Purpose, layouts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame.security import requires
 
@@ -65,4 +66,13 @@ def show() -> ResponseReturnValue:
         refusals=list(Refusal),
         alerts=list(AlertKind),
         links=links,
+        files=[(title, _programs(purpose)) for purpose, title in _FILE_PURPOSES],
     )
+
+
+_FILE_PURPOSES = ((Purpose.ORDERS, "注文ファイル"), (Purpose.SLIPS, "伝票番号のファイル"))
+
+
+def _programs(purpose: Purpose) -> list[Layout]:
+    """The layouts that can be read, by program."""
+    return sorted(layouts(purpose), key=lambda layout: layout.id)

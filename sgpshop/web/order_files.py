@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import Any
 
@@ -34,6 +33,8 @@ bp = Blueprint("imports", __name__, url_prefix="/orders/imports")
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _ISSUES_ON_PAGE = 500
+#: some programs write orders and their items apart
+_MOST_FILES = 2
 
 
 @bp.get("")
@@ -47,26 +48,42 @@ def index() -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 @limited(Use.UPLOAD)
 def upload() -> ResponseReturnValue:
-    """Check the file as a whole now, write its orders in the background (S17, P19)."""
-    file = request.files.get("file")
-    if file is None or not file.filename:
+    """Read the files and show what they would do; nothing of them goes in yet (S17, P19)."""
+    files = [file for file in request.files.getlist("file") if file.filename]
+    if not files:
         return _index("取り込むファイルを選んでください。", status=422)
+    if len(files) > _MOST_FILES:
+        return _index(
+            "一度に選べるのは2つまでです。ファイルは1つずつ取り込んでください。", status=422
+        )
+    contents = [file.read() for file in files]
+    limits = Limits.of_screen(current_app.config)
+    run = importing.prepare(_run_id(), current_user.name, contents, limits)
+    return redirect(url_for(".show", run_id=run.id), code=303)
+
+
+@bp.post("/<run_id>/start")
+@requires(Role.OPERATOR)
+def start(run_id: str) -> ResponseReturnValue:
+    """Take the shown file in, in the background; a second press changes nothing (P19)."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     background.require_room(app)
-    stream = io.BytesIO(file.read())  # the request's own copy is gone when the writing begins
-    run, survey = importing.begin(
-        _run_id(), current_user.name, [stream], Limits.of_screen(current_app.config)
+    if importing.start(run_id, current_user.name):
+        background.submit(app, importing.work, run_id)
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
+@bp.post("/<run_id>/method")
+@requires(Role.OPERATOR)
+def method(run_id: str) -> ResponseReturnValue:
+    """「この決済方法はSGPカードですか?」: the answer is kept in the settings, the preview made anew."""
+    answer = request.form.get("is_sgp", "")
+    if answer not in ("yes", "no"):
+        raise ShopError("「はい」か「いいえ」を選んでください。")
+    importing.answer_method(
+        run_id, request.form.get("method", ""), current_user.name, is_sgp=answer == "yes"
     )
-    if survey is not None:
-        background.submit(
-            app,
-            importing.carry_out,
-            run.id,
-            [stream],
-            Limits.of_screen(current_app.config),
-            survey,
-        )
-    return redirect(url_for(".show", run_id=run.id), code=303)
+    return redirect(url_for(".show", run_id=run_id), code=303)
 
 
 @bp.get("/sample.csv")
@@ -79,8 +96,9 @@ def sample() -> ResponseReturnValue:
 @bp.get("/<run_id>")
 @requires(Role.VIEWER)
 def show(run_id: str) -> ResponseReturnValue:
-    """One run: how far it is, and its problems by line."""
-    return _run_page("order_files/show.html", run_id)
+    """One run: what it would do, how far it is, and its problems by line."""
+    is_prepared = importing.progress(run_id).state is RunState.PREPARED
+    return _run_page(f"order_files/{'preview' if is_prepared else 'show'}.html", run_id)
 
 
 @bp.get("/<run_id>/progress")
@@ -115,6 +133,7 @@ def _run_page(template: str, run_id: str) -> str:
     return render_template(
         template,
         heading=_heading(shown),
+        program=importing.program_of(shown.run),
         progress=shown,
         run=shown.run,
         errors=importing.issues(run_id, IssueLevel.ERROR, _ISSUES_ON_PAGE + 1),
@@ -129,6 +148,8 @@ def _heading(shown: importing.ImportProgress) -> str:
     run = shown.run
     if shown.state is RunState.REFUSED:
         return "ファイルを読み取れませんでした"
+    if shown.state is RunState.PREPARED:
+        return f"{run.orders:,}件の注文を取り込みます"
     if shown.state is RunState.RUNNING:
         return f"{run.orders:,}件中 {shown.done:,}件まで取り込みました"
     if shown.state is RunState.INTERRUPTED:

@@ -21,6 +21,8 @@ from sgpshop.services import notifications
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.health.due_work import DueWork
+from sgpshop.services.order_files import background, importing
+from sgpshop.services.order_files.importing import kept
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
@@ -116,7 +118,14 @@ class House:
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
             _Periodic(_TIDY_EVERY, setbacks.tidy),
+            _Periodic(_REPLAN_EVERY, self._go_on_with_files),
+            _Periodic(_TIDY_EVERY, kept.tidy),
         )
+
+    def _go_on_with_files(self) -> None:
+        """Beside the work: an order file takes seconds, and a capture does not wait for it."""
+        for run_id in importing.claim_stopped():
+            background.submit(self._app, importing.work, run_id)
 
     # ---- huey's side ----------------------------------------------------------------------------
 

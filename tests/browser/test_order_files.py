@@ -16,8 +16,11 @@ BAD = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
 
 def upload(page: Page, file: Path) -> None:
     page.locator('input[name="file"]').set_input_files(file)
-    page.get_by_role("button", name=re.compile("取り込む|取込")).first.click()
+    page.get_by_role("button", name="内容を確認する").click()
     page.wait_for_url(re.compile(r"/orders/imports/[0-9a-f]+"))
+    expect(page.locator("[data-run-state]")).to_have_attribute("data-run-state", "prepared")
+    page.get_by_role("button", name=re.compile("件を取り込む")).click()
+    expect(page.locator("[data-run-state=prepared]")).to_have_count(0)
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])

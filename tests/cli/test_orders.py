@@ -13,8 +13,10 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.extensions import db
 from sgpshop.models import Order
+from sgpshop.services import settings
 from tests.services.order_csv import csv_file, number, row
 
+LAYOUTS = Path(__file__).parent.parent / "data" / "layouts"
 MISTAKES = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
 
 
@@ -51,9 +53,9 @@ def test_again_changes_nothing(app: Flask, path: Path) -> None:
 def test_orders_that_are_left_out_end_with_1(app: Flask) -> None:
     result = run(app, str(MISTAKES))
     assert result.exit_code == 1
-    assert "新規 3" in result.stdout
+    assert "新規 6" in result.stdout
     assert "6行目 P261123101500000005: エラー: 「数量」は1〜9,999の整数" in result.stdout
-    assert count(app) == 3
+    assert count(app) == 6
 
 
 def test_from_standard_input(app: Flask, path: Path) -> None:
@@ -86,3 +88,22 @@ def test_the_limits_of_the_screen_do_not_hold_here(app: Flask, path: Path) -> No
     path.write_bytes(csv_file(*(row(注文番号=number(n)) for n in range(30))))
     assert run(app, str(path)).exit_code == 0
     assert count(app) == 30
+
+
+def test_files_that_belong_together(app: Flask) -> None:
+    files = [str(LAYOUTS / name) for name in ("a14-yahoo-orders.csv", "a15-yahoo-items.csv")]
+    with app.app_context():
+        settings.save("田中", sgp_methods="クレジットカード決済")
+    result = run(app, *files)
+    assert result.exit_code == 0
+    assert "「Yahoo!ショッピング 注文データ」として読みました" in result.stderr
+    assert "取り込まない列: LineId" in result.stderr
+    assert count(app) == 3
+    assert run(app, files[0]).exit_code == 2
+
+
+def test_a_method_that_nobody_knows_ends_with_1_and_says_what_to_do(app: Flask) -> None:
+    result = run(app, str(LAYOUTS / "a04-next-engine-hanyo-41.csv"))
+    assert result.exit_code == 1
+    assert "設定の「注文ファイルの決済方法」" in result.stdout
+    assert count(app) == 1

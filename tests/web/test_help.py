@@ -51,3 +51,9 @@ def test_the_console_links_carry_the_ids_of_the_contract(page: str) -> None:
 def test_every_link_within_the_page_leads_somewhere(page: str) -> None:
     targets = set(re.findall(r'id="([^"]+)"', page))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+
+
+def test_the_files_that_can_be_used_come_from_the_layouts(page: str) -> None:
+    for program in ("GMO MakeShop 注文データ", "楽天RMS 受注CSV", "Shopify 注文のエクスポート"):
+        assert program in page
+    assert "金額がないため、注文として取り込めません" in page  # Amazon

@@ -16,15 +16,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from sgpshop.domain.csv_reading import Limits
 from sgpshop.extensions import db
-from sgpshop.models import ImportRun, Order, Role, utc_now
+from sgpshop.models import ImportFile, ImportRun, Order, Role, utc_now
 from sgpshop.services.demo import SAMPLE
-from sgpshop.services.order_files import background
+from sgpshop.services.order_files import background, importing
+from sgpshop.services.order_files.importing import kept
+from sgpshop.services.order_files.reading import survey
 from sgpshop.storage.database import writing
 from tests.forms import hidden_of
 from tests.services.order_csv import csv_file, number, row
 from tests.signing_in import signed_in
 
+LAYOUTS = Path(__file__).parent.parent / "data" / "layouts"
+NO_LIMITS = Limits()
 MISTAKES = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"
 
 
@@ -49,18 +54,26 @@ def token(client: FlaskClient) -> str:
 
 
 def upload(client: FlaskClient, content: bytes, request_token: str | None = None) -> TestResponse:
-    """Send `content` as a browser does; the run's page, once the writing has ended."""
+    """Send `content` as a browser does, and press 取り込む; the run's page, once the writing has ended."""
+    page = shown(client, content, request_token=request_token)
+    if 'data-run-state="prepared"' not in page.text:
+        return page
+    answer = client.post(f"{page.request.path}/start")
+    assert answer.status_code == 303
+    background.finish(client.application)
+    return client.get(answer.location)
+
+
+def shown(client: FlaskClient, *contents: bytes, request_token: str | None = None) -> TestResponse:
+    """Send files; their preview, or what else is said."""
     answer = client.post(
         "/orders/imports",
         data={
-            "file": (io.BytesIO(content), "../../etc/注文.csv"),
+            "file": [(io.BytesIO(content), "../../etc/注文.csv") for content in contents],
             "request_token": request_token or token(client),
         },
     )
-    background.finish(client.application)
-    if answer.status_code != 303:
-        return answer
-    return client.get(answer.location)
+    return client.get(answer.location) if answer.status_code == 303 else answer
 
 
 def attribute(page: TestResponse, name: str) -> str:
@@ -180,7 +193,11 @@ class TestProgress:
     @pytest.fixture
     def run_id(self, app: Flask) -> str:
         with app.app_context(), writing() as session:
-            session.add(ImportRun(id="a" * 32, actor="田中", rows=900, orders=600, added=200))
+            session.add(
+                ImportRun(
+                    id="a" * 32, actor="田中", rows=900, orders=600, added=200, started_at=utc_now()
+                )
+            )
         return "a" * 32
 
     def test_polls_only_while_running(self, operator: FlaskClient, run_id: str) -> None:
@@ -234,3 +251,152 @@ def test_the_sample_can_be_fetched(operator: FlaskClient) -> None:
     answer = operator.get("/orders/imports/sample.csv", buffered=True)
     assert answer.data == SAMPLE.read_bytes()
     assert "attachment" in answer.headers["Content-Disposition"]
+
+
+class TestThePreview:
+    def test_says_what_is_new_changed_and_refused_before_anything_goes_in(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        upload(operator, csv_file(row(注文者="佐藤"), row(注文番号=number(2))))
+        rows = [
+            row(注文者="鈴木"),
+            row(注文番号=number(2)),
+            row(注文番号=number(3)),
+            row(注文番号="?"),
+        ]
+        page = shown(operator, csv_file(*rows))
+        assert [
+            attribute(page, f"data-{n}") for n in ("new", "changed", "unchanged", "left-out")
+        ] == ["1"] * 4
+        assert "SGP Shop の注文ファイル" in page.text
+        assert "佐藤" in page.text
+        assert "鈴木" in page.text
+        assert 'data-line="5"' in page.text
+        assert count(app) == 2
+        page = operator.post(f"{page.request.path}/start")
+        background.finish(app)
+        page = operator.get(page.location)
+        assert attribute(page, "data-updated") == "1"
+        assert count(app) == 3
+
+    def test_names_the_columns_that_are_not_read_and_sums_that_differ(
+        self, operator: FlaskClient
+    ) -> None:
+        page = shown(operator, csv_file(row(店舗メモ="x", 合計金額="2400")))
+        assert "取り込まない列 1個" in page.text
+        assert "店舗メモ" in page.text
+        assert "合計金額が明細の計算と合わない注文が1件" in page.text
+
+    @pytest.mark.parametrize(("answer", "status"), [("yes", "needs_review"), ("no", None)])
+    def test_asks_once_whether_a_method_is_ours(
+        self, app: Flask, operator: FlaskClient, answer: str, status: str | None
+    ) -> None:
+        content = csv_file(row(決済方法="クレジットカード"))
+        page = shown(operator, content)
+        assert "この決済方法はSGPカードですか?" in page.text
+        assert "取り込める注文がありません" in page.text
+        path = page.request.path
+        form = {"method": "クレジットカード", "is_sgp": answer}
+        assert operator.post(f"{path}/method", data=form).status_code == 303
+        page = operator.get(path)
+        assert "この決済方法はSGPカードですか?" not in page.text
+        assert attribute(page, "data-new") == "1"
+        operator.post(f"{path}/start")
+        background.finish(app)
+        with app.app_context():
+            order = db.session.scalars(sa.select(Order)).one()
+            assert (order.payment_status and order.payment_status.value) == status
+        assert "この決済方法はSGPカードですか?" not in shown(operator, content).text
+
+    def test_answers_only_what_was_asked(self, operator: FlaskClient) -> None:
+        path = shown(operator, csv_file(row())).request.path
+        form = {"method": "代金引換", "is_sgp": "yes"}
+        assert operator.post(f"{path}/method", data=form).status_code == 422
+
+    def test_two_files_that_belong_together(self, app: Flask, operator: FlaskClient) -> None:
+        files = [
+            (LAYOUTS / name).read_bytes()
+            for name in ("a14-yahoo-orders.csv", "a15-yahoo-items.csv")
+        ]
+        page = shown(operator, *files)
+        assert "Yahoo!ショッピング" in page.text
+        assert "もう1つのファイルも一緒に" in shown(operator, files[0]).text
+
+    def test_a_second_press_takes_nothing_in_twice(self, app: Flask, operator: FlaskClient) -> None:
+        path = shown(operator, csv_file(row())).request.path
+        for _ in range(2):
+            assert operator.post(f"{path}/start").status_code == 303
+        background.finish(app)
+        assert count(app) == 1
+
+    def test_a_viewer_may_look_and_not_take_in(self, app: Flask, operator: FlaskClient) -> None:
+        path = shown(operator, csv_file(row())).request.path
+        viewer = signed_in(app, Role.VIEWER, name="閲覧")
+        assert "まだ何も取り込んでいません" in viewer.get(path).text
+        assert viewer.post(f"{path}/start").status_code == 403
+        assert count(app) == 0
+
+
+class TestAfterARestart:
+    def test_the_worker_goes_on_where_it_stopped(self, app: Flask, operator: FlaskClient) -> None:
+        content = csv_file(*(row(注文番号=number(n)) for n in range(450)))
+        run_id = shown(operator, content).request.path.rpartition("/")[2]
+        with app.app_context():
+            importing.start(run_id, "田中")
+            files = kept.files(run_id)
+            found = survey(files, NO_LIMITS)
+
+            def pull_the_plug(_run: ImportRun) -> None:
+                raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                importing.carry_out(run_id, files, NO_LIMITS, found, pull_the_plug)
+            assert importing.claim_stopped() == []  # it may be running still
+            with writing() as session:
+                long_ago = utc_now() - timedelta(minutes=1)
+                session.execute(sa.update(ImportRun).values(progress_at=long_ago))
+        page = operator.get(f"/orders/imports/{run_id}")
+        assert "続きは自動で再開します" in page.text
+        with app.app_context():
+            assert importing.claim_stopped() == [run_id]
+            assert importing.claim_stopped() == []
+            importing.work(run_id)
+            run = importing.find(run_id)
+            assert (run.added, run.unchanged, run.left_out) == (450, 0, 0)
+            assert kept.files(run_id) == []  # nothing of the file stays
+        assert attribute(operator.get(f"/orders/imports/{run_id}"), "data-run-state") == "finished"
+
+    def test_two_that_carry_it_out_at_once_write_each_order_once(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        content = csv_file(*(row(注文番号=number(n)) for n in range(250)))
+        run_id = shown(operator, content).request.path.rpartition("/")[2]
+        with app.app_context():
+            importing.start(run_id, "田中")
+            files = kept.files(run_id)
+            found = survey(files, NO_LIMITS)
+            importing.carry_out(run_id, files, NO_LIMITS, found, lambda run: importing.work(run.id))
+            run = importing.find(run_id)
+            assert (run.added, run.unchanged) == (250, 0)
+
+    def test_a_preview_that_nobody_carried_out_is_forgotten(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        run_id = shown(operator, csv_file(row())).request.path.rpartition("/")[2]
+        with app.app_context():
+            kept.tidy()
+            assert kept.files(run_id)
+            with writing() as session:
+                old = utc_now() - timedelta(hours=25)
+                session.execute(sa.update(ImportRun).values(created_at=old))
+            kept.tidy()
+            assert kept.files(run_id) == []
+        assert operator.get(f"/orders/imports/{run_id}").status_code == 404
+
+    def test_the_file_is_not_readable_in_the_database(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        shown(operator, csv_file(row(取引ID="a" * 32, 取引パスワード="secretpass")))
+        with app.app_context():
+            sealed = db.session.scalars(sa.select(ImportFile.content_sealed)).one()
+        assert sealed.startswith("v1.")

@@ -1,7 +1,6 @@
-"""Files that a web request takes in and does not wait for: threads of the web process.
+"""Files that are taken in while nobody waits: threads of the web process, or of the worker.
 
-If the process dies, the person takes the file in again, without harm.  What is too much has to come
-again.
+If the process dies, the worker goes on with the run (P33).  What is too much has to come again.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def submit(app: Flask, function: Callable[..., Any], *args: Any) -> None:
 
 
 def finish(app: Flask) -> None:
-    """Wait for what is under way; what has not begun is left to the person (P33)."""
+    """Wait for what is under way; what has not begun is left to the worker (P33)."""
     pool: ThreadPoolExecutor | None = app.extensions.pop(_KEY, None)
     if pool is not None:
         pool.shutdown(wait=True, cancel_futures=True)

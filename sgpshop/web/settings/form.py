@@ -127,6 +127,8 @@ class SgpForm(SettingsForm):
     billing_mode = _word("billing_mode", BillingMode)
     billing_driver = _word("billing_driver", BillingDriver)
     billing_day = _text("billing_day")
+    sgp_methods = _text("sgp_methods", TextAreaField)
+    other_methods = _text("other_methods", TextAreaField)
     tax_included = _yes_or_no("tax_included", "税込", "税別")
     tax_rounding = _word("tax_rounding", TaxRounding)
     shop_name = _text("shop_name")

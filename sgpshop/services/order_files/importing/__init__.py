@@ -1,4 +1,4 @@
-"""Bring an order file into the database: `begin` a run, `carry_out` its orders batch by batch.
+"""Bring an order file into the database: `prepare` a run and `start` it, or `begin` one at once.
 
 Taking the same file in again changes nothing and never duplicates (R143), so a run that broke off
 is mended by doing just that.
@@ -7,27 +7,41 @@ is mended by doing just that.
 from sgpshop.services.order_files.importing.runs import (
     ImportProgress,
     RunState,
+    answer_method,
     begin,
     carry_out,
+    claim_stopped,
     find,
     issues,
+    look_again,
     new_run_id,
+    prepare,
     problems_csv,
+    program_of,
     progress,
     recent,
+    start,
     state_of,
+    work,
 )
 
 __all__ = [
     "ImportProgress",
     "RunState",
+    "answer_method",
     "begin",
     "carry_out",
+    "claim_stopped",
     "find",
     "issues",
+    "look_again",
     "new_run_id",
+    "prepare",
     "problems_csv",
+    "program_of",
     "progress",
     "recent",
+    "start",
     "state_of",
+    "work",
 ]

@@ -1,11 +1,15 @@
-"""One run per order file: begun once by its token, carried out in batches, watched meanwhile."""
+"""One run per import: shown first or begun at once, carried out in batches, watched meanwhile.
+
+A screen prepares a run (its files are kept), shows the preview and starts it; a command begins one
+from files it has.  A started run whose process died is carried on by the worker, from where it was.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import secrets
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,29 +17,22 @@ from enum import StrEnum
 from typing import BinaryIO
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.csv_writing import csv_file
-from sgpshop.domain.errors import FormUsed, NotFound
+from sgpshop.domain.errors import FormUsed, NotFound, ShopError
 from sgpshop.extensions import db
-from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
+from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
-from sgpshop.services.order_files.importing import stored, writer
-from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
-from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenNumbers, TakenRounds
-from sgpshop.services.order_files.reading import (
-    FileOrder,
-    Issue,
-    ParsedOrder,
-    Survey,
-    read_orders,
-    survey,
-)
+from sgpshop.services.files import layout as layouts
+from sgpshop.services.order_files.importing import batches, kept, preview
+from sgpshop.services.order_files.reading import Survey, read_orders, survey
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.vault import SealBroken
 
-_BATCH = 200
 #: A run that wrote nothing for so long is not running any more.
 _SILENT = timedelta(seconds=30)
 
@@ -43,6 +40,8 @@ _SILENT = timedelta(seconds=30)
 class RunState(StrEnum):
     """How a run stands."""
 
+    #: its preview is shown; nothing of it is in
+    PREPARED = "prepared"
     RUNNING = "running"
     FINISHED = "finished"
     REFUSED = "refused"
@@ -57,6 +56,8 @@ class ImportProgress:
     state: RunState
     #: orders of the file dealt with so far
     done: int
+    #: the worker goes on with it, should it have stopped
+    goes_on: bool
     #: transactions of the whole shop that wait for their first look-up
     awaiting_look_up: int
 
@@ -75,10 +76,105 @@ def begin(
     before or the file was refused (`refused` of the run says why).  Raises FormUsed for another file
     under the `run_id` of an earlier one.
     """
-    content_hash = _hash(files)
+    run = ImportRun(id=run_id, actor=actor, content_hash=_hash(files), started_at=utc_now())
+    return _open(run, files, limits, kept_as=())
+
+
+def prepare(run_id: str, actor: str, contents: Sequence[bytes], limits: Limits) -> ImportRun:
+    """Open a run that is shown before anything of it goes in, once per `run_id`.
+
+    A file that cannot be read is refused as by `begin`.  Raises FormUsed.
+    """
+    files = [io.BytesIO(content) for content in contents]
+    run = ImportRun(id=run_id, actor=actor, content_hash=_hash(files))
+    run, found = _open(run, files, limits, kept_as=contents)
+    if found is not None:
+        preview.make(run_id, files, limits, found)
+    return find(run_id)
+
+
+def look_again(run_id: str) -> None:
+    """Make the preview anew: something that decides about it was answered.  Raises NotFound."""
+    files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
+    if files and find(run_id).started_at is None:
+        preview.make(run_id, files, limits, survey(files, limits))
+
+
+def answer_method(run_id: str, name: str, actor: str, *, is_sgp: bool) -> None:
+    """Keep in the settings whether `name` is our card payment, and make the preview anew.
+
+    Only a name that the preview asks about is taken.  Raises NotFound, ShopError.
+    """
+    asked = (find(run_id).preview or {}).get("unknown", {})
+    if name not in asked:
+        raise ShopError(
+            "この決済方法は、このファイルでは確認していません。画面を開き直してください。"
+        )
+    shop, where = settings.load(), "sgp_methods" if is_sgp else "other_methods"
+    known = getattr(shop, where)
+    settings.save(actor, **{where: "\n".join(filter(None, (known, name)))})
+    look_again(run_id)
+
+
+def program_of(run: ImportRun) -> str:
+    """Which program the file of a run is from, in words; "" when nobody knows."""
+    known = layouts.layouts(layouts.Purpose.ORDERS)
+    return next((layout.program for layout in known if layout.id == run.layout), "")
+
+
+def start(run_id: str, actor: str) -> bool:
+    """Accept a prepared run; whether this call did.  Raises NotFound."""
+    find(run_id)
+    with writing() as session:
+        accepted = session.execute(
+            _of(run_id)
+            .where(ImportRun.started_at.is_(None), ImportRun.refused == "")
+            .values(started_at=utc_now(), progress_at=utc_now(), actor=actor, preview=None)
+        )
+        if accepted.rowcount != 1:  # type: ignore[attr-defined]
+            return False
+        session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
+    return True
+
+
+def work(run_id: str) -> None:
+    """Carry a started run out from the files that were kept, from where it is."""
+    limits = Limits.of_screen(current_app.config)
+    try:
+        files = kept.files(run_id)
+        if files:
+            carry_out(run_id, files, limits, survey(files, limits))
+    except SealBroken:  # our key was changed meanwhile: the person has the file
+        with writing() as session:
+            kept.forget(session, run_id)
+
+
+def claim_stopped() -> list[str]:
+    """Runs whose process died, to be given to `work` (P33); of several workers one gets each."""
+    silent = ImportRun.progress_at < utc_now() - _SILENT
+    query = sa.select(ImportRun.id).where(_IS_OPEN, silent).order_by(ImportRun.created_at)
+    claimed = []
+    for run_id in read_alone(query):
+        with writing() as session:
+            moved = session.execute(_of(run_id).where(silent).values(progress_at=utc_now()))
+        if moved.rowcount == 1:  # type: ignore[attr-defined]
+            claimed.append(run_id)
+    return claimed
+
+
+_IS_OPEN = sa.and_(
+    ImportRun.started_at.is_not(None),
+    ImportRun.finished_at.is_(None),
+    sa.exists().where(ImportFile.run_id == ImportRun.id),
+)
+
+
+def _open(
+    run: ImportRun, files: Sequence[BinaryIO], limits: Limits, kept_as: Sequence[bytes]
+) -> tuple[ImportRun, Survey | None]:
+    run_id, content_hash = run.id, run.content_hash
     if db.session.get(ImportRun, run_id) is not None:
         return _earlier(run_id, content_hash), None
-    run = ImportRun(id=run_id, actor=actor, content_hash=content_hash, started_at=utc_now())
     found = None
     try:
         found = survey(files, limits)
@@ -88,6 +184,9 @@ def begin(
     try:
         with writing() as session:
             session.add(run)
+            if found is not None:
+                session.flush()
+                kept.keep(session, run_id, kept_as)
     except IntegrityError:  # the other click of a double click was first
         return _earlier(run_id, content_hash), None
     return run, found
@@ -117,15 +216,26 @@ def carry_out(
     found: Survey,
     on_progress: Callable[[ImportRun], None] | None = None,
 ) -> None:
-    """Take in the orders of a run that `begin` opened; `on_progress` hears of every batch."""
+    """Take in the orders of a started run, behind those that are in; `on_progress` hears of every batch."""
     run = find(run_id)
+    actor, done = run.actor, _done(run)
     orders = read_orders(files, limits, found, settings.load().known_methods)
-    while batch := list(itertools.islice(orders, _BATCH)):
-        _write_batch(run, batch)
-        if on_progress is not None:
-            on_progress(find(run_id))
+    orders = itertools.islice(orders, done, None)
+    try:
+        while batch := list(itertools.islice(orders, batches.SIZE)):
+            batches.take_in(run_id, actor, batch, done)
+            done += len(batch)
+            if on_progress is not None:
+                on_progress(find(run_id))
+    except batches.RunTaken:
+        return
     with writing() as session:
         session.execute(_of(run_id).values(finished_at=utc_now(), progress_at=utc_now()))
+        kept.forget(session, run_id)
+
+
+def _done(run: ImportRun) -> int:
+    return run.added + run.updated + run.unchanged + run.left_out
 
 
 def find(run_id: str) -> ImportRun:
@@ -149,15 +259,18 @@ def progress(run_id: str) -> ImportProgress:
     return ImportProgress(
         run,
         state_of(run),
-        run.added + run.updated + run.unchanged + run.left_out,
+        _done(run),
+        bool(db.session.scalar(sa.select(_IS_OPEN).where(ImportRun.id == run_id))),
         transaction_lookup.pending(),
     )
 
 
 def state_of(run: ImportRun) -> RunState:
-    """Running, finished, refused, or interrupted (silent without an end)."""
+    """Shown, running, finished, refused, or interrupted (silent without an end)."""
     if run.refused:
         return RunState.REFUSED
+    if run.started_at is None:
+        return RunState.PREPARED
     if run.finished_at is not None:
         return RunState.FINISHED
     is_silent = utc_now() - run.progress_at > _SILENT
@@ -180,61 +293,6 @@ def problems_csv(run_id: str) -> bytes:
         (issue.line, issue.order_no, issue.level.label, issue.message) for issue in issues(run_id)
     )
     return b"".join(csv_file(("行", "注文番号", "区分", "内容"), [rows]))
-
-
-def _write_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
-    try:
-        _try_batch(run, batch)
-    except IntegrityError:  # another import brought one of these numbers in meanwhile
-        _try_batch(run, batch)
-
-
-def _try_batch(run: ImportRun, batch: Sequence[FileOrder]) -> None:
-    good = [one for one in batch if one.order is not None]
-    shop, now = settings.load(), utc_now()
-    with writing() as session:
-        known = stored.load(session, [one.order_no for one in good])
-        problems = [(one, issue) for one in batch if one.order is None for issue in one.issues]
-        changes: list[OrderChange] = []
-        rounds = TakenRounds(session, (one.order for one in good if one.order))
-        access = ClaimedAccess(session, (one.order for one in good if one.order))
-        numbers = TakenNumbers(session, (one.order for one in good if one.order))
-        for one in good:
-            order: ParsedOrder = one.order  # type: ignore[assignment]  # filtered above
-            try:
-                change = decide(order, known.get(one.order_no), shop=shop, now=now)
-                numbers.take(change)
-                access.take(change)
-                rounds.take(change)
-            except OrderLeftOut as reason:
-                problems.append((one, Issue(one.line, reason.message)))
-            else:
-                changes.append(change)
-                problems += [(one, warning) for warning in one.issues]
-                problems += [
-                    (one, Issue(one.line, words, IssueLevel.WARNING)) for words in change.warnings
-                ]
-        counts = writer.write(session, changes, actor=run.actor, now=now)
-        counts["left_out"] = len(batch) - len(changes)
-        session.execute(_of(run.id).values(_sums(counts) | {"progress_at": now}))
-        if problems:
-            session.execute(
-                sa.insert(ImportIssue),
-                [
-                    {
-                        "run_id": run.id,
-                        "line": issue.line,
-                        "order_no": one.order_no,
-                        "level": issue.level,
-                        "message": issue.message[:300],
-                    }
-                    for one, issue in problems
-                ],
-            )
-
-
-def _sums(counts: Counter[str]) -> dict[str, sa.ColumnElement[int]]:
-    return {name: getattr(ImportRun, name) + number for name, number in counts.items()}
 
 
 def _of(run_id: str) -> sa.Update:

@@ -69,10 +69,12 @@ class StoredOrder:
         return self.is_ours or self.status in SUBSCRIPTION_STATUSES
 
 
-def load(session: Session, order_nos: Iterable[str]) -> dict[str, StoredOrder]:
-    """The orders with these numbers, by number, kept from other writers until the end."""
+def load(
+    session: Session, order_nos: Iterable[str], *, lock: bool = True
+) -> dict[str, StoredOrder]:
+    """The orders with these numbers, by number; `lock` keeps them from other writers until the end."""
     wanted = sa.select(Order.id).where(Order.order_no.in_(list(order_nos)))
-    found = load_facts(session.scalars(wanted), lock=True, with_parcels=True)
+    found = load_facts(session.scalars(wanted), lock=lock, with_parcels=True)
     ids = list(found)
     values = _columns(session, Order.id, ORDER_DEFAULTS, ids)
     deliveries = _columns(session, Delivery.order_id, DELIVERY_DEFAULTS, ids, Delivery.number)

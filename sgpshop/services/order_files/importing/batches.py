@@ -1,0 +1,113 @@
+"""Orders of a file, a batch at a time: decided for the preview, decided and written by the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sgpshop.extensions import db
+from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
+from sgpshop.services import settings
+from sgpshop.services.order_files.importing import stored, writer
+from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
+from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenNumbers, TakenRounds
+from sgpshop.services.order_files.reading import FileOrder, Issue
+from sgpshop.storage.database import writing
+
+SIZE = 200
+
+
+class RunTaken(Exception):
+    """Somebody else is carrying this run out: what this one wanted to write was not written."""
+
+
+@dataclass
+class Decided:
+    """What a batch comes to: changes of orders, and what is to be told of its lines."""
+
+    changes: list[OrderChange] = field(default_factory=list)
+    problems: list[tuple[FileOrder, Issue]] = field(default_factory=list)
+
+    def issue_rows(self, run_id: str) -> list[dict[str, Any]]:
+        """Rows of ImportIssue."""
+        return [
+            {
+                "run_id": run_id,
+                "line": issue.line,
+                "order_no": one.order_no,
+                "level": issue.level,
+                "message": issue.message[:300],
+            }
+            for one, issue in self.problems
+        ]
+
+
+def look_at(batch: Sequence[FileOrder]) -> Decided:
+    """What would become of `batch` now; nothing is written or kept from others."""
+    try:
+        return _decide(db.session(), batch, lock=False)
+    finally:
+        db.session.rollback()
+
+
+def take_in(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None:
+    """Write `batch` in one transaction, behind the `done` orders that the run wrote before.
+
+    Raises RunTaken when the run is not where it was.
+    """
+    try:
+        _try(run_id, actor, batch, done)
+    except IntegrityError:  # another import brought one of these numbers in meanwhile
+        _try(run_id, actor, batch, done)
+
+
+def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None:
+    now = utc_now()
+    with writing() as session:
+        decided = _decide(session, batch, lock=True)
+        counts = writer.write(session, decided.changes, actor=actor, now=now)
+        counts["left_out"] = len(batch) - len(decided.changes)
+        sums = {name: getattr(ImportRun, name) + number for name, number in counts.items()}
+        moved = session.execute(
+            sa.update(ImportRun)
+            .where(ImportRun.id == run_id, _orders_done() == done)
+            .values(sums | {"progress_at": now})
+        )
+        if moved.rowcount != 1:  # type: ignore[attr-defined]
+            raise RunTaken
+        if rows := decided.issue_rows(run_id):
+            session.execute(sa.insert(ImportIssue), rows)
+
+
+def _orders_done() -> sa.ColumnElement[int]:
+    counts = ("added", "updated", "unchanged", "left_out")
+    columns: list[sa.ColumnElement[int]] = [ImportRun.__table__.c[name] for name in counts]
+    return columns[0] + columns[1] + columns[2] + columns[3]
+
+
+def _decide(session: Session, batch: Sequence[FileOrder], *, lock: bool) -> Decided:
+    good = {one.order_no: one.order for one in batch if one.order is not None}
+    shop, now = settings.load(), utc_now()
+    known = stored.load(session, good, lock=lock)
+    decided = Decided()
+    takers = [taker(session, good.values()) for taker in (TakenNumbers, ClaimedAccess, TakenRounds)]
+    for one in batch:
+        if one.order is None:
+            decided.problems += [(one, issue) for issue in one.issues]
+            continue
+        try:
+            change = decide(one.order, known.get(one.order_no), shop=shop, now=now)
+            for taker in takers:
+                taker.take(change)
+        except OrderLeftOut as reason:
+            decided.problems.append((one, Issue(one.line, reason.message)))
+            continue
+        decided.changes.append(change)
+        warnings = [Issue(one.line, words, IssueLevel.WARNING) for words in change.warnings]
+        decided.problems += [(one, issue) for issue in (*one.issues, *warnings)]
+    return decided

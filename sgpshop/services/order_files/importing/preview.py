@@ -1,0 +1,100 @@
+"""What taking a file in would do, before anybody does it: kept with the run, and shown.
+
+Nothing of the orders changes.  What is shown is bounded; the counts are whole, and 取り込む decides
+anew under lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+
+from sgpshop.domain.csv_reading import Limits
+from sgpshop.models import ImportIssue, ImportRun
+from sgpshop.services import settings
+from sgpshop.services.order_files.importing import batches
+from sgpshop.services.order_files.importing.decisions import OrderChange
+from sgpshop.services.order_files.importing.differences import differences
+from sgpshop.services.order_files.reading import FileOrder, Survey, read_orders
+from sgpshop.storage.database import writing
+
+#: of each kind of order
+_SHOWN = 100
+#: of issues: more is for the CSV file of problems
+_ISSUES = 2000
+
+
+def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) -> None:
+    """Look at every order of the files, and keep with the run what would become of it."""
+    seen = _Seen()
+    orders = read_orders(files, limits, found, settings.load().known_methods)
+    issues: list[dict[str, Any]] = []
+    while batch := list(itertools.islice(orders, batches.SIZE)):
+        decided = batches.look_at(batch)
+        seen.count(batch, decided.changes)
+        issues += decided.issue_rows(run_id)[: _ISSUES - len(issues)]
+    with writing() as session:
+        session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
+        if issues:
+            session.execute(sa.insert(ImportIssue), issues)
+        session.execute(
+            sa.update(ImportRun)
+            .where(ImportRun.id == run_id, ImportRun.started_at.is_(None))
+            .values(
+                rows=found.rows,
+                orders=found.orders,
+                layout=found.layout.id,
+                preview=seen.as_json(found),
+            )
+        )
+
+
+class _Seen:
+    def __init__(self) -> None:
+        self.counts = Counter[str]()
+        self.unknown = Counter[str]()
+        self.new: list[dict[str, Any]] = []
+        self.changed: list[dict[str, Any]] = []
+
+    def count(self, batch: Sequence[FileOrder], changes: Sequence[OrderChange]) -> None:
+        self.unknown.update(one.unknown_method for one in batch if one.unknown_method)
+        self.counts["left_out"] += len(batch) - len(changes)
+        for change in changes:
+            self.counts["warned"] += bool(change.warnings)
+            content = change.content
+            self.counts["differing_sums"] += content.values["total"] != content.calculated
+            if change.stored is None:
+                self.counts["new"] += 1
+                if len(self.new) < _SHOWN:
+                    self.new.append(_line(change))
+            elif change.is_unchanged:
+                self.counts["unchanged"] += 1
+            else:
+                self.counts["changed"] += 1
+                if len(self.changed) < _SHOWN:
+                    fields = differences(change.stored.content, content)
+                    self.changed.append(_line(change) | {"fields": fields})
+
+    def as_json(self, found: Survey) -> dict[str, Any]:
+        return {
+            "counts": dict(self.counts),
+            "unknown": dict(self.unknown),
+            "unread": [name[:60] for name in found.unread],
+            "new": self.new,
+            "changed": self.changed,
+        }
+
+
+def _line(change: OrderChange) -> dict[str, Any]:
+    values = change.content.values
+    return {
+        "order_no": change.parsed.order_no,
+        "line": change.parsed.line,
+        "buyer": values["buyer_name"][:60],
+        "method": values["method"],
+        "total": values["total"],
+    }
