@@ -216,7 +216,9 @@ def status_choices(order: OrderFacts, parcel: Parcel) -> tuple[DeliveryStatus, .
         # Cancelled here as a whole, then the payment was found standing: it may yet leave (R120).
         was_whole = order.processing_class is ProcessingClass.CANCELLED
         stands = order.is_sgp and order.payment_status is not PaymentStatus.CANCELLED
-        return OPEN_STATUSES if is_taken or (was_whole and stands) else ()
+        # One of several a file called off, as a correction of the order: so it is taken back (R143).
+        may_open = stands if was_whole else _may_edit(order)
+        return OPEN_STATUSES if is_taken or may_open else ()
     if _was_billed(order) and now not in OPEN_STATUSES:  # the batch took it (R31)
         return (DeliveryStatus.DELIVERED,) if now is DeliveryStatus.RETURNED else ()
     was_delivered = now is DeliveryStatus.RETURNED and parcel.delivered_at is not None
@@ -338,10 +340,7 @@ def _reason(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
     if act in (Act.DELIVER, Act.RETURN):
         return _BEING_CANCELLED if _is_being_cancelled(order) else ""
     if act is Act.EDIT:
-        return {
-            ProcessingClass.DELIVERED: "配送完了の注文は修正できません。",  # R75a
-            ProcessingClass.CANCELLED: "注文キャンセル済みの注文は修正できません。",
-        }.get(order.processing_class, "")
+        return _NOT_EDITED.get(order.processing_class, "")
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return "金額に変更がないため送信は不要です。"  # R67
     if act is Act.REFUND_DIFFERENCE and order.total < 1:
@@ -353,6 +352,18 @@ def _reason(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
         if act is Act.SEND_CHANGES and order.total < 1:
             return "0円にする場合は注文キャンセルをしてください。"  # R65
     return ""
+
+
+_NOT_EDITED = {
+    ProcessingClass.DELIVERED: "配送完了の注文は修正できません。",  # R75a
+    ProcessingClass.CANCELLED: "注文キャンセル済みの注文は修正できません。",
+}
+
+
+def _may_edit(order: OrderFacts) -> bool:
+    """Whether 注文内容修正 is possible, which no setting and no clock decides."""
+    is_free = order.open_attempt is None and order.processing_class not in _NOT_EDITED
+    return is_free and TABLE[Act.EDIT, column_of(order)] == "○"
 
 
 def _cancel_lock(order: OrderFacts, terms: ActTerms, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
 
 _LONGEST = 400
+_OTHERWISE = "その後に取り込んだファイルでは、注文キャンセルではありません。"
 REASON_MOST = 200
 
 
@@ -84,8 +86,29 @@ def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -
 
 
 def raise_cancelled_in_file(session: Session, order: Order) -> None:
-    """A file calls the locked `order` 注文キャンセル while its payment stands (R143); told once."""
+    """A file calls the locked `order` 注文キャンセル while its payment stands (R143).
+
+    Told once, and again after a file said otherwise.
+    """
     raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label)
+
+
+def not_cancelled_in_file(session: Session, order_ids: Collection[int]) -> None:
+    """Later files say otherwise of these orders, which are locked: the next 注文キャンセル is news.
+
+    What is open stays so, and says it: a file that is older, or our own export, ends no warning.
+    """
+    if order_ids:
+        session.execute(
+            sa.update(Alert)
+            .where(
+                Alert.order_id.in_(order_ids),
+                Alert.kind == AlertKind.CANCELLED_IN_FILE,
+                Alert.facts.not_like(f"%{_OTHERWISE}"),
+            )
+            .values(facts=Alert.facts + _OTHERWISE)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _facts(kind: AlertKind, before: PaymentStatus | None, *, found: str, total: int) -> str:

@@ -381,7 +381,7 @@ def _record(
             and decision.after is PaymentStatus.AWAITING_BILLING
         ):
             billing_marks.found_unpaid(session, order.id, shared_clock.now())
-        if decision.after not in (before, PaymentStatus.NEEDS_REVIEW):
+        if decision.after is not PaymentStatus.NEEDS_REVIEW:
             order.claimed_status = None  # decided
             _mend(session, order, AlertKind.CLAIM_UNPROVED)
             if decision.after is PaymentStatus.CANCELLED:
@@ -414,10 +414,11 @@ def _tell_cancelled_in_file(
 ) -> None:
     """What a file cancelled before anybody knew of its payment was found standing (R143).
 
-    Parcels that were cancelled before the first look-up were so in a file: we cancel none unasked.
+    Parcels that are cancelled before the payment is known were so in a file: we cancel none unasked.
     """
+    was_open = is_first or before is PaymentStatus.NEEDS_REVIEW
     is_cancelled = order.claimed_status is PaymentStatus.CANCELLED or (
-        is_first and order.processing_class is ProcessingClass.CANCELLED
+        was_open and order.processing_class is ProcessingClass.CANCELLED
     )
     stands = order.payment_status not in (PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)
     if is_cancelled and stands and before is not PaymentStatus.CANCELLED:

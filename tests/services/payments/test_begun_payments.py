@@ -305,7 +305,7 @@ class TestTheTransactionDecides:
         linked = {"取引ID": access.access_id, "取引パスワード": access.access_pass}
         take_in(row(決済方法ステータス="仮売上", 予約フラグ="1", **linked))
         [order] = orders()
-        with pytest.raises(NotPossible, match="照会"):
+        with pytest.raises(NotPossible, match="取引情報をまだ受け取っていません"):
             press(order, Operation.CAPTURE)
         assert order.transaction is not None
         transaction_lookup.look_up(order.transaction.id)

@@ -311,7 +311,7 @@ class TestStatuses:
         order = make(app, D.UNPROCESSED, D.DELIVERED, D.CANCELLED)
         page = operator.get(url(order, "statuses")).text
         sent = fields(page, url(order, "statuses"))
-        assert sent["delivery_number"] == ["1", "2"]
+        assert sent["delivery_number"] == ["1", "2", "3"]
         options = [
             re.findall(r'<option value="(\w+)"', select)
             for select in re.findall(r"<select.*?</select>", panel(page), re.S)
@@ -319,6 +319,7 @@ class TestStatuses:
         assert options == [
             ["unprocessed", "instructed", "preparing"],
             ["delivered", "unprocessed", "instructed", "preparing"],
+            ["cancelled", "unprocessed", "instructed", "preparing"],  # called off by a file (R143)
         ]
 
     @pytest.mark.parametrize(

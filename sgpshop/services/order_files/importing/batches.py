@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
-from sgpshop.services.order_files.importing import stored, writer
+from sgpshop.services.order_files.importing import cancelled, stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenNumbers, TakenRounds
 from sgpshop.services.order_files.reading import FileOrder, Issue
@@ -32,6 +32,8 @@ class Decided:
 
     changes: list[OrderChange] = field(default_factory=list)
     problems: list[tuple[FileOrder, Issue]] = field(default_factory=list)
+    #: the orders of the batch that are here already, whatever becomes of their rows
+    stored: list[tuple[FileOrder, stored.StoredOrder]] = field(default_factory=list)
 
     def issue_rows(self, run_id: str) -> list[dict[str, Any]]:
         """Rows of ImportIssue."""
@@ -71,6 +73,7 @@ def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None
     with writing() as session:
         decided = _decide(session, batch, lock=True)
         counts = writer.write(session, decided.changes, actor=actor, now=now)
+        cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})
         counts["left_out"] = len(batch) - len(decided.changes)
         sums = {name: getattr(ImportRun, name) + number for name, number in counts.items()}
         moved = session.execute(
@@ -93,8 +96,13 @@ def _orders_done() -> sa.ColumnElement[int]:
 def _decide(session: Session, batch: Sequence[FileOrder], *, lock: bool) -> Decided:
     good = {one.order_no: one.order for one in batch if one.order is not None}
     shop, now = settings.load(), utc_now()
-    known = stored.load(session, good, lock=lock)
-    decided = Decided()
+    known = stored.load(session, [one.order_no for one in batch], lock=lock)
+    decided = Decided(stored=[(one, known[one.order_no]) for one in batch if one.order_no in known])
+    decided.problems += [
+        (one, Issue(one.line, cancelled.WARNING, IssueLevel.WARNING))
+        for one, here in decided.stored
+        if cancelled.is_told(one, here)
+    ]
     takers = [taker(session, good.values()) for taker in (TakenNumbers, ClaimedAccess, TakenRounds)]
     for one in batch:
         if one.order is None:

@@ -94,8 +94,21 @@ class Content:
     @property
     def calculated(self) -> int:
         """What its parts come to in yen, by the rule of tax it keeps (R77a)."""
+        return self._worth(self.lines)
+
+    @property
+    def calculated_without_cancelled(self) -> int:
+        """The same without the items of parcels that were called off."""
+        cancelled = {
+            parcel["number"]
+            for parcel in self.deliveries
+            if parcel["status"] is DeliveryStatus.CANCELLED
+        }
+        return self._worth([one for one in self.lines if one["delivery_number"] not in cancelled])
+
+    def _worth(self, lines: list[Values]) -> int:
         priced = [
-            _Priced(line["unit_price"] * line["quantity"], line["tax_rate"]) for line in self.lines
+            _Priced(line["unit_price"] * line["quantity"], line["tax_rate"]) for line in lines
         ]
         return break_down_order(self.values, priced).calculated
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_acts import Act, button
+from sgpshop.domain.order_acts import Act, button, status_choices
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
-from sgpshop.models import Operation, OrderKind
+from sgpshop.models import OrderKind
 from sgpshop.services.order_files.importing.content import (
     Content,
     Values,
@@ -54,8 +54,6 @@ class OrderChange:
     becomes_card_order: bool = False
     #: what of the row did not go in, in words
     warnings: tuple[str, ...] = ()
-    #: 注文キャンセル where the file comes from, while the payment stands here
-    is_cancelled_in_file: bool = False
 
     @property
     def is_unchanged(self) -> bool:
@@ -76,7 +74,9 @@ def decide(
     auth_valid = timedelta(days=shop.auth_valid_days)
     content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
     if stored is None:
-        change = replace(_new(parsed, content, auth_valid), warnings=tuple(_of_sum(content)))
+        is_card = parsed.claim is not None
+        warned = (*(_called_off(content, None) if is_card else ()), *_of_sum(content))
+        change = replace(_new(parsed, content, auth_valid), warnings=warned)
         return replace(change, claimed=_claimed(change))
     if stored.facts.is_sgp and parsed.claim is None:
         raise OrderLeftOut(
@@ -85,11 +85,13 @@ def decide(
         )
     content, warnings = keep_fixed(content, stored)
     content, reasons = keep_parcels(content, stored, shop, now)
+    parts = _taken_back(parsed, stored)
+    if stored.facts.is_sgp and stored.status is not PaymentStatus.CANCELLED:
+        parts += _called_off(content, stored)
     change = _update(parsed, stored, content, auth_valid)
     change = replace(
         change,
-        warnings=(*change.warnings, *warnings, *reasons, *_of_sum(content)),
-        is_cancelled_in_file=_is_cancelled_in_file(parsed, stored, content),
+        warnings=(*change.warnings, *warnings, *reasons, *parts, *_of_sum(content)),
     )
     change = replace(change, claimed=_claimed(change))
     if change.is_unchanged:
@@ -109,30 +111,6 @@ def decide(
             "「配送先番号」を確認してください。登録済みの内容のままにしました。"
         )
     return change
-
-
-def _is_cancelled_in_file(parsed: ParsedOrder, stored: StoredOrder, content: Content) -> bool:
-    """Whether somebody must hear that the shop front cancelled what may still be captured here.
-
-    A file never cancels a payment; while our own 注文キャンセル is under way there is nothing to say.
-    """
-    is_cancelled = parsed.claim is not None and parsed.claim.status is PaymentStatus.CANCELLED
-    # Its one parcel that was not called off may be gone from the file.
-    classes = (stored.content.processing_class, content.processing_class)
-    none_left = classes[0] is not classes[1] is ProcessingClass.CANCELLED
-    attempt = stored.facts.open_attempt
-    is_being_cancelled = attempt is not None and attempt.operation is Operation.CANCEL
-    return (
-        (is_cancelled or none_left or _only_cancelled(parsed))
-        and stored.payment_began
-        and stored.status is not PaymentStatus.CANCELLED
-        and not is_being_cancelled
-    )
-
-
-def _only_cancelled(parsed: ParsedOrder) -> bool:
-    statuses = {parcel.get("status") for parcel in parsed.deliveries}
-    return statuses == {DeliveryStatus.CANCELLED}
 
 
 def _claimed(change: OrderChange) -> PaymentStatus | None:
@@ -158,6 +136,47 @@ def _of_sum(content: Content) -> list[str]:
         f"「合計金額」{total:,}円が明細の計算{expected:,}円と合いません。"
         "「合計金額」をそのまま取り込みます。"
     ]
+
+
+def _called_off(content: Content, stored: StoredOrder | None) -> list[str]:
+    """One parcel of several is called off, and the total still has its price: it would be captured."""
+    known = {one["number"]: one["status"] for one in stored.content.deliveries} if stored else {}
+    cancelled = DeliveryStatus.CANCELLED
+    new = [
+        one["number"]
+        for one in content.deliveries
+        if one["status"] is cancelled is not known.get(one["number"])
+    ]
+    rest, total = content.calculated_without_cancelled, content.values["total"]
+    if not new or content.processing_class is ProcessingClass.CANCELLED:
+        return []
+    if not total > rest < content.calculated:
+        return []
+    return [
+        f"お届け先{_listed(new)}を注文キャンセルにしますが、「合計金額」{total:,}円にその代金が入っています。"
+        "このままでは全額が売上になります。減額する場合は注文内容修正をしてください。"
+    ]
+
+
+def _taken_back(parsed: ParsedOrder, stored: StoredOrder) -> list[str]:
+    """No file opens what was called off, but a person may."""
+    said = {one["number"]: one.get("status") for one in parsed.deliveries}
+    back = [
+        one.number
+        for one in stored.facts.deliveries
+        if one.status is DeliveryStatus.CANCELLED
+        and said.get(one.number) in status_choices(stored.facts, one)
+    ]
+    if not back:
+        return []
+    return [
+        f"お届け先{_listed(back)}は注文キャンセルのままです。"
+        "発送する場合は「ステータスの変更」で戻してください。"
+    ]
+
+
+def _listed(numbers: list[int]) -> str:
+    return "・".join(str(number) for number in numbers if number)
 
 
 def _check_amounts(

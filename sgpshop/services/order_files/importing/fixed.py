@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import Act, ActTerms, require
 from sgpshop.domain.order_rules import OrderFacts
@@ -92,7 +92,7 @@ def keep_parcels(
     """`content` with every parcel that no person could bring there as it is stored, and why.
 
     A parcel goes by the table of acts whoever brings the word (§4.3): nothing is cancelled while its
-    payment stands, 要確認 is not sent.
+    payment stands, nor by leaving it out; 要確認 is not sent.
     """
     if not stored.payment_began:
         return content, []
@@ -106,9 +106,39 @@ def keep_parcels(
         reason = _why_not(after, stored.facts, terms, now, is_part=is_part) if is_said else ""
         if reason:
             parcel = parcel | {name: known[name] for name in _OF_STATUS}
-            reasons.append(f"「配送ステータス」は{after.label}にしませんでした。{reason}")
+            if is_part or after is not DeliveryStatus.CANCELLED:  # the whole order: see `cancelled`
+                reasons.append(f"「配送ステータス」は{after.label}にしませんでした。{reason}")
         parcels.append(parcel)
-    return replace(content, deliveries=parcels), list(dict.fromkeys(reasons))
+    content, reasons = replace(content, deliveries=parcels), list(dict.fromkeys(reasons))
+    missing = _missing(stored.content, content)
+    called_off = DeliveryStatus.CANCELLED
+    reason = _why_not(called_off, stored.facts, terms, now, is_part=is_part) if missing else ""
+    if not reason:
+        return content, reasons
+    # What stays has its goods only if they stay with it, whatever parcel the file put them into.
+    kept = [parcel for parcel in content.deliveries if parcel["number"] in before]
+    kept = sorted([*kept, *missing], key=lambda parcel: parcel["number"])
+    content = replace(content, deliveries=kept, lines=stored.content.lines)
+    numbers = "・".join(str(parcel["number"]) for parcel in missing)
+    return content, [*reasons, _LEFT_OUT.format(numbers=numbers, reason=reason)]
+
+
+_LEFT_OUT = (
+    "ファイルにないお届け先{numbers}は、なくしませんでした。{reason}"
+    "お届け先と商品は登録済みのままにしました。"
+)
+
+
+def _missing(before: Content, after: Content) -> list[Values]:
+    """Open parcels that the file leaves out, unless as many new ones take their place."""
+    known = {parcel["number"] for parcel in before.deliveries}
+    there = {parcel["number"] for parcel in after.deliveries}
+    missing = [
+        parcel
+        for parcel in before.deliveries
+        if parcel["number"] not in there and parcel["status"] in OPEN_STATUSES
+    ]
+    return missing if len(missing) > len(there - known) else []
 
 
 def _why_not(

@@ -21,7 +21,7 @@ from sgpshop.models import (
 from sgpshop.services.order_files.importing.content import Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
 from sgpshop.services.order_files.importing.differences import differences
-from sgpshop.services.orders import alerts, history
+from sgpshop.services.orders import history
 
 _TRANSACTION_DEFAULTS: Values = {
     "access_id": None,
@@ -41,7 +41,6 @@ def write(
     _insert(session, new, actor, now)
     _update(session, changed, actor, now)
     _ask_gateway(session, changes, now)
-    _alert_cancelled(session, changes)
     return Counter(
         added=len(new), updated=len(changed), unchanged=len(changes) - len(new) - len(changed)
     )
@@ -144,14 +143,6 @@ def _ask_gateway(session: Session, changes: Iterable[OrderChange], now: datetime
             .where(CardTransaction.id.in_(wanted))
             .values(next_look_at=now, first_look_at=None)
         )
-
-
-def _alert_cancelled(session: Session, changes: Iterable[OrderChange]) -> None:
-    """Somebody decides about an order that was cancelled elsewhere and is still paid here; once."""
-    for change in changes:
-        if change.is_cancelled_in_file and change.stored:
-            order = session.get_one(Order, change.stored.facts.id)
-            alerts.raise_cancelled_in_file(session, order)
 
 
 def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: datetime) -> Values:

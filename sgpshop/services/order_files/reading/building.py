@@ -71,6 +71,24 @@ def build_order(
     )
 
 
+def is_cancelled(rows: list[FileRow]) -> bool | None:
+    """Whether the file calls the order 注文キャンセル as a whole, asked of any rows, bad ones too.
+
+    None: no cell that can be read speaks of it.
+    """
+    given: dict[str, Any] = {}
+    for row in rows:
+        given = row.order | given
+    states = {row.order.get("order_state") for row in rows}
+    said = {row.order.get("payment_status") for row in rows}
+    parcels = {one.get("status") for one in _deliveries(rows, given, [])}
+    if _CANCELLED in states or PaymentStatus.CANCELLED in said:
+        return True
+    if parcels == {DeliveryStatus.CANCELLED}:
+        return True
+    return False if (states | said | parcels) - {None} else None
+
+
 def _moment(value: datetime | date, clock: time | None) -> datetime:
     return value if isinstance(value, datetime) else at(value, clock or time())
 

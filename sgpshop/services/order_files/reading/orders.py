@@ -22,7 +22,7 @@ from sgpshop.services.files.layout import (
 from sgpshop.services.files.layouts import a00_own
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading import rows as of_rows
-from sgpshop.services.order_files.reading.building import build_order
+from sgpshop.services.order_files.reading.building import build_order, is_cancelled
 from sgpshop.services.order_files.reading.cells import clean
 from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, Part
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
@@ -50,6 +50,8 @@ class FileOrder:
     issues: list[Issue] = field(default_factory=list)
     #: the name of a way of payment of which nobody said yet whether it is ours
     unknown_method: str = ""
+    #: whether it is 注文キャンセル there, left out or not; None: the file does not say
+    is_cancelled: bool | None = None
 
 
 @dataclass
@@ -209,6 +211,7 @@ def _order(group: _Group, table: Table, methods: KnownMethods, *, is_scattered: 
         is_valid = False
     result = FileOrder(group.order_no if is_valid else "", group.rows[0].line, issues=problems)
     rows = _parsed(group, table, result)
+    result.is_cancelled = is_cancelled(rows)
     if is_valid and is_scattered:
         problems += [
             Issue(
