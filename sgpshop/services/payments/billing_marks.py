@@ -204,15 +204,30 @@ def alert_other_amount(
         )
 
 
-def found(session: Session, gateway_order_id: str, trade: TradeStatus, now: datetime) -> None:
-    """A look-up showed `trade` under a number of ours: a sale that was made is a result."""
+def found(
+    session: Session, order_id: int, trade: TradeStatus, now: datetime, *, is_billing: bool
+) -> None:
+    """A look-up showed `trade` under a number of the order: a sale that was made is a result.
+
+    Where it `is_billing`, the order's sale is made: what was put off under another number ends too,
+    told under the number that was charged.
+    """
     if not trade.state.is_captured:
         return
+    number = trade.access.order_id
+    is_known = sa.select(sa.exists().where(Billing.gateway_order_id == number))
+    rows = [Billing.gateway_order_id == number, Billing.state.in_(NOT_YET_PAID)]
+    if is_billing and not session.scalar(is_known):
+        put_off = sa.select(sa.func.max(Billing.id)).where(
+            Billing.order_id == order_id, Billing.state == BillingState.POSTPONED
+        )
+        rows = [Billing.id == session.scalar(put_off)]
     session.execute(
         sa.update(Billing)
-        .where(Billing.gateway_order_id == gateway_order_id, Billing.state.in_(NOT_YET_PAID))
+        .where(*rows)
         .values(
             state=BillingState.PAID,
+            gateway_order_id=number,
             registered_at=sa.func.coalesce(Billing.registered_at, now),
             result_at=now,
             result="",

@@ -205,7 +205,7 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     if outcome.challenge_url:
         checkouts.wait_for_buyer(session, row, outcome, now)
     if outcome.event is Event.FOUND_BILLED and outcome.trade is not None:
-        billing_marks.found(session, outcome.trade.access.order_id, outcome.trade, now)
+        billing_marks.found(session, row.order_id, outcome.trade, now, is_billing=True)
     if row.operation is Operation.BILL:
         billing_marks.mark(session, attempt_id, row, outcome, now)
     if row.operation in CHECKOUTS and outcome.state is not AttemptState.UNKNOWN:

@@ -348,11 +348,11 @@ def _record(
             record_trade(transaction, trade, shop)
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             transaction.next_look_at = None
-            if order.kind is OrderKind.SUBSCRIPTION:
-                billing_marks.found(
-                    session, transaction.gateway_order_id, trade, shared_clock.now()
-                )
         event = found_event(order, trade)
+        if trade is not None and order.kind is OrderKind.SUBSCRIPTION:
+            is_billing = event is Event.FOUND_BILLED
+            now = shared_clock.now()
+            billing_marks.found(session, order.id, trade, now, is_billing=is_billing)
         if event is Event.FOUND_SUBSCRIPTION_CHECK and transaction_numbers.is_repayment(
             transaction
         ):
