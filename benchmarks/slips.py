@@ -159,9 +159,9 @@ def _other_orders() -> list[str]:
         (number, "2026/11/20 10:00", "銀行振込", "煎茶", 1000, 1, 1000) for number in numbers
     )
     stream = io.BytesIO(text.getvalue().encode())
-    taken, survey = importing.begin(importing.new_run_id(), "bench", stream, Limits())
+    taken, survey = importing.begin(importing.new_run_id(), "bench", [stream], Limits())
     assert survey is not None
-    importing.carry_out(taken.id, stream, Limits(), survey)
+    importing.carry_out(taken.id, [stream], Limits(), survey)
     return numbers
 
 

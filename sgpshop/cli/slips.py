@@ -68,8 +68,16 @@ def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
 def _begin(run_id: str, *, sum_confirmed: bool) -> str:
     """Tell what the preview shows, and start the run; the id of the run that counts (R82a)."""
     preview = slips.preview(slips.get(run_id))
-    for line in slips.failed_lines(run_id):
-        click.echo(_told(line), err=True)
+    if preview.run.program:
+        click.echo(f"「{preview.run.program}」のファイルとして読みました。", err=True)
+    for result in (ItemResult.FAILED, ItemResult.SKIPPED):
+        for line in slips.failed_lines(run_id, result):
+            click.echo(_told(line), err=True)
+    if preview.expired:
+        click.echo(
+            f"オーソリ期限が切れた注文を含みます({preview.expired:,}件)。カード会社に断られることがあります。",
+            err=True,
+        )
     click.echo(
         f"{preview.rows:,}行: 処理 {preview.to_do:,}, 問題 {preview.bad:,}, "
         f"対象外 {preview.left_out:,}, 実売上 {preview.captures:,}件 {preview.capture_yen:,}円",
@@ -121,5 +129,6 @@ def _summarize(done: SlipProgress) -> None:
 def _told(line: ReportedRow) -> str:
     row = line.row
     number = f" {row.order_no}" if row.order_no else ""
-    words = " ".join(filter(None, (line.problem, *line.codes)))
-    return f"{row.line}行目{number}: {ItemResult.FAILED.label}: {words}"
+    problem = line.problem.removeprefix(f"{row.result.label}:")
+    words = " ".join(filter(None, (problem, *line.codes, row.remark)))
+    return f"{row.line}行目{number}: {row.result.label}: {words}"

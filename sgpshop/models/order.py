@@ -222,6 +222,8 @@ class Delivery(Base):
     #: three digits of rules.md §9.2, or empty
     carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
     slip_no: Mapped[str] = mapped_column(sa.String(30), default="", index=True)
+    #: further slip numbers of the same parcel (複数個口), divided by blanks; the first is reported
+    more_slips: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
     status: Mapped[DeliveryStatus] = mapped_column(
         enum_column(DeliveryStatus, "status"), default=DeliveryStatus.UNPROCESSED
     )

@@ -47,6 +47,8 @@ class SlipRun(Base):
     )
     #: the headings of the file
     header: Mapped[list[str]] = mapped_column(sa.JSON)
+    #: the program that wrote it, as people know it; "": ours, or none we know
+    program: Mapped[str] = mapped_column(sa.String(80), default="", server_default="")
     #: rows that ask for a mail, which we do not send
     mails: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -79,6 +81,8 @@ class SlipRow(Base):
     #: "" keeps the carrier that is stored
     carrier_code: Mapped[str] = mapped_column(sa.String(3), default="")
     slip_no: Mapped[str] = mapped_column(sa.String(30), default="")
+    #: further slip numbers of the parcel (複数個口), divided by blanks
+    more_slips: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
     #: new 配送ステータス; None: the row could not be read
     status: Mapped[DeliveryStatus | None] = mapped_column(enum_column(DeliveryStatus, "status"))
     #: None: the day on which it is worked off
@@ -96,6 +100,8 @@ class SlipRow(Base):
     refusal: Mapped[str] = mapped_column(sa.String(40), default="")
     #: the problem, or a remark, in a sentence
     message: Mapped[str] = mapped_column(sa.String(300), default="")
+    #: what to know about a row that can be carried out, whatever becomes of it
+    remark: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
     #: to be worked off by the worker; no capture has to end before
     is_due: Mapped[bool] = mapped_column(default=False)
     #: slip number and status were written, whatever became of the capture (R80)

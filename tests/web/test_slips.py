@@ -165,7 +165,7 @@ def test_the_settings_are_shown_and_can_be_others_for_one_run(
     [
         ({}, "ファイルを選ぶか"),
         ({"pasted": "x", "file": (io.BytesIO(b"x"), "x.csv")}, "どちらか一方"),
-        ({"file": (io.BytesIO(b"PK\x03\x04"), "x.csv")}, "ZIP"),
+        ({"file": (io.BytesIO(b"PK\x03\x04"), "x.csv")}, "Excelブックとして読み取れません"),
         ({"pasted": "P1,,,1", "on_capture_failure": ""}, "実売り失敗時の動作"),
     ],
 )

@@ -142,7 +142,7 @@ class Layout:
     partner: str = ""
     #: whether the cells of a row without headings are of this layout, and what stands where (from 0)
     shape: Callable[[Sequence[str]], bool] | None = None
-    positions: Mapping[str, int] = field(default_factory=dict)
+    positions: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
 
     def fits(self, keys: frozenset[str]) -> bool:
         """Whether a row of headings, as `heading_key`s, is of this layout."""
@@ -263,11 +263,11 @@ def _without_headings(layout: Layout, row: Record, rows: Iterator[Record]) -> Ta
     places: dict[str, tuple[Source, tuple[int, ...]]] = {
         name: (source, ()) for name, source in sources.items() if source.constant
     }
-    for name, place in layout.positions.items():
-        places[name] = (sources.get(name, first()), (place,))
     headings = [""] * len(row.cells)
-    for name, place in layout.positions.items():
-        headings[place] = name
+    for name, there in layout.positions.items():
+        cells = (there,) if isinstance(there, int) else there
+        places[name] = (sources.get(name, first()), cells)
+        headings[cells[0]] = name
     return Table(layout, headings, _all_alike(layout, rows), has_headings=False, _places=places)
 
 

@@ -65,6 +65,7 @@ class ParcelFacts:
     status: DeliveryStatus
     carrier_code: str
     slip_no: str
+    more_slips: str
     delivered_at: datetime | None
     returned_on: date | None
     return_reason: str

@@ -30,6 +30,8 @@ class SlipInstruction:
     #: "" keeps what is stored
     carrier_code: str
     slip_no: str
+    #: further numbers, divided by blanks
+    more_slips: str
     status: DeliveryStatus
     #: None: today
     ship_date: date | None
@@ -42,7 +44,7 @@ class SlipInstruction:
     def changes(self, parcel: ParcelFacts) -> bool:
         """Whether anything of `parcel` would be other than it is."""
         return (
-            self.slip_no != parcel.slip_no
+            (self.slip_no, self.more_slips) != (parcel.slip_no, parcel.more_slips)
             or self.carrier_code not in ("", parcel.carrier_code)
             or self.status is not parcel.status
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,13 @@ from sgpshop.models import ItemResult, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
+from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.reading import ReadRow
 
 _LONGEST_MESSAGE = 300
+_LONGEST_MORE = 400
+#: of `SlipRow.order_no`
+_LONGEST_NUMBER = 28
 
 
 @dataclass(frozen=True)
@@ -33,34 +38,87 @@ PLANNED_FROM = (
     "delivery_number",
     "carrier_code",
     "slip_no",
+    "more_slips",
     "status",
     "ship_date",
     "order_id",
 )
 
 
-def new_row(run_id: str, row: ReadRow, numbers: dict[str, int]) -> dict[str, Any]:
-    """The stored form of a row that was read; `numbers`: ids of orders by their number."""
-    problem = row.problem
-    order_id = None if problem else numbers.get(row.order_no)
-    if not problem and order_id is None:
-        problem = NO_ORDER
-    given = row.values
+def new_row(
+    run_id: str, row: ReadRow, match: Match, *, is_ours: bool, today: date
+) -> dict[str, Any]:
+    """The stored form of a row that was read; `match`: the order that it means."""
+    given, left_out = row.values, row.left_out
+    problem = row.problem or match.problem
+    if not (problem or left_out) and match.order_id is None:
+        if is_ours:
+            problem = NO_ORDER
+        else:
+            left_out = f"対象外:該当注文なし(「{row.order_no}」の注文はありません)。"
+    is_bad = bool(problem or left_out)
+    day = given.get("ship_date")
+    if day is not None and day > today and not is_ours:
+        day = None  # the day that was planned when the label was made
+    number = match.order_no or row.order_no
     return {
         "run_id": run_id,
         "line": row.line,
         "cells": row.cells,
-        "order_no": row.order_no,
-        "delivery_number": given.get("delivery_number", 0),
+        "order_no": number if len(number) <= _LONGEST_NUMBER else "",
+        "delivery_number": match.delivery_number or given.get("delivery_number", 0),
         "carrier_code": given.get("carrier_code", ""),
         "slip_no": given.get("slip_no", ""),
-        "status": given.get("status"),
-        "ship_date": given.get("ship_date"),
-        "order_id": order_id,
+        "more_slips": given.get("more_slips", ""),
+        "status": None if is_bad and not is_ours else given.get("status"),
+        "ship_date": day,
+        "order_id": None if is_bad else match.order_id,
         **_NOT_PLANNED,
-        "result": ItemResult.FAILED if problem else ItemResult.PENDING,
-        "message": problem[:_LONGEST_MESSAGE],
+        "result": (
+            ItemResult.FAILED if problem else ItemResult.SKIPPED if left_out else ItemResult.PENDING
+        ),
+        "message": (problem or left_out)[:_LONGEST_MESSAGE],
+        "remark": " ".join(filter(None, (match.remark, row.remark)))[:_LONGEST_MESSAGE],
     }
+
+
+def join_parcels(rows: Sequence[dict[str, Any]]) -> None:
+    """複数個口: further numbers of the same parcel go with its first row, the one that is reported.
+
+    A row that says the same number again is one of several items.
+    """
+    firsts: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in rows:
+        if row["order_id"] is None:
+            continue
+        of_parcel = firsts.setdefault((row["order_id"], row["delivery_number"]), row)
+        if of_parcel is row:
+            continue
+        known = [of_parcel["slip_no"], *of_parcel["more_slips"].split()]
+        new = [slip for slip in (row["slip_no"], *row["more_slips"].split()) if slip not in known]
+        more = " ".join([*known[1:], *new])
+        if len(more) > _LONGEST_MORE:
+            words = f"対象外:{of_parcel['line']}行目の荷物の伝票番号が多すぎるため、登録しません。"
+        else:
+            of_parcel["more_slips"] = more
+            words = f"対象外:{of_parcel['line']}行目と同じ荷物です。" + (
+                "複数個口の伝票番号として一緒に登録します。" if new else ""
+            )
+        row |= {"order_id": None, "result": ItemResult.SKIPPED, "message": words}
+
+
+def remark_shared_numbers(rows: Sequence[dict[str, Any]]) -> None:
+    """One number on several orders is most likely a slip of somebody's hand: told at each."""
+    orders: dict[str, dict[int, int]] = defaultdict(dict)
+    for row in rows:
+        if row["order_id"] is not None:
+            orders[row["slip_no"]].setdefault(row["order_id"], row["line"])
+    for row in rows:
+        others = orders.get(row["slip_no"], {})
+        if row["order_id"] is not None and len(others) > 1:
+            line = next(line for order, line in others.items() if order != row["order_id"])
+            words = f"同じ伝票番号が、別の注文の行({line}行目)にもあります。"
+            row["remark"] = " ".join(filter(None, (row["remark"], words)))[:_LONGEST_MESSAGE]
 
 
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"

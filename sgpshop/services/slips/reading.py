@@ -1,30 +1,66 @@
-"""A slip file or pasted lines, as bytes -> rows with values and problems (rules.md §9.1, S17).
+"""A slip file of any program, or pasted lines, as bytes -> rows with values and problems (rules.md §9.1, S17).
 
 No database here.  What cannot be read as a whole raises FileRefused and leaves nothing behind; a
-row that cannot be used is told by its line and does not spoil the others.
+row that cannot be used is told by its line and does not spoil the others.  A file of ours says all
+that §9.1 has, and every word of it counts; other programs' files are read by their layout
+(services/files), and their rows that are no shipments of ours are left out, not failed.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
+from sgpshop.domain.carriers import carrier_called
 from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.text import nfkc
+from sgpshop.services.files.layout import Layout, Purpose, Table, first, layouts, recognise
 from sgpshop.services.files.reading import read_rows
+from sgpshop.services.order_files.reading import cells as cell_forms
 from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
 from sgpshop.services.slips.columns import COLUMNS, TITLES, SlipColumn
 
-#: No slip file has more columns: another kind of file, or its separators are lost.
-MOST_COLUMNS = 100
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
+_LONGEST_NUMBER = 50
+#: What divides several numbers in one cell.
+_BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
+_SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
+#: What Excel makes of a long number: its end is lost for good.
+_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+?\d{1,2}", re.IGNORECASE)
+#: Companies whose numbers have 12 digits, the last of which checks the others.
+_CHECKED = frozenset({"001", "002", "003"})
+
+#: Files of no program we know: by the words that programs use (of carriers' words one at most).
+_SLIP_WORDS = (
+    "お問い合せ送り状No.", "お問合せ送り状№", "問い合せ№", "お問い合わせ番号", "お問合せ番号",
+    "送り状番号", "お荷物伝票番号", "発送伝票番号", "配送伝票番号", "出荷伝票番号", "追跡番号",
+)  # fmt: skip
+_ANY = Layout(
+    id="",
+    program="",
+    purpose=Purpose.SLIPS,
+    signature=(),
+    columns={
+        "order_no": first(
+            "注文番号", "受注番号", "店舗伝票番号", "受注コード", "売上ID", "注文ID", "オーダー番号",
+            "OrderId", "order-id", "お客様管理番号", "お客様管理ナンバー", "お客様側管理番号",
+            "顧客管理番号", "お客様番号", "ordernum", "displayOrderNumber",
+        ),
+        "slip_no": first(*_SLIP_WORDS, "deliverynum", "伝票番号"),
+        "ship_date": first("出荷日", "発送日", "出荷確定日", "出荷日時", "出荷日付", "ShipDate"),
+        "carrier": first("配送会社", "配送会社コード", "発送方法", "配送方法", "配送業者", "carrier"),
+    },
+)  # fmt: skip
 
 
 @dataclass(slots=True)
 class ReadRow:
-    """One row; `values` by field of SlipColumn, empty when there is a `problem`."""
+    """One row; `values` by field of SlipColumn, empty when there is a `problem` or it is `left_out`."""
 
     line: int
     cells: list[str]
@@ -32,6 +68,10 @@ class ReadRow:
     problem: str = ""
     #: as far as it could be read: may be shown and stored
     order_no: str = ""
+    #: why it is no shipment of ours; not a failure
+    left_out: str = ""
+    #: what to know about it all the same
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +80,10 @@ class SlipFile:
 
     header: list[str]
     rows: list[ReadRow]
+    #: in our own form (§9.1): each row is meant
+    is_ours: bool = True
+    #: how people know the program that wrote it; "": ours, or none we know
+    program: str = ""
 
 
 def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile:
@@ -48,86 +92,100 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
     Pasted lines may come without a heading when their columns stand in the order of §9.1.  Raises
     FileRefused.
     """
-    records = read_rows(io.BytesIO(content), limits)
-    first = next(records, None)
-    if first is None:
+    records = list(read_rows(io.BytesIO(content), limits))
+    if not records:
         raise FileRefused("中身が空です。1行目に項目名、2行目から伝票番号を入れてください。")
-    _require_narrow(first)
-    if is_pasted and _is_data(first):
-        header, places = TITLES, {column: n for n, column in enumerate(COLUMNS)}
-        rows = [_row(first, header, places, limits)]
+    if is_pasted and _is_data(records[0]):
+        places = {column: n for n, column in enumerate(COLUMNS)}
+        return SlipFile(TITLES, [_own_row(row, TITLES, places, limits) for row in records])
+    table = recognise(iter(records), layouts(Purpose.SLIPS), _ANY)
+    heading = next((row for row in records if row.cells == table.headings), records[0])
+    header = [mask_card_numbers(cell.strip())[:100] for cell in table.headings]
+    if table.layout is _ANY and (places_of_ours := _places(heading)):
+        rows = [_own_row(row, header, places_of_ours, limits) for row in table.rows]
+        file = SlipFile(header, rows)
     else:
-        header, places = _header(first), _places(first)
-        rows = []
-    for record in records:
-        _require_narrow(record)
-        rows.append(_row(record, header, places, limits))
+        _require_columns(table, heading)
+        rows = [_row(row, table, header, limits) for row in table.rows]
+        file = SlipFile(header, rows, is_ours=False, program=table.layout.program)
     if not rows:
         raise FileRefused("項目名の行だけで、データの行がありません。")
-    return SlipFile(header, rows)
+    return file
 
 
-def _require_narrow(record: Record) -> None:
-    if len(record.cells) > MOST_COLUMNS:
-        raise FileRefused(
-            f"{record.line}行目に{len(record.cells):,}列あります。{MOST_COLUMNS}列までです。"
-            "伝票番号のCSVファイルか確認してください。"
-        )
-
-
-def _is_data(first: Record) -> bool:
+def _is_data(first_row: Record) -> bool:
     """Whether pasted lines begin without a heading: with an order number."""
     known = {key for column in COLUMNS for key in column.heading_keys}
-    if any(heading_key(cell) in known for cell in first.cells):
+    if any(heading_key(cell) in known for cell in first_row.cells):
         return False
     try:
-        order_number(clean(first.cells[0]))
+        order_number(clean(first_row.cells[0]))
     except CellProblem:
         return False
     return True
 
 
-def _header(first: Record) -> list[str]:
-    return [mask_card_numbers(cell.strip())[:100] for cell in first.cells]
-
-
-def _places(first: Record) -> dict[SlipColumn, int]:
-    """Where each known column stands.  Raises FileRefused."""
-    keys = [heading_key(clean(cell)) for cell in first.cells]
+def _places(heading: Record) -> dict[SlipColumn, int]:
+    """Where each column of ours stands; none where a required one is missing.  Raises FileRefused."""
+    keys = [heading_key(clean(cell)) for cell in heading.cells]
     places: dict[SlipColumn, int] = {}
     for column in COLUMNS:
         found = [n for n, key in enumerate(keys) if key in column.heading_keys]
         if len(found) > 1:
-            raise FileRefused(f"{first.line}行目に項目名「{column.title}」が2回あります。")
+            raise FileRefused(f"{heading.line}行目に項目名「{column.title}」が2回あります。")
         if found:
             places[column] = found[0]
-    missing = [column.title for column in COLUMNS if column.required and column not in places]
+    return places if all(column in places for column in COLUMNS if column.required) else {}
+
+
+def _require_columns(table: Table, heading: Record) -> None:
+    """Raise FileRefused when a row cannot say its order or its number, or might say two."""
+    titles = {"order_no": "注文番号", "slip_no": "伝票番号"}
+    missing = [title for name, title in titles.items() if not table.places(name)]
+    if missing and table.layout.program:
+        raise FileRefused(
+            f"「{table.layout.program}」のファイルのようですが、{'と'.join(missing)}の列がありません。"
+            + table.layout.export
+        )
     if missing:
         raise FileRefused(
-            f"{first.line}行目に必要な項目名がありません: {'、'.join(missing)}。"
+            f"{heading.line}行目に必要な項目名がありません: {'、'.join(missing)}。"
             "1行目には項目名(注文番号、伝票番号など)を入れてください。"
         )
-    return places
+    if table.layout is _ANY:
+        wanted = {heading_key(word) for word in _SLIP_WORDS}
+        claims = [cell for cell in heading.cells if heading_key(cell) in wanted]
+        if len(claims) > 1:
+            raise FileRefused(
+                f"伝票番号と思われる列が複数あります: {'、'.join(claims)[:100]}。"
+                "使う列の項目名を「伝票番号」にして、ほかの列を消してから選んでください。"
+            )
 
 
-def _row(
-    record: Record, header: list[str], places: dict[SlipColumn, int], limits: Limits
-) -> ReadRow:
-    cells = record.cells
-    longest = limits.max_cell
-    cells_kept = cells if longest is None else [cell[:longest] for cell in cells]
-    row = ReadRow(record.line, cells_kept)
+def _kept(record: Record, header: list[str], limits: Limits) -> ReadRow:
+    """The row as it is kept, with what is wrong with all of it."""
+    cells, longest = record.cells, limits.max_cell
+    is_long = longest is not None and max(map(len, cells)) > longest
+    kept = [cell[:longest] for cell in cells] if is_long else cells
+    row = ReadRow(record.line, kept)
     if contains_card_number(_BETWEEN_CELLS.join(cells)):
-        row.cells = [mask_card_numbers(cell) for cell in cells_kept]
+        row.cells = [mask_card_numbers(cell) for cell in kept]
         row.problem = (
             "カード番号：クレジットカード番号と思われる数字があります。カード番号は取り込めません。"
         )
-    elif longest is not None and max(map(len, cells)) > longest:
+    elif is_long:
         row.problem = f"長すぎる値：{longest:,}文字を超える値があります。"
     elif any(cell.strip() for cell in cells[len(header) :]):
         row.problem = (
             '列の数が合わない：項目名より多くの列があります。カンマを含む値は"で囲んでください。'
         )
+    return row
+
+
+def _own_row(
+    record: Record, header: list[str], places: dict[SlipColumn, int], limits: Limits
+) -> ReadRow:
+    row = _kept(record, header, limits)
     if not row.problem:
         _parse(row, places)
     return row
@@ -142,6 +200,9 @@ def _parse(row: ReadRow, places: dict[SlipColumn, int]) -> None:
         if not text and column.required:
             row.problem = f"{column.missing_label}：「{column.title}」が空です。"
             return
+        if column.required and _SCIENTIFIC.fullmatch(text):
+            row.problem = f"{column.label}：{_damaged(text)}"
+            return
         try:
             values[column.field] = column.parse(text) if text else column.empty
         except CellProblem as problem:
@@ -149,3 +210,89 @@ def _parse(row: ReadRow, places: dict[SlipColumn, int]) -> None:
             return
         row.order_no = values["order_no"]  # the first column: the others are told with it
     row.values = values
+
+
+def _row(record: Record, table: Table, header: list[str], limits: Limits) -> ReadRow:
+    """A row of another program's file."""
+    row = _kept(record, header, limits)
+    if not row.problem:
+        texts = table.texts(record, clean)
+        row.left_out = _no_shipment(texts)
+        if not row.left_out:
+            try:
+                _take(row, texts)
+            except CellProblem as problem:
+                row.problem = str(problem)
+    return row
+
+
+def _no_shipment(texts: dict[str, str]) -> str:
+    if texts.get("deleted", "") not in ("", "0"):
+        return "対象外:取り消された送り状です。"
+    if not texts["slip_no"]:
+        return "対象外:伝票番号がまだありません(未発送)。"
+    if not texts["order_no"]:
+        return "対象外:該当注文なし(注文番号の欄が空です)。"
+    return ""
+
+
+def _take(row: ReadRow, texts: dict[str, str]) -> None:
+    number = texts["order_no"]
+    if _SCIENTIFIC.fullmatch(nfkc(number)):
+        raise CellProblem(f"注文番号の形式：{_damaged(number)}")
+    if len(number) > _LONGEST_NUMBER:
+        raise CellProblem("注文番号の形式：注文番号の欄が長すぎます。")
+    row.order_no = number
+    remarks = []
+    carrier = carrier_called(texts.get("carrier", ""))
+    if texts.get("carrier") and not carrier:
+        word = texts["carrier"][:30]
+        remarks.append(f"配送会社「{word}」は登録できる会社にないため、配送会社は変えません。")
+    slips = []
+    for part in filter(None, _BETWEEN_SLIPS.split(nfkc(texts["slip_no"]))):
+        if _SCIENTIFIC.fullmatch(part):
+            raise CellProblem(f"伝票番号の形式：{_damaged(part)}")
+        if not _SLIP.fullmatch(part):
+            raise CellProblem(
+                f"伝票番号の形式：「{part[:40]}」は半角の英数字とハイフン30文字以内ではありません。"
+            )
+        slips.append(_whole(part, carrier, remarks))
+    day = texts.get("ship_date", "")
+    try:
+        ship_date = cell_forms.calendar_day(day) if day else None
+    except CellProblem as problem:
+        raise CellProblem(f"出荷日が不正：「{day[:20]}」{problem}") from None
+    row.remark = " ".join(remarks)
+    row.values = {
+        "order_no": number,
+        "delivery_number": 0,
+        "carrier_code": carrier,
+        "slip_no": slips[0],
+        "more_slips": " ".join(slips[1:]),
+        "status": DeliveryStatus.DELIVERED,
+        "ship_date": ship_date,
+        "mail": False,
+    }
+
+
+def _damaged(text: str) -> str:
+    return (
+        f"「{text[:20]}」はExcelで開いて保存したときに壊れた番号で、元に戻せません。"
+        "元のファイルをExcelで開かずに、そのまま選んでください。"
+    )
+
+
+def _whole(slip: str, carrier: str, remarks: list[str]) -> str:
+    """The number with the zero that Excel took, where its last digit proves it; what does not fit is told."""
+    digits = slip.replace("-", "")
+    if carrier in _CHECKED and digits.isdigit():
+        if len(digits) == 11 and digits == slip and _checks(f"0{slip}"):
+            remarks.append("Excelで消えた先頭の0を補いました。")
+            return f"0{slip}"
+        if not _checks(digits):
+            remarks.append(f"伝票番号「{slip}」の末尾の数字が合いません。番号を確かめてください。")
+    return slip
+
+
+def _checks(digits: str) -> bool:
+    return len(digits) == 12 and int(digits[:11]) % 7 == int(digits[11])

@@ -15,7 +15,7 @@ from sgpshop.domain.csv_writing import csv_file, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import ItemResult, SlipRow, SlipRun
+from sgpshop.models import CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.bulk.progress import RunProgress, counted, needy_first
 from sgpshop.services.payments.error_content import line_content
 from sgpshop.services.slips.columns import ERROR_TITLE
@@ -36,6 +36,8 @@ class SlipPreview:
     capture_yen: int
     #: rows whose capture fails before anything is sent, and that are registered all the same (R80)
     kept: int
+    #: captures of holds that have expired (R47, R130)
+    expired: int
 
     @property
     def nothing_to_do(self) -> bool:
@@ -90,7 +92,27 @@ def preview(run: SlipRun) -> SlipPreview:
         captures=captures,
         capture_yen=yen or 0,
         kept=kept,
+        expired=_expired(run.id),
     )
+
+
+def _expired(run_id: str) -> int:
+    """How many captures are of holds that have expired."""
+    count = db.session.scalar(
+        sa.select(sa.func.count())
+        .select_from(SlipRow)
+        .join(
+            CardTransaction,
+            sa.and_(CardTransaction.order_id == SlipRow.order_id, CardTransaction.is_current),
+        )
+        .where(
+            SlipRow.run_id == run_id,
+            SlipRow.result == ItemResult.PENDING,
+            SlipRow.amount.is_not(None),
+            CardTransaction.auth_expires_at <= utc_now(),
+        )
+    )
+    return count or 0
 
 
 def progress(run: SlipRun) -> SlipProgress:
@@ -113,15 +135,15 @@ def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportedRow]
     return [_line(row) for row in found]
 
 
-def failed_lines(run_id: str) -> Iterator[ReportedRow]:
-    """All rows that failed, by line."""
+def failed_lines(run_id: str, result: ItemResult = ItemResult.FAILED) -> Iterator[ReportedRow]:
+    """All rows that failed, or that ended with another `result`, by line."""
     after = 0
     while True:
         chunk = db.session.scalars(
             sa.select(SlipRow)
             .where(
                 SlipRow.run_id == run_id,
-                SlipRow.result == ItemResult.FAILED,
+                SlipRow.result == result,
                 SlipRow.line > after,
             )
             .order_by(SlipRow.line)

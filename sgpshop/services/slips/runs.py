@@ -24,26 +24,31 @@ from sgpshop import logs
 from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, ItemResult, Order, SlipRow, SlipRun, utc_now
+from sgpshop.models import ActorKind, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.slips import matching
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
+from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.planning import (
     PLANNED_FROM,
     SlipTerms,
+    join_parcels,
     new_row,
     outcomes_of,
     plan,
+    remark_shared_numbers,
     without_order,
 )
 from sgpshop.services.slips.reading import read
 from sgpshop.storage import queue
-from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
 
 
@@ -81,8 +86,16 @@ def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, acto
         return earlier
     file = read(uploaded.content, limits(), is_pasted=uploaded.is_pasted)
     run_id = secrets.token_hex(16)
-    numbers = _ids_of(row.order_no for row in file.rows if not row.problem)
-    rows = [new_row(run_id, row, numbers) for row in file.rows]
+    numbers = [row.order_no for row in file.rows if not (row.problem or row.left_out)]
+    found = matching.exact(numbers) if file.is_ours else matching.meant(numbers)
+    nothing, today = Match(), jst_day(utc_now())
+    rows = [
+        new_row(run_id, row, found.get(row.order_no, nothing), is_ours=file.is_ours, today=today)
+        for row in file.rows
+    ]
+    if not file.is_ours:
+        join_parcels(rows)
+    remark_shared_numbers(rows)
     plan(rows, terms)
     with writing() as session:
         there = keep(session, [row["order_id"] for row in rows if row["order_id"] is not None])
@@ -99,6 +112,7 @@ def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, acto
                 capture=terms.capture,
                 on_failure=terms.on_failure,
                 header=file.header,
+                program=file.program,
                 mails=sum(bool(row.values.get("mail")) for row in file.rows),
             )
         )
@@ -295,17 +309,6 @@ def _started(session: Session, fingerprint: str) -> str | None:
             SlipRun.fingerprint == fingerprint, SlipRun.started_at.is_not(None)
         )
     ).scalar_one_or_none()
-
-
-def _ids_of(order_nos: Iterable[str]) -> dict[str, int]:
-    """Ids by order number; numbers that do not exist are missing."""
-    found: dict[str, int] = {}
-    for chunk in chunks(sorted(set(order_nos))):
-        rows = db.session.execute(
-            sa.select(Order.order_no, Order.id).where(Order.order_no.in_(chunk))
-        )
-        found.update((row.order_no, row.id) for row in rows)
-    return found
 
 
 def _by_order(rows: Iterable[SlipRow]) -> dict[int, list[SlipRow]]:

@@ -269,6 +269,7 @@ def _parcel_values(
         "id": parcel.id,
         "carrier_code": instruction.carrier_code or parcel.carrier_code,
         "slip_no": instruction.slip_no,
+        "more_slips": instruction.more_slips,
         "status": instruction.status,
         "delivered_at": parcel.delivered_at,
         "returned_on": parcel.returned_on,
@@ -290,7 +291,8 @@ def _describe(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -
     """One row for the history: which parcel, carrier, slip number, status."""
     which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
     carrier = CARRIERS.get(instruction.carrier_code or parcel.carrier_code, "")
-    words = f"{which}{carrier} {instruction.slip_no}".strip()
+    slips = f"{instruction.slip_no} {instruction.more_slips}".replace(" ", "・").strip("・")
+    words = f"{which}{carrier} {slips}".strip()
     if instruction.status is parcel.status:
         return words
     return f"{words}、{parcel.status.label} → {instruction.status.label}"

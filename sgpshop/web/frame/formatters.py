@@ -131,6 +131,12 @@ def hold(order: OrderFacts) -> str:
     return _HOLD.format(jst_date(expires_at), warning.value, words)
 
 
+def is_hold_expired(order: OrderFacts) -> bool:
+    """Whether a capture is warned of, as on all ways to it: the hold is past its term (R47, R130)."""
+    expires_at = order.transaction.auth_expires_at if order.transaction else None
+    return expires_at is not None and hold_warning(expires_at, utc_now()) is HoldWarning.EXPIRED
+
+
 class Dated(Protocol):
     """Anything that was ordered at some time."""
 
@@ -263,6 +269,7 @@ def init_app(app: Flask) -> None:
         icon=assets.icon,
         status_chip=assets.chip,
         hold=hold,
+        is_hold_expired=is_hold_expired,
         waiting=waiting,
         new_token=lambda: secrets.token_hex(16),
         CAPTURABLE=CAPTURABLE,

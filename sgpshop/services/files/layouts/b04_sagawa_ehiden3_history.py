@@ -1,0 +1,19 @@
+"""佐川急便 e飛伝Ⅲ, 出荷履歴: the same words in another order."""
+
+from __future__ import annotations
+
+from sgpshop.services.files.layout import Layout, Purpose, always
+
+LAYOUT = Layout(
+    id="b04",
+    program="佐川急便 e飛伝Ⅲ 出荷履歴",
+    purpose=Purpose.SLIPS,
+    signature=("お客様管理番号", "お問い合せ送り状No."),
+    columns={
+        "order_no": "お客様管理番号",
+        "slip_no": "お問い合せ送り状No.",
+        "ship_date": "出荷日",
+        "carrier": always("003"),
+    },
+    export="e飛伝Ⅲの「出荷履歴」からCSV出力してください。",
+)

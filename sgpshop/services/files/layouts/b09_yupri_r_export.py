@@ -1,0 +1,33 @@
+"""日本郵便 ゆうパックプリントR, all 119 columns: the number in the first is a serial where others are filled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sgpshop.services.files.layout import Layout, Purpose, Source, first
+
+#: 郵便種別
+_KINDS = {"0": "001", "2": "015", "3": "015", "5": "026", "9": "025"}
+_NUMBER = re.compile(r"(?:\d{12})?")
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    return len(cells) == 119 and _NUMBER.fullmatch(cells[1]) is not None
+
+
+LAYOUT = Layout(
+    id="b09",
+    program="日本郵便 ゆうパックプリントR",
+    purpose=Purpose.SLIPS,
+    signature=("お客様側管理番号", "お問い合わせ番号", "代表お問い合わせ番号"),
+    columns={
+        "order_no": first("受注番号", "フリー項目０１", "お客様側管理番号"),
+        "slip_no": "お問い合わせ番号",
+        "ship_date": "発送予定日",
+        "carrier": Source(("郵便種別",), lambda texts: texts[0], _KINDS, constant="001"),
+    },
+    export="ゆうパックプリントRの「発送履歴」から、見出しを付けて出力してください。",
+    shape=_is_row,
+    positions={"order_no": (55, 76, 0), "slip_no": 1, "ship_date": 3, "carrier": 7},
+)
