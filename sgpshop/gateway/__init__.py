@@ -6,7 +6,7 @@ Others use what is exported here and nothing else.
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
 from sgpshop.gateway.error_kinds import ErrorKind, worst
-from sgpshop.gateway.error_words import UNCHANGED, Explanation, explain, in_short
+from sgpshop.gateway.error_words import UNCHANGED, Explanation, explain, in_short, without_answer
 from sgpshop.gateway.exceptions import (
     GatewayError,
     GatewayOutcomeUnknown,
@@ -66,5 +66,6 @@ __all__ = [
     "explain",
     "in_short",
     "read_notice",
+    "without_answer",
     "worst",
 ]

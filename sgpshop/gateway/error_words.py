@@ -322,6 +322,17 @@ def explain(code: str) -> Explanation:
     )
 
 
+def without_answer(reason: str) -> str:
+    """Why there is no answer to go by, in words: `reason` of a GatewayError that has no codes."""
+    if reason.startswith("http_status:"):
+        return f"SMBC-GPが混み合っているか、停止しています(HTTP {reason.partition(':')[2]})"
+    if reason in ("read_timeout", "answer_too_late"):
+        return "時間内に返事がありませんでした"
+    if reason.startswith("connect"):
+        return "SMBC-GPに接続できませんでした"
+    return f"返事を読み取れませんでした({reason})"
+
+
 def in_short(code: str) -> str:
     """The reason behind any code in a few words."""
     explained = explain(code)

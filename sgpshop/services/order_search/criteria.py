@@ -94,7 +94,7 @@ class SearchCriteria:
     unsent: bool = False
     #: オーソリ期限 ends within so many Japanese days, expired ones included (R130)
     auth_days_left: int | None = None
-    #: 要確認 for at least so many hours since the order (R20)
+    #: 要確認 for at least so many hours (R20)
     waiting_hours: int | None = None
     #: an ErrInfo code of any of the order's attempts
     error: str = ""
@@ -253,7 +253,12 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
     if criteria.waiting_hours is not None:
         found.append(Order.payment_status == PaymentStatus.NEEDS_REVIEW)
-        found.append(Order.ordered_at <= now - timedelta(hours=criteria.waiting_hours))
+        then = now - timedelta(hours=criteria.waiting_hours)
+        # An old order whose capture went unanswered a moment ago has not waited since it came in.
+        just_now = _exists(
+            Attempt.order_id == Order.id, Attempt.is_open, Attempt.uncertain_since > then
+        )
+        found += [Order.ordered_at <= then, ~just_now]
     if criteria.error:
         like = Attempt.error_codes.contains(criteria.error, autoescape=True)
         found.append(_exists(Attempt.order_id == Order.id, like))

@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayError, GatewayRejected, TradeState, TradeStatus
+from sgpshop.gateway import (
+    GatewayError,
+    GatewayRejected,
+    TradeState,
+    TradeStatus,
+    without_answer,
+)
 from sgpshop.models import (
     CHECKOUTS,
     Attempt,
@@ -188,7 +194,7 @@ def may_close_by_hand(attempt: Attempt, now: datetime) -> bool:
 def describe_look(attempt: Attempt) -> str:
     """What the last look-up that decided nothing showed, in words; "" before any."""
     if attempt.look_result is LookResult.UNANSWERED:
-        return f"確認できませんでした({attempt.look_word})"
+        return without_answer(attempt.look_word)
     if attempt.look_result is LookResult.DIFFERS:
         return describe_state(attempt.look_word, attempt.look_amount or 0)
     return describe(None) if attempt.look_result is LookResult.NOT_THERE else ""

@@ -30,6 +30,7 @@ from sgpshop.gateway import (
     GatewayUnreachable,
     SmbcGpGateway,
     TradeStatus,
+    without_answer,
 )
 from sgpshop.models import (
     SGP_METHOD,
@@ -225,7 +226,7 @@ def _compared(ours: BookedOrder, answers: _Answers) -> Comparison:
     trades: list[TradeStatus | None] = []
     for answer in answers:
         if isinstance(answer, GatewayError):
-            why = f"照会できませんでした({answer.reason})"
+            why = without_answer(answer.reason)
             return Comparison(ours, Verdict.UNANSWERED, None, why)
         trades.append(answer)
     trade, *earlier = trades

@@ -138,10 +138,12 @@ def is_hold_expired(order: OrderFacts) -> bool:
 
 
 class Dated(Protocol):
-    """Anything that was ordered at some time."""
+    """An order, as far as it tells since when something is unknown."""
 
     @property
     def ordered_at(self) -> datetime: ...
+    @property
+    def open_attempt(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,12 @@ class Wait:
 
 
 def waiting(order: Dated, alert_hours: int) -> Wait | None:
-    """The age to show beside 要確認; None while the buyer may still be paying (R20)."""
-    age = utc_now() - order.ordered_at
+    """The age to show beside 要確認; None while the buyer may still be paying (R20).
+
+    It counts from when an outcome became unknown; else from the order, whose payment never ended.
+    """
+    attempt = order.open_attempt
+    age = utc_now() - ((attempt and attempt.uncertain_since) or order.ordered_at)
     if age < _STILL_PAYING:
         return None
     hours = int(age.total_seconds()) // 3600

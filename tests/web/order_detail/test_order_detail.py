@@ -175,6 +175,20 @@ def test_a_lost_answer_shows_what_is_uncertain_and_since_when(
     assert "次の確認" in error
 
 
+def test_an_outcome_unknown_for_a_moment_is_not_as_old_as_its_order(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        order = authorized_order(world, ordered_at=days_ago(6))
+    world.fault("drop_after")
+    world.fault("http:503", "SearchTrade", times=50)
+    press(operator, order.order_no)
+    listing = operator.get("/orders?status=needs_review&from=&to=").text
+    assert order.order_no in listing
+    assert "6日経過" not in listing
+    assert order.order_no not in operator.get("/orders?waiting_hours=1&from=&to=").text
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
