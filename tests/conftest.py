@@ -59,6 +59,12 @@ def _cheap_hashes() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _cards_are_kept() -> Iterator[None]:
+    with own_worker.waited_for():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _no_settings_from_outside() -> None:
     for name in [name for name in os.environ if name.startswith("SGPSHOP_")]:
         del os.environ[name]

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
-from flask import Flask
+from flask import Flask, current_app
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.extensions import db
+from sgpshop.models import Attempt
+from sgpshop.services.payments import journal
 from sgpshop.storage.queue import Messages, Task, Urgency, decode
 from sgpshop.worker.tasks import WORK
 
@@ -35,7 +40,7 @@ class OwnWorker(Messages):
         self.app = app
         #: "threads", "at once" (in the thread that tells) or "off" (a worker is there, or none)
         self.how = "threads"
-        self.handed: list[Future[None]] = []
+        self.handed: dict[tuple[str, int], Future[None]] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._here = threading.local()
 
@@ -70,7 +75,7 @@ class OwnWorker(Messages):
             self._do(Task(task), row_id)
             return
         self._pool = self._pool or ThreadPoolExecutor(_THREADS, "own-worker")
-        self.handed.append(self._pool.submit(self._do_safely, Task(task), row_id))
+        self.handed[task, row_id] = self._pool.submit(self._do_safely, Task(task), row_id)
 
     def _do(self, task: Task, row_id: int) -> None:
         was, self._here.is_at_work = getattr(self._here, "is_at_work", False), True
@@ -108,7 +113,28 @@ def finish(app: Flask) -> None:
 
 def ended(app: Flask) -> None:
     """Return when what it was told so far is over: what is left open is the worker's."""
-    wait(of(app).handed)
+    wait(of(app).handed.values())
+
+
+@contextmanager
+def waited_for() -> Iterator[None]:
+    """Within the block who waits for the end of an act waits for its thread as well.
+
+    After the end is on record a card is kept yet: a test goes on when that is done too.
+    """
+    wait_for_end = journal.wait_for_end
+
+    def wait_for_all(attempt_id: int, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        wait_for_end(attempt_id, seconds)
+        attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
+        db.session.commit()
+        thread = of(current_app).handed.get((Task.OPERATION, attempt_id))
+        if thread is not None and (attempt is None or not attempt.is_open):
+            wait([thread], max(0.0, until - time.monotonic()))
+
+    with patch.object(journal, "wait_for_end", wait_for_all):
+        yield
 
 
 @contextmanager
