@@ -69,10 +69,12 @@ def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
         orders = make_orders(processes, ORDERS + CLICKS)
         person = make_person("bench", Role.OPERATOR)
         worker = processes.start("worker")
+        order_ids = [order.id for order in orders[:ORDERS]]
         begins = [_begin_ms(order) for order in orders[ORDERS:]]
+        db.session.rollback()  # PostgreSQL ends transactions that stand still
         core = _core_at_rest(worker.pid)
         processes.start("worker")
-        wall = _run_seconds(orders[:ORDERS], person)
+        wall = _run_seconds(order_ids, person)
         for child in processes.children:
             processes.kill(child)
         statements = _statements_at_rest(app)
@@ -135,10 +137,8 @@ def _statements_at_rest(app: Flask) -> float:
     return found
 
 
-def _run_seconds(orders: list[Order], person: Person) -> float:
-    run_id = runs.prepare(
-        [order.id for order in orders], "sgp_capture", person_id=person.id, actor=person.name
-    )
+def _run_seconds(order_ids: list[int], person: Person) -> float:
+    run_id = runs.prepare(order_ids, "sgp_capture", person_id=person.id, actor=person.name)
     runs.start(run_id, person_id=person.id, sum_confirmed=True)
     accepted = utc_now()
     wait_until(lambda: not report.progress(run_id).is_running, 300)
@@ -162,7 +162,7 @@ def _place(store: str) -> Iterator[tuple[Path, str, str]]:
             return
         server = held.enter_context(PostgresqlServer())
         url = server.new_database()
-        yield path, url, url if store == "postgresql" else _redis(held)
+        yield path, url, url.replace("+psycopg", "") if store == "postgresql" else _redis(held)
 
 
 def _redis(held: ExitStack) -> str:
