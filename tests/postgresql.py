@@ -50,7 +50,7 @@ class PostgresqlServer:
         trace: TracebackType | None,
     ) -> None:
         if self._folder is not None:
-            self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+            self.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def new_database(self, template: str = "template0") -> str:
@@ -82,9 +82,20 @@ class PostgresqlServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        options = f"-p {port} -k {self._folder} -c fsync=off -c max_connections=200 -c listen_addresses=127.0.0.1"
-        self._run("pg_ctl", "-w", "-D", data, "-l", self._folder / "log", "-o", options, "start")
+        self._options = f"-p {port} -k {self._folder} -c fsync=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+        self.start_again()
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+
+    def kill(self) -> None:
+        """It stops at once, as after a power cut."""
+        assert self._folder is not None, "a server of somebody else's stays as it is"
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+
+    def start_again(self) -> None:
+        """On what it had."""
+        assert self._folder is not None
+        data, log = self._folder / "data", self._folder / "log"
+        self._run("pg_ctl", "-w", "-D", data, "-l", log, "-o", self._options, "start")
 
     def _run(self, program: str, *arguments: object) -> None:
         assert self._bin is not None

@@ -21,6 +21,7 @@ from tests import own_worker
 from tests.factories import fresh
 from tests.faults.oracle import violations
 from tests.faults.test_kill import SETTINGS, make_orders, settled, start_run, statuses
+from tests.postgresql import PostgresqlServer
 from tests.processes import Child, Processes
 from tests.redis_server import RedisServer
 from tests.seeds import dice_of, is_soaking
@@ -107,6 +108,23 @@ def test_a_worker_that_is_told_to_end_leaves_nothing_being_sent(
     assert not db.session.query(Attempt).filter_by(state=AttemptState.SENDING).count()
     processes.start("worker")
     wait_until(lambda: settled(run_id), seconds=60)
+    judge(processes, orders)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_database_that_is_killed_delays_and_loses_nothing(
+    app: Flask, processes: Processes, postgresql: PostgresqlServer
+) -> None:
+    orders = make_orders(processes, 40)
+    start_all(processes)
+    run_id = start_run(orders)
+    wait_until(lambda: report.progress(run_id).succeeded > 3)
+    db.session.rollback()
+    db.engine.dispose()
+    postgresql.kill()
+    time.sleep(10.0 if is_soaking() else 2.0)
+    postgresql.start_again()
+    wait_until(lambda: settled(run_id), seconds=120)
     judge(processes, orders)
 
 
