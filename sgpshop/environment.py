@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 #: After that everything is asked again daily anyway (P13).
 _LATEST_LOOK = 30 * 86_400
+_SHORTEST_PASSPHRASE = 12
 _N = TypeVar("_N", int, float)
 
 
@@ -82,6 +83,18 @@ def _schedule(value: str) -> tuple[float, ...]:
             f"小さい順の秒数({_LATEST_LOOK}まで)を「,」で区切ってください(例 0,30,95,600)"
         )
     return pauses
+
+
+def _passphrase(value: str) -> str:
+    if value and len(value) < _SHORTEST_PASSPHRASE:
+        raise ValueError(f"{_SHORTEST_PASSPHRASE}文字以上にしてください")
+    return value
+
+
+def _folder(value: str) -> str:
+    if value and not Path(value).is_absolute():
+        raise ValueError("「/」で始まるフォルダー名にしてください(例 /var/backups/sgpshop)")
+    return value
 
 
 def _names(value: str) -> list[str]:
@@ -207,6 +220,10 @@ class Environment(BaseModel):
     DAILY_DIGEST_HOUR: Hour = 7
     ANSWER_WAIT: Annotated[float, _seconds(0, 20)] = 2
     CHECKOUT_WAIT: Annotated[float, _seconds(0, 60)] = 10
+    BACKUP_FOLDER: Annotated[str, BeforeValidator(_folder)] = ""
+    BACKUP_HOUR: Hour = 2
+    BACKUP_KEEP: Annotated[int, _whole(1, 1000)] = 7
+    BACKUP_PASSPHRASE: Annotated[str, BeforeValidator(_passphrase)] = ""
     PUBLIC_URL: BaseUrl = ""
     CONSOLE_URL: BaseUrl = "https://k01.smbc-gp.co.jp"
     TEST_MODE: Switch = False

@@ -48,23 +48,10 @@ def _is_run(piece: str) -> bool:
 
 
 def read_or_make(path: Path) -> str:
-    """The key in the file, made at the first start.  Raises ValueError with a sentence.
-
-    It is written elsewhere and then given its name, which goes to one process alone: nobody, and
-    no crash, ever meets a key file that is still empty.
-    """
+    """The key in the file, made at the first start.  Raises ValueError with a sentence."""
     try:
         if not path.exists():
-            descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # 0600
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    file.write(secrets.token_hex(32))
-                    file.flush()
-                    os.fsync(file.fileno())
-                with suppress(FileExistsError):  # another process was faster: its key it is
-                    os.link(made, path)
-            finally:
-                os.unlink(made)
+            keep(path, secrets.token_hex(32))
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as problem:
         why = getattr(problem, "strerror", None) or "文字列ではありません"
@@ -72,3 +59,21 @@ def read_or_make(path: Path) -> str:
             f"鍵のファイル {path} を読み書きできません({why})。"
             "所有者と権限、SGPSHOP_INSTANCE_PATH のフォルダーを確認してください。"
         ) from None
+
+
+def keep(path: Path, key: str) -> None:
+    """Write `key` into the file unless there is one by now.  Raises OSError.
+
+    It is written elsewhere and then given its name, which goes to one process alone: nobody, and
+    no crash, ever meets a key file that is still empty.
+    """
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was faster: its key it is
+            os.link(made, path)
+    finally:
+        os.unlink(made)

@@ -70,6 +70,7 @@ def init_app(app: Flask) -> None:
     _install()
     for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
         register_secret(app.config[name])
+    register_secret(app.config["BACKUP_PASSPHRASE"])
     register_secret(urlsplit(app.config["DATABASE_URL"]).password or "")
     app.before_request(_begin)
     app.after_request(_end)

@@ -23,6 +23,8 @@ _COMMANDS = {
     "worker": "run:worker",
     "simulator": "run:simulator",
     "migrate": "checks:migrate",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "resolve": "checks:resolve",
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",

@@ -335,6 +335,8 @@ class CardTransaction(Base):
     #: why the last look-up did not settle it: "", "not_found", "unanswered", "mismatch",
     #: "unknown_state"
     look_problem: Mapped[str] = mapped_column(sa.String(20), default="")
+    #: comes from a backup and was not seen at SMBC-GP since: nothing is sent before it is (P36)
+    is_restored: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     @hybrid_property
     def others_live(self) -> bool:

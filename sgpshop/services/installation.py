@@ -32,7 +32,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import backups, settings
 from sgpshop.services.orders import history
 from sgpshop.storage import queue, schema, vault
 from sgpshop.storage.database import writing
@@ -65,6 +65,8 @@ def require_ours() -> None:
     _require_right(facts)
     if _FINGERPRINT not in facts:
         _take_key()
+    if backups.RESTORED in facts:
+        backups.finish_restore()
     current_app.extensions[_KEY] = True
 
 

@@ -53,6 +53,7 @@ class Task(StrEnum):
     SLIPS = "slips"
     LINK = "link"
     BILLING = "billing"
+    BACKUP = "backup"
 
 
 class Urgency:

@@ -33,6 +33,16 @@ class NewerSchema(CouldNotAsk):
         )
 
 
+class HalfRestored(CouldNotAsk):
+    """A restore was cut off before its end."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "データベースの復元が途中で止まっています。空のデータベースを作り直して、"
+            "もう一度 python app.py restore を実行してください。"
+        )
+
+
 def migrate() -> tuple[str | None, str]:
     """Run the missing migrations; the version before (None: empty) and the present one.
 
@@ -41,31 +51,31 @@ def migrate() -> tuple[str | None, str]:
     """
     require_no_newer()
     present = _present()
-    if present != _wanted():
+    if present != wanted():
         from flask_migrate import Migrate, upgrade
 
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         Migrate(app, db, directory=str(MIGRATIONS))
         upgrade()
-    return present, _wanted()
+    return present, wanted()
 
 
 def require_no_newer() -> None:
     """Raise NewerSchema when the database is of a version this program does not know."""
     present = _present()
-    if present is not None and present not in _known():
+    if present is not None and present not in known():
         raise NewerSchema
 
 
 def is_current() -> bool:
     """Whether the database is at this program's version."""
-    return _present() == _wanted()
+    return _present() == wanted()
 
 
 def require_current() -> None:
     """Raise NewerSchema or OtherSchema unless the database is at this program's version."""
     present = _present()
-    if present == _wanted():
+    if present == wanted():
         return
     require_no_newer()
     raise OtherSchema
@@ -78,13 +88,16 @@ def _present() -> str | None:
         version: str | None = connection.execute(
             sa.text("SELECT version_num FROM alembic_version")
         ).scalar()
-        return version
+    if version is None:  # it is written last of all (storage/backup.py)
+        raise HalfRestored
+    return version
 
 
-def _known() -> list[str]:
+def known() -> list[str]:
     """All revisions, oldest first: each file of migrations/versions begins with its number."""
     return sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
 
 
-def _wanted() -> str:
-    return _known()[-1]
+def wanted() -> str:
+    """The number of this program's newest migration."""
+    return known()[-1]

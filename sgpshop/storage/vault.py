@@ -53,7 +53,12 @@ def open_access_pass(sealed: str | None, gateway_order_id: str) -> str:
 
 def fingerprint() -> str:
     """12 digits that tell our key from another, and nothing about it."""
-    return _derived("fingerprint", str(current_app.config["ENCRYPTION_KEY"])).hex()[:12]
+    return fingerprint_of(str(current_app.config["ENCRYPTION_KEY"]))
+
+
+def fingerprint_of(key: str) -> str:
+    """The same of any ENCRYPTION_KEY."""
+    return _derived("fingerprint", key).hex()[:12]
 
 
 def derived_key(purpose: str) -> bytes:

@@ -28,6 +28,7 @@ from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import setbacks
+from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK
@@ -49,6 +50,8 @@ _TIDY_EVERY = 3600.0
 #: While the nightly comparison is under way; else it is enough to see in time that its hour came.
 _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
+_BACKUP_EVERY = 30.0
+_FOLD_EVERY = 60.0
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
 #: What was told and not taken by then is told again: its message was lost, or another's worker was.
@@ -56,6 +59,8 @@ _TELL_AGAIN = 15.0
 _FAULT_PAUSE = 5.0
 #: The number of a step that is done with each sweep; the others' is their place in the house.
 _NOTICES = 100
+#: The same of the daily backup, which is a task: it takes a while.
+_BACKUP = 101
 
 
 class Threads(Protocol):
@@ -98,7 +103,7 @@ class House:
         self._woken = threading.Event()
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
-        self._is_billing_due = False
+        self._is_billing_due = self._is_backup_due = False
         #: what was told and not yet done here, and since when
         self._told: dict[Key, float] = {}
         #: rows that broke off before and have not gone through since
@@ -114,6 +119,8 @@ class House:
             _Periodic(_REPLAN_EVERY, notifications.match_late),
             _Periodic(_BILLING_EVERY, self._ask_for_billing),
             self._daily,
+            _Periodic(_BACKUP_EVERY, self._ask_for_backup),
+            _Periodic(_FOLD_EVERY, fold_back),
             _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
@@ -203,6 +210,9 @@ class House:
         return is_any
 
     def _found(self, queue: Messages) -> Iterable[tuple[Task, int, int]]:
+        if self._is_backup_due:
+            self._is_backup_due = False
+            yield Task.BACKUP, _BACKUP, Urgency.LATER
         if not due_work.is_any_due() and not self._is_billing_due:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
@@ -262,6 +272,11 @@ class House:
         is_resting = setbacks.is_resting(Queue.BILLING, 0)
         self._is_billing_due = not is_resting and billing.is_due()
         if self._is_billing_due:
+            self.sweep_soon()
+
+    def _ask_for_backup(self) -> None:
+        self._is_backup_due = daily.is_backup_due()
+        if self._is_backup_due:
             self.sweep_soon()
 
     def _do_daily(self) -> None:

@@ -9,6 +9,7 @@ from sgpshop.models import Queue
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
+from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.queue import Task
 
@@ -31,5 +32,6 @@ WORK: dict[Task, Work] = {
     Task.LINK: Work(Queue.LOOK_UP, lambda row_id: transaction_lookup.look_up(row_id)),
     Task.DELIVERIES: Work(Queue.DELIVERY_RUN, lambda row_id: working.resume(row_id)),
     Task.SLIPS: Work(Queue.SLIP_RUN, lambda row_id: slips.process_batch(row_id)),
+    Task.BACKUP: Work(Queue.HOUSEKEEPING, lambda _: daily.back_up()),
     Task.BILLING: Work(Queue.BILLING, lambda row_id: billing.resume(row_id)),
 }

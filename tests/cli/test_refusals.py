@@ -46,6 +46,7 @@ EVERY = (
     ["import-slips", "-"],
     ["export-orders", "never.csv"],
     ["seed-demo"],
+    ["backup", "never.backup"],
     ["web", "--port", "0"],
 )
 

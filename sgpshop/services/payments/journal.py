@@ -139,6 +139,7 @@ _READ = (
         CardTransaction.gateway_amount,
         CardTransaction.gateway_state,
         CardTransaction.is_charge,
+        CardTransaction.is_restored,
         CardTransaction.captured_amount,
         CardTransaction.member_id,
         CardTransaction.card_seq,
@@ -203,6 +204,8 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
     look_first = row.look_first or (is_new and may_be_there)
     # Access data of a file: the gateway would act by it whatever order it belongs to.
     look_first = look_first or (not is_new and row.gateway_state is None)
+    # Books from a backup do not know what was done since it was taken (P36).
+    look_first = look_first or row.is_restored
     # State and lease in the WHERE: of two threads that read the row, one changes it, the other gets 0.
     taken = connection.execute(
         _TAKE,

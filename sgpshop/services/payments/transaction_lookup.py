@@ -54,6 +54,8 @@ _LOOKING = timedelta(seconds=60)
 _CONGESTED = timedelta(seconds=5)
 
 
+#: A settled payment can change at SMBC-GP for so long (protocol.md §3.4: 180 days).
+SETTLED, CHANGEABLE = (PaymentStatus.CAPTURED, PaymentStatus.CANCELLED), timedelta(days=180)
 #: Transactions worth asking about: the one that counts, and earlier ones unless they never can hold
 #: anything but a card check.
 MAY_HOLD_MONEY = sa.or_(

@@ -1,4 +1,4 @@
-"""What is done once a day: the comparison with SMBC-GP at night, and the digest (P26, R130).
+"""What is done once a day: backup, comparison with SMBC-GP at night, digest (P36, P26, R130).
 
 How far it is stands in `daily_jobs`, so any number of workers do it once and a restart goes on
 where it stopped.  The comparison only plans look-ups, a few at a time; the worker makes them like
@@ -15,13 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, BillingFile, CardTransaction, DailyJob, Order, utc_now
-from sgpshop.services import dashboard, settings
+from sgpshop.services import backups, dashboard, settings
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers, transaction_lookup
@@ -29,16 +30,16 @@ from sgpshop.storage.database import writing
 
 COMPARE = "compare"
 DIGEST = "digest"
+BACKUP = "backup"
 
 #: So many seconds' worth of look-ups are planned at once.
 _STRIDE = 5.0
-#: A settled payment can change at SMBC-GP for so long (protocol.md §3.4: 180 days).
-_CHANGEABLE = timedelta(days=180)
 #: Work that was never done here before begins only this long after its hour; else the next day.
 _PUNCTUAL = timedelta(hours=1)
 _KEPT = timedelta(days=100)
+#: A backup that broke off is tried again after so long.
+_BACKUP_AGAIN = timedelta(hours=1)
 _MOVING = (*sorted(CAPTURABLE), PaymentStatus.NEEDS_REVIEW)
-_SETTLED = (PaymentStatus.CAPTURED, PaymentStatus.CANCELLED)
 #: Taken for not registered, but a line of a file may be there all the same, and be charged (R105).
 _WAS_FILED = sa.and_(
     CardTransaction.is_charge,
@@ -59,17 +60,55 @@ def run(*, share: float = 1.0) -> bool:
     return _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now)) or is_more
 
 
+def is_backup_due() -> bool:
+    """Whether today's backup is to be taken now, by whoever is first to call `back_up`."""
+    return _due_backup(utc_now()) is not None
+
+
+def back_up() -> None:
+    """Take today's backup, if nobody else does; it may take a while."""
+    now = utc_now()
+    job = _due_backup(now)
+    if job is None:
+        return
+    with writing() as session:
+        locked = _locked(session, job)
+        if locked.finished_at is not None or locked.next_step_at != job.next_step_at:
+            return  # another worker is at it
+        locked.next_step_at = now + _BACKUP_AGAIN
+    backups.take_daily(now)
+    with writing() as session:
+        _locked(session, job).finished_at = utc_now()
+
+
 def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> bool:
-    hour: int | None = current_app.config[variable]
-    if hour is None:
-        return False
-    day = _latest_day(now, hour)
-    job = _job(name, day) or _begin(name, day, start_of_day(day) + timedelta(hours=hour), now)
-    if job is None or job.finished_at is not None:
+    job = _open(variable, name, now)
+    if job is None:
         return False
     if (job.next_step_at or now) <= now:
         work(job)
     return True
+
+
+def _open(variable: str, name: str, now: datetime) -> DailyJob | None:
+    """The job of the day whose hour came last, unless it is done."""
+    hour: int | None = current_app.config[variable]
+    if hour is None:
+        return None
+    day = _latest_day(now, hour)
+    job = _job(name, day) or _begin(name, day, start_of_day(day) + timedelta(hours=hour), now)
+    return None if job is None or job.finished_at is not None else job
+
+
+def _due_backup(now: datetime) -> DailyJob | None:
+    job = _open("BACKUP_HOUR", BACKUP, now) if current_app.config["BACKUP_FOLDER"] else None
+    return None if job is None or (job.next_step_at or now) > now else job
+
+
+def _locked(session: Session, job: DailyJob) -> DailyJob:
+    return session.get_one(
+        DailyJob, (job.name, job.day), populate_existing=True, with_for_update=True
+    )
 
 
 def _latest_day(now: datetime, hour: int) -> date:
@@ -117,9 +156,7 @@ def _compare(job: DailyJob, now: datetime, share: float) -> None:
     is_behind = _waiting(now) >= room
     ids = [] if is_behind else list(db.session.scalars(_candidates(job.cursor, now).limit(room)))
     with writing() as session:
-        locked = session.get_one(
-            DailyJob, (job.name, job.day), populate_existing=True, with_for_update=True
-        )
+        locked = _locked(session, job)
         if locked.cursor != job.cursor or locked.next_step_at != job.next_step_at:
             return  # another worker made this step
         locked.next_step_at = now + timedelta(seconds=room / pace)
@@ -152,7 +189,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
     Every number an order ever used takes part, not only the one that counts now.  Those with a
     look-up planned already and those with an operation under way are looked up anyway.
     """
-    last = now - _CHANGEABLE
+    last = now - transaction_lookup.CHANGEABLE
     is_recent = sa.or_(
         CardTransaction.captured_at >= last,
         CardTransaction.authorized_at >= last,
@@ -168,7 +205,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
             sa.or_(
                 sa.and_(~CardTransaction.is_current, is_recent),
                 Order.payment_status.in_(_MOVING),
-                sa.and_(Order.payment_status.in_(_SETTLED), is_recent),
+                sa.and_(Order.payment_status.in_(transaction_lookup.SETTLED), is_recent),
                 sa.and_(Order.payment_status == PaymentStatus.AWAITING_BILLING, _WAS_FILED),
                 # Under the number of its own billing: what was charged can be voided there (R120).
                 sa.and_(
@@ -187,9 +224,7 @@ def _digest(job: DailyJob, now: datetime) -> None:
     """One line in the log with what waits for somebody (R130)."""
     figures = dashboard.figures(settings.load())
     with writing() as session:
-        locked = session.get_one(
-            DailyJob, (job.name, job.day), populate_existing=True, with_for_update=True
-        )
+        locked = _locked(session, job)
         if locked.finished_at is not None:
             return
         locked.finished_at = now

@@ -1,0 +1,105 @@
+"""The commands backup and restore: all of an installation in one file (interfaces.md §2, P36)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from flask.cli import ScriptInfo
+
+from sgpshop import environment, keys
+from sgpshop.cli.shop import with_shop
+from sgpshop.domain.errors import EnvironmentUnusable
+from sgpshop.environment import PREFIX
+from sgpshop.storage import vault
+from sgpshop.storage.backup import About, read_about, read_keys
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("backup")
+@click.argument("file", type=_FILE)
+@with_shop
+def backup(file: Path) -> None:
+    """Write database, keys and version into FILE, while everything goes on."""
+    from sgpshop.services import backups
+
+    taken = backups.take(file)
+    click.echo(f"{file} に書き出しました({taken.size:,}バイト)。")
+    if not taken.has_keys:
+        click.echo(
+            f"鍵は含まれていません({PREFIX}BACKUP_PASSPHRASE が未設定のため)。"
+            "encryption_key を別の場所に保管してください。鍵がないと復元できません。",
+            err=True,
+        )
+
+
+@click.command("restore")
+@click.argument("file", type=_FILE)
+@click.pass_context
+def restore(context: click.Context, file: Path) -> None:
+    """Fill an empty instance from FILE, and have all looked up that may have moved since.
+
+    Exit code 0: done; 1: nothing was changed, because there is data or FILE is no backup; 2: the
+    keys or the kind of database do not fit; 3: the database, or a later version's backup.
+    """
+    about = read_about(file)
+    _bring_keys(environment.load(os.environ), about, file)
+    with context.ensure_object(ScriptInfo).load_app().app_context():
+        from sgpshop.services import backups
+
+        looks = backups.restore(file, about)
+    taken = about.taken_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    click.echo(f"{taken} のバックアップに戻しました(版 {about.version})。")
+    if looks is None:
+        click.echo(
+            "このプログラムより前の版です。続けて python app.py migrate を実行してください。"
+        )
+    else:
+        click.echo(
+            f"ワーカーを起動すると、{looks:,}件の取引をSMBC-GPに照会します。"
+            "照会が済むまで、その取引には何も送信しません。"
+        )
+    click.echo(
+        "全員のログインを終了しました。バックアップより後に無効にしたユーザーとAPIキーは有効に"
+        "戻っています。確認してください。",
+        err=True,
+    )
+
+
+def _bring_keys(values: dict[str, object], about: About, file: Path) -> None:
+    """See that our keys are the backup's, before anybody makes others.
+
+    Raises EnvironmentUnusable, with the name of the variable and what to do.
+    """
+    instance = Path(str(values["INSTANCE_PATH"]))
+    ours = {
+        name: str(values[name]) or _kept(instance / name.lower())
+        for name in ("SECRET_KEY", "ENCRYPTION_KEY")
+    }
+    if key := ours["ENCRYPTION_KEY"]:
+        if vault.fingerprint_of(key) != about.key_fingerprint:
+            raise EnvironmentUnusable(
+                f"{PREFIX}ENCRYPTION_KEY: このバックアップは別の鍵で作成されています。"
+                "そのときの鍵を指定するか、まだ鍵のないインスタンスフォルダーに戻してください。"
+            )
+        return
+    if not about.has_keys:
+        raise EnvironmentUnusable(
+            f"{PREFIX}ENCRYPTION_KEY: このバックアップには鍵が含まれていません。"
+            f"保管してある鍵を {instance / 'encryption_key'} に置いて、もう一度実行してください。"
+        )
+    if not values["BACKUP_PASSPHRASE"]:
+        raise EnvironmentUnusable(
+            f"{PREFIX}BACKUP_PASSPHRASE: このバックアップの鍵を開くパスフレーズを指定してください。"
+        )
+    opened = read_keys(file, str(values["BACKUP_PASSPHRASE"]))
+    instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, key in opened.items():
+        if not ours[name]:
+            keys.keep(instance / name.lower(), key)
+
+
+def _kept(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
