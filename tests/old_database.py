@@ -44,6 +44,8 @@ def _filler(table: sa.Table) -> dict[str, Any]:
             values[column.name] = words[column.name]
         elif isinstance(column.type, sa.DateTime):
             values[column.name] = utc_now()
+        elif isinstance(column.type, sa.Date):
+            values[column.name] = utc_now().date()
         elif isinstance(column.type, sa.Boolean):
             values[column.name] = False
         else:

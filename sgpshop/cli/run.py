@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -63,6 +64,9 @@ def web(host: str, port: int) -> None:
 @with_appcontext
 def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from sgpshop.services.health import due_work
     from sgpshop.worker.engine import Worker
 
     _wait_until_ready()
@@ -74,7 +78,11 @@ def worker(until_idle: bool) -> None:
     # Operations compute for about a millisecond between waits: let each finish that undisturbed.
     sys.setswitchinterval(0.02)
     gc.freeze()  # what is loaded stays: no need to look through it again and again
-    running.run(until_idle=until_idle)
+    try:
+        running.run(until_idle=until_idle)
+    finally:
+        with suppress(SQLAlchemyError):  # the database may be gone; silence says the same later
+            due_work.end(running.name)
 
 
 @click.command("simulator")

@@ -10,14 +10,16 @@ marked, and refused outside test mode.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop.domain import history_chain
-from sgpshop.domain.errors import EnvironmentUnusable
+from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable
 from sgpshop.environment import PREFIX
 from sgpshop.extensions import db
 from sgpshop.keys import is_guessable
@@ -32,6 +34,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
+from sgpshop.models.base import UtcDateTime
 from sgpshop.services import backups, settings
 from sgpshop.services.orders import history
 from sgpshop.storage import queue, schema, vault
@@ -50,6 +53,9 @@ DEMO_SHOP_ID = "tshop00000001"
 _DEMO_NAME = "demo"
 
 _KEY = "sgpshop.installation"
+#: A worker gives a sign of life every 15 seconds; it is watched for so many.
+_WATCHED_FOR = 35
+_SIGN_COUNTS = timedelta(minutes=2)
 #: So many of the newest histories, and of the newest passwords, are asked whether our key wrote them.
 _PROOFS = 20
 
@@ -73,17 +79,57 @@ def require_ours() -> None:
 def migrate() -> tuple[str | None, str]:
     """Bring the database to this version; the version before (None: empty) and the present one.
 
-    It learns our key, if it knows none.  Raises NewerSchema, or EnvironmentUnusable for a database
-    of another key or a demo's, and then changes nothing: what a migration writes with another key
-    could never be put right again.
+    It learns our key, if it knows none.  Raises NewerSchema, AtWork, or EnvironmentUnusable for a
+    database of another key or a demo's, and then changes nothing: what a migration writes with another
+    key could never be put right again.
     """
     schema.require_no_newer()
     _require_right(_facts() if _has("installation") else {})
+    if schema.is_behind():
+        _require_nobody_at_work()
     db.session.rollback()  # while we read, nobody could change the tables; and we read them as old
     moved = schema.migrate()
     queue.make_tables()
     require_ours()
     return moved
+
+
+class AtWork(CouldNotAsk):
+    """Processes of the version before still work with the database: they know nothing of this one."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(
+            f"前の版が動いています({who})。何も変更していません。"
+            "すべてのワーカーとWebを止めてから、もう一度実行してください。"
+        )
+
+
+def _require_nobody_at_work() -> None:
+    """Raise AtWork where a worker gives a new sign of life, or an operation is being sent.
+
+    Who was killed a moment ago left its last sign: it is waited for whether another one comes.
+    Clocks of other machines may differ, so signs are compared with each other alone.
+    """
+    beats = sa.table("worker_beats", sa.column("worker"), sa.column("at", UtcDateTime()))
+    attempts = sa.table("attempts", sa.column("state"), sa.column("due_at", UtcDateTime()))
+    sending = sa.select(sa.func.count()).select_from(attempts).where(attempts.c.state == "sending")
+
+    def signs() -> dict[str, datetime]:
+        rows = db.session.execute(sa.select(beats).where(beats.c.at > utc_now() - _SIGN_COUNTS))
+        found = {row.worker: row.at for row in rows}
+        db.session.rollback()
+        return found
+
+    first = signs()
+    for _ in range(_WATCHED_FOR if first else 0):
+        time.sleep(1)
+        now = signs()
+        if alive := [worker for worker, at in now.items() if first.get(worker) != at]:
+            raise AtWork("、".join(sorted(alive)))
+        if not now:  # all have said that they ended
+            break
+    if db.session.scalar(sending.where(attempts.c.due_at > utc_now())):
+        raise AtWork("決済の処理中")
 
 
 def become_demo() -> None:

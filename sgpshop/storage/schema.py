@@ -6,6 +6,7 @@ starts faster and stays smaller without it.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -62,9 +63,12 @@ def migrate() -> tuple[str | None, str]:
 
 def require_no_newer() -> None:
     """Raise NewerSchema when the database is of a version this program does not know."""
-    present = _present()
-    if present is not None and present not in known():
-        raise NewerSchema
+    _require_known(_present())
+
+
+def is_behind() -> bool:
+    """Whether there is an earlier version's database to be brought to this one's."""
+    return _present() not in (None, wanted())
 
 
 def is_current() -> bool:
@@ -74,27 +78,49 @@ def is_current() -> bool:
 
 def require_current() -> None:
     """Raise NewerSchema or OtherSchema unless the database is at this program's version."""
-    present = _present()
-    if present == wanted():
-        return
-    require_no_newer()
-    raise OtherSchema
+    _require(_present())
+
+
+def require_unchanged() -> None:
+    """The same while we run: somebody may have migrated the database under us (P36).
+
+    One small query on the session, whose transaction is over afterwards.
+    """
+    present = db.session.scalar(_VERSION)
+    db.session.commit()
+    _require(present)
+
+
+_VERSION = sa.text("SELECT version_num FROM alembic_version")
+
+
+def _require(present: str | None) -> None:
+    if present != wanted():
+        _require_known(present)
+        raise OtherSchema
+
+
+def _require_known(present: str | None) -> None:
+    if present is not None and present not in known():
+        raise NewerSchema
 
 
 def _present() -> str | None:
     with db.engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
-        version: str | None = connection.execute(
-            sa.text("SELECT version_num FROM alembic_version")
-        ).scalar()
+        version: str | None = connection.execute(_VERSION).scalar()
     if version is None:  # it is written last of all (storage/backup.py)
         raise HalfRestored
     return version
 
 
+@cache
 def known() -> list[str]:
-    """All revisions, oldest first: each file of migrations/versions begins with its number."""
+    """All revisions, oldest first: each file of migrations/versions begins with its number.
+
+    Those this process began with: the files of the next version may take their place under it.
+    """
     return sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
 
 

@@ -141,7 +141,7 @@ class Worker:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
         most: int = app.config["GATEWAY_CONCURRENCY"]
         # Some more threads than connections: while those wait for the gateway, these write.
         threads = most + most // 4 + 1
@@ -157,12 +157,13 @@ class Worker:
             self._messages = messages()
             self._connections = connections()
         self._huey = _Huey(self._messages, self._has_room)
-        self._house = House(app, self._name, threads, self)
+        self._house = House(app, self.name, threads, self)
         for task, work in WORK.items():
             self._register(task, self._doing(work))
         self._register(Task.SWEEP, lambda _id: self._house.sweep_soon())
         self._consumer = _Consumer(self._huey, threads, self._house)
         self._house.stop_flag = self._consumer.stop_flag
+        self._house.end = self.stop
 
     def _register(self, task: Task, function: Callable[[int], None]) -> None:
         def do(row_id: int) -> None:
@@ -177,7 +178,10 @@ class Worker:
         self._over.set()
 
     def run(self, *, until_idle: bool = False) -> None:
-        """Work until stopped; with `until_idle`, until nothing is due and nothing is under way."""
+        """Work until stopped; with `until_idle`, until nothing is due and nothing is under way.
+
+        Raises NewerSchema or OtherSchema once the database is of another version (P36).
+        """
         self._begin()
         self._house.when_idle = self._over.set if until_idle else None
         self._consumer.start()
@@ -192,6 +196,8 @@ class Worker:
         self._consumer.stop(graceful=True)
         self._messages.store.close()
         self._connections.leave()
+        if self._house.other_version is not None:
+            raise self._house.other_version
 
     # ---- what the house wants to know -----------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.models import Queue
 from sgpshop.services import notifications
 from sgpshop.services.bulk import runs
@@ -27,7 +28,7 @@ from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
-from sgpshop.storage import setbacks
+from sgpshop.storage import schema, setbacks
 from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
 from sgpshop.worker.pace import Throttle
@@ -100,6 +101,9 @@ class House:
         self.stop_flag = threading.Event()
         #: called when nothing is due and nothing is under way, if somebody waits for that
         self.when_idle: Callable[[], None] | None = None
+        #: ends the worker, because the database is of another version by now
+        self.end: Callable[[], None] = self.stop_flag.set
+        self.other_version: CouldNotAsk | None = None
         self._woken = threading.Event()
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
@@ -179,9 +183,14 @@ class House:
         try:
             was_busy = self._worker.is_busy  # asked first: a task may leave new work
             with self._app.app_context():
+                schema.require_unchanged()
                 queue = messages()
                 is_any = self._tell(queue)
                 is_empty = self.when_idle is None or not queue.size()
+        except CouldNotAsk as problem:  # only another program can go on (P36)
+            self.other_version = problem
+            self.end()
+            return
         except Exception:  # database or queue may be locked, full or away for a while (P32)
             log.exception("looking for due work failed")
             self._sweep_at = time.monotonic() + _FAULT_PAUSE

@@ -244,6 +244,6 @@ def test_a_port_in_use_is_named(app: Flask, tmp_path: Path, what: str) -> None:
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     app = make(tmp_path)
-    newest = schema._wanted()
+    newest = schema.wanted()
     assert command(app, "migrate").stdout == f"データベースを作成しました(版 {newest})。\n"
     assert "最新です" in command(app, "migrate").stdout

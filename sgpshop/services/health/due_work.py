@@ -118,6 +118,12 @@ def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:
     )
 
 
+def end(worker: str) -> None:
+    """This worker process has ended: nobody need wait whether it gives another sign."""
+    with writing() as session:
+        session.execute(sa.delete(WorkerBeat).where(WorkerBeat.worker == worker))
+
+
 def beat(worker: str) -> None:
     """Say that this worker process is alive (T3)."""
     with writing() as session:

@@ -19,7 +19,7 @@ from sgpshop.domain.errors import CouldNotAsk, ShopError
 from sgpshop.gateway import GatewayError, SmbcGpGateway
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.settings import ShopSettings
-from sgpshop.storage import shared_clock
+from sgpshop.storage import schema, shared_clock
 
 #: Seconds apart from which everybody is told, and from which no money moves.
 TELL, STOP = 60.0, 3600.0
@@ -61,10 +61,12 @@ class Skew:
 def usable_gateway(shop: ShopSettings | None = None, *, ask: bool = False) -> SmbcGpGateway:
     """The client, when money may move.  `ask`: find out the gateway's time if it is not known.
 
-    Raises ClockWrong, or what `current_gateway` raises.  With `ask` no transaction may be open (P8).
+    Raises ClockWrong, or what `current_gateway` raises.  With `ask` no transaction may be open (P8),
+    and it raises what schema.require_unchanged raises.
     """
     gateway = current_gateway(shop)
     if ask:
+        schema.require_unchanged()  # nobody moves money by the rules of another version
         shared_clock.read()
         _hear(gateway, _STALE)
     found = _worst(gateway)

@@ -20,7 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.web.frame import problems, proxies
 from sgpshop.web.frame.fragments import wants_fragment
-from sgpshop.web.frame.right_database import WrongDatabase
+from sgpshop.web.frame.right_database import WrongDatabase, WrongVersion
 from sgpshop.web.frame.security import CardNumberRefused, CrossSiteRequest
 
 #: status -> heading, and what it means and what to do next
@@ -55,6 +55,11 @@ _WORDS = {
 _WRONG_DATABASE = (
     "設定に誤りがあるため停止しています",
     "何も変更されていません。管理者に連絡してください(理由はログの wrong_database にあります)。",
+)
+_WRONG_VERSION = (
+    "システムを更新しています",
+    "何も変更されていません。しばらくしてから、画面を開き直してください。続く場合は管理者に連絡してください"
+    "(理由はログの wrong_version にあります)。",
 )
 #: A browser keeps no session cookie of a page that came by plain http: no form would ever work.
 _PLAIN_HTTP = (
@@ -99,8 +104,9 @@ def _card_number(error: CardNumberRefused) -> Response:
     return _answer(400, _WORDS[400][0], str(error.description))
 
 
-def _wrong_database(_error: WrongDatabase) -> Response:
-    return _answer(503, *_WRONG_DATABASE)
+def _wrong_database(error: WrongDatabase) -> Response:
+    is_version = isinstance(error, WrongVersion)
+    return _answer(503, *(_WRONG_VERSION if is_version else _WRONG_DATABASE))
 
 
 def _http_error(error: HTTPException) -> BaseResponse:

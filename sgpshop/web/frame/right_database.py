@@ -1,4 +1,7 @@
-"""No page and no API call on a database that is not ours: also where a WSGI server loads `app`."""
+"""No page and no API call on a database that is not ours, or not of our version any more (P36).
+
+Also where a WSGI server loads `app`, and while another process migrates the database.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from sgpshop import logs
 from sgpshop.domain.errors import EnvironmentUnusable
 from sgpshop.extensions import db
 from sgpshop.services import installation
+from sgpshop.storage import schema
 
 #: What needs no database.
 _WITHOUT = frozenset({"static", "health.healthz"})
 
 
 def init_app(app: Flask) -> None:
-    """Ask before the first request, and before each until the answer was good."""
+    """Ask before each request; whose the database is only until the answer was good."""
     app.before_request(_require_ours)
 
 
@@ -25,11 +29,19 @@ class WrongDatabase(Exception):
     """Nothing can be done here until the person who runs the program has acted."""
 
 
+class WrongVersion(WrongDatabase):
+    """The database is of another version: it is being renewed, or this program is to be."""
+
+
 def _require_ours() -> None:
     if request.endpoint in _WITHOUT:
         return
     try:
+        schema.require_unchanged()
         installation.require_ours()
+    except (schema.NewerSchema, schema.OtherSchema) as problem:
+        logs.event("wrong_version", level=logging.ERROR, detail=str(problem))
+        raise WrongVersion from None
     except EnvironmentUnusable as problem:
         logs.event("wrong_database", level=logging.ERROR, detail=str(problem))
         raise WrongDatabase from None

@@ -123,9 +123,9 @@ class TestWorkerBeats:
         self, app: Flask, shop: World
     ) -> None:
         worker = Worker(app)
-        host = worker._name.rpartition("-")[0]
+        host = worker.name.rpartition("-")[0]
         with db.session.begin():
             db.session.add(WorkerBeat(worker=f"{host}-1", at=utc_now() + TWO_DAYS_AHEAD))
         worker.run(until_idle=True)
-        assert [beat.worker for beat in db.session.query(WorkerBeat)] == [worker._name]
+        assert [beat.worker for beat in db.session.query(WorkerBeat)] == [worker.name]
         assert readiness.check().worker_beat_age is not None
