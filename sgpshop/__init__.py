@@ -27,7 +27,7 @@ def create_app(
     from flask import Flask
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sgpshop import environment, logs, web
+    from sgpshop import environment, error_sink, logs, metrics, web
     from sgpshop.domain.errors import EnvironmentUnusable
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
@@ -59,6 +59,12 @@ def create_app(
     )
 
     logs.init_app(app)  # first: every later line carries the request's id
+    if values["METRICS_TOKEN"]:
+        metrics.init(values["INSTANCE_PATH"] / "metrics")
+    if values["SENTRY_DSN"]:
+        error_sink.init(
+            values["SENTRY_DSN"], __version__, "test" if values["TEST_MODE"] else "live"
+        )
     for sentence in environment.unknown_names(os.environ):
         logs.event("unknown_setting", level=logging.WARNING, detail=sentence)
     db.init_app(app)

@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 #: After that everything is asked again daily anyway (P13).
 _LATEST_LOOK = 30 * 86_400
-_SHORTEST_PASSPHRASE = 12
 _N = TypeVar("_N", int, float)
 
 
@@ -85,10 +84,26 @@ def _schedule(value: str) -> tuple[float, ...]:
     return pauses
 
 
-def _passphrase(value: str) -> str:
-    if value and len(value) < _SHORTEST_PASSPHRASE:
-        raise ValueError(f"{_SHORTEST_PASSPHRASE}文字以上にしてください")
+def _long_secret(least: int) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value and len(value) < least:
+            raise ValueError(f"{least}文字以上にしてください")
+        return value
+
+    return check
+
+
+def _https(value: str) -> str:
+    if value and not value.startswith("https://"):
+        raise ValueError("https:// で始まるアドレス(DSN)にしてください")
     return value
+
+
+def _level(value: str) -> str:
+    word = value.strip().lower()
+    if word not in ("debug", "info", "warning", "error"):
+        raise ValueError("debug、info、warning、error のどれかにしてください")
+    return word
 
 
 def _folder(value: str) -> str:
@@ -223,7 +238,10 @@ class Environment(BaseModel):
     BACKUP_FOLDER: Annotated[str, BeforeValidator(_folder)] = ""
     BACKUP_HOUR: Hour = 2
     BACKUP_KEEP: Annotated[int, _whole(1, 1000)] = 7
-    BACKUP_PASSPHRASE: Annotated[str, BeforeValidator(_passphrase)] = ""
+    BACKUP_PASSPHRASE: Annotated[str, BeforeValidator(_long_secret(12))] = ""
+    METRICS_TOKEN: Annotated[str, BeforeValidator(_long_secret(20))] = ""
+    SENTRY_DSN: Annotated[str, BeforeValidator(_https)] = ""
+    LOG_LEVEL: Annotated[str, BeforeValidator(_level)] = "info"
     PUBLIC_URL: BaseUrl = ""
     CONSOLE_URL: BaseUrl = "https://k01.smbc-gp.co.jp"
     TEST_MODE: Switch = False

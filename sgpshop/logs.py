@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, g, request
 
+from sgpshop import metrics
 from sgpshop.domain.card_data import mask_card_numbers
 
 HIDDEN = "[hidden]"
@@ -68,12 +69,23 @@ _SHORTEST_SECRET = 6
 def init_app(app: Flask) -> None:
     """Log each request of `app` under an id of its own, and know the secrets of its settings."""
     _install()
-    for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
+    set_level(app)
+    for name in (
+        "SECRET_KEY",
+        "ENCRYPTION_KEY",
+        "BACKUP_PASSPHRASE",
+        "METRICS_TOKEN",
+        "SENTRY_DSN",
+    ):
         register_secret(app.config[name])
-    register_secret(app.config["BACKUP_PASSPHRASE"])
     register_secret(urlsplit(app.config["DATABASE_URL"]).password or "")
     app.before_request(_begin)
     app.after_request(_end)
+
+
+def set_level(app: Flask) -> None:
+    """Write lines of LOG_LEVEL and above."""
+    _logger.setLevel(app.config["LOG_LEVEL"].upper())
 
 
 def write_to(stream: Literal["stdout", "stderr"] | TextIO) -> None:
@@ -91,6 +103,11 @@ def register_secret(value: str) -> None:
 def bind(**fields: Any) -> None:
     """Add `fields` (request_id, person, …) to every later line of this request or thread."""
     _context.set(_context.get({}) | fields)
+
+
+def request_id() -> str:
+    """The id of the request in hand, which its answer carries; "" outside one."""
+    return str(_context.get({}).get("request_id", ""))
 
 
 def event(what: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
@@ -111,13 +128,20 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    seconds = time.monotonic() - g.began_at
     if request.endpoint != "static":
+        metrics.count_request(
+            request.blueprint or "", request.method, response.status_code, seconds
+        )
+        # Machines ask every few seconds how we are: at rest the log would hold nothing else.
+        is_at_rest = request.blueprint == "health" and response.status_code < 400
         event(
             "request",
+            level=logging.DEBUG if is_at_rest else logging.INFO,
             method=request.method,
             path=request.path,
             status=response.status_code,
-            milliseconds=round((time.monotonic() - g.began_at) * 1000),
+            milliseconds=round(seconds * 1000),
             address=request.remote_addr,
         )
     return response

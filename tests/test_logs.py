@@ -105,7 +105,7 @@ def test_a_request_is_one_line_without_its_query(app: Flask, lines: Any) -> None
 def test_one_request_does_not_inherit_the_person_of_the_one_before(app: Flask, lines: Any) -> None:
     signed_in(app, Role.OWNER, "田中").get("/settings/sgp")
     lines()
-    app.test_client().get("/healthz")
+    app.test_client().get("/login")
     assert "person" not in lines()[0]
 
 

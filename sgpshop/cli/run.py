@@ -20,6 +20,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from sgpshop import logs
 from sgpshop.cli.listening import listening
 from sgpshop.cli.shop import require_shop
 
@@ -52,6 +53,7 @@ def web(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
+    _tell_start("web", port=server.effective_port)
     try:
         server.run()
     finally:
@@ -77,6 +79,7 @@ def worker(until_idle: bool) -> None:
     _end_with_parent()
     # Operations compute for about a millisecond between waits: let each finish that undisturbed.
     sys.setswitchinterval(0.02)
+    _tell_start("worker")
     gc.freeze()  # what is loaded stays: no need to look through it again and again
     try:
         running.run(until_idle=until_idle)
@@ -105,6 +108,22 @@ def demo() -> None:
     from sgpshop.cli.demo import run_demo
 
     sys.exit(run_demo())
+
+
+def _tell_start(program: str, **more: int) -> None:
+    """One line that says which program began on what."""
+    from sgpshop.extensions import db
+    from sgpshop.storage import schema
+
+    logs.event(
+        "started",
+        program=program,
+        pid=os.getpid(),
+        version=schema.wanted(),
+        database=db.engine.dialect.name,
+        gateway=current_app.config["GATEWAY_URL"],
+        **more,
+    )
 
 
 def _require_ready() -> None:

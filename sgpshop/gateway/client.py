@@ -10,6 +10,7 @@ from typing import TypeVar, overload
 
 import requests
 
+from sgpshop import metrics
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway import answers, monthly_file
 from sgpshop.gateway.base_url import check_base_url
@@ -295,7 +296,8 @@ class SmbcGpGateway:
                 f"{flaw.field}に、SMBC-GPへ送れない文字（絵文字など）があります。",
                 f"unencodable:{flaw.field}",
             ) from None
-        received = self._transport.post(f"/payment/{api}.idPass", body)
+        with metrics.gateway_call(api):
+            received = self._transport.post(f"/payment/{api}.idPass", body)
         try:
             answer = parse_answer(received)
             # Fields of a success are demanded even without an error: a cut answer has no codes either (P9).

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from sgpshop import logs
+from sgpshop import logs, metrics
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.domain.reconciliation import decide
@@ -154,6 +154,7 @@ def close(
     row = write_together(write)
     if row is None:
         return False
+    metrics.count_operation(row.operation, outcome.state)
     logs.event(
         "money_operation",
         operation=row.operation,

@@ -1,0 +1,165 @@
+"""/metrics: to nobody without its token, and with it what every process of the machine counted."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.transport import Transport
+
+from sgpshop import error_sink, logs, metrics
+from sgpshop.environment import ROOT
+from sgpshop.extensions import db
+from sgpshop.models import Operation
+from sgpshop.services import backups
+from sgpshop.services.payments import gateway_access
+from tests.factories import authorized_order
+from tests.gateway_world import World
+from tests.services.acting import press
+
+TOKEN = "a token of twenty and more characters"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"METRICS_TOKEN": TOKEN}
+
+
+@pytest.fixture(autouse=True)
+def _count_no_more() -> Iterator[None]:
+    yield
+    metrics._meters = None
+
+
+def figures(client: FlaskClient) -> dict[str, float]:
+    answer = client.get("/metrics", headers=BEARER)
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain")
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+class TestWithoutAToken:
+    @pytest.fixture
+    def overrides(self) -> dict[str, Any]:
+        return {}
+
+    def test_there_is_no_such_page(self, client: FlaskClient, tmp_path: Path) -> None:
+        assert client.get("/metrics", headers=BEARER).status_code == 404
+        assert not (tmp_path / "metrics").exists()
+
+
+@pytest.mark.parametrize("given", ["", "Bearer ", f"Bearer {TOKEN}x", f"Basic {TOKEN}"])
+def test_another_token_is_none(client: FlaskClient, given: str) -> None:
+    answer = client.get("/metrics", headers={"Authorization": given} if given else {})
+    assert answer.status_code == 401
+    assert "sgpshop" not in answer.text
+
+
+def test_it_tells_what_happened(app: Flask, client: FlaskClient) -> None:
+    world = World()
+    gateway_access.init_app(app, world.gateway)
+    with app.app_context():
+        before = figures(client)
+        assert before["sgpshop_database_writable"] == 1
+        assert "sgpshop_backup_bytes" not in before
+        press(authorized_order(world), Operation.CAPTURE)
+        world.fault("drop_after")
+        press(authorized_order(world), Operation.CAPTURE)
+        backups.take(Path(app.instance_path) / "x.backup")
+        db.session.remove()
+        now = figures(client)
+    assert now['sgpshop_money_operations_total{operation="capture",outcome="done"}'] == 1
+    assert now['sgpshop_money_operations_total{operation="capture",outcome="unknown"}'] == 1
+    call = 'sgpshop_gateway_seconds_count{answer="%s",api="AlterTran"}'
+    assert now[call % "answered"] == 1
+    assert now[call % "GatewayOutcomeUnknown"] == 1
+    assert now["sgpshop_uncertain"] == 1
+    assert now["sgpshop_backup_bytes"] > 1000
+    assert now['sgpshop_requests_total{method="GET",status="200"}'] == 1
+
+
+def test_all_processes_are_added_up_and_a_new_one_goes_on(client: FlaskClient, app: Flask) -> None:
+    folder = Path(app.instance_path) / "metrics"
+    count = (
+        "import sys, pathlib; from sgpshop import metrics;"
+        "metrics.init(pathlib.Path(sys.argv[1])); metrics.count_operation('capture', 'done')"
+    )
+    for _ in range(3):  # one after the other: under the same number each
+        subprocess.run([sys.executable, "-c", count, str(folder)], check=True, cwd=ROOT)
+    metrics.count_operation("capture", "done")
+    found = figures(client)
+    assert found['sgpshop_money_operations_total{operation="capture",outcome="done"}'] == 4
+    assert sorted(file.name for file in folder.glob("*.lock")) == ["0.lock", "1.lock"]
+
+
+def test_nothing_personal_is_in_it(app: Flask, client: FlaskClient) -> None:
+    world = World()
+    gateway_access.init_app(app, world.gateway)
+    with app.app_context():
+        order = authorized_order(world)
+        press(order, Operation.CAPTURE)
+        number = order.order_no
+        db.session.remove()
+    client.get(f"/orders/{number}?buyer=sato")
+    text = client.get("/metrics", headers=BEARER).text
+    assert not re.search(rf"{number}|sato|佐藤", text)
+
+
+class TestTheLogAtRest:
+    def test_machines_that_ask_how_we_are_leave_no_line(
+        self, client: FlaskClient, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        client.get("/healthz")
+        client.get("/metrics", headers=BEARER)
+        assert '"request"' not in capsys.readouterr().out
+        client.get("/login")
+        client.get("/metrics")  # refused: that is told
+        assert capsys.readouterr().out.count('"event": "request"') == 2
+
+    def test_the_level_is_a_setting(self, app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+        app.config["LOG_LEVEL"] = "warning"
+        logs.set_level(app)
+        try:
+            logs.event("of no account")
+            logs.event("worth a look", level=logging.WARNING)
+        finally:
+            app.config["LOG_LEVEL"] = "info"
+            logs.set_level(app)
+        out = capsys.readouterr().out
+        assert "of no account" not in out
+        assert "worth a look" in out
+
+
+def test_an_error_is_sent_without_what_it_was_about() -> None:
+    sent: list[Any] = []
+
+    class Kept(Transport):
+        def capture_envelope(self, envelope: Envelope) -> None:
+            sent.append(envelope.get_event())
+
+    error_sink.init("https://key@sink.example/1", "0", "test", transport=Kept())
+    try:
+        buyer, card = "佐藤 花子", "4111111111111111"
+        try:
+            raise ValueError(f"{buyer} {card}")
+        except ValueError:
+            logging.getLogger("sgpshop").exception("breaks off for %s", buyer)
+        text = repr(sent)
+    finally:
+        error_sink.close()
+    assert "ValueError" in text
+    assert "test_an_error_is_sent" in text  # where
+    assert "breaks off for %s" in text
+    for secret in (buyer, card, "花子"):
+        assert secret not in text
