@@ -25,6 +25,7 @@ _COMMANDS = {
     "migrate": "checks:migrate",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "move-database": "backup:move_database",
     "resolve": "checks:resolve",
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",

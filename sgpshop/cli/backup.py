@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import click
-from flask.cli import ScriptInfo
+from flask.cli import ScriptInfo, with_appcontext
 
 from sgpshop import environment, keys
 from sgpshop.cli.shop import with_shop
@@ -66,6 +66,26 @@ def restore(context: click.Context, file: Path) -> None:
         "戻っています。確認してください。",
         err=True,
     )
+
+
+@click.command("move-database")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@with_appcontext
+def move_database(file: Path) -> None:
+    """Copy the SQLite database FILE into the empty PostgreSQL database of DATABASE_URL.
+
+    Everything is stopped meanwhile; FILE is read and stays.  Exit code 0: all is there; 1: nothing was
+    copied; 3: another version's, or the database is away.
+    """
+    from sgpshop.services import installation
+    from sgpshop.storage.moving import move_in
+
+    moved = move_in(file.resolve())
+    installation.migrate()  # there is nothing to migrate; the rest of it is to be done
+    for table, rows in moved.items():
+        if rows:
+            click.echo(f"{table}: {rows:,}行")
+    click.echo(f"{file} の {sum(moved.values()):,}行を移しました。")
 
 
 def _bring_keys(values: dict[str, object], about: About, file: Path) -> None:
