@@ -1,18 +1,21 @@
-# make run | test | soak | bench : each does its own set-up (interfaces.md §1).  Needs Python 3.11+ and make.
+# make install | run | test | soak | bench : each does its own set-up (interfaces.md §1).  Needs Python 3.11+ and make.
 
 PYTHON ?= python3
 BIN := .venv/bin
 # Test processes side by side.
 JOBS ?= 2
 
-.PHONY: help run test test-fast lint soak bench requirements
+.PHONY: help install run test test-fast lint soak bench requirements
 
 help:
+	@echo "make install    the product's packages alone, nothing is started (docs/operations.md)"
 	@echo "make run        the demo shop: web, worker and gateway simulator (PORT=8000)"
 	@echo "make test       lint, types and every test, browser tests included"
 	@echo "make test-fast  lint, and the tests of domain and services on SQLite alone"
 	@echo "make soak       everything on both databases, the random tests in their long form"
 	@echo "make bench      the figures of docs/figures.md, as ratios"
+
+install: .venv/product
 
 run: .venv/product
 	@$(BIN)/python app.py

@@ -53,7 +53,7 @@ def web(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
-    _tell_start("web", port=server.effective_port)
+    _tell_start("web", port=int(server.effective_port))
     try:
         server.run()
     finally:

@@ -187,7 +187,10 @@ class House:
                 queue = messages()
                 is_any = self._tell(queue)
                 is_empty = self.when_idle is None or not queue.size()
-        except CouldNotAsk as problem:  # only another program can go on (P36)
+        except (
+            schema.NewerSchema,
+            schema.OtherSchema,
+        ) as problem:  # only another program can go on (P36)
             self.other_version = problem
             self.end()
             return

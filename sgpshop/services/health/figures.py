@@ -17,6 +17,7 @@ from sgpshop.services import backups
 from sgpshop.services.health import readiness
 from sgpshop.services.orders import alerts
 from sgpshop.services.reconciliation import daily
+from sgpshop.storage.queue import messages
 
 
 class DatabaseFigures(Collector):
@@ -67,6 +68,7 @@ def _read() -> dict[str, tuple[str, float | None]]:
         "looks_due": ("Look-ups that are due", looks),
         "looks_oldest_seconds": ("How long the oldest of them is due", _age(oldest_look, now)),
         "restored_unseen": ("Of those, payments from a backup not seen since", restored),
+        "messages": ("Messages in the queue", messages().size()),
         "alerts_open": ("Findings nobody has acknowledged", alerts.count_open()),
         "compared_timestamp_seconds": ("Last nightly comparison planned", _stamp(compared)),
         "backup_timestamp_seconds": ("Last backup", _stamp(backup and backup[0])),

@@ -39,7 +39,8 @@ class TrustedProxies:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         says_https = environ.get(_FORWARDED_PROTO, "").strip().lower() == "https"
         if self._is_proxy(environ):
-            if _FORWARDED_PROTO not in environ or _FORWARDED_FOR not in environ:
+            is_told = _FORWARDED_PROTO in environ and _FORWARDED_FOR in environ
+            if not is_told and environ.get("PATH_INFO") not in _PROBES:
                 self._note("forwarded_headers_missing", environ)
             return self._forwarded(environ, start_response)
         if _FORWARDED_PROTO in environ or _FORWARDED_FOR in environ:
@@ -70,6 +71,8 @@ class TrustedProxies:
         return any(sender in network for network in self._proxies)
 
 
+#: Asked by machines on the proxy's own machine, past the proxy.
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _SENTENCES = {
     "forwarded_headers_missing": (
         "リバースプロキシ({sender})から X-Forwarded-For または X-Forwarded-Proto が届いていません。"
