@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import (
@@ -18,12 +19,12 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.csv_reading import Limits
-from sgpshop.domain.errors import ShopError
-from sgpshop.models import IssueLevel, Role
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.models import ImportRun, IssueLevel, Role
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_files import background, importing
-from sgpshop.services.order_files.importing import RunState
+from sgpshop.services.order_files.importing import RunState, mappings
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited
@@ -32,6 +33,7 @@ from sgpshop.web.frame.security import requires
 bp = Blueprint("imports", __name__, url_prefix="/orders/imports")
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
+_COLUMN = re.compile(r"column-(\d{1,3})")
 _ISSUES_ON_PAGE = 500
 #: some programs write orders and their items apart
 _MOST_FILES = 2
@@ -73,6 +75,29 @@ def start(run_id: str) -> ResponseReturnValue:
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
+@bp.post("/<run_id>/mapping")
+@requires(Role.OPERATOR)
+def mapping(run_id: str) -> ResponseReturnValue:
+    """Which column is what, of a file of no program we know."""
+    chosen = {
+        int(found[1]): value
+        for name, value in request.form.items()
+        if (found := _COLUMN.fullmatch(name))
+    }
+    try:
+        importing.map_columns(
+            run_id,
+            chosen,
+            current_user.name,
+            is_to_be_remembered=request.form.get("remember") == "1",
+        )
+    except ShopError as problem:
+        if isinstance(problem, NotFound):
+            raise
+        return _mapping_page(importing.find(run_id), problem.message, chosen), 422
+    return redirect(url_for(".show", run_id=run_id), code=303)
+
+
 @bp.post("/<run_id>/method")
 @requires(Role.OPERATOR)
 def method(run_id: str) -> ResponseReturnValue:
@@ -97,7 +122,10 @@ def sample() -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def show(run_id: str) -> ResponseReturnValue:
     """One run: what it would do, how far it is, and its problems by line."""
-    is_prepared = importing.progress(run_id).state is RunState.PREPARED
+    run = importing.find(run_id)
+    if _waits_for_mapping(run):
+        return _mapping_page(run)
+    is_prepared = importing.state_of(run) is RunState.PREPARED
     return _run_page(f"order_files/{'preview' if is_prepared else 'show'}.html", run_id)
 
 
@@ -139,6 +167,27 @@ def _run_page(template: str, run_id: str) -> str:
         errors=importing.issues(run_id, IssueLevel.ERROR, _ISSUES_ON_PAGE + 1),
         warnings=importing.issues(run_id, IssueLevel.WARNING, _ISSUES_ON_PAGE + 1),
         issues_on_page=_ISSUES_ON_PAGE,
+        **_form(),
+    )
+
+
+def _waits_for_mapping(run: ImportRun) -> bool:
+    return run.started_at is None and "columns" in (run.preview or {})
+
+
+def _mapping_page(run: ImportRun, error: str = "", chosen: Mapping[int, str] | None = None) -> str:
+    columns = (run.preview or {}).get("columns", [])
+    headings = [heading for heading, _values in columns]
+    if chosen is None:
+        proposal = mappings.propose(headings)
+        chosen = {n: proposal.get(heading, "") for n, heading in enumerate(headings)}
+    return render_template(
+        "order_files/mapping.html",
+        run=run,
+        columns=columns,
+        chosen=chosen,
+        choices=mappings.choices(),
+        error=error,
         **_form(),
     )
 

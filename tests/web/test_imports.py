@@ -400,3 +400,84 @@ class TestAfterARestart:
         with app.app_context():
             sealed = db.session.scalars(sa.select(ImportFile.content_sealed)).one()
         assert sealed.startswith("v1.")
+
+
+UNKNOWN = (
+    "月次売上表\r\n通番,だれ,いつ,払い方,品,いくら,いくつ,ぜんぶで,メモ\r\n"
+    "A1,佐藤,2026/11/23,SGP,煎茶,1000,2,2000,4111111111111111\r\n"
+    "A2,鈴木,2026/11/24,代金引換,急須,2200,1,2200,\r\n"
+).encode("cp932")
+SAID = {0: "order_no", 1: "buyer_name", 2: "ordered_at", 3: "method", 4: "item_name"}
+SAID |= {5: "unit_price", 6: "quantity", 7: "total"}
+
+
+def said(chosen: dict[int, str], **more: str) -> dict[str, str]:
+    return {f"column-{n}": field for n, field in chosen.items()} | more
+
+
+class TestAFileOfNoProgramWeKnow:
+    def test_shows_its_columns_with_values_and_asks_what_they_are(
+        self, operator: FlaskClient
+    ) -> None:
+        page = shown(operator, UNKNOWN)
+        assert attribute(page, "data-run-state") == "mapping"
+        for text in ("ぜんぶで", "佐藤", "鈴木", "この対応を覚える"):
+            assert text in page.text
+        assert "4111111111111111" not in page.text  # S11
+
+    def test_is_read_as_was_said_and_the_next_one_without_asking(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        path = shown(operator, UNKNOWN).request.path
+        answer = operator.post(f"{path}/mapping", data=said(SAID, remember="1"))
+        page = operator.get(answer.location)
+        # the order with a card number in a column that is not taken stays out all the same
+        assert (attribute(page, "data-new"), attribute(page, "data-left-out")) == ("1", "1")
+        operator.post(f"{path}/start")
+        background.finish(app)
+        with app.app_context():
+            order = db.session.scalars(sa.select(Order)).one()
+            assert (order.order_no, order.total, order.buyer_name) == ("A2", 2200, "鈴木")
+        other = UNKNOWN.replace(b"A1", b"B1").replace(b"4111111111111111", b"")
+        assert attribute(shown(operator, other), "data-new") == "1"
+
+    def test_without_remembering_it_asks_again(self, operator: FlaskClient) -> None:
+        path = shown(operator, UNKNOWN).request.path
+        operator.post(f"{path}/mapping", data=said(SAID))
+        assert attribute(operator.get(path), "data-run-state") == "prepared"
+        assert attribute(shown(operator, UNKNOWN), "data-run-state") == "mapping"
+
+    @pytest.mark.parametrize(
+        ("chosen", "words"),
+        [
+            (SAID | {7: ""}, "必須の項目に列を選んでください: 合計金額"),
+            (SAID | {8: "total"}, "同じ項目を2つの列に選んでいます: 合計金額"),
+            (SAID | {7: "nonsense"}, "画面を開き直してから"),
+            (SAID | {99: "note"}, "画面を開き直してから"),
+        ],
+    )
+    def test_a_choice_that_cannot_be_is_told(
+        self, operator: FlaskClient, chosen: dict[int, str], words: str
+    ) -> None:
+        path = shown(operator, UNKNOWN).request.path
+        page = operator.post(f"{path}/mapping", data=said(chosen))
+        assert page.status_code == 422
+        assert words in page.text
+        assert 'value="order_no" selected' in page.text  # nothing is lost
+
+    def test_nothing_is_started_before(self, app: Flask, operator: FlaskClient) -> None:
+        path = shown(operator, UNKNOWN).request.path
+        operator.post(f"{path}/start")
+        background.finish(app)
+        assert attribute(operator.get(path), "data-run-state") == "mapping"
+
+    def test_words_of_other_programs_are_proposed(self, operator: FlaskClient) -> None:
+        content = UNKNOWN.replace("払い方".encode("cp932"), "お支払方法".encode("cp932"))
+        page = shown(operator, content)
+        assert 'value="method" selected' in page.text
+
+    def test_a_file_with_enough_known_words_needs_no_answer(self, operator: FlaskClient) -> None:
+        head = "受注番号,受注日時,お支払方法,ご請求金額,アイテム名,販売価格,個数\r\n"
+        content = f"{head}A1,2026/11/23,SGP,2000,煎茶,1000,2\r\n".encode()
+        page = shown(operator, content)
+        assert attribute(page, "data-new") == "1"

@@ -242,8 +242,11 @@ def recognise(
     if otherwise is None:
         raise FileRefused("見出しの行から、どのプログラムのファイルか分かりませんでした。")
     wanted = {heading_key(name) for s in otherwise.sources().values() for name in s.headings}
-    hits = [len(wanted.intersection(map(heading_key, record.cells))) for record in start]
-    n = hits.index(max(hits))
+    hits = [
+        (len(wanted.intersection(map(heading_key, record.cells))), sum(map(bool, record.cells)))
+        for record in start
+    ]
+    n = hits.index(max(hits))  # where no word is known, titles above have fewer cells
     return _table(otherwise, start[n], chain(start[n + 1 :], records))
 
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import itertools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -27,8 +27,8 @@ from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.files import layout as layouts
-from sgpshop.services.order_files.importing import batches, kept, preview
-from sgpshop.services.order_files.reading import Survey, read_orders, survey
+from sgpshop.services.order_files.importing import batches, kept, mappings, preview
+from sgpshop.services.order_files.reading import Survey, UnknownLayout, read_orders, survey
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.vault import SealBroken
@@ -97,7 +97,29 @@ def look_again(run_id: str) -> None:
     """Make the preview anew: something that decides about it was answered.  Raises NotFound."""
     files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
     if files and find(run_id).started_at is None:
-        preview.make(run_id, files, limits, survey(files, limits))
+        preview.make(run_id, files, limits, survey(files, limits, find(run_id).mapping))
+
+
+def map_columns(
+    run_id: str, chosen: Mapping[int, str], actor: str, *, is_to_be_remembered: bool
+) -> None:
+    """Read a file of no known program as a person says: our field by the number of the column.
+
+    Raises NotFound, ShopError for a choice that cannot be, FileRefused.
+    """
+    run = find(run_id)
+    columns = (run.preview or {}).get("columns")
+    if columns is None or run.started_at is not None:
+        raise ShopError("このファイルの列は、もう選ばれています。画面を開き直してください。")
+    headings = [heading for heading, _values in columns]
+    mapping = mappings.checked(headings, chosen)
+    files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
+    found = survey(files, limits, mapping)
+    with writing() as session:
+        session.execute(_of(run_id).values(mapping=mapping))
+    preview.make(run_id, files, limits, found)
+    if is_to_be_remembered:
+        mappings.remember(headings, mapping, actor)
 
 
 def answer_method(run_id: str, name: str, actor: str, *, is_sgp: bool) -> None:
@@ -128,7 +150,7 @@ def start(run_id: str, actor: str) -> bool:
     with writing() as session:
         accepted = session.execute(
             _of(run_id)
-            .where(ImportRun.started_at.is_(None), ImportRun.refused == "")
+            .where(ImportRun.started_at.is_(None), ImportRun.refused == "", ImportRun.orders > 0)
             .values(started_at=utc_now(), progress_at=utc_now(), actor=actor, preview=None)
         )
         if accepted.rowcount != 1:  # type: ignore[attr-defined]
@@ -143,7 +165,7 @@ def work(run_id: str) -> None:
     try:
         files = kept.files(run_id)
         if files:
-            carry_out(run_id, files, limits, survey(files, limits))
+            carry_out(run_id, files, limits, survey(files, limits, find(run_id).mapping))
     except SealBroken:  # our key was changed meanwhile: the person has the file
         with writing() as session:
             kept.forget(session, run_id)
@@ -177,19 +199,33 @@ def _open(
         return _earlier(run_id, content_hash), None
     found = None
     try:
-        found = survey(files, limits)
+        found = _survey(run, files, limits)
         run.rows, run.orders, run.layout = found.rows, found.orders, found.layout.id
     except FileRefused as refusal:
-        run.refused, run.finished_at = refusal.message[:300], utc_now()
+        if kept_as and isinstance(refusal, UnknownLayout):
+            run.preview = {"columns": refusal.columns}
+        else:
+            run.refused, run.finished_at = refusal.message[:300], utc_now()
     try:
         with writing() as session:
             session.add(run)
-            if found is not None:
+            if not run.refused:
                 session.flush()
                 kept.keep(session, run_id, kept_as)
     except IntegrityError:  # the other click of a double click was first
         return _earlier(run_id, content_hash), None
     return run, found
+
+
+def _survey(run: ImportRun, files: Sequence[BinaryIO], limits: Limits) -> Survey:
+    """The survey of the files, by what was said before of files with such headings."""
+    try:
+        return survey(files, limits)
+    except UnknownLayout as unknown:
+        run.mapping = mappings.remembered(heading for heading, _values in unknown.columns)
+        if run.mapping is None:
+            raise
+        return survey(files, limits, run.mapping)
 
 
 def _hash(files: Sequence[BinaryIO]) -> str:

@@ -5,7 +5,13 @@ whole before anything is written, and learns which orders are scattered; `read_o
 one order after the other, in constant memory.
 """
 
-from sgpshop.services.order_files.reading.orders import FileOrder, Issue, read_orders, survey
+from sgpshop.services.order_files.reading.orders import (
+    FileOrder,
+    Issue,
+    UnknownLayout,
+    read_orders,
+    survey,
+)
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim, Survey
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "ParsedOrder",
     "PaymentClaim",
     "Survey",
+    "UnknownLayout",
     "read_orders",
     "survey",
 ]

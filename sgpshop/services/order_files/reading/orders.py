@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, BinaryIO
 
-from sgpshop.domain.card_data import contains_card_number
+from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
 from sgpshop.domain.csv_reading import FileRefused, Limits, heading_key
 from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.models import IssueLevel
@@ -19,7 +20,7 @@ from sgpshop.services.files.layout import (
     layouts,
     recognise,
 )
-from sgpshop.services.files.layouts import a00_own
+from sgpshop.services.files.layouts import general
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading import rows as of_rows
 from sgpshop.services.order_files.reading.building import build_order, is_cancelled
@@ -28,6 +29,7 @@ from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, Part
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
 from sgpshop.services.order_files.reading.rows import FileRow
 
+_VALUES_SHOWN, _LONGEST_SHOWN = 3, 60
 _MAX_KINDS = _MAX_DELIVERIES = 50
 
 
@@ -63,12 +65,23 @@ class _Group:
     problems: dict[int, str]
 
 
-def survey(files: Sequence[BinaryIO], limits: Limits) -> Survey:
-    """Look through whole files and rewind them.
+class UnknownLayout(FileRefused):
+    """A file of no program we know, without the headings we need: a person may say what is what."""
+
+    def __init__(self, message: str, columns: list[tuple[str, list[str]]]) -> None:
+        super().__init__(message)
+        #: headings with their first values
+        self.columns = columns
+
+
+def survey(
+    files: Sequence[BinaryIO], limits: Limits, mapping: Mapping[str, str] | None = None
+) -> Survey:
+    """Look through whole files; `mapping` says of one that nobody knows which heading a field has.
 
     Raises FileRefused when they cannot be read to their end as orders with the required headings.
     """
-    table, groups = _read(files, limits)
+    table, groups = _read(files, limits, _mapped(mapping) if mapping else _GENERAL)
     rows = orders = 0
     seen: set[str] = set()
     scattered: set[str] = set()
@@ -85,19 +98,22 @@ def read_orders(
     files: Sequence[BinaryIO], limits: Limits, found: Survey, methods: KnownMethods
 ) -> Iterator[FileOrder]:
     """The orders of files that `survey` looked through, one after the other, good and bad."""
-    table, groups = _read(files, limits)
+    otherwise = _GENERAL if found.layout.signature else found.layout
+    table, groups = _read(files, limits, otherwise)
     for group in groups:
         is_scattered = group.order_no in found.scattered
         yield _order(group, table, methods, is_scattered=is_scattered)
 
 
-def _read(files: Sequence[BinaryIO], limits: Limits) -> tuple[Table, Iterator[_Group]]:
+def _read(
+    files: Sequence[BinaryIO], limits: Limits, otherwise: Layout
+) -> tuple[Table, Iterator[_Group]]:
     """The table of the orders, and their rows in groups; two files that belong together are one."""
     known = layouts(Purpose.ORDERS, Purpose.ITEMS)
     tables = []
     for file in files:
         file.seek(0)
-        tables.append(recognise(read_rows(file, limits), known, _GENERAL))
+        tables.append(recognise(read_rows(file, limits), known, otherwise))
         _require_unambiguous(tables[-1])
     orders = [table for table in tables if table.layout.purpose is Purpose.ORDERS]
     items = {table.layout.id: table for table in tables if table.layout.purpose is Purpose.ITEMS}
@@ -124,12 +140,24 @@ def _which_files(tables: Sequence[Table]) -> str:
 
 def _require_fields(table: Table) -> None:
     if missing := of_rows.missing(table):
-        program = table.layout.program
-        which = f"「{program}」のファイルのようですが、" if table.layout.signature else "1行目に"
-        raise FileRefused(
-            f"{which}必要な項目名がありません: {'、'.join(missing)}。"
-            + (table.layout.export or "1行目には項目名(注文番号、注文日時など)を入れてください。")
+        layout = table.layout
+        which = f"「{layout.program}」のファイルのようですが、" if layout.signature else "1行目に"
+        message = f"{which}必要な項目名がありません: {'、'.join(missing)}。" + (
+            layout.export or "1行目には項目名(注文番号、注文日時など)を入れてください。"
         )
+        raise FileRefused(message) if layout.signature else UnknownLayout(message, _columns(table))
+
+
+def _columns(table: Table) -> list[tuple[str, list[str]]]:
+    """Every heading with the first values under it, card numbers masked (S11); each heading once."""
+    rows = list(islice(table.rows, _VALUES_SHOWN))
+    found: dict[str, list[str]] = {}
+    for n, heading in enumerate(table.headings):
+        values = [row.cells[n].strip() for row in rows if n < len(row.cells)]
+        name = mask_card_numbers(heading.strip())[:_LONGEST_SHOWN]
+        if name:
+            found.setdefault(name, [mask_card_numbers(v)[:_LONGEST_SHOWN] for v in values if v])
+    return list(found.items())
 
 
 def _require_unambiguous(table: Table) -> None:
@@ -334,5 +362,9 @@ _GENERAL = Layout(
     program="そのほかの注文ファイル",
     purpose=Purpose.ORDERS,
     signature=(),
-    columns=a00_own.COLUMNS,
+    columns=general.COLUMNS,
 )
+
+
+def _mapped(mapping: Mapping[str, str]) -> Layout:
+    return replace(_GENERAL, program="登録した対応", columns=mapping)

@@ -1,0 +1,77 @@
+"""Order files of no known program: a person says once which column is what, and it is remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from sgpshop.domain.csv_reading import heading_key
+from sgpshop.domain.errors import ShopError
+from sgpshop.extensions import db
+from sgpshop.models import ImportMapping
+from sgpshop.services.files.layout import Purpose, first, layouts
+from sgpshop.services.files.layouts import general
+from sgpshop.services.order_files.reading.columns import BY_KEY
+from sgpshop.storage.database import writing
+
+
+def choices() -> list[tuple[str, str]]:
+    """Our fields by key and name, those that every file must have first."""
+    columns = sorted(BY_KEY.items(), key=lambda one: not one[1].required)
+    return [(key, column.title + ("(必須)" if column.required else "")) for key, column in columns]
+
+
+def propose(headings: Sequence[str]) -> dict[str, str]:
+    """Heading -> field, by the words of all programs we know; each field once."""
+    fields: dict[str, str] = {}
+    sources = [*general.COLUMNS.items()]
+    for layout in layouts(Purpose.ORDERS):
+        sources += layout.columns.items()
+    for field, source in sources:
+        for name in first(source).headings if isinstance(source, str) else source.headings:
+            fields.setdefault(heading_key(name), field)
+    found: dict[str, str] = {}
+    for heading in headings:
+        wanted = fields.get(heading_key(heading))
+        if wanted in BY_KEY and wanted not in found.values():
+            found[heading] = str(wanted)
+    return found
+
+
+def checked(headings: Sequence[str], chosen: Mapping[int, str]) -> dict[str, str]:
+    """Field -> heading, from the field chosen for each column.  Raises ShopError."""
+    picked = {n: field for n, field in chosen.items() if field}
+    if any(field not in BY_KEY or not 0 <= n < len(headings) for n, field in picked.items()):
+        raise ShopError("画面を開き直してから、もう一度選んでください。")
+    twice = [field for field, times in Counter(picked.values()).items() if times > 1]
+    if twice:
+        titles = "、".join(BY_KEY[field].title for field in twice)
+        raise ShopError(f"同じ項目を2つの列に選んでいます: {titles}。どちらか1つにしてください。")
+    missing = [c.title for key, c in BY_KEY.items() if c.required and key not in picked.values()]
+    if missing:
+        raise ShopError(f"必須の項目に列を選んでください: {'、'.join(missing)}。")
+    return {field: headings[n] for n, field in picked.items()}
+
+
+def remembered(headings: Iterable[str]) -> dict[str, str] | None:
+    """What was said of files with just these headings, in whatever order; None for nothing."""
+    query = sa.select(ImportMapping.columns).where(ImportMapping.headings == _key(headings))
+    found = db.session.scalar(query)
+    db.session.commit()
+    return found
+
+
+def remember(headings: Iterable[str], columns: Mapping[str, str], actor: str) -> None:
+    """この対応を覚える: the next file with these headings is read so without asking."""
+    with writing() as session:
+        session.merge(
+            ImportMapping(headings=_key(headings), columns=dict(columns), updated_by=actor)
+        )
+
+
+def _key(headings: Iterable[str]) -> str:
+    keys = sorted(filter(None, map(heading_key, headings)))
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()
