@@ -133,7 +133,7 @@ def test_an_unreadable_file_writes_nothing_and_says_why(app: Flask, operator: Fl
     assert count(app) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04zip", b"\xff\xfea\0", b"\0" * 100])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04zip", b"\xff\xfea", b"\0" * 100])
 def test_other_files_are_refused(app: Flask, operator: FlaskClient, content: bytes) -> None:
     assert attribute(upload(operator, content), "data-run-state") == "refused"
     assert count(app) == 0
