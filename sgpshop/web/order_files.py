@@ -198,7 +198,7 @@ def _heading(shown: importing.ImportProgress) -> str:
     if shown.state is RunState.REFUSED:
         return "ファイルを読み取れませんでした"
     if shown.state is RunState.PREPARED:
-        return f"{run.orders:,}件の注文を取り込みます"
+        return f"{run.orders:,}件の注文のファイルです"
     if shown.state is RunState.RUNNING:
         return f"{run.orders:,}件中 {shown.done:,}件まで取り込みました"
     if shown.state is RunState.INTERRUPTED:

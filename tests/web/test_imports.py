@@ -25,7 +25,8 @@ from sgpshop.services.order_files.importing import kept
 from sgpshop.services.order_files.reading import survey
 from sgpshop.storage.database import writing
 from tests.forms import hidden_of
-from tests.services.order_csv import csv_file, number, row
+from tests.gateway_world import World
+from tests.services.order_csv import ROW, csv_file, number, row
 from tests.signing_in import signed_in
 
 LAYOUTS = Path(__file__).parent.parent / "data" / "layouts"
@@ -481,3 +482,19 @@ class TestAFileOfNoProgramWeKnow:
         content = f"{head}A1,2026/11/23,SGP,2000,煎茶,1000,2\r\n".encode()
         page = shown(operator, content)
         assert attribute(page, "data-new") == "1"
+
+
+def test_an_order_taken_for_another_method_is_mended_on_its_screen(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    upload(operator, csv_file(row(決済方法="代金引換")))
+    address = f"/orders/{ROW['注文番号']}"
+    assert "SGPカード決済の注文に直す" in operator.get(address).text
+    assert "取引がないため" in operator.post(f"{address}/card-order").text
+    world.authorize(ROW["注文番号"], 2500)
+    answer = operator.post(f"{address}/card-order")
+    assert answer.status_code == 303
+    page = operator.get(answer.location).text
+    assert "SGPカード決済の注文に直しました" in page
+    assert "仮売上" in page
+    assert "「代金引換」として取り込まれていた注文" in page

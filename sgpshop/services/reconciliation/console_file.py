@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.csv_reading import FileRefused, Limits, Record
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
 from sgpshop.domain.text import nfkc
@@ -87,6 +88,8 @@ class FileComparison:
     differences: list[Difference] = field(default_factory=list)
     #: an order of ours, but a transaction of it that we do not know (R106)
     unknown_transactions: list[tuple[ConsoleRow, str]] = field(default_factory=list)
+    #: an order of ours that came in as another way of payment: it can be made a card order
+    taken_otherwise: list[tuple[ConsoleRow, str]] = field(default_factory=list)
     gateway_only: list[ConsoleRow] = field(default_factory=list)
     #: line and sentence
     mistakes: list[tuple[int, str]] = field(default_factory=list)
@@ -108,9 +111,26 @@ def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
         known = _known([row.order_id for row in chunk])
         for row in chunk:
             _sort_in(row, known, result, to_look_up)
+    _find_taken_otherwise(result)
     if to_look_up:
         result.planned = transaction_lookup.look_soon_at(sorted(set(to_look_up)))
     return result
+
+
+def _find_taken_otherwise(result: FileComparison) -> None:
+    """Of the transactions without an order of SGP card, those whose number an order has all the same."""
+    ours: dict[str, str] = {}
+    numbers = [row.order_id for row in result.gateway_only]
+    for start in range(0, len(numbers), _CHUNK):
+        wanted = [text for one in numbers[start : start + _CHUNK] for text in (one, f"#{one}")]
+        query = sa.select(Order.order_no).where(
+            Order.order_no.in_(wanted), Order.method != SGP_METHOD
+        )
+        ours |= {at_gateway(order_no): order_no for order_no in db.session.scalars(query)}
+    result.taken_otherwise = [
+        (row, ours[row.order_id]) for row in result.gateway_only if row.order_id in ours
+    ]
+    result.gateway_only = [row for row in result.gateway_only if row.order_id not in ours]
 
 
 @dataclass(frozen=True)

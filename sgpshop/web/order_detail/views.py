@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from wtforms import BooleanField
 
 from sgpshop.domain.errors import NotFound, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.models import FollowUp, Operation, Role
+from sgpshop.services.order_files import card_order
 from sgpshop.services.orders import acting
+from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import cancelling
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.web.frame import run_and_wait
@@ -121,6 +124,20 @@ def reconcile(order_no: str) -> ResponseReturnValue:
     return screen.done(order_no, notice=found)
 
 
+@bp.post("/<order_no>/card-order", endpoint="card-order")
+@requires(Role.OPERATOR)
+def make_card_order(order_no: str) -> ResponseReturnValue:
+    """SGPカード決済の注文に直す: it came in as another way of payment, and SMBC-GP knows its number."""
+    try:
+        card_order.make(order_no, Actor.person(current_user.name))
+    except NotFound:
+        raise
+    except ShopError as problem:
+        return screen.render(order_no, refusal=problem)
+    return screen.done(order_no, notice="SGPカード決済の注文に直しました。")
+
+
+@bp.get("/<order_no>/card-order")
 @bp.get("/<order_no>/send-changes")
 @bp.get("/<order_no>/reconcile")
 @bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")

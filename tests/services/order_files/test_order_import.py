@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -33,9 +34,11 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.order_files import importing
+from sgpshop.services.order_files import card_order, importing
 from sgpshop.services.order_files.importing.runs import RunState, state_of
+from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.reconciliation import console_file
 from sgpshop.storage.database import writing
 from sgpshop.storage.vault import open_access_pass
 from tests.gateway_world import World
@@ -608,6 +611,28 @@ class TestNoCardOrderIsLost:
         transaction_lookup.look_up(the_transaction().id)
         assert the_order().payment_status is PaymentStatus.AUTHORIZED
         assert events() == ["imported", "import_updated", "linked"]
+
+    @pytest.mark.postgresql
+    def test_an_order_is_made_a_card_order_where_smbc_gp_knows_its_number(
+        self, shop: World
+    ) -> None:
+        take_in(row(決済方法="代金引換"))
+        with pytest.raises(NotPossible, match="取引がない"):
+            card_order.make(NUMBER, Actor.person("田中"))
+        assert the_order().method == "代金引換"
+        shop.authorize(NUMBER, 2500)
+        card_order.make(NUMBER, Actor.person("田中"))
+        assert the_order().payment_status is PaymentStatus.AUTHORIZED
+        with pytest.raises(NotPossible, match="すでに"):
+            card_order.make(NUMBER, Actor.person("田中"))
+        assert events() == ["imported", "became_card_order", "linked"]
+
+    def test_the_consoles_list_names_it(self, shop: World) -> None:
+        take_in(row(決済方法="代金引換"), row(注文番号="#7", 決済方法="代金引換"))
+        listed = f"オーダーID,状態,金額\r\n{NUMBER},仮売上,2500\r\n7,仮売上,2500\r\n8,仮売上,1\r\n"
+        found = console_file.compare(io.BytesIO(listed.encode("cp932")), NO_LIMITS)
+        assert [order_no for _, order_no in found.taken_otherwise] == [NUMBER, "#7"]
+        assert [listed.order_id for listed in found.gateway_only] == ["8"]
 
     def test_a_card_order_stays_one(self) -> None:
         take_in(row())

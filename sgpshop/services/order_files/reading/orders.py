@@ -266,7 +266,7 @@ def _order(group: _Group, table: Table, methods: KnownMethods, *, is_scattered: 
 
 
 ASKED = (
-    "決済方法「{}」がSGPカード決済かどうか分からないため、取り込みませんでした。"
+    "決済方法「{}」がSGPカード決済かどうか分からないため、取り込みません。"
     "取込の確認画面か、設定の「注文ファイルの決済方法」で答えてから取り込んでください。"
 )
 
