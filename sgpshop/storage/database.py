@@ -157,14 +157,15 @@ _writer = threading.RLock()
 
 
 @contextmanager
-def writing_in_turn(within: float = WRITE_WAIT) -> Iterator[None]:
+def writing_in_turn(within: float | None = None) -> Iterator[None]:
     """Let one thread of this process write at a time: SQLite's own waiting polls and wakes late."""
     if db.engine.dialect.name != "sqlite":
         yield
         return
     if not _writer.acquire(blocking=False):
         with waiting.for_the_database() as may_wait:
-            if not (may_wait and _writer.acquire(timeout=within)):
+            patience = WRITE_WAIT if within is None else within
+            if not (may_wait and _writer.acquire(timeout=patience)):
                 raise _too_long()
     try:
         yield
@@ -191,13 +192,14 @@ def _too_long() -> OperationalError:
 
 
 @contextmanager
-def writing(within: float = WRITE_WAIT) -> Iterator[Session]:
+def writing(within: float | None = None) -> Iterator[Session]:
     """One write transaction on the request's or operation's session: commit, or roll back all.
 
     Yields the session.  Whatever was read before is let go of first, so read again, with
     `populate_existing`, what the decision rests on.  Never call the gateway inside (P8).
-    Raises OperationalError when its turn has not come `within` so many seconds (P32).
+    Raises OperationalError when its turn has not come `within` so many seconds (WRITE_WAIT, P32).
     """
+    within = WRITE_WAIT if within is None else within
     session = db.session()
     session.commit()  # ends a reading transaction: SQLite cannot turn it into a writing one
     until = time.monotonic() + within

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
-from sgpshop.storage.database import WRITE_WAIT, writing, writing_in_turn
+from sgpshop.storage.database import writing, writing_in_turn
 
 _T = TypeVar("_T")
 _KEY = "sgpshop.write_together"
@@ -43,14 +43,14 @@ class _PendingWrite:
         return self.value
 
 
-def write_together(function: Callable[[Session], _T], *, within: float = WRITE_WAIT) -> _T:
+def write_together(function: Callable[[Session], _T], *, within: float | None = None) -> _T:
     """Run `function(session)` in a write transaction, perhaps shared with other threads'.
 
     Returns its value once that is committed; raises what it raised, its own writes undone and the
     others' kept.  It may run in another thread and, if the transaction failed, once more: it only
     writes to the database, and neither returns nor uses objects of a session.
 
-    Raises OperationalError after `within` seconds without a turn.  Only those equally patient share
+    Raises OperationalError after `within` (or WRITE_WAIT) seconds without a turn.  Only those equally patient share
     a transaction, so nobody suffers from another's haste.
     """
     if db.engine.dialect.name != "sqlite":
@@ -59,12 +59,12 @@ def write_together(function: Callable[[Session], _T], *, within: float = WRITE_W
     queue: deque[_PendingWrite] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
     pending = _PendingWrite(function)
     queue.append(pending)
-    until = time.monotonic() + within
+    until = None if within is None else time.monotonic() + within
     try:
         with writing_in_turn(within):
             while not pending.is_done.is_set():
                 all_pending = _take(queue)
-                left = within if within >= WRITE_WAIT else until - time.monotonic()
+                left = None if until is None else until - time.monotonic()
                 _carry_out(all_pending, left)
     except OperationalError:  # no turn, but another thread may do it with its own
         try:
@@ -86,7 +86,7 @@ def _take(queue: deque[_PendingWrite]) -> list[_PendingWrite]:
     return taken
 
 
-def _carry_out(all_pending: list[_PendingWrite], within: float = WRITE_WAIT) -> None:
+def _carry_out(all_pending: list[_PendingWrite], within: float | None = None) -> None:
     try:
         with writing(within) as session:
             # Told only after the commit below: until then another's fault can undo this write too.

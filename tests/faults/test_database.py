@@ -44,7 +44,8 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a lock is not what is tested here."""
     monkeypatch.setattr(database, "WRITE_WAIT", 0.2)
-    monkeypatch.setattr(database, "_PRAGMAS", ("PRAGMA busy_timeout=200", *database._PRAGMAS[1:]))
+    monkeypatch.setattr(database, "_PATIENCE", database._IMPATIENCE)
+    monkeypatch.setattr(database, "_PRAGMAS", (database._IMPATIENCE, *database._PRAGMAS[1:]))
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import time_machine
@@ -81,6 +83,13 @@ def explained() -> list[str]:
     return [problem.what for problem in Verification().problems()]
 
 
+@contextmanager
+def nobody_waits(app: Flask) -> Iterator[None]:
+    """Within the block nobody waits for what cannot come to an end just now."""
+    with own_worker.working_by(app, "at once"), patch.dict(app.config, CHECKOUT_WAIT=0.0):
+        yield
+
+
 class TestByThreeDs:
     """The shop front repeats its request with a new card and where the buyer goes afterwards."""
 
@@ -124,10 +133,13 @@ class TestByThreeDs:
         assert fresh(order).payment_status is S.BILLING_REPORTED
         assert told(back(app, order, access_id, number)) == "failed"
 
-    def entered_and_not_paid(self, shop: World, new: NewOrder, order: Order, **more: Any) -> str:
+    def entered_and_not_paid(
+        self, app: Flask, shop: World, new: NewOrder, order: Order, **more: Any
+    ) -> str:
         """再決済 whose card was never sent: the number is entered at SMBC-GP, for that way."""
         shop.wire.cut_off("ExecTran")
-        intake.place(replace(new, payment=CardSource(token=shop.token()), **more), SHOP_FRONT)
+        with nobody_waits(app):
+            intake.place(replace(new, payment=CardSource(token=shop.token()), **more), SHOP_FRONT)
         settle(order.id)
         shop.wire.cut_off()
         assert fresh(order).payment_status is S.CAPTURE_FAILED
@@ -140,16 +152,18 @@ class TestByThreeDs:
         self, app: Flask, shop: World, travel: Travel, is_refused_once: bool
     ) -> None:
         new, order = failed(shop, travel)
-        entered = self.entered_and_not_paid(shop, new, order)
+        entered = self.entered_and_not_paid(app, shop, new, order)
         if is_refused_once:  # the second buyer's try does not get as far as the number
             shop.wire.cut_off("SearchTrade")
             again = replace(new, payment=CardSource(token=shop.token()), return_url=THANKS)
-            intake.place(again, SHOP_FRONT)
+            with nobody_waits(app):
+                intake.place(again, SHOP_FRONT)
             settle(order.id)
             shop.wire.cut_off()
             assert fresh(order).payment_status is S.CAPTURE_FAILED
         again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)), return_url=THANKS)
-        intake.place(again, SHOP_FRONT)
+        with nobody_waits(app):
+            intake.place(again, SHOP_FRONT)
         settle(order.id)
         placed = intake.place(again, SHOP_FRONT)
         assert placed.redirect_url is not None
@@ -161,7 +175,7 @@ class TestByThreeDs:
         assert shop.trade(entered)["status"] == "UNPROCESSED"
         assert explained() == []
 
-    def test_a_billing_never_goes_there(self, shop: World, travel: Travel) -> None:
+    def test_a_billing_never_goes_there(self, app: Flask, shop: World, travel: Travel) -> None:
         """Nobody is at the bank's page when the worker bills."""
         open_shop(billing_driver=BillingDriver.API.value)
         new = subscription(shop)
@@ -172,7 +186,7 @@ class TestByThreeDs:
         travel(jst(2026, 12, 10, 6, 1))
         billing.resume()
         settle(order.id)
-        entered = self.entered_and_not_paid(shop, new, order, return_url=THANKS)
+        entered = self.entered_and_not_paid(app, shop, new, order, return_url=THANKS)
         subscriptions.take_again([order.order_no], "form", TANAKA)
         billing.resume()
         settle(order.id)
