@@ -213,6 +213,12 @@ def is_unsent(order: OrderFacts) -> bool:
     return order.kind == "normal" and not is_to_be_charged(transaction)
 
 
+def increase(order: OrderFacts) -> int:
+    """Yen by which a change that is not sent yet reserves more than the buyer agreed to; else 0."""
+    held = order.transaction.gateway_amount if order.transaction else None
+    return max(0, order.total - held) if held is not None and is_unsent(order) else 0
+
+
 def taken_too_much(order: OrderFacts) -> int:
     """Yen that SMBC-GP took beyond our total; 0 where nothing was taken, or not more."""
     there = order.transaction

@@ -610,7 +610,9 @@ class Stage:
 
     def do_send(self, life: Life, then_capture: bool) -> None:
         follow_up = FollowUp.CAPTURE if then_capture else None
-        self._press(life, OperationRequest(Operation.CHANGE_AMOUNT, follow_up))
+        self._press(
+            life, OperationRequest(Operation.CHANGE_AMOUNT, follow_up, is_sum_confirmed=True)
+        )
 
     def do_cancel(self, life: Life) -> None:
         if self._order(life) is None:

@@ -103,7 +103,9 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=fault, api=api, follow_up=st.sampled_from([None, FollowUp.CAPTURE]))
     def send(self, fault: str, api: str, follow_up: FollowUp | None) -> None:
-        self.press(OperationRequest(Operation.CHANGE_AMOUNT, follow_up), fault, api)
+        self.press(
+            OperationRequest(Operation.CHANGE_AMOUNT, follow_up, is_sum_confirmed=True), fault, api
+        )
 
     @rule(fault=fault, api=api)
     def capture(self, fault: str, api: str) -> None:

@@ -54,7 +54,10 @@ def run_act(attempt_id: int) -> RunResult:
 def press(order: Order, operation: Operation, follow_up: FollowUp | None = None) -> Order:
     """Press the button of `operation` and wait for the end of the act."""
     attempt_id = acts.open_attempt(
-        order.id, OperationRequest(operation, follow_up), seen(order), TANAKA
+        order.id,
+        OperationRequest(operation, follow_up, is_sum_confirmed=True),
+        seen(order),
+        TANAKA,
     )
     run_act(attempt_id)
     return fresh(order)

@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
 from sgpshop.domain.order_acts import Act, require
-from sgpshop.domain.order_rules import OrderFacts, capture_refusal, is_big, is_to_be_charged
+from sgpshop.domain.order_rules import (
+    OrderFacts,
+    capture_refusal,
+    increase,
+    is_big,
+    is_to_be_charged,
+)
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import (
     ENTERED_OTHERWISE,
@@ -79,7 +85,7 @@ class OperationRequest:
     by_three_ds: bool = False
     #: a monthly file carries it (of a billing only)
     by_file: bool = False
-    #: the amount was confirmed a second time, which a big capture and each refund need (S21)
+    #: the amount was confirmed a second time, which a big capture, an increase and a refund need (S21)
     is_sum_confirmed: bool = False
 
     @property
@@ -98,6 +104,17 @@ class SumNotConfirmed(ShopError):
         super().__init__(
             f"{yen:,}円の実売上処理です。金額を確認のうえ、確認欄にチェックを入れてください。"
             "SMBC-GPへの送信は行っていません。"
+        )
+
+
+class IncreaseNotConfirmed(SumNotConfirmed):
+    """More of the buyer's money is to be reserved, and nobody confirmed that (S21)."""
+
+    def __init__(self, yen: int, total: int) -> None:
+        ShopError.__init__(
+            self,
+            f"{yen:,}円の増額({total:,}円)です。金額を確認のうえ、確認欄にチェックを入れてください。"
+            "SMBC-GPへの送信は行っていません。",
         )
 
 
@@ -156,6 +173,8 @@ def _need_no_confirmation(wanted: OperationRequest, order: Order) -> None:
     """Raises SumNotConfirmed for what has to be confirmed a second time (S21)."""
     if wanted.captures and is_big(1, order.total):
         raise SumNotConfirmed(order.total)
+    if wanted.operation is Operation.CHANGE_AMOUNT and (more := increase(order)):
+        raise IncreaseNotConfirmed(more, order.total)
     if wanted.operation is Operation.REFUND_DIFFERENCE:
         raise RefundNotConfirmed
 

@@ -31,6 +31,7 @@ from sgpshop.domain.order_acts import (
 from sgpshop.domain.order_number import in_address
 from sgpshop.domain.order_rules import (
     OrderFacts,
+    increase,
     is_big,
     is_to_be_charged,
     is_unsent,
@@ -280,6 +281,7 @@ def init_app(app: Flask) -> None:
         new_token=lambda: secrets.token_hex(16),
         CAPTURABLE=CAPTURABLE,
         is_big=is_big,
+        increase=increase,
         is_unsent=is_unsent,
         is_to_be_charged=is_to_be_charged,
         is_sent_elsewhere=is_sent_elsewhere,

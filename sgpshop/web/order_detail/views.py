@@ -55,7 +55,8 @@ def capture(order_no: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def send_changes(order_no: str) -> ResponseReturnValue:
     """変更内容をSMBC-GPに送信: the new amount goes to SMBC-GP at once (R68)."""
-    return _carry_out(order_no, OperationRequest(Operation.CHANGE_AMOUNT))
+    wanted = OperationRequest(Operation.CHANGE_AMOUNT, is_sum_confirmed=is_sum_confirmed())
+    return _carry_out(order_no, wanted)
 
 
 @bp.post("/<order_no>/send-and-capture", endpoint="send-and-capture")

@@ -160,7 +160,7 @@ def send(order_no: str) -> ResponseReturnValue:
     except NotFound:
         raise
     except SumNotConfirmed as problem:
-        shown = EditScreen(problem.status, refusal=problem, asks_to_capture=True)
+        shown = EditScreen(problem.status, refusal=problem, asks_to_capture=follow_up is not None)
         return screen.render(order_no, shown)
     except ShopError as problem:
         stale = form.version.data if isinstance(problem, OrderChanged) else None

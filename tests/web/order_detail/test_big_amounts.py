@@ -84,6 +84,34 @@ def test_sending_a_big_change_alone_needs_none(
         assert effects(world, order) == [("CHANGE", BIG)]
 
 
+#: the page with the button, where it is sent, and whether it is captured too
+INCREASES = {
+    "変更内容をSMBC-GPに送信": ("", "/send-changes", False),
+    "変更内容をSMBC-GPに送信, in 注文内容修正": ("/edit", "/edit/send", False),
+    "送信して実売上処理": ("/send-and-capture", "/send-and-capture", True),
+    "送信して実売上処理, in 注文内容修正": ("/edit/send", "/edit/send", True),
+}
+
+
+@pytest.mark.parametrize("way", INCREASES)
+def test_an_increase_is_sent_only_when_confirmed_as_in_bulk(
+    app: Flask, operator: FlaskClient, world: World, way: str
+) -> None:
+    page_of, act, captures = INCREASES[way]
+    order = big_order(app, world, total=3000, corrected=3500)
+    url = f"/orders/{order.order_no}"
+    page = operator.get(f"{url}{page_of}").text
+    assert "増額(+¥500)" in page
+    form = form_on(page, f"{url}{act}")
+    refused = operator.post(f"{url}{act}", data=form)
+    assert (refused.status_code, MISSING in refused.text) == (422, True)
+    with app.app_context():
+        assert effects(world, order) == []
+    assert operator.post(f"{url}{act}", data=form | {"sum_confirmed": "1"}).status_code == 303
+    with app.app_context():
+        assert effects(world, order) == [("CHANGE", 3500), *[("SALES", 3500)] * captures]
+
+
 def test_a_program_says_so_in_a_field_of_its_own(app: Flask, world: World) -> None:
     program = Program(app)
     order = big_order(app, world)

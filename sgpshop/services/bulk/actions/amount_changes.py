@@ -9,7 +9,7 @@ from functools import partial
 
 from sgpshop.domain.hold_rules import HoldRefusal, hold_refusal
 from sgpshop.domain.order_acts import Act
-from sgpshop.domain.order_rules import is_big
+from sgpshop.domain.order_rules import increase, is_big
 from sgpshop.models import Operation
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.orders.facts import Facts
@@ -51,7 +51,7 @@ def _figures(
 
 def _asks_twice(orders: Sequence[Facts], yen: int) -> bool:
     """Large ones, and whatever reserves more of a buyer's money than the buyer agreed to."""
-    return is_big(len(orders), yen) or any(more > 0 for more in _differences(orders))
+    return is_big(len(orders), yen) or any(increase(order) for order in orders)
 
 
 ACTION = Action(
