@@ -141,7 +141,7 @@ def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
         if not order_acts.may_waive_cancel(order):
             raise NotPossible("この注文は返金するかどうかを決める必要がありません。")
         if not reason:
-            raise InputRefused("reason", "返金しない理由を入力してください。")
+            raise InputRefused("reason", "理由を入力してください。")
         now = utc_now()
         order.cancel_waived_at = now
         order.cancel_waived_reason = reason
