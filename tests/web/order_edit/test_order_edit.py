@@ -922,7 +922,7 @@ class TestSending:
         screen = Screen(operator, order)
         screen.correct("12000")
         world.fault("error:42G030000", "ChangeTran")
-        answer = screen.post("/send")
+        answer = screen.post("/send", sum_confirmed="1")
         assert 'id="payment-error"' in answer.text  # R71
         assert "42G030000" in answer.text
         assert "disabled" not in (button(answer.text, "変更内容をSMBC-GPに送信") or "disabled")
