@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 #: What is asked for until it is known: the shop waits for this money, whenever it comes.
 _ASKED_ON = (Operation.CAPTURE, Operation.BILL)
+#: So often a payment that our books alone call the second one is tried: some two minutes.
+_TRIES_WHEN_DOUBLED = 12
 
 
 #: Operations on a transaction that is at SMBC-GP.
@@ -263,7 +265,7 @@ class _Execution:
 
         Where no try sees what our books say, a person has to (P22).
         """
-        if self.claimed.tries < current_app.config["GATEWAY_TRIES"]:
+        if self.claimed.tries < _TRIES_WHEN_DOUBLED:
             journal.requeue(self.claimed, _pause(self.claimed.tries), "others_live")
             return RunResult.POSTPONED
         unclear = outcomes.rejected(self.claimed.operation, "other_transaction")

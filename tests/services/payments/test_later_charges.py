@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import time_machine
-from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_status import PaymentStatus
@@ -86,10 +85,9 @@ def explained(order: Order) -> list[str]:
 
 
 def test_what_our_books_alone_call_live_is_asked_about_with_pauses_and_then_told(
-    app: Flask, shop: World
+    shop: World,
 ) -> None:
     """Another number counts as reserved here, and SMBC-GP shows another transaction there (P1, P22)."""
-    app.config["GATEWAY_TRIES"] = 3
     order = preorder(shop)
     attempt_id = acts.open_capture(order.id, seen(order), TANAKA)
     other = f"{order.order_no}-2"
@@ -110,8 +108,7 @@ def test_what_our_books_alone_call_live_is_asked_about_with_pauses_and_then_told
         runner.run_operation(attempt_id)
         if (due := last_attempt(order).due_at) is not None:
             pauses.append(due - before)
-    assert timedelta(0) < pauses[0] < pauses[1]
-    assert len(pauses) == 2
+    assert timedelta(0) < pauses[0] < pauses[1] < pauses[-1]
     assert fresh(order).payment_status is S.CAPTURE_FAILED
     assert last_attempt(order).reason == "other_transaction"
     assert "CAPTURE" not in charges(shop, order).values()
