@@ -7,6 +7,7 @@ from playwright.sync_api import Page
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Role
+from sgpshop.web.settings.file_settings import SCREENS as FILE_SCREENS
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.notifying import tell
 from tests.signing_in import signed_in
@@ -97,6 +98,8 @@ def test_login_and_settings(site: Site, visitor: Visitor) -> None:
     assert cookie is not None
     site.cookie["value"] = cookie.value
     check(visitor.open("/settings/sgp", viewport=NARROW))
+    for which in FILE_SCREENS:
+        check(visitor.open(f"/settings/files/{which}", viewport=NARROW))
     [order] = site.orders(1)
     with site.app.app_context():
         tell(order.order_no)

@@ -7,6 +7,7 @@ from click.testing import Result
 from flask import Flask
 
 from sgpshop.cli import commands
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order
 from sgpshop.services import settings
@@ -101,3 +102,28 @@ def test_what_cannot_be_read_ends_with_2(app: Flask) -> None:
     result = run(app, given=b"a,b\n1,2\n")
     assert result.exit_code == 2
     assert "必要な項目名がありません" in result.stderr
+
+
+def test_a_carriers_file_is_known_and_what_is_not_ours_is_told(
+    app: Flask, orders: list[Order]
+) -> None:
+    """佐川 e飛伝Ⅱ: one order of ours, one of another shop, one label that was taken back."""
+    lines = [
+        ["お問合せ送り状№", "出荷日時", "お客様管理ナンバー", "削除区分"],
+        ["400000001214", "2026/11/28", orders[0].order_no, "0"],
+        ["400000001225", "2026/11/28", "X-77", "0"],
+        ["400000001236", "2026/11/28", orders[1].order_no, "1"],
+    ]
+    day = jst_day(orders[0].ordered_at)
+    text = "\r\n".join(",".join(cells) for cells in lines).replace("2026/11/28", f"{day:%Y/%m/%d}")
+    result = run(app, given=text.encode("cp932"))
+    assert result.exit_code == 0, result.output
+    assert "「佐川急便 e飛伝Ⅱ」のファイルとして読みました" in result.stderr
+    assert "3行目 X-77: 対象外: 該当注文なし" in result.stderr
+    assert "4行目: 対象外: 取り消された送り状です" in result.stderr
+    with app.app_context():
+        assert (parcel(orders[0]).slip_no, parcel(orders[0]).carrier_code) == (
+            "400000001214",
+            "003",
+        )
+        assert parcel(orders[1]).slip_no == ""

@@ -24,6 +24,8 @@ from sgpshop.services.order_files.reading import cells as cell_forms
 from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
 from sgpshop.services.slips.columns import COLUMNS, TITLES, SlipColumn
 
+#: Headings of ours for the fields of a file that has none.
+_OUR_WORDS = {"order_no": "注文番号", "slip_no": "伝票番号", "ship_date": "出荷日"}
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
 _LONGEST_NUMBER = 50
@@ -101,13 +103,16 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
     table = recognise(iter(records), layouts(Purpose.SLIPS), _ANY)
     heading = next((row for row in records if row.cells == table.headings), records[0])
     header = [mask_card_numbers(cell.strip())[:100] for cell in table.headings]
+    if not table.has_headings:  # so that its error file can be handed in again
+        header = [_OUR_WORDS.get(name, "") for name in header]
     if table.layout is _ANY and (places_of_ours := _places(heading)):
         rows = [_own_row(row, header, places_of_ours, limits) for row in table.rows]
         file = SlipFile(header, rows)
     else:
         _require_columns(table, heading)
         rows = [_row(row, table, header, limits) for row in table.rows]
-        file = SlipFile(header, rows, is_ours=False, program=table.layout.program)
+        program = table.layout.program + ("" if table.has_headings else "(見出しなし)")
+        file = SlipFile(header, rows, is_ours=False, program=program)
     if not rows:
         raise FileRefused("項目名の行だけで、データの行がありません。")
     return file

@@ -246,6 +246,18 @@ class TestOtherVersions:
             order(f"{first}{n}")
         assert len(planned(written(table(sample(layout))[1:], "cp932"))) == 3
 
+    def test_without_headings_says_so_and_its_error_file_can_be_mended(self, app: Flask) -> None:
+        for n in (101, 102, 103):
+            order(n)
+        cells = table(sample("b01"))[1:4]
+        cells[1][0] = cells[1][0][:12]  # cut
+        run = carry_out(app, written(cells, "cp932"), NO_CAPTURE)
+        assert run.program == "ヤマト運輸 B2クラウド(見出しなし)"
+        failed = table(slips.errors_csv(run))
+        assert failed[0][:5] == ["注文番号", "", "", "伝票番号", "出荷日"]
+        failed[1][0] = "P176430120000000102"
+        assert planned(written(failed, "utf-8-sig")) == [("102", "490714956023", "", DAY)]
+
     def test_a_row_of_another_shape_in_a_file_without_headings(self) -> None:
         cells = [*table(sample("b13")), ["合計", "3"]]
         with pytest.raises(FileRefused, match=r"カンガルー・マジック2.*4行目の形が違います"):
