@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Test processes side by side.
-JOBS ?= 2
+# Test processes side by side: one more than cores, since a third of the time a test waits for
+# processes, threads and pages.
+JOBS ?= 3
 
 .PHONY: help install run test test-fast lint soak bench requirements
 
@@ -11,7 +12,7 @@ help:
 	@echo "make install    the product's packages alone, nothing is started (docs/operations.md)"
 	@echo "make run        the demo shop: web, worker and gateway simulator (PORT=8000)"
 	@echo "make test       lint, types and every test, browser tests included"
-	@echo "make test-fast  lint, and the tests of domain and services on SQLite alone"
+	@echo "make test-fast  lint, and the tests of domain and services on SQLite alone, the longest left out"
 	@echo "make soak       everything on both databases, the random tests in their long form"
 	@echo "make bench      the figures of docs/figures.md, as ratios"
 
@@ -31,7 +32,7 @@ test: .venv/everything
 	@$(call BESIDE_LINT)
 
 test-fast: .venv/everything
-	@export ONLY_SQLITE=1; $(call BESIDE_LINT,tests/domain tests/services tests/storage)
+	@export ONLY_SQLITE=1; $(call BESIDE_LINT,-m 'not long' tests/domain tests/services tests/storage)
 
 lint: .venv/everything
 	$(BIN)/ruff check .

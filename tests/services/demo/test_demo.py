@@ -53,6 +53,7 @@ def statuses() -> Counter[tuple[OrderKind, PaymentStatus | None]]:
     )
 
 
+@pytest.mark.long
 def test_the_sample_becomes_a_shop_whose_ledger_is_the_gateway_s(
     app: Flask, gateway: LiveGateway
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_sample_becomes_a_shop_whose_ledger_is_the_gateway_s(
     assert statuses() == before
 
 
+@pytest.mark.long
 def test_seeding_that_broke_off_is_taken_up(gateway: LiveGateway) -> None:
     gateway.control("POST", "faults", {"api": "ExecTran", "times": 1, "fault": "error:E92000001"})
     with pytest.raises(GatewayRejected):

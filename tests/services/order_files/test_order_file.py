@@ -523,6 +523,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
             read(attempt)
 
 
+@pytest.mark.long
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -567,6 +567,7 @@ class TestRuns:
         assert importing.progress(run.id).done == 450
 
 
+@pytest.mark.long
 def test_ten_thousand_rows(app: Flask) -> None:
     # A query per row would take minutes.
     content = csv_file(

@@ -350,6 +350,7 @@ def test_killed_anywhere_a_restart_finishes_it(shop: World, travel: Travel, step
     assert len(billings(order)) == 1
 
 
+@pytest.mark.long
 def test_twelve_months_predicted_is_reported_each_once(shop: World, travel: Travel) -> None:
     """P28, P29: over 31 December and 28 February, the job run twice, late and killed."""
     reported: dict[date, set[int]] = {}
