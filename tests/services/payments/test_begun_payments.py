@@ -539,6 +539,13 @@ class TestAnotherParcel:
         with pytest.raises(NotPossible):
             cancel(order)
 
+    def test_of_what_was_cancelled_is_not_sent(self, shop: World) -> None:
+        order = cancel(placed(new_order(shop)))
+        take_in(said(order, 配送先番号="1", 注文状態="1"))
+        order = fresh(order)
+        assert {parcel.status for parcel in order.deliveries} == {DeliveryStatus.CANCELLED}
+        assert (order.processing_class, order.buyer_name) == (PC.CANCELLED, "鈴木 一郎")
+
     def test_of_what_is_open_goes_in(self, shop: World) -> None:
         order = placed(new_order(shop))
         first = said(order, 配送先番号="1")

@@ -101,6 +101,9 @@ def keep_parcels(
     parcels, reasons = [], []
     for parcel in content.deliveries:
         known = before.get(parcel["number"], DELIVERY_DEFAULTS)
+        if stored.status is PaymentStatus.CANCELLED and parcel["number"] not in before:
+            known = known | {"status": DeliveryStatus.CANCELLED}  # nothing of it is sent any more
+            parcel = parcel | {name: known[name] for name in _OF_STATUS}
         after = parcel["status"]
         is_said = after is not known["status"]
         reason = _why_not(after, stored.facts, terms, now, is_part=is_part) if is_said else ""
