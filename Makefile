@@ -6,7 +6,7 @@ BIN := .venv/bin
 # processes, threads and pages.
 JOBS ?= 3
 
-.PHONY: help install run test test-fast lint soak bench requirements
+.PHONY: help install run test test-fast lint soak bench screenshots requirements
 
 help:
 	@echo "make install    the product's packages alone, nothing is started (docs/operations.md)"
@@ -53,6 +53,10 @@ soak: .venv/everything
 		tests/faults/test_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
 		tests/faults/test_lives.py tests/faults/test_two_of_each.py -k 'no_walk or chains or every_yen or each_order_once' \
 		| grep -vE '^\{'
+
+screenshots: .venv/everything
+	sh tests/system-packages.sh
+	$(BIN)/python docs/screenshots.py
 
 bench: .venv/everything
 	$(BIN)/python -m benchmarks
