@@ -7,6 +7,7 @@ all others, and captures go first.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -18,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
@@ -76,7 +78,11 @@ def back_up() -> None:
         if locked.finished_at is not None or locked.next_step_at != job.next_step_at:
             return  # another worker is at it
         locked.next_step_at = now + _BACKUP_AGAIN
-    backups.take_daily(now)
+    try:
+        backups.take_daily(now)
+    except ShopError as problem:  # folder, disk or pg_dump: told here and by /metrics, tried again
+        logs.event("backup_failed", level=logging.ERROR, detail=problem.message)
+        return
     with writing() as session:
         _locked(session, job).finished_at = utc_now()
 
