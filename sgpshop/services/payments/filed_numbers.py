@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import Enum, auto
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,8 +23,18 @@ from sgpshop.domain.billing_calendar import (
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState, TradeStatus
-from sgpshop.models import Attempt, Billing, BillingFile, FiledNumber, FileState, OrderKind, utc_now
+from sgpshop.models import (
+    Attempt,
+    Billing,
+    BillingFile,
+    CardTransaction,
+    FiledNumber,
+    FileState,
+    OrderKind,
+    utc_now,
+)
 from sgpshop.services import settings
+from sgpshop.services.payments.clocks import TOLERANCE
 
 #: What SMBC-GP says to any call of ours on a transaction that a monthly file brought.
 ONLY_BY_FILE = "E01410010"
@@ -51,28 +62,46 @@ class Filed:
     is_over: bool
 
 
-def was_entered(gateway_order_id: str) -> sa.Exists:
-    """A call of ours entered the number: what is seen just before it is paid is seen nowhere else."""
+class Whose(Enum):
+    """Who brought the unpaid number of a charge to SMBC-GP."""
+
+    #: a call of ours, or a file of ours: `is_waiting` tells which
+    OURS = auto()
+    #: perhaps a file our books do not know: it will be charged by itself, and no call can
+    UNKNOWN_FILE = auto()
+    #: a file whose results are over: it is not charged any more, and no call can
+    OVER = auto()
+
+
+def is_entered(gateway_order_id: str) -> sa.ColumnElement[bool]:
+    """An answer said that a call of ours entered the number, so no file can have brought it there."""
+    was_answered = sa.exists().where(
+        CardTransaction.gateway_order_id == gateway_order_id,
+        CardTransaction.entered_at.is_not(None),
+    )
+    return sa.and_(was_answered, ~_is_of_file(gateway_order_id))
+
+
+def _is_of_file(gateway_order_id: str) -> sa.Exists:
+    """SMBC-GP said to any call on the number that a file brought it: that beats all we believe."""
     return sa.exists().where(
+        CardTransaction.gateway_order_id == gateway_order_id,
+        Attempt.order_id == CardTransaction.order_id,  # which has an index
         Attempt.gateway_order_id == gateway_order_id,
-        Attempt.state_seen != "",
-        Attempt.error_codes.not_like(f"%{ONLY_BY_FILE}%"),
+        Attempt.error_codes.contains(ONLY_BY_FILE),
     )
 
 
-def _is_known(gateway_order_id: str) -> sa.ColumnElement[bool]:
-    """A result said that the number was not charged, or a call of ours entered it."""
-    has_result = sa.exists().where(
-        Billing.gateway_order_id == gateway_order_id, Billing.result != ""
-    )
-    return sa.or_(has_result, was_entered(gateway_order_id))
+def _has_result(gateway_order_id: str) -> sa.Exists:
+    """A result said that the number was not charged."""
+    return sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != "")
 
 
 def filed(session: Session, gateway_order_id: str, *, since: date = date.min) -> Filed | None:
     """The file that may charge this number; None if no file may have brought it there.
 
     Only files of the month `since` and later are asked.  None, too, once a result said that it was
-    not charged, or a call of ours entered it: then it was not there.
+    not charged, or a call of ours entered it: then no file brought it there.
     """
     files = session.execute(
         sa.select(BillingFile.id, BillingFile.window, BillingFile.refused)
@@ -81,7 +110,8 @@ def filed(session: Session, gateway_order_id: str, *, since: date = date.min) ->
             MAY_BE_THERE,
             FiledNumber.gateway_order_id == gateway_order_id,
             BillingFile.window >= since,
-            sa.not_(_is_known(gateway_order_id)),
+            ~_has_result(gateway_order_id),
+            sa.not_(is_entered(gateway_order_id)),
         )
         .order_by(BillingFile.id.desc())
     ).all()
@@ -98,22 +128,52 @@ def is_waiting(session: Session, gateway_order_id: str) -> bool:
     return found is not None and not found.is_over
 
 
-def may_be_unknown_line(kind: OrderKind, trade: TradeStatus) -> bool:
-    """Whether `trade`, of an order of that `kind`, may be a line of a file our books do not know.
+def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
+    """Who brought `trade`, of an order of that `kind`, to SMBC-GP.
 
-    Another system sent it, or books that were lost when a backup was restored (P36).  Until its
-    results are over it shows as what a call of ours would have entered (protocol.md §13.9).
+    The line of a file shows, until the results, as what a call of ours would have entered
+    (protocol.md §13.9).  Our books do not know it when another system sent the file, or when they
+    were lost and a backup was put back (P36).  Whatever is no unpaid charge of a subscription is ours.
     """
     is_charge = kind is OrderKind.SUBSCRIPTION and "-" in trade.order_id and trade.total > 0
     if not is_charge or trade.state is not TradeState.UNPROCESSED:
-        return False
-    if _ends(month_of(trade.processed_at)) <= utc_now():
-        return False
+        return Whose.OURS
     session = db.session()
-    is_known = session.scalar(sa.select(_is_known(trade.order_id)))
-    is_unknown = not is_known and filed(session, trade.order_id) is None
+    found = _whose(session, trade)
     session.commit()  # no transaction is open while we wait for the network (P8)
-    return is_unknown
+    return found
+
+
+def _whose(session: Session, trade: TradeStatus) -> Whose:
+    number = trade.order_id
+    file = filed(session, number)
+    if file is not None:
+        return Whose.OVER if file.is_over else Whose.OURS
+    if session.scalar(sa.select(sa.or_(is_entered(number), _may_be_entered(trade)))):
+        return Whose.OURS
+    has_result = session.scalar(sa.select(_has_result(number)))
+    is_over = has_result or _ends(month_of(trade.processed_at)) <= utc_now()
+    return Whose.OVER if is_over else Whose.UNKNOWN_FILE
+
+
+def _may_be_entered(trade: TradeStatus) -> sa.ColumnElement[bool]:
+    """Whether it is most likely what a call of ours entered, whose answer was lost.
+
+    It has the amount of a try of ours, and came no earlier than the first.  A line of the same
+    amount that another system sends under our number just after that cannot be told from it: to pay
+    it is refused by SMBC-GP all the same, and says so; only beside the next number, should that be
+    taken, both would be charged.
+    """
+    # SMBC-GP's clock and ours are never quite equal; beyond that we wait for the results.
+    latest = trade.processed_at + TOLERANCE
+    may_be_sent = sa.exists().where(
+        CardTransaction.gateway_order_id == trade.order_id,
+        CardTransaction.entry_sent_at <= latest,
+        Attempt.order_id == CardTransaction.order_id,
+        Attempt.transaction_id == CardTransaction.id,
+        Attempt.amount == trade.total,
+    )
+    return sa.and_(may_be_sent, ~_is_of_file(trade.order_id))
 
 
 def _ends(window: date) -> datetime:

@@ -108,6 +108,8 @@ class ClaimedAttempt:
     entered_otherwise: bool
     #: a monthly file brought, or may have brought, the number there
     in_file: bool
+    #: SMBC-GP answered this very try that it entered the number
+    is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
     card: Card | None = None
     #: when the row that says so was written, by the monotonic clock
@@ -295,6 +297,37 @@ def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
             access_id="",
             access_pass_sealed=None,
             entered_otherwise=False,
+            is_entered=False,
+        )
+
+
+def about_to_enter(claimed: ClaimedAttempt) -> bool:
+    """Write down that a call of ours may have entered the number from now on.
+
+    Whether none may have before.  Asked of the charges of subscriptions alone: a file may bring
+    their numbers there too (filed_numbers).
+    """
+    if claimed.kind is not OrderKind.SUBSCRIPTION or not claimed.is_unpaid_charge:
+        return False
+    with writing() as session:
+        return _changed(
+            session,
+            sa.update(CardTransaction)
+            .where(
+                CardTransaction.id == claimed.transaction_id,
+                CardTransaction.entry_sent_at.is_(None),
+            )
+            .values(entry_sent_at=shared_clock.now()),
+        )
+
+
+def not_entered(claimed: ClaimedAttempt) -> None:
+    """The first call that might have entered the number provably did not: what is there is not ours."""
+    with writing() as session:
+        session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id == claimed.transaction_id)
+            .values(entry_sent_at=None)
         )
 
 
@@ -335,6 +368,12 @@ def about_to_send(
                 sa.update(CardTransaction)
                 .where(CardTransaction.gateway_order_id == claimed.gateway_order_id)
                 .values(access_id=access.access_id, access_pass_sealed=sealed)
+            )
+        if is_ours and claimed.is_entered:
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.id == claimed.transaction_id)
+                .values(entered_at=now)
             )
     if not is_ours:
         return None

@@ -1,4 +1,4 @@
-"""The other numbers of an order, asked just before it is charged: nobody pays an order twice (P1).
+"""The other numbers of an order, asked before it is charged or cancelled: nobody pays it twice (P1).
 
 Whoever knows an order's number can have it paid past us, the shop front on a card it keeps for one;
 and books put back from a backup do not know what was charged since (P36).  What holds no money is
@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.extensions import db
 from sgpshop.gateway import SmbcGpGateway, TradeStatus
-from sgpshop.models import CardTransaction, Operation, Order, OrderKind
+from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
 from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments.filed_numbers import Whose
 from sgpshop.services.payments.outcomes import Outcome, found, not_usable, rejected
 from sgpshop.services.payments.transaction_lookup import MAY_HOLD_MONEY, numbers_after
 from sgpshop.services.payments.transactions import found_event, record_trade
@@ -67,22 +68,27 @@ def paid_there(
         if trade is None or is_other:
             continue
         if is_live:
-            return _ended(trade, _Sold(order.kind, row.is_charge))
-        if filed_numbers.may_be_unknown_line(order.kind, trade):
-            return rejected(operation, filed_numbers.MAY_BE_FILED)
+            return _ended(trade, _Sold(order.kind, row.is_charge or row.sequence > 0))
+        if filed_numbers.whose(order.kind, trade) is Whose.UNKNOWN_FILE:
+            return _filed(operation)
         if trade.raw_status != row.gateway_state:
             _keep(order_id, row.id, trade)
-    # A buyer's first payment: nothing of ours came before it.
-    if len(rows) == 1 and operation is not Operation.CANCEL:
+    if len(rows) == 1 and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
         return None
     for _, trade in numbers_after(order.order_no, rows[-1].sequence, gateway.search_trade):
         if _is_known(trade.order_id):
             continue
         if trade.state.is_live:
             return _ended(trade, _Sold(order.kind, order.kind is not OrderKind.NORMAL))
-        if filed_numbers.may_be_unknown_line(order.kind, trade):
-            return rejected(operation, filed_numbers.MAY_BE_FILED)
+        if filed_numbers.whose(order.kind, trade) is Whose.UNKNOWN_FILE:
+            return _filed(operation)
     return None
+
+
+def _filed(operation: Operation) -> Outcome:
+    """It will be charged by itself: nobody charges it besides, and it is no order to be cancelled."""
+    is_cancel = operation is Operation.CANCEL
+    return rejected(operation, "in_file" if is_cancel else filed_numbers.MAY_BE_FILED)
 
 
 def _ended(trade: TradeStatus, sold: _Sold) -> Outcome:

@@ -23,7 +23,7 @@ from sgpshop.gateway import (
     TradeAccess,
     TradeStatus,
 )
-from sgpshop.models import Operation, OrderKind, utc_now
+from sgpshop.models import AttemptState, Operation, utc_now
 from sgpshop.services.payments import (
     filed_numbers,
     journal,
@@ -174,53 +174,68 @@ class _Execution:
 
     def _enter(self) -> TradeStatus | RunResult:
         """Open the transaction.  That moves nothing: a lost answer only means to look first."""
+        is_first = journal.about_to_enter(self.claimed)
         try:
-            return self.plan.enter(self.gateway, self.claimed)
-        except GatewayUnreachable as failure:
-            return self._unreachable(failure)
-        except GatewayRejected as refusal:
-            return self._refused(refusal, is_entering=True)
+            trade = self.plan.enter(self.gateway, self.claimed)
+        except (GatewayUnreachable, GatewayRejected) as failure:
+            # Also «exists already»: nobody of ours was here before, so that is not ours.
+            if is_first:
+                journal.not_entered(self.claimed)
+            if isinstance(failure, GatewayUnreachable):
+                return self._unreachable(failure)
+            return self._refused(failure, is_entering=True)
         except GatewayError as failure:
             return self._look_failed(failure)
+        self.claimed = replace(self.claimed, is_entered=True)
+        return trade
 
     def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
-        claimed, elsewhere = self.claimed, None
         try:
-            if claimed.operation is Operation.CANCEL and claimed.kind is OrderKind.SUBSCRIPTION:
-                elsewhere = self._sold_elsewhere()
-            trade = self.gateway.search_trade(claimed.gateway_order_id)
+            trade = self.gateway.search_trade(self.claimed.gateway_order_id)
+            ended = None if trade is None else self._not_payable(trade)
+            if ended is not None:
+                return ended
+            outcome = self.plan.judge(trade, self.claimed)
+            if self.claimed.operation is Operation.CANCEL:
+                outcome = self._paid_elsewhere(outcome) or outcome
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayError as failure:
             return self._look_failed(failure)
-        if elsewhere is not None:
-            return self._close(elsewhere)
-        if trade is not None and self.plan.is_number_taken(trade, claimed):
-            return self._take_next_number(trade)
-        if trade is not None and not self.plan.enters and self._may_be_filed(trade):
-            self.claimed = replace(self.claimed, in_file=True)
-        outcome = self.plan.judge(trade, self.claimed)
         return trade if outcome is None else self._close(outcome)
 
-    def _sold_elsewhere(self) -> Outcome | None:
-        """Whether a sale that is to be cancelled before it is billed stands under another number."""
+    def _paid_elsewhere(self, outcome: Outcome | None) -> Outcome | None:
+        """Whether what is to be cancelled stands under another number of the order.
+
+        Asked where nothing would be sent, because its own number holds nothing, and of what was
+        never billed: there the own number is that of a card check.
+        """
         claimed = self.claimed
-        if claimed.status_before is not PaymentStatus.AWAITING_BILLING:
+        is_for_nothing = outcome is not None and outcome.state is AttemptState.DONE
+        if not is_for_nothing and claimed.status_before is not PaymentStatus.AWAITING_BILLING:
             return None
-        found = other_numbers.paid_there(
+        return other_numbers.paid_there(
             self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
         )
-        if found is not None and found.reason == filed_numbers.MAY_BE_FILED:
-            return replace(found, reason="in_file")
-        return found
 
-    def _may_be_filed(self, trade: TradeStatus) -> bool:
-        return filed_numbers.may_be_unknown_line(self.claimed.kind, trade)
-
-    def _take_next_number(self, trade: TradeStatus) -> RunResult:
-        if self._may_be_filed(trade):  # it is charged by itself: another one would be the second
+    def _not_payable(self, trade: TradeStatus) -> RunResult | None:
+        """How it ends because no call of ours may, or should, pay the number of `trade`; None: go on."""
+        claimed = self.claimed
+        if claimed.in_file:
+            return None
+        whose = filed_numbers.whose(claimed.kind, trade)
+        if not self.plan.enters:
+            is_filed = whose is filed_numbers.Whose.UNKNOWN_FILE
+            self.claimed = replace(claimed, in_file=is_filed)
+            return None
+        if whose is filed_numbers.Whose.UNKNOWN_FILE:
             return self._reject(filed_numbers.MAY_BE_FILED)
+        if whose is filed_numbers.Whose.OVER or self.plan.is_number_taken(trade, claimed):
+            return self._take_next_number()
+        return None
+
+    def _take_next_number(self) -> RunResult:
         try:
             renumbered = journal.renumber(self.claimed)
         except NumbersUsedUp:
@@ -325,9 +340,10 @@ class _Execution:
                     outcomes.unknown(claimed.operation, failure.reason, refusal.codes)
                 )
             return self._reject(refusal.reason, refusal.codes)
-        if trade is not None and self.plan.is_number_taken(trade, claimed):
-            return self._take_next_number(trade)
-        outcome = self.plan.judge(trade, claimed)
+        ended = None if trade is None else self._not_payable(trade)
+        if ended is not None:
+            return ended
+        outcome = self.plan.judge(trade, self.claimed)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
         if trade is None:  # refused to enter what is not there: nothing was done

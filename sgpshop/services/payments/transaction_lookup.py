@@ -37,8 +37,9 @@ from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import LOOK_UP
-from sgpshop.services.payments import billing_marks, effects, transaction_numbers
+from sgpshop.services.payments import billing_marks, effects, filed_numbers, transaction_numbers
 from sgpshop.services.payments.card_notes import NOT_KEPT
+from sgpshop.services.payments.filed_numbers import Whose
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.payments.transactions import describe, found_event, record_trade
@@ -76,6 +77,7 @@ class _Claim:
     #: grows with every claim: whoever finds another one does not own the look-up any more
     looks: int
     version: int
+    kind: OrderKind
 
 
 def look_up(transaction_id: int) -> RunResult:
@@ -94,7 +96,11 @@ def look_up(transaction_id: int) -> RunResult:
             return RunResult.CONGESTED
         _plan(transaction_id, claim, "unanswered")
         return RunResult.POSTPONED
-    _record(transaction_id, claim, trade, later, shop)
+    shown = [found for found in (trade, *(found for _, found in later)) if found is not None]
+    may_be_filed = any(
+        filed_numbers.whose(claim.kind, found) is Whose.UNKNOWN_FILE for found in shown
+    )
+    _record(transaction_id, claim, trade, later, shop, may_be_filed=may_be_filed)
     return RunResult.ENDED
 
 
@@ -263,7 +269,7 @@ def _claim(transaction_id: int) -> _Claim | None:
         if row is None:
             return None
         order = session.execute(
-            sa.select(Order.order_no, Order.payment_status, Order.version).where(
+            sa.select(Order.order_no, Order.payment_status, Order.version, Order.kind).where(
                 Order.id == row.order_id
             )
         ).one()
@@ -275,6 +281,7 @@ def _claim(transaction_id: int) -> _Claim | None:
             row.is_current,
             row.looks,
             order.version,
+            order.kind,
         )
 
 
@@ -305,6 +312,8 @@ def _record(
     trade: TradeStatus | None,
     later: Sequence[_Numbered],
     shop: settings.ShopSettings,
+    *,
+    may_be_filed: bool,
 ) -> None:
     with writing() as session:
         order_id = session.execute(
@@ -350,6 +359,11 @@ def _record(
             record_trade(transaction, trade, shop)
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             transaction.next_look_at = None
+            if order.kind is OrderKind.SUBSCRIPTION:
+                # A sale under a number after its own is its billing, whoever made it: what only a
+                # look-up showed was no charge of ours as long as it was not paid.
+                is_later = transaction.sequence > 0
+                transaction.is_charge |= is_later and trade.state.is_captured
         event = found_event(order, trade)
         if trade is not None and order.kind is OrderKind.SUBSCRIPTION:
             is_billing = event is Event.FOUND_BILLED
@@ -359,6 +373,9 @@ def _record(
             transaction
         ):
             event = Event.REPAY_REJECTED  # not paid again: failed as before, not to be billed anew
+        is_claim = order.claimed_status is PaymentStatus.CANCELLED
+        if is_claim and before is PaymentStatus.NEEDS_REVIEW and may_be_filed:
+            event = None  # perhaps charged on the day of results, whatever an order file says
         decision = decide(
             before,
             event,

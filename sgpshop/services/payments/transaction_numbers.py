@@ -125,20 +125,22 @@ def number_for_file(order: Order, transaction: CardTransaction) -> CardTransacti
     """
     session = object_session(transaction)
     assert session is not None
-    number = transaction.gateway_order_id
-    was_entered = session.scalar(sa.select(filed_numbers.was_entered(number)))
-    is_used_up = was_entered and not _waits_for_file(transaction)
+    is_used_up = session.scalar(sa.select(filed_numbers.is_entered(transaction.gateway_order_id)))
     return take_next_number(order) if is_used_up else transaction
 
 
 def is_repayment(transaction: CardTransaction) -> bool:
-    """Whether 再決済 was to be paid with this transaction: the order had failed before (T23)."""
+    """Whether 再決済 was to be paid with this transaction last: the order had failed before (T23)."""
     session = object_session(transaction)
     assert session is not None
-    tried = sa.exists().where(
-        Attempt.transaction_id == transaction.id, Attempt.operation == Operation.REPAY
+    paying = (Operation.REPAY, Operation.BILL)
+    last = session.scalar(
+        sa.select(Attempt.operation)
+        .where(Attempt.transaction_id == transaction.id, Attempt.operation.in_(paying))
+        .order_by(Attempt.id.desc())
+        .limit(1)
     )
-    return bool(session.scalar(sa.select(tried)))
+    return last is Operation.REPAY
 
 
 def _next_sequence(order: Order) -> int:
@@ -229,8 +231,10 @@ def _is_spent(transaction: CardTransaction) -> bool:
     ).one_or_none()
     if last is None:
         return False
-    if ONLY_BY_FILE in last.error_codes:  # a file's, ours or not: its results decide
-        return filed_numbers.filed(session, transaction.gateway_order_id) is not None
+    if (
+        ONLY_BY_FILE in last.error_codes
+    ):  # a look-up tells if its results are over: filed_numbers.whose
+        return False
     # Refused before it was sent, while asking for the card or entering: that is no word about this
     # number, and whatever stands there must be found before another one is charged.
     was_sent = last.sent_at is not None

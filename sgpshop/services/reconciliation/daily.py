@@ -23,11 +23,19 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, BillingFile, CardTransaction, DailyJob, Order, utc_now
+from sgpshop.models import (
+    IN_FILE,
+    Attempt,
+    Billing,
+    CardTransaction,
+    DailyJob,
+    Order,
+    utc_now,
+)
 from sgpshop.services import backups, dashboard, settings
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import filed_numbers, transaction_lookup
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 
 COMPARE = "compare"
@@ -42,13 +50,11 @@ _KEPT = timedelta(days=100)
 #: A backup that broke off is tried again after so long.
 _BACKUP_AGAIN = timedelta(hours=1)
 _MOVING = (*sorted(CAPTURABLE), PaymentStatus.NEEDS_REVIEW)
-#: Taken for not registered, but a line of a file may be there all the same, and be charged (R105).
-_WAS_FILED = sa.and_(
-    CardTransaction.is_charge,
-    sa.exists().where(
-        filed_numbers.MAY_BE_THERE,
-        BillingFile.content.contains(sa.literal(",") + CardTransaction.gateway_order_id + ","),
-    ),
+#: Not registered for all we know, but a line of a file may be there all the same, under whatever
+#: number, and be charged (R105); and where a cancel was refused for it, its result was promised.
+_MAY_BE_FILED = sa.or_(
+    sa.exists().where(Billing.order_id == CardTransaction.order_id),
+    sa.exists().where(Attempt.order_id == CardTransaction.order_id, Attempt.reason == IN_FILE),
 )
 
 
@@ -212,7 +218,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                 sa.and_(~CardTransaction.is_current, is_recent),
                 Order.payment_status.in_(_MOVING),
                 sa.and_(Order.payment_status.in_(transaction_lookup.SETTLED), is_recent),
-                sa.and_(Order.payment_status == PaymentStatus.AWAITING_BILLING, _WAS_FILED),
+                sa.and_(Order.payment_status == PaymentStatus.AWAITING_BILLING, _MAY_BE_FILED),
                 # Under the number of its own billing: what was charged can be voided there (R120).
                 sa.and_(
                     Order.payment_status == PaymentStatus.BILLING_REPORTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
-from sgpshop.gateway import Job
+from sgpshop.gateway import Job, MonthlyLine, monthly_file
 from sgpshop.models import CardTransaction, Operation, Order, utc_now
 from sgpshop.services.bulk import runs
 from sgpshop.services.orders import alerts
@@ -100,6 +101,32 @@ class TestCancelledInTheFile:
         order = brought(shop, cells(kind, **said))
         assert order.payment_status is S.CANCELLED
         assert list(Verification().problems()) == []
+
+    @pytest.mark.parametrize("is_charged", [True, False])
+    def test_not_while_a_monthly_file_of_others_may_charge_it(
+        self, shop: World, travel: Travel, is_charged: bool
+    ) -> None:
+        travel(jst(2026, 12, 9, 9))
+        shop.gateway.check_card(number(1), GOOD_CARD)
+        shop.gateway.save_member("m1")
+        card = shop.gateway.store_traded_card(number(1), "m1")
+        day = date(2026, 12, 9)
+        line = MonthlyLine(f"{number(1)}-1", "m1", card.seq, 2500, day)
+        content = monthly_file.render("tshop00000001", "202612", [line])
+        shop.gateway.upload_monthly_file("202612", content)
+        if not is_charged:  # the card company will refuse it
+            context = shop.simulator.extensions["endpoint"].context
+            with context.ledger.transaction() as ledger:
+                ledger.execute("UPDATE monthly_lines SET card_seq = '9'")
+        order = again(cells("定期", "注文キャンセル"))
+        assert order.payment_status is S.NEEDS_REVIEW
+        travel(jst(2026, 12, 21, 9))
+        assert order.transaction is not None
+        transaction_lookup.look_soon(order.id)
+        transaction_lookup.look_up(order.transaction.id)
+        expected = S.BILLING_REPORTED if is_charged else S.CANCELLED
+        assert fresh(order).payment_status is expected
+        assert told(order) == ([AlertKind.CANCELLED_IN_FILE] if is_charged else [])
 
     def test_is_charged_by_nobody_who_presses(self, shop: World) -> None:
         order = brought(shop, cells("予約", "注文キャンセル"))

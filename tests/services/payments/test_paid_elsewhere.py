@@ -24,8 +24,8 @@ from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.subscriptions import billing
 from tests import own_worker
-from tests.factories import fresh
-from tests.faults.judging import settle
+from tests.factories import authorized_order, fresh, make_order
+from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders
@@ -266,3 +266,56 @@ class TestPayingAgain:
         assert number_of(order) == first
         assert the_billing(order).state is BillingState.PAID
         assert explained() == []
+
+
+class TestCancelling:
+    """Nothing is held under its own number: the others are asked before it counts as cancelled."""
+
+    @pytest.mark.parametrize("kind", ["要確認", "予約"])
+    @pytest.mark.parametrize("job", [Job.AUTH, Job.CAPTURE])
+    @pytest.mark.parametrize("number", [1, 3])
+    def test_it_is_not_cancelled_beside_money(
+        self, shop: World, kind: str, job: Job, number: int
+    ) -> None:
+        order = preorder(shop) if kind == "予約" else make_order(status=S.NEEDS_REVIEW, total=2500)
+        pay(shop, f"{order.order_no}-{number}", job)
+        order = cancel(order)
+        assert order.payment_status is (S.AUTHORIZED if job is Job.AUTH else S.CAPTURED)
+        assert number_of(order) == f"{order.order_no}-{number}"
+        assert cancel(order).payment_status is S.CANCELLED
+        assert live(shop) == {}
+
+    def test_also_what_seems_cancelled_there(self, shop: World) -> None:
+        order = authorized_order(shop, total=2500)
+        trade = shop.gateway.search_trade(order.order_no)
+        assert trade is not None
+        shop.gateway.cancel(trade.access, Cancellation.VOID)
+        pay(shop, f"{order.order_no}-1")
+        assert cancel(order).payment_status is S.CAPTURED
+
+    def test_without_an_answer_it_is_not_cancelled(self, shop: World) -> None:
+        order = make_order(status=S.NEEDS_REVIEW)
+        shop.fault("http:503", "SearchTrade", times=9, order_id=f"{order.order_no}-1")
+        order = cancel(order)
+        settle(order.id)
+        assert fresh(order).payment_status is S.NEEDS_REVIEW
+        assert last_attempt(order).reason == "look_failed"
+
+
+def test_a_charge_that_comes_under_a_later_number_is_the_billing(
+    shop: World,
+    travel: Travel,  # noqa: F811
+) -> None:
+    """Handed in by file, without a card check: the file of the last system holds its `-1`."""
+    take_in(row(決済方法ステータス="決済待ち", 定期購入ID="T-9", 定期回数="1"))
+    [order] = orders()
+    access = shop.gateway.enter(f"{order.order_no}-1", Job.CAPTURE, 2500)
+    travel(jst(2026, 11, 12, 14))
+    work_off(order.id)
+    assert number_of(order) == f"{order.order_no}-1"
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    shop.gateway.execute(access, GOOD_CARD, job=Job.CAPTURE)
+    travel(jst(2026, 11, 13, 14))
+    work_off(order.id)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert told(order) == []

@@ -20,11 +20,11 @@ from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import attempt_lookup, transaction_lookup
+from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing
 from tests import own_worker
 from tests.factories import fresh
-from tests.faults.judging import settle
+from tests.faults.judging import settle, work_off
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, last_attempt, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
@@ -300,3 +300,28 @@ def test_ended_by_hand_it_has_failed_as_before(
     assert not billing.is_due()
     assert last_attempt(order).operation == "repay"
     assert explained() == []
+
+
+def test_a_registration_under_its_number_is_one_of_the_month_again(
+    shop: World, travel: Travel
+) -> None:
+    """再決済 was never sent; もう一度登録する took its number, and a person ended the doubt of that."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    new, order = failed(shop, travel)
+    shop.wire.cut_off("EntryTran")
+    intake.place(replace(new, payment=CardSource(token=shop.token())), SHOP_FRONT)
+    shop.wire.cut_off()
+    assert subscriptions.take_again([order.order_no], "a token of a form", TANAKA)
+    shop.fault("drop_before", "ExecTran")
+    billing.resume()
+    runner.run_operation(last_attempt(order).id)
+    assert last_attempt(order).gateway_order_id == f"{order.order_no}-2"
+    shop.wire.cut_off("SearchTrade")
+    travel(jst(2026, 12, 18, 10))
+    attempt_lookup.close_by_hand(last_attempt(order).id, "電話で確認しました", TANAKA)
+    shop.wire.cut_off()
+    transaction_lookup.look_soon(order.id)
+    settle(order.id)
+    work_off(order.id)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    assert subscriptions.failed_months() != []

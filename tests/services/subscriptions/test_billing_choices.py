@@ -36,6 +36,7 @@ from tests.services.subscriptions.test_billing_faults import (  # noqa: F401 - f
     _open,
     delivered,
     go_on,
+    not_delivered,
     overrides,
     the_billing,
     travel,
@@ -221,4 +222,25 @@ def test_results_that_do_not_come_are_told(
         session.execute(sa.update(Billing).values(state=B.PAID))
     db.session.rollback()
     assert subscriptions.overdue() == []
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_put_off_and_delivered_anew_it_waits_for_the_next_registration(
+    shop: World,
+    travel: Travel,  # noqa: F811
+) -> None:
+    """配送完了 taken back and given again in December: nothing of November is tried every ten minutes."""
+    settings.save("test", billing_driver="api")
+    order = delivered(shop)
+    shop.wire.cut_off("EntryTran")
+    travel(THE_10TH)
+    go_on(order)
+    shop.wire.cut_off()
+    order = not_delivered(fresh(order))
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    travel(jst(2026, 12, 10, 9))
+    go_on(order)
+    assert the_billing(order).retry_at is None
+    travel(jst(2027, 1, 10, 7))
+    go_on(order)
     assert fresh(order).payment_status is S.BILLING_REPORTED

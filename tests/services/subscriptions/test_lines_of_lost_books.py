@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import time_machine
+from flask import Flask, current_app
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import MonthlyLine, monthly_file
-from sgpshop.models import BillingState, Operation, Order
-from sgpshop.services.intake.new_order import CardSource
+from sgpshop.models import Attempt, BillingState, CardTransaction, Operation, Order, utc_now
+from sgpshop.services import intake
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.payments.error_content import error_content
-from sgpshop.services.subscriptions import billing
+from sgpshop.services.reconciliation import daily
+from sgpshop.services.subscriptions import again, billing
+from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.factories import fresh
-from tests.gateway_world import World
-from tests.services.acting import cancel, last_attempt, press
-from tests.services.arriving import open_shop
+from tests.faults.judging import settle, work_off
+from tests.gateway_world import Killed, World
+from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
+from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.payments.test_three_ds import OURS
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import (
     THE_10TH,
@@ -36,7 +47,14 @@ S, B = PaymentStatus, BillingState
 
 @pytest.fixture
 def overrides() -> dict[str, Any]:
-    return {"QUIET_PERIOD": 0.0, "GATEWAY_TRIES": 1, "CONGESTION_TRIES": 1}
+    return {
+        "QUIET_PERIOD": 0.0,
+        "GATEWAY_TRIES": 1,
+        "CONGESTION_TRIES": 1,
+        "CHECKOUT_WAIT": 10.0,
+        "NIGHTLY_COMPARE_HOUR": 3,
+        "PUBLIC_URL": OURS,
+    }
 
 
 @pytest.fixture
@@ -52,13 +70,16 @@ def driver(request: pytest.FixtureRequest) -> BillingDriver:
 
 
 @pytest.fixture(autouse=True)
-def _open(shop: World, travel: Travel) -> None:
+def _open(app: Flask, shop: World, travel: Travel) -> Iterator[None]:
     open_shop()
     billing.resume()  # the first registration of a new installation is nobody's
+    yield
+    own_worker.finish(app)
 
 
 def file_of_lost_books(shop: World, order: Order, *, yen: int = 2500, number: int = 1) -> None:
     """Sent before the books of the night before were put back."""
+    own_worker.ended(current_app._get_current_object())  # type: ignore[attr-defined]  # keeps the card
     transaction = fresh(order).transaction
     assert transaction is not None
     assert transaction.card_seq is not None
@@ -74,6 +95,40 @@ def file_of_lost_books(shop: World, order: Order, *, yen: int = 2500, number: in
     ]
     content = monthly_file.render("tshop00000001", "202612", lines)
     assert not shop.gateway.upload_monthly_file("202612", content).refused
+
+
+def not_charged(shop: World, order: Order) -> None:
+    """The card company will refuse the lines of that order on the day of results."""
+    context = shop.simulator.extensions["endpoint"].context
+    with context.ledger.transaction() as db:
+        of_order = f"{order.order_no}-%"
+        db.execute("UPDATE monthly_lines SET card_seq = '9' WHERE order_id LIKE ?", (of_order,))
+
+
+def troubled(shop: World, trouble: str) -> None:
+    """The next payment meets it, after its number was entered or found."""
+    if trouble == "unreachable":
+        shop.wire.cut_off("ExecTran")
+    elif trouble == "killed":
+        shop.wire.die_at("ExecTran", "before")
+    else:
+        shop.fault("error:E92000001" if trouble == "congested" else "drop_before", "ExecTran")
+
+
+def mended(shop: World) -> None:
+    shop.wire.cut_off()
+    shop.wire.die_at("")
+    shop.behave()
+
+
+def nights(travel: Travel, order: Order, *days: tuple[int, int, int]) -> None:
+    """The worker on these days, and its comparison of the night."""
+    for day in days:
+        for hour in (3, 4, 9, 12):
+            travel(jst(*day, hour, 1))
+            daily.run()
+            work_off(order.id)
+            go_on(order)
 
 
 def sold(shop: World, order: Order) -> list[tuple[str, int]]:
@@ -100,8 +155,7 @@ def test_what_it_charges_is_charged_once(
         assert sold(shop, order) == []
     content = error_content(last_attempt(order))
     assert content is not None
-    if (yen, driver) != (2500, BillingDriver.API):  # there SMBC-GP itself says so, with a code
-        assert "記録にない月次ファイル" in content.sentence
+    assert "記録にない月次ファイル" in content.sentence
     for day in (18, 19, 20, 21):
         travel(jst(2026, 12, day, 9))
         go_on(order)
@@ -161,3 +215,214 @@ def test_a_refused_order_is_not_paid_again_before_its_results(shop: World, trave
     assert order.payment_status is S.CAPTURE_FAILED
     assert last_attempt(order).reason == "may_be_filed"
     assert sold(shop, order) == []
+
+
+TROUBLES = ["unreachable", "killed", "lost", "congested"]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("then", ["cancelled", "by file", "another amount"])
+def test_trouble_while_paying_makes_it_no_number_of_ours(
+    shop: World, travel: Travel, trouble: str, then: str
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    travel(THE_10TH)
+    troubled(shop, trouble)
+    with contextlib.suppress(Killed):
+        go_on(order)
+    mended(shop)
+    settle(order.id)
+    if then == "cancelled":
+        order = cancel(not_delivered(fresh(order)))
+        assert last_attempt(order).reason == "in_file"
+    elif then == "by file":
+        open_shop(billing_driver=BillingDriver.FILE.value)
+    else:
+        order = fresh(order)
+        back = parcels.ParcelReturn([0], date(2026, 12, 10))
+        parcels.take_back(order.id, seen(order), TANAKA, back)
+        correct(order, 1500)
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "一部は受け取った")
+    for hour in (8, 10, 20):
+        travel(jst(2026, 12, 10, hour))
+        go_on(order)
+    assert sold(shop, order) == []
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19), (2026, 12, 21), (2027, 1, 10))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
+class TestPayingAgain:
+    """売上失敗, and the buyer pays again: with the number that is perhaps in an unknown file."""
+
+    @pytest.fixture
+    def new(self, shop: World, travel: Travel) -> NewOrder:
+        open_shop(billing_driver=BillingDriver.API.value)
+        new = subscription(shop)
+        intake.place(new, SHOP_FRONT)
+        [order] = orders()
+        parcels.deliver(order.id, seen(order), TANAKA, [0])
+        travel(THE_10TH)
+        shop.fault("error:42G020000", "ExecTran")  # not enough money, that day
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        return new
+
+    @pytest.fixture
+    def order(self, new: NewOrder) -> Order:
+        [order] = orders()
+        return order
+
+    def again(self, shop: World, new: NewOrder, **more: Any) -> PaymentStatus | None:
+        """The buyer pays with a new card."""
+        paying = replace(new, payment=CardSource(token=shop.token()), **more)
+        with contextlib.suppress(Killed):
+            intake.place(paying, SHOP_FRONT)
+        mended(shop)
+        [order] = orders()
+        settle(order.id)
+        return fresh(order).payment_status
+
+    @pytest.mark.parametrize("trouble", TROUBLES)
+    def test_trouble_while_paying_takes_no_other_number(
+        self, shop: World, travel: Travel, new: NewOrder, order: Order, trouble: str
+    ) -> None:
+        file_of_lost_books(shop, order, number=2)
+        for hour in (8, 9):
+            travel(jst(2026, 12, 10, hour))
+            troubled(shop, trouble)
+            assert self.again(shop, new) is S.CAPTURE_FAILED
+        assert last_attempt(order).reason == "may_be_filed"
+        nights(travel, order, (2026, 12, 19))
+        assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert explained() == []
+
+    def test_a_line_that_was_not_charged_is_given_up_after_its_results(
+        self, shop: World, travel: Travel, new: NewOrder, order: Order
+    ) -> None:
+        file_of_lost_books(shop, order, number=2)
+        not_charged(shop, order)
+        assert self.again(shop, new) is S.CAPTURE_FAILED
+        travel(jst(2026, 12, 19, 9))
+        assert self.again(shop, new) is S.CAPTURE_FAILED
+        travel(jst(2026, 12, 21, 9))
+        assert self.again(shop, new) is S.BILLING_REPORTED
+        assert sold(shop, order) == [(f"{order.order_no}-3", 2500)]
+        assert explained() == []
+
+    @pytest.fixture
+    def entered(self, shop: World, new: NewOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call of ours entered `-2`, its answer was lost, and no look-up was answered either."""
+        enter = shop.gateway.enter
+
+        def lost(*args: Any, **more: Any) -> Any:
+            shop.wire.cut_off("SearchTrade")
+            return enter(*args, **more)
+
+        shop.fault("drop_after", "EntryTran")
+        with monkeypatch.context() as patched:
+            patched.setattr(shop.gateway, "enter", lost)
+            assert self.again(shop, new) is S.CAPTURE_FAILED
+
+    @pytest.mark.usefixtures("entered")
+    def test_a_lost_answer_to_a_call_of_ours_holds_up_no_buyer(
+        self, shop: World, travel: Travel, new: NewOrder, order: Order
+    ) -> None:
+        travel(jst(2026, 12, 10, 8))
+        assert self.again(shop, new) is S.BILLING_REPORTED
+        assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+
+    @pytest.mark.usefixtures("entered")
+    def test_nor_one_who_goes_to_the_bank(
+        self, shop: World, travel: Travel, new: NewOrder, order: Order
+    ) -> None:
+        travel(jst(2026, 12, 10, 8))
+        self.again(shop, new, return_url="https://shop.example/thanks")
+        assert last_attempt(order).gateway_order_id == f"{order.order_no}-3"
+        assert last_attempt(order).reason != "may_be_filed"
+
+    @pytest.mark.usefixtures("entered")
+    def test_nor_a_registration_by_file(self, shop: World, travel: Travel, order: Order) -> None:
+        open_shop(billing_driver=BillingDriver.FILE.value)
+        travel(jst(2026, 12, 10, 8))
+        assert again.take_again([order.order_no], "a token of a form", TANAKA)
+        for minute in (1, 20, 40):
+            travel(jst(2026, 12, 10, 8, minute))
+            go_on(order)
+        assert the_billing(order).gateway_order_id == f"{order.order_no}-3"
+        nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+        assert sold(shop, order) == [(f"{order.order_no}-3", 2500)]
+        assert explained() == []
+
+    @pytest.mark.usefixtures("entered")
+    def test_a_line_from_before_that_call_is_not_taken_for_it(
+        self, shop: World, travel: Travel, new: NewOrder, order: Order
+    ) -> None:
+        """It was refused as one that exists, and that answer was lost."""
+        with writing() as session:
+            session.execute(
+                sa.update(CardTransaction)
+                .where(CardTransaction.gateway_order_id == f"{order.order_no}-2")
+                .values(entry_sent_at=utc_now() + timedelta(hours=1))
+            )
+        travel(jst(2026, 12, 10, 8))
+        assert self.again(shop, new) is S.CAPTURE_FAILED
+        assert last_attempt(order).reason == "may_be_filed"
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_line_that_was_not_charged_is_given_up_after_its_results(
+    shop: World, travel: Travel, driver: BillingDriver, before: bool
+) -> None:
+    """`before`: an earlier version had it refused by SMBC-GP, as the line of a file."""
+    open_shop(billing_driver=driver.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    not_charged(shop, order)
+    travel(THE_10TH)
+    go_on(order)
+    if before:
+        with writing() as session:
+            session.execute(sa.update(Attempt).values(error_codes="E01410010", sent_at=utc_now()))
+    nights(
+        travel,
+        order,
+        *((2026, 12, day) for day in (18, 21)),
+        *((2027, 1, day) for day in (9, 10, 19)),
+    )
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert the_billing(order).state is B.PAID
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("back", ["taken back", "returned"])
+def test_what_is_charged_after_a_refused_cancel_is_found(
+    shop: World, travel: Travel, driver: BillingDriver, number: int, back: str
+) -> None:
+    open_shop(billing_driver=driver.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order, number=number)
+    travel(THE_10TH)
+    go_on(order)
+    if back == "taken back":
+        order = not_delivered(order)
+    else:
+        returned = parcels.ParcelReturn([0], date(2026, 12, 10))
+        parcels.take_back(order.id, seen(order), TANAKA, returned)
+    order = cancel(order)
+    assert last_attempt(order).reason == "in_file"
+    nights(travel, order, (2026, 12, 11), (2026, 12, 19))
+    assert sold(shop, order) == [(f"{order.order_no}-{number}", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert the_billing(order).state is B.PAID
+    assert explained() == []

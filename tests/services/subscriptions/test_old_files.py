@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from sgpshop.extensions import db
 from sgpshop.gateway import MonthlyLine, monthly_file
-from sgpshop.models import BillingFile
+from sgpshop.models import BillingFile, CardTransaction
 from sgpshop.services.payments import filed_numbers
 from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.old_database import insert, upgrade_to
+
+THEN, LATER = (datetime(2026, 12, day, tzinfo=UTC) for day in (10, 11))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -93,5 +95,49 @@ def test_the_codes_of_a_refused_file_stay_and_a_word_is_no_code(
         wanted = sa.select(BillingFile.error_codes).order_by(BillingFile.id)
         codes = ["E01030002|E01210002", "FILE_WINDOW_CLOSED", "", ""]
         assert list(db.session.scalars(wanted)) == codes
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_a_call_had_seen_before_it_paid_may_have_been_entered_by_it(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Nobody wrote down then who entered a number: since when, not whether."""
+    url: dict[str, Any] = {}
+    if kind == "postgresql":
+        url["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    with make_app(tmp_path, **url).app_context():
+        upgrade_to("0029")
+        insert(
+            "orders",
+            {
+                "id": 1,
+                "order_no": "A",
+                "payment_status": "awaiting_billing",
+                "tax_rounding": "down",
+            },
+        )
+        insert(
+            "card_transactions",
+            *(
+                {"id": n, "order_id": 1, "sequence": n, "gateway_order_id": f"A-{n}",
+                 "is_current": n == 1, "is_charge": n < 3}
+                for n in (1, 2, 3)
+            ),
+        )  # fmt: skip
+        insert(
+            "attempts",
+            *(
+                {"order_id": 1, "transaction_id": n, "operation": "bill", "state": "rejected",
+                 "amount": 100, "choices": {}, "state_seen": seen, "created_at": at}
+                for n, seen, at in (
+                    (1, "", THEN), (1, "UNPROCESSED", LATER), (2, "", THEN), (3, "CHECK", THEN)
+                )
+            ),
+        )  # fmt: skip
+        schema.migrate()
+        wanted = sa.select(CardTransaction.entry_sent_at).order_by(CardTransaction.id)
+        assert list(db.session.scalars(wanted)) == [LATER, None, None]
         db.session.remove()
         db.engine.dispose()

@@ -261,7 +261,8 @@ def _look_up(
     if trade.state.is_unfinished:
         if is_filed:
             return found
-        may_be_filed = filed_numbers.may_be_unknown_line(OrderKind.SUBSCRIPTION, trade)
+        whose = filed_numbers.whose(OrderKind.SUBSCRIPTION, trade)
+        may_be_filed = whose is filed_numbers.Whose.UNKNOWN_FILE
         return outcomes.rejected(_BILL, filed_numbers.MAY_BE_FILED) if may_be_filed else if_not
     if trade.state.is_captured:
         return replace(found, trade=trade, tran_id=trade.tran_id)

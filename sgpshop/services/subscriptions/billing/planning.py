@@ -33,8 +33,8 @@ from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
-    IS_BILLABLE,
     IS_FREE,
+    is_of,
     to_register,
 )
 from sgpshop.storage.database import read_alone, writing
@@ -65,12 +65,12 @@ def plan_again(now: datetime) -> int:
         .order_by(Billing.id)
     ).all()
     db.session.commit()
-    planned = 0
+    planned, at = 0, None if is_over else now + _BUSY
     for billing_id, order_id, month in due:
         if not is_over and _plan_alone(order_id, month, WORKER, by_file):
             planned += 1
             continue
-        _try_later(billing_id, order_id, None if is_over else now + _BUSY)
+        _try_later(billing_id, sa.and_(Order.id == order_id, is_of(month)), at)
     return planned
 
 
@@ -85,10 +85,11 @@ IS_PUT_OFF = Billing.state == BillingState.POSTPONED
 _BUSY = timedelta(minutes=10)
 
 
-def _try_later(billing_id: int, order_id: int, at: datetime | None) -> None:
+def _try_later(billing_id: int, is_still: sa.ColumnElement[bool], at: datetime | None) -> None:
     with writing() as session:
-        # An open question holds it up, and once it is answered the sale goes on by itself.
-        is_wanted = session.scalar(sa.select(sa.exists().where(Order.id == order_id, IS_BILLABLE)))
+        # An open question holds it up, and once it is answered the sale goes on by itself.  What was
+        # given anew in a later month is a matter of that month's registration.
+        is_wanted = session.scalar(sa.select(sa.exists().where(is_still)))
         session.execute(
             sa.update(Billing)
             .where(Billing.id == billing_id, IS_PUT_OFF)

@@ -62,6 +62,11 @@ HAS_LIVE_MONEY = (
 )
 
 
+def is_of(month: date) -> sa.ColumnElement[bool]:
+    """Billable, and it left in `month` or before: questions and live money only hold it up."""
+    return sa.and_(IS_BILLABLE, end_of(month) > DELIVERED_AT)
+
+
 def to_register(month: date) -> sa.ColumnElement[bool]:
     """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
-    return sa.and_(IS_BILLABLE, ~IS_QUESTIONED, ~HAS_LIVE_MONEY, end_of(month) > DELIVERED_AT)
+    return sa.and_(is_of(month), ~IS_QUESTIONED, ~HAS_LIVE_MONEY)
