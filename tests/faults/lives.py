@@ -25,6 +25,7 @@ import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
+from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
@@ -32,8 +33,9 @@ from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Card, GatewayError, Job
+from sgpshop.gateway import Card, GatewayError, Job, MonthlyLine, monthly_file
 from sgpshop.models import (
+    Billing,
     CardTransaction,
     FollowUp,
     Operation,
@@ -69,6 +71,7 @@ from sgpshop.services.payments import (
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions.billing.selecting import IS_FREE, to_register
 from sgpshop.simulator.server import ConnectionDropped
 from tests import own_worker
 from tests.faults import books
@@ -163,6 +166,8 @@ class Life:
     row: dict[str, str] = field(default_factory=dict)
     redirect_url: str | None = None
     member: str = ""
+    #: a file that our books do not know charges it
+    is_filed: bool = False
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -176,6 +181,7 @@ def draw(dice: random.Random, lives: int, span: Span = MONTHS) -> list[Step]:
     steps = [step for life in range(lives) for step in _life(dice, life, span)]
     if span.has_troubles:
         steps += list(_troubles(dice))
+        steps += list(_lost_files(dice, steps))
     return sorted(steps, key=lambda step: (step.day, step.life))
 
 
@@ -333,6 +339,19 @@ def _troubles(dice: random.Random) -> Iterator[Step]:
         yield Step(dice.choice((17.8, 48.8)), -1, "results", {"what": what})
     if dice.random() < 0.3:
         yield Step(dice.choice((5.0, 25.0)), -1, "driver", {"driver": dice.choice(("file", "api"))})
+
+
+def _lost_files(dice: random.Random, steps: list[Step]) -> Iterator[Step]:
+    """Monthly files our books do not know, half an hour before ours; then ours meets trouble."""
+    for step in list(steps):
+        if step.how.get("kind") != "subscription" or dice.random() < 0.7:
+            continue
+        day = dice.choice((8.86, 39.86))
+        yield Step(day, step.life, "lost_file", {"further": dice.choice((1, 1, 2))})
+        if dice.random() < 0.7:
+            fault = {"fault": dice.choice(FAULTS), "suffix": dice.choice(("-1", "-1", "-2"))}
+            api = dice.choice(("EntryTran", "ExecTran"))
+            yield Step(day + 0.001, step.life, "fault", {"api": api, **fault})
 
 
 # ---- playing ------------------------------------------------------------------------------------
@@ -533,7 +552,7 @@ class Stage:
         """The shop front does with an order of a file what it was to do before, or pays it past us."""
         order = self._order(life)
         is_waiting = order is not None and order.payment_status is PaymentStatus.AWAITING_BILLING
-        if order is None or not is_waiting or order.open_attempt is not None:
+        if order is None or not is_waiting or order.open_attempt is not None or life.is_filed:
             return
         with self.world.wire.spared():
             if what == "check":
@@ -541,6 +560,36 @@ class Stage:
             else:
                 job = Job.CAPTURE if what == "charge" else Job.AUTH
                 self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
+
+    def do_lost_file(self, life: Life, further: int) -> None:
+        """What a registration takes was in a file of before already: a backup was put back since."""
+        due, order = previous_month(month_of(utc_now())), self._order(life)
+        if order is None or order.transaction is None:
+            return
+        card, numbers = order.transaction, sa.select(sa.func.max(CardTransaction.sequence))
+        to_take = sa.exists().where(Order.id == order.id, to_register(due), IS_FREE)
+        was_taken = sa.exists().where(Billing.order_id == order.id)
+        if card.card_seq is None or not db.session.scalar(sa.select(sa.and_(to_take, ~was_taken))):
+            return
+        live = ("AUTH", "CAPTURE", "SALES")
+        if any(
+            trade["order_id"].startswith(life.order_no) and trade["status"] in live
+            for trade in self.world.ledger()
+        ):
+            return
+        last = db.session.scalar(numbers.where(CardTransaction.order_id == order.id)) or 0
+        line = MonthlyLine(
+            order_id=f"{life.order_no}-{last + further}",
+            member_id=card.member_id,
+            card_seq=card.card_seq,
+            amount=order.total,
+            use_date=jst_day(utc_now()),
+        )
+        month = f"{utc_now().astimezone(JST):%Y%m}"
+        content = monthly_file.render("tshop00000001", month, [line])
+        with self.world.wire.spared():
+            self.world.gateway.upload_monthly_file(month, content)
+        life.is_filed = True
 
     def _take_in(self, row: dict[str, str]) -> None:
         stream = io.BytesIO(csv_file(row, encoding="utf-8"))

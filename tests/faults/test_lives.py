@@ -15,7 +15,7 @@ from flask import Flask
 
 from sgpshop.gateway import Card
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import journal, other_numbers, outcomes, stored_cards
+from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
 from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
@@ -132,6 +132,22 @@ class TestItWouldNotice:
             # The look-up of that night is not answered; the next comes after the registration.
             Step(39.86, 0, "fault", {"api": "SearchTrade", "fault": "http:503", "suffix": ""}),
             Step(39.87, 0, "front", {"what": "charge", "total": 2_500}),
+            days=75,
+        )
+        assert ("taken 2 times" in found) is not is_guarded, found
+
+    @pytest.mark.parametrize("is_guarded", [True, False])
+    def test_a_charge_beside_the_line_of_a_lost_file(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+    ) -> None:
+        if not is_guarded:
+            monkeypatch.setattr(filed_numbers, "whose", lambda *_: filed_numbers.Whose.OURS)
+        found = self.ends(
+            app,
+            Step(0, -1, "driver", {"driver": "api"}),
+            order(kind="subscription"),
+            Step(2, 0, "deliver", {"parcel": 0}),
+            Step(39.86, 0, "lost_file", {"further": 2}),
             days=75,
         )
         assert ("taken 2 times" in found) is not is_guarded, found
