@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -498,3 +499,19 @@ def test_an_order_taken_for_another_method_is_mended_on_its_screen(
     assert "SGPカード決済の注文に直しました" in page
     assert "仮売上" in page
     assert "「代金引換」として取り込まれていた注文" in page
+
+
+@pytest.mark.parametrize("order_no", ["#1001", "123456-20261128-0000000001"])
+def test_orders_numbered_by_other_programs_have_their_screen(
+    app: Flask, operator: FlaskClient, world: World, order_no: str
+) -> None:
+    world.authorize(order_no.removeprefix("#"), 2500)
+    upload(operator, csv_file(row(注文番号=order_no)))
+    listed = operator.get(f"/orders?order_no={quote(order_no)}&date_field=ordered_at&from=&to=")
+    address = f"/orders/{quote(order_no)}"
+    assert f'href="{address}"' in listed.text
+    page = operator.get(address)
+    assert page.status_code == 200
+    assert f"注文番号 {order_no}" in page.text
+    assert operator.post(f"{address}/reconcile").status_code == 303
+    assert "仮売上" in operator.get(address).text

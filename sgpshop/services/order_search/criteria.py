@@ -181,14 +181,22 @@ def _numbers(criteria: SearchCriteria) -> list[Condition]:
     if not numbers:
         return []
     if len(numbers) > 1 or len(numbers[0]) < PREFIX_LEAST:
-        return [Order.order_no.in_(numbers)]
+        # `#1001` of some carts is found by 1001 too
+        return [Order.order_no.in_([*numbers, *(f"#{number}" for number in numbers)])]
     return [_begins_with(numbers[0])]
 
 
 def _begins_with(number: str) -> Condition:
     # A sub-select on the unique index: beside ORDER BY ordered_at LIMIT a plain range would make
     # the planner walk through all orders by date.  "~" sorts after every character of a number.
-    beginning = sa.select(Order.id).where(Order.order_no >= number, Order.order_no < number + "~")
+    beginning = sa.select(Order.id).where(
+        sa.or_(
+            *(
+                sa.and_(Order.order_no >= text, Order.order_no < text + "~")
+                for text in (number, f"#{number}")
+            )
+        )
+    )
     return Order.id.in_(beginning.correlate(None))
 
 

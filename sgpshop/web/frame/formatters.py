@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
 from flask import Flask, current_app, url_for
 from flask_login import current_user
@@ -260,10 +261,15 @@ def _for_every_page() -> dict[str, Any]:
     }
 
 
+def _in_address(number: str) -> str:
+    """An order's number as a part of an address: `#1001` of some carts as %231001."""
+    return quote(in_address(number))
+
+
 def init_app(app: Flask) -> None:
     """Give the filters and functions to all templates of `app`."""
     app.jinja_env.filters.update(
-        in_address=in_address,
+        in_address=_in_address,
         yen=yen,
         number=number,
         jst=jst,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, TAX_INCLUDED, TaxRule, break_down_order
@@ -91,7 +92,7 @@ class Content:
         """処理区分, which follows from the deliveries (R29)."""
         return processing_class(delivery["status"] for delivery in self.deliveries)
 
-    @property
+    @cached_property
     def calculated(self) -> int:
         """What its parts come to in yen, by the rule of tax it keeps (R77a)."""
         return self._worth(self.lines)

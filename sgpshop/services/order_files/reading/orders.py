@@ -25,7 +25,7 @@ from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading import rows as of_rows
 from sgpshop.services.order_files.reading.building import build_order, is_cancelled
 from sgpshop.services.order_files.reading.cells import clean
-from sgpshop.services.order_files.reading.columns import COLUMNS, ORDER_NO, Part
+from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, ORDER_NO, Part
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
 from sgpshop.services.order_files.reading.rows import FileRow
 
@@ -308,35 +308,36 @@ def _number_deliveries(rows: Sequence[Row]) -> None:
 def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
     """Required fields that no row of the order says, or an item does not."""
     issues = []
-    for column in COLUMNS:
-        if not column.required:
-            continue
-        sentence = f"「{of_rows.title(table, column)}」が空です。"
+    for column in _REQUIRED:
         silent = [row for row in rows if column.field not in row.values(column.part)]
-        if column.part is Part.ITEM:
-            issues += [Issue(row.line, sentence) for row in silent]
-        elif len(silent) == len(rows):
-            issues.append(Issue(rows[0].line, sentence))
+        if column.part is not Part.ITEM and len(silent) < len(rows):
+            continue
+        told = silent if column.part is Part.ITEM else silent[:1]
+        sentence = f"「{of_rows.title(table, column)}」が空です。" if told else ""
+        issues += [Issue(row.line, sentence) for row in told]
     return issues
+
+
+_REQUIRED = [column for column in COLUMNS if column.required]
 
 
 def _conflicts(rows: list[FileRow], table: Table) -> list[Issue]:
     """Values of an order, or of one of its deliveries, that its rows say differently."""
+    if len(rows) == 1:
+        return []
     issues = []
     first: dict[Any, tuple[Any, int]] = {}
     for row in rows:
         number = row.delivery.get("number", 0)
-        for column in COLUMNS:
-            values = row.values(column.part)
-            if column.part is Part.ITEM or column.field not in values:
-                continue
-            key = (column.field, column.part, number if column.part is Part.DELIVERY else None)
-            value, line = first.setdefault(key, (values[column.field], row.line))
-            if value != values[column.field]:
+        said = [(None, name, value) for name, value in row.order.items()]
+        said += [(number, name, value) for name, value in row.delivery.items()]
+        for of_delivery, name, value in said:
+            other, line = first.setdefault((of_delivery, name), (value, row.line))
+            if other != value:
                 issues.append(
                     Issue(
                         row.line,
-                        f"「{of_rows.title(table, column)}」が同じ注文の{line}行目と違います。"
+                        f"「{of_rows.title(table, BY_KEY[name])}」が同じ注文の{line}行目と違います。"
                         "同じ値を繰り返してください。",
                     )
                 )
