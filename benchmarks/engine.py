@@ -71,7 +71,6 @@ def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
         worker = processes.start("worker")
         order_ids = [order.id for order in orders[:ORDERS]]
         begins = [_begin_ms(order) for order in orders[ORDERS:]]
-        db.session.rollback()  # PostgreSQL ends transactions that stand still
         core = _core_at_rest(worker.pid)
         processes.start("worker")
         wall = _run_seconds(order_ids, person)
@@ -106,6 +105,7 @@ def _begin_ms(order: Order) -> float:
 
 
 def _core_at_rest(pid: int) -> float:
+    db.session.rollback()  # PostgreSQL ends transactions that stand still
     time.sleep(12.0)  # its first rounds, and the connections it gives back
     process = psutil.Process(pid)
     before = sum(process.cpu_times()[:2])
@@ -115,6 +115,7 @@ def _core_at_rest(pid: int) -> float:
 
 def _statements_at_rest(app: Flask) -> float:
     """Counted in a worker of this process: those of the database, and questions to the queue."""
+    db.session.rollback()
     count = 0
 
     def one_more(*_: Any) -> None:
