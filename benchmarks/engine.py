@@ -124,13 +124,13 @@ def _statements_at_rest(app: Flask) -> float:
 
     with working(app):
         time.sleep(12.0)
-        store, dequeue = messages().store, messages().store.dequeue
+        store, take = messages().store, messages().store.take
 
-        def asked() -> bytes | None:
+        def asked(most: int) -> list[bytes]:
             one_more()
-            return dequeue()
+            return take(most)
 
-        store.dequeue = asked  # type: ignore[method-assign]
+        store.take = asked  # type: ignore[method-assign]
         sa.event.listen(db.engine, "before_cursor_execute", one_more)
         time.sleep(REST_SECONDS)
         found = count / REST_SECONDS

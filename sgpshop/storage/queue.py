@@ -32,6 +32,9 @@ _KEY = "sgpshop.queue"
 _TOLD = "sgpshop.told"
 #: A queue that did not take a message is left alone for so many seconds: nobody waits for it twice.
 _LEAVE_ALONE = 5.0
+#: So many messages are taken at once: each by itself costs more than what it tells of.  Those of a
+#: process that dies are lost, and the sweeper finds what they told of.
+_AT_ONCE = 8
 _WORD = re.compile(r"[a-z_]{1,30}")
 
 
@@ -88,7 +91,7 @@ class Messages:
         self._url = url
         self._folder = folder
         self._failed_at = float("-inf")
-        #: what this process found itself while the queue is away
+        #: what was taken and not yet begun, and what this process found itself while the queue is away
         self._own: deque[bytes] = deque()
 
     @cached_property
@@ -124,12 +127,13 @@ class Messages:
         with suppress(IndexError):
             return self._own.popleft()
         try:
-            data = self.store.dequeue()
+            found = self.store.take(_AT_ONCE)
         except Exception as problem:
             self._failed(problem)
             raise
         self._went_well()
-        return data
+        self._own.extend(found)
+        return self._own.popleft() if found else None
 
     def size(self) -> int | None:
         """How many messages nobody has taken yet; None: the queue is away."""

@@ -35,8 +35,8 @@ class Store(Protocol):
     def enqueue_all(self, letters: Sequence[Letter]) -> None:
         """Keep these messages and wake a worker.  Raises what its database raises."""
 
-    def dequeue(self) -> bytes | None:
-        """The next message, or None when none came for a while."""
+    def take(self, most: int) -> list[bytes]:
+        """The next messages, so many at most, as soon as there is one; none when none came for a while."""
 
     def wake(self) -> None:
         """Let whoever waits look again, where that can be told."""
@@ -92,19 +92,27 @@ class FileStore(SqliteStorage):  # type: ignore[misc]
     def wake(self) -> None:
         bells.ring(self._folder, "worker")
 
-    def dequeue(self) -> bytes | None:
+    def take(self, most: int) -> list[bytes]:
         if self._bell is None:
             self._bell = bells.Bell(self._folder, "worker")
         # Looked for after the bell is hung up: what came before it rang for nobody.
-        data = self._take()
-        if data is None and (self._bell.wait(_WAIT) or time.monotonic() > self._looks_at):
-            data = self._take()
-        return data
+        found = self._take(most)
+        if not found and (self._bell.wait(_WAIT) or time.monotonic() > self._looks_at):
+            found = self._take(most)
+        return found
 
-    def _take(self) -> bytes | None:
+    def _take(self, most: int) -> list[bytes]:
         self._looks_at = time.monotonic() + _SLOW_POLL
-        data = super().dequeue()
-        return None if data is None else bytes(data)
+        if not self.sql("SELECT 1 FROM task WHERE queue = ? LIMIT 1", (self.name,), results=True):
+            return []  # without the lock for writing
+        with self.db(commit=True) as cursor:
+            cursor.execute(
+                "SELECT id, data FROM task WHERE queue = ? ORDER BY priority DESC, id LIMIT ?",
+                (self.name, most),
+            )
+            rows = cursor.fetchall()
+            cursor.executemany("DELETE FROM task WHERE id = ?", [(row[0],) for row in rows])
+        return [bytes(row[1]) for row in rows]
 
     def close(self) -> object:
         if self._bell is not None:
@@ -136,6 +144,21 @@ class PostgresqlStore(PostgresStorage):  # type: ignore[misc]
             )
             cursor.execute("SELECT pg_notify(%s, '')", (self.channel,))
 
+    def take(self, most: int) -> list[bytes]:
+        first = self.dequeue()
+        if first is None:
+            return []
+        with self.db() as cursor:
+            cursor.execute(
+                f"DELETE FROM {self.table_task} WHERE id IN ("  # noqa: S608 - our own name
+                f"SELECT id FROM {self.table_task} WHERE queue = %s "
+                "ORDER BY priority DESC, id LIMIT %s FOR UPDATE SKIP LOCKED) "
+                "RETURNING priority, id, data",
+                (self.name, most - 1),
+            )
+            rows = sorted((-row[0], row[1], bytes(row[2])) for row in cursor.fetchall())
+        return [first, *(data for _, _, data in rows)]
+
     def wake(self) -> None:
         self.sql("SELECT pg_notify(%s, '')", (self.channel,))
 
@@ -163,6 +186,13 @@ class RedisStore(PriorityRedisStorage):  # type: ignore[misc]
                 },
             )
             pipeline.execute()
+
+    def take(self, most: int) -> list[bytes]:
+        first = self.dequeue()
+        if first is None:
+            return []
+        # The time stands in front of each (`enqueue_all`).
+        return [first, *(item[8:] for item, _ in self.conn.zpopmin(self.queue_key, most - 1))]
 
     def wake(self) -> None:
         """Who waits for Redis looks up every few seconds."""

@@ -42,7 +42,7 @@ Key = tuple[Queue, int]
 #: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
 _SWEEP_EVERY = 2.0
 #: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
-_SWEEP_AFTER_WORK = 0.25
+_SWEEP_AFTER_WORK = 1.0
 #: So many times the threads is told at once; another worker may be first with some of it.
 _AHEAD = 4
 _BEAT_EVERY = 15.0
@@ -168,10 +168,13 @@ class House:
 
     def is_done(self, key: Key) -> None:
         """A task ended: its row may be told again, and may have left something to do."""
-        self._told.pop(key, None)
-        is_next = not self._told or self.when_idle is not None
-        self._sweep_at = min(self._sweep_at, 0.0 if is_next else self._swept_at + _SWEEP_AFTER_WORK)
-        self.wake()
+        was_told = self._told.pop(key, None) is not None
+        # The last of what a sweep found asks for more; what others told of waits for the next sweep.
+        is_next = (was_told and not self._told) or self.when_idle is not None
+        due = 0.0 if is_next else self._swept_at + _SWEEP_AFTER_WORK
+        if due < self._sweep_at:
+            self._sweep_at = due
+            self.wake()
 
     def was_set_back(self, key: Key) -> bool:
         """Whether it broke off before, as far as we know."""
