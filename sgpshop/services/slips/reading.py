@@ -33,7 +33,7 @@ _LONGEST_NUMBER = 50
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
 #: What Excel makes of a long number: its end is lost for good.
-_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+?\d{1,2}", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+\d{1,2}", re.IGNORECASE)
 #: Companies whose numbers have 12 digits, the last of which checks the others.
 _CHECKED = frozenset({"001", "002", "003"})
 

@@ -80,6 +80,12 @@ def test_full_width_order_numbers_are_other_numbers() -> None:  # S25
     assert only(taken(f"{HEAD}Ｐ１,,1\n")).problem.startswith("注文番号の形式")
 
 
+def test_what_excel_made_of_a_number_is_no_number_but_letters_are() -> None:
+    whole, broken = taken(f"{HEAD}1E23,,4E12\nP1,,4.90715E+11\n").rows
+    assert (whole.order_no, whole.values["slip_no"]) == ("1E23", "4E12")
+    assert "Excelで開いて保存したときに壊れた番号" in broken.problem
+
+
 def test_a_row_may_be_short_but_not_long() -> None:
     short, long = taken("注文番号,伝票番号,備考\nP1,1\nP1,1,x,東京\n").rows
     assert short.problem == ""
