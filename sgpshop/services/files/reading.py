@@ -63,7 +63,9 @@ def read_rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
             )
         if any(row.cells):
             cells = row.cells[:_MOST_COLUMNS]
-            yield Record(row.line, cells if longest is None else [c[: longest + 1] for c in cells])
+            if longest is not None and max(map(len, cells)) > longest:
+                cells = [cell[: longest + 1] for cell in cells]
+            yield Record(row.line, cells)
 
 
 def _whole(stream: BinaryIO, start: bytes, limits: Limits) -> bytes:
@@ -170,7 +172,9 @@ def _separator(text: str) -> str:
 
 def _swallowed_lines(cells: list[str], max_cell: int | None) -> bool:
     """Whether an unclosed quote ran over following lines: too long a cell, with line breaks."""
-    return max_cell is not None and any(len(c) > max_cell and "\n" in c for c in cells)
+    if max_cell is None or max(map(len, cells), default=0) <= max_cell:
+        return False  # one pass in C: this is asked of every row
+    return any(len(cell) > max_cell and "\n" in cell for cell in cells)
 
 
 def _broken_quotes(line: int) -> str:

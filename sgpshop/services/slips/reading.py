@@ -32,8 +32,6 @@ _LONGEST_NUMBER = 50
 #: What divides several numbers in one cell.
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
-#: What Excel makes of a long number: its end is lost for good.
-_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?E\+\d{1,2}", re.IGNORECASE)
 #: Companies whose numbers have 12 digits, the last of which checks the others.
 _CHECKED = frozenset({"001", "002", "003"})
 
@@ -205,9 +203,6 @@ def _parse(row: ReadRow, places: dict[SlipColumn, int]) -> None:
         if not text and column.required:
             row.problem = f"{column.missing_label}：「{column.title}」が空です。"
             return
-        if column.required and _SCIENTIFIC.fullmatch(text):
-            row.problem = f"{column.label}：{_damaged(text)}"
-            return
         try:
             values[column.field] = column.parse(text) if text else column.empty
         except CellProblem as problem:
@@ -243,8 +238,7 @@ def _no_shipment(texts: dict[str, str]) -> str:
 
 def _take(row: ReadRow, texts: dict[str, str]) -> None:
     number = texts["order_no"]
-    if _SCIENTIFIC.fullmatch(nfkc(number)):
-        raise CellProblem(f"注文番号の形式：{_damaged(number)}")
+    _require_undamaged("注文番号", number)
     if len(number) > _LONGEST_NUMBER:
         raise CellProblem("注文番号の形式：注文番号の欄が長すぎます。")
     row.order_no = number
@@ -255,8 +249,7 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
         remarks.append(f"配送会社「{word}」は登録できる会社にないため、配送会社は変えません。")
     slips = []
     for part in filter(None, _BETWEEN_SLIPS.split(nfkc(texts["slip_no"]))):
-        if _SCIENTIFIC.fullmatch(part):
-            raise CellProblem(f"伝票番号の形式：{_damaged(part)}")
+        _require_undamaged("伝票番号", part)
         if not _SLIP.fullmatch(part):
             raise CellProblem(
                 f"伝票番号の形式：「{part[:40]}」は半角の英数字とハイフン30文字以内ではありません。"
@@ -280,11 +273,11 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
     }
 
 
-def _damaged(text: str) -> str:
-    return (
-        f"「{text[:20]}」はExcelで開いて保存したときに壊れた番号で、元に戻せません。"
-        "元のファイルをExcelで開かずに、そのまま選んでください。"
-    )
+def _require_undamaged(title: str, text: str) -> None:
+    try:
+        cell_forms.undamaged(text)
+    except CellProblem as problem:
+        raise CellProblem(f"{title}の形式：「{title}」{problem}") from None
 
 
 def _whole(slip: str, carrier: str, remarks: list[str]) -> str:

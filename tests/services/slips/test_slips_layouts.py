@@ -274,7 +274,7 @@ class TestWarnings:
         orders_of("b15")
         content = sample("b15").replace(b"490714957025", b"4.90715E+11")
         [failed] = words(content, "failed")
-        assert "Excelで開いて保存したときに壊れた番号" in failed
+        assert "Excelで開いて保存したために壊れています" in failed
 
     def test_the_zero_that_excel_took_comes_back_where_the_last_digit_proves_it(self) -> None:
         orders_of("b15")

@@ -83,7 +83,7 @@ def test_full_width_order_numbers_are_other_numbers() -> None:  # S25
 def test_what_excel_made_of_a_number_is_no_number_but_letters_are() -> None:
     whole, broken = taken(f"{HEAD}1E23,,4E12\nP1,,4.90715E+11\n").rows
     assert (whole.order_no, whole.values["slip_no"]) == ("1E23", "4E12")
-    assert "Excelで開いて保存したときに壊れた番号" in broken.problem
+    assert "Excelで開いて保存したために壊れています" in broken.problem
 
 
 def test_a_row_may_be_short_but_not_long() -> None:

@@ -30,7 +30,7 @@ MAX_YEN = 9_999_999
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
-_EXCEL_NUMBER = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
+_EXCEL_NUMBER = re.compile(r"\d(?:\.\d+)?E\+\d{1,2}", re.IGNORECASE)
 _EXCEL_DAYS = re.compile(r"([3-7]\d{4})(\.\d+)?")
 _EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=JST)
 _POSTAL_CODE = 7
@@ -136,13 +136,19 @@ def wish_time(value: str) -> str:
     return text(60)(value)
 
 
-def order_number(value: str) -> str:
-    """R142, nothing converted."""
-    if _EXCEL_NUMBER.fullmatch(value):
+def undamaged(value: str) -> str:
+    """A number as it is; Excel makes `4.90715E+11` of a long one, and its end is lost for good."""
+    if _EXCEL_NUMBER.fullmatch(nfkc(value)):
         raise CellProblem(
             "がExcelで開いて保存したために壊れています(4.90715E+11 のような形)。"
             "元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
         )
+    return value
+
+
+def order_number(value: str) -> str:
+    """R142, nothing converted."""
+    undamaged(value)
     if not is_well_formed(value):
         raise CellProblem(
             "は半角の英数字とハイフン27文字以内で入力してください(全角文字やほかの記号は使えません)。"
@@ -173,6 +179,7 @@ def access_id(value: str) -> str:
 
 def slip_number(value: str) -> str:
     """§9.1: hyphens and leading zeros are kept."""
+    undamaged(value)
     if not _SLIP.fullmatch(value):
         raise CellProblem("は半角の英数字とハイフン30文字以内で入力してください。")
     return value
