@@ -52,14 +52,21 @@ class Bell:
         self._path.unlink(missing_ok=True)
 
 
-def ring(folder: Path, kind: str, word: bytes = b".") -> None:
-    """Wake whoever waits in `folder` for this `kind`; bells of processes that died are taken down."""
+def ring(folder: Path, kind: str, *words: bytes) -> None:
+    """Wake whoever waits in `folder` for this `kind`, once for each of the words or without any.
+
+    Bells of processes that died are taken down.
+    """
+    bells = list(folder.glob(f"{kind}-*.bell"))
+    if not bells:
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
         caller.setblocking(False)
-        for path in folder.glob(f"{kind}-*.bell"):
+        for path in bells:
             try:
                 with _address(path) as address:
-                    caller.sendto(word, address)
+                    for word in words or (b".",):
+                        caller.sendto(word, address)
             except (ConnectionRefusedError, FileNotFoundError):
                 path.unlink(missing_ok=True)
             except OSError:  # so many rings wait there that one more says nothing new

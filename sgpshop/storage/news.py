@@ -41,8 +41,8 @@ def tell(session: Session, order_id: int) -> None:
 
 def send_told(session: Session) -> None:
     """After the commit: ring for what `tell` noted."""
-    for order_id in session.info.pop(_ENDED, ()):
-        bells.ring(_folder(current_app), "web", str(order_id).encode())
+    if ended := session.info.pop(_ENDED, None):
+        bells.ring(_folder(current_app), "web", *(str(order_id).encode() for order_id in ended))
 
 
 def forget_told(session: Session) -> None:
