@@ -72,11 +72,10 @@ class Machine:
         return self.start(*self._here(line).split())
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / "log").open("ab")
-        self._running.append(
-            subprocess.Popen(words, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
-        )
-        return self._running[-1]
+        with (self.folder / "log").open("ab") as log:
+            started = subprocess.Popen(words, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+        self._running.append(started)
+        return started
 
     def stop(self) -> list[int]:
         """`systemctl stop 'sgpshop-*'`: the exit codes."""
