@@ -32,7 +32,7 @@ class Beginning(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     #: no foreign key: it outlives an order that was taken back
     order_id: Mapped[int]
-    order_no: Mapped[str] = mapped_column(sa.String(24))
+    order_no: Mapped[str] = mapped_column(sa.String(28))
     what: Mapped[BeginningStep] = mapped_column(enum_column(BeginningStep, "what"))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: mark of the chain at this row (domain/history_chain.py)

@@ -602,3 +602,9 @@ def parcels_of(order: Order) -> None:
         "order_lines",
         {"order_id": order.id, "position": 1, "unit_price": 3000, "quantity": 1, "tax_rate": 8},
     )
+
+
+def test_an_order_with_a_number_of_another_program_begins_like_any(app: Flask) -> None:
+    with app.app_context():
+        make_order(order_no="x" * 27, told=True)
+        assert found() == []
