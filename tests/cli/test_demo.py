@@ -126,7 +126,7 @@ def test_the_demo_says_where_to_go_and_keeps_its_records_in_a_file(
     assert "はじめに試すこと" in said
     assert str(log) in lines[-1]
     assert '"event"' not in said
-    assert '"event": "request"' in log.read_text()
+    assert '"event": "settings_changed"' in log.read_text()
     assert "of the start before" not in log.read_text()
     running.send_signal(signal.SIGINT)
     assert running.stdout.read() == ""

@@ -56,7 +56,7 @@ def test_no_connection_is_a_communication_error_and_a_retry_succeeds(
     content = error_content(failed)
     assert content is not None
     assert "通信エラー" in content.sentence
-    assert "何も送信していない" in content.sentence
+    assert "何も送信していません" in content.sentence
     processes.start_simulator()
     press(order, "second")
     assert fresh(order).payment_status is PaymentStatus.CAPTURED  # R41

@@ -258,7 +258,7 @@ def test_many_for_one_order_lead_to_one_look_up(app: Flask, shop: World) -> None
         tell(order.order_no, TranID=f"{number}")
         work(app)
     assert looks(shop, order) == 1
-    time_passes(10.5)
+    time_passes(600.5)
     work(app)
     assert looks(shop, order) == 2
     assert set(states()) == {N.ASKED}

@@ -124,6 +124,7 @@ class Connections:
         with suppress(SQLAlchemyError), self._app.app_context(), _looking() as (connection, _):
             connection.execute(sa.delete(_shares).where(_shares.c.holder == self._name))
         self._slots = 0
+        self._asked_at = float("-inf")  # who begins anew in this process asks at once
 
     def _has_free(self) -> bool:
         return self._in_use < self._slots and time.monotonic() < self._good_until

@@ -259,7 +259,7 @@ def _header(about: str) -> dict[str, Any]:
 
 
 #: what every call may be answered with
-_ALWAYS = (400, 401, 403, 429, 500, 503)
+_ALWAYS = (400, 401, 403, 414, 429, 500, 503)
 _CODES = {
     400: "The body is no JSON as it should be, or a header or the host is not ours.",
     401: "No key, or one that is unknown, revoked or over.",
@@ -271,6 +271,7 @@ _CODES = {
     " being charged, another one was not taken; `round_taken`: another order is for the"
     " same round of this subscription; `in_progress`: this very request is.",
     413: "The body is too large.",
+    414: "The address is too long.",
     415: "The body is not application/json.",
     422: "Not as the schema says (`invalid`), not to be paid like that (`payment_refused`, with the"
     " `codes` of SMBC-GP), or not possible; `code` says why.",

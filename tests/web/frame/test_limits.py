@@ -103,13 +103,14 @@ def test_without_a_worker_a_click_is_accepted_and_the_bar_says_that_nobody_works
 def test_an_order_file_too_many_comes_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = signed_in(app, Role.OPERATOR)
     monkeypatch.setattr(background, "MOST_FILES", 0)
-    refused = _upload(operator.post)
+    shown = _upload(operator.post).headers["Location"]  # looking at it is always possible
+    refused = operator.post(f"{shown}/start")
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
     assert "順番を待っています" in flat(refused)
     with app.app_context():
-        assert db.session.scalars(sa.select(ImportRun)).all() == []
+        assert db.session.scalars(sa.select(ImportRun)).one().started_at is None
     monkeypatch.undo()
-    assert _upload(operator.post).status_code == 303
+    assert operator.post(f"{shown}/start").status_code == 303
     background.finish(app)
     with app.app_context():
         assert len(db.session.scalars(sa.select(Order)).all()) == 1

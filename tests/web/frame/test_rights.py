@@ -33,6 +33,7 @@ def test_strangers_see_only_what_everybody_may_see(app: Flask) -> None:
     assert open_to_all == {
         "/healthz",
         "/readyz",
+        "/metrics",  # 404 without its setting, then a token of its own opens it
         "/login",
         "/notify/<secret>",  # has no session and no token; S15
         "/api/v1/openapi.json",  # says what the source says; T7

@@ -244,7 +244,7 @@ class TestBehindAProxy:
     ) -> None:
         app.config["TEST_MODE"] = True
         for _ in range(3):
-            client.get("/healthz", headers=headers, environ_base={"REMOTE_ADDR": sender})
+            client.get("/login", headers=headers, environ_base={"REMOTE_ADDR": sender})
         told = [line for line in capsys.readouterr().out.splitlines() if f'"{event}"' in line]
         assert len(told) == 1  # once, not with every request
         assert sender in told[0]
