@@ -17,7 +17,7 @@ from sgpshop.gateway import SmbcGpGateway, TradeStatus
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
-from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments import filed_numbers, transaction_numbers
 from sgpshop.services.payments.filed_numbers import Whose
 from sgpshop.services.payments.outcomes import Outcome, found, not_usable, rejected
 from sgpshop.services.payments.transaction_lookup import MAY_HOLD_MONEY, numbers_after
@@ -75,9 +75,10 @@ def paid_there(
             _keep(order_id, row.id, trade)
     if len(rows) == 1 and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
         return None
-    for _, trade in numbers_after(order.order_no, rows[-1].sequence, gateway.search_trade):
-        if _is_known(trade.order_id):
-            continue
+    others = transaction_numbers.of_other_orders(db.session(), order_id, order.order_no)
+    db.session.commit()
+    last = rows[-1].sequence
+    for _, trade in numbers_after(order.order_no, last, gateway.search_trade, others):
         if trade.state.is_live:
             return _ended(trade, _Sold(order.kind, order.kind is not OrderKind.NORMAL))
         if filed_numbers.whose(order.kind, trade) is Whose.UNKNOWN_FILE:
@@ -103,12 +104,3 @@ def _keep(order_id: int, transaction_id: int, trade: TradeStatus) -> None:
         transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
         if transaction.access_id in (None, trade.access.access_id):
             record_trade(transaction, trade, settings.load())
-
-
-def _is_known(gateway_order_id: str) -> bool:
-    """Whether our books have the number: behind the order's own ones it is another order's."""
-    is_known = sa.exists().where(CardTransaction.gateway_order_id == gateway_order_id)
-    try:
-        return bool(db.session.scalar(sa.select(is_known)))
-    finally:
-        db.session.commit()

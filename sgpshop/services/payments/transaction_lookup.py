@@ -69,6 +69,7 @@ MAY_HOLD_MONEY = sa.or_(
 class _Claim:
     """A look-up that is ours, and how the order stood when it began (P17)."""
 
+    order_id: int
     gateway_order_id: str
     order_no: str
     sequence: int
@@ -123,15 +124,25 @@ def _later_payments(
     may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
     if not claim.is_current or not may_follow:
         return []
-    return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade))
+    others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade, others))
 
 
 def numbers_after(
-    order_no: str, sequence: int, search: Callable[[str], TradeStatus | None]
+    order_no: str,
+    sequence: int,
+    search: Callable[[str], TradeStatus | None],
+    others: Collection[str] = (),
 ) -> Iterator[_Numbered]:
-    """What `search` shows under the numbers of that order after `sequence`, gaps passed over."""
+    """What `search` shows under the numbers of that order after `sequence`, gaps passed over.
+
+    `others` are numbers of other orders: they are not asked for, and are no gaps.
+    """
     missing = 0
     for number in range(sequence + 1, MOST_NUMBERS + 1):
+        if at_gateway(order_no, number) in others:
+            continue
         found = search(at_gateway(order_no, number))
         if found is not None:
             yield number, found
@@ -274,6 +285,7 @@ def _claim(transaction_id: int) -> _Claim | None:
             )
         ).one()
         return _Claim(
+            row.order_id,
             row.gateway_order_id,
             order.order_no,
             row.sequence,
@@ -334,6 +346,11 @@ def _record(
         if order.open_attempt is not None:
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
             return
+        if trade is not None and trade.state.is_live:
+            # The order is paid under the number it has: one that our books do not know may be
+            # another order's, and never takes its place by itself.
+            _tell_unknown(session, order, [found for _, found in later])
+            later = ()
         for number, found in later:
             _check_earlier(session, order, transaction, trade, shop)
             # What comes after a card check charges that card, unless the buyer gave another one to
@@ -480,6 +497,14 @@ def _check_earlier(
     found = f"{transaction.gateway_order_id} {describe(trade)}"
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
+
+
+def _tell_unknown(session: Session, order: Order, unknown: Sequence[TradeStatus]) -> None:
+    """Money under numbers that may be this order's or another's: a person must know."""
+    live = [trade for trade in unknown if trade.state.is_live]
+    found = "、".join(f"{trade.order_id} {describe(trade)}" for trade in live)
+    if live and alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
+        _record_history(order, "earlier_is_live", order.payment_status, live[-1], found=found)
 
 
 def _record_history(

@@ -153,12 +153,24 @@ def _next_sequence(order: Order) -> int:
     last: int = session.execute(
         sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
     ).scalar_one()
+    others = of_other_orders(session, order.id, order.order_no)
     for sequence in range(last + 1, MOST_NUMBERS + 1):
-        number = at_gateway(order.order_no, sequence)
-        is_used = sa.exists().where(CardTransaction.gateway_order_id == number)
-        if not session.scalar(sa.select(is_used)):
+        if at_gateway(order.order_no, sequence) not in others:
             return sequence
     raise NumbersUsedUp
+
+
+def of_other_orders(session: Session, order_id: int, order_no: str) -> set[str]:
+    """Which `<order_no>-n` our books know as another order's number or transaction.
+
+    A shop may number its orders `A` and `A-1`: whatever is paid there is not this order's.
+    """
+    numbers = [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
+    transactions = sa.select(CardTransaction.gateway_order_id).where(
+        CardTransaction.gateway_order_id.in_(numbers), CardTransaction.order_id != order_id
+    )
+    orders = sa.select(Order.order_no).where(Order.order_no.in_(numbers), Order.id != order_id)
+    return set(session.scalars(sa.union(transactions, orders)))
 
 
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:

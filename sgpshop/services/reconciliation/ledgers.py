@@ -45,7 +45,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import transaction_lookup, transaction_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.transactions import describe, found_event
 
@@ -231,6 +231,9 @@ def _compared(ours: BookedOrder, answers: _Answers) -> Comparison:
         trades.append(answer)
     trade, *earlier = trades
     left = tuple(one for one in earlier if one is not None and one.state.is_live)
+    if left:
+        others = transaction_numbers.of_other_orders(db.session(), ours.id, ours.order_no)
+        left = tuple(one for one in left if one.order_id not in others)
     if ours.operation is not None:
         why = f"{ours.operation.label}の結果待ち"
         return Comparison(ours, Verdict.OPEN, trade, why, left)
