@@ -7,7 +7,8 @@ import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NoReturn
+from xml.parsers import expat
 
 from python_calamine import (
     CalamineError,
@@ -26,8 +27,9 @@ _MOST_UNPACKED = 1_000_000_000
 #: The reader makes room for the whole rectangle up to the last cell, whatever is in between.
 _MOST_CELLS = 5_000_000
 _CHUNK = 1 << 20
-_CELL = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br=["\']([A-Z]{1,3})(\d{1,7})["\'](?:[^>]*[^/>])?>')
-_LONGEST_TAG = 200
+_CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.IGNORECASE | re.ASCII)
+_ROW = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
+_TABLE = b"sheetData"
 #: Excel keeps 15 digits of a number; what is longer lost its end, and is to be seen so.
 _MOST_DIGITS = 15
 
@@ -60,7 +62,7 @@ def _values(content: bytes) -> Iterator[list[Any]]:
         raise FileRefused(
             "パスワードの付いたExcelブックは読み取れません。パスワードを外して保存してください。"
         ) from None
-    except (CalamineError, OSError, ValueError):
+    except (CalamineError, OSError, ValueError, ArithmeticError):
         raise FileRefused(_UNREADABLE) from None
     except BaseException as fault:
         if type(fault).__name__ != "PanicException":  # how the library says that it broke
@@ -84,18 +86,16 @@ def _require_reasonable(content: bytes, limits: Limits) -> None:
                 raise FileRefused(
                     "ZIP圧縮ファイルは取り込めません。中のファイルを取り出してから選んでください。"
                 )
-            for name in names:
-                last = (0, 0)
-                with archive.open(name) as part:
-                    before = b""
+            for entry in archive.infolist():
+                with archive.open(entry) as part:
+                    sheet = _Measure("worksheets/" in entry.filename)
                     while chunk := part.read(_CHUNK):
                         size += len(chunk)
                         if size > most:
                             raise FileRefused(_TOO_LARGE + limits.or_else)
-                        if "worksheets/" in name:
-                            last = _last_cell(before + chunk, last)
-                            before = chunk[-_LONGEST_TAG:]
-                if last[0] * last[1] > _MOST_CELLS:
+                        sheet.feed(chunk)
+                    sheet.end()
+                if sheet.rows * sheet.columns > _MOST_CELLS:
                     raise FileRefused(_TOO_LARGE + limits.or_else)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
         raise FileRefused(_UNREADABLE) from None
@@ -104,14 +104,60 @@ def _require_reasonable(content: bytes, limits: Limits) -> None:
 _TOO_LARGE = "Excelブックの中身が大きすぎます。使っていない行と列を削除してください。"
 
 
-def _last_cell(xml: bytes, last: tuple[int, int]) -> tuple[int, int]:
-    rows, columns = last
-    for letters, digits in _CELL.findall(xml):
-        column = 0
-        for letter in letters:
-            column = column * 26 + letter - 64
-        rows, columns = max(rows, int(digits)), max(columns, column)
-    return rows, columns
+class _Measure:
+    """How far the cells of a part reach, wherever it lies: any part may be named as a sheet.
+
+    Raises FileRefused for a sheet that is no plain XML: the library would read it all the same.
+    """
+
+    def __init__(self, is_sheet: bool) -> None:
+        self.rows = self.columns = 0
+        self._row = self._column = 0
+        self._is_sheet = is_sheet
+        self._is_broken = False
+        self._before = b""
+        self._parser = expat.ParserCreate("utf-8")  # as the library reads it, whatever it declares
+        self._parser.StartElementHandler = self._start
+        self._parser.EntityDeclHandler = self._refuse
+
+    def feed(self, chunk: bytes) -> None:
+        self._is_sheet = self._is_sheet or _TABLE in self._before + chunk
+        self._before = chunk[-len(_TABLE) :]
+        self._parse(chunk)
+
+    def end(self) -> None:
+        self._parse(b"", is_final=True)
+        if self._is_broken and self._is_sheet:
+            self._refuse()
+
+    def _parse(self, chunk: bytes, is_final: bool = False) -> None:
+        if not self._is_broken:
+            try:
+                self._parser.Parse(chunk, is_final)
+            except expat.ExpatError:  # a picture, or a drawing of old
+                self._is_broken = True
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        kind = name.rpartition(":")[2]
+        if kind == "row":
+            self._row, self._column = self._row + 1, 0
+            if self._is_sheet and "r" in attributes:
+                if not _ROW.fullmatch(attributes["r"]):
+                    self._refuse()
+                self._row = int(attributes["r"])
+        elif kind == "c":
+            self._column += 1
+            if self._is_sheet and "r" in attributes:
+                found = _CELL.fullmatch(attributes["r"]) or self._refuse()
+                self._column = 0
+                for letter in found[1].upper():
+                    self._column = self._column * 26 + ord(letter) - 64
+                self._row = max(self._row, int(found[2]))
+            self.rows = max(self.rows, self._row)
+            self.columns = max(self.columns, self._column)
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise FileRefused(_UNREADABLE)
 
 
 def _text(value: Any) -> str:

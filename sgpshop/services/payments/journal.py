@@ -421,7 +421,9 @@ def give_up_lost(attempt_id: int) -> None:
     """
     now = shared_clock.now()
     with writing() as session:
-        attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
+        attempt = session.get(Attempt, attempt_id, populate_existing=True)
+        if attempt is None:  # a forged message, or one from before a restore
+            return
         if attempt.state is not AttemptState.SENDING or attempt.due_at is None:
             return
         if attempt.due_at > now:

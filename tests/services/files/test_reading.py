@@ -25,6 +25,20 @@ def lines(content: bytes) -> list[int]:
     return [record.line for record in read_rows(io.BytesIO(content), SCREEN)]
 
 
+def edited(content: bytes, old: str, new: str, name: str = "worksheets/sheet1.xml") -> bytes:
+    """The book with other XML in its sheet, which lies elsewhere in it if `name` says so."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as was, zipfile.ZipFile(out, "w") as archive:
+        for part in was.namelist():
+            text = was.read(part).decode()
+            if part.endswith("sheet1.xml"):
+                assert old in text
+                text = text.replace(old, new)
+            moved = "worksheets/sheet1.xml"
+            archive.writestr(part.replace(moved, name), text.replace(moved, name))
+    return out.getvalue()
+
+
 def book(*cells: list[object], sheets: int = 1) -> bytes:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as made:
@@ -119,6 +133,33 @@ class TestBooks:
             rows(many, Limits(max_lines=20))
         with pytest.raises(FileRefused, match="大きすぎます"):
             rows(many, Limits(max_bytes=100))
+
+    @pytest.mark.parametrize(
+        "far",
+        [
+            '<row r="1048576"><c r="xfd1048576"><v>1</v></c></row>',
+            '<row r="1048576"><c r ="XFD1048576"><v>1</v></c></row>',
+            '<row r="200000">' + "<c><v>1</v></c>" * 16384 + "</row>",
+        ],
+        ids=["lower", "blank", "without"],
+    )
+    @pytest.mark.parametrize("name", ["worksheets/sheet1.xml", "other.xml"])
+    def test_a_cell_far_away_is_refused_however_it_is_written(self, far: str, name: str) -> None:
+        content = edited(book(["a"]), "</sheetData>", far + "</sheetData>", name)
+        with pytest.raises(FileRefused, match="大きすぎます"):
+            rows(content)
+
+    def test_a_place_that_is_none_is_refused(self) -> None:
+        with pytest.raises(FileRefused, match="保存し直す"):
+            rows(edited(book(["a"]), 'r="A1"', 'r="A 1"'))
+
+    def test_a_duration_beyond_all_numbers_is_no_fault(self) -> None:
+        out = io.BytesIO()
+        with xlsxwriter.Workbook(out, {"in_memory": True}) as made:
+            long = made.add_format({"num_format": "[h]:mm:ss"})
+            made.add_worksheet().write_number(0, 0, 1e300, long)
+        with pytest.raises(FileRefused, match="保存し直す"):
+            rows(out.getvalue())
 
     def test_a_book_that_unpacks_to_too_much_is_refused(self) -> None:
         out = io.BytesIO()
