@@ -36,6 +36,8 @@ _LEAVE_ALONE = 5.0
 #: process that dies are lost, and the sweeper finds what they told of.
 _AT_ONCE = 8
 _WORD = re.compile(r"[a-z_]{1,30}")
+#: No message of ours has more bytes.
+_LONGEST = 100
 
 
 class Task(StrEnum):
@@ -78,9 +80,10 @@ def encode(task: str, row_id: int) -> bytes:
 
 def decode(data: bytes) -> tuple[str, int]:
     """The name and number of a message.  Raises ValueError for anything else."""
-    match json.loads(data):
+    match json.loads(data) if len(data) <= _LONGEST else None:
         case [str(task), int(row_id)] if _WORD.fullmatch(task) and not isinstance(row_id, bool):
-            return task, row_id
+            if 0 <= row_id < 2**63:  # 0: no row in particular
+                return task, row_id
     raise ValueError("no message of ours")
 
 
