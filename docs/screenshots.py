@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE = 120
-SETTLING = 20
+SETTLING = 45
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 

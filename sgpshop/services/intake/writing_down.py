@@ -67,7 +67,12 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
         ).one_or_none()
         if order is not None:
             return _again(session, order, new, actor, shop)
-        is_used = sa.exists().where(CardTransaction.gateway_order_id == new.order_no)
+        is_used = sa.exists().where(
+            CardTransaction.gateway_order_id == new.order_no,
+            CardTransaction.order_id == Order.id,
+            # The same order may have been written since we looked: then the unique number says so.
+            Order.order_no != new.order_no,
+        )
         if session.scalar(sa.select(is_used)):  # that of an order #1001 from a file
             raise OrderNumberTaken
         _refuse_declined(session, new)
