@@ -35,6 +35,9 @@ from sgpshop.storage import queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
 
+#: 処理を実行 with nothing ticked, wherever it was pressed (R46)
+NO_ORDER_CHOSEN = "注文が選択されていません。処理する注文にチェックを入れてください。"
+
 
 @dataclass(frozen=True)
 class RunPreview:
@@ -65,7 +68,7 @@ def prepare(order_ids: Sequence[int], action: str, *, person_id: int, actor: str
     if known is None:
         raise ShopError("処理内容が選択されていません。「一括処理を選択」から選んでください。")
     if not order_ids:
-        raise ShopError("注文が選択されていません。処理する注文にチェックを入れてください。")
+        raise ShopError(NO_ORDER_CHOSEN)
     most = settings.load().bulk_max
     if len(set(order_ids)) > most:
         raise TooMany(len(set(order_ids)), most)

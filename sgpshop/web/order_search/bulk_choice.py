@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from sgpshop.domain.errors import ShopError
 from sgpshop.services import settings
 from sgpshop.services.bulk.actions import captures
+from sgpshop.services.bulk.runs import NO_ORDER_CHOSEN
 from sgpshop.services.bulk.selection import Selection, TooMany, weigh
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.totals import added, status_totals, total
@@ -21,8 +22,6 @@ from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import SearchForm, parse_query
 from sgpshop.web.order_search.order_list import BulkBar
-
-NOTHING_CHOSEN_WORDS = "注文が選択されていません。処理する注文にチェックを入れてください。"
 
 
 def search_of_form() -> SearchForm:
@@ -53,7 +52,7 @@ def require_chosen(form: SearchForm) -> list[int]:
     """The same, at least one.  Raises ShopError (R46) or TooMany."""
     if chosen := chosen_ids(form):
         return chosen
-    raise ShopError(NOTHING_CHOSEN_WORDS)
+    raise ShopError(NO_ORDER_CHOSEN)
 
 
 def bar(form: SearchForm, wish: str = "") -> BulkBar:

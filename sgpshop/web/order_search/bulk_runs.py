@@ -28,7 +28,6 @@ from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (
-    NOTHING_CHOSEN_WORDS,
     bar,
     chosen_action,
     chosen_ids,
@@ -62,7 +61,7 @@ def to_list() -> ResponseReturnValue:
 def select() -> ResponseReturnValue:
     """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
     if "preorder_tab" in request.form and not request.form.getlist("order_no"):
-        flash(NOTHING_CHOSEN_WORDS, "warning")
+        flash(runs.NO_ORDER_CHOSEN, "warning")
         return redirect(url_for("preorders.show", tab=request.form["preorder_tab"]), code=303)
     form = search_of_form()
     return show_bar(form, bar(form, request.form.get("do", "")))

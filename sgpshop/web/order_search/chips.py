@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from sgpshop.models import OrderKind
 from sgpshop.services.order_search.criteria import DateField, Method, SearchCriteria
 from sgpshop.services.order_search.search_fields import FIELDS
 from sgpshop.web.order_search.form import KEYWORD_WORDS, SearchForm
@@ -15,7 +16,7 @@ DATE_WORDS = {
     DateField.WISH_DATE: "配送希望日",
     DateField.CAPTURED_AT: "売上日時",
 }
-KIND_WORDS = {"subscription": "定期", "preorder": "予約", "normal": "通常"}
+KIND_WORDS = {OrderKind.SUBSCRIPTION: "定期", OrderKind.PREORDER: "予約", OrderKind.NORMAL: "通常"}
 #: the parameters of a field that are not named as it is
 _PARAMETERS = {
     "keyword": ("kw[]", "kw_field[]"),
@@ -77,4 +78,4 @@ def _between(least: int | None, most: int | None) -> str:
 
 
 def _yes_no(value: bool | None, yes: str, no: str) -> str:
-    return {True: yes, False: no}.get(value, "") if value is not None else ""
+    return {True: yes, False: no, None: ""}[value]

@@ -25,7 +25,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.keyset import Page
 from sgpshop.web.order_search import choices
-from sgpshop.web.order_search.chips import chips
+from sgpshop.web.order_search.chips import DATE_WORDS, KIND_WORDS, chips
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
 
@@ -152,6 +152,8 @@ def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, st
             if shop.subscription_enabled or word in totals or word not in SUBSCRIPTION_STATUSES
         ],
         "keyword": [(word.value, words) for word, words in KEYWORD_WORDS.items()],
+        "date_field": [(word.value, words) for word, words in DATE_WORDS.items()],
+        "kind": [(word.value, words) for word, words in KIND_WORDS.items()],
     }
 
 
