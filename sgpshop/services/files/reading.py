@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import re
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -48,7 +49,7 @@ def read_rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
         if start.startswith(magic):
             raise FileRefused(f"{kind}は取り込めません。CSVかExcelのファイルを選んでください。")
     if books.is_book(start):
-        rows = books.read_book(_whole(stream, start, limits), limits)
+        rows = _book_rows(stream, start, limits)
     else:
         encoding = _encoding(stream, start, limits)
         stream.seek(0)
@@ -68,13 +69,15 @@ def read_rows(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
             yield Record(row.line, cells)
 
 
-def _whole(stream: BinaryIO, start: bytes, limits: Limits) -> bytes:
-    parts, size = [start], len(start)
-    while parts[-1]:
-        limits.require_bytes(size)
-        parts.append(stream.read(_CHUNK))
-        size += len(parts[-1])
-    return b"".join(parts)
+def _book_rows(stream: BinaryIO, start: bytes, limits: Limits) -> Iterator[Record]:
+    with tempfile.TemporaryFile() as book:
+        chunk = start
+        while chunk:
+            book.write(chunk)
+            limits.require_bytes(book.tell())
+            chunk = stream.read(_CHUNK)
+        book.seek(0)
+        yield from books.read_book(book, limits)
 
 
 def _encoding(stream: BinaryIO, start: bytes, limits: Limits) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
 import zipfile
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xlsxwriter
 
 from sgpshop.domain.csv_reading import FileRefused, Limits
+from sgpshop.services.files import books
 from sgpshop.services.files.reading import read_rows
 
 SCREEN = Limits(5 * 1024 * 1024, 20_000, 1_000)
@@ -161,14 +165,39 @@ class TestBooks:
         with pytest.raises(FileRefused, match="保存し直す"):
             rows(out.getvalue())
 
-    def test_a_book_that_unpacks_to_too_much_is_refused(self) -> None:
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("[Content_Types].xml", "")
-            archive.writestr("xl/worksheets/sheet1.xml", b"<" * 30_000_000)
-        assert len(out.getvalue()) < 1_000_000
+    def test_one_long_text_in_all_cells_is_refused(self) -> None:
+        content = book(*(["x" * 30_000] for _ in range(2_000)))
+        assert len(content) < 100_000
         with pytest.raises(FileRefused, match="中身が大きすぎます"):
-            rows(out.getvalue(), Limits(max_bytes=1_000_000))
+            rows(content)
+
+    def test_an_old_book_whose_last_cell_is_far_away_is_refused(self) -> None:
+        """5 kB; only A1 and the 65,536th cell of the 65,536th row are there."""
+        with pytest.raises(FileRefused, match="中身が大きすぎます"):
+            rows((Path(__file__).parent / "far.xls").read_bytes())
+
+    def test_a_book_may_not_keep_us_busy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        memory, _, characters = books._OF_COMMAND
+        monkeypatch.setattr(books, "_OF_COMMAND", (memory, 1, characters))
+        nothing = "<row></row>" * 10_000_000
+        with pytest.raises(FileRefused, match="中身が大きすぎます"):
+            rows(edited(book(["a"]), "</sheetData>", nothing + "</sheetData>"), Limits())
+
+    def test_a_reader_nobody_listens_to_any_more_ends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        readers = []
+
+        class Reader(subprocess.Popen[bytes]):
+            def __init__(self, *args: Any, **more: Any) -> None:
+                super().__init__(*args, **more)
+                readers.append(self)
+
+        monkeypatch.setattr(subprocess, "Popen", Reader)
+        begun = read_rows(io.BytesIO(book(*([n] for n in range(15_000)))), SCREEN)
+        assert next(begun).cells == ["0"]
+        begun.close()  # type: ignore[attr-defined]
+        assert [reader.returncode for reader in readers] == [-signal.SIGKILL]
 
     def test_a_cell_far_away_makes_no_room_for_all_between(self) -> None:
         out = io.BytesIO()
