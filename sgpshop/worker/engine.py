@@ -48,6 +48,9 @@ _ASIDE = 60.0
 _MODULE = "sgpshop.worker.tasks"
 #: Messages a worker does not know are kept under names that begin so.
 _UNKNOWN = "unknown."
+#: So many of them, and no older ones than so many days: whoever writes to the queue fills no disk.
+_MOST_UNKNOWN = 1000
+_OLDEST_UNKNOWN = 30
 
 
 class Serializer:
@@ -104,15 +107,25 @@ class _Huey(Huey):  # type: ignore[misc]
         except ValueError:
             logs.event("message_refused", level=logging.ERROR, size=len(data))
             return
-        self.storage.put_data(f"{_UNKNOWN}{name}.{time.time_ns()}", data)
-        logs.event("unknown_task", level=logging.ERROR, task=name)
+        is_room = len(self._unknown()) < _MOST_UNKNOWN
+        if is_room:
+            self.storage.put_data(f"{_UNKNOWN}{name}.{time.time_ns()}", data)
+        logs.event("unknown_task", level=logging.ERROR, task=name, kept=is_room)
 
     def take_up_unknown(self) -> None:
-        """At a start: what a worker of another version did not know and we do."""
+        """At a start: what a worker of another version did not know and we do; the oldest are let go."""
         known = set(WORK) | {Task.SWEEP}
-        for key in list(self.storage.result_items()):
-            if key.startswith(_UNKNOWN) and key.split(".")[1] in known:
+        too_old = time.time_ns() - _OLDEST_UNKNOWN * 86_400 * 10**9
+        for key in self._unknown():
+            _, task, kept_at = key.split(".")
+            if task in known:
                 self.storage.enqueue(self.storage.pop_data(key))
+            elif int(kept_at) < too_old:
+                self.storage.pop_data(key)
+                logs.event("unknown_task_dropped", level=logging.WARNING, task=task)
+
+    def _unknown(self) -> list[str]:
+        return [key for key in self.storage.result_items() if key.startswith(_UNKNOWN)]
 
     # Nothing of ours is ever revoked, so the store need not be asked before and after each task.
     def is_revoked(self, *_: Any, **__: Any) -> bool:

@@ -23,6 +23,7 @@ from sgpshop.storage import queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, encode, messages
 from sgpshop.storage.write_together import _carry_out, _PendingWrite
+from sgpshop.worker import engine
 from sgpshop.worker.engine import Worker
 from sgpshop.worker.pace import Throttle
 from tests.factories import authorized_order, fresh
@@ -256,3 +257,17 @@ def test_a_task_of_another_version_is_kept_for_a_worker_that_knows_it(
     Worker(app).run(until_idle=True)
     assert fresh(order).payment_status is PaymentStatus.CAPTURED
     assert list(store.result_items()) == [key]
+
+
+def test_no_more_of_them_are_kept_than_there_is_room_for(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine, "_MOST_UNKNOWN", 2)
+    store = messages().store
+    store.put_data("unknown.brew_tea.1", encode("brew_tea", 1))  # since 1970
+    store.enqueue_all([(encode("brew_tea", n), 0) for n in range(1, 5)])
+    Worker(app).run(until_idle=True)
+    assert len(store.result_items()) == 2
+    assert "unknown.brew_tea.1" not in store.result_items()
+    told = [record.getMessage() for record in caplog.records]
+    assert len([line for line in told if "unknown_task" in line]) == 5  # four, and the one let go

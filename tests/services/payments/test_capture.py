@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flask import Flask
 
 from sgpshop.domain.errors import FormUsed, NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.payment_status import PaymentStatus
@@ -12,11 +13,13 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, journal, outcomes, record, runner
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
+from tests.waiting import wait_until, working
 
 TANAKA = Actor.person("田中")
 
@@ -295,6 +298,43 @@ class TestKilledWorker:
         runner.run_operation(again.id)
         assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P2
         assert shop.sales(order.order_no) == 1
+
+    @pytest.mark.postgresql
+    def test_killed_before_its_look_up_is_done_by_the_next_and_by_it_alone(
+        self, shop: World
+    ) -> None:
+        order = authorized_order(shop)
+        how = OperationRequest(Operation.CANCEL)  # looks first: nothing is sent before
+        attempt_id = acts.open_attempt(order.id, how, seen(order), TANAKA)
+        work = journal.claim(attempt_id)
+        assert work is not None
+        journal.give_up_lost(attempt_id)  # its lease has not run out
+        assert journal.claim(attempt_id) is None
+        self.lose(attempt_id)
+        trade = shop.gateway.search_trade(order.order_no)
+        assert trade is not None
+        assert journal.about_to_send(work, trade, enters=False) is None
+        assert runner.run_operation(attempt_id) is RunResult.ENDED
+        assert fresh(order).payment_status is PaymentStatus.CANCELLED
+        self.lose(attempt_id)  # a message that comes late changes nothing
+        assert runner.run_operation(attempt_id) is RunResult.NOT_OURS
+        assert shop.trade(order.order_no)["status"] == "VOID"
+
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("operation", [Operation.CAPTURE, Operation.CANCEL])
+    def test_the_worker_finds_it(self, app: Flask, shop: World, operation: Operation) -> None:
+        order = authorized_order(shop)
+        attempt_id = acts.open_attempt(order.id, OperationRequest(operation), seen(order), TANAKA)
+        assert journal.claim(attempt_id) is not None  # and dies
+        with writing() as session:
+            session.get_one(Attempt, attempt_id).due_at = utc_now()
+
+        def is_ended() -> bool:
+            db.session.rollback()
+            return not db.session.get_one(Attempt, attempt_id, populate_existing=True).is_open
+
+        with working(app):
+            wait_until(is_ended)
 
     @pytest.mark.postgresql
     def test_killed_after_sending_is_found_out(self, shop: World) -> None:
