@@ -36,6 +36,15 @@ _HOLDS_ROUND = sa.text(
     " AND payment_status <> 'cancelled' AND NOT is_round_shared"
 )
 
+#: What still needs somebody: to be sent, or its payment neither taken nor given back.  Words are
+#: written out, not bound: the index serves only a condition that it can be compared with.
+UNFINISHED = sa.text(
+    "processing_class = 'unprocessed'"
+    " OR payment_status IN ('authorized', 'capture_failed', 'needs_review', 'awaiting_billing')"
+    " OR (processing_class = 'returned' AND cancel_waived_at IS NULL"
+    " AND payment_status IN ('captured', 'billing_reported'))"
+)
+
 
 class Order(Base):
     """One order (受注).  Amounts are yen; `total` is what the buyer is to be charged."""
@@ -57,6 +66,16 @@ class Order(Base):
             "id",
             sqlite_where=sa.text("processing_class = 'returned'"),
             postgresql_where=sa.text("processing_class = 'returned'"),
+        ),
+        # The order list as it is first seen.
+        sa.Index(
+            "ix_orders_unfinished",
+            "ordered_at",
+            "id",
+            "payment_status",
+            "total",
+            sqlite_where=UNFINISHED,
+            postgresql_where=UNFINISHED,
         ),
         # 定期購入 and 予約: their screens page through one status; latest order of a subscription.
         sa.Index(

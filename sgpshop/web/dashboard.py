@@ -100,7 +100,8 @@ def _lines(found: Figures, shop: ShopSettings) -> Iterator[WorkLine]:
         "発送済み・売上処理待ち",
         found.shipped_uncaptured,
         "商品は出ましたが、まだ請求していません",
-        _list(shipped_uncaptured="1"),
+        # With all of them chosen: what is left is 処理を実行 and its confirmation.
+        _list(shipped_uncaptured="1", choose_all="1"),
         f"{found.shipped_uncaptured.count:,}件を売上処理",
     )
     yield WorkLine(

@@ -32,6 +32,7 @@ from sgpshop.models import (
     OrderKind,
     OrderLine,
 )
+from sgpshop.models.order import UNFINISHED
 
 #: An order number shorter than this is never taken as a beginning (R35).
 PREFIX_LEAST = 4
@@ -91,6 +92,8 @@ class SearchCriteria:
     slip: str = ""
     has_slip: bool | None = None
     kinds: tuple[OrderKind, ...] = ()
+    #: still to be sent, paid or given back
+    unfinished: bool = False
     unsent: bool = False
     #: オーソリ期限 ends within so many Japanese days, expired ones included (R130)
     auth_days_left: int | None = None
@@ -253,6 +256,8 @@ def _any_delivery(*conditions: Condition) -> Condition:
 
 def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     found: list[Condition] = []
+    if criteria.unfinished:  # without a type: of a Boolean SQLite is asked whether it is 1
+        found.append(sa.literal_column(f"({UNFINISHED})"))
     if criteria.unsent:
         found.append(Order.payment_status.in_(sorted(HOLDING_STATUSES)))
         found.append(_transaction(_UNSENT))

@@ -23,6 +23,7 @@ FIELDS = {
     "kind": "定期・予約",
     "auth_days_left": "オーソリ期限",
     "waiting_hours": "要確認の経過時間",
+    "unfinished": "未完了",
     "unsent": "修正額が未送信",
     "error": "エラーコード",
     "returned_open": "返送済み・返金未対応",

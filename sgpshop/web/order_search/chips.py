@@ -63,7 +63,7 @@ def _words(found: SearchCriteria) -> Iterator[tuple[str, str]]:
     if found.waiting_hours is not None:
         yield "waiting_hours", f"{found.waiting_hours}時間以上"
     yield "error", found.error
-    for name in ("unsent", "returned_open", "alert"):
+    for name in ("unfinished", "unsent", "shipped_uncaptured", "returned_open", "alert"):
         yield name, "だけ" if getattr(found, name) else ""
 
 

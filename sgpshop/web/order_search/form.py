@@ -30,7 +30,6 @@ from sgpshop.services.order_search.criteria import (
     KeywordField,
     Method,
     SearchCriteria,
-    default_period,
 )
 from sgpshop.services.order_search.search import PAGE_SIZES, PageRequest, SortKey
 
@@ -70,15 +69,18 @@ _FIELD_OF = {
     "kind": "kind",
     "auth_days_left": "auth_days_left",
     "waiting_hours": "waiting_hours",
+    "unfinished": "unfinished",
     "unsent": "unsent",
     "error": "error",
     "returned_open": "returned_open",
     "shipped_uncaptured": "shipped_uncaptured",
     "alert": "alert",
 }
-#: Looked for in all periods, unless one was set by hand.
+#: Looked for among all orders, finished ones too.
 _FINDS_ANYWHERE = ("order_no", "kw[]", "slip")
 _CONDITIONS = (*_FIELD_OF, "date_field", "kw_field[]", "failed_of")
+#: The value of `unfinished` that nobody chose: it gives way to whoever looks for one order.
+BY_ITSELF = "auto"
 _PAGING = ("sort", "dir", "size", "cursor")
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -123,7 +125,7 @@ class SearchForm:
 
 
 def parse_search(arguments: MultiDict[str, str], today: date) -> SearchForm:
-    """The search a query string stands for; without any condition the last seven days (R36)."""
+    """The search a query string stands for; without any condition all unfinished orders (R36)."""
     known = [
         (name, value)
         for name, value in arguments.items(multi=True)
@@ -132,13 +134,13 @@ def parse_search(arguments: MultiDict[str, str], today: date) -> SearchForm:
     values: MultiDict[str, str] = MultiDict(known)
     is_first = not any(name in _CONDITIONS for name, _ in known)
     # An empty period says "all" in every link made from here; without it R36 would come back.
-    week = [str(day) for day in default_period(today)]
-    for name, day in zip(("from", "to"), week, strict=True):
-        values.setdefault(name, day if is_first else "")
-    # The week stands in the form by itself: somebody who looks for one order did not mean it.
+    for name in ("from", "to"):
+        values.setdefault(name, "")
+    if is_first:
+        values["unfinished"] = BY_ITSELF
     looks_for_one = any(any(values.getlist(name)) for name in _FINDS_ANYWHERE)
-    if looks_for_one and [values["from"], values["to"]] == week:
-        values["from"] = values["to"] = ""
+    if looks_for_one and values.get("unfinished") == BY_ITSELF:
+        del values["unfinished"]
     form = SearchForm(values)
     reader = _Reader(form)
     form.criteria = reader.criteria()
@@ -182,6 +184,7 @@ class _Reader:
             slip=self._text("slip"),
             has_slip=self._yes_no("has_slip"),
             kinds=self._words("kind", OrderKind),
+            unfinished=self._form.values.get("unfinished", "") in ("1", BY_ITSELF),
             unsent=bool(self._yes_no("unsent")),
             auth_days_left=self._number("auth_days_left", MOST_DAYS),
             waiting_hours=self._number("waiting_hours", MOST_HOURS),

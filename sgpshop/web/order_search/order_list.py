@@ -13,11 +13,12 @@ from flask_login import current_user
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.domain.payment_calendar import jst_day
-from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
-from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection
+from sgpshop.services.bulk.actions import captures
+from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
 from sgpshop.services.order_search import search, search_fields
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.orders.facts import Facts
@@ -112,6 +113,18 @@ def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab
     return found
 
 
+def _first_bar(form: SearchForm) -> BulkBar:
+    """The bar of a list just opened: where orders wait to be captured, that is what is done."""
+    found = form.criteria
+    waits = bool(found.statuses) and CAPTURABLE.issuperset(found.statuses)
+    is_capture = (waits or found.shipped_uncaptured) and may_run_bulk()
+    bar = BulkBar(action=choices.find(captures.ACTION.word) if is_capture else None)
+    if not (may_run_bulk() and "choose_all" in request.args):
+        return bar
+    order_ids = search.matching_ids(found, settings.load().bulk_max)
+    return replace(bar, all_hits=True, selection=weigh(order_ids, captures.ACTION))
+
+
 def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> dict[str, Any]:
     shop = settings.load()
     totals = status_totals(form.criteria)
@@ -122,7 +135,7 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "form": form,
         "hits": added(totals, form.criteria.statuses),
         "tabs": tabs(form, totals, shop),
-        "bar": bar or BulkBar(),
+        "bar": bar or _first_bar(form),
         "progress": report.progress(run_id) if run_id else None,
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,

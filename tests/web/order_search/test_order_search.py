@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -23,6 +24,7 @@ from sgpshop.models import (
     Role,
     utc_now,
 )
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.storage.database import writing
 from tests.factories import days_ago, make_order
 from tests.forms import token_of
@@ -56,14 +58,56 @@ def row(page: str, order: Order) -> str:
     return page[start : page.index("</tr>", start)]
 
 
-def test_the_first_look_shows_the_last_seven_days_newest_first(
+def finished(app: Flask, **details: object) -> Order:
+    """An order that was sent and paid."""
+    order = make(app, status=S.CAPTURED, **details)
+    with app.app_context(), writing() as session:
+        session.execute(
+            sa.update(Order)
+            .where(Order.id == order.id)
+            .values(processing_class=ProcessingClass.DELIVERED)
+        )
+    return order
+
+
+@pytest.mark.postgresql
+def test_the_first_look_shows_what_is_unfinished_newest_first(
     app: Flask, operator: FlaskClient
 ) -> None:
-    new, older = make(app), make(app, ordered_at=days_ago(5.5))
-    make(app, ordered_at=days_ago(8))
+    new, older = make(app), make(app, ordered_at=days_ago(100), status=S.CAPTURED)
+    done = finished(app)
     page = flat(operator.get("/orders"))
-    assert listed(page) == [new.order_no, older.order_no]  # R36
-    assert f'value="{jst_day(utc_now()) - timedelta(days=6)}"' in page
+    assert listed(page) == [new.order_no, older.order_no]  # R36: paid, still to be sent
+    assert chips(page) == ["注文日時:全期間", "未完了:だけ"]
+    [everything] = re.findall(r'href="([^"]+)" aria-label="未完了の条件を外す"', page)
+    assert listed(flat(operator.get(everything.replace("&amp;", "&")))) == [
+        done.order_no,
+        new.order_no,
+        older.order_no,
+    ]
+    shipped = flat(operator.get("/orders?shipped_uncaptured=1"))
+    assert chips(shipped)[1:] == ["発送済み・売上処理待ち:だけ"]
+
+
+@pytest.mark.parametrize(
+    ("query", "is_chosen"),
+    [
+        ("status=authorized", True),
+        ("status=capture_failed", True),
+        ("shipped_uncaptured=1", True),
+        ("status=captured", False),
+        ("status=authorized&status=captured", False),
+        ("", False),
+    ],
+)
+def test_where_orders_wait_to_be_captured_the_action_is_chosen(
+    app: Flask, operator: FlaskClient, query: str, is_chosen: bool
+) -> None:
+    make(app)
+    page = flat(operator.get(f"/orders?{query}"))
+    assert ('name="action" value="sgp_capture"' in page) is is_chosen
+    viewer = flat(signed_in(app, Role.VIEWER).get(f"/orders?{query}"))
+    assert 'name="action"' not in viewer
 
 
 def test_a_row_carries_the_hooks_of_the_contract(app: Flask, operator: FlaskClient) -> None:
@@ -148,14 +192,16 @@ def test_a_wrong_value_is_explained_and_the_rest_still_works(
 
 
 def test_unknown_parameters_change_nothing(app: Flask, operator: FlaskClient) -> None:
-    make(app, ordered_at=days_ago(30))
-    assert listed(flat(operator.get("/orders?utm_source=x"))) == []  # still the seven days
+    finished(app)
+    assert listed(flat(operator.get("/orders?utm_source=x"))) == []  # still the unfinished ones
 
 
 def test_an_empty_result_says_why_and_offers_the_next_step(operator: FlaskClient) -> None:
     page = flat(operator.get("/orders"))
     assert "条件に合う注文はありません" in page  # R36
-    assert "全期間から探す" in page
+    assert "発送と決済が終わった注文も含めて探す" in page
+    period = flat(operator.get("/orders?from=2026-01-01&to="))
+    assert "全期間から探す" in period
     assert "<table" not in page
 
 
@@ -353,15 +399,47 @@ def test_each_condition_in_force_can_be_taken_away(app: Flask, operator: FlaskCl
     assert "商品名・商品コード:急須" not in chips(flat(operator.get(without.replace("&amp;", "&"))))
 
 
-def test_one_order_is_found_in_any_period_unless_a_period_was_chosen(
+def test_one_order_is_found_among_finished_ones_unless_a_period_was_chosen(
     app: Flask, operator: FlaskClient
 ) -> None:
-    old = make(app, ordered_at=days_ago(100))
-    week = re.search(
-        r'name="from" value="([^"]+)".*?name="to" value="([^"]+)"', flat(operator.get("/orders"))
-    )
-    assert week
-    asked = f"/orders?from={week[1]}&to={week[2]}&order_no={old.order_no}"
+    old = finished(app, ordered_at=days_ago(100))
+    first = flat(operator.get("/orders"))
+    assert 'name="unfinished" value="auto" checked' in first
+    asked = f"/orders?from=&to=&unfinished=auto&order_no={old.order_no}"
     assert listed(flat(operator.get(asked))) == [old.order_no]
-    by_hand = f"/orders?from={week[2]}&to={week[2]}&order_no={old.order_no}"
+    today = jst_day(utc_now())
+    by_hand = f"/orders?from={today}&to={today}&order_no={old.order_no}"
     assert listed(flat(operator.get(by_hand))) == []
+    chosen = f"/orders?unfinished=1&order_no={old.order_no}"
+    assert listed(flat(operator.get(chosen))) == []
+
+
+def test_the_first_page_leads_to_a_list_with_all_of_them_chosen(
+    app: Flask, operator: FlaskClient
+) -> None:
+    orders = [make(app, total=1500), make(app, total=500)]
+    with app.app_context(), writing() as session:
+        session.execute(sa.update(Order).values(processing_class=ProcessingClass.DELIVERED))
+    [way] = set(re.findall(r'href="(/orders\?[^"]*choose_all[^"]*)"', flat(operator.get("/"))))
+    page = flat(operator.get(way.replace("&amp;", "&")))
+    assert sorted(listed(page)) == sorted(order.order_no for order in orders)
+    assert "2件を選択" in page
+    assert "¥2,000" in page
+    assert 'data-all-hits="true"' in page
+    assert re.search(r'id="run-bulk"[^>]*disabled', page) is None
+    viewer = flat(signed_in(app, Role.VIEWER).get(way.replace("&amp;", "&")))
+    assert "件を選択" not in viewer
+
+
+@pytest.mark.postgresql
+def test_the_unfinished_are_found_by_their_own_index(app: Flask) -> None:
+    with app.app_context():
+        wanted = conditions(SearchCriteria(unfinished=True), utc_now())
+        statement = sa.select(Order.id).where(*wanted).order_by(Order.ordered_at, Order.id)
+        words = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
+        if db.engine.dialect.name == "postgresql":
+            db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            db.session.execute(sa.text("SET LOCAL enable_sort = off"))
+        ask = "EXPLAIN " if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        plan = str(db.session.execute(sa.text(ask + str(words))).all())
+        assert "ix_orders_unfinished" in plan
