@@ -12,6 +12,7 @@ from benchmarks import (
     exports,
     imports,
     intake,
+    look_ups,
     notifications,
     pages,
     slips,
@@ -27,6 +28,7 @@ _ALL = {
     "certainty": certainty.run,
     "notifications": notifications.run,
     "intake": intake.run,
+    "look_ups": look_ups.run,
     "slips": slips.run,
     "structure": structure.run,
 }

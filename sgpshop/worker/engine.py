@@ -31,9 +31,10 @@ from sgpshop.services.payments.connections import connections
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage import setbacks
 from sgpshop.storage.queue import Messages, Task, decode, encode, messages
-from sgpshop.worker.house import House, Key
+from sgpshop.worker.house import House
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK, Work
+from sgpshop.worker.told import Key
 
 log = logging.getLogger(__name__)
 logging.getLogger("huey").setLevel(logging.WARNING)  # it tells of every task
@@ -220,6 +221,11 @@ class Worker:
         return self._pace
 
     @property
+    def share(self) -> int:
+        """How many connections to SMBC-GP may be used here."""
+        return self._connections.share
+
+    @property
     def is_paused(self) -> bool:
         """Whether something that touches everything broke off just now."""
         return time.monotonic() < self._not_before
@@ -316,6 +322,7 @@ class Worker:
             log.exception("noting what broke off failed")
 
     def _begin(self) -> None:
+        self._connections.stay()
         try:
             with self._app.app_context():
                 journal.look_soon()

@@ -21,7 +21,6 @@ from sgpshop.models import Queue
 from sgpshop.services import notifications
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
-from sgpshop.services.health.due_work import DueWork
 from sgpshop.services.order_files import background, importing
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.payments import checkouts, clocks
@@ -33,11 +32,9 @@ from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK
+from sgpshop.worker.told import Key, Told
 
 log = logging.getLogger(__name__)
-
-#: A row of a queue, as setbacks name it.
-Key = tuple[Queue, int]
 
 #: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
 _SWEEP_EVERY = 2.0
@@ -46,6 +43,7 @@ _SWEEP_AFTER_WORK = 1.0
 #: So many times the threads is told at once; another worker may be first with some of it.
 _AHEAD = 4
 _BEAT_EVERY = 15.0
+_CONNECTIONS_EVERY = 2.0
 _REPLAN_EVERY = 30.0
 _TIDY_EVERY = 3600.0
 #: While the nightly comparison is under way; else it is enough to see in time that its hour came.
@@ -55,8 +53,6 @@ _BACKUP_EVERY = 30.0
 _FOLD_EVERY = 60.0
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
-#: What was told and not taken by then is told again: its message was lost, or another's worker was.
-_TELL_AGAIN = 15.0
 _FAULT_PAUSE = 5.0
 #: The number of a step that is done with each sweep; the others' is their place in the house.
 _NOTICES = 100
@@ -69,6 +65,8 @@ class Threads(Protocol):
 
     @property
     def pace(self) -> Throttle: ...
+    @property
+    def share(self) -> int: ...
     @property
     def is_paused(self) -> bool: ...
     @property
@@ -95,7 +93,6 @@ class House:
     def __init__(self, app: Flask, name: str, threads: int, worker: Threads) -> None:
         self._app = app
         self._threads = threads
-        self._connections: int = app.config["GATEWAY_CONCURRENCY"]
         self._worker = worker
         #: set by the worker once it has one; huey asks for it
         self.stop_flag = threading.Event()
@@ -108,8 +105,11 @@ class House:
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
         self._is_billing_due = self._is_backup_due = False
-        #: what was told and not yet done here, and since when
-        self._told: dict[Key, float] = {}
+        self._told = Told(self._room_for_look_ups)
+        #: captures wait in the queue, as the last sweep saw it
+        self._is_crowded = False
+        #: when no more than so much of what was found is left, the next sweep is due
+        self._is_low_at = 0
         #: rows that broke off before and have not gone through since
         self._set_back: frozenset[Key] | None = None
         self._daily = _Periodic(_DAILY_EVERY, self._do_daily)
@@ -118,7 +118,7 @@ class House:
             _Periodic(_BEAT_EVERY, partial(_beat, name)),
             _Periodic(_REPLAN_EVERY, partial(due_work.forget_beats, name)),
             _Periodic(_BEAT_EVERY, clocks.watch),
-            _Periodic(_BEAT_EVERY, _keep_connections),
+            _Periodic(_CONNECTIONS_EVERY, _keep_connections),
             _Periodic(_REPLAN_EVERY, replanning.replan),
             _Periodic(_REPLAN_EVERY, notifications.match_late),
             _Periodic(_BILLING_EVERY, self._ask_for_billing),
@@ -168,9 +168,15 @@ class House:
 
     def is_done(self, key: Key) -> None:
         """A task ended: its row may be told again, and may have left something to do."""
-        was_told = self._told.pop(key, None) is not None
-        # The last of what a sweep found asks for more; what others told of waits for the next sweep.
-        is_next = (was_told and not self._told) or self.when_idle is not None
+        was_told, look_ups = self._told.done(key)
+        if look_ups:
+            with self._app.app_context():
+                self._send(
+                    messages(), [(Task.LINK, row_id, self._of_look_ups) for row_id in look_ups]
+                )
+        # When what a sweep found runs low the next one is due; what others told of waits for that.
+        is_next = was_told and self._told.left() <= self._is_low_at
+        is_next = is_next or self.when_idle is not None
         due = 0.0 if is_next else self._swept_at + _SWEEP_AFTER_WORK
         if due < self._sweep_at:
             self._sweep_at = due
@@ -209,22 +215,32 @@ class House:
 
     def _tell(self, queue: Messages) -> bool:
         """Tell of what is due and neither told nor under way; whether anything is due at all."""
-        now = time.monotonic()
-        self._told = {key: since for key, since in self._told.items() if now - since < _TELL_AGAIN}
-        letters, is_any = [], False
+        self._told.forget_old()
+        letters, look_ups, is_any = [], [], False
         for task, row_id, urgency in self._found(queue):
             key = (WORK[task].queue, row_id)
             if self._worker.is_resting(key):
                 continue
             is_any = True
-            if key not in self._told and not self._worker.is_at(key):
-                self._told[key] = now
-                letters.append((encode(task, row_id), urgency))
-        if letters and not queue.send(letters):
-            queue.keep(letters)
+            if self._worker.is_at(key):
+                continue
+            if task is Task.LINK:
+                look_ups.append(row_id)
+            elif self._told.is_new(key):
+                letters.append((task, row_id, urgency))
+        next_ones = self._told.line_up(look_ups)
+        self._send(
+            queue, letters + [(Task.LINK, row_id, self._of_look_ups) for row_id in next_ones]
+        )
         return is_any
 
+    def _send(self, queue: Messages, found: list[tuple[Task, int, int]]) -> None:
+        letters = [(encode(task, row_id), urgency) for task, row_id, urgency in found]
+        if letters and not queue.send(letters):
+            queue.keep(letters)
+
     def _found(self, queue: Messages) -> Iterable[tuple[Task, int, int]]:
+        self._is_low_at = 0
         if self._is_backup_due:
             self._is_backup_due = False
             yield Task.BACKUP, _BACKUP, Urgency.LATER
@@ -232,8 +248,10 @@ class House:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
         most = _AHEAD * self._threads
-        is_crowded = (queue.size() or 0) >= most
+        self._is_crowded = is_crowded = (queue.size() or 0) >= most
         due = due_work.due_work(most, with_fresh=not is_crowded)
+        if due.is_more:
+            self._is_low_at = self._threads
         self._set_back = due.set_back
         if self._is_billing_due:
             self._is_billing_due = False
@@ -246,18 +264,17 @@ class House:
         if not are_captures or time.monotonic() >= self._next_slips:
             self._next_slips = time.monotonic() + _SLIPS_EVERY
             yield from ((Task.SLIPS, row_id, Urgency.FOUND) for row_id in due.slips)
-        # While many captures wait, one look-up after the other among them; else those come last.
-        urgency = Urgency.FOUND if is_crowded else Urgency.LATER
-        room = self._room_for_links(due, 1 if is_crowded else self._connections - 1)
-        yield from ((Task.LINK, row_id, urgency) for row_id in due.links[:room])
+        yield from ((Task.LINK, row_id, self._of_look_ups) for row_id in due.links)
 
-    def _room_for_links(self, due: DueWork, most: int) -> int:
+    @property
+    def _of_look_ups(self) -> int:
+        """While many captures wait, one look-up after the other among them; else those come last."""
+        return Urgency.FOUND if self._is_crowded else Urgency.LATER
+
+    def _room_for_look_ups(self, told: int) -> int:
         """So many that one connection is left, and none waiting: captures go first (P23)."""
-        told = {row_id for queue, row_id in self._told if queue is Queue.LOOK_UP}
-        under_way = max(self._worker.links_under_way(), len(told))
-        room = max(0, max(1, min(self._worker.pace.allowed - 1, most)) - under_way)
-        # Those that were told stand among the first of the due ones still.
-        return room + len(told.intersection(due.links))
+        most = 1 if self._is_crowded else min(self._worker.pace.allowed, self._worker.share) - 1
+        return max(1, most) - max(self._worker.links_under_way(), told)
 
     # ---- now and then ---------------------------------------------------------------------------
 
@@ -300,7 +317,7 @@ class House:
 
 
 def _keep_connections() -> None:
-    connections().look_again(_BEAT_EVERY / 2)
+    connections().keep()
 
 
 def _beat(name: str) -> None:

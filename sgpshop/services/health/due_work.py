@@ -42,6 +42,8 @@ class DueWork:
     slips: list[int]
     #: what broke off before: to be forgotten once it goes through
     set_back: frozenset[tuple[Queue, int]]
+    #: of some kind there were as many as were asked for
+    is_more: bool
 
     def __bool__(self) -> bool:
         return any(
@@ -115,6 +117,8 @@ def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:
         deliveries=deliveries,
         slips=rows_of_slips,
         set_back=set_back,
+        is_more=limit
+        <= max(*map(len, due.values()), len(links), len(deliveries), len(rows_of_slips)),
     )
 
 

@@ -31,7 +31,9 @@ _KEY = "sgpshop.connections"
 _LEASE, _TRUST = timedelta(seconds=40), 30.0
 #: The share is looked at anew after so many seconds while connections are used, at rest, and when
 #: there are too few.
-_USED_EVERY, _REST_EVERY, _SHORT_EVERY = 2.0, 10.0, 0.25
+_USED_EVERY, _KEPT_EVERY, _SHORT_EVERY = 2.0, 15.0, 0.25
+#: Who used none for so long is at rest.
+_REST_AFTER = 10.0
 #: The row that says how many all may have together while SMBC-GP is congested; since when.
 _PACE = "*"
 _FASTER_EVERY = timedelta(seconds=2)
@@ -60,7 +62,14 @@ class Connections:
         self._changed = threading.Condition()
         self._asking = threading.Lock()
         self._slots = self._in_use = self._waiting = 0
+        #: it looks again by itself, and keeps at least one at rest; others give all back after use
+        self._stays = False
         self._asked_at = self._used_at = self._good_until = float("-inf")
+
+    @property
+    def share(self) -> int:
+        """How many it may use, as far as that was asked already."""
+        return self._slots if self._good_until > float("-inf") else self._most
 
     @property
     def is_left_out(self) -> bool:
@@ -80,13 +89,16 @@ class Connections:
                     if self._has_free():
                         continue
                     if left <= 0:
-                        return False
+                        break
                     self._changed.wait(min(left, _SHORT_EVERY))
+            else:
+                self.look_again(_USED_EVERY)
+                return True
         finally:
             with self._changed:
                 self._waiting -= 1
-        self.look_again(_USED_EVERY)
-        return True
+        self._give_back()
+        return False
 
     def release(self) -> None:
         """The exchange is over."""
@@ -94,8 +106,17 @@ class Connections:
             self._in_use -= 1
             self._used_at = time.monotonic()
             self._changed.notify()
+        self._give_back()
 
-    def look_again(self, every: float = _REST_EVERY) -> None:
+    def stay(self) -> None:
+        """This process is a worker: it calls `keep` all the while, until it leaves."""
+        self._stays = True
+
+    def keep(self) -> None:
+        """At rest, every few seconds: renew the one that is kept, give back what is more."""
+        self.look_again(_USED_EVERY if self._slots > 1 else _KEPT_EVERY)
+
+    def look_again(self, every: float) -> None:
         """Renew the share, if that was not done for so many seconds."""
         if time.monotonic() - self._asked_at < every or not self._asking.acquire(blocking=False):
             return
@@ -121,10 +142,30 @@ class Connections:
 
     def leave(self) -> None:
         """This process ends: others may have its connections."""
+        self._stays = False
+        self._drop()
+
+    def _give_back(self) -> None:
+        """After the last exchange for now: who does not stay would hold them unused for long."""
+        # Who is looking just now is about to use them.
+        if self._stays or not self._asking.acquire(blocking=False):
+            return
+        try:
+            with self._changed:
+                if self._in_use or self._waiting:
+                    return
+                self._slots = 0  # from here on nobody begins
+            self._drop()
+        finally:
+            self._asking.release()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _drop(self) -> None:
         with suppress(SQLAlchemyError), self._app.app_context(), _looking() as (connection, _):
             connection.execute(sa.delete(_shares).where(_shares.c.holder == self._name))
         self._slots = 0
-        self._asked_at = float("-inf")  # who begins anew in this process asks at once
+        self._asked_at = self._good_until = float("-inf")  # who begins anew asks at once
 
     def _has_free(self) -> bool:
         return self._in_use < self._slots and time.monotonic() < self._good_until
@@ -147,7 +188,7 @@ class Connections:
             pace = self._faster(connection, rows.pop(_PACE, None), now)
             rows.pop(self._name, None)
             with self._changed:
-                is_used = self._waiting or began - self._used_at < _REST_EVERY
+                is_used = self._waiting or began - self._used_at < _REST_AFTER
                 wanted = self._most if is_used else 1
                 everybody = {holder: row.wanted for holder, row in rows.items()}
                 fair = share_out(pace, everybody | {self._name: wanted})[self._name]

@@ -27,11 +27,12 @@ def overrides() -> dict[str, object]:
 
 @pytest.fixture
 def process(app: Flask) -> Iterator[Callable[[], Connections]]:
-    """Makes what one more process would have."""
+    """Makes what one more worker would have."""
     made: list[Connections] = []
 
     def make() -> Connections:
         made.append(Connections(app))
+        made[-1].stay()
         return made[-1]
 
     with app.app_context():
@@ -96,12 +97,28 @@ def test_all_processes_together_have_no_more(
 def test_what_one_does_not_use_another_has(
     process: Callable[[], Connections], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_REST_EVERY", 0.0)  # it rests at once
+    monkeypatch.setattr(module, "_REST_AFTER", 0.0)  # it rests at once
     first, second = process(), process()
     assert first.acquire(timeout=1)
     first.release()
     settle(first)
     assert take_all(second) == MOST - 1
+
+
+def test_who_is_no_worker_gives_all_back_after_its_last_exchange(
+    app: Flask, process: Callable[[], Connections], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SHORT_EVERY", 0.0)
+    web, worker = Connections(app), process()
+    assert take_all(web) == MOST
+    give_back(web, MOST - 1)
+    assert take_all(worker) == 0
+    give_back(web, 1)
+    assert take_all(worker) == MOST
+    assert take_all(web) == 0  # it waited in vain, and wants none any more
+    give_back(worker, MOST)
+    settle(worker)
+    assert take_all(worker) == MOST
 
 
 def test_a_process_that_ends_leaves_them_to_the_others(process: Callable[[], Connections]) -> None:
