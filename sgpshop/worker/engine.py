@@ -75,6 +75,7 @@ class _Huey(Huey):  # type: ignore[misc]
         self._queue = queue
         self._room = room
         self._turn = threading.Lock()
+        self._keeping = threading.Lock()
         # Results and retries are off: what became of a task is in its row, and whether it is tried
         # again is decided there (P10).
         super().__init__("sgpshop", results=False, serializer=Serializer())
@@ -108,9 +109,10 @@ class _Huey(Huey):  # type: ignore[misc]
         except ValueError:
             logs.event("message_refused", level=logging.ERROR, size=len(data))
             return
-        is_room = len(self._unknown()) < _MOST_UNKNOWN
-        if is_room:
-            self.storage.put_data(f"{_UNKNOWN}{name}.{time.time_ns()}", data)
+        with self._keeping:  # or several threads would find the same last place
+            is_room = len(self._unknown()) < _MOST_UNKNOWN
+            if is_room:
+                self.storage.put_data(f"{_UNKNOWN}{name}.{time.time_ns()}", data)
         logs.event("unknown_task", level=logging.ERROR, task=name, kept=is_room)
 
     def take_up_unknown(self) -> None:
