@@ -12,7 +12,9 @@ from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.notifying import tell
 from tests.signing_in import signed_in
 
-SERIOUS = {"serious", "critical"}
+WORDS = {"moderate", "serious", "critical"}
+#: Nothing scrolls sideways in a window so wide.
+WIDTHS = (360, 390, 800, 1024, 1280, 1920)
 SCREENS = [
     "/",
     "/orders",
@@ -26,29 +28,35 @@ SCREENS = [
 
 
 _LOAD_AXE = f"() => {{ if (!window.axe) {{ {Axe().axe_script} }} }}"
-_RUN_AXE = "() => axe.run({resultTypes: ['violations'], preload: false})"
+_RUN_AXE = "(only) => axe.run({...only, resultTypes: ['violations'], preload: false})"
+_CONTRAST = {"runOnly": ["color-contrast"]}
 
 
-def findings(page: Page) -> list[str]:
-    """What axe calls serious or worse, with the elements concerned, and scrolling sideways."""
+def findings(page: Page, only: dict[str, object] | None = None) -> list[str]:
+    """What axe calls moderate or worse, with the elements concerned."""
     page.evaluate(_LOAD_AXE)
-    found = [
+    return [
         f"{found['id']}: {[node['html'][:120] for node in found['nodes']]}"
-        for found in page.evaluate(_RUN_AXE)["violations"]
-        if found["impact"] in SERIOUS
+        for found in page.evaluate(_RUN_AXE, only or {})["violations"]
+        if found["impact"] in WORDS
     ]
-    if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
-        found.append("scrolls sideways")
-    return found
 
 
 def check(page: Page) -> None:
-    """The page as it stands is for everybody, in a wide window and a narrow one."""
+    """The page as it stands is for everybody: in wide windows and narrow ones, light and dark."""
     size = page.viewport_size
     assert size is not None
     for other in (size, NARROW if size == WIDE else WIDE):
         page.set_viewport_size(other)  # type: ignore[arg-type]
         assert (page.url, other["width"], findings(page)) == (page.url, other["width"], [])
+        page.emulate_media(color_scheme="dark")
+        dark = findings(page, _CONTRAST)
+        assert (page.url, other["width"], "dark", dark) == (page.url, other["width"], "dark", [])
+        page.emulate_media(color_scheme="light")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844})
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert (page.url, width, beyond > 0) == (page.url, width, False)
     page.set_viewport_size(size)
 
 
