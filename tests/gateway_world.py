@@ -11,14 +11,18 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import requests
 from flask import Flask
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
 
 from sgpshop.gateway import Card, Job, ShopCredentials, SmbcGpGateway, TradeAccess
+from sgpshop.gateway.transport import require_wanted
 from sgpshop.simulator.server import ConnectionDropped
 from sgpshop.simulator.server import create_app as create_simulator
 
@@ -71,6 +75,10 @@ class SimulatorAdapter(BaseAdapter):
         assert request.url
         if request.method == "HEAD":  # what time is it there?
             return self._time_there(request)
+        try:
+            require_wanted(HTTPConnection("127.0.0.1"))
+        except NewConnectionError as problem:
+            raise requests.ConnectionError(SimpleNamespace(reason=problem)) from None
         if self._cut_off and f"/{self._cut_off}" in request.url:
             raise requests.exceptions.ConnectTimeout("nobody there")
         if self._die_at and f"/{self._die_at}" in request.url:

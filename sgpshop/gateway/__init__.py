@@ -34,6 +34,7 @@ from sgpshop.gateway.records import (
     TradeState,
     TradeStatus,
 )
+from sgpshop.gateway.transport import only_while
 
 __all__ = [
     "UNCHANGED",
@@ -65,6 +66,7 @@ __all__ = [
     "check_base_url",
     "explain",
     "in_short",
+    "only_while",
     "read_notice",
     "without_answer",
     "worst",

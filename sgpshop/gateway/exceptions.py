@@ -27,6 +27,8 @@ _AMOUNT_MISMATCH = frozenset({"E01060010", "E01060021", "M01055010"})
 
 #: `GatewayUnreachable.reason` when no connection of our own became free in time.
 NO_FREE_CONNECTION = "connect:no_free_connection"
+#: The same when whoever asked did not want it any more by the time a byte could leave.
+NOT_WANTED = "connect:not_wanted"
 
 #: An answer may carry any number of codes; a sentence and the journal show the first few.
 _SHOWN = 10
@@ -85,8 +87,8 @@ class GatewayUnreachable(GatewayError):
 
     @property
     def is_own_limit(self) -> bool:
-        """All connections we allow ourselves were busy; the gateway was not even tried."""
-        return self.reason == NO_FREE_CONNECTION
+        """All connections we allow ourselves were busy, or we held back: that is not the gateway's."""
+        return self.reason in (NO_FREE_CONNECTION, NOT_WANTED)
 
 
 class GatewayOutcomeUnknown(GatewayError):

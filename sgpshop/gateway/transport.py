@@ -7,11 +7,14 @@ before the first request byte into urllib3's NewConnectionError; nothing else ra
 measure each read against one deadline, and a server that drips its answer gains nothing.
 """
 
+import logging
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -26,9 +29,12 @@ from urllib3.util.ssl_ import create_urllib3_context
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway.exceptions import (
     NO_FREE_CONNECTION,
+    NOT_WANTED,
     GatewayOutcomeUnknown,
     GatewayUnreachable,
 )
+
+log = logging.getLogger(__name__)
 
 #: A server may close a connection that idles, at the very moment we use it again; that would
 #: be an UNKNOWN for nothing.  Common servers wait 5 s and more, so we stop trusting sooner.
@@ -43,6 +49,40 @@ _HEADERS = {
     "Accept-Encoding": "identity",  # a compressed answer could unpack to any size
     "User-Agent": "sgpshop",
 }
+
+
+def _always() -> bool:
+    return True
+
+
+#: Asked when a connection stands and the first byte of a request comes next: is it wanted still?
+_may_send: ContextVar[Callable[[], bool]] = ContextVar("may_send", default=_always)
+
+
+@contextmanager
+def only_while(may_send: Callable[[], bool]) -> Iterator[None]:
+    """The first request of this block leaves only if `may_send` says so right before its first byte.
+
+    GatewayUnreachable (NOT_WANTED) otherwise, and where `may_send` raises (P17).  Those that follow
+    are not asked about: GatewayUnreachable means that nothing was sent.
+    """
+    token = _may_send.set(may_send)
+    try:
+        yield
+    finally:
+        _may_send.reset(token)
+
+
+def require_wanted(connection: HTTPConnection) -> None:
+    """Raise NewConnectionError if the request that comes next is not wanted any more."""
+    try:
+        is_wanted = _may_send.get()()
+        _may_send.set(_always)
+    except Exception:  # who cannot be asked has not said yes
+        log.exception("whether a request is wanted still could not be asked")
+        is_wanted = False
+    if not is_wanted:
+        raise NewConnectionError(connection, NOT_WANTED.partition(":")[2])
 
 
 class _DeadlineMixin:
@@ -74,6 +114,7 @@ class _GuardedConnection(HTTPConnection):
 
     sock: Any
     last_used = 0.0
+    _is_begun = False
 
     def _new_conn(self) -> socket.socket:
         deadline = time.monotonic() + float(self.timeout or 0)
@@ -94,9 +135,16 @@ class _GuardedConnection(HTTPConnection):
         except Exception as error:
             raise NewConnectionError(self, type(error).__name__) from None
 
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        self._is_begun = False
+        super().putrequest(*args, **kwargs)
+
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
+        if not self._is_begun:
+            require_wanted(self)
+            self._is_begun = True
         self.sock.settimeout(self.timeout)
         super().send(data)
 

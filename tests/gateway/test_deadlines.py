@@ -17,6 +17,7 @@ from sgpshop.gateway import (
     GatewayOutcomeUnknown,
     GatewayUnreachable,
     SmbcGpGateway,
+    only_while,
     transport,
 )
 from tests.gateway.facts import ACCESS, ALTERED, CREDENTIALS
@@ -37,6 +38,29 @@ def unreachable(gateway: SmbcGpGateway) -> str:
     with pytest.raises(GatewayUnreachable, match="何も送信していない") as failure:
         gateway.capture(ACCESS, 3000)
     return failure.value.reason
+
+
+def test_what_is_not_wanted_once_the_connection_stands_is_not_sent(
+    serve: Serve, connect: Connect
+) -> None:
+    """P17: between asking for a connection and having one, somebody else may have acted."""
+    connected = threading.Event()
+
+    def accept(connection: socket.socket, server: ScriptedServer) -> None:
+        connected.set()
+        answering(ANSWER)(connection, server)
+
+    def is_wanted() -> bool:
+        return not connected.wait(20)
+
+    server = serve(accept)
+    gateway = connect(server)
+    with only_while(is_wanted):
+        assert unreachable(gateway) == "connect:not_wanted"
+    with only_while(lambda: bool(1 / 0)):
+        assert unreachable(gateway) == "connect:not_wanted"
+    assert server.forms == []
+    assert gateway.capture(ACCESS, 3000).forward == "2a99662"
 
 
 def test_a_request_arrives_as_one_form_post(serve: Serve, connect: Connect) -> None:

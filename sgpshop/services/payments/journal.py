@@ -7,7 +7,6 @@ that slept through its lease.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -46,7 +45,7 @@ from sgpshop.services.payments import (
 )
 from sgpshop.services.payments.record import close
 from sgpshop.storage import news, shared_clock, vault
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.write_together import write_together
 
 _STOPPING = "sgpshop.stopping"
@@ -112,8 +111,6 @@ class ClaimedAttempt:
     is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
     card: Card | None = None
-    #: when the row that says so was written, by the monotonic clock
-    written: float = field(default_factory=time.monotonic)
 
     def access(self) -> TradeAccess:
         """What the gateway wants to see.  Raises SealBroken when the stored secret is unreadable."""
@@ -377,12 +374,25 @@ def about_to_send(
             )
     if not is_ours:
         return None
-    return replace(claimed, access_id=trade.access.access_id, written=time.monotonic())
+    return replace(claimed, access_id=trade.access.access_id)
 
 
 def may_still_send(claimed: ClaimedAttempt) -> bool:
-    """Whether this thread has not been frozen since it wrote that it sends (P17)."""
-    return time.monotonic() - claimed.written < float(current_app.config["GATEWAY_CONNECT_TIMEOUT"])
+    """Whether the attempt is still this thread's; asked right before the first byte (P17).
+
+    No clock of ours says so: it may have stood still as long as this machine did (suspended, moved,
+    restored), while another worker took the attempt for lost and a person went on.
+    """
+    now = shared_clock.now()
+    is_ours = sa.exists().where(
+        _is_held(claimed), Attempt.due_at > now, Attempt.sent_at > now - _until_sent()
+    )
+    return read_alone(sa.select(is_ours)) == [True]
+
+
+def _until_sent() -> timedelta:
+    """So long after `sent_at` the first byte leaves at the latest: a free connection, connecting."""
+    return 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
 
 
 def stop_soon(app: Flask) -> None:
@@ -440,11 +450,9 @@ def give_up_lost(attempt_id: int) -> None:
                 due_at=now,
             )
             return
-    # The last byte may have left so late: may_still_send, a free connection, connecting (P14).
-    until_sent = 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
     lost = replace(
         outcomes.unknown(attempt.operation, WORKER_LOST),
-        uncertain_since=min(now, sent_at + until_sent),
+        uncertain_since=min(now, sent_at + _until_sent()),  # P14
     )
     close(attempt_id, lease, lost)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from flask import current_app
 
@@ -22,6 +23,7 @@ from sgpshop.gateway import (
     SmbcGpGateway,
     TradeAccess,
     TradeStatus,
+    only_while,
 )
 from sgpshop.models import AttemptState, Operation, utc_now
 from sgpshop.services.payments import (
@@ -294,13 +296,10 @@ class _Execution:
 
     def _send(self, step: Step, access: TradeAccess) -> RunResult | TradeStatus:
         """One call.  A TradeStatus: refused, nothing changed, and there is another way to try."""
-        # Frozen since (a suspended machine): another worker may have taken the attempt for lost by now.
-        if not journal.may_still_send(self.claimed):
-            journal.requeue(self.claimed, 0.0, "frozen")  # nothing was sent
-            return RunResult.POSTPONED
         operation = self.claimed.operation
         try:
-            result = step.send(self.gateway, access)
+            with only_while(partial(journal.may_still_send, self.claimed)):
+                result = step.send(self.gateway, access)
         # The only two errors that prove that nothing was done; every other one below is doubt (P9).
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
@@ -358,7 +357,7 @@ class _Execution:
         return RunResult.CONGESTED
 
     def _unreachable(self, failure: GatewayUnreachable) -> RunResult:
-        # No free connection of our own says nothing about the gateway: that never counts as failed.
+        # What held us back ourselves says nothing about the gateway: that never counts as failed.
         if failure.is_own_limit or self.claimed.tries < current_app.config["GATEWAY_TRIES"]:
             journal.requeue(self.claimed, _pause(self.claimed.tries), failure.reason)
             return RunResult.POSTPONED
