@@ -14,6 +14,7 @@ from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role
 from sgpshop.services.access import passwords
 from sgpshop.services.access.sessions import key_of
+from sgpshop.web.frame import carried
 
 PASSWORD = "correct horse battery staple"
 _REAL, _NOBODY = passwords._hasher, passwords.NOBODY
@@ -52,7 +53,9 @@ def signed_in(app: Flask, role: Role, name: str = "") -> FlaskClient:
         person = make_person(name or f"{role}さん", role)
         db.session.add(LoginSession(id=key_of(token), person_id=person.id))
         db.session.commit()
+        person_id = person.id
     client = app.test_client()
     with client.session_transaction() as session:
         session["_user_id"] = token
+        session[carried.PERSON] = person_id
     return client

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import (
     Blueprint,
     flash,
+    g,
     make_response,
     redirect,
     render_template,
@@ -23,12 +24,14 @@ from sgpshop.services.access import sessions
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.web.frame import carried
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
 
 bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
+bp.add_app_template_global(lambda: LoginForm(formdata=None), "new_login_form")
 
 
 class LoginForm(Form):
@@ -56,13 +59,13 @@ def login() -> ResponseReturnValue:
     """The form; whoever is signed in already goes on."""
     if current_user.is_authenticated:
         return redirect(own_path(request.args.get("next")), code=303)
-    return render_template("auth/login.html", form=LoginForm(formdata=None))
+    return render_template("auth/login.html", form=None)
 
 
 @bp.post("/login")
 @public
 def enter() -> ResponseReturnValue:
-    """Sign in and go to the page that was wanted."""
+    """Sign in and go to the page that was wanted, or ask whether to go on with what was pressed."""
     form = LoginForm()
     if not form.validate():
         return render_template("auth/login.html", form=form), 422
@@ -81,18 +84,25 @@ def enter() -> ResponseReturnValue:
     if current_user.is_authenticated:  # signed in as somebody: that session ends
         sessions.end_session(current_user.get_id())
     session.clear()  # nothing from before, the CSRF token included, lives on (S3)
+    g.pop("csrf_token", None)
     login_user(person)
+    session[carried.PERSON] = person.id
     logs.bind(person=person.name)
-    return redirect(own_path(request.args.get("next")), code=303)
+    page = own_path(request.args.get("next"))
+    if (pressed := carried.open_for(person.id)) is None:
+        return redirect(page, code=303)
+    return render_template("auth/continue.html", pressed=pressed, page=own_path(pressed.page))
 
 
 @bp.post("/logout")
 @requires(Role.VIEWER)
 def logout() -> ResponseReturnValue:
     """End the session on the server and in the browser."""
+    current = current_user.id
     sessions.end_session(current_user.get_id())
     logs.event("logout")
     logout_user()
     session.clear()
+    session[carried.PERSON] = current  # a form in another window is still kept for them
     flash("ログアウトしました。", "success")
     return redirect(url_for("auth.login"), code=303)

@@ -7,13 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from flask import Flask, Response, abort, current_app, flash, redirect, request, session, url_for
+from flask import (
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug.exceptions import BadRequest, Forbidden, RequestURITooLarge, SecurityError
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    RequestEntityTooLarge,
+    RequestURITooLarge,
+    SecurityError,
+)
 
 from sgpshop import logs
 from sgpshop.domain.card_data import contains_card_number
@@ -21,7 +40,7 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import Role, Scope
 from sgpshop.services.access import sessions
-from sgpshop.web.frame import problems, proxies, response_headers
+from sgpshop.web.frame import carried, problems, proxies, response_headers
 from sgpshop.web.frame.fragments import wants_fragment
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -41,6 +60,7 @@ _UNREAD_FIELDS = frozenset(
         "csrf_token",
         "request_token",
         "cursor",
+        "carried",
         "password",
         "current_password",
         "site_pass",
@@ -189,7 +209,8 @@ def _guard() -> ResponseReturnValue | None:
         return None  # routing answers 404 or 405
     right = right_of(current_app, request.endpoint)
     if right == "public":
-        request.max_content_length = _MOST_OF_STRANGERS
+        knows = request.endpoint == "auth.enter" and carried.PERSON in session
+        request.max_content_length = 2 * carried.MOST if knows else _MOST_OF_STRANGERS
     if hasattr(current_app.view_functions[request.endpoint], _FOR_MACHINES):
         return None
     if right != "public" and (refusal := _refusal(right)):
@@ -220,20 +241,39 @@ def _refusal(right: Right | None) -> ResponseReturnValue | None:
 
 def _to_login() -> ResponseReturnValue:
     if session.pop("_user_id", None):
-        flash("ログインの有効期限が切れました。もう一度ログインしてください。", "warning")
-    login = url_for("auth.login", next=_page_to_return_to() or None)
+        flash("しばらく操作がなかったため、安全のためログアウトしました。", "warning")
+    page = _page_to_return_to()
+    if request.method in _UNSAFE and (kept := _keep_form(page)):
+        answer = make_response(
+            render_template("auth/login.html", form=None, next=page, carried=kept), 401
+        )
+        if wants_fragment():
+            answer.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
+        return answer
+    login = url_for("auth.login", next=page or None)
     if wants_fragment():
         return Response(status=401, headers={"HX-Redirect": login})
     return redirect(login, code=303)
 
 
-def _page_to_return_to() -> str:
-    if wants_fragment():
-        shown = _split(request.headers.get("HX-Current-URL", ""))
-        return f"{shown.path}?{shown.query}" if shown.query else shown.path
-    if request.method != "GET":
+def _keep_form(page: str) -> str:
+    """What was sent, sealed for whose session is over; "" when nobody's is."""
+    if carried.PERSON not in session:
         return ""
-    return request.full_path.rstrip("?")
+    request.max_content_length = carried.MOST
+    _check_origin()
+    with suppress(RequestEntityTooLarge):  # said by the page that follows
+        _check_input()
+    return carried.take(page)
+
+
+def _page_to_return_to() -> str:
+    if request.method == "GET" and not wants_fragment():
+        return request.full_path.rstrip("?")
+    shown = _split(request.headers.get("HX-Current-URL", "") or request.referrer or "")
+    if shown.netloc != request.host:
+        return ""
+    return f"{shown.path}?{shown.query}" if shown.query else shown.path
 
 
 def _split(url: str) -> SplitResult:

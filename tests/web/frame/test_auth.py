@@ -182,7 +182,7 @@ def test_a_disabled_person_is_out_at_the_next_request(app: Flask) -> None:  # S3
         db.session.commit()
     answer = client.get("/settings/sgp")
     assert answer.location == "/login?next=/settings/sgp"
-    assert "有効期限が切れました" in client.get(answer.location).text
+    assert "安全のためログアウトしました" in client.get(answer.location).text
 
 
 def test_htmx_is_sent_to_the_login_as_a_whole_page(client: FlaskClient) -> None:

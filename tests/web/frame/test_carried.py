@@ -1,0 +1,154 @@
+"""The session was over when a form came: it is kept for the same person, and nothing is done by itself (B3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from sgpshop.extensions import db
+from sgpshop.models import LoginSession, Order, Role
+from sgpshop.web.frame import carried
+from sgpshop.web.frame.security import right_of
+from tests.factories import authorized_order
+from tests.forms import form_of, hidden_of, token_of
+from tests.gateway_world import World
+from tests.signing_in import PASSWORD, make_person, signed_in
+
+HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/slips"}
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser in which 田中 is signed in, with a form of their session open."""
+    return signed_in(app, Role.OPERATOR, "田中")
+
+
+def end_sessions(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(sa.delete(LoginSession))
+        db.session.commit()
+
+
+def enter(client: FlaskClient, page: TestResponse, name: str = "田中") -> TestResponse:
+    form = hidden_of(page) | {"name": name, "password": PASSWORD}
+    return client.post("/login?next=/slips", data=form)
+
+
+def paste(client: FlaskClient, **more: Any) -> TestResponse:
+    lines = "P1,0,002,1234\r\nP2,0,002,5678\r\nP3,0,999,1"
+    terms = {"on_capture_failure": "skip"}
+    secret = {"current_password": "geheim", "csrf_token": "old"}
+    return client.post("/slips", data={"pasted": lines} | terms | secret, **more)
+
+
+def test_every_form_has_words_or_is_asked_for_anew(app: Flask) -> None:
+    forms = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "POST" in (rule.methods or ()) and isinstance(right_of(app, rule.endpoint), Role)
+    }
+    assert forms - {"auth.logout", "session.extend"} == carried.ACTS.keys() | carried.MONEY.keys()
+    assert all(screen in app.view_functions for _, screen in carried.MONEY.values())
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_pasted_slip_lines_are_there_after_signing_in_again(
+    app: Flask, client: FlaskClient, headers: dict[str, str]
+) -> None:
+    end_sessions(app)
+    page = paste(client, headers=headers)
+    assert page.status_code == 401
+    assert "しばらく操作がなかったため" in page.text
+    assert "1234" not in page.text  # whoever sits down now reads nothing
+    again = enter(client, page)
+    assert "「伝票番号の読み込み」はまだ行っていません" in again.text
+    form = hidden_of(again)
+    assert form["pasted"].split() == ["P1,0,002,1234", "P2,0,002,5678", "P3,0,999,1"]
+    assert "current_password" not in form
+    preview = client.post("/slips", data=form, follow_redirects=True)
+    assert preview.status_code == 200
+    assert "5678" in preview.text
+
+
+def test_somebody_else_who_signs_in_gets_nothing(app: Flask, client: FlaskClient) -> None:
+    end_sessions(app)
+    page = paste(client)
+    with app.app_context():
+        make_person("鈴木")
+    entered = enter(client, page, "鈴木")
+    assert (entered.status_code, entered.location) == (303, "/slips")
+
+
+def test_strangers_are_only_sent_to_the_login(app: Flask) -> None:
+    answer = paste(app.test_client())
+    assert (answer.status_code, answer.location) == (303, "/login")
+
+
+def test_what_was_sealed_opens_only_unaltered(app: Flask, client: FlaskClient) -> None:
+    end_sessions(app)
+    form = hidden_of(paste(client))
+    form["carried"] = form["carried"][:-8] + "AAAAAAA="
+    entered = client.post("/login", data=form | {"name": "田中", "password": PASSWORD})
+    assert entered.status_code == 303
+
+
+def test_a_wrong_password_loses_nothing(app: Flask, client: FlaskClient) -> None:
+    end_sessions(app)
+    form = hidden_of(paste(client)) | {"name": "田中", "password": "wrong"}
+    page = client.post("/login", data=form)
+    assert page.status_code == 422
+    assert "はまだ行っていません" in enter(client, page).text
+
+
+def test_a_file_or_too_much_can_only_be_chosen_again(app: Flask, client: FlaskClient) -> None:
+    end_sessions(app)
+    page = client.post("/slips", data={"pasted": "x" * (carried.MOST + 1)})
+    assert page.status_code == 401
+    again = enter(client, page)
+    assert "引き継げません" in again.text
+    assert "xxx" not in again.text
+
+
+def test_a_capture_is_asked_for_again_and_nothing_was_sent(
+    app: Flask, client: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        number = authorized_order(world).order_no
+    asked = client.get(f"/orders/{number}/capture")
+    form = form_of(asked, f"/orders/{number}/capture").fields
+    end_sessions(app)
+    again = enter(client, client.post(f"/orders/{number}/capture", data=form))
+    assert "SMBC-GPには何も送信していません" in again.text
+    assert f'href="/orders/{number}/capture"' in again.text
+    assert "request_token" not in again.text
+    assert world.sales(number) == 0
+
+
+def test_what_was_typed_into_an_order_is_saved_only_when_said_so(
+    app: Flask, client: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        number = authorized_order(world).order_no
+    asked = client.get(f"/orders/{number}/edit/total")
+    form = dict(form_of(asked, f"/orders/{number}/edit/total").fields) | {"total": "1200"}
+    end_sessions(app)
+    again = enter(client, client.post(f"/orders/{number}/edit/total", data=form))
+    assert total_of(app, number) != 1200
+    client.post(f"/orders/{number}/edit/total", data=hidden_of(again))
+    assert total_of(app, number) == 1200
+
+
+def total_of(app: Flask, number: str) -> int:
+    with app.app_context():
+        return db.session.scalars(sa.select(Order.total).where(Order.order_no == number)).one()
+
+
+def test_the_token_of_the_page_that_goes_on_is_a_fresh_one(app: Flask, client: FlaskClient) -> None:
+    end_sessions(app)
+    page = paste(client)
+    assert token_of(enter(client, page)) != token_of(page)
