@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.extensions import db
-from sgpshop.storage import news, queue, waiting
+from sgpshop.storage import news, queue, schema, waiting
 from sgpshop.storage.database_words import is_unavailable
 
 _V = TypeVar("_V")
@@ -211,6 +211,7 @@ def writing(within: float | None = None) -> Iterator[Session]:
         if within < WRITE_WAIT and connection.dialect.name != "sqlite":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(left * 1000)}ms'")
         try:
+            schema.before_writing(session)
             yield session
             session.commit()
         except BaseException:

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, Operation, utc_now
+from sgpshop.models import Attempt, AttemptState, InstallationFact, Operation, utc_now
 from sgpshop.services import installation
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, gateway_access, runner
 from sgpshop.storage import schema
 from sgpshop.storage.database import writing
+from sgpshop.web.frame import right_database, security
 from sgpshop.worker.engine import Worker
 from tests.conftest import make_app
 from tests.factories import authorized_order
@@ -194,6 +195,11 @@ class TestSomebodyIsAtWork:
             installation.migrate()
 
 
+def age_of_answers(app: Flask) -> None:
+    """What was found out about the version is a while ago."""
+    app.extensions[schema._ASKED_AT] -= 60
+
+
 class TestMigratedUnderARunningProcess:
     """An old program must not go on with the database of a new one."""
 
@@ -234,7 +240,30 @@ class TestMigratedUnderARunningProcess:
         client = app.test_client()
         assert client.get("/login").status_code == 200
         self.renew()
+        age_of_answers(app)
         for path in ("/login", "/readyz", "/api/v1/orders"):
             assert client.get(path).status_code == 503
         assert "システムを更新しています" in client.get("/login").text
         assert client.get("/healthz").status_code == 200
+
+    @pytest.mark.postgresql
+    @pytest.mark.usefixtures("newer")
+    def test_within_the_second_pages_are_shown_and_nothing_is_written(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(right_database, "_READERS_ASK_EVERY", 3600.0)
+        client = app.test_client()
+        app.add_url_rule("/writes", "writes", security.public(self.write))
+        assert client.get("/login").status_code == 200
+        self.renew()
+        assert client.get("/login").status_code == 200
+        assert client.get("/writes").status_code == 503
+        assert db.session.get(InstallationFact, "written") is None
+        assert client.get("/readyz").status_code == 503
+        assert client.post("/login", data={"name": "x"}).status_code == 503
+
+    @staticmethod
+    def write() -> str:
+        with writing() as session:
+            session.add(InstallationFact(name="written", value="1"))
+        return ""

@@ -15,8 +15,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from sgpshop import logs
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk, ShopError
 from sgpshop.extensions import db
+from sgpshop.storage import schema
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.web.frame import problems, proxies
 from sgpshop.web.frame.fragments import wants_fragment
@@ -79,6 +80,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CrossSiteRequest, _stale)
     app.register_error_handler(CardNumberRefused, _card_number)
     app.register_error_handler(WrongDatabase, _wrong_database)
+    app.register_error_handler(schema.NewerSchema, _wrong_version)
+    app.register_error_handler(schema.OtherSchema, _wrong_version)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(sqlalchemy.exc.DBAPIError, _database_error)
     app.register_error_handler(sqlalchemy.exc.TimeoutError, _no_connection)
@@ -107,6 +110,10 @@ def _card_number(error: CardNumberRefused) -> Response:
 def _wrong_database(error: WrongDatabase) -> Response:
     is_version = isinstance(error, WrongVersion)
     return _answer(503, *(_WRONG_VERSION if is_version else _WRONG_DATABASE))
+
+
+def _wrong_version(_error: CouldNotAsk) -> Response:
+    return _wrong_database(WrongVersion())
 
 
 def _http_error(error: HTTPException) -> BaseResponse:

@@ -18,10 +18,13 @@ from sgpshop.storage import schema
 
 #: What needs no database.
 _WITHOUT = frozenset({"static", "health.healthz"})
+#: Pages are shown for so many seconds without asking anew; before anything is written it is asked.
+_READERS_ASK_EVERY = 1.0
+_READERS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def init_app(app: Flask) -> None:
-    """Ask before each request; whose the database is only until the answer was good."""
+    """Ask before requests; whose the database is only until the answer was good."""
     app.before_request(_require_ours)
 
 
@@ -37,7 +40,8 @@ def _require_ours() -> None:
     if request.endpoint in _WITHOUT:
         return
     try:
-        schema.require_unchanged()
+        is_reader = request.method in _READERS and request.endpoint != "health.readyz"
+        schema.require_unchanged(every=_READERS_ASK_EVERY if is_reader else 0.0)
         installation.require_ours()
     except (schema.NewerSchema, schema.OtherSchema) as problem:
         logs.event("wrong_version", level=logging.ERROR, detail=str(problem))
