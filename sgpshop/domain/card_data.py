@@ -96,6 +96,8 @@ def _with_ascii_digits(text: str) -> str:
     if text.isascii():
         return text
     others = set(_OTHER_DIGIT.findall(text))
+    if not others:
+        return text
     return text.translate({ord(sign): str(unicodedata.decimal(sign)) for sign in others})
 
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from itertools import chain, islice
@@ -177,6 +177,10 @@ class Table:
     def places(self, name: str) -> tuple[int, ...]:
         """Which cells a field is taken from."""
         return self._places[name][1] if name in self._places else ()
+
+    def only(self, *names: str) -> Table:
+        """The same table, read for these fields alone."""
+        return replace(self, _places={n: self._places[n] for n in names if n in self._places})
 
     def moved(self, by: int) -> dict[str, tuple[Source, tuple[int, ...]]]:
         """Where fields are taken from, if so many other columns stood before."""

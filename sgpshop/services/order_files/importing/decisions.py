@@ -147,9 +147,9 @@ def _called_off(content: Content, stored: StoredOrder | None) -> list[str]:
         for one in content.deliveries
         if one["status"] is cancelled is not known.get(one["number"])
     ]
-    rest, total = content.calculated_without_cancelled, content.values["total"]
     if not new or content.processing_class is ProcessingClass.CANCELLED:
         return []
+    rest, total = content.calculated_without_cancelled, content.values["total"]
     if not total > rest < content.calculated:
         return []
     return [

@@ -17,6 +17,7 @@ from sgpshop.models import (
     Delivery,
     Order,
     OrderLine,
+    table_of,
 )
 from sgpshop.services.order_files.importing.content import Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
@@ -50,7 +51,7 @@ def _insert(session: Session, changes: Sequence[OrderChange], actor: str, now: d
     if not changes:
         return
     numbers = session.execute(
-        sa.insert(Order).returning(Order.order_no, Order.id),
+        sa.insert(table_of(Order)).returning(Order.order_no, Order.id),
         [
             change.content.order_row()
             | {
@@ -170,4 +171,4 @@ def _corrections(change: OrderChange) -> Values:
 
 def _insert_all(session: Session, model: type[Any], rows: Iterable[Values]) -> None:
     if listed := list(rows):
-        session.execute(sa.insert(model), listed)
+        session.execute(sa.insert(table_of(model)), listed)

@@ -67,7 +67,10 @@ class CellProblem(ValueError):
 
 def clean(cell: str) -> str:
     """The text a person meant: outer blanks, formula guard and Excel's `="0123"` taken off."""
-    text = csv_unguarded(cell.strip()).strip()
+    text = cell.strip()
+    if not text.startswith(("'", "=")):
+        return text
+    text = csv_unguarded(text).strip()
     if text.startswith('="') and (wrapped := _EXCEL_TEXT.fullmatch(text)):
         return wrapped[1]
     return text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -81,7 +82,8 @@ def survey(
 
     Raises FileRefused when they cannot be read to their end as orders with the required headings.
     """
-    table, groups = _read(files, limits, _mapped(mapping) if mapping else _GENERAL)
+    otherwise = _mapped(mapping) if mapping else _GENERAL
+    table, groups = _read(files, limits, otherwise, numbers_only=True)
     rows = orders = 0
     seen: set[str] = set()
     scattered: set[str] = set()
@@ -106,10 +108,14 @@ def read_orders(
 
 
 def _read(
-    files: Sequence[BinaryIO], limits: Limits, otherwise: Layout
+    files: Sequence[BinaryIO], limits: Limits, otherwise: Layout, *, numbers_only: bool = False
 ) -> tuple[Table, Iterator[_Group]]:
-    """The table of the orders, and their rows in groups; two files that belong together are one."""
+    """The table of the orders, and their rows in groups; two files that belong together are one.
+
+    `numbers_only`: nothing but the order numbers is looked at, which is much faster.
+    """
     known = layouts(Purpose.ORDERS, Purpose.ITEMS)
+    read = _numbers if numbers_only else partial(_rows, max_cell=limits.max_cell)
     tables = []
     for file in files:
         file.seek(0)
@@ -123,9 +129,9 @@ def _read(
     if table.layout.partner:
         if table.layout.partner not in items:
             raise FileRefused(_which_files(tables))
-        return _joined(table, items[table.layout.partner], limits)
+        return _joined(table, items[table.layout.partner], read)
     _require_fields(table)
-    return table, _groups(table, _rows(table, limits))
+    return table, _groups(table, read(table))
 
 
 def _which_files(tables: Sequence[Table]) -> str:
@@ -170,16 +176,27 @@ def _require_unambiguous(table: Table) -> None:
         )
 
 
-def _rows(table: Table, limits: Limits) -> Iterator[tuple[Row, str]]:
+#: Rows, and why single ones cannot be used.
+_Rows = Iterator[tuple[Row, str]]
+
+
+def _rows(table: Table, max_cell: int | None) -> _Rows:
     for record in table.rows:
         row = Row(record.line, table.texts(record, clean))
-        yield row, of_rows.wrong_shape(table, record, limits.max_cell)
+        yield row, of_rows.wrong_shape(table, record, max_cell)
 
 
-def _joined(orders: Table, items: Table, limits: Limits) -> tuple[Table, Iterator[_Group]]:
+def _numbers(table: Table) -> _Rows:
+    numbers = table.only(ORDER_NO.key)
+    return ((Row(record.line, numbers.texts(record, clean)), "") for record in table.rows)
+
+
+def _joined(
+    orders: Table, items: Table, read: Callable[[Table], _Rows]
+) -> tuple[Table, Iterator[_Group]]:
     """Every item with what is said of its order in the other file."""
     known = {}
-    for row, problem in _rows(orders, limits):
+    for row, problem in read(orders):
         known[row.texts.get("order_no", "")] = (row, problem)
     table = Table(
         orders.layout,
@@ -189,9 +206,9 @@ def _joined(orders: Table, items: Table, limits: Limits) -> tuple[Table, Iterato
     )
     _require_fields(table)
 
-    def rows() -> Iterator[tuple[Row, str]]:
+    def rows() -> _Rows:
         last = ""
-        for item, problem in _rows(items, limits):
+        for item, problem in read(items):
             order_no = item.texts["order_no"] = item.texts.get("order_no") or last
             order, theirs = known.get(order_no, (None, ""))
             if order is None:
@@ -207,7 +224,7 @@ def _joined(orders: Table, items: Table, limits: Limits) -> tuple[Table, Iterato
     return table, _groups(table, rows())
 
 
-def _groups(table: Table, rows: Iterable[tuple[Row, str]]) -> Iterator[_Group]:
+def _groups(table: Table, rows: _Rows) -> Iterator[_Group]:
     """Adjacent rows with one number; a row without number is one more of the order above."""
     group: _Group | None = None
     for row, problem in rows:
