@@ -188,6 +188,8 @@ def break_down_order(
 
 def _reduced(by_rate: Mapping[int, int], reductions: int) -> dict[int, int]:
     """Amounts by rate after reductions, spread in proportion; the larger takes what rounding leaves."""
+    if not reductions:
+        return dict(by_rate)
     gross = sum(by_rate.values())
     reductions = min(reductions, gross)
     smaller = min(by_rate, key=lambda rate: by_rate[rate])

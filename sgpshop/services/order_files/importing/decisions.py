@@ -76,8 +76,8 @@ def decide(
     if stored is None:
         is_card = parsed.claim is not None
         warned = (*(_called_off(content, None) if is_card else ()), *_of_sum(content))
-        change = replace(_new(parsed, content, auth_valid), warnings=warned)
-        return replace(change, claimed=_claimed(change))
+        change = _new(parsed, content, auth_valid)
+        return replace(change, warnings=warned, claimed=_claimed(change))
     if stored.facts.is_sgp and parsed.claim is None:
         raise OrderLeftOut(
             "SGPカード決済の注文の「決済方法」をほかの方法に変えることはできません。"
@@ -92,8 +92,8 @@ def decide(
     change = replace(
         change,
         warnings=(*change.warnings, *warnings, *reasons, *parts, *_of_sum(content)),
+        claimed=_claimed(change),
     )
-    change = replace(change, claimed=_claimed(change))
     if change.is_unchanged:
         return change
     if stored.facts.open_attempt is not None:
