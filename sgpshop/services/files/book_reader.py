@@ -1,4 +1,4 @@
-"""A process of its own that reads an Excel book: `python -I book_reader.py MEMORY CPU CHARACTERS < book`.
+"""A process of its own that reads an Excel book: `python -I book_reader.py MEMORY CPU CHARACTERS CELL < book`.
 
 It writes a JSON array per row, every cell as the text that a CSV file would have, and ends with 0 or
 one of the codes below.  The library makes room for the whole rectangle up to the last cell, unpacks
@@ -32,8 +32,8 @@ _MOST_SHEETS = 20
 _MOST_DIGITS = 15
 
 
-def main(memory: int, cpu: int, most_characters: int) -> int:
-    """Bytes, seconds and characters of all cells: so much and no more."""
+def main(memory: int, cpu: int, most_characters: int, longest: int) -> int:
+    """Bytes, seconds, characters of all cells: so much and no more; of one cell only the beginning."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -44,7 +44,7 @@ def main(memory: int, cpu: int, most_characters: int) -> int:
                 if "[Content_Types].xml" not in archive.namelist():
                     return ARCHIVE
         sys.stdin.buffer.seek(0)
-        return _write_rows(most_characters)
+        return _write_rows(most_characters, longest)
     except PasswordError:
         return PASSWORD
     except (CalamineError, zipfile.BadZipFile, OSError, ValueError, ArithmeticError):
@@ -55,7 +55,7 @@ def main(memory: int, cpu: int, most_characters: int) -> int:
         return UNREADABLE
 
 
-def _write_rows(most_characters: int) -> int:
+def _write_rows(most_characters: int, longest: int) -> int:
     """The first visible sheet that has rows, from its first row, empty ones included."""
     book = CalamineWorkbook.from_filelike(sys.stdin.buffer)
     for sheet in book.sheets_metadata[:_MOST_SHEETS]:
@@ -63,7 +63,7 @@ def _write_rows(most_characters: int) -> int:
             rows = book.get_sheet_by_name(sheet.name)
             if rows.height:
                 for row in rows.iter_rows():
-                    cells = [_text(value) for value in row]
+                    cells = [_text(value)[:longest] for value in row]
                     most_characters -= sum(map(len, cells))
                     if most_characters < 0:  # one long text may stand in every cell
                         raise MemoryError

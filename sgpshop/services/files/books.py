@@ -48,8 +48,10 @@ def read_book(book: BinaryIO, limits: Limits) -> Iterator[Record]:
     Raises FileRefused, also while iterating.
     """
     most = _OF_COMMAND if limits.max_bytes is None else _OF_SCREEN
+    # One character behind the limit tells that a cell is too long.
+    longest = most[-1] if limits.max_cell is None else limits.max_cell + 1
     reader = subprocess.Popen(  # noqa: S603 - our own program, arguments of ours
-        [sys.executable, "-I", _READER, *map(str, most)],
+        [sys.executable, "-I", _READER, *map(str, (*most, longest))],
         stdin=book,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -59,8 +61,15 @@ def read_book(book: BinaryIO, limits: Limits) -> Iterator[Record]:
         try:
             for number, line in enumerate(reader.stdout or (), start=1):
                 limits.require_lines(number)
-                if line.endswith(b"\n"):  # else it ended in the middle of a row
-                    yield Record(number, json.loads(line))
+                if not line.endswith(b"\n"):  # it ended in the middle of a row
+                    break
+                cells = json.loads(line)
+                if b"\\u0000" in line and any("\0" in cell for cell in cells):
+                    raise FileRefused(
+                        f"{number}行目にテキストではないデータがあります。"
+                        "そのセルを消すか、CSV形式で保存してください。"
+                    )
+                yield Record(number, cells)
         except BaseException:  # whoever asks for no more rows waits for none
             reader.kill()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import subprocess
 import zipfile
@@ -165,9 +166,29 @@ class TestBooks:
         with pytest.raises(FileRefused, match="保存し直す"):
             rows(out.getvalue())
 
+    def test_a_long_text_is_cut_before_it_comes_to_us(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else one text of a million characters, named by each cell of a row, would be 120 MB here."""
+        read, sizes = json.loads, []
+
+        def measured(line: bytes) -> object:
+            sizes.append(len(line))
+            return read(line)
+
+        monkeypatch.setattr(json, "loads", measured)
+        assert rows(book(["x" * 30_000] * 20)) == [["x" * 1_001] * 20]
+        assert sizes == [len(json.dumps(["x" * 1_001] * 20)) + 1]
+
+    def test_a_nul_that_excel_writes_in_words_is_refused(self) -> None:
+        assert rows(book(["a\\u0000b"])) == [["a\\u0000b"]]
+        seven, nul = '<c r="A2"><v>7</v></c>', '<c r="A2" t="str"><v>x_x0000_</v></c>'
+        with pytest.raises(FileRefused, match="2行目にテキストではないデータ"):
+            rows(edited(book(["a"], [7]), seven, nul))
+
     def test_one_long_text_in_all_cells_is_refused(self) -> None:
-        content = book(*(["x" * 30_000] for _ in range(2_000)))
-        assert len(content) < 100_000
+        content = book(*(["x" * 30_000] * 40 for _ in range(1_500)))
+        assert len(content) < 300_000
         with pytest.raises(FileRefused, match="中身が大きすぎます"):
             rows(content)
 

@@ -214,6 +214,18 @@ class TestWhatCannotBeTaken:
     def test_half_of_yahoo_asks_for_the_other(self, name: str) -> None:
         assert "もう1つのファイルも一緒に" in refusal(name)
 
+    def test_two_rows_of_one_order_that_say_different_things(self) -> None:
+        orders, items = contents("a14")
+        head, first, *others = rows_of(text(FILES["a14"][0]))
+        total = head.index("TotalPrice")
+        other = [cell if n != total else "95000" for n, cell in enumerate(first)]
+        twice = written([head, first, other, *others], "cp932")
+        found = read([twice, items])[0]
+        assert found.order is None
+        assert "2行目と3行目の内容が違います" in found.issues[0].message
+        same = written([head, first, first, *others], "cp932")
+        assert read([same, items])[0].order == read([orders, items])[0].order
+
     def test_files_that_do_not_belong_together(self) -> None:
         assert "一緒に取り込めない" in refusal(*FILES["a01"], *FILES["a04"])
 

@@ -49,6 +49,14 @@ def figures(client: FlaskClient) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
+def test_methods_that_somebody_invents_count_as_one(client: FlaskClient) -> None:
+    for n in range(3):
+        client.open("/login", method=f"INVENTED{n}")
+    named = [name for name in figures(client) if name.startswith("sgpshop_requests_total{")]
+    assert 'sgpshop_requests_total{method="other",status="405"}' in named
+    assert not [name for name in named if "INVENTED" in name]
+
+
 class TestWithoutAToken:
     @pytest.fixture
     def overrides(self) -> dict[str, Any]:

@@ -195,9 +195,12 @@ def _joined(
     orders: Table, items: Table, read: Callable[[Table], _Rows]
 ) -> tuple[Table, Iterator[_Group]]:
     """Every item with what is said of its order in the other file."""
-    known = {}
+    known: dict[str, tuple[Row, str]] = {}
     for row, problem in read(orders):
-        known[row.texts.get("order_no", "")] = (row, problem)
+        first, before = known.setdefault(row.texts.get("order_no", ""), (row, ""))
+        if first.texts != row.texts:
+            problem = problem or f"同じ注文の{first.line}行目と{row.line}行目の内容が違います。"
+        known[row.texts.get("order_no", "")] = (first, before or problem)
     table = Table(
         orders.layout,
         [*items.headings, *orders.headings],
@@ -316,10 +319,13 @@ def _parsed(group: _Group, table: Table, result: FileOrder) -> list[FileRow]:
 
 def _number_deliveries(rows: Sequence[Row]) -> None:
     """Ids that the other program gives its deliveries, as our numbers: 1, 2… where there are several."""
-    keys = list(dict.fromkeys(key for row in rows if (key := row.texts.get("delivery_key"))))
-    if len(keys) > 1:
+    numbers: dict[str, int] = {}
+    for row in rows:
+        if key := row.texts.get("delivery_key"):
+            numbers.setdefault(key, len(numbers) + 1)
+    if len(numbers) > 1:
         for row in rows:
-            row.texts["number"] = str(keys.index(row.texts.get("delivery_key") or keys[0]) + 1)
+            row.texts["number"] = str(numbers.get(row.texts.get("delivery_key") or "", 1))
 
 
 def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
