@@ -27,6 +27,7 @@ _COMMANDS = {
     "restore": "backup:restore",
     "move-database": "backup:move_database",
     "resolve": "checks:resolve",
+    "check-search": "checks:check_search",
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",
     "create-user": "people:create_user",

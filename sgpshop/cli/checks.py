@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.services import installation
+from sgpshop.services.order_search import texts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.reconciliation import ledgers
@@ -57,6 +58,28 @@ def verify_history() -> None:
         click.echo(f"{problem.order_no or '(全体)'}: {problem.what}")
     click.echo(f"注文 {verification.orders:,}件、履歴 {verification.entries:,}件: 問題 {count:,}件")
     sys.exit(1 if count else 0)
+
+
+@click.command("check-search")
+@click.option("--anew", is_flag=True, help="make the whole index anew, in the background")
+@with_shop
+def check_search(*, anew: bool) -> None:
+    """Compare what orders are found by with the orders, and mend it; exit 1 if anything differed."""
+    if anew:
+        texts.begin_anew()
+        click.echo("検索用の索引を作り直します。自動処理(worker)が順に進めます。")
+        return
+    mended = 0
+    place: int | None = 1
+    while place:
+        wrong, place = texts.compare_from(place)
+        mended += wrong
+    click.echo(
+        f"検索用の索引: {mended:,}件を直しました。"
+        if mended
+        else "検索用の索引に誤りはありません。"
+    )
+    sys.exit(1 if mended else 0)
 
 
 @click.command("compare-ledgers")

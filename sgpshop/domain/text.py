@@ -8,6 +8,22 @@ from collections.abc import Iterator
 
 _KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
 _NOT_DIGITS = re.compile(r"\D+")
+#: Left out when searching: hyphens of all kinds, and what chooses between forms of one character.
+_LEFT_OUT = re.compile(
+    "[-\u2010-\u2015\u2212\u2500\ufe00-\ufe0f\U000e0100-\U000e01ef]|(?<=[0-9])ー(?=[0-9])"
+)
+#: 異体字: old and other forms of the characters of names; the first of each group stands for all.
+_VARIANTS = (
+    "高髙 崎﨑嵜 辺邉邊 斉齊斎齋 沢澤 浜濵濱 島嶋嶌 広廣 国國圀 吉𠮷 桜櫻 竜龍 滝瀧 関關 条條 学學 栄榮 "
+    "恵惠 真眞 静靜 富冨 峰峯 槙槇 徳德 柳栁 巌巖 万萬 与與 円圓 亀龜 実實 寿壽 将將 児兒 尭堯 遥遙 瑶瑤 "
+    "凛凜 桧檜 桑桒 薮藪 蛍螢 祢禰 弥彌 塩鹽 当當 宝寳寶 県縣 郷鄕 黒黑 緑綠 鉄鐵銕 豊豐 礼禮 剣劔劍 曽曾 "
+    "増增 蔵藏 館舘 秋穐 船舩 松枩 来來 晃晄 頼賴 淵渕渊 鶴靏靍 麺麵 桝枡 穂穗 間閒 仏佛 歩步 芦蘆 芸藝 "
+    "荘莊 壱壹 参參 双雙 収收 叡睿 巣巢 帯帶 径徑 戸戶 拝拜 楽樂 様樣 横橫 温溫 満滿 灯燈 炉爐 瀬瀨"
+)
+_ONE_FORM = {ord(other): group[0] for group in _VARIANTS.split() for other in group[1:]}
+_FOLDED_ALIKE = _KATAKANA_TO_HIRAGANA | _ONE_FORM
+#: What phone numbers are written with.
+_LIKE_A_PHONE = re.compile(r"[+(]*[0-9][-0-9().+ー\u2010-\u2015\u2212\s]*")
 #: Bidirectional overrides, zero-width characters and the byte order mark.
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
@@ -41,7 +57,9 @@ def _without_heaps(text: str) -> Iterator[str]:
 
 
 def search_key(*parts: str | None) -> str:
-    """`parts` in one form for searching: width, case, kana kind and spaces make no difference.
+    """`parts` in one form for searching.
+
+    Width, case, kind of kana, spaces, hyphens and old forms of characters make no difference.
 
     Written beside the stored text and applied to what a person types; never used for identifiers
     or shown (S25).  The parts stay apart by a line break, so no hit runs over two of them.
@@ -51,12 +69,32 @@ def search_key(*parts: str | None) -> str:
 
 def _folded(text: str) -> str:
     text = INVISIBLE.sub("", nfkc(text))
-    return "".join(text.lower().translate(_KATAKANA_TO_HIRAGANA).split())
+    return _LEFT_OUT.sub("", "".join(text.lower().translate(_FOLDED_ALIKE).split()))
 
 
 def digits_only(text: str | None) -> str:
     """The digits of a phone number or the like, full-width ones made half-width."""
     return _NOT_DIGITS.sub("", nfkc(text or ""))
+
+
+def phone_key(text: str | None) -> str:
+    """The digits of a phone number as it is dialled in Japan: +81 90… and 090… are the same."""
+    digits = digits_only(text)
+    if nfkc(text or "").lstrip().startswith("+81"):
+        return "0" + digits.removeprefix("81").lstrip("0")
+    return digits
+
+
+def asked_keys(text: str) -> tuple[str, ...]:
+    """What somebody typed to find anything: every key has to be there, in the form of `search_key`.
+
+    A number is one key, however it is divided, in the form of `phone_key`; other words are apart
+    where there are blanks, unless that leaves single characters.  A key that nothing is left of is "".
+    """
+    if _LIKE_A_PHONE.fullmatch(nfkc(text).strip()):
+        return (phone_key(text),)
+    keys = tuple(map(_folded, text.split()))
+    return keys if all(len(key) > 1 for key in keys) else (_folded(text),)
 
 
 def is_name(text: str, longest: int) -> bool:

@@ -32,6 +32,7 @@ from sgpshop.models.order import (
     OrderKind,
     OrderLine,
 )
+from sgpshop.models.order_text import OrderText, OrderTextDue
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
@@ -87,6 +88,8 @@ __all__ = [
     "Order",
     "OrderKind",
     "OrderLine",
+    "OrderText",
+    "OrderTextDue",
     "Person",
     "Queue",
     "RecentUse",

@@ -23,6 +23,7 @@ from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files import background, importing
 from sgpshop.services.order_files.importing import kept
+from sgpshop.services.order_search import texts
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
@@ -51,6 +52,8 @@ _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
 _BACKUP_EVERY = 30.0
 _FOLD_EVERY = 60.0
+#: Texts of changed orders; after so long a round of it the others have their turn.
+_TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
 _FAULT_PAUSE = 5.0
@@ -113,6 +116,7 @@ class House:
         #: rows that broke off before and have not gone through since
         self._set_back: frozenset[Key] | None = None
         self._daily = _Periodic(_DAILY_EVERY, self._do_daily)
+        self._texts = _Periodic(_TEXTS_EVERY, self._renew_texts)
         #: the place of a step is its number among the setbacks
         self._house = (
             _Periodic(_BEAT_EVERY, partial(_beat, name)),
@@ -131,6 +135,8 @@ class House:
             _Periodic(_TIDY_EVERY, setbacks.tidy),
             _Periodic(_REPLAN_EVERY, self._go_on_with_files),
             _Periodic(_TIDY_EVERY, kept.tidy),
+            self._texts,
+            _Periodic(_TIDY_EVERY, texts.compare_some),
         )
 
     def _go_on_with_files(self) -> None:
@@ -310,6 +316,13 @@ class House:
         self._is_backup_due = daily.is_backup_due()
         if self._is_backup_due:
             self.sweep_soon()
+
+    def _renew_texts(self) -> None:
+        until = time.monotonic() + _TEXTS_FOR
+        while is_more := texts.renew():
+            if time.monotonic() > until:
+                break
+        self._texts.every = 0.0 if is_more else _TEXTS_EVERY
 
     def _do_daily(self) -> None:
         is_more = daily.run(share=self._worker.pace.allowed / self._threads)

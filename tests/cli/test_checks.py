@@ -1,4 +1,4 @@
-"""verify-history: exit code, a line per problem, and how much was looked at (interfaces.md §2)."""
+"""verify-history and check-search: exit codes, and what is said (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from click.testing import Result
 from flask import Flask
 
 from sgpshop.cli import commands
+from sgpshop.services.order_search import texts
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 
@@ -46,3 +47,22 @@ def test_each_problem_is_a_line_and_ends_with_1(app: Flask) -> None:
         "P2: 決済ステータスは「決済完了」ですが、最後の記録では「仮売上」です",
         "注文 2件、履歴 2件: 問題 2件",
     ]
+
+
+def test_the_index_of_the_search_is_compared_and_mended(app: Flask) -> None:
+    def check(*options: str) -> tuple[int, str]:
+        result = app.test_cli_runner().invoke(commands, ["check-search", *options])
+        return result.exit_code, result.stdout
+
+    with app.app_context():
+        make_order()
+        texts.renew()
+    assert check() == (0, "検索用の索引に誤りはありません。\n")
+    with app.app_context(), writing() as session:
+        session.execute(sa.text("UPDATE order_texts SET buyer = ''"))
+    assert check() == (1, "検索用の索引: 1件を直しました。\n")
+    assert check()[0] == 0
+    assert check("--anew")[0] == 0
+    with app.app_context():
+        assert texts.renew() is False
+    assert check()[0] == 0

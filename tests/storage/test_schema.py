@@ -19,7 +19,9 @@ from tests.factories import make_order
 
 def test_the_migrations_make_what_the_models_say(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+        ours = {"include_name": lambda name, *_: not str(name).startswith("order_grams")}
+        context = MigrationContext.configure(connection, opts=ours)  # those are no models' (0033)
+        differences = compare_metadata(context, Base.metadata)
     assert differences == []
 
 

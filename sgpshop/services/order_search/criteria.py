@@ -19,7 +19,7 @@ from sgpshop.domain.order_rules import (
 )
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
-from sgpshop.domain.text import digits_only, search_key
+from sgpshop.domain.text import asked_keys, digits_only, phone_key, search_key
 from sgpshop.models import (
     SGP_METHOD,
     Alert,
@@ -30,9 +30,10 @@ from sgpshop.models import (
     ItemResult,
     Order,
     OrderKind,
-    OrderLine,
 )
 from sgpshop.models.order import UNFINISHED
+from sgpshop.services.order_search import index
+from sgpshop.services.order_search.index import Condition, exists
 
 #: An order number shorter than this is never taken as a beginning (R35).
 PREFIX_LEAST = 4
@@ -79,6 +80,8 @@ class SearchCriteria:
     date_field: DateField = DateField.ORDERED_AT
     day_from: date | None = None
     day_to: date | None = None
+    #: what was typed into the search box: anywhere in an order
+    word: str = ""
     #: exact numbers; a single one of PREFIX_LEAST characters or more is a beginning
     order_numbers: tuple[str, ...] = ()
     processing: tuple[ProcessingClass, ...] = ()
@@ -133,9 +136,6 @@ def default_period(today: date) -> tuple[date, date]:
     return today - timedelta(days=_DEFAULT_DAYS - 1), today
 
 
-Condition = sa.ColumnElement[bool]
-
-
 def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     """The WHERE conditions on `Order` that `criteria` stands for, at the moment `now`."""
     found: list[Condition] = [*_period(criteria), *_numbers(criteria), *_amounts(criteria)]
@@ -153,6 +153,8 @@ def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(~is_guest if criteria.is_member else is_guest)
     if criteria.kinds:
         found.append(Order.kind.in_(criteria.kinds))
+    if criteria.word:
+        found.append(index.holds(asked_keys(criteria.word)))
     found += [_keyword(field, word) for field, word in criteria.keywords]
     found += _parcels(criteria)
     found += _payment(criteria, now)
@@ -179,28 +181,22 @@ def _within(moment: Any, first: date | None, last: date | None) -> list[Conditio
     return found + ([moment < start_of_day(last + timedelta(days=1))] if last else [])
 
 
+#: Numbers are found in capitals and small letters, by an index of its own.
+_NUMBER = sa.func.lower(Order.order_no)
+
+
 def _numbers(criteria: SearchCriteria) -> list[Condition]:
-    numbers = criteria.order_numbers
+    numbers = [number.lower() for number in criteria.order_numbers]
     if not numbers:
         return []
+    # `#1001` of some carts is found by 1001 too
+    both = [*numbers, *(f"#{number}" for number in numbers)]
     if len(numbers) > 1 or len(numbers[0]) < PREFIX_LEAST:
-        # `#1001` of some carts is found by 1001 too
-        return [Order.order_no.in_([*numbers, *(f"#{number}" for number in numbers)])]
-    return [_begins_with(numbers[0])]
-
-
-def _begins_with(number: str) -> Condition:
-    # A sub-select on the unique index: beside ORDER BY ordered_at LIMIT a plain range would make
+        return [_NUMBER.in_(both)]
+    # A sub-select on the index: beside ORDER BY ordered_at LIMIT a plain range would make
     # the planner walk through all orders by date.  "~" sorts after every character of a number.
-    beginning = sa.select(Order.id).where(
-        sa.or_(
-            *(
-                sa.and_(Order.order_no >= text, Order.order_no < text + "~")
-                for text in (number, f"#{number}")
-            )
-        )
-    )
-    return Order.id.in_(beginning.correlate(None))
+    begins = (_NUMBER.between(text, text + "~") for text in both)
+    return [Order.id.in_(sa.select(Order.id).where(sa.or_(*begins)).correlate(None))]
 
 
 def _amounts(criteria: SearchCriteria) -> list[Condition]:
@@ -212,46 +208,40 @@ def _amounts(criteria: SearchCriteria) -> list[Condition]:
     return found
 
 
+#: The fields of the index that a word is looked for in.
+_KEYWORD_FIELDS = {
+    KeywordField.BUYER: index.BUYER,
+    KeywordField.EMAIL: index.EMAIL,
+    KeywordField.MEMBER: index.MEMBER,
+    KeywordField.TEL: index.TEL,
+    KeywordField.ORDER_NO: index.NUMBER,
+    KeywordField.RECIPIENT: index.RECIPIENT,
+    KeywordField.SLIP: index.SLIP,
+}
+
+
 def _keyword(field: KeywordField, word: str) -> Condition:
-    if field is KeywordField.BUYER:
-        return Order.buyer_search.contains(search_key(word), autoescape=True)
-    if field is KeywordField.EMAIL:
-        return sa.func.lower(Order.buyer_email).contains(word.lower(), autoescape=True)
-    if field is KeywordField.MEMBER:
-        return Order.member_id.contains(word, autoescape=True)
-    if field is KeywordField.TEL:
-        digits = digits_only(word)
-        return Order.tel_search.contains(digits, autoescape=True) if digits else sa.false()
-    if field is KeywordField.ORDER_NO:
-        return Order.order_no.contains(word, autoescape=True)
-    if field is KeywordField.RECIPIENT:
-        return _any_delivery(Delivery.name_search.contains(search_key(word), autoescape=True))
-    if field is KeywordField.SLIP:
-        return _has_slip_like(word)
-    amount = digits_only(word)
-    return Order.total == int(amount) if 0 < len(amount) <= 9 else sa.false()
+    if field is KeywordField.AMOUNT:
+        amount = digits_only(word)
+        return Order.total == int(amount) if 0 < len(amount) <= 9 else sa.false()
+    key = phone_key(word) if field is KeywordField.TEL else search_key(word)
+    return index.holds((key,), (_KEYWORD_FIELDS[field],))
 
 
 def _parcels(criteria: SearchCriteria) -> list[Condition]:
     found: list[Condition] = []
     if criteria.item:
-        key = search_key(criteria.item)
-        like = OrderLine.item_search.contains(key, autoescape=True)
-        found.append(_exists(OrderLine.order_id == Order.id, like))
+        found.append(index.holds((search_key(criteria.item),), (index.ITEM,)))
     if criteria.slip:
-        found.append(_has_slip_like(criteria.slip))
+        found.append(index.holds((search_key(criteria.slip),), (index.SLIP,)))
     if criteria.has_slip is not None:
         with_slip = _any_delivery(Delivery.slip_no != "")
         found.append(with_slip if criteria.has_slip else ~with_slip)
     return found
 
 
-def _has_slip_like(number: str) -> Condition:
-    return _any_delivery(Delivery.slip_no.contains(number.replace("-", ""), autoescape=True))
-
-
 def _any_delivery(*conditions: Condition) -> Condition:
-    return _exists(Delivery.order_id == Order.id, *conditions)
+    return exists(Delivery.order_id == Order.id, *conditions)
 
 
 def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
@@ -268,13 +258,13 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(Order.payment_status == PaymentStatus.NEEDS_REVIEW)
         then = now - timedelta(hours=criteria.waiting_hours)
         # An old order whose capture went unanswered a moment ago has not waited since it came in.
-        just_now = _exists(
+        just_now = exists(
             Attempt.order_id == Order.id, Attempt.is_open, Attempt.uncertain_since > then
         )
         found += [Order.ordered_at <= then, ~just_now]
     if criteria.error:
         like = Attempt.error_codes.contains(criteria.error, autoescape=True)
-        found.append(_exists(Attempt.order_id == Order.id, like))
+        found.append(exists(Attempt.order_id == Order.id, like))
     if criteria.returned_open:
         found += _returned_open()
     if criteria.shipped_uncaptured:
@@ -311,12 +301,7 @@ _UNSENT = sa.and_(
 
 def _transaction(condition: Condition) -> Condition:
     is_its_own = CardTransaction.order_id == Order.id
-    return _exists(is_its_own, CardTransaction.is_current, condition)
-
-
-def _exists(*conditions: sa.ColumnExpressionArgument[bool]) -> Condition:
-    # Only Order is taken from outside: the list joins some of these tables itself.
-    return sa.exists().where(*conditions).correlate(Order)
+    return exists(is_its_own, CardTransaction.is_current, condition)
 
 
 def _returned_open() -> list[Condition]:

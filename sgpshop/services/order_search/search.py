@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 
+from sgpshop.domain.bounds import whole_number
+from sgpshop.domain.errors import CursorInvalid
+from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
+from sgpshop.services.order_search import index
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria, conditions
+from sgpshop.services.order_search.index import MOST_KEY, Where
 from sgpshop.services.orders import facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
@@ -39,7 +44,12 @@ class PageRequest:
 
 
 def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
-    """The orders of one page in two queries.  Raises CursorInvalid."""
+    """The orders of one page in two queries; in four for a word.  Raises CursorInvalid."""
+    if criteria.word and wanted.sort is SortKey.ORDERED_AT:
+        holding = _holding(criteria, wanted)
+        rows = db.session.execute(facts.ROWS.where(Order.id.in_(holding.rows))).all()
+        by_id = {order.id: order for order in facts.made_of(rows)}
+        return holding.showing([by_id[one] for one in holding.rows if one in by_id])
     statement = facts.ROWS.where(*conditions(criteria, utc_now()))
     page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
     return page.showing(facts.made_of(page.rows))
@@ -50,6 +60,57 @@ def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
     statement = facts.joined(Order.id).where(*conditions(criteria, utc_now()))
     page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
     return page.showing([row.id for row in page.rows])
+
+
+def the_one(word: str) -> str | None:
+    """The number of the only order that `word` can mean, of all periods (None: none, or several).
+
+    That is the one whose number, phone or slip number it is; or in which it is at all; or one of
+    those with such a number at whose end it is.
+    """
+    keys = asked_keys(word)
+    for where in (Where.WHOLE, Where.ANYWHERE, Where.AT_END):
+        if where is Where.AT_END and len("".join(keys)) < index.LAST:
+            break
+        found = index.newest(keys, most=2, where=where)
+        if len(found) == 1:
+            [(_, order_id)] = found
+            return db.session.scalar(sa.select(Order.order_no).where(Order.id == order_id))
+    return None
+
+
+def _holding(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
+    """The ids of one page of the orders that hold a word: only so many are read, not all that do."""
+    is_back, beyond = _place(wanted.cursor)
+    descending = wanted.descending != is_back
+    found = index.newest(
+        asked_keys(criteria.word),
+        conditions(replace(criteria, word=""), utc_now()),
+        most=wanted.size + 1,
+        beyond=beyond,
+        descending=descending,
+    )
+    has_more, rows = len(found) > wanted.size, found[: wanted.size]
+    if is_back:
+        rows.reverse()
+    if not rows:
+        return Page([])
+    has_next, has_previous = (True, has_more) if is_back else (has_more, beyond is not None)
+    return Page(
+        [order_id for _, order_id in rows],
+        next_cursor=f"w{rows[-1][0]}" if has_next else "",
+        previous_cursor=f"b{rows[0][0]}" if has_previous else "",
+    )
+
+
+def _place(cursor: str) -> tuple[bool, int | None]:
+    """Whether a cursor of a word's list goes back, and the sort key it stands at."""
+    if not cursor:
+        return False, None
+    key = whole_number(cursor[1:], MOST_KEY)
+    if cursor[0] not in "wb" or key is None:
+        raise CursorInvalid
+    return cursor[0] == "b", key
 
 
 def matching_ids(criteria: SearchCriteria, limit: int) -> list[int]:

@@ -1,0 +1,256 @@
+"""The index of two signs: which orders hold a word, in which fields, the newest first.
+
+An order whose text is being renewed (`OrderTextDue`) is asked itself; those are few, so what anybody
+finds is true at once.  A gram is a token of letters and digits, which FTS5 and PostgreSQL's arrays take
+alike.  Digits are in every order: three of them are a gram as well, and the last four of a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue
+
+Condition = sa.ColumnElement[bool]
+
+#: SQLite has a table of FTS5 of this name, PostgreSQL one with an array; `rowid` is `OrderText.sort_key`.
+GRAMS = sa.table(
+    "order_grams", sa.column("rowid", sa.BigInteger), sa.column("grams", ARRAY(sa.Text))
+)
+
+#: What somebody remembers of a number: its end, or at least so much of it.
+LAST = 4
+#: More of a long word make nothing narrower: what is found is compared with the whole of it.
+_MOST_GRAMS = 16
+_DIGITS = re.compile(r"[0-9]{3,}")
+#: Bits of the sort key below the second: the order's id.
+_ID_BITS = 28
+MOST_KEY = 2**63 - 1
+_DUE = sa.select(OrderTextDue.order_id)
+
+
+class Where(Enum):
+    """Where in a field a key is looked for: its pattern in a text of the index."""
+
+    ANYWHERE = "{}"
+    AT_END = "{}\n"
+    WHOLE = "\n{}\n"
+
+    def in_column(self, column: Any, key: str) -> Condition:
+        """The same asked of a column of the order itself."""
+        if self is Where.WHOLE:
+            whole: Condition = column == key
+            return whole
+        ask = column.contains if self is Where.ANYWHERE else column.endswith
+        found: Condition = ask(key, autoescape=True)
+        return found
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the index, and the condition on `Order` that asks the order itself for a key."""
+
+    text: InstrumentedAttribute[str]
+    of_order: Callable[[str, Where], Condition]
+    #: somebody may know no more than its end
+    has_end: bool = False
+
+
+def exists(*conditions: sa.ColumnExpressionArgument[bool]) -> Condition:
+    """EXISTS beside `Order`, which alone is taken from outside: the list joins some tables itself."""
+    return sa.exists().where(*conditions).correlate(Order)
+
+
+def _of(column: Any) -> Callable[[str, Where], Condition]:
+    return lambda key, where: where.in_column(column, key)
+
+
+def _of_rows(model: Any, *columns: Any) -> Callable[[str, Where], Condition]:
+    return lambda key, where: exists(
+        model.order_id == Order.id, sa.or_(*(where.in_column(column, key) for column in columns))
+    )
+
+
+def _plain(column: Any) -> sa.Function[str]:
+    return sa.func.replace(sa.func.lower(column), "-", "")
+
+
+BUYER = Field(OrderText.buyer, _of(Order.buyer_search))
+TEL = Field(OrderText.tel, _of(Order.tel_search), has_end=True)
+EMAIL = Field(OrderText.email, _of(_plain(Order.buyer_email)))
+NUMBER = Field(OrderText.number, _of(_plain(Order.order_no)), has_end=True)
+MEMBER = Field(OrderText.member, _of(_plain(Order.member_id)))
+RECIPIENT = Field(OrderText.recipient, _of_rows(Delivery, Delivery.name_search))
+SLIP = Field(
+    OrderText.slip, _of_rows(Delivery, Delivery.slip_no, Delivery.more_slips), has_end=True
+)
+ITEM = Field(OrderText.item, _of_rows(OrderLine, OrderLine.item_search))
+ALL = (BUYER, TEL, EMAIL, NUMBER, MEMBER, RECIPIENT, SLIP, ITEM)
+
+
+def sort_key(ordered_at: datetime, order_id: int) -> int:
+    """What the order's text is sorted by: the second it was ordered in, then its id."""
+    seconds = int((ordered_at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    return max(0, seconds) << _ID_BITS | order_id
+
+
+def holds(keys: Sequence[str], fields: Sequence[Field] = ALL) -> Condition:
+    """The condition on `Order` that each of `keys` (domain/text.py) is in one of `fields`."""
+    if not keys or not all(keys):
+        return sa.false()
+    known = _indexed(OrderText.order_id, keys, fields, Where.ANYWHERE)
+    return Order.id.in_(sa.union_all(known, _being_renewed(keys, fields, Where.ANYWHERE)))
+
+
+def newest(
+    keys: Sequence[str],
+    beside: Sequence[Condition] = (),
+    *,
+    most: int,
+    beyond: int | None = None,
+    descending: bool = True,
+    where: Where = Where.ANYWHERE,
+) -> list[tuple[int, int]]:
+    """Sort key and id of the first `most` orders that hold all `keys` and meet `beside`.
+
+    They come newest first, or oldest first, after the sort key `beyond`; no more are read than that
+    many and those that `beside` refuses.  Whole numbers and their ends are
+    looked for in fields that have any.
+    """
+    if not keys or not all(keys):
+        return []
+    fields = [field for field in ALL if field.has_end or where is Where.ANYWHERE]
+    statement = _indexed(OrderText.sort_key, keys, fields, where).add_columns(OrderText.order_id)
+    if beside:
+        statement = statement.join(Order, Order.id == OrderText.order_id).where(*beside)
+    key = _key_of(keys)
+    statement = statement.order_by(key.desc() if descending else key).limit(most)
+    if beyond is not None:
+        statement = statement.where(key < beyond if descending else key > beyond)
+    found = {(row.sort_key, row.order_id) for row in db.session.execute(statement)}
+    fresh = _being_renewed(keys, fields, where).add_columns(Order.ordered_at).where(*beside)
+    for order_id, ordered_at in db.session.execute(fresh):
+        place = sort_key(ordered_at, order_id)
+        if beyond is None or (place < beyond if descending else place > beyond):
+            found.add((place, order_id))
+    return sorted(found, reverse=descending)[:most]
+
+
+def _indexed(
+    column: Any, keys: Sequence[str], fields: Sequence[Field], where: Where
+) -> sa.Select[*tuple[Any, ...]]:
+    statement = sa.select(column).where(OrderText.order_id.not_in(_DUE))
+    tokens = [token for key in keys for token in asked(key, at_end=where is not Where.ANYWHERE)]
+    if tokens:
+        statement = statement.join(GRAMS, GRAMS.c.rowid == OrderText.sort_key)
+        statement = statement.where(has_grams(dict.fromkeys(tokens[:_MOST_GRAMS])))
+    for key in keys:
+        here = where.value.format(key)
+        in_any = (field.text.contains(here, autoescape=True) for field in fields)
+        statement = statement.where(sa.or_(*in_any))
+    return statement.correlate(None)
+
+
+def _key_of(keys: Sequence[str]) -> sa.ColumnElement[int]:
+    """FTS5 goes through its hits by the rowid alone, so that is what they are sorted by."""
+    is_indexed = any(True for key in keys for _ in asked(key))
+    return GRAMS.c.rowid if is_indexed else OrderText.sort_key.expression
+
+
+def _being_renewed(
+    keys: Sequence[str], fields: Sequence[Field], where: Where
+) -> sa.Select[*tuple[Any, ...]]:
+    each = (sa.or_(*(field.of_order(key, where) for field in fields)) for key in keys)
+    return sa.select(Order.id).where(Order.id.in_(_DUE), *each).correlate(None)
+
+
+# ---- grams ----------------------------------------------------------------------------------------
+
+
+def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
+    """The grams of an order's texts."""
+    found: set[str] = set()
+    for field, text in fields:
+        for line in text.split("\n"):
+            found.update(_token(line[at : at + 2]) for at in range(len(line) - 1))
+            found.update(_token(three) for run in _DIGITS.findall(line) for three in _threes(run))
+            if field.has_end and len(line) >= LAST:
+                found.add(_token(line[-LAST:]))
+    return found
+
+
+def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
+    """Grams that an order with `key` in one of its texts must have, the narrowest first."""
+    if at_end and len(key) >= LAST:
+        yield _token(key[-LAST:])
+    runs = [match.span() for match in _DIGITS.finditer(key)]
+    for begin, end in runs:
+        yield from map(_token, _threes(key[begin:end]))
+    for at in range(len(key) - 1):
+        if not any(begin <= at and at + 2 <= end for begin, end in runs):
+            yield _token(key[at : at + 2])
+
+
+def _threes(digits: str) -> Iterator[str]:
+    return (digits[at : at + 3] for at in range(len(digits) - 2))
+
+
+def _token(signs: str) -> str:
+    return "x".join(f"{ord(sign):x}" for sign in signs)
+
+
+def has_grams(tokens: Iterable[str]) -> Condition:
+    """The condition on `GRAMS` that a row has all `tokens`."""
+    if _is_sqlite():
+        matches: Condition = sa.literal_column("order_grams").op("MATCH")(" ".join(tokens))
+        return matches
+    return GRAMS.c.grams.contains(sa.cast(list(tokens), ARRAY(sa.Text)))
+
+
+def put_in(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
+    """Index the grams of texts by their sort keys, under which there are none."""
+    statement = "INSERT INTO order_grams (rowid, grams) VALUES (:key, :grams)"
+    if not _is_sqlite():
+        statement += " ON CONFLICT (rowid) DO UPDATE SET grams = excluded.grams"
+    _execute(session, statement, rows)
+
+
+def take_out(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
+    """Forget the grams of these sort keys; FTS5 has to be told which they were."""
+    statement = "DELETE FROM order_grams WHERE rowid = :key"
+    if _is_sqlite():
+        statement = (
+            "INSERT INTO order_grams (order_grams, rowid, grams) VALUES ('delete', :key, :grams)"
+        )
+    _execute(session, statement, rows)
+
+
+def empty(session: Session) -> None:
+    """Forget all grams."""
+    statement = "DELETE FROM order_grams"
+    if _is_sqlite():
+        statement = "INSERT INTO order_grams (order_grams) VALUES ('delete-all')"
+    session.execute(sa.text(statement))
+
+
+def _execute(session: Session, statement: str, rows: Iterable[tuple[int, set[str]]]) -> None:
+    values = [
+        {"key": key, "grams": " ".join(sorted(tokens)) if _is_sqlite() else sorted(tokens)}
+        for key, tokens in rows
+    ]
+    if values:
+        session.execute(sa.text(statement), values)
+
+
+def _is_sqlite() -> bool:
+    return db.engine.dialect.name == "sqlite"

@@ -1,0 +1,335 @@
+"""One word finds an order by any of its fields, at once, and however its text came to be (R35a)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask, current_app
+
+from sgpshop.domain.text import asked_keys, search_key
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue, utc_now
+from sgpshop.services.order_search import index, search, texts
+from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria
+from sgpshop.services.order_search.search import PageRequest, SortKey, the_one
+from sgpshop.services.order_search.totals import total
+from sgpshop.storage.database import writing
+from sgpshop.worker.engine import Worker
+from tests.factories import make_order
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
+
+
+def found(word: str, **more: Any) -> list[str]:
+    criteria = SearchCriteria(word=word, **more)
+    return [order.order_no for order in search.search(criteria, PageRequest()).rows]
+
+
+def renew_all() -> None:
+    while texts.renew():
+        pass
+    assert db.session.scalar(sa.select(sa.func.count(OrderTextDue.id))) == 0
+
+
+def customer(**more: Any) -> Order:
+    """髙﨑 邉子 of P2026-Ab1001, with everything by which somebody may ask for her."""
+    order = make_order(
+        order_no="P2026-Ab1001",
+        buyer="髙﨑 邉子",
+        buyer_kana="タカサキ ヘンコ",
+        buyer_company="株式会社 嶋嶌商店",
+        buyer_tel="+81 90-1234-5678",
+        tel_search="09012345678",
+        buyer_email="Hen-ko@Example.jp",
+        **more,
+    )
+    with writing() as session:
+        names = search_key("髙﨑 邉子", "タカサキ ヘンコ", "株式会社 嶋嶌商店")
+        session.execute(sa.update(Order).where(Order.id == order.id).values(buyer_search=names))
+        session.execute(
+            sa.update(Delivery)
+            .where(Delivery.order_id == order.id)
+            .values(
+                name="渡邊 𠮷男",
+                name_search="渡辺吉男",
+                slip_no="440012345678",
+                more_slips="440099990000",
+            )
+        )
+        session.execute(
+            sa.update(OrderLine)
+            .where(OrderLine.order_id == order.id)
+            .values(name="ほうじ茶 大袋", code="HOJI-100", item_search="ほうじ茶大袋\nhoji100")
+        )
+    return order
+
+
+WORDS = [
+    "高崎", "髙﨑 辺子", "ﾀｶｻｷ", "たかさきへんこ", "島島商店", "090-1234-5678", "０９０ー１２３４ー５６７８",
+    "+819012345678",
+    "5678", "hen-ko@EXAMPLE", "p2026-ab1001", "1001", "渡辺", "渡邉 吉男", "4400-1234-5678", "440099990000",
+    "ホウジ茶", "hoji-100", "HOJI100", "高崎 ほうじ茶", "茶大",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_renewed", [False, True], ids=["just changed", "indexed"])
+def test_any_field_is_found_by_what_somebody_knows_of_it(*, is_renewed: bool) -> None:
+    customer()
+    for _ in range(2):
+        make_order(buyer="佐藤 花子", buyer_tel="03-0000-1111")
+    if is_renewed:
+        renew_all()
+    assert {word: found(word) for word in WORDS} == {word: ["P2026-Ab1001"] for word in WORDS}
+    for nothing in ("花男", "子た", "%%", "__", "7777", "---", "'\" OR 1", "高崎 花子"):
+        assert found(nothing) == [], nothing
+    assert total(SearchCriteria(word="高崎")).count == 1
+
+
+def test_what_changed_is_found_by_the_new_and_not_by_the_old_at_once() -> None:
+    order = customer()
+    renew_all()
+    with writing() as session:
+        session.execute(
+            sa.update(Order).where(Order.id == order.id).values(buyer_tel="03-1", tel_search="031")
+        )
+        session.execute(sa.delete(OrderLine).where(OrderLine.order_id == order.id))
+    for _ in range(2):
+        assert (found("5678"), found("ほうじ茶"), found("高崎")) == (
+            ["P2026-Ab1001"],  # by its slip number
+            [],
+            ["P2026-Ab1001"],
+        )
+        assert found("09012345678") == []
+        renew_all()
+
+
+def test_the_worker_renews_what_changed(app: Flask) -> None:
+    customer()
+    Worker(app).run(until_idle=True)
+    assert db.session.scalar(sa.select(sa.func.count(OrderTextDue.id))) == 0
+    assert found("高崎") == ["P2026-Ab1001"]
+
+
+def test_an_order_that_is_gone_is_found_no_more() -> None:
+    order = customer()
+    renew_all()
+    with writing() as session:
+        session.execute(sa.delete(Order).where(Order.id == order.id))
+    assert found("高崎") == []
+    renew_all()
+    assert found("高崎") == []
+    assert db.session.scalar(sa.select(sa.func.count(OrderText.order_id))) == 0
+
+
+def test_what_is_to_be_forgotten_leaves_the_index() -> None:
+    order = customer()
+    renew_all()
+    with writing() as session:
+        texts.forget(session, [order.id])
+    assert found("高崎") == []
+    assert db.session.scalar(sa.select(sa.func.count(OrderText.order_id))) == 0
+
+
+def test_pages_come_newest_first_and_lose_nobody() -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    orders = [make_order(ordered_at=start + timedelta(seconds=n // 3)) for n in range(11)]
+    renew_all()
+    late = make_order(
+        ordered_at=start + timedelta(seconds=2)
+    )  # between the others, not renewed yet
+    wanted = sorted([*orders, late], key=lambda order: (order.ordered_at, order.id), reverse=True)
+    criteria = SearchCriteria(word="佐藤")
+    for descending in (True, False):
+        seen, cursor, back = [], "", ""
+        while page := search.search(
+            criteria, PageRequest(descending=descending, size=4, cursor=cursor)
+        ):
+            seen += [order.order_no for order in page.rows]
+            back, cursor = page.previous_cursor, page.next_cursor
+            if not cursor:
+                break
+        expected = [order.order_no for order in wanted]
+        assert seen == (expected if descending else expected[::-1])
+        before = search.search(criteria, PageRequest(descending=descending, size=4, cursor=back))
+        assert [order.order_no for order in before.rows] == seen[4:8]
+    by_total = search.search(criteria, PageRequest(sort=SortKey.TOTAL)).rows
+    assert len(by_total) == len(wanted)
+
+
+def test_other_conditions_narrow_a_word() -> None:
+    make_order(total=1000)
+    dear = make_order(total=9000)
+    renew_all()
+    assert found("佐藤", amount_min=5000) == [dear.order_no]
+    assert found("佐藤", keywords=((KeywordField.BUYER, "花子"),), amount_min=5000) == [
+        dear.order_no
+    ]
+    assert found("佐藤", keywords=((KeywordField.TEL, "花子"),)) == []
+
+
+class TestTheOne:
+    def test_a_single_hit(self) -> None:
+        customer()
+        make_order()
+        assert the_one("髙﨑") == "P2026-Ab1001"
+        assert the_one("煎茶") is not None
+        make_order()
+        assert the_one("煎茶") is None
+        assert the_one("どこにもない") is None
+
+    @pytest.mark.parametrize("is_renewed", [False, True])
+    def test_a_whole_number_among_others_that_hold_it(self, *, is_renewed: bool) -> None:
+        for number in ("10010", "1001", "21001"):
+            make_order(order_no=number)
+        if is_renewed:
+            renew_all()
+        assert the_one("1001") == "1001"
+        assert the_one("001") is None
+
+    @pytest.mark.parametrize("is_renewed", [False, True])
+    def test_the_last_four_of_a_phone(self, *, is_renewed: bool) -> None:
+        caller = make_order(order_no="A1", buyer_tel="090-0000-4321", tel_search="09000004321")
+        make_order(order_no="A4321B", buyer_tel="090-4321-0000", tel_search="09043210000")
+        if is_renewed:
+            renew_all()
+        assert the_one("4321") == caller.order_no
+        make_order(order_no="B994321")
+        assert the_one("4321") is None
+
+
+class TestTheListsOwnConditions:
+    def test_order_numbers_in_capitals_and_small_letters(self) -> None:
+        make_order(order_no="P2026-Ab1001")
+        make_order(order_no="#Xy7")
+        for numbers in (("p2026-aB1001",), ("P2026-",), ("xY7",), ("XY7", "p2026-ab1001")):
+            page = search.search(SearchCriteria(order_numbers=numbers), PageRequest())
+            assert len(page.rows) == len(numbers), numbers
+
+
+def drift(what: str) -> None:
+    """What a fault, or a person with a database tool, may leave."""
+    with writing() as session:
+        [order_id, key] = (
+            session.execute(sa.select(OrderText.order_id, OrderText.sort_key)).first() or ()
+        )
+        if what == "text":
+            session.execute(
+                sa.update(OrderText)
+                .where(OrderText.order_id == order_id)
+                .values(buyer="\nだれか\n")
+            )
+        elif what == "grams":
+            row = session.execute(sa.select(texts._texts)).mappings().one()
+            index.take_out(session, [(key, texts._grams(dict(row)))])
+        else:
+            texts.forget(session, [order_id])
+
+
+@pytest.mark.parametrize("what", ["text", "grams", "all"])
+def test_drift_is_found_and_mended(what: str) -> None:
+    customer()
+    renew_all()
+    drift(what)
+    assert found("高崎") == []
+    assert texts.compare_from(1) == (1, None)
+    assert found("高崎") == ["P2026-Ab1001"]
+    assert found("だれか") == []
+    assert texts.compare_from(1) == (0, None)
+
+
+def test_begun_anew_everything_is_found_meanwhile_and_afterwards() -> None:
+    customer()
+    renew_all()
+    texts.begin_anew()
+    assert found("高崎") == ["P2026-Ab1001"]
+    renew_all()
+    assert found("高崎") == ["P2026-Ab1001"]
+
+
+def test_killed_in_the_middle_the_note_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    customer()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "put_in", die)
+        with pytest.raises(KeyboardInterrupt):
+            texts.renew()
+    assert found("高崎") == ["P2026-Ab1001"]
+    renew_all()
+    assert found("高崎") == ["P2026-Ab1001"]
+
+
+def test_a_change_while_its_text_is_made_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL somebody may change an order between its reading and the end of the renewal."""
+    order = customer()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("one writes at a time there")
+    made = texts._made
+
+    def meanwhile(*given: Any) -> Any:
+        result = made(*given)
+        thread = threading.Thread(target=_rename, args=(app, order.id))
+        thread.start()
+        thread.join()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(texts, "_made", meanwhile)
+        texts.renew()
+    assert found("鈴木次郎") == ["P2026-Ab1001"]
+    renew_all()
+    assert found("鈴木次郎") == ["P2026-Ab1001"]
+    assert found("高崎") == []
+
+
+def _rename(app: Flask, order_id: int) -> None:
+    with app.app_context(), writing() as session:
+        renamed = {"buyer_name": "鈴木次郎", "buyer_search": "鈴木次郎"}
+        session.execute(sa.update(Order).where(Order.id == order_id).values(**renamed))
+
+
+def test_while_many_texts_are_made_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_FEW", 2)
+    monkeypatch.setattr(texts, "_BATCH", 2)
+    for _ in range(4):
+        make_order()
+    renew_all()
+    assert texts.share_built() is None
+    texts.begin_anew()
+    assert texts.share_built() == 0
+    assert texts.renew()
+    assert texts.share_built() is None  # no more than a few are left
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [
+        ("髙橋　ハナ子", ("高橋", "はな子")),
+        ("佐 藤", ("佐藤",)),
+        ("（03）1234－5678", ("0312345678",)),
+        ("+81 (0)90 1234 5678", ("09012345678",)),
+        ("2026-11-28", ("20261128",)),
+        ("コーヒー", ("こーひー",)),
+        ("-", ("",)),
+    ],
+)
+def test_what_is_typed_is_folded_as_what_is_stored(typed: str, keys: tuple[str, ...]) -> None:
+    assert asked_keys(typed) == keys
+
+
+def test_the_newest_key_is_the_latest_order() -> None:
+    now = utc_now()
+    keys: list[Callable[[], int]] = [
+        lambda: index.sort_key(now - timedelta(days=9999), 2**27),
+        lambda: index.sort_key(now, 1),
+        lambda: index.sort_key(now, 2),
+    ]
+    assert [key() for key in keys] == sorted(key() for key in keys)
