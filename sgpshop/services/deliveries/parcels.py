@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import order_acts
+from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.delivery_status import (
     OPEN_STATUSES,
     DeliveryStatus,
@@ -31,6 +32,8 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
 
 LONGEST_REASON = 200
+#: of `Delivery.more_slips`
+_LONGEST_MORE = 400
 
 
 class InputRefused(ShopError):
@@ -51,6 +54,55 @@ class ParcelReturn:
     reason: str = ""
     #: 在庫に戻す: told in the history, we keep no stock
     restock: bool = False
+
+
+@dataclass(frozen=True)
+class ParcelSlips:
+    """What a person says about the labels of one parcel; `slips` are several for 複数個口."""
+
+    #: 配送先番号
+    number: int
+    #: "" keeps what is stored
+    carrier_code: str
+    slips: Sequence[str]
+
+
+def register_slips(
+    order_id: int, seen: Seen, actor: Actor, given: ParcelSlips, *, delivers: bool
+) -> None:
+    """Slip numbers of one parcel, paid or not, and with `delivers` its 配送完了 (R30, R82).
+
+    Raises NotPossible, OrderChanged, or InputRefused; nothing was changed then.
+    """
+    with _act(order_id, Act.DELIVER if delivers else None, seen) as order:
+        if order is None:
+            return
+        words = write_slips(order, given)
+        now = utc_now()
+        if delivers:
+            chosen = _chosen(order, [given.number], can_deliver)
+            _set_delivered(chosen, now)
+            words += f"、{DeliveryStatus.DELIVERED.label}"
+        _record(order, "parcel_slips", actor, seen, now, changes=words)
+
+
+def write_slips(order: Order, given: ParcelSlips) -> str:
+    """Put them into a locked order; in words, for the history, which is the caller's.
+
+    Raises NotPossible, or InputRefused.
+    """
+    if order.processing_class is ProcessingClass.CANCELLED:
+        raise NotPossible("注文キャンセル済みの注文に伝票番号は登録できません。")
+    [parcel] = _chosen(order, [given.number], can_return)
+    more = " ".join(given.slips[1:])
+    if len(more) > _LONGEST_MORE:
+        raise InputRefused("slips", "伝票番号が多すぎます。")
+    parcel.slip_no, parcel.more_slips = (given.slips[0] if given.slips else ""), more
+    parcel.carrier_code = given.carrier_code or parcel.carrier_code
+    carrier = CARRIERS.get(parcel.carrier_code, "")
+    return (
+        f"{describe(order, [parcel])}{carrier} {'・'.join(given.slips) or '伝票番号なし'}".strip()
+    )
 
 
 def deliver(order_id: int, seen: Seen, actor: Actor, numbers: Collection[int]) -> None:

@@ -5,7 +5,7 @@ Acts on money become an attempt (`open_attempt`), written before SMBC-GP is aske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,8 +134,16 @@ def open_capture(order_id: int, seen: Seen, actor: Actor) -> int:
     return open_attempt(order_id, CAPTURE, seen, actor)
 
 
-def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Actor) -> int:
+def open_attempt(
+    order_id: int,
+    wanted: OperationRequest,
+    seen: Seen,
+    actor: Actor,
+    also: Callable[[Order], None] | None = None,
+) -> int:
     """Write down what `actor` wants done to this order's money; the attempt's id (P6, P7, P19).
+
+    `also` changes the locked order in the same transaction: both are written, or neither.
 
     The same form again returns the first attempt.  Raises FormUsed for its token with another act,
     OrderBusy, OrderChanged (P20), SumNotConfirmed (S21), NotPossible with the reason, or ShopError
@@ -153,6 +161,8 @@ def open_attempt(order_id: int, wanted: OperationRequest, seen: Seen, actor: Act
                 raise OrderBusy
             if (order.version, order.total) != (seen.version, seen.amount):
                 raise OrderChanged
+            if also is not None:
+                also(order)
             [attempt] = open(
                 session,
                 [order],

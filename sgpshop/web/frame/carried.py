@@ -57,6 +57,7 @@ ACTS = {
     "order_detail.reconcile": "SMBC-GPに確認",
     "order_detail.refunded": "返金済みにする",
     "order_detail.return": "返送処理",
+    "order_detail.slips": "伝票番号の登録",
     "order_detail.statuses": "ステータスの変更",
     "order_detail.waive-cancel": "返金しない",
     "order_detail.waive-cancel/undo": "「返金しない」を解除",
@@ -152,8 +153,8 @@ def _fields() -> tuple[list[tuple[str, str]], bool]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a field of that name is never written down, not even sealed."""
-    return name in ("csrf_token", FIELD) or "pass" in name or "secret" in name
+    """Whether a field of that name is never written down, not even sealed; nor is a confirmation."""
+    return name in ("csrf_token", FIELD, "confirmed") or "pass" in name or "secret" in name
 
 
 def _seal(form: CarriedForm) -> str:

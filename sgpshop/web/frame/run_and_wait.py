@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,16 +24,21 @@ from sgpshop.storage.queue import Task, tell_now
 
 
 def carry_out(
-    order_no: str, wanted: OperationRequest, seen: Seen, actor: Actor | None = None
+    order_no: str,
+    wanted: OperationRequest,
+    seen: Seen,
+    actor: Actor | None = None,
+    also: Callable[[Order], None] | None = None,
 ) -> None:
     """Accept what is `wanted` for this order and return when it ended, or after ANSWER_WAIT seconds.
 
     What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
-    who is signed in.  Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
+    who is signed in; `also` as in `acts.open_attempt`.
+    Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
     """
     order_id = acting.id_of(order_no)
     actor = actor or Actor.person(current_user.name)
-    attempt_id = acts.open_attempt(order_id, wanted, seen, actor)
+    attempt_id = acts.open_attempt(order_id, wanted, seen, actor, also)
     tell_now(Task.OPERATION, attempt_id)
     journal.wait_for_end(attempt_id, current_app.config["ANSWER_WAIT"])
 

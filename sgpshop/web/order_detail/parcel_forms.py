@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from wtforms import BooleanField, DateField, Field, StringField
@@ -11,7 +13,9 @@ from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import utc_now
-from sgpshop.services.deliveries.parcels import LONGEST_REASON, InputRefused
+from sgpshop.services.deliveries.parcels import LONGEST_REASON, InputRefused, ParcelSlips
+from sgpshop.services.order_files.reading import cells
+from sgpshop.services.order_files.reading.cells import CellProblem
 from sgpshop.web.frame.forms import ActForm
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
@@ -91,6 +95,33 @@ class DeliverForm(ParcelForm):
     """配送完了: which parcels."""
 
     delivery_number = NumbersField()
+
+
+class SlipsForm(ParcelForm):
+    """伝票番号 of one parcel; several are divided by blanks or commas (複数個口)."""
+
+    delivery_number = NumbersField()
+    carrier_code = StringField("配送会社", filters=[_stripped])
+    slips = StringField("伝票番号", [Length(max=500), _plain_text], filters=[_stripped])
+
+    def given(self) -> ParcelSlips:
+        """What was typed.  Raises InputRefused."""
+        numbers = self.delivery_number.data or []
+        if len(numbers) != 1:
+            raise InputRefused("slips", _UNREADABLE)
+        typed = re.split(r"[\s,、]+", nfkc(self.slips.data).strip())
+        return ParcelSlips(
+            numbers[0],
+            _cell("carrier_code", cells.carrier, "配送会社", self.carrier_code.data),
+            [_cell("slips", cells.slip_number, "伝票番号", one) for one in typed if one],
+        )
+
+
+def _cell(field: str, parse: Callable[[str], str], title: str, text: str) -> str:
+    try:
+        return parse(text) if text else ""
+    except CellProblem as problem:
+        raise InputRefused(field, f"{title}{problem}") from None
 
 
 class ReturnForm(ParcelForm):

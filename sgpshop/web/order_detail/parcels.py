@@ -26,6 +26,7 @@ from sgpshop.web.order_detail.parcel_forms import (
     ParcelForm,
     RefundForm,
     ReturnForm,
+    SlipsForm,
     StatusesForm,
     WaiveForm,
 )
@@ -122,9 +123,10 @@ for _act in _ACTS:
 
 def shown_with(asking: str, form: ParcelForm | None = None) -> dict[str, Any]:
     """What the confirmation of a parcel act needs beside the order; `form` as it was typed."""
-    if asking not in _ACTS:
+    forms = {act: it.form for act, it in _ACTS.items()} | {"ship": SlipsForm}
+    if asking not in forms:
         return {}
     return {
-        "parcel_form": form or _ACTS[asking].form(formdata=None),
+        "parcel_form": form or forms[asking](formdata=None),
         "today": jst_day(utc_now()),
     }

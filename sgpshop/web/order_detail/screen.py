@@ -29,6 +29,7 @@ def _enabled(act: Act) -> Callable[[Order, Buttons], bool]:
 #: Confirmations that open in the panel お届け先・伝票番号, and when each is offered.
 PARCEL_CONFIRMATIONS: dict[str, Callable[[Order, Buttons], bool]] = {
     Act.DELIVER.value: _enabled(Act.DELIVER),
+    "ship": _enabled(Act.DELIVER),
     Act.RETURN.value: _enabled(Act.RETURN),
     "statuses": lambda order, _buttons: status_change(order).is_enabled,
     "waive-cancel": lambda order, _buttons: may_waive_cancel(order),
