@@ -22,7 +22,7 @@ from sgpshop.domain.errors import EnvironmentUnusable
 
 PREFIX = "SGPSHOP_"
 #: Variables with our prefix that are read elsewhere.
-_OTHERS = frozenset({"NEW_PASSWORD", "PARENT_PID"})
+_OTHERS = frozenset({"NEW_PASSWORD", "OLD_ENCRYPTION_KEY", "PARENT_PID"})
 ROOT = Path(__file__).resolve().parent.parent
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")

@@ -26,6 +26,7 @@ _COMMANDS = {
     "backup": "backup:backup",
     "restore": "backup:restore",
     "move-database": "backup:move_database",
+    "change-encryption-key": "backup:change_encryption_key",
     "resolve": "checks:resolve",
     "check-search": "checks:check_search",
     "compare-ledgers": "checks:compare_ledgers",

@@ -88,6 +88,36 @@ def move_database(file: Path) -> None:
     click.echo(f"{file} の {sum(moved.values()):,}行を移しました。")
 
 
+@click.command("change-encryption-key")
+@with_appcontext
+def change_encryption_key() -> None:
+    """Write all anew that hangs on the key in SGPSHOP_OLD_ENCRYPTION_KEY, for the present one.
+
+    Everything is stopped meanwhile.  Exit code 0: done, or done before; 1: something was altered; 2: the
+    database has neither key; 3: somebody works with it, or it is away.  But for 0 nothing was changed.
+    """
+    from sgpshop import logs
+    from sgpshop.services import rekeying
+
+    old_key = os.environ.get(f"{PREFIX}OLD_ENCRYPTION_KEY", "").strip()
+    if not old_key:
+        raise EnvironmentUnusable(f"{PREFIX}OLD_ENCRYPTION_KEY: 元の鍵を指定してください。")
+    logs.register_secret(old_key)
+    done = rekeying.change_key(old_key)
+    if done is None:
+        click.echo("データベースはすでに今の鍵のものです。何も変更していません。")
+        return
+    click.echo(
+        f"鍵を変更しました(パスワードなど{done.secrets:,}件、履歴{done.entries:,}件)。"
+        "ほかのサーバーにも新しい鍵を配ってから起動してください。"
+    )
+    click.echo(
+        "結果通知のアドレスが変わりました。設定の画面で確認し、SMBC-GPに登録し直してください。"
+        "これまでのバックアップには元の鍵が必要です。元の鍵も保管し、すぐにバックアップを取ってください。",
+        err=True,
+    )
+
+
 def _bring_keys(values: dict[str, object], about: About, file: Path) -> None:
     """See that our keys are the backup's, before anybody makes others.
 

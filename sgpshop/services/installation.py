@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from sgpshop.domain import history_chain
 from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable
@@ -60,20 +61,54 @@ _SIGN_COUNTS = timedelta(minutes=2)
 _PROOFS = 20
 
 
-def require_ours() -> None:
+def require_ours(*, again: bool = True) -> None:
     """Raise EnvironmentUnusable when this database belongs to another key, or to a demo.
 
-    Asked until it was found right once in this process.
+    Once it was found right in this process, it is only asked `again` whether it has our key still.
     """
-    if current_app.extensions.get(_KEY):
+    was_right = current_app.extensions.get(_KEY)
+    if was_right and not again:
         return
+    current_app.extensions[_KEY] = False
     facts = _facts()
+    if was_right and facts.get(_FINGERPRINT) == vault.fingerprint():
+        current_app.extensions[_KEY] = True
+        return
     _require_right(facts)
     if _FINGERPRINT not in facts:
         _take_key()
     if backups.RESTORED in facts:
         backups.finish_restore()
     current_app.extensions[_KEY] = True
+
+
+def require_to_be_rekeyed(old_key: str) -> bool:
+    """Whether the database is `old_key`'s; False: it is ours.
+
+    Raises EnvironmentUnusable when it is neither's, AtWork while workers run.
+    """
+    known = _facts().get(_FINGERPRINT)
+    db.session.rollback()
+    if known == vault.fingerprint():
+        return False
+    if known != vault.fingerprint_of(old_key):
+        raise EnvironmentUnusable(
+            f"{PREFIX}OLD_ENCRYPTION_KEY: データベースの鍵ではありません"
+            f"(データベースの鍵の指紋 {known or '不明'}、この鍵の指紋 {vault.fingerprint_of(old_key)})。"
+            "何も変更していません。"
+        )
+    if is_guessable(current_app.config["ENCRYPTION_KEY"]):
+        raise EnvironmentUnusable(
+            f"{PREFIX}ENCRYPTION_KEY: 推測されやすい文字列です。無作為な文字列にしてください。"
+        )
+    _require_nobody_at_work()
+    return True
+
+
+def note_key(session: Session) -> None:
+    """In a write transaction: from now on the database is our key's."""
+    for name, value in ((_FINGERPRINT, vault.fingerprint()), (_KEY_PLACE, _key_place())):
+        session.merge(InstallationFact(name=name, value=value))
 
 
 def migrate() -> tuple[str | None, str]:
@@ -95,11 +130,11 @@ def migrate() -> tuple[str | None, str]:
 
 
 class AtWork(CouldNotAsk):
-    """Processes of the version before still work with the database: they know nothing of this one."""
+    """Processes still work with the database: they know nothing of its next version, or key."""
 
     def __init__(self, who: str) -> None:
         super().__init__(
-            f"前の版が動いています({who})。何も変更していません。"
+            f"ほかのプロセスが動いています({who})。何も変更していません。"
             "すべてのワーカーとWebを止めてから、もう一度実行してください。"
         )
 

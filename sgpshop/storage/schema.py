@@ -84,20 +84,21 @@ def require_current() -> None:
     _require(_present())
 
 
-def require_unchanged(*, every: float = 0.0) -> None:
+def require_unchanged(*, every: float = 0.0) -> bool:
     """The same while we run: somebody may have migrated the database under us (P36).
 
-    One small query on the session, whose transaction is over afterwards; none within `every` seconds
-    of the last good answer in this process, and then `before_writing` asks.
+    Whether it was asked: one small query on the session, whose transaction is over afterwards; none
+    within `every` seconds of the last good answer in this process, and then `before_writing` asks.
     """
     now, asked_at = time.monotonic(), current_app.extensions.get(_ASKED_AT, float("-inf"))
     is_left_out = db.session().info[_UNASKED] = now - asked_at < every
     if is_left_out:
-        return
+        return False
     present = db.session.scalar(_VERSION)
     db.session.commit()
     _require(present)
     current_app.extensions[_ASKED_AT] = now
+    return True
 
 
 def before_writing(session: Session) -> None:

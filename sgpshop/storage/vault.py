@@ -31,24 +31,38 @@ def seal(secret: str, context: str) -> str:
 
 def unseal(sealed: str, context: str) -> str:
     """What was given to `seal`.  Raises SealBroken."""
+    return _open(sealed, context, _cipher())
+
+
+def _open(sealed: str, context: str, cipher: AESGCM) -> str:
     try:
         version, text = sealed.split(".", 1)
         raw = base64.urlsafe_b64decode(text)
         if version != _VERSION:
             raise ValueError(version)
-        return _cipher().decrypt(raw[:12], raw[12:], _bound(context)).decode()
+        return cipher.decrypt(raw[:12], raw[12:], _bound(context)).decode()
     except (ValueError, InvalidTag):
         raise SealBroken(context) from None
 
 
+def reseal(sealed: str, context: str, old_key: str) -> str:
+    """What `old_key` sealed, sealed with ours.  Raises SealBroken."""
+    return seal(_open(sealed, context, _cipher_of(old_key)), context)
+
+
 def seal_access_pass(access_pass: str, gateway_order_id: str) -> str:
     """AccessPass as it is stored: it opens only for this transaction (S10)."""
-    return seal(access_pass, f"access_pass:{gateway_order_id}")
+    return seal(access_pass, context_of_access_pass(gateway_order_id))
+
+
+def context_of_access_pass(gateway_order_id: str) -> str:
+    """What it is bound to."""
+    return f"access_pass:{gateway_order_id}"
 
 
 def open_access_pass(sealed: str | None, gateway_order_id: str) -> str:
     """AccessPass in clear, to be given to the gateway client and nobody else."""
-    return unseal(sealed or "", f"access_pass:{gateway_order_id}")
+    return unseal(sealed or "", context_of_access_pass(gateway_order_id))
 
 
 def fingerprint() -> str:
@@ -61,9 +75,9 @@ def fingerprint_of(key: str) -> str:
     return _derived("fingerprint", key).hex()[:12]
 
 
-def derived_key(purpose: str) -> bytes:
-    """A key for one purpose alone, made from ours (32 bytes)."""
-    return _derived(purpose, str(current_app.config["ENCRYPTION_KEY"]))
+def derived_key(purpose: str, key: str = "") -> bytes:
+    """A key for one purpose alone, made from `key` or from ours (32 bytes)."""
+    return _derived(purpose, key or str(current_app.config["ENCRYPTION_KEY"]))
 
 
 def derive(context: str) -> str:

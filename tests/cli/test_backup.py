@@ -159,3 +159,20 @@ def test_one_of_an_earlier_version_is_finished_by_migrate(tmp_path: Path) -> Non
         assert [tuple(row) for row in rows] == [(1, 1)]
         db.session.remove()
         db.engine.dispose()
+
+
+def test_another_encryption_key_by_the_document(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop / "encryption_key").rename(shop / "encryption_key.old")
+    assert run(shop, "change-encryption-key").exit_code == 2  # without the old one
+    assert run(shop, "verify-history").exit_code == 2
+    monkeypatch.setenv("SGPSHOP_OLD_ENCRYPTION_KEY", (shop / "encryption_key.old").read_text())
+    changed = run(shop, "change-encryption-key")
+    assert changed.exit_code == 0
+    assert "結果通知のアドレスが変わりました" in changed.stderr
+    again = run(shop, "change-encryption-key")
+    assert (again.exit_code, "何も変更していません" in again.stdout) == (0, True)
+    assert run(shop, "verify-history").exit_code == 0
+    (shop / "encryption_key").write_text((shop / "encryption_key.old").read_text())
+    assert run(shop, "verify-history").exit_code == 2

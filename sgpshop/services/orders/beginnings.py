@@ -18,6 +18,8 @@ from sgpshop.extensions import db
 from sgpshop.models import Beginning, BeginningsEnd, BeginningStep, Order, table_of, utc_now
 from sgpshop.storage import vault
 
+#: What the chain's key is derived for.
+CHAIN = "beginnings"
 _rows, _end = table_of(Beginning), table_of(BeginningsEnd)
 _THE_END = sa.select(_end.c.last, _end.c.state).where(_end.c.id == 1)
 _LAST = sa.select(_end.c.last).where(_end.c.id == 1).scalar_subquery()
@@ -125,4 +127,4 @@ def vanished() -> Iterator[str]:
 
 def _key() -> bytes:
     """A key of its own, so that no entry of a history fits in here."""
-    return vault.derived_key("beginnings")
+    return vault.derived_key(CHAIN)

@@ -85,6 +85,8 @@ _MOVE_CHAIN = (
     .values(history_state=bindparam("state"))
 )
 _NUMBER = sa.select(Order.order_no).where(Order.id == bindparam("order"))
+#: What the chains' key is derived for.
+CHAIN = "history"
 #: The columns of an entry that its order's chain covers.
 LINKED = tuple(
     column.name for column in table_of(HistoryEntry).c if column.name not in ("id", "mark")
@@ -104,7 +106,7 @@ class OrderSnapshot:
 
 def chain_key() -> bytes:
     """The key of the chains, which is not in the database."""
-    return vault.derived_key("history")
+    return vault.derived_key(CHAIN)
 
 
 def record_change(

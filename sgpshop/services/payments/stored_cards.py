@@ -76,7 +76,7 @@ class CardPayment(Protocol):
 
 def seal_token(token: str, order_no: str) -> str:
     """A one-time token as the journal keeps it until it was used (S10)."""
-    return vault.seal(token, _context(order_no))
+    return vault.seal(token, context_of(order_no))
 
 
 def card_for(gateway: SmbcGpGateway, paying: CardPayment) -> Card:
@@ -85,7 +85,7 @@ def card_for(gateway: SmbcGpGateway, paying: CardPayment) -> Card:
     Raises NoCard, CardGone, OtherCard, vault.SealBroken, or GatewayError from asking for a kept one.
     """
     if paying.card_sealed:
-        return Card(token=vault.unseal(paying.card_sealed, _context(paying.order_no)))
+        return Card(token=vault.unseal(paying.card_sealed, context_of(paying.order_no)))
     if paying.operation not in CHECKOUTS:
         return for_later(gateway, paying.order_id)
     is_given = paying.card_seq is not None and not is_our_member(paying.member_id)
@@ -238,5 +238,6 @@ def _remember(order_id: int, card: StoredCard, checked: str, digits: str) -> Car
     return Card(member_id=card.member_id, card_seq=card.seq)
 
 
-def _context(order_no: str) -> str:
+def context_of(order_no: str) -> str:
+    """What a one-time token is bound to."""
     return f"card_token:{order_no}"

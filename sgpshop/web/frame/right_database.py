@@ -41,8 +41,8 @@ def _require_ours() -> None:
         return
     try:
         is_reader = request.method in _READERS and request.endpoint != "health.readyz"
-        schema.require_unchanged(every=_READERS_ASK_EVERY if is_reader else 0.0)
-        installation.require_ours()
+        is_asked = schema.require_unchanged(every=_READERS_ASK_EVERY if is_reader else 0.0)
+        installation.require_ours(again=is_asked)
     except (schema.NewerSchema, schema.OtherSchema) as problem:
         logs.event("wrong_version", level=logging.ERROR, detail=str(problem))
         raise WrongVersion from None

@@ -27,14 +27,14 @@ def keep(session: Session, run_id: str, contents: Sequence[bytes]) -> None:
     """Store the files of a run, in their order."""
     for content in contents:
         text = base64.b64encode(zlib.compress(content)).decode()
-        session.add(ImportFile(run_id=run_id, content_sealed=vault.seal(text, _context(run_id))))
+        session.add(ImportFile(run_id=run_id, content_sealed=vault.seal(text, context_of(run_id))))
 
 
 def files(run_id: str) -> list[BinaryIO]:
     """The files of a run; none when it ended.  Raises SealBroken when our key changed meanwhile."""
     query = sa.select(ImportFile.content_sealed).where(ImportFile.run_id == run_id)
     sealed = read_alone(query.order_by(ImportFile.id))
-    texts = [vault.unseal(text, _context(run_id)) for text in sealed]
+    texts = [vault.unseal(text, context_of(run_id)) for text in sealed]
     return [io.BytesIO(zlib.decompress(base64.b64decode(text))) for text in texts]
 
 
@@ -56,5 +56,6 @@ def tidy() -> None:
         )
 
 
-def _context(run_id: str) -> str:
+def context_of(run_id: str) -> str:
+    """What the files of a run are bound to."""
     return f"import_file:{run_id}"
