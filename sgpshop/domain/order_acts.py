@@ -156,7 +156,7 @@ def button(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> Butto
     if order.open_attempt is not None and act in PAYMENT_ACTS | {Act.EDIT}:
         # 結果確認中 shows 要確認; which act is in doubt does not matter (§4.3, R98).
         is_of_payment = act in PAYMENT_ACTS and column is StatusColumn.NEEDS_REVIEW
-        if mark == "–" and not (is_of_payment and _could_stand(act, order, terms)):
+        if (mark == "–" and not is_of_payment) or not _could_stand(act, order, terms):
             return Button(is_shown=False)
         return Button(is_shown=True, reason=Refusal.BUSY.sentence)
     if mark == "–" or not _could_stand(act, order, terms):

@@ -156,3 +156,10 @@ def test_the_badge_beside_needs_review_names_the_cause() -> None:
         is ReviewCause.OUTCOME_UNKNOWN
     )
     assert review_cause(Order()) is None
+
+
+def test_while_something_is_under_way_no_button_appears_that_was_never_there() -> None:  # B14
+    for act in Act:
+        before = order_acts.button(act, Order(), TERMS, NOW)
+        busy = order_acts.button(act, Order(open_attempt=Attempt()), TERMS, NOW)
+        assert before.is_shown == busy.is_shown, act
