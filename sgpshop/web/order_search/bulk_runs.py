@@ -210,9 +210,12 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
     shown = _shown_ids()
     touched = report.order_ids(run_id, since=since)
     shop = settings.load()
-    return render_template(
+    progress = report.progress(run_id)
+    is_whole = since is None or not progress.is_running
+    page = render_template(
         "bulk_runs/_progress.html",
-        progress=report.progress(run_id),
+        progress=progress,
+        is_whole=is_whole,
         since=(now - _OVERLAP).isoformat(),
         just_started=since is None,
         orders=facts.by_ids(shown.intersection(touched)),
@@ -220,6 +223,10 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
         shop=shop,
         console_url=console_links(shop)["shop"],
     )
+    response = make_response(page)
+    if is_whole:
+        response.headers["HX-Retarget"] = "#bulk-bar"
+    return response
 
 
 def _shown_ids() -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.keyset import Page
 from sgpshop.web.order_search import choices
-from sgpshop.web.order_search.chips import DATE_WORDS, KIND_WORDS, chips
+from sgpshop.web.order_search.chips import DATE_WORDS, KIND_WORDS, Chip, chips
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
 
@@ -129,11 +129,12 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     shop = settings.load()
     totals = status_totals(form.criteria)
     fields = search_fields.chosen(current_user.search_fields)
+    in_force, hits = chips(form), added(totals, form.criteria.statuses)
     run_id = runs.latest_running(current_user.id) if bar is None else None
     return {
         "result": _search(form),  # first: it may complain about the cursor
         "form": form,
-        "hits": added(totals, form.criteria.statuses),
+        "hits": hits,
         "tabs": tabs(form, totals, shop),
         "bar": bar or _first_bar(form),
         "progress": report.progress(run_id) if run_id else None,
@@ -147,12 +148,21 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "all_fields": search_fields.FIELDS,
         "chosen_fields": fields,
         "periods": _periods(form),
-        "chips": chips(form),
+        "chips": in_force,
+        "list_title": _title(form, in_force, hits.count),
         # Whoever typed goes on typing: the conditions stay open then.
         "was_typed": request.headers.get("HX-Trigger") == "search",
         "choices": _choices(shop, totals),
         "keyword_rows": KEYWORD_ROWS,
     }
+
+
+def _title(form: SearchForm, in_force: Sequence[Chip], count: int) -> str:
+    """What tells this list from another in the row of windows: tab, search, whether it goes on."""
+    tab = "・".join(one.label for one in form.criteria.statuses) or "すべて"
+    page = "(続き)" if form.page.cursor else ""
+    search = "".join(f" {chip.name}:{chip.words}" for chip in in_force[1:])
+    return f"{tab} {count:,}件{page}{search} - 注文検索/一括処理"
 
 
 def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, str]]]:

@@ -87,7 +87,7 @@ def test_the_same_words_at_the_same_place(
     said = messages(page)
     assert words in said
     assert page.count(words) == 1
-    assert 'role="status" tabindex="-1" autofocus' in said
+    assert 'data-say data-land tabindex="-1" autofocus' in said
     assert ("hx-swap-oob" in said) is bool(headers)  # the piece itself is swapped elsewhere
 
 

@@ -1,0 +1,166 @@
+"""The list as a desk: ticks stay, the focus stays, what is done is said, and few acts are needed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Page, expect
+
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.models import Order
+from sgpshop.storage.database import writing
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+
+TICKED = "#order-table input[name=order_no]:checked"
+
+
+def has_focus(page: Page) -> str:
+    """What has the focus: its id, else its words."""
+    return page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim()")
+
+
+def test_ticks_stay_over_opening_an_order_back_paging_and_reload(
+    site: Site, visitor: Visitor
+) -> None:
+    site.orders(25)
+    page = visitor.open("/orders?status=authorized&size=20")
+    bar = page.locator("#bar-count")
+    page.locator("#order-table tbody input").nth(0).check()
+    page.locator("#order-table tbody input").nth(1).check()
+    expect(bar).to_contain_text("2件を選択 ¥6,000")
+    page.locator("#order-table tbody a").first.click()
+    page.wait_for_url(re.compile("/orders/P"))
+    page.go_back()
+    expect(page.locator(TICKED)).to_have_count(2)
+    expect(bar).to_contain_text("2件を選択 ¥6,000")
+    page.get_by_role("link", name="次の20件").click()
+    expect(page.locator("#order-table tbody tr")).to_have_count(5)
+    expect(bar).to_contain_text("2件を選択 ¥6,000")  # those of the other page
+    page.locator("#order-table tbody input").nth(0).check()
+    expect(bar).to_contain_text("3件を選択 ¥9,000")
+    page.reload()
+    expect(page.locator(TICKED)).to_have_count(1)
+    expect(bar).to_contain_text("3件を選択 ¥9,000")
+    page.get_by_role("button", name="処理を実行").click()
+    page.locator("dialog [data-confirm-yes]").click()
+    expect(page.locator("#bulk-bar")).to_contain_text("3件中 3件が決済完了")
+    page.goto(f"{site.url}/orders?status=authorized&size=20")
+    expect(page.locator("#order-table tbody tr")).to_have_count(20)
+    page.get_by_role("button", name="一覧に戻る").or_(page.locator("#bar-count")).first.wait_for()
+    expect(page.locator(TICKED)).to_have_count(0)  # what was done is not chosen again
+
+
+def test_ticks_never_go_over_to_another_search_silently(site: Site, visitor: Visitor) -> None:
+    site.orders(2)
+    page = visitor.open("/orders?status=authorized")
+    page.locator("#order-table tbody input").nth(0).check()
+    expect(page.locator("#bar-count")).to_contain_text("1件を選択")
+    page.locator("#status-tabs a").first.click()
+    expect(page.locator("#said")).to_contain_text("前の条件で選択した注文は含まれていません")
+    expect(page.locator("#bar-count")).not_to_contain_text("件を選択")
+    page.locator('#status-tabs [data-tab="authorized"]').click()
+    expect(page.locator("#bar-count")).to_contain_text("1件を選択")
+
+
+class Keys:
+    """A keyboard that counts."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.pressed = 0
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self._page.keyboard.press(key)
+            self.pressed += 1
+
+
+@pytest.mark.parametrize(("number", "most"), [(1, 8), (3, 25)])
+def test_keys_from_the_list_to_the_capture(
+    site: Site, visitor: Visitor, number: int, most: int
+) -> None:
+    orders = site.orders(number)
+    page = visitor.open("/orders")
+    keys = Keys(page)
+    for _ in orders:
+        keys.press("ArrowDown", "x")
+    expect(page.locator("#bar-count")).to_contain_text(f"{number}件を選択")
+    keys.press("b")
+    assert has_focus(page) == "choose-action"
+    keys.press("Enter")
+    expect(page.locator("#choose-sgp-capture")).to_be_focused()
+    expect(page.locator(".htmx-added")).to_have_count(0)
+    keys.press("Enter")
+    expect(page.locator("#run-bulk")).to_be_focused()
+    expect(page.locator(".htmx-added")).to_have_count(0)
+    keys.press("Enter")
+    expect(page.locator("dialog [data-confirm-no]")).to_be_focused()  # two Enters charge nobody
+    keys.press("Shift+Tab")
+    expect(page.locator("dialog [data-confirm-yes]")).to_be_focused()
+    keys.press("Enter")
+    expect(page.locator("#said")).to_contain_text(f"{number}件中 {number}件が決済完了")
+    assert keys.pressed <= most
+    assert [site.world.sales(order.order_no) for order in orders] == [1] * number
+
+
+def test_clicks_from_home_until_all_shipped_are_captured(site: Site, visitor: Visitor) -> None:
+    orders = site.orders(20, total=1500)
+    with site.app.app_context(), writing() as session:
+        session.execute(sa.update(Order).values(processing_class=ProcessingClass.DELIVERED))
+    page = visitor.open("/")
+    page.get_by_role("link", name="20件を売上処理").click()
+    page.get_by_role("button", name="処理を実行").click()
+    expect(page.locator("dialog")).to_contain_text("¥30,000")
+    page.locator("dialog [data-confirm-yes]").click()
+    expect(page.locator("#bulk-bar")).to_contain_text("20件中 20件が決済完了")
+    assert {site.world.sales(order.order_no) for order in orders} == {1}
+
+
+def test_the_focus_stays_and_one_region_speaks(site: Site, visitor: Visitor) -> None:
+    site.orders(2)
+    page = visitor.open("/orders")
+    assert page.locator("[role=status], [aria-live]").count() == 1
+    for link in ("tab-authorized", "sort-total", "sort-total", "size-20"):
+        page.locator(f"#{link}").press("Enter")
+        expect(page.locator(".htmx-request")).to_have_count(0)
+        assert has_focus(page) == link
+    assert page.title().startswith("仮売上 2件")
+    page.locator("#choose-action").press("Enter")
+    expect(page.locator("#choose-sgp-capture")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#chooser")).to_have_count(0)
+    expect(page.locator("#choose-action")).to_be_focused()
+    page.locator("#select-page").press("Space")
+    expect(page.locator("#said")).to_have_text("2件を選択 ¥6,000")
+    expect(page.locator("#select-page")).to_be_focused()
+    page.locator("#run-bulk").press("Enter")
+    expect(page.locator("dialog [data-confirm-no]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#run-bulk")).to_be_focused()
+    page.goto(f"{site.url}/orders")
+    page.locator(".condition-chips a").press("Enter")
+    expect(page.locator(".condition-chips a")).to_have_count(0)
+    assert has_focus(page) == "chips"
+
+
+def test_a_capture_of_one_order_is_said(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1, total=9612)
+    page = visitor.open(f"/orders/{order.order_no}/capture")
+    page.locator("[data-confirm-yes]").press("Enter")
+    expect(page.locator("#said")).to_contain_text(f"{order.order_no} 決済完了 ¥9,612")
+    assert page.evaluate("document.activeElement !== document.body")
+
+
+@pytest.mark.parametrize(("viewport", "most"), [(WIDE, 230), (NARROW, 330)], ids=["1280", "390"])
+def test_the_first_order_is_seen_at_once(
+    site: Site, visitor: Visitor, viewport: dict[str, int], most: int
+) -> None:
+    site.orders(1)
+    site.orders(1, status=PaymentStatus.CAPTURE_FAILED)
+    page = visitor.open("/orders", viewport=viewport)  # type: ignore[arg-type]
+    box = page.locator("#order-table tbody tr").first.bounding_box()
+    assert box is not None
+    assert box["y"] <= most
