@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the tests need beside Python: a browser, Japanese fonts, PostgreSQL's server programs.
+# What the tests need beside Python: a browser, Japanese fonts, PostgreSQL's server programs,
+# Redis, and a spreadsheet program that opens and saves our files.
 # Installs Debian's packages where it may; otherwise says which command would.
 set -eu
 
@@ -11,6 +12,7 @@ if [ -z "${TEST_DATABASE_URL:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/de
     wanted="$wanted postgresql"
 fi
 command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
+command -v soffice >/dev/null 2>&1 || wanted="$wanted libreoffice-calc-nogui"
 [ -n "$wanted" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$wanted"

@@ -15,7 +15,12 @@ from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import cancelled, stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
-from sgpshop.services.order_files.importing.taken import ClaimedAccess, TakenNumbers, TakenRounds
+from sgpshop.services.order_files.importing.taken import (
+    ClaimedAccess,
+    LostZeros,
+    TakenNumbers,
+    TakenRounds,
+)
 from sgpshop.services.order_files.reading import FileOrder, Issue
 from sgpshop.storage.database import writing
 
@@ -103,7 +108,10 @@ def _decide(session: Session, batch: Sequence[FileOrder], *, lock: bool) -> Deci
         for one, here in decided.stored
         if cancelled.is_told(one, here)
     ]
-    takers = [taker(session, good.values()) for taker in (TakenNumbers, ClaimedAccess, TakenRounds)]
+    takers = [
+        taker(session, good.values())
+        for taker in (LostZeros, TakenNumbers, ClaimedAccess, TakenRounds)
+    ]
     for one in batch:
         if one.order is None:
             decided.problems += [(one, issue) for issue in one.issues]

@@ -19,6 +19,7 @@ from sgpshop.domain.delivery_status import (
 )
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES
+from sgpshop.domain.spreadsheets import is_left_of
 from sgpshop.domain.text import digits_only, search_key
 from sgpshop.models import Delivery, Order, OrderKind, OrderLine
 from sgpshop.services.order_files.reading import ParsedOrder
@@ -149,7 +150,7 @@ def merge(parsed: ParsedOrder, stored: Content | None, now: datetime, tax: TaxRu
     """
     known = {delivery["number"]: delivery for delivery in stored.deliveries} if stored else {}
     lines = [
-        _line_under(line, position, stored) | line for position, line in enumerate(parsed.lines)
+        line_under(line, position, stored) | line for position, line in enumerate(parsed.lines)
     ]
     return Content(
         kind=_kind(parsed, lines, stored),
@@ -207,11 +208,11 @@ def opens_again(before: Content, after: Content) -> bool:
     return was_through and after.processing_class is ProcessingClass.UNPROCESSED
 
 
-def _line_under(line: Values, position: int, stored: Content | None) -> Values:
+def line_under(line: Values, position: int, stored: Content | None) -> Values:
     """The stored line that `line` speaks of, if it is still at its place."""
-    if stored and position < len(stored.lines) and stored.lines[position]["name"] == line["name"]:
-        return stored.lines[position]
-    return LINE_DEFAULTS
+    known = stored.lines[position] if stored and position < len(stored.lines) else LINE_DEFAULTS
+    is_this = line["name"] == known["name"] or is_left_of(line["name"], known["name"])
+    return known if is_this else LINE_DEFAULTS
 
 
 def _kind(parsed: ParsedOrder, lines: list[Values], stored: Content | None) -> OrderKind:

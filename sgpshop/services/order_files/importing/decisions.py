@@ -18,6 +18,7 @@ from sgpshop.services.order_files.importing.content import (
     merge,
     opens_again,
 )
+from sgpshop.services.order_files.importing.damage import undo_damage
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
@@ -83,6 +84,7 @@ def decide(
             "SGPカード決済の注文の「決済方法」をほかの方法に変えることはできません。"
             "登録済みの内容のままにしました。"
         )
+    content, mended = undo_damage(content, stored.content)
     content, warnings = keep_fixed(content, stored)
     content, reasons = keep_parcels(content, stored, shop, now)
     parts = _taken_back(parsed, stored)
@@ -91,7 +93,7 @@ def decide(
     change = _update(parsed, stored, content, auth_valid)
     change = replace(
         change,
-        warnings=(*change.warnings, *warnings, *reasons, *parts, *_of_sum(content)),
+        warnings=(*change.warnings, *mended, *warnings, *reasons, *parts, *_of_sum(content)),
         claimed=_claimed(change),
     )
     if change.is_unchanged:

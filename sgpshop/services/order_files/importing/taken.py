@@ -14,6 +14,7 @@ from sgpshop.services.order_files.importing.decisions import OrderChange, OrderL
 from sgpshop.services.order_files.reading import ParsedOrder
 from sgpshop.services.orders import subscription_rounds
 from sgpshop.services.orders.subscription_rounds import Round, RoundTaken, round_of
+from sgpshop.storage.database import chunks
 
 
 class TakenRounds:
@@ -83,6 +84,34 @@ class TakenNumbers:
             raise OrderLeftOut(
                 f"注文 {holder} がSMBC-GPで同じオーダーID「{at_gateway(order_no)}」を使っています。"
                 "どちらかの注文番号を変えてから取り込んでください。"
+            )
+
+
+class LostZeros:
+    """New orders whose number is that of a known one without its zeros: Excel took them off."""
+
+    #: no shop's numbers begin with more
+    _MOST = 10
+
+    def __init__(self, session: Session, orders: Iterable[ParsedOrder]) -> None:
+        plain = [one.order_no for one in orders if one.order_no.isdigit()]
+        longer = ["0" * n + number for number in plain for n in range(1, self._MOST + 1)]
+        known = [
+            order_no
+            for chunk in chunks(longer)
+            for order_no in session.scalars(
+                sa.select(Order.order_no).where(Order.order_no.in_(chunk))
+            )
+        ]
+        self._known = {order_no.lstrip("0"): order_no for order_no in known}
+
+    def take(self, change: OrderChange) -> None:
+        """Raises OrderLeftOut where the order is most likely another."""
+        known = self._known.get(change.parsed.order_no.lstrip("0"))
+        if known and change.stored is None:
+            raise OrderLeftOut(
+                f"「注文番号」は、登録済みの注文 {known} の先頭の0がExcelなどで消えたものと思われるため、"
+                "取り込みません。元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
             )
 
 

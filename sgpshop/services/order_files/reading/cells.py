@@ -20,6 +20,7 @@ from sgpshop.domain.order_number import is_reserved, is_well_formed
 from sgpshop.domain.our_members import REFUSAL, is_our_member
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.spreadsheets import is_cut_number
 from sgpshop.domain.text import has_control_characters, nfkc
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ MAX_YEN = 9_999_999
 _EXCEL_TEXT = re.compile(r'="([0-9A-Za-z-]*)"')
 _ACCESS_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
-_EXCEL_NUMBER = re.compile(r"\d(?:\.\d+)?E\+\d{1,2}", re.IGNORECASE)
 _EXCEL_DAYS = re.compile(r"([3-7]\d{4})(\.\d+)?")
 _EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=JST)
 _POSTAL_CODE = 7
@@ -65,6 +65,10 @@ class CellProblem(ValueError):
     """Why a cell cannot be used: the rest of a sentence that begins with the column's name."""
 
 
+class CellDamaged(CellProblem):
+    """A spreadsheet program lost what stood there."""
+
+
 def clean(cell: str) -> str:
     """The text a person meant: outer blanks, formula guard and Excel's `="0123"` taken off."""
     text = cell.strip()
@@ -80,6 +84,7 @@ def text(longest: int, *, lines: bool = False) -> Callable[[str], str]:
     """A parser for free text; `lines` allows line breaks."""
 
     def parse(value: str) -> str:
+        undamaged(value)
         if len(value) > longest:
             raise CellProblem(f"は{longest}文字以内で入力してください({len(value)}文字あります)。")
         if not value.isprintable() and has_control_characters(value, lines=lines):
@@ -140,9 +145,9 @@ def wish_time(value: str) -> str:
 
 
 def undamaged(value: str) -> str:
-    """A number as it is; Excel makes `4.90715E+11` of a long one, and its end is lost for good."""
-    if _EXCEL_NUMBER.fullmatch(nfkc(value)):
-        raise CellProblem(
+    """A number as it is; Excel makes `4.90715E+11` of a long one.  Raises CellDamaged."""
+    if is_cut_number(nfkc(value)):
+        raise CellDamaged(
             "がExcelで開いて保存したために壊れています(4.90715E+11 のような形)。"
             "元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
         )

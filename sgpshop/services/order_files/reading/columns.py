@@ -41,6 +41,8 @@ class FileColumn:
     required: bool = False
     empty: Any = ""
     spare: bool = False
+    #: without its whole number the row is of no use
+    is_number: bool = False
     #: holds random digits and letters of the gateway's making
     is_random: bool = False
 
@@ -59,7 +61,7 @@ def _fits(attribute: InstrumentedAttribute[Any]) -> Callable[[str], str]:
 
 _O, _D, _I = Part.ORDER, Part.DELIVERY, Part.ITEM
 
-ORDER_NO = FileColumn(_O, "order_no", "注文番号", cells.order_number, True)
+ORDER_NO = FileColumn(_O, "order_no", "注文番号", cells.order_number, True, is_number=True)
 COLUMNS = (
     ORDER_NO,
     FileColumn(_O, "ordered_at", "注文日時", cells.moment, True),
@@ -105,7 +107,7 @@ COLUMNS = (
     FileColumn(_D, "wish_date", "配送希望日", cells.wish_date, empty=None, spare=True),
     FileColumn(_D, "wish_time", "配送時間帯", cells.wish_time, spare=True),
     FileColumn(_D, "carrier_code", "配送会社", cells.carrier, spare=True),
-    FileColumn(_D, "slip_no", "伝票番号", cells.slip_number),
+    FileColumn(_D, "slip_no", "伝票番号", cells.slip_number, is_number=True),
     FileColumn(_D, "status", "配送ステータス", cells.delivery_status, empty=None),
     FileColumn(_I, "code", "商品コード", _fits(OrderLine.code)),
     FileColumn(_I, "name", "商品名", _fits(OrderLine.name), True),

@@ -10,7 +10,7 @@ from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.csv_reading import Record
 from sgpshop.services.files.layout import Fields, Row, Table
-from sgpshop.services.order_files.reading.cells import CellProblem
+from sgpshop.services.order_files.reading.cells import CellDamaged, CellProblem
 from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, FileColumn, Part
 
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
@@ -81,7 +81,7 @@ def parse(row: Row, table: Table) -> FileRow:
             found.values(column.part)[column.field] = column.parse(text)
         except CellProblem as problem:
             sentence = f"「{title(table, column)}」{problem}"
-            if column.spare:
+            if column.spare or (isinstance(problem, CellDamaged) and not column.is_number):
                 found.warnings.append(f"{sentence}この項目は空のまま取り込みます。")
             else:
                 found.problems.append(sentence)
