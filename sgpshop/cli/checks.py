@@ -87,9 +87,13 @@ def check_search(*, anew: bool) -> None:
 @click.option(
     "--order", "order_nos", multiple=True, metavar="NO", help="only this order; repeatable"
 )
+@click.option("--others", is_flag=True, help="ask about orders of other ways of payment as well")
 @with_shop
-def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
+def compare_ledgers(as_json: bool, order_nos: tuple[str, ...], *, others: bool) -> None:
     """Ask SMBC-GP about every order and print each difference; changes nothing.
+
+    With --others also about the orders that we hold as another way of payment: one under whose number
+    there is money is a difference.
 
     Exit code 0: all agree; 1: there are differences; 2: wrong use; 3: none was found, but there are
     orders that could not be asked about.  An order with an operation under way is listed as «open»
@@ -97,7 +101,9 @@ def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
     """
     if unknown := ledgers.unknown_numbers(order_nos) if order_nos else []:
         raise click.UsageError(f"SGPカード決済の注文ではありません: {', '.join(unknown)}")
-    counts: Counter[ledgers.Verdict] = Counter()
+    if others and order_nos:
+        raise click.UsageError("--others と --order は一緒に使えません。")
+    counts: Counter[str] = Counter()
     comparisons = []
     for comparison in ledgers.compare(order_nos):
         counts[comparison.verdict] += 1
@@ -107,12 +113,17 @@ def compare_ledgers(as_json: bool, order_nos: tuple[str, ...]) -> None:
             comparisons.append(comparison.as_json())
         else:
             click.echo(f"{comparison.verdict:<10} {comparison.as_line()}")
+    for other in ledgers.compare_others() if others else ():
+        result = other.as_json()["result"] if other else ledgers.Verdict.AGREES.value
+        counts[result] += 1
+        if other and as_json:
+            comparisons.append(other.as_json())
+        elif other:
+            click.echo(f"{result:<10} {other.as_line()}")
     if as_json:
         click.echo(json.dumps(comparisons, ensure_ascii=False, indent=1))
-    differences, unanswered = (
-        counts[ledgers.Verdict.DIFFERENCE],
-        counts[ledgers.Verdict.UNANSWERED],
-    )
+    differences = counts[ledgers.Verdict.DIFFERENCE] + counts[ledgers.Verdict.OTHER_METHOD]
+    unanswered = counts[ledgers.Verdict.UNANSWERED]
     click.echo(
         f"{counts.total():,}件を照合: 差異 {differences:,}, 結果待ち "
         f"{counts[ledgers.Verdict.OPEN]:,}, 照会できず {unanswered:,}",

@@ -91,6 +91,31 @@ def test_as_json_with_both_sides(app: Flask, shop: World) -> None:
     }
 
 
+@pytest.mark.postgresql
+def test_an_order_taken_for_another_way_of_payment_is_named(app: Flask, shop: World) -> None:
+    shop.authorize("1001", 2500)
+    shop.enter("1003", 2500)  # never paid
+    for number in ("#1001", "1002", "1003"):
+        make_order(order_no=number, method="カード", status=None, total=2500)
+    assert compare(app).exit_code == 0
+    result = compare(app, "--others")
+    assert result.exit_code == 1
+    [line] = result.stdout.splitlines()
+    assert "#1001  こちら: カード  SMBC-GP: 仮売上 2,500円" in line
+    assert "3件を照合: 差異 1" in result.stderr
+    assert json.loads(compare(app, "--others", "--json").stdout) == [
+        {
+            "order_no": "#1001",
+            "result": "other_method",
+            "method": "カード",
+            "gateway": {"order_id": "1001", "status": "AUTH", "amount": 2500},
+        }
+    ]
+    shop.fault("drop_before", "SearchTrade", times=50)
+    assert compare(app, "--others").exit_code == 3
+    assert compare(app, "--others", "--order", "1001").exit_code == 2
+
+
 def test_another_amount_there_is_a_difference_an_unsent_edit_is_not(
     app: Flask, shop: World
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from sgpshop.domain.billing_calendar import results_at
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
 from sgpshop.domain.shop_terms import BillingMode
@@ -48,6 +49,7 @@ from sgpshop.services import settings
 from sgpshop.services.payments import transaction_lookup, transaction_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.transactions import describe, found_event
+from sgpshop.storage.database import read_alone
 
 _CHUNK = 200
 #: An order that changed while we asked is asked about again, so often.
@@ -63,6 +65,8 @@ class Verdict(StrEnum):
     DIFFERENCE = "difference"
     OPEN = "open"
     UNANSWERED = "unanswered"
+    #: we hold it as another way of payment
+    OTHER_METHOD = "other_method"
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,72 @@ def compare(order_nos: Collection[str] = ()) -> Iterator[Comparison]:
                 yield _settled(ours, answers, ask)
 
 
+@dataclass(frozen=True)
+class OtherMethod:
+    """An order we hold as one of another way of payment, though SMBC-GP has money under its number."""
+
+    order_no: str
+    method: str
+    #: None: it could not be asked about
+    trade: TradeStatus | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of `compare-ledgers --others --json`."""
+        trade = self.trade
+        return {
+            "order_no": self.order_no,
+            "result": (Verdict.OTHER_METHOD if trade else Verdict.UNANSWERED).value,
+            "method": self.method,
+            "gateway": trade
+            and {"order_id": trade.order_id, "status": trade.raw_status, "amount": trade.total},
+        }
+
+    def as_line(self) -> str:
+        """The same as a line for people."""
+        there = describe(self.trade) if self.trade else "照会できず"
+        what_next = "注文の画面でSGPカード決済の注文に直せます" if self.trade else ""
+        return f"{self.order_no}  こちら: {self.method}  SMBC-GP: {there}  {what_next}"
+
+
+def compare_others() -> Iterator[OtherMethod | None]:
+    """Every order of another way of payment; None where SMBC-GP holds nothing under its number.
+
+    Raises ShopError without a contract.
+    """
+    connections: int = current_app.config["GATEWAY_CONCURRENCY"]
+    ask = _Asker(current_gateway(), current_app.config["CONGESTION_TRIES"]).ask
+    cursor = 0
+    with ThreadPoolExecutor(connections, "compare") as pool:
+        while chunk := _read_others(cursor):
+            cursor = chunk[-1].id
+            numbers = {at_gateway(order.order_no): order for order in chunk}
+            for used in _used(list(numbers)):  # `#1001` beside `1001`, which is paid by SGP card
+                del numbers[used]
+            for order, found in zip(numbers.values(), pool.map(ask, numbers), strict=True):
+                if isinstance(found, GatewayError):
+                    yield OtherMethod(order.order_no, order.method, None)
+                elif found is not None and found.state.is_live:
+                    yield OtherMethod(order.order_no, order.method, found)
+                else:
+                    yield None
+
+
+def _read_others(cursor: int) -> Sequence[sa.Row[int, str, str]]:
+    rows = db.session.execute(
+        sa.select(Order.id, Order.order_no, Order.method)
+        .where(Order.id > cursor, Order.method != SGP_METHOD)
+        .order_by(Order.id)
+        .limit(_CHUNK)
+    ).all()
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return rows
+
+
+def _used(numbers: Sequence[str]) -> set[str]:
+    column = CardTransaction.gateway_order_id
+    return set(read_alone(sa.select(column).where(column.in_(numbers))))
+
+
 def unknown_numbers(order_nos: Collection[str]) -> list[str]:
     """Which of these numbers are no order paid by SGP card."""
     known = {ours.order_no for ours in _read(_named(order_nos), len(order_nos))}
@@ -174,7 +244,7 @@ class _Asker:
         self._tries = tries
 
     def __call__(self, ours: BookedOrder) -> _Answers:
-        answers = [self._ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
+        answers = [self.ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
         trade = answers[0]
         is_paid = isinstance(trade, TradeStatus) and trade.state.is_live
         if is_paid and ours.kind is OrderKind.NORMAL:  # nothing is charged after it
@@ -186,7 +256,8 @@ class _Asker:
             answers.append(failure)
         return tuple(answers)
 
-    def _ask(self, gateway_order_id: str) -> _Answer:
+    def ask(self, gateway_order_id: str) -> _Answer:
+        """What is there under one number, or why nobody knows."""
         try:
             return self._search(gateway_order_id)
         except GatewayError as failure:
