@@ -220,6 +220,32 @@ def test_several_parcels_come_back_by_their_number(app: Flask) -> None:
     assert rows(whole)[2][11:13] == ["大阪府大阪市北区中之島１－３－２０", "見本マンション１０１"]
 
 
+def test_no_label_says_what_another_order_is_called(app: Flask) -> None:
+    with app.app_context():
+        order = people(101)[0]
+        make_order(order_no=f"{order.order_no}-1", method="銀行振込")
+        other = make_order(order_no=f"{order.order_no}-2", method="銀行振込")
+        to(
+            other, prefecture="東京都", address="港区芝１－１", tel="03-0000-0009",
+            postal_code="105-0014",
+        )  # fmt: skip
+        with writing() as session:
+            stored = session.get_one(Order, order.id)
+            stored.deliveries[0].number = 1
+            first = stored.deliveries[0]
+            stored.deliveries.append(
+                Delivery(
+                    number=2, name=first.name, postal_code=first.postal_code, tel=first.tel,
+                    prefecture=first.prefecture, address=first.address,
+                )
+            )  # fmt: skip
+        file = made("b2cloud", [order, other])
+    assert file.problems == []
+    assert {row[0] for row in rows(file)[1:]} == {
+        f"{order.order_no}-01", f"{order.order_no}-02", f"{order.order_no}-2-1",
+    }  # fmt: skip
+
+
 def test_cool(app: Flask) -> None:
     with app.app_context():
         orders = people(101)[:2]

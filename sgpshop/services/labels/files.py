@@ -20,8 +20,8 @@ from sgpshop.models import Delivery, Order
 from sgpshop.services import settings
 from sgpshop.services.labels.job import Label, LabelJob, Sender
 from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow
-from sgpshop.services.orders import endings
 from sgpshop.services.settings import ShopSettings, rules
+from sgpshop.services.slips import matching
 from sgpshop.storage.database import chunks
 
 #: 決済方法 that the carrier collects
@@ -166,7 +166,6 @@ def _labels(order: Order, shop: ShopSettings, problems: list[Problem]) -> list[L
 
 
 def _label(order: Order, parcel: Delivery, shop: ShopSettings, *, is_cash: bool) -> Label:
-    mark = f"-{parcel.number}" if len(order.deliveries) > 1 else ""
     contents = shop.label_contents or next(
         (line.name for line in order.lines if line.delivery_number == parcel.number),
         order.lines[0].name if order.lines else "",
@@ -174,7 +173,7 @@ def _label(order: Order, parcel: Delivery, shop: ShopSettings, *, is_cash: bool)
     has_own = bool(parcel.address or parcel.prefecture)
     label = Label(
         order_no=order.order_no,
-        reference=order.order_no + mark,
+        parcel=parcel.number if len(order.deliveries) > 1 else None,
         name=_one_line(parcel.name or order.buyer_name),
         # What is empty is as the buyer's: so the order is shown everywhere.
         postal_code=postal_code(parcel.postal_code if has_own else order.buyer_postal_code),
@@ -198,37 +197,38 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _numbers(layout: LabelLayout, labels: Sequence[Label]) -> dict[str, str]:
-    """What stands for each reference in the file: all of it, or an ending that no other open order has.
+def _numbers(layout: LabelLayout, labels: Sequence[Label]) -> dict[Label, str]:
+    """What stands for each label in the file: what will be read as that parcel when it comes back.
 
-    A reference whose ending is not its own is missing.
+    A label for which nothing will is missing.
     """
     most = layout.longest_number
     if most is None:
-        return {label.reference: "" for label in labels}
-    short = {label.reference: label.reference for label in labels if len(label.reference) <= most}
-    cut = {}
-    for label in labels:
-        if label.reference not in short:
-            mark = label.reference[len(label.order_no) :]
-            cut[label.reference] = label.order_no[-(most - len(mark)) :]
-    known = endings.open_orders(cut.values())
-    for reference, ending in cut.items():
-        if len(known.get(ending, ())) == 1:
-            short[reference] = reference[-most:]
-    return short
+        return dict.fromkeys(labels, "")
+    wanted = {label: label.numbers(most) for label in labels}
+    found = matching.meant(number for numbers in wanted.values() for number in numbers)
+    chosen: dict[Label, str] = {}
+    for label, numbers in wanted.items():
+        for number in numbers:
+            match = found[number]
+            if match.order_no == label.order_no and match.delivery_number in (
+                None,
+                label.parcel or 1,
+            ):
+                chosen.setdefault(label, number)
+    return chosen
 
 
 def _row(
     layout: LabelLayout,
     label: Label,
-    numbers: dict[str, str],
+    numbers: dict[Label, str],
     sender: Sender,
     job: LabelJob,
     shop: ShopSettings,
 ) -> LabelRow:
     row = LabelRow(layout.measure)
-    number = numbers.get(label.reference)
+    number = numbers.get(label)
     if number is None:
         row.problems.append(
             f"注文番号の末尾{layout.longest_number}文字が、ほかの注文と同じです。"

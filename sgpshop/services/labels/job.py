@@ -31,8 +31,8 @@ class Label:
     """One parcel that is to go out."""
 
     order_no: str
-    #: what the carrier's file is to bring back: the order number, with `-n` where there are several
-    reference: str
+    #: the parcel's number where there are several
+    parcel: int | None
     name: str
     postal_code: str
     address: Address
@@ -43,6 +43,28 @@ class Label:
     #: 代引金額 and the tax in it, in yen; 0: paid otherwise
     cash: int = 0
     cash_tax: int = 0
+
+    @property
+    def reference(self) -> str:
+        """The order number, with `-n` where there are several parcels."""
+        return self.order_no if self.parcel is None else f"{self.order_no}-{self.parcel}"
+
+    def numbers(self, most: int) -> list[str]:
+        """What may stand for it in a field of `most` signs and come back, best first (R148).
+
+        `-1`, or zeros before it, for where `A-1` is the number of another order.
+        """
+        marks = [] if self.parcel else [""]
+        marks += [f"-{zeros}{self.parcel or 1}" for zeros in ("", "0", "00")]
+        return [
+            (
+                self.order_no
+                if len(self.order_no + mark) <= most
+                else self.order_no[len(mark) - most :]
+            )
+            + mark
+            for mark in marks
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Orders by the ending of their number: carriers' programs have shorter fields than carts have numbers.
 
 A beginning proves nothing, for numbers of one day begin alike; an ending of eight signs that only one
-open order has does.
+order of all has does.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -20,21 +21,31 @@ from sgpshop.storage.database import chunks
 SHORTEST = 8
 
 
-def open_orders(endings: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-    """For each ending the open orders (with a parcel that did not go out) that have it: id and number."""
+@dataclass(frozen=True)
+class Ended:
+    """An order whose number ends so."""
+
+    order_id: int
+    order_no: str
+    #: it has a parcel that did not go out
+    is_open: bool
+
+
+def orders(endings: Iterable[str]) -> dict[str, list[Ended]]:
+    """For each ending the orders that have it: all of them, for those of last month count as well."""
     by_length: dict[int, list[str]] = defaultdict(list)
     for ending in {ending for ending in endings if len(ending) >= SHORTEST}:
         by_length[len(ending)].append(ending)
-    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    found: dict[str, list[Ended]] = defaultdict(list)
     is_open = sa.exists().where(Delivery.order_id == Order.id, Delivery.status.in_(OPEN_STATUSES))
     for length, some in by_length.items():
         last = sa.func.substr(Order.order_no, sa.func.length(Order.order_no) - length + 1)
         for chunk in chunks(some):
             rows = db.session.execute(
-                sa.select(Order.id, Order.order_no, last.label("ending")).where(
-                    sa.func.length(Order.order_no) >= length, last.in_(chunk), is_open
-                )
+                sa.select(
+                    Order.id, Order.order_no, last.label("ending"), is_open.label("is_open")
+                ).where(sa.func.length(Order.order_no) >= length, last.in_(chunk))
             )
             for row in rows:
-                found[row.ending].append((row.id, row.order_no))
+                found[row.ending].append(Ended(row.id, row.order_no, row.is_open))
     return found

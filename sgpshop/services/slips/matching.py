@@ -1,23 +1,27 @@
 """Which order a carrier's file means: its field is short, and what stands there may be cut (R148).
 
-The whole number counts, also with `-n` for parcel n; then an ending of at least eight signs that only
-one open order has, which is told.  A cut-off beginning is never guessed.
+The whole number counts, also with `-n` for parcel n; then an ending of at least eight signs that no
+other order has, which is told.  A cut-off beginning is never guessed, and where a value can be read
+in two ways only a slip number that is registered at one of the two decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from sgpshop.extensions import db
-from sgpshop.models import Order
+from sgpshop.models import Delivery, Order
 from sgpshop.services.orders import endings
+from sgpshop.services.orders.endings import Ended
 from sgpshop.storage.database import chunks
 
-_PARCEL = re.compile(r"(.+)-([1-9]\d?)")
+#: With zeros before it where `A-1` is the number of another order (services/labels).
+_PARCEL = re.compile(r"(.+)-0{0,2}([1-9]\d?)")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Match:
     delivery_number: int | None = None
     remark: str = ""
     problem: str = ""
+    #: what it may mean as well, of which none is taken without more proof
+    candidates: tuple[Match, ...] = ()
 
 
 def exact(numbers: Iterable[str]) -> dict[str, Match]:
@@ -49,12 +55,22 @@ def meant(values: Iterable[str]) -> dict[str, Match]:
     parcels = {v: (found[1], int(found[2])) for v in values if (found := _PARCEL.fullmatch(v))}
     whole = exact(values | {number for number, _ in parcels.values()})
     result = {value: whole[value] for value in values if value in whole}
+    of_several = _with_several(
+        whole[number].order_id for v, (number, _) in parcels.items() if {v, number} <= whole.keys()
+    )
     for value, (number, parcel) in parcels.items():
-        if value not in result and number in whole:
-            result[value] = Match(whole[number].order_id, number, parcel)
+        if number in whole:
+            other = Match(whole[number].order_id, number, parcel)
+            if value not in result:
+                result[value] = other
+            elif (other.order_id, parcel) in of_several:
+                result[value] = Match(
+                    problem=_TWO_WAYS.format(value, number, parcel),
+                    candidates=(result[value], other),
+                )
     left = values - result.keys()
     cut = {value: value for value in left} | {v: parcels[v][0] for v in left if v in parcels}
-    by_ending = endings.open_orders({*cut.values(), *left})
+    by_ending = endings.orders({*cut.values(), *left})
     for value in left:
         for ending, parcel_no in ((value, None), (cut[value], parcels.get(value, ("", None))[1])):
             if value not in result and (orders := by_ending.get(ending)):
@@ -66,14 +82,55 @@ def meant(values: Iterable[str]) -> dict[str, Match]:
     return result
 
 
-def _by_ending(ending: str, orders: list[tuple[int, str]], parcel: int | None) -> Match:
-    if len(orders) > 1:
-        return Match(
-            problem=f"注文番号が不足：末尾が「{ending}」の注文が{len(orders)}件あり、どれか決められません。"
+_TWO_WAYS = (
+    "「{0}」は注文{0}とも、注文{1}のお届け先{2}とも読めるため、決められません。"
+    "「注文番号」と「配送先番号」の列があるファイルか、注文の画面で登録してください。"
+)
+
+
+def _with_several(order_ids: Iterable[int | None]) -> set[tuple[int, int]]:
+    """Ids and numbers of the deliveries of those orders that have several."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for chunk in chunks(sorted({order_id for order_id in order_ids if order_id is not None})):
+        rows = db.session.execute(
+            sa.select(Delivery.order_id, Delivery.number).where(Delivery.order_id.in_(chunk))
         )
-    [(order_id, number)] = orders
+        for row in rows:
+            found[row.order_id].add(row.number)
+    return {(id_, number) for id_, all_ in found.items() if len(all_) > 1 for number in all_}
+
+
+def _by_ending(ending: str, orders: list[Ended], parcel: int | None) -> Match:
     remark = f"注文番号の末尾「{ending}」が合うただ1件の注文です。"
-    return Match(order_id, number, parcel, remark)
+    found = tuple(Match(order.order_id, order.order_no, parcel, remark) for order in orders)
+    if len(orders) > 1:
+        problem = (
+            f"注文番号が不足：末尾が「{ending}」の注文が{len(orders)}件あり、どれか決められません。"
+        )
+        return Match(problem=problem, candidates=found)
+    # One that went out is meant only by its own slip numbers: the shop may have another one that
+    # ends so and is not here.
+    return found[0] if orders[0].is_open else Match(candidates=found)
+
+
+def registered(matches: Iterable[Match]) -> dict[int, set[str]]:
+    """The slip numbers at the orders that a value may mean, by the orders' ids."""
+    ids = {one.order_id for match in matches for one in match.candidates if one.order_id}
+    found: dict[int, set[str]] = defaultdict(set)
+    for chunk in chunks(sorted(ids)):
+        for parcel in db.session.scalars(sa.select(Delivery).where(Delivery.order_id.in_(chunk))):
+            found[parcel.order_id].update(f"{parcel.slip_no} {parcel.more_slips}".split())
+    return found
+
+
+def decided(match: Match, slips: Collection[str], known: Mapping[int, Collection[str]]) -> Match:
+    """The one candidate that has one of these slip numbers already; else the match as it is."""
+    having = [
+        one
+        for one in match.candidates
+        if one.order_id and {*known.get(one.order_id, ())}.intersection(slips)
+    ]
+    return having[0] if len(having) == 1 else match
 
 
 _CUT = (

@@ -9,13 +9,17 @@ from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
+import sqlalchemy as sa
+
 from sgpshop.domain.shop_terms import OnCaptureFailure
-from sgpshop.models import ItemResult, utc_now
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, ItemResult, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.reading import ReadRow
+from sgpshop.storage.database import chunks
 
 _LONGEST_MESSAGE = 300
 _LONGEST_MORE = 400
@@ -108,7 +112,10 @@ def join_parcels(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def remark_shared_numbers(rows: Sequence[dict[str, Any]]) -> None:
-    """One number on several orders is most likely a slip of somebody's hand: told at each."""
+    """One number on several orders is most likely a slip of somebody's hand: told at each.
+
+    Orders packed together have one number, so it is no failure.
+    """
     orders: dict[str, dict[int, int]] = defaultdict(dict)
     for row in rows:
         if row["order_id"] is not None:
@@ -117,8 +124,26 @@ def remark_shared_numbers(rows: Sequence[dict[str, Any]]) -> None:
         others = orders.get(row["slip_no"], {})
         if row["order_id"] is not None and len(others) > 1:
             line = next(line for order, line in others.items() if order != row["order_id"])
-            words = f"同じ伝票番号が、別の注文の行({line}行目)にもあります。"
-            row["remark"] = " ".join(filter(None, (row["remark"], words)))[:_LONGEST_MESSAGE]
+            _remark(row, f"同じ伝票番号が、別の注文の行({line}行目)にもあります。")
+    for chunk in chunks([slip for slip in orders if slip]):
+        known = db.session.execute(
+            sa.select(Delivery.slip_no, Order.id, Order.order_no)
+            .join(Order)
+            .where(Delivery.slip_no.in_(chunk))
+            .order_by(Order.id)
+        )
+        elsewhere: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for slip_no, order_id, order_no in known:
+            elsewhere[slip_no].append((order_id, order_no))
+        for row in rows:
+            found = elsewhere.get(row["slip_no"], ())
+            another = next((no for id_, no in found if id_ != row["order_id"]), None)
+            if row["order_id"] is not None and another:
+                _remark(row, f"この伝票番号は、注文 {another} に登録されています。")
+
+
+def _remark(row: dict[str, Any], words: str) -> None:
+    row["remark"] = " ".join(filter(None, (row["remark"], words)))[:_LONGEST_MESSAGE]
 
 
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"

@@ -73,6 +73,11 @@ class ReadRow:
     #: what to know about it all the same
     remark: str = ""
 
+    @property
+    def slips(self) -> list[str]:
+        """The slip numbers that it brings."""
+        return f"{self.values.get('slip_no', '')} {self.values.get('more_slips', '')}".split()
+
 
 @dataclass(frozen=True)
 class SlipFile:

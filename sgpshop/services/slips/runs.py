@@ -88,9 +88,15 @@ def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, acto
     run_id = secrets.token_hex(16)
     numbers = [row.order_no for row in file.rows if not (row.problem or row.left_out)]
     found = matching.exact(numbers) if file.is_ours else matching.meant(numbers)
-    nothing, today = Match(), jst_day(utc_now())
+    known, today = matching.registered(found.values()), jst_day(utc_now())
     rows = [
-        new_row(run_id, row, found.get(row.order_no, nothing), is_ours=file.is_ours, today=today)
+        new_row(
+            run_id,
+            row,
+            matching.decided(found.get(row.order_no, Match()), row.slips, known),
+            is_ours=file.is_ours,
+            today=today,
+        )
         for row in file.rows
     ]
     if not file.is_ours:

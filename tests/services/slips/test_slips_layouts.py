@@ -17,7 +17,7 @@ from sgpshop.domain.csv_reading import FileRefused
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.models import CardTransaction, Delivery, Order, SlipRow, utc_now
+from sgpshop.models import CardTransaction, Delivery, ItemResult, Order, SlipRow, utc_now
 from sgpshop.services import labels, settings, slips
 from sgpshop.services.labels import LabelJob
 from sgpshop.storage.database import writing
@@ -25,6 +25,7 @@ from tests.factories import make_order
 from tests.services.slip_files import CAPTURE, NO_CAPTURE, carry_out, prepare, results
 from tests.services.test_labels import SENDER, to
 
+DONE = (ItemResult.SUCCEEDED, "")
 SAMPLES = Path(__file__).parent.parent.parent / "data" / "slips"
 DAY = date(2026, 11, 28)
 
@@ -47,6 +48,11 @@ def order(ending: int | str, **more: Any) -> Order:
 def sample(layout: str) -> bytes:
     [path] = SAMPLES.glob(f"{layout}-*.csv")
     return path.read_bytes()
+
+
+def carrier(*lines: str) -> bytes:
+    """A carrier's file with these rows."""
+    return "\n".join(["お客様管理番号,お問い合せ送り状No.", *lines, ""]).encode("utf-8-sig")
 
 
 def rows(run_id: str) -> list[SlipRow]:
@@ -291,6 +297,39 @@ class TestWarnings:
         assert "末尾「430120000000141」が合うただ1件の注文" in remarks(content)
         make_order(order_no="X999430120000000141", method="銀行振込")
         assert any("末尾が「430120000000141」の注文が2件" in w for w in words(content, "failed"))
+
+    def test_an_ending_that_went_out_before_means_no_order_of_today(self, app: Flask) -> None:
+        """Histories of carriers bring last month's rows again, and numbers of a month begin anew."""
+        before = make_order(order_no="20261028-00001", method="銀行振込")
+        history = carrier("28-00001,111122223333")
+        assert results(carry_out(app, history, NO_CAPTURE)) == [DONE]
+        today = make_order(order_no="20261128-00001", method="銀行振込")
+        again = prepare(history + b"99990001,444444444444\n", NO_CAPTURE)
+        assert [row.order_id for row in rows(again)] == [before.id, None]
+        assert rows(again)[0].message == "対象外:登録済み"
+        told = carrier("20261128-00001,111122223333")
+        assert "この伝票番号は、注文 20261028-00001 に登録されています。" in remarks(told)
+        other = carrier("28-00001,555555555555")
+        assert any("末尾が「28-00001」の注文が2件" in w for w in words(other, "failed"))
+        with writing() as session:
+            session.get_one(Order, today.id).order_no = "20261128-99999"
+        assert any("該当注文なし" in w for w in words(other, "skipped"))
+
+    def test_a_parcel_that_reads_like_another_order_is_neither(self, app: Flask) -> None:
+        of_two = make_order(order_no="55001", method="銀行振込")
+        other = make_order(order_no="55001-1", method="銀行振込")
+        with writing() as session:
+            stored = session.get_one(Order, of_two.id)
+            stored.deliveries[0].number = 1
+            stored.deliveries.append(Delivery(number=2))
+        content = carrier("55001-1,111122223344")
+        assert any("とも読めるため、決められません" in w for w in words(content, "failed"))
+        parcels = carrier("55001-01,111122223344", "55001-2,111122223355")
+        assert [row.order_id for row in rows(prepare(parcels, NO_CAPTURE))] == [of_two.id] * 2
+        assert rows(prepare(carrier("55001-1-1,1"), NO_CAPTURE))[0].order_id == other.id
+        assert results(carry_out(app, parcels, NO_CAPTURE)) == [DONE] * 2
+        again = carrier("55001-1,111122223344")
+        assert rows(prepare(again, NO_CAPTURE))[0].message == "対象外:登録済み"
 
     def test_two_columns_that_claim_to_be_the_number(self) -> None:
         content = "注文ID,送り状番号,追跡番号\nP1,1,2\n".encode()
