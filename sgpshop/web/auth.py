@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import (
     Blueprint,
+    current_app,
     flash,
     g,
     make_response,
@@ -26,11 +29,13 @@ from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import carried
 from sgpshop.web.frame.forms import Form
+from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
 
 bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
+bp.add_app_template_global(lambda: warn_before(), "warn_before")
 bp.add_app_template_global(lambda: LoginForm(formdata=None), "new_login_form")
 
 
@@ -92,6 +97,29 @@ def enter() -> ResponseReturnValue:
     if (pressed := carried.open_for(person.id)) is None:
         return redirect(page, code=303)
     return render_template("auth/continue.html", pressed=pressed, page=own_path(pressed.page))
+
+
+@bp.get("/session")
+@public
+def watch() -> ResponseReturnValue:
+    """How long the session still lasts: a piece of every page, which asks once before the end."""
+    if not wants_fragment():
+        return redirect(url_for("dashboard.show"), code=303)
+    return render_template("auth/_session.html")
+
+
+@bp.post("/session")
+@requires(Role.VIEWER)
+def extend() -> ResponseReturnValue:
+    """ログインを延長する: this request is the use that the session waits for."""
+    if not wants_fragment():
+        return redirect(own_path(request.referrer and urlsplit(request.referrer).path), code=303)
+    return render_template("auth/_session.html")
+
+
+def warn_before() -> float:
+    """Seconds before the end at which it is said."""
+    return min(300.0, float(current_app.config["SESSION_IDLE"]) / 4)
 
 
 @bp.post("/logout")

@@ -55,6 +55,9 @@ class SignedIn:
     token: str = field(repr=False)
     #: when this session's password was last given, at the sign-in or since
     confirmed_at: datetime | None = None
+    #: seconds until the session ends if nothing more is done, and whether doing something would help
+    left: float = 0.0
+    is_extendable: bool = True
 
     is_authenticated = True
     is_active = True
@@ -172,8 +175,11 @@ def _named(browser: str) -> str:
     return mask_card_numbers(text)[:200]
 
 
-def person_of_session(token: str) -> SignedIn | None:
-    """Who `token` stands for now, with today's rights; None when the session is over (S3)."""
+def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
+    """Who `token` stands for now, with today's rights; None when the session is over (S3).
+
+    `is_use` False: a page that renews itself asks, which is no sign of anybody being there.
+    """
     row = db.session.execute(
         sa.select(
             Person.id,
@@ -196,10 +202,22 @@ def person_of_session(token: str) -> SignedIn | None:
     if not row.is_active or (is_demo(row.name) and not current_app.config["TEST_MODE"]):
         end_session(token)
         return None
-    if now - row.seen_at >= min(_SEEN_EVERY, _idle() / 10):
+    seen = row.seen_at
+    if is_use and now - seen >= min(_SEEN_EVERY, _idle() / 10):
+        seen = now
         used = sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
         write_if_free(used, "session_use_not_written")
-    return SignedIn(row.id, row.name, row.role, row.search_fields, token, row.confirmed_at)
+    by_idling, by_age = seen - _latest_use(now), row.started_at - _latest_start(now)
+    return SignedIn(
+        row.id,
+        row.name,
+        row.role,
+        row.search_fields,
+        token,
+        row.confirmed_at,
+        min(by_idling, by_age).total_seconds(),
+        by_idling < by_age,
+    )
 
 
 def end_session(token: str) -> None:

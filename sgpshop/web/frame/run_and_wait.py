@@ -12,7 +12,8 @@ from flask_login import current_user
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
-from sgpshop.models import Attempt, Order
+from sgpshop.extensions import db
+from sgpshop.models import Attempt, AttemptState, Operation, Order
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
@@ -29,11 +30,12 @@ def carry_out(
     seen: Seen,
     actor: Actor | None = None,
     also: Callable[[Order], None] | None = None,
-) -> None:
+) -> str:
     """Accept what is `wanted` for this order and return when it ended, or after ANSWER_WAIT seconds.
 
     What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
     who is signed in; `also` as in `acts.open_attempt`.
+    Returns what happened to the money, "" unless it is done.
     Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
     """
     order_id = acting.id_of(order_no)
@@ -41,6 +43,19 @@ def carry_out(
     attempt_id = acts.open_attempt(order_id, wanted, seen, actor, also)
     tell_now(Task.OPERATION, attempt_id)
     journal.wait_for_end(attempt_id, current_app.config["ANSWER_WAIT"])
+    ended = db.session.get_one(Attempt, attempt_id, populate_existing=True)
+    if ended.state is not AttemptState.DONE:
+        return ""  # the panel says why, or that it goes on
+    return _DONE[wanted.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
+
+
+_DONE = {
+    Operation.CAPTURE: "{number} 実売上 {yen} が完了しました。",
+    Operation.CHANGE_AMOUNT: "{number} SMBC-GP側の金額を {yen} に変更しました。",
+    Operation.EXTEND: "{number} オーソリ期間を延長しました({yen})。",
+    Operation.REFUND_DIFFERENCE: "{number} 差額を返金し、{yen} の売上になりました。",
+    Operation.CANCEL: "{number} をキャンセルしました。",
+}
 
 
 def reconcile(order_no: str) -> str:

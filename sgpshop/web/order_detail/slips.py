@@ -42,11 +42,12 @@ def register(order_no: str) -> ResponseReturnValue:
         if asks and "confirmed" not in request.form:
             return screen.render(order_no, asking="ship", **shown_with("ship", form))
         if then == "capture":
-            _capture(order_no, form, given)
+            done = _capture(order_no, form, given)
         else:
             parcels.register_slips(
                 order.id, form.seen(), _actor(), given, delivers=then == "deliver"
             )
+            done = f"伝票番号を登録{'し、配送完了に' if then else ''}しました。"
     except NotFound:
         raise
     except InputRefused as problem:
@@ -54,11 +55,10 @@ def register(order_no: str) -> ResponseReturnValue:
         return screen.render(order_no, refusal=problem, slips_form=form)
     except ShopError as problem:
         return screen.render(order_no, refusal=problem, slips_form=form)
-    done = "伝票番号を登録しました。" if not then else "伝票番号を登録し、配送完了にしました。"
-    return screen.done(order_no, notice="" if then == "capture" else done)
+    return screen.done(order_no, notice=done)
 
 
-def _capture(order_no: str, form: SlipsForm, given: ParcelSlips) -> None:
+def _capture(order_no: str, form: SlipsForm, given: ParcelSlips) -> str:
     def also(order: Order) -> None:
         words, before = parcels.write_slips(order, given), order.payment_status
         history.record_change(order, "parcel_slips", _actor(), before=before, changes=words)
@@ -66,7 +66,7 @@ def _capture(order_no: str, form: SlipsForm, given: ParcelSlips) -> None:
     wanted = OperationRequest(
         Operation.CAPTURE, FollowUp.DELIVER, is_sum_confirmed=is_sum_confirmed()
     )
-    run_and_wait.carry_out(order_no, wanted, form.seen(), also=also)
+    return run_and_wait.carry_out(order_no, wanted, form.seen(), also=also)
 
 
 def _actor() -> Actor:

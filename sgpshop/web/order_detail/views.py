@@ -152,11 +152,11 @@ def to_screen(order_no: str, **_of_the_address: int) -> ResponseReturnValue:
 def _carry_out(order_no: str, wanted: OperationRequest, *, asking: str = "") -> ResponseReturnValue:
     """Do it and show the order; `asking` is the confirmation that is open again if a tick misses."""
     try:
-        run_and_wait.carry_out(order_no, wanted, ActForm().seen())
+        done = run_and_wait.carry_out(order_no, wanted, ActForm().seen())
     except NotFound:
         raise
     except SumNotConfirmed as problem:
         return screen.render(order_no, asking=asking, refusal=problem)
     except ShopError as problem:
         return screen.render(order_no, refusal=problem)
-    return screen.done(order_no)
+    return screen.done(order_no, notice=done)

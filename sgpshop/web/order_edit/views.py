@@ -156,7 +156,7 @@ def send(order_no: str) -> ResponseReturnValue:
     )
     form = ActForm()
     try:
-        run_and_wait.carry_out(order_no, wanted, form.seen())
+        done = run_and_wait.carry_out(order_no, wanted, form.seen())
     except NotFound:
         raise
     except SumNotConfirmed as problem:
@@ -166,7 +166,7 @@ def send(order_no: str) -> ResponseReturnValue:
         stale = form.version.data if isinstance(problem, OrderChanged) else None
         shown = EditScreen(problem.status, refusal=problem, stale_version=stale)
         return screen.render(order_no, shown)
-    return _show_again(order_no, EditScreen())
+    return _show_again(order_no, EditScreen(notice=done))
 
 
 def _save(

@@ -52,7 +52,7 @@ def test_every_form_has_words_or_is_asked_for_anew(app: Flask) -> None:
         for rule in app.url_map.iter_rules()
         if "POST" in (rule.methods or ()) and isinstance(right_of(app, rule.endpoint), Role)
     }
-    assert forms - {"auth.logout", "session.extend"} == carried.ACTS.keys() | carried.MONEY.keys()
+    assert forms - {"auth.logout", "auth.extend"} == carried.ACTS.keys() | carried.MONEY.keys()
     assert all(screen in app.view_functions for _, screen in carried.MONEY.values())
 
 
