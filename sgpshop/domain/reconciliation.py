@@ -32,6 +32,7 @@ class AlertKind(StrEnum):
     OTHER_TRANSACTION = "other_transaction"
     CANCELLED_IN_FILE = "cancelled_in_file"
     CLAIM_UNPROVED = "claim_unproved"
+    UNKNOWN_NUMBER = "unknown_number"
 
     @property
     def label(self) -> str:
@@ -57,6 +58,11 @@ class AlertKind(StrEnum):
     def is_notice(self) -> bool:
         """Somebody did at the gateway what could have been done here: to be known, no more."""
         return self in _NOTICES
+
+    @property
+    def is_question(self) -> bool:
+        """It ends by an answer, not by being seen."""
+        return self is AlertKind.UNKNOWN_NUMBER
 
 
 def _words_of(kind: AlertKind) -> tuple[str, str, str, str]:
@@ -162,6 +168,12 @@ _WORDS = {
         "注文ファイルでは「{before}」ですが、SMBC-GPには「{found}」の取引しかありません。請求済みかどうか分からないため、このシステムからは請求しません。",
         "カートとSMBCマルチペイメント管理画面で、請求済みか確認してください。これから請求する注文は「決済方法ステータス」を「仮売上」(定期購入は「決済待ち」)に、請求済みの定期購入は「売上報告済」にした注文ファイルを取り込んでください。",
         "カードの有効性チェックしかしていない予約・定期購入の注文が、注文ファイルでは決済完了か、配送完了なのに注文キャンセルでした。注文は要確認になります。",
+    ),
+    AlertKind.UNKNOWN_NUMBER: (
+        "どの注文の決済か分からない取引があります",
+        "SMBC-GPに「{found}」の取引がありますが、このシステムからは送信していません。二重に請求しないため、どの注文の決済か決まるまで、この注文にはほかに請求せず、「決済なし」としての注文キャンセルもできません。",
+        "SMBCマルチペイメント管理画面でこのオーダーIDの取引を確認し、どの注文の決済かを下のボタンで選んでください。オーダーIDと同じ注文番号の注文があれば、その注文ファイルを取り込むだけで解決します。",
+        "このシステムから送信していない、注文番号に -1、-2 などの付いた取引が、SMBC-GPにありました。",
     ),
 }
 

@@ -39,6 +39,7 @@ from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
+from sgpshop.models.unknown_number import UnknownNumber
 
 __all__ = [
     "AFTER_THREE_DS",
@@ -101,6 +102,7 @@ __all__ = [
     "SettingChange",
     "SlipRow",
     "SlipRun",
+    "UnknownNumber",
     "WorkerBeat",
     "join_codes",
     "split_codes",

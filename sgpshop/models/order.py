@@ -321,8 +321,8 @@ class CardTransaction(Base):
     is_current: Mapped[bool] = mapped_column(default=True)
     #: made by us to charge the card that an earlier one checked (R112, R102)
     is_charge: Mapped[bool] = mapped_column(default=False)
-    #: a call of ours may have entered it since then, and an answer said that it did; asked of the
-    #: charges of subscriptions, whose numbers may also be lines of a monthly file (filed_numbers)
+    #: a call of ours may have entered it since then, and an answer said that it did; asked of later
+    #: numbers, which a monthly file or another's order may have brought there (unknown_numbers)
     entry_sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     entered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: OrderID at the gateway, unique per shop id (R141)

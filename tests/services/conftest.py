@@ -12,6 +12,7 @@ from flask import Flask
 
 from sgpshop.extensions import db
 from tests.gateway_world import World
+from tests.services.answering import says_ours
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,3 +35,6 @@ def shop(app: Flask, world: World) -> Iterator[World]:
     with app.app_context():
         yield world
         db.session.remove()
+
+
+__all__ = ["says_ours"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,11 +21,13 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    UnknownNumber,
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.reading import get_order
+from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.error_content import error_content, is_past
 from sgpshop.services.subscriptions import facts
@@ -59,6 +62,8 @@ class Detail:
     billing: BillingFacts | None
     #: all its transactions at SMBC-GP by number, where there can be several (R106, R112)
     transactions: list[CardTransaction]
+    #: payments at SMBC-GP of which a person has to say whether they are the order's
+    questions: Sequence[UnknownNumber]
 
 
 def get_detail(order_no: str) -> Detail:
@@ -78,6 +83,7 @@ def get_detail(order_no: str) -> Detail:
         alerts=alerts.open_of(order.id),
         billing=billing,
         transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
+        questions=unknown_numbers.open_of(order.id),
     )
 
 
@@ -232,10 +238,20 @@ def _card_not_kept(_transaction: CardTransaction) -> OrderProblem:
     )
 
 
+def _perhaps_paid(transaction: CardTransaction) -> OrderProblem:
+    return OrderProblem(
+        headline="注文キャンセルかどうか確認できません",
+        sentence="ファイルかSMBC-GPでは注文キャンセルですが、この注文の決済がほかの番号にある可能性があります。",
+        next_step="結果が分かるまでお待ちください。月次ファイルの結果が届くか、取引がどの注文の決済か決まると、自動で確認します。",
+        at=transaction.looked_up_at,
+    )
+
+
 _LOOK_PROBLEMS = {
     "card_not_kept": _card_not_kept,
     "not_found": _not_found,
     "unanswered": _unanswered,
     "mismatch": _mismatch,
     "unknown_state": _unknown_state,
+    "perhaps_paid": _perhaps_paid,
 }

@@ -163,7 +163,7 @@ def count_open() -> int:
 def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None:
     """Somebody has seen it, and perhaps noted something; a second click changes nothing (P19).
 
-    Raises NotFound.
+    Raises NotFound, ShopError for one that has to be answered.
     """
     with writing() as session:
         order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
@@ -175,6 +175,8 @@ def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None
             raise NotFound("この通知は見つかりません。")
         if alert.acknowledged_at is not None:
             return
+        if alert.kind.is_question:  # it is answered: payments.unknown_numbers
+            raise ShopError("どの注文の決済かを選んでください。選ぶと、この通知は消えます。")
         _acknowledge(session, order, alert, actor, reason, utc_now())
 
 

@@ -10,6 +10,7 @@ from sgpshop.gateway import UNCHANGED, ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
 from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
 from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ _BY_REASON = {
     "others_live": (
         "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
         "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    ),
+    UNKNOWN_NUMBER: (
+        "この注文の決済か、別の注文の決済か分からない取引がSMBC-GPにあるため、何も送信していません。",
+        "注文の画面の上に表示した取引を確認し、どの注文の決済かを選んでから、もう一度実行してください。",
     ),
     MAY_BE_FILED: (
         "この注文の番号が、このシステムの記録にない月次ファイルでSMBC-GPに登録されている可能性があるため、請求していません。",

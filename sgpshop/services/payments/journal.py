@@ -18,6 +18,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop.domain.look_schedule import next_look
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -258,17 +259,22 @@ def _reserves_nothing(row: Any) -> bool:
     return is_to_be_charged(row) or is_unknown_preorder
 
 
-def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
-    """Go on under the next number: SMBC-GP knows this one with other content, unpaid (R141).
+def renumber(claimed: ClaimedAttempt, *, is_ours: bool = True) -> ClaimedAttempt | None:
+    """Go on under the next number: SMBC-GP knows this one with other content (R141).
 
-    None if the lease is not ours any more.  Raises NumbersUsedUp.
+    Where that is not ours (`is_ours`), the order never had the number.  None if the lease is not
+    ours any more.  Raises NumbersUsedUp.
     """
     with writing() as session:
         # Order first, attempt after, as everybody locks: nobody waits in a circle.
         order = acting.lock_order(session, claimed.order_id)
         if not session.scalar(sa.select(sa.exists().where(_is_held(claimed)))):
             return None
-        transaction = transaction_numbers.take_next_number(order)
+        if is_ours:
+            transaction = transaction_numbers.take_next_number(order)
+        else:
+            transaction_numbers.make_way(session, order, claimed.gateway_order_id)
+            transaction = session.get_one(CardTransaction, claimed.transaction_id)
         number = transaction.gateway_order_id
         choices = session.scalars(sa.select(Attempt.choices).where(_is_held(claimed))).one()
         session.execute(
@@ -301,10 +307,10 @@ def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
 def about_to_enter(claimed: ClaimedAttempt) -> bool:
     """Write down that a call of ours may have entered the number from now on.
 
-    Whether none may have before.  Asked of the charges of subscriptions alone: a file may bring
-    their numbers there too (filed_numbers).
+    Whether none may have before.  Asked of later numbers alone: a monthly file (filed_numbers) or
+    another's order (unknown_numbers) may have brought them there too.
     """
-    if claimed.kind is not OrderKind.SUBSCRIPTION or not claimed.is_unpaid_charge:
+    if claimed.gateway_order_id == at_gateway(claimed.order_no):
         return False
     with writing() as session:
         return _changed(

@@ -7,7 +7,9 @@ kept with its transaction, the card check of an order from a file among it (R143
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -17,11 +19,13 @@ from sgpshop.gateway import SmbcGpGateway, TradeStatus
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
-from sgpshop.services.payments import filed_numbers, transaction_numbers
+from sgpshop.services.payments import filed_numbers, transaction_numbers, unknown_numbers
 from sgpshop.services.payments.filed_numbers import Whose
+from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.outcomes import Outcome, found, not_usable, rejected
 from sgpshop.services.payments.transaction_lookup import MAY_HOLD_MONEY, numbers_after
 from sgpshop.services.payments.transactions import found_event, record_trade
+from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 from sgpshop.storage.database import writing
 
 
@@ -56,6 +60,8 @@ def paid_there(
         .where(CardTransaction.order_id == order_id)
         .order_by(CardTransaction.sequence)
     ).all()
+    is_first = len(rows) == 1
+    rows = [row for row in rows if unknown_numbers.is_ours(db.session(), row.id)]
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     for row in rows:
         if row.gateway_order_id == own or not row.may_hold_money:
@@ -73,17 +79,59 @@ def paid_there(
             return _filed(operation)
         if trade.raw_status != row.gateway_state:
             _keep(order_id, row.id, trade)
-    if len(rows) == 1 and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
+    if is_first and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
         return None
+    return _beside_unknown(gateway, operation, order_id, rows[-1].sequence)
+
+
+def _beside_unknown(
+    gateway: SmbcGpGateway, operation: Operation, order_id: int, last: int
+) -> Outcome | None:
+    """How it ends because money stands under a number after the `last` of ours: whose, nobody knows."""
+    order = db.session.execute(
+        sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
+    ).one()
     others = transaction_numbers.of_other_orders(db.session(), order_id, order.order_no)
+    asked = {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
     db.session.commit()
-    last = rows[-1].sequence
-    for _, trade in numbers_after(order.order_no, last, gateway.search_trade, others):
-        if trade.state.is_live:
-            return _ended(trade, _Sold(order.kind, order.kind is not OrderKind.NORMAL))
-        if filed_numbers.whose(order.kind, trade) is Whose.UNKNOWN_FILE:
-            return _filed(operation)
-    return None
+    shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others))
+    for number, sequence in asked.items():
+        if sequence not in shown and number not in others:
+            trade = gateway.search_trade(number)
+            if trade is not None:
+                shown[sequence] = trade
+    found = [
+        (n, trade) for n, trade in shown.items() if unknown_numbers.is_question(order.kind, trade)
+    ]
+    if not found:
+        return None
+    held = [trade for _, trade in found if unknown_numbers.holds(order.kind, trade)]
+    _ask(order_id, found)
+    if held and all(trade.state.is_unfinished for trade in held):
+        return _filed(operation)
+    # What was given back does not stand in the way of a cancel.
+    is_free = operation is Operation.CANCEL and not held
+    return None if is_free else rejected(operation, UNKNOWN_NUMBER)
+
+
+def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:
+    with writing() as session:
+        unknown_numbers.ask(session, acting.lock_order(session, order_id), held)
+
+
+def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[False] | None:
+    """How it ends because no act of ours entered what stands under the number to be paid: whose, nobody knows.
+
+    None: nothing is to be asked about it, the next number is free.  False: it is ours.
+    """
+    is_known = unknown_numbers.is_ours(db.session(), claimed.transaction_id)
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    if is_known:
+        return False
+    if not unknown_numbers.is_question(claimed.kind, trade):
+        return None
+    _ask(claimed.order_id, [(int(trade.order_id.rpartition("-")[2]), trade)])
+    return rejected(claimed.operation, UNKNOWN_NUMBER)
 
 
 def _filed(operation: Operation) -> Outcome:

@@ -231,15 +231,20 @@ class _Execution:
             is_filed = whose is filed_numbers.Whose.UNKNOWN_FILE
             self.claimed = replace(claimed, in_file=is_filed)
             return None
+        ended = False if claimed.finishes_three_ds else other_numbers.not_ours(claimed, trade)
         if whose is filed_numbers.Whose.UNKNOWN_FILE:
             return self._reject(filed_numbers.MAY_BE_FILED)
+        if ended:
+            return self._close(ended)
+        if ended is None and whose is not filed_numbers.Whose.OVER:
+            return self._take_next_number(is_ours=False)
         if whose is filed_numbers.Whose.OVER or self.plan.is_number_taken(trade, claimed):
             return self._take_next_number()
         return None
 
-    def _take_next_number(self) -> RunResult:
+    def _take_next_number(self, *, is_ours: bool = True) -> RunResult:
         try:
-            renumbered = journal.renumber(self.claimed)
+            renumbered = journal.renumber(self.claimed, is_ours=is_ours)
         except NumbersUsedUp:
             return self._reject("numbers_used_up")
         if renumbered is None:

@@ -37,12 +37,17 @@ from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import LOOK_UP
-from sgpshop.services.payments import billing_marks, effects, filed_numbers, transaction_numbers
+from sgpshop.services.payments import (
+    billing_marks,
+    effects,
+    transaction_numbers,
+    unknown_numbers,
+)
 from sgpshop.services.payments.card_notes import NOT_KEPT
-from sgpshop.services.payments.filed_numbers import Whose
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.services.payments.transactions import describe, found_event, record_trade
+from sgpshop.services.payments.unknown_numbers import Numbered
 from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.queue import Task, Urgency, tell_now
@@ -90,23 +95,46 @@ def look_up(transaction_id: int) -> RunResult:
         return RunResult.NOT_OURS
     try:
         trade = gateway.search_trade(claim.gateway_order_id)
-        later = _later_payments(gateway, claim, trade)
+        found = _later_payments(gateway, claim, trade)
     except GatewayError as failure:
         if isinstance(failure, GatewayRejected) and failure.is_congestion:
             _plan(transaction_id, claim, "", pause=_CONGESTED)
             return RunResult.CONGESTED
         _plan(transaction_id, claim, "unanswered")
         return RunResult.POSTPONED
-    shown = [found for found in (trade, *(found for _, found in later)) if found is not None]
-    may_be_filed = any(
-        filed_numbers.whose(claim.kind, found) is Whose.UNKNOWN_FILE for found in shown
-    )
-    _record(transaction_id, claim, trade, later, shop, may_be_filed=may_be_filed)
+    later = found or []
+    if trade is not None and not _is_ours(transaction_id):
+        later, trade = [(claim.sequence, trade), *later], None
+    shown = [one for one in (trade, *(one for _, one in later)) if one is not None]
+    kind = claim.kind
+    held = {one.order_id for one in shown if unknown_numbers.holds(kind, one)}
+    asked = {one.order_id for one in shown if unknown_numbers.is_question(kind, one)}
+    seen = _Seen(trade, later, held, asked, was_asked=found is not None)
+    _record(transaction_id, claim, seen, shop)
     return RunResult.ENDED
 
 
-#: A number and what a look-up of it showed.
-_Numbered = tuple[int, TradeStatus]
+@dataclass(frozen=True)
+class _Seen:
+    """What a look-up showed under the number, and under those after it."""
+
+    trade: TradeStatus | None
+    later: Sequence[Numbered]
+    #: numbers where money stands, or which a monthly file may still charge
+    held: Collection[str]
+    #: numbers whose owner has to be asked for, unless he is known
+    asked: Collection[str]
+    #: the later numbers were asked for, all of them
+    was_asked: bool
+
+
+def _is_ours(transaction_id: int) -> bool:
+    try:
+        return unknown_numbers.is_ours(db.session(), transaction_id)
+    finally:
+        db.session.commit()
+
+
 #: A number may have been used up without ever being entered: no more than these in a row are asked
 #: for before it is believed that nothing follows.
 _GAP = 3
@@ -114,16 +142,18 @@ _GAP = 3
 
 def _later_payments(
     gateway: SmbcGpGateway, claim: _Claim, trade: TradeStatus | None
-) -> list[_Numbered]:
-    """The payments under `<order number>-n` that we do not know yet, in their order (R106).
+) -> list[Numbered] | None:
+    """The payments under `<order number>-n` after this one, in their order (R106); None: not asked.
 
     Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
     After an earlier number comes the one that counts, and we know that.
     """
     is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
-    may_follow = is_unpaid or claim.payment_status in _MAY_BE_PAID_AGAIN
+    is_news = trade is not None and trade.state.is_cancelled
+    is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
+    may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     if not claim.is_current or not may_follow:
-        return []
+        return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade, others))
@@ -134,7 +164,7 @@ def numbers_after(
     sequence: int,
     search: Callable[[str], TradeStatus | None],
     others: Collection[str] = (),
-) -> Iterator[_Numbered]:
+) -> Iterator[Numbered]:
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over.
 
     `others` are numbers of other orders: they are not asked for, and are no gaps.
@@ -321,12 +351,10 @@ def _plan_next(transaction: CardTransaction, problem: str) -> None:
 def _record(
     transaction_id: int,
     claim: _Claim,
-    trade: TradeStatus | None,
-    later: Sequence[_Numbered],
+    seen_there: _Seen,
     shop: settings.ShopSettings,
-    *,
-    may_be_filed: bool,
 ) -> None:
+    trade = seen_there.trade
     with writing() as session:
         order_id = session.execute(
             sa.select(CardTransaction.order_id).where(CardTransaction.id == transaction_id)
@@ -346,19 +374,15 @@ def _record(
         if order.open_attempt is not None:
             _plan_next(transaction, transaction.look_problem)  # that operation's look-ups decide
             return
-        if trade is not None and trade.state.is_live:
-            # The order is paid under the number it has: one that our books do not know may be
-            # another order's, and never takes its place by itself.
-            _tell_unknown(session, order, [found for _, found in later])
-            later = ()
-        for number, found in later:
+        later, is_question = _told_unknown(session, order, transaction, seen_there)
+        for _, found in later:
             _check_earlier(session, order, transaction, trade, shop)
             # What comes after a card check charges that card, unless the buyer gave another one to
             # be checked: as every try before the first check is.
             is_charge = order.kind is not OrderKind.NORMAL and not found.state.is_check
             is_charge = is_charge and (not found.state.is_unfinished or _was_used(session, order))
             began = transaction.first_look_at
-            transaction = transaction_numbers.make_current(order, number, is_charge=is_charge)
+            transaction = transaction_numbers.return_to(order, found.order_id, is_charge=is_charge)
             transaction.first_look_at = began
             trade = found
         before = order.payment_status
@@ -391,8 +415,11 @@ def _record(
         ):
             event = Event.REPAY_REJECTED  # not paid again: failed as before, not to be billed anew
         is_claim = order.claimed_status is PaymentStatus.CANCELLED
-        if is_claim and before is PaymentStatus.NEEDS_REVIEW and may_be_filed:
-            event = None  # perhaps charged on the day of results, whatever an order file says
+        may_be_paid = is_question or bool(seen_there.held and not _is_live(trade))
+        is_unsure = is_claim and before is PaymentStatus.NEEDS_REVIEW and may_be_paid
+        is_unsure = is_unsure or (is_question and event is Event.FOUND_CANCELLED)
+        if is_unsure:  # perhaps charged, now or on the day of results, whatever a file says
+            event = None
         decision = decide(
             before,
             event,
@@ -403,7 +430,9 @@ def _record(
             is_delivered=order.processing_class is ProcessingClass.DELIVERED,
         )
         if before is None or decision is None:
-            if trade is not None and event is None:
+            if is_unsure:
+                _plan_next(transaction, "perhaps_paid")
+            elif trade is not None and event is None:
                 _plan_next(transaction, "unknown_state")
             if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
                 _record_history(order, "linked", before, trade)
@@ -499,12 +528,46 @@ def _check_earlier(
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
 
 
-def _tell_unknown(session: Session, order: Order, unknown: Sequence[TradeStatus]) -> None:
-    """Money under numbers that may be this order's or another's: a person must know."""
-    live = [trade for trade in unknown if trade.state.is_live]
-    found = "、".join(f"{trade.order_id} {describe(trade)}" for trade in live)
-    if live and alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
-        _record_history(order, "earlier_is_live", order.payment_status, live[-1], found=found)
+def _told_unknown(
+    session: Session, order: Order, transaction: CardTransaction, seen: _Seen
+) -> tuple[Sequence[Numbered], bool]:
+    """The later payments that are the order's, once whose the others are is asked; whether any is.
+
+    The order's are those our books know, and the one whose AccessID a file brought for it.
+    """
+    known = set(
+        session.scalars(
+            sa.select(CardTransaction.gateway_order_id).where(CardTransaction.order_id == order.id)
+        )
+    )
+    known.discard("" if seen.trade is not None else transaction.gateway_order_id)
+    ours: list[Numbered] = []
+    unknown: list[Numbered] = []
+    is_unfinished = seen.trade is None or seen.trade.state.is_unfinished
+    for number, found in seen.later:
+        is_claimed = transaction.access_id == found.access.access_id and is_unfinished
+        if found.order_id in known or is_claimed:
+            ours.append((number, found))
+        # A card that was checked is a question where the order has none that was.
+        elif found.order_id in seen.asked or (found.state.is_check and is_unfinished):
+            unknown.append((number, found))
+    if seen.was_asked:
+        shown = {found.order_id for _, found in unknown}
+        rest = {
+            row.gateway_order_id
+            for row in unknown_numbers.open_of(order.id)
+            if row.sequence > transaction.sequence and row.gateway_order_id not in shown
+        }
+        unknown_numbers.not_there(session, order, rest)
+    if unknown:
+        unknown_numbers.ask(session, order, unknown)
+    # The order is paid under the number it has: none that comes after takes its place by itself.
+    is_held = any(found.order_id in seen.held for _, found in unknown)
+    return () if _is_live(seen.trade) else ours, is_held
+
+
+def _is_live(trade: TradeStatus | None) -> bool:
+    return trade is not None and trade.state.is_live
 
 
 def _record_history(

@@ -25,6 +25,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    UnknownNumber,
 )
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
@@ -163,14 +164,35 @@ def _next_sequence(order: Order) -> int:
 def of_other_orders(session: Session, order_id: int, order_no: str) -> set[str]:
     """Which `<order_no>-n` our books know as another order's number or transaction.
 
-    A shop may number its orders `A` and `A-1`: whatever is paid there is not this order's.
+    A shop may number its orders `A` and `A-1`: whatever is paid there is not this order's.  Nor is
+    what a person said is not (unknown_numbers).
     """
     numbers = [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
     transactions = sa.select(CardTransaction.gateway_order_id).where(
         CardTransaction.gateway_order_id.in_(numbers), CardTransaction.order_id != order_id
     )
     orders = sa.select(Order.order_no).where(Order.order_no.in_(numbers), Order.id != order_id)
-    return set(session.scalars(sa.union(transactions, orders)))
+    answered = sa.select(UnknownNumber.gateway_order_id).where(
+        UnknownNumber.order_id == order_id, UnknownNumber.is_ours.is_(False)
+    )
+    return set(session.scalars(sa.union(transactions, orders, answered)))
+
+
+def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
+    """Another's payment stands under that number: where `order` (locked) meant to use it, it takes the next.
+
+    Raises NumbersUsedUp.
+    """
+    meant = session.scalars(
+        sa.select(CardTransaction).where(
+            CardTransaction.order_id == order.id,
+            CardTransaction.gateway_order_id == gateway_order_id,
+        )
+    ).one_or_none()
+    if meant is not None:
+        meant.sequence = _next_sequence(order)
+        meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
+        session.flush()
 
 
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:
@@ -194,10 +216,12 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
     return new
 
 
-def return_to(order: Order, gateway_order_id: str) -> CardTransaction:
+def return_to(
+    order: Order, gateway_order_id: str, *, is_charge: bool | None = None
+) -> CardTransaction:
     """The transaction with that number counts for `order` (locked) from now on: it is what pays it.
 
-    It is made if our books did not know the number.
+    It is made if our books did not know the number, as a charge where it `is_charge`.
     """
     session, old = object_session(order), order.transaction
     assert session is not None
@@ -210,7 +234,9 @@ def return_to(order: Order, gateway_order_id: str) -> CardTransaction:
     ).one_or_none()
     if known is None:
         sequence = int(gateway_order_id.rpartition("-")[2])
-        return make_current(order, sequence, is_charge=order.kind is not OrderKind.NORMAL)
+        if is_charge is None:
+            is_charge = order.kind is not OrderKind.NORMAL
+        return make_current(order, sequence, is_charge=is_charge)
     _retire(session, old)
     known.is_current = True
     session.flush()

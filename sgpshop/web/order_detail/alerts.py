@@ -7,10 +7,12 @@ from flask_login import current_user
 from wtforms import StringField
 from wtforms.validators import Length, Optional
 
+from sgpshop.domain.errors import NotFound, OrderNotFound, ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import unknown_numbers
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
@@ -34,5 +36,36 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
     note = form.reason.data or ""
     if not form.reason.validate(form) or has_control_characters(note):
         return screen.render(order_no, refusal=alerts.NoteRefused())
-    alerts.acknowledge(order_no, alert_id, Actor.person(current_user.name), note)
+    try:
+        alerts.acknowledge(order_no, alert_id, Actor.person(current_user.name), note)
+    except NotFound:
+        raise
+    except ShopError as problem:
+        return screen.render(order_no, refusal=problem)
     return screen.done(order_no, notice="確認済みにしました。履歴に記録されています。")
+
+
+@bp.post("/<order_no>/numbers/<int:question_id>/ours", endpoint="number_is_ours")
+@requires(Role.OPERATOR)
+def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
+    """この注文の決済です: the payment becomes the order's, and what SMBC-GP shows decides (R141)."""
+    return _answer(order_no, question_id, is_ours=True, notice="この注文の決済として確認します。")
+
+
+@bp.post("/<order_no>/numbers/<int:question_id>/others", endpoint="number_is_others")
+@requires(Role.OPERATOR)
+def number_is_others(order_no: str, question_id: int) -> ResponseReturnValue:
+    """別の注文の決済です: this order is not asked about it again (R141)."""
+    notice = "別の注文の決済としました。この注文では、もう確認しません。"
+    return _answer(order_no, question_id, is_ours=False, notice=notice)
+
+
+def _answer(order_no: str, question_id: int, *, is_ours: bool, notice: str) -> ResponseReturnValue:
+    actor = Actor.person(current_user.name)
+    try:
+        unknown_numbers.answer(order_no, question_id, actor, is_ours=is_ours)
+    except OrderNotFound:
+        raise
+    except ShopError as problem:
+        return screen.render(order_no, refusal=problem)
+    return screen.done(order_no, notice=notice)

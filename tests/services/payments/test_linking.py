@@ -14,6 +14,8 @@ from sgpshop.storage.vault import open_access_pass
 from tests.factories import fresh, make_order, order_number
 from tests.gateway_world import GOOD_CARD, World
 
+pytestmark = pytest.mark.usefixtures("says_ours")
+
 S = PaymentStatus
 
 

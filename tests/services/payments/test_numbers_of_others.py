@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.errors import OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, Operation, Order
+from sgpshop.gateway import Cancellation
+from sgpshop.models import CardTransaction, HistoryEntry, Operation, Order
 from sgpshop.services.orders import alerts
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import acts, transaction_lookup, unknown_numbers
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.reconciliation import ledgers
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import cancel, press
+from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
+from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
 from tests.services.order_csv import row
 from tests.services.order_files.test_order_import import take_in
@@ -101,9 +105,14 @@ class TestANumberOurBooksDoNotKnow:
         assert order.payment_status is S.AUTHORIZED
         assert amounts() == {"5001": 2500}
         [alert] = alerts.open_of(order.id)
-        assert alert.kind is AlertKind.EARLIER_IS_LIVE
+        assert alert.kind is AlertKind.UNKNOWN_NUMBER
         assert "5001-1 仮売上 9,000円" in alert.facts
-        assert "5001 仮売上" not in alert.facts
+
+    def test_as_this_orders_it_is_one_too_many(self, order: Order) -> None:
+        assert say_ours() == 1
+        assert order_of("5001").payment_status is S.AUTHORIZED
+        assert amounts() == {"5001": 2500, "5001-1": 9000}
+        assert told(order) == [AlertKind.EARLIER_IS_LIVE]
 
     def test_cancelling_voids_the_own_payment_only(self, shop: World, order: Order) -> None:
         assert cancel(order).payment_status is S.CANCELLED
@@ -117,5 +126,125 @@ class TestANumberOurBooksDoNotKnow:
 
     def test_its_order_may_come_with_the_next_file(self, order: Order) -> None:
         take_in(row(注文番号="5001-1", 合計金額="9000", 単価="4250"))
+        assert told(order) == []  # it settles it by itself
         assert looked_up("5001-1").payment_status is S.AUTHORIZED
         assert amounts() == {"5001": 2500, "5001-1": 9000}
+
+
+def question(order: Order) -> str:
+    """What the screen asks; "" for nothing."""
+    db.session.rollback()
+    return "、".join(unknown_numbers.describe(row) for row in unknown_numbers.open_of(order.id))
+
+
+@pytest.mark.postgresql
+class TestWhereTheOwnNumberIsNotPaid:
+    """Nothing is guessed: neither that it is this order's payment nor that it is not."""
+
+    @pytest.fixture
+    def order(self, shop: World) -> Order:
+        shop.enter("6001", 2500)
+        shop.authorize("6001-1", 2500)
+        take_in(row(注文番号="6001"))
+        return looked_up("6001")
+
+    def test_it_is_asked(self, order: Order) -> None:
+        assert order.payment_status is S.NEEDS_REVIEW
+        assert amounts() == {"6001": None}
+        assert question(order) == "6001-1 仮売上 2,500円"
+        looked_up("6001")
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+        asked = sa.select(sa.func.count()).where(HistoryEntry.event == "unknown_number")
+        assert db.session.scalar(asked) == 1
+
+    def test_it_is_not_cancelled_as_if_there_were_no_payment(
+        self, shop: World, order: Order
+    ) -> None:
+        assert cancel(order).payment_status is S.NEEDS_REVIEW
+        assert last_attempt(order).reason == "unknown_number"
+        assert shop.trade("6001-1")["status"] == "AUTH"
+
+    def test_this_orders_is_followed(self, shop: World, order: Order) -> None:
+        [asked] = unknown_numbers.open_of(order.id)
+        unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=True)
+        unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=False)  # too late
+        transaction_lookup.look_up(transaction_of("6001-1").id)
+        order = order_of("6001")
+        assert order.payment_status is S.AUTHORIZED
+        assert told(order) == []
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+        assert shop.trade("6001-1")["status"] == "SALES"
+        told_by = sa.select(HistoryEntry.actor).where(HistoryEntry.event == "number_is_ours")
+        assert list(db.session.scalars(told_by)) == [TANAKA.name]
+
+    def test_anothers_is_never_asked_about_again(self, shop: World, order: Order) -> None:
+        assert say_ours(is_ours=False) == 1
+        assert looked_up("6001").payment_status is S.NEEDS_REVIEW
+        assert question(order) == ""
+        assert told(order) == []
+        assert cancel(order).payment_status is S.CANCELLED
+        assert shop.trade("6001-1")["status"] == "AUTH"
+
+    def test_the_file_that_brings_its_order_settles_it(self, order: Order) -> None:
+        take_in(row(注文番号="6001-1"))
+        assert question(order) == ""
+        assert told(order) == []
+        assert looked_up("6001").payment_status is S.NEEDS_REVIEW
+        assert looked_up("6001-1").payment_status is S.AUTHORIZED
+
+    def test_so_does_the_shop_that_gives_it_back(self, shop: World, order: Order) -> None:
+        trade = shop.gateway.search_trade("6001-1")
+        assert trade is not None
+        shop.gateway.cancel(trade.access, Cancellation.VOID)
+        looked_up("6001")
+        assert question(order) == "6001-1 取消 2,500円"  # of whom it was is still a question
+        assert cancel(order).payment_status is S.CANCELLED
+
+    def test_while_a_capture_runs_nobody_answers(self, order: Order) -> None:
+        [asked] = unknown_numbers.open_of(order.id)
+        how = OperationRequest(Operation.CANCEL)
+        acts.open_attempt(order.id, how, seen(order), TANAKA)
+        with pytest.raises(OrderBusy):
+            unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=True)
+
+
+@pytest.mark.postgresql
+class TestAPreorder:
+    """Its charge takes the next number, under which another's payment may stand."""
+
+    @pytest.fixture
+    def order(self, shop: World) -> Order:
+        shop.gateway.check_card("7001", GOOD_CARD)
+        take_in(row(注文番号="7001", 予約フラグ="1"))
+        assert looked_up("7001").payment_status is S.AUTHORIZED
+        shop.authorize("7001-1", 2500)  # the order 7001-1, which comes with the next file
+        return order_of("7001")
+
+    def test_is_not_charged_beside_it(self, shop: World, order: Order) -> None:
+        order = press(order, Operation.CAPTURE)
+        assert order.payment_status is S.CAPTURE_FAILED
+        assert last_attempt(order).reason == "unknown_number"
+        assert question(order) == "7001-1 仮売上 2,500円"
+        assert [one["order_id"] for one in shop.ledger() if one["status"] == "CAPTURE"] == []
+
+    @pytest.mark.parametrize("by_file", [False, True])
+    def test_is_charged_under_the_number_after_it(
+        self, shop: World, order: Order, by_file: bool
+    ) -> None:
+        press(order, Operation.CAPTURE)
+        if by_file:
+            take_in(row(注文番号="7001-1"))
+        else:
+            say_ours(is_ours=False)
+        assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURED
+        assert shop.trade("7001-1")["status"] == "AUTH"
+        assert shop.trade("7001-2")["status"] == "CAPTURE"
+
+
+def test_the_transaction_a_file_names_is_the_orders(shop: World) -> None:
+    shop.enter("8001", 2500)
+    access = shop.authorize("8001-1", 2500)
+    take_in(row(注文番号="8001", 取引ID=access.access_id, 取引パスワード=access.access_pass))
+    assert looked_up("8001").payment_status is S.AUTHORIZED
+    assert amounts()["8001-1"] == 2500
+    assert told(order_of("8001")) == []

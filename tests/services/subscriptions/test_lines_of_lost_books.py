@@ -29,6 +29,7 @@ from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import Killed, World
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
+from tests.services.answering import say_ours
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.payments.test_three_ds import OURS
 from tests.services.subscribing import Travel, jst
@@ -41,6 +42,8 @@ from tests.services.subscriptions.test_billing_faults import (
     not_delivered,
     the_billing,
 )
+
+pytestmark = pytest.mark.usefixtures("says_ours")
 
 S, B = PaymentStatus, BillingState
 
@@ -161,6 +164,7 @@ def test_what_it_charges_is_charged_once(
         go_on(order)
     travel(jst(2027, 1, 10, 9))
     go_on(order)
+    say_ours()  # a file is not made in a call of its own
     assert sold(shop, order) == [(f"{order.order_no}-{number}", yen)]
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert explained() == []

@@ -27,6 +27,8 @@ from tests.services.subscriptions.test_billing_faults import (
     the_billing,
 )
 
+pytestmark = pytest.mark.usefixtures("says_ours")
+
 S, B = PaymentStatus, BillingState
 
 

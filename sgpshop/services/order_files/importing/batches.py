@@ -22,6 +22,7 @@ from sgpshop.services.order_files.importing.taken import (
     TakenRounds,
 )
 from sgpshop.services.order_files.reading import FileOrder, Issue
+from sgpshop.services.payments import unknown_numbers
 from sgpshop.storage.database import writing
 
 SIZE = 200
@@ -76,8 +77,10 @@ def take_in(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> N
 def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None:
     now = utc_now()
     with writing() as session:
+        unknown_numbers.give_way(session, [one.order_no for one in batch])
         decided = _decide(session, batch, lock=True)
         counts = writer.write(session, decided.changes, actor=actor, now=now)
+        unknown_numbers.settle(session, [one.parsed.order_no for one in decided.changes])
         cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})
         counts["left_out"] = len(batch) - len(decided.changes)
         sums = {name: getattr(ImportRun, name) + number for name, number in counts.items()}

@@ -14,6 +14,7 @@ from sgpshop.services.order_files.importing.decisions import OrderChange, OrderL
 from sgpshop.services.order_files.reading import ParsedOrder
 from sgpshop.services.orders import subscription_rounds
 from sgpshop.services.orders.subscription_rounds import Round, RoundTaken, round_of
+from sgpshop.services.payments import unknown_numbers
 from sgpshop.storage.database import chunks
 
 
@@ -69,7 +70,10 @@ class TakenNumbers:
         rows = session.execute(
             sa.select(CardTransaction.gateway_order_id, Order.order_no)
             .join(Order, Order.id == CardTransaction.order_id)
-            .where(CardTransaction.gateway_order_id.in_(numbers))
+            .where(
+                CardTransaction.gateway_order_id.in_(numbers),
+                ~unknown_numbers.IS_FREE,
+            )
         )
         self._holders = {str(number): str(order_no) for number, order_no in rows}
 

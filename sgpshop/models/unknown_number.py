@@ -1,0 +1,30 @@
+"""Payments found at SMBC-GP that may be an order's, or another's: a person says whose (R141)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now
+
+
+class UnknownNumber(Base):
+    """What stands under `<order number>-n`, which no act of ours entered, as it was seen last."""
+
+    __tablename__ = "unknown_numbers"
+    __table_args__ = (sa.UniqueConstraint("order_id", "gateway_order_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))
+    gateway_order_id: Mapped[str] = mapped_column(sa.String(27), index=True)
+    #: the n
+    sequence: Mapped[int]
+    #: word of the gateway's own state machine (protocol.md §3.1)
+    gateway_state: Mapped[str] = mapped_column(sa.String(20))
+    #: yen
+    amount: Mapped[int]
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: what a person said of it; None: not yet
+    is_ours: Mapped[bool | None]

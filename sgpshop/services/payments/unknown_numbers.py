@@ -1,0 +1,238 @@
+"""Payments under `<order number>-n` that no act of ours entered: nobody guesses whose they are (R141).
+
+A shop may number its orders `1001` and `1001-1`; the buyer may have paid again past us (R106); books
+put back from a backup do not know what was entered since (P36).  SMBC-GP shows the same each time.  So
+a person says it, or an order file that brings the order of that number; until then the order is neither
+charged nor called unpaid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from sgpshop.domain.errors import NotFound, OrderBusy, OrderNotFound
+from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_rules import LIVE_STATES
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeState, TradeStatus
+from sgpshop.models import (
+    Attempt,
+    CardTransaction,
+    FiledNumber,
+    Order,
+    OrderKind,
+    UnknownNumber,
+    utc_now,
+)
+from sgpshop.services.orders import alerts, history
+from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.history import LOOK_UP, Actor
+from sgpshop.services.payments import filed_numbers, transaction_numbers
+from sgpshop.services.payments.transactions import describe_state
+from sgpshop.storage import news, queue, shared_clock
+from sgpshop.storage.database import writing
+from sgpshop.storage.queue import Task, Urgency
+
+#: Reason of what is neither charged nor cancelled beside one.
+UNKNOWN_NUMBER = "unknown_number"
+
+#: A number and what a look-up of it showed.
+Numbered = tuple[int, TradeStatus]
+
+
+def is_ours(session: Session, transaction_id: int) -> bool:
+    """Whether that transaction is the order's: its own number, or one that an act of ours may have entered.
+
+    A later number that was only reserved for the next try is not: another's payment may stand there.
+    """
+    row = session.execute(
+        sa.select(CardTransaction.gateway_order_id, _IS_ENTERED).where(
+            CardTransaction.id == transaction_id
+        )
+    ).one()
+    return bool(row[1]) or filed_numbers.filed(session, row.gateway_order_id) is not None
+
+
+_IS_ENTERED = sa.or_(
+    CardTransaction.sequence == 0,
+    CardTransaction.entry_sent_at.is_not(None),
+    CardTransaction.access_id.is_not(None),
+    CardTransaction.gateway_state.is_not(None),
+    # numbers of before `entry_sent_at`
+    sa.exists().where(
+        Attempt.order_id == CardTransaction.order_id,  # which has an index
+        Attempt.transaction_id == CardTransaction.id,
+        Attempt.sent_at.is_not(None),
+    ),
+    sa.exists().where(
+        UnknownNumber.order_id == CardTransaction.order_id,
+        UnknownNumber.gateway_order_id == CardTransaction.gateway_order_id,
+        UnknownNumber.is_ours.is_(True),
+    ),
+)
+
+
+#: A number that an order has only meant to use: who pays there may have it.
+IS_FREE = sa.and_(
+    sa.not_(_IS_ENTERED),
+    ~sa.exists().where(FiledNumber.gateway_order_id == CardTransaction.gateway_order_id),
+    ~sa.exists().where(Attempt.order_id == CardTransaction.order_id, Attempt.is_open),
+)
+
+
+def holds(kind: OrderKind, trade: TradeStatus) -> bool:
+    """Whether money is there, or may be, or a monthly file may still take it."""
+    is_filed = filed_numbers.whose(kind, trade) is filed_numbers.Whose.UNKNOWN_FILE
+    return trade.state.is_live or trade.state is TradeState.UNKNOWN or is_filed
+
+
+def is_question(kind: OrderKind, trade: TradeStatus) -> bool:
+    """Whether it says something about the order whose it is: what was given back says so too."""
+    return trade.state.is_cancelled or holds(kind, trade)
+
+
+def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
+    """Whose these are is a question to a person from now on; `order` is locked."""
+    known = {row.gateway_order_id: row for row in _unanswered(session, order.id)}
+    for sequence, trade in found:
+        row = known.get(trade.order_id)
+        if row is None:
+            row = UnknownNumber(
+                order_id=order.id, gateway_order_id=trade.order_id, sequence=sequence
+            )
+            session.add(row)
+        row.gateway_state, row.amount = trade.raw_status[:20], trade.total
+    session.flush()
+    _tell(session, order)
+
+
+def not_there(session: Session, order: Order, numbers: Collection[str]) -> None:
+    """Nothing stands under these any more: there is nothing to be asked; `order` is locked."""
+    gone = [row for row in _unanswered(session, order.id) if row.gateway_order_id in numbers]
+    for row in gone:
+        session.delete(row)
+    session.flush()
+    if gone:
+        _tell(session, order)
+
+
+def give_way(session: Session, order_nos: Collection[str]) -> None:
+    """Orders with these numbers come in: who has only meant to use a number of theirs takes the next."""
+    numbers = [at_gateway(order_no) for order_no in order_nos]
+    meant = session.execute(
+        sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
+            CardTransaction.gateway_order_id.in_(numbers), IS_FREE
+        )
+    ).all()
+    for order_id, number in sorted(meant):
+        order = lock_order(session, order_id)
+        if order.open_attempt is None and order.order_no not in order_nos:
+            transaction_numbers.make_way(session, order, number)
+
+
+def settle(session: Session, order_nos: Collection[str]) -> None:
+    """Orders with these numbers came in: what stands under a number of theirs is theirs."""
+    numbers = [at_gateway(order_no) for order_no in order_nos]
+    order_ids = session.scalars(
+        sa.delete(UnknownNumber)
+        .where(UnknownNumber.gateway_order_id.in_(numbers), UnknownNumber.is_ours.is_(None))
+        .returning(UnknownNumber.order_id)
+    ).all()
+    for order_id in sorted(set(order_ids)):
+        if not _unanswered(session, order_id):
+            alerts.mended(session, order_id, AlertKind.UNKNOWN_NUMBER, LOOK_UP.name, utc_now())
+
+
+def _unanswered(session: Session, order_id: int) -> Sequence[UnknownNumber]:
+    return session.scalars(
+        sa.select(UnknownNumber)
+        .where(UnknownNumber.order_id == order_id, UnknownNumber.is_ours.is_(None))
+        .order_by(UnknownNumber.sequence)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def open_of(order_id: int) -> Sequence[UnknownNumber]:
+    """What is still to be answered of one order."""
+    return _unanswered(db.session(), order_id)
+
+
+def describe(row: UnknownNumber) -> str:
+    """Number, state and yen, in words."""
+    return f"{row.gateway_order_id} {describe_state(row.gateway_state, row.amount)}"
+
+
+def _tell(session: Session, order: Order) -> None:
+    found = "、".join(describe(row) for row in _unanswered(session, order.id))
+    if not found:
+        alerts.mended(session, order.id, AlertKind.UNKNOWN_NUMBER, LOOK_UP.name, utc_now())
+    elif alerts.raise_once(session, order, AlertKind.UNKNOWN_NUMBER, found=found):
+        history.record_change(
+            order, "unknown_number", LOOK_UP, before=order.payment_status, found=found
+        )
+    news.tell(session, order.id)
+
+
+def answer(order_no: str, question_id: int, actor: Actor, *, is_ours: bool) -> None:
+    """A person says whether that payment is this order's; a second click changes nothing (P19).
+
+    What is the order's is looked up at once, and decides by the table of R120 as any other.  Raises
+    NotFound, OrderBusy while an operation is open.
+    """
+    with writing() as session:
+        order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
+        if order_id is None:
+            raise OrderNotFound
+        order = lock_order(session, order_id)
+        row = session.get(UnknownNumber, question_id, populate_existing=True)
+        if row is None or row.order_id != order_id:
+            raise NotFound("この取引は、もう確認の必要がありません。画面を開き直してください。")
+        if row.is_ours is not None:
+            return
+        if order.open_attempt is not None:
+            raise OrderBusy
+        row.is_ours = is_ours
+        session.flush()
+        if is_ours:
+            _take(session, order, row)
+        else:
+            transaction_numbers.make_way(session, order, row.gateway_order_id)
+        history.record_change(
+            order,
+            "number_is_ours" if is_ours else "number_is_others",
+            actor,
+            before=order.payment_status,
+            found=describe(row),
+        )
+        _tell(session, order)
+
+
+def _take(session: Session, order: Order, row: UnknownNumber) -> None:
+    """It is a transaction of the order, and counts where nothing that does is paid or came later."""
+    current = order.transaction
+    assert current is not None
+    own = session.scalars(
+        sa.select(CardTransaction).where(CardTransaction.gateway_order_id == row.gateway_order_id)
+    ).one_or_none()
+    is_before = current.sequence > row.sequence and is_ours(session, current.id)
+    if own is not None:
+        taken = own
+    elif current.gateway_state in LIVE_STATES or is_before:
+        taken = CardTransaction(
+            order_id=order.id,
+            sequence=row.sequence,
+            is_current=False,
+            gateway_order_id=row.gateway_order_id,
+        )
+        session.add(taken)
+    else:
+        state = TradeState.of(row.gateway_state)
+        is_charge = order.kind is not OrderKind.NORMAL and not state.is_check
+        taken = transaction_numbers.make_current(order, row.sequence, is_charge=is_charge)
+    for transaction in {taken, current}:  # what counted until now may hold money, or none any more
+        transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
+    queue.tell(session, Task.SWEEP, [0], Urgency.LATER)

@@ -1,0 +1,53 @@
+"""A person who says «この注文の決済です» of every payment that an order is asked about (R141)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from sgpshop.extensions import db
+from sgpshop.models import CardTransaction, Order, UnknownNumber, utc_now
+from sgpshop.services.payments import runner, transaction_lookup, unknown_numbers
+from tests.services.acting import TANAKA
+
+_look_up = transaction_lookup.look_up
+
+
+def say_ours(*, is_ours: bool = True) -> int:
+    """Answer every question that is open, and look up what that makes due; how many there were."""
+    db.session.rollback()
+    asked = db.session.execute(
+        sa.select(Order.id, Order.order_no, UnknownNumber.id)
+        .join(Order, Order.id == UnknownNumber.order_id)
+        .where(UnknownNumber.is_ours.is_(None), ~Order.open_attempt.has())
+        .order_by(UnknownNumber.sequence)
+    ).all()
+    for _, order_no, question in asked:
+        unknown_numbers.answer(order_no, question, TANAKA, is_ours=is_ours)
+    due = sa.select(CardTransaction.id).where(
+        CardTransaction.order_id.in_([row[0] for row in asked]),
+        CardTransaction.next_look_at <= utc_now(),
+    )
+    for transaction_id in db.session.scalars(due).all() if is_ours else ():
+        _look_up(transaction_id)
+    db.session.rollback()
+    return len(asked)
+
+
+@pytest.fixture
+def says_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked is answered at once: what follows is as if the books had known it."""
+
+    def and_answer(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acted(*arguments: Any) -> Any:
+            ended = act(*arguments)
+            say_ours()
+            return ended
+
+        return acted
+
+    monkeypatch.setattr(transaction_lookup, "look_up", and_answer(_look_up))
+    monkeypatch.setattr(runner, "run_operation", and_answer(runner.run_operation))

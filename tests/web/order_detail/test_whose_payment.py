@@ -1,0 +1,86 @@
+"""「この注文の決済です」「別の注文の決済です」 on 詳細注文情報 (R141)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.extensions import db
+from sgpshop.models import Order, Role, UnknownNumber
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments import transaction_lookup
+from tests.factories import fresh, make_order, order_number
+from tests.gateway_world import World
+from tests.services.payments.test_earlier_transactions import make_due, transaction_of
+from tests.signing_in import signed_in
+from tests.web.pages import flat
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"WTF_CSRF_ENABLED": False, "ANSWER_WAIT": 10.0}
+
+
+@pytest.fixture
+def order(app: Flask, world: World) -> Order:
+    """要確認: nothing is paid under its number, and 3,000 yen are held under the one with -1."""
+    with app.app_context():
+        number = order_number()
+        access = world.enter(number, 3000)
+        order = make_order(order_no=number, access=access, status=PaymentStatus.NEEDS_REVIEW)
+        world.authorize(f"{number}-1", 3000)
+        make_due(number)
+        transaction_lookup.look_up(transaction_of(number).id)
+        return fresh(order)
+
+
+def address(app: Flask, order: Order, answer: str) -> str:
+    with app.app_context():
+        question = db.session.query(UnknownNumber.id).scalar()
+        return f"/orders/{order.order_no}/numbers/{question}/{answer}"
+
+
+def test_the_order_asks_and_this_orders_payment_is_taken(app: Flask, order: Order) -> None:
+    operator = signed_in(app, Role.OPERATOR)
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert f"「{order.order_no}-1 仮売上 3,000円」" in page
+    assert "この注文の決済です" in page
+    assert "別の注文の決済です" in page
+    assert "確認済みにする" not in page
+    answer = operator.post(address(app, order, "ours"))
+    assert answer.status_code == 303
+    with app.app_context():
+        transaction_lookup.look_up(transaction_of(f"{order.order_no}-1").id)
+        assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
+    assert "この注文の決済としました" in flat(operator.get(answer.location))
+
+
+def test_anothers_payment_is_not_asked_about_again(app: Flask, order: Order) -> None:
+    operator = signed_in(app, Role.OPERATOR)
+    where = address(app, order, "others")
+    page = operator.post(where, headers={"HX-Request": "true"}).text
+    assert "data-alert" not in page
+    assert "別の注文の決済としました" in page
+    assert operator.post(where).status_code == 303  # a second click
+    assert operator.get(where).status_code == 303  # a reload
+
+
+def test_a_viewer_sees_it_and_may_not_answer(app: Flask, order: Order) -> None:
+    viewer: FlaskClient = signed_in(app, Role.VIEWER)
+    page = flat(viewer.get(f"/orders/{order.order_no}"))
+    assert f"{order.order_no}-1" in page
+    assert "この注文の決済です</button>" not in page
+    assert viewer.post(address(app, order, "ours")).status_code == 403
+
+
+def test_it_is_answered_not_acknowledged(app: Flask, order: Order) -> None:
+    operator = signed_in(app, Role.OPERATOR)
+    with app.app_context():
+        [alert] = [one.id for one in alerts.open_of(order.id)]
+    answer = operator.post(f"/orders/{order.order_no}/alerts/{alert}/acknowledge")
+    assert answer.status_code >= 400
+    assert "どの注文の決済かを選んでください" in answer.text
