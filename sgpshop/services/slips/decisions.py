@@ -116,11 +116,14 @@ def decide_one(
     return row
 
 
-def delivered_at(instruction: SlipInstruction, order: Facts, now: datetime) -> datetime:
-    """When the parcel counts as shipped: now, or noon of the day given, never before the order."""
+def delivered_at(instruction: SlipInstruction, order: Facts, said_at: datetime) -> datetime:
+    """When the parcel counts as shipped: when the file was begun, or noon of the day given (P29).
+
+    Never before the order.
+    """
     day = instruction.ship_date
-    if day is None or day == jst_day(now):
-        return now
+    if day is None or day == jst_day(said_at):
+        return max(order.ordered_at, said_at)
     return max(order.ordered_at, start_of_day(day) + timedelta(hours=12))
 
 

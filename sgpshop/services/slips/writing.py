@@ -79,7 +79,7 @@ def after_capture(
         return
     order = load_facts([row.order_id], with_parcels=True)[row.order_id]
     actor = Actor(row.actor_kind, row.actor)
-    _write(session, [(order, waiting)], ItemResult.FAILED, actor, now)
+    _write(session, run, [(order, waiting)], ItemResult.FAILED, actor, now)
 
 
 def process_batch(first_row_id: int) -> None:
@@ -144,7 +144,7 @@ def _process_batch(first_row_id: int, only: int | None = None) -> None:
             (orders[order_id], list(rows))
             for order_id, rows in groupby(found, lambda row: row.order_id or 0)
         ]
-        _write(session, groups, ItemResult.SUCCEEDED, runs.actor_of(run), utc_now())
+        _write(session, run, groups, ItemResult.SUCCEEDED, runs.actor_of(run), utc_now())
 
 
 def due(limit: int) -> list[int]:
@@ -173,6 +173,7 @@ def _is_due() -> sa.ColumnElement[bool]:
 
 def _write(
     session: Session,
+    run: SlipRun,
     groups: Sequence[tuple[Facts, Sequence[SlipRow]]],
     result: ItemResult,
     actor: Actor,
@@ -180,7 +181,7 @@ def _write(
 ) -> None:
     """Carry out the rows of these orders, as far as that is possible now, and record `result`."""
     shop = settings.load()
-    batch = _Batch(actor, now)
+    batch = _Batch(actor, now, run.started_at or now)
     ends: list[dict[str, Any]] = []
     for order, rows in groups:
         decisions = [decide_one(order, SlipInstruction.of(row), shop, now) for row in rows]
@@ -198,9 +199,11 @@ def _is_kept(rows: Sequence[SlipRow], result: ItemResult) -> bool:
 class _Batch:
     """What changes of many orders, written with a handful of statements."""
 
-    def __init__(self, actor: Actor, now: datetime) -> None:
+    def __init__(self, actor: Actor, now: datetime, said_at: datetime) -> None:
         self._actor = actor
         self._now = now
+        #: when the file was begun: what it tells was so by then, however late it is written
+        self._said_at = said_at
         self._parcels: list[dict[str, Any]] = []
         self._orders: list[dict[str, Any]] = []
         #: orders whose 返金しない was about returns of before (R90a)
@@ -215,7 +218,7 @@ class _Batch:
         described = []
         for one in changed:
             assert one.parcel is not None  # else there is a problem
-            self._parcels.append(_parcel_values(one.parcel, one.instruction, order, self._now))
+            self._parcels.append(_parcel_values(one.parcel, one.instruction, order, self._said_at))
             statuses[one.parcel.id] = one.instruction.status
             described.append(_describe(order, one.parcel, one.instruction))
             if DeliveryStatus.RETURNED in {one.parcel.status, one.instruction.status}:
@@ -261,7 +264,7 @@ class _Batch:
 
 
 def _parcel_values(
-    parcel: ParcelFacts, instruction: SlipInstruction, order: Facts, now: datetime
+    parcel: ParcelFacts, instruction: SlipInstruction, order: Facts, said_at: datetime
 ) -> dict[str, Any]:
     """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
     is_new = instruction.status is not parcel.status
@@ -279,9 +282,9 @@ def _parcel_values(
         return values
     values |= {"returned_on": None, "return_reason": ""}
     if instruction.status is DeliveryStatus.RETURNED:  # delivered_at stays: it did arrive then
-        values["returned_on"] = instruction.ship_date or jst_day(now)
+        values["returned_on"] = instruction.ship_date or jst_day(said_at)
     elif instruction.status is DeliveryStatus.DELIVERED:
-        values["delivered_at"] = delivered_at(instruction, order, now)
+        values["delivered_at"] = delivered_at(instruction, order, said_at)
     else:  # 配送完了 and 返送 can be undone (R31)
         values["delivered_at"] = None
     return values

@@ -42,7 +42,9 @@ def _figures(
 
 def _deliver(session: Session, order: Order, run: BulkRun, now: datetime) -> None:
     """The parcels of one order, and its history."""
-    delivered = deliver_all(session, order, now)
+    # Its month is that in which the person said so, however late the worker comes to it (P29).
+    said_at = max(run.started_at or now, order.ordered_at)
+    delivered = deliver_all(session, order, said_at)
     history.record_change(
         order,
         "delivered",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,7 +59,7 @@ class Decided:
 def look_at(batch: Sequence[FileOrder]) -> Decided:
     """What would become of `batch` now; nothing is written or kept from others."""
     try:
-        return _decide(db.session(), batch, lock=False)
+        return _decide(db.session(), batch, utc_now(), lock=False)
     finally:
         db.session.rollback()
 
@@ -78,7 +79,8 @@ def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None
     now = utc_now()
     with writing() as session:
         unknown_numbers.give_way(session, [one.order_no for one in batch])
-        decided = _decide(session, batch, lock=True)
+        started = sa.select(ImportRun.started_at).where(ImportRun.id == run_id)
+        decided = _decide(session, batch, session.scalar(started) or now, lock=True)
         counts = writer.write(session, decided.changes, actor=actor, now=now)
         unknown_numbers.settle(session, [one.parsed.order_no for one in decided.changes])
         cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})
@@ -101,7 +103,10 @@ def _orders_done() -> sa.ColumnElement[int]:
     return columns[0] + columns[1] + columns[2] + columns[3]
 
 
-def _decide(session: Session, batch: Sequence[FileOrder], *, lock: bool) -> Decided:
+def _decide(
+    session: Session, batch: Sequence[FileOrder], said_at: datetime, *, lock: bool
+) -> Decided:
+    """`said_at`: when the person began it; what left had left by then, however late it is written."""
     good = {one.order_no: one.order for one in batch if one.order is not None}
     shop, now = settings.load(), utc_now()
     known = stored.load(session, [one.order_no for one in batch], lock=lock)
@@ -120,7 +125,7 @@ def _decide(session: Session, batch: Sequence[FileOrder], *, lock: bool) -> Deci
             decided.problems += [(one, issue) for issue in one.issues]
             continue
         try:
-            change = decide(one.order, known.get(one.order_no), shop=shop, now=now)
+            change = decide(one.order, known.get(one.order_no), shop=shop, now=now, said_at=said_at)
             for taker in takers:
                 taker.take(change)
         except OrderLeftOut as reason:

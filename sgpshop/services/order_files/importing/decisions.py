@@ -69,11 +69,16 @@ class OrderChange:
 
 
 def decide(
-    parsed: ParsedOrder, stored: StoredOrder | None, *, shop: ShopSettings, now: datetime
+    parsed: ParsedOrder,
+    stored: StoredOrder | None,
+    *,
+    shop: ShopSettings,
+    now: datetime,
+    said_at: datetime,
 ) -> OrderChange:
-    """The change that `parsed` makes at the moment `now`.  Raises OrderLeftOut."""
+    """The change that `parsed`, begun at `said_at`, makes at the moment `now`.  Raises OrderLeftOut."""
     auth_valid = timedelta(days=shop.auth_valid_days)
-    content = merge(parsed, stored.content if stored else None, now, shop.tax_rule)
+    content = merge(parsed, stored.content if stored else None, said_at, shop.tax_rule)
     if stored is None:
         is_card = parsed.claim is not None
         warned = (*(_called_off(content, None) if is_card else ()), *_of_sum(content))
