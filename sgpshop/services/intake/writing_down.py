@@ -106,6 +106,9 @@ def _again(
     ).one_or_none()
     if known is None and _is_being_billed(session, locked):
         raise BeingBilled
+    is_failed = locked.payment_status is PaymentStatus.CAPTURE_FAILED
+    if known is None and is_failed and locked.kind is OrderKind.PREORDER:
+        raise BeingBilled(is_preorder=True)
     if locked.open_attempt is not None:
         return IntakeStarted(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     if _waits_for_look(locked):

@@ -15,7 +15,7 @@ from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
-from sgpshop.models import Order
+from sgpshop.models import Operation, Order, OrderKind
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder
@@ -26,8 +26,8 @@ from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import World
-from tests.services.acting import TANAKA, last_attempt, seen
-from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
+from tests.services.acting import TANAKA, last_attempt, press, seen
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
 from tests.services.payments.test_later_cards import BUYER, replace_kept, site
 from tests.services.payments.test_three_ds import CHALLENGE, OURS, THANKS, at_bank, back, told
 from tests.services.subscribing import Travel, jst
@@ -325,3 +325,18 @@ def test_a_registration_under_its_number_is_one_of_the_month_again(
     work_off(order.id)
     assert fresh(order).payment_status is S.AWAITING_BILLING
     assert subscriptions.failed_months() != []
+
+
+def test_another_card_is_not_dropped_for_a_preorder_whose_charge_failed(shop: World) -> None:
+    """The card that was checked would be charged, and the buyer believe that it was the other."""
+    open_shop()
+    new = new_order(shop, kind=OrderKind.PREORDER)
+    intake.place(new, SHOP_FRONT)
+    [order] = orders()
+    settle(order.id)
+    shop.fault("error:42G550000", "ExecTran")
+    assert press(fresh(order), Operation.CAPTURE).payment_status is S.CAPTURE_FAILED
+    other = replace(new, payment=CardSource(token=shop.token()))
+    with pytest.raises(intake.BeingBilled, match="新しい注文番号"):
+        intake.place(other, SHOP_FRONT)
+    assert intake.place(new, SHOP_FRONT).order_no == order.order_no  # the same again is no new card
