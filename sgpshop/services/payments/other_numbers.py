@@ -7,7 +7,7 @@ kept with its transaction, the card check of an order from a file among it (R143
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,11 +38,17 @@ class _Sold:
 
 
 def paid_there(
-    gateway: SmbcGpGateway, operation: Operation, order_id: int, own: str
+    gateway: SmbcGpGateway,
+    operation: Operation,
+    order_id: int,
+    own: str,
+    *,
+    by_file: bool = False,
 ) -> Outcome | None:
     """How `operation`, wanted under the number `own`, ends because the order is paid under another.
 
-    None: nothing is reserved or taken under any, nor will be by a file.  Raises GatewayError.
+    None: nothing is reserved or taken under any, nor will be by a file.  `by_file`: `own` too is
+    asked for, as no call is to enter it that would say what stands there.  Raises GatewayError.
     """
     order = db.session.execute(
         sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
@@ -81,17 +87,23 @@ def paid_there(
             _keep(order_id, row.id, trade)
     if is_first and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
         return None
-    return _beside_unknown(gateway, operation, order_id, rows[-1].sequence)
+    passed_over = set() if by_file else {own}
+    return _beside_unknown(gateway, operation, order_id, rows[-1].sequence, passed_over)
 
 
 def _beside_unknown(
-    gateway: SmbcGpGateway, operation: Operation, order_id: int, last: int
+    gateway: SmbcGpGateway,
+    operation: Operation,
+    order_id: int,
+    last: int,
+    passed_over: Collection[str],
 ) -> Outcome | None:
     """How it ends because money stands under a number after the `last` of ours: whose, nobody knows."""
     order = db.session.execute(
         sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
     ).one()
     others = transaction_numbers.of_other_orders(db.session(), order_id, order.order_no)
+    others |= set(passed_over)
     asked = {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
     db.session.commit()
     shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others))

@@ -121,7 +121,7 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
 def _ask(gateway: SmbcGpGateway, order_id: int, gateway_order_id: str) -> Outcome | None:
     """How the registration ends before it began; None: it is unpaid, and its card is kept."""
     try:
-        paid = other_numbers.paid_there(gateway, _BILL, order_id, gateway_order_id)
+        paid = other_numbers.paid_there(gateway, _BILL, order_id, gateway_order_id, by_file=True)
         if paid is None:
             stored_cards.for_later(gateway, order_id)
         return paid
