@@ -209,7 +209,7 @@
     }
   });
 
-  /* ---- Keys on the list: ↑↓ row, x tick, b bar, Enter open, / search, ? help, Esc closes ---- */
+  /* ---- Keys: / search and ? help everywhere; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes ---- */
 
   const isTyping = (target) => target.closest("input:not([type=checkbox]), select, textarea, dialog, [popover]");
 
@@ -238,10 +238,10 @@
         opener?.click();
       },
       Enter: () => event.target.matches("input") && row?.querySelector("a").click(),
-      "/": () => document.getElementById("search-order_no")?.focus(),
+      "/": () => { const box = document.getElementById("find-word"); box?.focus(); box?.select(); },
       "?": () => { window.location.href = "/help#keys"; },
     };
-    const isOurs = event.key === "Enter" ? row && event.target.matches("input") : event.key in actions;
+    const isOurs = event.key === "Enter" ? row && event.target.matches("input") : event.key in actions && (table || "/?".includes(event.key));
     if (!isOurs || (event.key.startsWith("Arrow") && !rows.length)) return;
     event.preventDefault();
     actions[event.key]();
@@ -278,7 +278,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     all("[data-print]").forEach((button) => { button.hidden = false; });
     all("[data-unscripted]").forEach((words) => { words.hidden = true; });
-    if (document.getElementById("results")) document.addEventListener("keydown", onKey);
+    document.addEventListener("keydown", onKey);
     bringTicks();
     showAllHits();
     all("[data-say]").forEach((one) => { if (!one.closest("#messages")) heard.set(one.id || one, wordsOf(one)); });

@@ -42,7 +42,7 @@ def register(app: Flask) -> None:
     from sgpshop.web.api import document, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
     from sgpshop.web.order_edit import views as order_edit
-    from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, labels
+    from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, finding, labels
     from sgpshop.web.order_search import views as order_search
     from sgpshop.web.settings import account, api_keys, file_settings, notifications, people
     from sgpshop.web.settings import views as settings
@@ -63,6 +63,7 @@ def register(app: Flask) -> None:
         reconciling,  # nor /orders/reconcile
         journals,
         order_search,
+        finding,
         order_edit,
         order_detail,
         slips,

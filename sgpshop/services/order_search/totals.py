@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -22,9 +22,14 @@ from sqlalchemy.orm import aliased
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
+from sgpshop.services.order_search import index
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+
+#: More orders that hold a word are not counted before a list of them is shown.
+MOST_COUNTED = 1_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,15 @@ class Total:
 
     count: int = 0
     yen: int = 0
+    #: there may be more, which nobody counted, and no yen
+    is_least: bool = False
+
+    @property
+    def words(self) -> str:
+        """The count for people; nothing where nothing was counted."""
+        if self.is_least and not self.count:
+            return ""
+        return f"{self.count:,}件" + "以上" * (self.is_least and self.count >= MOST_COUNTED)
 
 
 #: by status; None stands for the orders that are not paid by SGP card
@@ -73,9 +87,21 @@ class _Cache:
 def status_totals(criteria: SearchCriteria) -> Totals:
     """Count and yen of each status among the orders of a search, its statuses ignored.
 
-    Statuses without an order are absent.  At most two queries.
+    Statuses without an order are absent.  At most two queries.  Where very many orders hold the word,
+    there is one total of all, and one of the chosen status, that are least ones.
     """
+    if criteria.word and _first(criteria.without_statuses()) >= MOST_COUNTED:
+        found: Totals = {None: Total(MOST_COUNTED, is_least=True)}
+        if criteria.statuses:
+            found[criteria.statuses[0]] = Total(_first(criteria), is_least=True)
+        return found
     return totals_of(criteria.without_statuses())[0]
+
+
+def _first(criteria: SearchCriteria) -> int:
+    """How many orders a search for a word finds, as far as they are counted."""
+    others = conditions(replace(criteria, word=""), utc_now())
+    return len(index.newest(asked_keys(criteria.word), others, most=MOST_COUNTED))
 
 
 def total(criteria: SearchCriteria) -> Total:
@@ -85,8 +111,11 @@ def total(criteria: SearchCriteria) -> Total:
 
 def added(totals: Totals, statuses: Collection[PaymentStatus] = ()) -> Total:
     """The sum over `statuses`, or over all."""
+    if not statuses and None in totals and totals[None].is_least:
+        return totals[None]
     wanted = [total for status, total in totals.items() if not statuses or status in statuses]
-    return Total(sum(t.count for t in wanted), sum(t.yen for t in wanted))
+    is_least = any(t.is_least for t in wanted)
+    return Total(sum(t.count for t in wanted), sum(t.yen for t in wanted), is_least)
 
 
 def totals_of(*searches: SearchCriteria) -> list[Totals]:

@@ -70,6 +70,7 @@ class SearchQuery(Body):
             "is a beginning.",
         ),
     ] = ""
+    q: Annotated[Text100, Field(description="A word anywhere in an order, as people search.")] = ""
     processing: Annotated[list[ProcessingClass], _Words] = []
     method: Method | None = None
     status: Annotated[list[PaymentStatus], _Words] = []
@@ -137,6 +138,7 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         date_field=query.date_field,
         day_from=first,
         day_to=last,
+        word=query.q.strip(),
         order_numbers=numbers,
         processing=tuple(query.processing),
         method=query.method,

@@ -35,12 +35,14 @@ class Chip:
 
 
 def chips(form: SearchForm) -> list[Chip]:
-    """The period first, even where it is all of them; then every field that narrows the search."""
+    """The period first, even where it is all of them; then the word of the box, then every other field."""
     found = form.criteria
     period = _span(found.day_from, found.day_to)
     without = form.query(from_="", to="") if period else None
-    first = Chip(DATE_WORDS[found.date_field], period or "全期間", without)
-    return [first] + [
+    first = [Chip(DATE_WORDS[found.date_field], period or "全期間", without)]
+    if found.word:
+        first.append(Chip("検索", found.word, form.query(q=None)))
+    return first + [
         Chip(FIELDS[name], words, form.query(**dict.fromkeys(_PARAMETERS.get(name, (name,)))))
         for name, words in _words(found)
         if words

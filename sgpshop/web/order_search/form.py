@@ -77,8 +77,8 @@ _FIELD_OF = {
     "alert": "alert",
 }
 #: Looked for among all orders, finished ones too.
-_FINDS_ANYWHERE = ("order_no", "kw[]", "slip")
-_CONDITIONS = (*_FIELD_OF, "date_field", "kw_field[]", "failed_of")
+_FINDS_ANYWHERE = ("q", "order_no", "kw[]", "slip")
+_CONDITIONS = (*_FIELD_OF, "q", "date_field", "kw_field[]", "failed_of")
 #: The value of `unfinished` that nobody chose: it gives way to whoever looks for one order.
 BY_ITSELF = "auto"
 _PAGING = ("sort", "dir", "size", "cursor")
@@ -115,6 +115,11 @@ class SearchForm:
         return urlencode(pairs)
 
     @property
+    def looks_for_one(self) -> bool:
+        """Whether somebody looks for certain orders, wherever they are, by a word or a number."""
+        return any(any(self.values.getlist(name)) for name in _FINDS_ANYWHERE)
+
+    @property
     def used_fields(self) -> set[str]:
         """The fields that must be visible: they narrow this search, or hold a mistake.
 
@@ -138,10 +143,9 @@ def parse_search(arguments: MultiDict[str, str], today: date) -> SearchForm:
         values.setdefault(name, "")
     if is_first:
         values["unfinished"] = BY_ITSELF
-    looks_for_one = any(any(values.getlist(name)) for name in _FINDS_ANYWHERE)
-    if looks_for_one and values.get("unfinished") == BY_ITSELF:
-        del values["unfinished"]
     form = SearchForm(values)
+    if form.looks_for_one and values.get("unfinished") == BY_ITSELF:
+        del values["unfinished"]
     reader = _Reader(form)
     form.criteria = reader.criteria()
     form.page = reader.page()
@@ -172,6 +176,7 @@ class _Reader:
             date_field=self._word("date_field", DateField) or DateField.ORDERED_AT,
             day_from=self._day("from"),
             day_to=self._day("to"),
+            word=self._text("q"),
             order_numbers=self._order_numbers(),
             processing=self._words("processing", ProcessingClass),
             method=self._word("method", Method),

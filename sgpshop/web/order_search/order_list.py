@@ -19,7 +19,7 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
-from sgpshop.services.order_search import search, search_fields
+from sgpshop.services.order_search import search, search_fields, texts
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
@@ -105,7 +105,7 @@ def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab
     everything = added(totals)
     found = [StatusTab("すべて", everything, form.query(status=None), not chosen, "")]
     for status in PaymentStatus:
-        total = totals.get(status, Total())
+        total = totals.get(status) or Total(is_least=everything.is_least)
         if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or total.count):
             continue
         query = form.query(status=status.value)
@@ -149,7 +149,8 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "chosen_fields": fields,
         "periods": _periods(form),
         "chips": in_force,
-        "list_title": _title(form, in_force, hits.count),
+        "list_title": _title(form, in_force, hits.words),
+        "share_built": texts.share_built() if form.looks_for_one else None,
         # Whoever typed goes on typing: the conditions stay open then.
         "was_typed": request.headers.get("HX-Trigger") == "search",
         "choices": _choices(shop, totals),
@@ -157,12 +158,12 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     }
 
 
-def _title(form: SearchForm, in_force: Sequence[Chip], count: int) -> str:
+def _title(form: SearchForm, in_force: Sequence[Chip], count: str) -> str:
     """What tells this list from another in the row of windows: tab, search, whether it goes on."""
     tab = "・".join(one.label for one in form.criteria.statuses) or "すべて"
     page = "(続き)" if form.page.cursor else ""
     search = "".join(f" {chip.name}:{chip.words}" for chip in in_force[1:])
-    return f"{tab} {count:,}件{page}{search} - 注文検索/一括処理"
+    return f"{tab} {count}{page}{search} - 注文検索/一括処理"
 
 
 def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, str]]]:
