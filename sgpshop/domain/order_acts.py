@@ -268,7 +268,9 @@ def is_unbilled(order: OrderFacts) -> bool:
 
 def may_waive_cancel(order: OrderFacts) -> bool:
     """Whether 返金しない is to be had: the payment stays, or what was not billed is to be after all."""
-    return order.cancel_waived_at is None and _is_back(order)
+    is_returned = order.processing_class is ProcessingClass.RETURNED
+    is_open = _is_back(order) or (is_returned and is_refund_open(order))
+    return order.cancel_waived_at is None and is_open
 
 
 def _is_back(order: OrderFacts) -> bool:
@@ -279,12 +281,14 @@ def _is_back(order: OrderFacts) -> bool:
 def is_refund_open(order: OrderFacts) -> bool:
     """要返金: reported as sold, but the goods are back or the order was cancelled (R104).
 
-    Until a person says when and how the money went back: SMBC-GP takes no cancel of such a sale.
+    Until a person says when and how the money went back, or that it stays (返金しない, which may have
+    been said before it was billed): SMBC-GP takes no cancel of such a sale.
     """
     return (
         order.payment_status is PaymentStatus.BILLING_REPORTED
         and order.processing_class in REFUND_CLASSES
         and order.refunded_on is None
+        and order.cancel_waived_at is None
     )
 
 

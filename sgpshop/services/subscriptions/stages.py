@@ -138,11 +138,13 @@ LACKS_CARD: Condition = sa.and_(
     .where(CardTransaction.order_id == Order.id, CardTransaction.looks > 0)
     .correlate(Order),
 )
-#: 要返金: sold and reported, but the goods are back or the order was cancelled (R104).
+#: 要返金: sold and reported, but the goods are back or the order was cancelled (R104): what
+#: order_acts.is_refund_open says of one order.
 NEEDS_REFUND: Condition = sa.and_(
     Order.payment_status == PaymentStatus.BILLING_REPORTED,
     Order.processing_class.in_(sorted(REFUND_CLASSES)),
     Order.refunded_on.is_(None),
+    Order.cancel_waived_at.is_(None),
 )
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.

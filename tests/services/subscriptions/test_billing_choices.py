@@ -161,6 +161,18 @@ class TestRefund:
         with pytest.raises(InputRefused):
             parcels.settle_refund(order.id, seen(order), TANAKA, date(9999, 1, 1), "振込")
 
+    def test_what_a_person_waived_is_not_asked_for_again(self, order: Order) -> None:
+        """返金しない of this return, said before the registration or after it (R90a)."""
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "代品を送る")
+        assert not is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == []
+        assert subscriptions.outlook(10).to_refund.count == 0
+        with pytest.raises(NotPossible):
+            parcels.settle_refund(order.id, seen(order), TANAKA, jst_day(utc_now()), "振込")
+        parcels.undo_waiver(order.id, seen(order), TANAKA)
+        assert is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+
     def test_a_cancelled_order_that_was_billed_is_to_be_refunded_too(self, app: Flask) -> None:
         gone: Any = {"status": S.BILLING_REPORTED, "processing_class": ProcessingClass.CANCELLED}
         order = make_subscription(**gone)
