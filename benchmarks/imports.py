@@ -13,7 +13,7 @@ from pathlib import Path
 import xlsxwriter
 
 from benchmarks.table import show
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.services import installation
 from sgpshop.services.files.layout import Purpose, layouts, recognise

@@ -12,7 +12,7 @@ import psutil
 import sqlalchemy as sa
 
 from benchmarks.table import show
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess

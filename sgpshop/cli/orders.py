@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 
 from sgpshop.cli.shop import with_shop
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun
 from sgpshop.services.demo import seed_many, seed_sample
 from sgpshop.services.order_files import importing

@@ -10,8 +10,8 @@ import click
 from flask import current_app
 
 from sgpshop.cli.shop import with_shop
-from sgpshop.domain.csv_reading import FileRefused
 from sgpshop.domain.order_rules import is_big
+from sgpshop.domain.row_files import FileRefused
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips

@@ -18,8 +18,8 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun, IssueLevel, Role
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE

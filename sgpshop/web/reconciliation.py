@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
-from sgpshop.domain.csv_reading import FileRefused, Limits
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use

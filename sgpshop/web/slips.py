@@ -7,9 +7,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
-from sgpshop.domain.csv_reading import FileRefused
 from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.row_files import FileRefused
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import Role, SlipRun
 from sgpshop.services import slips

@@ -26,11 +26,11 @@ import time_machine
 from flask import Flask
 
 from sgpshop.domain.billing_calendar import month_of, previous_month
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, GatewayError, Job, MonthlyLine, monthly_file

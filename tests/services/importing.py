@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun
 from sgpshop.services.order_files import importing
 from tests.services.order_csv import csv_file

@@ -17,7 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportRun, Order, Role, utc_now
 from sgpshop.services.demo import SAMPLE

@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import CardTransaction, ImportRun, Order, utc_now

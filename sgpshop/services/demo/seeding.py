@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, GatewayRejected, Job, Receipt, SmbcGpGateway
 from sgpshop.models import SGP_METHOD, ActorKind, ImportRun, Order, utc_now

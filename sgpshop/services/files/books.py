@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record
+from sgpshop.domain.row_files import FileRefused, Limits, Record
 from sgpshop.services.files import book_reader
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"

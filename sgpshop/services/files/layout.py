@@ -40,8 +40,8 @@ from functools import cache
 from itertools import chain, islice
 
 from sgpshop.domain.amounts import yen_in
-from sgpshop.domain.csv_reading import FileRefused, Record, heading_key
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.row_files import FileRefused, Record, heading_key
 
 #: The row of headings is among so many first ones: titles, dates and explanations may stand above it.
 _ROWS_ABOVE = 10

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record
+from sgpshop.domain.row_files import FileRefused, Limits, Record
 from sgpshop.services.files import books
 
 #: A line of a file is never longer, quoted line breaks aside; keeps memory flat (any size streams).

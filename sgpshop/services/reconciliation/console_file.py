@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
+from sgpshop.domain.row_files import FileRefused, Limits, Record
 from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sgpshop.domain.csv_reading import heading_key
 from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.row_files import heading_key
 from sgpshop.domain.text import nfkc
 from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.cells import CellProblem

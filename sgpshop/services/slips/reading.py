@@ -15,8 +15,8 @@ from typing import Any
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
 from sgpshop.domain.carriers import carrier_called
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record, heading_key
 from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.row_files import FileRefused, Limits, Record, heading_key
 from sgpshop.domain.text import nfkc
 from sgpshop.services.files.layout import Layout, Purpose, Table, first, layouts, recognise
 from sgpshop.services.files.reading import read_rows

@@ -10,10 +10,10 @@ from sqlalchemy.orm import joinedload
 
 from sgpshop.domain import words
 from sgpshop.domain.carriers import CARRIERS
-from sgpshop.domain.csv_reading import heading_key
 from sgpshop.domain.csv_writing import csv_file, csv_unguarded
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.row_files import heading_key
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.bulk.progress import RunProgress, counted, needy_first

@@ -21,10 +21,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, ItemResult, SlipRow, SlipRun, utc_now

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_methods import KnownMethods
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import IssueLevel
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.demo.sample import sample_orders

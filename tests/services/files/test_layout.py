@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sgpshop.domain.csv_reading import FileRefused, Limits, Record
+from sgpshop.domain.row_files import FileRefused, Limits, Record
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.files.layout import Layout, Purpose, add, always, first, join, recognise, say
 from sgpshop.services.files.reading import read_rows

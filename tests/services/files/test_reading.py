@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from sgpshop.domain.csv_reading import FileRefused, Limits
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.services.files import books
 from sgpshop.services.files.reading import read_rows
 

@@ -12,9 +12,9 @@ import pytest
 import xlsxwriter
 
 from sgpshop.domain.amounts import TAX_INCLUDED
-from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_methods import KnownMethods
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.models import SGP_METHOD, IssueLevel, utc_now
 from sgpshop.services.order_files.importing.content import Content, merge
 from sgpshop.services.order_files.reading import FileOrder, read_orders, survey

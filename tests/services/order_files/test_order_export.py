@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Operation, Order, OrderKind
 from sgpshop.services.demo import SAMPLE

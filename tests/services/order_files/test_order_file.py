@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgpshop.domain.csv_reading import FileRefused, Limits, heading_key
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import FileRefused, Limits, heading_key
 from sgpshop.models import IssueLevel, OrderKind
 from sgpshop.services.files.layouts import a00_own
 from sgpshop.services.files.reading import read_rows

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import (

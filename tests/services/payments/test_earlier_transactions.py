@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from sgpshop.domain.csv_reading import Limits
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import (

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Job, TradeAccess
 from sgpshop.models import CardTransaction, Operation, OrderKind

@@ -13,8 +13,8 @@ import time_machine
 from flask import Flask
 
 from sgpshop.domain.carriers import carrier_called
-from sgpshop.domain.csv_reading import FileRefused, heading_key
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.row_files import FileRefused, heading_key
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import CardTransaction, Delivery, ItemResult, Order, SlipRow, utc_now

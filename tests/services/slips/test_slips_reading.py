@@ -9,8 +9,8 @@ from datetime import date
 
 import pytest
 
-from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.services.slips.reading import ReadRow, SlipFile, read
 
 LIMITS = Limits(

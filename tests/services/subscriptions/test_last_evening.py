@@ -11,7 +11,7 @@ import time_machine
 from flask import Flask
 
 from sgpshop.domain.billing_calendar import month_of
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import Order
 from sgpshop.services import slips
 from sgpshop.services.bulk import working

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from sgpshop.domain.csv_reading import heading_key
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.row_files import heading_key
 from sgpshop.extensions import db
 from sgpshop.models import ImportMapping
 from sgpshop.services.files.layout import Purpose, first, layouts

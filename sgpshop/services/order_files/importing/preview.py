@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from sgpshop.domain.csv_reading import Limits
+from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportIssue, ImportRun
 from sgpshop.services import settings
 from sgpshop.services.order_files.importing import batches

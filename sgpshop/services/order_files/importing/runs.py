@@ -20,9 +20,9 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
-from sgpshop.domain.csv_reading import FileRefused, Limits
 from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import FormUsed, NotFound, ShopError
+from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings

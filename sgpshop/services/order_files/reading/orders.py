@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from sgpshop.domain.card_data import contains_card_number, mask_card_numbers
-from sgpshop.domain.csv_reading import FileRefused, Limits, heading_key
 from sgpshop.domain.payment_methods import KnownMethods
+from sgpshop.domain.row_files import FileRefused, Limits, heading_key
 from sgpshop.models import IssueLevel
 from sgpshop.services.files.layout import (
     Layout,

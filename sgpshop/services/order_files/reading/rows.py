@@ -8,7 +8,7 @@ from typing import Any
 
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.domain.csv_reading import Record
+from sgpshop.domain.row_files import Record
 from sgpshop.services.files.layout import Fields, Row, Table
 from sgpshop.services.order_files.reading.cells import CellDamaged, CellProblem
 from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, FileColumn, Part
