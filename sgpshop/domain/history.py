@@ -64,6 +64,7 @@ SENTENCES = {
         "{who}が返送処理をしました{parcels}(返送日 {day}、理由:{reason}、{stock})。"
         "SMBC-GPの決済は取り消していません"
     ),
+    "notes_changed": "{who}が記録しました({changes})",
     "parcel_slips": "{who}が伝票番号を登録しました({changes})",
     "slips_registered": "{who}が伝票番号一括ステータス変更で登録しました({changes})",
     "slips_kept": "実売上処理はできませんでしたが、{who}の設定により伝票番号を登録しました({changes})",

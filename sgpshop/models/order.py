@@ -109,6 +109,12 @@ class Order(Base):
             sqlite_where=sa.text("kind = 'preorder'"),
             postgresql_where=sa.text("kind = 'preorder'"),
         ),
+        sa.Index(
+            "ix_orders_handling",
+            "handling",
+            sqlite_where=sa.text("handling <> 'open'"),
+            postgresql_where=sa.text("handling <> 'open'"),
+        ),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
@@ -182,6 +188,9 @@ class Order(Base):
     #: found standing at SMBC-GP; both are told
     is_round_shared: Mapped[bool] = mapped_column(default=False)
     note: Mapped[str] = mapped_column(sa.Text, default="")
+    #: 対応状況 (domain.handling) and 社内メモ: for people of the shop alone
+    handling: Mapped[str] = mapped_column(sa.String(12), default="open", server_default="open")
+    memo: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
     #: 返金しない: a person decided that the payment of a returned order stays (R90a)
     cancel_waived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_waived_reason: Mapped[str] = mapped_column(sa.String(200), default="")

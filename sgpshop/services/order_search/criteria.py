@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.handling import Handling
 from sgpshop.domain.order_acts import UNCANCELLED_STATUSES
 from sgpshop.domain.order_rules import (
     CHECK_STATE,
@@ -95,6 +96,7 @@ class SearchCriteria:
     slip: str = ""
     has_slip: bool | None = None
     kinds: tuple[OrderKind, ...] = ()
+    handling: tuple[Handling, ...] = ()
     #: still to be sent, paid or given back
     unfinished: bool = False
     unsent: bool = False
@@ -153,6 +155,8 @@ def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(~is_guest if criteria.is_member else is_guest)
     if criteria.kinds:
         found.append(Order.kind.in_(criteria.kinds))
+    if criteria.handling:
+        found.append(Order.handling.in_([one.value for one in criteria.handling]))
     if criteria.word:
         found.append(index.holds(asked_keys(criteria.word)))
     found += [_keyword(field, word) for field, word in criteria.keywords]

@@ -88,6 +88,7 @@ class Facts:
     edited_at: datetime | None
     cancel_waived_at: datetime | None
     refunded_on: date | None
+    handling: str
     transaction: TransactionFacts | None
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for

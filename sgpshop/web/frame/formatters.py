@@ -19,6 +19,7 @@ from flask import Flask, current_app, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
+from sgpshop.domain.handling import Handling, label_of
 from sgpshop.domain.order_acts import (
     is_refund_open,
     is_return_open,
@@ -286,6 +287,8 @@ def init_app(app: Flask) -> None:
         waiting=waiting,
         new_token=lambda: secrets.token_hex(16),
         CAPTURABLE=CAPTURABLE,
+        Handling=Handling,
+        handling_label=label_of,
         is_big=is_big,
         increase=increase,
         is_unsent=is_unsent,

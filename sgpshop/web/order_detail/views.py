@@ -141,6 +141,7 @@ def make_card_order(order_no: str) -> ResponseReturnValue:
 @bp.get("/<order_no>/card-order")
 @bp.get("/<order_no>/send-changes")
 @bp.get("/<order_no>/slips")
+@bp.get("/<order_no>/notes")
 @bp.get("/<order_no>/reconcile")
 @bp.get("/<order_no>/alerts/<int:alert_id>/acknowledge")
 @bp.get("/<order_no>/numbers/<int:question_id>/ours")

@@ -60,6 +60,7 @@ def _words(found: SearchCriteria) -> Iterator[tuple[str, str]]:
     yield "slip", found.slip or _yes_no(found.has_slip, "あり", "なし")
     yield "member", _yes_no(found.is_member, "会員", "非会員")
     yield "kind", "・".join(KIND_WORDS[kind] for kind in found.kinds)
+    yield "handling", "・".join(one.label for one in found.handling)
     if found.auth_days_left is not None:
         yield "auth_days_left", f"残り{found.auth_days_left}日以内"
     if found.waiting_hours is not None:

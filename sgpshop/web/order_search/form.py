@@ -18,6 +18,7 @@ from werkzeug.datastructures import MultiDict
 from sgpshop.domain.amounts import MOST_YEN
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.handling import Handling
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import OrderKind
@@ -74,6 +75,7 @@ _FIELD_OF = {
     "error": "error",
     "returned_open": "returned_open",
     "shipped_uncaptured": "shipped_uncaptured",
+    "handling": "handling",
     "alert": "alert",
 }
 #: Looked for among all orders, finished ones too.
@@ -189,6 +191,7 @@ class _Reader:
             slip=self._text("slip"),
             has_slip=self._yes_no("has_slip"),
             kinds=self._words("kind", OrderKind),
+            handling=self._words("handling", Handling),
             unfinished=self._form.values.get("unfinished", "") in ("1", BY_ITSELF),
             unsent=bool(self._yes_no("unsent")),
             auth_days_left=self._number("auth_days_left", MOST_DAYS),

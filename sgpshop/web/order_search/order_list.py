@@ -12,6 +12,7 @@ from flask_login import current_user
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import CursorInvalid
+from sgpshop.domain.handling import Handling
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import Role, utc_now
@@ -169,6 +170,7 @@ def _title(form: SearchForm, in_force: Sequence[Chip], count: str) -> str:
 def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, str]]]:
     """Value and words of the conditions with many choices."""
     return {
+        "handling": [(word.value, word.label) for word in Handling],
         "processing": [(word.value, word.label) for word in ProcessingClass],
         "status": [
             (word.value, word.label)
