@@ -42,6 +42,7 @@ SENTENCES = {
     "alert_acknowledged_why": "{who}が「{alert}」を確認済みにしました(メモ:{reason})",
     "capture_done": "{who}の実売上処理が完了しました",
     "capture_rejected": "{who}の実売上処理は失敗しました",
+    "called_off": "あとで取り込んだファイルで注文キャンセルになったため、{operation}を送信しませんでした",
     "capture_unreachable": "{who}の実売上処理は、SMBC-GPに接続できず失敗しました(送信していません)",
     "capture_unknown": "{who}の実売上処理の結果が受け取れませんでした。SMBC-GPへの照会を始めました",
     "capture_found_done": "照会により、{who}の実売上処理がSMBC-GPで完了していたことを確認しました",

@@ -9,7 +9,7 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import UNCHANGED, ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
 from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
-from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.services.payments.outcomes import CALLED_OFF, CHALLENGED
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 
@@ -69,6 +69,10 @@ _BY_REASON = {
     "others_live": (
         "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
         "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    ),
+    CALLED_OFF: (
+        "受け付けたあとに取り込んだ注文ファイルで注文キャンセルになったため、SMBC-GPには何も送信していません。",
+        "注文の画面で通知を確認し、そのまま販売するなら、確認済みにしてから、もう一度実行してください。",
     ),
     UNKNOWN_NUMBER: (
         "この注文の決済か、別の注文の決済か分からない取引がSMBC-GPにあるため、何も送信していません。",

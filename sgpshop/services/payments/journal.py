@@ -21,6 +21,7 @@ from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, TradeAccess, TradeStatus
 from sgpshop.models import (
@@ -28,6 +29,7 @@ from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
     IN_FILE,
+    Alert,
     Attempt,
     Billing,
     CardTransaction,
@@ -108,6 +110,8 @@ class ClaimedAttempt:
     entered_otherwise: bool
     #: a monthly file brought, or may have brought, the number there
     in_file: bool
+    #: a file has called the order 注文キャンセル since a person asked for this, who has not seen it
+    was_called_off: bool = False
     #: SMBC-GP answered this very try that it entered the number
     is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
@@ -159,6 +163,14 @@ _READ = (
                 _earlier.uncertain_since.is_not(None),
             ),
         ).label("look_first"),
+        sa.exists()
+        .where(
+            Alert.order_id == Attempt.order_id,
+            Alert.kind == AlertKind.CANCELLED_IN_FILE,
+            Alert.acknowledged_at.is_(None),
+            Alert.since > Attempt.created_at,
+        )
+        .label("was_called_off"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
@@ -246,6 +258,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
         return_url=row.return_url,
         finishes_three_ds=finishes,
         entered_otherwise=otherwise,
+        was_called_off=row.was_called_off,
         in_file=bool(row.choices.get(IN_FILE))
         or (
             row.operation is Operation.BILL

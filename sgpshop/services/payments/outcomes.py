@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sgpshop.domain.payment_status import Event
+from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.gateway import Challenge, Receipt, TradeState, TradeStatus
 from sgpshop.models import AttemptState, Operation
 from sgpshop.services.orders.history import Actor
@@ -16,6 +16,9 @@ _REASON = 120
 
 #: `Attempt.reason` while the buyer is at 3-D Secure.
 CHALLENGED = "three_ds_challenge"
+
+#: Reason of what a file that came in meanwhile held back.
+CALLED_OFF = "called_off"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,17 @@ def rejected(operation: Operation, reason: str, codes: tuple[str, ...] = ()) -> 
         reason=reason[:_REASON],
         codes=codes,
     )
+
+
+def called_off(operation: Operation, before: PaymentStatus | None) -> Outcome:
+    """Held back, because a file called the order 注文キャンセル since: nothing was sent, all is as it was."""
+    held = rejected(operation, CALLED_OFF)
+    if operation is Operation.CAPTURE and before in (
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.CAPTURE_FAILED,
+    ):
+        held = replace(held, event=Event.FOUND_AUTHORIZED)  # the status stays
+    return replace(held, sentence="called_off", detail={"operation": operation.label})
 
 
 def unreachable(operation: Operation, reason: str) -> Outcome:

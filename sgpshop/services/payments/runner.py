@@ -51,6 +51,13 @@ log = logging.getLogger(__name__)
 
 #: What is asked for until it is known: the shop waits for this money, whenever it comes.
 _ASKED_ON = (Operation.CAPTURE, Operation.BILL)
+#: What a person asked for while the order stood, and would perhaps not ask for any more.
+_HELD_BACK = (
+    Operation.CAPTURE,
+    Operation.CHANGE_AMOUNT,
+    Operation.EXTEND,
+    Operation.BILL,
+)
 #: So often a payment that our books alone call the second one is tried: some two minutes.
 _TRIES_WHEN_DOUBLED = 12
 
@@ -124,6 +131,8 @@ class _Execution:
                 return found
             assert found is not None  # these plans send only to what they saw
             return self._send_after_look(found)
+        if self._is_held_back:
+            return self._hold_back()
         try:
             access = self.claimed.access()
         except SealBroken:  # nothing can be sent for this order; the others go on
@@ -176,6 +185,8 @@ class _Execution:
 
     def _enter(self) -> TradeStatus | RunResult:
         """Open the transaction.  That moves nothing: a lost answer only means to look first."""
+        if self._is_held_back:
+            return self._hold_back()
         is_first = journal.about_to_enter(self.claimed)
         try:
             trade = self.plan.enter(self.gateway, self.claimed)
@@ -269,6 +280,8 @@ class _Execution:
         while True:
             step = self._next_step(trade)
             assert step is not None  # _refused ends the attempt when no way is left
+            if self._is_held_back and not self.claimed.is_entered:
+                return self._hold_back()
             # Before the row says that it is sent: a process that ends now leaves no doubt behind (P33).
             if journal.is_stopping():
                 journal.requeue(self.claimed, 0.0, "stopping")
@@ -281,6 +294,17 @@ class _Execution:
             if isinstance(after, RunResult):
                 return after
             trade = after
+
+    @property
+    def _is_held_back(self) -> bool:
+        """Whether a person has to see first that a file called the order off since this was asked for.
+
+        Whatever gives money back goes on, and what a buyer at the shop front does is no old wish.
+        """
+        return self.claimed.was_called_off and self.claimed.operation in _HELD_BACK
+
+    def _hold_back(self) -> RunResult:
+        return self._close(outcomes.called_off(self.claimed.operation, self.claimed.status_before))
 
     def _paid_otherwise(self) -> RunResult:
         """Not ours any more, or money is live under another number: the next try sees which.

@@ -19,12 +19,15 @@ from sgpshop.gateway import Job
 from sgpshop.models import CardTransaction, Operation, Order, OrderKind, utc_now
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import alerts
+from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
+from sgpshop.services.payments.error_content import error_content
 from tests import own_worker
 from tests.factories import fresh
+from tests.faults.judging import work_off
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import TANAKA, cancel, correct, press, seen
+from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.arriving import new_order, open_shop, orders, subscription
 from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
@@ -38,6 +41,8 @@ from tests.services.payments.test_begun_payments import (
     said,
 )
 from tests.services.payments.test_three_ds import OURS
+from tests.services.running import started
+from tests.services.slip_files import tanaka
 
 S, PC, D = PaymentStatus, ProcessingClass, DeliveryStatus
 TOLD = [AlertKind.CANCELLED_IN_FILE]
@@ -286,3 +291,44 @@ class TestOneParcelOfTwo:
         assert [one.number for one in fresh(order).deliveries] == [1, 2]
         assert fresh(order).processing_class is PC.UNPROCESSED
         assert open_alerts(order) == TOLD
+
+
+class TestWhatWaitsInTheQueue:
+    """Asked for before the file came: who asked has not seen what it says."""
+
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("what", ["it", "run"])
+    def test_a_capture_is_held_back(self, shop: World, what: str) -> None:
+        order = placed(new_order(shop))
+        if what == "it":
+            acts.open_attempt(order.id, CAPTURE, seen(order), TANAKA)
+        else:
+            started([order], tanaka(), "sgp_capture")
+        take_in(said(order, 注文状態="0"))
+        work_off(order.id)
+        assert fresh(order).payment_status is S.AUTHORIZED
+        assert last_attempt(order).reason == "called_off"
+        content = error_content(last_attempt(order))
+        assert content is not None
+        assert "何も送信していません" in content.sentence
+        assert shop.trade(order.order_no)["status"] == "AUTH"
+        assert list(Verification().problems()) == []
+        acknowledge(order)
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+
+    def test_another_amount_is_held_back(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        correct(order, 2400)
+        how = acts.OperationRequest(Operation.CHANGE_AMOUNT)
+        acts.open_attempt(order.id, how, seen(order), TANAKA)
+        take_in(said(order, 注文状態="0"))
+        work_off(order.id)
+        assert last_attempt(order).reason == "called_off"
+
+    def test_answered_meanwhile_it_goes_on(self, shop: World) -> None:
+        order = placed(new_order(shop))
+        acts.open_attempt(order.id, CAPTURE, seen(order), TANAKA)
+        take_in(said(order, 注文状態="0"))
+        acknowledge(order)
+        work_off(order.id)
+        assert fresh(order).payment_status is S.CAPTURED
