@@ -7,7 +7,7 @@ that is neither is asked about once, and the shop's answer kept (設定 → 注�
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sgpshop.domain.text import nfkc
@@ -56,6 +56,15 @@ class KnownMethods:
         """From names as they were written."""
         ours = {folded(name) for name in (title, *sgp) if name.strip()}
         return cls(frozenset(ours), frozenset(map(folded, others)))
+
+    def as_json(self) -> dict[str, list[str]]:
+        """In a form to be kept."""
+        return {"sgp": sorted(self.sgp), "others": sorted(self.others)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Iterable[str]]) -> KnownMethods:
+        """From what `as_json` gave."""
+        return cls(frozenset(kept["sgp"]), frozenset(kept["others"]))
 
     def is_sgp(self, name: str) -> bool | None:
         """Whether orders of this name are SGP card orders; None: nobody knows."""

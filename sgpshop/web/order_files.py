@@ -70,7 +70,7 @@ def start(run_id: str) -> ResponseReturnValue:
     """Take the shown file in, in the background; a second press changes nothing (P19)."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     background.require_room(app)
-    if importing.start(run_id, current_user.name):
+    if importing.start(run_id, current_user.name, request.form.get("seen", "")):
         background.submit(app, importing.work, run_id)
     return redirect(url_for(".show", run_id=run_id), code=303)
 
@@ -164,6 +164,7 @@ def _run_page(template: str, run_id: str) -> str:
         program=importing.program_of(shown.run),
         progress=shown,
         run=shown.run,
+        seen=importing.fingerprint(shown.run),
         errors=importing.issues(run_id, IssueLevel.ERROR, _ISSUES_ON_PAGE + 1),
         warnings=importing.issues(run_id, IssueLevel.WARNING, _ISSUES_ON_PAGE + 1),
         issues_on_page=_ISSUES_ON_PAGE,

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportRun, Order, Role, utc_now
+from sgpshop.services import settings
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_files import background, importing
 from sgpshop.services.order_files.importing import kept
@@ -60,10 +61,15 @@ def upload(client: FlaskClient, content: bytes, request_token: str | None = None
     page = shown(client, content, request_token=request_token)
     if 'data-run-state="prepared"' not in page.text:
         return page
-    answer = client.post(f"{page.request.path}/start")
+    answer = press_start(client, page.request.path)
     assert answer.status_code == 303
     background.finish(client.application)
     return client.get(answer.location)
+
+
+def press_start(client: FlaskClient, path: str) -> TestResponse:
+    """Press 取り込む as the preview stands now."""
+    return client.post(f"{path}/start", data=hidden_of(client.get(path)))
 
 
 def shown(client: FlaskClient, *contents: bytes, request_token: str | None = None) -> TestResponse:
@@ -218,7 +224,7 @@ class TestProgress:
             )
         page = operator.get(f"/orders/imports/{run_id}")
         assert "同じファイルをもう一度取り込んでください" in page.text
-        assert "hx-get" not in page.text
+        assert f'hx-get="/orders/imports/{run_id}' not in page.text
 
     def test_a_fragment_opened_directly_leads_to_the_page(
         self, operator: FlaskClient, run_id: str
@@ -275,7 +281,7 @@ class TestThePreview:
         assert "鈴木" in page.text
         assert 'data-line="5"' in page.text
         assert count(app) == 2
-        page = operator.post(f"{page.request.path}/start")
+        page = press_start(operator, page.request.path)
         background.finish(app)
         page = operator.get(page.location)
         assert attribute(page, "data-updated") == "1"
@@ -303,12 +309,36 @@ class TestThePreview:
         page = operator.get(path)
         assert "この決済方法はSGPカードですか?" not in page.text
         assert attribute(page, "data-new") == "1"
-        operator.post(f"{path}/start")
+        press_start(operator, path)
         background.finish(app)
         with app.app_context():
             order = db.session.scalars(sa.select(Order)).one()
             assert (order.payment_status and order.payment_status.value) == status
         assert "この決済方法はSGPカードですか?" not in shown(operator, content).text
+
+    def test_what_another_person_answered_meanwhile_is_seen_first(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        content = csv_file(row(), row(注文番号=number(2), 決済方法="カードX"))
+        path = shown(operator, content).request.path
+        form = hidden_of(operator.get(path))
+        operator.post(f"{path}/method", data={"method": "カードX", "is_sgp": "yes"})
+        page = operator.post(f"{path}/start", data=form)
+        assert page.status_code == 422
+        assert "もう一度確認してください" in page.text
+        assert count(app) == 0
+
+    def test_goes_in_as_it_was_shown_whatever_the_settings_say_by_then(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        content = csv_file(row(), row(注文番号=number(2), 決済方法="カードX"))
+        path = shown(operator, content).request.path
+        with app.app_context():
+            settings.save("鈴木", sgp_methods="カードX")
+        press_start(operator, path)
+        background.finish(app)
+        page = operator.get(path)
+        assert (attribute(page, "data-added"), count(app)) == ("1", 1)
 
     def test_answers_only_what_was_asked(self, operator: FlaskClient) -> None:
         path = shown(operator, csv_file(row())).request.path
@@ -326,8 +356,9 @@ class TestThePreview:
 
     def test_a_second_press_takes_nothing_in_twice(self, app: Flask, operator: FlaskClient) -> None:
         path = shown(operator, csv_file(row())).request.path
+        form = hidden_of(operator.get(path))
         for _ in range(2):
-            assert operator.post(f"{path}/start").status_code == 303
+            assert operator.post(f"{path}/start", data=form).status_code == 303
         background.finish(app)
         assert count(app) == 1
 
@@ -344,7 +375,7 @@ class TestAfterARestart:
         content = csv_file(*(row(注文番号=number(n)) for n in range(450)))
         run_id = shown(operator, content).request.path.rpartition("/")[2]
         with app.app_context():
-            importing.start(run_id, "田中")
+            importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
             files = kept.files(run_id)
             found = survey(files, NO_LIMITS)
 
@@ -374,7 +405,7 @@ class TestAfterARestart:
         content = csv_file(*(row(注文番号=number(n)) for n in range(250)))
         run_id = shown(operator, content).request.path.rpartition("/")[2]
         with app.app_context():
-            importing.start(run_id, "田中")
+            importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
             files = kept.files(run_id)
             found = survey(files, NO_LIMITS)
             importing.carry_out(run_id, files, NO_LIMITS, found, lambda run: importing.work(run.id))
@@ -435,7 +466,7 @@ class TestAFileOfNoProgramWeKnow:
         page = operator.get(answer.location)
         # the order with a card number in a column that is not taken stays out all the same
         assert (attribute(page, "data-new"), attribute(page, "data-left-out")) == ("1", "1")
-        operator.post(f"{path}/start")
+        press_start(operator, path)
         background.finish(app)
         with app.app_context():
             order = db.session.scalars(sa.select(Order)).one()
@@ -469,7 +500,7 @@ class TestAFileOfNoProgramWeKnow:
 
     def test_nothing_is_started_before(self, app: Flask, operator: FlaskClient) -> None:
         path = shown(operator, UNKNOWN).request.path
-        operator.post(f"{path}/start")
+        press_start(operator, path)
         background.finish(app)
         assert attribute(operator.get(path), "data-run-state") == "mapping"
 

@@ -4,6 +4,7 @@ Taking the same file in again changes nothing and never duplicates (R143), so a 
 is mended by doing just that.
 """
 
+from sgpshop.services.order_files.importing.preview import fingerprint
 from sgpshop.services.order_files.importing.runs import (
     ImportProgress,
     RunState,
@@ -34,6 +35,7 @@ __all__ = [
     "carry_out",
     "claim_stopped",
     "find",
+    "fingerprint",
     "issues",
     "look_again",
     "map_columns",

@@ -44,9 +44,10 @@ def forget(session: Session, run_id: str) -> None:
 
 
 def tidy() -> None:
-    """Forget previews that nobody carried out, and what is left of a file."""
+    """Forget previews that nobody carried out, and files that could not be taken in to their end."""
     is_old = ImportRun.created_at < utc_now() - _KEPT
-    old = sa.select(ImportRun.id).where(is_old, ImportRun.started_at.is_(None))
+    is_over = sa.func.coalesce(ImportRun.started_at, ImportRun.created_at) < utc_now() - _KEPT
+    old = sa.select(ImportRun.id).where(is_over)
     with writing() as session:
         session.execute(sa.delete(ImportFile).where(ImportFile.run_id.in_(old)))
         session.execute(

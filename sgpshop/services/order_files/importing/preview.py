@@ -6,13 +6,16 @@ anew under lock.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
+from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportIssue, ImportRun
 from sgpshop.services import settings
@@ -31,7 +34,8 @@ _ISSUES = 2000
 def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) -> None:
     """Look at every order of the files, and keep with the run what would become of it."""
     seen = _Seen()
-    orders = read_orders(files, limits, found, settings.load().known_methods)
+    methods = settings.load().known_methods
+    orders = read_orders(files, limits, found, methods)
     issues: list[dict[str, Any]] = []
     while batch := list(itertools.islice(orders, batches.SIZE)):
         decided = batches.look_at(batch)
@@ -48,9 +52,20 @@ def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) 
                 rows=found.rows,
                 orders=found.orders,
                 layout=found.layout.id,
-                preview=seen.as_json(found),
+                preview=seen.as_json(found) | {"methods": methods.as_json()},
             )
         )
+
+
+def fingerprint(run: ImportRun) -> str:
+    """Of what is shown of the run: whoever starts it says what he saw (P20)."""
+    return hashlib.sha256(json.dumps(run.preview, sort_keys=True).encode()).hexdigest()
+
+
+def methods_of(run: ImportRun) -> KnownMethods:
+    """By which answers the orders were shown, and go in, whatever is answered meanwhile."""
+    shown = (run.preview or {}).get("methods")
+    return KnownMethods.from_json(shown) if shown else settings.load().known_methods
 
 
 class _Seen:

@@ -144,17 +144,23 @@ def program_of(run: ImportRun) -> str:
     return next((layout.program for layout in known if layout.id == run.layout), "")
 
 
-def start(run_id: str, actor: str) -> bool:
-    """Accept a prepared run; whether this call did.  Raises NotFound."""
+def start(run_id: str, actor: str, seen: str) -> bool:
+    """Accept a prepared run as its preview showed it, by `fingerprint`; whether this call did.
+
+    Raises NotFound; ShopError when somebody answered meanwhile, and another preview is to be seen (P20).
+    """
     find(run_id)
     with writing() as session:
-        accepted = session.execute(
-            _of(run_id)
-            .where(ImportRun.started_at.is_(None), ImportRun.refused == "", ImportRun.orders > 0)
-            .values(started_at=utc_now(), progress_at=utc_now(), actor=actor, preview=None)
-        )
-        if accepted.rowcount != 1:  # type: ignore[attr-defined]
+        run = session.get_one(ImportRun, run_id, populate_existing=True, with_for_update=True)
+        if run.started_at is not None or run.refused or not run.orders:
             return False
+        if seen != preview.fingerprint(run):
+            raise ShopError(
+                "画面を開いたあとに、確認の内容が変わりました。"
+                "まだ何も取り込んでいません。画面を開き直して、もう一度確認してください。"
+            )
+        run.started_at = run.progress_at = utc_now()
+        run.actor, run.preview = actor, {"methods": preview.methods_of(run).as_json()}
         session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
     return True
 
@@ -166,7 +172,7 @@ def work(run_id: str) -> None:
         files = kept.files(run_id)
         if files:
             carry_out(run_id, files, limits, survey(files, limits, find(run_id).mapping))
-    except SealBroken:  # our key was changed meanwhile: the person has the file
+    except (SealBroken, FileRefused):  # our key or the limits changed: the person has the file
         with writing() as session:
             kept.forget(session, run_id)
 
@@ -255,7 +261,7 @@ def carry_out(
     """Take in the orders of a started run, behind those that are in; `on_progress` hears of every batch."""
     run = find(run_id)
     actor, done = run.actor, _done(run)
-    orders = read_orders(files, limits, found, settings.load().known_methods)
+    orders = read_orders(files, limits, found, preview.methods_of(run))
     orders = itertools.islice(orders, done, None)
     try:
         while batch := list(itertools.islice(orders, batches.SIZE)):
