@@ -38,7 +38,7 @@ from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
-from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role
+from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role, SavedView
 from sgpshop.models.unknown_number import UnknownNumber
 
 __all__ = [
@@ -96,6 +96,7 @@ __all__ = [
     "RecentUse",
     "RefusedCheckout",
     "Role",
+    "SavedView",
     "Scope",
     "Setback",
     "Setting",

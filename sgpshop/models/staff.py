@@ -31,7 +31,25 @@ class Person(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     #: conditions of the list this person chose to see (R32), names of the search form
     search_fields: Mapped[list[str] | None] = mapped_column(sa.JSON)
+    #: keys of one sign (/, x, ?) do something; whoever speaks to the computer switches them off
+    has_shortcuts: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class SavedView(Base):
+    """Conditions of the order list that a person gave a name."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(sa.String(40))
+    #: the query string of the search
+    query: Mapped[str] = mapped_column(sa.Text)
+    #: everybody sees it
+    is_shared: Mapped[bool] = mapped_column(default=False)
 
 
 class LoginSession(Base):

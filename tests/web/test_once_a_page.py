@@ -23,11 +23,12 @@ def owner(app: Flask) -> FlaskClient:
 
 
 @contextmanager
-def asked_for_settings(app: Flask) -> Iterator[list[str]]:
+def asked(app: Flask, part: str = "SELECT") -> Iterator[list[str]]:
+    """The questions to the database meanwhile that hold `part`."""
     found: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        if "FROM settings" in statement:
+        if part in statement:
             found.append(statement)
 
     with app.app_context():
@@ -57,9 +58,22 @@ def test_a_page_reads_the_settings_once(app: Flask, owner: FlaskClient, page: st
     with app.app_context():
         settings.save("test", subscription_enabled="True")
         make_order(order_no="P1")
-    with asked_for_settings(app) as statements:
+    with asked(app, "FROM settings") as statements:
         assert owner.get(page).status_code == 200
     assert len(statements) == 1
+
+
+@pytest.mark.parametrize(("page", "most"), [("/orders", 8), ("/", 13)])
+def test_a_page_asks_so_often_beside_who_is_there_and_the_settings(
+    app: Flask, owner: FlaskClient, page: str, most: int
+) -> None:
+    owner.get(page)  # health, asked for now and then
+    with app.app_context():
+        make_order(told=True)  # the sums are made anew
+    with asked(app) as statements:
+        assert owner.get(page).status_code == 200
+    own = [one for one in statements if "FROM settings" not in one and "people.role" not in one]
+    assert len(own) <= most, "\n".join(one[:100] for one in own)
 
 
 def test_what_another_process_saved_is_read_in_the_next_transaction(app: Flask) -> None:

@@ -112,6 +112,12 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     logs.event("password_changed", name=name)
 
 
+def set_shortcuts(person_id: int, *, is_on: bool) -> None:
+    """Whether keys of one sign do something for this person.  Raises NotFound."""
+    with writing() as session:
+        _get(session, person_id).has_shortcuts = is_on
+
+
 def end_sessions(person_id: int, *, keep_token: str = "") -> int:
     """End all sessions of a person, but that of `keep_token`; how many.  Raises NotFound."""
     with writing() as session:

@@ -51,6 +51,7 @@ class SignedIn:
     name: str
     role: Role
     search_fields: list[str] | None
+    has_shortcuts: bool
     #: what the cookie holds; the database knows only its hash
     token: str = field(repr=False)
     #: when this session's password was last given, at the sign-in or since
@@ -97,7 +98,8 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
             )
         )
     logs.event("login", result="done", name=account, address=address)
-    return SignedIn(person.id, person.name, person.role, person.search_fields, token, utc_now())
+    chosen = person.search_fields, person.has_shortcuts
+    return SignedIn(person.id, person.name, person.role, *chosen, token, utc_now())
 
 
 @passwords.one_of_few()
@@ -186,6 +188,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
             Person.name,
             Person.role,
             Person.search_fields,
+            Person.has_shortcuts,
             Person.is_active,
             LoginSession.started_at,
             LoginSession.seen_at,
@@ -213,6 +216,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
         row.name,
         row.role,
         row.search_fields,
+        row.has_shortcuts,
         token,
         row.confirmed_at,
         min(by_idling, by_age).total_seconds(),

@@ -20,7 +20,7 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
-from sgpshop.services.order_search import search, search_fields, texts
+from sgpshop.services.order_search import saved_views, search, search_fields, texts
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
@@ -150,6 +150,7 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "chosen_fields": fields,
         "periods": _periods(form),
         "chips": in_force,
+        "views": saved_views.visible(current_user.id),
         "list_title": _title(form, in_force, hits.words),
         "share_built": texts.share_built() if form.looks_for_one else None,
         # Whoever typed goes on typing: the conditions stay open then.

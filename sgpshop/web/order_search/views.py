@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from sgpshop.domain.errors import ShopError
 from sgpshop.models import ItemResult, Role
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import weigh
-from sgpshop.services.order_search import search, search_fields
+from sgpshop.services.order_search import saved_views, search, search_fields
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
@@ -41,6 +42,39 @@ def choose_fields() -> ResponseReturnValue:
     search_fields.save(current_user.id, request.form.getlist("fields"))
     form = parse_query(request.form.get("conditions", ""), order_list.today())
     return redirect(f"{url_for('.show')}?{form.query()}", code=303)
+
+
+@bp.post("/views")
+@requires(Role.VIEWER)
+def save_view() -> ResponseReturnValue:
+    """この条件を保存: keep the search that is shown under a name, then show it again."""
+    form = parse_query(request.form.get("conditions", ""), order_list.today())
+    name, is_shared = request.form.get("name", ""), "is_shared" in request.form
+    try:
+        saved_views.save(current_user.id, name, form.query(), is_shared=is_shared)
+    except ShopError as problem:
+        flash(problem.message, "error")
+    else:
+        flash(f"条件「{name.strip()}」を保存しました。", "success")
+    return redirect(f"{url_for('.show')}?{form.query()}", code=303)
+
+
+@bp.post("/views/<int:view_id>/delete")
+@requires(Role.VIEWER)
+def delete_view(view_id: int) -> ResponseReturnValue:
+    """Forget an own view, then show the same search."""
+    name = saved_views.delete(current_user.id, view_id)
+    flash(f"条件「{name}」を削除しました。", "success")
+    form = parse_query(request.form.get("conditions", ""), order_list.today())
+    return redirect(f"{url_for('.show')}?{form.query()}", code=303)
+
+
+@bp.get("/views")
+@bp.get("/views/<int:view_id>/delete")
+@requires(Role.VIEWER)
+def to_list(view_id: int = 0) -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for(".show"), code=303)
 
 
 def _reselected(form: SearchForm) -> ResponseReturnValue:

@@ -62,6 +62,16 @@ def change_password() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
+@bp.post("/shortcuts")
+@requires(Role.VIEWER)
+def choose_shortcuts() -> ResponseReturnValue:
+    """Switch the keys of one sign on or off for this person."""
+    is_on = "has_shortcuts" in request.form
+    people_admin.set_shortcuts(current_user.id, is_on=is_on)
+    flash(f"1文字のキー操作を{'使う' if is_on else '使わない'}設定にしました。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
 @bp.post("/sessions")
 @requires(Role.VIEWER)
 def end_sessions() -> ResponseReturnValue:
