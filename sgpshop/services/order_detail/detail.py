@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
+from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ErrorKind, explain, worst
@@ -64,6 +65,16 @@ class Detail:
     transactions: list[CardTransaction]
     #: payments at SMBC-GP of which a person has to say whether they are the order's
     questions: Sequence[UnknownNumber]
+
+    @property
+    def is_changed_there(self) -> bool:
+        """Whether the amount was changed at SMBC-GP itself: ours is still what both agreed on last."""
+        agreed = (
+            entry.amount_after
+            for entry in self.history
+            if entry.gateway_amount is not None and entry.gateway_amount == entry.amount_after
+        )
+        return is_unsent(self.order) and next(agreed, None) == self.order.total
 
 
 def get_detail(order_no: str) -> Detail:
