@@ -15,12 +15,14 @@ from benchmarks import (
     look_ups,
     notifications,
     pages,
+    search,
     slips,
     structure,
 )
 
 _ALL = {
     "pages": pages.run,
+    "search": search.run,
     "imports": imports.run,
     "exports": exports.run,
     "bulk": bulk.run,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -205,6 +206,7 @@ def _threes(digits: str) -> Iterator[str]:
     return (digits[at : at + 3] for at in range(len(digits) - 2))
 
 
+@lru_cache(maxsize=20_000)
 def _token(signs: str) -> str:
     return "x".join(f"{ord(sign):x}" for sign in signs)
 
