@@ -42,6 +42,7 @@ _COMMANDS = {
     "import-slips": "slips:import_slips",
     "seed-demo": "orders:seed_demo",
     "report-subscriptions": "billing:report_subscriptions",
+    "close-results": "billing:close_results",
 }
 
 

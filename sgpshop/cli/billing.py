@@ -1,4 +1,4 @@
-"""The command report-subscriptions: register the subscription sales of a month now (R102)."""
+"""Commands about the monthly registration of subscription sales (R102, R105)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,21 @@ def report_subscriptions(text: str) -> None:
     if done.postponed or done.under_way:
         gateway_access.require_answers()
     sys.exit(1 if done.refused or done.postponed or done.under_way else 0)
+
+
+@click.command("close-results")
+@click.option(
+    "--month", "text", required=True, metavar="YYYY-MM", help="the month in which files were sent"
+)
+@with_shop
+def close_results(text: str) -> None:
+    """Say, after asking SMBC-GP, that no results of monthly files of that month come any more.
+
+    What such a file may have registered is then registered anew.  Exit code 1: they may still come.
+    """
+    month = parsed_month(text)
+    billing.give_up(month)
+    click.echo(f"{written(month)} の結果を待たないことにしました。")
 
 
 def _finished_month(text: str) -> date:

@@ -16,7 +16,14 @@ from sgpshop.models.attempt import (
 )
 from sgpshop.models.base import Base, join_codes, split_codes, table_of, utc_now
 from sgpshop.models.beginning import Beginning, BeginningsEnd, BeginningStep
-from sgpshop.models.billing import Billing, BillingFile, BillingState, FiledNumber, FileState
+from sgpshop.models.billing import (
+    Billing,
+    BillingFile,
+    BillingState,
+    FiledNumber,
+    FileState,
+    MonthlyResults,
+)
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import HistoryEntry
@@ -82,6 +89,7 @@ __all__ = [
     "LateAnswer",
     "LoginAttempt",
     "LoginSession",
+    "MonthlyResults",
     "Notification",
     "NotificationLook",
     "NotificationState",

@@ -77,6 +77,19 @@ class BillingFile(Base):
     acknowledged_by: Mapped[str] = mapped_column(sa.String(80), default="")
 
 
+class MonthlyResults(Base):
+    """Whether the results of what was sent in a month are here: also of files our books do not know."""
+
+    __tablename__ = "monthly_results"
+
+    #: first day of the month in whose window the files were sent
+    window: Mapped[date] = mapped_column(primary_key=True)
+    #: when SMBC-GP is asked for them next; None once they were read
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: when they were read first, or a person said that no more come
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class FiledNumber(Base):
     """A number in the content of a monthly file: asked without reading megabytes, and as unchanging."""
 

@@ -30,6 +30,7 @@ from sgpshop.models import (
     DailyJob,
     ImportRun,
     LoginAttempt,
+    MonthlyResults,
     RecentUse,
     Setback,
 )
@@ -169,6 +170,10 @@ def _billing_files(now: datetime) -> Iterator[_Plan]:
         latest = results.next_question(was["window"], now)
         if was["results_due_at"] > latest + TOLERANCE:
             yield _Plan(BillingFile, was, {"results_due_at": latest})
+    for was in _ahead(now, MonthlyResults.due_at, MonthlyResults.window):
+        latest = results.next_question(was["window"], now)
+        if was["due_at"] > latest + TOLERANCE:
+            yield _Plan(MonthlyResults, was, {"due_at": latest})
 
 
 def _billings(now: datetime) -> Iterator[_Plan]:

@@ -3,12 +3,15 @@
 Such a number is the order's until the results of its file are over (protocol.md §13.9): no other
 may be charged beside it, and nothing may be called uncharged because of what a look-up does not
 show yet.  What stands in a file was noted when it was made, and never changes.
+
+No calendar ends that: SMBC-GP's results may be late, and what was given up then would be charged
+twice.  They are over once they were read, or a person said that none come (P1).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import Enum, auto
 
 import sqlalchemy as sa
@@ -17,7 +20,6 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.billing_calendar import (
     RESULTS_OVERDUE,
     month_of,
-    previous_month,
     results_at,
 )
 from sgpshop.domain.shop_terms import BillingMode
@@ -30,11 +32,14 @@ from sgpshop.models import (
     CardTransaction,
     FiledNumber,
     FileState,
+    MonthlyResults,
     OrderKind,
+    table_of,
     utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.payments.clocks import TOLERANCE
+from sgpshop.storage.database import insert, writing
 
 #: What SMBC-GP says to any call of ours on a transaction that a monthly file brought.
 ONLY_BY_FILE = "E01410010"
@@ -58,7 +63,7 @@ class Filed:
     """The latest file that has, or may have, brought a number to SMBC-GP."""
 
     file_id: int
-    #: the results of that file have had their time: what is unpaid now stays unpaid
+    #: the results of that file are here and have had their time: what is unpaid now stays unpaid
     is_over: bool
 
 
@@ -97,11 +102,11 @@ def _has_result(gateway_order_id: str) -> sa.Exists:
     return sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != "")
 
 
-def filed(session: Session, gateway_order_id: str, *, since: date = date.min) -> Filed | None:
+def filed(session: Session, gateway_order_id: str) -> Filed | None:
     """The file that may charge this number; None if no file may have brought it there.
 
-    Only files of the month `since` and later are asked.  None, too, once a result said that it was
-    not charged, or a call of ours entered it: then no file brought it there.
+    None, too, once a result said that it was not charged, or a call of ours entered it: then no
+    file brought it there.
     """
     files = session.execute(
         sa.select(BillingFile.id, BillingFile.window, BillingFile.refused)
@@ -109,7 +114,6 @@ def filed(session: Session, gateway_order_id: str, *, since: date = date.min) ->
         .where(
             MAY_BE_THERE,
             FiledNumber.gateway_order_id == gateway_order_id,
-            BillingFile.window >= since,
             ~_has_result(gateway_order_id),
             sa.not_(is_entered(gateway_order_id)),
         )
@@ -117,14 +121,13 @@ def filed(session: Session, gateway_order_id: str, *, since: date = date.min) ->
     ).all()
     for file in files:
         if gateway_order_id not in file.refused:
-            return Filed(file.id, _ends(file.window) <= utc_now())
+            return Filed(file.id, _is_over(session, file.window))
     return None
 
 
 def is_waiting(session: Session, gateway_order_id: str) -> bool:
     """Whether a monthly file may still charge this number."""
-    # No results come later than early in the month after.
-    found = filed(session, gateway_order_id, since=previous_month(month_of(utc_now())))
+    found = filed(session, gateway_order_id)
     return found is not None and not found.is_over
 
 
@@ -141,6 +144,8 @@ def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
     session = db.session()
     found = _whose(session, trade)
     session.commit()  # no transaction is open while we wait for the network (P8)
+    if found is Whose.UNKNOWN_FILE:
+        _ask_for_results(month_of(trade.processed_at))
     return found
 
 
@@ -152,7 +157,7 @@ def _whose(session: Session, trade: TradeStatus) -> Whose:
     if session.scalar(sa.select(sa.or_(is_entered(number), _may_be_entered(trade)))):
         return Whose.OURS
     has_result = session.scalar(sa.select(_has_result(number)))
-    is_over = has_result or _ends(month_of(trade.processed_at)) <= utc_now()
+    is_over = has_result or _is_over(session, month_of(trade.processed_at))
     return Whose.OVER if is_over else Whose.UNKNOWN_FILE
 
 
@@ -176,7 +181,25 @@ def _may_be_entered(trade: TradeStatus) -> sa.ColumnElement[bool]:
     return sa.and_(may_be_sent, ~_is_of_file(trade.order_id))
 
 
-def _ends(window: date) -> datetime:
-    """When the results of what was sent in the month `window` have had their time."""
+def _is_over(session: Session, window: date) -> bool:
+    """Whether the results of what was sent in the month `window` were read, and have had their time."""
     mode = BillingMode(settings.load().billing_mode)
-    return results_at(window, mode.result_day) + RESULTS_OVERDUE
+    has_had_time = results_at(window, mode.result_day) + RESULTS_OVERDUE <= utc_now()
+    was_read = sa.exists().where(
+        MonthlyResults.window == window, MonthlyResults.read_at.is_not(None)
+    )
+    return has_had_time and bool(session.scalar(sa.select(was_read)))
+
+
+def _ask_for_results(window: date) -> None:
+    """No file of ours asks for the results of that month: its number alone is why they are wanted."""
+    is_known = sa.exists().where(MonthlyResults.window == window)
+    known = db.session.scalar(sa.select(is_known))
+    db.session.commit()
+    if known:
+        return
+    with writing() as session:
+        mode = BillingMode(settings.load().billing_mode)
+        asked = insert(session, table_of(MonthlyResults))
+        first = {"window": window, "due_at": results_at(window, mode.result_day)}
+        session.execute(asked.values(first).on_conflict_do_nothing())

@@ -20,6 +20,7 @@ from sgpshop.models import (
     BillingFile,
     BillingState,
     FileState,
+    MonthlyResults,
     Order,
     split_codes,
     utc_now,
@@ -52,6 +53,9 @@ _COLUMNS = (
     BillingFile.results_due_at,
     BillingFile.acknowledged_at,
     BillingFile.acknowledged_by,
+    sa.exists().where(
+        MonthlyResults.window == BillingFile.window, MonthlyResults.read_at.is_not(None)
+    ),
 )
 
 
@@ -76,6 +80,8 @@ class ListedFile:
     results_due_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: str
+    #: the results of its month were read, or a person said that none come
+    has_results: bool
     #: when it was sent for the first time: so long a doubt lasts at most
     first_sent_at: datetime | None = None
     #: lines by what became of them
@@ -87,7 +93,7 @@ class ListedFile:
     results_at: datetime | None = None
     #: its results should have come long ago, and lines still wait for them
     is_overdue: bool = False
-    #: until then an earlier try may turn out to have been taken in, and charge its orders
+    #: until then at least an earlier try may turn out to have been taken in, and charge its orders
     waits_until: datetime | None = None
 
     @property
@@ -153,7 +159,8 @@ class ListedFile:
         until = jst_day(self.waits_until)
         return (
             "先に送った分が届いていれば、結果の日に請求されます。"
-            f"そのため{until.month}月{until.day}日までは、これらの注文のキャンセルと、別の番号での請求はできません。"
+            f"そのため{until.month}月{until.day}日まで(結果が届かなければ、届くまで)は、"
+            "これらの注文のキャンセルと、別の番号での請求はできません。"
             "届いていなければ、決済待ちのまま次の登録日にもう一度登録します。"
         )
 
@@ -293,7 +300,8 @@ def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
             ),
             waits_until=(
                 overdue_since(file.window, mode)
-                if file.is_doubtful and now < overdue_since(file.window, mode)
+                if file.is_doubtful
+                and not (file.has_results and now >= overdue_since(file.window, mode))
                 else None
             ),
         )

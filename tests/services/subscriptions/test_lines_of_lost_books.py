@@ -13,8 +13,10 @@ import sqlalchemy as sa
 import time_machine
 from flask import Flask, current_app
 
+from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
 from sgpshop.gateway import MonthlyLine, monthly_file
 from sgpshop.models import Attempt, BillingState, CardTransaction, Operation, Order, utc_now
 from sgpshop.services import intake
@@ -170,6 +172,57 @@ def test_what_it_charges_is_charged_once(
     assert explained() == []
 
 
+LATE = [(2026, 12, day) for day in (10, 18, 19, 20, 21, 22)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("number", [1, 2])
+def test_results_that_come_late_are_waited_for(
+    shop: World, travel: Travel, driver: BillingDriver, number: int
+) -> None:
+    open_shop(billing_driver=driver.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order, number=number)
+    shop.set_result_day(28)
+    nights(travel, order, *LATE)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    assert the_billing(order).state is B.POSTPONED
+    assert sold(shop, order) == []
+    nights(travel, order, (2026, 12, 28), (2026, 12, 29), (2027, 1, 10), (2027, 1, 18))
+    assert sold(shop, order) == [(f"{order.order_no}-{number}", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
+def test_results_that_never_come_are_waited_for_until_a_person_says_so(
+    app: Flask, shop: World, travel: Travel
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    shop.fault("http:503", "Batch", times=1_000, job_cd="result")
+    not_charged(shop, order)
+    travel(THE_10TH)
+    go_on(order)
+    assert "まだ届く可能性があります" in close_results(app, exit_code=1)
+    nights(travel, order, (2026, 12, 19), (2026, 12, 21), (2027, 1, 9), (2027, 3, 1))
+    assert sold(shop, order) == []
+    assert the_billing(order).state is B.POSTPONED
+    assert "待たないことにしました" in close_results(app, exit_code=0)
+    nights(travel, order, (2027, 3, 2))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def close_results(app: Flask, *, exit_code: int) -> str:
+    db.session.commit()
+    done = app.test_cli_runner().invoke(commands, ["close-results", "--month", "2026-12"])
+    assert done.exit_code == exit_code
+    return done.output
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_it_is_not_cancelled_as_if_nothing_were_there(
     shop: World, travel: Travel, driver: BillingDriver, number: int
@@ -315,7 +368,7 @@ class TestPayingAgain:
         assert self.again(shop, new) is S.CAPTURE_FAILED
         travel(jst(2026, 12, 19, 9))
         assert self.again(shop, new) is S.CAPTURE_FAILED
-        travel(jst(2026, 12, 21, 9))
+        nights(travel, order, (2026, 12, 21))
         assert self.again(shop, new) is S.BILLING_REPORTED
         assert sold(shop, order) == [(f"{order.order_no}-3", 2500)]
         assert explained() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from sgpshop.models import (
     BillingState,
     Delivery,
     FileState,
+    MonthlyResults,
     Operation,
     Order,
 )
@@ -210,7 +212,10 @@ class TestInAFileThatWasTakenForRefused:
         assert "12月20日まで" in file.why
         order = cancel(not_delivered(order))
         assert last_attempt(order).reason == "in_file"
-        travel(jst(2026, 12, 20, 7))  # two days after its results
+        travel(jst(2026, 12, 20, 7))  # two days after its results, which were not asked for yet
+        [file] = subscriptions.files()
+        assert "結果が届かなければ、届くまで" in file.why
+        billing.resume()
         [file] = subscriptions.files()
         assert "結果の日" not in file.why
 
@@ -295,9 +300,10 @@ class TestInAFileThatWasTakenForRefused:
         driver: BillingDriver,
     ) -> None:
         unpaid = shop.gateway.search_trade(f"{order.order_no}-1")
-        with writing() as session:  # the line was refused, and no result was ever read
+        with writing() as session:  # the line was refused, and the result says nothing of it
             session.execute(sa.update(Billing).values(retry_at=None))
             session.execute(sa.update(BillingFile).values(results_due_at=None))
+            session.add(MonthlyResults(window=date(2026, 12, 1), read_at=THE_18TH))
         look = shop.gateway.search_trade
         monkeypatch.setattr(
             shop.gateway,

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
-from sgpshop.domain.billing_calendar import RESULTS_OVERDUE, results_at
+from sgpshop.domain.billing_calendar import RESULTS_OVERDUE, results_at, written
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import Event, PaymentStatus, is_possible, next_status
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.domain.shop_terms import BillingMode
@@ -27,15 +28,17 @@ from sgpshop.models import (
     BillingState,
     CardTransaction,
     FileState,
+    MonthlyResults,
     Order,
     join_codes,
+    table_of,
     utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import billing_marks, transactions
-from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
 
 log = logging.getLogger(__name__)
@@ -63,17 +66,29 @@ def next_question(window: date, now: datetime) -> datetime:
 
 
 def fetch(gateway: SmbcGpGateway, window: date) -> int:
-    """Ask for the results of the files sent in the month `window`; how many lines were told."""
+    """Ask for the results of the files sent in the month `window`; how many lines were told.
+
+    Files of ours want them, or a number of a file that our books do not know.
+    """
     now = utc_now()
     is_late = now >= overdue_since(window, settings.load().billing_mode)
+    again = now + (_LATE_PAUSE if is_late else _PAUSE)
     with writing() as session:  # first: whoever else asks now waits for an hour
-        due = session.execute(
+        of_ours = session.execute(
             sa.update(BillingFile)
             .where(BillingFile.window == window, BillingFile.results_due_at <= now)
-            .values(results_due_at=now + (_LATE_PAUSE if is_late else _PAUSE))
+            .values(results_due_at=again)
         )
-        if not due.rowcount:  # type: ignore[attr-defined]
+        of_any = session.execute(
+            sa.update(MonthlyResults)
+            .where(MonthlyResults.window == window, MonthlyResults.due_at <= now)
+            .values(due_at=again)
+        )
+        if not of_ours.rowcount and not of_any.rowcount:  # type: ignore[attr-defined]
             return 0
+        first = {"window": window, "due_at": again}
+        table = table_of(MonthlyResults)
+        session.execute(insert(session, table).values(first).on_conflict_do_nothing())
         if is_late:  # nothing was registered, and nothing of it came after all
             _nothing_more(session, window)
     try:
@@ -83,6 +98,7 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         return 0
     if lines is None:
         return 0
+    close_month(window)
     told, fault = _tell_all(lines)
     for order_no in _missing(window, {line.order_id for line in lines}):
         _look_for(gateway, order_no)
@@ -92,6 +108,25 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         _nothing_more(session, window)
     logs.event("billing_results", window=str(window), lines=len(lines), told=told)
     return told
+
+
+def close_month(window: date) -> None:
+    """The results of that month are here, or none come: what is uncharged stays so (P1)."""
+    with writing() as session:
+        row = session.get(MonthlyResults, window) or MonthlyResults(window=window)
+        row.due_at, row.read_at = None, row.read_at or utc_now()
+        session.add(row)
+
+
+def give_up(window: date) -> None:
+    """A person says, after asking SMBC-GP, that no results of that month come any more.
+
+    Raises ShopError while they are not overdue.
+    """
+    if utc_now() < overdue_since(window, settings.load().billing_mode):
+        raise ShopError(f"{written(window)} の結果は、まだ届く可能性があります。")
+    close_month(window)
+    logs.event("billing_results_given_up", window=str(window))
 
 
 def _tell_all(lines: list[ResultLine]) -> tuple[int, Exception | None]:

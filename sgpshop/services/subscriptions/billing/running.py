@@ -32,6 +32,7 @@ from sgpshop.models import (
     BillingState,
     DailyJob,
     FileState,
+    MonthlyResults,
     Order,
     Queue,
     utc_now,
@@ -73,6 +74,7 @@ def is_due() -> bool:
                 sa.or_(
                     sa.exists().where(BillingFile.due_at <= now),
                     sa.exists().where(BillingFile.results_due_at <= now),
+                    sa.exists().where(MonthlyResults.due_at <= now),
                     sa.exists().where(preparing.IS_PLANNED, ~rests(Queue.BILLING_LINE, Billing.id)),
                     sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= now),
                 )
@@ -187,11 +189,9 @@ def _files_due(state: FileState | None, now: datetime) -> list[int]:
 
 
 def _windows_due(now: datetime) -> list[date]:
-    return sorted(
-        read_alone(
-            sa.select(BillingFile.window).where(BillingFile.results_due_at <= now).distinct()
-        )
-    )
+    of_ours = sa.select(BillingFile.window).where(BillingFile.results_due_at <= now)
+    of_any = sa.select(MonthlyResults.window).where(MonthlyResults.due_at <= now)
+    return sorted({*read_alone(of_ours), *read_alone(of_any)})
 
 
 def _open_of(month: date) -> list[int]:
