@@ -33,6 +33,7 @@ class AlertKind(StrEnum):
     CANCELLED_IN_FILE = "cancelled_in_file"
     CLAIM_UNPROVED = "claim_unproved"
     UNKNOWN_NUMBER = "unknown_number"
+    CHARGED_AFTER_ALL = "charged_after_all"
 
     @property
     def label(self) -> str:
@@ -77,6 +78,10 @@ _ANOTHER_VERSION = (
 )
 
 _NOTICES = frozenset({AlertKind.CAPTURED_ELSEWHERE, AlertKind.CANCELLED_ELSEWHERE})
+
+#: What says that money is missing, so that a person may collect it in another way: it is over once
+#: the money is there.
+MISSING = frozenset({AlertKind.HOLD_MISSING, AlertKind.UNCOLLECTED, AlertKind.RESULT_MISSING})
 
 _WORDS = {
     AlertKind.HOLD_MISSING: (
@@ -175,6 +180,12 @@ _WORDS = {
         "SMBCマルチペイメント管理画面でこのオーダーIDの取引を確認し、どの注文の決済かを下のボタンで選んでください。オーダーIDと同じ注文番号の注文があれば、その注文ファイルを取り込むだけで解決します。",
         "このシステムから送信していない、注文番号に -1、-2 などの付いた取引が、SMBC-GPにありました。",
     ),
+    AlertKind.CHARGED_AFTER_ALL: (
+        "後から請求されました",
+        "請求されていないとお知らせしていた「{before}」の注文が、その後SMBC-GPで「{found}」になりました。",
+        "別の方法で代金を受け取っていれば、二重の支払いです。一方を返金してください(定期購入はSMBC-GPにご相談ください)。受け取っていなければ、確認済みにしてください。",
+        "定期購入の売上失敗や、確認済みにした未回収・仮売上なし・売上報告の結果なしの注文が、その後SMBC-GPで請求されていました。",
+    ),
 }
 
 _S, _E, _A = PaymentStatus, Event, AlertKind
@@ -202,6 +213,7 @@ ALERTS: dict[tuple[PaymentStatus, Event], AlertKind] = {
     (_S.BILLING_REPORTED, _E.FOUND_AUTHORIZED): _A.UNCOLLECTED,
     (_S.BILLING_REPORTED, _E.FOUND_PREORDER_CHECK): _A.UNCOLLECTED,
     (_S.AUTHORIZED, _E.FOUND_BILLED): _A.CAPTURED_ELSEWHERE,
+    (_S.CAPTURE_FAILED, _E.FOUND_BILLED): _A.CHARGED_AFTER_ALL,  # by R105 the shop asks otherwise
     (_S.CANCELLED, _E.FOUND_BILLED): _A.NOT_REFUNDED,
 }
 
@@ -216,7 +228,6 @@ NEEDS_NOBODY: dict[tuple[PaymentStatus, Event], str] = {
     (_S.AUTHORIZED, _E.FOUND_SUBSCRIPTION_CHECK): "仮売上 of a subscription is 決済待ち (R21)",
     (_S.AWAITING_BILLING, _E.FOUND_PREORDER_CHECK): "決済待ち of a 予約 is 仮売上 (R111)",
     (_S.AWAITING_BILLING, _E.FOUND_BILLED): "the answer to its registration was lost",
-    (_S.CAPTURE_FAILED, _E.FOUND_BILLED): "paid after all, which is what everybody wants (T23)",
     (_S.CAPTURED, _E.FOUND_BILLED): "paid both times: 決済完了 of a billing is 売上報告済",
 }
 
@@ -261,7 +272,8 @@ def decide(
         return _beside_check(claimed, found, is_delivered=is_delivered)
     kinds = []
     alert = ALERTS.get((before, found))
-    if alert is not None and not (is_first and alert.is_notice):
+    is_news = not is_first or (alert not in _NOTICES and alert is not AlertKind.CHARGED_AFTER_ALL)
+    if alert is not None and is_news:
         kinds.append(alert)
     after = next_status(before, found)
     is_taken = found in _TAKEN and alert is not AlertKind.UNEXPECTED_CHARGE

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session, joinedload
 
 from sgpshop.domain.errors import NotFound, OrderNotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import AlertKind, Decision
+from sgpshop.domain.reconciliation import MISSING, AlertKind, Decision
 from sgpshop.extensions import db
 from sgpshop.models import Alert, Order, utc_now
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
-from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
 from sgpshop.storage.database import writing
 
 _LONGEST = 400
@@ -69,6 +69,33 @@ def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datet
         .where(Alert.order_id == order_id, Alert.kind == kind, Alert.acknowledged_at.is_(None))
         .values(acknowledged_at=now, acknowledged_by=by)
     )
+
+
+def money_is_there(
+    session: Session,
+    order: Order,
+    *,
+    is_taken: bool,
+    by: Actor,
+    now: datetime,
+    news: str = "",
+) -> None:
+    """SMBC-GP has reserved money of the locked order, or taken it: what says that it is missing is over.
+
+    `news` is what it has, in words, where it was taken past us, and not before: if a person took
+    note of the warning and perhaps collected the money in another way, that is told.
+    """
+    kinds = MISSING if is_taken else {AlertKind.HOLD_MISSING}
+    was_noted = sa.exists().where(
+        Alert.order_id == order.id,
+        Alert.kind.in_(MISSING),
+        Alert.acknowledged_at.is_not(None),
+        Alert.acknowledged_by.not_in((LOOK_UP.name, WORKER.name)),  # it was over by then
+    )
+    if is_taken and news and session.scalar(sa.select(was_noted)):
+        raise_once(session, order, AlertKind.CHARGED_AFTER_ALL, found=news)
+    for kind in kinds:
+        mended(session, order.id, kind, by.name, now)
 
 
 def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:

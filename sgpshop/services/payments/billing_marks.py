@@ -187,6 +187,12 @@ def _wait_for_results(session: Session, billing: Billing, now: datetime) -> None
     )
 
 
+def is_billed(session: Session, transaction: CardTransaction) -> bool:
+    """Whether the number of `transaction` was registered from here."""
+    row = sa.exists().where(Billing.gateway_order_id == transaction.gateway_order_id)
+    return bool(session.scalar(sa.select(row)))
+
+
 def pause_after(postponed: int) -> timedelta:
     """How long a sale waits that was put off so many times before."""
     return _PAUSES[min(postponed, len(_PAUSES) - 1)]

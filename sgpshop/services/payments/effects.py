@@ -19,7 +19,7 @@ from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, Decision
-from sgpshop.gateway import TradeState
+from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import CHECKOUTS, AttemptState, CardTransaction, FollowUp, Operation, Order
 from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
@@ -27,6 +27,7 @@ from sgpshop.services.orders import acting, alerts, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, transaction_numbers, transactions
 from sgpshop.services.payments.outcomes import Outcome
+from sgpshop.storage import shared_clock
 
 _FOLLOWERS = "sgpshop.followers"
 
@@ -77,6 +78,29 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()
+
+
+def tell_money(session: Session, order: Order, trade: TradeStatus, was: str | None) -> None:
+    """A look-up showed `trade` for the locked order, and `was` the Status its transaction had."""
+    if trade.state.is_live:
+        is_news = was is None or not TradeState.of(was).is_captured
+        alerts.money_is_there(
+            session,
+            order,
+            is_taken=trade.state.is_captured,
+            by=history.LOOK_UP,
+            now=shared_clock.now(),
+            news=transactions.describe(trade) if is_news else "",
+        )
+
+
+def end_of_missing(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
+    """Nothing is missing any more that `outcome` (DONE) of the attempt in `row` reserved or took."""
+    state = outcome.trade.state if outcome.trade else outcome.state_there
+    if state.is_live and row.operation is not Operation.CANCEL:
+        order = acting.lock_order(session, row.order_id)
+        by = Actor(row.actor_kind, row.actor)
+        alerts.money_is_there(session, order, is_taken=state.is_captured, by=by, now=now)
 
 
 def amount_there(row: Any, outcome: Outcome) -> int:

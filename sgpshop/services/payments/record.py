@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from sgpshop import logs, metrics
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
-from sgpshop.domain.reconciliation import decide
+from sgpshop.domain.reconciliation import MISSING, decide
 from sgpshop.models import (
     CHECKOUTS,
+    Alert,
     Attempt,
     AttemptState,
     BulkItem,
@@ -72,6 +73,9 @@ _READ = (
         Order.version,
         Order.history_state,
         Order.processing_class,
+        sa.exists()
+        .where(Alert.order_id == Order.id, Alert.kind.in_(MISSING))
+        .label("was_missing"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .where(Attempt.id == bindparam("attempt"))
@@ -185,8 +189,12 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
     status = next_status(row.payment_status, outcome.event, before_doubt=_before_doubt(row))
     if outcome.trade is not None:
         transaction = _that_counts(session, row, outcome.trade.order_id)
+        was = transaction.gateway_state
         transactions.record_trade(transaction, outcome.trade, settings.load())
         session.flush()
+        if outcome.event.is_found and row.was_missing:
+            order = acting.lock_order(session, row.order_id)
+            effects.tell_money(session, order, outcome.trade, was)
     elif outcome.event is Event.CAPTURE_DONE:
         connection.execute(
             _CAPTURED,
@@ -241,6 +249,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             total=row.total,
         )
     if outcome.state is AttemptState.DONE:
+        if row.was_missing:
+            effects.end_of_missing(session, row, outcome, now)
         effects.settle(session, row, outcome, now)
         effects.alert_other_amount(session, row, outcome)
     if status is PaymentStatus.CANCELLED is not row.payment_status:

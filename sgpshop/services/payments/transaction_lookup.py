@@ -399,6 +399,7 @@ def _record(
         else:
             record_trade(transaction, trade, shop)
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
+            effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = None
             if order.kind is OrderKind.SUBSCRIPTION:
                 # A sale under a number after its own is its billing, whoever made it: what only a
@@ -425,7 +426,8 @@ def _record(
             event,
             total=order.total,
             found_total=trade.total if trade else 0,
-            is_first=is_first,
+            # Of a number that we registered we told ourselves how it stood.
+            is_first=is_first and not billing_marks.is_billed(session, transaction),
             claimed=order.claimed_status,
             is_delivered=order.processing_class is ProcessingClass.DELIVERED,
         )

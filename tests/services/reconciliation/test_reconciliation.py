@@ -219,6 +219,49 @@ def test_the_table(shop: World, cell: tuple[OrderKind, S, Made, S, AlertKind | N
     assert told(again) == []  # acknowledged is acknowledged
 
 
+class TestMoneyThatWasMissing:
+    """What was told of it is over when it is there; charged past us after that, it may be twice."""
+
+    @pytest.fixture
+    def missing(self, shop: World) -> Order:
+        """決済完了 here, 仮売上 there: 未回収."""
+        order = look(known_order(shop, S.CAPTURED, authorized))
+        assert told(order) == [A.UNCOLLECTED]
+        return order
+
+    def test_a_capture_of_ours_ends_it(self, shop: World, missing: Order) -> None:
+        order = press(missing, Operation.CAPTURE)
+        assert (order.payment_status, told(order)) == (S.CAPTURED, [])
+
+    def test_a_hold_that_is_there_again_ends_it(self, shop: World) -> None:
+        order = known_order(shop, S.AUTHORIZED, unprocessed)
+        assert told(look(order)) == [A.HOLD_MISSING]
+        trade = shop.gateway.search_trade(order.order_no)
+        assert trade is not None
+        shop.gateway.execute(trade.access, GOOD_CARD, job=Job.AUTH)
+        assert told(look(order)) == []
+
+    def test_captured_at_the_console_once_somebody_took_note_it_is_told(
+        self, shop: World, missing: Order
+    ) -> None:
+        [alert] = alerts.open_of(missing.id)
+        alerts.acknowledge(missing.order_no, alert.id, TANAKA, "現金で受け取った")
+        trade = shop.gateway.search_trade(missing.order_no)
+        assert trade is not None
+        shop.gateway.capture(trade.access, trade.total)
+        order = look(missing)
+        assert set(told(order)) == {A.CAPTURED_ELSEWHERE, A.CHARGED_AFTER_ALL}
+        for alert in alerts.open_of(order.id):
+            alerts.acknowledge(order.order_no, alert.id, TANAKA, "")
+        assert told(look(order)) == []
+
+    def test_captured_by_us_once_somebody_took_note_it_is_no_news(self, missing: Order) -> None:
+        [alert] = alerts.open_of(missing.id)
+        alerts.acknowledge(missing.order_no, alert.id, TANAKA, "")
+        order = look(press(fresh(missing), Operation.CAPTURE))
+        assert (order.payment_status, told(order)) == (S.CAPTURED, [])
+
+
 def test_the_table_is_complete() -> None:
     asked = {(before, made) for kind, before, made, _, _ in CELLS if kind is NORMAL}
     columns = [made for column in (NONE, HELD, SALES, CANCELS) for made in column]

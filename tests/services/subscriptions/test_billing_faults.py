@@ -468,6 +468,27 @@ class TestChargedAlthoughWeTookItForNotRegistered:
         assert charged == [f"{order.order_no}-1"]
 
 
+def told(order: Order) -> list[AlertKind]:
+    """What is still to be acknowledged."""
+    db.session.rollback()
+    return [alert.kind for alert in open_of(order.id)]
+
+
+def compared(order: Order) -> None:
+    """照合 of the order as it is now."""
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    transaction_lookup.look_soon(order.id)
+    transaction_lookup.look_up(transaction.id)
+
+
+def at_fault(shop: World, *statements: str) -> None:
+    """What SMBC-GP made of a line, and of the file it is in."""
+    with shop.simulator.extensions["endpoint"].context.ledger.transaction() as ledger:
+        for statement in statements:
+            ledger.execute(statement)
+
+
 class TestResults:
     @pytest.fixture
     def order(self, shop: World, travel: Travel) -> Order:
@@ -488,7 +509,72 @@ class TestResults:
         travel(jst(2026, 12, 29, 7))
         billing.resume()  # the gateway shows it by now
         assert the_billing(order).state is B.PAID
-        assert alerts(order) == [AlertKind.RESULT_MISSING]
+        assert told(order) == []
+
+    def a_missing_line(self, order: Order, shop: World, travel: Travel) -> None:
+        """The result of the 18th lacks the order's; SMBC-GP charges it some days later."""
+        at_fault(
+            shop, f"UPDATE monthly_lines SET refused = 'lost' WHERE order_id = '{order.order_no}-1'"
+        )
+        travel(THE_18TH)
+        go_on(order)
+        assert told(order) == [AlertKind.RESULT_MISSING]
+        at_fault(
+            shop,
+            f"UPDATE monthly_lines SET refused = '' WHERE order_id = '{order.order_no}-1'",
+            "UPDATE monthly_files SET is_settled = 0",
+        )
+
+    @pytest.mark.postgresql
+    def test_a_line_that_comes_later_ends_what_was_told(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:
+        self.a_missing_line(order, shop, travel)
+        travel(jst(2026, 12, 19, 9))
+        go_on(order)
+        assert the_billing(order).state is B.PAID
+        assert told(order) == []
+
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("seen_by", ["result", "look-up"])
+    def test_one_charged_after_somebody_took_note_is_told(
+        self, order: Order, shop: World, travel: Travel, seen_by: str
+    ) -> None:
+        self.a_missing_line(order, shop, travel)
+        [alert] = open_of(order.id)
+        db.session.rollback()
+        acknowledge(order.order_no, alert.id, TANAKA, "銀行振込で受け取った")
+        travel(jst(2026, 12, 22, 9))
+        if seen_by == "look-up":
+            shop.ledger()  # charged, and no result asked for yet
+            compared(order)
+        go_on(order)
+        assert the_billing(order).state is B.PAID
+        assert told(order) == [AlertKind.CHARGED_AFTER_ALL]
+        travel(jst(2026, 12, 23, 9))
+        compared(order)
+        assert told(order) == [AlertKind.CHARGED_AFTER_ALL]
+
+    def test_what_was_refused_and_charged_all_the_same_is_told(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:
+        """By R105 the shop collects it in another way."""
+        where = f"WHERE order_id = '{order.order_no}-1'"
+        at_fault(shop, f"UPDATE monthly_lines SET card_seq = '9' {where}")
+        travel(THE_18TH)
+        go_on(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        assert told(order) == []
+        at_fault(
+            shop,
+            f"UPDATE monthly_lines SET card_seq = '0' {where}",
+            "UPDATE monthly_files SET is_settled = 0",
+        )
+        travel(jst(2026, 12, 22, 9))
+        shop.ledger()
+        compared(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert told(order) == [AlertKind.CHARGED_AFTER_ALL]
 
     def test_a_line_with_another_amount_counts_and_is_told(
         self, order: Order, shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
