@@ -2,8 +2,8 @@
 
 from sgpshop.migrations.words import add_words
 
-revision = "0036"
-down_revision = "0035"
+revision = "0037"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 
