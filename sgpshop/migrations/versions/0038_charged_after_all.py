@@ -2,8 +2,8 @@
 
 from sgpshop.migrations.words import add_words
 
-revision = "0037"
-down_revision = "0036"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
