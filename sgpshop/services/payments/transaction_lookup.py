@@ -152,7 +152,8 @@ def _later_payments(
     is_news = trade is not None and trade.state.is_cancelled
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
-    if not claim.is_current or not may_follow:
+    is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
+    if not claim.is_current or not may_follow or is_billed:
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -406,6 +407,11 @@ def _record(
                 # look-up showed was no charge of ours as long as it was not paid.
                 is_later = transaction.sequence > 0
                 transaction.is_charge |= is_later and trade.state.is_captured
+        is_nothing = trade is None or trade.state.is_unfinished or trade.state.is_check
+        is_claimed = before is PaymentStatus.BILLING_REPORTED and not transaction.is_charge
+        if is_nothing and is_first and is_claimed:  # billed elsewhere, which no look-up shows
+            transaction.next_look_at, transaction.look_problem = None, ""
+            return
         event = found_event(order, trade)
         if trade is not None and order.kind is OrderKind.SUBSCRIPTION:
             is_billing = event is Event.FOUND_BILLED

@@ -476,16 +476,6 @@ class TestPaymentClaims:
             PaymentStatus.NEEDS_REVIEW
         )
 
-    def test_whole_access_data_makes_no_look_up_needless(self) -> None:  # P3
-        cells = {
-            "決済方法ステータス": "仮売上",
-            "取引ID": "a" * 32,
-            "取引パスワード": "b" * 32,
-            "承認日時": "20261123101600",
-            "オーソリ金額": "2500",
-        }
-        assert self.claim(**cells).needs_look_up(OrderKind.NORMAL)
-
     def test_another_authorized_amount_is_a_warning(self) -> None:
         (found,) = read(csv_file(row(決済方法ステータス="仮売上", オーソリ金額="3000")))
         assert found.order is not None

@@ -258,3 +258,23 @@ class TestPaidInTheFile:
         order = again(cells(kind, said))
         assert (order.payment_status, told(order)) == (becomes, [])
         assert list(Verification().problems()) == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("was_here", [False, True])
+def test_a_mere_hold_beside_what_a_file_calls_billed_is_told(shop: World, was_here: bool) -> None:
+    """売上報告済 is believed, but that hold says that nobody charged it yet."""
+    shop.gateway.authorize(number(1), 2500, GOOD_CARD)
+    if was_here:
+        take_in(cells("定期", "決済待ち"))
+    order = again(cells("定期", "売上報告済"))
+    assert order.payment_status is S.BILLING_REPORTED
+    assert told(order) == [AlertKind.UNCOLLECTED]
+    assert charged(shop) == []
+
+
+def test_nothing_beside_it_is_no_news(shop: World) -> None:
+    order = again(cells("定期", "売上報告済"))
+    assert (order.payment_status, told(order)) == (S.BILLING_REPORTED, [])
+    assert order.transaction is not None
+    assert (order.transaction.next_look_at, order.transaction.look_problem) == (None, "")

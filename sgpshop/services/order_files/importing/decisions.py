@@ -219,7 +219,7 @@ def _new(parsed: ParsedOrder, content: Content, auth_valid: timedelta) -> OrderC
         content,
         claim.status_until_look_up(content.kind),
         _access(parsed.order_no, claim, content.kind, auth_valid),
-        look=claim.needs_look_up(content.kind),
+        look=True,
     )
 
 
@@ -248,8 +248,10 @@ def _update(
         and stored.status in SUBSCRIPTION_STATUSES
         and not stored.was_attempted
     ):
-        # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only.
-        return OrderChange(parsed, stored, content, claim.status)
+        # No look-up shows a monthly billing made elsewhere, so the file is believed, forwards only;
+        # a mere hold under its number, which says that nothing was charged, is told.
+        look = stored.status is not claim.status
+        return OrderChange(parsed, stored, content, claim.status, look=look)
     access = _access(parsed.order_no, claim, content.kind, auth_valid)
     if access and stored.may_name_other_access and claim.access_id != stored.access_id:
         # What an earlier file claimed was never seen to be true: the look-up judges this one.
@@ -260,7 +262,7 @@ def _update(
         look = is_corrected or _contradicts(claim, stored.status, stored.access_id)
         return OrderChange(parsed, stored, content, stored.status, look=look)
     if stored.payment_began:  # waits for its month, or was billed elsewhere
-        look = bool(access) and claim.needs_look_up(content.kind)
+        look = bool(access) and claim.status is not PaymentStatus.BILLING_REPORTED
         return OrderChange(parsed, stored, content, stored.status, access, look=look)
     return OrderChange(
         parsed,
@@ -268,7 +270,7 @@ def _update(
         content,
         claim.status_until_look_up(content.kind),
         access,
-        look=claim.needs_look_up(content.kind) and transaction.next_look_at is None,
+        look=transaction.next_look_at is None,
     )
 
 

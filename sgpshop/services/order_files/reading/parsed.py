@@ -35,13 +35,6 @@ class PaymentClaim:
             return self.status
         return PaymentStatus.NEEDS_REVIEW
 
-    def needs_look_up(self, kind: OrderKind) -> bool:
-        """Whether the gateway is to say how the payment stands, and whose the access data is.
-
-        Everything a file says is a claim (P3), but no look-up shows a billing made elsewhere.
-        """
-        return self.status_until_look_up(kind) is not PaymentStatus.BILLING_REPORTED
-
 
 @dataclass(frozen=True)
 class ParsedOrder:
