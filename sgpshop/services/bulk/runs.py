@@ -48,6 +48,8 @@ class RunPreview:
     eligible: int
     eligible_yen: int
     left_out: list[tuple[Reason, int]]
+    #: the same, order by order, by reason
+    refused: list[Refused]
     needs_second_confirmation: bool
     #: of this action alone (Action.figures)
     figures: Any
@@ -122,6 +124,7 @@ def preview(run_id: str, person_id: int) -> RunPreview:
         eligible=len(orders),
         eligible_yen=yen,
         left_out=Counter(one.reason for _, one in refused).most_common(),
+        refused=sorted((one for _, one in refused), key=lambda one: one.reason.label),
         needs_second_confirmation=action.has_yen and action.asks_twice(orders, yen),
         figures=action.figures(orders, [one for _, one in refused], now),
     )

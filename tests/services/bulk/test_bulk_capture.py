@@ -86,7 +86,9 @@ def test_everything_else_is_left_out_with_its_reason(
     preview = runs.preview(run_id, tanaka.id)
     assert preview.eligible == 1  # R42, R47
     assert dict(preview.left_out) == dict.fromkeys(left_out, 1)
-    assert preview.figures.unsent == [left_out[Refusal.UNSENT_AMOUNT].order_no]
+    assert {one.reason: one.order.order_no for one in preview.refused} == {
+        reason: order.order_no for reason, order in left_out.items()
+    }
     runs.start(run_id, person_id=tanaka.id)
     reasons = {line.order_id: line.reason for line in items(run_id)}
     assert reasons == {o.id: r.value for r, o in left_out.items()} | {good.id: ""}

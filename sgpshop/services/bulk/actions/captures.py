@@ -18,8 +18,6 @@ from sgpshop.services.orders.facts import Facts
 class CaptureFigures:
     """What its confirmation warns of (R47)."""
 
-    #: numbers of orders whose amount change was not sent (R72)
-    unsent: list[str]
     #: of those taken: 売上失敗 before, and beyond the term of their authorization
     retries: int
     expired: int
@@ -29,10 +27,9 @@ def _refusal(order: OrderFacts, _terms: ActTerms, _now: datetime) -> Refusal | N
     return capture_refusal(order)
 
 
-def _figures(orders: Sequence[Facts], refused: Sequence[Refused], now: datetime) -> CaptureFigures:
+def _figures(orders: Sequence[Facts], _refused: Sequence[Refused], now: datetime) -> CaptureFigures:
     terms = [order.transaction.auth_expires_at for order in orders if order.transaction]
     return CaptureFigures(
-        unsent=[one.order.order_no for one in refused if one.reason is Refusal.UNSENT_AMOUNT],
         retries=sum(order.payment_status is PaymentStatus.CAPTURE_FAILED for order in orders),
         expired=sum(term is not None and term <= now for term in terms),
     )
