@@ -239,7 +239,7 @@ def test_without_javascript_the_start_leads_to_the_run_page(
     assert (answer.status_code, answer.location) == (303, f"/orders/bulk/{run_id}")
     page = flat(operator.get(answer.location))
     assert 'data-run-state="running"' in page
-    assert "hx-trigger" in page
+    assert "load delay:1s" in page
     work(app)
     page = flat(operator.get(answer.location))
     for hook in (
@@ -254,7 +254,7 @@ def test_without_javascript_the_start_leads_to_the_run_page(
         assert hook in page  # interfaces.md §4
     assert "4件中 2件が決済完了、1件が売上失敗、1件は対象外" in page  # look.md
     assert "完了しました" not in page
-    assert "hx-trigger" not in page  # the polling ends by itself
+    assert "load delay:1s" not in page  # the polling ends by itself
     rows = re.findall(r'<tr data-order-no="([^"]+)" data-result="(\w+)"', page)
     assert [result for _, result in rows] == ["failed", "skipped", "succeeded", "succeeded"]
     assert "42G020000" in page
