@@ -31,6 +31,7 @@ _CONTEXT = "carried form"
 #: What each form does, in the words of its button.
 ACTS = {
     "account.change_password": "パスワードの変更",
+    "account.choose_shortcuts": "キー操作の設定",
     "account.end_sessions": "ほかの端末のログアウト",
     "api_keys.create": "APIキーの作成",
     "api_keys.revoke": "APIキーの失効",
@@ -69,6 +70,8 @@ ACTS = {
     "order_edit.preview": "注文内容修正の続き(まだ保存しません)",
     "order_edit.return_to_calculation": "自動計算に戻す",
     "order_search.choose_fields": "検索条件項目の保存",
+    "order_search.delete_view": "保存した条件の削除",
+    "order_search.save_view": "この条件を保存",
     "people.change": "担当者の変更",
     "people.create": "担当者の追加",
     "reconciling.compare": "取引一覧と突き合わせ",

@@ -62,6 +62,9 @@ _COLUMNS = {(column.part, column.field): column for column in COLUMNS} | {
     (Part.ITEM, "delivery_number"): FileColumn(
         Part.ITEM, "delivery_number", "お届け先", cells.whole(0, 999), required=True
     ),
+    # Files bring what other programs took; a person can be asked.
+    (Part.ORDER, "buyer_tel"): FileColumn(Part.ORDER, "buyer_tel", "電話番号", cells.typed_tel),
+    (Part.DELIVERY, "tel"): FileColumn(Part.DELIVERY, "tel", "お届け先電話", cells.typed_tel),
 }
 
 

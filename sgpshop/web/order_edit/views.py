@@ -5,6 +5,7 @@ Corrections stay on our side until 「変更内容をSMBC-GPに送信」.  Every
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -38,6 +39,8 @@ from sgpshop.web.order_edit.screen import EditScreen
 
 bp = Blueprint("order_edit", __name__, url_prefix="/orders/<order_no>/edit")
 
+#: Rough on purpose: what is not like that is told, and kept all the same.
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _NOTHING_NEW = "変更はありませんでした。修正として記録していません。"
 
 
@@ -107,7 +110,14 @@ def change_content(order_no: str) -> ResponseReturnValue:
 
     def change(order: Order, seen: Seen) -> SaveResult:
         edit = edit_form.typed(order, request.form).edit()
-        return order_editing.change_content(order.id, edit, seen, _actor())
+        before = order.buyer_email
+        saved = order_editing.change_content(order.id, edit, seen, _actor())
+        mail = request.form.get("buyer_email", "").strip()
+        if mail and mail != before and not _MAIL.fullmatch(mail):
+            flash(
+                "メールアドレスの形ではないようです。確認してください(保存はしました)。", "warning"
+            )
+        return saved
 
     shown = EditScreen(notice="注文内容の変更を保存しました。")
     return _save(order_no, shown, change, keeps_content=False)

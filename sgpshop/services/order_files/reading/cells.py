@@ -129,6 +129,18 @@ def tel(value: str) -> str:
     return "0" + plain if is_cut else text(30)(value.lstrip("'"))
 
 
+#: What a phone number may be written with, an extension among it.
+_TEL = re.compile(r"[\d+\-‐‑–—−ー()\s.#*xX内線]*")
+
+
+def typed_tel(value: str) -> str:
+    """The same of a number that a person types: digits are meant, not words.  Raises CellProblem."""
+    plain = nfkc(value)
+    if not _TEL.fullmatch(plain) or sum(sign.isdigit() for sign in plain) < 9:
+        raise CellProblem("は市外局番から、数字とハイフンで入力してください。")
+    return tel(value)
+
+
 def wish_date(value: str) -> date | None:
     """配送希望日; None for the words that other programs have for none."""
     return None if value in _NONE else calendar_day(value)
