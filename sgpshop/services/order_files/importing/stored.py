@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
-from sgpshop.models import Attempt, CardTransaction, Delivery, Order, OrderLine
+from sgpshop.models import Attempt, CardTransaction, Delivery, Order, OrderLine, table_of
 from sgpshop.services.order_files.importing.content import (
     DELIVERY_DEFAULTS,
     LINE_DEFAULTS,
@@ -76,9 +76,9 @@ def load(
     wanted = sa.select(Order.id).where(Order.order_no.in_(list(order_nos)))
     found = load_facts(session.scalars(wanted), lock=lock, with_parcels=True)
     ids = list(found)
-    values = _columns(session, Order.id, ORDER_DEFAULTS, ids)
-    deliveries = _columns(session, Delivery.order_id, DELIVERY_DEFAULTS, ids, Delivery.number)
-    lines = _columns(session, OrderLine.order_id, LINE_DEFAULTS, ids, OrderLine.position)
+    values = _columns(session, Order, "id", ORDER_DEFAULTS, ids)
+    deliveries = _columns(session, Delivery, "order_id", DELIVERY_DEFAULTS, ids, "number")
+    lines = _columns(session, OrderLine, "order_id", LINE_DEFAULTS, ids, "position")
     attempted = set(session.scalars(sa.select(Attempt.order_id).where(Attempt.order_id.in_(ids))))
     claims = sa.select(Order.id, Order.claimed_status).where(Order.id.in_(ids))
     claimed = {row.id: row.claimed_status for row in session.execute(claims)}
@@ -110,14 +110,19 @@ _ACCESS = sa.select(
 
 
 def _columns(
-    session: Session, order_id: Any, names: Iterable[str], ids: Sequence[int], *order_by: Any
+    session: Session,
+    model: type[Any],
+    key: str,
+    names: Iterable[str],
+    ids: Sequence[int],
+    *order_by: str,
 ) -> dict[int, list[Values]]:
-    """The columns `names` of one table, by order."""
-    table = order_id.class_
+    """The columns `names` of one table, by order; without the ORM, which costs half as much again."""
+    columns = table_of(model).c
     rows = session.execute(
-        sa.select(order_id, *(getattr(table, name) for name in names))
-        .where(order_id.in_(ids))
-        .order_by(order_id, *order_by)
+        sa.select(columns[key], *(columns[name] for name in names))
+        .where(columns[key].in_(ids))
+        .order_by(columns[key], *(columns[name] for name in order_by))
     )
     found: dict[int, list[Values]] = defaultdict(list)
     for of_order, *values in rows:
