@@ -41,5 +41,7 @@ def export_journal(file: Path, word: str, text: str) -> None:
     sums = journals.sums_of(found)
     click.echo(
         f"{text}: 売上 {sums.sales:,}件 {sums.sold:,}円, 返金 {sums.refunds:,}件 "
-        f"{sums.given_back:,}円; 8%対象 {sums.at_8:,}円, 10%対象 {sums.at_10:,}円 → {file}"
+        f"{sums.given_back:,}円; 8%対象 {sums.at_8:,}円, 10%対象 {sums.at_10:,}円"
+        + (f", 前回の期間にさかのぼる分 {sums.late:,}件 {sums.of_before:,}円" if sums.late else "")
+        + f" → {file}"
     )

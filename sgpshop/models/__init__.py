@@ -29,6 +29,7 @@ from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
+from sgpshop.models.money_movement import MoneyMovement
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
     MISMATCH,
@@ -89,6 +90,7 @@ __all__ = [
     "LateAnswer",
     "LoginAttempt",
     "LoginSession",
+    "MoneyMovement",
     "MonthlyResults",
     "Notification",
     "NotificationLook",

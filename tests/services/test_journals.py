@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
 from sgpshop.domain.billing_calendar import month_of, next_month
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import Operation, Order, OrderLine
+from sgpshop.gateway import Cancellation, Job
+from sgpshop.models import CardTransaction, Operation, Order, OrderLine, utc_now
 from sgpshop.services import journals, settings
 from sgpshop.services.journals import LAYOUTS
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
-from tests.gateway_world import World
+from tests.gateway_world import GOOD_CARD, World
 from tests.seeds import seed_of
 from tests.services.acting import cancel, correct, press
-from tests.services.payments.test_refund_difference import refund, sold_elsewhere
+from tests.services.payments.test_refund_difference import access, refund, sold_elsewhere
 
 NOVEMBER = (date(2026, 11, 1), date(2026, 11, 30))
 DECEMBER = (date(2026, 12, 1), date(2026, 12, 31))
@@ -59,6 +62,19 @@ def tea_and_pot(shop: World) -> Order:
 def on(clock: Any, shop: World, moment: datetime) -> None:
     clock.move_to(moment)
     shop.set_clock(moment)
+
+
+def look(order: Order) -> None:
+    """照合: every number of the order."""
+    transaction_lookup.look_soon(order.id)
+    numbers = sa.select(CardTransaction.id).where(CardTransaction.order_id == order.id)
+    for number in db.session.scalars(numbers).all():
+        transaction_lookup.look_up(number)
+    db.session.rollback()
+
+
+def taken(found: list[journals.Movement]) -> list[tuple[int, int]]:
+    return sorted((one.day.day, one.amount) for one in found)
 
 
 def rows(word: str, period: tuple[date, date]) -> list[list[str]]:
@@ -173,15 +189,66 @@ class TestDays:
         refund(order)
         assert [one.day.month for one in journals.movements(NOVEMBER[0], DECEMBER[1])] == [11, 12]
 
-    def test_a_sale_of_the_monthly_file_that_was_given_back_otherwise(
+    def test_the_day_once_told_stays_whatever_look_ups_show_later(
+        self, shop: World, clock: Any
+    ) -> None:
+        """The day of reading, where SMBC-GP named none; what it names later changes no file."""
+        order = press(tea_and_pot(shop), Operation.CAPTURE)
+        on(clock, shop, datetime(2026, 12, 10, 10, tzinfo=JST))
+        with writing() as session:
+            there = session.get_one(CardTransaction, order.transaction.id)
+            there.captured_at = datetime(2026, 12, 1, tzinfo=JST)
+        assert [one.day for one in journals.movements(*NOVEMBER)] == [date(2026, 11, 28)]
+        assert journals.movements(*DECEMBER) == []
+
+    def test_what_is_learned_late_is_named_in_the_next_file(self, shop: World, clock: Any) -> None:
+        """Sold in the console on 28 November, known here on 5 December."""
+        order = authorized_order(shop, told=True)
+        shop.gateway.capture(access(shop, order), 3000)
+        on(clock, shop, datetime(2026, 12, 5, 10, tzinfo=JST))
+        look(order)
+        assert journals.movements(*NOVEMBER) == []
+        [late] = journals.movements(*DECEMBER)
+        assert (late.day, late.amount, late.is_late) == (date(2026, 11, 28), 3000, True)
+        sums = journals.sums_of([late])
+        assert (sums.late, sums.of_before, sums.total) == (1, 3000, 3000)
+        words = f"注文 {order.order_no} 前回の期間にさかのぼる分"
+        assert {row[16] for row in rows("yayoi", DECEMBER)} == {words}
+        # In one of successive files, however long they are.
+        [same] = journals.movements(NOVEMBER[0], DECEMBER[1])
+        assert not same.is_late
+
+    def test_a_double_charge_that_is_given_back_is_two_movements(
         self, shop: World, clock: Any
     ) -> None:
         order = press(tea_and_pot(shop), Operation.CAPTURE)
-        with writing() as session:
-            session.get_one(Order, order.id).refunded_on = date(2026, 12, 5)
-        assert [(one.day, one.amount) for one in journals.movements(*DECEMBER)] == [
-            (date(2026, 12, 5), -5020)
-        ]
+        other = f"{order.order_no}-2"
+        trade = shop.gateway.enter(other, Job.CAPTURE, 3000)
+        with writing() as session:  # entered by an act of ours
+            entered = {"access_id": trade.access_id, "entered_at": utc_now()}
+            session.add(
+                CardTransaction(
+                    order_id=order.id,
+                    sequence=2,
+                    is_current=False,
+                    gateway_order_id=other,
+                    **entered,
+                )
+            )
+        shop.gateway.execute(trade, GOOD_CARD, job=Job.CAPTURE)
+        look(order)
+        assert taken(journals.movements(*NOVEMBER)) == [(28, 3000), (28, 5020)]
+        on(clock, shop, datetime(2026, 11, 30, 12, tzinfo=JST))
+        shop.gateway.cancel(trade, Cancellation.RETURN)
+        look(order)
+        assert taken(journals.movements(*NOVEMBER)) == [(28, 3000), (28, 5020), (30, -3000)]
+
+    @pytest.mark.postgresql
+    def test_the_database_refuses_to_change_what_was_told(self, shop: World, clock: Any) -> None:
+        press(tea_and_pot(shop), Operation.CAPTURE)
+        for act in ("UPDATE money_movements SET day = booked_on", "DELETE FROM money_movements"):
+            with pytest.raises(sa.exc.DBAPIError, match="append-only"), writing() as session:
+                session.execute(sa.text(act))
 
 
 @pytest.mark.postgresql

@@ -13,7 +13,14 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, InstallationFact, Operation, utc_now
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    InstallationFact,
+    MoneyMovement,
+    Operation,
+    utc_now,
+)
 from sgpshop.services import installation
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, gateway_access, runner
@@ -271,3 +278,39 @@ class TestMigratedUnderARunningProcess:
         with writing() as session:
             session.add(InstallationFact(name="written", value="1"))
         return ""
+
+
+@pytest.mark.postgresql
+def test_what_the_books_had_is_kept_as_it_was(bare: Flask) -> None:
+    """Sold and sold again under another number; a sale given back; one paid back by a person (R146)."""
+    upgrade_to("0038")
+    at, later = utc_now().replace(month=1, day=5, hour=3), utc_now().replace(month=1, day=9, hour=3)
+    told = {"processed_at": later.isoformat()}
+    for order, by_hand in ((1, None), (2, None), (3, date(2026, 1, 7))):
+        name = {"id": order, "order_no": f"P{order}", "refunded_on": by_hand, "total": 2000}
+        name["tax_rounding"] = "down"
+        insert("orders", name | {"payment_status": "captured"})
+        sale = {"order_id": order, "captured_at": at, "captured_amount": 2000}
+        state = "RETURN" if order == 2 else "SALES"
+        insert(
+            "card_transactions", sale | {"gateway_order_id": f"P{order}", "gateway_state": state}
+        )
+        said = {"order_id": order, "event": "capture_done", "captured_amount": 2000}
+        insert("history", said | {"at": at})
+    insert("history", said | {"order_id": 2, "at": at, "detail": told, "refunded_amount": 2000})
+    other = {"gateway_order_id": "P1-1", "sequence": 1, "is_current": False, "order_id": 1}
+    insert("card_transactions", sale | other | {"gateway_state": "CAPTURE"})
+    upgrade_to(schema.wanted())
+    moved = db.session.scalars(sa.select(MoneyMovement)).all()
+    assert sorted(
+        (one.order_id, one.day.day, one.kept_after - one.kept_before, one.is_by_hand)
+        for one in moved
+    ) == [
+        (1, 5, 2000, False),
+        (1, 5, 2000, False),
+        (2, 5, 2000, False),
+        (2, 9, -2000, False),
+        (3, 5, 2000, False),
+        (3, 7, -2000, True),
+    ]
+    assert all(one.booked_on == one.day for one in moved)

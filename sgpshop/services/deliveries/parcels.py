@@ -26,7 +26,7 @@ from sgpshop.domain.errors import FormUsed, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Delivery, Order, utc_now
-from sgpshop.services.orders import history
+from sgpshop.services.orders import history, money_movements
 from sgpshop.services.orders.acting import Seen, lock_for_act
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
@@ -148,6 +148,7 @@ def take_back(order_id: int, seen: Seen, actor: Actor, given: ParcelReturn) -> N
             parcel.returned_on = given.day
             parcel.return_reason = given.reason
         _forget_waiver(order)  # it was about the returns of before
+        order.refunded_on = None  # so was 返金済み: what went back then stays booked
         _record(
             order,
             "returned",
@@ -211,8 +212,14 @@ def undo_waiver(order_id: int, seen: Seen, actor: Actor) -> None:
         _record(order, "cancel_waiver_undone", actor, seen, utc_now())
 
 
-def settle_refund(order_id: int, seen: Seen, actor: Actor, day: date, reason: str) -> None:
-    """返金済み: a person says when and how the money of a reported sale went back (R104)."""
+def settle_refund(
+    order_id: int, seen: Seen, actor: Actor, day: date, yen: int, reason: str
+) -> None:
+    """返金済み: a person says when, how and how much of a reported sale went back (R104).
+
+    The books have just that.  Raises NotPossible, OrderChanged, or InputRefused; nothing was changed
+    then.
+    """
     with _act(order_id, None, seen) as order:
         if order is None:
             return
@@ -223,11 +230,45 @@ def settle_refund(order_id: int, seen: Seen, actor: Actor, day: date, reason: st
             raise InputRefused("refunded_on", "返金日に未来の日付は指定できません。")
         if day < jst_day(order.ordered_at):
             raise InputRefused("refunded_on", "返金日は注文日以降の日付にしてください。")
+        left = money_movements.left_of(order)
+        # Nothing left: all went back before these goods did, and that answers it.
+        if not min(left, 1) <= yen <= left:
+            raise InputRefused(
+                "refunded_yen",
+                f"返金額は、1円から{left:,}円までで入力してください。"
+                if left
+                else "売上はすべて返金済みです。返金額は0円にしてください。",
+            )
         if not reason:
             raise InputRefused("reason", "返金の方法を入力してください。")
+        money_movements.book_by_hand(order, yen, day)
         order.refunded_on = day
         order.refund_reason = reason
-        _record(order, "refund_settled", actor, seen, now, day=f"{day:%Y/%m/%d}", reason=reason)
+        _record(
+            order,
+            "refund_settled",
+            actor,
+            seen,
+            now,
+            day=f"{day:%Y/%m/%d}",
+            yen=f"{yen:,}円",
+            reason=reason,
+        )
+
+
+def undo_refund(order_id: int, seen: Seen, actor: Actor) -> None:
+    """The record of 返金済み was wrong: what it booked is taken back today, and it is open again."""
+    with _act(order_id, None, seen) as order:
+        if order is None:
+            return
+        if order.refunded_on is None or order.transaction is None:
+            raise NotPossible("この注文に「返金済み」の記録はありません。")
+        now = utc_now()
+        given = money_movements.given_by_hand(order.transaction.id)
+        money_movements.book_by_hand(order, -given, jst_day(now))
+        order.refunded_on = None
+        order.refund_reason = ""
+        _record(order, "refund_undone", actor, seen, now, yen=f"{given:,}円")
 
 
 def can_deliver(parcel: Delivery) -> bool:

@@ -22,6 +22,9 @@ class Sums:
     given_back: int
     at_8: int
     at_10: int
+    #: of all these, those of days before the period
+    late: int = 0
+    of_before: int = 0
 
     @property
     def total(self) -> int:
@@ -33,11 +36,21 @@ def sums_of(found: Sequence[Movement]) -> Sums:
     """Counts and yen of these movements."""
     sales = [movement.amount for movement in found if not movement.is_refund]
     refunds = [movement.amount for movement in found if movement.is_refund]
+    late = [movement.amount for movement in found if movement.is_late]
     by_rate = {
         rate: sum(share.amount for one in found for share in one.shares if share.rate == rate)
         for rate in (8, 10)
     }
-    return Sums(len(sales), sum(sales), len(refunds), sum(refunds), by_rate[8], by_rate[10])
+    return Sums(
+        len(sales),
+        sum(sales),
+        len(refunds),
+        sum(refunds),
+        by_rate[8],
+        by_rate[10],
+        len(late),
+        sum(late),
+    )
 
 
 def written(layout: JournalLayout, found: Sequence[Movement], shop: ShopSettings) -> bytes:

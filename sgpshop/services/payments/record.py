@@ -33,7 +33,7 @@ from sgpshop.models import (
     table_of,
 )
 from sgpshop.services import settings
-from sgpshop.services.orders import acting, alerts, history
+from sgpshop.services.orders import acting, alerts, history, money_movements
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import (
     billing_marks,
@@ -196,17 +196,20 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
             order = acting.lock_order(session, row.order_id)
             effects.tell_money(session, order, outcome.trade, was)
     elif outcome.event is Event.CAPTURE_DONE:
+        taken, at = effects.amount_there(row, outcome), outcome.processed_at or now
+        before = money_movements.kept_of(row.transaction_id)
         connection.execute(
             _CAPTURED,
             {
                 "transaction": row.transaction_id,
                 "gateway_state": outcome.state_there.value,
-                "captured_at": outcome.processed_at or now,
-                "captured_amount": effects.amount_there(row, outcome),
-                "gateway_amount": effects.amount_there(row, outcome),
+                "captured_at": at,
+                "captured_amount": taken,
+                "gateway_amount": taken,
                 "tran_id": outcome.tran_id,
             },
         )
+        money_movements.book(row.order_id, row.transaction_id, before, taken, at)
     # Before history and lines: after a refusal there is no order left that they could belong to.
     if outcome.state is AttemptState.REJECTED and checkouts.is_refused(row, outcome):
         checkouts.refuse(session, attempt_id, row, outcome)

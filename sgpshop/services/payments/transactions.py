@@ -8,6 +8,7 @@ from typing import Protocol
 from sgpshop.domain.payment_status import Event
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import CardTransaction, OrderKind, utc_now
+from sgpshop.services.orders import money_movements
 from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import vault
@@ -23,7 +24,11 @@ class ChargeFacts(Protocol):
 
 
 def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSettings) -> None:
-    """Make `transaction` say what the gateway says now (P18).  Amounts include Tax."""
+    """Make `transaction` say what the gateway says now (P18).  Amounts include Tax.
+
+    What it took or gave back since the last time is booked on the day it was processed (R146).
+    """
+    before = _kept(transaction)
     transaction.gateway_state = trade.raw_status[:20]
     transaction.access_id = trade.access.access_id
     transaction.access_pass_sealed = vault.seal_access_pass(
@@ -49,6 +54,7 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     if trade.state.is_captured:
         transaction.captured_at = trade.processed_at
         transaction.captured_amount = trade.total
+    _book(transaction, before, trade.processed_at)
 
 
 def record_answer(
@@ -61,6 +67,7 @@ def record_answer(
     valid_days: int,
 ) -> None:
     """Make `transaction` say what SMBC-GP answered that it did: `state` with `amount` yen, at `at`."""
+    before = _kept(transaction)
     transaction.gateway_state = state.value
     transaction.tran_id = tran_id[:28]
     transaction.challenge_url = ""
@@ -72,6 +79,15 @@ def record_answer(
     if state.is_captured:
         transaction.captured_at = at
         transaction.captured_amount = amount
+    _book(transaction, before, at)
+
+
+def _kept(transaction: CardTransaction) -> int:
+    return money_movements.kept(transaction.gateway_state, transaction.captured_amount)
+
+
+def _book(transaction: CardTransaction, before: int, at: datetime) -> None:
+    money_movements.book(transaction.order_id, transaction.id, before, _kept(transaction), at)
 
 
 def found_event(order: ChargeFacts, trade: TradeStatus | None) -> Event | None:

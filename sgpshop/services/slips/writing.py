@@ -208,6 +208,8 @@ class _Batch:
         self._orders: list[dict[str, Any]] = []
         #: orders whose 返金しない was about returns of before (R90a)
         self._unwaived: list[int] = []
+        #: orders of which more came back than 返金済み was about (R104)
+        self._came_back: list[int] = []
         self._entries: list[dict[str, Any]] = []
 
     def add(self, order: Facts, changed: Sequence[RowDecision], *, is_kept: bool) -> None:
@@ -223,6 +225,8 @@ class _Batch:
             described.append(_describe(order, one.parcel, one.instruction))
             if DeliveryStatus.RETURNED in {one.parcel.status, one.instruction.status}:
                 self._unwaived.append(order.id)
+            if one.instruction.status is DeliveryStatus.RETURNED is not one.parcel.status:
+                self._came_back.append(order.id)
         self._orders.append(
             {
                 "id": order.id,
@@ -253,13 +257,17 @@ class _Batch:
             return
         session.execute(sa.update(Delivery), self._parcels)
         session.execute(sa.update(Order), self._orders)
-        if self._unwaived:
-            session.execute(
-                sa.update(Order)
-                .where(Order.id.in_(self._unwaived))
-                .values(cancel_waived_at=None, cancel_waived_reason="")
-                .execution_options(synchronize_session=False)
-            )
+        for orders, forgotten in (
+            (self._unwaived, {"cancel_waived_at": None, "cancel_waived_reason": ""}),
+            (self._came_back, {"refunded_on": None}),
+        ):
+            if orders:
+                session.execute(
+                    sa.update(Order)
+                    .where(Order.id.in_(orders))
+                    .values(forgotten)
+                    .execution_options(synchronize_session=False)
+                )
         history.record_many(session, self._entries)
 
 

@@ -16,7 +16,7 @@ from sgpshop.models import utc_now
 from sgpshop.services.deliveries.parcels import LONGEST_REASON, InputRefused, ParcelSlips
 from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.cells import CellProblem
-from sgpshop.web.frame.forms import ActForm
+from sgpshop.web.frame.forms import ActForm, NumberField
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
 _DAY = "日付は 2026-11-23 のように入力してください。"
@@ -155,11 +155,12 @@ class StatusesForm(ParcelForm):
 
 
 class RefundForm(ParcelForm):
-    """返金済み: when, and how."""
+    """返金済み: when, how much, and how."""
 
     refunded_on = DayField(
         "返金日", [InputRequired("返金日を入力してください。")], default=lambda: jst_day(utc_now())
     )
+    refunded_yen = NumberField("返金額(円)", [InputRequired("返金額を入力してください。")])
     reason = _reason("返金の方法")
 
 

@@ -83,13 +83,18 @@ _ACTS = {
         lambda _form, order, seen, by: parcels.undo_waiver(order, seen, by),
         "「返金しない」を解除しました。",
     ),
-    # With day and how: 要返金 goes (R104).
+    # With day, yen and how: 要返金 goes (R104).
     "refunded": _ParcelAct(
         RefundForm,
         lambda form, order, seen, by: parcels.settle_refund(
-            order, seen, by, form.refunded_on.data, form.reason.data
+            order, seen, by, form.refunded_on.data, form.refunded_yen.data, form.reason.data
         ),
         "返金済みと記録しました。",
+    ),
+    "refunded/undo": _ParcelAct(
+        ParcelForm,
+        lambda _form, order, seen, by: parcels.undo_refund(order, seen, by),
+        "返金済みの記録を取り消しました。",
     ),
 }
 

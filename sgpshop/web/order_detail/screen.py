@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_acts import Act, is_refund_open, may_waive_cancel, status_change
 from sgpshop.models import Attempt, Order, utc_now
+from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.services.payments.transactions import standing
@@ -65,6 +66,7 @@ def render(
         refusal=refusal,
         is_looking=_is_looking(order),
         effect=money_effect(order),
+        refund_left=money_movements.left_of(order),
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
         may_close_by_hand=may_act() and _may_close_by_hand(order.open_attempt),

@@ -16,12 +16,13 @@ from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Billing, BillingState, CardTransaction, Order, utc_now
-from sgpshop.services import settings, subscriptions
+from sgpshop.models import Billing, BillingState, CardTransaction, Delivery, Order, utc_now
+from sgpshop.services import journals, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
+from sgpshop.services.orders import money_movements
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing.selecting import to_register
@@ -140,26 +141,76 @@ class TestRefund:
         order = make_subscription(**back)
         with writing() as session:
             session.merge(fresh(order).deliveries[0]).status = DeliveryStatus.RETURNED
+            sold = {"gateway_state": "CAPTURE", "captured_amount": order.total}
+            session.execute(sa.update(CardTransaction).values(**sold))
         return fresh(order)
 
     def test_it_ends_when_a_person_says_when_and_how(self, order: Order) -> None:
         assert is_refund_open(order)
         assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
         day = jst_day(utc_now())
-        parcels.settle_refund(order.id, seen(order), TANAKA, day, "銀行振込")
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 2000, "銀行振込")
         now = fresh(order)
         assert (now.refunded_on, now.refund_reason) == (day, "銀行振込")
         assert now.payment_status is S.BILLING_REPORTED
         assert listed(SubscriptionTab.ATTENTION) == []
         with pytest.raises(NotPossible):
-            parcels.settle_refund(order.id, seen(order), TANAKA, day, "もう一度")
+            parcels.settle_refund(order.id, seen(order), TANAKA, day, 2000, "もう一度")
 
     def test_it_needs_a_day_that_was_and_a_way(self, order: Order) -> None:
         day = jst_day(utc_now())
         with pytest.raises(InputRefused):
-            parcels.settle_refund(order.id, seen(order), TANAKA, day, "")
+            parcels.settle_refund(order.id, seen(order), TANAKA, day, 2000, "")
+        for yen in (0, 3001):
+            with pytest.raises(InputRefused, match="1円から3,000円"):
+                parcels.settle_refund(order.id, seen(order), TANAKA, day, yen, "振込")
         with pytest.raises(InputRefused):
-            parcels.settle_refund(order.id, seen(order), TANAKA, date(9999, 1, 1), "振込")
+            parcels.settle_refund(order.id, seen(order), TANAKA, date(9999, 1, 1), 2000, "振込")
+
+    def test_a_part_is_booked_as_that_and_a_further_return_is_open_again(
+        self, order: Order
+    ) -> None:
+        """1,000 of 3,000 for the first parcel; then the second one comes back."""
+        with writing() as session:
+            more = {"order_id": order.id, "number": 2, "status": DeliveryStatus.DELIVERED}
+            session.execute(sa.insert(Delivery).values(**more, delivered_at=utc_now()))
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 1000, "銀行振込")
+        assert [one.amount for one in journals.movements(day, day)] == [-1000]
+        assert not is_refund_open(fresh(order))
+        parcels.take_back(order.id, seen(order), TANAKA, ParcelReturn([2], day, "破損"))
+        assert is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+        with pytest.raises(InputRefused, match="1円から2,000円"):
+            parcels.settle_refund(order.id, seen(order), TANAKA, day, 2001, "銀行振込")
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 2000, "銀行振込")
+        assert [one.amount for one in journals.movements(day, day)] == [-1000, -2000]
+        # Taken back by mistake, and back once more: nothing is left, which a person confirms.
+        parcels.change_statuses(order.id, seen(order), TANAKA, {2: DeliveryStatus.DELIVERED})
+        parcels.take_back(order.id, seen(order), TANAKA, ParcelReturn([2], day, "破損"))
+        assert is_refund_open(fresh(order))
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 0, "返金済みのため")
+        assert not is_refund_open(fresh(order))
+        assert sum(one.amount for one in journals.movements(day, day)) == -3000
+
+    def test_a_wrong_record_is_taken_back(self, order: Order) -> None:
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 1000, "銀行振込")
+        parcels.undo_refund(order.id, seen(order), TANAKA)
+        assert is_refund_open(fresh(order))
+        assert [one.amount for one in journals.movements(day, day)] == [-1000, 1000]
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 3000, "銀行振込")
+        assert sum(one.amount for one in journals.movements(day, day)) == -3000
+
+    def test_what_smbc_gp_carries_out_later_is_not_booked_a_second_time(self, order: Order) -> None:
+        """返金済み, as R104 advises; days later the return shows at SMBC-GP."""
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 3000, "SMBC-GPに返品を依頼")
+        there = fresh(order).transaction
+        assert there is not None
+        with writing():
+            money_movements.book(order.id, there.id, 3000, 0, utc_now())
+        assert [one.amount for one in journals.movements(day, day)] == [-3000]
 
     def test_what_a_person_waived_is_not_asked_for_again(self, order: Order) -> None:
         """返金しない of this return, said before the registration or after it (R90a)."""
@@ -168,7 +219,7 @@ class TestRefund:
         assert listed(SubscriptionTab.ATTENTION) == []
         assert subscriptions.outlook(10).to_refund.count == 0
         with pytest.raises(NotPossible):
-            parcels.settle_refund(order.id, seen(order), TANAKA, jst_day(utc_now()), "振込")
+            parcels.settle_refund(order.id, seen(order), TANAKA, jst_day(utc_now()), 2000, "振込")
         parcels.undo_waiver(order.id, seen(order), TANAKA)
         assert is_refund_open(fresh(order))
         assert listed(SubscriptionTab.ATTENTION) == [order.order_no]

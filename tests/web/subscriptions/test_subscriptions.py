@@ -303,14 +303,21 @@ def test_a_refund_is_recorded_on_the_order(app: Flask, operator: FlaskClient) ->
         )
         with db.session.begin_nested():
             order.deliveries[0].status = DeliveryStatus.RETURNED
+            order.transaction.gateway_state, order.transaction.captured_amount = "CAPTURE", 2000
         db.session.commit()
     path = f"/orders/{order.order_no}"
     assert "返金済みにする" in flat(operator.get(path))
     page = operator.get(f"{path}/refunded")
+    assert 'value="2000"' in page.text
     form = form_of(page, f"{path}/refunded").hidden | {
         "refunded_on": "2026-11-12",
+        "refunded_yen": "2001",
         "reason": "銀行振込",
     }
+    page = operator.post(f"{path}/refunded", data=form)
+    assert "1円から2,000円まで" in flat(page)
+    assert 'value="2001"' in page.text
+    form |= {"refunded_yen": "500"}
     done = operator.post(f"{path}/refunded", data=form, follow_redirects=True)
     assert "返金済みと記録しました" in flat(done)
     assert "要返金" not in flat(operator.get("/subscriptions?tab=attention")).split("<table")[-1]

@@ -49,8 +49,10 @@ class JournalLayout:
 
 
 def summary(movement: Movement) -> str:
-    """摘要: the order, and that money went back."""
-    return f"注文 {movement.order_no}" + (" 返金" if movement.is_refund else "")
+    """摘要: the order, that money went back, and that the files of before do not have it."""
+    words = [f"注文 {movement.order_no}", "返金" * movement.is_refund]
+    words += ["前回の期間にさかのぼる分"] * movement.is_late
+    return " ".join(filter(None, words))
 
 
 def row(width: int, cells: dict[int, Value]) -> list[Value]:

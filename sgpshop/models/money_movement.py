@@ -1,0 +1,36 @@
+"""Money that SMBC-GP or a person moved, one append-only row as it is learned (R146).
+
+The database refuses to change or delete a row, as it does for the history.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sgpshop.models.base import Base, UtcDateTime, utc_now
+
+
+class MoneyMovement(Base):
+    """What the shop has of one transaction before and after, in yen; the difference is what moved."""
+
+    __tablename__ = "money_movements"
+    __table_args__ = (
+        sa.Index("ix_money_movements_booked_on", "booked_on"),
+        sa.Index("ix_money_movements_transaction_id", "transaction_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    transaction_id: Mapped[int] = mapped_column(sa.ForeignKey("card_transactions.id"))
+    #: Japanese day on which SMBC-GP processed it, or a person gave it back
+    day: Mapped[date]
+    #: the Japanese day whose file has it: `day`, or a later one where it was learned too late
+    booked_on: Mapped[date]
+    kept_before: Mapped[int]
+    kept_after: Mapped[int]
+    learned_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: 返金済み, or the taking back of such a record (R104): not SMBC-GP moved it, a person says so
+    is_by_hand: Mapped[bool] = mapped_column(default=False)

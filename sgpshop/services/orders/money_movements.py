@@ -1,0 +1,101 @@
+"""Writing down once, as it is learned, what was taken and given back: the shop's books (R146).
+
+Day and yen of a row never change: later look-ups change what is known of a transaction, not what was
+said of the day before.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.extensions import db
+from sgpshop.gateway import TradeState
+from sgpshop.models import CardTransaction, MoneyMovement, Order, table_of, utc_now
+
+#: What is learned by the end of the day after is of its own day: answers and the night's comparison.
+GRACE = timedelta(days=1)
+_INSERT = sa.insert(table_of(MoneyMovement))
+
+
+def kept(state: str | None, captured: int | None) -> int:
+    """Yen that SMBC-GP took under a number and did not give back."""
+    return 0 if TradeState.of(state or "").is_cancelled else captured or 0
+
+
+def kept_of(transaction_id: int) -> int:
+    """The same of a transaction, as our books know it."""
+    row = db.session.execute(
+        sa.select(CardTransaction.gateway_state, CardTransaction.captured_amount).where(
+            CardTransaction.id == transaction_id
+        )
+    ).one()
+    return kept(row.gateway_state, row.captured_amount)
+
+
+def given_by_hand(transaction_id: int) -> int:
+    """Yen of it that a person recorded as given back by another way (返金済み)."""
+    moved = MoneyMovement.kept_before - MoneyMovement.kept_after
+    return int(
+        db.session.execute(
+            sa.select(sa.func.coalesce(sa.func.sum(moved), 0)).where(
+                MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand
+            )
+        ).scalar_one()
+    )
+
+
+def left_of(order: Order) -> int:
+    """Yen that the shop still has of the sale that counts: no more can go back."""
+    there = order.transaction
+    if there is None:
+        return 0
+    return max(0, kept(there.gateway_state, there.captured_amount) - given_by_hand(there.id))
+
+
+def book(order_id: int, transaction_id: int, before: int, after: int, at: datetime) -> None:
+    """SMBC-GP had `before` yen of this number and has `after` since `at`; within a write transaction.
+
+    What a person gave back already is booked already, whatever SMBC-GP does about it later.
+    """
+    if before == after:
+        return
+    given = given_by_hand(transaction_id)
+    _add(order_id, transaction_id, max(0, before - given), max(0, after - given), jst_day(at))
+
+
+def book_by_hand(order: Order, yen: int, day: date) -> None:
+    """A person gave `yen` back on that day; fewer than none: such a record was wrong."""
+    there = order.transaction
+    assert there is not None
+    left = left_of(order)
+    _add(order.id, there.id, left, left - yen, day, is_by_hand=True)
+
+
+def _add(
+    order_id: int,
+    transaction_id: int,
+    before: int,
+    after: int,
+    day: date,
+    *,
+    is_by_hand: bool = False,
+) -> None:
+    if before == after:
+        return
+    now = utc_now()
+    db.session.connection().execute(
+        _INSERT,
+        {
+            "order_id": order_id,
+            "transaction_id": transaction_id,
+            "day": day,
+            "booked_on": max(day, jst_day(now - GRACE)),
+            "kept_before": before,
+            "kept_after": after,
+            "learned_at": now,
+            "is_by_hand": is_by_hand,
+        },
+    )
