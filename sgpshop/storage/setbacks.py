@@ -26,8 +26,8 @@ from sgpshop.models import (
     Queue,
     Setback,
     SlipRow,
-    utc_now,
 )
+from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class SetAside:
 def rests(queue: Queue, row_id: sa.SQLColumnExpression[int]) -> sa.ColumnElement[bool]:
     """Condition: this row broke off and is not to be tried now."""
     return sa.exists().where(
-        Setback.queue == queue, Setback.row_id == row_id, Setback.next_try_at > utc_now()
+        Setback.queue == queue, Setback.row_id == row_id, Setback.next_try_at > shared_clock.now()
     )
 
 
@@ -90,7 +90,7 @@ def all_known() -> frozenset[tuple[Queue, int]]:
 
 def note(queue: Queue, row_ids: Sequence[int], error: Exception) -> None:
     """`error` broke off the work on these rows; a later try is planned."""
-    now = utc_now()
+    now = shared_clock.now()
     with writing() as session:
         for row_id in row_ids:
             setback = session.get(
@@ -131,7 +131,7 @@ def carefully(
             )
         ).all()
         db.session.commit()
-    if before and max(before) > utc_now():
+    if before and max(before) > shared_clock.now():
         return False
     try:
         work()
@@ -189,7 +189,7 @@ def try_again() -> int:
         result = session.execute(
             sa.update(Setback)
             .where(Setback.is_set_aside)
-            .values(next_try_at=utc_now())
+            .values(next_try_at=shared_clock.now())
             .execution_options(synchronize_session=False)
         )
         return int(result.rowcount)  # type: ignore[attr-defined]

@@ -13,13 +13,12 @@ import sqlalchemy as sa
 
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.row_files import Limits
-from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import CardTransaction, ImportRun, Order, utc_now
 from sgpshop.services import installation
 from sgpshop.services.demo.simulator import Simulator
 from sgpshop.services.order_files import importing
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 
 _ACTOR = "見本データ"
 _CHUNK = 5_000
@@ -36,9 +35,7 @@ def seed_many(count: int) -> ImportRun | None:
     """
     simulator = Simulator.connected()
     installation.become_demo()
-    known = set(
-        db.session.scalars(sa.select(Order.order_no).where(Order.order_no.between("P9", "P9~")))
-    )
+    known = set(read_alone(sa.select(Order.order_no).where(Order.order_no.between("P9", "P9~"))))
     now = utc_now()
     missing = (row for row in _orders(count, now) if row["注文番号"] not in known)
     text = io.StringIO()

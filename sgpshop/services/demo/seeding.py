@@ -29,6 +29,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, runner, transaction_lookup
 from sgpshop.services.payments.gateway_access import check_connection, current_gateway
+from sgpshop.storage.database import read_alone
 
 _ACTOR = "見本データ"
 #: A card of the test environment that is approved (protocol.md §5), never a person's.
@@ -55,7 +56,7 @@ def seed_sample() -> ImportRun | None:
     simulator, gateway = Simulator.connected(), current_gateway()
     _require_valid_contract()
     installation.become_demo()
-    known = set(db.session.scalars(sa.select(Order.order_no)))
+    known = set(read_alone(sa.select(Order.order_no)))
     orders = [order for order in sample_orders(utc_now()) if order.order_no not in known]
     if not orders:
         return None

@@ -17,7 +17,6 @@ from sgpshop.models import (
     Queue,
     SlipRow,
     WorkerBeat,
-    utc_now,
 )
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
 from sgpshop.services import slips
@@ -129,9 +128,10 @@ def end(worker: str) -> None:
 
 
 def beat(worker: str) -> None:
-    """Say that this worker process is alive (T3)."""
+    """Say that this worker process is alive (T3), by the clock that others compare it with."""
+    shared_clock.read()
     with writing() as session:
-        now = utc_now()
+        now = shared_clock.now()
         is_known = session.execute(
             sa.update(WorkerBeat).where(WorkerBeat.worker == worker).values(at=now)
         ).rowcount  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ def forget_beats(worker: str) -> None:
     """Sweep away signs older than a day, and those that cannot be."""
     host = worker.rpartition("-")[0]
     with writing() as session:
-        now = utc_now()
+        now = shared_clock.now()
         # From before this machine's clock was set back: they would count as another's wrong clock.
         session.execute(
             sa.delete(WorkerBeat).where(

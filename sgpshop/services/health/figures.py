@@ -11,12 +11,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, DailyJob, utc_now
+from sgpshop.models import Attempt, CardTransaction, DailyJob
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import backups
 from sgpshop.services.health import readiness
 from sgpshop.services.orders import alerts
 from sgpshop.services.reconciliation import daily
+from sgpshop.storage import shared_clock
 from sgpshop.storage.queue import messages
 
 
@@ -46,7 +47,8 @@ class DatabaseFigures(Collector):
 
 
 def _read() -> dict[str, tuple[str, float | None]]:
-    now = utc_now()
+    shared_clock.read()
+    now = shared_clock.now()
     oldest = db.session.scalar(
         sa.select(sa.func.min(Attempt.due_at)).where(
             Attempt.is_open, Attempt.state == AttemptState.QUEUED, Attempt.due_at <= now

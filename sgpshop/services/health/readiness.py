@@ -11,11 +11,11 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, CardTransaction, WorkerBeat, utc_now
+from sgpshop.models import Attempt, AttemptState, CardTransaction, WorkerBeat
 from sgpshop.services import installation, slips
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
-from sgpshop.storage import setbacks
+from sgpshop.storage import setbacks, shared_clock
 from sgpshop.storage.database import writing_without_waiting
 from sgpshop.storage.queue import messages
 
@@ -108,7 +108,8 @@ def warnings() -> Warnings:
         found: Warnings = cached[1]
         return found
     try:
-        found = _read_warnings(utc_now())
+        shared_clock.read()
+        found = _read_warnings(shared_clock.now())
     except SQLAlchemyError:
         db.session.rollback()
         found = Warnings()
@@ -165,8 +166,8 @@ def _is_database_writable() -> bool:
 
 
 def _figures(is_writable: bool) -> Health:
-    now = utc_now()
     skew = clocks.watch()
+    now = shared_clock.now()
     is_queued = Attempt.state == AttemptState.QUEUED
     is_uncertain = sa.or_(
         Attempt.state == AttemptState.UNKNOWN,

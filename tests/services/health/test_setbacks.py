@@ -108,7 +108,7 @@ def slip_rows(_shop: World, monkeypatch: pytest.MonkeyPatch) -> Broken:
     orders = [make_order() for _ in range(2)]
     start(prepare(slip_file(*map(slip, orders)), NO_CAPTURE))
 
-    def holds_the_first(_session: Any, groups: Any, *_: Any) -> bool:
+    def holds_the_first(_session: Any, _run: Any, groups: Any, *_: Any) -> bool:
         return any(order.id == orders[0].id for order, _rows in groups)
 
     monkeypatch.setattr(slip_writing, "_write", breaking(slip_writing._write, holds_the_first))

@@ -24,6 +24,7 @@ from sgpshop.services.order_files.importing.taken import (
 )
 from sgpshop.services.order_files.reading import FileOrder, Issue
 from sgpshop.services.payments import unknown_numbers
+from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 
 SIZE = 200
@@ -89,7 +90,7 @@ def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None
         moved = session.execute(
             sa.update(ImportRun)
             .where(ImportRun.id == run_id, _orders_done() == done)
-            .values(sums | {"progress_at": now})
+            .values(sums | {"progress_at": shared_clock.now()})
         )
         if moved.rowcount != 1:  # type: ignore[attr-defined]
             raise RunTaken

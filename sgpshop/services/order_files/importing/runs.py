@@ -30,6 +30,7 @@ from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
 from sgpshop.services.order_files.reading import Survey, UnknownLayout, read_orders, survey
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage import shared_clock
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.vault import SealBroken
 
@@ -159,7 +160,7 @@ def start(run_id: str, actor: str, seen: str) -> bool:
                 "画面を開いたあとに、確認の内容が変わりました。"
                 "まだ何も取り込んでいません。画面を開き直して、もう一度確認してください。"
             )
-        run.started_at = run.progress_at = utc_now()
+        run.started_at, run.progress_at = utc_now(), shared_clock.now()
         run.actor, run.preview = actor, {"methods": preview.methods_of(run).as_json()}
         session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
     return True
@@ -171,7 +172,9 @@ def work(run_id: str) -> None:
     try:
         files = kept.files(run_id)
         if files:
-            carry_out(run_id, files, limits, survey(files, limits, find(run_id).mapping))
+            mapping = find(run_id).mapping
+            db.session.commit()
+            carry_out(run_id, files, limits, survey(files, limits, mapping))
     except (SealBroken, FileRefused):  # our key or the limits changed: the person has the file
         with writing() as session:
             kept.forget(session, run_id)
@@ -179,12 +182,14 @@ def work(run_id: str) -> None:
 
 def claim_stopped() -> list[str]:
     """Runs whose process died, to be given to `work` (P33); of several workers one gets each."""
-    silent = ImportRun.progress_at < utc_now() - _SILENT
+    silent = ImportRun.progress_at < shared_clock.now() - _SILENT
     query = sa.select(ImportRun.id).where(_IS_OPEN, silent).order_by(ImportRun.created_at)
     claimed = []
     for run_id in read_alone(query):
         with writing() as session:
-            moved = session.execute(_of(run_id).where(silent).values(progress_at=utc_now()))
+            moved = session.execute(
+                _of(run_id).where(silent).values(progress_at=shared_clock.now())
+            )
         if moved.rowcount == 1:  # type: ignore[attr-defined]
             claimed.append(run_id)
     return claimed
@@ -201,7 +206,9 @@ def _open(
     run: ImportRun, files: Sequence[BinaryIO], limits: Limits, kept_as: Sequence[bytes]
 ) -> tuple[ImportRun, Survey | None]:
     run_id, content_hash = run.id, run.content_hash
-    if db.session.get(ImportRun, run_id) is not None:
+    is_known = db.session.get(ImportRun, run_id) is not None
+    db.session.commit()  # PostgreSQL ends a transaction that stands still while a long file is read
+    if is_known:
         return _earlier(run_id, content_hash), None
     found = None
     try:
@@ -272,7 +279,7 @@ def carry_out(
     except batches.RunTaken:
         return
     with writing() as session:
-        session.execute(_of(run_id).values(finished_at=utc_now(), progress_at=utc_now()))
+        session.execute(_of(run_id).values(finished_at=utc_now(), progress_at=shared_clock.now()))
         kept.forget(session, run_id)
 
 
@@ -315,7 +322,7 @@ def state_of(run: ImportRun) -> RunState:
         return RunState.PREPARED
     if run.finished_at is not None:
         return RunState.FINISHED
-    is_silent = utc_now() - run.progress_at > _SILENT
+    is_silent = shared_clock.now() - run.progress_at > _SILENT
     return RunState.INTERRUPTED if is_silent else RunState.RUNNING
 
 
