@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sgpshop.domain.billing_calendar import end_of, month_of, next_month, registers_at
 from sgpshop.domain.bounds import FIRST_DAY, LAST_DAY
 from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_acts import is_return_open
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -90,7 +91,7 @@ def _of(order: Order, trades: list[Trade]) -> Iterator[str]:
     live = [trade for trade in trades if trade["status"] in _TAKEN | _HELD]
     taken = [trade for trade in live if trade["status"] in _TAKEN]
     yield from _our_row_of_each(live, rows)
-    yield from _nothing_made_up(trades, rows)
+    yield from _nothing_made_up(trades, rows, asked=_asked_about(order))
     if sum(_took_ourselves(trade) for trade in trades) > 1 and len(taken) > 1:
         yield f"taken {len(taken)} times: {[trade['order_id'] for trade in taken]}"
     if len(live) > 1 and not is_told:
@@ -114,9 +115,22 @@ def _our_row_of_each(live: list[Trade], rows: Mapping[str, CardTransaction]) -> 
             )
 
 
-def _nothing_made_up(trades: list[Trade], rows: Mapping[str, CardTransaction]) -> Iterator[str]:
+def _asked_about(order: Order) -> set[str]:
+    """Numbers whose look-up showed what a person has to judge: what stands here is from before."""
+    return {
+        attempt.gateway_order_id
+        for attempt in db.session.scalars(sa.select(Attempt).where(Attempt.order_id == order.id))
+        if attempt.state is AttemptState.UNKNOWN and attempt.look_result
+    }
+
+
+def _nothing_made_up(
+    trades: list[Trade], rows: Mapping[str, CardTransaction], *, asked: set[str]
+) -> Iterator[str]:
     there = {trade["order_id"]: trade["status"] for trade in trades}
     for number, row in rows.items():
+        if number in asked:
+            continue
         if row.gateway_state in _TAKEN | _HELD and there.get(number) not in _TAKEN | _HELD:
             yield f"{number}: {row.gateway_state} {row.gateway_amount} yen here, {there.get(number)} there"
 
@@ -173,7 +187,7 @@ def _delivered_for_nothing(order: Order, *, is_told: bool) -> Iterator[str]:
 
 def _overdue(order: Order, delivered: list[Any]) -> Iterator[str]:
     """決済待ち that was delivered, and whose registration should be over."""
-    if db.session.scalar(
+    if is_return_open(order) or db.session.scalar(
         sa.select(sa.exists().where(Order.id == order.id, sa.or_(NEEDS_ATTENTION, NEEDS_REMINDER)))
     ):
         return  # told on 定期購入 and on the first page

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
@@ -218,7 +219,11 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                 sa.and_(~CardTransaction.is_current, is_recent),
                 Order.payment_status.in_(_MOVING),
                 sa.and_(Order.payment_status.in_(transaction_lookup.SETTLED), is_recent),
-                sa.and_(Order.payment_status == PaymentStatus.AWAITING_BILLING, _MAY_BE_FILED),
+                sa.and_(
+                    Order.payment_status == PaymentStatus.AWAITING_BILLING,
+                    # Reserved by the shop front, which holds the registration up.
+                    sa.or_(_MAY_BE_FILED, CardTransaction.gateway_state.in_(sorted(LIVE_STATES))),
+                ),
                 # Under the number of its own billing: what was charged can be voided there (R120).
                 sa.and_(
                     Order.payment_status == PaymentStatus.BILLING_REPORTED,
