@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -265,5 +264,7 @@ def _digest(job: DailyJob, now: datetime) -> None:
                 0,
             ),
         }
-    told: dict[str, Any] = {name: asdict(total) for name, total in waiting.items()}
+    told: dict[str, Any] = {
+        name: {"count": total.count, "yen": total.yen} for name, total in waiting.items()
+    }
     logs.event("daily_digest", day=str(job.day), alerts_open=alerts.count_open(), **told)
