@@ -31,6 +31,7 @@ GRAMS = sa.table(
 
 #: What somebody remembers of a number: its end, or at least so much of it.
 LAST = 4
+_GRAM = 2
 #: More of a long word make nothing narrower: what is found is compared with the whole of it.
 _MOST_GRAMS = 16
 _DIGITS = re.compile(r"[0-9]{3,}")
@@ -155,7 +156,10 @@ def _indexed(
     if tokens:
         statement = statement.join(GRAMS, GRAMS.c.rowid == OrderText.sort_key)
         statement = statement.where(has_grams(dict.fromkeys(tokens[:_MOST_GRAMS])))
+    is_anywhere = where is Where.ANYWHERE and len(fields) == len(ALL)
     for key in keys:
+        if is_anywhere and len(key) == _GRAM:
+            continue  # whoever has the gram has all of it
         here = where.value.format(key)
         in_any = (field.text.contains(here, autoescape=True) for field in fields)
         statement = statement.where(sa.or_(*in_any))
