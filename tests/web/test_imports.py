@@ -412,6 +412,27 @@ class TestAfterARestart:
             run = importing.find(run_id)
             assert (run.added, run.unchanged) == (250, 0)
 
+    def test_a_run_that_cannot_go_on_is_let_go(self, app: Flask, operator: FlaskClient) -> None:
+        content = csv_file(row(), row(注文番号=number(2)))
+        for cause in ("limits", "a day"):
+            run_id = shown(operator, content).request.path.rpartition("/")[2]
+            with app.app_context():
+                importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
+                if cause == "limits":
+                    app.config["UPLOAD_MAX_LINES"], before = 1, app.config["UPLOAD_MAX_LINES"]
+                    importing.work(run_id)
+                    app.config["UPLOAD_MAX_LINES"] = before
+                long_ago = utc_now() - timedelta(hours=25)
+                with writing() as session:
+                    times = {"started_at": long_ago, "progress_at": long_ago}
+                    session.execute(sa.update(ImportRun).values(times))
+                if cause == "a day":
+                    kept.tidy()
+                assert kept.files(run_id) == []
+                assert importing.claim_stopped() == []
+            page = operator.get(f"/orders/imports/{run_id}")
+            assert "同じファイルをもう一度取り込んでください" in page.text
+
     def test_a_preview_that_nobody_carried_out_is_forgotten(
         self, app: Flask, operator: FlaskClient
     ) -> None:
