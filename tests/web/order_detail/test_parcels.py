@@ -545,7 +545,7 @@ def test_an_open_confirmation_is_not_swept_away_by_the_polling(
     order = make(app, status=S.NEEDS_REVIEW)
     with app.app_context(), writing() as session:
         session.execute(sa.update(CardTransaction).values(next_look_at=utc_now()))
-    assert "load delay:1s" in operator.get(url(order)).text
+    assert "load delay:4s" in operator.get(url(order)).text
     page = operator.get(url(order, "statuses")).text
     assert "data-confirm-yes" in page
-    assert "load delay:1s" not in page
+    assert "load delay:4s" not in page
