@@ -10,7 +10,7 @@ PATTERN = r"^#?[A-Za-z0-9][A-Za-z0-9-]{0,26}$"
 #: what the API takes: as it is written in its document
 INTAKE_PATTERN = r"^[A-Za-z0-9]{1,24}$"
 #: addresses of screens under /orders/ (interfaces.md §4), which would hide an order of that number
-RESERVED = frozenset({"bulk", "export", "imports", "reconcile"})
+RESERVED = frozenset({"bulk", "export", "imports", "reconcile", "views"})
 #: no number begins with it, and no screen
 _MARK = "-"
 #: SMBC-GP takes 27 of A–Z, a–z, 0–9 and hyphens, `-99` included
