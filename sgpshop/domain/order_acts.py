@@ -279,17 +279,23 @@ def _is_back(order: OrderFacts) -> bool:
 
 
 def is_refund_open(order: OrderFacts) -> bool:
-    """要返金: reported as sold, but the goods are back or the order was cancelled (R104).
+    """要返金: reported as sold, but the goods are back, the order was cancelled, or a file took too much (R104).
 
     Until a person says when and how the money went back, or that it stays (返金しない, which may have
     been said before it was billed): SMBC-GP takes no cancel of such a sale.
     """
+    is_back = order.processing_class in REFUND_CLASSES and order.cancel_waived_at is None
     return (
         order.payment_status is PaymentStatus.BILLING_REPORTED
-        and order.processing_class in REFUND_CLASSES
         and order.refunded_on is None
-        and order.cancel_waived_at is None
+        and (is_back or _is_filed_too_much(order))
     )
+
+
+def _is_filed_too_much(order: OrderFacts) -> bool:
+    """A monthly file took more than the total: only by another way can the difference go back."""
+    there = order.transaction
+    return there is not None and taken_too_much(order) > 0 and there.is_filed
 
 
 #: 処理区分 of a reported sale whose money is to go back (R104).
@@ -313,7 +319,7 @@ def _could_stand(act: Act, order: OrderFacts, terms: ActTerms) -> bool:
     if act is Act.EXTEND:
         return terms.extend_auth_enabled and not reserves_nothing(order)  # R83
     if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
-        return taken_too_much(order) > 0
+        return taken_too_much(order) > 0 and not _is_filed_too_much(order)
     if act is Act.SEND_CHANGES:  # R67, R69
         is_changed = order.edited_at is not None or is_unsent(order)
         return is_changed and not reserves_nothing(order)

@@ -397,6 +397,20 @@ class CardTransaction(Base):
             .correlate(cls)
         )
 
+    @hybrid_property
+    def is_filed(self) -> bool:
+        """Whether its number is a line of a monthly file: SMBC-GP takes no call on such a sale."""
+        session = object_session(self)
+        assert session is not None
+        wanted = sa.select(CardTransaction.is_filed).where(CardTransaction.id == self.id)
+        return bool(session.scalar(wanted))
+
+    @is_filed.inplace.expression
+    @classmethod
+    def _is_filed_expression(cls) -> sa.ColumnElement[bool]:
+        filed = sa.table("filed_numbers", sa.column("gateway_order_id"))
+        return sa.exists().where(filed.c.gateway_order_id == cls.gateway_order_id).correlate(cls)
+
     @property
     def is_unpaid_charge(self) -> bool:
         """Whether it is still to be entered and paid by a charge of ours (R112, R102)."""

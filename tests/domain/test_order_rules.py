@@ -33,6 +33,7 @@ class Transaction:
     is_charge: bool = False
     others_live: bool = False
     is_mismatched: bool = False
+    is_filed: bool = False
 
 
 CHECK = Transaction(gateway_amount=None, gateway_state="CHECK")

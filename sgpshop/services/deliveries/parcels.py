@@ -24,9 +24,12 @@ from sgpshop.domain.delivery_status import (
 )
 from sgpshop.domain.errors import FormUsed, NotPossible, ShopError
 from sgpshop.domain.order_acts import Act
+from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, utc_now
-from sgpshop.services.orders import history, money_movements
+from sgpshop.services.orders import alerts, history, money_movements
 from sgpshop.services.orders.acting import Seen, lock_for_act
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
@@ -242,6 +245,8 @@ def settle_refund(
         if not reason:
             raise InputRefused("reason", "返金の方法を入力してください。")
         money_movements.book_by_hand(order, yen, day)
+        if yen and taken_too_much(order):
+            alerts.mended(db.session(), order.id, AlertKind.AMOUNT_DIFFERS, actor.name, now)
         order.refunded_on = day
         order.refund_reason = reason
         _record(

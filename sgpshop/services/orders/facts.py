@@ -45,6 +45,7 @@ class TransactionFacts:
     is_charge: bool
     others_live: bool
     is_mismatched: bool
+    is_filed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import REFUND_CLASSES
-from sgpshop.domain.order_rules import CHECK_STATE
+from sgpshop.domain.order_rules import CHECK_STATE, TAKEN_STATES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Labelled
@@ -142,9 +142,21 @@ LACKS_CARD: Condition = sa.and_(
 #: order_acts.is_refund_open says of one order.
 NEEDS_REFUND: Condition = sa.and_(
     Order.payment_status == PaymentStatus.BILLING_REPORTED,
-    Order.processing_class.in_(sorted(REFUND_CLASSES)),
     Order.refunded_on.is_(None),
-    Order.cancel_waived_at.is_(None),
+    sa.or_(
+        sa.and_(
+            Order.processing_class.in_(sorted(REFUND_CLASSES)), Order.cancel_waived_at.is_(None)
+        ),
+        sa.exists()
+        .where(
+            CardTransaction.order_id == Order.id,
+            CardTransaction.is_current,
+            CardTransaction.gateway_state.in_(sorted(TAKEN_STATES)),
+            CardTransaction.gateway_amount > Order.total,
+            CardTransaction.is_filed,
+        )
+        .correlate(Order),
+    ),
 )
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.

@@ -10,7 +10,14 @@ from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.order_acts import Act, is_refund_open, may_waive_cancel, status_change
+from sgpshop.domain.order_acts import (
+    REFUND_CLASSES,
+    Act,
+    is_refund_open,
+    may_waive_cancel,
+    status_change,
+)
+from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.models import Attempt, Order, utc_now
 from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
@@ -66,7 +73,10 @@ def render(
         refusal=refusal,
         is_looking=_is_looking(order),
         effect=money_effect(order),
-        refund_left=money_movements.left_of(order),
+        refund_left=(left := money_movements.left_of(order)),
+        refund_preset=left
+        if order.processing_class in REFUND_CLASSES
+        else min(left, taken_too_much(order)),
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
         may_close_by_hand=may_act() and _may_close_by_hand(order.open_attempt),

@@ -11,18 +11,28 @@ from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.order_acts import is_refund_open, is_return_open
+from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Billing, BillingState, CardTransaction, Delivery, Order, utc_now
+from sgpshop.models import (
+    Billing,
+    BillingFile,
+    BillingState,
+    CardTransaction,
+    Delivery,
+    FiledNumber,
+    Order,
+    utc_now,
+)
 from sgpshop.services import journals, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
-from sgpshop.services.orders import money_movements
+from sgpshop.services.orders import alerts, money_movements
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing.selecting import to_register
@@ -192,6 +202,42 @@ class TestRefund:
         parcels.settle_refund(order.id, seen(order), TANAKA, day, 0, "返金済みのため")
         assert not is_refund_open(fresh(order))
         assert sum(one.amount for one in journals.movements(day, day)) == -3000
+
+    def test_a_file_that_took_too_much_is_to_be_refunded_by_another_way(self, app: Flask) -> None:
+        """2,500 of 2,000 by the monthly file: SMBC-GP takes no call on that sale (protocol.md §13.9)."""
+        order = make_subscription(
+            status=S.BILLING_REPORTED, processing_class=ProcessingClass.DELIVERED, total=2000
+        )
+        with writing() as session:
+            sold = {"gateway_state": "CAPTURE", "captured_amount": 2500, "gateway_amount": 2500}
+            session.execute(sa.update(CardTransaction).values(**sold))
+        now = button(Act.REFUND_DIFFERENCE, fresh(order), settings.load(), utc_now())
+        assert now.is_shown
+        assert not is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == []
+        with writing() as session:
+            month = {"window": NOVEMBER, "content": "", "lines": 1, "yen": 2500}
+            session.add(file := BillingFile(**month))
+            session.flush()
+            session.add(FiledNumber(gateway_order_id=order.order_no, file_id=file.id))
+            alerts.raise_kind(
+                session,
+                order.id,
+                AlertKind.AMOUNT_DIFFERS,
+                before=order.payment_status,
+                found="売上 2,500円",
+                total=2000,
+            )
+        now = button(Act.REFUND_DIFFERENCE, fresh(order), settings.load(), utc_now())
+        assert not now.is_shown
+        assert is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+        assert len(alerts.open_of(order.id)) == 1
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 500, "銀行振込")
+        assert alerts.open_of(order.id) == []
+        assert listed(SubscriptionTab.ATTENTION) == []
+        assert [one.amount for one in journals.movements(day, day)] == [-500]
 
     def test_a_wrong_record_is_taken_back(self, order: Order) -> None:
         day = jst_day(utc_now())
