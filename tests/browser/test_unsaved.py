@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Dialog, expect
 
-from tests.browser.conftest import Site, Visitor
+from tests.browser.conftest import NARROW, Site, Visitor
 
 
 def test_capture_is_off_while_a_quantity_is_typed_and_leaving_asks(
@@ -54,3 +54,13 @@ def test_without_javascript_the_recalculated_page_says_so(site: Site, visitor: V
     page.get_by_role("button", name="再計算").last.click()
     expect(page.get_by_role("button", name="SGPカード実売上処理")).to_be_disabled()
     expect(page.get_by_text("保存していない変更があります")).to_be_visible()
+
+
+def test_on_a_phone_the_bar_to_save_stands_above_the_tabs(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}/edit", viewport=NARROW)
+    save = page.get_by_role("button", name="変更内容を保存").bounding_box()
+    tabs = page.locator(".phone-tabs").bounding_box()
+    assert save
+    assert tabs
+    assert save["y"] + save["height"] <= tabs["y"]
