@@ -218,14 +218,20 @@ class World:
         assert answer.status_code == 200, answer.text
 
     def spoil_results(self, what: str) -> None:
-        """Let the results of the files that are there lack a line, or name another amount."""
-        self.ledger()  # charges what is due
+        """Let the results of the files that are there lack a line, or name another amount.
+
+        `uncharged`: of those still to come, and the line is not charged either.
+        """
+        is_charged = what != "uncharged"
+        if is_charged:
+            self.ledger()  # charges what is due
         context = self.simulator.extensions["endpoint"].context
-        spoilt = "refused = 'lost'" if what == "missing" else "amount = amount + 500"
+        spoilt = "amount = amount + 500" if what == "other amount" else "refused = 'lost'"
         with context.ledger.transaction() as db:
             db.execute(
                 f"UPDATE monthly_lines SET {spoilt} WHERE refused = '' AND number = 1"
-                " AND file_id IN (SELECT id FROM monthly_files WHERE is_settled)"
+                " AND file_id IN (SELECT id FROM monthly_files WHERE is_settled = ?)",
+                (is_charged,),
             )
 
     def sales(self, order_id: str) -> int:

@@ -322,6 +322,17 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
 }
 
 
+#: What becomes of results -> how long after the 16th at 09:00: before SMBC-GP charges the lines (on the
+#: 18th at midnight), or before we read them (at 06:00).
+RESULTS = {
+    "late": 1.5,
+    "unread": 1.5,
+    "uncharged": 1.5,
+    "missing": 1.7,
+    "other amount": 1.7,
+}
+
+
 def _troubles(dice: random.Random) -> Iterator[Step]:
     """What happens to the whole shop."""
     yield Step(0, -1, "driver", {"driver": dice.choice(("file", "api"))})
@@ -336,8 +347,9 @@ def _troubles(dice: random.Random) -> Iterator[Step]:
         yield Step(day, -1, "away", {"fault": "error:E01030002"})  # the password was renewed
         yield Step(day + dice.choice((0.3, 1.5)), -1, "back", {})
     if dice.random() < 0.5:
-        what = dice.choice(("late", "unread", "missing", "other amount"))
-        yield Step(dice.choice((17.8, 48.8)), -1, "results", {"what": what})
+        what = dice.choice(tuple(RESULTS))
+        day = dice.choice((15, 46)) + RESULTS[what]
+        yield Step(day, -1, "results", {"what": what})
     if dice.random() < 0.3:
         yield Step(dice.choice((5.0, 25.0)), -1, "driver", {"driver": dice.choice(("file", "api"))})
 

@@ -11,14 +11,17 @@ import random
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.extensions import db
 from sgpshop.gateway import Card
+from sgpshop.models import Billing, BillingState
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
-from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, Span, Step, draw, stage
+from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, RESULTS, Span, Step, draw, stage
 from tests.seeds import is_soaking, seed_of
 
 #: so many share a shop and its calendar: of months, and of busy days
@@ -54,6 +57,28 @@ def order(**how: Any) -> Step:
     """An order of 2,500 yen that comes in on the first day."""
     usual = {"kind": "normal", "source": "token", "total": 2_500, "card": GOOD}
     return Step(0, 0, "place", usual | {"parcels": 1, "keep": True} | how)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("what", RESULTS)
+def test_what_becomes_of_results_strikes_before_they_are_read(
+    app: Flask, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no life would ever meet it."""
+    steps = [
+        Step(0, -1, "driver", {"driver": "file"}),
+        order(kind="subscription"),
+        Step(1, 0, "deliver", {"parcel": 0}),
+        Step(46 + RESULTS[what], -1, "results", {"what": what}),
+    ]
+    with stage(app) as shop:
+        with monkeypatch.context() as patched:
+            patched.setattr(shop, "do_back", lambda: None)
+            shop.play(steps, MONTHS._replace(days=47, end=48))
+        [line] = db.session.scalars(sa.select(Billing))
+        is_late = what in ("late", "unread", "uncharged")
+        assert (line.state is BillingState.REGISTERED) is is_late
+        assert shop.play([], MONTHS._replace(days=62, end=82)) == []
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
