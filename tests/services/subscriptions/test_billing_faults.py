@@ -31,7 +31,7 @@ from sgpshop.models import (
 from sgpshop.services import dashboard, intake, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
-from sgpshop.services.orders.alerts import acknowledge, open_of
+from sgpshop.services.orders.alerts import acknowledge, open_of, raise_cancelled_in_file
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.payments.error_content import error_content
@@ -172,6 +172,30 @@ def test_what_the_shop_front_cancelled_waits_for_a_person(
     billing.report(date(2026, 11, 1))
     work_off(order.id)
     assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+@pytest.mark.postgresql
+def test_questioned_on_the_day_of_registration_it_goes_on_once_that_is_answered(
+    shop: World, travel: Travel
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    with writing() as session:
+        raise_cancelled_in_file(session, session.get_one(Order, order.id))
+    travel(THE_10TH)
+    go_on(order)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    [alert] = open_of(order.id)
+    db.session.rollback()
+    travel(jst(2026, 12, 11, 9))
+    go_on(order)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    assert not billing.is_due()
+    acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+    assert billing.is_due()
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert the_billing(order).state is B.PAID
 
 
 def test_put_off_and_then_questioned_it_goes_on_once_that_is_answered(

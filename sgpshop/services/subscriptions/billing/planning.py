@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, month_of
+from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, due_month, month_of
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
@@ -36,6 +36,7 @@ from sgpshop.services.subscriptions.billing.selecting import (
     IS_FREE,
     is_of,
     to_register,
+    was_answered,
 )
 from sgpshop.storage.database import read_alone, writing
 
@@ -55,10 +56,11 @@ def plan(month: date, actor: Actor = WORKER) -> int:
 def plan_again(now: datetime) -> int:
     """Plan what was put off and is due to be tried again; how many there were (R105).
 
-    A monthly file is taken until the window closes; after that it waits for the next registration.
+    Also what the registration passed over for a question that was answered since.  A monthly file
+    is taken until the window closes; after that it waits for the next registration.
     """
     by_file = is_by_file()
-    is_over = by_file and jst_day(now).day > FILE_WINDOW_ENDS
+    is_over = _is_over(by_file, now)
     due = db.session.execute(
         sa.select(Billing.id, Billing.order_id, Billing.month)
         .where(IS_PUT_OFF, Billing.retry_at <= now)
@@ -71,7 +73,21 @@ def plan_again(now: datetime) -> int:
             planned += 1
             continue
         _try_later(billing_id, sa.and_(Order.id == order_id, is_of(month)), at)
-    return planned
+    month = due_month(now, settings.load().billing_day)
+    answered = [] if is_over else read_alone(sa.select(Order.id).where(was_answered(month)))
+    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in answered)
+
+
+def is_any_answered(now: datetime) -> bool:
+    """Whether `plan_again` would go on with something that had been questioned."""
+    if _is_over(is_by_file(), now):
+        return False
+    month = due_month(now, settings.load().billing_day)
+    return bool(db.session.scalar(sa.select(sa.exists().where(was_answered(month)))))
+
+
+def _is_over(by_file: bool, now: datetime) -> bool:
+    return by_file and jst_day(now).day > FILE_WINDOW_ENDS
 
 
 def is_by_file() -> bool:

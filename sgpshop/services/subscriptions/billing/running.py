@@ -42,10 +42,10 @@ from sgpshop.services import settings
 from sgpshop.services.payments import runner
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.subscriptions.billing import files, planning, preparing, results
+from sgpshop.services.subscriptions.billing.selecting import JOB
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import carefully, rests
 
-_JOB = "billing"
 #: A new installation takes only a registration that began so lately; `report` takes any.
 _PUNCTUAL = timedelta(days=1)
 
@@ -81,6 +81,7 @@ def is_due() -> bool:
             )
         )
     )
+    found = found or planning.is_any_answered(now)
     db.session.commit()
     return found or _is_registration_due(now)
 
@@ -92,7 +93,7 @@ def resume(_id: int = 0) -> None:
     if _is_registration_due(now):
         billing_day = settings.load().billing_day
         month = due_month(now, billing_day)
-        is_first = not db.session.scalar(sa.select(sa.exists().where(DailyJob.name == _JOB)))
+        is_first = not db.session.scalar(sa.select(sa.exists().where(DailyJob.name == JOB)))
         is_late = now - registers_at(month, billing_day) > _PUNCTUAL
         # Where nothing was ever registered from here, the months before were somebody else's.
         planned = 0 if is_first and is_late else planning.plan(month)
@@ -147,7 +148,7 @@ def _is_registration_due(now: datetime) -> bool:
     if not shop.subscription_enabled and not _is_any_waiting():
         return False
     month = due_month(now, shop.billing_day)
-    job = db.session.get(DailyJob, (_JOB, next_month(month)), populate_existing=True)
+    job = db.session.get(DailyJob, (JOB, next_month(month)), populate_existing=True)
     db.session.commit()
     return job is None or job.finished_at is None
 
@@ -163,7 +164,7 @@ def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
     with writing() as session:
         session.merge(
             DailyJob(
-                name=_JOB, day=next_month(month), started_at=now, finished_at=now, planned=planned
+                name=JOB, day=next_month(month), started_at=now, finished_at=now, planned=planned
             )
         )
     logs.event("billing_planned", month=written(month), orders=planned, day=str(jst_day(now)))

@@ -9,12 +9,25 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from sgpshop.domain.billing_calendar import end_of
+from sgpshop.domain.billing_calendar import end_of, next_month
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import Alert, Attempt, CardTransaction, Delivery, Order, OrderKind
+from sgpshop.models import (
+    Alert,
+    Attempt,
+    Billing,
+    BillingState,
+    CardTransaction,
+    DailyJob,
+    Delivery,
+    Order,
+    OrderKind,
+)
 from sgpshop.services.order_search.criteria import IS_THROUGH
+
+#: Name of the daily job that a month's registration is; its day is the first of the month after.
+JOB = "billing"
 
 #: When everything of an order had left; parcels from before that was noted count as long gone.  What
 #: came back without having been 配送完了 counts from when a person decided about it.
@@ -40,11 +53,12 @@ IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
 
 #: Only a person can say whether it is to be charged: another order is for the same round, or the
 #: shop front cancelled it.
+_QUESTIONS = (AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)
 IS_QUESTIONED = (
     sa.exists()
     .where(
         Alert.order_id == Order.id,
-        Alert.kind.in_((AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)),
+        Alert.kind.in_(_QUESTIONS),
         Alert.acknowledged_at.is_(None),
     )
     .correlate(Order)
@@ -70,3 +84,24 @@ def is_of(month: date) -> sa.ColumnElement[bool]:
 def to_register(month: date) -> sa.ColumnElement[bool]:
     """What a registration of `month` takes: all that left in it or before, not yet reported (R102)."""
     return sa.and_(is_of(month), ~IS_QUESTIONED, ~HAS_LIVE_MONEY)
+
+
+def was_answered(month: date) -> sa.ColumnElement[bool]:
+    """To be registered for `month`, whose registration passed it over for a question answered since.
+
+    What was put off goes on by its own clock.
+    """
+    was_held_up = sa.exists().where(
+        Alert.order_id == Order.id,
+        Alert.kind.in_(_QUESTIONS),
+        DailyJob.name == JOB,
+        DailyJob.day == next_month(month),
+        Alert.since <= DailyJob.started_at,
+        Alert.acknowledged_at > DailyJob.started_at,
+    )
+    is_put_off = sa.exists().where(
+        Billing.order_id == Order.id, Billing.state == BillingState.POSTPONED
+    )
+    return sa.and_(
+        was_held_up.correlate(Order), ~is_put_off.correlate(Order), to_register(month), IS_FREE
+    )
