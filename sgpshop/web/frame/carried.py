@@ -60,6 +60,7 @@ ACTS = {
     "order_detail.number_is_ours": "この注文の支払いだと記録",
     "order_detail.reconcile": "SMBC-GPに確認",
     "order_detail.refunded": "返金済みにする",
+    "order_detail.refunded/undo": "返金済みの記録を取り消す",
     "order_detail.return": "返送処理",
     "order_detail.slips": "伝票番号の登録",
     "order_detail.statuses": "ステータスの変更",
