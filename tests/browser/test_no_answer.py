@@ -35,7 +35,7 @@ def test_a_capture_whose_answer_is_lost_is_never_called_unsent(
 
     page.route("**/capture", answer_is_lost)
     page.locator("[data-confirm-yes]").click()
-    told = page.locator("#messages [role=alert]")
+    told = page.locator("#messages .is-error")
     expect(told).to_contain_text("この画面を開き直すと表示されます")
     expect(told).not_to_contain_text("送信していません")
     page.unroute("**/capture")
@@ -49,7 +49,7 @@ def test_a_search_while_offline_says_so(site: Site, visitor: Visitor) -> None:
     page = visitor.open("/orders")
     cut(page, "/orders?")
     page.locator("#status-tabs a").nth(1).click()
-    expect(page.locator("#messages [role=alert]")).to_contain_text("通信できませんでした")
+    expect(page.locator("#messages .is-error")).to_contain_text("通信できませんでした")
 
 
 def test_the_progress_of_a_run_goes_on_after_the_line_was_cut(site: Site, visitor: Visitor) -> None:

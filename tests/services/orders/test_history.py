@@ -108,9 +108,13 @@ class TestTheDatabaseRefuses:
 def unguarded(order: Order, database_kind: str) -> None:
     """Somebody who may do everything in the database first takes the guards away."""
     if database_kind == "sqlite":
-        sql("DROP TRIGGER history_no_update", "DROP TRIGGER history_no_delete")
+        for table in ("history", "money_movements"):
+            sql(f"DROP TRIGGER {table}_no_update", f"DROP TRIGGER {table}_no_delete")
     else:
-        sql("ALTER TABLE history DISABLE TRIGGER USER")
+        sql(
+            "ALTER TABLE history DISABLE TRIGGER USER",
+            "ALTER TABLE money_movements DISABLE TRIGGER USER",
+        )
 
 
 def found_after(order: Order, *statements: str, **values: Any) -> str:
@@ -133,7 +137,10 @@ def found_by_all(*statements: str) -> str:
 
 def _remove(order: Order) -> list[str]:
     """Everything there is of one order, as somebody who may do everything would delete it."""
-    parts = ("history", "attempts", "card_transactions", "order_lines", "deliveries", "alerts")
+    parts = (
+        "money_movements", "history", "attempts", "card_transactions", "order_lines", "deliveries",
+        "alerts",
+    )  # fmt: skip
     return [
         *(f"DELETE FROM {table} WHERE order_id = {order.id}" for table in parts),
         f"DELETE FROM orders WHERE id = {order.id}",

@@ -201,4 +201,6 @@ def test_nothing_new_refers_to_orders_unless_a_refusal_lets_go_of_it() -> None:
         ("history", "attempts"),
         ("billings", "orders"),  # what was billed was paid before
         ("billings", "attempts"),
+        ("money_movements", "orders"),  # so was what money moved for
+        ("money_movements", "card_transactions"),
     }
