@@ -30,7 +30,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
-from sgpshop.storage import waiting
+from sgpshop.storage import vault, waiting
 from sgpshop.storage.database import writing
 from sgpshop.web.settings.file_settings import SCREENS as FILE_SCREENS
 from tests.factories import authorized_order, fresh, make_order
@@ -550,10 +550,13 @@ class TestConnection:
         save(owner)
         assert "SMBC-GPに接続できませんでした" in self.check(owner)
 
-    def test_a_password_sealed_with_another_key_is_told(
+    def test_a_password_that_does_not_open_any_more_is_told(
         self, app: Flask, owner: FlaskClient
     ) -> None:
+        """Sealed with another key, or altered."""
         app.config["GATEWAY_URL"] = "http://127.0.0.1:9"
         save(owner)
-        app.config["ENCRYPTION_KEY"] = "another key " * 4
+        with app.app_context(), writing() as session:
+            stored = session.get_one(Setting, "shop_pass_sealed")
+            stored.value = vault.seal("shoppass01", "setting:site_pass")
         assert "もう一度登録してください" in self.check(owner)
