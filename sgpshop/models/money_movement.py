@@ -20,6 +20,8 @@ class MoneyMovement(Base):
     __table_args__ = (
         sa.Index("ix_money_movements_booked_on", "booked_on"),
         sa.Index("ix_money_movements_transaction_id", "transaction_id"),
+        # A declined order is taken back: the database looks whether a row here refers to it.
+        sa.Index("ix_money_movements_order_id", "order_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

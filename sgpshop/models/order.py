@@ -41,8 +41,9 @@ _HOLDS_ROUND = sa.text(
 UNFINISHED = sa.text(
     "processing_class = 'unprocessed'"
     " OR payment_status IN ('authorized', 'capture_failed', 'needs_review', 'awaiting_billing')"
-    " OR (processing_class = 'returned' AND cancel_waived_at IS NULL"
-    " AND payment_status IN ('captured', 'billing_reported'))"
+    " OR (cancel_waived_at IS NULL AND (processing_class = 'returned' AND payment_status = 'captured'"
+    " OR processing_class IN ('returned', 'cancelled') AND payment_status = 'billing_reported'"
+    " AND refunded_on IS NULL))"
 )
 
 

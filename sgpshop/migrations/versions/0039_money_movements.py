@@ -41,7 +41,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_money_movements")),
     )
-    for column in ("booked_on", "transaction_id"):
+    for column in ("booked_on", "transaction_id", "order_id"):
         op.create_index(f"ix_money_movements_{column}", "money_movements", [column])
     database = op.get_bind()
     for query in (_HISTORY, _OTHER_NUMBERS, _BY_HAND):

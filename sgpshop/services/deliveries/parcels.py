@@ -262,14 +262,17 @@ def settle_refund(
 
 
 def undo_refund(order_id: int, seen: Seen, actor: Actor) -> None:
-    """The record of 返金済み was wrong: what it booked is taken back today, and it is open again."""
+    """The last record of 返金済み was wrong: what it booked is taken back today, and it is open again."""
     with _act(order_id, None, seen) as order:
         if order is None:
             return
         if order.refunded_on is None or order.transaction is None:
             raise NotPossible("この注文に「返金済み」の記録はありません。")
-        now = utc_now()
-        given = money_movements.given_by_hand(order.transaction.id)
+        there, now = order.transaction, utc_now()
+        kept = money_movements.kept(there.gateway_state, there.captured_amount)
+        if kept < money_movements.given_by_hand(there.id):
+            raise NotPossible("その後SMBC-GPでも返金されているため、記録は取り消せません。")
+        given = money_movements.last_by_hand(there.id)
         money_movements.book_by_hand(order, -given, jst_day(now))
         order.refunded_on = None
         order.refund_reason = ""

@@ -76,7 +76,6 @@ def money_is_there(
     order: Order,
     *,
     is_taken: bool,
-    by: Actor,
     now: datetime,
     news: str = "",
 ) -> None:
@@ -94,8 +93,8 @@ def money_is_there(
     )
     if is_taken and news and session.scalar(sa.select(was_noted)):
         raise_once(session, order, AlertKind.CHARGED_AFTER_ALL, found=news)
-    for kind in kinds:
-        mended(session, order.id, kind, by.name, now)
+    for kind in kinds:  # by the system, whose money it is: a person's name says «took note» (above)
+        mended(session, order.id, kind, WORKER.name, now)
 
 
 def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:

@@ -47,6 +47,20 @@ def given_by_hand(transaction_id: int) -> int:
     )
 
 
+def last_by_hand(transaction_id: int) -> int:
+    """Yen of the newest such record; it may have been none."""
+    moved = MoneyMovement.kept_before - MoneyMovement.kept_after
+    return (
+        db.session.scalar(
+            sa.select(moved)
+            .where(MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand)
+            .order_by(MoneyMovement.id.desc())
+            .limit(1)
+        )
+        or 0
+    )
+
+
 def left_of(order: Order) -> int:
     """Yen that the shop still has of the sale that counts: no more can go back."""
     there = order.transaction
@@ -63,11 +77,13 @@ def book(order_id: int, transaction_id: int, before: int, after: int, at: dateti
     if before == after:
         return
     given = given_by_hand(transaction_id)
-    _add(order_id, transaction_id, max(0, before - given), max(0, after - given), jst_day(at))
+    left_before, left_after = max(0, before - given), max(0, after - given)
+    if left_before != left_after:
+        _add(order_id, transaction_id, left_before, left_after, jst_day(at))
 
 
 def book_by_hand(order: Order, yen: int, day: date) -> None:
-    """A person gave `yen` back on that day; fewer than none: such a record was wrong."""
+    """A person gave `yen` back on that day, or none; fewer than none: the record before was wrong."""
     there = order.transaction
     assert there is not None
     left = left_of(order)
@@ -83,8 +99,6 @@ def _add(
     *,
     is_by_hand: bool = False,
 ) -> None:
-    if before == after:
-        return
     now = utc_now()
     db.session.connection().execute(
         _INSERT,

@@ -88,7 +88,6 @@ def tell_money(session: Session, order: Order, trade: TradeStatus, was: str | No
             session,
             order,
             is_taken=trade.state.is_captured,
-            by=history.LOOK_UP,
             now=shared_clock.now(),
             news=transactions.describe(trade) if is_news else "",
         )
@@ -99,8 +98,7 @@ def end_of_missing(session: Session, row: Any, outcome: Outcome, now: datetime) 
     state = outcome.trade.state if outcome.trade else outcome.state_there
     if state.is_live and row.operation is not Operation.CANCEL:
         order = acting.lock_order(session, row.order_id)
-        by = Actor(row.actor_kind, row.actor)
-        alerts.money_is_there(session, order, is_taken=state.is_captured, by=by, now=now)
+        alerts.money_is_there(session, order, is_taken=state.is_captured, now=now)
 
 
 def amount_there(row: Any, outcome: Outcome) -> int:

@@ -248,6 +248,24 @@ class TestRefund:
         parcels.settle_refund(order.id, seen(order), TANAKA, day, 3000, "銀行振込")
         assert sum(one.amount for one in journals.movements(day, day)) == -3000
 
+    def test_only_the_last_record_is_taken_back(self, order: Order) -> None:
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 1000, "銀行振込")
+        with writing() as session:  # a further parcel came back
+            session.get_one(Order, order.id).refunded_on = None
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 1500, "銀行振込")
+        parcels.undo_refund(order.id, seen(order), TANAKA)
+        assert sum(one.amount for one in journals.movements(day, day)) == -1000
+        there = fresh(order).transaction
+        assert there is not None
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 2000, "銀行振込")
+        with writing():
+            there = fresh(order).transaction
+            assert there is not None
+            there.gateway_state = "RETURN"
+        with pytest.raises(NotPossible, match="SMBC-GPでも返金"):
+            parcels.undo_refund(order.id, seen(order), TANAKA)
+
     def test_what_smbc_gp_carries_out_later_is_not_booked_a_second_time(self, order: Order) -> None:
         """返金済み, as R104 advises; days later the return shows at SMBC-GP."""
         day = jst_day(utc_now())

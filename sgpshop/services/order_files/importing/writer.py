@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.models import (
     ActorKind,
@@ -19,7 +20,7 @@ from sgpshop.models import (
     OrderLine,
     table_of,
 )
-from sgpshop.services.order_files.importing.content import Values
+from sgpshop.services.order_files.importing.content import Content, Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
 from sgpshop.services.order_files.importing.differences import differences
 from sgpshop.services.orders import history
@@ -91,6 +92,7 @@ def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: d
                 "claimed_status": change.claimed,
                 "version": order.version + 1,
                 "updated_at": now,
+                **(_ASKED_AGAIN if _brings_back(change) else {}),
             }
             for order, change in stored
         ],
@@ -109,6 +111,24 @@ def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: d
     for facts in linked:  # rare: access data that came with a later file
         session.execute(sa.update(CardTransaction), [facts])
     history.record_many(session, [_entry(o.id, c, "import_updated", actor, now) for o, c in stored])
+
+
+#: A further return: what a person decided, or recorded, was about those of before (R90a, R104).
+_ASKED_AGAIN: Values = {"cancel_waived_at": None, "cancel_waived_reason": "", "refunded_on": None}
+
+
+def _brings_back(change: OrderChange) -> bool:
+    """Whether a parcel is 返送 by the file that was not before."""
+    before = _returned(change.stored.content) if change.stored else set()
+    return not _returned(change.content) <= before
+
+
+def _returned(content: Content) -> set[int]:
+    return {
+        parcel["number"]
+        for parcel in content.deliveries
+        if parcel["status"] == DeliveryStatus.RETURNED
+    }
 
 
 def _new_transaction(order_id: int, change: OrderChange, now: datetime) -> Values:

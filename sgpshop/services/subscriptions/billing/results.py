@@ -223,7 +223,7 @@ def _charged(
     billing.retry_at = None
     before = order.payment_status
     found = f"{TradeState.CAPTURE.label} {yen:,}円"
-    alerts.money_is_there(session, order, is_taken=True, by=WORKER, now=now, news=found)
+    alerts.money_is_there(session, order, is_taken=True, now=now, news=found)
     decision = decide(before, Event.FOUND_BILLED, total=yen, found_total=yen)
     if not transaction.is_current:  # the order may be paid, or be billed, under another number
         there = f"{transaction.gateway_order_id} {found}"
