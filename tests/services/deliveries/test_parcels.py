@@ -15,7 +15,7 @@ from flask import Flask
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import FormUsed, NotPossible, OrderChanged, ShopError
 from sgpshop.domain.history import sentence
-from sgpshop.domain.order_acts import Act, button, is_return_open, status_change
+from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open, status_change
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -377,11 +377,27 @@ class TestWaive:
             parcels.waive_cancel(order.id, seen(order), TANAKA, "")
         assert refusal.value.field == "reason"
 
+    def test_answers_a_refund_that_is_open_too(self) -> None:  # R104
+        order = make_order(status=S.BILLING_REPORTED)
+        take_back(order)
+        assert is_refund_open(fresh(order))
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "代品を送る")
+        assert not is_refund_open(fresh(order))
+        parcels.undo_waiver(order.id, seen(order), TANAKA)
+        assert is_refund_open(fresh(order))
+
     @pytest.mark.parametrize("status", [S.CAPTURED, S.BILLING_REPORTED])
-    def test_only_where_something_waits_to_be_cancelled(self, status: S) -> None:
+    @pytest.mark.parametrize("is_answered", [False, True])
+    def test_only_where_something_waits_to_be_cancelled(self, status: S, is_answered: bool) -> None:
         order = make_order(status=status)
-        if status is S.BILLING_REPORTED:
+        if is_answered:  # what came back was cancelled, or given back
             take_back(order)
+            with writing() as session:
+                now = session.get_one(Order, order.id)
+                if status is S.CAPTURED:
+                    now.payment_status = S.CANCELLED
+                else:
+                    now.refunded_on = TODAY
         with pytest.raises(NotPossible):
             parcels.waive_cancel(order.id, seen(order), TANAKA, "理由")
         with pytest.raises(NotPossible):

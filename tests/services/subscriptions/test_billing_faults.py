@@ -417,7 +417,11 @@ def test_what_a_file_that_our_books_forgot_may_charge_is_not_cancelled(
     order = cancel(not_delivered(order))
     assert order.payment_status is S.AWAITING_BILLING
     assert last_attempt(order).reason == "in_file"
-    travel(jst(2026, 12, 25))  # its results are over, and it is unpaid
+    travel(jst(2026, 12, 25))  # its results have had their time, but SMBC-GP has none
+    go_on(order)
+    assert cancel(order).payment_status is S.AWAITING_BILLING
+    assert last_attempt(order).reason == "in_file"
+    billing.give_up(date(2026, 12, 1))  # close-results: no more come, and it is unpaid
     assert cancel(order).payment_status is S.CANCELLED
 
 

@@ -20,6 +20,7 @@ from sgpshop.services.order_files import background
 from sgpshop.web.frame.security import right_of
 from tests import own_worker
 from tests.factories import authorized_order, fresh
+from tests.forms import hidden_of
 from tests.gateway_world import World
 from tests.services.order_csv import csv_file, row
 from tests.signing_in import signed_in
@@ -104,13 +105,14 @@ def test_an_order_file_too_many_comes_again(app: Flask, monkeypatch: pytest.Monk
     operator = signed_in(app, Role.OPERATOR)
     monkeypatch.setattr(background, "MOST_FILES", 0)
     shown = _upload(operator.post).headers["Location"]  # looking at it is always possible
-    refused = operator.post(f"{shown}/start")
+    form = hidden_of(operator.get(shown))
+    refused = operator.post(f"{shown}/start", data=form)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
     assert "順番を待っています" in flat(refused)
     with app.app_context():
         assert db.session.scalars(sa.select(ImportRun)).one().started_at is None
     monkeypatch.undo()
-    assert operator.post(f"{shown}/start").status_code == 303
+    assert operator.post(f"{shown}/start", data=form).status_code == 303
     background.finish(app)
     with app.app_context():
         assert len(db.session.scalars(sa.select(Order)).all()) == 1
