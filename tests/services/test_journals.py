@@ -201,6 +201,20 @@ class TestDays:
         assert [one.day for one in journals.movements(*NOVEMBER)] == [date(2026, 11, 28)]
         assert journals.movements(*DECEMBER) == []
 
+    def test_orders_of_last_year_do_not_come_into_this_month_s_file(
+        self, shop: World, clock: Any
+    ) -> None:
+        """A shop that begins here brings its old orders; they are in its books already."""
+        order = authorized_order(shop, told=True)
+        shop.gateway.capture(access(shop, order), 3000)
+        on(clock, shop, datetime(2027, 11, 5, 10, tzinfo=JST))
+        with writing() as session:
+            session.get_one(Order, order.id).created_at = utc_now()  # its file comes in now
+        look(order)
+        [old] = journals.movements(*NOVEMBER)
+        assert (old.day, old.is_late) == (date(2026, 11, 28), False)
+        assert journals.movements(date(2027, 11, 1), date(2027, 11, 30)) == []
+
     def test_what_is_learned_late_is_named_in_the_next_file(self, shop: World, clock: Any) -> None:
         """Sold in the console on 28 November, known here on 5 December."""
         order = authorized_order(shop, told=True)

@@ -17,6 +17,8 @@ from sgpshop.models import CardTransaction, MoneyMovement, Order, table_of, utc_
 
 #: What is learned by the end of the day after is of its own day: answers and the night's comparison.
 GRACE = timedelta(days=1)
+#: What moved so long before its order came here stands in books that were kept elsewhere.
+ELSEWHERE = timedelta(days=31)
 _INSERT = sa.insert(table_of(MoneyMovement))
 
 
@@ -79,7 +81,17 @@ def book(order_id: int, transaction_id: int, before: int, after: int, at: dateti
     given = given_by_hand(transaction_id)
     left_before, left_after = max(0, before - given), max(0, after - given)
     if left_before != left_after:
-        _add(order_id, transaction_id, left_before, left_after, jst_day(at))
+        day = jst_day(at)
+        late = day if _is_from_before(order_id, day) else None
+        _add(order_id, transaction_id, left_before, left_after, day, booked_on=late)
+
+
+def _is_from_before(order_id: int, day: date) -> bool:
+    """Whether the order was brought here long after that day, as all are when a shop begins."""
+    if day > jst_day(utc_now() - ELSEWHERE):
+        return False
+    came_in = db.session.scalar(sa.select(Order.created_at).where(Order.id == order_id))
+    return came_in is not None and day <= jst_day(came_in - ELSEWHERE)
 
 
 def book_by_hand(order: Order, yen: int, day: date) -> None:
@@ -97,6 +109,7 @@ def _add(
     after: int,
     day: date,
     *,
+    booked_on: date | None = None,
     is_by_hand: bool = False,
 ) -> None:
     now = utc_now()
@@ -106,7 +119,7 @@ def _add(
             "order_id": order_id,
             "transaction_id": transaction_id,
             "day": day,
-            "booked_on": max(day, jst_day(now - GRACE)),
+            "booked_on": booked_on or max(day, jst_day(now - GRACE)),
             "kept_before": before,
             "kept_after": after,
             "learned_at": now,
