@@ -67,7 +67,7 @@ def test_the_password_is_asked_for_and_nothing_typed_is_lost(
 ) -> None:
     page = visitor.open("/settings/sgp", javascript=javascript)
     let_time_pass(site)
-    page.get_by_label("電話番号").fill("03-0000-0000")
+    page.get_by_label("電話番号", exact=True).fill("03-0000-0000")
     save(page)
     page.get_by_label("ご自身のパスワード").fill(PASSWORD)
     save(page)
@@ -118,6 +118,7 @@ def test_people_and_the_own_account_are_for_everybody(site: Site, visitor: Visit
     page.locator("#password-for-rights").fill(PASSWORD)
     page.get_by_role("button", name="変更", exact=True).click()
     expect(page.locator('[data-person="鈴木"]')).to_have_attribute("data-active", "false")
-    page.get_by_title("アカウント").click()
+    page.get_by_text("その他", exact=True).click()
+    page.get_by_role("link", name="アカウント", exact=True).click()
     expect(page.get_by_label("今のパスワード")).to_be_visible()
     check(page)
