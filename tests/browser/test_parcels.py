@@ -28,6 +28,12 @@ def stands(page: Page, status: str) -> None:
     expect(parcel(page)).to_have_attribute("data-delivery-status", status)  # type: ignore[arg-type]
 
 
+def is_told(page: Page, words: str) -> None:
+    """Said aloud by the one status region, and the focus is on what shows it."""
+    expect(page.get_by_role("status").filter(has_text=words)).to_have_count(1)
+    expect(page.locator(".notice.is-success", has_text=words)).to_be_focused()
+
+
 def nothing_was_sent(site: Site, order: Order) -> None:
     for api in ("AlterTran", "ChangeTran"):
         assert site.world.requests(order.order_no, api) == []
@@ -67,7 +73,7 @@ def test_by_keyboard_alone(site: Site, visitor: Visitor) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("[data-confirm-yes]")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status").filter(has_text="配送完了にしました")).to_be_focused()
+    is_told(page, "配送完了にしました")
 
 
 def test_one_click_captures_and_delivers(site: Site, visitor: Visitor) -> None:
@@ -120,5 +126,5 @@ def test_whoever_is_quick_is_told_as_well(site: Site, visitor: Visitor, way: str
         page.locator("form:has([data-confirm-yes])").evaluate("form => form.submit()")
     else:
         yes(page)
-    expect(page.get_by_role("status").filter(has_text="配送完了にしました")).to_be_focused()
+    is_told(page, "配送完了にしました")
     stands(page, "delivered")

@@ -88,7 +88,9 @@ def test_printing_and_delivering_many(site: Site, visitor: Visitor, javascript: 
     if not javascript:
         run = page.locator("[data-run-state]")
         look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
-    expect(page.get_by_text("3件中 3件が配送完了")).to_be_visible()
+    expect(page.locator("main").get_by_text("3件中 3件が配送完了")).to_be_visible()
+    if javascript:
+        expect(page.locator("#said")).to_have_text("3件中 3件が配送完了")
     with site.app.app_context():
         classes = [db.session.get_one(Order, order.id).processing_class for order in orders]
     assert set(classes) == {"delivered"}
