@@ -238,7 +238,7 @@ def test_no_label_says_what_another_order_is_called(app: Flask) -> None:
         file = made("b2cloud", [order, other])
     assert file.problems == []
     assert {row[0] for row in rows(file)[1:]} == {
-        f"{order.order_no}-01", f"{order.order_no}-02", f"{order.order_no}-2-1",
+        f"{order.order_no}-01", f"{order.order_no}-02", f"{order.order_no}-2-01",
     }  # fmt: skip
 
 

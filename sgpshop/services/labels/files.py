@@ -211,10 +211,7 @@ def _numbers(layout: LabelLayout, labels: Sequence[Label]) -> dict[Label, str]:
     for label, numbers in wanted.items():
         for number in numbers:
             match = found[number]
-            if match.order_no == label.order_no and match.delivery_number in (
-                None,
-                label.parcel or 1,
-            ):
+            if (match.order_no, match.delivery_number) == (label.order_no, label.parcel):
                 chosen.setdefault(label, number)
     return chosen
 

@@ -52,10 +52,10 @@ class Label:
     def numbers(self, most: int) -> list[str]:
         """What may stand for it in a field of `most` signs and come back, best first (R148).
 
-        `-1`, or zeros before it, for where `A-1` is the number of another order.
+        With zeros where `A-1`, or the number alone, reads as another order or its parcel.
         """
-        marks = [] if self.parcel else [""]
-        marks += [f"-{zeros}{self.parcel or 1}" for zeros in ("", "0", "00")]
+        plain = "" if self.parcel is None else f"-{self.parcel}"
+        marks = [plain, *(f"-{zeros}{self.parcel or 1}" for zeros in ("0", "00"))]
         return [
             (
                 self.order_no

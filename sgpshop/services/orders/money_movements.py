@@ -19,6 +19,7 @@ from sgpshop.models import CardTransaction, MoneyMovement, Order, table_of, utc_
 GRACE = timedelta(days=1)
 #: What moved so long before its order came here stands in books that were kept elsewhere.
 ELSEWHERE = timedelta(days=31)
+_WENT_BACK = MoneyMovement.kept_before - MoneyMovement.kept_after
 _INSERT = sa.insert(table_of(MoneyMovement))
 
 
@@ -39,10 +40,9 @@ def kept_of(transaction_id: int) -> int:
 
 def given_by_hand(transaction_id: int) -> int:
     """Yen of it that a person recorded as given back by another way (返金済み)."""
-    moved = MoneyMovement.kept_before - MoneyMovement.kept_after
     return int(
         db.session.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(moved), 0)).where(
+            sa.select(sa.func.coalesce(sa.func.sum(_WENT_BACK), 0)).where(
                 MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand
             )
         ).scalar_one()
@@ -51,10 +51,9 @@ def given_by_hand(transaction_id: int) -> int:
 
 def last_by_hand(transaction_id: int) -> int:
     """Yen of the newest such record; it may have been none."""
-    moved = MoneyMovement.kept_before - MoneyMovement.kept_after
     return (
         db.session.scalar(
-            sa.select(moved)
+            sa.select(_WENT_BACK)
             .where(MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand)
             .order_by(MoneyMovement.id.desc())
             .limit(1)

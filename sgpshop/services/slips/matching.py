@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -75,11 +75,23 @@ def meant(values: Iterable[str]) -> dict[str, Match]:
         for ending, parcel_no in ((value, None), (cut[value], parcels.get(value, ("", None))[1])):
             if value not in result and (orders := by_ending.get(ending)):
                 result[value] = _by_ending(ending, orders, parcel_no)
+    _mean_the_only_parcel(result, parcels.keys() & result.keys())
     left -= result.keys()
     begun = _beginnings(left)
     for value in left:
         result[value] = Match(problem=_CUT.format(value)) if value in begun else Match()
     return result
+
+
+def _mean_the_only_parcel(result: dict[str, Match], values: Iterable[str]) -> None:
+    """`A-01`, as our labels say of an order that has one parcel (`-1` may be an order we do not know)."""
+    ours = {
+        v: match for v in values if (match := result[v]).delivery_number == 1 and "-0" in v[-4:]
+    }
+    of_several = _with_several(match.order_id for match in ours.values())
+    for value, match in ours.items():
+        if match.order_id is not None and (match.order_id, 1) not in of_several:
+            result[value] = replace(match, delivery_number=None)
 
 
 _TWO_WAYS = (
