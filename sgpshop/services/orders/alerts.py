@@ -8,13 +8,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
-from sgpshop.domain.errors import NotFound, OrderNotFound, ShopError
+from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import MISSING, AlertKind, Decision
 from sgpshop.extensions import db
 from sgpshop.models import Alert, Order, utc_now
 from sgpshop.services.orders import history
-from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.acting import id_of, lock_order
 from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
 from sgpshop.storage.database import writing
 
@@ -192,10 +192,7 @@ def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None
     Raises NotFound, ShopError for one that has to be answered.
     """
     with writing() as session:
-        order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
-        if order_id is None:
-            raise OrderNotFound
-        order = lock_order(session, order_id)
+        order = lock_order(session, id_of(order_no))
         alert = session.get(Alert, alert_id, populate_existing=True)
         if alert is None or alert.order_id != order.id:
             raise NotFound("この通知は見つかりません。")

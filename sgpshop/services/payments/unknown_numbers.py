@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import NotFound, OrderBusy, OrderNotFound
+from sgpshop.domain.errors import NotFound, OrderBusy
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.reconciliation import AlertKind
@@ -29,7 +29,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services.orders import alerts, history
-from sgpshop.services.orders.acting import lock_order
+from sgpshop.services.orders.acting import id_of, lock_order
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import filed_numbers, transaction_numbers
 from sgpshop.services.payments.transactions import describe_state
@@ -184,12 +184,9 @@ def answer(order_no: str, question_id: int, actor: Actor, *, is_ours: bool) -> N
     NotFound, OrderBusy while an operation is open.
     """
     with writing() as session:
-        order_id = session.scalar(sa.select(Order.id).where(Order.order_no == order_no))
-        if order_id is None:
-            raise OrderNotFound
-        order = lock_order(session, order_id)
+        order = lock_order(session, id_of(order_no))
         row = session.get(UnknownNumber, question_id, populate_existing=True)
-        if row is None or row.order_id != order_id:
+        if row is None or row.order_id != order.id:
             raise NotFound("この取引は、もう確認の必要がありません。画面を開き直してください。")
         if row.is_ours is not None:
             return
