@@ -94,7 +94,7 @@ def mapping(run_id: str) -> ResponseReturnValue:
     except ShopError as problem:
         if isinstance(problem, NotFound):
             raise
-        return _mapping_page(importing.find(run_id), problem.message, chosen), 422
+        return _mapping_page(_visible(run_id), problem.message, chosen), 422
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
@@ -122,7 +122,7 @@ def sample() -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def show(run_id: str) -> ResponseReturnValue:
     """One run: what it would do, how far it is, and its problems by line."""
-    run = importing.find(run_id)
+    run = _visible(run_id)
     if _waits_for_mapping(run):
         return _mapping_page(run)
     is_prepared = importing.state_of(run) is RunState.PREPARED
@@ -135,6 +135,7 @@ def progress(run_id: str) -> ResponseReturnValue:
     """The part of the page that changes while orders are written and looked up."""
     if not wants_fragment():
         return redirect(url_for(".show", run_id=run_id), code=303)
+    _visible(run_id)
     return _run_page("order_files/_progress.html", run_id)
 
 
@@ -142,15 +143,19 @@ def progress(run_id: str) -> ResponseReturnValue:
 @requires(Role.VIEWER)
 def problems(run_id: str) -> ResponseReturnValue:
     """All problems of a run as UTF-8 CSV with mark."""
-    run = importing.find(run_id)
+    run = _visible(run_id)
     return attached(importing.problems_csv(run.id), f"import-{run.id[:8]}.csv")
+
+
+def _visible(run_id: str) -> ImportRun:
+    return importing.visible(run_id, current_user.name)
 
 
 def _index(error: str = "", status: int = 200) -> ResponseReturnValue:
     page = render_template(
         "order_files/index.html",
         error=error,
-        runs=[(run, importing.state_of(run)) for run in importing.recent()],
+        runs=[(run, importing.state_of(run)) for run in importing.recent(current_user.name)],
         **_form(),
     )
     return page, status

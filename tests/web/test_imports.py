@@ -362,12 +362,32 @@ class TestThePreview:
         background.finish(app)
         assert count(app) == 1
 
-    def test_a_viewer_may_look_and_not_take_in(self, app: Flask, operator: FlaskClient) -> None:
+    def test_a_file_that_somebody_else_only_looks_at_is_nobody_elses(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:  # R82a
         path = shown(operator, csv_file(row())).request.path
+        form = hidden_of(operator.get(path))
+        other = signed_in(app, Role.OPERATOR, name="鈴木")
+        for part in ("", "/progress", "/problems.csv"):
+            answer = other.get(f"{path}{part}", headers={"HX-Request": "true"})
+            assert answer.status_code == 404, part
+        for part in ("/start", "/mapping", "/method"):
+            answer = other.post(f"{path}{part}", data=form | {"is_sgp": "yes", "method": "x"})
+            assert answer.status_code == 404, part
+        assert path not in other.get("/orders/imports").text
+        assert path in operator.get("/orders/imports").text
         viewer = signed_in(app, Role.VIEWER, name="閲覧")
-        assert "まだ何も取り込んでいません" in viewer.get(path).text
+        assert viewer.get(path).status_code == 404
         assert viewer.post(f"{path}/start").status_code == 403
         assert count(app) == 0
+
+    def test_once_it_is_started_everybody_may_follow_it(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        path = upload(operator, csv_file(row())).request.path
+        viewer = signed_in(app, Role.VIEWER, name="閲覧")
+        assert "1件すべてを取り込みました" in viewer.get(path).text
+        assert path in viewer.get("/orders/imports").text
 
 
 class TestAfterARestart:
@@ -375,7 +395,7 @@ class TestAfterARestart:
         content = csv_file(*(row(注文番号=number(n)) for n in range(450)))
         run_id = shown(operator, content).request.path.rpartition("/")[2]
         with app.app_context():
-            importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
+            importing.start(run_id, "operatorさん", importing.fingerprint(importing.find(run_id)))
             files = kept.files(run_id)
             found = survey(files, NO_LIMITS)
 
@@ -405,7 +425,7 @@ class TestAfterARestart:
         content = csv_file(*(row(注文番号=number(n)) for n in range(250)))
         run_id = shown(operator, content).request.path.rpartition("/")[2]
         with app.app_context():
-            importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
+            importing.start(run_id, "operatorさん", importing.fingerprint(importing.find(run_id)))
             files = kept.files(run_id)
             found = survey(files, NO_LIMITS)
             importing.carry_out(run_id, files, NO_LIMITS, found, lambda run: importing.work(run.id))
@@ -417,7 +437,9 @@ class TestAfterARestart:
         for cause in ("limits", "a day"):
             run_id = shown(operator, content).request.path.rpartition("/")[2]
             with app.app_context():
-                importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
+                importing.start(
+                    run_id, "operatorさん", importing.fingerprint(importing.find(run_id))
+                )
                 if cause == "limits":
                     app.config["UPLOAD_MAX_LINES"], before = 1, app.config["UPLOAD_MAX_LINES"]
                     importing.work(run_id)

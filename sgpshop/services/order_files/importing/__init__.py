@@ -24,6 +24,7 @@ from sgpshop.services.order_files.importing.runs import (
     recent,
     start,
     state_of,
+    visible,
     work,
 )
 
@@ -47,5 +48,6 @@ __all__ = [
     "recent",
     "start",
     "state_of",
+    "visible",
     "work",
 ]

@@ -36,6 +36,7 @@ from sgpshop.storage.vault import SealBroken
 
 #: A run that wrote nothing for so long is not running any more.
 _SILENT = timedelta(seconds=30)
+_NOT_FOUND = "この取込は見つかりません。"
 
 
 class RunState(StrEnum):
@@ -108,7 +109,7 @@ def map_columns(
 
     Raises NotFound, ShopError for a choice that cannot be, FileRefused.
     """
-    run = find(run_id)
+    run = visible(run_id, actor)
     columns = (run.preview or {}).get("columns")
     if columns is None or run.started_at is not None:
         raise ShopError("このファイルの列は、もう選ばれています。画面を開き直してください。")
@@ -128,7 +129,7 @@ def answer_method(run_id: str, name: str, actor: str, *, is_sgp: bool) -> None:
 
     Only a name that the preview asks about is taken.  Raises NotFound, ShopError.
     """
-    asked = (find(run_id).preview or {}).get("unknown", {})
+    asked = (visible(run_id, actor).preview or {}).get("unknown", {})
     if name not in asked:
         raise ShopError(
             "この決済方法は、このファイルでは確認していません。画面を開き直してください。"
@@ -150,7 +151,7 @@ def start(run_id: str, actor: str, seen: str) -> bool:
 
     Raises NotFound; ShopError when somebody answered meanwhile, and another preview is to be seen (P20).
     """
-    find(run_id)
+    visible(run_id, actor)
     with writing() as session:
         run = session.get_one(ImportRun, run_id, populate_existing=True, with_for_update=True)
         if run.started_at is not None or run.refused or not run.orders:
@@ -161,7 +162,7 @@ def start(run_id: str, actor: str, seen: str) -> bool:
                 "まだ何も取り込んでいません。画面を開き直して、もう一度確認してください。"
             )
         run.started_at, run.progress_at = utc_now(), shared_clock.now()
-        run.actor, run.preview = actor, {"methods": preview.methods_of(run).as_json()}
+        run.preview = {"methods": preview.methods_of(run).as_json()}
         session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
     return True
 
@@ -291,15 +292,25 @@ def find(run_id: str) -> ImportRun:
     """The run as it is now.  Raises NotFound."""
     run = db.session.get(ImportRun, run_id, populate_existing=True)
     if run is None:
-        raise NotFound("この取込は見つかりません。")
+        raise NotFound(_NOT_FOUND)
     return run
 
 
-def recent(limit: int = 20) -> Sequence[ImportRun]:
-    """The newest runs, newest first."""
-    return db.session.scalars(
-        sa.select(ImportRun).order_by(ImportRun.created_at.desc()).limit(limit)
-    ).all()
+def visible(run_id: str, actor: str) -> ImportRun:
+    """The run, which until it is started is only for who chose its file (R82a).  Raises NotFound."""
+    run = find(run_id)
+    if run.actor != actor and state_of(run) is RunState.PREPARED:
+        raise NotFound(_NOT_FOUND)
+    return run
+
+
+def recent(actor: str, limit: int = 20) -> Sequence[ImportRun]:
+    """The newest runs that are `visible` to this person, newest first."""
+    is_visible = sa.or_(
+        ImportRun.started_at.is_not(None), ImportRun.refused != "", ImportRun.actor == actor
+    )
+    query = sa.select(ImportRun).where(is_visible)
+    return db.session.scalars(query.order_by(ImportRun.created_at.desc()).limit(limit)).all()
 
 
 def progress(run_id: str) -> ImportProgress:
