@@ -47,16 +47,16 @@ class ChangedSince(OrderNumberTaken):
 
 
 class BeingBilled(ShopError):
-    """The card of before is, or will be, charged once more: another one would be dropped unused."""
+    """The card of before is, or will be, charged: another one would be dropped unused."""
 
     status = 409
 
-    def __init__(self, *, is_preorder: bool = False) -> None:
+    def __init__(self, *, is_later: bool = False) -> None:
         super().__init__(
-            "この予約注文は、登録済みのカードで請求します。別のカードでお支払いいただくには、"
-            "新しい注文番号の注文として、もう一度手続きしてください。"
-            if is_preorder
-            else "この注文は、登録済みのカードでの売上報告を待っているため、"
+            "この注文は、登録済みのカードで請求します。別のカードでお支払いいただくには、"
+            "この注文をキャンセルし、新しい注文番号の注文として、もう一度手続きしてください。"
+            if is_later
+            else "この注文は、登録済みのカードでの決済の結果を待っているため、"
             "別のカードでのお支払いは受け付けられません。結果が出てから、もう一度送信してください。"
         )
 

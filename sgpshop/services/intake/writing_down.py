@@ -104,11 +104,8 @@ def _again(
     known = session.scalars(
         sa.select(Attempt).where(Attempt.request_token == card_token(new))
     ).one_or_none()
-    if known is None and _is_being_billed(session, locked):
-        raise BeingBilled
-    is_failed = locked.payment_status is PaymentStatus.CAPTURE_FAILED
-    if known is None and is_failed and locked.kind is OrderKind.PREORDER:
-        raise BeingBilled(is_preorder=True)
+    if known is None and locked.kind is not OrderKind.NORMAL:
+        _refuse_another_card(session, locked)
     if locked.open_attempt is not None:
         return IntakeStarted(order.id, locked.open_attempt.id, is_new=False, is_ours=False)
     if _waits_for_look(locked):
@@ -129,16 +126,23 @@ def _again(
     return IntakeStarted(order.id, attempt.id, is_new=False, is_ours=True)
 
 
-def _is_being_billed(session: Session, order: Order) -> bool:
-    """Whether the card of before is being charged, or will be: a registration has begun.
-
-    Before any has, another card is the same order handed in once more, and its check is done.
-    """
-    if order.open_attempt is not None:
-        return order.open_attempt.operation is Operation.BILL
+def _refuse_another_card(session: Session, order: Order) -> None:
+    """What is charged later is charged on the card that was checked: another is never taken and not used (R106)."""
     was_registered = sa.exists().where(Billing.order_id == order.id)
-    is_waiting = order.payment_status is PaymentStatus.AWAITING_BILLING
-    return is_waiting and bool(session.scalar(sa.select(was_registered)))
+    is_subscription = order.payment_status is PaymentStatus.AWAITING_BILLING
+    if (
+        order.open_attempt is not None
+        or _waits_for_look(order)
+        or (is_subscription and session.scalar(sa.select(was_registered)))
+    ):
+        raise BeingBilled
+    is_preorder = order.kind is OrderKind.PREORDER and order.payment_status in _PREORDER_UNPAID
+    if is_subscription or is_preorder:
+        raise BeingBilled(is_later=True)
+
+
+#: 予約 with a card that was checked, and that its charge is, or was, to be made on
+_PREORDER_UNPAID = (PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED)
 
 
 def _may_be_renewed(order: Order, new: NewOrder, operation: Operation) -> bool:

@@ -268,7 +268,7 @@ _CODES = {
     404: "No such order.",
     409: "`stale`: not as the caller saw it, read it anew; `busy`: an operation is under way; "
     "`order_no_taken`: the number belongs to another order; `being_billed`: the card of before is"
-    " being charged, another one was not taken; `round_taken`: another order is for the"
+    " being charged, or will be, another one was not taken; `round_taken`: another order is for the"
     " same round of this subscription; `in_progress`: this very request is.",
     413: "The body is too large.",
     414: "The address is too long.",

@@ -327,6 +327,31 @@ def test_a_registration_under_its_number_is_one_of_the_month_again(
     assert subscriptions.failed_months() != []
 
 
+def test_another_card_is_not_dropped_for_what_is_charged_later(shop: World) -> None:
+    """The card that was checked would be charged, and the buyer believe that it was the other (R106)."""
+    open_shop()
+    for new in (new_order(shop, kind=OrderKind.PREORDER), subscription(shop)):
+        intake.place(new, SHOP_FRONT)
+        order = orders()[-1]
+        settle(order.id)
+        other = replace(new, payment=CardSource(token=shop.token()))
+        with pytest.raises(intake.BeingBilled, match="新しい注文番号"):
+            intake.place(other, SHOP_FRONT)
+        # the same card again is no new one
+        assert intake.place(new, SHOP_FRONT).order_no == order.order_no
+
+
+def test_nor_is_it_while_the_first_is_still_asked_about(shop: World) -> None:
+    open_shop()
+    new = new_order(shop, kind=OrderKind.PREORDER)
+    shop.fault("drop_after", "ExecTran")
+    intake.place(new, SHOP_FRONT)
+    [order] = orders()
+    assert order.payment_status is S.NEEDS_REVIEW
+    with pytest.raises(intake.BeingBilled, match="結果が出てから"):
+        intake.place(replace(new, payment=CardSource(token=shop.token())), SHOP_FRONT)
+
+
 def test_another_card_is_not_dropped_for_a_preorder_whose_charge_failed(shop: World) -> None:
     """The card that was checked would be charged, and the buyer believe that it was the other."""
     open_shop()
