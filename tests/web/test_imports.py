@@ -552,6 +552,18 @@ class TestAFileOfNoProgramWeKnow:
         page = shown(operator, content)
         assert 'value="method" selected' in page.text
 
+    def test_words_that_no_program_has_are_proposed_by_their_parts(
+        self, operator: FlaskClient
+    ) -> None:
+        head = "受付No,受付日,お客様,お届け先様,お支払,金額(税込),品目,点数,単価\r\n"
+        page = shown(operator, f"{head}X-1,2026/11/20,佐藤,佐藤,SGP,2000,煎茶,2,1000\r\n".encode())
+        assert attribute(page, "data-run-state") == "mapping"
+        proposed = re.findall(r'value="(\w+)" selected', page.text)
+        assert proposed == [
+            *("order_no", "ordered_at", "buyer_name"),
+            *("method", "total", "item_name", "quantity", "unit_price"),
+        ]
+
     def test_a_file_with_enough_known_words_needs_no_answer(self, operator: FlaskClient) -> None:
         head = "受注番号,受注日時,お支払方法,ご請求金額,アイテム名,販売価格,個数\r\n"
         content = f"{head}A1,2026/11/23,SGP,2000,煎茶,1000,2\r\n".encode()

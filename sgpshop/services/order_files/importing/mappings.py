@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,6 +18,26 @@ from sgpshop.services.files.layouts import general
 from sgpshop.services.order_files.reading.columns import BY_KEY
 from sgpshop.storage.database import writing
 
+#: What a heading that no program we know has may mean, in the order in which they are tried: good enough
+#: to be proposed to a person, never to be read by.  Compared by `heading_key`.
+_MAY_MEAN = (
+    ("buyer_tel", "電話|tel|連絡先"),
+    ("buyer_postal_code", "郵便|〒"),
+    ("buyer_email", "メール|mail"),
+    ("buyer_address", "住所"),
+    ("order_no", "(注文|受注|受付|オーダー|order).*(no|番号|コード|id)"),
+    ("ordered_at", "(注文|受注|受付|購入|オーダー).*日"),
+    ("method", "支払|決済"),
+    ("total", "合計|請求|総額|金額"),
+    ("unit_price", "単価|価格"),
+    ("quantity", "数量|点数|個数|数$"),
+    ("item_name", "商品|品目|品名|アイテム"),
+    ("buyer_name", "客様|氏名|名前|購入者|注文者|様$"),
+    ("note", "備考|メモ|コメント"),
+)
+#: of the recipient or the parcel: too near to the buyer's own to be proposed for it
+_OF_ANOTHER = re.compile("届|配送|送付|発送|受取|送り")
+
 
 def choices() -> list[tuple[str, str]]:
     """Our fields by key and name, those that every file must have first."""
@@ -25,7 +46,7 @@ def choices() -> list[tuple[str, str]]:
 
 
 def propose(headings: Sequence[str]) -> dict[str, str]:
-    """Heading -> field, by the words of all programs we know; each field once."""
+    """Heading -> field, by the words of all programs we know, then by parts of words; each field once."""
     fields: dict[str, str] = {}
     sources = [*general.COLUMNS.items()]
     for layout in layouts(Purpose.ORDERS):
@@ -38,6 +59,12 @@ def propose(headings: Sequence[str]) -> dict[str, str]:
         wanted = fields.get(heading_key(heading))
         if wanted in BY_KEY and wanted not in found.values():
             found[heading] = str(wanted)
+    unknown = [one for one in headings if one not in found and not _OF_ANOTHER.search(one)]
+    for field, words in _MAY_MEAN:
+        meant = next((one for one in unknown if re.search(words, heading_key(one))), None)
+        if meant and field not in found.values():
+            found[meant] = field
+            unknown.remove(meant)
     return found
 
 
