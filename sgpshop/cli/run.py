@@ -38,7 +38,6 @@ _PARENT = "SGPSHOP_PARENT_PID"
 @with_appcontext
 def web(host: str, port: int) -> None:
     """Serve the screens (waitress)."""
-    from sgpshop.services.order_files import background
     from sgpshop.storage import news
     from sgpshop.storage.queue import messages
     from sgpshop.web.server import make_server
@@ -58,7 +57,6 @@ def web(host: str, port: int) -> None:
         server.run()
     finally:
         news.stop(app)
-        background.finish(app)  # a file that is being taken in
 
 
 @click.command("worker")
@@ -72,13 +70,13 @@ def worker(until_idle: bool) -> None:
     from sgpshop.worker.engine import Worker
 
     _wait_until_ready()
+    # Operations compute for about a millisecond between waits: let each finish that undisturbed.
+    sys.setswitchinterval(0.02)
     running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
     for number in (signal.SIGTERM, signal.SIGINT):
         # From a thread: a lock that the interrupted one holds would never be had in the handler.
         signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     _end_with_parent()
-    # Operations compute for about a millisecond between waits: let each finish that undisturbed.
-    sys.setswitchinterval(0.02)
     _tell_start("worker")
     gc.freeze()  # what is loaded stays: no need to look through it again and again
     try:

@@ -29,6 +29,7 @@ from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
+from sgpshop.models.job import Job, JobKind, JobPart
 from sgpshop.models.money_movement import MoneyMovement
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
@@ -87,6 +88,9 @@ __all__ = [
     "InstallationFact",
     "IssueLevel",
     "ItemResult",
+    "Job",
+    "JobKind",
+    "JobPart",
     "LateAnswer",
     "LoginAttempt",
     "LoginSession",

@@ -29,6 +29,8 @@ class Queue(Labelled):
     BILLING_LINE = "billing_line", "売上報告の準備"
     BILLING_FILE = "billing_file", "売上報告の月次ファイル"
     BILLING_RESULTS = "billing_results", "売上報告の結果の受け取り"
+    #: jobs.id
+    JOB = "job", "ファイルの取り込み・書き出し・突き合わせ"
     #: what is done every few seconds or once a day, by its place in worker/house.py
     HOUSEKEEPING = "housekeeping", "定期的な処理(結果通知・夜間照合など)"
 

@@ -51,6 +51,8 @@ class Task(StrEnum):
     LOOK_UP = "look_up"
     #: rows became due that the sweeper finds: look around now
     SWEEP = "sweep"
+    #: long work: a file that comes in, goes out or is compared
+    JOB = "job"
     #: what the sweeper found
     LOST = "lost"
     UNCERTAIN = "uncertain"

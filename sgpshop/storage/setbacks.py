@@ -22,6 +22,7 @@ from sgpshop.models import (
     BulkItem,
     CardTransaction,
     ItemResult,
+    Job,
     Order,
     Queue,
     Setback,
@@ -48,6 +49,7 @@ _STILL_WAITS: dict[Queue, sa.ColumnElement[bool]] = {
         BulkItem.id == Setback.row_id, BulkItem.result == ItemResult.PENDING
     ),
     Queue.SLIP: sa.exists().where(SlipRow.id == Setback.row_id, SlipRow.is_due),
+    Queue.JOB: sa.exists().where(Job.id == Setback.row_id, Job.finished_at.is_(None)),
 }
 _WAITS = sa.or_(
     Setback.queue.not_in(_STILL_WAITS),

@@ -23,7 +23,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun, IssueLevel, Role
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE
-from sgpshop.services.order_files import background, importing
+from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState, mappings
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
@@ -67,11 +67,8 @@ def upload() -> ResponseReturnValue:
 @bp.post("/<run_id>/start")
 @requires(Role.OPERATOR)
 def start(run_id: str) -> ResponseReturnValue:
-    """Take the shown file in, in the background; a second press changes nothing (P19)."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    background.require_room(app)
-    if importing.start(run_id, current_user.name, request.form.get("seen", "")):
-        background.submit(app, importing.work, run_id)
+    """Take the shown file in, by a worker; a second press changes nothing (P19)."""
+    importing.start(run_id, current_user.name, request.form.get("seen", ""))
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
@@ -207,6 +204,8 @@ def _heading(shown: importing.ImportProgress) -> str:
         return f"{run.orders:,}件の注文のファイルです"
     if shown.state is RunState.RUNNING:
         return f"{run.orders:,}件中 {shown.done:,}件まで取り込みました"
+    if shown.state is RunState.INTERRUPTED and shown.goes_on and not shown.done:
+        return "順番を待っています"
     if shown.state is RunState.INTERRUPTED:
         return f"{run.orders:,}件中 {shown.done:,}件で止まりました"
     if not run.left_out:

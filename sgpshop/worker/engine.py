@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from sgpshop.services.payments.connections import connections
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage import setbacks
 from sgpshop.storage.queue import Messages, Task, decode, encode, messages
+from sgpshop.storage.stopping import stop_soon, stopped
 from sgpshop.worker.house import House
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK, Work
@@ -45,6 +47,10 @@ _FAULT_PAUSE = 5.0
 _STORE_PAUSE = 1.0
 #: A row that broke off is left alone for at least so long, even if that could not be written down.
 _ASIDE = 60.0
+#: So much long work at once, in threads of its own: captures do not wait for a file (P23).
+_LONG_AT_ONCE = 2
+#: Seconds a thread may hold the interpreter meanwhile, so that those of captures get their turns.
+_SWITCH_EVERY = 0.001
 #: huey names a task by its module and its own name.
 _MODULE = "sgpshop.worker.tasks"
 #: Messages a worker does not know are kept under names that begin so.
@@ -165,8 +171,9 @@ class Worker:
         self._over = threading.Event()
         self._changed = threading.Condition()
         self._under_way: dict[Key, int] = {}
-        self._running = 0
+        self._running = self._long = 0
         self._not_before = 0.0
+        self._switch_every = sys.getswitchinterval()
         #: rows that broke off just now
         self._resting: dict[Key, float] = {}
         with app.app_context():
@@ -177,7 +184,7 @@ class Worker:
         for task, work in WORK.items():
             self._register(task, self._doing(work))
         self._register(Task.SWEEP, lambda _id: self._house.sweep_soon())
-        self._consumer = _Consumer(self._huey, threads, self._house)
+        self._consumer = _Consumer(self._huey, threads + _LONG_AT_ONCE, self._house)
         self._house.stop_flag = self._consumer.stop_flag
         self._house.end = self.stop
 
@@ -190,7 +197,7 @@ class Worker:
 
     def stop(self) -> None:
         """Take no more work; what is under way is finished (P33)."""
-        journal.stop_soon(self._app)
+        stop_soon(self._app)
         self._over.set()
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -212,6 +219,7 @@ class Worker:
         self._consumer.stop(graceful=True)
         self._messages.store.close()
         self._connections.leave()
+        stopped(self._app)
         if self._house.other_version is not None:
             raise self._house.other_version
 
@@ -235,7 +243,7 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         """Whether a task is under way."""
-        return self._running > 0
+        return self._running + self._long > 0
 
     def is_at(self, key: Key) -> bool:
         """Whether this row is under way here."""
@@ -244,6 +252,10 @@ class Worker:
     def is_resting(self, key: Key) -> bool:
         """Whether it broke off just now."""
         return self._resting.get(key, 0.0) > time.monotonic()
+
+    def has_place_for(self, task: Task) -> bool:
+        """Whether one more of its kind may be under way; what is not long waits for its turn."""
+        return not WORK[task].is_long or self._long < _LONG_AT_ONCE
 
     def links_under_way(self) -> int:
         """How many transactions are being looked up."""
@@ -269,22 +281,31 @@ class Worker:
         def do(row_id: int) -> None:
             key = (work.queue, row_id)
             with self._changed:
-                is_here = self.is_at(key) or self.is_resting(key)
-                self._running += 1
-                if not is_here:
+                is_full = work.is_long and self._long >= _LONG_AT_ONCE
+                # Whatever is not begun here is found by the sweeper again.
+                is_ours = not (is_full or self.is_at(key) or self.is_resting(key))
+                self._count(work, is_ours)
+                if is_ours:
                     self._under_way[key] = 1
             try:
-                if not is_here:
+                if is_ours:
                     self._do(work, key)
             finally:
                 with self._changed:
-                    self._running -= 1
-                    if not is_here:
+                    self._count(work, -is_ours)
+                    if is_ours:
                         del self._under_way[key]
                     self._changed.notify()
                 self._house.is_done(key)
 
         return do
+
+    def _count(self, work: Work, more: int) -> None:
+        if work.is_long:
+            self._long += more
+            sys.setswitchinterval(_SWITCH_EVERY if self._long else self._switch_every)
+        else:
+            self._running += more
 
     def _do(self, work: Work, key: Key) -> None:
         with self._app.app_context():

@@ -21,14 +21,13 @@ from sgpshop.models import Queue
 from sgpshop.services import notifications
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
-from sgpshop.services.order_files import background, importing
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.order_search import texts
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
-from sgpshop.storage import schema, setbacks
+from sgpshop.storage import jobs, schema, setbacks
 from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
 from sgpshop.worker.pace import Throttle
@@ -76,6 +75,7 @@ class Threads(Protocol):
     def is_busy(self) -> bool: ...
     def is_at(self, key: Key) -> bool: ...
     def is_resting(self, key: Key) -> bool: ...
+    def has_place_for(self, task: Task) -> bool: ...
     def links_under_way(self) -> int: ...
 
 
@@ -133,16 +133,11 @@ class House:
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
             _Periodic(_TIDY_EVERY, setbacks.tidy),
-            _Periodic(_REPLAN_EVERY, self._go_on_with_files),
+            _Periodic(_TIDY_EVERY, jobs.tidy),
             _Periodic(_TIDY_EVERY, kept.tidy),
             self._texts,
             _Periodic(_TIDY_EVERY, texts.compare_some),
         )
-
-    def _go_on_with_files(self) -> None:
-        """Beside the work: an order file takes seconds, and a capture does not wait for it."""
-        for run_id in importing.claim_stopped():
-            background.submit(self._app, importing.work, run_id)
 
     # ---- huey's side ----------------------------------------------------------------------------
 
@@ -228,7 +223,7 @@ class House:
             if self._worker.is_resting(key):
                 continue
             is_any = True
-            if self._worker.is_at(key):
+            if self._worker.is_at(key) or not self._worker.has_place_for(task):
                 continue
             if task is Task.LINK:
                 look_ups.append(row_id)
@@ -266,6 +261,7 @@ class House:
         yield from ((Task.UNCERTAIN, row_id, Urgency.FOUND) for row_id in due.uncertain)
         yield from ((Task.OPERATION, row_id, Urgency.MANY) for row_id in due.captures)
         yield from ((Task.DELIVERIES, row_id, Urgency.FOUND) for row_id in due.deliveries)
+        yield from ((Task.JOB, row_id, Urgency.FOUND) for row_id in due.jobs)
         are_captures = is_crowded or bool(due.captures)
         if not are_captures or time.monotonic() >= self._next_slips:
             self._next_slips = time.monotonic() + _SLIPS_EVERY

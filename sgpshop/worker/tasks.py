@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sgpshop.models import Queue
+from sgpshop.models import JobKind, Queue
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
+from sgpshop.services.order_files import importing
 from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
+from sgpshop.storage import jobs
+from sgpshop.storage.jobs import Claim
 from sgpshop.storage.queue import Task
 
 
@@ -20,7 +24,14 @@ class Work:
 
     queue: Queue
     do: Callable[[int], object]
+    #: takes seconds or minutes and asks SMBC-GP nothing: beside the others, a few at a time
+    is_long: bool = False
 
+
+#: What is done for each kind of job; it gives what the person will see.
+JOBS: dict[JobKind, Callable[[Claim], dict[str, Any]]] = {
+    JobKind.IMPORT: importing.work,
+}
 
 # Looked up when they are called, not here: each has one place where it can be exchanged.
 WORK: dict[Task, Work] = {
@@ -32,6 +43,7 @@ WORK: dict[Task, Work] = {
     Task.LINK: Work(Queue.LOOK_UP, lambda row_id: transaction_lookup.look_up(row_id)),
     Task.DELIVERIES: Work(Queue.DELIVERY_RUN, lambda row_id: working.resume(row_id)),
     Task.SLIPS: Work(Queue.SLIP_RUN, lambda row_id: slips.process_batch(row_id)),
-    Task.BACKUP: Work(Queue.HOUSEKEEPING, lambda _: daily.back_up()),
+    Task.JOB: Work(Queue.JOB, lambda row_id: jobs.work(row_id, JOBS), is_long=True),
+    Task.BACKUP: Work(Queue.HOUSEKEEPING, lambda _: daily.back_up(), is_long=True),
     Task.BILLING: Work(Queue.BILLING, lambda row_id: billing.resume(row_id)),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
-from sgpshop.models import ImportFile, ImportRun, Order, Role, utc_now
+from sgpshop.models import ImportFile, ImportRun, Job, Order, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.demo import SAMPLE
-from sgpshop.services.order_files import background, importing
+from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import kept
-from sgpshop.services.order_files.reading import survey
+from sgpshop.storage import jobs, shared_clock, stopping
 from sgpshop.storage.database import writing
+from sgpshop.worker.tasks import JOBS
+from tests import own_worker
 from tests.forms import hidden_of
 from tests.gateway_world import World
 from tests.services.order_csv import ROW, csv_file, number, row
 from tests.signing_in import signed_in
+from tests.waiting import wait_until, working
 
 LAYOUTS = Path(__file__).parent.parent / "data" / "layouts"
 NO_LIMITS = Limits()
@@ -49,7 +52,7 @@ def operator(app: Flask) -> FlaskClient:
 @pytest.fixture(autouse=True)
 def _background_ends(app: Flask) -> Iterator[None]:
     yield
-    background.finish(app)
+    own_worker.finish(app)
 
 
 def token(client: FlaskClient) -> str:
@@ -63,7 +66,7 @@ def upload(client: FlaskClient, content: bytes, request_token: str | None = None
         return page
     answer = press_start(client, page.request.path)
     assert answer.status_code == 303
-    background.finish(client.application)
+    own_worker.finish(client.application)
     return client.get(answer.location)
 
 
@@ -82,6 +85,25 @@ def shown(client: FlaskClient, *contents: bytes, request_token: str | None = Non
         },
     )
     return client.get(answer.location) if answer.status_code == 303 else answer
+
+
+def pull_the_plug_after(calls: int) -> Callable[..., None]:
+    """What is called instead of `go_on`: the process dies at that call."""
+    left = iter(range(calls))
+
+    def go_on(*_: object) -> None:
+        if next(left) == calls - 1:
+            raise KeyboardInterrupt
+
+    return go_on
+
+
+def gave_no_sign(job_id: int) -> None:
+    """Whoever works on it is behind its lease, and the file has not got on for a minute."""
+    with writing() as session:
+        session.get_one(Job, job_id).due_at = shared_clock.now()
+        long_ago = utc_now() - timedelta(minutes=1)
+        session.execute(sa.update(ImportRun).values(progress_at=long_ago))
 
 
 def attribute(page: TestResponse, name: str) -> str:
@@ -282,7 +304,7 @@ class TestThePreview:
         assert 'data-line="5"' in page.text
         assert count(app) == 2
         page = press_start(operator, page.request.path)
-        background.finish(app)
+        own_worker.finish(app)
         page = operator.get(page.location)
         assert attribute(page, "data-updated") == "1"
         assert count(app) == 3
@@ -310,7 +332,7 @@ class TestThePreview:
         assert "この決済方法はSGPカードですか?" not in page.text
         assert attribute(page, "data-new") == "1"
         press_start(operator, path)
-        background.finish(app)
+        own_worker.finish(app)
         with app.app_context():
             order = db.session.scalars(sa.select(Order)).one()
             assert (order.payment_status and order.payment_status.value) == status
@@ -336,7 +358,7 @@ class TestThePreview:
         with app.app_context():
             settings.save("鈴木", sgp_methods="カードX")
         press_start(operator, path)
-        background.finish(app)
+        own_worker.finish(app)
         page = operator.get(path)
         assert (attribute(page, "data-added"), count(app)) == ("1", 1)
 
@@ -359,7 +381,7 @@ class TestThePreview:
         form = hidden_of(operator.get(path))
         for _ in range(2):
             assert operator.post(f"{path}/start", data=form).status_code == 303
-        background.finish(app)
+        own_worker.finish(app)
         assert count(app) == 1
 
     def test_a_file_that_somebody_else_only_looks_at_is_nobody_elses(
@@ -393,66 +415,99 @@ class TestThePreview:
 class TestAfterARestart:
     def test_the_worker_goes_on_where_it_stopped(self, app: Flask, operator: FlaskClient) -> None:
         content = csv_file(*(row(注文番号=number(n)) for n in range(450)))
-        run_id = shown(operator, content).request.path.rpartition("/")[2]
+        path = shown(operator, content).request.path
+        run_id = path.rpartition("/")[2]
+        with own_worker.working_by(app, "off"):
+            press_start(operator, path)
+
         with app.app_context():
-            importing.start(run_id, "operatorさん", importing.fingerprint(importing.find(run_id)))
-            files = kept.files(run_id)
-            found = survey(files, NO_LIMITS)
-
-            def pull_the_plug(_run: ImportRun) -> None:
-                raise KeyboardInterrupt
-
-            with pytest.raises(KeyboardInterrupt):
-                importing.carry_out(run_id, files, NO_LIMITS, found, pull_the_plug)
-            assert importing.claim_stopped() == []  # it may be running still
-            with writing() as session:
-                long_ago = utc_now() - timedelta(minutes=1)
-                session.execute(sa.update(ImportRun).values(progress_at=long_ago))
-        page = operator.get(f"/orders/imports/{run_id}")
+            [job_id] = jobs.due(9)
+            with pytest.MonkeyPatch.context() as plug:
+                plug.setattr(jobs.Claim, "go_on", pull_the_plug_after(2))
+                with pytest.raises(KeyboardInterrupt):
+                    jobs.work(job_id, JOBS)
+            assert importing.progress(run_id).done == 200
+            assert jobs.due(9) == []  # it may be running still
+            jobs.work(job_id, JOBS)
+            assert importing.progress(run_id).done == 200
+            gave_no_sign(job_id)
+        page = operator.get(path)
         assert "続きは自動で再開します" in page.text
         with app.app_context():
-            assert importing.claim_stopped() == [run_id]
-            assert importing.claim_stopped() == []
-            importing.work(run_id)
+            assert jobs.due(9) == [job_id]
+            jobs.work(job_id, JOBS)
             run = importing.find(run_id)
             assert (run.added, run.unchanged, run.left_out) == (450, 0, 0)
             assert kept.files(run_id) == []  # nothing of the file stays
-        assert attribute(operator.get(f"/orders/imports/{run_id}"), "data-run-state") == "finished"
+            assert jobs.due(9) == []
+        assert attribute(operator.get(path), "data-run-state") == "finished"
 
-    def test_two_that_carry_it_out_at_once_write_each_order_once(
+    def test_one_that_comes_back_after_its_lease_writes_nothing_more(
         self, app: Flask, operator: FlaskClient
     ) -> None:
-        content = csv_file(*(row(注文番号=number(n)) for n in range(250)))
-        run_id = shown(operator, content).request.path.rpartition("/")[2]
+        path = shown(
+            operator, csv_file(*(row(注文番号=number(n)) for n in range(450)))
+        ).request.path
+        run_id = path.rpartition("/")[2]
+        with own_worker.working_by(app, "off"):
+            press_start(operator, path)
         with app.app_context():
-            importing.start(run_id, "operatorさん", importing.fingerprint(importing.find(run_id)))
-            files = kept.files(run_id)
-            found = survey(files, NO_LIMITS)
-            importing.carry_out(run_id, files, NO_LIMITS, found, lambda run: importing.work(run.id))
+            [job_id] = jobs.due(9)
+            go_on, calls = jobs.Claim.go_on, 0
+
+            def another_goes_on(claim: jobs.Claim, done: int, total: int) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == 2:
+                    gave_no_sign(job_id)
+                    jobs.work(job_id, JOBS)
+                go_on(claim, done, total)
+
+            with pytest.MonkeyPatch.context() as frozen:
+                frozen.setattr(jobs.Claim, "go_on", another_goes_on)
+                jobs.work(job_id, JOBS)
             run = importing.find(run_id)
-            assert (run.added, run.unchanged) == (250, 0)
+            assert (run.added, run.unchanged) == (450, 0)
+
+    def test_a_worker_that_ends_leaves_the_rest_to_another_at_once(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        path = shown(
+            operator, csv_file(*(row(注文番号=number(n)) for n in range(250)))
+        ).request.path
+        with own_worker.working_by(app, "off"):
+            press_start(operator, path)
+        with app.app_context():
+            [job_id] = jobs.due(9)
+            stopping.stop_soon(app)
+            jobs.work(job_id, JOBS)
+            stopping.stopped(app)
+            assert jobs.due(9) == [job_id]
+            assert "まで取り込みました" in operator.get(path).text
+            with working(app):
+                wait_until(lambda: count(app) == 250)
 
     def test_a_run_that_cannot_go_on_is_let_go(self, app: Flask, operator: FlaskClient) -> None:
         content = csv_file(row(), row(注文番号=number(2)))
         for cause in ("limits", "a day"):
-            run_id = shown(operator, content).request.path.rpartition("/")[2]
+            path = shown(operator, content).request.path
+            run_id = path.rpartition("/")[2]
+            with own_worker.working_by(app, "off"):
+                press_start(operator, path)
             with app.app_context():
-                importing.start(
-                    run_id, "operatorさん", importing.fingerprint(importing.find(run_id))
-                )
-                if cause == "limits":
-                    app.config["UPLOAD_MAX_LINES"], before = 1, app.config["UPLOAD_MAX_LINES"]
-                    importing.work(run_id)
-                    app.config["UPLOAD_MAX_LINES"] = before
+                [job_id] = jobs.due(9)
                 long_ago = utc_now() - timedelta(hours=25)
                 with writing() as session:
                     times = {"started_at": long_ago, "progress_at": long_ago}
                     session.execute(sa.update(ImportRun).values(times))
                 if cause == "a day":
                     kept.tidy()
+                app.config["UPLOAD_MAX_LINES"], before = 1, app.config["UPLOAD_MAX_LINES"]
+                jobs.work(job_id, JOBS)
+                app.config["UPLOAD_MAX_LINES"] = before
                 assert kept.files(run_id) == []
-                assert importing.claim_stopped() == []
-            page = operator.get(f"/orders/imports/{run_id}")
+                assert jobs.due(9) == []
+            page = operator.get(path)
             assert "同じファイルをもう一度取り込んでください" in page.text
 
     def test_a_preview_that_nobody_carried_out_is_forgotten(
@@ -510,7 +565,7 @@ class TestAFileOfNoProgramWeKnow:
         # the order with a card number in a column that is not taken stays out all the same
         assert (attribute(page, "data-new"), attribute(page, "data-left-out")) == ("1", "1")
         press_start(operator, path)
-        background.finish(app)
+        own_worker.finish(app)
         with app.app_context():
             order = db.session.scalars(sa.select(Order)).one()
             assert (order.order_no, order.total, order.buyer_name) == ("A2", 2200, "鈴木")
@@ -544,7 +599,7 @@ class TestAFileOfNoProgramWeKnow:
     def test_nothing_is_started_before(self, app: Flask, operator: FlaskClient) -> None:
         path = shown(operator, UNKNOWN).request.path
         press_start(operator, path)
-        background.finish(app)
+        own_worker.finish(app)
         assert attribute(operator.get(path), "data-run-state") == "mapping"
 
     def test_words_of_other_programs_are_proposed(self, operator: FlaskClient) -> None:

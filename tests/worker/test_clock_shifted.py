@@ -12,14 +12,13 @@ from sgpshop.domain import other_clock
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import ImportRun, Queue, Setback, WorkerBeat
+from sgpshop.models import Job, JobKind, Queue, Setback, WorkerBeat
 from sgpshop.models.base import set_clock_ahead
 from sgpshop.services.health import due_work, readiness
-from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.importing import kept
-from sgpshop.storage import setbacks, shared_clock
+from sgpshop.storage import jobs, setbacks, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
+from tests import own_worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.worker.test_engine import due_capture
@@ -87,17 +86,24 @@ def test_what_broke_off_there_rests_as_long_as_elsewhere(
     assert not setbacks.is_resting(Queue.LOOK_UP, 1)
 
 
-def test_it_takes_no_file_from_who_is_at_it(shop: World, clock: Callable[[bool], None]) -> None:
+def test_it_takes_no_file_from_who_is_at_it(
+    app: Flask, shop: World, clock: Callable[[bool], None]
+) -> None:
     shared_clock.read()
-    now = shared_clock.now()
-    with writing() as session:
-        session.add(ImportRun(id="a" * 32, actor="x", started_at=now, progress_at=now, orders=1))
-        session.flush()
-        kept.keep(session, "a" * 32, [b"x"])
-    clock(True)
-    assert importing.claim_stopped() == []
-    with writing() as session:
-        session.query(ImportRun).one().progress_at -= timedelta(seconds=60)
-    assert importing.claim_stopped() == ["a" * 32]
-    clock(False)
-    assert importing.claim_stopped() == []
+    with own_worker.working_by(app, "off"), writing() as session:
+        jobs.add(session, JobKind.EXPORT, "a" * 32)
+    [job_id] = jobs.due(9)
+    seen: list[list[int]] = []
+
+    def look(_claim: jobs.Claim) -> dict[str, object]:
+        clock(True)
+        seen.append(jobs.due(9))
+        with writing() as session:
+            session.query(Job).one().due_at -= timedelta(seconds=90)
+        seen.append(jobs.due(9))
+        clock(False)
+        seen.append(jobs.due(9))
+        return {}
+
+    jobs.work(job_id, {JobKind.EXPORT: look})
+    assert seen == [[], [job_id], [job_id]]

@@ -17,11 +17,12 @@ from sgpshop.services import settings
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts, attempt_lookup, gateway_access, journal, runner
+from sgpshop.services.payments import acts, attempt_lookup, gateway_access, runner
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.storage import queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, encode, messages
+from sgpshop.storage.stopping import stop_soon
 from sgpshop.storage.write_together import _carry_out, _PendingWrite
 from sgpshop.worker import engine
 from sgpshop.worker.engine import Worker
@@ -178,7 +179,7 @@ class TestStopping:
         attempt_lookup.look_up(first)
         again = due_capture(order, "t2")
         sent = len(shop.requests(order.order_no))
-        journal.stop_soon(app)
+        stop_soon(app)
         runner.run_operation(again)  # looks first, and leaves it at that (P33)
         assert len(shop.requests(order.order_no)) == sent
         attempt = db.session.get_one(Attempt, again, populate_existing=True)

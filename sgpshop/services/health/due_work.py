@@ -22,7 +22,7 @@ from sgpshop.models.attempt import OPEN_STATES, AttemptState
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
-from sgpshop.storage import setbacks, shared_clock
+from sgpshop.storage import jobs, setbacks, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.setbacks import rests
 
@@ -39,15 +39,16 @@ class DueWork:
     deliveries: list[int]
     #: rows that runs of slip files go on with
     slips: list[int]
+    #: files to be taken in, written or compared
+    jobs: list[int]
     #: what broke off before: to be forgotten once it goes through
     set_back: frozenset[tuple[Queue, int]]
     #: of some kind there were as many as were asked for
     is_more: bool
 
     def __bool__(self) -> bool:
-        return any(
-            (self.captures, self.lost, self.uncertain, self.links, self.deliveries, self.slips)
-        )
+        found = (self.captures, self.lost, self.uncertain, self.links)
+        return any((*found, self.deliveries, self.slips, self.jobs))
 
 
 #: Never tried: whoever wrote it told a worker of it.
@@ -64,6 +65,7 @@ def is_any_due() -> bool:
                 sa.exists().where(CardTransaction.next_look_at <= now),
                 sa.exists().where(BulkRun.is_work_due),
                 sa.exists().where(SlipRow.is_due),
+                sa.exists().where(jobs.is_due()),
                 sa.exists().where(Notification.state == NotificationState.WAITING),
             )
         )
@@ -115,6 +117,7 @@ def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:
         links=list(links),
         deliveries=deliveries,
         slips=rows_of_slips,
+        jobs=jobs.due(limit),
         set_back=set_back,
         is_more=limit
         <= max(*map(len, due.values()), len(links), len(deliveries), len(rows_of_slips)),

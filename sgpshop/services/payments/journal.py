@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import current_app
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session, aliased
 
@@ -50,8 +50,6 @@ from sgpshop.services.payments.record import close
 from sgpshop.storage import news, shared_clock, vault
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.write_together import write_together
-
-_STOPPING = "sgpshop.stopping"
 
 #: `Attempt.reason` of an attempt whose worker never came back.
 WORKER_LOST = "worker_lost"
@@ -412,16 +410,6 @@ def may_still_send(claimed: ClaimedAttempt) -> bool:
 def _until_sent() -> timedelta:
     """So long after `sent_at` the first byte leaves at the latest: a free connection, connecting."""
     return 3 * timedelta(seconds=current_app.config["GATEWAY_CONNECT_TIMEOUT"])
-
-
-def stop_soon(app: Flask) -> None:
-    """This process is to end: what is under way begins no further gateway call (P33)."""
-    app.extensions[_STOPPING] = True
-
-
-def is_stopping() -> bool:
-    """Whether the process is about to end."""
-    return bool(current_app.extensions.get(_STOPPING))
 
 
 def requeue(

@@ -45,6 +45,7 @@ from sgpshop.services.payments.operations.refund_difference import RefundDiffere
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transaction_numbers import NumbersUsedUp
+from sgpshop.storage.stopping import is_stopping
 from sgpshop.storage.vault import SealBroken
 
 log = logging.getLogger(__name__)
@@ -283,7 +284,7 @@ class _Execution:
             if self._is_held_back and not self.claimed.is_entered:
                 return self._hold_back()
             # Before the row says that it is sent: a process that ends now leaves no doubt behind (P33).
-            if journal.is_stopping():
+            if is_stopping():
                 journal.requeue(self.claimed, 0.0, "stopping")
                 return RunResult.POSTPONED
             sending = journal.about_to_send(self.claimed, trade, enters=self.plan.enters)
@@ -356,7 +357,7 @@ class _Execution:
             return self._reject(refusal.reason, refusal.codes)
         # «Already done», «wrong state» and «other amount» say that we do not know how it stands
         # (P9, R72b): look, if there is time.
-        if journal.is_stopping() and refusal.is_wrong_state:
+        if is_stopping() and refusal.is_wrong_state:
             return self._close(outcomes.unknown(claimed.operation, "stopping", refusal.codes))
         try:
             trade = self.gateway.search_trade(claimed.gateway_order_id)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import time_machine
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
-from sgpshop.models import ImportRun, Order, Role
-from sgpshop.services.order_files import background
+from sgpshop.models import Role
 from sgpshop.web.frame.security import right_of
 from tests import own_worker
 from tests.factories import authorized_order, fresh
-from tests.forms import hidden_of
 from tests.gateway_world import World
-from tests.services.order_csv import csv_file, row
 from tests.signing_in import signed_in
 from tests.waiting import wait_until, working
 from tests.web.order_detail.test_order_detail import press
@@ -47,7 +41,6 @@ def a_minute() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def background_ends(app: Flask, world: World) -> Iterator[None]:
     yield
-    background.finish(app)
     own_worker.finish(app)
 
 
@@ -99,29 +92,3 @@ def test_without_a_worker_a_click_is_accepted_and_the_bar_says_that_nobody_works
     with app.app_context(), working(app):
         wait_until(lambda: fresh(order).payment_status is PaymentStatus.CAPTURED)
     assert world.sales(order.order_no) == 1
-
-
-def test_an_order_file_too_many_comes_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = signed_in(app, Role.OPERATOR)
-    monkeypatch.setattr(background, "MOST_FILES", 0)
-    shown = _upload(operator.post).headers["Location"]  # looking at it is always possible
-    form = hidden_of(operator.get(shown))
-    refused = operator.post(f"{shown}/start", data=form)
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
-    assert "順番を待っています" in flat(refused)
-    with app.app_context():
-        assert db.session.scalars(sa.select(ImportRun)).one().started_at is None
-    monkeypatch.undo()
-    assert operator.post(f"{shown}/start", data=form).status_code == 303
-    background.finish(app)
-    with app.app_context():
-        assert len(db.session.scalars(sa.select(Order)).all()) == 1
-
-
-def _upload(post: Any) -> TestResponse:
-    content = csv_file(row())
-    answer: TestResponse = post(
-        "/orders/imports",
-        data={"file": (io.BytesIO(content), "注文.csv"), "request_token": "0" * 32},
-    )
-    return answer

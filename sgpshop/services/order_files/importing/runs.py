@@ -1,7 +1,7 @@
 """One run per import: shown first or begun at once, carried out in batches, watched meanwhile.
 
 A screen prepares a run (its files are kept), shows the preview and starts it; a command begins one
-from files it has.  A started run whose process died is carried on by the worker, from where it was.
+from files it has.  A started run is the worker's; where one broke off it goes on from where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 from flask import current_app
@@ -24,14 +24,15 @@ from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import FormUsed, NotFound, ShopError
 from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
-from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, utc_now
+from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKind, utc_now
 from sgpshop.services import settings
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
 from sgpshop.services.order_files.reading import Survey, UnknownLayout, read_orders, survey
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.storage import shared_clock
-from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage import jobs, shared_clock
+from sgpshop.storage.database import writing
+from sgpshop.storage.jobs import Claim
 from sgpshop.storage.vault import SealBroken
 
 #: A run that wrote nothing for so long is not running any more.
@@ -164,36 +165,30 @@ def start(run_id: str, actor: str, seen: str) -> bool:
         run.started_at, run.progress_at = utc_now(), shared_clock.now()
         run.preview = {"methods": preview.methods_of(run).as_json()}
         session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
+        jobs.add(session, JobKind.IMPORT, run_id)
     return True
 
 
-def work(run_id: str) -> None:
-    """Carry a started run out from the files that were kept, from where it is."""
-    limits = Limits.of_screen(current_app.config)
+def work(claim: Claim) -> dict[str, Any]:
+    """Carry a started run out from the files that were kept, from where it is.
+
+    Raises Interrupted, ShopError when the files cannot be read any more.
+    """
+    run_id, limits = claim.token, Limits.of_screen(current_app.config)
     try:
         files = kept.files(run_id)
         if files:
-            mapping = find(run_id).mapping
+            run = find(run_id)
+            mapping, orders = run.mapping, run.orders
+            claim.go_on(_done(run), orders)
             db.session.commit()
-            carry_out(run_id, files, limits, survey(files, limits, mapping))
-    except (SealBroken, FileRefused):  # our key or the limits changed: the person has the file
+            found = survey(files, limits, mapping)
+            carry_out(run_id, files, limits, found, lambda run: claim.go_on(_done(run), orders))
+    except (SealBroken, FileRefused) as problem:  # our key or the limits changed
         with writing() as session:
             kept.forget(session, run_id)
-
-
-def claim_stopped() -> list[str]:
-    """Runs whose process died, to be given to `work` (P33); of several workers one gets each."""
-    silent = ImportRun.progress_at < shared_clock.now() - _SILENT
-    query = sa.select(ImportRun.id).where(_IS_OPEN, silent).order_by(ImportRun.created_at)
-    claimed = []
-    for run_id in read_alone(query):
-        with writing() as session:
-            moved = session.execute(
-                _of(run_id).where(silent).values(progress_at=shared_clock.now())
-            )
-        if moved.rowcount == 1:  # type: ignore[attr-defined]
-            claimed.append(run_id)
-    return claimed
+        raise ShopError("ファイルを読み直せませんでした。") from problem  # the person has it
+    return {}
 
 
 _IS_OPEN = sa.and_(

@@ -31,11 +31,11 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services.payments import other_numbers, outcomes, stored_cards
-from sgpshop.services.payments.journal import is_stopping
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING, carefully, rests
+from sgpshop.storage.stopping import is_stopping
 
 log = logging.getLogger(__name__)
 
