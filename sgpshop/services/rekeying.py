@@ -27,6 +27,7 @@ from sgpshop.models import (
     CardTransaction,
     HistoryEntry,
     ImportFile,
+    Job,
     Order,
     Setting,
     table_of,
@@ -35,7 +36,7 @@ from sgpshop.services import installation, settings
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.orders import beginnings, history
 from sgpshop.services.payments import stored_cards
-from sgpshop.storage import schema, vault
+from sgpshop.storage import jobs, schema, vault
 from sgpshop.storage.database import writing
 
 _entries, _orders = table_of(HistoryEntry), table_of(Order)
@@ -115,6 +116,12 @@ def _places() -> Iterator[_Place]:
         table.c.content_sealed,
         sa.select(table.c.id, table.c.content_sealed.label("sealed"), table.c.run_id),
         lambda row: kept.context_of(row.run_id),
+    )
+    table = table_of(Job)
+    yield (
+        table.c.input_sealed,
+        sa.select(table.c.id, table.c.input_sealed.label("sealed"), table.c.token),
+        lambda row: jobs.context_of(row.token),
     )
 
 
