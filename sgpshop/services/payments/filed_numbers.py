@@ -87,6 +87,19 @@ def is_entered(gateway_order_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(was_answered, ~_is_of_file(gateway_order_id))
 
 
+def may_be_entered(session: Session, gateway_order_id: str) -> bool:
+    """Whether a call of ours entered the number, or may have: its answer was lost.
+
+    Not while a file of ours may charge it.
+    """
+    may_be_sent = sa.exists().where(
+        CardTransaction.gateway_order_id == gateway_order_id,
+        sa.or_(CardTransaction.entered_at.is_not(None), CardTransaction.entry_sent_at.is_not(None)),
+    )
+    was_sent = session.scalar(sa.select(sa.and_(may_be_sent, ~_is_of_file(gateway_order_id))))
+    return bool(was_sent) and not is_waiting(session, gateway_order_id)
+
+
 def _is_of_file(gateway_order_id: str) -> sa.Exists:
     """SMBC-GP said to any call on the number that a file brought it: that beats all we believe."""
     return sa.exists().where(

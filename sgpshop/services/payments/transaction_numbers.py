@@ -121,12 +121,13 @@ def was_entered_otherwise(transaction: CardTransaction, *, by_three_ds: bool) ->
 def number_for_file(order: Order, transaction: CardTransaction) -> CardTransaction:
     """The transaction of `order` (locked) for a line of a monthly file.
 
-    A number that a call of ours entered and did not pay is used up: SMBC-GP knows it already, and
-    would refuse the line as one that was sent before (protocol.md §13.9).
+    A number that a call of ours entered, or may have, and did not pay is used up: SMBC-GP knows it
+    already, and would refuse the line as one that was sent before (protocol.md §13.9); and where the
+    answer to its file is lost, what the call entered would pass for the line.
     """
     session = object_session(transaction)
     assert session is not None
-    is_used_up = session.scalar(sa.select(filed_numbers.is_entered(transaction.gateway_order_id)))
+    is_used_up = filed_numbers.may_be_entered(session, transaction.gateway_order_id)
     return take_next_number(order) if is_used_up else transaction
 
 

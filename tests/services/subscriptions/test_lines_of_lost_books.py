@@ -18,7 +18,15 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import MonthlyLine, monthly_file
-from sgpshop.models import Attempt, BillingState, CardTransaction, Operation, Order, utc_now
+from sgpshop.models import (
+    Attempt,
+    BillingState,
+    CardTransaction,
+    FiledNumber,
+    Operation,
+    Order,
+    utc_now,
+)
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder
@@ -413,6 +421,9 @@ class TestPayingAgain:
             travel(jst(2026, 12, 10, 8, minute))
             go_on(order)
         assert the_billing(order).gateway_order_id == f"{order.order_no}-3"
+        # What the call entered would pass for the line of a file whose answer is lost.
+        filed = db.session.scalars(sa.select(FiledNumber.gateway_order_id)).all()
+        assert filed == [f"{order.order_no}-3"]
         nights(travel, order, (2026, 12, 18), (2026, 12, 19))
         assert sold(shop, order) == [(f"{order.order_no}-3", 2500)]
         assert explained() == []
