@@ -3,7 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
+
+
+class EventKind(StrEnum):
+    """What programs are told of an entry, by what matters most in it (interfaces.md §5)."""
+
+    RECEIVED = "received"
+    PAYMENT_STATUS = "payment_status"
+    AMOUNT = "amount"
+    DELIVERY = "delivery"
+    ALERT = "alert"
+    OTHER = "other"
+
+
+_RECEIVED = frozenset({"received", "imported"})
+_OF_PARCELS = frozenset(
+    {
+        "delivered",
+        "delivered_after_capture",
+        "returned",
+        "parcel_slips",
+        "slips_registered",
+        "slips_kept",
+        "status_changed",
+    }
+)
+_OF_AMOUNTS = ("change_amount_", "refund_", "total_")
+
+
+def kind_of(event: str, *, status_changes: bool, total_changes: bool) -> EventKind:
+    """The kind of an entry of the history."""
+    if event in _RECEIVED:
+        return EventKind.RECEIVED
+    if status_changes:
+        return EventKind.PAYMENT_STATUS
+    if total_changes or event.startswith(_OF_AMOUNTS):
+        return EventKind.AMOUNT
+    return EventKind.DELIVERY if event in _OF_PARCELS else EventKind.OTHER
 
 
 def _told(operation: str, words: str, *, done: bool = True) -> dict[str, str]:

@@ -25,6 +25,7 @@ from sgpshop.models.billing import (
     MonthlyResults,
 )
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
+from sgpshop.models.feed import Feed, OrderChange, OrderEvent
 from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
@@ -76,6 +77,7 @@ __all__ = [
     "CardTransaction",
     "DailyJob",
     "Delivery",
+    "Feed",
     "FileState",
     "FiledNumber",
     "FollowUp",
@@ -101,6 +103,8 @@ __all__ = [
     "NotificationState",
     "Operation",
     "Order",
+    "OrderChange",
+    "OrderEvent",
     "OrderKind",
     "OrderLine",
     "OrderText",

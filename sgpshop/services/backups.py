@@ -23,6 +23,7 @@ from sgpshop.models import (
     WorkerBeat,
     utc_now,
 )
+from sgpshop.services.orders import feed
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage import backup, queue, schema, vault
 from sgpshop.storage.database import writing
@@ -129,5 +130,6 @@ def finish_restore() -> int:
         )
         for model in (LoginSession, WorkerBeat):
             session.execute(sa.delete(model))
+        feed.begin_anew(session)
         session.execute(sa.delete(InstallationFact).where(InstallationFact.name == RESTORED))
     return int(due.rowcount)  # type: ignore[attr-defined]

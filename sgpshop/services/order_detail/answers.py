@@ -6,19 +6,20 @@ A page of orders takes a fixed number of queries, whatever its size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.errors import OrderNotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, Order, OrderKind
+from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order, OrderKind
 from sgpshop.services.order_detail.detail import OrderProblem, problem_of
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
+from sgpshop.services.orders import history, money_movements
 from sgpshop.services.payments import transaction_numbers
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
@@ -32,6 +33,10 @@ class OrderNow:
     problem: OrderProblem | None
     #: what holds or took its money under other numbers, which no cancel touches
     others: list[CardTransaction]
+    #: yen of what was captured that went back
+    refunded: int = 0
+    #: the newest entries, newest first; None where it was not asked for
+    history: list[HistoryEntry] | None = None
 
 
 def one(order_no: str) -> OrderNow:
@@ -40,21 +45,31 @@ def one(order_no: str) -> OrderNow:
     found = _now(Order.order_no == order_no)
     if not found:
         raise OrderNotFound
-    return found[0]
+    return replace(found[0], history=history.entries(found[0].order.id))
 
 
 def page(criteria: SearchCriteria, wanted: PageRequest) -> tuple[list[OrderNow], str]:
     """One page of a search and the cursor of the next, "" after the last.  Raises CursorInvalid."""
     result = search.search_ids(criteria, wanted)
-    found = {now.order.id: now for now in _now(Order.id.in_(result.rows))}
-    return [found[order_id] for order_id in result.rows if order_id in found], result.next_cursor
+    return of_ids(result.rows), result.next_cursor
+
+
+def of_ids(order_ids: Sequence[int]) -> list[OrderNow]:
+    """These orders, in this order; one that is not there any more is left out."""
+    found = {now.order.id: now for now in _now(Order.id.in_(order_ids))}
+    return [found[order_id] for order_id in order_ids if order_id in found]
 
 
 def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:
     orders = db.session.scalars(
         sa.select(Order)
         .where(condition)
-        .options(joinedload(Order.transaction), joinedload(Order.open_attempt))
+        .options(
+            joinedload(Order.transaction),
+            joinedload(Order.open_attempt),
+            selectinload(Order.lines),
+            selectinload(Order.deliveries),
+        )
         .execution_options(populate_existing=True)
     ).all()
     last = _last_attempts(orders)
@@ -62,9 +77,13 @@ def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:
     others: dict[int, list[CardTransaction]] = {order.id: [] for order in orders}
     for other in transaction_numbers.live_elsewhere(others):
         others[other.order_id].append(other)
+    refunded = money_movements.refunded_of(others)
     return [
         OrderNow(
-            order, problem_of(order, last.get(order.id), billed.get(order.id)), others[order.id]
+            order,
+            problem_of(order, last.get(order.id), billed.get(order.id)),
+            others[order.id],
+            refunded.get(order.id, 0),
         )
         for order in orders
     ]

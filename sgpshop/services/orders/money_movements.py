@@ -6,6 +6,7 @@ said of the day before.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -60,6 +61,19 @@ def last_by_hand(transaction_id: int) -> int:
         )
         or 0
     )
+
+
+def refunded_of(order_ids: Collection[int]) -> dict[int, int]:
+    """Yen that went back of what was taken, by order; one with none is missing."""
+    rows = db.session.execute(
+        sa.select(MoneyMovement.order_id, sa.func.sum(_WENT_BACK))
+        .where(
+            MoneyMovement.order_id.in_(order_ids),
+            sa.or_(_WENT_BACK > 0, MoneyMovement.is_by_hand),
+        )
+        .group_by(MoneyMovement.order_id)
+    )
+    return {order_id: int(yen) for order_id, yen in rows}
 
 
 def left_of(order: Order) -> int:

@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field
 
-from sgpshop.domain.order_rules import TAKEN_STATES
+from sgpshop.domain.delivery_status import ProcessingClass
+from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
 from sgpshop.services.order_detail.answers import OrderNow
+from sgpshop.web.api import content
+from sgpshop.web.api.content import DateTime, moment
+from sgpshop.web.api.entries import EntryAnswer, is_of_payment, of_entry
 from sgpshop.web.api.fields import ORDER_NO, AnswerBody
 
 
@@ -24,7 +28,7 @@ class OpenOperation(AnswerBody):
             description="unknown: sent, the outcome is being looked up (payment_status is then needs_review)."
         ),
     ]
-    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    since: DateTime
 
 
 class OtherTransaction(AnswerBody):
@@ -74,6 +78,47 @@ class OrderAnswer(AnswerBody):
         ),
     ]
 
+    ordered_at: DateTime
+    created_at: Annotated[DateTime, Field(description="When the shop got it.")]
+    changed_at: Annotated[DateTime, Field(description="Of the latest change; see `version`.")]
+    processing_class: Annotated[
+        ProcessingClass,
+        Field(
+            description="All parcels together.  unprocessed: one is still to be sent; delivered: all"
+            " left; returned: one came back and none is still to be sent; cancelled: none is sent."
+        ),
+    ]
+    authorized_amount: Annotated[
+        int | None, Field(description="Reserved on the card and not captured; null: nothing.")
+    ]
+    refunded_amount: Annotated[
+        int, Field(description="Given back of what was captured, in all ways that are recorded.")
+    ]
+    hold_expires_at: Annotated[
+        DateTime | None,
+        Field(description="Until then it has to be captured; null: nothing is reserved."),
+    ]
+    buyer: content.BuyerAnswer
+    items: list[content.ItemAnswer]
+    deliveries: list[content.ParcelAnswer]
+    shipping_fee: int
+    handling_fee: int
+    discount: int
+    bulk_discount: int
+    coupon: int
+    points_used: int
+    prices_include_tax: bool
+    memo: Annotated[str, Field(description="As it was handed in, and as the shop edits it.")]
+    subscription: content.OrderSubscription | None
+    stored_card: content.StoredCard | None
+    payment_events: Annotated[
+        list[EntryAnswer] | None,
+        Field(
+            description="What happened to the payment, oldest first (the latest 200 things that"
+            " happened are looked through); null in lists."
+        ),
+    ]
+
 
 class PlacedAnswer(OrderAnswer):
     """The order as it was taken in."""
@@ -88,6 +133,10 @@ class OrdersAnswer(AnswerBody):
 
     orders: list[OrderAnswer]
     next_cursor: Annotated[str | None, Field(description="null: this is the last page.")]
+    changed_cursor: Annotated[
+        str | None,
+        Field(description="With `changed_since`: what to ask with next time, now or later."),
+    ] = None
 
 
 class FieldProblem(AnswerBody):
@@ -120,7 +169,8 @@ class ProblemAnswer(AnswerBody):
 
 def of_order(now: OrderNow) -> OrderAnswer:
     """The answer about one order."""
-    order = now.order
+    order, there = now.order, now.order.transaction
+    held = there.gateway_amount if there and there.gateway_state in HELD_STATES else None
     return OrderAnswer(
         order_no=order.order_no,
         payment_status=order.payment_status,
@@ -129,6 +179,9 @@ def of_order(now: OrderNow) -> OrderAnswer:
         total=order.total,
         gateway_amount=order.transaction.gateway_amount if order.transaction else None,
         captured_amount=_captured(order),
+        authorized_amount=held,
+        refunded_amount=now.refunded,
+        hold_expires_at=moment(there.auth_expires_at) if there and held is not None else None,
         open_operation=_open_operation(order),
         version=order.version,
         last_error=(
@@ -147,6 +200,28 @@ def of_order(now: OrderNow) -> OrderAnswer:
             )
             for other in now.others
         ],
+        ordered_at=order.ordered_at.isoformat(timespec="seconds"),
+        created_at=order.created_at.isoformat(timespec="seconds"),
+        changed_at=order.updated_at.isoformat(timespec="seconds"),
+        processing_class=order.processing_class,
+        buyer=content.buyer(order),
+        items=content.items(order),
+        deliveries=content.parcels(order),
+        shipping_fee=order.carriage,
+        handling_fee=order.commission,
+        discount=order.discount,
+        bulk_discount=order.bulk_discount,
+        coupon=order.coupon,
+        points_used=order.points_used,
+        prices_include_tax=order.prices_include_tax,
+        memo=order.note,
+        subscription=content.subscription(order),
+        stored_card=content.stored_card(there),
+        payment_events=(
+            None
+            if now.history is None
+            else [of_entry(entry) for entry in reversed(now.history) if is_of_payment(entry)]
+        ),
     )
 
 

@@ -16,9 +16,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from sgpshop import __version__
 from sgpshop.models import Scope
 from sgpshop.services.access.rate_limits import SPAN
-from sgpshop.web.api import answers, bodies, examples, replays
+from sgpshop.web.api import answers, bodies, events, examples, replays
 from sgpshop.web.api.fields import ORDER_NO
-from sgpshop.web.api.queries import SearchQuery
+from sgpshop.web.api.queries import EventsQuery, SearchQuery
 from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
 from sgpshop.web.frame import problems
 from sgpshop.web.frame.security import for_machines
@@ -29,6 +29,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (answers.PlacedAnswer, "serialization"),
     (answers.OrdersAnswer, "serialization"),
+    (events.EventsAnswer, "serialization"),
     (answers.ProblemAnswer, "serialization"),
     (bodies.NewOrderBody, "validation"),
     (bodies.CaptureBody, "validation"),
@@ -80,7 +81,7 @@ def document() -> dict[str, Any]:
                 "The conditions of the screen; they combine with AND.  Without any condition: the "
                 "orders of the last seven days.  Unknown parameters are refused.",
                 answered={200: _answered(answers.OrdersAnswer, "One page.", examples.ORDERS)},
-                refused=(422,),
+                refused=(410, 422),
             )
             | {"parameters": _parameters(SearchQuery)},
             "post": _operation(
@@ -143,6 +144,18 @@ def document() -> dict[str, Any]:
                 refused=(404, 409, 413, 415, 422),
             ),
         },
+    }
+    paths["/events"] = {
+        "get": _operation(
+            "events",
+            Scope.READ,
+            "What happened to orders",
+            "Oldest first, at least once, in order for each order; nothing is missed, however late"
+            " it is written.  Keep `next_after`, and ask with it again.",
+            answered={200: _answered(events.EventsAnswer, "Events.", examples.EVENTS)},
+            refused=(410, 422),
+        )
+        | {"parameters": _parameters(EventsQuery)}
     }
     return {
         "openapi": "3.1.0",
@@ -212,7 +225,12 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     for name, part in schema["properties"].items():
         about = {"description": part.pop("description")} if "description" in part else {}
         found.append(
-            {"name": name, "in": "query", **about, "schema": _plain(part, schema["$defs"])}
+            {
+                "name": name,
+                "in": "query",
+                **about,
+                "schema": _plain(part, schema.get("$defs", {})),
+            }
         )
     return found
 
@@ -270,6 +288,8 @@ _CODES = {
     "`order_no_taken`: the number belongs to another order; `being_billed`: the card of before is"
     " being charged, or will be, another one was not taken; `round_taken`: another order is for the"
     " same round of this subscription; `in_progress`: this very request is.",
+    410: "`cursor_lost`: from before the shop's data was restored, or older than events are kept;"
+    " begin anew with a time.",
     413: "The body is too large.",
     414: "The address is too long.",
     415: "The body is not application/json.",

@@ -33,6 +33,22 @@ NEW_ORDER: dict[str, Any] = {
     "payment": {"token": "tok_example"},
     "return_url": None,
 }
+_ENTRY: dict[str, Any] = {
+    "type": "payment_status",
+    "at": "2026-11-23T01:15:03+00:00",
+    "action": "authorize_done",
+    "by": "api_key",
+    "version": 2,
+    "payment_status_before": "needs_review",
+    "payment_status": "authorized",
+    "total_before": 2500,
+    "total": 2500,
+    "gateway_amount": 2500,
+    "captured_amount": None,
+    "refunded_amount": None,
+    "processing_class": "unprocessed",
+    "alert": None,
+}
 ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",
     "payment_status": "authorized",
@@ -45,6 +61,45 @@ ORDER: dict[str, Any] = {
     "version": 2,
     "last_error": None,
     "other_transactions": [],
+    "ordered_at": "2026-11-23T01:15:00+00:00",
+    "created_at": "2026-11-23T01:15:02+00:00",
+    "changed_at": "2026-11-23T01:15:03+00:00",
+    "processing_class": "unprocessed",
+    "authorized_amount": 2500,
+    "refunded_amount": 0,
+    "hold_expires_at": "2027-01-22T01:15:03+00:00",
+    "buyer": NEW_ORDER["buyer"] | {"company": "", "department": ""},
+    "items": [NEW_ORDER["items"][0] | {"delivery_number": 0, "option": "", "jan": ""}],
+    "deliveries": [
+        {
+            "number": 0,
+            "name": "佐藤 花子",
+            "postal_code": "1000001",
+            "prefecture": "東京都",
+            "address": "千代田区1-1",
+            "tel": "0312345678",
+            "wish_date": None,
+            "wish_time": "",
+            "carrier_code": "",
+            "carrier": "",
+            "slip_numbers": [],
+            "status": "unprocessed",
+            "delivered_at": None,
+            "returned_on": None,
+            "return_reason": "",
+        }
+    ],
+    "shipping_fee": 500,
+    "handling_fee": 0,
+    "discount": 0,
+    "bulk_discount": 0,
+    "coupon": 0,
+    "points_used": 0,
+    "prices_include_tax": True,
+    "memo": "",
+    "subscription": None,
+    "stored_card": None,
+    "payment_events": [_ENTRY],
 }
 PLACED = ORDER | {"redirect_url": None}
 TO_BUYER = ORDER | {
@@ -53,7 +108,16 @@ TO_BUYER = ORDER | {
     "gateway_amount": None,
     "redirect_url": "https://pt01.smbc-gp.co.jp/payment/tds2/Start.idPass?transId=1&t=2",
 }
-ORDERS: dict[str, Any] = {"orders": [ORDER], "next_cursor": None}
+ORDERS: dict[str, Any] = {
+    "orders": [ORDER | {"payment_events": None}],
+    "next_cursor": None,
+    "changed_cursor": None,
+}
+EVENTS: dict[str, Any] = {
+    "events": [_ENTRY | {"id": "5f1c0a9e-1042", "order_no": "P261123101500000001"}],
+    "next_after": "5f1c0a9e-1042",
+    "has_more": False,
+}
 SEEN: dict[str, Any] = {"version": 2, "amount": 2500}
 SEEN_FOR_CANCEL = SEEN | {"refund": False}
 

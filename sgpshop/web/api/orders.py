@@ -10,7 +10,7 @@ from sgpshop.domain.errors import OrderChanged, OrderNotFound
 from sgpshop.models import Operation, Scope
 from sgpshop.services import intake
 from sgpshop.services.order_detail import answers as order_answers
-from sgpshop.services.orders import acting
+from sgpshop.services.orders import acting, feed
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import acts, cancelling
@@ -30,11 +30,20 @@ bp = Blueprint("api_orders", __name__, url_prefix="/api/v1/orders")
 @bp.get("")
 @needs(Scope.READ, is_search=True)
 def search() -> Response:
-    """One page of a search by the conditions of the screen (R35)."""
-    found, next_cursor = order_answers.page(*queries.read())
+    """One page of a search by the conditions of the screen (R35), or of what changed since."""
+    query = queries.read()
+    changed_cursor = None
+    if query.changed_since is None:
+        found, next_cursor = order_answers.page(*queries.conditions(query))
+    else:
+        place = queries.place(query.cursor or query.changed_since, "changed_since")
+        ids, changed_cursor, has_more = feed.changed(place, query.size)
+        found, next_cursor = order_answers.of_ids(ids), changed_cursor if has_more else ""
     return answers.respond(
         answers.OrdersAnswer(
-            orders=[answers.of_order(now) for now in found], next_cursor=next_cursor or None
+            orders=[answers.of_order(now) for now in found],
+            next_cursor=next_cursor or None,
+            changed_cursor=changed_cursor,
         )
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date
-from typing import Annotated, Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from flask import request
 from pydantic import BeforeValidator, Field
 
 from sgpshop.domain.amounts import MOST_YEN
+from sgpshop.domain.bounds import is_countable
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -28,6 +29,8 @@ from sgpshop.services.order_search.search import PageRequest, SortKey
 from sgpshop.web.api.fields import Body, Day, Text100
 from sgpshop.web.api.reading import validated
 from sgpshop.web.frame.problems import ApiRefusal
+
+Query = TypeVar("Query", bound=Body)
 
 MOST_ON_A_PAGE = 200
 #: What is said of SearchCriteria.contradictions.
@@ -51,6 +54,10 @@ _Yen = Annotated[int, Field(ge=0, le=MOST_YEN), BeforeValidator(_digits)]
 _Days = Annotated[int, Field(ge=0, le=MOST_DAYS), BeforeValidator(_digits)]
 _Hours = Annotated[int, Field(ge=0, le=MOST_HOURS), BeforeValidator(_digits)]
 _Size = Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE), BeforeValidator(_digits)]
+
+
+#: a time, or a cursor of services/orders/feed.py
+Place = Annotated[str, Field(max_length=40, pattern=r"^[0-9a-zA-Z:.+ -]*$")]
 
 
 class SearchQuery(Body):
@@ -101,16 +108,47 @@ class SearchQuery(Body):
             description="`next_cursor` of the page before, with the same parameters otherwise.",
         ),
     ] = ""
+    changed_since: Annotated[
+        Place | None,
+        Field(
+            description="Orders that changed since, whatever else they are; each comes once, by its"
+            " latest change, oldest change first.  Nothing is missed, however late a change is"
+            " written.  `changed_cursor` of the answer before, or a time with offset to begin at;"
+            " empty: all orders.  Only `size` and `cursor` go with it."
+        ),
+    ] = None
+
+
+class EventsQuery(Body):
+    """Where to read on."""
+
+    after: Annotated[
+        Place,
+        Field(
+            description="`next_after` of the answer before, the `id` of an event, or a time with"
+            " offset; empty: the oldest event that is kept (30 days)."
+        ),
+    ] = ""
+    size: Annotated[_Size, Field(description="Events in one answer.")] = 100
 
 
 #: parameters that may come several times
 REPEATED = frozenset({"processing", "status", "kw_field[]", "kw[]", "kind"})
 
 
-def read() -> tuple[SearchCriteria, PageRequest]:
-    """What the query string of this request asks for.
+def read() -> SearchQuery:
+    """The query string of this request.  Raises ApiRefusal (422)."""
+    query = read_plain(SearchQuery)
+    if query.changed_since is not None:
+        for name in request.args.keys() - {"changed_since", "size", "cursor"}:
+            _refuse(name[:40], "changed_sinceと一緒に指定できるのは、sizeとcursorだけです。")
+    return query
 
-    Without any condition: the orders of the last seven days (R36).  Raises ApiRefusal (422).
+
+def read_plain(model: type[Query]) -> Query:
+    """The query string as `model`, every parameter once but those that may repeat.
+
+    Raises ApiRefusal (422).
     """
     sent: dict[str, Any] = {}
     for name, values in request.args.lists():
@@ -120,9 +158,31 @@ def read() -> tuple[SearchCriteria, PageRequest]:
             _refuse(name[:40], "1回だけ指定してください。")
         else:
             sent[name] = values[0]
-    query = validated(SearchQuery, sent)
+    return validated(model, sent)
+
+
+def place(text: str, name: str) -> str | datetime:
+    """Where to read on: a time, or a cursor as it is.  Raises ApiRefusal (422) for a time without offset."""
+    if "T" not in text:
+        return text
+    try:
+        moment: datetime | None = datetime.fromisoformat(
+            text.replace(" ", "+")
+        )  # a + that was not escaped
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not is_countable(moment):
+        _refuse(name, "2026-11-23T10:15:00+09:00の形式(+は%2B)で指定してください。")
+    return moment
+
+
+def conditions(query: SearchQuery) -> tuple[SearchCriteria, PageRequest]:
+    """What is searched; without any condition the orders of the last seven days (R36).
+
+    Raises ApiRefusal (422).
+    """
     page = PageRequest(query.sort, query.dir == "desc", query.size, query.cursor)
-    return _criteria(query, is_first=not sent.keys() - _PAGING), page
+    return _criteria(query, is_first=not request.args.keys() - _PAGING), page
 
 
 def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
@@ -176,7 +236,7 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _refuse(name: str, sentence: str) -> None:
+def _refuse(name: str, sentence: str) -> NoReturn:
     raise ApiRefusal(
         422,
         "invalid",

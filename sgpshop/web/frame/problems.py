@@ -24,6 +24,7 @@ from sgpshop.domain.errors import (
 from sgpshop.services import intake
 from sgpshop.services.access import api_keys, idempotency
 from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.services.orders import feed
 
 PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"
@@ -56,6 +57,7 @@ TITLES = {
     "large_amount_not_confirmed": "金額の確認が必要です",
     "refused": "受け付けられません",
     "invalid_cursor": "cursorが正しくありません",
+    "cursor_lost": "この位置からは続けられません",
     "key_reused": "Idempotency-Keyは使われています",
     "too_many_requests": "リクエストが多すぎます",
     "error": "処理を完了できませんでした",
@@ -71,6 +73,7 @@ CODE_OF_STATUS = {
     404: "not_found",
     405: "method_not_allowed",
     409: "stale",
+    410: "cursor_lost",
     413: "too_large",
     414: "uri_too_long",
     415: "not_json",
@@ -85,6 +88,7 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
     OrderBusy: "busy",
     ContractMissing: "unavailable",
     CursorInvalid: "invalid_cursor",
+    feed.PlaceLost: "cursor_lost",
     api_keys.KeyRefused: "unauthorized",
     idempotency.KeyReused: "key_reused",
     idempotency.StillBusy: "in_progress",

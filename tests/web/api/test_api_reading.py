@@ -1,0 +1,173 @@
+"""What the API tells of orders: all that was handed in, what was sent, money, and what changed since."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.models import CardTransaction, Order, Scope, utc_now
+from sgpshop.services import settings
+from sgpshop.services.orders import alerts
+from sgpshop.storage.database import writing
+from tests.gateway_world import World
+from tests.web.api_calls import ORDERS, Program, new_order, problem
+
+EVENTS = "/api/v1/events"
+
+
+@pytest.fixture
+def shop(app: Flask, world: World) -> World:
+    with app.app_context():
+        settings.save("test", enabled="True")
+    return world
+
+
+@pytest.fixture
+def program(app: Flask, shop: World) -> Program:
+    return Program(app)
+
+
+def placed(world: World, program: Program, **more: Any) -> dict[str, Any]:
+    """An order as it was handed in; it is authorized."""
+    body = new_order(world, **more)
+    answer = program.post(ORDERS, body)
+    assert answer.status_code == 201, answer.text
+    return body
+
+
+def shown(program: Program, body: dict[str, Any]) -> dict[str, Any]:
+    return dict(program.get(f"{ORDERS}/{body['order_no']}").get_json())
+
+
+def test_an_order_tells_what_was_handed_in(shop: World, program: Program) -> None:
+    to = {"name": "田中 一郎", "postal_code": "5300001", "prefecture": "大阪府", "address": "北区1",
+          "tel": "06-1234-5678", "wish_date": "2026-12-01", "wish_time": "午前中"}  # fmt: skip
+    buyer = {"name": "佐藤 花子", "kana": "サトウ", "email": "h@example.jp", "member_id": "m-1"}
+    body = placed(
+        shop,
+        program,
+        buyer=buyer,
+        deliveries=[to | {"items": [{"code": "A-1", "quantity": 2}]}],
+        memo="のし",
+    )
+    said = shown(program, body)
+    assert said["buyer"] | buyer == said["buyer"]
+    [item] = said["items"]
+    assert item | body["items"][0] == item
+    [parcel] = said["deliveries"]
+    assert parcel | to == parcel
+    assert (parcel["number"], parcel["status"], parcel["slip_numbers"]) == (0, "unprocessed", [])
+    assert (said["shipping_fee"], said["memo"]) == (500, "のし")
+    assert said["ordered_at"] == "2026-11-23T01:15:00+00:00"
+
+
+def test_an_order_tells_its_money_over_its_whole_life(shop: World, program: Program) -> None:
+    body = placed(shop, program)
+    path = f"{ORDERS}/{body['order_no']}"
+
+    def money() -> tuple[Any, ...]:
+        now = shown(program, body)
+        return now["authorized_amount"], now["captured_amount"], now["refunded_amount"]
+
+    def press(act: str, **more: Any) -> None:
+        version = shown(program, body)["version"]
+        answer = program.post(f"{path}/{act}", {"version": version, "amount": 2500, **more})
+        assert answer.status_code == 200, answer.text
+
+    assert money() == (2500, None, 0)
+    assert shown(program, body)["hold_expires_at"] > utc_now().isoformat()
+    press("capture")
+    assert money() == (None, 2500, 0)
+    assert shown(program, body)["hold_expires_at"] is None
+    press("cancel", refund=True)
+    assert money() == (None, None, 2500)
+    told = [
+        (one["action"], one["payment_status"]) for one in shown(program, body)["payment_events"]
+    ]
+    assert told[0] == ("received", "needs_review") or told[0][1] == "authorized"
+    assert told[-2:] == [("capture_done", "captured"), ("cancel_done", "cancelled")]
+
+
+def test_what_changed_since(app: Flask, shop: World, program: Program) -> None:
+    first, second = placed(shop, program), placed(shop, program)
+    page = program.get(f"{ORDERS}?changed_since=").get_json()
+    numbers = [order["order_no"] for order in page["orders"]]
+    assert numbers == [first["order_no"], second["order_no"]]
+    assert page["next_cursor"] is None
+    with app.app_context(), writing() as session:
+        session.execute(
+            sa.update(Order).where(Order.order_no == first["order_no"]).values(note="変更")
+        )
+    page = program.get(f"{ORDERS}?changed_since={page['changed_cursor']}").get_json()
+    assert [order["order_no"] for order in page["orders"]] == [first["order_no"]]
+    again = program.get(f"{ORDERS}?changed_since={page['changed_cursor']}").get_json()
+    assert (again["orders"], again["changed_cursor"]) == ([], page["changed_cursor"])
+
+
+def test_what_changed_comes_page_by_page(shop: World, program: Program) -> None:
+    numbers = [placed(shop, program)["order_no"] for _ in range(3)]
+    before = (utc_now() - timedelta(hours=1)).isoformat().replace("+", "%2B")
+    found, cursor = [], ""
+    while cursor is not None:
+        page = program.get(f"{ORDERS}?changed_since={before}&size=2&cursor={cursor}").get_json()
+        found += [order["order_no"] for order in page["orders"]]
+        cursor = page["next_cursor"]
+    assert found == numbers
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("changed_since=abc", 422, "invalid_cursor"),
+        ("changed_since=00000000-1", 410, "cursor_lost"),
+        ("changed_since=2026-11-23T10:15:00", 422, "invalid"),
+        ("changed_since=&status=captured", 422, "invalid"),
+    ],
+)
+def test_where_it_cannot_read_on_it_says_so(
+    program: Program, query: str, status: int, code: str
+) -> None:
+    problem(program.get(f"{ORDERS}?{query}"), status, code)
+
+
+def test_what_happened_one_after_the_other(app: Flask, shop: World, program: Program) -> None:
+    body = placed(shop, program)
+    now = shown(program, body)
+    seen = {"version": now["version"], "amount": 2500}
+    program.post(f"{ORDERS}/{body['order_no']}/capture", seen)
+    with app.app_context(), writing() as session:
+        order = session.scalars(sa.select(Order)).one()
+        alerts.raise_once(session, order, AlertKind.UNCOLLECTED, found="未決済")
+    said = program.get(EVENTS).get_json()
+    types = [event["type"] for event in said["events"]]
+    assert types[0] == "received"
+    assert types[-2:] == ["payment_status", "alert"]
+    assert {event["order_no"] for event in said["events"]} == {body["order_no"]}
+    assert said["events"][-1]["alert"] == "uncollected"
+    assert said["events"][-1]["id"] == said["next_after"]
+    assert said["has_more"] is False
+    after = program.get(f"{EVENTS}?after={said['events'][0]['id']}&size=1").get_json()
+    assert after["events"] == [said["events"][1]]
+    assert after["has_more"] is True
+    assert program.get(f"{EVENTS}?after={said['next_after']}").get_json()["events"] == []
+
+
+def test_only_a_key_that_may_read_is_told(app: Flask, shop: World) -> None:
+    writer = Program(app, Scope.INTAKE, Scope.CAPTURE)
+    for path in (EVENTS, f"{ORDERS}?changed_since="):
+        problem(writer.get(path), 403, "forbidden")
+
+
+def test_the_card_we_keep_for_an_order_is_not_named(
+    app: Flask, shop: World, program: Program
+) -> None:
+    body = placed(shop, program)
+    for member, told in (("sgpshop.x", None), ("m-7", {"member_id": "m-7", "card_seq": 0})):
+        with app.app_context(), writing() as session:
+            session.execute(sa.update(CardTransaction).values(member_id=member, card_seq=0))
+        assert shown(program, body)["stored_card"] == told
