@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import IO
 
 import click
 
@@ -16,7 +15,7 @@ from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services.order_files import exporting
-from sgpshop.services.order_files.exporting import ExportedOrder, Loss, Source
+from sgpshop.services.order_files.exporting import ExportedOrder, Form, Loss, Source
 from sgpshop.services.order_search.criteria import SearchCriteria
 
 
@@ -65,9 +64,9 @@ def export_orders(
     wanted = Encoding(encoding or Encoding.UTF_8)
     source = exporting.found(criteria)
     counter = _Counter(source)
-    size = write_whole(
-        file, lambda out: _fill(out, counter.orders, is_excel=is_excel, encoding=wanted)
-    )
+    plain = Form.CP932 if wanted is Encoding.CP932 else Form.CSV
+    form = Form.EXCEL if is_excel else plain
+    size = write_whole(file, lambda out: exporting.write(counter.orders, form, out))
     logs.event("exported", what="orders_command", count=counter.count, file=file.name)
     click.echo(f"{counter.count:,}件の注文を {file} に書き出しました({size:,}バイト)")
     if wanted is Encoding.CP932:
@@ -86,14 +85,6 @@ class _Counter:
         for orders in self._source():
             self.count += len(orders)
             yield orders
-
-
-def _fill(out: IO[bytes], source: Source, *, is_excel: bool, encoding: Encoding) -> None:
-    if is_excel:
-        exporting.write_excel(source, out)
-        return
-    for chunk in exporting.as_csv(source, encoding):
-        out.write(chunk)
 
 
 def _tell(loss: Loss) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import base64
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import IO, Any
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
@@ -102,6 +102,7 @@ def add(
     person_id: int | None = None,
     asked: Mapping[str, Any] | None = None,
     content: bytes = b"",
+    total: int = 0,
 ) -> None:
     """In a write transaction: ask for this work, `content` being the file to work on."""
     packed = base64.b64encode(zlib.compress(content)).decode()
@@ -111,6 +112,7 @@ def add(
         person_id=person_id,
         asked=dict(asked or {}),
         input_sealed=vault.seal(packed, context_of(token)) if content else "",
+        total=total,
         due_at=shared_clock.now(),
     )
     session.add(job)
@@ -130,6 +132,13 @@ def find(kind: JobKind, token: str, person_id: int | None = None) -> Job:
     if job is None or job.person_id not in (None, person_id):
         raise NotFound("見つかりません。1日を過ぎた結果は残っていません。もう一度行ってください。")
     return job
+
+
+def of_person(kind: JobKind, person_id: int) -> Sequence[Job]:
+    """What this person asked for, newest first."""
+    query = sa.select(Job).where(Job.kind == kind, Job.person_id == person_id)
+    query = query.options(defer(Job.input_sealed)).order_by(Job.id.desc())
+    return db.session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def wait_for_end(kind: JobKind, token: str, seconds: float) -> None:

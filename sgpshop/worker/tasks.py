@@ -9,7 +9,7 @@ from typing import Any
 from sgpshop.models import JobKind, Queue
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
-from sgpshop.services.order_files import importing
+from sgpshop.services.order_files import exporting, importing
 from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
@@ -31,6 +31,7 @@ class Work:
 #: What is done for each kind of job; it gives what the person will see.
 JOBS: dict[JobKind, Callable[[Claim], dict[str, Any]]] = {
     JobKind.IMPORT: importing.work,
+    JobKind.EXPORT: exporting.work,
 }
 
 # Looked up when they are called, not here: each has one place where it can be exchanged.

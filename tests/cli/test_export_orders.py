@@ -13,7 +13,7 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order
-from sgpshop.services.order_files import exporting
+from sgpshop.services.order_files.exporting import forms
 from tests.factories import make_order
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_breaks_off_leaves_the_old_one(
         yield b"half of it"
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "as_csv", full)
+    monkeypatch.setattr(forms, "as_csv", full)
     result = run(app, path)
     assert result.exit_code == 2
     assert "書き込めません" in result.stderr

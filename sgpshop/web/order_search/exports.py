@@ -6,43 +6,45 @@ set it off.  Nothing about orders is changed.
 
 from __future__ import annotations
 
-import itertools
-import tempfile
+import io
 import threading
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from flask import (
     Blueprint,
+    Flask,
     Response,
     current_app,
     redirect,
     render_template,
     request,
-    send_file,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
-from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST
-from sgpshop.models import Role, utc_now
+from sgpshop.models import JobKind, Role, utc_now
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
-from sgpshop.services.order_files.exporting import Source
+from sgpshop.services.order_files.exporting import Form, Source
+from sgpshop.services.order_search.search import matching_ids
 from sgpshop.services.order_search.totals import total
+from sgpshop.storage import jobs
 from sgpshop.web.frame.attachments import disposition
+from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 from sgpshop.web.order_search.form import SearchForm
 
 bp = Blueprint("exports", __name__, url_prefix="/orders")
 
-_EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+#: all hits of a search
+_ALL = 2**31 - 1
 #: So many files are written at once by one process: the others have threads left (P23).
 _AT_ONCE = 2
 _writers = threading.BoundedSemaphore(_AT_ONCE)
@@ -64,7 +66,8 @@ def export_found() -> ResponseReturnValue:
     """All orders of the search, whatever page is shown and whatever is ticked."""
     form = search_of_form()
     count = total(form.criteria).count
-    return _answer(form, exporting.found(form.criteria), count, "search")
+    source = exporting.found(form.criteria)
+    return _answer(form, source, count, "search", lambda: matching_ids(form.criteria, _ALL))
 
 
 @bp.post("/bulk/export")
@@ -76,17 +79,23 @@ def export_chosen() -> ResponseReturnValue:
         chosen = require_chosen(form)
     except ShopError as problem:
         return refused(form, problem)
-    return _answer(form, exporting.chosen(chosen), len(chosen), "chosen")
+    return _answer(form, exporting.chosen(chosen), len(chosen), "chosen", lambda: chosen)
 
 
-def _answer(form: SearchForm, source: Source, count: int, what: str) -> ResponseReturnValue:
-    """The file in the wanted form; before a CP932 file that loses characters, what it loses."""
-    wanted = request.form.get("format", "csv")
-    if wanted not in ("csv", "csv-cp932", "xlsx"):
-        raise ShopError("ファイルの形式を選び直してください。")
-    encoding = Encoding.CP932 if wanted == "csv-cp932" else Encoding.UTF_8
+def _answer(
+    form: SearchForm, source: Source, count: int, what: str, ids: Callable[[], list[int]]
+) -> ResponseReturnValue:
+    """The file in the wanted form; before a CP932 file that loses characters, what it loses.
+
+    A long one is made by a worker: the answer leads to where it will be.
+    """
+    try:
+        wanted = Form(request.form.get("format", Form.CSV))
+    except ValueError:
+        raise ShopError("ファイルの形式を選び直してください。") from None
+    is_long = count > exporting.MOST_AT_ONCE
     rate_limits.count_export(current_user.id, request.remote_addr or "")
-    if encoding is Encoding.CP932 and "loss_seen" not in request.form:
+    if wanted is Form.CP932 and not is_long and "loss_seen" not in request.form:
         with _Writing():
             loss = exporting.look_for_loss(source)
         if loss:
@@ -95,12 +104,39 @@ def _answer(form: SearchForm, source: Source, count: int, what: str) -> Response
         "exported",
         what=f"orders_{what}",
         count=count,
-        format=wanted,
+        format=wanted.value,
         conditions=_names_of_conditions(form) if what == "search" else [],
     )
-    if wanted == "xlsx":
-        return _excel(source)
-    return _csv(source, encoding)
+    if is_long:
+        exporting.ask(ids(), wanted, current_user.id)
+        return redirect(url_for(".files"), code=303)
+    return _file(source, wanted)
+
+
+@bp.get("/export/files")
+@requires(Role.OPERATOR)
+def files() -> ResponseReturnValue:
+    """The files that a worker makes or made for this person, and how far they are."""
+    return render_template(
+        "exports/_files.html" if wants_fragment() else "exports/files.html",
+        files=[(job, exporting.form_of(job)) for job in exporting.files(current_user.id)],
+    )
+
+
+@bp.get("/export/files/<token>")
+@requires(Role.OPERATOR)
+def fetch(token: str) -> ResponseReturnValue:
+    """One of these files."""
+    job = jobs.find(JobKind.EXPORT, token, current_user.id)
+    if job.result is None:
+        return redirect(url_for(".files"), code=303)
+    form = exporting.form_of(job)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    response = Response(_within(app, jobs.content(job)), content_type=form.content_type)
+    response.headers.update(_attached(form, job.created_at))
+    response.content_length = job.result["bytes"]
+    logs.event("exported", what="orders_file", bytes=job.result["bytes"])
+    return response
 
 
 def _tell_loss(loss: exporting.Loss, count: int, what: str) -> ResponseReturnValue:
@@ -119,72 +155,23 @@ def _tell_loss(loss: exporting.Loss, count: int, what: str) -> ResponseReturnVal
     )
 
 
-def _csv(source: Source, encoding: Encoding) -> Response:
-    writing = _Writing()
-    writing.__enter__()
-    try:
-        chunks = exporting.as_csv(source, encoding)
-        # The first orders are read before the headers leave: what fails at once is a page (P32).
-        start = list(itertools.islice(chunks, 2))
-    except BaseException:
-        writing.__exit__()
-        raise
-    response = Response(
-        _with_end(itertools.chain(start, _later(chunks)), writing),
-        mimetype="text/csv",
-        headers=_attached("csv"),
-    )
-    response.headers["Content-Type"] = (
-        "text/csv; charset=" + {"utf-8": "utf-8", "cp932": "Shift_JIS"}[encoding.value]
-    )
-    response.call_on_close(writing.__exit__)  # if nobody reads it at all
-    return response
+def _file(source: Source, form: Form) -> Response:
+    file = io.BytesIO()
+    with _Writing():
+        size = exporting.write(source, form, file)
+    logs.event("export_ended", result="whole", bytes=size)
+    headers = _attached(form, utc_now())
+    return Response(file.getvalue(), content_type=form.content_type, headers=headers)
 
 
-def _later(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks after the request is over, each read in an app context of its own."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def read() -> Iterator[bytes]:
-        while True:
-            with app.app_context():
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
-
-    return read()
-
-
-def _with_end(chunks: Iterable[bytes], writing: _Writing) -> Iterator[bytes]:
-    """The same chunks, with a line in the log when all of them went out, or not."""
-    size, is_whole = 0, False
-    try:
-        for chunk in chunks:
-            size += len(chunk)
-            yield chunk
-        is_whole = True
-    finally:
-        writing.__exit__()
-        logs.event("export_ended", result="whole" if is_whole else "broken_off", bytes=size)
-
-
-def _excel(source: Source) -> Response:
-    """Written to a nameless file, which is gone when it was sent or the connection broke."""
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    try:
-        with _Writing():
-            exporting.write_excel(source, file)
-        size = file.tell()
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    response = send_file(file, _EXCEL)
-    response.headers.update(_attached("xlsx"))
-    response.content_length = size
-    response.call_on_close(file.close)
-    return response
+def _within(app: Flask, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same parts after the request is over, each read in an app context of its own."""
+    while True:
+        with app.app_context():
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 class _Writing:
@@ -193,17 +180,13 @@ class _Writing:
     def __enter__(self) -> None:
         if not _writers.acquire(blocking=False):
             raise TooOften("ほかの人の書き出しが行われているため、順番を待っています。", _SOON)
-        self._is_held = True
 
     def __exit__(self, *_details: object) -> None:
-        if self._is_held:  # a response may be closed more than once
-            self._is_held = False
-            _writers.release()
+        _writers.release()
 
 
-def _attached(ending: str) -> dict[str, str]:
-    name = f"orders-{utc_now().astimezone(JST):%Y%m%d-%H%M}.{ending}"
-    return disposition(name)
+def _attached(form: Form, at: datetime) -> dict[str, str]:
+    return disposition(f"orders-{at.astimezone(JST):%Y%m%d-%H%M}.{form.ending}")
 
 
 def _names_of_conditions(form: SearchForm) -> list[str]:

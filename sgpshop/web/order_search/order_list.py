@@ -20,6 +20,7 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
+from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search import saved_views, search, search_fields, texts
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
 from sgpshop.services.orders.facts import Facts
@@ -142,6 +143,7 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,
         "may_export": may_run_bulk(),
+        "is_long_file": hits.is_least or hits.count > exporting.MOST_AT_ONCE,
         "shop": shop,
         "console_url": console_links(shop)["shop"],
         "page_sizes": search.PAGE_SIZES,

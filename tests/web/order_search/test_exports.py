@@ -5,22 +5,30 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, RecentUse, Role
+from sgpshop.models import Job, JobPart, Order, RecentUse, Role
+from sgpshop.services.order_files import exporting
+from sgpshop.storage import jobs, shared_clock
+from sgpshop.storage.database import writing
 from sgpshop.web.order_search import exports
+from sgpshop.worker.tasks import JOBS
+from tests import own_worker
 from tests.factories import make_order
 from tests.gateway_world import World
 from tests.web.order_search.test_bulk_runs import HTMX, Browser
 from tests.web.pages import flat
 
-FIND, CHOSEN = "/orders/export", "/orders/bulk/export"
+FIND, CHOSEN, FILES = "/orders/export", "/orders/bulk/export", "/orders/export/files"
+SHEET = "xl/worksheets/sheet1.xml"
 
 
 @pytest.fixture
@@ -171,6 +179,111 @@ def test_exports_are_logged_without_what_was_typed(
     assert '"conditions": ["kw[]"]' in line
     assert "佐藤" not in line
     assert '"result": "whole"' in out
+
+
+class TestALongFile:
+    """A worker makes it; who asked sees how far it is, and fetches it (P33)."""
+
+    @pytest.fixture(autouse=True)
+    def _few(self, monkeypatch: pytest.MonkeyPatch, orders: list[Order]) -> None:
+        monkeypatch.setattr(exporting, "MOST_AT_ONCE", 2)
+
+    def ask(self, operator: Browser, path: str = FIND, **fields: Any) -> str:
+        answer = operator.post(path, **fields)
+        assert (answer.status_code, answer.location) == (303, FILES)
+        own_worker.finish(operator.client.application)
+        return flat(operator.get(FILES))
+
+    @pytest.mark.parametrize("format_", ["csv", "csv-cp932", "xlsx"])
+    def test_is_made_by_a_worker_and_is_the_same(
+        self,
+        operator: Browser,
+        monkeypatch: pytest.MonkeyPatch,
+        format_: str,
+    ) -> None:
+        page = self.ask(operator, format=format_)
+        assert 'data-file-state="finished"' in page
+        assert "hx-trigger" not in page[page.index('id="files"') : page.index("<h2")]
+        made = operator.get(link(page))
+        monkeypatch.undo()
+        at_once = operator.post(FIND, format=format_)
+        assert made.headers["Content-Type"] == at_once.headers["Content-Type"]
+        name = r'attachment; filename="orders-\d{8}-\d{4}\.' + format_[:3]
+        assert re.match(name.replace("xls", "xlsx"), made.headers["Content-Disposition"])
+        assert made.headers["Cache-Control"] == "no-store"  # S9
+        if format_ == "xlsx":
+            texts = [zipfile.ZipFile(io.BytesIO(one.data)).read(SHEET) for one in (made, at_once)]
+            assert texts[0] == texts[1]
+        else:
+            assert made.data == at_once.data
+        at_once.close()
+
+    def test_of_the_chosen_orders(self, operator: Browser, orders: list[Order]) -> None:
+        page = self.ask(operator, CHOSEN, all_hits="1", format="csv")
+        assert len(numbers(operator.get(link(page)))) == 3
+
+    def test_says_how_far_it_is_and_that_nobody_works(
+        self, app: Flask, operator: Browser, orders: list[Order]
+    ) -> None:
+        with own_worker.working_by(app, "off"):
+            page = self.ask(operator)
+            again = self.ask(operator)
+        assert 'data-file-state="waiting"' in page
+        assert 'hx-trigger="load delay:1s"' in page
+        assert again.count("data-file-state") == 1  # a second press asks for no other
+        with time_machine.travel(datetime.now(UTC) + timedelta(seconds=40)):
+            app.extensions.pop("sgpshop.warnings", None)
+            assert "data-worker-gone" in flat(operator.get(FILES))
+        with app.app_context():
+            [job_id] = jobs.due(9)
+
+            def die(claim: jobs.Claim, done: int, total: int) -> None:
+                go_on(claim, done, total)
+                raise KeyboardInterrupt
+
+            go_on = jobs.Claim.go_on
+            with pytest.MonkeyPatch.context() as killed:
+                killed.setattr(jobs.Claim, "go_on", die)
+                with pytest.raises(KeyboardInterrupt):
+                    jobs.work(job_id, JOBS)
+            assert "0件まで書き出しました" in flat(operator.get(FILES))
+            assert jobs.due(9) == []  # it may be running still
+            with writing() as session:
+                session.get_one(Job, job_id).due_at = shared_clock.now()
+            jobs.work(job_id, JOBS)  # begins anew
+        assert len(numbers(operator.get(link(flat(operator.get(FILES)))))) == 3
+
+    def test_says_what_shift_jis_has_not(self, app: Flask, operator: Browser) -> None:
+        with app.app_context():
+            make_order(buyer="𠮷田 花子")
+        page = self.ask(operator, format="csv-cp932")
+        assert "Shift_JISにない文字2個(1件の注文)を「〓」に置き換えました" in page
+        assert "〓田 花子" in operator.get(link(page)).data.decode("cp932")
+
+    def test_is_for_who_asked_alone_and_gone_after_a_day(
+        self, app: Flask, operator: Browser
+    ) -> None:
+        page = self.ask(operator)
+        other = Browser(app, Role.OWNER, "店長")
+        assert "data-file-state" not in flat(other.get(FILES))
+        assert other.get(link(page)).status_code == 404
+        assert Browser(app, Role.VIEWER, "閲覧").get(link(page)).status_code == 403
+        with app.app_context(), time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
+            jobs.tidy()
+            assert db.session.query(JobPart).count() == 0
+        assert operator.get(link(page)).status_code == 404
+
+    def test_cannot_be_fetched_before_it_is_whole(self, app: Flask, operator: Browser) -> None:
+        with own_worker.working_by(app, "off"):
+            self.ask(operator)
+        with app.app_context():
+            token = db.session.query(Job).one().token
+        assert operator.get(f"{FILES}/{token}").location == FILES
+
+
+def link(page: str) -> str:
+    [found] = re.findall(rf'href="({FILES}/[0-9a-f]+)"', page)
+    return str(found)
 
 
 def test_a_viewer_cannot_take_orders_out(app: Flask, world: World) -> None:

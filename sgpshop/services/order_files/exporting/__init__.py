@@ -7,15 +7,31 @@ that a file of any size takes little memory and holds up nobody (P23).
 
 from sgpshop.services.order_files.exporting.csv_file import Loss, as_csv, look_for_loss
 from sgpshop.services.order_files.exporting.excel_file import write_excel
+from sgpshop.services.order_files.exporting.forms import (
+    MOST_AT_ONCE,
+    Form,
+    ask,
+    files,
+    form_of,
+    work,
+    write,
+)
 from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source, chosen, found
 
 __all__ = [
+    "MOST_AT_ONCE",
     "ExportedOrder",
+    "Form",
     "Loss",
     "Source",
     "as_csv",
+    "ask",
     "chosen",
+    "files",
+    "form_of",
     "found",
     "look_for_loss",
+    "work",
+    "write",
     "write_excel",
 ]

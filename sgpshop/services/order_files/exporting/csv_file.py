@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sgpshop.domain.csv_writing import Encoding, Value, csv_file, for_cp932
 from sgpshop.services.order_files.exporting.columns import TITLES, rows
-from sgpshop.services.order_files.exporting.reading import Source
+from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source
 
 _PLACES_TOLD = 20
 
@@ -25,6 +25,14 @@ class Loss:
     def __bool__(self) -> bool:
         return self.characters > 0
 
+    def look_at(self, orders: Iterable[ExportedOrder]) -> None:
+        """Note what these orders lose."""
+        for order in orders:
+            before = self.characters
+            for number, row in enumerate(rows([order])):
+                _look(self, row, is_first=number == 0)
+            self.orders += self.characters > before
+
 
 def as_csv(source: Source, encoding: Encoding = Encoding.UTF_8) -> Iterator[bytes]:
     """The file, a few hundred orders at a time."""
@@ -35,11 +43,7 @@ def look_for_loss(source: Source) -> Loss:
     """Which characters would become 〓 in a CP932 file of these orders."""
     loss = Loss()
     for orders in source():
-        for order in orders:
-            before = loss.characters
-            for number, row in enumerate(rows([order])):
-                _look(loss, row, is_first=number == 0)
-            loss.orders += loss.characters > before
+        loss.look_at(orders)
     return loss
 
 
