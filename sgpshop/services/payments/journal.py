@@ -21,7 +21,6 @@ from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, TradeAccess, TradeStatus
 from sgpshop.models import (
@@ -29,7 +28,6 @@ from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
     IN_FILE,
-    Alert,
     Attempt,
     Billing,
     CardTransaction,
@@ -40,7 +38,7 @@ from sgpshop.models import (
     table_of,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
-from sgpshop.services.orders import acting
+from sgpshop.services.orders import acting, alerts
 from sgpshop.services.payments import (
     filed_numbers,
     outcomes,
@@ -161,14 +159,7 @@ _READ = (
                 _earlier.uncertain_since.is_not(None),
             ),
         ).label("look_first"),
-        sa.exists()
-        .where(
-            Alert.order_id == Attempt.order_id,
-            Alert.kind == AlertKind.CANCELLED_IN_FILE,
-            Alert.acknowledged_at.is_(None),
-            Alert.since > Attempt.created_at,
-        )
-        .label("was_called_off"),
+        alerts.was_called_off(Attempt.order_id, Attempt.created_at).label("was_called_off"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)

@@ -23,6 +23,7 @@ from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
 from sgpshop.services.payments.error_content import error_content
+from sgpshop.worker.engine import Worker
 from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import work_off
@@ -41,7 +42,7 @@ from tests.services.payments.test_begun_payments import (
     said,
 )
 from tests.services.payments.test_three_ds import OURS
-from tests.services.running import started
+from tests.services.running import items, started
 from tests.services.slip_files import tanaka
 
 S, PC, D = PaymentStatus, ProcessingClass, DeliveryStatus
@@ -315,6 +316,21 @@ class TestWhatWaitsInTheQueue:
         assert list(Verification().problems()) == []
         acknowledge(order)
         assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("more", [{}, NOTHING], ids=["taken in", "left out"])
+    def test_so_is_a_delivery_of_a_run(self, app: Flask, shop: World, more: dict[str, str]) -> None:
+        order, other = placed(new_order(shop)), placed(new_order(shop))
+        run_id = started([order, other], tanaka(), "deliver")
+        take_in(said(order, 注文状態="0", **more))
+        Worker(app).run(until_idle=True)
+        assert fresh(order).processing_class is PC.UNPROCESSED
+        assert fresh(other).processing_class is PC.DELIVERED
+        assert [line.reason for line in items(run_id)] == ["called_off", ""]
+        acknowledge(order)
+        started([fresh(order)], tanaka(), "deliver")
+        Worker(app).run(until_idle=True)
+        assert fresh(order).processing_class is PC.DELIVERED
 
     def test_another_amount_is_held_back(self, shop: World) -> None:
         order = placed(new_order(shop))
