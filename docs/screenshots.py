@@ -100,7 +100,7 @@ def main() -> None:
             page.locator("#order-table tbody a").first.click()
             page.locator("#payment-error").wait_for()
             take(page, "failed-order")
-            page.goto(f"{address}/slips")
+            page.goto(f"{address}/slips/file")
             take(page, "slips")
             page.set_viewport_size(PHONE)
             page.goto(f"{address}/orders?status=authorized")

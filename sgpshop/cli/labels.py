@@ -15,6 +15,7 @@ from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import utc_now
 from sgpshop.services import labels
+from sgpshop.services.deliveries import waiting
 from sgpshop.services.labels import Cool, LabelJob
 
 
@@ -43,7 +44,7 @@ def export_labels(
     require_folder(file)
     known = labels.named(sorted(set(order_numbers)))
     unknown = [number for number in order_numbers if number not in known]
-    wanted = list(known.values()) if order_numbers else labels.to_ship()
+    wanted = list(known.values()) if order_numbers else waiting.order_ids()
     for number in unknown:
         click.echo(f"{number}: この注文番号の注文はありません。", err=True)
     job = LabelJob(ship_date or jst_day(utc_now()), Cool(cool))

@@ -18,7 +18,7 @@ _DUE = sa.text("is_due")
 
 
 class SlipRun(Base):
-    """One slip file.  Made when the preview is shown, started once when it is confirmed (R81)."""
+    """One slip file, or what was typed into 発送: made with the preview, started once when it is confirmed (R81)."""
 
     __tablename__ = "slip_runs"
     __table_args__ = (
@@ -49,6 +49,8 @@ class SlipRun(Base):
     header: Mapped[list[str]] = mapped_column(sa.JSON)
     #: the program that wrote it, as people know it; "": ours, or none we know
     program: Mapped[str] = mapped_column(sa.String(80), default="", server_default="")
+    #: typed or scanned into 発送, not a file
+    is_typed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     #: rows that ask for a mail, which we do not send
     mails: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -22,6 +22,7 @@ SCREENS = [
     "/orders?order_no=NOTHING0",
     "/orders/imports",
     "/orders/reconcile",
+    "/slips/history",
     "/help",
     "/no-such-page",
 ]

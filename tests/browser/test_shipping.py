@@ -75,7 +75,7 @@ def test_from_the_carts_file_to_captured_and_delivered(
     csv.writer(out).writerows(carrier(made))
     file = tmp_path / "carrier.csv"
     file.write_bytes(out.getvalue().encode("cp932"))
-    page.goto(f"{site.url}/slips")
+    page.goto(f"{site.url}/slips/file")
     hand_in(page, file)
     expect(page.locator("#preview")).to_have_attribute("data-captures", str(len(YEN)))
     check(page)

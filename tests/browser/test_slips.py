@@ -29,7 +29,7 @@ def test_from_file_to_result(
     orders = site.orders(3)
     file = tmp_path / "slips.csv"
     file.write_bytes(slip_file(*(slip(order) for order in orders), slip("P999")))
-    page = visitor.open("/slips", javascript=javascript, viewport=viewport)
+    page = visitor.open("/slips/file", javascript=javascript, viewport=viewport)
     if javascript:  # axe needs it
         check(page)
     hand_in(page, file)

@@ -282,7 +282,7 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         3,
         lambda dice: {
             "terms": dice.choice(("capture", "keep", "none")),
-            "status": dice.choice(("3", "3", "2", "9")),
+            "status": dice.choice(("3", "3", "2", "9", "typed")),
             **_company(dice),
         },
     ),
@@ -720,15 +720,15 @@ class Stage:
         if not orders:
             return
         wanted = {"capture": CAPTURE, "keep": KEEP, "none": NO_CAPTURE}[terms]
-        rows = [
-            slip(order.order_no, f"{next(self._numbers):08d}", 配送ステータス=status)
-            for order in orders
-        ]
-        content = slip_file(*rows)
+        numbers = [(order.order_no, f"{next(self._numbers):08d}") for order in orders]
+        given: slips.Uploaded | slips.Typed
+        if status == "typed":  # into 発送
+            given = slips.Typed([[order_no, "0", "002", number] for order_no, number in numbers])
+        else:
+            rows = [slip(*one, 配送ステータス=status) for one in numbers]
+            given = slips.Uploaded(slip_file(*rows))
         person = tanaka()
-        run_id = slips.prepare(
-            slips.Uploaded(content, False), wanted, person_id=person.id, actor=person.name
-        )
+        run_id = slips.prepare(given, wanted, person_id=person.id, actor=person.name)
         slips.start(run_id, person_id=person.id, sum_confirmed=True)
 
     def do_bulk(self, life: Life, action: str, others: int, begin: int) -> None:

@@ -90,6 +90,7 @@ def addresses(order: Order) -> list[str]:
         "/orders/export?from=&to=&format=csv",
         "/orders/imports",
         "/slips",
+        "/slips/history",
         "/subscriptions",
         "/preorders",
         "/settings/people",

@@ -50,6 +50,8 @@ def asked(app: Flask, part: str = "SELECT") -> Iterator[list[str]]:
         "/preorders",
         "/subscriptions",
         "/slips",
+        "/slips/file",
+        "/slips/history",
         "/settings/sgp",
         "/help",
     ],

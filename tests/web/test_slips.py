@@ -149,7 +149,7 @@ def test_the_settings_are_shown_and_can_be_others_for_one_run(
 ) -> None:  # R79
     with app.app_context():
         settings.save("test", capture_on_slip=True, on_capture_failure="keep")
-    page = flat(operator.get("/slips"))
+    page = flat(operator.get("/slips/file"))
     assert re.search(r'name="capture_on_slip"[^>]* checked', page)
     assert re.search(r'value="keep"[^>]* checked', page)
     run = address(operator.hand_in(slip_file(slip(orders[0])), capture_on_slip=""))

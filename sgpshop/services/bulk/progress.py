@@ -19,6 +19,7 @@ from sgpshop.models import (
     SlipRow,
     utc_now,
 )
+from sgpshop.models.base import UtcDateTime
 from sgpshop.services.bulk.pace import RunPace
 
 #: What somebody has to do something about comes first (look.md).
@@ -74,29 +75,46 @@ def counted(
     line: type[BulkItem] | type[SlipRow], run_id: str, began: datetime | None
 ) -> dict[str, Any]:
     """The fields of RunProgress, of the lines of one run that `began` then (None: not yet)."""
+    return counted_all(line, {run_id: began})[run_id]
+
+
+def counted_all(
+    line: type[BulkItem] | type[SlipRow], runs: Mapping[str, datetime | None]
+) -> dict[str, dict[str, Any]]:
+    """The same of several runs, by their ids with when they began; one query."""
+    if not runs:
+        return {}
     now = utc_now()
+    began = sa.case(
+        {run_id: sa.literal(at or now, UtcDateTime()) for run_id, at in runs.items()},
+        value=line.run_id,
+    )
     is_captured = sa.and_(Attempt.operation == Operation.CAPTURE, line.amount.is_not(None))
-    rows = {
-        row.result: row
-        for row in db.session.execute(
-            sa.select(
-                line.result,
-                sa.func.count().label("number"),
-                # What was left out or refused at the start says nothing about the pace.
-                sa.func.count().filter(line.finished_at > (began or now)).label("worked"),
-                sa.func.max(line.finished_at).label("last"),
-                sa.func.count().filter(is_captured).label("captured"),
-                # What was taken: somebody else may have captured another amount before us.
-                sa.func.sum(sa.func.coalesce(CardTransaction.captured_amount, line.amount))
-                .filter(is_captured)
-                .label("yen"),
-            )
-            .outerjoin(Attempt, Attempt.id == line.attempt_id)
-            .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
-            .where(line.run_id == run_id)
-            .group_by(line.result)
+    rows: dict[str, dict[ItemResult, Any]] = {run_id: {} for run_id in runs}
+    for row in db.session.execute(
+        sa.select(
+            line.run_id,
+            line.result,
+            sa.func.count().label("number"),
+            # What was left out or refused at the start says nothing about the pace.
+            sa.func.count().filter(line.finished_at > began).label("worked"),
+            sa.func.max(line.finished_at).label("last"),
+            sa.func.count().filter(is_captured).label("captured"),
+            # What was taken: somebody else may have captured another amount before us.
+            sa.func.sum(sa.func.coalesce(CardTransaction.captured_amount, line.amount))
+            .filter(is_captured)
+            .label("yen"),
         )
-    }
+        .outerjoin(Attempt, Attempt.id == line.attempt_id)
+        .outerjoin(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+        .where(line.run_id.in_(list(runs)))
+        .group_by(line.run_id, line.result)
+    ):
+        rows[row.run_id][row.result] = row
+    return {run_id: _figures(rows[run_id], at or now, now) for run_id, at in runs.items()}
+
+
+def _figures(rows: Mapping[ItemResult, Any], began: datetime, now: datetime) -> dict[str, Any]:
     counts: Mapping[ItemResult, int] = {result: row.number for result, row in rows.items()}
     good = rows.get(ItemResult.SUCCEEDED)
     left = counts.get(ItemResult.PENDING, 0)
@@ -109,7 +127,7 @@ def counted(
         "captured": good.captured if good else 0,
         "captured_yen": int(good.yen or 0) if good else 0,
         "pace": RunPace.of(
-            began or now,
+            began,
             max((row.last for row in rows.values() if row.last is not None), default=None),
             now,
             worked=sum(row.worked for row in rows.values()),

@@ -6,7 +6,6 @@ from sgpshop.services.labels.files import (
     SettingsMissing,
     made,
     named,
-    to_ship,
 )
 from sgpshop.services.labels.job import Cool, LabelJob
 from sgpshop.services.labels.layouts import LAYOUTS
@@ -20,5 +19,4 @@ __all__ = [
     "SettingsMissing",
     "made",
     "named",
-    "to_ship",
 ]

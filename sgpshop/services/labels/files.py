@@ -90,18 +90,6 @@ def made(layout: LabelLayout, order_ids: Sequence[int], job: LabelJob) -> LabelF
     return LabelFile(b"".join(content), len(rows), orders, problems)
 
 
-def to_ship() -> list[int]:
-    """Every order with a parcel that has to go out, has no slip number yet, and may (R9, R18)."""
-    waits = sa.exists().where(
-        Delivery.order_id == Order.id, Delivery.status.in_(OPEN_STATUSES), Delivery.slip_no == ""
-    )
-    is_paid_for = sa.or_(
-        Order.payment_status.is_(None),
-        Order.payment_status.not_in((PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)),
-    )
-    return list(db.session.scalars(sa.select(Order.id).where(waits, is_paid_for)))
-
-
 def named(numbers: Sequence[str]) -> dict[str, int]:
     """The ids of the orders with these numbers; unknown ones are missing."""
     return {

@@ -1,4 +1,4 @@
-"""伝票番号一括ステータス変更 (rules.md §9): a file -> slip numbers, parcel statuses, captures.
+"""伝票番号一括ステータス変更 (rules.md §9): a file, or rows typed into 発送 -> slip numbers, parcel statuses, captures.
 
 `prepare` reads a file and shows what it would do, `start` accepts it once, the worker does it:
 captures as attempts like any other (`after_capture` writes the rows when one has ended), the other
@@ -16,8 +16,10 @@ from sgpshop.services.slips.report import (
     lines,
     preview,
     progress,
+    progresses,
 )
 from sgpshop.services.slips.runs import (
+    Typed,
     Uploaded,
     change_terms,
     get,
@@ -25,6 +27,7 @@ from sgpshop.services.slips.runs import (
     own,
     prepare,
     recent,
+    rows_typed,
     start,
     usual_terms,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "SlipPreview",
     "SlipProgress",
     "SlipTerms",
+    "Typed",
     "Uploaded",
     "after_capture",
     "change_terms",
@@ -50,7 +54,9 @@ __all__ = [
     "preview",
     "process_batch",
     "progress",
+    "progresses",
     "recent",
+    "rows_typed",
     "start",
     "usual_terms",
 ]

@@ -18,11 +18,10 @@ from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
-from sgpshop.services.slips.reading import ReadRow
+from sgpshop.services.slips.reading import LONGEST_MORE, ReadRow
 from sgpshop.storage.database import chunks
 
 _LONGEST_MESSAGE = 300
-_LONGEST_MORE = 400
 #: of `SlipRow.order_no`
 _LONGEST_NUMBER = 28
 
@@ -101,7 +100,7 @@ def join_parcels(rows: Sequence[dict[str, Any]]) -> None:
         known = [of_parcel["slip_no"], *of_parcel["more_slips"].split()]
         new = [slip for slip in (row["slip_no"], *row["more_slips"].split()) if slip not in known]
         more = " ".join([*known[1:], *new])
-        if len(more) > _LONGEST_MORE:
+        if len(more) > LONGEST_MORE:
             words = f"対象外:{of_parcel['line']}行目の荷物の伝票番号が多すぎるため、登録しません。"
         else:
             of_parcel["more_slips"] = more

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,8 @@ _OUR_WORDS = {"order_no": "注文番号", "slip_no": "伝票番号", "ship_date"
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
 _LONGEST_NUMBER = 50
+#: of `SlipRow.more_slips`
+LONGEST_MORE = 400
 #: What divides several numbers in one cell.
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
@@ -119,6 +122,49 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
     if not rows:
         raise FileRefused("項目名の行だけで、データの行がありません。")
     return file
+
+
+def typed(rows: Sequence[list[str]], limits: Limits) -> SlipFile:
+    """Rows of the first four columns, several numbers of a parcel (複数個口) divided by blanks."""
+    limits.require_lines(len(rows))
+    return SlipFile(TITLES, [_typed_row(n, row, limits) for n, row in enumerate(rows, start=1)])
+
+
+def _typed_row(line: int, cells: list[str], limits: Limits) -> ReadRow:
+    row = _kept(Record(line, cells), TITLES, limits)
+    if not row.problem:
+        _take_typed(row)
+    return row
+
+
+def _take_typed(row: ReadRow) -> None:
+    kept, (first, *others) = row.cells, divided(row.cells[-1])
+    row.cells = [*kept[:-1], first]
+    _parse(row, {column: n for n, column in enumerate(COLUMNS)})
+    row.cells = kept
+    if not row.problem:
+        _add(row, others)
+    if row.problem:
+        row.values = {}
+
+
+def _add(row: ReadRow, others: Sequence[str]) -> None:
+    """The further numbers of the same parcel, and what to know of all of them."""
+    first, carrier = row.values["slip_no"], row.values["carrier_code"]
+    try:
+        more = [cell_forms.slip_number(slip) for slip in others]
+    except CellProblem as problem:
+        row.problem = f"伝票番号の形式：「伝票番号」{problem}"
+        return
+    row.values["more_slips"] = " ".join(dict.fromkeys(slip for slip in more if slip != first))
+    if len(row.values["more_slips"]) > LONGEST_MORE:
+        row.problem = "伝票番号の形式：1つの荷物の伝票番号が多すぎます。"
+    row.remark = " ".join(filter(None, (_doubt(slip, carrier) for slip in row.slips)))
+
+
+def divided(text: str) -> list[str]:
+    """The numbers that are typed into one field; at least one, which may be ""."""
+    return _BETWEEN_SLIPS.split(nfkc(text).strip())
 
 
 def _is_data(first_row: Record) -> bool:
@@ -288,14 +334,21 @@ def _require_undamaged(title: str, text: str) -> None:
 def _whole(slip: str, carrier: str, remarks: list[str]) -> str:
     """The number with the zero that Excel took, where its last digit proves it; what does not fit is told."""
     digits = slip.replace("-", "")
-    if carrier in _CHECKED and digits.isdigit():
-        if len(digits) == 11 and digits == slip and _checks(f"0{slip}"):
-            remarks.append("Excelで消えた先頭の0を補いました。")
-            return f"0{slip}"
-        if not _checks(digits):
-            remarks.append(f"伝票番号「{slip}」の末尾の数字が合いません。番号を確かめてください。")
+    if carrier in _CHECKED and len(digits) == 11 and digits == slip and _checks(f"0{slip}"):
+        remarks.append("Excelで消えた先頭の0を補いました。")
+        return f"0{slip}"
+    if doubt := _doubt(slip, carrier):
+        remarks.append(doubt)
     return slip
 
 
+def _doubt(slip: str, carrier: str) -> str:
+    """What to know of a number whose last digit does not check the others."""
+    digits = slip.replace("-", "")
+    if carrier in _CHECKED and digits.isdigit() and not _checks(digits):
+        return f"伝票番号「{slip}」の末尾の数字が合いません。番号を確かめてください。"
+    return ""
+
+
 def _checks(digits: str) -> bool:
-    return len(digits) == 12 and int(digits[:11]) % 7 == int(digits[11])
+    return digits.isdigit() and len(digits) == 12 and int(digits[:11]) % 7 == int(digits[11])

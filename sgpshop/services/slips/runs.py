@@ -46,7 +46,7 @@ from sgpshop.services.slips.planning import (
     remark_shared_numbers,
     without_order,
 )
-from sgpshop.services.slips.reading import read
+from sgpshop.services.slips.reading import read, typed
 from sgpshop.storage import queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
@@ -74,18 +74,30 @@ class Uploaded:
     is_pasted: bool = False
 
 
-def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, actor: str) -> str:
+@dataclass(frozen=True)
+class Typed:
+    """Rows of 発送: 注文番号, 配送先番号, 配送会社コード, 伝票番号 (several of 複数個口 divided by blanks)."""
+
+    rows: Sequence[list[str]]
+
+
+def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None, actor: str) -> str:
     """Write down what the file says and what it would do; the id of the run, not yet started.
 
-    The same file under the same terms as a run that was started is that run again (R82a).  Raises
+    The same file under the same terms as a run that was started is that run again (R82a); what was
+    typed is looked at anew each time, for a number may be typed again after a correction.  Raises
     FileRefused for what cannot be read as a whole; then nothing is kept.
     """
-    content_hash = hashlib.sha256(uploaded.content).hexdigest()
+    run_id = secrets.token_hex(16)
+    content = given.content if isinstance(given, Uploaded) else run_id.encode()
+    content_hash = hashlib.sha256(content).hexdigest()
     fingerprint = _fingerprint(content_hash, terms)
     if (earlier := _started(db.session(), fingerprint)) is not None:
         return earlier
-    file = read(uploaded.content, limits(), is_pasted=uploaded.is_pasted)
-    run_id = secrets.token_hex(16)
+    if isinstance(given, Uploaded):
+        file = read(given.content, limits(), is_pasted=given.is_pasted)
+    else:
+        file = typed(given.rows, limits())
     numbers = [row.order_no for row in file.rows if not (row.problem or row.left_out)]
     found = matching.exact(numbers) if file.is_ours else matching.meant(numbers)
     known, today = matching.registered(found.values()), jst_day(utc_now())
@@ -119,6 +131,7 @@ def prepare(uploaded: Uploaded, terms: SlipTerms, *, person_id: int | None, acto
                 on_failure=terms.on_failure,
                 header=file.header,
                 program=file.program,
+                is_typed=isinstance(given, Typed),
                 mails=sum(bool(row.values.get("mail")) for row in file.rows),
             )
         )
@@ -294,14 +307,23 @@ def own(run_id: str, person_id: int | None) -> SlipRun:
     return run
 
 
-def recent(limit: int = 20) -> Sequence[SlipRun]:
-    """The newest runs that were started, newest first."""
+def recent(limit: int, after: int = 0) -> Sequence[SlipRun]:
+    """The newest runs that were started, newest first, `after` of them left out."""
     return db.session.scalars(
         sa.select(SlipRun)
         .where(SlipRun.started_at.is_not(None))
         .order_by(SlipRun.started_at.desc())
         .limit(limit)
+        .offset(after)
     ).all()
+
+
+def rows_typed(run_id: str, result: ItemResult | None = None) -> list[list[str]]:
+    """What was typed, row by row; with `result`, the rows that ended so."""
+    wanted = [SlipRow.run_id == run_id, *([] if result is None else [SlipRow.result == result])]
+    return list(
+        db.session.scalars(sa.select(SlipRow.cells).where(*wanted).order_by(SlipRow.line)).all()
+    )
 
 
 def _fingerprint(content_hash: str, terms: SlipTerms) -> str:

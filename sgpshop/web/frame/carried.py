@@ -78,6 +78,8 @@ ACTS = {
     "reconciling.compare": "取引一覧と突き合わせ",
     "settings.check_connection": "接続の確認",
     "settings.save_sgp": "SGP:クレジットカードの設定の保存",
+    "slips.fill": "伝票番号の入力",
+    "slips.check": "伝票番号の内容の確認",
     "slips.change_terms": "伝票番号の登録方法の変更",
     "slips.retry": "失敗した行のやり直し",
     "slips.upload": "伝票番号の読み込み",

@@ -16,6 +16,9 @@ from sgpshop.domain.bounds import MOST, whole_number
 from sgpshop.domain.errors import ShopError
 from sgpshop.services.orders.acting import Seen
 
+#: In the session: the delivery company that was chosen last.
+CARRIER = "carrier"
+
 
 class Form(FlaskForm):  # type: ignore[misc]
     """A form with CSRF token whose messages are Japanese."""

@@ -19,14 +19,11 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.web.frame import run_and_wait
-from sgpshop.web.frame.forms import is_sum_confirmed
+from sgpshop.web.frame.forms import CARRIER, is_sum_confirmed
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
 from sgpshop.web.order_detail.parcel_forms import SlipsForm
 from sgpshop.web.order_detail.parcels import shown_with
-
-#: In the session: the company that was chosen last.
-CARRIER = "carrier"
 
 
 @bp.post("/<order_no>/slips", endpoint="slips")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import make_response, render_template, request
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
@@ -97,5 +97,8 @@ def show_bar(form: SearchForm, bar: BulkBar, *, status: int = 200) -> ResponseRe
 
 
 def refused(form: SearchForm, problem: ShopError) -> ResponseReturnValue:
-    """The bar with the sentence why nothing was done."""
+    """The bar with the sentence why nothing was done; 発送 has none, and keeps what was typed there."""
+    if "slips_grid" in request.form:
+        flash(problem.message, "warning")
+        return redirect(url_for("slips.fill"), code=307)
     return show_bar(form, replace(bar(form), error=problem.message), status=problem.status)

@@ -1,8 +1,8 @@
-"""伝票番号一括ステータス変更 (`/slips`): hand in a file, look at what it would do, let it be done (§9)."""
+"""Slip numbers of a file, or typed: look at what they would do, let it be done, and what became of it (§9)."""
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -11,17 +11,16 @@ from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.row_files import FileRefused
 from sgpshop.domain.shop_terms import OnCaptureFailure
-from sgpshop.models import Role, SlipRun
+from sgpshop.models import ItemResult, Role, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.slips import SlipTerms, Uploaded
+from sgpshop.services.slips import SlipTerms, Typed, Uploaded
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
-
-bp = Blueprint("slips", __name__, url_prefix="/slips")
+from sgpshop.web.slips import bp
 
 _DONE_BEFORE = (
     "同じ内容のファイルは、同じ設定ですでに処理しています。下はそのときの結果です。"
@@ -29,11 +28,29 @@ _DONE_BEFORE = (
 )
 
 
-@bp.get("")
+_RUNS_PER_PAGE = 20
+
+
+@bp.get("/file")
 @requires(Role.OPERATOR)
-def index() -> ResponseReturnValue:
-    """The upload form and the latest runs."""
-    return _index(slips.usual_terms())
+def file() -> ResponseReturnValue:
+    """ファイル・貼り付け: the upload form."""
+    return _file_page(slips.usual_terms())
+
+
+@bp.get("/history")
+@requires(Role.OPERATOR)
+def history() -> ResponseReturnValue:
+    """履歴: what was registered, the newest first."""
+    offset = result_lines.offset()
+    found = slips.recent(_RUNS_PER_PAGE + 1, offset)
+    return render_template(
+        "slips/history.html",
+        runs=slips.progresses(found[:_RUNS_PER_PAGE]),
+        offset=offset,
+        per_page=_RUNS_PER_PAGE,
+        has_more=len(found) > _RUNS_PER_PAGE,
+    )
 
 
 @bp.post("")
@@ -41,12 +58,11 @@ def index() -> ResponseReturnValue:
 @limited(Use.UPLOAD)
 def upload() -> ResponseReturnValue:
     """① Read the file and write down what it would do; nothing of the orders changes (R81)."""
-    terms = _terms()
+    wanted = terms()
     try:
-        run_id = _prepare(_uploaded(), terms)
+        return to_run(prepared(_uploaded(), wanted))
     except ShopError as problem:
-        return _index(terms, problem.message, status=422)
-    return _to_run(run_id)
+        return _file_page(wanted, problem.message, status=422)
 
 
 @bp.get("/template.csv")
@@ -79,7 +95,7 @@ def show(run_id: str) -> ResponseReturnValue:
 @bp.get("/<run_id>/start")
 @bp.get("/<run_id>/retry")
 @requires(Role.OPERATOR)
-def to_run(run_id: str) -> ResponseReturnValue:
+def reloaded(run_id: str) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the run."""
     return redirect(url_for(".show", run_id=run_id), code=303)
 
@@ -89,7 +105,7 @@ def to_run(run_id: str) -> ResponseReturnValue:
 @limited(Use.UPLOAD)
 def change_terms(run_id: str) -> ResponseReturnValue:
     """Look at the same file again under other terms (R79)."""
-    return _to_run(slips.change_terms(run_id, _terms(), person_id=current_user.id))
+    return to_run(slips.change_terms(run_id, terms(), person_id=current_user.id))
 
 
 @bp.post("/<run_id>/start")
@@ -114,15 +130,18 @@ def start(run_id: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 @limited(Use.UPLOAD)
 def retry(run_id: str) -> ResponseReturnValue:
-    """失敗した行をやり直す: the failed rows as a file of their own, to be looked at first (R49)."""
+    """失敗した行をやり直す: the failed rows on their own, to be looked at first (R49)."""
     run = _visible(run_id)
-    content = slips.errors_csv(run)
+    failed = slips.rows_typed(run_id, ItemResult.FAILED) if run.is_typed else None
+    given = Uploaded(slips.errors_csv(run)) if failed is None else Typed(failed)
     try:
-        again = _prepare(Uploaded(content), SlipTerms(run.capture, run.on_failure))
+        if failed == []:
+            raise FileRefused("")
+        again = prepared(given, SlipTerms(run.capture, run.on_failure))
     except FileRefused:
         flash("やり直す行はありません。", "warning")
         return redirect(url_for(".show", run_id=run_id), code=303)
-    return _to_run(again)
+    return to_run(again)
 
 
 @bp.get("/<run_id>/errors.csv")
@@ -141,14 +160,13 @@ def _visible(run_id: str) -> SlipRun:
     return run if run.started_at is not None else slips.own(run_id, current_user.id)
 
 
-def _index(terms: SlipTerms, error: str = "", status: int = 200) -> ResponseReturnValue:
+def _file_page(terms: SlipTerms, error: str = "", status: int = 200) -> ResponseReturnValue:
     page = render_template(
-        "slips/index.html",
+        "slips/file.html",
         error=error,
         terms=terms,
         pasted=request.form.get("pasted", ""),
         limits=slips.limits(),
-        runs=[(run, slips.progress(run)) for run in slips.recent(10)],
         on_failures=list(OnCaptureFailure),
     )
     return page, status
@@ -170,14 +188,16 @@ def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseRet
     return page, problem.status if problem else 200
 
 
-def _to_run(run_id: str) -> ResponseReturnValue:
+def to_run(run_id: str) -> ResponseReturnValue:
+    """To the preview of that run, or to its result where it was begun before (R82a)."""
     if slips.get(run_id).started_at is not None:
         flash(_DONE_BEFORE, "warning")
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
-def _prepare(uploaded: Uploaded, terms: SlipTerms) -> str:
-    return slips.prepare(uploaded, terms, person_id=current_user.id, actor=current_user.name)
+def prepared(given: Uploaded | Typed, terms: SlipTerms) -> str:
+    """The id of a run of this person.  Raises FileRefused."""
+    return slips.prepare(given, terms, person_id=current_user.id, actor=current_user.name)
 
 
 def _uploaded() -> Uploaded:
@@ -195,7 +215,7 @@ def _uploaded() -> Uploaded:
     return Uploaded(pasted.encode("utf-8", "replace"), is_pasted=True)
 
 
-def _terms() -> SlipTerms:
+def terms() -> SlipTerms:
     """The two settings for this run.  Raises ShopError for a word that is none."""
     try:
         on_failure = OnCaptureFailure(request.form.get("on_capture_failure", ""))

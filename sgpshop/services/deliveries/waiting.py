@@ -1,0 +1,120 @@
+"""What is still to go out: parcels without a slip number, of orders that may be sent (R9, R18, R78)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from sgpshop.domain import order_acts
+from sgpshop.domain.delivery_status import OPEN_STATUSES, ProcessingClass
+from sgpshop.domain.order_acts import Act
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.text import search_key
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, Order, utc_now
+from sgpshop.services import settings
+from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
+from sgpshop.storage import keyset
+from sgpshop.storage.keyset import Page, Sorting
+
+#: orders on one page
+PAGE_SIZE = 50
+Condition = sa.ColumnElement[bool]
+_OLDEST_FIRST = Sorting("ordered_at", Order.ordered_at.expression, datetime)
+
+
+@dataclass(frozen=True)
+class WaitingFilter:
+    """Which of them are wanted; nothing: all."""
+
+    #: a part of the order's number, or of the buyer's or the recipient's name
+    word: str = ""
+    #: 配送希望日 up to this day, or none
+    until: date | None = None
+
+
+@dataclass(frozen=True)
+class WaitingParcel:
+    """One row of 発送."""
+
+    order: Facts
+    parcel: ParcelFacts
+    wish_date: date | None
+    wish_time: str
+    #: why it cannot be 配送完了 now; "" when it can
+    reason: str
+
+    @property
+    def recipient(self) -> str:
+        """Whose name is on the parcel."""
+        return self.parcel.name or self.order.buyer_name
+
+
+def order_ids() -> list[int]:
+    """All orders with such a parcel."""
+    return list(db.session.scalars(sa.select(Order.id).where(*_conditions(WaitingFilter()))))
+
+
+def count(wanted: WaitingFilter) -> int:
+    """How many orders there are."""
+    found = sa.select(sa.func.count()).select_from(Order).where(*_conditions(wanted))
+    return db.session.scalar(found) or 0
+
+
+def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
+    """The parcels of some orders, the oldest first; five queries.  Raises CursorInvalid."""
+    found = keyset.find_ids(_conditions(wanted), _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    orders = load_facts(found.rows, with_parcels=True)
+    wishes = {
+        row.id: row
+        for row in db.session.execute(
+            sa.select(Delivery.id, Delivery.wish_date, Delivery.wish_time).where(
+                Delivery.order_id.in_(found.rows)
+            )
+        )
+    }
+    shop, now = settings.load(), utc_now()
+    rows = []
+    for order in (orders[order_id] for order_id in found.rows if order_id in orders):
+        reason = order_acts.button(Act.DELIVER, order, shop, now).reason
+        rows += [
+            WaitingParcel(order, one, wishes[one.id].wish_date, wishes[one.id].wish_time, reason)
+            for one in order.deliveries
+            if one.status in OPEN_STATUSES and not one.slip_no and one.id in wishes
+        ]
+    return found.showing(rows)
+
+
+def _conditions(wanted: WaitingFilter) -> list[Condition]:
+    """Written out, not bound: only so does the index of unfinished orders serve."""
+    is_open = Order.processing_class == sa.bindparam(
+        None, ProcessingClass.UNPROCESSED, unique=True, literal_execute=True
+    )
+    may_be_sent = sa.or_(
+        Order.payment_status.is_(None),
+        Order.payment_status.not_in((PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)),
+    )
+    of_parcel = [
+        Delivery.order_id == Order.id,
+        Delivery.status.in_(OPEN_STATUSES),
+        Delivery.slip_no == "",
+    ]
+    if wanted.until is not None:
+        of_parcel.append(sa.or_(Delivery.wish_date.is_(None), Delivery.wish_date <= wanted.until))
+    found = [is_open, may_be_sent, sa.exists().where(*of_parcel)]
+    if key := search_key(wanted.word):
+        found.append(
+            sa.or_(
+                sa.func.lower(Order.order_no).contains(
+                    wanted.word.strip().lower(), autoescape=True
+                ),
+                Order.buyer_search.contains(key, autoescape=True),
+                sa.exists().where(
+                    Delivery.order_id == Order.id,
+                    Delivery.name_search.contains(key, autoescape=True),
+                ),
+            )
+        )
+    return found
