@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import requests
 from flask import Flask
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Order
 from sgpshop.services import installation
@@ -19,6 +22,7 @@ from sgpshop.services.bulk import report
 from sgpshop.services.orders.history_check import Verification
 from tests import own_worker
 from tests.factories import fresh
+from tests.faults.calling import PATIENCE, sign_in
 from tests.faults.oracle import violations
 from tests.faults.test_kill import SETTINGS, make_orders, settled, start_run, statuses
 from tests.postgresql import PostgresqlServer
@@ -34,12 +38,12 @@ CONNECTIONS, LATENCY = 4, 60
 
 
 @pytest.fixture
-def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
+def processes(app: Flask, tmp_path: Path, overrides: dict[str, object]) -> Iterator[Processes]:
     url = app.config["DATABASE_URL"]
     database_url = url if url.startswith("postgresql") else ""
     # On PostgreSQL the queue lies there too, as on several machines.
     queue_url = database_url.replace("+psycopg", "")
-    settings = SETTINGS | {"GATEWAY_CONCURRENCY": CONNECTIONS, "QUEUE_URL": queue_url}
+    settings = SETTINGS | overrides | {"GATEWAY_CONCURRENCY": CONNECTIONS, "QUEUE_URL": queue_url}
     with Processes(tmp_path, database_url, **settings) as processes:
         processes.start_simulator(latency_ms=LATENCY)
         app.config["GATEWAY_URL"] = processes.simulator_url
@@ -149,6 +153,95 @@ def test_a_queue_that_is_killed_delays_and_loses_nothing(app: Flask, tmp_path: P
             )
             judge(processes, orders)
             db.session.remove()
+
+
+SILENCE = 30.0 if is_soaking() else 5.0
+
+
+@pytest.mark.parametrize("overrides", [{"QUIET_PERIOD": SILENCE + 2}], ids=["silent"])
+def test_a_gateway_that_is_silent_for_a_while_is_asked_afterwards(
+    app: Flask, tmp_path: Path, processes: Processes, overrides: dict[str, object]
+) -> None:
+    """What was sent into the silence is carried out when it ends, long after we hung up."""
+    simulator = processes.children[0]
+    orders = make_orders(processes, ORDERS)
+    _, url = processes.start_web()
+    start_all(processes)
+    run_id = start_run(orders)
+    wait_until(lambda: report.progress(run_id).succeeded > 3)
+    with frozen(simulator):
+        wait_until(lambda: report.progress(run_id).uncertain > 0)
+        doubtful = db.session.query(Attempt).filter_by(state=AttemptState.UNKNOWN).first()
+        assert doubtful is not None
+        page = page_of(app, f"{url}/orders/{doubtful.order.order_no}")
+        until = time.monotonic() + SILENCE
+        wait_until(lambda: time.monotonic() > until, SILENCE + 10)
+        shown = captured(statuses())
+    assert "結果確認中" in page
+    sold = {one["order_id"] for one in processes.control("ledger") if one["status"] == "SALES"}
+    assert shown <= sold  # P3: what was shown as taken was taken
+    wait_until(lambda: settled(run_id), seconds=180)
+    judge(processes, orders)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_full_disk_delays_and_loses_nothing(app: Flask, processes: Processes) -> None:
+    orders = make_orders(processes, ORDERS)
+    (web, url), (other_web, _) = processes.start_web(), processes.start_web()
+    workers = [processes.start("worker") for _ in range(2)]
+    run_id = start_run(orders)
+    wait_until(lambda: report.progress(run_id).succeeded > 3)
+    with full_disk(web, other_web, *workers):
+        wait_until(lambda: not ready(url)["is_database_writable"])
+        page = page_of(app, f"{url}/orders?from=&to=")
+        time.sleep(15.0 if is_soaking() else 3.0)  # leases run out meanwhile
+        shown = captured(statuses())
+    assert orders[-1].order_no in page  # screens are read as ever
+    sold = {one["order_id"] for one in processes.control("ledger") if one["status"] == "SALES"}
+    assert shown <= sold  # P3
+    wait_until(lambda: ready(url)["is_database_writable"])
+    wait_until(lambda: settled(run_id), seconds=120)
+    judge(processes, orders)
+
+
+@contextmanager
+def frozen(child: Child) -> Iterator[None]:
+    """It takes no part in anything; what is sent to it waits."""
+    child.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        child.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def full_disk(*children: Child) -> Iterator[None]:
+    """No file of these processes can grow."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for child in children:
+        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (1, most))
+    try:
+        yield
+    finally:
+        for child in children:
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (most, most))
+
+
+def page_of(app: Flask, address: str) -> str:
+    """What somebody who is signed in sees there."""
+    cookies = {"sgpshop": sign_in(app, "状態を見る人")}
+    answer = requests.get(address, cookies=cookies, timeout=PATIENCE)
+    assert answer.status_code == 200
+    return answer.text
+
+
+def ready(url: str) -> dict[str, object]:
+    found: dict[str, object] = requests.get(f"{url}/readyz", timeout=PATIENCE).json()
+    return found
+
+
+def captured(shown: dict[str, PaymentStatus | None]) -> set[str]:
+    return {number for number, status in shown.items() if status is PaymentStatus.CAPTURED}
 
 
 def running(run_id: str) -> bool:
