@@ -18,6 +18,7 @@ class Scope(Labelled):
     INTAKE = "intake", "注文の受付"
     READ = "read", "注文の照会"
     CAPTURE = "capture", "実売上処理・注文キャンセル"
+    FULFIL = "fulfil", "発送の登録(伝票番号・配送完了・返送)"
 
 
 class ApiKey(Base):

@@ -34,8 +34,9 @@ class SlipRun(Base):
 
     #: random, unguessable: it is the one-time token as well (P19)
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    #: None: the command import-slips
+    #: None: the command import-slips, or a program, by its key
     person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("people.id"))
+    key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("api_keys.id"))
     actor: Mapped[str] = mapped_column(sa.String(80))
     #: of the content alone, and of content and terms
     content_hash: Mapped[str] = mapped_column(sa.String(64))

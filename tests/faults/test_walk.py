@@ -28,6 +28,7 @@ def overrides() -> dict[str, Any]:
     """A look-up proves at once, and no time passes between tries."""
     return {
         "QUIET_PERIOD": 0.0,
+        "ANSWER_WAIT": 0.0,
         "CONGESTION_TRIES": 2,
         "NOTIFY_LOOK_PAUSE": 0.0,
         "NOTIFY_LOOKS_PER_MINUTE": 10**6,

@@ -10,25 +10,33 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from flask import Flask
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     FollowUp,
+    ItemResult,
     Operation,
     Order,
+    Scope,
 )
-from sgpshop.services import order_editing, settings
+from sgpshop.services import order_editing, settings, slips
+from sgpshop.services.access import api_keys
 from sgpshop.services.bulk import actions
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, cancelling, journal
 from sgpshop.services.payments.acts import OperationRequest
+from sgpshop.services.slips import handed_in
+from sgpshop.services.slips.handed_in import OrderNews, OrderResult, ParcelNews
+from tests import own_worker
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
 from tests.gateway_world import Killed, World
@@ -54,9 +62,17 @@ FAULTS = (
 )
 #: the actions with many orders that ask SMBC-GP
 RUNS = [action.word for action in actions.ALL if action.operation is not None]
+PARCEL = [DeliveryStatus.PREPARING, DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED]
 #: one call in five goes wrong
 fault = st.one_of(*[st.just("")] * 4, st.sampled_from(FAULTS))
 api = st.sampled_from(["AlterTran", "ChangeTran", "AlterTran", "ChangeTran", "SearchTrade"])
+
+
+def is_waiting(result: OrderResult) -> bool:
+    """Whether something of it has not ended, though nothing is open any more."""
+    return any(
+        line.row.result in (ItemResult.PENDING, ItemResult.UNCERTAIN) for line in result.rows
+    )
 
 
 class Named(NamedTuple):
@@ -77,6 +93,9 @@ class Walk(RuleBasedStateMachine):
         db.session.remove()
         settings.save("test", extend_auth_enabled=True)
         self.notices = connect(self.app, self.world)
+        own_worker.of(self.app).how = "off"  # the walk itself is what works
+        key = api_keys.create("倉庫", [Scope.FULFIL], by="test")
+        self.key_id = api_keys.recognize(key).key_id
         self.begin()
 
     def begin(self) -> None:
@@ -84,6 +103,8 @@ class Walk(RuleBasedStateMachine):
         made = authorized_order(self.world, total=3000, told=True)
         self.order = Named(made.id, made.order_no)
         self.old = self.seen()
+        self.tell: Callable[[], None] | None = None
+        self.told: list[str] = []
 
     def fresh(self) -> Order:
         """The order as the database has it now."""
@@ -130,6 +151,32 @@ class Walk(RuleBasedStateMachine):
         self.attempt(lambda _seen: started([self.fresh()], tanaka(), action))
         self.run(lambda: work_off(self.order.id))
         self.world.behave()
+
+    @rule(status=st.sampled_from(PARCEL), capture=st.booleans(), fault=fault, api=api)
+    def a_warehouse_tells_of_the_parcel(
+        self, status: DeliveryStatus, capture: bool, fault: str, api: str
+    ) -> None:
+        """By the API, once or again after a crash; its capture is the worker's, and so are its rows."""
+        self.misbehave(fault, api)
+
+        def act(seen: Seen) -> None:
+            parcel = ParcelNews(0, status, "002", (str(seen.version),))
+            news = [OrderNews(self.order.order_no, [parcel], seen.version, seen.amount)]
+            self.tell = partial(
+                handed_in.take, seen.token * 2, self.key_id, "倉庫", news,
+                capture=capture, sum_confirmed=True,
+            )  # fmt: skip
+            self.told.append(seen.token * 2)
+            self.tell()
+
+        self.attempt(act)
+        self.run(lambda: work_off(self.order.id))
+        self.world.behave()
+
+    @rule()
+    def the_warehouse_repeats_its_last_request(self) -> None:
+        if self.tell is not None:
+            self.attempt(lambda _seen: self.tell and self.tell())
 
     @rule()
     def open_a_screen_and_leave_it(self) -> None:
@@ -234,4 +281,9 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.behave()
         settle(self.order.id)
+        for run_id in self.told:
+            while due := [row for row in slips.due(100) if row]:
+                slips.process_batch(due[0])
+            if slips.get(run_id).started_at is not None:
+                assert not [r for r in handed_in.results(run_id, self.key_id) if is_waiting(r)]
         assert complaints(self.world, self.order.id) == []

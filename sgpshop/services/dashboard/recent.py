@@ -46,11 +46,14 @@ class RecentRun:
 def recent() -> list[RecentRun]:
     """The newest of all three kinds, newest first."""
     found: list[RecentRun] = []
-    kinds: tuple[tuple[Any, Any], ...] = ((BulkRun, BulkItem), (SlipRun, SlipRow))
-    for run, line in kinds:
+    kinds: tuple[tuple[Any, Any, Any], ...] = (
+        (BulkRun, BulkItem, ()),
+        (SlipRun, SlipRow, (SlipRun.key_id.is_(None),)),  # not what programs say, one by one
+    )
+    for run, line, of_people in kinds:
         runs = db.session.scalars(
             sa.select(run)
-            .where(run.started_at.is_not(None))
+            .where(run.started_at.is_not(None), *of_people)
             .order_by(run.started_at.desc())
             .limit(_SHOWN)
         ).all()

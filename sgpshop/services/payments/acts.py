@@ -100,7 +100,10 @@ CAPTURE = OperationRequest(Operation.CAPTURE)
 class SumNotConfirmed(ShopError):
     """A capture so big that it has to be confirmed a second time, and was not (S21)."""
 
+    yen = 0
+
     def __init__(self, yen: int) -> None:
+        self.yen = yen
         super().__init__(
             f"{yen:,}円の実売上処理です。金額を確認のうえ、確認欄にチェックを入れてください。"
             "SMBC-GPへの送信は行っていません。"

@@ -29,6 +29,7 @@ class SlipInstruction:
     delivery_number: int
     #: "" keeps what is stored
     carrier_code: str
+    #: "" keeps what is stored, and those that go with it
     slip_no: str
     #: further numbers, divided by blanks
     more_slips: str
@@ -41,10 +42,15 @@ class SlipInstruction:
         """What a row says that was read or stored."""
         return cls(*(getattr(row, field.name) for field in fields(cls)))
 
+    def slips_of(self, parcel: ParcelFacts) -> tuple[str, str]:
+        """The slip numbers that `parcel` has afterwards: the first, and further ones."""
+        kept = (parcel.slip_no, parcel.more_slips)
+        return (self.slip_no, self.more_slips) if self.slip_no else kept
+
     def changes(self, parcel: ParcelFacts) -> bool:
         """Whether anything of `parcel` would be other than it is."""
         return (
-            (self.slip_no, self.more_slips) != (parcel.slip_no, parcel.more_slips)
+            self.slips_of(parcel) != (parcel.slip_no, parcel.more_slips)
             or self.carrier_code not in ("", parcel.carrier_code)
             or self.status is not parcel.status
         )
@@ -77,6 +83,29 @@ class OrderDecision:
     def is_to_be_captured(self) -> bool:
         """Whether a capture is to be sent."""
         return self.wants_capture and self.refusal is None
+
+
+#: what a problem begins with -> the same for programs
+_CODES = {
+    "該当注文なし": "not_found",
+    "更新されています": "stale",
+    "配送先番号が不正": "no_such_parcel",
+    "出荷日が不正": "bad_day",
+    "状態の逆行": "moves_back",
+    "変更できない状態": "not_possible",
+    "注文キャンセル済み": "cancelled",
+    "購入手続き中": "being_paid",
+    "要確認": "needs_review",
+    "処理中": "busy",
+}
+
+
+def code_of(problem: str) -> str:
+    """One word for the problem of a row; without a label of ours it is the capture's."""
+    if "重複しています" in problem:
+        return "duplicate"
+    found = (code for label, code in _CODES.items() if f"。{label}" in f"。{problem}")
+    return next(found, "capture_failed")
 
 
 def decide(

@@ -141,6 +141,18 @@ def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportedRow]
     return [_line(row) for row in found]
 
 
+def in_order(run_id: str) -> list[ReportedRow]:
+    """All rows of a run, by line."""
+    found = db.session.scalars(
+        sa.select(SlipRow)
+        .where(SlipRow.run_id == run_id)
+        .order_by(SlipRow.line)
+        .options(joinedload(SlipRow.attempt))
+        .execution_options(populate_existing=True)
+    )
+    return [_line(row) for row in found]
+
+
 def failed_lines(run_id: str, result: ItemResult = ItemResult.FAILED) -> Iterator[ReportedRow]:
     """All rows that failed, or that ended with another `result`, by line."""
     after = 0

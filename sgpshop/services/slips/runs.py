@@ -275,6 +275,8 @@ def _queue(
 
 def actor_of(run: SlipRun) -> Actor:
     """Who wants what the run does (P5)."""
+    if run.key_id is not None:
+        return Actor.api_key(run.actor)
     return Actor(ActorKind.COMMAND if run.person_id is None else ActorKind.PERSON, run.actor)
 
 
@@ -308,10 +310,10 @@ def own(run_id: str, person_id: int | None) -> SlipRun:
 
 
 def recent(limit: int, after: int = 0) -> Sequence[SlipRun]:
-    """The newest runs that were started, newest first, `after` of them left out."""
+    """The newest of people that were started, newest first, `after` of them left out."""
     return db.session.scalars(
         sa.select(SlipRun)
-        .where(SlipRun.started_at.is_not(None))
+        .where(SlipRun.started_at.is_not(None), SlipRun.key_id.is_(None))
         .order_by(SlipRun.started_at.desc())
         .limit(limit)
         .offset(after)

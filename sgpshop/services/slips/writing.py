@@ -276,11 +276,12 @@ def _parcel_values(
 ) -> dict[str, Any]:
     """The parcel's row afterwards; a parcel that was 配送完了 before keeps its day."""
     is_new = instruction.status is not parcel.status
+    slip_no, more_slips = instruction.slips_of(parcel)
     values = {
         "id": parcel.id,
         "carrier_code": instruction.carrier_code or parcel.carrier_code,
-        "slip_no": instruction.slip_no,
-        "more_slips": instruction.more_slips,
+        "slip_no": slip_no,
+        "more_slips": more_slips,
         "status": instruction.status,
         "delivered_at": parcel.delivered_at,
         "returned_on": parcel.returned_on,
@@ -302,7 +303,7 @@ def _describe(order: Facts, parcel: ParcelFacts, instruction: SlipInstruction) -
     """One row for the history: which parcel, carrier, slip number, status."""
     which = f"【お届け先{parcel.number}】" if len(order.deliveries) > 1 else ""
     carrier = CARRIERS.get(instruction.carrier_code or parcel.carrier_code, "")
-    slips = f"{instruction.slip_no} {instruction.more_slips}".replace(" ", "・").strip("・")
+    slips = " ".join(instruction.slips_of(parcel)).strip().replace(" ", "・")
     words = f"{which}{carrier} {slips}".strip()
     if instruction.status is parcel.status:
         return words

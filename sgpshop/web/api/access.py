@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from flask import g, request
 
@@ -38,6 +38,12 @@ def needs(scope: Scope, *, is_search: bool = False) -> Callable[[View], View]:
     return mark
 
 
+def may(scope: Scope) -> None:
+    """Raises ApiRefusal (403) when this key has not that scope."""
+    if scope not in caller().scopes:
+        _refuse(scope)
+
+
 def caller() -> Caller:
     """The program behind this request."""
     found: Caller = g.api_caller
@@ -57,14 +63,18 @@ def _admit(scope: Scope, is_search: bool) -> Caller:
     logs.bind(key_prefix=found.prefix)
     rate_limits.count_request(address, found.key_id, is_search=is_search, is_reading=is_reading)
     if scope not in found.scopes:
-        logs.event("refused", reason="scope", needs=scope.value, path=request.path)
-        raise ApiRefusal(
-            403, "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
-        )
+        _refuse(scope)
     for name, value in request.args.items(multi=True):
         strict_json.refuse_card_number(name)
         strict_json.refuse_card_number(value)
     return found
+
+
+def _refuse(scope: Scope) -> NoReturn:
+    logs.event("refused", reason="scope", needs=scope.value, path=request.path)
+    raise ApiRefusal(
+        403, "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
+    )
 
 
 def _bearer() -> str:

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from sgpshop import __version__
 from sgpshop.models import Scope
 from sgpshop.services.access.rate_limits import SPAN
-from sgpshop.web.api import answers, bodies, events, examples, replays
+from sgpshop.web.api import answers, bodies, events, examples, fulfilments, replays
 from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.api.queries import EventsQuery, SearchQuery
 from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
@@ -30,6 +30,8 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (answers.PlacedAnswer, "serialization"),
     (answers.OrdersAnswer, "serialization"),
     (events.EventsAnswer, "serialization"),
+    (fulfilments.FulfilmentAnswer, "serialization"),
+    (fulfilments.FulfilmentBody, "validation"),
     (answers.ProblemAnswer, "serialization"),
     (bodies.NewOrderBody, "validation"),
     (bodies.CaptureBody, "validation"),
@@ -157,6 +159,41 @@ def document() -> dict[str, Any]:
         )
         | {"parameters": _parameters(EventsQuery)}
     }
+    finished = _answered(
+        fulfilments.FulfilmentAnswer,
+        "What became of each order.",
+        examples.FULFILLED,
+        replay=True,
+    )
+    waiting = _answered(
+        fulfilments.FulfilmentAnswer,
+        "Something is waiting or uncertain; ask `GET /fulfilments/{id}`.",
+        examples.FULFILLING,
+        replay=True,
+    )
+    paths["/fulfilments"] = {
+        "post": _operation(
+            "fulfil",
+            Scope.FULFIL,
+            "Register slip numbers, and what was sent or came back",
+            "Up to 200 orders, each with an answer of its own: one that cannot be done does not stop"
+            " the others, so look at `failed`.  What is there already is `unchanged`.",
+            sent=(fulfilments.FulfilmentBody, examples.FULFILMENT),
+            answered={200: finished, 202: waiting},
+            refused=(409, 413, 415, 422),
+        )
+    }
+    paths["/fulfilments/{id}"] = {
+        "parameters": [_FULFILMENT_ID],
+        "get": _operation(
+            "fulfilment",
+            Scope.FULFIL,
+            "What became of a fulfilment by now",
+            "Of those that this key asked for.",
+            answered={200: finished, 202: waiting},
+            refused=(404, 422),
+        ),
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "SGP Shop", "version": __version__, "description": _ABOUT},
@@ -182,6 +219,13 @@ _ORDER_NO = {
     "required": True,
     "schema": {"type": "string", "pattern": ORDER_NO},
     "example": examples.ORDER["order_no"],
+}
+_FULFILMENT_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "example": examples.FULFILLED["id"],
 }
 _IDEMPOTENCY_KEY = {
     "name": replays.HEADER,
@@ -283,7 +327,7 @@ _CODES = {
     401: "No key, or one that is unknown, revoked or over.",
     402: "The card was declined; nothing was kept.  `codes` are those of SMBC-GP.",
     403: "The key has not this scope (`forbidden`), or the shop takes no orders (`intake_closed`).",
-    404: "No such order.",
+    404: "No such order, or no such fulfilment of this key.",
     409: "`stale`: not as the caller saw it, read it anew; `busy`: an operation is under way; "
     "`order_no_taken`: the number belongs to another order; `being_billed`: the card of before is"
     " being charged, or will be, another one was not taken; `round_taken`: another order is for the"

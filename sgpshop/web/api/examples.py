@@ -118,6 +118,63 @@ EVENTS: dict[str, Any] = {
     "next_after": "5f1c0a9e-1042",
     "has_more": False,
 }
+FULFILMENT: dict[str, Any] = {
+    "orders": [
+        {
+            "order_no": "P261123101500000001",
+            "parcels": [
+                {
+                    "number": 0,
+                    "status": "delivered",
+                    "carrier_code": "002",
+                    "slip_numbers": ["1234-5678-9012"],
+                    "day": None,
+                }
+            ],
+            "amount": 2500,
+        }
+    ],
+    "capture": True,
+}
+FULFILLED: dict[str, Any] = {
+    "id": "9f86d081884c7d659a2feaa0c55ad015",
+    "is_finished": True,
+    "failed": 0,
+    "orders": [
+        {
+            "order_no": "P261123101500000001",
+            "parcels": [
+                {
+                    "number": 0,
+                    "result": "done",
+                    "is_registered": True,
+                    "code": None,
+                    "detail": None,
+                    "error_codes": [],
+                }
+            ],
+            "processing_class": "delivered",
+            "payment_status": "captured",
+            "version": 5,
+        }
+    ],
+}
+FULFILLING: dict[str, Any] = {
+    "id": FULFILLED["id"],
+    "is_finished": False,
+    "failed": 0,
+    "orders": [
+        {
+            "order_no": "P261123101500000001",
+            "parcels": [
+                FULFILLED["orders"][0]["parcels"][0] | {"result": "waiting", "is_registered": False}
+            ],
+            "processing_class": "unprocessed",
+            "payment_status": "authorized",
+            "version": 3,
+        }
+    ],
+}
 SEEN: dict[str, Any] = {"version": 2, "amount": 2500}
 SEEN_FOR_CANCEL = SEEN | {"refund": False}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from sgpshop.domain.errors import OrderChanged, OrderNotFound
 from sgpshop.models import Operation, Scope
@@ -16,11 +16,11 @@ from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments import acts, cancelling
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.cancelling import money_effect
-from sgpshop.web.api import answers, queries, replays, strict_json
+from sgpshop.web.api import answers, queries, replays
 from sgpshop.web.api.access import caller, needs
 from sgpshop.web.api.bodies import CancelBody, CaptureBody, NewOrderBody, new_order_of
 from sgpshop.web.api.fields import ORDER_NO
-from sgpshop.web.api.reading import Model, validated_json
+from sgpshop.web.api.reading import refuse_unconfirmed, sent, take_no_parameters
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.problems import ApiRefusal
 
@@ -52,7 +52,7 @@ def search() -> Response:
 @needs(Scope.READ)
 def show(order_no: str) -> Response:
     """One order as it is now."""
-    _take_no_parameters()
+    take_no_parameters()
     return _order(_known(order_no))
 
 
@@ -60,7 +60,7 @@ def show(order_no: str) -> Response:
 @needs(Scope.INTAKE)
 def create() -> Response:
     """Take an order in and have its card authorized, charged or checked (T1-T5, P27)."""
-    body, given = _sent(NewOrderBody)
+    body, given = sent(NewOrderBody)
     order = new_order_of(given)
 
     def place(_token: str) -> Response:
@@ -79,7 +79,7 @@ def create() -> Response:
 @needs(Scope.CAPTURE)
 def capture(order_no: str) -> Response:
     """SGPカード実売上処理 of what the caller saw (R55, P20)."""
-    body, given = _sent(CaptureBody)
+    body, given = sent(CaptureBody)
     number = _known(order_no)
 
     def act(token: str) -> Response:
@@ -88,12 +88,7 @@ def capture(order_no: str) -> Response:
         try:
             run_and_wait.carry_out(number, wanted, seen, caller().actor)
         except acts.SumNotConfirmed:
-            raise ApiRefusal(
-                422,
-                "large_amount_not_confirmed",
-                f"{given.amount:,}円の実売上処理です。金額に間違いがなければ、"
-                "confirm_large_amountにtrueを指定してください。",
-            ) from None
+            refuse_unconfirmed(given.amount)
         return _order(number)
 
     return replays.once(body, act)
@@ -103,7 +98,7 @@ def capture(order_no: str) -> Response:
 @needs(Scope.CAPTURE)
 def cancel(order_no: str) -> Response:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
-    body, given = _sent(CancelBody)
+    body, given = sent(CancelBody)
     number = _known(order_no)
 
     def act(token: str) -> Response:
@@ -142,20 +137,3 @@ def _known(order_no: str) -> str:
     if not re.fullmatch(ORDER_NO, order_no):
         raise OrderNotFound
     return order_no
-
-
-def _sent(model: type[Model]) -> tuple[bytes, Model]:
-    """The body as it came, and what it says.  Raises ApiRefusal: 400, 413, 415 or 422."""
-    _take_no_parameters()
-    body = strict_json.read()
-    return body, validated_json(model, body)
-
-
-def _take_no_parameters() -> None:
-    if request.args:
-        raise ApiRefusal(
-            422,
-            "invalid",
-            "このURLにパラメーターは指定できません。",
-            errors=[{"pointer": "?", "detail": "パラメーターはありません。"}],
-        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sgpshop.domain.our_members import REFUSAL
+from sgpshop.web.api import strict_json
 from sgpshop.web.frame.problems import ApiRefusal
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -45,6 +47,34 @@ _SENTENCES = {
 _OTHERWISE = "形式が正しくありません。"
 #: names that pydantic puts into a place for its own sake
 _TAGS = frozenset({"token", "stored"})
+
+
+def sent(model: type[Model]) -> tuple[bytes, Model]:
+    """The body as it came, and what it says.  Raises ApiRefusal: 400, 413, 415 or 422."""
+    take_no_parameters()
+    body = strict_json.read()
+    return body, validated_json(model, body)
+
+
+def refuse_unconfirmed(yen: int) -> NoReturn:
+    """A capture of so much has to be confirmed (S21).  Raises ApiRefusal (422)."""
+    raise ApiRefusal(
+        422,
+        "large_amount_not_confirmed",
+        f"{yen:,}円の実売上処理です。金額に間違いがなければ、"
+        "confirm_large_amountにtrueを指定してください。",
+    )
+
+
+def take_no_parameters() -> None:
+    """Raises ApiRefusal (422)."""
+    if request.args:
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "このURLにパラメーターは指定できません。",
+            errors=[{"pointer": "?", "detail": "パラメーターはありません。"}],
+        )
 
 
 def validated(model: type[Model], sent: dict[str, Any]) -> Model:
