@@ -121,9 +121,7 @@ def _beside_unknown(
     _ask(order_id, found)
     if held and all(trade.state.is_unfinished for trade in held):
         return _filed(operation)
-    # What was given back does not stand in the way of a cancel.
-    is_free = operation is Operation.CANCEL and not held
-    return None if is_free else rejected(operation, UNKNOWN_NUMBER)
+    return _unless_free(operation, bool(held))
 
 
 def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:
@@ -132,9 +130,9 @@ def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:
 
 
 def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[False] | None:
-    """How it ends because no act of ours entered what stands under the number to be paid: whose, nobody knows.
+    """How it ends because no act of ours entered what stands under the number meant for it: whose, nobody knows.
 
-    None: nothing is to be asked about it, the next number is free.  False: it is ours.
+    None: it is not ours, and nothing stands in the way: the next number is free.  False: it is ours.
     """
     is_known = unknown_numbers.is_ours(db.session(), claimed.transaction_id)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -143,7 +141,13 @@ def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[F
     if not unknown_numbers.is_question(claimed.kind, trade):
         return None
     _ask(claimed.order_id, [(int(trade.order_id.rpartition("-")[2]), trade)])
-    return rejected(claimed.operation, UNKNOWN_NUMBER)
+    return _unless_free(claimed.operation, unknown_numbers.holds(claimed.kind, trade))
+
+
+def _unless_free(operation: Operation, is_held: bool) -> Outcome | None:
+    """What was given back does not stand in the way of a cancel."""
+    is_free = operation is Operation.CANCEL and not is_held
+    return None if is_free else rejected(operation, UNKNOWN_NUMBER)
 
 
 def _filed(operation: Operation) -> Outcome:

@@ -206,10 +206,10 @@ class _Execution:
     def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
         try:
-            trade = self.gateway.search_trade(self.claimed.gateway_order_id)
-            ended = None if trade is None else self._not_payable(trade)
-            if ended is not None:
-                return ended
+            found = self.gateway.search_trade(self.claimed.gateway_order_id)
+            trade = None if found is None else self._own(found)
+            if isinstance(trade, RunResult):
+                return trade
             outcome = self.plan.judge(trade, self.claimed)
             if self.claimed.operation is Operation.CANCEL:
                 outcome = self._paid_elsewhere(outcome) or outcome
@@ -233,17 +233,21 @@ class _Execution:
             self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
         )
 
-    def _not_payable(self, trade: TradeStatus) -> RunResult | None:
-        """How it ends because no call of ours may, or should, pay the number of `trade`; None: go on."""
+    def _own(self, trade: TradeStatus) -> TradeStatus | RunResult | None:
+        """`trade`, if it is the order's and may be acted on; None: it is another's, and no matter of ours.
+
+        Or how it ends because nobody knows whose it is, or no call of ours may, or should, pay its number.
+        """
         claimed = self.claimed
         if claimed.in_file:
-            return None
+            return trade
         whose = filed_numbers.whose(claimed.kind, trade)
-        if not self.plan.enters:
-            is_filed = whose is filed_numbers.Whose.UNKNOWN_FILE
-            self.claimed = replace(claimed, in_file=is_filed)
-            return None
+        if not self.plan.enters and whose is filed_numbers.Whose.UNKNOWN_FILE:
+            self.claimed = replace(claimed, in_file=True)
+            return trade
         ended = False if claimed.finishes_three_ds else other_numbers.not_ours(claimed, trade)
+        if not self.plan.enters and not ended:
+            return trade if ended is False else None
         if whose is filed_numbers.Whose.UNKNOWN_FILE:
             return self._reject(filed_numbers.MAY_BE_FILED)
         if ended:
@@ -252,7 +256,7 @@ class _Execution:
             return self._take_next_number(is_ours=False)
         if whose is filed_numbers.Whose.OVER or self.plan.is_number_taken(trade, claimed):
             return self._take_next_number()
-        return None
+        return trade
 
     def _take_next_number(self, *, is_ours: bool = True) -> RunResult:
         try:
@@ -360,7 +364,7 @@ class _Execution:
         if is_stopping() and refusal.is_wrong_state:
             return self._close(outcomes.unknown(claimed.operation, "stopping", refusal.codes))
         try:
-            trade = self.gateway.search_trade(claimed.gateway_order_id)
+            found = self.gateway.search_trade(claimed.gateway_order_id)
         except GatewayError as failure:
             if is_entering and claimed.operation in _ASKED_ON:  # nothing of ours was sent to pay
                 return self._look_failed(failure)
@@ -369,9 +373,9 @@ class _Execution:
                     outcomes.unknown(claimed.operation, failure.reason, refusal.codes)
                 )
             return self._reject(refusal.reason, refusal.codes)
-        ended = None if trade is None else self._not_payable(trade)
-        if ended is not None:
-            return ended
+        trade = None if found is None else self._own(found)
+        if isinstance(trade, RunResult):
+            return trade
         outcome = self.plan.judge(trade, self.claimed)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))

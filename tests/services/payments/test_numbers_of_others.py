@@ -227,6 +227,30 @@ class TestAPreorder:
         assert question(order) == "7001-1 仮売上 2,500円"
         assert [one["order_id"] for one in shop.ledger() if one["status"] == "CAPTURE"] == []
 
+    @pytest.mark.parametrize("there", ["as much", "more", "sold", "given back"])
+    def test_cancelling_it_does_nothing_to_the_other(
+        self, shop: World, order: Order, there: str
+    ) -> None:
+        """Its own number is that other one's, meant for a charge that was refused for it."""
+        other = shop.gateway.search_trade("7001-1")
+        assert other is not None
+        press(order, Operation.CAPTURE)
+        if there == "more":
+            shop.gateway.change_amount(other.access, 9900, job="AUTH")
+        elif there == "sold":
+            shop.gateway.capture(other.access, 2500)
+        elif there == "given back":
+            shop.gateway.cancel(other.access, Cancellation.VOID)
+        before = shop.trade("7001-1")
+        order = cancel(order_of("7001"))
+        assert shop.trade("7001-1") == before
+        is_free = there == "given back"
+        assert order.payment_status is (S.CANCELLED if is_free else S.CAPTURE_FAILED)
+        assert order.transaction is not None
+        assert order.transaction.access_id is None
+        if not is_free:
+            assert last_attempt(order).reason == "unknown_number"
+
     @pytest.mark.parametrize("by_file", [False, True])
     def test_is_charged_under_the_number_after_it(
         self, shop: World, order: Order, by_file: bool
