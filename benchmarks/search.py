@@ -64,6 +64,7 @@ _PAGES = {
     "end of an order number": f"/orders?q={_RARE:07d}",
     "item": "/orders?q=玉露",
     "キーワード, few hits": "/orders?kw_field[]=buyer&kw[]=勅使河原",
+    "three conditions": "/orders?q=example&item=玉露&kw_field[]=email&kw[]=buyer",
     "the box, opens one": "/find?q=勅使河原",
 }
 

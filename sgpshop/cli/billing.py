@@ -55,9 +55,9 @@ def report_subscriptions(text: str) -> None:
 )
 @with_shop
 def close_results(text: str) -> None:
-    """Say, after asking SMBC-GP, that no results of monthly files of that month come any more.
+    """Say, after asking SMBC-GP, that it charges nothing more of the monthly files of that month.
 
-    What such a file may have registered is then registered anew.  Exit code 1: they may still come.
+    What such a file may have registered is then registered anew.  Exit code 1: results may still come.
     """
     month = parsed_month(text)
     billing.give_up(month)

@@ -88,6 +88,10 @@ class MonthlyResults(Base):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: when they were read first, or a person said that no more come
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: numbers that they call not charged, also those our books do not know
+    not_charged: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    #: a person said, after asking SMBC-GP, that nothing of that month is charged any more
+    is_closed: Mapped[bool] = mapped_column(default=False)
 
 
 class FiledNumber(Base):

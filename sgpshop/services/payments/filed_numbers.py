@@ -4,8 +4,9 @@ Such a number is the order's until the results of its file are over (protocol.md
 may be charged beside it, and nothing may be called uncharged because of what a look-up does not
 show yet.  What stands in a file was noted when it was made, and never changes.
 
-No calendar ends that: SMBC-GP's results may be late, and what was given up then would be charged
-twice.  They are over once they were read, or a person said that none come (P1).
+No calendar ends that, nor do results that leave a number out: SMBC-GP's results may be late or cut,
+and what was given up then would be charged twice.  It is over once they said that it was not
+charged, or a person that nothing comes any more (P1).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -58,12 +60,16 @@ MAY_BE_THERE = sa.and_(
 )
 
 
+#: A row of `monthly_results` before there are any.
+NOTHING_READ: dict[str, Any] = {"not_charged": [], "is_closed": False}
+
+
 @dataclass(frozen=True)
 class Filed:
     """The latest file that has, or may have, brought a number to SMBC-GP."""
 
     file_id: int
-    #: the results of that file are here and have had their time: what is unpaid now stays unpaid
+    #: its results say that it was not charged, or none come: what is unpaid now stays unpaid
     is_over: bool
 
 
@@ -74,7 +80,7 @@ class Whose(Enum):
     OURS = auto()
     #: perhaps a file our books do not know: it will be charged by itself, and no call can
     UNKNOWN_FILE = auto()
-    #: a file whose results are over: it is not charged any more, and no call can
+    #: a file that does not charge it any more; and no call can
     OVER = auto()
 
 
@@ -134,7 +140,7 @@ def filed(session: Session, gateway_order_id: str) -> Filed | None:
     ).all()
     for file in files:
         if gateway_order_id not in file.refused:
-            return Filed(file.id, _is_over(session, file.window))
+            return Filed(file.id, _is_over(session, file.window, gateway_order_id))
     return None
 
 
@@ -170,7 +176,7 @@ def _whose(session: Session, trade: TradeStatus) -> Whose:
     if session.scalar(sa.select(sa.or_(is_entered(number), _may_be_entered(trade)))):
         return Whose.OURS
     has_result = session.scalar(sa.select(_has_result(number)))
-    is_over = has_result or _is_over(session, month_of(trade.processed_at))
+    is_over = has_result or _is_over(session, month_of(trade.processed_at), number)
     return Whose.OVER if is_over else Whose.UNKNOWN_FILE
 
 
@@ -194,14 +200,17 @@ def _may_be_entered(trade: TradeStatus) -> sa.ColumnElement[bool]:
     return sa.and_(may_be_sent, ~_is_of_file(trade.order_id))
 
 
-def _is_over(session: Session, window: date) -> bool:
-    """Whether the results of what was sent in the month `window` were read, and have had their time."""
+def _is_over(session: Session, window: date, gateway_order_id: str) -> bool:
+    """Whether what was sent in the month `window` does not charge that number any more."""
     mode = BillingMode(settings.load().billing_mode)
-    has_had_time = results_at(window, mode.result_day) + RESULTS_OVERDUE <= utc_now()
-    was_read = sa.exists().where(
-        MonthlyResults.window == window, MonthlyResults.read_at.is_not(None)
-    )
-    return has_had_time and bool(session.scalar(sa.select(was_read)))
+    if results_at(window, mode.result_day) + RESULTS_OVERDUE > utc_now():
+        return False
+    results = session.execute(
+        sa.select(MonthlyResults.is_closed, MonthlyResults.not_charged).where(
+            MonthlyResults.window == window
+        )
+    ).one_or_none()
+    return results is not None and (results.is_closed or gateway_order_id in results.not_charged)
 
 
 def _ask_for_results(window: date) -> None:
@@ -214,5 +223,5 @@ def _ask_for_results(window: date) -> None:
     with writing() as session:
         mode = BillingMode(settings.load().billing_mode)
         asked = insert(session, table_of(MonthlyResults))
-        first = {"window": window, "due_at": results_at(window, mode.result_day)}
+        first = {"window": window, "due_at": results_at(window, mode.result_day)} | NOTHING_READ
         session.execute(asked.values(first).on_conflict_do_nothing())

@@ -43,6 +43,7 @@ from sgpshop.services.payments import (
     filed_numbers,
     outcomes,
     transaction_numbers,
+    unknown_numbers,
 )
 from sgpshop.services.payments.record import close
 from sgpshop.storage import news, shared_clock, vault
@@ -261,22 +262,20 @@ def _reserves_nothing(row: Any) -> bool:
     return is_to_be_charged(row) or is_unknown_preorder
 
 
-def renumber(claimed: ClaimedAttempt, *, is_ours: bool = True) -> ClaimedAttempt | None:
+def renumber(claimed: ClaimedAttempt) -> ClaimedAttempt | None:
     """Go on under the next number: SMBC-GP knows this one with other content (R141).
 
-    Where that is not ours (`is_ours`), the order never had the number.  None if the lease is not
-    ours any more.  Raises NumbersUsedUp.
+    It stays with the order, whoever entered it: what is paid there later has to be seen.  None if the
+    lease is not ours any more.  Raises NumbersUsedUp.
     """
     with writing() as session:
         # Order first, attempt after, as everybody locks: nobody waits in a circle.
         order = acting.lock_order(session, claimed.order_id)
         if not session.scalar(sa.select(sa.exists().where(_is_held(claimed)))):
             return None
-        if is_ours:
-            transaction = transaction_numbers.take_next_number(order)
-        else:
-            transaction_numbers.make_way(session, order, claimed.gateway_order_id)
-            transaction = session.get_one(CardTransaction, claimed.transaction_id)
+        transaction = transaction_numbers.take_next_number(order)
+        # Whose it is matters again only once it is paid.
+        unknown_numbers.not_there(session, order, [claimed.gateway_order_id])
         number = transaction.gateway_order_id
         choices = session.scalars(sa.select(Attempt.choices).where(_is_held(claimed))).one()
         session.execute(

@@ -119,7 +119,7 @@ def _beside_unknown(
         return None
     held = [trade for _, trade in found if unknown_numbers.holds(order.kind, trade)]
     _ask(order_id, found)
-    if held and all(trade.state.is_unfinished for trade in held):
+    if held and all(unknown_numbers.is_filed(order.kind, trade) for trade in held):
         return _filed(operation)
     return _unless_free(operation, bool(held))
 

@@ -252,15 +252,14 @@ class _Execution:
             return self._reject(filed_numbers.MAY_BE_FILED)
         if ended:
             return self._close(ended)
-        if ended is None and whose is not filed_numbers.Whose.OVER:
-            return self._take_next_number(is_ours=False)
-        if whose is filed_numbers.Whose.OVER or self.plan.is_number_taken(trade, claimed):
+        is_over = ended is None or whose is filed_numbers.Whose.OVER
+        if is_over or self.plan.is_number_taken(trade, claimed):
             return self._take_next_number()
         return trade
 
-    def _take_next_number(self, *, is_ours: bool = True) -> RunResult:
+    def _take_next_number(self) -> RunResult:
         try:
-            renumbered = journal.renumber(self.claimed, is_ours=is_ours)
+            renumbered = journal.renumber(self.claimed)
         except NumbersUsedUp:
             return self._reject("numbers_used_up")
         if renumbered is None:

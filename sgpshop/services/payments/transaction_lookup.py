@@ -366,6 +366,7 @@ def _record(
         if transaction.looks != claim.looks:
             return  # frozen so long that somebody else looked (P17)
         if not transaction.is_current:  # perhaps only since we asked
+            _ask_about_itself(session, order, transaction, seen_there)
             _check_earlier(session, order, transaction, trade, shop)
             return
         if order.version != claim.version:
@@ -534,6 +535,16 @@ def _check_earlier(
     found = f"{transaction.gateway_order_id} {describe(trade)}"
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
+
+
+def _ask_about_itself(
+    session: Session, order: Order, transaction: CardTransaction, seen: _Seen
+) -> None:
+    """A number that does not count was never entered by us, yet somebody paid there: whose is it?"""
+    number = transaction.gateway_order_id
+    here = [one for one in seen.later if one[1].order_id == number and number in seen.asked]
+    if here:
+        unknown_numbers.ask(session, order, here)
 
 
 def _told_unknown(

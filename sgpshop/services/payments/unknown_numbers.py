@@ -9,6 +9,7 @@ charged nor called unpaid.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -39,6 +40,9 @@ from sgpshop.storage.queue import Task, Urgency
 
 #: Reason of what is neither charged nor cancelled beside one.
 UNKNOWN_NUMBER = "unknown_number"
+
+#: A buyer who entered a payment, or went to 3-D Secure, has paid or gone by then.
+_PAYING = timedelta(minutes=30)
 
 #: A number and what a look-up of it showed.
 Numbered = tuple[int, TradeStatus]
@@ -85,9 +89,15 @@ IS_FREE = sa.and_(
 
 
 def holds(kind: OrderKind, trade: TradeStatus) -> bool:
-    """Whether money is there, or may be, or a monthly file may still take it."""
-    is_filed = filed_numbers.whose(kind, trade) is filed_numbers.Whose.UNKNOWN_FILE
-    return trade.state.is_live or trade.state is TradeState.UNKNOWN or is_filed
+    """Whether money is there, or may be, or may still come: by a buyer who is paying, or a monthly file."""
+    is_being_paid = trade.state.is_unfinished and trade.processed_at > utc_now() - _PAYING
+    may_be_there = trade.state.is_live or trade.state is TradeState.UNKNOWN or is_being_paid
+    return may_be_there or is_filed(kind, trade)
+
+
+def is_filed(kind: OrderKind, trade: TradeStatus) -> bool:
+    """Whether a monthly file that our books do not know may still charge it."""
+    return filed_numbers.whose(kind, trade) is filed_numbers.Whose.UNKNOWN_FILE
 
 
 def is_question(kind: OrderKind, trade: TradeStatus) -> bool:

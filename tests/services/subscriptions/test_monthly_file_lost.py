@@ -300,10 +300,13 @@ class TestInAFileThatWasTakenForRefused:
         driver: BillingDriver,
     ) -> None:
         unpaid = shop.gateway.search_trade(f"{order.order_no}-1")
-        with writing() as session:  # the line was refused, and the result says nothing of it
+        with (
+            writing() as session
+        ):  # the line was refused, and a person asked why no result tells it
             session.execute(sa.update(Billing).values(retry_at=None))
             session.execute(sa.update(BillingFile).values(results_due_at=None))
-            session.add(MonthlyResults(window=date(2026, 12, 1), read_at=THE_18TH))
+            said = {"read_at": THE_18TH, "not_charged": [], "is_closed": True}
+            session.add(MonthlyResults(window=date(2026, 12, 1), **said))
         look = shop.gateway.search_trade
         monkeypatch.setattr(
             shop.gateway,

@@ -38,6 +38,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import billing_marks, transactions
+from sgpshop.services.payments.filed_numbers import NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
 
@@ -86,7 +87,7 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         )
         if not of_ours.rowcount and not of_any.rowcount:  # type: ignore[attr-defined]
             return 0
-        first = {"window": window, "due_at": again}
+        first = {"window": window, "due_at": again} | NOTHING_READ
         table = table_of(MonthlyResults)
         session.execute(insert(session, table).values(first).on_conflict_do_nothing())
         if is_late:  # nothing was registered, and nothing of it came after all
@@ -98,7 +99,7 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         return 0
     if lines is None:
         return 0
-    close_month(window)
+    _read(window, [line.order_id for line in lines if not line.is_charged])
     told, fault = _tell_all(lines)
     for order_no in _missing(window, {line.order_id for line in lines}):
         _look_for(gateway, order_no)
@@ -110,11 +111,13 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
     return told
 
 
-def close_month(window: date) -> None:
-    """The results of that month are here, or none come: what is uncharged stays so (P1)."""
+def _read(window: date, not_charged: Collection[str] = (), *, is_closed: bool = False) -> None:
+    """Results of that month are here, or none come: these numbers, or all, stay uncharged (P1)."""
     with writing() as session:
-        row = session.get(MonthlyResults, window) or MonthlyResults(window=window)
+        row = session.get(MonthlyResults, window) or MonthlyResults(window=window, **NOTHING_READ)
         row.due_at, row.read_at = None, row.read_at or utc_now()
+        row.not_charged = sorted({*row.not_charged, *not_charged})
+        row.is_closed = row.is_closed or is_closed
         session.add(row)
 
 
@@ -125,7 +128,7 @@ def give_up(window: date) -> None:
     """
     if utc_now() < overdue_since(window, settings.load().billing_mode):
         raise ShopError(f"{written(window)} の結果は、まだ届く可能性があります。")
-    close_month(window)
+    _read(window, is_closed=True)
     logs.event("billing_results_given_up", window=str(window))
 
 

@@ -1,0 +1,192 @@
+"""A line of a monthly file that our books do not know, charged when nobody waited for it any more."""
+
+# ruff: noqa: F401, F811 - fixtures of the other file are used by their names
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.gateway import Card, Job
+from sgpshop.models import BillingState, MoneyMovement, Operation, Order
+from sgpshop.services.orders import alerts
+from sgpshop.services.subscriptions.billing import results
+from tests.factories import fresh
+from tests.faults.judging import settle
+from tests.gateway_world import GOOD_CARD, World
+from tests.services.acting import last_attempt, press
+from tests.services.answering import say_ours
+from tests.services.arriving import open_shop
+from tests.services.order_csv import row
+from tests.services.order_files.test_order_import import take_in
+from tests.services.payments.test_numbers_of_others import looked_up
+from tests.services.subscribing import Travel, jst
+from tests.services.subscriptions.test_billing_faults import (
+    delivered,
+    explained,
+    go_on,
+    the_billing,
+)
+from tests.services.subscriptions.test_lines_of_lost_books import (
+    _open,
+    file_of_lost_books,
+    nights,
+    not_charged,
+    overrides,
+    sold,
+    travel,
+)
+
+S, B = PaymentStatus, BillingState
+DECEMBER = date(2026, 12, 1)
+
+
+@pytest.fixture
+def order(shop: World, travel: Travel) -> Order:
+    """決済待ち, delivered; a file that our books have lost has a line for `-1`."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    return order
+
+
+def told(order: Order) -> list[AlertKind]:
+    return [alert.kind for alert in alerts.open_of(order.id)]
+
+
+def booked() -> int:
+    kept = MoneyMovement.kept_after - MoneyMovement.kept_before
+    return int(db.session.scalar(sa.select(sa.func.coalesce(sa.func.sum(kept), 0))) or 0)
+
+
+def leave_out(shop: World, order: Order, *, is_left_out: bool) -> None:
+    """The results do, or do no longer, leave out the line of this order."""
+    line, file = ("lost", 1) if is_left_out else ("", 0)
+    context = shop.simulator.extensions["endpoint"].context
+    with context.ledger.transaction() as ledger:
+        number = f"{order.order_no}-1"
+        ledger.execute("UPDATE monthly_lines SET refused = ? WHERE order_id = ?", (line, number))
+        if not is_left_out:
+            ledger.execute("UPDATE monthly_files SET is_settled = ?", (file,))
+
+
+@pytest.mark.postgresql
+def test_results_that_leave_it_out_do_not_say_that_it_is_not_charged(
+    shop: World,
+    travel: Travel,
+    order: Order,
+) -> None:
+    leave_out(shop, order, is_left_out=True)
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 20, 21)))
+    assert sold(shop, order) == []
+    assert the_billing(order).state is B.POSTPONED
+    leave_out(shop, order, is_left_out=False)
+    nights(travel, order, (2026, 12, 22), (2026, 12, 23))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    say_ours()
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert booked() == 2500
+    assert explained() == []
+
+
+def test_a_person_may_say_of_results_that_leave_it_out_that_it_is_not_charged(
+    shop: World,
+    travel: Travel,
+    order: Order,
+) -> None:
+    leave_out(shop, order, is_left_out=True)
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 20, 21)))
+    results.give_up(DECEMBER)
+    nights(travel, order, (2026, 12, 22))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+@pytest.mark.postgresql
+def test_charged_after_a_person_gave_it_up_it_is_a_question_and_then_a_double_charge(
+    shop: World,
+    travel: Travel,
+    order: Order,
+) -> None:
+    shop.set_result_day(28)
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 21)))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    travel(jst(2026, 12, 22, 8))
+    results.give_up(DECEMBER)
+    nights(travel, order, (2026, 12, 22), (2026, 12, 23))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert told(order) == []  # nobody asks any more whose that unpaid number is
+    nights(travel, order, *((2026, 12, day) for day in (28, 29, 30)))
+    assert len(sold(shop, order)) == 2
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+    assert booked() == 5000
+    assert explained() == []
+
+
+def test_a_line_that_was_not_charged_is_no_question_any_more(
+    shop: World,
+    travel: Travel,
+    order: Order,
+) -> None:
+    not_charged(shop, order)
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 20, 21)))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert told(order) == []
+
+
+def test_paid_past_us_under_the_number_that_was_only_meant(shop: World, travel: Travel) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 9, 5))
+    pay(shop, f"{order.order_no}-2")
+    travel(jst(2026, 12, 10, 7))
+    go_on(order)
+    say_ours()
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    travel(jst(2026, 12, 12, 5))
+    pay(shop, f"{order.order_no}-1")
+    nights(travel, order, (2026, 12, 13), (2026, 12, 14))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+
+
+def pay(shop: World, number: str) -> None:
+    """The shop front charges 2,500 yen under that number."""
+    access = shop.gateway.enter(number, Job.CAPTURE, 2500)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+
+
+@pytest.mark.postgresql
+def test_a_buyer_who_is_paying_past_us_is_waited_for_and_then_watched(
+    shop: World, travel: Travel
+) -> None:
+    """予約, and at the cart the buyer has just begun to pay with another card (R106)."""
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    access = shop.gateway.enter("7001-1", Job.CAPTURE, 2500)
+    order = press(order, Operation.CAPTURE)
+    assert last_attempt(order).reason == "unknown_number"
+    assert sold(shop, order) == []
+    travel(jst(2026, 11, 12, 13))  # an hour later nobody is there any more, it seems
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURED
+    assert told(order) == []
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+    assert sold(shop, order) == [("7001-1", 2500), ("7001-2", 2500)]
+    nights(travel, order, (2026, 11, 13), (2026, 11, 14))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+    assert booked() == 5000
