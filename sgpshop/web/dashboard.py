@@ -59,7 +59,6 @@ def show() -> ResponseReturnValue:
     shop, now = settings.load(), utc_now()
     found = dashboard.figures(shop)
     lines = sorted(_lines(found, shop), key=lambda one: (one.tone != "bad", -one.total.yen))
-    captured = pictures.captured(now)
     return render_template(
         "dashboard/show.html",
         figures=found,
@@ -67,25 +66,25 @@ def show() -> ResponseReturnValue:
         calm=[one.words for one in lines if not one.total.count],
         recent=recent.recent(),
         run_screens=_RUN_SCREENS,
-        set_aside=setbacks.set_aside(),
+        set_aside=setbacks.set_aside() if found.has_set_aside else [],
         may_act=current_user.may_act_as(Role.OPERATOR),
         alerts=alerts.newest_open(_ALERTS_SHOWN) if found.alerts.count else [],
         shop=shop,
         console_url=console_links(shop)["shop"],
         as_of=now,
-        captured=captured,
+        captured=found.captured,
         captured_bars=[
             Bar(
                 f"{day.month}/{day.day}",
                 yen,
                 _list(date_field="captured_at", **{"from": str(day), "to": str(day)}),
             )
-            for day, yen in captured.days.items()
+            for day, yen in found.captured.days.items()
         ],
         hold_bars=[
             Bar(words, count, _holds(last), tone)
             for words, count, last, tone in zip(
-                _HEAP_WORDS, pictures.holds(now), pictures.HEAPS, _HEAP_TONES, strict=True
+                _HEAP_WORDS, found.holds, pictures.HEAPS, _HEAP_TONES, strict=True
             )
         ],
         failure_bars=[

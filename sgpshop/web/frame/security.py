@@ -183,7 +183,7 @@ def init_app(app: Flask) -> None:
     if app.has_static_folder:
         public(app.view_functions["static"])
     login_manager.session_protection = None  # the server's row decides, not the browser's address
-    # What renews itself says so (order.js): it must not keep a session alive that nobody uses.
+    # What renews itself says so (app.js): it must not keep a session alive that nobody uses.
     login_manager.user_loader(
         lambda token: sessions.person_of_session(token, is_use="X-Poll" not in request.headers)
     )
