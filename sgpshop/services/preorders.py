@@ -18,6 +18,7 @@ from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
+from sgpshop.storage.questions import Question
 
 PAGE_SIZE = 40
 Condition = sa.ColumnElement[bool]
@@ -100,14 +101,14 @@ def tab_totals() -> dict[PreorderTab, Total]:
     return totals
 
 
-def overdue() -> Total:
+def overdue() -> Question[Total]:
     """Preorders whose 出荷予定日 has passed without a charge, for the first page (R113)."""
-    count, yen = db.session.execute(
+    return Question(
         sa.select(sa.func.count(), sa.func.sum(Order.total)).where(
             _IS_PREORDER, _of_tab(PreorderTab.OVERDUE, jst_day(utc_now()))
-        )
-    ).one()
-    return Total(count, int(yen or 0))
+        ),
+        lambda row: Total(row[0], int(row[1] or 0)),
+    )
 
 
 def _of_tab(tab: PreorderTab, today: date) -> Condition:

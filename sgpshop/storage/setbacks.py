@@ -30,6 +30,7 @@ from sgpshop.models import (
 )
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import Question
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,12 @@ def carefully(
     if before:
         forget(queue, row_ids)
     return True
+
+
+def is_set_aside_question() -> Question[bool]:
+    """Whether anything does not go through."""
+    waits = sa.exists().where(Setback.is_set_aside, _WAITS)
+    return Question(sa.select(waits), lambda row: bool(row[0]))
 
 
 def count_set_aside() -> int:

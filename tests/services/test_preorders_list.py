@@ -15,6 +15,7 @@ from sgpshop.services import preorders
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.preorders import ListedPreorder, PreorderTab
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from tests.factories import make_order
 from tests.gateway_world import World
 from tests.services.acting import press
@@ -81,7 +82,7 @@ def test_tabs_and_what_is_overdue(shop: World) -> None:  # R113
         assert numbers(tab) == [order.order_no for order in expected]
         assert totals[tab].count == len(expected)
         assert totals[tab].yen == sum(order.total for order in expected)
-    assert preorders.overdue() == totals[PreorderTab.OVERDUE]
+    assert answer(preorders.overdue()) == totals[PreorderTab.OVERDUE]
     assert [row.is_overdue for row in listed()] == [False, False, True, True, False]
 
 

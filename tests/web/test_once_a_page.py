@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Role
+from sgpshop.models import (
+    Alert,
+    BillingFile,
+    CardTransaction,
+    FileState,
+    OrderKind,
+    Queue,
+    Role,
+    Setback,
+    utc_now,
+)
 from sgpshop.services import settings
-from tests.factories import make_order
-from tests.signing_in import signed_in
+from sgpshop.storage.database import writing
+from tests.factories import authorized_order, make_order
+from tests.gateway_world import World
+from tests.services.running import started
+from tests.signing_in import make_person, signed_in
 
 
 @pytest.fixture
@@ -65,7 +81,7 @@ def test_a_page_reads_the_settings_once(app: Flask, owner: FlaskClient, page: st
     assert len(statements) == 1
 
 
-@pytest.mark.parametrize(("page", "most"), [("/orders", 8), ("/", 13)])
+@pytest.mark.parametrize(("page", "most"), [("/orders", 8), ("/", 4)])
 def test_a_page_asks_so_often_beside_who_is_there_and_the_settings(
     app: Flask, owner: FlaskClient, page: str, most: int
 ) -> None:
@@ -74,8 +90,50 @@ def test_a_page_asks_so_often_beside_who_is_there_and_the_settings(
         make_order(told=True)  # the sums are made anew
     with asked(app) as statements:
         assert owner.get(page).status_code == 200
+    assert_at_most(most, statements)
+
+
+def assert_at_most(most: int, statements: list[str]) -> None:
+    """Beside who is there and the settings."""
     own = [one for one in statements if "FROM settings" not in one and "people.role" not in one]
     assert len(own) <= most, "\n".join(one[:100] for one in own)
+
+
+def test_the_first_page_of_a_shop_with_every_trouble_asks_eight_times(
+    app: Flask, world: World, owner: FlaskClient
+) -> None:
+    owner.get("/")
+    with app.app_context():
+        make_order(status=PaymentStatus.AWAITING_BILLING, kind=OrderKind.SUBSCRIPTION)
+        order = authorized_order(world, status=PaymentStatus.CAPTURE_FAILED, told=True)
+        started([order], make_person("田中"))
+        assert order.transaction is not None
+        transaction = order.transaction.id
+        with writing() as session:
+            session.get_one(CardTransaction, transaction).next_look_at = utc_now()
+            session.add(Alert(order_id=order.id, kind=AlertKind.HOLD_MISSING, facts="…"))
+            session.add(
+                Setback(
+                    queue=Queue.LOOK_UP,
+                    row_id=transaction,
+                    times=4,
+                    next_try_at=utc_now() + timedelta(days=1),
+                    is_set_aside=True,
+                    error="OwnFault",
+                )
+            )
+            month = {"window": date(2026, 11, 1), "content": "", "lines": 1, "yen": 1}
+            session.add(BillingFile(**month, state=FileState.REFUSED))
+    with asked(app) as statements:
+        page = owner.get("/").text
+    for words in (
+        "止まっている処理",
+        "SMBC-GPとの照合で",
+        "受け付けられませんでした",
+        "最近の一括処理",
+    ):
+        assert words in page
+    assert_at_most(8, statements)
 
 
 def test_what_another_process_saved_is_read_in_the_next_transaction(app: Flask) -> None:

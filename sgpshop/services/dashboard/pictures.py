@@ -1,6 +1,6 @@
 """The pictures of the first page: what was captured, which holds end when, why captures failed.
 
-Each figure leads to its orders; yen are ints, days are Japanese ones.  Four queries together.
+Each figure leads to its orders; yen are ints, days are Japanese ones.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import in_short, worst
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, split_codes
 from sgpshop.services.order_search.criteria import HOLDING
+from sgpshop.storage.questions import Question
 
 #: so many days are drawn, today included
 DAYS = 14
@@ -39,38 +41,38 @@ class Captured:
         return next(reversed(self.days.values()))
 
 
-def captured(now: datetime) -> Captured:
-    """What was taken by captures (実売上), whatever was given back later; one query."""
+def captured(now: datetime) -> Question[Captured]:
+    """What was taken by captures (実売上), whatever was given back later."""
     today = jst_day(now)
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     month = today.replace(day=1)
     at, yen = CardTransaction.captured_at, CardTransaction.captured_amount
     spans = [(day, day + timedelta(days=1)) for day in days] + [(month, today + timedelta(days=1))]
-    row = db.session.execute(
-        sa.select(
-            *(
-                sa.func.sum(yen).filter(at >= start_of_day(first), at < start_of_day(end))
-                for first, end in spans
-            )
-        ).where(at >= start_of_day(min(month, days[0])))
-    ).one()
-    *by_day, of_month = (int(sum_ or 0) for sum_ in row)
-    return Captured(dict(zip(days, by_day, strict=True)), of_month)
+    sums = (
+        sa.func.sum(yen).filter(at >= start_of_day(first), at < start_of_day(end))
+        for first, end in spans
+    )
+
+    def read(row: tuple[Any, ...]) -> Captured:
+        *by_day, of_month = (int(sum_ or 0) for sum_ in row)
+        return Captured(dict(zip(days, by_day, strict=True)), of_month)
+
+    return Question(sa.select(*sums).where(at >= start_of_day(min(month, days[0]))), read)
 
 
-def holds(now: datetime) -> list[int]:
-    """How many authorizations end in each of the HEAPS, expired ones first (R130); one query."""
+def holds(now: datetime) -> Question[list[int]]:
+    """How many authorizations end in each of the HEAPS, expired ones first (R130)."""
     today = jst_day(now)
     ends = [start_of_day(today + timedelta(days=last + 1)) for last in HEAPS if last is not None]
     at = CardTransaction.auth_expires_at
     up_to = [sa.func.count().filter(at < end) for end in ends]
-    row = db.session.execute(
+    return Question(
         sa.select(*up_to, sa.func.count(at))
         .select_from(Order)
         .join(CardTransaction, CardTransaction.order_id == Order.id)
-        .where(CardTransaction.is_current, *HOLDING)
-    ).one()
-    return [count - before for before, count in zip((0, *row), row, strict=False)]
+        .where(CardTransaction.is_current, *HOLDING),
+        lambda row: [count - before for before, count in zip((0, *row), row, strict=False)],
+    )
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""最近の一括処理: the last bulk runs, slip files and order files, whoever began them; four queries."""
+"""最近の一括処理: the last bulk runs, slip files and order files, whoever began them; one query."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,10 +23,15 @@ from sgpshop.models import (
 from sgpshop.services.bulk import actions
 
 _SHOWN = 5
-SLIPS, ORDERS = "伝票番号ファイル", "注文ファイル"
+_FILES = {"slips": "伝票番号ファイル", "orders": "注文ファイル"}
+_NONE = sa.literal(0), sa.literal(0), sa.literal(0)
+_DONE = ImportRun.added + ImportRun.updated + ImportRun.unchanged
+_IS_ENDED = ImportRun.finished_at.is_not(None)
+#: not what programs say, one by one
+_IS_OF_PEOPLE = SlipRun.key_id.is_(None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RecentRun:
     """What was done with many orders; `yen` that were captured by it, None for order files."""
 
@@ -39,81 +43,72 @@ class RecentRun:
     total: int
     succeeded: int
     failed: int
-    waiting: int
     yen: int | None
+    waiting: int = 0
+
+    def add(self, result: ItemResult, number: int, yen: int) -> None:
+        """So many lines of it ended so."""
+        self.total += number
+        if result is ItemResult.SUCCEEDED:
+            self.succeeded += number
+            self.yen = yen
+        elif result is ItemResult.FAILED:
+            self.failed += number
+        elif result in (ItemResult.PENDING, ItemResult.UNCERTAIN):
+            self.waiting += number
 
 
 def recent() -> list[RecentRun]:
     """The newest of all three kinds, newest first."""
-    found: list[RecentRun] = []
-    kinds: tuple[tuple[Any, Any, Any], ...] = (
-        (BulkRun, BulkItem, ()),
-        (SlipRun, SlipRow, (SlipRun.key_id.is_(None),)),  # not what programs say, one by one
+    files = ImportRun.orders, _DONE, ImportRun.left_out
+    newest = sa.union_all(
+        _newest("bulk", BulkRun, BulkRun.action, BulkRun.started_at, sa.true()),
+        _newest("slips", SlipRun, sa.literal(""), SlipRun.started_at, _IS_OF_PEOPLE),
+        _newest("orders", ImportRun, sa.literal(""), ImportRun.created_at, _IS_ENDED, files),
+    ).cte("newest")
+    counts = sa.union_all(*(_counts(line, newest) for line in (BulkItem, SlipRow))).subquery()
+    rows = db.session.execute(
+        sa.select(newest, *list(counts.c)[1:])
+        .outerjoin_from(newest, counts, counts.c.run_id == newest.c.id)
+        .order_by(newest.c.at.desc(), newest.c.id)
     )
-    for run, line, of_people in kinds:
-        runs = db.session.scalars(
-            sa.select(run)
-            .where(run.started_at.is_not(None), *of_people)
-            .order_by(run.started_at.desc())
-            .limit(_SHOWN)
-        ).all()
-        counts = _counts(line, [one.id for one in runs])
-        found += [_of_run(one, counts[one.id]) for one in runs]
-    files = db.session.scalars(
-        sa.select(ImportRun)
-        .where(ImportRun.finished_at.is_not(None))
-        .order_by(ImportRun.created_at.desc())
+    found: dict[str, RecentRun] = {}
+    for kind, id_, action, at, actor, total, done, failed, result, number, yen in rows:
+        words = _FILES.get(kind) or actions.named(action).label
+        taken = None if kind == "orders" else 0
+        run = found.setdefault(
+            id_, RecentRun(id_, kind, words, at, actor, total, done, failed, taken)
+        )
+        if result is not None:
+            run.add(result, number, int(yen or 0))
+    return list(found.values())[:_SHOWN]
+
+
+def _newest(
+    kind: str,
+    run: Any,
+    action: Any,
+    at: Any,
+    is_meant: Any,
+    figures: Sequence[Any] = _NONE,
+) -> sa.Select[*tuple[Any, ...]]:
+    """The newest runs of a kind, in the order of RecentRun."""
+    columns = (sa.literal(kind).label("kind"), run.id.label("id"), action.label("action"))
+    newest = (
+        sa.select(*columns, at.label("at"), run.actor.label("actor"), *figures)
+        .where(at.is_not(None), is_meant)
+        .order_by(at.desc())
         .limit(_SHOWN)
     )
-    found += [_of_file(one) for one in files]
-    return sorted(found, key=lambda one: one.at, reverse=True)[:_SHOWN]
+    return sa.select(newest.subquery())
 
 
-def _counts(line: Any, run_ids: Iterable[str]) -> dict[str, dict[ItemResult, tuple[int, int]]]:
+def _counts(line: Any, newest: sa.CTE) -> sa.Select[*tuple[Any, ...]]:
     """Lines and captured yen of each run, by result."""
     captured = sa.func.sum(line.amount).filter(Attempt.operation == Operation.CAPTURE)
-    rows = db.session.execute(
+    return (
         sa.select(line.run_id, line.result, sa.func.count(), captured)
         .outerjoin(Attempt, Attempt.id == line.attempt_id)
-        .where(line.run_id.in_(list(run_ids)))
+        .where(line.run_id.in_(sa.select(newest.c.id)))
         .group_by(line.run_id, line.result)
-    )
-    found: dict[str, dict[ItemResult, tuple[int, int]]] = defaultdict(dict)
-    for run_id, result, number, yen in rows:
-        found[run_id][result] = (number, int(yen or 0))
-    return found
-
-
-def _of_run(run: BulkRun | SlipRun, counts: dict[ItemResult, tuple[int, int]]) -> RecentRun:
-    is_bulk = isinstance(run, BulkRun)
-    succeeded, yen = counts.get(ItemResult.SUCCEEDED, (0, 0))
-    failed, _ = counts.get(ItemResult.FAILED, (0, 0))
-    waiting = [counts.get(one, (0, 0))[0] for one in (ItemResult.PENDING, ItemResult.UNCERTAIN)]
-    assert run.started_at is not None
-    return RecentRun(
-        id=run.id,
-        kind="bulk" if is_bulk else "slips",
-        words=actions.named(run.action).label if isinstance(run, BulkRun) else SLIPS,
-        at=run.started_at,
-        actor=run.actor,
-        total=sum(number for number, _ in counts.values()),
-        succeeded=succeeded,
-        failed=failed,
-        waiting=sum(waiting),
-        yen=yen,
-    )
-
-
-def _of_file(run: ImportRun) -> RecentRun:
-    return RecentRun(
-        id=run.id,
-        kind="orders",
-        words=ORDERS,
-        at=run.created_at,
-        actor=run.actor,
-        total=run.orders,
-        succeeded=run.added + run.updated + run.unchanged,
-        failed=run.left_out,
-        waiting=0,
-        yen=None,
     )

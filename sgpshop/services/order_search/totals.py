@@ -163,6 +163,12 @@ def taken_otherwise(
     return {status: int(more or 0) for _, status, _, more in rows}
 
 
+def more_taken(wanted: Iterable[sa.ColumnElement[bool]]) -> sa.ScalarSelect[Any]:
+    """The same over all statuses, as a column of another query."""
+    by_status = _taken_otherwise(wanted, place=0).subquery()
+    return sa.select(sa.func.sum(by_status.c[3])).scalar_subquery()
+
+
 def _taken_otherwise(
     wanted: Iterable[sa.ColumnElement[bool]], *, place: int
 ) -> sa.Select[int, PaymentStatus | None, int, int | None]:

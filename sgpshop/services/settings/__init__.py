@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import get_type_hints
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, SessionTransaction
 
 from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
@@ -19,6 +18,7 @@ from sgpshop.services.settings import contract_change, rules
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import once
 
 __all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save"]
 
@@ -126,24 +126,17 @@ class ShopSettings:
 
 _TYPES = get_type_hints(ShopSettings)
 _QUERY = sa.select(Setting.name, Setting.value)
-_LOADED = "sgpshop.settings"
 
 
 def load() -> ShopSettings:
     """The settings as they are now; one query a transaction, so a page asks once."""
-    session = db.session()
-    shop: ShopSettings | None = session.info.get(_LOADED)
-    if shop is None:
-        stored = {row.name: row.value for row in session.execute(_QUERY)}
-        known = {name: _parse(name, text) for name, text in stored.items() if name in _TYPES}
-        shop = session.info[_LOADED] = ShopSettings(**known)  # type: ignore[arg-type]
-    return shop
+    return once("settings", _load)
 
 
-@sa.event.listens_for(db.session, "after_transaction_end")
-def _forget(session: Session, _transaction: SessionTransaction) -> None:
-    """What is decided under a lock is decided by the settings as they are then."""
-    session.info.pop(_LOADED, None)
+def _load() -> ShopSettings:
+    stored = {row.name: row.value for row in db.session.execute(_QUERY)}
+    known = {name: _parse(name, text) for name, text in stored.items() if name in _TYPES}
+    return ShopSettings(**known)  # type: ignore[arg-type]
 
 
 def save(actor: str, **values: Value) -> list[str]:

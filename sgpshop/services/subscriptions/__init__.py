@@ -21,8 +21,10 @@ from sgpshop.services.subscriptions.monthly_files import (
     notices,
     notices_of,
     overdue,
+    trouble,
+    trouble_question,
 )
-from sgpshop.services.subscriptions.outlook import Outlook, outlook
+from sgpshop.services.subscriptions.outlook import Outlook, outlook, outlook_question
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.searching import search, tab_totals
 from sgpshop.services.subscriptions.stages import (
@@ -30,7 +32,7 @@ from sgpshop.services.subscriptions.stages import (
     SubscriptionDate,
     SubscriptionTab,
 )
-from sgpshop.services.subscriptions.use import in_use
+from sgpshop.services.subscriptions.use import in_use, in_use_question
 
 __all__ = [
     "BillingFacts",
@@ -49,13 +51,17 @@ __all__ = [
     "files",
     "guarantee",
     "in_use",
+    "in_use_question",
     "latest_billing",
     "notices",
     "notices_of",
     "outlook",
+    "outlook_question",
     "overdue",
     "refused_since",
     "search",
     "tab_totals",
     "take_again",
+    "trouble",
+    "trouble_question",
 ]

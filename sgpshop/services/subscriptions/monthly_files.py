@@ -29,6 +29,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions.billing.results import overdue_since
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import Question
 
 _SHOWN = 12
 _NOTICES = 20
@@ -196,34 +197,41 @@ class FileNotice:
 
 
 def files() -> list[ListedFile]:
-    """The latest files, newest first; two queries."""
-    return _read(sa.select(*_COLUMNS).order_by(BillingFile.id.desc()).limit(_SHOWN))
+    """The latest files, newest first; one query."""
+    return _read(_newest(sa.true(), _SHOWN))
+
+
+_MAY_BE_REFUSED = sa.and_(
+    sa.or_(
+        BillingFile.state == FileState.REFUSED,
+        sa.and_(BillingFile.state == FileState.CLOSED, BillingFile.receipt_no == ""),
+    ),
+    BillingFile.acknowledged_at.is_(None),
+)
+_MAY_BE_OVERDUE = BillingFile.results_due_at.is_not(None)
 
 
 def notices() -> list[ListedFile]:
-    """Files refused as a whole that nobody has acknowledged, newest first; at most two queries."""
-    may_be_refused = sa.or_(
-        BillingFile.state == FileState.REFUSED,
-        sa.and_(BillingFile.state == FileState.CLOSED, BillingFile.receipt_no == ""),
-    )
-    found = _read(
-        sa.select(*_COLUMNS)
-        .where(may_be_refused, BillingFile.acknowledged_at.is_(None))
-        .order_by(BillingFile.id.desc())
-        .limit(_NOTICES)
-    )
-    return [file for file in found if file.is_refused]
+    """Files refused as a whole that nobody has acknowledged, newest first; one query."""
+    return [file for file in _read(_newest(_MAY_BE_REFUSED)) if file.is_refused]
 
 
 def overdue() -> list[ListedFile]:
-    """Files whose results are overdue, newest first; at most two queries (R105)."""
-    found = _read(
-        sa.select(*_COLUMNS)
-        .where(BillingFile.results_due_at.is_not(None))
-        .order_by(BillingFile.id.desc())
-        .limit(_NOTICES)
-    )
-    return [file for file in found if file.is_overdue]
+    """Files whose results are overdue, newest first; one query (R105)."""
+    return [file for file in _read(_newest(_MAY_BE_OVERDUE)) if file.is_overdue]
+
+
+def trouble() -> tuple[list[ListedFile], list[ListedFile]]:
+    """Both of them; one query."""
+    found = _read(_newest(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE), 2 * _NOTICES))
+    refused = [file for file in found if file.is_refused and file.acknowledged_at is None]
+    return refused, [file for file in found if file.is_overdue]
+
+
+def trouble_question() -> Question[bool]:
+    """Whether there may be any."""
+    may_be = sa.exists().where(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE))
+    return Question(sa.select(may_be), lambda row: bool(row[0]))
 
 
 def notices_of(refused: Sequence[ListedFile]) -> list[FileNotice]:
@@ -266,30 +274,37 @@ def _one(file_id: int) -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*_COLUMNS).where(BillingFile.id == file_id)
 
 
+def _newest(
+    condition: sa.ColumnElement[bool], limit: int = _NOTICES
+) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_COLUMNS).where(condition).order_by(BillingFile.id.desc()).limit(limit)
+
+
 def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
-    found = db.session.execute(statement).all()
-    if not found:
-        return []
-    lines = {
-        row.file_id: tuple(row)[1:]
-        for row in db.session.execute(
-            sa.select(
-                Billing.file_id,
-                sa.func.min(Attempt.sent_at),
-                sa.func.count().filter(Billing.state.in_(_TAKEN)),
-                sa.func.count().filter(Billing.state == BillingState.REFUSED),
-                sa.func.count().filter(Billing.state == BillingState.PAID),
-                sa.func.count().filter(Billing.state == BillingState.NOT_PAID),
-                sa.func.count().filter(Billing.state == BillingState.POSTPONED),
-                sa.func.max(Billing.result_at),
-            )
-            .join(Attempt, Attempt.id == Billing.attempt_id)
-            .where(Billing.file_id.in_([row.id for row in found]))
-            .group_by(Billing.file_id)
+    found = statement.cte()
+    lines = (
+        sa.select(
+            Billing.file_id,
+            sa.func.min(Attempt.sent_at),
+            sa.func.count().filter(Billing.state.in_(_TAKEN)),
+            sa.func.count().filter(Billing.state == BillingState.REFUSED),
+            sa.func.count().filter(Billing.state == BillingState.PAID),
+            sa.func.count().filter(Billing.state == BillingState.NOT_PAID),
+            sa.func.count().filter(Billing.state == BillingState.POSTPONED),
+            sa.func.max(Billing.result_at),
         )
-    }
+        .join(Attempt, Attempt.id == Billing.attempt_id)
+        .where(Billing.file_id.in_(sa.select(found.c.id)))
+        .group_by(Billing.file_id)
+        .subquery()
+    )
+    rows = db.session.execute(
+        sa.select(lines.c.file_id, found, *list(lines.c)[1:])
+        .outerjoin_from(found, lines, lines.c.file_id == found.c.id)
+        .order_by(found.c.id.desc())
+    )
     now, mode = utc_now(), settings.load().billing_mode
-    listed = [ListedFile(*row, *lines.get(row.id, ())) for row in found]
+    listed = [ListedFile(*(row if has_lines else row[: len(_COLUMNS)])) for has_lines, *row in rows]
     return [
         replace(
             file,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,9 +21,8 @@ from sgpshop.domain.billing_calendar import (
 )
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
-from sgpshop.services.order_search.totals import Total, taken_otherwise
+from sgpshop.services.order_search.totals import Total, more_taken
 from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE, IS_FREE, to_register
 from sgpshop.services.subscriptions.stages import (
     IS_PUT_OFF,
@@ -33,6 +33,7 @@ from sgpshop.services.subscriptions.stages import (
     NEEDS_REFUND,
     NEEDS_REMINDER,
 )
+from sgpshop.storage.questions import Question, answer
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,12 @@ class Outlook:
 
 
 def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
-    """The figures at `now` (aware); two queries."""
-    now = now or utc_now()
+    """The figures at `now` (aware); one query."""
+    return answer(outlook_question(billing_day, now or utc_now()))
+
+
+def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
+    """The same, to be asked together with others."""
     over = due_month(now, billing_day)
     upcoming, this_month = next_month(over), month_of(now)
     is_next = sa.and_(to_register(upcoming), IS_FREE)
@@ -89,7 +94,7 @@ def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
         "lacks_card": LACKS_CARD,
         "attention": NEEDS_ATTENTION,
     }
-    columns = [
+    columns: list[Any] = [
         column
         for condition in meant.values()
         for column in (
@@ -102,28 +107,31 @@ def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
         Order.payment_status.in_((PaymentStatus.AWAITING_BILLING, PaymentStatus.NEEDS_REVIEW)),
         meant["to_refund"],
     )
-    figures = db.session.execute(
-        sa.select(*columns).select_from(Order).where(IS_SUBSCRIPTION, is_of_interest)
-    ).one()
-    totals = {
-        name: Total(figures[2 * at], int(figures[2 * at + 1])) for at, name in enumerate(meant)
-    }
     # Money that already moved is among these in 要返金 only.
-    more = sum(taken_otherwise([IS_SUBSCRIPTION, NEEDS_REFUND]).values())
-    for name in ("to_refund", "attention"):
-        totals[name] = replace(totals[name], yen=totals[name].yen + more)
+    columns.append(more_taken([IS_SUBSCRIPTION, NEEDS_REFUND]))
     next_at = next_registration(now, billing_day)
     last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
-    return Outlook(
-        next_at=next_at,
-        days_until_next=_days_until(next_at, now),
-        next_month=upcoming,
-        later_at=registers_at(next_month(upcoming), billing_day),
-        last_day=last_day,
-        days_until_last=(last_day - jst_day(now)).days,
-        this_month_at=registers_at(this_month, billing_day),
-        **totals,
-    )
+
+    def read(figures: tuple[Any, ...]) -> Outlook:
+        pairs = zip(figures[0::2], figures[1::2], strict=False)
+        totals = {
+            name: Total(count, int(yen)) for name, (count, yen) in zip(meant, pairs, strict=True)
+        }
+        for name in ("to_refund", "attention"):
+            totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
+        return Outlook(
+            next_at=next_at,
+            days_until_next=_days_until(next_at, now),
+            next_month=upcoming,
+            later_at=registers_at(next_month(upcoming), billing_day),
+            last_day=last_day,
+            days_until_last=(last_day - jst_day(now)).days,
+            this_month_at=registers_at(this_month, billing_day),
+            **totals,
+        )
+
+    statement = sa.select(*columns).select_from(Order).where(IS_SUBSCRIPTION, is_of_interest)
+    return Question(statement, read)
 
 
 def _days_until(moment: datetime, now: datetime) -> int:
