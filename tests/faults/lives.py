@@ -243,7 +243,7 @@ def _number(dice: random.Random) -> str:
 
 
 #: words of actions with many orders
-_RUNS = ("sgp_capture", "deliver", "send_changes", "extend")
+_RUNS = ("sgp_capture", "deliver", "send_changes", "extend", "cancel")
 #: act -> weight, and how its details are drawn
 _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "capture": (3, lambda _: {}),

@@ -55,6 +55,17 @@ def test_the_chooser_offers_both_and_weighs_what_they_leave_out(
     assert "disabled" not in run_button(page)
     page = flat(operator.post(select, headers, do="extend", order_no=numbers(orders)))
     assert "3件を選択 ¥9,000" in words(bar(page))  # what SMBC-GP holds
+    page = flat(operator.post(select, headers, do="cancel", order_no=numbers(orders)))
+    assert "処理内容: 注文キャンセル" in words(bar(page))
+
+
+def test_many_orders_are_cancelled_after_it_was_said_what_that_does(
+    operator: Browser, orders: list[Order]
+) -> None:
+    page = flat(operator.post("/orders/bulk", HTMX, action="cancel", order_no=numbers(orders)))
+    assert "3件のカードの利用枠 ¥9,000 を解放し、注文をキャンセルします" in words(page)
+    assert "元に戻せません" in page
+    assert "修正額が未送信の注文が2件あります" in page
 
 
 def test_extending_is_not_offered_where_the_shop_does_not_use_it(

@@ -5,9 +5,21 @@ from __future__ import annotations
 from sgpshop.domain import words
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.services.bulk.action import Action
-from sgpshop.services.bulk.actions import amount_changes, captures, deliveries, extensions
+from sgpshop.services.bulk.actions import (
+    amount_changes,
+    cancellations,
+    captures,
+    deliveries,
+    extensions,
+)
 
-ALL = (captures.ACTION, amount_changes.ACTION, extensions.ACTION, deliveries.ACTION)
+ALL = (
+    captures.ACTION,
+    amount_changes.ACTION,
+    extensions.ACTION,
+    deliveries.ACTION,
+    cancellations.ACTION,
+)
 _BY_WORD = {action.word: action for action in ALL}
 
 
