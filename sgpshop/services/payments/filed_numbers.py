@@ -127,21 +127,29 @@ def filed(session: Session, gateway_order_id: str) -> Filed | None:
     None, too, once a result said that it was not charged, or a call of ours entered it: then no
     file brought it there.
     """
+    is_told = sa.or_(_has_result(gateway_order_id), is_entered(gateway_order_id))
+    files = _files(session, gateway_order_id, ~is_told)
+    return (
+        Filed(files[0].id, _is_over(session, files[0].window, gateway_order_id)) if files else None
+    )
+
+
+def was_filed(session: Session, gateway_order_id: str) -> bool:
+    """Whether a file of ours has, or may have, brought the number to SMBC-GP, whatever came of it."""
+    return bool(_files(session, gateway_order_id, sa.true()))
+
+
+def _files(
+    session: Session, gateway_order_id: str, condition: sa.ColumnElement[bool]
+) -> list[sa.Row[tuple[int, date, dict[str, Any]]]]:
+    """The files that may have brought it there, the latest first."""
     files = session.execute(
         sa.select(BillingFile.id, BillingFile.window, BillingFile.refused)
         .join(FiledNumber, FiledNumber.file_id == BillingFile.id)
-        .where(
-            MAY_BE_THERE,
-            FiledNumber.gateway_order_id == gateway_order_id,
-            ~_has_result(gateway_order_id),
-            sa.not_(is_entered(gateway_order_id)),
-        )
+        .where(MAY_BE_THERE, FiledNumber.gateway_order_id == gateway_order_id, condition)
         .order_by(BillingFile.id.desc())
-    ).all()
-    for file in files:
-        if gateway_order_id not in file.refused:
-            return Filed(file.id, _is_over(session, file.window, gateway_order_id))
-    return None
+    )
+    return [file for file in files if gateway_order_id not in file.refused]
 
 
 def is_waiting(session: Session, gateway_order_id: str) -> bool:

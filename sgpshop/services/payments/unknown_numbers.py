@@ -58,7 +58,7 @@ def is_ours(session: Session, transaction_id: int) -> bool:
             CardTransaction.id == transaction_id
         )
     ).one()
-    return bool(row[1]) or filed_numbers.filed(session, row.gateway_order_id) is not None
+    return bool(row[1]) or filed_numbers.was_filed(session, row.gateway_order_id)
 
 
 _IS_ENTERED = sa.or_(
@@ -66,12 +66,6 @@ _IS_ENTERED = sa.or_(
     CardTransaction.entry_sent_at.is_not(None),
     CardTransaction.access_id.is_not(None),
     CardTransaction.gateway_state.is_not(None),
-    # numbers of before `entry_sent_at`
-    sa.exists().where(
-        Attempt.order_id == CardTransaction.order_id,  # which has an index
-        Attempt.transaction_id == CardTransaction.id,
-        Attempt.sent_at.is_not(None),
-    ),
     sa.exists().where(
         UnknownNumber.order_id == CardTransaction.order_id,
         UnknownNumber.gateway_order_id == CardTransaction.gateway_order_id,

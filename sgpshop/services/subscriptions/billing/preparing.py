@@ -114,7 +114,8 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
             )
         return
     with writing() as session:
-        mark_sending(session, sa.and_(Billing.id == billing_id, Billing.file_id.is_(None)))
+        are_meant = sa.and_(Billing.id == billing_id, Billing.file_id.is_(None))
+        mark_sending(session, are_meant, is_sent=False)
     close(row.attempt_id, row.lease, outcome)  # unless another worker put it into a file meanwhile
 
 
@@ -140,14 +141,20 @@ def _ask(gateway: SmbcGpGateway, order_id: int, gateway_order_id: str) -> Outcom
         return outcomes.rejected(_BILL, "broke_off")
 
 
-def mark_sending(session: Session, are_meant: sa.ColumnElement[bool]) -> None:
-    """Their attempts are under way.  Without a due time: the file is what is tried again."""
+def mark_sending(
+    session: Session, are_meant: sa.ColumnElement[bool], *, is_sent: bool = True
+) -> None:
+    """Their attempts are under way.  Without a due time: the file is what is tried again.
+
+    What ends before any file had it (not `is_sent`) put nothing under its number (P1).
+    """
+    sent = {"sent_at": utc_now(), "tries": Attempt.tries + 1} if is_sent else {}
     session.execute(
         sa.update(Attempt)
         .where(
             Attempt.id.in_(sa.select(Billing.attempt_id).where(are_meant)),
             Attempt.state == AttemptState.QUEUED,
         )
-        .values(state=AttemptState.SENDING, sent_at=utc_now(), tries=Attempt.tries + 1)
+        .values(state=AttemptState.SENDING, **sent)
         .execution_options(synchronize_session=False)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -37,7 +38,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import billing_marks, transactions
+from sgpshop.services.payments import billing_marks, transactions, unknown_numbers
 from sgpshop.services.payments.filed_numbers import NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
@@ -160,14 +161,19 @@ def _nothing_more(session: Session, window: date) -> None:
 
 
 def _tell(line: ResultLine) -> bool:
-    """Write one result down; False if it was told before, is not ours, or says nothing new."""
-    order_id = _order_of(line.order_id)
-    if order_id is None:
+    """Write one result down; False if it was told before, is not ours, or says nothing new.
+
+    Under a number that was only meant for the order another's sale may stand: look-ups ask whose it is.
+    """
+    transaction = _transaction_of(line.order_id)
+    if transaction is None:
         return False
     with writing() as session:
-        order = acting.lock_order(session, order_id)
+        order = acting.lock_order(session, transaction.order_id)
         billing = _billing(session, line.order_id)
         if billing is None or billing.state is BillingState.PAID:
+            return False
+        if not unknown_numbers.is_ours(session, transaction.id):
             return False
         if line.is_charged:
             return _charged(session, order, billing, line.line.amount, "bill_paid")
@@ -254,14 +260,15 @@ def _missing(window: date, answered: Collection[str]) -> list[str]:
 
 def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
     """A line is missing in a result that came: SMBC-GP may know more, else a person must know."""
-    order_id = _order_of(gateway_order_id)
+    transaction = _transaction_of(gateway_order_id)
     try:
         trade = gateway.search_trade(gateway_order_id)
     except GatewayError as failure:
         logs.event("billing_line_not_asked", order=gateway_order_id, reason=failure.reason)
         return
-    if order_id is None:
+    if transaction is None:
         return
+    order_id = transaction.order_id
     with writing() as session:
         order = acting.lock_order(session, order_id)
         billing = _billing(session, gateway_order_id)
@@ -290,14 +297,15 @@ def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
             )
 
 
-def _order_of(gateway_order_id: str) -> int | None:
-    order_id: int | None = db.session.scalar(
-        sa.select(CardTransaction.order_id).where(
+def _transaction_of(gateway_order_id: str) -> Any:
+    """The transaction with that number: its id and `order_id`; None if our books have none."""
+    found = db.session.execute(
+        sa.select(CardTransaction.id, CardTransaction.order_id).where(
             CardTransaction.gateway_order_id == gateway_order_id
         )
-    )
+    ).one_or_none()
     db.session.commit()
-    return order_id
+    return found
 
 
 def _billing(session: Session, gateway_order_id: str) -> Billing | None:

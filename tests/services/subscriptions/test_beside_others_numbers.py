@@ -1,0 +1,125 @@
+"""A shop numbers its orders P and P-1: the sale of P-1, which no act of ours entered, is not P's (R141)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.gateway import Card, Job
+from sgpshop.models import Order
+from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.reconciliation import daily
+from sgpshop.services.subscriptions import billing
+from tests import own_worker
+from tests.factories import fresh
+from tests.faults.judging import work_off
+from tests.gateway_world import World
+from tests.services.answering import say_ours
+from tests.services.arriving import open_shop
+from tests.services.payments.test_earlier_transactions import told
+from tests.services.subscribing import Travel, jst
+from tests.services.subscriptions.test_billing_faults import (
+    THE_10TH,
+    delivered,
+    explained,
+    go_on,
+    the_billing,
+)
+from tests.services.subscriptions.test_lines_of_lost_books import file_of_lost_books, nights, sold
+
+S = PaymentStatus
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    return {"QUIET_PERIOD": 0.0, "GATEWAY_TRIES": 1, "NIGHTLY_COMPARE_HOUR": 3}
+
+
+@pytest.fixture
+def travel() -> Iterator[Travel]:
+    """Our clock and the simulator's, which are this process's."""
+    with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
+        yield traveller.move_to
+
+
+@pytest.fixture(params=list(BillingDriver))
+def driver(request: pytest.FixtureRequest) -> BillingDriver:
+    return BillingDriver(request.param)
+
+
+@pytest.fixture
+def order(app: Flask, shop: World, travel: Travel, driver: BillingDriver) -> Iterator[Order]:
+    """2,500 yen, to be registered on the 10th."""
+    open_shop()
+    billing.resume()  # the first registration of a new installation is nobody's
+    open_shop(billing_driver=driver.value)
+    yield delivered(shop)
+    own_worker.finish(app)
+
+
+def sell_the_other(shop: World, order: Order) -> None:
+    """9,900 yen for P-1, past us."""
+    access = shop.gateway.enter(f"{order.order_no}-1", Job.CAPTURE, 9900)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+
+
+def is_untouched(order: Order) -> None:
+    """Still to be billed; its question is open, and nothing of the other is in its books."""
+    order = fresh(order)
+    assert order.payment_status is S.AWAITING_BILLING
+    assert order.transaction is not None
+    assert order.transaction.captured_amount is None
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    assert [one.gateway_order_id for one in unknown_numbers.open_of(order.id)] == [
+        f"{order.order_no}-1"
+    ]
+
+
+@pytest.mark.postgresql
+def test_the_night_does_not_book_it(shop: World, travel: Travel, order: Order) -> None:
+    travel(jst(2026, 12, 9, 12))
+    sell_the_other(shop, order)
+    travel(THE_10TH)
+    go_on(order)
+    is_untouched(order)
+    travel(jst(2026, 12, 11, 3, 1))
+    daily.run()
+    work_off(order.id)
+    is_untouched(order)
+    assert say_ours(is_ours=False) == 1
+    nights(travel, order, (2027, 1, 10), (2027, 1, 18), (2027, 1, 19))
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert shop.trade(f"{order.order_no}-1")["amount"] == 9900
+    assert (f"{order.order_no}-2", 2500) in sold(shop, order)
+    assert the_billing(order).amount == 2500
+    assert explained() == []
+
+
+@pytest.mark.parametrize("driver", [BillingDriver.FILE], indirect=True)
+@pytest.mark.parametrize("answered_on", [date(2026, 12, 11), date(2026, 12, 20)])
+def test_nor_do_the_results_of_another_systems_file(
+    shop: World, travel: Travel, order: Order, answered_on: date
+) -> None:
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    days = [date(2026, 12, 10), date(2026, 12, 11), date(2026, 12, 18), date(2026, 12, 20)]
+    for day in days:
+        nights(travel, order, (day.year, day.month, day.day))
+        if day < answered_on:
+            is_untouched(order)
+        elif day == answered_on:
+            assert say_ours(is_ours=False) == 1
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    nights(travel, order, (2027, 1, 10), (2027, 1, 18), (2027, 1, 19))
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert (f"{order.order_no}-2", 2500) in sold(shop, order)
+    assert told(order) == []
+    assert explained() == []
