@@ -99,6 +99,7 @@ def assert_at_most(most: int, statements: list[str]) -> None:
     assert len(own) <= most, "\n".join(one[:100] for one in own)
 
 
+@pytest.mark.postgresql
 def test_the_first_page_of_a_shop_with_every_trouble_asks_eight_times(
     app: Flask, world: World, owner: FlaskClient
 ) -> None:
