@@ -48,7 +48,7 @@ from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
-from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role, SavedView
+from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role, SavedView, Scheme
 from sgpshop.models.unknown_number import UnknownNumber
 
 __all__ = [
@@ -115,6 +115,7 @@ __all__ = [
     "RefusedCheckout",
     "Role",
     "SavedView",
+    "Scheme",
     "Scope",
     "Setback",
     "Setting",

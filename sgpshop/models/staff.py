@@ -19,6 +19,14 @@ class Role(Labelled):
     VIEWER = "viewer", "閲覧者"
 
 
+class Scheme(Labelled):
+    """Which colours a person wants on the screen."""
+
+    AUTO = "auto", "端末の設定に合わせる"
+    LIGHT = "light", "明るい配色"
+    DARK = "dark", "暗い配色"
+
+
 class Person(Base):
     """Somebody who may sign in."""
 
@@ -33,6 +41,8 @@ class Person(Base):
     search_fields: Mapped[list[str] | None] = mapped_column(sa.JSON)
     #: keys of one sign (/, x, ?) do something; whoever speaks to the computer switches them off
     has_shortcuts: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    #: a Scheme; the word of another version is that of the device
+    scheme: Mapped[str] = mapped_column(sa.String(8), default="auto", server_default="auto")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role, utc_now
+from sgpshop.models import LoginSession, Person, Role, Scheme, utc_now
 from sgpshop.services.access import passwords
 from sgpshop.services.access.people import DEMO_NAME
 from sgpshop.services.access.sessions import SignedIn, is_open_at, key_of
@@ -112,10 +112,11 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     logs.event("password_changed", name=name)
 
 
-def set_shortcuts(person_id: int, *, is_on: bool) -> None:
-    """Whether keys of one sign do something for this person.  Raises NotFound."""
+def set_screen(person_id: int, *, has_shortcuts: bool, scheme: Scheme) -> None:
+    """Whether keys of one sign do something for this person, and in which colours.  Raises NotFound."""
     with writing() as session:
-        _get(session, person_id).has_shortcuts = is_on
+        person = _get(session, person_id)
+        person.has_shortcuts, person.scheme = has_shortcuts, scheme.value
 
 
 def end_sessions(person_id: int, *, keep_token: str = "") -> int:

@@ -52,6 +52,7 @@ class SignedIn:
     role: Role
     search_fields: list[str] | None
     has_shortcuts: bool
+    scheme: str
     #: what the cookie holds; the database knows only its hash
     token: str = field(repr=False)
     #: when this session's password was last given, at the sign-in or since
@@ -98,7 +99,7 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
             )
         )
     logs.event("login", result="done", name=account, address=address)
-    chosen = person.search_fields, person.has_shortcuts
+    chosen = person.search_fields, person.has_shortcuts, person.scheme
     return SignedIn(person.id, person.name, person.role, *chosen, token, utc_now())
 
 
@@ -189,6 +190,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
             Person.role,
             Person.search_fields,
             Person.has_shortcuts,
+            Person.scheme,
             Person.is_active,
             LoginSession.started_at,
             LoginSession.seen_at,
@@ -217,6 +219,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
         row.role,
         row.search_fields,
         row.has_shortcuts,
+        row.scheme,
         token,
         row.confirmed_at,
         min(by_idling, by_age).total_seconds(),

@@ -9,7 +9,7 @@ from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.models import Role
+from sgpshop.models import Role, Scheme
 from sgpshop.services.access import people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.web.frame import recent_password
@@ -65,10 +65,15 @@ def change_password() -> ResponseReturnValue:
 @bp.post("/shortcuts")
 @requires(Role.VIEWER)
 def choose_shortcuts() -> ResponseReturnValue:
-    """Switch the keys of one sign on or off for this person."""
+    """Switch the keys of one sign on or off for this person, and choose the colours."""
     is_on = "has_shortcuts" in request.form
-    people_admin.set_shortcuts(current_user.id, is_on=is_on)
-    flash(f"1文字のキー操作を{'使う' if is_on else '使わない'}設定にしました。", "success")
+    wanted = request.form.get("scheme", "")
+    scheme = Scheme(wanted) if wanted in set(Scheme) else Scheme.AUTO
+    people_admin.set_screen(current_user.id, has_shortcuts=is_on, scheme=scheme)
+    flash(
+        f"1文字のキー操作を{'使う' if is_on else '使わない'}設定、画面の色を「{scheme.label}」にしました。",
+        "success",
+    )
     return redirect(url_for(".show"), code=303)
 
 
@@ -92,6 +97,7 @@ def end_sessions() -> ResponseReturnValue:
 def _page(form: OwnPasswordForm, asked: PasswordPrompt) -> str:
     return render_template(
         "people/account.html",
+        schemes=Scheme,
         form=form,
         asked=asked,
         sessions=people_admin.own_sessions(current_user),

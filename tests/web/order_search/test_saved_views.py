@@ -78,7 +78,15 @@ def test_there_are_twenty_at_most(tanaka: FlaskClient) -> None:
 
 def test_keys_of_one_sign_can_be_switched_off(tanaka: FlaskClient) -> None:
     assert 'data-keys="off"' not in flat(tanaka.get("/orders"))
-    assert "使わない設定にしました" in send(tanaka, "/account/shortcuts")
+    assert "使わない設定、" in send(tanaka, "/account/shortcuts")
     assert 'data-keys="off"' in flat(tanaka.get("/orders"))
-    assert "使う設定にしました" in send(tanaka, "/account/shortcuts", has_shortcuts="1")
+    assert "使う設定、" in send(tanaka, "/account/shortcuts", has_shortcuts="1")
     assert 'data-keys="off"' not in flat(tanaka.get("/orders"))
+
+
+def test_a_person_chooses_the_colours(tanaka: FlaskClient) -> None:
+    assert "data-scheme" not in flat(tanaka.get("/orders"))
+    assert "「暗い配色」にしました" in send(tanaka, "/account/shortcuts", scheme="dark")
+    assert '<html lang="ja" data-scheme="dark">' in flat(tanaka.get("/orders"))
+    send(tanaka, "/account/shortcuts", scheme="neon")  # no word of ours: as the device has it
+    assert "data-scheme" not in flat(tanaka.get("/orders"))
