@@ -235,6 +235,7 @@ class Environment(BaseModel):
     DAILY_DIGEST_HOUR: Hour = 7
     ANSWER_WAIT: Annotated[float, _seconds(0, 20)] = 2
     CHECKOUT_WAIT: Annotated[float, _seconds(0, 60)] = 10
+    ABANDONED_AFTER: Annotated[float, _seconds(60, 86400)] = 3600
     BACKUP_FOLDER: Annotated[str, BeforeValidator(_folder)] = ""
     BACKUP_HOUR: Hour = 2
     BACKUP_KEEP: Annotated[int, _whole(1, 1000)] = 7

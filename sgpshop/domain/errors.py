@@ -29,6 +29,11 @@ class OrderNotFound(NotFound):
 class NotPossible(ShopError):
     """The order is in a state that does not allow this (rules.md §4.3, R42)."""
 
+    def __init__(self, message: str, reason: str = "other") -> None:
+        super().__init__(message)
+        #: one word for programs: a Refusal, or a WhyNot of domain.order_acts
+        self.reason = reason
+
 
 class OrderChanged(ShopError):
     """Somebody changed the order since this person saw it (R61, P20)."""
@@ -39,6 +44,16 @@ class OrderChanged(ShopError):
         super().__init__(
             "この注文は、開いている間に更新されました。今の操作は行っていません。"
             "最新の内容を確認してから、もう一度操作してください。"
+        )
+
+
+class AmountDiffers(OrderChanged):
+    """The version is that of the order, and the amount was never its total: a caller's mistake."""
+
+    def __init__(self) -> None:
+        ShopError.__init__(
+            self,
+            "金額が注文の合計金額と違います。注文の内容を確認してください。何も行っていません。",
         )
 
 

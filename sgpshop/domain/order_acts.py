@@ -169,7 +169,51 @@ def require(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> None
     """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
     found = button(act, order, terms, now)
     if not found.is_enabled:
-        raise NotPossible(found.reason or _why_absent(act, order))
+        raise NotPossible(found.reason or _why_absent(act, order), why_not(act, order, terms))
+
+
+class WhyNot(StrEnum):
+    """Why an act is not possible, as one word for programs (interfaces.md §5)."""
+
+    BUSY = "busy"
+    STATUS = "payment_status"
+    DELIVERED = "delivered"
+    PARCELS = "parcels"
+    OTHER_TRANSACTION = "other_transaction"
+    NOT_LINKED = "not_linked"
+    LOCKED = "cancel_locked"
+    NOTHING_TO_SEND = "nothing_to_send"
+    NOTHING_TO_REFUND = "nothing_to_refund"
+    NOTHING_LEFT = "total_is_zero"
+    SWITCHED_OFF = "switched_off"
+    OTHER = "other"
+
+
+def why_not(act: Act, order: OrderFacts, terms: ActTerms) -> str:
+    """The word for why `button` does not enable `act`, which it does not."""
+    if act is Act.CAPTURE and (refusal := capture_refusal(order)) is not None:
+        return refusal.value
+    if order.open_attempt is not None:
+        return WhyNot.BUSY
+    if act is Act.CANCEL and order.processing_class is ProcessingClass.DELIVERED:
+        return WhyNot.DELIVERED
+    if TABLE[act, column_of(order)] != "○":
+        return WhyNot.STATUS
+    if act in PAYMENT_ACTS and is_mismatched(order):
+        return WhyNot.OTHER_TRANSACTION
+    if act is Act.EXTEND and not terms.extend_auth_enabled:
+        return WhyNot.SWITCHED_OFF
+    if act is Act.SEND_CHANGES and not is_unsent(order):
+        return WhyNot.NOTHING_TO_SEND
+    if act is Act.REFUND_DIFFERENCE and not taken_too_much(order):
+        return WhyNot.NOTHING_TO_REFUND
+    if act in (Act.SEND_CHANGES, Act.REFUND_DIFFERENCE) and order.total < 1:
+        return WhyNot.NOTHING_LEFT
+    if act in (Act.SEND_CHANGES, Act.EXTEND):
+        return WhyNot.NOT_LINKED
+    if act in (Act.DELIVER, Act.RETURN):
+        return WhyNot.PARCELS
+    return WhyNot.LOCKED if act is Act.CANCEL else WhyNot.OTHER
 
 
 def _why_absent(act: Act, order: OrderFacts) -> str:
@@ -179,6 +223,11 @@ def _why_absent(act: Act, order: OrderFacts) -> str:
         return f"配送完了にするお届け先が残っていません(処理区分は「{parcels.label}」です)。"
     if act is Act.RETURN and parcels is ProcessingClass.RETURNED:
         return "お届け先はすべて返送処理済みです。"
+    if act is Act.CANCEL and parcels is ProcessingClass.DELIVERED:  # R94, R95
+        return (
+            "配送完了の注文はキャンセルできません。商品が戻ったら返送処理をしてから、"
+            "注文キャンセル(返金)をしてください。"
+        )
     column = column_of(order).removesuffix("+ship")
     return f"この注文は「{column}」のため、{act.label}はできません。"
 

@@ -39,7 +39,7 @@ def register(app: Flask) -> None:
     )
     from sgpshop.web import order_files as imports
     from sgpshop.web import reconciliation as reconciling
-    from sgpshop.web.api import document, events, fulfilments, orders
+    from sgpshop.web.api import document, events, fulfilments, money, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, finding, labels
@@ -77,6 +77,7 @@ def register(app: Flask) -> None:
         three_ds,
         api_keys,
         orders,
+        money,
         events,
         fulfilments,
         document,

@@ -10,6 +10,7 @@ from sgpshop.services.intake.problems import (
     OrderNumberTaken,
     PaymentRefused,
     PaymentUnavailable,
+    TokenRefused,
 )
 from sgpshop.services.orders.subscription_rounds import RoundTaken
 
@@ -24,6 +25,7 @@ __all__ = [
     "PaymentRefused",
     "PaymentUnavailable",
     "RoundTaken",
+    "TokenRefused",
     "come_back",
     "place",
 ]

@@ -8,7 +8,7 @@ from sgpshop.models import split_codes
 from sgpshop.services.payments.error_content import content_of
 
 #: The buyer can do something about these: another card, another try.
-_OF_BUYER = frozenset({ErrorKind.BUYER_CARD, ErrorKind.TOKEN, ErrorKind.THREE_DS})
+_OF_BUYER = frozenset({ErrorKind.BUYER_CARD, ErrorKind.THREE_DS})
 #: These pass by themselves, and so does whatever has no code because SMBC-GP gave no answer.
 _PASSING = frozenset({ErrorKind.RETRYABLE, ErrorKind.OUTCOME_UNKNOWN})
 _UNANSWERED = frozenset({"unreachable", "look_failed", "stopping", "not_carried_out", "internal"})
@@ -99,12 +99,24 @@ class PaymentRefused(ShopError):
         self.codes = codes
 
 
+class TokenRefused(PaymentRefused):
+    """The one-time token of the card is unknown, used or over; the order was not kept."""
+
+    def __init__(self, codes: tuple[str, ...], reason: str) -> None:
+        super().__init__(codes, reason)
+        self.message = (
+            f"{explain(worst(codes)).sentence}新しいトークンを作成して、もう一度送信してください。"
+        )
+
+
 def declined(error_codes: str, reason: str) -> Declined | PaymentRefused | PaymentUnavailable:
     """The refusal for an attempt that ended with these codes (joined by "|") and this reason."""
     codes = split_codes(error_codes)
     kind = explain(worst(codes)).kind if codes else None
     if kind in _OF_BUYER:
         return Declined(codes)
+    if kind is ErrorKind.TOKEN:
+        return TokenRefused(codes, reason)
     if reason == "no_card":
         return Declined()
     if kind in _PASSING or (kind is None and reason.partition(":")[0] in _UNANSWERED):

@@ -5,8 +5,9 @@ A page of orders takes a fixed number of queries, whatever its size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
@@ -14,8 +15,9 @@ from sqlalchemy.orm import joinedload, selectinload
 from sgpshop.domain.errors import OrderNotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order, OrderKind
-from sgpshop.services.order_detail.detail import OrderProblem, problem_of
+from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order, OrderKind, utc_now
+from sgpshop.services.order_detail.detail import OrderProblem, failure_of, problem_of
+from sgpshop.services.order_detail.unfinished import REFUSED, Unfinished, unfinished
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
@@ -33,6 +35,9 @@ class OrderNow:
     problem: OrderProblem | None
     #: what holds or took its money under other numbers, which no cancel touches
     others: list[CardTransaction]
+    #: its newest attempt, and how far its payment is where that is not finished
+    last: Attempt | None = None
+    unfinished: Unfinished | None = None
     #: yen of what was captured that went back
     refunded: int = 0
     #: the newest entries, newest first; None where it was not asked for
@@ -77,16 +82,27 @@ def _now(condition: sa.ColumnElement[bool]) -> list[OrderNow]:
     others: dict[int, list[CardTransaction]] = {order.id: [] for order in orders}
     for other in transaction_numbers.live_elsewhere(others):
         others[other.order_id].append(other)
+    now = utc_now()
     refunded = money_movements.refunded_of(others)
     return [
-        OrderNow(
-            order,
-            problem_of(order, last.get(order.id), billed.get(order.id)),
-            others[order.id],
-            refunded.get(order.id, 0),
-        )
+        _told(order, last.get(order.id), billed.get(order.id), now, others[order.id], refunded)
         for order in orders
     ]
+
+
+def _told(
+    order: Order,
+    last: Attempt | None,
+    billing: BillingFacts | None,
+    now: datetime,
+    others: list[CardTransaction],
+    refunded: Mapping[int, int],
+) -> OrderNow:
+    how_far = unfinished(order, last, now)
+    problem = problem_of(order, last, billing)
+    if problem is None and last is not None and how_far in REFUSED:
+        problem = failure_of(last, order)
+    return OrderNow(order, problem, others, last, how_far, refunded.get(order.id, 0))
 
 
 def _billings(orders: Sequence[Order]) -> dict[int, BillingFacts]:

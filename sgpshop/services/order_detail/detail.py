@@ -125,7 +125,7 @@ def problem_of(
     if order.open_attempt is not None:
         return None  # the panel tells of the operation under way itself
     if last is not None and last.state is AttemptState.REJECTED and not is_past(last, order):
-        return _failure(last, order)
+        return failure_of(last, order)
     if _is_unpaid(order, billing):
         assert billing is not None
         return _unpaid(billing)
@@ -134,7 +134,8 @@ def problem_of(
     return None
 
 
-def _failure(attempt: Attempt, order: Order) -> OrderProblem | None:
+def failure_of(attempt: Attempt, order: Order) -> OrderProblem | None:
+    """What went wrong with `attempt`, which was refused."""
     content = error_content(attempt)
     if content is None:
         return None

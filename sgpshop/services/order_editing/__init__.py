@@ -16,6 +16,7 @@ from sgpshop.services.order_editing.draft import (
 from sgpshop.services.order_editing.saving import (
     SaveResult,
     change_content,
+    change_total,
     correct_total,
     return_to_calculation,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "LineEdit",
     "SaveResult",
     "change_content",
+    "change_total",
     "correct_total",
     "return_to_calculation",
     "work_out",

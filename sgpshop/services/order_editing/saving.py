@@ -11,8 +11,9 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.amounts import require_chargeable
-from sgpshop.domain.order_acts import Act
+from sgpshop.domain.order_acts import Act, require
 from sgpshop.models import Order, OrderLine, utc_now
+from sgpshop.services import settings
 from sgpshop.services.order_editing.corrections import Correction, bounded, corrections, yen
 from sgpshop.services.order_editing.draft import (
     ChoiceNeeded,
@@ -55,6 +56,17 @@ def correct_total(order_id: int, total: int, seen: Seen, actor: Actor) -> SaveRe
             return SaveResult.UNCHANGED
         _finish(order, "total_corrected", _new_total(order, total, is_set=True), seen, actor)
     return SaveResult.DONE
+
+
+def change_total(order: Order, total: int, seen: Seen, actor: Actor) -> None:
+    """The same for a locked order that is as it was seen, within an act that goes on with it.
+
+    Raises NotPossible, or what `require_chargeable` does.
+    """
+    require_chargeable(total)
+    require(Act.EDIT, order, settings.load(), utc_now())
+    if total != order.total:
+        _finish(order, "total_corrected", _new_total(order, total, is_set=True), seen, actor)
 
 
 def return_to_calculation(order_id: int, seen: Seen, actor: Actor) -> SaveResult:

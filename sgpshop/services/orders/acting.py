@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import FormUsed, OrderChanged, OrderNotFound
+from sgpshop.domain.errors import AmountDiffers, FormUsed, OrderChanged, OrderNotFound
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Order, utc_now
@@ -74,9 +74,16 @@ def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -
         return None
     if act is not None:
         require(act, order, settings.load(), utc_now())
-    if (order.version, order.total) != (seen.version, seen.amount):
-        raise OrderChanged
+    require_seen(order, seen)
     return order
+
+
+def require_seen(order: Order, seen: Seen) -> None:
+    """Refuse an order that is not as it was seen (P20).  Raises OrderChanged, or AmountDiffers."""
+    if order.version != seen.version:
+        raise OrderChanged
+    if order.total != seen.amount:
+        raise AmountDiffers
 
 
 def id_of(order_no: str) -> int:

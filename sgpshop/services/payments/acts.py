@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged, ShopError
-from sgpshop.domain.order_acts import Act, require
+from sgpshop.domain.errors import NotPossible, OrderBusy, ShopError
+from sgpshop.domain.order_acts import Act, WhyNot, require
 from sgpshop.domain.order_rules import (
     OrderFacts,
     capture_refusal,
@@ -34,7 +34,7 @@ from sgpshop.models import (
     Order,
 )
 from sgpshop.services import settings
-from sgpshop.services.orders.acting import Seen, first_use, lock_order
+from sgpshop.services.orders.acting import Seen, first_use, lock_order, require_seen
 from sgpshop.services.orders.facts import Facts, TransactionFacts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import transaction_numbers
@@ -114,6 +114,7 @@ class IncreaseNotConfirmed(SumNotConfirmed):
     """More of the buyer's money is to be reserved, and nobody confirmed that (S21)."""
 
     def __init__(self, yen: int, total: int) -> None:
+        self.yen = yen
         ShopError.__init__(
             self,
             f"{yen:,}円の増額({total:,}円)です。金額を確認のうえ、確認欄にチェックを入れてください。"
@@ -162,8 +163,7 @@ def open_attempt(
             # After the token: a form sent twice gets its own attempt back, not «busy» because of it.
             if order.open_attempt is not None:
                 raise OrderBusy
-            if (order.version, order.total) != (seen.version, seen.amount):
-                raise OrderChanged
+            require_seen(order, seen)
             if also is not None:
                 also(order)
             [attempt] = open(
@@ -265,11 +265,11 @@ def open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Attempt]
 def _require(order: Order | Facts, operation: Operation, shop: ShopSettings, now: datetime) -> None:
     if operation is Operation.CAPTURE:
         if refusal := capture_refusal(order):
-            raise NotPossible(refusal.sentence)
+            raise NotPossible(refusal.sentence, refusal.value)
     elif operation in _ACTS:
         require(_ACTS[operation], order, shop, now)
     elif order.payment_status not in _MAY_BEGIN_IN[operation]:
-        raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。")
+        raise NotPossible("この注文の決済は、すでに進んでいるか終わっています。", WhyNot.STATUS)
 
 
 def _transaction_for(

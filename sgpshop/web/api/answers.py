@@ -8,14 +8,17 @@ from flask import Response
 from pydantic import Field
 
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES
+from sgpshop.domain.order_acts import WhyNot
+from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
 from sgpshop.services.order_detail.answers import OrderNow
+from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.web.api import content
 from sgpshop.web.api.content import DateTime, moment
 from sgpshop.web.api.entries import EntryAnswer, is_of_payment, of_entry
 from sgpshop.web.api.fields import ORDER_NO, AnswerBody
+from sgpshop.web.frame.problem_codes import CODES, title
 
 
 class OpenOperation(AnswerBody):
@@ -46,7 +49,10 @@ class LastError(AnswerBody):
         str | None,
         Field(description="ErrInfo code of SMBC-GP; null: it has none, read the sentence."),
     ]
-    sentence: str
+    codes: list[str]
+    headline: Annotated[str, Field(description="Who said no, and to what, in Japanese.")]
+    sentence: Annotated[str, Field(description="What happened, in Japanese.")]
+    next_step: Annotated[str, Field(description="What the shop can do about it, in Japanese.")]
 
 
 class OrderAnswer(AnswerBody):
@@ -58,6 +64,22 @@ class OrderAnswer(AnswerBody):
     ]
     buyer_text: Annotated[
         str | None, Field(description="What the buyer may be told; null as payment_status.")
+    ]
+    unfinished_payment: Annotated[
+        Unfinished | None,
+        Field(
+            description="How far a payment is that is not finished; null: it is, or `payment_status`"
+            " says all.  processing: it is being sent; outcome_unknown: it was sent, and the outcome"
+            " is being looked up; at_bank: the buyer is at `redirect_url`; abandoned: they did not"
+            " come back for an hour, or as the shop has set; authentication_failed: they were not"
+            " who they should be; declined: by the card company; not_paid: not sent, or refused for"
+            " another reason; unconfirmed: somebody of the shop has to look.  Declined, failed and"
+            " abandoned orders can be handed in again with another card."
+        ),
+    ]
+    redirect_url: Annotated[
+        str | None,
+        Field(description="Where the buyer passes 3-D Secure, while that is to come; else null."),
     ]
     kind: OrderKind
     total: Annotated[int, Field(ge=0, description="What the buyer is to be charged.")]
@@ -120,14 +142,6 @@ class OrderAnswer(AnswerBody):
     ]
 
 
-class PlacedAnswer(OrderAnswer):
-    """The order as it was taken in."""
-
-    redirect_url: Annotated[
-        str | None, Field(description="Where the buyer passes 3-D Secure (202); else null.")
-    ]
-
-
 class OrdersAnswer(AnswerBody):
     """One page of a search."""
 
@@ -137,6 +151,9 @@ class OrdersAnswer(AnswerBody):
         str | None,
         Field(description="With `changed_since`: what to ask with next time, now or later."),
     ] = None
+
+
+REASONS = tuple(dict.fromkeys([*(one.value for one in WhyNot), *(one.value for one in Refusal)]))
 
 
 class FieldProblem(AnswerBody):
@@ -152,10 +169,13 @@ class ProblemAnswer(AnswerBody):
     """RFC 9457.  Branch on `code`; the sentences are for people and may change."""
 
     type: str
-    title: str
+    title: Annotated[str, Field(description="What `code` means, in English.")]
     status: int
-    code: str
-    detail: str
+    code: Annotated[
+        Literal[tuple(CODES)],  # type: ignore[valid-type]
+        Field(description="\n".join(f"- `{code}`: {title(code)}." for code in CODES)),
+    ]
+    detail: Annotated[str, Field(description="What happened and what to do, in Japanese.")]
     request_id: Annotated[
         str, Field(description="Name it when you ask the shop about this answer.")
     ]
@@ -164,7 +184,21 @@ class ProblemAnswer(AnswerBody):
     calculated: Annotated[int | None, Field(description="total_mismatch: what the lines make.")] = (
         None
     )
-    codes: Annotated[list[str] | None, Field(description="declined: ErrInfo codes.")] = None
+    codes: Annotated[
+        list[str] | None,
+        Field(description="declined, payment_refused, operation_failed: ErrInfo codes of SMBC-GP."),
+    ] = None
+    reason: Annotated[
+        Literal[REASONS] | None,  # type: ignore[valid-type]
+        Field(
+            description="not_possible: why.  payment_status: not in this status; parcels, delivered:"
+            " what the parcels say (of a delivered order the return comes first, then the cancel);"
+            " cancel_locked: the buyer may still be paying; the others as they read."
+        ),
+    ] = None
+    order: Annotated[
+        OrderAnswer | None, Field(description="operation_failed: the order as it is now.")
+    ] = None
 
 
 def of_order(now: OrderNow) -> OrderAnswer:
@@ -174,7 +208,11 @@ def of_order(now: OrderNow) -> OrderAnswer:
     return OrderAnswer(
         order_no=order.order_no,
         payment_status=order.payment_status,
-        buyer_text=order.payment_status.buyer_text if order.payment_status else None,
+        buyer_text=_buyer_text(now),
+        unfinished_payment=now.unfinished,
+        redirect_url=there.challenge_url
+        if there and now.unfinished is Unfinished.AT_BANK
+        else None,
         kind=order.kind,
         total=order.total,
         gateway_amount=order.transaction.gateway_amount if order.transaction else None,
@@ -187,7 +225,10 @@ def of_order(now: OrderNow) -> OrderAnswer:
         last_error=(
             LastError(
                 code=now.problem.codes[0] if now.problem.codes else None,
+                codes=list(now.problem.codes),
+                headline=now.problem.headline,
                 sentence=now.problem.sentence,
+                next_step=now.problem.next_step,
             )
             if now.problem
             else None
@@ -233,6 +274,13 @@ def respond(answer: AnswerBody, status: int = 200) -> Response:
 def _captured(order: Order) -> int | None:
     is_given_back = order.payment_status is PaymentStatus.CANCELLED
     return None if order.transaction is None or is_given_back else order.transaction.captured_amount
+
+
+def _buyer_text(now: OrderNow) -> str | None:
+    status = now.order.payment_status
+    if now.unfinished is not None:
+        return now.unfinished.buyer_text
+    return status.buyer_text if status else None
 
 
 _STATES: dict[AttemptState, Literal["queued", "sending", "unknown"]] = {

@@ -106,7 +106,8 @@ class StoredCardBody(Body):
 
 
 def _card_kind(value: Any) -> str:
-    return "token" if isinstance(value, dict) and "token" in value else "stored"
+    is_token = "token" in value if isinstance(value, dict) else isinstance(value, TokenBody)
+    return "token" if is_token else "stored"
 
 
 class SubscriptionBody(Body):
@@ -180,14 +181,28 @@ class CaptureBody(SeenBody):
     ] = False
 
 
+class AmountBody(SeenBody):
+    """The same, and the total that the order is to have, with SMBC-GP as well."""
+
+    new_amount: Annotated[Yen, Field(description="The new `total`; it is sent to SMBC-GP at once.")]
+    confirm_increase: Annotated[
+        bool,
+        Field(
+            description="Must be true when more of the buyer's money is to be reserved than now"
+            " (422 increase_not_confirmed)."
+        ),
+    ] = False
+
+
 class CancelBody(SeenBody):
     """The same, and the second confirmation that money may go back to the buyer (S21)."""
 
     refund: Annotated[
         bool,
         Field(
-            description="Must be true for an order that is captured or needs_review: its money may "
-            "be refunded.  Without it such an order is not cancelled (422 refund_not_confirmed)."
+            description="Must be true where money may go back to the buyer: of an order that is "
+            "captured, or needs_review while nobody knows that nothing was taken.  Else 422 "
+            "refund_not_confirmed."
         ),
     ] = False
 
@@ -195,6 +210,7 @@ class CancelBody(SeenBody):
 def new_order_of(body: NewOrderBody) -> NewOrder:
     """The order as the intake wants it.  Raises ApiRefusal (422) where parts do not fit together."""
     _check_subscription(body)
+    _check_whose_card(body)
     _check_deliveries(body)
     _check_total(body)
     return NewOrder(
@@ -245,6 +261,18 @@ def _check_subscription(body: NewOrderBody) -> None:
             "invalid",
             "subscriptionは、kindがsubscriptionのときだけ、必ず指定してください。",
             errors=[{"pointer": "/subscription", "detail": "kindと合いません。"}],
+        )
+
+
+def _check_whose_card(body: NewOrderBody) -> None:
+    """A buyer pays with a card of their own."""
+    card, buyer = body.payment, body.buyer.member_id
+    if isinstance(card, StoredCardBody) and buyer is not None and card.member_id != buyer:
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "登録済みのカードは、注文者(buyer.member_id)本人のものだけが使えます。",
+            errors=[{"pointer": "/payment/member_id", "detail": "注文者の会員IDと合いません。"}],
         )
 
 

@@ -27,7 +27,7 @@ bp = Blueprint("api_document", __name__, url_prefix="/api/v1")
 
 _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-    (answers.PlacedAnswer, "serialization"),
+    (answers.OrderAnswer, "serialization"),
     (answers.OrdersAnswer, "serialization"),
     (events.EventsAnswer, "serialization"),
     (fulfilments.FulfilmentAnswer, "serialization"),
@@ -43,13 +43,14 @@ carry an offset.
 
 **Bodies** are JSON (UTF-8), at most {MOST_BYTES // 1024} KiB and {DEEPEST} levels deep.  Unknown or
 repeated fields, fractions, NUL, unpaired surrogates and anything that looks like a card number are
-refused.  **Errors** are `application/problem+json`; branch on `code`.
+refused.  **Errors** are `application/problem+json`; branch on `code`, which never changes its meaning.
 
 **Sending again**: with an `Idempotency-Key` the same request gets the first answer for 24 hours
-(header `{replays.REPLAYED}: true`); the same key with another body is refused (422 `key_reused`),
-at the same moment 409 `in_progress`.  Refusals other than 402 changed nothing and are not kept: the
-key may come again, mended.  Without the header an order is still taken in once, by its number, and
-captured or cancelled once, by its version.
+(header `{replays.REPLAYED}: true`); while what it began has not ended, how it is by then.  The same
+key with another request is refused (422 `key_reused`), at the same moment 409 `in_progress`.  Refusals
+other than `declined` and `operation_failed` changed nothing and are not kept: the key may come again,
+mended.  Without the header an order is still taken in once, by its number, and captured or cancelled
+once, by its version: who repeats it gets 409 `stale` with the `order` as it is.
 
 **After 3-D Secure** the buyer comes back to `return_url` with `order_no` and `result` in its query.
 Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
@@ -58,7 +59,12 @@ Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, 
 `Retry-After`.
 
 While the outcome of an operation is unknown, `payment_status` is `needs_review` and
-`open_operation.state` is `unknown`; it ends by itself, ask again.
+`open_operation.state` is `unknown`; it ends by itself, ask again.  `unfinished_payment` says how far a
+payment is that is not finished.
+
+**Stored cards** are kept by SMBC-GP for the members of the shop's site, and saved, listed and deleted
+there (SaveCard, SearchCard, DeleteCard, by the shop front's own contract).  Here one is charged by
+`payment: {{"member_id", "card_seq"}}`, of the buyer that the order names, and never by an order number.
 """
 
 
@@ -72,8 +78,7 @@ def show() -> Response:
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    placed, order = answers.PlacedAnswer, answers.OrderAnswer
-    now = _answered(order, "The order now.", examples.ORDER, replay=True)
+    placed = order = answers.OrderAnswer
     paths = {
         "/orders": {
             "get": _operation(
@@ -97,9 +102,9 @@ def document() -> dict[str, Any]:
                 sent=(bodies.NewOrderBody, examples.NEW_ORDER),
                 answered={
                     200: _answered(
-                        placed, "The order was here already.", examples.PLACED, replay=True
+                        placed, "The order was here already.", examples.ORDER, replay=True
                     ),
-                    201: _answered(placed, "Taken in.", examples.PLACED, replay=True),
+                    201: _answered(placed, "Taken in.", examples.ORDER, replay=True),
                     202: _answered(
                         placed,
                         "Taken in; the buyer has to pass 3-D Secure at `redirect_url`.",
@@ -120,32 +125,38 @@ def document() -> dict[str, Any]:
                 refused=(404, 422),
             ),
         },
-        "/orders/{order_no}/capture": {
-            "parameters": [_ORDER_NO],
-            "post": _operation(
-                "capture",
-                Scope.CAPTURE,
-                "Capture the order",
-                "Money moves.  Answered when it ended or after a moment: then `open_operation` tells "
-                "of it. Refused by SMBC-GP: 200 with capture_failed and `last_error`.",
-                sent=(bodies.CaptureBody, examples.SEEN),
-                answered={200: now},
-                refused=(404, 409, 413, 415, 422),
-            ),
-        },
-        "/orders/{order_no}/cancel": {
-            "parameters": [_ORDER_NO],
-            "post": _operation(
-                "cancel",
-                Scope.CAPTURE,
-                "Cancel the order and its payment",
-                "Releases what is reserved, refunds what was captured: the latter only with "
-                "`refund: true`.",
-                sent=(bodies.CancelBody, examples.SEEN_FOR_CANCEL),
-                answered={200: now},
-                refused=(404, 409, 413, 415, 422),
-            ),
-        },
+        "/orders/{order_no}/capture": _money(
+            "capture",
+            "Capture the order",
+            "What is reserved is taken, of an order as you saw it.",
+            (bodies.CaptureBody, examples.SEEN),
+        ),
+        "/orders/{order_no}/cancel": _money(
+            "cancel",
+            "Cancel the order and its payment",
+            "Releases what is reserved, refunds what was captured: the latter only with"
+            " `refund: true`.  Of a delivered order, first register with `/fulfilments` that the goods"
+            " came back.",
+            (bodies.CancelBody, examples.SEEN_FOR_CANCEL),
+        ),
+        "/orders/{order_no}/amount": _money(
+            "change_amount",
+            "Give the order another total, at SMBC-GP too",
+            "Both, or neither is begun.  Of an order that is not captured yet.",
+            (bodies.AmountBody, examples.AMOUNT),
+        ),
+        "/orders/{order_no}/extend": _money(
+            "extend",
+            "Reserve the amount anew",
+            "Another authorization of the same card, where the shop has that switched on.",
+            (bodies.SeenBody, examples.SEEN),
+        ),
+        "/orders/{order_no}/refund-difference": _money(
+            "refund_difference",
+            "Give back what was captured beyond the total",
+            "Needs `refund: true`.  A part of the right amount cannot be given back.",
+            (bodies.CancelBody, examples.SEEN_FOR_CANCEL | {"refund": True}),
+        ),
     }
     paths["/events"] = {
         "get": _operation(
@@ -210,6 +221,32 @@ def document() -> dict[str, Any]:
                 }
             },
         },
+    }
+
+
+def _money(
+    name: str, summary: str, about: str, sent: tuple[type[BaseModel], dict[str, Any]]
+) -> dict[str, Any]:
+    order = answers.OrderAnswer
+    return {
+        "parameters": [_ORDER_NO],
+        "post": _operation(
+            name,
+            Scope.CAPTURE,
+            summary,
+            about + "  Money moves.  What SMBC-GP did not carry out is a 422 `operation_failed`.",
+            sent=sent,
+            answered={
+                200: _answered(order, "It is done; the order now.", examples.ORDER, replay=True),
+                202: _answered(
+                    order,
+                    "It goes on, see `open_operation`; ask for the order, or send this again.",
+                    examples.GOING_ON,
+                    replay=True,
+                ),
+            },
+            refused=(404, 409, 413, 415, 422),
+        ),
     }
 
 
@@ -321,38 +358,40 @@ def _header(about: str) -> dict[str, Any]:
 
 
 #: what every call may be answered with
-_ALWAYS = (400, 401, 403, 414, 429, 500, 503)
+_ALWAYS = (400, 401, 403, 405, 414, 429, 500, 503)
+#: which codes there are with which status; ProblemAnswer.code says what each means
 _CODES = {
-    400: "The body is no JSON as it should be, or a header or the host is not ours.",
-    401: "No key, or one that is unknown, revoked or over.",
-    402: "The card was declined; nothing was kept.  `codes` are those of SMBC-GP.",
-    403: "The key has not this scope (`forbidden`), or the shop takes no orders (`intake_closed`).",
-    404: "No such order, or no such fulfilment of this key.",
-    409: "`stale`: not as the caller saw it, read it anew; `busy`: an operation is under way; "
-    "`order_no_taken`: the number belongs to another order; `being_billed`: the card of before is"
-    " being charged, or will be, another one was not taken; `round_taken`: another order is for the"
-    " same round of this subscription; `in_progress`: this very request is.",
-    410: "`cursor_lost`: from before the shop's data was restored, or older than events are kept;"
-    " begin anew with a time.",
-    413: "The body is too large.",
-    414: "The address is too long.",
-    415: "The body is not application/json.",
-    422: "Not as the schema says (`invalid`), not to be paid like that (`payment_refused`, with the"
-    " `codes` of SMBC-GP), or not possible; `code` says why.",
-    429: "Too many requests.",
-    500: "A fault of ours.  What was under way goes on: ask for the order.",
-    503: "Not to be done just now; send it again.",
+    400: "bad_request",
+    401: "unauthorized",
+    402: "declined",
+    403: "forbidden, intake_closed",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "stale, amount_differs, busy, order_no_taken, being_billed, round_taken, in_progress",
+    410: "cursor_lost",
+    413: "too_large",
+    414: "uri_too_long",
+    415: "not_json",
+    422: "invalid, card_number, total_mismatch, token_refused, payment_refused, not_possible,"
+    " refund_not_confirmed, large_amount_not_confirmed, increase_not_confirmed, operation_failed,"
+    " invalid_cursor, key_reused, refused",
+    429: "too_many_requests",
+    500: "error",
+    503: "unavailable",
 }
 
 
 def _problem(status: int) -> dict[str, Any]:
     headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
+    if status == 405:
+        headers["Allow"] = _header("The methods that this address takes.")
     if status in (409, 429, 503):
         headers["Retry-After"] = _header("Seconds to wait.")
     if status == 401:
         headers["WWW-Authenticate"] = _header("Bearer.")
     content = {problems.MEDIA_TYPE: _content(answers.ProblemAnswer, examples.problem(status))}
-    return {"description": _CODES[status], "headers": headers, "content": content}
+    about = f"`code`: {_CODES[status]}."
+    return {"description": about, "headers": headers, "content": content}
 
 
 def _content(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

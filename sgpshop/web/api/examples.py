@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.web.frame.problems import CODE_OF_STATUS, TITLES, TYPE
+from sgpshop.services.order_detail.unfinished import Unfinished
+from sgpshop.web.frame.problem_codes import heading, title
+from sgpshop.web.frame.problems import CODE_OF_STATUS, TYPE
 
 NEW_ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",
@@ -53,6 +55,8 @@ ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",
     "payment_status": "authorized",
     "buyer_text": PaymentStatus.AUTHORIZED.buyer_text,
+    "unfinished_payment": None,
+    "redirect_url": None,
     "kind": "normal",
     "total": 2500,
     "gateway_amount": 2500,
@@ -101,12 +105,22 @@ ORDER: dict[str, Any] = {
     "stored_card": None,
     "payment_events": [_ENTRY],
 }
-PLACED = ORDER | {"redirect_url": None}
 TO_BUYER = ORDER | {
     "payment_status": "needs_review",
-    "buyer_text": PaymentStatus.NEEDS_REVIEW.buyer_text,
+    "buyer_text": Unfinished.AT_BANK.buyer_text,
+    "unfinished_payment": "at_bank",
     "gateway_amount": None,
+    "authorized_amount": None,
+    "hold_expires_at": None,
     "redirect_url": "https://pt01.smbc-gp.co.jp/payment/tds2/Start.idPass?transId=1&t=2",
+}
+GOING_ON = ORDER | {
+    "open_operation": {
+        "operation": "capture",
+        "state": "sending",
+        "since": "2026-11-24T03:00:00+00:00",
+    },
+    "version": 3,
 }
 ORDERS: dict[str, Any] = {
     "orders": [ORDER | {"payment_events": None}],
@@ -176,6 +190,7 @@ FULFILLING: dict[str, Any] = {
     ],
 }
 SEEN: dict[str, Any] = {"version": 2, "amount": 2500}
+AMOUNT = SEEN | {"new_amount": 2000, "confirm_increase": False}
 SEEN_FOR_CANCEL = SEEN | {"refund": False}
 
 
@@ -184,9 +199,9 @@ def problem(status: int) -> dict[str, Any]:
     code = CODE_OF_STATUS.get(status, "error")
     return {
         "type": TYPE + code,
-        "title": TITLES[code],
+        "title": title(code),
         "status": status,
         "code": code,
-        "detail": TITLES[code] + "。",
+        "detail": heading(code) + "。",
         "request_id": "0f3f1f0a6f218a4f",
     }

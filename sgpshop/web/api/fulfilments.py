@@ -158,7 +158,7 @@ class FulfilmentAnswer(AnswerBody):
 @needs(Scope.FULFIL)
 def create() -> Response:
     """Register what happened to parcels, and capture with it where that is asked for."""
-    body, given = sent(FulfilmentBody)
+    given = sent(FulfilmentBody)
     _check(given)
 
     def act(token: str) -> Response:
@@ -175,7 +175,7 @@ def create() -> Response:
             refuse_unconfirmed(big.yen)
         return _answer(token)
 
-    return replays.once(body, act)
+    return replays.once(given, act)
 
 
 @bp.get("/<run_id>")

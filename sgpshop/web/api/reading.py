@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sgpshop.domain.errors import OrderNotFound
 from sgpshop.domain.our_members import REFUSAL
 from sgpshop.web.api import strict_json
+from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.frame.problems import ApiRefusal
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -49,11 +52,17 @@ _OTHERWISE = "形式が正しくありません。"
 _TAGS = frozenset({"token", "stored"})
 
 
-def sent(model: type[Model]) -> tuple[bytes, Model]:
-    """The body as it came, and what it says.  Raises ApiRefusal: 400, 413, 415 or 422."""
+def known(order_no: str) -> str:
+    """The number if an order could have it.  Raises NotFound."""
+    if not re.fullmatch(ORDER_NO, order_no):
+        raise OrderNotFound
+    return order_no
+
+
+def sent(model: type[Model]) -> Model:
+    """What the body of this request says.  Raises ApiRefusal: 400, 413, 415 or 422."""
     take_no_parameters()
-    body = strict_json.read()
-    return body, validated_json(model, body)
+    return validated_json(model, strict_json.read())
 
 
 def refuse_unconfirmed(yen: int) -> NoReturn:

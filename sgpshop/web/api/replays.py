@@ -1,7 +1,8 @@
 """`Idempotency-Key`: the same request sent again gets the first answer (P19, P27).
 
-An answer that stands for something that happened is kept for a day: 2xx, and 402, for the card was
-asked.  Whatever else refuses changed nothing, so the same key may come again, mended.
+An answer that stands for something that happened is kept for a day: 2xx, and what SMBC-GP or the card
+company refused.  Whatever else refuses changed nothing, so the same key may come again, mended.  What
+has not ended is not kept: the same request again finds by its token what it began, and how that is now.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import re
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from flask import Response, request
+from pydantic import BaseModel
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.services.access import idempotency
@@ -24,11 +27,14 @@ from sgpshop.web.frame.problems import ApiRefusal
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 PATTERN = r"^[!-~]{1,200}$"
-_DECLINED = 402
+#: refusals that are ends: SMBC-GP was asked
+_ENDS = frozenset({"declined", "operation_failed"})
 
 
-def once(body: bytes, act: Callable[[str], Response]) -> Response:
+def once(given: BaseModel, act: Callable[[str], Response]) -> Response:
     """What `act(token)` answers, or answered when this very request came before.
+
+    `given` is what the body says: spelling, order, and whether a default is written out are not content.
 
     `token` is 32 hex digits, the same for every try of one request, so that an act which a process
     did not survive is found begun.  Raises what `act` raises, KeyReused, StillBusy or ApiRefusal.
@@ -36,7 +42,7 @@ def once(body: bytes, act: Callable[[str], Response]) -> Response:
     key = _key()
     if key is None:
         return act(secrets.token_hex(16))
-    content = json.dumps(json.loads(body), sort_keys=True).encode()  # spelling is not content
+    content = json.dumps(given.model_dump(mode="json"), sort_keys=True).encode()
     begun = idempotency.begin(caller().key_id, f"{request.method} {request.path}", key, content)
     if begun.status is not None:
         return _replay(begun)
@@ -47,13 +53,23 @@ def once(body: bytes, act: Callable[[str], Response]) -> Response:
     except BaseException:
         idempotency.break_off(begun)
         raise
-    if answer.status_code < 300 or answer.status_code == _DECLINED:
+    said = answer.get_json()
+    if answer.status_code < 300 and _goes_on(said):
+        idempotency.break_off(begun)
+    elif answer.status_code < 300 or said["code"] in _ENDS:
         idempotency.finish(begun, answer.status_code, answer.get_data(as_text=True))
     elif answer.status_code < 500:
         idempotency.forget(begun)
     else:
         idempotency.break_off(begun)
     return answer
+
+
+def _goes_on(said: dict[str, Any]) -> bool:
+    """Whether an answer tells of something that has not ended."""
+    return bool(
+        said.get("open_operation") or said.get("redirect_url") or said.get("is_finished") is False
+    )
 
 
 def _key() -> str | None:

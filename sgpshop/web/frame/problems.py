@@ -1,7 +1,7 @@
 """What a program is told when something cannot be done: `application/problem+json` (RFC 9457, S22).
 
-`type` is `urn:sgpshop:problem:` and `code`, which never changes its meaning; `title` and `detail`
-are sentences for people.  What was sent is never repeated.
+`type` is `urn:sgpshop:problem:` and `code`, which never changes its meaning; `title` is English and `detail`
+Japanese, both for people.  What was sent is never repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from flask import Response, g, request
 
 from sgpshop.domain.errors import (
+    AmountDiffers,
     ContractMissing,
     CursorInvalid,
     NotFound,
@@ -25,44 +26,11 @@ from sgpshop.services import intake
 from sgpshop.services.access import api_keys, idempotency
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.orders import feed
+from sgpshop.web.frame.problem_codes import heading, title
 
 PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sgpshop:problem:"
-
-#: code -> heading; every code that there is
-TITLES = {
-    "bad_request": "リクエストを読み取れません",
-    "unauthorized": "APIキーが必要です",
-    "declined": "カードが承認されませんでした",
-    "payment_refused": "この内容では決済できません",
-    "forbidden": "このAPIキーではできない操作です",
-    "intake_closed": "注文を受け付けていません",
-    "not_found": "見つかりません",
-    "method_not_allowed": "このメソッドは使えません",
-    "stale": "注文が更新されています",
-    "busy": "注文は処理中です",
-    "order_no_taken": "注文番号は使われています",
-    "being_billed": "登録済みのカードでの請求を待っています",
-    "round_taken": "定期購入の同じ回の注文があります",
-    "in_progress": "同じリクエストを処理中です",
-    "too_large": "リクエストが大きすぎます",
-    "uri_too_long": "URLが長すぎます",
-    "not_json": "JSONではありません",
-    "invalid": "内容を確認してください",
-    "card_number": "カード番号は受け付けません",
-    "total_mismatch": "合計金額が合いません",
-    "not_possible": "この注文ではできない操作です",
-    "refund_not_confirmed": "返金の確認が必要です",
-    "large_amount_not_confirmed": "金額の確認が必要です",
-    "refused": "受け付けられません",
-    "invalid_cursor": "cursorが正しくありません",
-    "cursor_lost": "この位置からは続けられません",
-    "key_reused": "Idempotency-Keyは使われています",
-    "too_many_requests": "リクエストが多すぎます",
-    "error": "処理を完了できませんでした",
-    "unavailable": "ただいま処理できません",
-}
 
 #: the code where only the status is known
 CODE_OF_STATUS = {
@@ -84,6 +52,7 @@ CODE_OF_STATUS = {
 _BY_REFUSAL: dict[type[ShopError], str] = {
     NotFound: "not_found",
     NotPossible: "not_possible",
+    AmountDiffers: "amount_differs",
     OrderChanged: "stale",
     OrderBusy: "busy",
     ContractMissing: "unavailable",
@@ -97,6 +66,7 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
     intake.OrderNumberTaken: "order_no_taken",
     intake.BeingBilled: "being_billed",
     intake.RoundTaken: "round_taken",
+    intake.TokenRefused: "token_refused",
     intake.PaymentRefused: "payment_refused",
 }
 _SENTENCES = {
@@ -152,16 +122,24 @@ def of_refusal(refusal: ShopError) -> Response:
         headers["Retry-After"] = "2" if code == "in_progress" else "60"
     elif status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="sgpshop"'
-    more = None
+    more: dict[str, Any] | None = None
     if isinstance(refusal, intake.Declined | intake.PaymentRefused):
         more = {"codes": list(refusal.codes)}
+    elif isinstance(refusal, NotPossible):
+        more = {"reason": refusal.reason}
     return answer(status, code, refusal.message, headers, more)
+
+
+def with_order(refusal: ShopError, order: Mapping[str, Any]) -> ApiRefusal:
+    """The same refusal of an act on one order, with the order as it is now."""
+    more: dict[str, Any] = {"reason": refusal.reason} if isinstance(refusal, NotPossible) else {}
+    return ApiRefusal(refusal.status, _code_of(refusal), refusal.message, order=order, **more)
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to what only has a status."""
     code = CODE_OF_STATUS.get(status, "error" if status >= 500 else "bad_request")
-    return answer(status, code, _SENTENCES.get(code, TITLES[code] + "。"), headers)
+    return answer(status, code, _SENTENCES.get(code, heading(code) + "。"), headers)
 
 
 def answer(
@@ -174,7 +152,7 @@ def answer(
     """One problem document."""
     document = {
         "type": TYPE + code,
-        "title": TITLES[code],
+        "title": title(code),
         "status": status,
         "code": code,
         "detail": detail,

@@ -10,6 +10,7 @@ from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
+from sgpshop.gateway import Cancellation
 from sgpshop.models import (
     ActorKind,
     ApiRequest,
@@ -179,13 +180,16 @@ class TestCapturing:
             assert entry.actor_kind is ActorKind.API_KEY  # P5
             assert entry.who.startswith("APIキー「カート")
 
-    @pytest.mark.parametrize("change", [{"version": 2}, {"amount": 2999}])
+    @pytest.mark.parametrize(
+        ("change", "code"), [({"version": 2}, "stale"), ({"amount": 2999}, "amount_differs")]
+    )
     def test_what_was_not_seen_so_is_not_captured(
-        self, app: Flask, world: World, program: Program, change: dict[str, int]
+        self, app: Flask, world: World, program: Program, change: dict[str, int], code: str
     ) -> None:  # P20
         order = order_in(app, world)
         answer = program.post(f"{ORDERS}/{order.order_no}/capture", seen(order) | change)
-        problem(answer, 409, "stale")
+        said = problem(answer, 409, code)
+        assert said["order"]["version"] == order.version
         assert world.requests(order.order_no) == []
 
     def test_what_cannot_be_captured_says_why(
@@ -196,23 +200,52 @@ class TestCapturing:
             program.post(f"{ORDERS}/{order.order_no}/capture", seen(order)), 422, "not_possible"
         )
         assert said["detail"] == "すでに決済完了しています。"
+        assert said["reason"] == "captured"
 
-    def test_refused_by_the_gateway_is_an_answer_not_an_error(
+    def test_what_the_gateway_refused_is_no_200(
         self, app: Flask, world: World, program: Program
     ) -> None:  # R14, R15
         order = order_in(app, world)
         world.fault("error:E01060010")
-        said = program.post(f"{ORDERS}/{order.order_no}/capture", seen(order)).get_json()
-        assert (said["payment_status"], said["captured_amount"]) == ("capture_failed", None)
-        assert said["last_error"]["code"] == "E01060010"
-        assert said["last_error"]["sentence"]
+        path = f"{ORDERS}/{order.order_no}/capture"
+        said = problem(program.post(path, seen(order), again="k"), 422, "operation_failed")
+        assert said["codes"] == ["E01060010"]
+        now = said["order"]
+        assert (now["payment_status"], now["captured_amount"]) == ("capture_failed", None)
+        assert now["last_error"]["code"] == "E01060010"
+        assert said["detail"] == now["last_error"]["sentence"]
+        again = program.post(path, seen(order), again="k")  # SMBC-GP is not asked again
+        assert (again.status_code, again.get_json()) == (422, said)
+
+    def test_what_somebody_cancelled_meanwhile_is_no_200(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        trade = world.gateway.search_trade(order.order_no)
+        assert trade is not None
+        world.gateway.cancel(trade.access, Cancellation.VOID)
+        answer = program.post(f"{ORDERS}/{order.order_no}/capture", seen(order))
+        said = problem(answer, 422, "operation_failed")
+        assert said["order"]["payment_status"] in ("cancelled", "needs_review", "capture_failed")
+
+    def test_who_repeats_without_a_key_is_told_what_it_did(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        path = f"{ORDERS}/{order.order_no}/capture"
+        assert program.post(path, seen(order)).status_code == 200
+        said = problem(program.post(path, seen(order)), 409, "stale")
+        assert said["order"]["payment_status"] == "captured"
+        assert world.sales(order.order_no) == 1
 
     def test_a_lost_answer_is_never_a_guess(
         self, app: Flask, world: World, program: Program
     ) -> None:  # P3
         order = order_in(app, world)
         world.fault("drop_after")
-        said = program.post(f"{ORDERS}/{order.order_no}/capture", seen(order)).get_json()
+        answer = program.post(f"{ORDERS}/{order.order_no}/capture", seen(order))
+        said = answer.get_json()
+        assert (answer.status_code, said["unfinished_payment"]) == (202, "outcome_unknown")
         assert said["payment_status"] == "needs_review"
         assert said["open_operation"]["operation"] == "capture"
         assert said["open_operation"]["state"] == "unknown"

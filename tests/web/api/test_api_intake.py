@@ -316,6 +316,6 @@ def test_the_document_holds_no_secret_and_needs_no_key(app: Flask) -> None:  # T
         for name, operation in path.items()
         if name in ("get", "post")
     ]
-    assert len(operations) == 8
+    assert len(operations) == 11
     for operation in operations:
         assert {"400", "401", "403", "422", "429", "500", "503"} <= operation["responses"].keys()
