@@ -249,8 +249,10 @@ class House:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
         most = _AHEAD * self._threads
-        self._is_crowded = is_crowded = (queue.size() or 0) >= most
-        due = due_work.due_work(most, with_fresh=not is_crowded)
+        waiting = queue.size() or 0
+        self._is_crowded = is_crowded = waiting >= most
+        # Each that is told a second time costs its claim again.
+        due = due_work.due_work(most, with_fresh=waiting < self._threads)
         if due.is_more:
             self._is_low_at = self._threads
         self._set_back = due.set_back

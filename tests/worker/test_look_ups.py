@@ -36,6 +36,9 @@ class Threads:
     def is_resting(self, _key: Key) -> bool:
         return False
 
+    def has_place_for(self, _task: Task) -> bool:
+        return True
+
     def links_under_way(self) -> int:
         return 0
 
@@ -122,7 +125,7 @@ def test_what_was_found_and_runs_low_asks_for_the_next_sweep(
     def many(limit: int, **_: object) -> due_work.DueWork:
         limits.append(limit)
         ids = list(range(1, limit + 1))
-        return due_work.DueWork([], [], ids, [], [], [], frozenset(), is_more=True)
+        return due_work.DueWork([], [], ids, [], [], [], [], frozenset(), is_more=True)
 
     monkeypatch.setattr(due_work, "is_any_due", lambda: True)
     monkeypatch.setattr(due_work, "due_work", many)
