@@ -38,6 +38,14 @@ class BillingDriver(Labelled):
     API = "api", "登録カードへの都度課金"
 
 
+class PaperAmounts(Labelled):
+    """納品書の金額: whether the sheet in a parcel has prices (R145)."""
+
+    BUYER = "buyer", "お届け先が注文者と異なるときは印刷しない"
+    ALWAYS = "always", "印刷する"
+    NEVER = "never", "印刷しない"
+
+
 class B2Kind(Labelled):
     """送り状種類 of ヤマト運輸 B2クラウド for what is paid already; 代引 becomes コレクト by itself."""
 

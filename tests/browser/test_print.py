@@ -118,3 +118,46 @@ def test_the_choice_of_before_cannot_be_carried_out_while_another_is_made(
     page.get_by_role("button", name="配送完了", exact=True).click()
     expect(page.locator(".chosen-action")).to_contain_text("配送完了")
     expect(run).to_be_enabled()
+
+
+def test_list_and_order_on_paper(site: Site, visitor: Visitor) -> None:  # B18
+    orders = site.orders(30)
+    page = visitor.open("/orders?from=&to=")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
+    row = page.locator("#order-table tbody tr").first
+    expect(row).to_have_css("display", "table-row")  # no telephone's card
+    for hidden in (
+        ".top-bar",
+        ".phone-tabs",
+        "#bulk-bar",
+        ".tick >> nth=0",
+        "main .button >> nth=0",
+    ):
+        expect(page.locator(hidden)).to_be_hidden()
+    assert b"/MediaBox [0 0 841" in page.pdf(prefer_css_page_size=True)  # it lies
+    page.goto(f"{site.url}/orders/{orders[0].order_no}")
+    assert pages_of(page) == 1
+    for name in ("SGPカード実売上処理", "登録"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
+    expect(page.get_by_text(orders[0].order_no).first).to_be_visible()
+
+
+def test_a_picking_list_from_the_grid(site: Site, visitor: Visitor) -> None:
+    orders = site.orders(2)
+    page = visitor.open("/slips")
+    page.get_by_role("checkbox", name="このページの注文をすべて選択").check()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="ピッキングリスト").click()
+    printed = opened.value
+    check(printed)
+    expect(printed.locator(".sheet")).to_have_attribute("data-orders", str(len(orders)))
+    assert pages_of(printed) == 1
+    printed.get_by_role("link", name="発送へ戻る").click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="納品書印刷").click()
+    notes = opened.value
+    expect(notes.locator('[data-has-amounts="true"]')).to_have_count(2)
+    notes.get_by_role("button", name="なし").click()
+    expect(notes.locator('[data-has-amounts="false"]')).to_have_count(2)
+    check(notes)

@@ -1,8 +1,8 @@
 """納品明細書: what goes into the parcels of an order, and the sheet with its amounts (R145).
 
-An order with one delivery has one sheet, with amounts.  With several deliveries each gets a sheet
-without amounts and points, for the recipient need not know them, and the buyer gets one about the
-whole order: it alone has the amounts, and is the invoice (適格請求書).
+An order with one delivery has one sheet, with amounts where it goes to the buyer.  With several
+deliveries each gets a sheet without amounts and points, for the recipient need not know them, and the
+buyer gets one about the whole order: it alone has the amounts, and is the invoice (適格請求書).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import OrderNotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.shop_terms import PaperAmounts
+from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services import settings
@@ -68,6 +70,18 @@ class Prints:
     orders: int
     cancelled: int
     shop: ShopSettings
+    #: 金額あり, 金額なし, or as the settings say
+    amounts: PaperAmounts
+
+    @property
+    def hides_amounts(self) -> bool:
+        """Whether a sheet of an order with one delivery has none."""
+        return any(sheet.parcels == 1 and sheet.breakdown is None for sheet in self.sheets)
+
+    @property
+    def order_numbers(self) -> list[str]:
+        """The orders that have sheets."""
+        return list(dict.fromkeys(sheet.order.order_no for sheet in self.sheets))
 
     @property
     def has_whole_sheets(self) -> bool:
@@ -75,17 +89,18 @@ class Prints:
         return any(sheet.parcels > 1 for sheet in self.sheets)
 
 
-def of_order(order_no: str) -> Prints:
-    """The sheets of one order, cancelled or not.  Raises NotFound."""
+def of_order(order_no: str, amounts: PaperAmounts | None = None) -> Prints:
+    """The sheets of one order, cancelled or not; `amounts` None: by the settings.  Raises NotFound."""
     found = list(db.session.scalars(_ORDERS.where(Order.order_no == order_no)))
     if not found:
         raise OrderNotFound
     shop = settings.load()
-    return Prints(_sheets(found[0], shop), 1, 0, shop)
+    wanted = amounts or _usual(shop)
+    return Prints(_sheets(found[0], wanted), 1, 0, shop, wanted)
 
 
-def of_orders(order_ids: Sequence[int]) -> Prints:
-    """The sheets of these orders.  Raises TooManyToPrint, or ShopError when there are none."""
+def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> Prints:
+    """The same of several orders.  Raises TooManyToPrint, or ShopError when there are none."""
     if len(order_ids) > MOST_ORDERS:
         raise TooManyToPrint(len(order_ids))
     found = db.session.scalars(
@@ -95,8 +110,9 @@ def of_orders(order_ids: Sequence[int]) -> Prints:
     standing = [order for order in found if not _is_cancelled(order)]
     if not standing:
         raise ShopError("印刷できる注文がありません(注文キャンセル済みの注文は印刷しません)。")
-    sheets = [sheet for order in standing for sheet in _sheets(order, shop)]
-    return Prints(sheets, len(standing), len(found) - len(standing), shop)
+    wanted = amounts or _usual(shop)
+    sheets = [sheet for order in standing for sheet in _sheets(order, wanted)]
+    return Prints(sheets, len(standing), len(found) - len(standing), shop, wanted)
 
 
 _ORDERS = sa.select(Order).options(selectinload(Order.lines), selectinload(Order.deliveries))
@@ -109,7 +125,18 @@ def _is_cancelled(order: Order) -> bool:
     )
 
 
-def _sheets(order: Order, shop: ShopSettings) -> list[Sheet]:
+def _usual(shop: ShopSettings) -> PaperAmounts:
+    known = {one.value: one for one in PaperAmounts}
+    return known.get(shop.paper_amounts, PaperAmounts.BUYER)
+
+
+def _is_buyers(order: Order, parcel: Delivery | None) -> bool:
+    """Whether who opens the parcel is who paid."""
+    name = search_key(parcel.name) if parcel else ""
+    return not name or name in {search_key(order.buyer_name), search_key(order.buyer_company)}
+
+
+def _sheets(order: Order, amounts: PaperAmounts) -> list[Sheet]:
     breakdown = break_down_order(
         {name: getattr(order, name) for name in AMOUNT_COLUMNS},
         order.lines,
@@ -117,9 +144,13 @@ def _sheets(order: Order, shop: ShopSettings) -> list[Sheet]:
     )
     parcels = order.deliveries
     if len(parcels) <= 1:
-        return [Sheet(order, order.lines, parcels[0] if parcels else None, breakdown)]
-    whole = Sheet(order, order.lines, None, breakdown, parcels=len(parcels))
-    return [whole] + [
+        parcel = parcels[0] if parcels else None
+        is_told = amounts is PaperAmounts.ALWAYS or (
+            amounts is PaperAmounts.BUYER and _is_buyers(order, parcel)
+        )
+        return [Sheet(order, order.lines, parcel, breakdown if is_told else None)]
+    whole = [Sheet(order, order.lines, None, breakdown, parcels=len(parcels))]
+    return (whole if amounts is not PaperAmounts.NEVER else []) + [
         Sheet(
             order,
             [line for line in order.lines if line.delivery_number == parcel.number],

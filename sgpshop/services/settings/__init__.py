@@ -11,10 +11,16 @@ import sqlalchemy as sa
 from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
 from sgpshop.domain.payment_methods import KnownMethods
-from sgpshop.domain.shop_terms import BillingDriver, BillingMode, OnCaptureFailure, SalesMode
+from sgpshop.domain.shop_terms import (
+    BillingDriver,
+    BillingMode,
+    OnCaptureFailure,
+    PaperAmounts,
+    SalesMode,
+)
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
-from sgpshop.services.settings import contract_change, rules
+from sgpshop.services.settings import contract_change, logo, rules
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
@@ -79,6 +85,13 @@ class ShopSettings:
     journal_yayoi_tax_8: str = "課税売上込軽減8%"
     journal_yayoi_tax_10: str = "課税売上込10%"
 
+    #: 納品書: a value of domain.shop_terms.PaperAmounts, the words below, which picture (logo.py)
+    paper_amounts: str = PaperAmounts.BUYER.value
+    paper_message: str = (
+        "このたびはご注文いただき、ありがとうございます。上記の商品をお届けします。"
+    )
+    paper_logo: str = ""
+
     #: ご依頼主 of 送り状; name and tel are the shop's where these are empty
     label_sender_name: str = ""
     label_sender_postal_code: str = ""
@@ -125,7 +138,7 @@ class ShopSettings:
 
 
 _TYPES = get_type_hints(ShopSettings)
-_QUERY = sa.select(Setting.name, Setting.value)
+_QUERY = sa.select(Setting.name, Setting.value).where(Setting.name != logo.PICTURE)
 
 
 def load() -> ShopSettings:

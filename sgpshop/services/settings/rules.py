@@ -20,6 +20,7 @@ from sgpshop.domain.shop_terms import (
     BillingDriver,
     BillingMode,
     OnCaptureFailure,
+    PaperAmounts,
     SalesMode,
 )
 from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
@@ -34,6 +35,7 @@ SECRETS = frozenset({"site_pass", "shop_pass"})
 LONGEST_GUIDE = 12_000
 LONGEST_TITLE = 30
 LONGEST_BOOK_NAME = 24
+LONGEST_MESSAGE = 300
 
 _PASSWORD = re.compile(r"[!-~]{1,64}")
 # The check digit that is published is that of corporate numbers; numbers of other shops (a person,
@@ -143,6 +145,21 @@ def _short_line(most: int) -> Callable[[Value], str]:
     return read
 
 
+def _message(value: Value) -> str:
+    text = str(value).replace("\r\n", "\n").replace("\r", "\n").strip()
+    if has_control_characters(text, lines=True) or INVISIBLE.search(text):
+        raise ValueError("使用できない文字が含まれています。取り除いて入力してください。")
+    if len(text) > LONGEST_MESSAGE:
+        raise ValueError(f"{LONGEST_MESSAGE}文字以内で入力してください。")
+    return text
+
+
+def _by_upload(value: Value) -> str:
+    if value:
+        raise ValueError("ロゴは、納品書の設定で画像を選んで登録してください。")
+    return ""
+
+
 def _digits(most: int, *, least: int = 0) -> Callable[[Value], str]:
     """Nothing, or digits: exactly `most`, or from `least` of them on."""
 
@@ -244,6 +261,9 @@ RULES = {
     "journal_mf_tax_10": SettingRule("マネーフォワードの税区分(10%)", _book_name),
     "journal_yayoi_tax_8": SettingRule("弥生会計の税区分(8%)", _book_name),
     "journal_yayoi_tax_10": SettingRule("弥生会計の税区分(10%)", _book_name),
+    "paper_amounts": SettingRule("納品書の金額", _one_of(PaperAmounts)),
+    "paper_message": SettingRule("納品書のメッセージ", _message),
+    "paper_logo": SettingRule("納品書のロゴ", _by_upload),
     "label_sender_name": SettingRule("ご依頼主の名前", _short_line(16)),
     "label_sender_postal_code": SettingRule("ご依頼主の郵便番号", _postal_code),
     "label_sender_address": SettingRule("ご依頼主の住所", _short_line(48)),

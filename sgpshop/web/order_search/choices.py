@@ -42,6 +42,13 @@ _AT_ONCE = (
         answer="tab",
     ),
     Choice(
+        "picking",
+        "ピッキングリスト",
+        "選んだ注文のこれから発送する商品を、商品ごとに数えた一覧を印刷用の新しいタブに表示します。",
+        endpoint="delivery_notes.print_picking",
+        answer="tab",
+    ),
+    Choice(
         "csv_download",
         "CSVダウンロード",
         "選んだ注文をCSVまたはExcelのファイルに書き出します。注文は変わりません。",

@@ -1,4 +1,4 @@
-"""納品書 (`/orders/<order_no>/print`, `/orders/bulk/print`): A4 sheets for the browser to print."""
+"""納品書 and ピッキングリスト (`/orders/<order_no>/print`, `/orders/bulk/…`): A4 sheets for the browser to print."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from flask_login import current_user
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.shop_terms import PaperAmounts
 from sgpshop.models import Role, utc_now
+from sgpshop.services import settings
 from sgpshop.services.access import rate_limits
 from sgpshop.services.bulk.selection import TooMany
-from sgpshop.services.deliveries import notes
+from sgpshop.services.deliveries import notes, picking
 from sgpshop.services.deliveries.notes import MOST_ORDERS, Prints, TooManyToPrint
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
@@ -21,6 +23,7 @@ bp = Blueprint("delivery_notes", __name__, url_prefix="/orders")
 
 
 @bp.get("/bulk/print")
+@bp.get("/bulk/picking")
 @requires(Role.VIEWER)
 def to_list() -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the list."""
@@ -37,7 +40,7 @@ def print_chosen() -> ResponseReturnValue:
         if len(chosen) > MOST_ORDERS:
             raise TooManyToPrint(len(chosen))
         rate_limits.count_export(current_user.id, request.remote_addr or "")
-        prints = notes.of_orders(chosen)
+        prints = notes.of_orders(chosen, _amounts(request.form.get("amounts", "")))
     except TooMany as problem:
         return refused(form, TooManyToPrint(problem.count))
     except rate_limits.TooOften:
@@ -45,15 +48,47 @@ def print_chosen() -> ResponseReturnValue:
     except ShopError as problem:
         return refused(form, problem)
     logs.event("exported", what="delivery_notes", count=prints.orders)
-    return _page(prints, url_for("order_search.show"))
+    return _page(prints, _back())
+
+
+@bp.post("/bulk/picking")
+@requires(Role.OPERATOR)
+def print_picking() -> ResponseReturnValue:
+    """ピッキングリスト of the chosen orders: what to take from the shelves (R145a)."""
+    form = search_of_form()
+    try:
+        chosen = require_chosen(form)
+        rate_limits.count_export(current_user.id, request.remote_addr or "")
+        picking_list = picking.of_orders(chosen)
+    except rate_limits.TooOften:
+        raise
+    except ShopError as problem:
+        return refused(form, problem)
+    logs.event("exported", what="picking_list", count=len(picking_list.orders))
+    return render_template(
+        "delivery_notes/picking.html",
+        picking=picking_list,
+        back=_back(),
+        shop=settings.load(),
+        now=utc_now(),
+    )
 
 
 @bp.get("/<order_no>/print")
 @requires(Role.VIEWER)
 def print_one(order_no: str) -> ResponseReturnValue:
     """The sheets of one order."""
-    prints = notes.of_order(order_no)
+    prints = notes.of_order(order_no, _amounts(request.args.get("amounts", "")))
     return _page(prints, url_for("order_detail.show", order_no=order_no))
+
+
+def _back() -> str:
+    return url_for("slips.index" if "slips_grid" in request.form else "order_search.show")
+
+
+def _amounts(word: str) -> PaperAmounts | None:
+    """金額あり or 金額なし, as it is switched on the page; None: by the settings."""
+    return PaperAmounts(word) if word in list(PaperAmounts) else None
 
 
 def _page(prints: Prints, back: str) -> str:

@@ -16,6 +16,7 @@ from sgpshop.domain.shop_terms import (
     BillingDriver,
     BillingMode,
     OnCaptureFailure,
+    PaperAmounts,
     SalesMode,
 )
 from sgpshop.services.settings import rules
@@ -80,6 +81,13 @@ class JournalForm(SettingsForm):
     journal_mf_tax_10 = _text("journal_mf_tax_10")
     journal_yayoi_tax_8 = _text("journal_yayoi_tax_8")
     journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
+
+
+class PaperForm(SettingsForm):
+    """What 納品書 say."""
+
+    paper_amounts = _word("paper_amounts", PaperAmounts)
+    paper_message = _text("paper_message", TextAreaField)
 
 
 class LabelForm(SettingsForm):

@@ -35,6 +35,7 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 
 _SCREENS = (
     ("settings.sgp", "SGP:クレジットカードの設定"),
+    ("file_settings.show:paper", "納品書"),
     ("file_settings.show:labels", "送り状"),
     ("file_settings.show:journals", "会計ソフト"),
     ("notifications.show", "結果通知"),
