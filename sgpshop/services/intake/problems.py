@@ -36,6 +36,16 @@ class OrderNumberTaken(ShopError):
         super().__init__(message)
 
 
+class NumberInQuestion(OrderNumberTaken):
+    """A person is asked whose the payment under this number is: no new card is charged beside it (R141)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SMBC-GPに、この注文番号と同じオーダーIDの決済がすでにあり、どの注文のものか確認中です。"
+            "別の注文番号で、もう一度手続きしてください。"
+        )
+
+
 class ChangedSince(OrderNumberTaken):
     """The order was changed after it came in: another card does not pay what was asked for then."""
 

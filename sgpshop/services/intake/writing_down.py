@@ -30,13 +30,20 @@ from sgpshop.services.intake.problems import (
     ChangedSince,
     Declined,
     IntakeClosed,
+    NumberInQuestion,
     OrderNumberTaken,
     declined,
 )
 from sgpshop.services.orders import acting, beginnings, subscription_rounds
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.subscription_rounds import RoundTaken, round_of
-from sgpshop.services.payments import acts, checkouts, stored_cards, transaction_lookup
+from sgpshop.services.payments import (
+    acts,
+    checkouts,
+    stored_cards,
+    transaction_lookup,
+    unknown_numbers,
+)
 from sgpshop.services.payments.acts import TAKE_OVER_AFTER, OperationRequest
 from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
@@ -57,9 +64,9 @@ class IntakeStarted:
 def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
     """Write the order and its payment down, or find what an earlier call wrote.
 
-    Raises OrderNumberTaken, ChangedSince, BeingBilled, RoundTaken, Declined for a card that was declined before,
-    IntakeClosed; and IntegrityError when somebody else wrote the same order at this moment: call
-    again.
+    Raises OrderNumberTaken, NumberInQuestion, ChangedSince, BeingBilled, RoundTaken, Declined for a
+    card that was declined before, IntakeClosed; and IntegrityError when somebody else wrote the same
+    order at this moment: call again.
     """
     with writing() as session:
         order = session.scalars(
@@ -67,6 +74,9 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
         ).one_or_none()
         if order is not None:
             return _again(session, order, new, actor, shop)
+        if unknown_numbers.is_asked(session, new.order_no):
+            raise NumberInQuestion
+        unknown_numbers.give_way(session, [new.order_no])
         is_used = sa.exists().where(
             CardTransaction.gateway_order_id == new.order_no,
             CardTransaction.order_id == Order.id,

@@ -9,6 +9,7 @@ charged nor called unpaid.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -125,17 +126,28 @@ def not_there(session: Session, order: Order, numbers: Collection[str]) -> None:
 
 
 def give_way(session: Session, order_nos: Collection[str]) -> None:
-    """Orders with these numbers come in: who has only meant to use a number of theirs takes the next."""
+    """Orders with these numbers come in: who has only meant to use a number of theirs takes the next.
+
+    One that has no number left keeps it.
+    """
     numbers = [at_gateway(order_no) for order_no in order_nos]
     meant = session.execute(
         sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
             CardTransaction.gateway_order_id.in_(numbers), IS_FREE
         )
     ).all()
-    for order_id, number in sorted(meant):
+    if not meant:
+        return
+    # With those that come in, which are locked next: all in one order, so nobody waits in a circle.
+    are_meant = sa.or_(
+        Order.id.in_([order_id for order_id, _ in meant]), Order.order_no.in_(order_nos)
+    )
+    session.execute(sa.select(Order.id).where(are_meant).order_by(Order.id).with_for_update())
+    for order_id, number in meant:
         order = lock_order(session, order_id)
-        if order.open_attempt is None and order.order_no not in order_nos:
-            transaction_numbers.make_way(session, order, number)
+        if order.open_attempt is None:
+            with suppress(transaction_numbers.NumbersUsedUp):
+                transaction_numbers.make_way(session, order, number)
 
 
 def settle(session: Session, order_nos: Collection[str]) -> None:
@@ -149,6 +161,14 @@ def settle(session: Session, order_nos: Collection[str]) -> None:
     for order_id in sorted(set(order_ids)):
         if not _unanswered(session, order_id):
             alerts.mended(session, order_id, AlertKind.UNKNOWN_NUMBER, LOOK_UP.name, utc_now())
+
+
+def is_asked(session: Session, order_no: str) -> bool:
+    """Whether a person still has to say whose the payment under the number of that order is."""
+    is_open = sa.exists().where(
+        UnknownNumber.gateway_order_id == at_gateway(order_no), UnknownNumber.is_ours.is_(None)
+    )
+    return bool(session.scalar(sa.select(is_open)))
 
 
 def _unanswered(session: Session, order_id: int) -> Sequence[UnknownNumber]:

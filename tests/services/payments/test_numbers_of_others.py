@@ -13,6 +13,7 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import CardTransaction, HistoryEntry, Operation, Order
+from sgpshop.services import intake
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import acts, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.acts import OperationRequest
@@ -20,7 +21,7 @@ from sgpshop.services.reconciliation import ledgers
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 from tests.services.answering import say_ours
-from tests.services.arriving import open_shop
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop
 from tests.services.order_csv import row
 from tests.services.order_files.test_order_import import take_in
 from tests.services.payments.test_earlier_transactions import make_due, told, transaction_of
@@ -263,6 +264,48 @@ class TestAPreorder:
         assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURED
         assert shop.trade("7001-1")["status"] == "AUTH"
         assert shop.trade("7001-2")["status"] == "CAPTURE"
+
+
+@pytest.mark.postgresql
+class TestWhoHasOnlyMeantToUseANumber:
+    """The order of that number may still come in, by whatever entrance."""
+
+    @pytest.fixture
+    def order(self, shop: World) -> Order:
+        """A preorder whose charge ended before anything was entered."""
+        shop.gateway.check_card("7001", GOOD_CARD)
+        take_in(row(注文番号="7001", 予約フラグ="1"))
+        looked_up("7001")
+        shop.fault("error:E01390002", "TradedCard")
+        assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURE_FAILED
+        assert transaction_of("7001-1").order_id == order_of("7001").id
+        return order_of("7001")
+
+    def test_a_file_with_both_goes_in(self, shop: World, order: Order) -> None:
+        shop.authorize("7001-1", 2500)
+        take_in(row(注文番号="7001-1"), row(注文番号="7001", 予約フラグ="1"))
+        assert looked_up("7001-1").payment_status is S.AUTHORIZED
+        self.is_charged_under_the_next(shop)
+
+    def test_the_shop_front_hands_it_in(self, shop: World, order: Order) -> None:
+        intake.place(new_order(shop, order_no="7001-1"), SHOP_FRONT)
+        assert order_of("7001-1").payment_status is S.AUTHORIZED
+        self.is_charged_under_the_next(shop)
+
+    def is_charged_under_the_next(self, shop: World) -> None:
+        assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURED
+        assert shop.trade("7001-1")["status"] == "AUTH"
+        assert shop.trade("7001-2")["status"] == "CAPTURE"
+
+    def test_while_it_is_asked_whose_it_is_no_card_is_taken_for_it(
+        self, shop: World, order: Order
+    ) -> None:
+        shop.authorize("7001-1", 2500)
+        press(order, Operation.CAPTURE)
+        assert question(order) == "7001-1 仮売上 2,500円"
+        with pytest.raises(intake.NumberInQuestion, match="確認中"):
+            intake.place(new_order(shop, order_no="7001-1"), SHOP_FRONT)
+        assert question(order) == "7001-1 仮売上 2,500円"
 
 
 def test_the_transaction_a_file_names_is_the_orders(shop: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -119,7 +120,7 @@ def _decide(
     ]
     takers = [
         taker(session, good.values())
-        for taker in (LostZeros, TakenNumbers, ClaimedAccess, TakenRounds)
+        for taker in (LostZeros, partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
     ]
     for one in batch:
         if one.order is None:

@@ -65,15 +65,16 @@ def _has(change: OrderChange, wanted: Round) -> bool:
 class TakenNumbers:
     """Which numbers at SMBC-GP are used: `#1001` and `1001`, or `A-1` and the second payment of `A`."""
 
-    def __init__(self, session: Session, orders: Iterable[ParsedOrder]) -> None:
+    def __init__(
+        self, session: Session, orders: Iterable[ParsedOrder], *, gave_way: bool = True
+    ) -> None:
+        """Unless all `gave_way` that could, who has only meant to use a number will."""
         numbers = {at_gateway(order.order_no) for order in orders if order.claim}
+        are_used = sa.true() if gave_way else ~unknown_numbers.IS_FREE
         rows = session.execute(
             sa.select(CardTransaction.gateway_order_id, Order.order_no)
             .join(Order, Order.id == CardTransaction.order_id)
-            .where(
-                CardTransaction.gateway_order_id.in_(numbers),
-                ~unknown_numbers.IS_FREE,
-            )
+            .where(CardTransaction.gateway_order_id.in_(numbers), are_used)
         )
         self._holders = {str(number): str(order_no) for number, order_no in rows}
 
