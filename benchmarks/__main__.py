@@ -15,6 +15,7 @@ from benchmarks import (
     look_ups,
     notifications,
     pages,
+    sales,
     search,
     slips,
     structure,
@@ -23,6 +24,7 @@ from benchmarks import (
 _ALL = {
     "pages": pages.run,
     "search": search.run,
+    "sales": sales.run,
     "imports": imports.run,
     "exports": exports.run,
     "bulk": bulk.run,

@@ -62,7 +62,7 @@ def run() -> None:
 
 def _measure(app: Flask) -> None:
     with app.app_context():
-        shown = search.search(SearchCriteria(), PageRequest()).orders
+        shown = search.search(SearchCriteria(), PageRequest()).rows
     bare = _bare_app(app, shown).test_client()
     client = signed_in(app, Role.OPERATOR)
     pages = {

@@ -22,6 +22,33 @@ class MoneyMovement(Base):
         sa.Index("ix_money_movements_transaction_id", "transaction_id"),
         # A declined order is taken back: the database looks whether a row here refers to it.
         sa.Index("ix_money_movements_order_id", "order_id"),
+        # 売上集計 adds up days from the index alone, and in its order.
+        sa.Index(
+            "ix_money_movements_day",
+            "day",
+            "is_refund",
+            "is_subscription",
+            "kept_before",
+            "kept_after",
+            "at_8",
+            "order_id",
+        ),
+        # Few are learned too late for the file of their day.
+        sa.Index(
+            "ix_money_movements_late",
+            "day",
+            "booked_on",
+            sqlite_where=sa.text("booked_on > day"),
+            postgresql_where=sa.text("booked_on > day"),
+        ),
+        # 未回収: few goods are paid in a later month than they went out.
+        sa.Index(
+            "ix_money_movements_owed_since",
+            "day",
+            "owed_since",
+            sqlite_where=sa.text("owed_since IS NOT NULL"),
+            postgresql_where=sa.text("owed_since IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -36,3 +63,13 @@ class MoneyMovement(Base):
     learned_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: 返金済み, or the taking back of such a record (R104): not SMBC-GP moved it, a person says so
     is_by_hand: Mapped[bool] = mapped_column(default=False)
+    #: what counts as 返金: yen that went back, and whatever a person says of that
+    is_refund: Mapped[bool]
+    #: it is the money of a 定期購入 order
+    is_subscription: Mapped[bool]
+    #: of the yen that moved those taxed at 8 %, the others are at 10 %; and the tax in both
+    at_8: Mapped[int]
+    tax_8: Mapped[int]
+    tax_10: Mapped[int]
+    #: a sale of goods that had all gone out in a month before that of `day`: since then
+    owed_since: Mapped[date | None]

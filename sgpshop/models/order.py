@@ -322,6 +322,7 @@ class CardTransaction(Base):
         sa.Index("ix_card_transactions_access_id", "access_id"),
         # The picture of the first page adds up by day, and needs nothing else of a row.
         sa.Index("ix_card_transactions_captured_at", "captured_at", "captured_amount"),
+        sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -349,6 +350,8 @@ class CardTransaction(Base):
     auth_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     captured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     captured_amount: Mapped[int | None]
+    #: 取消日時: when SMBC-GP released or gave back all of it
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     amount_sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     tran_id: Mapped[str] = mapped_column(sa.String(28), default="")
     card_last4: Mapped[str] = mapped_column(sa.String(4), default="")

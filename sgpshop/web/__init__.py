@@ -34,6 +34,7 @@ def register(app: Flask) -> None:
         journals,
         order_detail,
         preorders,
+        sales,
         slips,
         three_ds,
     )
@@ -62,6 +63,7 @@ def register(app: Flask) -> None:
         bulk_runs,  # nor is /orders/bulk
         reconciling,  # nor /orders/reconcile
         journals,
+        sales,
         order_search,
         finding,
         order_edit,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+import io
+
+from flask import Blueprint, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop.domain.row_files import Limits
-from sgpshop.models import JobKind, Role
+from sgpshop import logs
+from sgpshop.domain.row_files import FileRefused, Limits
+from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.reconciliation import console_file
 from sgpshop.services.reconciliation.console_file import FileComparison
-from sgpshop.storage import jobs
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 
@@ -34,34 +35,25 @@ def index() -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 @limited(Use.UPLOAD)
 def compare() -> ResponseReturnValue:
-    """Let a worker compare the file and show what comes of it; what differs is looked up at SMBC-GP (R122)."""
+    """Compare the file and show what came of it; what differs is looked up at SMBC-GP (R122)."""
     file = request.files.get("file")
     if file is None or not file.filename:
         return _page("照合するファイルを選んでください。")
-    token = console_file.ask(file.read(), current_user.id)
-    jobs.wait_for_end(JobKind.COMPARISON, token, current_app.config["ANSWER_WAIT"])
-    job = console_file.find(token, current_user.id)
-    if job.failed:
-        return _page(job.failed)
-    return redirect(url_for(".show", token=token), code=303)
-
-
-@bp.get("/reconcile/<token>")
-@requires(Role.OPERATOR)
-def show(token: str) -> ResponseReturnValue:
-    """How far the comparison is, or what came of it."""
-    job = console_file.find(token, current_user.id)
-    result = console_file.result_of(job)
-    if job.failed:
-        return _page(job.failed)
-    page = "reconciliation/result.html"
-    if wants_fragment():
-        page = f"reconciliation/{'_progress' if result is None else '_result'}.html"
+    try:
+        result = console_file.compare(io.BytesIO(file.read()), Limits.of_screen(current_app.config))
+    except FileRefused as problem:
+        return _page(problem.message)
+    logs.event(
+        "console_file_compared",
+        rows=result.rows,
+        differences=len(result.differences),
+        gateway_only=len(result.gateway_only),
+        planned=result.planned,
+    )
     return render_template(
-        page,
-        job=job,
+        "reconciliation/result.html",
         result=result,
-        heading=_heading(result) if result else "",
+        heading=_heading(result),
         rows_shown=ROWS_SHOWN,
         is_nightly=current_app.config["NIGHTLY_COMPARE_HOUR"] is not None,
         consoles=console_links(settings.load()),

@@ -11,7 +11,7 @@ from sgpshop.services import slips
 from sgpshop.services.bulk import working
 from sgpshop.services.order_files import exporting, importing
 from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
-from sgpshop.services.reconciliation import console_file, daily
+from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import jobs
 from sgpshop.storage.jobs import Claim
@@ -32,7 +32,6 @@ class Work:
 JOBS: dict[JobKind, Callable[[Claim], dict[str, Any]]] = {
     JobKind.IMPORT: importing.work,
     JobKind.EXPORT: exporting.work,
-    JobKind.COMPARISON: console_file.work,
 }
 
 # Looked up when they are called, not here: each has one place where it can be exchanged.

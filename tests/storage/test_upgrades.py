@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -288,8 +288,15 @@ def test_what_the_books_had_is_kept_as_it_was(bare: Flask) -> None:
     told = {"processed_at": later.isoformat()}
     for order, by_hand in ((1, None), (2, None), (3, date(2026, 1, 7))):
         name = {"id": order, "order_no": f"P{order}", "refunded_on": by_hand, "total": 2000}
-        name["tax_rounding"] = "down"
+        name |= {"tax_rounding": "up", "prices_include_tax": True}
+        name["kind"] = "subscription" if order == 3 else "normal"
+        name["processing_class"] = "delivered" if order == 1 else "unprocessed"
         insert("orders", name | {"payment_status": "captured"})
+        gone = datetime(at.year - 1, 12, 31, 3, tzinfo=UTC)
+        insert("deliveries", {"order_id": order, "status": "delivered", "delivered_at": gone})
+        if order == 1:
+            tea = {"order_id": 1, "position": 1, "unit_price": 540, "quantity": 2, "tax_rate": 8}
+            insert("order_lines", tea)
         sale = {"order_id": order, "captured_at": at, "captured_amount": 2000}
         state = "RETURN" if order == 2 else "SALES"
         insert(
@@ -314,3 +321,21 @@ def test_what_the_books_had_is_kept_as_it_was(bare: Flask) -> None:
         (3, 7, -2000, True),
     ]
     assert all(one.booked_on == one.day for one in moved)
+    # Tea for 1,080 at 8 % and the rest at 10 %; tax rounded up.
+    assert {
+        (one.order_id, one.is_refund, one.is_subscription, one.at_8, one.tax_8, one.tax_10)
+        for one in moved
+    } == {
+        (1, False, False, 1080, 80, 84),
+        (2, False, False, 0, 0, 182),
+        (2, True, False, 0, 0, -182),
+        (3, False, True, 0, 0, 182),
+        (3, True, True, 0, 0, -182),
+    }
+    assert {(one.order_id, one.owed_since) for one in moved} == {
+        (1, date(at.year - 1, 12, 31)),
+        (2, None),
+        (3, None),
+    }
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), writing() as session:
+        session.execute(sa.text("UPDATE money_movements SET at_8 = 0"))

@@ -16,12 +16,9 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
-from sgpshop.models import Alert, CardTransaction, Job, Operation, Order, Role
+from sgpshop.models import Alert, CardTransaction, Operation, Order, Role
 from sgpshop.services import order_editing, settings
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.storage import jobs, shared_clock
-from sgpshop.storage.database import writing
-from sgpshop.worker.tasks import JOBS
 from tests import own_worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -316,9 +313,7 @@ class TestConsoleFile:
 
     def upload(self, client: FlaskClient, content: bytes) -> TestResponse:
         return client.post(
-            "/orders/reconcile",
-            data={"file": (io.BytesIO(content), "../transactions.csv")},
-            follow_redirects=True,
+            "/orders/reconcile", data={"file": (io.BytesIO(content), "../transactions.csv")}
         )
 
     def console_csv(self, world: World) -> bytes:
@@ -341,43 +336,6 @@ class TestConsoleFile:
         assert good.order_no not in page
         with app.app_context():
             assert fresh(bad).payment_status is S.AUTHORIZED  # by the look-up, not by the file
-
-    def test_goes_on_when_its_worker_was_killed_and_says_how_far_it_is(
-        self, app: Flask, world: World, operator: FlaskClient
-    ) -> None:  # P33
-        app.config["ANSWER_WAIT"] = 0.0
-        with app.app_context():
-            authorized_order(world)
-        content = self.console_csv(world)
-        with own_worker.working_by(app, "off"):
-            waiting = self.upload(operator, content)
-        assert 'data-job-state="waiting"' in waiting.text
-        address = waiting.request.path
-        assert signed_in(app, Role.OWNER).get(address).status_code == 404
-        with app.app_context():
-            [job_id] = jobs.due(9)
-
-            def die(claim: jobs.Claim, done: int, total: int) -> None:
-                go_on(claim, done, total)
-                raise KeyboardInterrupt
-
-            go_on = jobs.Claim.go_on
-            with pytest.MonkeyPatch.context() as killed:
-                killed.setattr(jobs.Claim, "go_on", die)
-                with pytest.raises(KeyboardInterrupt):
-                    jobs.work(job_id, JOBS)
-        under_way = operator.get(address, headers=HTMX).text
-        assert "1件中 0件まで照合しました" in under_way
-        assert "hx-trigger" in under_way
-        with app.app_context():
-            with writing() as session:
-                session.get_one(Job, job_id).due_at = shared_clock.now()
-            jobs.work(job_id, JOBS)
-            assert db.session.get_one(Job, job_id, populate_existing=True).input_sealed == ""
-        over = operator.get(address, headers=HTMX).text
-        assert "1件すべて一致しています" in over
-        assert 'hx-trigger="load delay' not in over
-        assert "1件すべて一致しています" in operator.get(address).text
 
     def test_equal_books_are_told_so(self, app: Flask, world: World, operator: FlaskClient) -> None:
         with app.app_context():

@@ -34,8 +34,8 @@ class Sums:
 
 def sums_of(found: Sequence[Movement]) -> Sums:
     """Counts and yen of these movements."""
-    sales = [movement.amount for movement in found if not movement.is_refund]
-    refunds = [movement.amount for movement in found if movement.is_refund]
+    sales = [one.amount for one in found if not (one.is_refund or one.is_by_hand)]
+    refunds = [one.amount for one in found if one.is_refund or one.is_by_hand]
     late = [movement.amount for movement in found if movement.is_late]
     by_rate = {
         rate: sum(share.amount for one in found for share in one.shares if share.rate == rate)

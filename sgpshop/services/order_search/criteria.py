@@ -25,16 +25,20 @@ from sgpshop.models import (
     SGP_METHOD,
     Alert,
     Attempt,
+    Billing,
+    BillingState,
     BulkItem,
     CardTransaction,
     Delivery,
     ItemResult,
+    MoneyMovement,
     Order,
     OrderKind,
 )
 from sgpshop.models.order import UNFINISHED
 from sgpshop.services.order_search import index
 from sgpshop.services.order_search.index import Condition, exists
+from sgpshop.services.orders.money_movements import MOVED
 
 #: An order number shorter than this is never taken as a beginning (R35).
 PREFIX_LEAST = 4
@@ -49,6 +53,8 @@ class DateField(StrEnum):
     ORDERED_AT = "ordered_at"
     WISH_DATE = "wish_date"
     CAPTURED_AT = "captured_at"
+    CANCELLED_AT = "cancelled_at"
+    REFUNDED_ON = "refunded_on"
 
 
 class KeywordField(StrEnum):
@@ -112,6 +118,8 @@ class SearchCriteria:
     shipped_uncaptured: bool = False
     #: SMBC-GPとの食い違い: a look-up found something nobody has acknowledged yet (R121)
     alert: bool = False
+    #: 未回収: gone out by the end of that day, and paid later or not yet (R149)
+    uncollected_on: date | None = None
     #: the lines of this bulk run that failed (失敗した注文を選ぶ, R49)
     failed_of: str = ""
 
@@ -171,12 +179,23 @@ def _period(criteria: SearchCriteria) -> list[Condition]:
         wished = [Delivery.wish_date >= first] if first else []
         wished += [Delivery.wish_date <= last] if last else []
         return [_any_delivery(*wished)] if wished else []
-    if criteria.date_field is DateField.CAPTURED_AT:
-        taken = _within(CardTransaction.captured_at, first, last)
-        # A sub-select on its own index: else all orders are walked through by date of order.
-        by_day = sa.select(CardTransaction.order_id).where(CardTransaction.is_current, *taken)
-        return [Order.id.in_(by_day.correlate(None))] if taken else []
-    return _within(Order.ordered_at, first, last)
+    if criteria.date_field is DateField.ORDERED_AT:
+        return _within(Order.ordered_at, first, last)
+    if not (first or last):
+        return []
+    # Sub-selects on indexes of their own: else all orders are walked through by date of order.
+    if criteria.date_field is DateField.CANCELLED_AT:
+        by_day = sa.select(CardTransaction.order_id).where(
+            CardTransaction.is_current, *_within(CardTransaction.cancelled_at, first, last)
+        )
+    else:  # what 売上集計 adds up (R149)
+        day, is_refund = MoneyMovement.day, criteria.date_field is DateField.REFUNDED_ON
+        moved = [day >= first] if first else []
+        moved += [day <= last] if last else []
+        by_day = sa.select(MoneyMovement.order_id).where(
+            MoneyMovement.is_refund == is_refund, MOVED != 0, *moved
+        )
+    return [Order.id.in_(by_day.correlate(None))]
 
 
 def _within(moment: Any, first: date | None, last: date | None) -> list[Condition]:
@@ -276,6 +295,8 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     if criteria.alert:  # a sub-select: they are few
         open_ones = sa.select(Alert.order_id).where(Alert.acknowledged_at.is_(None))
         found.append(Order.id.in_(open_ones.correlate(None)))
+    if criteria.uncollected_on:
+        found.append(Order.id.in_(_uncollected(criteria.uncollected_on)))
     if criteria.failed_of:
         failed = sa.select(BulkItem.order_id).where(
             BulkItem.run_id == criteria.failed_of, BulkItem.result == ItemResult.FAILED
@@ -283,6 +304,9 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(Order.id.in_(failed))
     return found
 
+
+#: The money of these is still to come.
+_UNPAID = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW, PaymentStatus.AWAITING_BILLING}
 
 #: order_rules.is_unsent of an order that stands so; NULL differs from nothing.
 _UNSENT = sa.and_(
@@ -306,6 +330,23 @@ _UNSENT = sa.and_(
 def _transaction(condition: Condition) -> Condition:
     is_its_own = CardTransaction.order_id == Order.id
     return exists(is_its_own, CardTransaction.is_current, condition)
+
+
+def _uncollected(day: date) -> sa.CompoundSelect[int]:
+    """Orders that had wholly gone out when `day` ended, and of which no money had come by then (R149).
+
+    That is what still waits for its money, and what was paid later.
+    """
+    later = _any_delivery(Delivery.delivered_at >= start_of_day(day + timedelta(days=1)))
+    is_gone = sa.and_(Order.processing_class == ProcessingClass.DELIVERED, ~later)
+    registered = sa.select(Billing.order_id).where(Billing.state == BillingState.REGISTERED)
+    return sa.union(
+        sa.select(Order.id).where(Order.payment_status.in_(sorted(_UNPAID)), is_gone),
+        sa.select(Order.id).where(Order.id.in_(registered), is_gone),
+        sa.select(MoneyMovement.order_id).where(
+            MoneyMovement.day > day, MoneyMovement.owed_since <= day
+        ),
+    )
 
 
 def _returned_open() -> list[Condition]:

@@ -31,6 +31,8 @@ class SortKey(StrEnum):
     ORDERED_AT = "ordered_at"
     TOTAL = "total"
     DEADLINE = "deadline"
+    CAPTURED_AT = "captured_at"
+    CANCELLED_AT = "cancelled_at"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def ids_of(order_numbers: Sequence[str]) -> list[int]:
     return list(db.session.scalars(sa.select(Order.id).where(Order.order_no.in_(order_numbers))))
 
 
-#: Stand-ins for "no deadline", so that such orders come last in both directions.
+#: Stand-ins for "no such moment", so that such orders come last in both directions.
 _NEVER, _LONG_AGO = datetime(9999, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)
 
 
@@ -133,6 +135,10 @@ def _sorting(wanted: PageRequest) -> Sorting:
         return Sorting(wanted.sort, Order.ordered_at.expression, datetime, wanted.descending)
     if wanted.sort is SortKey.TOTAL:
         return Sorting(wanted.sort, Order.total.expression, int, wanted.descending)
-    deadline = sa.case((sa.and_(*HOLDING), CardTransaction.auth_expires_at))
-    last = sa.literal(_LONG_AGO if wanted.descending else _NEVER, deadline.type)
-    return Sorting(wanted.sort, sa.func.coalesce(deadline, last), datetime, wanted.descending)
+    moment: sa.ColumnElement[datetime | None] = {
+        SortKey.DEADLINE: sa.case((sa.and_(*HOLDING), CardTransaction.auth_expires_at)),
+        SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
+        SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
+    }[wanted.sort]
+    last = sa.literal(_LONG_AGO if wanted.descending else _NEVER, moment.type)
+    return Sorting(wanted.sort, sa.func.coalesce(moment, last), datetime, wanted.descending)

@@ -28,6 +28,7 @@ FIELDS = {
     "error": "エラーコード",
     "returned_open": "返送済み・返金未対応",
     "shipped_uncaptured": "発送済み・売上処理待ち",
+    "uncollected_on": "未回収",
     "handling": "対応状況",
     "alert": "SMBC-GPとの食い違い",
 }

@@ -40,6 +40,8 @@ class TransactionFacts:
     gateway_amount: int | None
     gateway_state: str | None
     auth_expires_at: datetime | None
+    captured_at: datetime | None
+    cancelled_at: datetime | None
     next_look_at: datetime | None
     is_linked: bool
     is_charge: bool

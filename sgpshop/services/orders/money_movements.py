@@ -6,22 +6,59 @@ said of the day before.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, RateShare, break_down_order
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
-from sgpshop.models import CardTransaction, MoneyMovement, Order, table_of, utc_now
+from sgpshop.models import (
+    CardTransaction,
+    Delivery,
+    MoneyMovement,
+    Order,
+    OrderKind,
+    OrderLine,
+    table_of,
+    utc_now,
+)
 
 #: What is learned by the end of the day after is of its own day: answers and the night's comparison.
 GRACE = timedelta(days=1)
 #: What moved so long before its order came here stands in books that were kept elsewhere.
 ELSEWHERE = timedelta(days=31)
 _WENT_BACK = MoneyMovement.kept_before - MoneyMovement.kept_after
+#: Yen that the shop has more than before.
+MOVED = MoneyMovement.kept_after - MoneyMovement.kept_before
 _INSERT = sa.insert(table_of(MoneyMovement))
+_LINES = (
+    sa.select(
+        *(getattr(Order, name) for name in AMOUNT_COLUMNS),
+        Order.kind,
+        Order.processing_class,
+        sa.select(sa.func.max(Delivery.delivered_at))
+        .where(Delivery.order_id == Order.id)
+        .correlate(Order)
+        .scalar_subquery()
+        .label("gone_at"),
+        (OrderLine.unit_price * OrderLine.quantity).label("amount"),
+        OrderLine.tax_rate,
+    )
+    .outerjoin(OrderLine, OrderLine.order_id == Order.id)
+    .where(Order.id == sa.bindparam("order_id"))
+)
+_BOOKED_BEFORE = sa.select(
+    *(
+        sa.func.coalesce(sa.func.sum(column), 0).label(column.key)
+        for column in (MoneyMovement.at_8, MoneyMovement.tax_8, MoneyMovement.tax_10)
+    )
+).where(MoneyMovement.transaction_id == sa.bindparam("transaction_id"))
 
 
 def kept(state: str | None, captured: int | None) -> int:
@@ -137,5 +174,84 @@ def _add(
             "kept_after": after,
             "learned_at": now,
             "is_by_hand": is_by_hand,
+            "is_refund": is_by_hand or after < before,
+            **_of_the_order(order_id, transaction_id, after, day, is_sale=after > before),
         },
     )
+
+
+def _of_the_order(
+    order_id: int, transaction_id: int, after: int, day: date, *, is_sale: bool
+) -> dict[str, Any]:
+    """What the order says of a movement: its rates, and since when the money was owed.
+
+    The rates of the sale as it is afterwards, less those booked before: so all movements add up to
+    the tax of what the shop has in the end, whatever became of the order's lines (R77b, R77c).
+    """
+    lines = db.session.execute(_LINES, {"order_id": order_id}).all()
+    columns: Mapping[str, Any] = {**lines[0]._mapping}
+    booked = db.session.execute(_BOOKED_BEFORE, {"transaction_id": transaction_id}).one()
+    items = [line for line in lines if line.amount is not None]
+    shares = {
+        share.rate: share
+        for share in (break_down_order(columns, items, total=after).shares if after else ())
+    }
+    now_8, now_10 = (shares.get(rate, RateShare(rate, 0, 0)) for rate in (8, 10))
+    gone = columns["gone_at"]
+    is_gone = is_sale and columns["processing_class"] is ProcessingClass.DELIVERED and gone
+    return {
+        "is_subscription": columns["kind"] is OrderKind.SUBSCRIPTION,
+        "at_8": now_8.amount - booked.at_8,
+        "tax_8": now_8.tax - booked.tax_8,
+        "tax_10": now_10.tax - booked.tax_10,
+        "owed_since": gone_on
+        if is_gone and (gone_on := jst_day(gone)) < day.replace(day=1)
+        else None,
+    }
+
+
+@dataclass(frozen=True)
+class DaySums:
+    """What one Japanese day came to: sales or refunds, of subscriptions or not; yen, with their sign."""
+
+    day: date
+    is_refund: bool
+    is_subscription: bool
+    count: int
+    yen: int
+    at_8: int
+
+
+def learned_late(first: date, last: date) -> tuple[int, int]:
+    """Yen of these days that are in files of later ones; and those of days before that are in the file
+    of these.  One query, of the few that were learned late.
+    """
+    day, booked_on = MoneyMovement.day, MoneyMovement.booked_on
+    # Written out, not bound: the index serves only a condition that it can be compared with; without
+    # a type: of a Boolean SQLite is asked whether it is 1.
+    is_late: sa.ColumnElement[Any] = sa.literal_column("(booked_on > day)")
+    left_to_later, of_before = (
+        sa.select(sa.func.coalesce(sa.func.sum(MOVED), 0)).where(is_late, *wanted).scalar_subquery()
+        for wanted in (
+            (day.between(first, last), booked_on > last),
+            # Wrapped: by booked_on alone all of the month would be read.
+            (day < first, sa.func.coalesce(booked_on, day).between(first, last)),
+        )
+    )
+    row = db.session.execute(sa.select(left_to_later, of_before)).one()
+    return int(row[0]), int(row[1])
+
+
+def sums_by_day(first: date, last: date) -> list[DaySums]:
+    """The sums of the days from `first` to `last`, from an index alone; one query."""
+    by = (MoneyMovement.day, MoneyMovement.is_refund, MoneyMovement.is_subscription)
+    rows = db.session.execute(
+        sa.select(*by, sa.func.count(), sa.func.sum(MOVED), sa.func.sum(MoneyMovement.at_8))
+        .where(MoneyMovement.day.between(first, last), MOVED != 0)
+        .group_by(*by)
+        .order_by(*by)
+    )
+    return [
+        DaySums(day, is_refund, is_subscription, count, int(yen), int(at_8))
+        for day, is_refund, is_subscription, count, yen, at_8 in rows
+    ]

@@ -54,6 +54,7 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     if trade.state.is_captured:
         transaction.captured_at = trade.processed_at
         transaction.captured_amount = trade.total
+    transaction.cancelled_at = trade.processed_at if trade.state.is_cancelled else None
     _book(transaction, before, trade.processed_at)
 
 
@@ -79,6 +80,7 @@ def record_answer(
     if state.is_captured:
         transaction.captured_at = at
         transaction.captured_amount = amount
+    transaction.cancelled_at = at if state.is_cancelled else None
     _book(transaction, before, at)
 
 

@@ -1,23 +1,18 @@
 """取引一覧と突き合わせ: the transaction list of SMBC-GP's console beside our orders (R122).
 
 A file is a claim like a notification (P24): it never sets a status.  What differs is looked up, and
-the look-up decides.  A worker compares; the file is gone then, the result after a day.
+the look-up decides.  Nothing of the file is kept.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import sqlalchemy as sa
-from flask import current_app
-from pydantic import TypeAdapter
 
-from sgpshop import logs
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.order_number import at_gateway
@@ -27,15 +22,12 @@ from sgpshop.domain.row_files import FileRefused, Limits, Record
 from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
-from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Job, JobKind, Order, OrderKind
+from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKind
 from sgpshop.services.files.layout import Purpose, Table, layouts, recognise
 from sgpshop.services.files.layouts import e01_console
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.transactions import event_of
-from sgpshop.storage import jobs
-from sgpshop.storage.database import writing
-from sgpshop.storage.jobs import Claim
 
 _CHUNK = 400
 _SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
@@ -105,55 +97,16 @@ class FileComparison:
     planned: int = 0
 
 
-def ask(content: bytes, person_id: int) -> str:
-    """Let a worker compare this file; the token of its job, for this person."""
-    token = secrets.token_hex(16)
-    with writing() as session:
-        jobs.add(session, JobKind.COMPARISON, token, person_id=person_id, content=content)
-    return token
-
-
-def find(token: str, person_id: int) -> Job:
-    """That job, as it is now.  Raises NotFound."""
-    return jobs.find(JobKind.COMPARISON, token, person_id)
-
-
-def result_of(job: Job) -> FileComparison | None:
-    """What it came to; None: it is not over."""
-    return None if job.result is None else _STORED.validate_python(job.result)
-
-
-def work(claim: Claim) -> dict[str, Any]:
-    """Compare the file of a job.  Raises Interrupted, FileRefused, ShopError."""
-    limits = Limits.of_screen(current_app.config)
-    result = compare(io.BytesIO(claim.input()), limits, claim.go_on)
-    logs.event(
-        "console_file_compared",
-        rows=result.rows,
-        differences=len(result.differences),
-        gateway_only=len(result.gateway_only),
-        planned=result.planned,
-    )
-    found: dict[str, Any] = _STORED.dump_python(result, mode="json")
-    return found
-
-
-def compare(
-    stream: BinaryIO, limits: Limits, on_progress: Callable[[int, int], None] | None = None
-) -> FileComparison:
+def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
     """Compare every row with our orders, and plan a look-up for every transaction that differs.
 
-    `on_progress` hears how many of how many rows were compared.  Raises FileRefused, with nothing
-    planned, when the file as a whole cannot be read (S17).
+    Raises FileRefused, with nothing planned, when the file as a whole cannot be read (S17).
     """
     result = FileComparison()
     listed = list(_rows(stream, limits, result))
     result.rows = len(listed) + len(result.mistakes)
     to_look_up: list[int] = []
     for start in range(0, len(listed), _CHUNK):
-        if on_progress is not None:
-            db.session.commit()
-            on_progress(start, len(listed))
         chunk = listed[start : start + _CHUNK]
         known = _known([row.order_id for row in chunk])
         for row in chunk:
@@ -162,9 +115,6 @@ def compare(
     if to_look_up:
         result.planned = transaction_lookup.look_soon_at(sorted(set(to_look_up)))
     return result
-
-
-_STORED = TypeAdapter(FileComparison)
 
 
 def _find_taken_otherwise(result: FileComparison) -> None:

@@ -50,6 +50,7 @@ ACTS = {
     "imports.start": "注文ファイルの取り込み",
     "imports.upload": "注文ファイルの読み込み",
     "journals.download": "会計ソフト用ファイルの作成",
+    "sales.download": "売上集計の書き出し",
     "labels.download": "送り状ファイルの作成",
     "labels.prepare": "送り状ファイルの作成",
     "notifications.renew_address": "通知先アドレスの更新",

@@ -236,6 +236,7 @@ def _main_menu() -> list[tuple[str, str]]:
         "slips.index": ("伝票番号一括ステータス変更機能", role != Role.VIEWER),
         "subscriptions.show": ("定期購入", subscriptions.in_use(settings.load())),
         "preorders.show": ("予約", True),
+        "sales.show": ("売上集計", True),
         "settings.sgp": ("設定", role == Role.OWNER),
         "help_page.show": ("ヘルプ", True),
     }

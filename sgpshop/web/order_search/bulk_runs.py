@@ -120,6 +120,7 @@ def reconciled() -> ResponseReturnValue:
     waiting, looked_up = transaction_lookup.looks_since(_shown_ids(), since)
     return render_template(
         "bulk_runs/_reconciled.html",
+        dated=form.criteria.date_field.value,
         since=since.isoformat(),
         is_waiting=bool(waiting) and utc_now() - since < _WATCHED,
         looked_up=len(looked_up),
@@ -214,6 +215,7 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
     is_whole = since is None or not progress.is_running
     page = render_template(
         "bulk_runs/_progress.html",
+        dated=form.criteria.date_field.value,
         progress=progress,
         is_whole=is_whole,
         since=(now - _OVERLAP).isoformat(),

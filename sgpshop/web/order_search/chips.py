@@ -15,6 +15,8 @@ DATE_WORDS = {
     DateField.ORDERED_AT: "注文日時",
     DateField.WISH_DATE: "配送希望日",
     DateField.CAPTURED_AT: "売上日時",
+    DateField.CANCELLED_AT: "取消日時",
+    DateField.REFUNDED_ON: "返金日",
 }
 KIND_WORDS = {OrderKind.SUBSCRIPTION: "定期", OrderKind.PREORDER: "予約", OrderKind.NORMAL: "通常"}
 #: the parameters of a field that are not named as it is
@@ -65,6 +67,8 @@ def _words(found: SearchCriteria) -> Iterator[tuple[str, str]]:
         yield "auth_days_left", f"残り{found.auth_days_left}日以内"
     if found.waiting_hours is not None:
         yield "waiting_hours", f"{found.waiting_hours}時間以上"
+    if day := found.uncollected_on:
+        yield "uncollected_on", f"{day.year}/{day.month}/{day.day} の終わり"
     yield "error", found.error
     for name in ("unfinished", "unsent", "shipped_uncaptured", "returned_open", "alert"):
         yield name, "だけ" if getattr(found, name) else ""

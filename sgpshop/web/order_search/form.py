@@ -75,6 +75,7 @@ _FIELD_OF = {
     "error": "error",
     "returned_open": "returned_open",
     "shipped_uncaptured": "shipped_uncaptured",
+    "uncollected_on": "uncollected_on",
     "handling": "handling",
     "alert": "alert",
 }
@@ -200,6 +201,7 @@ class _Reader:
             returned_open=bool(self._yes_no("returned_open")),
             shipped_uncaptured=bool(self._yes_no("shipped_uncaptured")),
             alert=bool(self._yes_no("alert")),
+            uncollected_on=self._day("uncollected_on"),
             failed_of=self._text("failed_of"),
         )
         for name in criteria.contradictions:

@@ -136,6 +136,8 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     return {
         "result": _search(form),  # first: it may complain about the cursor
         "form": form,
+        "dated": form.criteria.date_field.value,
+        "date_words": DATE_WORDS[form.criteria.date_field],
         "hits": hits,
         "tabs": tabs(form, totals, shop),
         "bar": bar or _first_bar(form),

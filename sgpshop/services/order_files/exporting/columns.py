@@ -37,6 +37,7 @@ _SINCE: dict[str, Callable[[Any], Value]] = {
     "SMBC-GP側金額": lambda order: order.gateway_amount,
     "金額送信日時": lambda order: order.amount_sent_at,
     "売上日時": lambda order: order.captured_at,
+    "取消日時": lambda order: order.cancelled_at,
     "オーソリ期限": lambda order: _deadline(order),
 }
 _ERROR_TITLES = ("エラーコード", "エラー内容")
@@ -83,6 +84,7 @@ ORDER_FIELDS: list[sa.Label[Any]] = [
     Order.original_total.label("original_total"),
     CardTransaction.amount_sent_at.label("amount_sent_at"),
     CardTransaction.captured_at.label("captured_at"),
+    CardTransaction.cancelled_at.label("cancelled_at"),
     CardTransaction.auth_expires_at.label("auth_expires_at"),
 ]
 DELIVERY_FIELDS: list[sa.Label[Any]] = _selected(_DELIVERY, Delivery)
