@@ -19,6 +19,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NoReturn
@@ -133,17 +134,34 @@ def _wait(
     return 0
 
 
+@dataclass(frozen=True)
+class Left:
+    """What is left of the limit that is nearest: `subject` begins with what is counted."""
+
+    subject: str
+    most: int
+    left: int
+
+    @property
+    def seconds(self) -> int:
+        """Until it is counted anew."""
+        return max(1, math.ceil(SPAN - utc_now().timestamp() % SPAN))
+
+
 def count_request(
     address: str, key_id: int | None, *, is_search: bool = False, is_reading: bool
-) -> None:
-    """Count one request of a key, or of a stranger.  Raises TooOften."""
+) -> Left | None:
+    """Count one request of a key, or of a stranger; what is left, None if it could not be counted.
+
+    Raises TooOften.
+    """
     config = current_app.config
     limits = {f"address:{source_of(address)}": config["API_REQUESTS_PER_ADDRESS"]}
     if key_id is not None:
         limits[f"key:{key_id}"] = config["API_REQUESTS_PER_KEY"]
         if is_search:
             limits[f"search:{key_id}"] = config["API_SEARCHES_PER_KEY"]
-    count_in_span(limits, is_reading=is_reading)
+    return count_in_span(limits, is_reading=is_reading)
 
 
 def count_use(use: Use, person_id: int) -> None:
@@ -176,8 +194,8 @@ class _OfThisProcess:
             return True
 
 
-def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
-    """Count one request of each subject against its limit in this span.
+def count_in_span(limits: dict[str, int], *, is_reading: bool) -> Left | None:
+    """Count one request of each subject against its limit in this span; the nearest of them.
 
     A request too many is not counted.  Raises TooOften.  While the database cannot be
     written, reading goes on uncounted (P32).
@@ -185,16 +203,17 @@ def count_in_span(limits: dict[str, int], *, is_reading: bool) -> None:
     now = utc_now().timestamp()
     began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
     try:
-        is_free = write_together(
-            lambda session: _are_free(session, began_at, limits), within=1.0 if is_reading else 6.0
+        left = write_together(
+            lambda session: _count(session, began_at, limits), within=1.0 if is_reading else 6.0
         )
     except DBAPIError as problem:
         if not (is_reading and is_unavailable(problem)):
             raise
         logs.event("api_request_not_counted")
-        return
-    if not is_free:
+        return None
+    if left is None:
         _refuse(sorted(limits), now)
+    return left
 
 
 def _refuse(subjects: list[str], now: float) -> NoReturn:
@@ -203,11 +222,11 @@ def _refuse(subjects: list[str], now: float) -> NoReturn:
     raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
 
 
-def _are_free(session: Session, began_at: datetime, limits: dict[str, int]) -> bool:
-    """In subject order, so that no two transactions wait for each other."""
+def _count(session: Session, began_at: datetime, limits: dict[str, int]) -> Left | None:
+    """None when one is used up.  In subject order, so that no two transactions wait for each other."""
     counts = table_of(ApiCount)
     subjects = sorted(limits)
-    is_first = False
+    is_first, left = False, []
     for subject in subjects:
         statement = insert(session, counts).values(subject=subject, began_at=began_at, count=1)
         reached = session.execute(
@@ -224,12 +243,13 @@ def _are_free(session: Session, began_at: datetime, limits: dict[str, int]) -> b
                     .where(counts.c.subject == counted, counts.c.began_at == began_at)
                     .values({"count": counts.c["count"] - 1})
                 )
-            return False
+            return None
+        left.append(Left(subject, limits[subject], limits[subject] - reached))
     if is_first:
         session.execute(
             sa.delete(counts).where(counts.c.began_at < began_at - timedelta(seconds=SPAN))
         )
-    return True
+    return min(left, key=lambda one: one.left)
 
 
 def source_of(address: str) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
-from flask import g, request
+from flask import Response, after_this_request, g, request
 
 from sgpshop import logs
 from sgpshop.models import Scope
 from sgpshop.services.access import api_keys, rate_limits
 from sgpshop.services.access.api_keys import Caller, KeyRefused
+from sgpshop.services.access.rate_limits import SPAN, Left
 from sgpshop.web.api import strict_json
 from sgpshop.web.frame.problems import ApiRefusal
 from sgpshop.web.frame.security import for_api
@@ -61,13 +62,28 @@ def _admit(scope: Scope, is_search: bool) -> Caller:
         logs.event("refused", reason="api_key", address=address, path=request.path)
         raise
     logs.bind(key_prefix=found.prefix)
-    rate_limits.count_request(address, found.key_id, is_search=is_search, is_reading=is_reading)
+    left = rate_limits.count_request(
+        address, found.key_id, is_search=is_search, is_reading=is_reading
+    )
+    if left is not None:
+        _tell_what_is_left(left)
     if scope not in found.scopes:
         _refuse(scope)
     for name, value in request.args.items(multi=True):
         strict_json.refuse_card_number(name)
         strict_json.refuse_card_number(value)
     return found
+
+
+def _tell_what_is_left(left: Left) -> None:
+    """In the words of the IETF's RateLimit header fields, whatever the answer will be."""
+    name = left.subject.partition(":")[0]
+    policy, now = f'"{name}";q={left.most};w={SPAN}', f'"{name}";r={left.left};t={left.seconds}'
+
+    @after_this_request
+    def _add(answer: Response) -> Response:
+        answer.headers["RateLimit-Policy"], answer.headers["RateLimit"] = policy, now
+        return answer
 
 
 def _refuse(scope: Scope) -> NoReturn:

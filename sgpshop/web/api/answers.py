@@ -12,6 +12,7 @@ from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import AttemptState, Operation, Order, OrderKind
+from sgpshop.services.health import readiness
 from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.web.api import content
@@ -32,6 +33,10 @@ class OpenOperation(AnswerBody):
         ),
     ]
     since: DateTime
+    is_worker_there: Annotated[
+        bool,
+        Field(description="false: nobody works at the shop just now, and it waits for that."),
+    ]
 
 
 class OtherTransaction(AnswerBody):
@@ -299,4 +304,5 @@ def _open_operation(order: Order) -> OpenOperation | None:
         operation=attempt.operation,
         state=_STATES[attempt.state],
         since=since.isoformat(timespec="seconds"),
+        is_worker_there=not readiness.warnings().is_worker_gone,
     )

@@ -6,6 +6,7 @@ Open to everybody: it says nothing that this program's source does not.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,8 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (fulfilments.FulfilmentBody, "validation"),
     (answers.ProblemAnswer, "serialization"),
     (bodies.NewOrderBody, "validation"),
+    (bodies.SeenBody, "validation"),
+    (bodies.AmountBody, "validation"),
     (bodies.CaptureBody, "validation"),
     (bodies.CancelBody, "validation"),
 ]
@@ -56,7 +59,15 @@ once, by its version: who repeats it gets 409 `stale` with the `order` as it is.
 Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
 
 **Limits** hold for each key and each address, in spans of {SPAN} seconds; beyond them 429 with
-`Retry-After`.
+`Retry-After`.  Each answer says in `RateLimit-Policy` and
+`RateLimit` how many (`r`) are left of the limit that is nearest, and when (`t` seconds) it begins anew.
+
+**While no worker is alive** at the shop, what asks SMBC-GP is only queued: then `is_worker_there` is
+false in `open_operation` and in answers of `/fulfilments`, and it begins when one is there again.
+
+**Versions**: within `/api/v1` fields, codes, parameters and addresses are added, and none is taken away
+or gets another meaning; so take unknown ones.  What came with which version is in the changelog of the
+program.
 
 While the outcome of an operation is unknown, `payment_status` is `needs_review` and
 `open_operation.state` is `unknown`; it ends by itself, ask again.  `unfinished_payment` says how far a
@@ -254,6 +265,7 @@ _ORDER_NO = {
     "name": "order_no",
     "in": "path",
     "required": True,
+    "description": "The order's number, as it was handed in.",
     "schema": {"type": "string", "pattern": ORDER_NO},
     "example": examples.ORDER["order_no"],
 }
@@ -261,6 +273,7 @@ _FULFILMENT_ID = {
     "name": "id",
     "in": "path",
     "required": True,
+    "description": "`id` of the answer to POST /fulfilments.",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "example": examples.FULFILLED["id"],
 }
@@ -310,7 +323,7 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
                 "name": name,
                 "in": "query",
                 **about,
-                "schema": _plain(part, schema.get("$defs", {})),
+                "schema": _tidy(_plain(part, schema.get("$defs", {}))),
             }
         )
     return found
@@ -329,12 +342,18 @@ def _plain(schema: dict[str, Any], known: dict[str, Any]) -> Any:
     return schema
 
 
+#: Numbers of our own rules, which say nothing outside.
+_RULES = re.compile(r"\s*\((?:[RSTP]\d+[a-z]?(?:, |-)?)+\)")
+
+
 def _tidy(schema: Any) -> Any:
     """Without what says nothing to a reader outside: made-up titles, notes on our own words."""
     if isinstance(schema, list):
         return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
+    if isinstance(about := schema.get("description"), str):
+        schema = schema | {"description": _RULES.sub("", about)}
     left_out = {"title"} | ({"description"} if "enum" in schema else set())
     return {
         name: _tidy(part)
@@ -346,11 +365,19 @@ def _tidy(schema: Any) -> Any:
 def _answered(
     model: type[BaseModel], about: str, example: dict[str, Any], *, replay: bool = False
 ) -> dict[str, Any]:
-    headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
+    headers = _headers()
     if replay:
         headers[replays.REPLAYED] = _header("`true`: this request was answered before.")
     content = {"application/json": _content(model, example)}
     return {"description": about, "headers": headers, "content": content}
+
+
+def _headers() -> dict[str, Any]:
+    return {
+        "X-Request-Id": _header("Names this request in the shop's log."),
+        "RateLimit-Policy": _header("The limit that is nearest: `q` requests in `w` seconds."),
+        "RateLimit": _header("`r` of them are left for `t` seconds."),
+    }
 
 
 def _header(about: str) -> dict[str, Any]:
@@ -382,7 +409,7 @@ _CODES = {
 
 
 def _problem(status: int) -> dict[str, Any]:
-    headers = {"X-Request-Id": _header("Names this request in the shop's log.")}
+    headers = _headers()
     if status == 405:
         headers["Allow"] = _header("The methods that this address takes.")
     if status in (409, 429, 503):

@@ -119,6 +119,7 @@ GOING_ON = ORDER | {
         "operation": "capture",
         "state": "sending",
         "since": "2026-11-24T03:00:00+00:00",
+        "is_worker_there": True,
     },
     "version": 3,
 }
@@ -154,6 +155,7 @@ FULFILLED: dict[str, Any] = {
     "id": "9f86d081884c7d659a2feaa0c55ad015",
     "is_finished": True,
     "failed": 0,
+    "is_worker_there": True,
     "orders": [
         {
             "order_no": "P261123101500000001",
@@ -177,6 +179,7 @@ FULFILLING: dict[str, Any] = {
     "id": FULFILLED["id"],
     "is_finished": False,
     "failed": 0,
+    "is_worker_there": True,
     "orders": [
         {
             "order_no": "P261123101500000001",

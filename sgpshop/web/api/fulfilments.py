@@ -17,6 +17,7 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import ItemResult, Scope
+from sgpshop.services.health import readiness
 from sgpshop.services.payments.acts import SumNotConfirmed
 from sgpshop.services.slips import handed_in
 from sgpshop.services.slips.decisions import code_of
@@ -151,6 +152,10 @@ class FulfilmentAnswer(AnswerBody):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     is_finished: Annotated[bool, Field(description="false: something is waiting or uncertain.")]
     failed: Annotated[int, Field(description="Parcels that failed.")]
+    is_worker_there: Annotated[
+        bool,
+        Field(description="false: nobody works at the shop just now; what waits, waits for that."),
+    ]
     orders: list[FulfilledOrder]
 
 
@@ -244,7 +249,11 @@ def _answer(run_id: str) -> Response:
     results = [parcel.result for order in orders for parcel in order.parcels]
     is_finished = not {"waiting", "uncertain"} & set(results)
     answer = FulfilmentAnswer(
-        id=run_id, is_finished=is_finished, failed=results.count("failed"), orders=orders
+        id=run_id,
+        is_finished=is_finished,
+        failed=results.count("failed"),
+        is_worker_there=not readiness.warnings().is_worker_gone,
+        orders=orders,
     )
     return answers.respond(answer, 200 if is_finished else 202)
 

@@ -69,36 +69,69 @@ class SearchQuery(Body):
     first: Annotated[Day | None, Field(alias="from", description="First Japanese day.")] = None
     last: Annotated[Day | None, Field(alias="to", description="Last Japanese day.")] = None
     order_no: Annotated[
-        str,
+        str | None,
         Field(
             max_length=25 * MOST_NUMBERS,
             pattern=r"^[A-Za-z0-9]+([, ][A-Za-z0-9]+)*$",
             description="Up to 200 numbers divided by commas; one alone with 4 characters or more "
             "is a beginning.",
         ),
-    ] = ""
+    ] = None
     q: Annotated[Text100, Field(description="A word anywhere in an order, as people search.")] = ""
-    processing: Annotated[list[ProcessingClass], _Words] = []
-    method: Method | None = None
-    status: Annotated[list[PaymentStatus], _Words] = []
-    member: _Flag | None = None
-    keyword_fields: Annotated[list[KeywordField], Field(alias="kw_field[]", max_length=3)] = []
-    keywords: Annotated[list[Text100], Field(alias="kw[]", max_length=3)] = []
-    amount_min: _Yen | None = None
-    amount_max: _Yen | None = None
-    item: Text100 = ""
-    slip: Text100 = ""
-    has_slip: _Flag | None = None
-    kind: Annotated[list[OrderKind], _Words] = []
-    unsent: _Flag = "0"
-    auth_days_left: _Days | None = None
-    waiting_hours: _Hours | None = None
-    error: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")] = ""
-    returned_open: _Flag = "0"
-    shipped_uncaptured: _Flag = "0"
-    alert: _Flag = "0"
-    sort: SortKey = SortKey.ORDERED_AT
-    dir: Literal["asc", "desc"] = "desc"
+    processing: Annotated[
+        list[ProcessingClass],
+        _Words,
+        Field(description="What the parcels say together; several: any of them."),
+    ] = []
+    method: Annotated[Method | None, Field(description="How it is paid.")] = None
+    status: Annotated[
+        list[PaymentStatus], _Words, Field(description="`payment_status`; several: any of them.")
+    ] = []
+    member: Annotated[
+        _Flag | None, Field(description="1: the buyer has a `member_id`; 0: has none.")
+    ] = None
+    keyword_fields: Annotated[
+        list[KeywordField],
+        Field(
+            alias="kw_field[]",
+            max_length=3,
+            description="Where the words of `kw[]` are searched, one for each.",
+        ),
+    ] = []
+    keywords: Annotated[
+        list[Text100],
+        Field(alias="kw[]", max_length=3, description="Words, each for the field of its place."),
+    ] = []
+    amount_min: Annotated[_Yen | None, Field(description="Least `total`.")] = None
+    amount_max: Annotated[_Yen | None, Field(description="Largest `total`.")] = None
+    item: Annotated[Text100, Field(description="Part of an item's name or code.")] = ""
+    slip: Annotated[Text100, Field(description="A slip number, or the beginning of one.")] = ""
+    has_slip: Annotated[
+        _Flag | None, Field(description="1: a parcel has a slip number; 0: none has.")
+    ] = None
+    kind: Annotated[
+        list[OrderKind], _Words, Field(description="What was sold; several: any of them.")
+    ] = []
+    unsent: Annotated[
+        _Flag, Field(description="1: the total was changed and SMBC-GP does not hold that yet.")
+    ] = "0"
+    auth_days_left: Annotated[
+        _Days | None, Field(description="The hold ends within so many days, or has ended.")
+    ] = None
+    waiting_hours: Annotated[
+        _Hours | None, Field(description="needs_review for at least so many hours.")
+    ] = None
+    error: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9]{1,20}$", description="ErrInfo code of the last operation."),
+    ] = None
+    returned_open: Annotated[
+        _Flag, Field(description="1: goods came back, and the payment stands.")
+    ] = "0"
+    shipped_uncaptured: Annotated[_Flag, Field(description="1: sent, and not captured.")] = "0"
+    alert: Annotated[_Flag, Field(description="1: somebody of the shop has to look at it.")] = "0"
+    sort: Annotated[SortKey, Field(description="What the list is sorted by.")] = SortKey.ORDERED_AT
+    dir: Annotated[Literal["asc", "desc"], Field(description="Smallest or largest first.")] = "desc"
     size: Annotated[_Size, Field(description="Orders on a page.")] = 40
     cursor: Annotated[
         str,
@@ -140,9 +173,18 @@ def read() -> SearchQuery:
     """The query string of this request.  Raises ApiRefusal (422)."""
     query = read_plain(SearchQuery)
     if query.changed_since is not None:
-        for name in request.args.keys() - {"changed_since", "size", "cursor"}:
-            _refuse(name[:40], "changed_sinceと一緒に指定できるのは、sizeとcursorだけです。")
+        for name in _meant(query) - {"changed_since", "size", "cursor"}:
+            _refuse(name, "changed_sinceと一緒に指定できるのは、sizeとcursorだけです。")
     return query
+
+
+def _meant(query: SearchQuery) -> set[str]:
+    """Parameters that say something: a program may write out defaults."""
+    return {
+        field.alias or name
+        for name, field in SearchQuery.model_fields.items()
+        if getattr(query, name) != field.get_default(call_default_factory=True)
+    }
 
 
 def read_plain(model: type[Query]) -> Query:
@@ -182,7 +224,7 @@ def conditions(query: SearchQuery) -> tuple[SearchCriteria, PageRequest]:
     Raises ApiRefusal (422).
     """
     page = PageRequest(query.sort, query.dir == "desc", query.size, query.cursor)
-    return _criteria(query, is_first=not request.args.keys() - _PAGING), page
+    return _criteria(query, is_first=not _meant(query) - _PAGING), page
 
 
 def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
@@ -191,7 +233,7 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         first, last = default_period(jst_day(utc_now()))
     if len(query.keywords) != len(query.keyword_fields):
         _refuse("kw[]", "kw_field[]と同じ数だけ指定してください。")
-    numbers = tuple(dict.fromkeys(re.findall(r"[A-Za-z0-9]+", query.order_no)))
+    numbers = tuple(dict.fromkeys(re.findall(r"[A-Za-z0-9]+", query.order_no or "")))
     if len(numbers) > MOST_NUMBERS:
         _refuse("order_no", f"{MOST_NUMBERS}件以下にしてください。")
     criteria = SearchCriteria(
@@ -218,7 +260,7 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         unsent=query.unsent == "1",
         auth_days_left=query.auth_days_left,
         waiting_hours=query.waiting_hours,
-        error=query.error.upper(),
+        error=(query.error or "").upper(),
         returned_open=query.returned_open == "1",
         shipped_uncaptured=query.shipped_uncaptured == "1",
         alert=query.alert == "1",

@@ -31,7 +31,7 @@ def test_every_route_for_every_scope(app: Flask) -> None:  # S4
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/") and right_of(app, rule.endpoint) != "public"
     ]
-    assert len(rules) == 5
+    assert len(rules) == 11
     for rule in rules:
         right = str(right_of(app, rule.endpoint))
         for scope, program in programs.items():
@@ -130,6 +130,16 @@ class TestLimits:  # S23
         problem(answer, 429, "too_many_requests")
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
         assert Program(app).get(path).status_code == 404  # another key
+
+    def test_what_is_left_is_told(self, app: Flask) -> None:
+        program = Program(app)
+        left = []
+        for path in (f"{ORDERS}/P1", f"{ORDERS}/P1"):  # also by refusals
+            headers = program.get(path).headers
+            assert headers["RateLimit-Policy"] == '"key";q=30;w=60'
+            left.append(int(headers["RateLimit"].split(";r=")[1].split(";")[0]))
+        assert left[0] in (left[1] + 1, 29)
+        assert program.get(ORDERS).headers["RateLimit"].startswith('"search";r=')
 
     def test_of_searches(self, app: Flask) -> None:
         program = Program(app)

@@ -79,13 +79,16 @@ def api(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "POST /orders",
         "POST /orders/{order_no}/capture",
         "POST /orders/{order_no}/cancel",
+        "POST /orders/{order_no}/amount",
+        "POST /fulfilments",
+        "GET /events",
     ],
 )
 def test_what_the_document_says_is_so(api: Api, label: str) -> None:
     [operation] = [
         found.ok() for found in api.schema.get_all_operations() if found.ok().label == label
     ]
-    not_asked = NOT_ASKED_OF_QUERIES if label == "GET /orders" else NOT_ASKED
+    not_asked = NOT_ASKED_OF_QUERIES if label.startswith("GET") and "{" not in label else NOT_ASKED
     left_out = [check for check in CHECKS.get_all() if check.__name__ in not_asked]
     numbers = api.make_orders() if "order_no" in label else []
     statuses: Counter[int] = Counter()
@@ -133,6 +136,8 @@ def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None
         case.path_parameters["order_no"] = numbers[choice // 3]
     if "version" in body:
         body.update(version=1, amount=2500)
+    for order in body.get("orders", ()):  # of a fulfilment
+        order.pop("version", None)
     if "items" not in body:
         return
     case.body = body = _whole(body)
