@@ -12,8 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import AmountDiffers, FormUsed, OrderChanged, OrderNotFound
+from sgpshop.domain.errors import (
+    AmountDiffers,
+    FormUsed,
+    NotPossible,
+    OrderChanged,
+    OrderNotFound,
+)
 from sgpshop.domain.order_acts import Act, require
+from sgpshop.domain.order_rules import Refusal, is_being_paid
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, HistoryEntry, Order, utc_now
 from sgpshop.services import settings
@@ -72,10 +79,20 @@ def lock_for_act(session: Session, order_id: int, act: Act | None, seen: Seen) -
     order = lock_order(session, order_id)
     if first_use(session, order_id, seen) is not None:
         return None
+    require_received(order)
     if act is not None:
         require(act, order, settings.load(), utc_now())
     require_seen(order, seen)
     return order
+
+
+def require_received(order: Order) -> None:
+    """Refuse an order whose first payment is under way: declined, it was never here (P2).
+
+    What its history told of could not be taken back any more.  Raises NotPossible.
+    """
+    if not order.history_state and is_being_paid(order.open_attempt):
+        raise NotPossible(Refusal.BEING_PAID.sentence, Refusal.BEING_PAID.value)
 
 
 def require_seen(order: Order, seen: Seen) -> None:

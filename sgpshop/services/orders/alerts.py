@@ -15,7 +15,7 @@ from sgpshop.domain.reconciliation import MISSING, AlertKind, Decision
 from sgpshop.extensions import db
 from sgpshop.models import Alert, Order, utc_now
 from sgpshop.services.orders import history
-from sgpshop.services.orders.acting import id_of, lock_order
+from sgpshop.services.orders.acting import id_of, lock_order, require_received
 from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
 from sgpshop.storage.database import writing
 
@@ -203,7 +203,7 @@ def count_open() -> int:
 def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None:
     """Somebody has seen it, and perhaps noted something; a second click changes nothing (P19).
 
-    Raises NotFound, ShopError for one that has to be answered.
+    Raises NotFound, NotPossible while the buyer is paying, ShopError for one that has to be answered.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
@@ -212,6 +212,7 @@ def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None
             raise NotFound("この通知は見つかりません。")
         if alert.acknowledged_at is not None:
             return
+        require_received(order)
         if alert.kind.is_question:  # it is answered: payments.unknown_numbers
             raise ShopError("どの注文の決済かを選んでください。選ぶと、この通知は消えます。")
         _acknowledge(session, order, alert, actor, reason, utc_now())

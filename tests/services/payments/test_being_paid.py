@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_rules import DeliveryRefusal
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.handling import Handling
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
@@ -18,6 +22,7 @@ from sgpshop.models import (
     CHECKOUTS,
     Alert,
     BulkItem,
+    HistoryEntry,
     Notification,
     NotificationLook,
     NotificationState,
@@ -29,11 +34,15 @@ from sgpshop.models.base import Base
 from sgpshop.services import intake, notifications, slips
 from sgpshop.services.bulk import actions, runs
 from sgpshop.services.bulk.selection import weigh
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.deliveries.parcels import ParcelSlips
 from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.orders import alerts, notes
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
 from tests.notifying import tell
+from tests.services.acting import TANAKA, seen
 from tests.services.arriving import (
     GOOD,
     SHOP_FRONT,
@@ -145,6 +154,51 @@ def test_a_refusal_works_whatever_refers_to_the_order(
     assert notice.state is NotificationState.UNMATCHED
     assert notifications.ask_for_looks() == 0
     assert [runs.preview(one, tanaka().id).nothing_to_do for one in prepared] == [True, True]
+
+
+def _memo(order: Order) -> None:
+    notes.save(order.id, seen(order), TANAKA, Handling.ON_HOLD, "急ぎ")
+
+
+def _slip_number(order: Order) -> None:
+    given = ParcelSlips(order.deliveries[0].number, "", ["1234567890"])
+    parcels.register_slips(order.id, seen(order), TANAKA, given, delivers=False)
+
+
+def _status(order: Order) -> None:
+    wanted = {order.deliveries[0].number: DeliveryStatus.INSTRUCTED}
+    parcels.change_statuses(order.id, seen(order), TANAKA, wanted)
+
+
+def _acknowledge(order: Order) -> None:
+    with writing() as session:
+        alerts.raise_once(session, order, AlertKind.UNCOLLECTED, found="…")
+    [alert] = db.session.query(Alert)
+    alerts.acknowledge(order.order_no, alert.id, TANAKA, "")
+
+
+@pytest.mark.parametrize("act", [_memo, _slip_number, _status, _acknowledge])
+def test_nothing_is_written_down_of_it_until_the_answer_is_here(
+    shop: World, while_paying: Callable[..., None], act: Callable[[Order], None]
+) -> None:
+    """Its refusal would find a history, and the shop front be told that the order is here."""
+    told: list[str] = []
+
+    def press(order: Order) -> None:
+        with pytest.raises(NotPossible) as refused:
+            act(order)
+        told.append(refused.value.reason)
+
+    while_paying(press)
+    with pytest.raises(intake.Declined):
+        intake.place(new_order(shop, card=SHORT_OF_MONEY), SHOP_FRONT)
+    assert orders() == []
+    intake.place(new_order(shop), SHOP_FRONT)
+    assert told == [Refusal.BEING_PAID.value] * 2
+    [order] = orders()
+    first = db.session.scalars(sa.select(HistoryEntry.event).order_by(HistoryEntry.id)).first()
+    assert first == "received"
+    act(order)  # paid: now it may be
 
 
 def test_the_number_can_be_handed_in_again(shop: World, while_paying: Callable[..., None]) -> None:
