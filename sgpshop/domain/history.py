@@ -109,6 +109,7 @@ SENTENCES = {
     "slips_kept": "実売上処理はできませんでしたが、{who}の設定により伝票番号を登録しました({changes})",
     "status_changed": "{who}がステータスを変更しました({changes})",
     "cancel_waived": "{who}が、返送した注文の決済をこのまま(返金しない)にしました(理由:{reason})",
+    "difference_waived": "{who}が、合計金額より多い売上をこのまま(返金しない)にしました(理由:{reason})",
     "cancel_waiver_undone": "{who}が、「返金しない」を解除しました",
     "received": "{who}から注文を受け付けました",
     "checkout_challenged": "購入者は本人認証(3Dセキュア)に進みました。認証が終わるまで決済は完了していません",

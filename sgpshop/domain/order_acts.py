@@ -319,7 +319,7 @@ def may_waive_cancel(order: OrderFacts) -> bool:
     """Whether 返金しない is to be had: the payment stays, or what was not billed is to be after all."""
     is_returned = order.processing_class is ProcessingClass.RETURNED
     is_open = _is_back(order) or (is_returned and is_refund_open(order))
-    return order.cancel_waived_at is None and is_open
+    return (order.cancel_waived_at is None and is_open) or is_difference_open(order)
 
 
 def _is_back(order: OrderFacts) -> bool:
@@ -337,14 +337,34 @@ def is_refund_open(order: OrderFacts) -> bool:
     return (
         order.payment_status is PaymentStatus.BILLING_REPORTED
         and order.refunded_on is None
-        and (is_back or _is_filed_too_much(order))
+        and (is_back or _is_filed_too_much(order, asks=True))
     )
 
 
-def _is_filed_too_much(order: OrderFacts) -> bool:
-    """A monthly file took more than the total: only by another way can the difference go back."""
+def may_undo_refund(order: OrderFacts) -> bool:
+    """Whether a record of 返金済み stands that can be taken back (R104)."""
     there = order.transaction
-    return there is not None and taken_too_much(order) > 0 and there.is_filed
+    is_reported = order.payment_status is PaymentStatus.BILLING_REPORTED
+    has_any = order.refunded_on is not None or (there is not None and there.given_by_hand > 0)
+    return is_reported and has_any
+
+
+def is_difference_open(order: OrderFacts) -> bool:
+    """Whether it is 要返金 for what a file took too much, which may stay as well (返金しない)."""
+    return is_refund_open(order) and _is_filed_too_much(order, asks=True)
+
+
+def _is_filed_too_much(order: OrderFacts, *, asks: bool = False) -> bool:
+    """A monthly file took more than the total: only by another way can the difference go back.
+
+    `asks`: and nobody has said since the sale that it stays.
+    """
+    there, waived_at = order.transaction, order.cancel_waived_at
+    if there is None or not taken_too_much(order) or not there.is_filed:
+        return False
+    if not asks or waived_at is None:
+        return True
+    return there.captured_at is not None and waived_at < there.captured_at
 
 
 #: 処理区分 of a reported sale whose money is to go back (R104).
@@ -368,7 +388,11 @@ def _could_stand(act: Act, order: OrderFacts, terms: ActTerms) -> bool:
     if act is Act.EXTEND:
         return terms.extend_auth_enabled and not reserves_nothing(order)  # R83
     if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
-        return taken_too_much(order) > 0 and not _is_filed_too_much(order)
+        there = order.transaction
+        is_whole = (
+            there is not None and not there.given_by_hand
+        )  # SMBC-GP would give all of it back
+        return taken_too_much(order) > 0 and is_whole and not _is_filed_too_much(order)
     if act is Act.SEND_CHANGES:  # R67, R69
         is_changed = order.edited_at is not None or is_unsent(order)
         return is_changed and not reserves_nothing(order)

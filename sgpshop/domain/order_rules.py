@@ -46,6 +46,10 @@ class Transaction(Protocol):
     @property
     def is_filed(self) -> bool: ...
     @property
+    def captured_at(self) -> datetime | None: ...
+    @property
+    def given_by_hand(self) -> int: ...
+    @property
     def gateway_state(self) -> str | None: ...
     @property
     def auth_expires_at(self) -> datetime | None: ...
@@ -222,12 +226,17 @@ def increase(order: OrderFacts) -> int:
 
 
 def taken_too_much(order: OrderFacts) -> int:
-    """Yen that SMBC-GP took beyond our total; 0 where nothing was taken, or not more."""
+    """Yen that SMBC-GP took beyond our total, less what went back by hand (返金済み).
+
+    0 where nothing was taken, or not more.
+    """
     there = order.transaction
     if there is None or there.gateway_amount is None or order.payment_status not in PAID:
         return 0
-    is_taken = there.gateway_state in TAKEN_STATES
-    return max(0, there.gateway_amount - order.total) if is_taken else 0
+    more = there.gateway_amount - order.total
+    if more <= 0 or there.gateway_state not in TAKEN_STATES:
+        return 0
+    return max(0, more - there.given_by_hand)
 
 
 def is_mismatched(order: OrderFacts) -> bool:

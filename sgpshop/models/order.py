@@ -402,8 +402,32 @@ class CardTransaction(Base):
         )
 
     @hybrid_property
+    def given_by_hand(self) -> int:
+        """Yen of it that a person recorded as given back by another way (返金済み)."""
+        session = object_session(self)
+        assert session is not None
+        wanted = sa.select(CardTransaction.given_by_hand).where(CardTransaction.id == self.id)
+        return session.scalar(wanted) or 0
+
+    @given_by_hand.inplace.expression
+    @classmethod
+    def _given_by_hand_expression(cls) -> sa.ColumnElement[int]:
+        names = ("transaction_id", "is_by_hand", "kept_before", "kept_after")
+        moved = sa.table("money_movements", *map(sa.column, names)).c
+        went_back = sa.func.sum(moved.kept_before - moved.kept_after)
+        return (
+            sa.select(sa.func.coalesce(went_back, 0))
+            .where(moved.transaction_id == cls.id, moved.is_by_hand)
+            .correlate(cls)
+            .scalar_subquery()
+        )
+
+    @hybrid_property
     def is_filed(self) -> bool:
-        """Whether its number is a line of a monthly file: SMBC-GP takes no call on such a sale."""
+        """Of what was taken: whether a monthly file did it, and SMBC-GP takes no call on such a sale.
+
+        Not where the file's line was refused, and a call of ours entered the number afterwards.
+        """
         session = object_session(self)
         assert session is not None
         wanted = sa.select(CardTransaction.is_filed).where(CardTransaction.id == self.id)
@@ -413,7 +437,8 @@ class CardTransaction(Base):
     @classmethod
     def _is_filed_expression(cls) -> sa.ColumnElement[bool]:
         filed = sa.table("filed_numbers", sa.column("gateway_order_id"))
-        return sa.exists().where(filed.c.gateway_order_id == cls.gateway_order_id).correlate(cls)
+        is_line = sa.exists().where(filed.c.gateway_order_id == cls.gateway_order_id).correlate(cls)
+        return sa.and_(is_line, cls.entry_sent_at.is_(None), cls.entered_at.is_(None))
 
     @property
     def is_unpaid_charge(self) -> bool:

@@ -34,6 +34,8 @@ class Transaction:
     others_live: bool = False
     is_mismatched: bool = False
     is_filed: bool = False
+    captured_at: datetime | None = None
+    given_by_hand: int = 0
 
 
 CHECK = Transaction(gateway_amount=None, gateway_state="CHECK")

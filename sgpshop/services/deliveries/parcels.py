@@ -190,7 +190,7 @@ def change_statuses(
 
 
 def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
-    """返金しない: a person decides that the payment of a returned order stays (R90a)."""
+    """返金しない: a person decides that the payment of a returned order stays, or what a file took too much (R90a)."""
     with _act(order_id, None, seen) as order:
         if order is None:
             return
@@ -198,10 +198,13 @@ def waive_cancel(order_id: int, seen: Seen, actor: Actor, reason: str) -> None:
             raise NotPossible("この注文は返金するかどうかを決める必要がありません。")
         if not reason:
             raise InputRefused("reason", "理由を入力してください。")
-        now = utc_now()
+        now, is_back = utc_now(), order.processing_class is ProcessingClass.RETURNED
+        if order_acts.is_difference_open(order):
+            alerts.mended(db.session(), order.id, AlertKind.AMOUNT_DIFFERS, actor.name, now)
         order.cancel_waived_at = now
         order.cancel_waived_reason = reason
-        _record(order, "cancel_waived", actor, seen, now, reason=reason)
+        sentence = "cancel_waived" if is_back else "difference_waived"
+        _record(order, sentence, actor, seen, now, reason=reason)
 
 
 def undo_waiver(order_id: int, seen: Seen, actor: Actor) -> None:
@@ -244,9 +247,9 @@ def settle_refund(
             )
         if not reason:
             raise InputRefused("reason", "返金の方法を入力してください。")
-        money_movements.book_by_hand(order, yen, day)
         if yen and taken_too_much(order):
             alerts.mended(db.session(), order.id, AlertKind.AMOUNT_DIFFERS, actor.name, now)
+        money_movements.book_by_hand(order, yen, day)
         order.refunded_on = day
         order.refund_reason = reason
         _record(
@@ -262,18 +265,22 @@ def settle_refund(
 
 
 def undo_refund(order_id: int, seen: Seen, actor: Actor) -> None:
-    """The last record of 返金済み was wrong: what it booked is taken back today, and it is open again."""
+    """The last record of 返金済み was wrong: what it booked is taken back today, and it is open again.
+
+    Also after a further return, which asked for the money anew.
+    """
     with _act(order_id, None, seen) as order:
         if order is None:
             return
-        if order.refunded_on is None or order.transaction is None:
+        if not order_acts.may_undo_refund(order) or order.transaction is None:
             raise NotPossible("この注文に「返金済み」の記録はありません。")
         there, now = order.transaction, utc_now()
         kept = money_movements.kept(there.gateway_state, there.captured_amount)
-        if kept < money_movements.given_by_hand(there.id):
+        if kept < there.given_by_hand:
             raise NotPossible("その後SMBC-GPでも返金されているため、記録は取り消せません。")
-        given = money_movements.last_by_hand(there.id)
-        money_movements.book_by_hand(order, -given, jst_day(now))
+        given = money_movements.last_by_hand(order)
+        if given:
+            money_movements.book_by_hand(order, -given, jst_day(now))
         order.refunded_on = None
         order.refund_reason = ""
         _record(order, "refund_undone", actor, seen, now, yen=f"{given:,}円")

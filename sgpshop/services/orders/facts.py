@@ -48,6 +48,7 @@ class TransactionFacts:
     others_live: bool
     is_mismatched: bool
     is_filed: bool
+    given_by_hand: int
 
 
 @dataclass(frozen=True, slots=True)

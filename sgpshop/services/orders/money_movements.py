@@ -76,28 +76,23 @@ def kept_of(transaction_id: int) -> int:
     return kept(row.gateway_state, row.captured_amount)
 
 
-def given_by_hand(transaction_id: int) -> int:
-    """Yen of it that a person recorded as given back by another way (返金済み)."""
-    return int(
-        db.session.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(_WENT_BACK), 0)).where(
-                MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand
-            )
-        ).scalar_one()
-    )
-
-
-def last_by_hand(transaction_id: int) -> int:
-    """Yen of the newest such record; it may have been none."""
-    return (
-        db.session.scalar(
-            sa.select(_WENT_BACK)
-            .where(MoneyMovement.transaction_id == transaction_id, MoneyMovement.is_by_hand)
-            .order_by(MoneyMovement.id.desc())
-            .limit(1)
-        )
-        or 0
-    )
+def last_by_hand(order: Order) -> int:
+    """Yen of the newest record of 返金済み that was not taken back; it may have been none."""
+    assert order.transaction is not None
+    rows = db.session.scalars(
+        sa.select(_WENT_BACK)
+        .where(MoneyMovement.transaction_id == order.transaction.id, MoneyMovement.is_by_hand)
+        .order_by(MoneyMovement.id)
+    ).all()
+    if order.refunded_on is not None and rows and rows[-1] == 0:
+        return 0
+    standing: list[int] = []
+    for yen in rows:
+        if yen > 0:
+            standing.append(yen)
+        elif yen < 0:
+            standing.pop()
+    return standing[-1] if standing else 0
 
 
 def refunded_of(order_ids: Collection[int]) -> dict[int, int]:
@@ -118,7 +113,7 @@ def left_of(order: Order) -> int:
     there = order.transaction
     if there is None:
         return 0
-    return max(0, kept(there.gateway_state, there.captured_amount) - given_by_hand(there.id))
+    return max(0, kept(there.gateway_state, there.captured_amount) - there.given_by_hand)
 
 
 def book(order_id: int, transaction_id: int, before: int, after: int, at: datetime) -> None:
@@ -128,7 +123,12 @@ def book(order_id: int, transaction_id: int, before: int, after: int, at: dateti
     """
     if before == after:
         return
-    given = given_by_hand(transaction_id)
+    given = (
+        db.session.scalar(
+            sa.select(CardTransaction.given_by_hand).where(CardTransaction.id == transaction_id)
+        )
+        or 0
+    )
     left_before, left_after = max(0, before - given), max(0, after - given)
     if left_before != left_after:
         day = jst_day(at)

@@ -152,8 +152,12 @@ NEEDS_REFUND: Condition = sa.and_(
             CardTransaction.order_id == Order.id,
             CardTransaction.is_current,
             CardTransaction.gateway_state.in_(sorted(TAKEN_STATES)),
-            CardTransaction.gateway_amount > Order.total,
+            CardTransaction.gateway_amount - CardTransaction.given_by_hand > Order.total,
             CardTransaction.is_filed,
+            sa.or_(
+                Order.cancel_waived_at.is_(None),
+                Order.cancel_waived_at < CardTransaction.captured_at,
+            ),
         )
         .correlate(Order),
     ),

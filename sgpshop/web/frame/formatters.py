@@ -21,9 +21,11 @@ from markupsafe import Markup
 
 from sgpshop.domain.handling import Handling, label_of
 from sgpshop.domain.order_acts import (
+    is_difference_open,
     is_refund_open,
     is_return_open,
     is_unbilled,
+    may_undo_refund,
     may_waive_cancel,
     needs_cancelling,
     return_words,
@@ -301,6 +303,8 @@ def init_app(app: Flask) -> None:
         return_words=return_words,
         is_unbilled=is_unbilled,
         may_waive_cancel=may_waive_cancel,
+        may_undo_refund=may_undo_refund,
+        is_difference_open=is_difference_open,
         needs_cancelling=needs_cancelling,
         status_change=status_change,
         status_choices=status_choices,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible
-from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open
+from sgpshop.domain.order_acts import Act, button, is_refund_open, is_return_open, may_waive_cancel
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -238,6 +238,46 @@ class TestRefund:
         assert alerts.open_of(order.id) == []
         assert listed(SubscriptionTab.ATTENTION) == []
         assert [one.amount for one in journals.movements(day, day)] == [-500]
+        # Recorded wrongly: it is not what the buyer wanted, and stays.
+        parcels.undo_refund(order.id, seen(order), TANAKA)
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "次回の注文に充てる")
+        assert listed(SubscriptionTab.ATTENTION) == []
+        assert not is_refund_open(fresh(order))
+        assert not may_waive_cancel(fresh(order))
+        parcels.undo_waiver(order.id, seen(order), TANAKA)
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+        assert is_refund_open(fresh(order))
+
+    def test_what_stayed_before_the_sale_says_nothing_of_what_a_file_took_too_much(
+        self, order: Order
+    ) -> None:
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "代品を送る")
+        assert listed(SubscriptionTab.ATTENTION) == []
+        with writing() as session:
+            month = {"window": NOVEMBER, "content": "", "lines": 1, "yen": 3500}
+            session.add(file := BillingFile(**month))
+            session.flush()
+            session.add(FiledNumber(gateway_order_id=order.order_no, file_id=file.id))
+            sold = {"captured_at": utc_now() + timedelta(hours=1), "gateway_amount": 3500}
+            session.execute(sa.update(CardTransaction).values(**sold))
+        assert is_refund_open(fresh(order))
+        assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+
+    def test_what_went_back_by_hand_is_not_given_back_by_smbc_gp_again(self, app: Flask) -> None:
+        """2,500 of 2,000 by a call of ours; the goods come back, and all of it goes back by transfer."""
+        order = make_subscription(
+            status=S.BILLING_REPORTED, processing_class=ProcessingClass.DELIVERED, total=2000
+        )
+        with writing() as session:
+            sold = {"gateway_state": "CAPTURE", "captured_amount": 2500, "gateway_amount": 2500}
+            session.execute(sa.update(CardTransaction).values(**sold))
+            session.execute(sa.update(Delivery).values(status=DeliveryStatus.DELIVERED))
+        assert button(Act.REFUND_DIFFERENCE, fresh(order), settings.load(), utc_now()).is_enabled
+        day = jst_day(utc_now())
+        parcels.take_back(order.id, seen(order), TANAKA, ParcelReturn([0], day, "破損"))
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 2500, "銀行振込")
+        assert not button(Act.REFUND_DIFFERENCE, fresh(order), settings.load(), utc_now()).is_shown
 
     def test_a_wrong_record_is_taken_back(self, order: Order) -> None:
         day = jst_day(utc_now())
@@ -247,6 +287,23 @@ class TestRefund:
         assert [one.amount for one in journals.movements(day, day)] == [-1000, 1000]
         parcels.settle_refund(order.id, seen(order), TANAKA, day, 3000, "銀行振込")
         assert sum(one.amount for one in journals.movements(day, day)) == -3000
+
+    def test_a_wrong_record_is_taken_back_also_after_a_further_return(self, order: Order) -> None:
+        """All of it typed where the first of two parcels came back; then the second one does."""
+        with writing() as session:
+            more = {"order_id": order.id, "number": 2, "status": DeliveryStatus.DELIVERED}
+            session.execute(sa.insert(Delivery).values(**more, delivered_at=utc_now()))
+        day = jst_day(utc_now())
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 3000, "銀行振込")
+        parcels.take_back(order.id, seen(order), TANAKA, ParcelReturn([2], day, "破損"))
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 0, "返金済みのため")
+        for _ in range(2):  # the one of nothing, then the wrong one
+            parcels.undo_refund(order.id, seen(order), TANAKA)
+            assert is_refund_open(fresh(order))
+        with pytest.raises(NotPossible):
+            parcels.undo_refund(order.id, seen(order), TANAKA)
+        parcels.settle_refund(order.id, seen(order), TANAKA, day, 1000, "銀行振込")
+        assert sum(one.amount for one in journals.movements(day, day)) == -1000
 
     def test_only_the_last_record_is_taken_back(self, order: Order) -> None:
         day = jst_day(utc_now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BillingFile, BillingState, Order, Role
+from sgpshop.models import BillingFile, BillingState, CardTransaction, FiledNumber, Order, Role
 from sgpshop.services import settings
 from sgpshop.services.subscriptions import billing
 from tests.forms import form_of
@@ -321,3 +322,28 @@ def test_a_refund_is_recorded_on_the_order(app: Flask, operator: FlaskClient) ->
     done = operator.post(f"{path}/refunded", data=form, follow_redirects=True)
     assert "返金済みと記録しました" in flat(done)
     assert "要返金" not in flat(operator.get("/subscriptions?tab=attention")).split("<table")[-1]
+
+
+def test_what_a_file_took_too_much_may_stay(app: Flask, operator: FlaskClient) -> None:  # R104
+    with app.app_context():
+        order = make_subscription(
+            status=S.BILLING_REPORTED, processing_class=ProcessingClass.DELIVERED, total=2000
+        )
+        sold = {"gateway_state": "CAPTURE", "captured_amount": 2500, "gateway_amount": 2500}
+        db.session.execute(sa.update(CardTransaction).values(**sold))
+        file = BillingFile(window=date(2026, 11, 1), content="", lines=1, yen=2500)
+        db.session.add(file)
+        db.session.flush()
+        db.session.add(FiledNumber(gateway_order_id=order.order_no, file_id=file.id))
+        db.session.commit()
+    path = f"/orders/{order.order_no}"
+    shown = flat(operator.get(path))
+    assert "多く売上になりました。差額を、購入者に返金する必要があります" in shown
+    page = operator.get(f"{path}/waive-cancel")
+    assert "多く売上になった ¥500 はそのまま" in flat(page)
+    form = form_of(page, f"{path}/waive-cancel").hidden | {"reason": "次回の注文に充てる"}
+    done = operator.post(f"{path}/waive-cancel", data=form, follow_redirects=True)
+    assert "合計金額より多く売上になりましたが、このままにした注文です" in flat(done)
+    undo = form_of(done, f"{path}/waive-cancel/undo").hidden
+    done = operator.post(f"{path}/waive-cancel/undo", data=undo, follow_redirects=True)
+    assert "差額を、購入者に返金する必要があります" in flat(done)
