@@ -23,7 +23,7 @@ from sgpshop.models import (
     WorkerBeat,
     utc_now,
 )
-from sgpshop.services.orders import feed
+from sgpshop.services.orders import feed, money_movements
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage import backup, queue, schema, vault
 from sgpshop.storage.database import writing
@@ -104,7 +104,8 @@ def finish_restore() -> int:
     """
     now = utc_now()
     with writing() as session:
-        if session.get(InstallationFact, RESTORED, with_for_update=True) is None:
+        restored = session.get(InstallationFact, RESTORED, with_for_update=True)
+        if restored is None:
             return 0
         may_change = sa.exists().where(
             Order.id == CardTransaction.order_id,
@@ -131,5 +132,7 @@ def finish_restore() -> int:
         for model in (LoginSession, WorkerBeat):
             session.execute(sa.delete(model))
         feed.begin_anew(session)
-        session.execute(sa.delete(InstallationFact).where(InstallationFact.name == RESTORED))
+        since = f"{restored.value} {now.isoformat()}"
+        session.merge(InstallationFact(name=money_movements.PUT_BACK, value=since))
+        session.delete(restored)
     return int(due.rowcount)  # type: ignore[attr-defined]

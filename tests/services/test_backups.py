@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Operation, Order, OrderKind, Role, utc_now
-from sgpshop.services import backups, installation, intake
+from sgpshop.services import backups, installation, intake, journals
 from sgpshop.services.intake.new_order import CardSource, OnDecline
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import acts, gateway_access
+from sgpshop.services.payments import acts, gateway_access, transaction_lookup
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.storage import backup, schema
 from sgpshop.storage.backup import NotABackup, NotEmpty
@@ -40,6 +41,7 @@ from tests.services.acting import TANAKA, cancel, correct, press, run_act, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop
 from tests.services.importing import take_in
 from tests.services.order_csv import row
+from tests.services.payments.test_refund_difference import access
 from tests.services.subscribing import jst
 from tests.signing_in import signed_in
 from tests.waiting import wait_until, watched_background, working
@@ -254,6 +256,56 @@ class TestTakenInSince:
             assert by_number(new.order_no).payment_status is S.AUTHORIZED
             assert press(by_number(new.order_no), Operation.CAPTURE).payment_status is S.CAPTURED
             assert differences() == []
+
+
+class TestBooksOfDaysThatWereLost:
+    """The week of the lost days is in the shop's accounting program already: no file tells it again."""
+
+    LOST = (date(2026, 11, 16), date(2026, 11, 22))
+    NEXT = (date(2026, 11, 23), date(2026, 11, 29))
+
+    @pytest.mark.postgresql
+    def test_what_moved_then_is_in_the_file_of_its_own_day(
+        self, shop: World, taken: Path, elsewhere: Flask
+    ) -> None:
+        def go_to(day: int) -> None:
+            moment = jst(2026, 11, day, 12)
+            clock.move_to(moment)
+            shop.set_clock(moment)
+
+        with time_machine.travel(jst(2026, 11, 19, 12), tick=False) as clock:
+            go_to(19)
+            sold, looked_up = (authorized_order(shop, told=True).order_no for _ in range(2))
+            backups.take(taken)
+            go_to(20)
+            new = new_order(shop)
+            intake.place(new, SHOP_FRONT)
+            press(by_number(sold), Operation.CAPTURE)
+            press(by_number(new.order_no), Operation.CAPTURE)
+            go_to(24)
+            told = told_of(self.LOST)
+            assert len(told) == 2
+            with elsewhere.app_context(), watched_background(elsewhere):
+                restore(taken)
+                work(elsewhere)
+                take_in(row(注文番号=new.order_no))  # which came since, and is handed in again
+                work(elsewhere)
+                assert told_of(self.LOST) == told
+                # What is done from now on, and found out late, is told as ever.
+                go_to(25)
+                shop.gateway.capture(access(shop, by_number(looked_up)), 3000)
+                go_to(28)
+                transaction_lookup.look_soon(by_number(looked_up).id)
+                work(elsewhere)
+                assert told_of(self.NEXT) == [(looked_up, date(2026, 11, 25), 3000, False)]
+                assert told_of((date(2026, 11, 27), date(2026, 11, 29)))[0][0] == looked_up
+                assert differences() == []
+
+
+def told_of(period: tuple[date, date]) -> list[tuple[str, date, int, bool]]:
+    """What a file of that period tells."""
+    found = journals.movements(*period)
+    return sorted((one.order_no, one.day, one.amount, one.is_late) for one in found)
 
 
 class TestTheFile:

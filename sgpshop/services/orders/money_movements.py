@@ -21,6 +21,7 @@ from sgpshop.gateway import TradeState
 from sgpshop.models import (
     CardTransaction,
     Delivery,
+    InstallationFact,
     MoneyMovement,
     Order,
     OrderKind,
@@ -31,6 +32,10 @@ from sgpshop.models import (
 
 #: What is learned by the end of the day after is of its own day: answers and the night's comparison.
 GRACE = timedelta(days=1)
+#: Fact of books that were put back (P36): up to which moment they know, and when they went on.
+PUT_BACK = "put_back"
+#: So long after that what moved in between comes to be known anew, told again, or handed in again.
+_KNOWN_ANEW = timedelta(days=7)
 #: What moved so long before its order came here stands in books that were kept elsewhere.
 ELSEWHERE = timedelta(days=31)
 _WENT_BACK = MoneyMovement.kept_before - MoneyMovement.kept_after
@@ -169,7 +174,7 @@ def _add(
             "order_id": order_id,
             "transaction_id": transaction_id,
             "day": day,
-            "booked_on": booked_on or max(day, jst_day(now - GRACE)),
+            "booked_on": booked_on or _day_of_file(day, now),
             "kept_before": before,
             "kept_after": after,
             "learned_at": now,
@@ -255,3 +260,16 @@ def sums_by_day(first: date, last: date) -> list[DaySums]:
         DaySums(day, is_refund, is_subscription, count, int(yen), int(at_8))
         for day, is_refund, is_subscription, count, yen, at_8 in rows
     ]
+
+
+def _day_of_file(day: date, now: datetime) -> date:
+    """The day whose file tells of what moved on `day` and is learned now.
+
+    The files of days that were lost with the books before these had it already (P36).
+    """
+    in_time = jst_day(now - GRACE)
+    if day >= in_time or (fact := db.session.get(InstallationFact, PUT_BACK)) is None:
+        return max(day, in_time)
+    known_until, went_on = map(datetime.fromisoformat, fact.value.split())
+    was_lost = jst_day(known_until - GRACE) <= day <= jst_day(went_on)
+    return day if was_lost and now < went_on + _KNOWN_ANEW else in_time
