@@ -22,6 +22,7 @@ from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import CardTransaction, Operation, Order, OrderLine, utc_now
 from sgpshop.services import journals, settings
 from sgpshop.services.journals import LAYOUTS
+from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
@@ -163,6 +164,43 @@ class TestRefunds:
         sums = journals.sums_of(found)
         assert (sums.sold, sums.given_back, sums.total) == (3000, -1000, 2000)
         assert (sums.at_8, sums.at_10) == (3000, -1000)
+
+    def test_part_of_it_given_back_by_hand_is_of_both_rates(self, shop: World, clock: Any) -> None:
+        """1,000 of 5,020 (43 % at 8 %) by transfer, then 510; at last SMBC-GP carries out all of it."""
+        order = press(tea_and_pot(shop), Operation.CAPTURE)
+        for yen, left in ((1000, 4020), (510, 3510)):
+            with writing():
+                money_movements.book_by_hand(fresh(order), yen, date(2026, 11, 28))
+            sums = journals.sums_of(journals.movements(*NOVEMBER))
+            assert (sums.total, sums.at_8) == (left, 2160 * left // 5020)
+        cancel(fresh(order))
+        sums = journals.sums_of(journals.movements(*NOVEMBER))
+        assert (sums.total, sums.at_8, sums.at_10) == (0, 0, 0)
+
+    def test_food_alone_given_back_by_hand_has_nothing_at_10(self, shop: World, clock: Any) -> None:
+        order = authorized_order(shop, total=2160, told=True)
+        with writing() as session:
+            session.get_one(Order, order.id).lines[0].unit_price = 2160
+        order = press(order, Operation.CAPTURE)
+        for yen in (1080, -1080):  # a wrong record, which is taken back
+            with writing():
+                money_movements.book_by_hand(fresh(order), yen, date(2026, 11, 28))
+        with writing():
+            money_movements.book_by_hand(fresh(order), 1080, date(2026, 11, 28))
+        shares = [share for one in journals.movements(*NOVEMBER) for share in one.shares]
+        assert {(share.rate, share.amount, share.tax) for share in shares} == {
+            (8, 2160, 160), (8, -1080, -80), (8, 1080, 80)
+        }  # fmt: skip
+
+    def test_a_difference_given_back_by_hand_leaves_the_total_as_it_is(
+        self, shop: World, clock: Any
+    ) -> None:
+        """3,000 of tea, asked for less 1,000, taken whole: they are no tea that came back (R77c)."""
+        order = sold_elsewhere(shop)
+        with writing():
+            money_movements.book_by_hand(fresh(order), 1000, date(2026, 11, 28))
+        sums = journals.sums_of(journals.movements(*NOVEMBER))
+        assert (sums.sold, sums.at_8, sums.at_10) == (3000, 3000, -1000)
 
     def test_an_order_that_was_only_held_is_in_no_books(self, shop: World, clock: Any) -> None:
         cancel(tea_and_pot(shop))

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.amounts import AMOUNT_COLUMNS, RateShare, break_down_order
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, RateShare, TaxRule, break_down_order
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
@@ -46,6 +46,7 @@ _LINES = (
     sa.select(
         *(getattr(Order, name) for name in AMOUNT_COLUMNS),
         Order.kind,
+        Order.total,
         Order.processing_class,
         sa.select(sa.func.max(Delivery.delivered_at))
         .where(Delivery.order_id == Order.id)
@@ -62,7 +63,8 @@ _BOOKED_BEFORE = sa.select(
     *(
         sa.func.coalesce(sa.func.sum(column), 0).label(column.key)
         for column in (MoneyMovement.at_8, MoneyMovement.tax_8, MoneyMovement.tax_10)
-    )
+    ),
+    sa.func.coalesce(sa.func.sum(_WENT_BACK).filter(MoneyMovement.is_by_hand), 0).label("by_hand"),
 ).where(MoneyMovement.transaction_id == sa.bindparam("transaction_id"))
 
 
@@ -180,28 +182,32 @@ def _add(
             "learned_at": now,
             "is_by_hand": is_by_hand,
             "is_refund": is_by_hand or after < before,
-            **_of_the_order(order_id, transaction_id, after, day, is_sale=after > before),
+            **_of_the_order(
+                order_id,
+                transaction_id,
+                after,
+                day,
+                given=before - after if is_by_hand else 0,
+                is_sale=after > before,
+            ),
         },
     )
 
 
 def _of_the_order(
-    order_id: int, transaction_id: int, after: int, day: date, *, is_sale: bool
+    order_id: int, transaction_id: int, after: int, day: date, *, given: int, is_sale: bool
 ) -> dict[str, Any]:
     """What the order says of a movement: its rates, and since when the money was owed.
 
     The rates of the sale as it is afterwards, less those booked before: so all movements add up to
     the tax of what the shop has in the end, whatever became of the order's lines (R77b, R77c).
+    `given`: yen of it that a person gives back by hand.
     """
     lines = db.session.execute(_LINES, {"order_id": order_id}).all()
     columns: Mapping[str, Any] = {**lines[0]._mapping}
     booked = db.session.execute(_BOOKED_BEFORE, {"transaction_id": transaction_id}).one()
     items = [line for line in lines if line.amount is not None]
-    shares = {
-        share.rate: share
-        for share in (break_down_order(columns, items, total=after).shares if after else ())
-    }
-    now_8, now_10 = (shares.get(rate, RateShare(rate, 0, 0)) for rate in (8, 10))
+    now_8, now_10 = _rates(columns, items, after, booked.by_hand + given)
     gone = columns["gone_at"]
     is_gone = is_sale and columns["processing_class"] is ProcessingClass.DELIVERED and gone
     return {
@@ -213,6 +219,26 @@ def _of_the_order(
         if is_gone and (gone_on := jst_day(gone)) < day.replace(day=1)
         else None,
     }
+
+
+def _rates(
+    columns: Mapping[str, Any], items: list[Any], left: int, given: int
+) -> tuple[RateShare, RateShare]:
+    """What `left` yen are at 8 % and at 10 %, where so much went back by hand.
+
+    What was taken beyond the total goes back first (R77c); then each rate in its proportion, for it
+    is goods that came back.
+    """
+    whole = max(left, min(left + given, columns["total"])) or columns["total"]
+    shares = {share.rate: share for share in break_down_order(columns, items, total=whole).shares}
+    at_8, at_10 = (shares.get(rate, RateShare(rate, 0, 0)) for rate in (8, 10))
+    if left == whole:
+        return at_8, at_10
+    part, rule = at_8.amount * left // whole, TaxRule.stored_in(columns)
+    return (
+        RateShare(8, part, rule.tax_in(part, 8)),
+        RateShare(10, left - part, rule.tax_in(left - part, 10)),
+    )
 
 
 @dataclass(frozen=True)
