@@ -61,8 +61,6 @@ PAID = (
     CardTransaction.captured_amount,
     sa.case((_is_given_back, CardTransaction.captured_amount)).label("refunded_amount"),
 )
-#: `detail` of an entry that an answer or a look-up led to: when SMBC-GP processed it, in ISO 8601.
-PROCESSED_AT = "processed_at"
 #: Two writers on one order would break its chain, so it is locked, if it is not already.
 _STAND = (
     sa.select(

@@ -273,7 +273,6 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
         snapshot=_stand(row, outcome),
         codes=list(outcome.codes),
         **row.choices,
-        **_processed(outcome),
         **outcome.detail,
     )
     connection.execute(
@@ -318,12 +317,6 @@ def _stand(row: Any, outcome: Outcome) -> history.OrderSnapshot:
         taken = effects.amount_there(row, outcome)
         return history.OrderSnapshot(row.history_state, row.processing_class, taken, taken)
     return history.snapshot_of(row.order_id)
-
-
-def _processed(outcome: Outcome) -> dict[str, Any]:
-    """When SMBC-GP did what the entry tells of, where it said so: the day in the books (P28)."""
-    at = outcome.processed_at if outcome.trade is None else outcome.trade.processed_at
-    return {} if at is None else {history.PROCESSED_AT: at.isoformat()}
 
 
 def _before_doubt(row: Any) -> PaymentStatus | None:

@@ -598,15 +598,7 @@ def _record_history(
     found: str = "",
 ) -> None:
     """A new version of the locked order, and what made it one."""
-    processed = {} if trade is None else {history.PROCESSED_AT: trade.processed_at.isoformat()}
-    history.record_change(
-        order,
-        sentence,
-        LOOK_UP,
-        before=before,
-        found=found or describe(trade),
-        **processed,
-    )
+    history.record_change(order, sentence, LOOK_UP, before=before, found=found or describe(trade))
 
 
 def _seen(transaction: CardTransaction) -> tuple[str | None, int | None]:

@@ -32,9 +32,7 @@ from tests.factories import days_ago, make_order
 from tests.gateway_world import World
 
 #: What it asks of the database, both answer differently or in another order.
-pytestmark = pytest.mark.postgresql
-
-pytestmark = pytest.mark.usefixtures("shop")
+pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("shop")]
 
 ALL = SearchCriteria()
 S = PaymentStatus

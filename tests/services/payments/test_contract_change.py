@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
 
-from sgpshop.models import Billing, BillingFile, Operation, Order
+from sgpshop.domain.shop_terms import BillingMode
+from sgpshop.models import Billing, BillingFile, MonthlyResults, Operation, Order
 from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
+from sgpshop.services.payments import filed_numbers
 from sgpshop.services.settings.rules import SettingRefused
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
@@ -138,3 +141,22 @@ def test_results_that_never_come_hold_it_no_longer_than_they_could(
     travel(jst(2026, 12, 20, 7))
     billing.resume()
     assert settings.save("店長", billing_mode="refresh_bulk_auth") == ["billing_mode"]
+
+
+def test_so_does_a_month_of_which_another_systems_file_may_bring_results(
+    shop: World, travel: Travel
+) -> None:
+    """A number that is perhaps in a file our books do not know waits for them, by this contract."""
+    open_shop()
+    travel(THE_10TH)
+    with writing() as session:
+        month = filed_numbers.NOTHING_READ | {"window": date(2026, 12, 1), "due_at": THE_18TH}
+        session.add(MonthlyResults(**month))
+    assert "結果を待っている" in refused()
+    other = next(mode for mode in BillingMode if mode != settings.load().billing_mode)
+    with pytest.raises(SettingRefused, match="結果を待っている"):
+        settings.save("店長", billing_mode=other.value)
+    with writing() as session:
+        session.execute(sa.update(MonthlyResults).values(due_at=None))
+    assert settings.save("店長", billing_mode=other.value) == ["billing_mode"]
+    assert is_free()
