@@ -211,8 +211,8 @@ def test_several_parcels_come_back_by_their_number(app: Flask) -> None:
                 )
             )  # fmt: skip
         whole, short = made("b2cloud", [order]), made("ehiden3", [order])
-    assert [row[0] for row in rows(whole)[1:]] == [f"{order.order_no}-{n}" for n in (1, 2)]
-    assert [row[9] for row in rows(short)[1:]] == [f"{order.order_no}-{n}"[-20:] for n in (1, 2)]
+    assert [row[0] for row in rows(whole)[1:]] == [f"{order.order_no}-0{n}" for n in (1, 2)]
+    assert [row[9] for row in rows(short)[1:]] == [f"{order.order_no}-0{n}"[-20:] for n in (1, 2)]
     assert rows(whole)[2][11:13] == ["大阪府大阪市北区中之島１－３－２０", "見本マンション１０１"]
 
 

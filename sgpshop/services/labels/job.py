@@ -52,10 +52,11 @@ class Label:
     def numbers(self, most: int) -> list[str]:
         """What may stand for it in a field of `most` signs and come back, best first (R148).
 
-        With zeros where `A-1`, or the number alone, reads as another order or its parcel.
+        A parcel's with zeros: `A-1` may be the number of an order.  So is the only one's where the
+        number alone reads as a parcel of another.
         """
-        plain = "" if self.parcel is None else f"-{self.parcel}"
-        marks = [plain, *(f"-{zeros}{self.parcel or 1}" for zeros in ("0", "00"))]
+        plain = [""] if self.parcel is None else []
+        marks = [*plain, *(f"-{zeros}{self.parcel or 1}" for zeros in ("0", "00"))]
         return [
             (
                 self.order_no

@@ -1,8 +1,9 @@
 """Which order a carrier's file means: its field is short, and what stands there may be cut (R148).
 
-The whole number counts, also with `-n` for parcel n; then an ending of at least eight signs that no
-other order has, which is told.  A cut-off beginning is never guessed, and where a value can be read
-in two ways only a slip number that is registered at one of the two decides.
+The whole number counts, also with `-0n` for parcel n, as our labels have it; then an ending of at
+least eight signs that no other order has, which is told.  `-n` may be the number of an order that is
+not here: where it is read as a parcel, that is told.  A cut-off beginning is never guessed, and where
+a value can be read in two ways only a slip number that is registered at one of the two decides.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from sgpshop.services.orders import endings
 from sgpshop.services.orders.endings import Ended
 from sgpshop.storage.database import chunks
 
-#: With zeros before it where `A-1` is the number of another order (services/labels).
-_PARCEL = re.compile(r"(.+)-0{0,2}([1-9]\d?)")
+#: The zeros are those of our labels (services/labels).
+_PARCEL = re.compile(r"(.+)-(0{0,2})([1-9]\d?)")
+#: so many orders tell whether the shop has numbers like `A-1`
+_NEWEST = 20_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def exact(numbers: Iterable[str]) -> dict[str, Match]:
 def meant(values: Iterable[str]) -> dict[str, Match]:
     """For each value the order it means, or why it means none."""
     values = set(values)
-    parcels = {v: (found[1], int(found[2])) for v in values if (found := _PARCEL.fullmatch(v))}
+    parcels = {v: (found[1], int(found[3])) for v in values if (found := _PARCEL.fullmatch(v))}
     whole = exact(values | {number for number, _ in parcels.values()})
     result = {value: whole[value] for value in values if value in whole}
     of_several = _with_several(
@@ -75,7 +78,7 @@ def meant(values: Iterable[str]) -> dict[str, Match]:
         for ending, parcel_no in ((value, None), (cut[value], parcels.get(value, ("", None))[1])):
             if value not in result and (orders := by_ending.get(ending)):
                 result[value] = _by_ending(ending, orders, parcel_no)
-    _mean_the_only_parcel(result, parcels.keys() & result.keys())
+    _weigh_parcels(result, parcels.keys() & result.keys())
     left -= result.keys()
     begun = _beginnings(left)
     for value in left:
@@ -83,17 +86,53 @@ def meant(values: Iterable[str]) -> dict[str, Match]:
     return result
 
 
-def _mean_the_only_parcel(result: dict[str, Match], values: Iterable[str]) -> None:
-    """`A-01`, as our labels say of an order that has one parcel (`-1` may be an order we do not know)."""
-    ours = {
-        v: match for v in values if (match := result[v]).delivery_number == 1 and "-0" in v[-4:]
-    }
-    of_several = _with_several(match.order_id for match in ours.values())
-    for value, match in ours.items():
-        if match.order_id is not None and (match.order_id, 1) not in of_several:
-            result[value] = replace(match, delivery_number=None)
+def _weigh_parcels(result: dict[str, Match], values: Iterable[str]) -> None:
+    """What a parcel's number proves: with our zeros it is one; `A-1` may be an order we do not know."""
+    found = {value: result[value].candidates or (result[value],) for value in values}
+    read = {v: those for v, those in found.items() if any(one.delivery_number for one in those)}
+    of_several = _with_several(one.order_id for readings in read.values() for one in readings)
+    several = {order_id for order_id, _ in of_several}
+    is_usual = bool(several) and _has_numbers_like_parcels()
+    for value, readings in read.items():
+        _, zeros, number = _PARCEL.fullmatch(value).groups()  # type: ignore[union-attr]
+        match = result[value]
+        if zeros and number != "1":
+            continue  # there were several when the label was made
+        readings = tuple(
+            one if one.order_id in several else replace(one, delivery_number=None)
+            for one in readings
+        )
+        if match.candidates:
+            result[value] = replace(match, candidates=readings)
+        elif zeros:
+            result[value] = readings[0]
+        elif match.order_id not in several or is_usual:
+            problem = _PERHAPS_ANOTHER.format(value, match.order_no)
+            result[value] = Match(problem=problem, candidates=readings)
+        else:
+            told = _READ_AS_PARCEL.format(value, match.order_no, number)
+            result[value] = replace(match, remark=match.remark + told)
 
 
+def _has_numbers_like_parcels() -> bool:
+    """Whether of the newest orders one is called as another with `-n` behind it."""
+    newest = sa.select(Order.order_no).order_by(Order.id.desc()).limit(_NEWEST).subquery()
+    number, length = newest.c.order_no, sa.func.length(newest.c.order_no)
+    is_one = sa.exists().where(
+        sa.func.substr(number, length - 1, 1) == "-",
+        sa.func.substr(number, length, 1).in_(list("123456789")),
+        Order.order_no == sa.func.substr(number, 1, length - 2),
+    )
+    return bool(db.session.scalar(sa.select(is_one)))
+
+
+_PERHAPS_ANOTHER = (
+    "「{0}」は、ここにない別の注文の番号とも、注文{1}のお届け先とも読めるため、決められません。"
+    "注文{1}の荷物であれば、「注文番号」と「配送先番号」の列があるファイルか、注文の画面で登録してください。"
+)
+_READ_AS_PARCEL = (
+    "「{0}」を注文{1}のお届け先{2}と読みました。別の注文の番号であれば、この行を除いてください。"
+)
 _TWO_WAYS = (
     "「{0}」は注文{0}とも、注文{1}のお届け先{2}とも読めるため、決められません。"
     "「注文番号」と「配送先番号」の列があるファイルか、注文の画面で登録してください。"

@@ -324,7 +324,7 @@ class TestWarnings:
             stored.deliveries.append(Delivery(number=2))
         content = carrier("55001-1,111122223344")
         assert any("とも読めるため、決められません" in w for w in words(content, "failed"))
-        parcels = carrier("55001-01,111122223344", "55001-2,111122223355")
+        parcels = carrier("55001-01,111122223344", "55001-02,111122223355")
         assert [row.order_id for row in rows(prepare(parcels, NO_CAPTURE))] == [of_two.id] * 2
         [of_other] = rows(prepare(carrier("55001-1-01,1"), NO_CAPTURE))
         assert (of_other.order_id, of_other.result) == (other.id, ItemResult.PENDING)
@@ -333,6 +333,40 @@ class TestWarnings:
         assert results(carry_out(app, parcels, NO_CAPTURE)) == [DONE] * 2
         again = carrier("55001-1,111122223344")
         assert rows(prepare(again, NO_CAPTURE))[0].message == "対象外:登録済み"
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_a_number_with_1_behind_it_may_be_of_an_order_that_is_not_here(
+        self, app: Flask, number: int
+    ) -> None:
+        """Of another shop, left out of the import, or not imported yet: nothing of ours goes out."""
+        only = make_order(order_no="20261128-000123", method="銀行振込")
+        with writing() as session:
+            session.get_one(Order, only.id).deliveries[0].number = number
+        whole, ending = "20261128-000123-1,111122223344", "28-000123-1,111122223344"
+        for line in (whole, ending, whole.replace("-1,", "-2,")):
+            [message] = words(carrier(line), "failed")
+            assert "ここにない別の注文の番号とも" in message
+        ours = carrier("20261128-000123-01,111122223344")
+        assert results(carry_out(app, ours, NO_CAPTURE)) == [DONE]
+        for line in (whole, ending):  # the slip number says whose it is
+            assert words(carrier(line), "skipped") == ["対象外:登録済み"]
+
+    def test_a_parcel_without_our_zeros_is_told(self, app: Flask) -> None:
+        of_two = make_order(order_no="70001", method="銀行振込")
+        with writing() as session:
+            stored = session.get_one(Order, of_two.id)
+            stored.deliveries[0].number = 1
+            stored.deliveries.append(Delivery(number=2))
+        content = carrier("70001-1,111122223344", "70001-2,111122223355")
+        assert "「70001-2」を注文70001のお届け先2と読みました" in remarks(content)
+        assert [row.result for row in rows(prepare(content, NO_CAPTURE))] == ["pending"] * 2
+        ours = carrier("70001-01,111122223344", "70001-02,111122223355")
+        assert [row.result for row in rows(prepare(ours, NO_CAPTURE))] == ["pending"] * 2
+        assert "と読みました" not in remarks(ours)
+
+        make_order(order_no="69999", method="銀行振込")  # this shop's orders are called so
+        make_order(order_no="69999-1", method="銀行振込")
+        assert len(words(content, "failed")) == 2
 
     def test_two_columns_that_claim_to_be_the_number(self) -> None:
         content = "注文ID,送り状番号,追跡番号\nP1,1,2\n".encode()
