@@ -25,7 +25,13 @@
     };
   });
   const fields = rows.filter((row) => row.isHere).map((row) => row.slips);
-  const say = (words) => { document.getElementById("said").textContent = words; };
+
+  /* Said and shown; "" takes it away. */
+  function say(words) {
+    document.getElementById("said").textContent = words;
+    const told = Object.assign(document.createElement("p"), { className: "notice is-error", textContent: words });
+    document.getElementById("messages").replaceChildren(...(words ? [told] : []));
+  }
 
   function keep() {
     const typed = rows.filter((row) => row.slips.value.trim());
@@ -50,6 +56,7 @@
   function goTo(field) {
     (field ?? document.getElementById("check-slips")).focus();
     field?.select();
+    field?.scrollIntoView({ block: "center" });
   }
 
   /* The same label read twice: the next one overwrites it, and no row is left behind. */
@@ -58,8 +65,8 @@
     const isTwice = field.value.trim() !== "" && (new Set(numbers).size < numbers.length
       || rows.some((row) => row.slips !== field && row.slips.value.trim().split(/[\s,、]+/).some((one) => numbers.includes(one))));
     field.setAttribute("aria-invalid", isTwice);
+    say(isTwice ? `${numbers.at(-1)} は入力済みです。この荷物の伝票番号を読み取ってください。` : "");
     if (!isTwice) return true;
-    say(`${numbers.at(-1)} は、ほかの荷物に入力済みです。`);
     field.select();
     return false;
   }
@@ -92,10 +99,8 @@
   form.addEventListener("submit", (event) => {
     if (navigator.onLine) return;
     event.preventDefault();
-    const told = Object.assign(document.createElement("p"), { className: "notice is-error", textContent: "通信できませんでした。入力した内容は残っています。接続を確認して、もう一度お試しください。" });
-    document.getElementById("messages").replaceChildren(told);
-    told.scrollIntoView({ block: "nearest" });
-    say(told.textContent);
+    say("通信できませんでした。入力した内容は残っています。接続を確認して、もう一度お試しください。");
+    document.getElementById("messages").scrollIntoView({ block: "nearest" });
   });
 
   form.querySelectorAll("[data-another], [data-all]").forEach((one) => { one.hidden = false; });

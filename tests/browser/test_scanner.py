@@ -96,8 +96,12 @@ def test_a_label_read_twice_is_overwritten_by_the_next(site: Site, visitor: Visi
     page = visitor.open("/slips")
     fields = page.locator("#slip-grid .slips")
     expect(fields.first).to_be_focused()
-    for code in ("1111", "1111", "2222", "3333"):
+    for code in ("1111", "1111"):
         scan(page, code)
+    expect(page.locator("#messages")).to_contain_text("1111 は入力済みです")
+    for code in ("2222", "3333"):
+        scan(page, code)
+    expect(page.locator("#messages")).to_be_empty()
     assert [one.input_value() for one in fields.all()] == ["1111", "2222", "3333"]
     expect(page.locator("#check-slips")).to_be_focused()
 

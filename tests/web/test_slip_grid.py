@@ -165,8 +165,12 @@ def test_other_pages_and_filters_keep_what_was_typed(
     values = typed(grid(operator), "1111", "2222")
     page = operator.get("/slips")
     cursor = page.text.partition('name="cursor" value="')[2].partition('name="cursor" value="')[2]
-    second = operator.post("/slips/grid", **values | {"cursor": ["", cursor.partition('"')[0]]})
+    second = operator.post(
+        "/slips/grid",
+        **values | {"cursor": ["", cursor.partition('"')[0]], "order_no": orders[0].order_no},
+    )
     there = form_of(second, "/slips/grid").every
+    assert there["order_no"] == [orders[0].order_no]  # ticked on the first page
     assert there["parcel"][0] == f"0 {orders[2].order_no}"
     assert sorted(there["slips"]) == ["", "1111", "2222"]
     filtered = operator.post("/slips/grid", **there | {"q": orders[1].order_no, "filter": "1"})

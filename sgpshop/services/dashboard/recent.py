@@ -23,7 +23,7 @@ from sgpshop.models import (
 from sgpshop.services.bulk import actions
 
 _SHOWN = 5
-_FILES = {"slips": "伝票番号ファイル", "orders": "注文ファイル"}
+_FILES = {"slips": "伝票番号の登録", "orders": "注文ファイル"}
 _NONE = sa.literal(0), sa.literal(0), sa.literal(0)
 _DONE = ImportRun.added + ImportRun.updated + ImportRun.unchanged
 _IS_ENDED = ImportRun.finished_at.is_not(None)

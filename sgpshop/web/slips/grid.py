@@ -123,7 +123,7 @@ def _wanted(get: object) -> WaitingFilter:
 
 def _page(grid: Grid, error: str = "", status: int = 200) -> ResponseReturnValue:
     found = _found(grid)
-    shown = {parcel_key(row.order.order_no, row.parcel.number) for row in found.rows}
+    keys = {parcel_key(row.order.order_no, row.parcel.number) for row in found.rows}
     entered = {key: values for key, values in grid.typed.items() if values[1].strip()}
     page = render_template(
         "slips/grid.html",
@@ -133,9 +133,10 @@ def _page(grid: Grid, error: str = "", status: int = 200) -> ResponseReturnValue
         count=waiting.count(grid.wanted),
         typed=grid.typed,
         entered=entered,
-        elsewhere={key: values for key, values in entered.items() if key not in shown},
+        elsewhere={key: values for key, values in entered.items() if key not in keys},
         carriers=CARRIERS,
         ticked=set(request.form.getlist("order_no")),
+        shown={row.order.order_no for row in found.rows},
     )
     return page, status
 
