@@ -26,11 +26,9 @@
   });
   const fields = rows.filter((row) => row.isHere).map((row) => row.slips);
 
-  /* Said and shown; "" takes it away. */
+  /* Said, and shown in the bar, which is always to be seen; "" takes it away. */
   function say(words) {
-    document.getElementById("said").textContent = words;
-    const told = Object.assign(document.createElement("p"), { className: "notice is-error", textContent: words });
-    document.getElementById("messages").replaceChildren(...(words ? [told] : []));
+    for (const id of ["said", "slip-said"]) document.getElementById(id).textContent = words;
   }
 
   function keep() {
@@ -100,7 +98,6 @@
     if (navigator.onLine) return;
     event.preventDefault();
     say("通信できませんでした。入力した内容は残っています。接続を確認して、もう一度お試しください。");
-    document.getElementById("messages").scrollIntoView({ block: "nearest" });
   });
 
   form.querySelectorAll("[data-another], [data-all]").forEach((one) => { one.hidden = false; });

@@ -41,8 +41,8 @@ class BillingDriver(Labelled):
 class PaperAmounts(Labelled):
     """納品書の金額: whether the sheet in a parcel has prices (R145)."""
 
-    BUYER = "buyer", "お届け先が注文者と異なるときは印刷しない"
-    ALWAYS = "always", "印刷する"
+    BUYER = "buyer", "注文者あてだけ印刷する"
+    ALWAYS = "always", "いつも印刷する"
     NEVER = "never", "印刷しない"
 
 

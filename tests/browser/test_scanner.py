@@ -98,10 +98,10 @@ def test_a_label_read_twice_is_overwritten_by_the_next(site: Site, visitor: Visi
     expect(fields.first).to_be_focused()
     for code in ("1111", "1111"):
         scan(page, code)
-    expect(page.locator("#messages")).to_contain_text("1111 は入力済みです")
+    expect(page.locator("#slip-said")).to_contain_text("1111 は入力済みです")
     for code in ("2222", "3333"):
         scan(page, code)
-    expect(page.locator("#messages")).to_be_empty()
+    expect(page.locator("#slip-said")).to_be_empty()
     assert [one.input_value() for one in fields.all()] == ["1111", "2222", "3333"]
     expect(page.locator("#check-slips")).to_be_focused()
 
@@ -124,7 +124,7 @@ def test_what_was_typed_survives_reload_another_screen_no_connection_and_a_sessi
     expect(fields.first).to_have_value("1111 2222")
     page.context.set_offline(True)
     page.get_by_role("button", name="内容を確認する").click()
-    expect(page.locator("#messages")).to_contain_text("入力した内容は残っています")
+    expect(page.locator("#slip-said")).to_contain_text("入力した内容は残っています")
     page.context.set_offline(False)
     with site.app.app_context():
         db.session.query(LoginSession).delete()

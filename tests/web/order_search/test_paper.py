@@ -211,6 +211,13 @@ def test_a_picking_list_by_product(app: Flask, operator: Browser, world: World) 
     assert "00000002×3" in page
     assert "茶筒" not in page
     assert "2件は含みません" in page
+    for n in range(9):
+        with app.app_context():
+            make_order(order_no=f"PMANY{n}")
+    page = flat(operator.post("/orders/bulk/picking", order_no=[f"PMANY{n}" for n in range(9)]))
+    assert "PMANY5" in page
+    assert "PMANY6" not in page
+    assert "ほか3件" in page
     refused = operator.post("/orders/bulk/picking", order_no=["PSENT"])
     assert refused.status_code == 422
     assert "これから発送する商品がありません" in flat(refused)
