@@ -44,6 +44,11 @@ def registers_at(month: date, billing_day: int) -> datetime:
     return start_of_day(next_month(month).replace(day=billing_day)) + HOUR
 
 
+def file_window_ends(now: datetime) -> datetime:
+    """The first moment at which no monthly file of the month of `now` is taken any more, in UTC."""
+    return start_of_day(month_of(now).replace(day=FILE_WINDOW_ENDS + 1))
+
+
 def results_at(window: date, result_day: int) -> datetime:
     """When results of what was registered in the month `window` are to be had, in UTC."""
     return start_of_day(window.replace(day=result_day)) + HOUR

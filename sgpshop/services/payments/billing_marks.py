@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.billing_calendar import file_window_ends
 from sgpshop.domain.payment_status import Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
@@ -147,7 +148,7 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     elif outcome.event is Event.BILL_POSTPONED or outcome.event.is_found:
         billing.state = BillingState.POSTPONED
         if outcome.reason != WINDOW_CLOSED:
-            billing.retry_at = now + pause_after(billing.postponed)
+            billing.retry_at = now + _pause(billing, now)
         billing.postponed += 1
     elif outcome.event is Event.CLOSED_BY_PERSON:
         billing.state = (
@@ -191,6 +192,12 @@ def is_billed(session: Session, transaction: CardTransaction) -> bool:
     """Whether the number of `transaction` was registered from here."""
     row = sa.exists().where(Billing.gateway_order_id == transaction.gateway_order_id)
     return bool(session.scalar(sa.select(row)))
+
+
+def _pause(billing: Billing, now: datetime) -> timedelta:
+    """`pause_after`; by file at most half of what is left of the window, so that one try is near its end."""
+    pause, left = pause_after(billing.postponed), (file_window_ends(now) - now) / 2
+    return min(pause, left) if billing.by_file and left >= _PAUSES[0] else pause
 
 
 def pause_after(postponed: int) -> timedelta:

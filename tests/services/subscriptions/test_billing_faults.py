@@ -349,6 +349,26 @@ class TestWhatPasses:
         assert fresh(order).payment_status is S.CAPTURE_FAILED
         assert last_attempt(order).reason == "card_gone"
 
+    def test_a_fault_that_ends_in_the_evening_does_not_cost_the_month(
+        self, shop: World, travel: Travel
+    ) -> None:
+        """The site password is refused from 06:00 on, and mended after 21:01: three hours are left."""
+        open_shop(billing_driver=BillingDriver.FILE.value)
+        order = delivered(shop)
+        shop.fault("error:E01030002", "SearchCard", times=1000)
+        for hour in range(6, 22):
+            travel(jst(2026, 12, 10, hour, 1))
+            billing.resume()
+        assert the_billing(order).state is B.POSTPONED
+        shop.behave()
+        for hour in (22, 23):
+            for minute in (0, 30, 55):
+                travel(jst(2026, 12, 10, hour, minute))
+                go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert the_billing(order).gateway_order_id == f"{order.order_no}-1"  # none was used up
+        assert explained() == []
+
     def test_after_the_window_it_waits_for_the_next_registration(
         self, shop: World, travel: Travel
     ) -> None:

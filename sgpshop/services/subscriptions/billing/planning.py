@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.billing_calendar import FILE_WINDOW_ENDS, due_month, month_of
+from sgpshop.domain.billing_calendar import due_month, file_window_ends, month_of
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -87,7 +86,7 @@ def is_any_answered(now: datetime) -> bool:
 
 
 def _is_over(by_file: bool, now: datetime) -> bool:
-    return by_file and jst_day(now).day > FILE_WINDOW_ENDS
+    return by_file and now >= file_window_ends(now)
 
 
 def is_by_file() -> bool:

@@ -14,15 +14,15 @@ import sqlalchemy as sa
 
 from sgpshop import logs
 from sgpshop.domain.billing_calendar import (
-    FILE_WINDOW_ENDS,
     due_month,
+    file_window_ends,
     month_of,
     next_month,
     registers_at,
     written,
 )
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -171,8 +171,8 @@ def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
 
 
 def _window_closes(now: datetime) -> bool:
-    day = jst_day(now)
-    return day.day == FILE_WINDOW_ENDS and now >= start_of_day(day + timedelta(days=1)) - _CLOSING
+    ends = file_window_ends(now)
+    return ends - _CLOSING <= now < ends
 
 
 def _files_due(state: FileState | None, now: datetime) -> list[int]:
