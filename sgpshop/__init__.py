@@ -31,7 +31,7 @@ def create_app(
     from sgpshop.domain.errors import EnvironmentUnusable
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
-    from sgpshop.services import slips
+    from sgpshop.services import mails, slips
     from sgpshop.services.payments import effects, gateway_access
     from sgpshop.storage import queue
     from sgpshop.storage.database import prepare_engine
@@ -78,6 +78,7 @@ def create_app(
         except SQLAlchemyError as problem:  # an address that is none
             raise EnvironmentUnusable(f"{environment.PREFIX}DATABASE_URL: {problem}") from None
     queue.init_app(app)
+    mails.init_app(app)
     gateway_access.init_app(app, gateway)
     effects.follow_captures(app, slips.after_capture)
     web.register(app)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from sgpshop import keys
 from sgpshop.domain.errors import EnvironmentUnusable
+from sgpshop.domain.mail_kinds import is_mail_address
 
 PREFIX = "SGPSHOP_"
 #: Variables with our prefix that are read elsewhere.
@@ -104,6 +105,23 @@ def _level(value: str) -> str:
     if word not in ("debug", "info", "warning", "error"):
         raise ValueError("debug、info、warning、error のどれかにしてください")
     return word
+
+
+def _mail_server(value: str) -> str:
+    return _host(value) if value else ""
+
+
+def _mail_security(value: str) -> str:
+    word = value.strip().lower()
+    if word not in ("starttls", "tls", "off"):
+        raise ValueError("starttls、tls、off のどれかにしてください")
+    return word
+
+
+def _mail_from(value: str) -> str:
+    if value and not is_mail_address(value):
+        raise ValueError("メールアドレスだけにしてください(例 shop@example.jp)")
+    return value
 
 
 def _folder(value: str) -> str:
@@ -242,6 +260,13 @@ class Environment(BaseModel):
     BACKUP_PASSPHRASE: Annotated[str, BeforeValidator(_long_secret(12))] = ""
     METRICS_TOKEN: Annotated[str, BeforeValidator(_long_secret(20))] = ""
     SENTRY_DSN: Annotated[str, BeforeValidator(_https)] = ""
+    MAIL_SERVER: Annotated[str, BeforeValidator(_mail_server)] = ""
+    MAIL_PORT: Annotated[int, _whole(1, 65535)] = 587
+    MAIL_SECURITY: Annotated[str, BeforeValidator(_mail_security)] = "starttls"
+    MAIL_USERNAME: str = ""
+    MAIL_PASSWORD: str = ""
+    MAIL_FROM: Annotated[str, BeforeValidator(_mail_from)] = ""
+    MAIL_TIMEOUT: Annotated[float, _seconds(0.1, 60)] = 10
     LOG_LEVEL: Annotated[str, BeforeValidator(_level)] = "info"
     PUBLIC_URL: BaseUrl = ""
     CONSOLE_URL: BaseUrl = "https://k01.smbc-gp.co.jp"
@@ -315,6 +340,10 @@ def complete(values: dict[str, Any]) -> None:
 
     Raises EnvironmentUnusable for a weak key (S22), or where folder or keys cannot be used.
     """
+    if values["MAIL_SERVER"] and not values["MAIL_FROM"]:
+        raise EnvironmentUnusable(
+            f"{PREFIX}MAIL_FROM: 送信元のメールアドレスを指定してください({PREFIX}MAIL_SERVER と一緒に使います)。"
+        )
     instance = Path(values["INSTANCE_PATH"])
     try:
         instance.mkdir(parents=True, exist_ok=True, mode=0o700)

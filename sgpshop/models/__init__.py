@@ -31,6 +31,7 @@ from sgpshop.models.history import HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.job import Job, JobKind, JobPart
+from sgpshop.models.mail import Mail
 from sgpshop.models.money_movement import MoneyMovement
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
@@ -96,6 +97,7 @@ __all__ = [
     "LateAnswer",
     "LoginAttempt",
     "LoginSession",
+    "Mail",
     "MoneyMovement",
     "MonthlyResults",
     "Notification",

@@ -34,6 +34,7 @@ class BulkRun(Base):
             sqlite_where=sa.text("is_work_due"),
             postgresql_where=sa.text("is_work_due"),
         ),
+        sa.Index("ix_bulk_runs_started_at", "started_at"),
     )
 
     #: random, unguessable: it is the one-time token as well (P19)

@@ -43,6 +43,10 @@ class Person(Base):
     has_shortcuts: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     #: a Scheme; the word of another version is that of the device
     scheme: Mapped[str] = mapped_column(sa.String(8), default="auto", server_default="auto")
+    #: where and of what this person is told by mail (R156): words of MailKind, of what happened since
+    email: Mapped[str] = mapped_column(sa.String(254), default="", server_default="")
+    mail_kinds: Mapped[list[str] | None] = mapped_column(sa.JSON)
+    mails_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

@@ -18,7 +18,7 @@ from flask import Flask
 
 from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.models import Queue
-from sgpshop.services import notifications
+from sgpshop.services import mails, notifications
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
@@ -55,6 +55,10 @@ _FOLD_EVERY = 60.0
 _TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
+#: What there is to tell by mail; and mails that are due.
+_OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
+#: So long the end of a worker waits for the mail under way.
+_MAIL_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
 #: The number of a step that is done with each sweep; the others' is their place in the house.
 _NOTICES = 100
@@ -108,6 +112,9 @@ class House:
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
         self._is_billing_due = self._is_backup_due = False
+        self._name = name
+        self._gave_sign = False
+        self._mailing = threading.Thread()
         self._told = Told(self._room_for_look_ups)
         #: captures wait in the queue, as the last sweep saw it
         self._is_crowded = False
@@ -119,7 +126,7 @@ class House:
         self._texts = _Periodic(_TEXTS_EVERY, self._renew_texts)
         #: the place of a step is its number among the setbacks
         self._house = (
-            _Periodic(_BEAT_EVERY, partial(_beat, name)),
+            _Periodic(_BEAT_EVERY, self._give_sign),
             _Periodic(_REPLAN_EVERY, partial(due_work.forget_beats, name)),
             _Periodic(_BEAT_EVERY, clocks.watch),
             _Periodic(_CONNECTIONS_EVERY, _keep_connections),
@@ -137,6 +144,8 @@ class House:
             _Periodic(_TIDY_EVERY, kept.tidy),
             self._texts,
             _Periodic(_TIDY_EVERY, texts.compare_some),
+            _Periodic(_OCCASIONS_EVERY, mails.look_for_occasions),
+            _Periodic(_MAILS_EVERY, self._send_mails),
         )
 
     # ---- huey's side ----------------------------------------------------------------------------
@@ -145,7 +154,9 @@ class House:
         """Nothing to prepare."""
 
     def shutdown(self) -> None:
-        """Nothing to tidy up."""
+        """Let a mail that is under way arrive; else it would be sent again."""
+        if self._mailing.is_alive():
+            self._mailing.join(_MAIL_MAY_TAKE)
 
     def loop(self, _now: object = None) -> None:
         """One round: what is done now and then, a sweep if it is time, then wait."""
@@ -322,6 +333,28 @@ class House:
                 break
         self._texts.every = 0.0 if is_more else _TEXTS_EVERY
 
+    def _give_sign(self) -> None:
+        try:
+            if not self._gave_sign:
+                mails.worker_begins()
+        finally:
+            self._gave_sign = True
+            due_work.beat(self._name)
+
+    def _send_mails(self) -> None:
+        """In a thread of its own: a mail server may be slow, and nothing waits for it (R156)."""
+        if self._mailing.is_alive() or not mails.is_any_due():
+            return
+        self._mailing = threading.Thread(target=self._mail, name="Mail", daemon=True)
+        self._mailing.start()
+
+    def _mail(self) -> None:
+        with self._app.app_context():
+            try:
+                mails.send_due(self.stop_flag.is_set)
+            except Exception:  # the database is away: its lease ends, and it is sent again
+                log.exception("sending mail failed")
+
     def _do_daily(self) -> None:
         is_more = daily.run(share=self._worker.pace.allowed / self._threads)
         self._daily.every = _DAILY_EVERY if is_more else _DAILY_AT_REST
@@ -329,7 +362,3 @@ class House:
 
 def _keep_connections() -> None:
     connections().keep()
-
-
-def _beat(name: str) -> None:
-    due_work.beat(name)

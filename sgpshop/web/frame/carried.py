@@ -31,6 +31,7 @@ _CONTEXT = "carried form"
 #: What each form does, in the words of its button.
 ACTS = {
     "account.change_password": "パスワードの変更",
+    "account.choose_mails": "メールのお知らせの設定",
     "account.choose_shortcuts": "画面とキー操作の設定",
     "account.end_sessions": "ほかの端末のログアウト",
     "api_keys.create": "APIキーの作成",

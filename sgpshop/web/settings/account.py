@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -9,9 +11,12 @@ from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.mail_kinds import CHOICES
 from sgpshop.models import Role, Scheme
+from sgpshop.services import mails
 from sgpshop.services.access import people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
+from sgpshop.services.mails.choices import AddressRefused, chosen_by
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
@@ -77,6 +82,33 @@ def choose_shortcuts() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
+@bp.post("/mails")
+@requires(Role.VIEWER)
+def choose_mails() -> ResponseReturnValue:
+    """Where and of what this person is told by mail (R156); or a mail to see that it arrives."""
+    try:
+        if "test" in request.form:
+            mails.send_test(current_user.id)
+            flash(
+                "確認のメールを送信します。数秒後にこの画面を開き直すと、結果が分かります。",
+                "success",
+            )
+        else:
+            mails.save_choice(
+                current_user.id, request.form.get("email", ""), request.form.getlist("mail_kinds")
+            )
+            flash("メールの設定を保存しました。", "success")
+    except AddressRefused as problem:
+        return _page(
+            OwnPasswordForm(formdata=None),
+            PasswordPrompt(True),
+            mail_error=problem.message,
+            email=request.form.get("email", ""),
+            mail_kinds=request.form.getlist("mail_kinds"),
+        ), 422
+    return redirect(url_for(".show", _anchor="mails"), code=303)
+
+
 @bp.post("/sessions")
 @requires(Role.VIEWER)
 def end_sessions() -> ResponseReturnValue:
@@ -94,11 +126,17 @@ def end_sessions() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
-def _page(form: OwnPasswordForm, asked: PasswordPrompt) -> str:
+def _page(form: OwnPasswordForm, asked: PasswordPrompt, **typed: Any) -> str:
+    email, kinds = chosen_by(current_user.id)
+    stored: dict[str, Any] = {"email": email, "mail_kinds": kinds, "mail_error": ""}
     return render_template(
         "people/account.html",
         schemes=Scheme,
         form=form,
         asked=asked,
+        has_mail=mails.is_on(),
+        choices=CHOICES,
+        last_mails=mails.last_mails(current_user.id),
+        **(stored | typed),
         sessions=people_admin.own_sessions(current_user),
     )
