@@ -44,8 +44,7 @@ class DeliveryRefusal(Reason):
     CALLED_OFF = (
         "called_off",
         "ファイルで注文キャンセル",
-        "実行したあとに取り込んだファイルで注文キャンセルになったため、配送完了にしませんでした。"
-        "詳細注文情報のお知らせを確認してください。",
+        "注文ファイルで注文キャンセルになった注文です。詳細注文情報のお知らせを確認してください。",
     )
     CHANGED = (
         "changed",
@@ -64,7 +63,8 @@ _BY_CLASS = {
 def delivery_refusal(order: OrderFacts, terms: ActTerms, now: datetime) -> DeliveryRefusal | None:
     """Why 配送完了 is not offered for this order, or None when it is (§4.3)."""
     if button(Act.DELIVER, order, terms, now).is_enabled:
-        return None
+        # Of many, nobody reads the notice of each.
+        return DeliveryRefusal.CALLED_OFF if order.is_called_off else None
     if order.payment_status is PaymentStatus.CANCELLED:
         return DeliveryRefusal.CANCELLED
     if by_parcels := _BY_CLASS.get(order.processing_class):

@@ -424,6 +424,8 @@ def _reason(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
         return _BEING_CANCELLED if _is_being_cancelled(order) else ""
     if act is Act.EDIT:
         return _NOT_EDITED.get(order.processing_class, "")
+    if act in (Act.SEND_CHANGES, Act.EXTEND) and order.is_called_off:
+        return Refusal.CALLED_OFF.sentence
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return "金額に変更がないため送信は不要です。"  # R67
     if act is Act.REFUND_DIFFERENCE and order.total < 1:

@@ -103,6 +103,8 @@ class OrderFacts(Protocol):
     @property
     def open_attempt(self) -> OpenAttempt | None: ...
     @property
+    def is_called_off(self) -> bool: ...
+    @property
     def deliveries(self) -> Sequence[Parcel]: ...
 
 
@@ -137,6 +139,11 @@ class Refusal(Reason):
         "unsent_amount",
         "修正額が未送信",
         "金額の変更がSMBC-GPに送信されていません。合計金額とSMBC-GP側金額が一致するまで実売上処理はできません。",
+    )
+    CALLED_OFF = (
+        "called_off",
+        "ファイルで注文キャンセル",
+        "注文ファイルで注文キャンセルになった注文です。そのまま販売するなら、注文の画面の通知を確認済みにしてから実行してください。",
     )
     CHANGED = ("changed", "確認後に更新された", "確認した後で注文の内容が更新されました。")
     OTHERS_LIVE = (
@@ -262,6 +269,8 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.SUBSCRIPTION
     if status not in CAPTURABLE:
         return Refusal.NEEDS_REVIEW
+    if order.is_called_off:
+        return Refusal.CALLED_OFF
     if is_mismatched(order):
         return Refusal.OTHER_TRANSACTION
     if transaction is None or not transaction.is_linked:

@@ -14,6 +14,7 @@ from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
 if TYPE_CHECKING:
@@ -225,6 +226,29 @@ class Order(Base):
     def is_sgp(self) -> bool:
         """Whether this order is paid by SGP card."""
         return self.method == SGP_METHOD
+
+    @hybrid_property
+    def is_called_off(self) -> bool:
+        """Whether a file called it 注文キャンセル while its payment stands, and nobody took note of it yet."""
+        session = object_session(self)
+        assert session is not None
+        return bool(session.scalar(sa.select(Order.is_called_off).where(Order.id == self.id)))
+
+    @is_called_off.inplace.expression
+    @classmethod
+    def _is_called_off_expression(cls) -> sa.ColumnElement[bool]:
+        alert = sa.table(
+            "alerts", sa.column("order_id"), sa.column("kind"), sa.column("acknowledged_at")
+        )
+        return (
+            sa.exists()
+            .where(
+                alert.c.order_id == cls.id,
+                alert.c.kind == AlertKind.CANCELLED_IN_FILE.value,
+                alert.c.acknowledged_at.is_(None),
+            )
+            .correlate(cls)
+        )
 
     @property
     def is_charge(self) -> bool:

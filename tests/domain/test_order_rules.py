@@ -59,6 +59,7 @@ class Order:
     open_attempt: Attempt | None = None
     ordered_at: datetime = NOW
     processing_class: ProcessingClass = ProcessingClass.UNPROCESSED
+    is_called_off: bool = False
     edited_at: datetime | None = None
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from functools import partial
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import aliased
 
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult, Order, Queue, utc_now
+from sgpshop.models import BulkItem, BulkRun, ItemResult, Queue, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import actions
-from sgpshop.services.orders import alerts
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
@@ -87,14 +86,10 @@ def _work_off(item_id: int) -> None:
         now = utc_now()
         item.finished_at = now
         reason = action.left_out(item, order, settings.load(), now)
-        if reason in (None, action.reason("changed")) and _was_called_off(session, order, run):
+        if reason in (None, action.reason("changed")) and order.is_called_off:
             reason = action.reason("called_off")
         if reason is not None:
             item.result, item.reason = ItemResult.SKIPPED, str(reason)
             return
         item.result = ItemResult.SUCCEEDED
         action.do(session, order, run, now)
-
-
-def _was_called_off(session: Session, order: Order, run: BulkRun) -> bool:
-    return bool(session.scalar(sa.select(alerts.was_called_off(order.id, run.started_at))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
@@ -118,19 +117,6 @@ def raise_cancelled_in_file(session: Session, order: Order) -> None:
     Told once, and again after a file said otherwise.
     """
     raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label)
-
-
-def was_called_off(order_id: Any, since: Any) -> sa.Exists:
-    """Condition: a file called the order 注文キャンセル after that moment, and nobody took note of it yet.
-
-    Whoever asked for something before has not seen it.  Both are columns or values.
-    """
-    return sa.exists().where(
-        Alert.order_id == order_id,
-        Alert.kind == AlertKind.CANCELLED_IN_FILE,
-        Alert.acknowledged_at.is_(None),
-        Alert.since > since,
-    )
 
 
 def not_cancelled_in_file(session: Session, order_ids: Collection[int]) -> None:

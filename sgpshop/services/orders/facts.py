@@ -93,6 +93,7 @@ class Facts:
     cancel_waived_at: datetime | None
     refunded_on: date | None
     handling: str
+    is_called_off: bool
     transaction: TransactionFacts | None
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for

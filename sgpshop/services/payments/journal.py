@@ -38,7 +38,7 @@ from sgpshop.models import (
     table_of,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
-from sgpshop.services.orders import acting, alerts
+from sgpshop.services.orders import acting
 from sgpshop.services.payments import (
     filed_numbers,
     outcomes,
@@ -107,8 +107,8 @@ class ClaimedAttempt:
     entered_otherwise: bool
     #: a monthly file brought, or may have brought, the number there
     in_file: bool
-    #: a file has called the order 注文キャンセル since a person asked for this, who has not seen it
-    was_called_off: bool = False
+    #: a file has called the order 注文キャンセル, and nobody took note of that yet
+    is_called_off: bool = False
     #: SMBC-GP answered this very try that it entered the number
     is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
@@ -160,7 +160,7 @@ _READ = (
                 _earlier.uncertain_since.is_not(None),
             ),
         ).label("look_first"),
-        alerts.was_called_off(Attempt.order_id, Attempt.created_at).label("was_called_off"),
+        Order.is_called_off.label("is_called_off"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
@@ -248,7 +248,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
         return_url=row.return_url,
         finishes_three_ds=finishes,
         entered_otherwise=otherwise,
-        was_called_off=row.was_called_off,
+        is_called_off=row.is_called_off,
         in_file=bool(row.choices.get(IN_FILE))
         or (
             row.operation is Operation.BILL

@@ -301,11 +301,11 @@ class _Execution:
 
     @property
     def _is_held_back(self) -> bool:
-        """Whether a person has to see first that a file called the order off since this was asked for.
+        """Whether a person has to see first that a file called the order off.
 
         Whatever gives money back goes on, and what a buyer at the shop front does is no old wish.
         """
-        return self.claimed.was_called_off and self.claimed.operation in _HELD_BACK
+        return self.claimed.is_called_off and self.claimed.operation in _HELD_BACK
 
     def _hold_back(self) -> RunResult:
         return self._close(outcomes.called_off(self.claimed.operation, self.claimed.status_before))

@@ -6,28 +6,35 @@ Each case happened: the cancelled order was captured or billed, and nobody had h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.order_acts import status_choices
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Job
-from sgpshop.models import CardTransaction, Operation, Order, OrderKind, utc_now
+from sgpshop.models import CardTransaction, FollowUp, Operation, Order, OrderKind, utc_now
+from sgpshop.services.bulk import runs
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
 from sgpshop.services.payments.error_content import error_content
+from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions.billing import files
 from sgpshop.worker.engine import Worker
 from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import work_off
 from tests.gateway_world import GOOD_CARD, World
+from tests.services import slip_files
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.arriving import new_order, open_shop, orders, subscription
 from tests.services.importing import counts, messages, take_in
@@ -42,8 +49,11 @@ from tests.services.payments.test_begun_payments import (
     said,
 )
 from tests.services.payments.test_three_ds import OURS
-from tests.services.running import items, started
-from tests.services.slip_files import tanaka
+from tests.services.running import items, prepare, started
+from tests.services.slip_files import slip, slip_file, tanaka
+from tests.services.subscribing import jst
+from tests.services.subscriptions.test_billing_faults import delivered as waiting_for_billing
+from tests.services.subscriptions.test_billing_faults import go_on
 
 S, PC, D = PaymentStatus, ProcessingClass, DeliveryStatus
 TOLD = [AlertKind.CANCELLED_IN_FILE]
@@ -348,3 +358,88 @@ class TestWhatWaitsInTheQueue:
         acknowledge(order)
         work_off(order.id)
         assert fresh(order).payment_status is S.CAPTURED
+
+
+def call_off(order: Order) -> None:
+    """The next file says 注文キャンセル of it; its payment stands, and so does the order."""
+    take_in(said(order, 注文状態="0", **NOTHING))
+    assert open_alerts(order) == TOLD
+
+
+@pytest.mark.postgresql
+class TestWhatBeginsAfterwards:
+    """Nobody captures it before somebody took note, by whatever way."""
+
+    @pytest.fixture
+    def order(self, shop: World) -> Order:
+        return placed(new_order(shop))
+
+    def stands(self, shop: World, order: Order) -> bool:
+        is_held = shop.trade(order.order_no)["status"] == "AUTH"
+        return is_held and fresh(order).payment_status is S.AUTHORIZED
+
+    def test_from_a_page_of_before(self, shop: World, order: Order) -> None:
+        before = seen(order)
+        call_off(order)
+        with pytest.raises(NotPossible, match="注文ファイルで注文キャンセル"):
+            acts.open_attempt(order.id, CAPTURE, before, TANAKA)
+        acknowledge(order)
+        assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
+
+    def test_by_a_run_that_was_confirmed_before(
+        self, app: Flask, shop: World, order: Order
+    ) -> None:
+        run_id = prepare([order], tanaka())
+        call_off(order)
+        with suppress(ShopError):
+            runs.start(run_id, person_id=tanaka().id, sum_confirmed=True)
+        Worker(app).run(until_idle=True)
+        assert self.stands(shop, order)
+
+    @pytest.mark.parametrize("is_prepared", [True, False])
+    def test_by_a_slip_file(self, app: Flask, shop: World, order: Order, is_prepared: bool) -> None:
+        content = slip_file(slip(order, 配送ステータス="配送完了"))
+        run_id = slip_files.prepare(content) if is_prepared else ""
+        call_off(order)
+        run_id = run_id or slip_files.prepare(content)
+        with suppress(ShopError):
+            slip_files.start(run_id)
+        Worker(app).run(until_idle=True)
+        assert self.stands(shop, order)
+        assert fresh(order).processing_class is PC.UNPROCESSED
+
+    def test_by_the_second_step_of_sending_and_capturing(
+        self, shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        correct(order, 2400)
+        order = fresh(order)
+        send = shop.gateway.change_amount
+
+        def sent(*args: Any, **more: Any) -> Any:
+            call_off(order)
+            return send(*args, **more)
+
+        monkeypatch.setattr(shop.gateway, "change_amount", sent)
+        press(order, Operation.CHANGE_AMOUNT, FollowUp.CAPTURE)
+        work_off(order.id)
+        assert self.stands(shop, order)
+        assert shop.trade(order.order_no)["amount"] == 2400
+
+
+def test_a_line_that_is_ready_for_the_monthly_file_stays_out(
+    app: Flask, shop: World, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    time_machine.move_to(jst(2026, 11, 12, 12))
+    order, other = waiting_for_billing(shop), waiting_for_billing(shop)
+    time_machine.move_to(jst(2026, 12, 10, 6, 1))
+    with monkeypatch.context() as later:
+        later.setattr(files, "make", lambda: 0)  # others are still being asked about
+        billing.resume()
+    call_off(order)
+    for minute in (30, 40):
+        time_machine.move_to(jst(2026, 12, 10, 6, minute))
+        go_on(order)
+    assert fresh(other).payment_status is S.BILLING_REPORTED
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    assert last_attempt(order).reason == "called_off"

@@ -27,6 +27,7 @@ from sgpshop.models import (
     BillingState,
     CardTransaction,
     Operation,
+    Order,
     Queue,
     utc_now,
 )
@@ -65,6 +66,8 @@ def is_ready(now: datetime) -> sa.ColumnElement[bool]:
             CardTransaction.gateway_order_id == Billing.gateway_order_id,
             CardTransaction.card_seq.is_not(None),
             ~CardTransaction.others_live,
+            Order.id == CardTransaction.order_id,
+            ~Order.is_called_off,
         )
         .correlate(Billing),
     )
@@ -121,6 +124,11 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
 
 def _ask(gateway: SmbcGpGateway, order_id: int, gateway_order_id: str) -> Outcome | None:
     """How the registration ends before it began; None: it is unpaid, and its card is kept."""
+    order = db.session.get_one(Order, order_id, populate_existing=True)
+    status, is_called_off = order.payment_status, order.is_called_off
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    if is_called_off:
+        return outcomes.called_off(_BILL, status)
     try:
         paid = other_numbers.paid_there(gateway, _BILL, order_id, gateway_order_id, by_file=True)
         if paid is None:
