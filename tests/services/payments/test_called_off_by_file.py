@@ -426,19 +426,25 @@ class TestWhatBeginsAfterwards:
         assert shop.trade(order.order_no)["amount"] == 2400
 
 
-def test_a_line_that_is_ready_for_the_monthly_file_stays_out(
-    app: Flask, shop: World, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_made", [False, True])
+def test_a_line_of_the_monthly_file_stays_out_until_that_is_sent(
+    shop: World, time_machine: Any, monkeypatch: pytest.MonkeyPatch, is_made: bool
 ) -> None:
     open_shop(billing_driver=BillingDriver.FILE.value)
     time_machine.move_to(jst(2026, 11, 12, 12))
     order, other = waiting_for_billing(shop), waiting_for_billing(shop)
     time_machine.move_to(jst(2026, 12, 10, 6, 1))
     with monkeypatch.context() as later:
-        later.setattr(files, "make", lambda: 0)  # others are still being asked about
+        if is_made:
+            shop.wire.cut_off("_batch")
+        else:
+            later.setattr(files, "make", lambda: 0)  # others are still being asked about
         billing.resume()
+    shop.wire.cut_off()
     call_off(order)
     for minute in (30, 40):
         time_machine.move_to(jst(2026, 12, 10, 6, minute))
+        billing.resume()
         go_on(order)
     assert fresh(other).payment_status is S.BILLING_REPORTED
     assert fresh(order).payment_status is S.AWAITING_BILLING

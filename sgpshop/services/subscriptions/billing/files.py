@@ -37,6 +37,7 @@ from sgpshop.models import (
     FiledNumber,
     FileState,
     Operation,
+    Order,
     OrderKind,
     join_codes,
     split_codes,
@@ -298,9 +299,17 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
     """
     now = utc_now()
     with writing() as session:
-        was_doubtful = session.execute(
-            sa.select(BillingFile.is_doubtful).where(BillingFile.id == file_id).with_for_update()
-        ).scalar_one()
+        file = session.execute(
+            sa.select(BillingFile.is_doubtful, BillingFile.state)
+            .where(BillingFile.id == file_id)
+            .with_for_update()
+        ).one_or_none()
+        if file is None:
+            return None
+        was_doubtful = file.is_doubtful
+        is_here = file.state is FileState.PREPARED and not was_doubtful
+        if is_here and _take_apart(session, file_id):
+            return None
         row = session.execute(
             sa.update(BillingFile)
             .where(BillingFile.id == file_id, BillingFile.state == state, BillingFile.due_at <= now)
@@ -319,6 +328,23 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
             return None
         mark_sending(session, Billing.file_id == file_id)
         return row.window, row.content, row.lease, row.tries, was_doubtful
+
+
+def _take_apart(session: Session, file_id: int) -> bool:
+    """Give up a file that SMBC-GP provably never got, if an order of it was called off since it was made.
+
+    Its lines go into the next one, but for those: what is charged by file cannot be taken back.
+    """
+    of_it = sa.exists().where(
+        Billing.file_id == file_id, Order.id == Billing.order_id, Order.is_called_off
+    )
+    if not session.scalar(sa.select(of_it)):
+        return False
+    session.execute(sa.update(Billing).where(Billing.file_id == file_id).values(file_id=None))
+    session.execute(sa.delete(FiledNumber).where(FiledNumber.file_id == file_id))
+    session.execute(sa.delete(BillingFile).where(BillingFile.id == file_id))
+    logs.event("billing_file_given_up", file=file_id)
+    return True
 
 
 def _try_later(file_id: int, lease: int, tries: int, reason: str, *, is_doubtful: bool) -> None:
