@@ -11,7 +11,7 @@
   const recall = (key) => JSON.parse(sessionStorage.getItem(key) ?? "[]");
   const keep = (key, value) => sessionStorage.setItem(key, JSON.stringify(value));
 
-  /* ---- Ticks stay over an order, Back, paging and reload: by person and search, in this window ---- */
+  /* Ticks stay over an order, Back, paging and reload: by person and search, in this window. */
 
   function showHeader() {
     const header = byId("select-page");
@@ -71,7 +71,7 @@
       if (numbers.length) {
         boxes().forEach((box) => { box.checked = numbers.includes(box.value); });
         carry(onOtherPages());
-        window.htmx.trigger("#order-table", "change");
+        htmx.trigger(table, "change");
       } else if (ticked().length) keepTicks();
     }
     showHeader();
@@ -91,7 +91,7 @@
     }
   });
 
-  /* ---- What was done is said: by the one status region, outside of all that is swapped ---- */
+  /* What was done is said: by the one status region, outside of all that is swapped. */
 
   const tell = (words) => { byId("said").textContent = words; };
   const wordsOf = (one) => one.dataset.say || one.textContent.trim().replace(/\s+/g, " ");
@@ -106,7 +106,7 @@
     warning = "";
   }
 
-  /* ---- The focus stays where it was, on what stands there now; else it goes to what was said ---- */
+  /* The focus stays where it was, on what stands there now; else it goes to what was said. */
 
   let last = null;
   on("focusin", ({ target }) => { if (!target.closest("dialog")) last = target; });
@@ -130,9 +130,7 @@
     }
   }
 
-  /* ---- No answer: said where everything else is said, and a poll goes on by itself ---- */
-
-  /* A request whose answer was lost may have arrived: never «nothing was sent». */
+  /* No answer is said, a poll goes on.  A request whose answer was lost may have arrived: never «nothing was sent». */
   const NO_ANSWER = {
     get: "通信できませんでした。接続を確認して、もう一度お試しください。",
     post: "通信できませんでした。操作が届いたかどうかは、この画面を開き直すと表示されます。もう一度押す前に確認してください。",
@@ -151,7 +149,7 @@
     setTimeout(() => {
       const again = element.cloneNode(true);
       element.replaceWith(again);
-      if (again.isConnected) window.htmx.process(again);
+      if (again.isConnected) htmx.process(again);
     }, POLL_AGAIN_MS);
   }
 
@@ -174,7 +172,7 @@
     }
   });
 
-  /* ---- 注文内容修正: nothing is sent or charged while something typed is not saved, and leaving asks ---- */
+  /* 注文内容修正: nothing is sent or charged while something typed is not saved, and leaving asks. */
 
   const isTyped = () => document.querySelector(".is-typed") !== null;
   const showUnsaved = () => all("#order-edit [data-able]").forEach((button) => { button.disabled = isTyped(); });
@@ -185,7 +183,7 @@
   });
   window.addEventListener("beforeunload", (event) => { if (isTyped()) event.preventDefault(); });
 
-  /* ---- ‹ 3/10 ›: the orders of the list that this one was opened from, as they stood there ---- */
+  /* ‹ 3/10 ›: the orders of the list that this one was opened from, as they stood there. */
 
   on("click", ({ target }) => {
     if (!target.closest("#order-table tbody tr")) return;
@@ -206,7 +204,7 @@
     document.querySelector(".breadcrumb a")?.setAttribute("href", from);
   }
 
-  /* ---- Keys: / search, ? help; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes; j k next and previous order ---- */
+  /* Keys: / search, ? help; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes; j k next and previous order. */
 
   function moveTo(row) {
     row?.querySelector("a").focus();
@@ -244,7 +242,7 @@
     act();
   });
 
-  /* ---- What htmx brought, and what the page began with ---- */
+  /* What htmx brought, and what the page began with. */
 
   on("htmx:afterSettle", () => {
     all("dialog[data-modal]:not([open])").forEach((dialog) => dialog.showModal());
