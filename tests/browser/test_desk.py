@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Order
-from sgpshop.storage.database import writing
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 
 TICKED = "#order-table input[name=order_no]:checked"
@@ -104,19 +100,6 @@ def test_keys_from_the_list_to_the_capture(
     expect(page.locator("#said")).to_contain_text(f"{number}件中 {number}件が決済完了")
     assert keys.pressed <= most
     assert [site.world.sales(order.order_no) for order in orders] == [1] * number
-
-
-def test_clicks_from_home_until_all_shipped_are_captured(site: Site, visitor: Visitor) -> None:
-    orders = site.orders(20, total=1500)
-    with site.app.app_context(), writing() as session:
-        session.execute(sa.update(Order).values(processing_class=ProcessingClass.DELIVERED))
-    page = visitor.open("/")
-    page.get_by_role("link", name="20件を売上処理").click()
-    page.get_by_role("button", name="処理を実行").click()
-    expect(page.locator("dialog")).to_contain_text("¥30,000")
-    page.locator("dialog [data-confirm-yes]").click()
-    expect(page.locator("#bulk-bar")).to_contain_text("20件中 20件が決済完了")
-    assert {site.world.sales(order.order_no) for order in orders} == {1}
 
 
 def test_the_focus_stays_and_one_region_speaks(site: Site, visitor: Visitor) -> None:
