@@ -111,7 +111,10 @@ def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab
         if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or total.count):
             continue
         query = form.query(status=status.value)
-        found.append(StatusTab(status.label, total, query, chosen == (status,), status.value))
+        # Of 決済完了 only what is still to be done is 未完了, so the tab counts it under that name.
+        is_part = form.criteria.unfinished and status is PaymentStatus.CAPTURED
+        words = f"{status.label}・未発送など" if is_part else status.label
+        found.append(StatusTab(words, total, query, chosen == (status,), status.value))
     return found
 
 

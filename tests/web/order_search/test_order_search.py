@@ -137,6 +137,17 @@ def test_tabs_show_count_and_yen_of_each_status(app: Flask, operator: FlaskClien
     assert "決済待ち" not in words  # R26
 
 
+def test_the_tab_of_what_is_captured_says_that_it_counts_only_what_is_left_to_do(
+    app: Flask, operator: FlaskClient
+) -> None:
+    make(app, status=PaymentStatus.CAPTURED)
+    finished(app)
+    assert re.search("決済完了・未発送など</span>.*?1件", flat(operator.get("/orders")))
+    everything = flat(operator.get("/orders?from=&to="))
+    assert "未発送など" not in everything
+    assert re.search("決済完了</span>.*?2件", everything)
+
+
 def test_subscription_statuses_appear_when_there_is_such_an_order(
     app: Flask, operator: FlaskClient
 ) -> None:
