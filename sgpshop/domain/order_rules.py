@@ -237,13 +237,20 @@ def taken_too_much(order: OrderFacts) -> int:
 
     0 where nothing was taken, or not more.
     """
+    more = _taken_beyond(order)
+    return max(0, more - order.transaction.given_by_hand) if more > 0 and order.transaction else 0
+
+
+def given_back_there(order: OrderFacts) -> int:
+    """Yen that SMBC-GP took less than our total: a part was refunded in its console (B5); else 0."""
+    return max(0, -_taken_beyond(order))
+
+
+def _taken_beyond(order: OrderFacts) -> int:
     there = order.transaction
     if there is None or there.gateway_amount is None or order.payment_status not in PAID:
         return 0
-    more = there.gateway_amount - order.total
-    if more <= 0 or there.gateway_state not in TAKEN_STATES:
-        return 0
-    return max(0, more - there.given_by_hand)
+    return there.gateway_amount - order.total if there.gateway_state in TAKEN_STATES else 0
 
 
 def is_mismatched(order: OrderFacts) -> bool:

@@ -35,6 +35,7 @@ from sgpshop.domain.order_acts import (
 from sgpshop.domain.order_number import in_address
 from sgpshop.domain.order_rules import (
     OrderFacts,
+    given_back_there,
     increase,
     is_big,
     is_to_be_charged,
@@ -297,6 +298,7 @@ def init_app(app: Flask) -> None:
         is_unsent=is_unsent,
         is_to_be_charged=is_to_be_charged,
         is_sent_elsewhere=is_sent_elsewhere,
+        given_back_there=given_back_there,
         review_cause=review_cause,
         is_refund_open=is_refund_open,
         is_return_open=is_return_open,
