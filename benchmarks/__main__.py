@@ -6,6 +6,7 @@ import logging
 import sys
 
 from benchmarks import (
+    backup,
     bulk,
     certainty,
     engine,
@@ -29,6 +30,7 @@ _ALL = {
     "exports": exports.run,
     "bulk": bulk.run,
     "engine": engine.run,
+    "backup": backup.run,
     "certainty": certainty.run,
     "notifications": notifications.run,
     "intake": intake.run,

@@ -66,7 +66,7 @@ def _case(latency_ms: int, connections: int, wanted: float) -> list[object]:
             web, url = processes.start_web()
             worker = processes.start("worker")
             browser = signed_in(url)
-            idle = [_load(browser, url) for _ in range(60)]
+            idle = [load(browser, url) for _ in range(60)]
             run_id = runs.prepare(
                 [order.id for order in orders],
                 "sgp_capture",
@@ -135,7 +135,8 @@ def signed_in(url: str) -> requests.Session:
     return browser
 
 
-def _load(browser: requests.Session, url: str) -> float:
+def load(browser: requests.Session, url: str) -> float:
+    """Open the list; how many seconds it took."""
     started = time.monotonic()
     answer = browser.get(f"{url}/orders", timeout=60)
     assert answer.status_code == 200
@@ -144,4 +145,4 @@ def _load(browser: requests.Session, url: str) -> float:
 
 def _visit(browser: requests.Session, url: str, times: list[float], over: threading.Event) -> None:
     while not over.wait(_PAUSE):
-        times.append(_load(browser, url))
+        times.append(load(browser, url))

@@ -37,7 +37,7 @@ def run() -> None:
         app = make_app(Path(folder))
         with app.app_context():
             installation.migrate()
-            _fill()
+            fill()
             alone = _csv_alone()
             db.session.remove()
             db.engine.dispose()
@@ -111,7 +111,8 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _fill() -> None:
+def fill() -> None:
+    """Bring ORDERS small orders into the database."""
     now = utc_now()
     for first in range(0, ORDERS, _CHUNK):
         numbers = range(first + 1, first + _CHUNK + 1)

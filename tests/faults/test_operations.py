@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import requests
 
+from sgpshop.cli import commands
 from sgpshop.environment import PREFIX, ROOT, Environment
 from tests.processes import free_port
 
@@ -186,3 +188,15 @@ def test_what_is_to_be_watched_is_told() -> None:
     watched = {name.removesuffix("_total") for name in names} - {"daily_digest"}
     assert len(watched) > 10
     assert {name for name in watched if f'{name}"' not in source} == set()
+
+
+def test_every_file_and_command_that_is_named_there_is_one() -> None:
+    files = set(re.findall(r"deploy/([\w.@*-]*\w)", DOCUMENT))
+    assert len(files) > 2
+    assert {file for file in files if not list(DEPLOY.glob(file))} == set()
+    compose = (DEPLOY / "compose.yaml").read_text()
+    said = re.findall(r"(?:^ *|`|&& |' |\) )shop ([a-z]+(?:-[a-z]+)*)", DOCUMENT, re.M)
+    said += re.findall(r"^ +command: ([a-z]+)", compose, re.M)
+    said += re.findall(r"--rm .*? web ([a-z-]+)", compose)
+    assert len(said) > 10
+    assert set(said) <= set(commands.list_commands(click.Context(commands)))

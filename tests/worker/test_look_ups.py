@@ -102,6 +102,29 @@ def test_the_end_of_one_tells_of_the_next_without_a_sweep(
     assert sweeps  # the last one asked for it at once
 
 
+def test_of_two_workers_each_goes_on_with_what_the_other_told(
+    app: Flask, due: list[int], told: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_SWEEP_EVERY", "_SWEEP_AFTER_WORK"):
+        monkeypatch.setattr(module, name, 3600.0)
+    houses = [House(app, name, 6, Threads()) for name in "ab"]
+    told.clear()
+    houses[0].loop()
+    houses[1].loop()
+    senders = [0] * (CONNECTIONS - 1) + [1] * (CONNECTIONS - 1)
+    monkeypatch.setattr(due_work, "is_any_due", lambda: False)
+    done = 0
+    while done < len(told):
+        _, row_id, _ = told[done]
+        looked_up(row_id)
+        taker = 1 - senders[done]
+        houses[taker].is_done((Queue.LOOK_UP, row_id))
+        senders += [taker] * (len(told) - len(senders))
+        done += 1
+        assert len(told) - done <= 2 * (CONNECTIONS - 1)
+    assert {row_id for _, row_id, _ in told} == set(due)
+
+
 def test_while_captures_wait_one_look_up_goes_after_the_other_among_them(
     app: Flask, due: list[int], told: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
