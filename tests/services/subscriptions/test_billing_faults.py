@@ -25,6 +25,7 @@ from sgpshop.models import (
     BillingFile,
     BillingState,
     CardTransaction,
+    DailyJob,
     Order,
     utc_now,
 )
@@ -33,7 +34,7 @@ from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.alerts import acknowledge, open_of, raise_cancelled_in_file
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
+from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner, transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
@@ -196,6 +197,76 @@ def test_questioned_on_the_day_of_registration_it_goes_on_once_that_is_answered(
     go_on(order)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert the_billing(order).state is B.PAID
+
+
+class TestNotFreeWhenItWasRegistered:
+    """At 06:00 of the 10th something held it up; once that is over, its sale is made, not a month later."""
+
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel) -> Order:
+        open_shop(billing_driver=BillingDriver.API.value)
+        return delivered(shop)
+
+    @pytest.mark.postgresql
+    def test_a_return_was_decided_about_later(self, order: Order, travel: Travel) -> None:
+        travel(jst(2026, 12, 8, 12))
+        back = parcels.ParcelReturn([0], date(2026, 12, 8), "長期不在")
+        parcels.take_back(order.id, seen(order), TANAKA, back)
+        travel(THE_10TH)
+        go_on(order)
+        assert not billing.is_due()
+        travel(jst(2026, 12, 11, 12))
+        parcels.waive_cancel(order.id, seen(order), TANAKA, "代金はいただく")
+        assert billing.is_due()
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        assert not billing.is_due()
+
+    def test_a_cancel_was_under_way_that_was_not_done(
+        self, order: Order, shop: World, travel: Travel
+    ) -> None:
+        not_delivered(order)
+        travel(jst(2026, 12, 10, 5, 59))
+        shop.fault("http:503", "SearchTrade", times=1000)
+        wish = cancelling.operation_request(
+            order.order_no, restock=False, return_points=False, refund_confirmed=True
+        )
+        acts.open_attempt(order.id, wish, seen(order), TANAKA)
+        with writing() as session:  # as a carrier's file said in November
+            [parcel] = session.get_one(Order, order.id).deliveries
+            parcel.status, parcel.delivered_at = DeliveryStatus.DELIVERED, jst(2026, 11, 20)
+            session.get_one(Order, order.id).processing_class = ProcessingClass.DELIVERED
+        travel(THE_10TH)
+        billing.resume()
+        settle(order.id)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        shop.behave()
+        travel(jst(2026, 12, 10, 6, 30))
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+    def test_it_was_uncertain_and_a_look_up_ended_that(self, order: Order, travel: Travel) -> None:
+        with writing() as session:
+            session.get_one(Order, order.id).payment_status = S.NEEDS_REVIEW
+        travel(THE_10TH)
+        billing.resume()
+        transaction_lookup.look_soon(order.id)
+        work_off(order.id)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+    def test_months_before_the_first_registration_from_here_stay_somebody_else_s(
+        self, order: Order, travel: Travel
+    ) -> None:
+        """Installed on 15 December: what left in November was registered from elsewhere."""
+        with writing() as session:
+            session.execute(sa.delete(DailyJob))
+        travel(jst(2026, 12, 15, 12))
+        for _ in range(2):
+            go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        assert not billing.is_due()
 
 
 def test_put_off_and_then_questioned_it_goes_on_once_that_is_answered(

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.billing_calendar import due_month, file_window_ends, month_of
+from sgpshop.domain.billing_calendar import due_month, file_window_ends, month_of, registers_at
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import BillingDriver
@@ -35,11 +35,12 @@ from sgpshop.services.subscriptions.billing.selecting import (
     IS_FREE,
     is_of,
     to_register,
-    was_answered,
+    was_passed_over,
 )
 from sgpshop.storage.database import read_alone, writing
 
 _BATCH = 50
+_PUNCTUAL = timedelta(days=1)
 
 
 def plan(month: date, actor: Actor = WORKER) -> int:
@@ -55,8 +56,8 @@ def plan(month: date, actor: Actor = WORKER) -> int:
 def plan_again(now: datetime) -> int:
     """Plan what was put off and is due to be tried again; how many there were (R105).
 
-    Also what the registration passed over for a question that was answered since.  A monthly file
-    is taken until the window closes; after that it waits for the next registration.
+    Also what the registration passed over, whatever held it up then.  A monthly file is taken until
+    the window closes; after that it waits for the next registration.
     """
     by_file = is_by_file()
     is_over = _is_over(by_file, now)
@@ -72,17 +73,30 @@ def plan_again(now: datetime) -> int:
             planned += 1
             continue
         _try_later(billing_id, sa.and_(Order.id == order_id, is_of(month)), at)
-    month = due_month(now, settings.load().billing_day)
-    answered = [] if is_over else read_alone(sa.select(Order.id).where(was_answered(month)))
-    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in answered)
+    passed_over = [] if is_over else read_alone(sa.select(Order.id).where(_was_passed_over(now)))
+    month = _month_due(now)
+    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in passed_over)
 
 
-def is_any_answered(now: datetime) -> bool:
-    """Whether `plan_again` would go on with something that had been questioned."""
+def is_any_passed_over(now: datetime) -> bool:
+    """Whether `plan_again` would go on with something that the registration could not take."""
     if _is_over(is_by_file(), now):
         return False
-    month = due_month(now, settings.load().billing_day)
-    return bool(db.session.scalar(sa.select(sa.exists().where(was_answered(month)))))
+    return bool(db.session.scalar(sa.select(sa.exists().where(_was_passed_over(now)))))
+
+
+def punctual_until(month: date, billing_day: int) -> datetime:
+    """A new installation takes only a registration that begins by then (aware); `report` takes any."""
+    return registers_at(month, billing_day) + _PUNCTUAL
+
+
+def _was_passed_over(now: datetime) -> sa.ColumnElement[bool]:
+    month = _month_due(now)
+    return was_passed_over(month, punctual_until(month, settings.load().billing_day))
+
+
+def _month_due(now: datetime) -> date:
+    return due_month(now, settings.load().billing_day)
 
 
 def _is_over(by_file: bool, now: datetime) -> bool:

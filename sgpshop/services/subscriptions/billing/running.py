@@ -46,10 +46,6 @@ from sgpshop.services.subscriptions.billing.selecting import JOB
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import carefully, rests
 
-#: A new installation takes only a registration that began so lately; `report` takes any.
-_PUNCTUAL = timedelta(days=1)
-
-
 #: So long before the window of monthly files closes they are made of whatever is ready.
 _CLOSING = timedelta(hours=2)
 
@@ -81,7 +77,7 @@ def is_due() -> bool:
             )
         )
     )
-    found = found or planning.is_any_answered(now)
+    found = found or planning.is_any_passed_over(now)
     db.session.commit()
     return found or _is_registration_due(now)
 
@@ -94,7 +90,7 @@ def resume(_id: int = 0) -> None:
         billing_day = settings.load().billing_day
         month = due_month(now, billing_day)
         is_first = not db.session.scalar(sa.select(sa.exists().where(DailyJob.name == JOB)))
-        is_late = now - registers_at(month, billing_day) > _PUNCTUAL
+        is_late = now > planning.punctual_until(month, billing_day)
         # Where nothing was ever registered from here, the months before were somebody else's.
         planned = 0 if is_first and is_late else planning.plan(month)
         _registration_is_planned(month, planned, now)

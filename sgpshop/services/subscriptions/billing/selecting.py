@@ -5,9 +5,10 @@ What the screen predicts and what is registered come from one condition, so they
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import end_of, next_month
 from sgpshop.domain.order_rules import LIVE_STATES
@@ -86,22 +87,27 @@ def to_register(month: date) -> sa.ColumnElement[bool]:
     return sa.and_(is_of(month), ~IS_QUESTIONED, ~HAS_LIVE_MONEY)
 
 
-def was_answered(month: date) -> sa.ColumnElement[bool]:
-    """To be registered for `month`, whose registration passed it over for a question answered since.
+def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[bool]:
+    """To be registered for `month`, whose registration could not take it: whatever held it up is over.
 
-    What was put off goes on by its own clock.
+    A question that was answered since, a return that is decided, an act that was under way, money
+    that is not reserved any more.  What was put off goes on by its own clock, and what came in later
+    waits for the next (R102).  Where the first registration of all came after `punctual_until`, it
+    took nothing: the months before were somebody else's.
     """
-    was_held_up = sa.exists().where(
-        Alert.order_id == Order.id,
-        Alert.kind.in_(_QUESTIONS),
+    earlier = aliased(DailyJob)
+    is_any_earlier = sa.exists().where(earlier.name == JOB, earlier.day < DailyJob.day)
+    was_there = sa.exists().where(
         DailyJob.name == JOB,
         DailyJob.day == next_month(month),
-        Alert.since <= DailyJob.started_at,
-        Alert.acknowledged_at > DailyJob.started_at,
+        Order.created_at <= DailyJob.started_at,
+        sa.or_(DailyJob.started_at <= punctual_until, is_any_earlier),
+        ~sa.exists().where(
+            Billing.order_id == Order.id,
+            sa.or_(
+                Billing.state == BillingState.POSTPONED,
+                Billing.planned_at >= DailyJob.started_at,
+            ),
+        ),
     )
-    is_put_off = sa.exists().where(
-        Billing.order_id == Order.id, Billing.state == BillingState.POSTPONED
-    )
-    return sa.and_(
-        was_held_up.correlate(Order), ~is_put_off.correlate(Order), to_register(month), IS_FREE
-    )
+    return sa.and_(to_register(month), IS_FREE, was_there.correlate(Order))
