@@ -79,17 +79,27 @@ class Claim:
             ) from None
         return zlib.decompress(base64.b64decode(text))
 
+    def hold(self, session: Session) -> None:
+        """In a write transaction: it is committed only while no other claim has begun.  Raises Interrupted.
+
+        Until then none begins: what the next one reads is all that this one ever wrote.
+        """
+        self._move(session, due_at=shared_clock.now() + _lease())
+
     def end(self, **values: Any) -> None:
         """It is over.  Raises Interrupted."""
         self._write(finished_at=utc_now(), input_sealed="", **values)
 
     def _write(self, **values: Any) -> None:
         with writing() as session:
-            moved = session.execute(
-                sa.update(Job)
-                .where(Job.id == self.job_id, Job.lease == self.lease, Job.finished_at.is_(None))
-                .values(**values)
-            )
+            self._move(session, **values)
+
+    def _move(self, session: Session, **values: Any) -> None:
+        moved = session.execute(
+            sa.update(Job)
+            .where(Job.id == self.job_id, Job.lease == self.lease, Job.finished_at.is_(None))
+            .values(**values)
+        )
         if moved.rowcount != 1:  # type: ignore[attr-defined]
             raise Interrupted
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
-from sgpshop.models import ImportFile, ImportRun, Job, Order, Role, utc_now
+from sgpshop.models import ImportFile, ImportRun, Job, JobKind, Order, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_files import importing
-from sgpshop.services.order_files.importing import kept
+from sgpshop.services.order_files.importing import batches, kept
 from sgpshop.storage import jobs, shared_clock, stopping
 from sgpshop.storage.database import writing
 from sgpshop.worker.tasks import JOBS
@@ -87,15 +88,10 @@ def shown(client: FlaskClient, *contents: bytes, request_token: str | None = Non
     return client.get(answer.location) if answer.status_code == 303 else answer
 
 
-def pull_the_plug_after(calls: int) -> Callable[..., None]:
-    """What is called instead of `go_on`: the process dies at that call."""
-    left = iter(range(calls))
-
-    def go_on(*_: object) -> None:
-        if next(left) == calls - 1:
-            raise KeyboardInterrupt
-
-    return go_on
+def pull_the_plug(_claim: jobs.Claim, done: int, _total: int) -> None:
+    """What is called instead of `go_on`: the process dies when something is done."""
+    if done:
+        raise KeyboardInterrupt
 
 
 def gave_no_sign(job_id: int) -> None:
@@ -423,7 +419,7 @@ class TestAfterARestart:
         with app.app_context():
             [job_id] = jobs.due(9)
             with pytest.MonkeyPatch.context() as plug:
-                plug.setattr(jobs.Claim, "go_on", pull_the_plug_after(2))
+                plug.setattr(jobs.Claim, "go_on", pull_the_plug)
                 with pytest.raises(KeyboardInterrupt):
                     jobs.work(job_id, JOBS)
             assert importing.progress(run_id).done == 200
@@ -453,12 +449,12 @@ class TestAfterARestart:
             press_start(operator, path)
         with app.app_context():
             [job_id] = jobs.due(9)
-            go_on, calls = jobs.Claim.go_on, 0
+            go_on, is_frozen = jobs.Claim.go_on, False
 
             def another_goes_on(claim: jobs.Claim, done: int, total: int) -> None:
-                nonlocal calls
-                calls += 1
-                if calls == 2:
+                nonlocal is_frozen
+                if done and not is_frozen:
+                    is_frozen = True
                     gave_no_sign(job_id)
                     jobs.work(job_id, JOBS)
                 go_on(claim, done, total)
@@ -468,6 +464,51 @@ class TestAfterARestart:
                 jobs.work(job_id, JOBS)
             run = importing.find(run_id)
             assert (run.added, run.unchanged) == (450, 0)
+
+    @pytest.mark.postgresql
+    def test_one_that_comes_back_in_a_batch_leaves_the_run_to_the_other(
+        self, app: Flask, operator: FlaskClient
+    ) -> None:
+        """The other has read by then how far the run is."""
+        content = csv_file(*(row(注文番号=number(n)) for n in range(450)))
+        path = shown(operator, content).request.path
+        run_id = path.rpartition("/")[2]
+        with own_worker.working_by(app, "off"):
+            press_start(operator, path)
+        with app.app_context():
+            [job_id] = jobs.due(9)
+            take_in, begun = batches.take_in, []
+
+            def frozen(*args: Any) -> None:
+                begun.append(args)
+                if len(begun) == 1:
+                    gave_no_sign(job_id)
+                    jobs.work(job_id, JOBS)
+                elif len(begun) == 2:
+                    with suppress(jobs.Interrupted):
+                        take_in(*begun[0])
+                take_in(*args)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(batches, "take_in", frozen)
+                jobs.work(job_id, JOBS)
+            run = importing.find(run_id)
+            assert (run.added, run.unchanged, run.left_out) == (450, 0, 0)
+            assert kept.files(run_id) == []
+            assert jobs.find(JobKind.IMPORT, run_id).finished_at is not None
+
+    def test_reading_the_file_gives_signs(self, app: Flask, operator: FlaskClient) -> None:
+        """Both times: a long file takes longer than a lease before the first order is in."""
+        content = csv_file(*(row(注文番号=number(n)) for n in range(150)))
+        path = shown(operator, content).request.path
+        with own_worker.working_by(app, "off"):
+            press_start(operator, path)
+        with app.app_context(), pytest.MonkeyPatch.context() as patch:
+            signs: list[int] = []
+            patch.setattr(jobs.Claim, "go_on", lambda _claim, done, _total: signs.append(done))
+            jobs.work(jobs.due(9)[0], JOBS)
+            assert count(app) == 150
+            assert signs.count(0) > 2 * 150
 
     def test_a_worker_that_ends_leaves_the_rest_to_another_at_once(
         self, app: Flask, operator: FlaskClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,12 +27,9 @@ from sgpshop.services.order_files.reading import FileOrder, Issue
 from sgpshop.services.payments import unknown_numbers
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
+from sgpshop.storage.jobs import Interrupted
 
 SIZE = 200
-
-
-class RunTaken(Exception):
-    """Somebody else is carrying this run out: what this one wanted to write was not written."""
 
 
 @dataclass
@@ -66,18 +63,31 @@ def look_at(batch: Sequence[FileOrder]) -> Decided:
         db.session.rollback()
 
 
-def take_in(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None:
+def take_in(
+    run_id: str,
+    actor: str,
+    batch: Sequence[FileOrder],
+    done: int,
+    hold: Callable[[Session], None] | None = None,
+) -> None:
     """Write `batch` in one transaction, behind the `done` orders that the run wrote before.
 
-    Raises RunTaken when the run is not where it was.
+    `hold` raises what ends it where another carries the run out by now (`Claim.hold`).  Raises
+    Interrupted when the run is not where it was.
     """
     try:
-        _try(run_id, actor, batch, done)
+        _try(run_id, actor, batch, done, hold)
     except IntegrityError:  # another import brought one of these numbers in meanwhile
-        _try(run_id, actor, batch, done)
+        _try(run_id, actor, batch, done, hold)
 
 
-def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None:
+def _try(
+    run_id: str,
+    actor: str,
+    batch: Sequence[FileOrder],
+    done: int,
+    hold: Callable[[Session], None] | None,
+) -> None:
     now = utc_now()
     with writing() as session:
         unknown_numbers.give_way(session, [one.order_no for one in batch])
@@ -94,7 +104,9 @@ def _try(run_id: str, actor: str, batch: Sequence[FileOrder], done: int) -> None
             .values(sums | {"progress_at": shared_clock.now()})
         )
         if moved.rowcount != 1:  # type: ignore[attr-defined]
-            raise RunTaken
+            raise Interrupted
+        if hold is not None:
+            hold(session)
         if rows := decided.issue_rows(run_id):
             session.execute(sa.insert(ImportIssue), rows)
 

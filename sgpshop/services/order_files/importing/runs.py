@@ -10,7 +10,7 @@ import hashlib
 import io
 import itertools
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -28,7 +28,13 @@ from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKi
 from sgpshop.services import settings
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
-from sgpshop.services.order_files.reading import Survey, UnknownLayout, read_orders, survey
+from sgpshop.services.order_files.reading import (
+    FileOrder,
+    Survey,
+    UnknownLayout,
+    read_orders,
+    survey,
+)
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage import jobs, shared_clock
 from sgpshop.storage.database import writing
@@ -179,11 +185,11 @@ def work(claim: Claim) -> dict[str, Any]:
         files = kept.files(run_id)
         if files:
             run = find(run_id)
-            mapping, orders = run.mapping, run.orders
-            claim.go_on(_done(run), orders)
+            mapping, done, orders = run.mapping, _done(run), run.orders
+            claim.go_on(done, orders)
             db.session.commit()
-            found = survey(files, limits, mapping)
-            carry_out(run_id, files, limits, found, lambda run: claim.go_on(_done(run), orders))
+            found = survey(files, limits, mapping, lambda: claim.go_on(done, orders))
+            carry_out(run_id, files, limits, found, claim=claim)
     except (SealBroken, FileRefused) as problem:  # our key or the limits changed
         with writing() as session:
             kept.forget(session, run_id)
@@ -260,21 +266,31 @@ def carry_out(
     limits: Limits,
     found: Survey,
     on_progress: Callable[[ImportRun], None] | None = None,
+    claim: Claim | None = None,
 ) -> None:
-    """Take in the orders of a started run, behind those that are in; `on_progress` hears of every batch."""
+    """Take in the orders of a started run, behind those that are in; `on_progress` hears of every batch.
+
+    `claim`: of the worker who does it.  Raises Interrupted where another does.
+    """
     run = find(run_id)
-    actor, done = run.actor, _done(run)
-    orders = read_orders(files, limits, found, preview.methods_of(run))
-    orders = itertools.islice(orders, done, None)
-    try:
-        while batch := list(itertools.islice(orders, batches.SIZE)):
-            batches.take_in(run_id, actor, batch, done)
-            done += len(batch)
-            if on_progress is not None:
-                on_progress(find(run_id))
-    except batches.RunTaken:
-        return
+    actor, done, total = run.actor, _done(run), run.orders
+
+    def read() -> Iterator[FileOrder]:
+        for one in read_orders(files, limits, found, preview.methods_of(run)):
+            if claim is not None:  # at each order: passing over those that are in takes its time
+                claim.go_on(done, total)
+            yield one
+
+    orders = itertools.islice(read(), done, None)
+    hold = None if claim is None else claim.hold
+    while batch := list(itertools.islice(orders, batches.SIZE)):
+        batches.take_in(run_id, actor, batch, done, hold)
+        done += len(batch)
+        if on_progress is not None:
+            on_progress(find(run_id))
     with writing() as session:
+        if hold is not None:
+            hold(session)
         session.execute(_of(run_id).values(finished_at=utc_now(), progress_at=shared_clock.now()))
         kept.forget(session, run_id)
 

@@ -76,11 +76,15 @@ class UnknownLayout(FileRefused):
 
 
 def survey(
-    files: Sequence[BinaryIO], limits: Limits, mapping: Mapping[str, str] | None = None
+    files: Sequence[BinaryIO],
+    limits: Limits,
+    mapping: Mapping[str, str] | None = None,
+    on_order: Callable[[], None] | None = None,
 ) -> Survey:
     """Look through whole files; `mapping` says of one that nobody knows which heading a field has.
 
-    Raises FileRefused when they cannot be read to their end as orders with the required headings.
+    `on_order` is called for each order on the way.  Raises FileRefused when they cannot be read to their
+    end as orders with the required headings.
     """
     otherwise = _mapped(mapping) if mapping else _GENERAL
     table, groups = _read(files, limits, otherwise, numbers_only=True)
@@ -93,6 +97,8 @@ def survey(
         if group.order_no in seen:
             scattered.add(group.order_no)
         seen.add(group.order_no)
+        if on_order is not None:
+            on_order()
     return Survey(rows, orders, frozenset(scattered), table.layout, tuple(table.unread))
 
 
