@@ -54,8 +54,7 @@ def parcel_key(order_no: str, number: int) -> str:
 def index() -> ResponseReturnValue:
     """The parcels that wait; with `run`, as they were typed before its preview."""
     typed: dict[str, tuple[str, str]] = {}
-    if run_id := request.args.get("run", ""):
-        slips.own(run_id, current_user.id)
+    if (run_id := request.args.get("run", "")) and slips.own(run_id, current_user.id).is_typed:
         for number, parcel, carrier, numbers in slips.rows_typed(run_id):
             typed[f"{parcel} {number}"] = carrier, numbers
     return _page(Grid(typed, slips.usual_terms(), _wanted(request.args.get)))

@@ -146,7 +146,7 @@ def test_orders_that_cannot_be_captured_may_be_ticked_and_are_counted_out(
         ({"order_no": "x", **ACTION}, "注文が選択されていません"),
         (ACTION, "注文が選択されていません"),
         ({"order_no": "x"}, "処理内容が選択されていません"),
-        ({"order_no": "x", "action": "cancel"}, "処理内容が選択されていません"),
+        ({"order_no": "x", "action": "bill"}, "処理内容が選択されていません"),
     ],
 )
 def test_the_server_refuses_what_the_button_would_not_allow(

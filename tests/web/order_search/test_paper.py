@@ -231,7 +231,7 @@ def test_a_picking_list_asks_the_same_for_many_orders(app: Flask, world: World) 
         questions: Callable[[], None] = db.session.rollback
         for some in (ids[:1], ids):
             questions()
-            with asked(app) as statements:
+            with asked(app, "order") as statements:
                 assert picking.of_orders(some).quantity == len(some)
             counts.append(len(statements))
     assert counts[0] == counts[1]
