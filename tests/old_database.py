@@ -48,6 +48,8 @@ def _filler(table: sa.Table) -> dict[str, Any]:
             values[column.name] = utc_now().date()
         elif isinstance(column.type, sa.Boolean):
             values[column.name] = False
+        elif isinstance(column.type, sa.LargeBinary):
+            values[column.name] = b""
         else:
             values[column.name] = 0 if isinstance(column.type, sa.Integer) else ""
     return values
