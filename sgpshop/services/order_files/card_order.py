@@ -17,7 +17,7 @@ from sgpshop.models import SGP_METHOD, CardTransaction, utc_now
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import transaction_lookup, unknown_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.storage.database import writing
 
@@ -42,6 +42,7 @@ def make(order_no: str, actor: Actor) -> None:
             f"SMBC-GPにオーダーID「{number}」の取引がないため、SGPカード決済の注文にはできません。"
         )
     with writing() as session:
+        unknown_numbers.give_way(session, [order_no])
         order = acting.lock_order(session, order_id)
         is_used = sa.exists().where(CardTransaction.gateway_order_id == number)
         if order.is_sgp or session.scalar(sa.select(is_used)):
@@ -55,5 +56,6 @@ def make(order_no: str, actor: Actor) -> None:
         session.add(transaction)
         session.flush()
         transaction_id = transaction.id
+        unknown_numbers.settle(session, [order_no])
         history.record_change(order, "became_card_order", actor, before=None, method=method)
     transaction_lookup.look_up(transaction_id)

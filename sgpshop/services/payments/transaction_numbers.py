@@ -172,17 +172,21 @@ def of_other_orders(session: Session, order_id: int, order_no: str) -> set[str]:
     transactions = sa.select(CardTransaction.gateway_order_id).where(
         CardTransaction.gateway_order_id.in_(numbers), CardTransaction.order_id != order_id
     )
-    orders = sa.select(Order.order_no).where(Order.order_no.in_(numbers), Order.id != order_id)
+    written = [mark + number for number in numbers for mark in ("", "#")]
+    orders = sa.select(Order.order_no).where(Order.order_no.in_(written), Order.id != order_id)
     answered = sa.select(UnknownNumber.gateway_order_id).where(
         UnknownNumber.order_id == order_id, UnknownNumber.is_ours.is_(False)
     )
-    return set(session.scalars(sa.union(transactions, orders, answered)))
+    return {
+        number.removeprefix("#")
+        for number in session.scalars(sa.union(transactions, orders, answered))
+    }
 
 
 def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     """Another's payment stands under that number: where `order` (locked) meant to use it, it takes the next.
 
-    Raises NumbersUsedUp.
+    Where it does not even mean to any more, the number is given back.  Raises NumbersUsedUp.
     """
     meant = session.scalars(
         sa.select(CardTransaction).where(
@@ -190,10 +194,21 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
             CardTransaction.gateway_order_id == gateway_order_id,
         )
     ).one_or_none()
-    if meant is not None:
+    if meant is None:
+        return
+    if meant.is_current:
         meant.sequence = _next_sequence(order)
         meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
-        session.flush()
+    else:
+        assert order.transaction is not None
+        # Their own column keeps the number they were wanted under.
+        session.execute(
+            sa.update(Attempt)
+            .where(Attempt.transaction_id == meant.id)
+            .values(transaction_id=order.transaction.id)
+        )
+        session.delete(meant)
+    session.flush()
 
 
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from sgpshop.domain.errors import OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
-from sgpshop.models import CardTransaction, HistoryEntry, Operation, Order
+from sgpshop.models import CardTransaction, HistoryEntry, Operation, Order, utc_now
 from sgpshop.services import intake
+from sgpshop.services.order_files import card_order
 from sgpshop.services.orders import alerts
+from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.reconciliation import ledgers
+from tests.factories import make_order
+from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 from tests.services.answering import say_ours
@@ -130,6 +136,14 @@ class TestANumberOurBooksDoNotKnow:
         assert told(order) == []  # it settles it by itself
         assert looked_up("5001-1").payment_status is S.AUTHORIZED
         assert amounts() == {"5001": 2500, "5001-1": 9000}
+
+
+def numbers_of(order_no: str) -> list[str]:
+    order_id = order_of(order_no).id
+    numbers = sa.select(CardTransaction.gateway_order_id).where(
+        CardTransaction.order_id == order_id
+    )
+    return sorted(db.session.scalars(numbers))
 
 
 def question(order: Order) -> str:
@@ -292,6 +306,17 @@ class TestWhoHasOnlyMeantToUseANumber:
         assert order_of("7001-1").payment_status is S.AUTHORIZED
         self.is_charged_under_the_next(shop)
 
+    def test_one_of_another_method_is_made_a_card_order(self, shop: World, order: Order) -> None:
+        """Which came in while that charge was under way, so that nothing gave way to it."""
+        shop.authorize("7001-1", 2500)
+        press(order, Operation.CAPTURE)
+        assert question(order) == "7001-1 仮売上 2,500円"
+        make_order(order_no="7001-1", method="代金引換", status=None)
+        card_order.make("7001-1", TANAKA)
+        assert order_of("7001-1").payment_status is S.AUTHORIZED
+        assert alerts.open_of(order.id) == []
+        self.is_charged_under_the_next(shop)
+
     def is_charged_under_the_next(self, shop: World) -> None:
         assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURED
         assert shop.trade("7001-1")["status"] == "AUTH"
@@ -306,6 +331,36 @@ class TestWhoHasOnlyMeantToUseANumber:
         with pytest.raises(intake.NumberInQuestion, match="確認中"):
             intake.place(new_order(shop, order_no="7001-1"), SHOP_FRONT)
         assert question(order) == "7001-1 仮売上 2,500円"
+
+
+def test_an_order_with_the_mark_of_its_cart_has_its_number_too(shop: World) -> None:
+    """`#7001-1`, of another method of payment, beside `7001`: neither asked about, nor used (R142)."""
+    shop.authorize("7001-1", 2500)
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="#7001-1", 決済方法="代金引換"), row(注文番号="7001", 予約フラグ="1"))
+    assert looked_up("7001").payment_status is S.AUTHORIZED
+    assert alerts.open_of(order_of("7001").id) == []
+    assert press(order_of("7001"), Operation.CAPTURE).payment_status is S.CAPTURED
+    assert shop.trade("7001-2")["status"] == "CAPTURE"
+
+
+def test_what_is_another_s_under_a_number_not_meant_any_more_frees_it(shop: World) -> None:
+    """A buyer left `7002-1` unpaid, `-2` was charged; then `-1` is paid, and is another order's."""
+    shop.gateway.check_card("7002", GOOD_CARD)
+    take_in(row(注文番号="7002", 予約フラグ="1"))
+    looked_up("7002")
+    access = shop.enter("7002-1", 2500)
+    with time_machine.travel(utc_now() + timedelta(hours=1)):
+        settle(press(order_of("7002"), Operation.CAPTURE).id)
+        assert order_of("7002").payment_status is S.CAPTURED
+        assert numbers_of("7002") == ["7002", "7002-1", "7002-2"]
+        shop.gateway.execute(access, GOOD_CARD, job="AUTH")
+        make_due("7002-1")
+        transaction_lookup.look_up(transaction_of("7002-1").id)
+        assert question(order_of("7002")) == "7002-1 仮売上 2,500円"
+        say_ours(is_ours=False)
+    assert numbers_of("7002") == ["7002", "7002-2"]
+    assert list(Verification().problems()) == []
 
 
 def test_the_transaction_a_file_names_is_the_orders(shop: World) -> None:
