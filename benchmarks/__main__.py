@@ -6,6 +6,7 @@ import logging
 import sys
 
 from benchmarks import (
+    api,
     backup,
     bulk,
     certainty,
@@ -23,6 +24,7 @@ from benchmarks import (
 )
 
 _ALL = {
+    "api": api.run,
     "pages": pages.run,
     "search": search.run,
     "sales": sales.run,
