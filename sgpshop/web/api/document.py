@@ -141,6 +141,7 @@ def document() -> dict[str, Any]:
             "Capture the order",
             "What is reserved is taken, of an order as you saw it.",
             (bodies.CaptureBody, examples.SEEN),
+            Scope.CAPTURE,
         ),
         "/orders/{order_no}/cancel": _money(
             "cancel",
@@ -149,6 +150,7 @@ def document() -> dict[str, Any]:
             " `refund: true`.  Of a delivered order, first register with `/fulfilments` that the goods"
             " came back.",
             (bodies.CancelBody, examples.SEEN_FOR_CANCEL),
+            Scope.CAPTURE,
         ),
         "/orders/{order_no}/amount": _money(
             "change_amount",
@@ -236,14 +238,18 @@ def document() -> dict[str, Any]:
 
 
 def _money(
-    name: str, summary: str, about: str, sent: tuple[type[BaseModel], dict[str, Any]]
+    name: str,
+    summary: str,
+    about: str,
+    sent: tuple[type[BaseModel], dict[str, Any]],
+    scope: Scope = Scope.CHANGE,
 ) -> dict[str, Any]:
     order = answers.OrderAnswer
     return {
         "parameters": [_ORDER_NO],
         "post": _operation(
             name,
-            Scope.CAPTURE,
+            scope,
             summary,
             about + "  Money moves.  What SMBC-GP did not carry out is a 422 `operation_failed`.",
             sent=sent,

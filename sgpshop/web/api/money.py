@@ -75,7 +75,7 @@ def cancel(order_no: str) -> Response:
 
 
 @bp.post("/amount")
-@needs(Scope.CAPTURE)
+@needs(Scope.CHANGE)
 def change_amount(order_no: str) -> Response:
     """The total becomes another, and SMBC-GP holds that: both, or neither is begun (R64, R67)."""
     given = sent(AmountBody)
@@ -113,14 +113,14 @@ def change_amount(order_no: str) -> Response:
 
 
 @bp.post("/extend")
-@needs(Scope.CAPTURE)
+@needs(Scope.CHANGE)
 def extend(order_no: str) -> Response:
     """オーソリ期間延長 (R83)."""
     return _simply(order_no, SeenBody, Operation.EXTEND)
 
 
 @bp.post("/refund-difference")
-@needs(Scope.CAPTURE)
+@needs(Scope.CHANGE)
 def refund_difference(order_no: str) -> Response:
     """差額を返金: what was taken beyond the total goes back to the buyer (R100)."""
     return _simply(order_no, CancelBody, Operation.REFUND_DIFFERENCE)

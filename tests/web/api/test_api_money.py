@@ -80,7 +80,7 @@ class TestChangingTheAmount:
 
     def test_needs_the_scope(self, app: Flask, world: World) -> None:
         order = order_in(app, world)
-        reader = Program(app, Scope.READ, Scope.FULFIL, Scope.INTAKE)
+        reader = Program(app, Scope.READ, Scope.FULFIL, Scope.INTAKE, Scope.CAPTURE)
         for act, more in (("amount", {"new_amount": 1}), ("extend", {}), ("refund-difference", {})):
             problem(post(reader, order, act, **more), 403, "forbidden")
 
