@@ -21,7 +21,7 @@ from tests.web.frame.test_rights import address
 
 @pytest.fixture
 def overrides() -> dict[str, Any]:
-    return {"API_REQUESTS_PER_KEY": 30, "API_REQUESTS_PER_ADDRESS": 50, "API_SEARCHES_PER_KEY": 5}
+    return {"API_REQUESTS_PER_KEY": 30, "API_REQUESTS_PER_ADDRESS": 60, "API_SEARCHES_PER_KEY": 5}
 
 
 def test_every_route_for_every_scope(app: Flask) -> None:  # S4
