@@ -50,7 +50,7 @@ soak: .venv/everything
 	ALL_DATABASES=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -k postgresql
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_API_WALKS=$${SOAK_API_WALKS:-200} SOAK_CASES=$${SOAK_CASES:-2000} \
 		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \
-		tests/faults/test_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
+		tests/faults/test_walk.py tests/faults/test_api_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
 		tests/faults/test_lives.py tests/faults/test_two_of_each.py -k 'no_walk or chains or every_yen or each_order_once' \
 		| grep -vE '^\{'
 
