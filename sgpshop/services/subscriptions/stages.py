@@ -14,8 +14,10 @@ from sgpshop.domain.order_acts import REFUND_CLASSES
 from sgpshop.domain.order_rules import CHECK_STATE, TAKEN_STATES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.words import Labelled
 from sgpshop.models import (
+    Alert,
     Billing,
     BillingState,
     CardTransaction,
@@ -24,6 +26,7 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
+from sgpshop.models.order import UNFINISHED
 from sgpshop.services.order_search.criteria import (
     IS_THROUGH,
     KeywordField,
@@ -138,29 +141,42 @@ LACKS_CARD: Condition = sa.and_(
     .where(CardTransaction.order_id == Order.id, CardTransaction.looks > 0)
     .correlate(Order),
 )
-#: 要返金: sold and reported, but the goods are back or the order was cancelled (R104): what
-#: order_acts.is_refund_open says of one order.
-NEEDS_REFUND: Condition = sa.and_(
-    Order.payment_status == PaymentStatus.BILLING_REPORTED,
-    Order.refunded_on.is_(None),
-    sa.or_(
-        sa.and_(
-            Order.processing_class.in_(sorted(REFUND_CLASSES)), Order.cancel_waived_at.is_(None)
+#: The goods are back, or the order was cancelled: found by the index of what is unfinished, as many
+#: screens ask whether there are any.  Without the cast all that was reported would be gone through.
+_IS_REPORTED = sa.cast(Order.payment_status, sa.String) == PaymentStatus.BILLING_REPORTED.value
+_IS_BACK = (
+    sa.select(Order.id)
+    .where(
+        sa.literal_column(f"({UNFINISHED})"),
+        _IS_REPORTED,
+        Order.processing_class.in_(sorted(REFUND_CLASSES)),
+        Order.cancel_waived_at.is_(None),
+    )
+    .correlate(None)
+)
+#: A monthly file took too much, and nobody said since that it stays; each was told, so they are few.
+_IS_TOO_MUCH = (
+    sa.select(Order.id)
+    .join(
+        CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
+    )
+    .where(
+        Order.id.in_(sa.select(Alert.order_id).where(Alert.kind == AlertKind.AMOUNT_DIFFERS)),
+        CardTransaction.gateway_state.in_(sorted(TAKEN_STATES)),
+        CardTransaction.gateway_amount - CardTransaction.given_by_hand > Order.total,
+        CardTransaction.is_filed,
+        sa.or_(
+            Order.cancel_waived_at.is_(None),
+            Order.cancel_waived_at < CardTransaction.captured_at,
         ),
-        sa.exists()
-        .where(
-            CardTransaction.order_id == Order.id,
-            CardTransaction.is_current,
-            CardTransaction.gateway_state.in_(sorted(TAKEN_STATES)),
-            CardTransaction.gateway_amount - CardTransaction.given_by_hand > Order.total,
-            CardTransaction.is_filed,
-            sa.or_(
-                Order.cancel_waived_at.is_(None),
-                Order.cancel_waived_at < CardTransaction.captured_at,
-            ),
-        )
-        .correlate(Order),
-    ),
+    )
+    .correlate(None)
+)
+#: 要返金 (R104): what order_acts.is_refund_open says of one order.
+NEEDS_REFUND: Condition = sa.and_(
+    _IS_REPORTED,
+    Order.refunded_on.is_(None),
+    Order.id.in_(sa.union_all(_IS_BACK, _IS_TOO_MUCH)),
 )
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.

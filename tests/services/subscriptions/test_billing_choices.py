@@ -155,6 +155,7 @@ class TestRefund:
             session.execute(sa.update(CardTransaction).values(**sold))
         return fresh(order)
 
+    @pytest.mark.postgresql
     def test_it_ends_when_a_person_says_when_and_how(self, order: Order) -> None:
         assert is_refund_open(order)
         assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
@@ -203,6 +204,7 @@ class TestRefund:
         assert not is_refund_open(fresh(order))
         assert sum(one.amount for one in journals.movements(day, day)) == -3000
 
+    @pytest.mark.postgresql
     def test_a_file_that_took_too_much_is_to_be_refunded_by_another_way(self, app: Flask) -> None:
         """2,500 of 2,000 by the monthly file: SMBC-GP takes no call on that sale (protocol.md §13.9)."""
         order = make_subscription(
@@ -261,6 +263,14 @@ class TestRefund:
             session.add(FiledNumber(gateway_order_id=order.order_no, file_id=file.id))
             sold = {"captured_at": utc_now() + timedelta(hours=1), "gateway_amount": 3500}
             session.execute(sa.update(CardTransaction).values(**sold))
+            alerts.raise_kind(
+                session,
+                order.id,
+                AlertKind.AMOUNT_DIFFERS,
+                before=order.payment_status,
+                found="売上 3,500円",
+                total=3000,
+            )
         assert is_refund_open(fresh(order))
         assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
 
