@@ -43,7 +43,14 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.services import intake, notifications, order_editing, settings, slips
+from sgpshop.services import (
+    intake,
+    notifications,
+    order_editing,
+    settings,
+    slips,
+    subscriptions,
+)
 from sgpshop.services.bulk import working
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.health import due_work
@@ -57,6 +64,7 @@ from sgpshop.services.intake.new_order import (
     ShipTo,
 )
 from sgpshop.services.order_files import importing
+from sgpshop.services.orders import alerts, money_movements
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import (
     acts,
@@ -317,6 +325,11 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         lambda dice: {"what": dice.choice(("delete first", "delete all", "add", "renew"))},
     ),
     "close_by_hand": (1, lambda _: {}),
+    "refund_difference": (2, lambda _: {}),
+    "refunded": (2, lambda dice: {"share": dice.choice((1, 1, 2))}),
+    "undo_refund": (1, lambda _: {}),
+    "take_again": (2, lambda _: {}),
+    "acknowledge": (2, lambda _: {}),
     "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
     "restart": (1, lambda _: {}),
 }
@@ -714,6 +727,32 @@ class Stage:
     def do_waive(self, life: Life) -> None:
         if (order := self._order(life)) is not None:
             parcels.waive_cancel(order.id, _seen(order), TANAKA, "代品を送る")
+
+    def do_refund_difference(self, life: Life) -> None:
+        self._press(
+            life, OperationRequest(Operation.REFUND_DIFFERENCE, None, is_sum_confirmed=True)
+        )
+
+    def do_refunded(self, life: Life, share: int) -> None:
+        """返金済み: all that is left of the sale, or a part of it."""
+        if (order := self._order(life)) is not None:
+            yen = max(1, money_movements.left_of(order) // share)
+            day = jst_day(utc_now())
+            parcels.settle_refund(order.id, _seen(order), TANAKA, day, yen, "銀行振込")
+
+    def do_undo_refund(self, life: Life) -> None:
+        if (order := self._order(life)) is not None:
+            parcels.undo_refund(order.id, _seen(order), TANAKA)
+
+    def do_take_again(self, life: Life) -> None:
+        """もう一度登録する."""
+        subscriptions.take_again([life.order_no], secrets.token_hex(8), TANAKA)
+
+    def do_acknowledge(self, life: Life) -> None:
+        if (order := self._order(life)) is not None:
+            for alert in alerts.open_of(order.id):
+                db.session.rollback()
+                alerts.acknowledge(order.order_no, alert.id, TANAKA, "確認した")
 
     def do_slips(self, life: Life, terms: str, status: str, others: int, begin: int) -> None:
         orders = self._orders(life, others, begin)
