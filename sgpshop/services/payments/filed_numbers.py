@@ -12,7 +12,7 @@ charged, or a person that nothing comes any more (P1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -60,6 +60,8 @@ MAY_BE_THERE = sa.and_(
 )
 
 
+#: What results that were read did not say is asked for again after so long.
+ASK_AGAIN = timedelta(hours=6)
 #: A row of `monthly_results` before there are any.
 NOTHING_READ: dict[str, Any] = {"not_charged": [], "is_closed": False}
 
@@ -172,7 +174,7 @@ def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
     found = _whose(session, trade)
     session.commit()  # no transaction is open while we wait for the network (P8)
     if found is Whose.UNKNOWN_FILE:
-        _ask_for_results(month_of(trade.processed_at))
+        _ask_for_results(month_of(trade.processed_at), trade.order_id)
     return found
 
 
@@ -221,12 +223,24 @@ def _is_over(session: Session, window: date, gateway_order_id: str) -> bool:
     return results is not None and (results.is_closed or gateway_order_id in results.not_charged)
 
 
-def _ask_for_results(window: date) -> None:
-    """No file of ours asks for the results of that month: its number alone is why they are wanted."""
-    is_known = sa.exists().where(MonthlyResults.window == window)
-    known = db.session.scalar(sa.select(is_known))
+def _ask_for_results(window: date, gateway_order_id: str) -> None:
+    """No file of ours asks for the results of that month: its number alone is why they are wanted.
+
+    Also anew, as long as those that were read do not name it.
+    """
+    row = MonthlyResults.__table__.c
+    known = db.session.execute(
+        sa.select(row.due_at, row.not_charged).where(row.window == window)
+    ).one_or_none()
     db.session.commit()
-    if known:
+    if known is not None:
+        if known.due_at is None and gateway_order_id not in known.not_charged:
+            with writing() as session:
+                session.execute(
+                    sa.update(MonthlyResults)
+                    .where(MonthlyResults.window == window, MonthlyResults.due_at.is_(None))
+                    .values(due_at=utc_now() + ASK_AGAIN)
+                )
         return
     with writing() as session:
         mode = BillingMode(settings.load().billing_mode)

@@ -575,7 +575,7 @@ def _told_unknown(
         rest = {
             row.gateway_order_id
             for row in unknown_numbers.open_of(order.id)
-            if row.sequence > transaction.sequence and row.gateway_order_id not in shown
+            if row.sequence >= transaction.sequence and row.gateway_order_id not in shown
         }
         unknown_numbers.not_there(session, order, rest)
     if unknown:

@@ -344,6 +344,21 @@ def test_an_order_with_the_mark_of_its_cart_has_its_number_too(shop: World) -> N
     assert shop.trade("7001-2")["status"] == "CAPTURE"
 
 
+def test_a_buyer_who_left_the_page_leaves_no_question(shop: World) -> None:
+    """The cart had entered `7003-1` for them when the charge was wanted; half an hour later nobody pays."""
+    shop.gateway.check_card("7003", GOOD_CARD)
+    take_in(row(注文番号="7003", 予約フラグ="1"))
+    looked_up("7003")
+    shop.enter("7003-1", 2500)
+    settle(press(order_of("7003"), Operation.CAPTURE).id)
+    assert question(order_of("7003")) == "7003-1 未決済 2,500円"
+    with time_machine.travel(utc_now() + timedelta(hours=1)):
+        make_due("7003-1")
+        transaction_lookup.look_up(transaction_of("7003-1").id)
+        assert question(order_of("7003")) == ""
+        assert alerts.open_of(order_of("7003").id) == []
+
+
 def test_what_is_another_s_under_a_number_not_meant_any_more_frees_it(shop: World) -> None:
     """A buyer left `7002-1` unpaid, `-2` was charged; then `-1` is paid, and is another order's."""
     shop.gateway.check_card("7002", GOOD_CARD)

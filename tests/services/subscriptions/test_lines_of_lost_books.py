@@ -118,6 +118,18 @@ def not_charged(shop: World, order: Order) -> None:
         db.execute("UPDATE monthly_lines SET card_seq = '9' WHERE order_id LIKE ?", (of_order,))
 
 
+def leave_out(shop: World, order: Order, *, is_left_out: bool) -> None:
+    """The results have no word of the lines of that order; and what comes later has all of them."""
+    context = shop.simulator.extensions["endpoint"].context
+    with context.ledger.transaction() as db:
+        refused = "lost" if is_left_out else ""
+        of_order = f"{order.order_no}-%"
+        db.execute(
+            "UPDATE monthly_lines SET refused = ? WHERE order_id LIKE ?", (refused, of_order)
+        )
+        db.execute("UPDATE monthly_files SET is_settled = 0")
+
+
 def troubled(shop: World, trouble: str) -> None:
     """The next payment meets it, after its number was entered or found."""
     if trouble == "unreachable":
@@ -199,6 +211,24 @@ def test_results_that_come_late_are_waited_for(
     assert sold(shop, order) == []
     nights(travel, order, (2026, 12, 28), (2026, 12, 29), (2027, 1, 10), (2027, 1, 18))
     assert sold(shop, order) == [(f"{order.order_no}-{number}", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
+def test_results_that_do_not_name_it_are_asked_for_again(shop: World, travel: Travel) -> None:
+    """On the 18th without its line; on the 22nd they say that it was not charged."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    not_charged(shop, order)
+    leave_out(shop, order, is_left_out=True)
+    nights(travel, order, (2026, 12, 10), (2026, 12, 18), (2026, 12, 21))
+    assert the_billing(order).state is B.POSTPONED
+    assert sold(shop, order) == []
+    leave_out(shop, order, is_left_out=False)
+    nights(travel, order, (2026, 12, 22), (2026, 12, 23))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert explained() == []
 

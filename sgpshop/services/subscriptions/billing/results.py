@@ -39,14 +39,14 @@ from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import billing_marks, transactions, unknown_numbers
-from sgpshop.services.payments.filed_numbers import NOTHING_READ
+from sgpshop.services.payments.filed_numbers import ASK_AGAIN, NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
 
 log = logging.getLogger(__name__)
 
 #: While there is no result they are asked for again after so long; and when they are overdue.
-_PAUSE, _LATE_PAUSE = timedelta(hours=1), timedelta(hours=6)
+_PAUSE, _LATE_PAUSE = timedelta(hours=1), ASK_AGAIN
 RESULT_WORDS = {
     "1": "有効性NG(カードが使えません)",
     "2": "照合エラー(確認できません)",
