@@ -16,8 +16,9 @@ from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import in_short, worst
-from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, split_codes
+from sgpshop.models import Attempt, AttemptState, CardTransaction, MoneyMovement, Order, split_codes
 from sgpshop.services.order_search.criteria import HOLDING
+from sgpshop.services.orders import money_movements
 from sgpshop.storage.questions import Question
 
 #: so many days are drawn, today included
@@ -42,22 +43,20 @@ class Captured:
 
 
 def captured(now: datetime) -> Question[Captured]:
-    """What was taken by captures (実売上), whatever was given back later."""
+    """What was taken by captures (実売上), whatever was given back later: the rows of 売上集計."""
     today = jst_day(now)
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     month = today.replace(day=1)
-    at, yen = CardTransaction.captured_at, CardTransaction.captured_amount
-    spans = [(day, day + timedelta(days=1)) for day in days] + [(month, today + timedelta(days=1))]
-    sums = (
-        sa.func.sum(yen).filter(at >= start_of_day(first), at < start_of_day(end))
-        for first, end in spans
-    )
+    day, yen = MoneyMovement.day, money_movements.MOVED
+    spans = [(one, one) for one in days] + [(month, today)]
+    sums = (sa.func.sum(yen).filter(day.between(first, last)) for first, last in spans)
 
     def read(row: tuple[Any, ...]) -> Captured:
         *by_day, of_month = (int(sum_ or 0) for sum_ in row)
         return Captured(dict(zip(days, by_day, strict=True)), of_month)
 
-    return Question(sa.select(*sums).where(at >= start_of_day(min(month, days[0]))), read)
+    since = day.between(min(month, days[0]), today)
+    return Question(sa.select(*sums).where(since, ~MoneyMovement.is_refund), read)
 
 
 def holds(now: datetime) -> Question[list[int]]:
