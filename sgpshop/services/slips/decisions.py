@@ -43,9 +43,12 @@ class SlipInstruction:
         return cls(*(getattr(row, field.name) for field in fields(cls)))
 
     def slips_of(self, parcel: ParcelFacts) -> tuple[str, str]:
-        """The slip numbers that `parcel` has afterwards: the first, and further ones."""
-        kept = (parcel.slip_no, parcel.more_slips)
-        return (self.slip_no, self.more_slips) if self.slip_no else kept
+        """The slip numbers that `parcel` has afterwards: the first, and further ones.
+
+        Said to have some of those that it has, it keeps all: a carrier's later file has only the rest.
+        """
+        given, kept = (self.slip_no, self.more_slips), (parcel.slip_no, parcel.more_slips)
+        return kept if set(" ".join(given).split()) <= set(" ".join(kept).split()) else given
 
     def changes(self, parcel: ParcelFacts) -> bool:
         """Whether anything of `parcel` would be other than it is."""
@@ -54,6 +57,11 @@ class SlipInstruction:
             or self.carrier_code not in ("", parcel.carrier_code)
             or self.status is not parcel.status
         )
+
+    def replaces(self, parcel: ParcelFacts) -> bool:
+        """Whether a parcel that went out under another number gets this one."""
+        went_out = parcel.status is DeliveryStatus.DELIVERED and bool(parcel.slip_no)
+        return went_out and self.slips_of(parcel)[0] != parcel.slip_no
 
 
 @dataclass(slots=True)

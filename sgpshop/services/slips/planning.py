@@ -34,7 +34,7 @@ class SlipTerms:
     on_failure: OnCaptureFailure
 
 
-#: What a row is planned from, and nothing that planning changes.
+#: What a row is planned from; planning only adds to its remark.
 PLANNED_FROM = (
     "id",
     "line",
@@ -45,6 +45,7 @@ PLANNED_FROM = (
     "status",
     "ship_date",
     "order_id",
+    "remark",
 )
 
 
@@ -142,9 +143,11 @@ def remark_shared_numbers(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _remark(row: dict[str, Any], words: str) -> None:
-    row["remark"] = " ".join(filter(None, (row["remark"], words)))[:_LONGEST_MESSAGE]
+    if words not in row["remark"]:
+        row["remark"] = " ".join(filter(None, (row["remark"], words)))[:_LONGEST_MESSAGE]
 
 
+_REPLACES = "配送完了のお届け先の伝票番号「{}」を、この番号に置き換えます。"
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 
@@ -167,6 +170,9 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
         instructions = [SlipInstruction.of(SimpleNamespace(**row)) for row in of_order]
         decision = decide(order, instructions, capture=terms.capture, terms=shop, now=now)
         planned = outcomes_of(decision, terms)
+        for row, one in zip(of_order, decision.rows, strict=True):
+            if not one.problem and one.parcel and one.instruction.replaces(one.parcel):
+                _remark(row, _REPLACES.format(one.parcel.slip_no))
         for row, (result, refusal, message) in zip(of_order, planned, strict=True):
             row |= _NOT_PLANNED | {
                 "result": result,

@@ -22,7 +22,7 @@ from sgpshop.services import labels, settings, slips
 from sgpshop.services.files.layout import Purpose, layouts
 from sgpshop.services.labels import LabelJob
 from sgpshop.storage.database import writing
-from tests.factories import make_order
+from tests.factories import fresh, make_order
 from tests.services.slip_files import CAPTURE, NO_CAPTURE, carry_out, prepare, results
 from tests.services.test_labels import SENDER, to
 
@@ -367,6 +367,20 @@ class TestWarnings:
         make_order(order_no="69999", method="銀行振込")  # this shop's orders are called so
         make_order(order_no="69999-1", method="銀行振込")
         assert len(words(content, "failed")) == 2
+
+    def test_some_of_its_numbers_take_none_away_and_another_is_told(self, app: Flask) -> None:
+        """A carrier's history has last week's parcels again, and not always all of one order."""
+        sent = make_order(order_no="71001", method="銀行振込")
+        first = carrier("71001,400000000011", "71001,400000000022")
+        assert results(carry_out(app, first, NO_CAPTURE))[0] == DONE
+        for line in ("71001,400000000022", "71001,400000000011"):
+            assert words(carrier(line), "skipped") == ["対象外:登録済み"]
+        again = carrier("71001,400000000022", "71001,400000000011")
+        assert words(again, "skipped")[0] == "対象外:登録済み"
+        told = "配送完了のお届け先の伝票番号「400000000011」を、この番号に置き換えます。"
+        assert remarks(carrier("71001,400000000033")).count(told) == 1
+        assert told not in remarks(first)
+        assert fresh(sent).deliveries[0].more_slips == "400000000022"
 
     def test_two_columns_that_claim_to_be_the_number(self) -> None:
         content = "注文ID,送り状番号,追跡番号\nP1,1,2\n".encode()
