@@ -32,6 +32,8 @@ from sgpshop.storage.stopping import is_stopping
 _SIGN_EVERY = 1.0
 _PART = 1 << 20
 _KEPT = timedelta(hours=24)
+#: of one kind for one person: the database holds what they make
+MOST = 5
 _LOOK_EVERY = 0.1
 
 
@@ -64,10 +66,10 @@ class Claim:
         """Keep what was made.  Raises Interrupted."""
         file.seek(0)
         while content := file.read(_PART):
+            part = zlib.compress(content, 3)
             with writing() as session:
-                part = zlib.compress(content, 3)
+                self.hold(session)  # first: it may be gone
                 session.add(JobPart(job_id=self.job_id, lease=self.lease, content=part))
-            self._write(due_at=shared_clock.now() + _lease())
 
     def input(self) -> bytes:
         """The file to work on.  Raises ShopError when our key changed meanwhile."""
@@ -114,7 +116,10 @@ def add(
     content: bytes = b"",
     total: int = 0,
 ) -> None:
-    """In a write transaction: ask for this work, `content` being the file to work on."""
+    """In a write transaction: ask for this work, `content` being the file to work on.
+
+    Of a person's own only the newest MOST of a kind stay, at work or over.
+    """
     packed = base64.b64encode(zlib.compress(content)).decode()
     job = Job(
         kind=kind,
@@ -127,6 +132,10 @@ def add(
     )
     session.add(job)
     session.flush()
+    if person_id is not None:
+        theirs = sa.select(Job.id).where(Job.kind == kind, Job.person_id == person_id)
+        older = theirs.order_by(Job.id.desc()).offset(MOST)
+        session.execute(sa.delete(Job).where(Job.id.in_(older.subquery().select())))
     tell(session, Task.JOB, [job.id], Urgency.SOMEBODY_WAITS)
 
 

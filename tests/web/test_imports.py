@@ -399,6 +399,20 @@ class TestThePreview:
         assert viewer.post(f"{path}/start").status_code == 403
         assert count(app) == 0
 
+    def test_only_the_newest_of_a_person_are_kept(self, app: Flask, operator: FlaskClient) -> None:
+        """Their files lie in the database."""
+        paths = [shown(operator, csv_file(row(備考=str(n)))).request.path for n in range(6)]
+        gone, *kept_paths = [operator.get(path) for path in paths]
+        assert gone.status_code == 404
+        assert "新しい5件まで" in gone.text
+        assert {page.status_code for page in kept_paths} == {200}
+        with app.app_context():
+            assert db.session.query(ImportFile).count() == 5
+        assert count(app) == 0
+        press_start(operator, paths[1])
+        shown(operator, csv_file(row(備考="7")))
+        assert operator.get(paths[1]).status_code == 200  # it was started: that stays
+
     def test_once_it_is_started_everybody_may_follow_it(
         self, app: Flask, operator: FlaskClient
     ) -> None:

@@ -51,6 +51,11 @@ from sgpshop.storage import queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
 
+_MOST_PREVIEWS = 5
+_NOT_FOUND = (
+    "この伝票番号ファイルは見つかりません。実行する前の確認は、新しい5件までが1日だけ残ります。"
+)
+
 
 def usual_terms() -> SlipTerms:
     """As the shop's settings say (§10)."""
@@ -137,7 +142,20 @@ def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None,
         )
         session.flush()
         session.execute(sa.insert(SlipRow), rows)
+        if person_id is not None:
+            _make_room(session, person_id)
     return run_id
+
+
+def _make_room(session: Session, person_id: int) -> None:
+    """Of the files that this person only looks at the newest stay: the database holds their rows."""
+    theirs = sa.select(SlipRun.id).where(
+        SlipRun.person_id == person_id, SlipRun.started_at.is_(None)
+    )
+    older = session.scalars(
+        theirs.order_by(SlipRun.created_at.desc(), SlipRun.id).offset(_MOST_PREVIEWS)
+    ).all()
+    session.execute(sa.delete(SlipRun).where(SlipRun.id.in_(older)))
 
 
 def change_terms(run_id: str, terms: SlipTerms, *, person_id: int) -> str:
@@ -193,7 +211,7 @@ def _start(
     """The id of the run to be shown, and what was accepted just now, if anything."""
     run = session.get(SlipRun, run_id, populate_existing=True, with_for_update=True)
     if run is None or run.person_id != person_id:
-        raise NotFound("この伝票番号ファイルは見つかりません。")
+        raise NotFound(_NOT_FOUND)
     if run.started_at is not None:
         return run_id, {}
     if (twin := _started(session, run.fingerprint)) is not None:
@@ -297,7 +315,7 @@ def get(run_id: str) -> SlipRun:
     """The run.  Raises NotFound."""
     run = db.session.get(SlipRun, run_id, populate_existing=True)
     if run is None:
-        raise NotFound("この伝票番号ファイルは見つかりません。")
+        raise NotFound(_NOT_FOUND)
     return run
 
 
@@ -305,7 +323,7 @@ def own(run_id: str, person_id: int | None) -> SlipRun:
     """The run that this person prepared.  Raises NotFound, also for another's."""
     run = get(run_id)
     if run.person_id != person_id:
-        raise NotFound("この伝票番号ファイルは見つかりません。")
+        raise NotFound(_NOT_FOUND)
     return run
 
 

@@ -477,6 +477,15 @@ class TestOnce:
         assert rows_kept() == 0
 
 
+def test_only_the_newest_files_that_a_person_looks_at_are_kept(app: Flask, shop: World) -> None:
+    started = carry_out(app, slip_file(slip(authorized_order(shop)))).id
+    looked_at = [prepare(slip_file(slip(f"P{n}"))) for n in range(6)]
+    with pytest.raises(NotFound, match="新しい5件"):
+        slips.own(looked_at[0], tanaka().id)
+    assert [slips.own(run_id, tanaka().id).id for run_id in looked_at[1:]] == looked_at[1:]
+    assert slips.get(started).started_at is not None
+
+
 def test_the_oldest_order_is_captured_first(app: Flask, shop: World) -> None:  # R48
     new, old = (authorized_order(shop, ordered_at=days_ago(days)) for days in (1, 9))
     start(prepare(slip_file(slip(new), slip(old))))

@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import time_machine
@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Job, JobPart, Order, RecentUse, Role
+from sgpshop.models import Job, JobKind, JobPart, Order, RecentUse, Role
 from sgpshop.services.order_files import exporting
 from sgpshop.storage import jobs, shared_clock
 from sgpshop.storage.database import writing
@@ -272,6 +272,32 @@ class TestALongFile:
             jobs.tidy()
             assert db.session.query(JobPart).count() == 0
         assert operator.get(link(page)).status_code == 404
+
+    def test_only_the_newest_of_a_person_are_kept(self, app: Flask, operator: Browser) -> None:
+        """They lie in the database; one that is being made then goes without a word of a fault."""
+        page = self.ask(operator)
+        first = link(page)
+        with own_worker.working_by(app, "off"):
+            self.ask(operator)
+        with app.app_context():
+            [job_id] = jobs.due(9)
+            keep = jobs.Claim.keep
+
+            def ask_for_more(claim: jobs.Claim, file: IO[bytes]) -> None:
+                person = db.session.get_one(Job, job_id).person_id
+                for n in range(jobs.MOST):
+                    with writing() as session:
+                        jobs.add(session, JobKind.EXPORT, f"{n}", person_id=person)
+                keep(claim, file)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(jobs.Claim, "keep", ask_for_more)
+                jobs.work(job_id, JOBS)
+            db.session.rollback()
+            left = db.session.query(Job.token).order_by(Job.id).all()
+            assert [token for (token,) in left] == ["0", "1", "2", "3", "4"]
+            assert db.session.query(JobPart).count() == 0
+        assert operator.get(first).status_code == 404
 
     def test_cannot_be_fetched_before_it_is_whole(self, app: Flask, operator: Browser) -> None:
         with own_worker.working_by(app, "off"):

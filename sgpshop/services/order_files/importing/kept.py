@@ -21,6 +21,8 @@ from sgpshop.storage.database import read_alone, writing
 
 #: A preview that nobody carried out is forgotten, its file with it.
 _KEPT = timedelta(hours=24)
+#: previews of one person: the database holds their files
+MOST = 5
 
 
 def keep(session: Session, run_id: str, contents: Sequence[bytes]) -> None:
@@ -28,6 +30,17 @@ def keep(session: Session, run_id: str, contents: Sequence[bytes]) -> None:
     for content in contents:
         text = base64.b64encode(zlib.compress(content)).decode()
         session.add(ImportFile(run_id=run_id, content_sealed=vault.seal(text, context_of(run_id))))
+
+
+def make_room(session: Session, actor: str) -> None:
+    """Let the newest MOST previews of this person stay, the others be forgotten."""
+    theirs = sa.select(ImportRun.id).where(
+        ImportRun.actor == actor, ImportRun.started_at.is_(None), ImportRun.refused == ""
+    )
+    older = theirs.order_by(ImportRun.created_at.desc(), ImportRun.id).offset(MOST)
+    ids = session.scalars(older).all()
+    session.execute(sa.delete(ImportFile).where(ImportFile.run_id.in_(ids)))
+    session.execute(sa.delete(ImportRun).where(ImportRun.id.in_(ids)))
 
 
 def files(run_id: str) -> list[BinaryIO]:

@@ -43,7 +43,10 @@ from sgpshop.storage.vault import SealBroken
 
 #: A run that wrote nothing for so long is not running any more.
 _SILENT = timedelta(seconds=30)
-_NOT_FOUND = "この取込は見つかりません。"
+_NOT_FOUND = (
+    "この取込は見つかりません。取り込む前の確認は、新しい5件までが1日だけ残ります。"
+    "もう一度ファイルを選んでください。"
+)
 
 
 class RunState(StrEnum):
@@ -227,6 +230,8 @@ def _open(
             if not run.refused:
                 session.flush()
                 kept.keep(session, run_id, kept_as)
+                if kept_as:
+                    kept.make_room(session, run.actor)
     except IntegrityError:  # the other click of a double click was first
         return _earlier(run_id, content_hash), None
     return run, found
