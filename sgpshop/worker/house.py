@@ -23,6 +23,7 @@ from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.order_search import texts
+from sgpshop.services.orders import feed
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
@@ -139,6 +140,7 @@ class House:
             _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
+            _Periodic(_TIDY_EVERY, feed.tidy),
             _Periodic(_TIDY_EVERY, setbacks.tidy),
             _Periodic(_TIDY_EVERY, jobs.tidy),
             _Periodic(_TIDY_EVERY, kept.tidy),

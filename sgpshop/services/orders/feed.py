@@ -38,6 +38,8 @@ from sgpshop.storage.database_words import is_unavailable
 KEPT = timedelta(days=30)
 #: So many get a place, or are tidied away, with one question: an import brings many at once.
 _AT_ONCE = 1000
+#: and so often at most when it is tidied
+_ROUNDS = 200
 _PATIENCE = 1.0
 _CURSOR = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})")
 _MOST = 2**62
@@ -110,6 +112,14 @@ def generation() -> str:
     return db.session.execute(sa.select(Feed.generation)).scalar_one()
 
 
+def tidy() -> None:
+    """Give places and forget what is old, also where no program ever asks: events come all the time."""
+    for _ in range(_ROUNDS):
+        with writing() as session:
+            if not _place(session):
+                return
+
+
 def begin_anew(session: Session) -> None:
     """After a restore: who read on from before would miss what is otherwise now."""
     session.execute(sa.update(Feed).values(generation=secrets.token_hex(4)))
@@ -157,7 +167,8 @@ def _give_places() -> Any:
     return db.session.execute(sa.select(Feed.generation, Feed.position, Feed.forgotten)).one()
 
 
-def _place(session: Session) -> None:
+def _place(session: Session) -> bool:
+    """Give places and forget, a part of each; whether it is worth coming again."""
     # Held until the commit: who asks at the same moment gives later places, and reads these.
     feed = session.execute(
         sa.select(Feed.id, Feed.position, Feed.at, Feed.forgotten).with_for_update()
@@ -184,3 +195,4 @@ def _place(session: Session) -> None:
     session.execute(sa.delete(_events).where(_events.c.id.in_([row.id for row in old])))
     forgotten = old[-1].position if old else feed.forgotten
     session.execute(sa.update(Feed).values(position=last, at=now, forgotten=forgotten))
+    return bool(max(last - feed.position, len(old)) >= _AT_ONCE)

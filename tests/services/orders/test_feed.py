@@ -106,6 +106,18 @@ def test_events_are_tidied_away_and_their_cursors_say_so() -> None:
         feed.events(cursor, 9)
 
 
+def test_they_go_also_where_no_program_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "_AT_ONCE", 2)
+    for _ in range(5):
+        make_order(told=True)
+    feed.tidy()
+    assert db.session.scalar(sa.select(sa.func.count(OrderEvent.placed_at))) == 5
+    with writing() as session:
+        session.execute(sa.update(OrderEvent).values(placed_at=utc_now() - feed.KEPT * 2))
+    feed.tidy()
+    assert db.session.query(OrderEvent).count() == 0
+
+
 def test_a_cursor_of_before_a_restore_says_so() -> None:
     make_order(told=True)
     _, cursor, _ = feed.changed("", 9)
