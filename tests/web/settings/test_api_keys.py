@@ -39,7 +39,7 @@ def test_a_key_is_shown_once(app: Flask, owner: FlaskClient) -> None:  # S10, S1
     page = owner.get(PAGE).text
     assert key not in page
     assert f"{key[:13]}…" in page
-    assert "注文の受付、注文の照会" in re.sub(r"\s+", "", page)
+    assert "注文の受付、注文の照会(購入者の氏名・住所・電話番号を含む)" in re.sub(r"\s+", "", page)
     again = owner.post(PAGE, data=sent)  # reloaded
     assert again.status_code == 409
     assert "すでに作成されています" in again.text
