@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 
 from sgpshop.domain.errors import NotPossible
@@ -15,7 +17,7 @@ from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.models import Billing, CardTransaction, Operation, Order
+from sgpshop.models import Billing, CardTransaction, Operation, Order, utc_now
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, OnDecline
@@ -92,8 +94,9 @@ def test_a_number_that_turns_out_taken_ends_the_payment(shop: World) -> None:
     """The last number was entered past us for something else: there is no other to go on with."""
     order = at_number(preorder(shop), MOST_NUMBERS - 1)
     shop.enter(f"{order.order_no}-99", 10)
-    order = press(order, Operation.CAPTURE)
-    settle(order.id)
+    with time_machine.travel(utc_now() + timedelta(hours=1)):  # who entered it has gone
+        order = press(order, Operation.CAPTURE)
+        settle(order.id)
     assert fresh(order).payment_status is S.CAPTURE_FAILED
     assert last_attempt(order).reason == "numbers_used_up"
 
