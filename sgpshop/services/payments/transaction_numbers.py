@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, object_session
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, MOST_NUMBERS, Refusal
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
 from sgpshop.models import (
@@ -26,7 +27,10 @@ from sgpshop.models import (
     Order,
     OrderKind,
     UnknownNumber,
+    utc_now,
 )
+from sgpshop.services.orders import alerts
+from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
 from sgpshop.services.payments.transactions import standing
@@ -257,6 +261,10 @@ def return_to(
     known.is_current = True
     session.flush()
     session.expire(order, ["transaction"])
+    if not left_elsewhere(
+        order.id
+    ):  # what was told of as another's place is where the order is paid
+        alerts.mended(session, order.id, AlertKind.EARLIER_IS_LIVE, LOOK_UP.name, utc_now())
     return known
 
 

@@ -233,16 +233,24 @@ def answer(order_no: str, question_id: int, actor: Actor, *, is_ours: bool) -> N
 
 
 def _take(session: Session, order: Order, row: UnknownNumber) -> None:
-    """It is a transaction of the order, and counts where nothing that does is paid or came later."""
+    """It is a transaction of the order, and counts unless the one that does is paid, or came later.
+
+    What came later and was refused does not stand in the way of what is paid.
+    """
     current = order.transaction
     assert current is not None
+    state = TradeState.of(row.gateway_state)
+    is_charge = order.kind is not OrderKind.NORMAL and not state.is_check
     own = session.scalars(
         sa.select(CardTransaction).where(CardTransaction.gateway_order_id == row.gateway_order_id)
     ).one_or_none()
-    is_before = current.sequence > row.sequence and is_ours(session, current.id)
-    if own is not None:
+    is_paid = current.gateway_state in LIVE_STATES
+    came_later = current.sequence > row.sequence and is_ours(session, current.id)
+    if not is_paid and (state.is_live or (own is None and not came_later)):
+        taken = transaction_numbers.return_to(order, row.gateway_order_id, is_charge=is_charge)
+    elif own is not None:
         taken = own
-    elif current.gateway_state in LIVE_STATES or is_before:
+    else:
         taken = CardTransaction(
             order_id=order.id,
             sequence=row.sequence,
@@ -250,10 +258,6 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
             gateway_order_id=row.gateway_order_id,
         )
         session.add(taken)
-    else:
-        state = TradeState.of(row.gateway_state)
-        is_charge = order.kind is not OrderKind.NORMAL and not state.is_check
-        taken = transaction_numbers.make_current(order, row.sequence, is_charge=is_charge)
     for transaction in {taken, current}:  # what counted until now may hold money, or none any more
         transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
     queue.tell(session, Task.SWEEP, [0], Urgency.LATER)

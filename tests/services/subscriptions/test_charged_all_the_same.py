@@ -190,3 +190,26 @@ def test_a_buyer_who_is_paying_past_us_is_waited_for_and_then_watched(
     say_ours()
     assert told(order) == [AlertKind.EARLIER_IS_LIVE]
     assert booked() == 5000
+
+
+@pytest.mark.postgresql
+def test_what_a_buyer_paid_counts_though_a_later_number_was_refused(
+    shop: World, travel: Travel
+) -> None:
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    access = shop.gateway.enter("7001-1", Job.CAPTURE, 2500)
+    travel(jst(2026, 11, 12, 13))
+    shop.fault("error:42G120000", "ExecTran")
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+    nights(travel, order, (2026, 11, 13))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    assert fresh(order).payment_status is S.CAPTURED
+    assert AlertKind.EARLIER_IS_LIVE not in told(order)
+    assert booked() == 2500
+    assert sold(shop, order) == [("7001-1", 2500)]
