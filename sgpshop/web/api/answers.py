@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import Field
@@ -11,11 +11,12 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import AttemptState, Operation, Order, OrderKind
+from sgpshop.models import AttemptState, Operation, Order, OrderKind, Scope
 from sgpshop.services.health import readiness
 from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.web.api import content
+from sgpshop.web.api.access import caller
 from sgpshop.web.api.content import DateTime, moment
 from sgpshop.web.api.entries import EntryAnswer, is_of_payment, of_entry
 from sgpshop.web.api.fields import ORDER_NO, AnswerBody
@@ -60,6 +61,9 @@ class LastError(AnswerBody):
     next_step: Annotated[str, Field(description="What the shop can do about it, in Japanese.")]
 
 
+_FOR_READERS = Field(description="null: the key has no scope `read`.")
+
+
 class OrderAnswer(AnswerBody):
     """One order.  Amounts are yen."""
 
@@ -84,7 +88,10 @@ class OrderAnswer(AnswerBody):
     ]
     redirect_url: Annotated[
         str | None,
-        Field(description="Where the buyer passes 3-D Secure, while that is to come; else null."),
+        Field(
+            description="Where the buyer passes 3-D Secure, while that is to come; else null, as"
+            " for keys with neither scope `intake` nor `read`."
+        ),
     ]
     kind: OrderKind
     total: Annotated[int, Field(ge=0, description="What the buyer is to be charged.")]
@@ -125,9 +132,9 @@ class OrderAnswer(AnswerBody):
         DateTime | None,
         Field(description="Until then it has to be captured; null: nothing is reserved."),
     ]
-    buyer: content.BuyerAnswer
-    items: list[content.ItemAnswer]
-    deliveries: list[content.ParcelAnswer]
+    buyer: Annotated[content.BuyerAnswer | None, _FOR_READERS]
+    items: Annotated[list[content.ItemAnswer] | None, _FOR_READERS]
+    deliveries: Annotated[list[content.ParcelAnswer] | None, _FOR_READERS]
     shipping_fee: int
     handling_fee: int
     discount: int
@@ -135,14 +142,26 @@ class OrderAnswer(AnswerBody):
     coupon: int
     points_used: int
     prices_include_tax: bool
-    memo: Annotated[str, Field(description="As it was handed in, and as the shop edits it.")]
-    subscription: content.OrderSubscription | None
-    stored_card: content.StoredCard | None
+    memo: Annotated[
+        str | None,
+        Field(
+            description="As it was handed in, and as the shop edits it; null: the key has no scope"
+            " `read`."
+        ),
+    ]
+    subscription: Annotated[
+        content.OrderSubscription | None,
+        Field(description="null: the order has none, or the key has no scope `read`."),
+    ]
+    stored_card: Annotated[
+        content.StoredCard | None,
+        Field(description="null: none was named, or the key has no scope `read`."),
+    ]
     payment_events: Annotated[
         list[EntryAnswer] | None,
         Field(
             description="What happened to the payment, oldest first (the latest 200 things that"
-            " happened are looked through); null in lists."
+            " happened are looked through); null in lists, and for keys without scope `read`."
         ),
     ]
 
@@ -158,6 +177,8 @@ class OrdersAnswer(AnswerBody):
     ] = None
 
 
+#: scopes of programs that the buyer's browser talks to
+_FOR_BUYER = {Scope.INTAKE, Scope.READ}
 REASONS = tuple(dict.fromkeys([*(one.value for one in WhyNot), *(one.value for one in Refusal)]))
 
 
@@ -215,9 +236,11 @@ def of_order(now: OrderNow) -> OrderAnswer:
         payment_status=order.payment_status,
         buyer_text=_buyer_text(now),
         unfinished_payment=now.unfinished,
-        redirect_url=there.challenge_url
-        if there and now.unfinished is Unfinished.AT_BANK
-        else None,
+        redirect_url=(
+            there.challenge_url
+            if there and now.unfinished is Unfinished.AT_BANK and _FOR_BUYER & set(caller().scopes)
+            else None
+        ),
         kind=order.kind,
         total=order.total,
         gateway_amount=order.transaction.gateway_amount if order.transaction else None,
@@ -250,9 +273,6 @@ def of_order(now: OrderNow) -> OrderAnswer:
         created_at=order.created_at.isoformat(timespec="seconds"),
         changed_at=order.updated_at.isoformat(timespec="seconds"),
         processing_class=order.processing_class,
-        buyer=content.buyer(order),
-        items=content.items(order),
-        deliveries=content.parcels(order),
         shipping_fee=order.carriage,
         handling_fee=order.commission,
         discount=order.discount,
@@ -260,15 +280,27 @@ def of_order(now: OrderNow) -> OrderAnswer:
         coupon=order.coupon,
         points_used=order.points_used,
         prices_include_tax=order.prices_include_tax,
-        memo=order.note,
-        subscription=content.subscription(order),
-        stored_card=content.stored_card(there),
-        payment_events=(
+        **_content(now),
+    )
+
+
+def _content(now: OrderNow) -> dict[str, Any]:
+    """Who bought what, and what happened: all null without the scope for it (S13)."""
+    order = now.order
+    told = {
+        "buyer": content.buyer(order),
+        "items": content.items(order),
+        "deliveries": content.parcels(order),
+        "memo": order.note,
+        "subscription": content.subscription(order),
+        "stored_card": content.stored_card(order.transaction),
+        "payment_events": (
             None
             if now.history is None
             else [of_entry(entry) for entry in reversed(now.history) if is_of_payment(entry)]
         ),
-    )
+    }
+    return told if Scope.READ in caller().scopes else dict.fromkeys(told)
 
 
 def respond(answer: AnswerBody, status: int = 200) -> Response:

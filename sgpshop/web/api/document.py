@@ -55,6 +55,9 @@ other than `declined` and `operation_failed` changed nothing and are not kept: t
 mended.  Without the header an order is still taken in once, by its number, and captured or cancelled
 once, by its version: who repeats it gets 409 `stale` with the `order` as it is.
 
+**Keys** without scope `read` are told an order's status and amounts alone, in every answer and problem;
+`buyer`, `items`, `deliveries`, `memo`, `subscription`, `stored_card` and `payment_events` are null then.
+
 **After 3-D Secure** the buyer comes back to `return_url` with `order_no` and `result` in its query.
 Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
 

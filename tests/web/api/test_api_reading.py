@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import CardTransaction, Order, Scope, utc_now
+from sgpshop.extensions import db
+from sgpshop.models import ApiRequest, CardTransaction, Order, Scope, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts
 from sgpshop.storage.database import writing
@@ -161,6 +162,67 @@ def test_only_a_key_that_may_read_is_told(app: Flask, shop: World) -> None:
     writer = Program(app, Scope.INTAKE, Scope.CAPTURE)
     for path in (EVENTS, f"{ORDERS}?changed_since="):
         problem(writer.get(path), 403, "forbidden")
+
+
+CONTENT = {
+    *("buyer", "items", "deliveries", "memo"),
+    *("subscription", "stored_card", "payment_events"),
+}
+
+
+def told_no_content(said: dict[str, Any], body: dict[str, Any]) -> bool:
+    """Whether this answer about the order handed in as `body` tells figures alone."""
+    order = said.get("order") or said
+    assert (order["order_no"], order["total"]) == (body["order_no"], 2500)
+    is_empty = all(order[name] is None for name in CONTENT)
+    return is_empty and "佐藤" not in str(said)
+
+
+@pytest.mark.parametrize("scope", [Scope.CAPTURE, Scope.CHANGE])
+def test_a_key_that_may_not_read_is_told_figures_alone(
+    app: Flask, shop: World, program: Program, scope: Scope
+) -> None:  # S13
+    body = placed(shop, program, memo="のし")
+    seller, path = Program(app, scope), f"{ORDERS}/{body['order_no']}"
+    acts: list[tuple[str, dict[str, Any]]] = [("capture", {}), ("cancel", {})]
+    if scope is Scope.CHANGE:
+        acts = [("amount", {"new_amount": 2500}), ("extend", {}), ("refund-difference", {})]
+    for act, more in acts:
+        said = seller.post(f"{path}/{act}", {"version": 99, "amount": 1} | more)
+        assert told_no_content(problem(said, 409, "stale"), body)
+        assert (
+            program.post(f"{path}/{act}", {"version": 99, "amount": 1} | more).get_json()["order"][
+                "buyer"
+            ]["name"]
+            == "佐藤 花子"
+        )
+
+
+def test_what_is_kept_for_such_a_key_is_no_more(app: Flask, shop: World, program: Program) -> None:
+    body = placed(shop, program)
+    seller, path = Program(app, Scope.CAPTURE), f"{ORDERS}/{body['order_no']}"
+    seen = {"version": shown(program, body)["version"], "amount": 2500}
+    shop.fault("error:42G550000", "AlterTran")
+    failed = seller.post(f"{path}/capture", seen, again="a")
+    assert told_no_content(problem(failed, 422, "operation_failed"), body)
+    shop.behave()
+    seen["version"] = shown(program, body)["version"]
+    done = seller.post(f"{path}/capture", seen, again="b")
+    assert (done.status_code, done.get_json()["captured_amount"]) == (200, 2500)
+    assert told_no_content(done.get_json(), body)
+    assert seller.post(f"{path}/capture", seen, again="b").get_json() == done.get_json()
+    with app.app_context():
+        kept = db.session.scalars(sa.select(ApiRequest.body)).all()
+    assert len(kept) == 2
+    assert not [one for one in kept if "佐藤" in one or "h@example.jp" in one]
+
+
+def test_a_key_for_intake_is_told_figures_alone(app: Flask, shop: World) -> None:
+    front, body = Program(app, Scope.INTAKE), new_order(shop, memo="のし")
+    for status in (201, 200):
+        answer = front.post(ORDERS, body)
+        assert answer.status_code == status
+        assert told_no_content(answer.get_json(), body)
 
 
 def test_the_card_we_keep_for_an_order_is_not_named(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, utc_now
+from sgpshop.models import Attempt, Scope, utc_now
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from tests import own_worker
@@ -62,6 +62,10 @@ def test_the_buyer_at_the_bank(app: Flask, world: World, program: Program) -> No
     assert (answer.status_code, said["unfinished_payment"]) == (202, "at_bank")
     assert said["redirect_url"]
     assert now(program, body)["redirect_url"] == said["redirect_url"]
+    seen = {"version": said["version"], "amount": said["total"]}
+    refused = Program(app, Scope.CAPTURE).post(f"{ORDERS}/{body['order_no']}/capture", seen)
+    assert refused.get_json()["order"]["unfinished_payment"] == "at_bank"
+    assert refused.get_json()["order"]["redirect_url"] is None  # not for who sends no buyers on
     again = program.post(ORDERS, body, again="c-1")
     assert (again.status_code, again.get_json()["redirect_url"]) == (202, said["redirect_url"])
     with app.app_context(), writing() as session:
