@@ -14,9 +14,9 @@ from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import utc_now
-from sgpshop.services import labels
 from sgpshop.services.deliveries import waiting
-from sgpshop.services.labels import Cool, LabelJob
+from sgpshop.services.slips import labels
+from sgpshop.services.slips.labels import Cool, LabelJob
 
 
 @click.command("export-labels")

@@ -14,10 +14,11 @@ from sgpshop.domain.billing_calendar import month_of, next_month, parse_month, p
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import journals, sales, settings, subscriptions
+from sgpshop.services import journals, settings, subscriptions
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.sales import Line
+from sgpshop.services.journals import sales
+from sgpshop.services.journals.sales import Line
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires

@@ -14,8 +14,9 @@ from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.label_text import divided, hours, in_bytes, phone, postal_code, spread
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Delivery, Order
-from sgpshop.services import labels, settings
-from sgpshop.services.labels import LAYOUTS, Cool, LabelFile, LabelJob
+from sgpshop.services import settings
+from sgpshop.services.slips import labels
+from sgpshop.services.slips.labels import LAYOUTS, Cool, LabelFile, LabelJob
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 

@@ -17,7 +17,8 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import MoneyMovement, Operation, Order, OrderLine, utc_now
-from sgpshop.services import journals, sales
+from sgpshop.services import journals
+from sgpshop.services.journals import sales
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import DateField, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey

@@ -18,9 +18,10 @@ from sgpshop.domain.row_files import FileRefused, heading_key
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import CardTransaction, Delivery, ItemResult, Order, SlipRow, utc_now
-from sgpshop.services import labels, settings, slips
+from sgpshop.services import settings, slips
 from sgpshop.services.files.layout import Purpose, layouts
-from sgpshop.services.labels import LabelJob
+from sgpshop.services.slips import labels
+from sgpshop.services.slips.labels import LabelJob
 from sgpshop.storage.database import writing
 from tests.factories import fresh, make_order
 from tests.services.slip_files import CAPTURE, NO_CAPTURE, carry_out, prepare, results

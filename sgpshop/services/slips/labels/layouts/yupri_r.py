@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sgpshop.domain.label_text import in_bytes
-from sgpshop.services.labels.job import Cool, Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow, blank_headings
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Cool, Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow, blank_headings
 
 _COOL = {Cool.NORMAL: "0", Cool.CHILLED: "1", Cool.FROZEN: "2"}
 TIMES = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sgpshop.domain.csv_writing import Encoding
-from sgpshop.services.labels.job import Cool, Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow
-from sgpshop.services.labels.layouts.yupri_r import TIMES
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Cool, Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow
+from sgpshop.services.slips.labels.layouts.yupri_r import TIMES
 
 _HEADINGS = (
     "送り状種別", "荷物商品名", "個口数", "お客さま管理番号（受注番号等）", "品名1", "サイズ",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sgpshop.services.labels.job import Cool, Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow, named
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Cool, Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow, named
 
 _HEADINGS = named(
     "お客様管理番号 送り状種類 クール区分 伝票番号 出荷予定日 お届け予定日 配達時間帯 お届け先コード "

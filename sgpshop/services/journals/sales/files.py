@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import xlsxwriter  # type: ignore[import-untyped]
 
 from sgpshop.domain.csv_writing import Value, csv_file
-from sgpshop.services.sales.month import MonthOfSales
+from sgpshop.services.journals.sales.month import MonthOfSales
 
 TITLES = (
     "日付",

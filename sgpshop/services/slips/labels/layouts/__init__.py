@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgpshop.services.labels.layouts import b2cloud, clickpost, ehiden3, yupri_cloud, yupri_r
+from sgpshop.services.slips.labels.layouts import b2cloud, clickpost, ehiden3, yupri_cloud, yupri_r
 
 __all__ = ["LAYOUTS"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sgpshop.domain.csv_writing import Encoding, Value, csv_guarded, for_cp932
 from sgpshop.domain.label_text import Measure, cut, hours, spread
-from sgpshop.services.labels.job import Label, LabelJob, Sender
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Label, LabelJob, Sender
 
 
 @dataclass

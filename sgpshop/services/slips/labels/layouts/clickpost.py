@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sgpshop.services.labels.job import Cool, Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Cool, Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow
 
 _HEADINGS = (
     "お届け先郵便番号", "お届け先氏名", "お届け先敬称", "お届け先住所1行目", "お届け先住所2行目",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sgpshop.services.labels.job import Cool, Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow, named
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.slips.labels.job import Cool, Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow, named
 
 _HEADINGS = named(
     "お届け先コード取得区分 お届け先コード お届け先電話番号 お届け先郵便番号 お届け先住所１ "

@@ -18,10 +18,10 @@ from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order
 from sgpshop.services import settings
-from sgpshop.services.labels.job import Label, LabelJob, Sender
-from sgpshop.services.labels.layouts.layout import LabelLayout, LabelRow
 from sgpshop.services.settings import ShopSettings, rules
 from sgpshop.services.slips import matching
+from sgpshop.services.slips.labels.job import Label, LabelJob, Sender
+from sgpshop.services.slips.labels.layouts.layout import LabelLayout, LabelRow
 from sgpshop.storage.database import chunks
 
 #: 決済方法 that the carrier collects

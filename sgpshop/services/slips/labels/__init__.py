@@ -1,14 +1,14 @@
 """送り状ファイル: chosen orders as files from which carriers' programs print labels."""
 
-from sgpshop.services.labels.files import (
+from sgpshop.services.slips.labels.files import (
     LabelFile,
     Problem,
     SettingsMissing,
     made,
     named,
 )
-from sgpshop.services.labels.job import Cool, LabelJob
-from sgpshop.services.labels.layouts import LAYOUTS
+from sgpshop.services.slips.labels.job import Cool, LabelJob
+from sgpshop.services.slips.labels.layouts import LAYOUTS
 
 __all__ = [
     "LAYOUTS",

@@ -1,6 +1,0 @@
-"""売上集計: a month by day, from what moved money (R149)."""
-
-from sgpshop.services.sales.files import as_csv, as_excel, file_name
-from sgpshop.services.sales.month import Line, MonthOfSales, read
-
-__all__ = ["Line", "MonthOfSales", "as_csv", "as_excel", "file_name", "read"]
