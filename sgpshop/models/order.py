@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relat
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_rules import LIVE_STATES, is_to_be_charged
+from sgpshop.domain.order_rules import LIVE_STATES, ONLY_BY_FILE, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
@@ -450,7 +450,8 @@ class CardTransaction(Base):
     def is_filed(self) -> bool:
         """Of what was taken: whether a monthly file did it, and SMBC-GP takes no call on such a sale.
 
-        Not where the file's line was refused, and a call of ours entered the number afterwards.
+        Not where the file's line was refused, and a call of ours entered the number afterwards; but
+        where SMBC-GP said so itself, of a file our books do not know.
         """
         session = object_session(self)
         assert session is not None
@@ -462,7 +463,33 @@ class CardTransaction(Base):
     def _is_filed_expression(cls) -> sa.ColumnElement[bool]:
         filed = sa.table("filed_numbers", sa.column("gateway_order_id"))
         is_line = sa.exists().where(filed.c.gateway_order_id == cls.gateway_order_id).correlate(cls)
-        return sa.and_(is_line, cls.entry_sent_at.is_(None), cls.entered_at.is_(None))
+        is_ours = sa.and_(is_line, cls.entry_sent_at.is_(None), cls.entered_at.is_(None))
+        return sa.or_(is_ours, cls.was_refused_to_calls)
+
+    @hybrid_property
+    def was_refused_to_calls(self) -> bool:
+        """SMBC-GP said to any call on the number that a file brought it: that beats all we believe."""
+        session = object_session(self)
+        assert session is not None
+        wanted = sa.select(CardTransaction.was_refused_to_calls).where(
+            CardTransaction.id == self.id
+        )
+        return bool(session.scalar(wanted))
+
+    @was_refused_to_calls.inplace.expression
+    @classmethod
+    def _was_refused_to_calls_expression(cls) -> sa.ColumnElement[bool]:
+        names = ("order_id", "gateway_order_id")
+        tried = sa.table("attempts", *map(sa.column, names), sa.column("error_codes", sa.String)).c
+        return (
+            sa.exists()
+            .where(
+                tried.order_id == cls.order_id,  # which has an index
+                tried.gateway_order_id == cls.gateway_order_id,
+                tried.error_codes.contains(ONLY_BY_FILE),
+            )
+            .correlate(cls)
+        )
 
     @property
     def is_unpaid_charge(self) -> bool:

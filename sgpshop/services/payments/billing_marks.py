@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.billing_calendar import file_window_ends
-from sgpshop.domain.payment_status import Event, PaymentStatus
+from sgpshop.domain.order_rules import ONLY_BY_FILE
+from sgpshop.domain.payment_status import Event
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.gateway import ErrorKind, TradeState, TradeStatus, explain, worst
+from sgpshop.gateway import ErrorKind, TradeStatus, explain, worst
 from sgpshop.models import (
     AttemptState,
     Billing,
@@ -52,7 +53,7 @@ _FINAL = frozenset(
 #: «Order id already exists» under a number that turned out unpaid: the next number is taken.
 _NUMBER_IS_THERE = "E01040010"
 #: Codes that speak of the number alone.
-_OF_THE_NUMBER = frozenset({_NUMBER_IS_THERE, filed_numbers.ONLY_BY_FILE})
+_OF_THE_NUMBER = frozenset({_NUMBER_IS_THERE, ONLY_BY_FILE})
 _IN_FILE = "月次ファイルで登録されている可能性があり、結果を待っています"
 #: Reasons without a code that say nothing about the card; what they are in the history.
 _PASSING = {
@@ -143,8 +144,6 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         billing.registered_at = now
         billing.result_at = now if is_paid else None
         billing.postponed = 0
-        if outcome.state is AttemptState.DONE and trade is not None and is_charged:
-            alert_other_amount(session, row.order_id, row.payment_status, row.amount, trade.total)
     elif outcome.event is Event.BILL_POSTPONED or outcome.event.is_found:
         billing.state = BillingState.POSTPONED
         if outcome.reason != WINDOW_CLOSED:
@@ -203,21 +202,6 @@ def _pause(billing: Billing, now: datetime) -> timedelta:
 def pause_after(postponed: int) -> timedelta:
     """How long a sale waits that was put off so many times before."""
     return _PAUSES[min(postponed, len(_PAUSES) - 1)]
-
-
-def alert_other_amount(
-    session: Session, order_id: int, before: PaymentStatus | None, wanted: int, yen: int
-) -> None:
-    """What was charged counts, whatever it is; that `yen` is not what was `wanted` is told."""
-    if yen != wanted:
-        alerts.raise_kind(
-            session,
-            order_id,
-            AlertKind.AMOUNT_DIFFERS,
-            before=before,
-            found=f"{TradeState.CAPTURE.label} {yen:,}円",
-            total=wanted,
-        )
 
 
 def found(

@@ -43,9 +43,6 @@ from sgpshop.services import settings
 from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.storage.database import insert, writing
 
-#: What SMBC-GP says to any call of ours on a transaction that a monthly file brought.
-ONLY_BY_FILE = "E01410010"
-
 #: Reason of what is not charged because another number, or this one, may be in an unknown file.
 MAY_BE_FILED = "may_be_filed"
 
@@ -109,12 +106,8 @@ def may_be_entered(session: Session, gateway_order_id: str) -> bool:
 
 
 def _is_of_file(gateway_order_id: str) -> sa.Exists:
-    """SMBC-GP said to any call on the number that a file brought it: that beats all we believe."""
     return sa.exists().where(
-        CardTransaction.gateway_order_id == gateway_order_id,
-        Attempt.order_id == CardTransaction.order_id,  # which has an index
-        Attempt.gateway_order_id == gateway_order_id,
-        Attempt.error_codes.contains(ONLY_BY_FILE),
+        CardTransaction.gateway_order_id == gateway_order_id, CardTransaction.was_refused_to_calls
     )
 
 

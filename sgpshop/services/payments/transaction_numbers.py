@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES, MOST_NUMBERS, Refusal
+from sgpshop.domain.order_rules import (
+    CHECK_STATE,
+    LIVE_STATES,
+    MOST_NUMBERS,
+    ONLY_BY_FILE,
+    Refusal,
+)
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState
@@ -32,7 +38,6 @@ from sgpshop.models import (
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import filed_numbers
-from sgpshop.services.payments.filed_numbers import ONLY_BY_FILE
 from sgpshop.services.payments.transactions import standing
 
 

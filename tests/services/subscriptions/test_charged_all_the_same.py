@@ -8,24 +8,31 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.order_acts import Act, button, is_refund_open
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Card, Job
-from sgpshop.models import BillingState, MoneyMovement, Operation, Order
+from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
+from sgpshop.services import settings
+from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import alerts
+from sgpshop.services.subscriptions import SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing import results
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import last_attempt, press
+from tests.services.acting import TANAKA, last_attempt, press, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
 from tests.services.order_csv import row
 from tests.services.order_files.test_order_import import take_in
 from tests.services.payments.test_numbers_of_others import looked_up
 from tests.services.subscribing import Travel, jst
+from tests.services.subscriptions.test_billing_choices import listed
 from tests.services.subscriptions.test_billing_faults import (
     delivered,
     explained,
@@ -213,3 +220,65 @@ def test_what_a_buyer_paid_counts_though_a_later_number_was_refused(
     assert AlertKind.EARLIER_IS_LIVE not in told(order)
     assert booked() == 2500
     assert sold(shop, order) == [("7001-1", 2500)]
+
+
+@pytest.fixture
+def in_doubt(shop: World, travel: Travel) -> Order:
+    """決済待ち: the answer to its file was lost, and nobody could ask before the window closed."""
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 23, 58))
+    shop.fault("drop_after", "Batch", times=50)
+    billing.resume()
+    travel(jst(2026, 12, 11, 2))
+    shop.behave()
+    shop.fault("error:E11010099", "Batch")
+    shop.fault("http:503", "SearchTrade", times=100_000)
+    billing.resume()
+    for day in (12, 13, 14):
+        travel(jst(2026, 12, day, 9))
+        billing.resume()
+    shop.behave()
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    return fresh(order)
+
+
+@pytest.mark.postgresql
+def test_a_file_that_takes_more_than_the_total_of_now_is_told(
+    shop: World, travel: Travel, in_doubt: Order
+) -> None:
+    """2,500 were filed, and the order was corrected to 2,000 by an earlier version."""
+    order = in_doubt
+    with writing() as session:
+        session.execute(sa.update(Order).values(total=2000))
+    travel(jst(2026, 12, 18, 9))
+    go_on(order)
+    nights(travel, order, (2026, 12, 19))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    assert told(order) == [AlertKind.AMOUNT_DIFFERS]
+    assert is_refund_open(fresh(order))
+    assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+
+
+@pytest.mark.postgresql
+def test_what_a_file_of_lost_books_took_too_much_goes_back_by_another_way(
+    shop: World, travel: Travel
+) -> None:
+    """3,000 of 2,500: our books know no file, but SMBC-GP says to 差額を返金 that it was one."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order, yen=3000)
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19)))
+    say_ours()
+    assert told(order) == [AlertKind.AMOUNT_DIFFERS]
+    press(fresh(order), Operation.REFUND_DIFFERENCE)
+    assert last_attempt(order).error_codes == "E01410010"
+    order = fresh(order)
+    assert not button(Act.REFUND_DIFFERENCE, order, settings.load(), utc_now()).is_shown
+    assert is_refund_open(order)
+    assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+    parcels.settle_refund(order.id, seen(order), TANAKA, jst_day(utc_now()), 500, "銀行振込")
+    assert listed(SubscriptionTab.ATTENTION) == []
+    assert told(order) == []
+    assert booked() == 2500

@@ -38,7 +38,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import billing_marks, transactions, unknown_numbers
+from sgpshop.services.payments import transactions, unknown_numbers
 from sgpshop.services.payments.filed_numbers import ASK_AGAIN, NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
@@ -241,8 +241,10 @@ def _charged(
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
         order.payment_status = decision.after
-        alerts.raise_for(session, order.id, before, decision, found=found, total=billing.amount)
-    billing_marks.alert_other_amount(session, order.id, before, billing.amount, yen)
+        alerts.raise_for(session, order.id, before, decision, found=found, total=order.total)
+    if yen != order.total:  # what was charged counts, whatever was filed; and a person must know
+        kind = AlertKind.AMOUNT_DIFFERS
+        alerts.raise_kind(session, order.id, kind, before=before, found=found, total=order.total)
     history.record_change(order, sentence, WORKER, before=before, result="", codes=[], found=found)
     return True
 
