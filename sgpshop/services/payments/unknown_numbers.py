@@ -85,7 +85,8 @@ IS_FREE = sa.and_(
 
 def holds(kind: OrderKind, trade: TradeStatus) -> bool:
     """Whether money is there, or may be, or may still come: by a buyer who is paying, or a monthly file."""
-    is_being_paid = trade.state.is_unfinished and trade.processed_at > utc_now() - _PAYING
+    is_recent = trade.total > 0 and trade.processed_at > utc_now() - _PAYING
+    is_being_paid = trade.state.is_unfinished and is_recent
     may_be_there = trade.state.is_live or trade.state is TradeState.UNKNOWN or is_being_paid
     return may_be_there or is_filed(kind, trade)
 

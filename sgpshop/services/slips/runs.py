@@ -153,7 +153,9 @@ def _make_room(session: Session, person_id: int) -> None:
         SlipRun.person_id == person_id, SlipRun.started_at.is_(None)
     )
     older = session.scalars(
-        theirs.order_by(SlipRun.created_at.desc(), SlipRun.id).offset(_MOST_PREVIEWS)
+        theirs.order_by(SlipRun.created_at.desc(), SlipRun.id)
+        .offset(_MOST_PREVIEWS)
+        .with_for_update(skip_locked=True)  # one that is just being started is no preview any more
     ).all()
     session.execute(sa.delete(SlipRun).where(SlipRun.id.in_(older)))
 

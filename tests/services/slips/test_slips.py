@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
@@ -484,6 +485,18 @@ def test_only_the_newest_files_that_a_person_looks_at_are_kept(app: Flask, shop:
         slips.own(looked_at[0], tanaka().id)
     assert [slips.own(run_id, tanaka().id).id for run_id in looked_at[1:]] == looked_at[1:]
     assert slips.get(started).started_at is not None
+
+
+@pytest.mark.postgresql  # one writes at a time on SQLite
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_one_that_is_just_being_started_is_kept(app: Flask, shop: World) -> None:
+    looked_at = [prepare(slip_file(slip(f"P{n}"))) for n in range(5)]
+    with db.engine.begin() as other:  # the start is under way, and has not ended
+        begun = sa.update(SlipRun).where(SlipRun.id == looked_at[0]).values(started_at=utc_now())
+        other.execute(begun)
+        looked_at.append(prepare(slip_file(slip("P9"))))
+    assert slips.get(looked_at[0]).started_at is not None
+    assert slips.own(looked_at[-1], tanaka().id).id == looked_at[-1]
 
 
 def test_the_oldest_order_is_captured_first(app: Flask, shop: World) -> None:  # R48

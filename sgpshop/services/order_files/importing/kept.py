@@ -38,7 +38,8 @@ def make_room(session: Session, actor: str) -> None:
         ImportRun.actor == actor, ImportRun.started_at.is_(None), ImportRun.refused == ""
     )
     older = theirs.order_by(ImportRun.created_at.desc(), ImportRun.id).offset(MOST)
-    ids = session.scalars(older).all()
+    # One that is just being started is no preview any more.
+    ids = session.scalars(older.with_for_update(skip_locked=True)).all()
     session.execute(sa.delete(ImportFile).where(ImportFile.run_id.in_(ids)))
     session.execute(sa.delete(ImportRun).where(ImportRun.id.in_(ids)))
 
