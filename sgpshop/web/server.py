@@ -7,6 +7,7 @@ and answers whatever was accepted (P33).
 
 from __future__ import annotations
 
+import copy
 import socket
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from sgpshop import logs
 from sgpshop.storage.waiting import WEB_THREADS
+from sgpshop.web.frame.attachments import AT_READERS_PACE
 from sgpshop.web.frame.security import REFUSED
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ _LONGEST_PATH = 2_000
 _HEALTH = "/healthz"
 #: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
 _NO_WATERMARK = 1 << 40
+#: But what asks for it is given out as it is read, with so many bytes in hand (AT_READERS_PACE).
+_IN_HAND = 1 << 20
 #: On leaving, seconds after which: silent connections are closed; the last answers are given up.
 _SILENT_STAY, _LEAVE_AFTER = 1.0, 20.0
 
@@ -118,6 +122,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 class _Request(WSGITask):  # type: ignore[misc]
     """What the application answers."""
 
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        return environ | {AT_READERS_PACE: self.channel.keep_pace}
+
     def build_response_header(self) -> bytes:
         if self.channel.server.is_leaving:
             self.set_close_on_finish()  # says `Connection: close`
@@ -184,6 +192,20 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
             self.moved_at = time.monotonic()
         return has_sent
 
+    def service(self) -> None:
+        self.adj = self.server.adj
+        super().service()
+
+    def keep_pace(self) -> None:
+        """The thread of this answer waits for its reader: no more than _IN_HAND is laid up for him."""
+        self.adj = copy.copy(self.server.adj)
+        self.adj.outbuf_high_watermark = _IN_HAND
+
+    def write_soon(self, data: bytes) -> int:
+        if self.total_outbufs_len < self.adj.send_bytes:
+            self.moved_at = time.monotonic()  # the reader has all there was, and waited for us
+        return int(super().write_soon(data))
+
     def readable(self) -> bool:
         return self.parted_at is not None or bool(super().readable())
 
@@ -215,8 +237,8 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
 
     def is_overdue(self, now: float) -> bool:
         """Whether it had its time: to send the next request or the rest of this one, or to read."""
-        if self.requests:
-            return False
+        if self.requests and self.total_outbufs_len < self.adj.send_bytes:
+            return False  # he waits for us
         if self.parted_at is not None:
             return now - self.parted_at > _PARTING
         if self.request is not None and not self.request.headers_finished:

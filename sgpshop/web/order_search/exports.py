@@ -1,13 +1,14 @@
 """Orders as files: all hits of a search, or the chosen ones, as CSV or Excel (R51, §14.3).
 
-Everything here is POST: it counts against a limit (S23), and another web site must not be able to
-set it off.  Nothing about orders is changed.
+What makes a file is POST: another web site must not be able to set it off.  That and each fetching of
+one counts against a limit (S23).  Nothing about orders is changed.
 """
 
 from __future__ import annotations
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -35,7 +36,7 @@ from sgpshop.services.order_files.exporting import Form, Source
 from sgpshop.services.order_search.search import matching_ids
 from sgpshop.services.order_search.totals import total
 from sgpshop.storage import jobs
-from sgpshop.web.frame.attachments import disposition
+from sgpshop.web.frame.attachments import at_readers_pace, disposition
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
@@ -48,7 +49,10 @@ _ALL = 2**31 - 1
 #: So many files are written at once by one process: the others have threads left (P23).
 _AT_ONCE = 2
 _writers = threading.BoundedSemaphore(_AT_ONCE)
-#: seconds after which a person who found all writers busy may try again
+#: So many kept files are given out at once by one process, and to one person: each holds a thread for
+#: as long as its reader takes.
+_FETCHED_AT_ONCE, _FETCHED_BY_ONE = 6, 2
+#: seconds after which a person who found all places taken may try again
 _SOON = 30
 
 
@@ -126,15 +130,19 @@ def files() -> ResponseReturnValue:
 @bp.get("/export/files/<token>")
 @requires(Role.OPERATOR)
 def fetch(token: str) -> ResponseReturnValue:
-    """One of these files."""
+    """One of these files, part by part as it is read.  Raises TooOften."""
     job = jobs.find(JobKind.EXPORT, token, current_user.id)
     if job.result is None:
         return redirect(url_for(".files"), code=303)
+    rate_limits.count_export(current_user.id, request.remote_addr or "")
     form = exporting.form_of(job)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     response = Response(_within(app, jobs.content(job)), content_type=form.content_type)
     response.headers.update(_attached(form, job.created_at))
     response.content_length = job.result["bytes"]
+    places = app.extensions.setdefault("fetched", _Fetched())
+    response.call_on_close(places.take(current_user.id))
+    at_readers_pace()
     logs.event("exported", what="orders_file", bytes=job.result["bytes"])
     return response
 
@@ -183,6 +191,30 @@ class _Writing:
 
     def __exit__(self, *_details: object) -> None:
         _writers.release()
+
+
+class _Fetched:
+    """The kept files that are being given out, counted by person."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_person: Counter[int] = Counter()
+
+    def take(self, person_id: int) -> Callable[[], None]:
+        """A place, and what gives it back.  Raises TooOften when none is left for this person."""
+        with self._lock:
+            if (
+                self._by_person.total() >= _FETCHED_AT_ONCE
+                or self._by_person[person_id] >= _FETCHED_BY_ONE
+            ):
+                raise TooOften("ほかのファイルのダウンロードが続いています。", _SOON)
+            self._by_person[person_id] += 1
+        return lambda: self._give_back(person_id)
+
+    def _give_back(self, person_id: int) -> None:
+        with self._lock:
+            self._by_person[person_id] -= 1
+            self._by_person += Counter()  # whoever has none is forgotten
 
 
 def _attached(form: Form, at: datetime) -> dict[str, str]:

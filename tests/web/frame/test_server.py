@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from flask import Flask, jsonify
+from flask import Flask, Response, jsonify
 
 from sgpshop.storage import waiting
 from sgpshop.web import server as module
+from sgpshop.web.frame.attachments import at_readers_pace
 from sgpshop.web.frame.security import public
 from sgpshop.web.server import Server, make_server
 
@@ -161,6 +162,51 @@ class TestCrowds:
             assert answers(server, "/healthz") == 200
             gate.set()
             assert all(b"200" in read_all(connection)[0] for connection in busy)
+
+
+class TestALongAnswer:
+    """Given out as it is read: what nobody reads fills no disk, and who does not read is put out."""
+
+    PARTS = 100
+    ASKED = b"GET /long HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"
+
+    @pytest.fixture
+    def given(self, app: Flask) -> list[int]:
+        """The parts of a megabyte that were taken so far; -1 when the answer is over."""
+        given: list[int] = []
+
+        def parts() -> Iterator[bytes]:
+            try:
+                for number in range(self.PARTS):
+                    given.append(number)
+                    yield b"%03d" % number + bytes((1 << 20) - 3)
+            finally:
+                given.append(-1)
+
+        def long() -> Response:
+            at_readers_pace()
+            return Response(parts())
+
+        app.add_url_rule("/long", "long", public(long))
+        return given
+
+    def test_who_does_not_read_is_given_little_and_put_out(
+        self, given: list[int], server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_GOES_ON_WITHIN", 0.5)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", int(server.effective_port)))
+            connection.sendall(self.ASKED)
+            until(lambda: -1 in given)
+        assert len(given) < self.PARTS // 2
+        assert answers(server, "/login") == 200
+
+    def test_who_reads_gets_all_of_it(self, given: list[int], server: Server) -> None:
+        with connect(server, self.ASKED) as connection:
+            _, _, body = read_all(connection)
+        assert len(body) == self.PARTS << 20
+        assert [int(body[at : at + 3]) for at in range(0, len(body), 1 << 20)] == given[:-1]
 
 
 class TestBrokenRequests:

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Job, JobKind, JobPart, Order, RecentUse, Role
+from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
 from sgpshop.storage import jobs, shared_clock
 from sgpshop.storage.database import writing
@@ -298,6 +299,31 @@ class TestALongFile:
             assert [token for (token,) in left] == ["0", "1", "2", "3", "4"]
             assert db.session.query(JobPart).count() == 0
         assert operator.get(first).status_code == 404
+
+    @pytest.mark.parametrize("overrides", [{"EXPORTS_PER_PERSON": 3}], ids=["few"])
+    def test_each_fetching_counts_as_an_export(self, operator: Browser) -> None:
+        address = link(self.ask(operator))
+        assert [status(operator.get(address)) for _ in range(3)] == [200, 200, 429]  # S23
+
+    def test_a_person_fetches_two_at_once_and_all_together_six(
+        self, app: Flask, operator: Browser
+    ) -> None:
+        address = link(self.ask(operator))
+        first, second, third = (operator.get(address, buffered=False) for _ in range(3))
+        assert [one.status_code for one in (first, second, third)] == [200, 200, 429]
+        assert third.headers["Retry-After"] == "30"
+        assert "ほかのファイルのダウンロードが続いています" in flat(third)
+        fetched = app.extensions["fetched"]
+        others = [fetched.take(person_id) for person_id in (-1, -1, -2, -2)]
+        with pytest.raises(TooOften):
+            fetched.take(-3)
+        first.close()
+        others.append(fetched.take(-3))
+        for give_back in others:
+            give_back()
+        assert status(operator.get(address)) == 200
+        second.close()
+        assert not fetched._by_person
 
     def test_cannot_be_fetched_before_it_is_whole(self, app: Flask, operator: Browser) -> None:
         with own_worker.working_by(app, "off"):
