@@ -86,6 +86,9 @@ TABLE: dict[tuple[Act, StatusColumn], str] = {
     for column, mark in zip(StatusColumn, marks.split(), strict=True)
 }
 
+#: Acts that wait until somebody took note that a file called the order off; capture_refusal says the same.
+_NOT_CALLED_OFF = (Act.SEND_CHANGES, Act.EXTEND)
+
 #: The reasons of the table's △ (R60).
 _REASONS = {
     (Act.CANCEL, StatusColumn.BILLING_REPORTED): (
@@ -203,6 +206,8 @@ def why_not(act: Act, order: OrderFacts, terms: ActTerms) -> str:
         return WhyNot.OTHER_TRANSACTION
     if act is Act.EXTEND and not terms.extend_auth_enabled:
         return WhyNot.SWITCHED_OFF
+    if act in _NOT_CALLED_OFF and order.is_called_off and _could_stand(act, order, terms):
+        return Refusal.CALLED_OFF.value
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return WhyNot.NOTHING_TO_SEND
     if act is Act.REFUND_DIFFERENCE and not taken_too_much(order):
@@ -424,7 +429,7 @@ def _reason(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> str:
         return _BEING_CANCELLED if _is_being_cancelled(order) else ""
     if act is Act.EDIT:
         return _NOT_EDITED.get(order.processing_class, "")
-    if act in (Act.SEND_CHANGES, Act.EXTEND) and order.is_called_off:
+    if act in _NOT_CALLED_OFF and order.is_called_off:
         return Refusal.CALLED_OFF.sentence
     if act is Act.SEND_CHANGES and not is_unsent(order):
         return "金額に変更がないため送信は不要です。"  # R67

@@ -184,7 +184,13 @@ class CaptureBody(SeenBody):
 class AmountBody(SeenBody):
     """The same, and the total that the order is to have, with SMBC-GP as well."""
 
-    new_amount: Annotated[Yen, Field(description="The new `total`; it is sent to SMBC-GP at once.")]
+    new_amount: Annotated[
+        Yen,
+        Field(
+            description="The new `total`; it is sent to SMBC-GP at once, unless that is what it holds"
+            " (`gateway_amount`)."
+        ),
+    ]
     confirm_increase: Annotated[
         bool,
         Field(

@@ -158,7 +158,9 @@ def document() -> dict[str, Any]:
         "/orders/{order_no}/amount": _money(
             "change_amount",
             "Give the order another total, at SMBC-GP too",
-            "Both, or neither is begun.  Of an order that is not captured yet.",
+            "Both, or neither is begun.  Of an order that is not captured yet.  Where SMBC-GP declines"
+            " it, `total` is the new one and `gateway_amount` the old: nothing is captured until they"
+            " agree, so send another, or `gateway_amount` to take it back.",
             (bodies.AmountBody, examples.AMOUNT),
         ),
         "/orders/{order_no}/extend": _money(

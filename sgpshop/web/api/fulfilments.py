@@ -15,6 +15,7 @@ from pydantic import Field
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotFound
+from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import ItemResult, Scope
 from sgpshop.services.health import readiness
@@ -126,10 +127,8 @@ class ParcelResult(AnswerBody):
         str | None,
         Field(
             description="Why it failed: not_found, stale, no_such_parcel, duplicate, bad_day,"
-            " moves_back (it would undo what is reported), cancelled, being_paid, needs_review,"
-            " busy, not_possible, capture_failed (see `error_codes`), or why it cannot be captured:"
-            " other_method, captured, subscription, not_linked, unsent_amount, changed,"
-            " others_live, in_file, numbers_used_up, other_transaction, nothing_to_capture."
+            " moves_back (it would undo what is reported), not_possible, capture_failed (see"
+            f" `error_codes`), or why it cannot be captured: {', '.join(Refusal)}."
         ),
     ]
     detail: Annotated[str | None, Field(description="The same for people, in Japanese.")]

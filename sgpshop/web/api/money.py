@@ -77,7 +77,10 @@ def cancel(order_no: str) -> Response:
 @bp.post("/amount")
 @needs(Scope.CHANGE)
 def change_amount(order_no: str) -> Response:
-    """The total becomes another, and SMBC-GP holds that: both, or neither is begun (R64, R67)."""
+    """The total becomes another, and SMBC-GP holds that: both, or neither is begun (R64, R67).
+
+    Declined, the total stays as it was asked for; it comes back to what is held without being sent.
+    """
     given = sent(AmountBody)
     number = known(order_no)
 
@@ -92,7 +95,9 @@ def change_amount(order_no: str) -> Response:
             order_editing.change_total(order, given.new_amount, of_total, actor)
 
         order = get_order(number)
-        if reserves_nothing(order):  # there is nothing at SMBC-GP to be changed
+        # What was begun by this very request is found by its token, whatever is held by now (P19).
+        is_new = not acting.was_accepted(order.id, seen)
+        if is_new and _has_nothing_to_send(order, given.new_amount):
             with _telling(number):
                 order_editing.correct_total(order.id, given.new_amount, of_total, actor)
             return _ended(number, token)
@@ -110,6 +115,16 @@ def change_amount(order_no: str) -> Response:
         return _ended(number, token)
 
     return replays.once(given, act)
+
+
+def _has_nothing_to_send(order: Order, total: int) -> bool:
+    """Whether SMBC-GP holds nothing of the order, or `total` already, to which it comes back."""
+    there = order.transaction
+    if reserves_nothing(order):
+        return True
+    if there is None or order.open_attempt is not None:
+        return False
+    return order.total != total == there.gateway_amount
 
 
 @bp.post("/extend")

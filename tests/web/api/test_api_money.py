@@ -8,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, Delivery, HistoryEntry, Order, Scope
+from sgpshop.models import ApiRequest, Attempt, Delivery, HistoryEntry, Order, Scope, utc_now
 from sgpshop.services import settings
+from sgpshop.services.orders import alerts
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -69,6 +71,63 @@ class TestChangingTheAmount:
             assert db.session.query(Attempt).count() == 1
             told = db.session.scalars(sa.select(HistoryEntry.event)).all()
             assert told.count("total_corrected") == 1
+
+    def test_what_was_declined_is_taken_back(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        world.fault("error:42G550000", "ChangeTran")
+        declined = post(program, order, "amount", new_amount=5000, confirm_increase=True)
+        said = problem(declined, 422, "operation_failed")["order"]
+        assert (said["total"], said["gateway_amount"]) == (5000, 3000)
+        world.behave()
+        path = f"{ORDERS}/{order.order_no}/amount"
+        body = {"version": said["version"], "amount": 5000, "new_amount": 3000}
+        back = program.post(path, body, again="a")
+        assert back.status_code == 200
+        said = back.get_json()
+        assert (said["total"], said["gateway_amount"], said["last_error"]) == (3000, 3000, None)
+        assert program.post(path, body, again="a").get_json() == said
+        problem(program.post(path, body), 409, "stale")
+        with app.app_context():
+            assert db.session.query(Attempt).count() == 1  # nothing was sent
+        assert post(program, order, "capture").get_json()["captured_amount"] == 3000
+
+    def test_an_edit_that_was_not_sent_is_taken_back(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        with app.app_context(), writing() as session:
+            session.execute(sa.update(Order).where(Order.id == order.id).values(total=2500))
+        said = post(program, order, "amount", new_amount=3000).get_json()
+        assert (said["total"], said["gateway_amount"], said["open_operation"]) == (3000, 3000, None)
+        again = problem(post(program, order, "amount", new_amount=3000), 422, "not_possible")
+        assert again["reason"] == "nothing_to_send"
+
+    def test_while_a_change_goes_on_it_is_busy(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        world.fault("drop_after", "ChangeTran")
+        world.fault("drop_before", "SearchTrade", times=9)
+        assert post(program, order, "amount", new_amount=2000).status_code == 202
+        problem(post(program, order, "amount", new_amount=3000), 409, "busy")
+
+    def test_what_was_begun_is_found_by_a_repeat_though_it_is_held_by_now(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        order = order_in(app, world)
+        with app.app_context(), writing() as session:
+            session.execute(sa.update(Order).where(Order.id == order.id).values(total=2500))
+        body = {"version": 1, "amount": 2500, "new_amount": 2500}
+        path = f"{ORDERS}/{order.order_no}/amount"
+        assert program.post(path, body, again="a").get_json()["gateway_amount"] == 2500
+        with app.app_context(), writing() as session:  # the answer was lost with its process
+            session.execute(
+                sa.update(ApiRequest).values(status=None, body="", busy_until=utc_now())
+            )
+        again = program.post(path, body, again="a")
+        assert (again.status_code, again.get_json()["gateway_amount"]) == (200, 2500)
 
     def test_of_a_captured_order_it_says_why_not(
         self, app: Flask, world: World, program: Program
@@ -143,6 +202,22 @@ def test_why_not_is_one_word(
         order = make_order(status=status, told=True)
     more = {"refund": True} if act == "cancel" else {}
     assert problem(post(program, order, act, **more), 422, "not_possible")["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("act", "more"), [("capture", {}), ("amount", {"new_amount": 2000}), ("extend", {})]
+)
+def test_what_a_file_called_off_is_named_so(
+    app: Flask, world: World, program: Program, act: str, more: dict[str, Any]
+) -> None:
+    order = order_in(app, world)
+    with app.app_context():
+        settings.save("test", extend_auth_enabled=True)
+        with writing() as session:
+            alerts.raise_cancelled_in_file(session, session.get_one(Order, order.id))
+    said = problem(post(program, order, act, **more), 422, "not_possible")
+    assert (said["reason"], said["detail"]) == ("called_off", Refusal.CALLED_OFF.sentence)
+    assert said["order"]["total"] == 3000
 
 
 def test_an_unsent_amount_is_not_captured(app: Flask, world: World, program: Program) -> None:
