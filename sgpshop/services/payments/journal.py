@@ -336,14 +336,16 @@ def not_entered(claimed: ClaimedAttempt) -> None:
 
 
 def about_to_send(
-    claimed: ClaimedAttempt, trade: TradeStatus, *, enters: bool
+    claimed: ClaimedAttempt, trade: TradeStatus, *, enters: bool, may_be_called_off: bool
 ) -> ClaimedAttempt | None:
     """After a look-up that showed `trade`: write down that we send now, and what was there before.
 
     None if the lease is not ours any more; and for a new payment (`enters`) when our books have
-    learned meanwhile that money of the order is live under another number (P1).
+    learned meanwhile that money of the order is live under another number (P1); and when a file has
+    called the order off meanwhile, unless `may_be_called_off`.
     """
     now = shared_clock.now()
+    is_wanted = sa.select(~Order.is_called_off).where(Order.id == claimed.order_id)
     is_alone = sa.select(~CardTransaction.others_live).where(
         CardTransaction.id == claimed.transaction_id
     )
@@ -355,6 +357,7 @@ def about_to_send(
                 _is_held(claimed),
                 Attempt.due_at > now,  # past it, somebody else may take the attempt any moment
                 is_alone.scalar_subquery() if enters else sa.true(),
+                sa.true() if may_be_called_off else is_wanted.scalar_subquery(),
             )
             .values(
                 sent_at=now,

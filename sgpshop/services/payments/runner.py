@@ -290,7 +290,12 @@ class _Execution:
             if is_stopping():
                 journal.requeue(self.claimed, 0.0, "stopping")
                 return RunResult.POSTPONED
-            sending = journal.about_to_send(self.claimed, trade, enters=self.plan.enters)
+            sending = journal.about_to_send(
+                self.claimed,
+                trade,
+                enters=self.plan.enters,
+                may_be_called_off=self.claimed.operation not in _HELD_BACK,
+            )
             if sending is None:
                 return self._paid_otherwise()
             self.claimed = sending
@@ -311,7 +316,7 @@ class _Execution:
         return self._close(outcomes.called_off(self.claimed.operation, self.claimed.status_before))
 
     def _paid_otherwise(self) -> RunResult:
-        """Not ours any more, or money is live under another number: the next try sees which.
+        """Not ours any more, called off, or money is live under another number: the next try sees which.
 
         Where no try sees what our books say, a person has to (P22).
         """

@@ -288,6 +288,8 @@ def _waits_for_file(transaction: CardTransaction) -> bool:
 
 
 def _is_spent(transaction: CardTransaction) -> bool:
+    if TradeState.of(transaction.gateway_state or "").is_cancelled:
+        return True  # paid and given back, by another's call
     session = object_session(transaction)
     assert session is not None
     last = session.execute(

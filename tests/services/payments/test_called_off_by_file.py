@@ -449,3 +449,26 @@ def test_a_line_of_the_monthly_file_stays_out_until_that_is_sent(
     assert fresh(other).payment_status is S.BILLING_REPORTED
     assert fresh(order).payment_status is S.AWAITING_BILLING
     assert last_attempt(order).reason == "called_off"
+
+
+def test_called_off_while_its_other_numbers_are_asked_about(
+    shop: World, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    time_machine.move_to(jst(2026, 11, 12, 12))
+    order = waiting_for_billing(shop)
+    time_machine.move_to(jst(2026, 12, 10, 6, 1))
+    look = shop.gateway.search_trade
+
+    def looked(number: str) -> Any:
+        if not open_alerts(order):
+            call_off(order)
+        return look(number)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(shop.gateway, "search_trade", looked)
+        billing.resume()
+        go_on(order)
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    assert last_attempt(order).reason == "called_off"
+    assert [one for one in shop.ledger() if one["status"] == "CAPTURE"] == []

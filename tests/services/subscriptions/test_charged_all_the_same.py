@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Card, Job
+from sgpshop.gateway import Cancellation, Card, Job
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
@@ -282,3 +282,22 @@ def test_what_a_file_of_lost_books_took_too_much_goes_back_by_another_way(
     assert listed(SubscriptionTab.ATTENTION) == []
     assert told(order) == []
     assert booked() == 2500
+
+
+def test_what_was_paid_and_given_back_past_us_is_charged_under_the_next_number(
+    shop: World, travel: Travel
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 9, 5))
+    pay(shop, f"{order.order_no}-1")
+    shop.gateway.cancel(
+        shop.gateway.search_trade(f"{order.order_no}-1").access, Cancellation.RETURN
+    )
+    nights(travel, order, (2026, 12, 10))
+    say_ours()
+    [alert] = alerts.open_of(order.id)
+    alerts.acknowledge(order.order_no, alert.id, TANAKA, "請求する")
+    nights(travel, order, (2026, 12, 11), (2027, 1, 10), (2027, 1, 11))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED

@@ -183,8 +183,10 @@ def _tell(line: ResultLine) -> bool:
         billing.result = line.result.value
         billing.error_codes = join_codes(line.codes)
         billing.state = BillingState.NOT_PAID
-        before = order.payment_status
-        if before is not None and is_possible(before, Event.BILL_NOT_PAID):
+        before, there = order.payment_status, order.transaction
+        # The order may be paid under another number by now.
+        counts = there is not None and there.gateway_order_id == line.order_id
+        if before is not None and counts and is_possible(before, Event.BILL_NOT_PAID):
             order.payment_status = next_status(before, Event.BILL_NOT_PAID)
         history.record_change(
             order,
