@@ -276,7 +276,7 @@ def test_the_guide_is_cleaned_and_shown_as_it_will_be(app: Flask, owner: FlaskCl
     save(owner, guide=typed)
     page = owner.get(URL).text
     assert "使用できないHTMLを取り除き" in page
-    assert '<div class="guide-preview" hx-disable><b>1回払い</b>のみ</div>' in page
+    assert '<div class="panel guide-preview" hx-disable><b>1回払い</b>のみ</div>' in page
     assert "<script>alert" not in page
     with app.app_context():
         assert settings.load().guide == "<b>1回払い</b>のみ"
