@@ -148,6 +148,7 @@ class House:
             _Periodic(_TIDY_EVERY, texts.compare_some),
             _Periodic(_OCCASIONS_EVERY, mails.look_for_occasions),
             _Periodic(_MAILS_EVERY, self._send_mails),
+            _Periodic(_TIDY_EVERY, mails.tidy),
         )
 
     # ---- huey's side ----------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import mails
 from sgpshop.services.access import people
+from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.bulk import runs
 from sgpshop.services.mails import sending
 from sgpshop.services.mails.choices import AddressRefused
@@ -63,6 +64,8 @@ class Server:
         self.to: list[str] = []
         self.answer = "250 OK"
         self.refuses_recipients = False
+        #: what it says to an address
+        self.says: dict[str, str] = {}
         self.sleeps = 0.0
         self._controller: Controller | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -74,6 +77,8 @@ class Server:
     ) -> str:
         if self.refuses_recipients:
             return "550 nobody of that name"
+        if address in self.says:
+            return self.says[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -424,6 +429,81 @@ class TestTheServer:
         assert mails.send_due() == 0
         assert rows()[0].state is MailState.FAILED
         assert server.got == []
+
+    def test_later_for_one_address_holds_up_nobody_else(self, tanaka: int, server: Server) -> None:
+        mails.send_test(somebody("鈴木", "suzuki@example.jp"))
+        server.says = {ADDRESS: "450 later"}
+        assert mails.send_due() == 1
+        assert server.to == ["suzuki@example.jp"]
+        [first, _] = rows()
+        assert first.state is MailState.WAITING
+        assert "自動的にもう一度送信します" in first.problem
+        server.says = {}
+        assert self.later(2) == 1
+
+    def test_a_server_that_closes_is_asked_no_more(self, tanaka: int, server: Server) -> None:
+        mails.send_test(somebody("鈴木", "suzuki@example.jp"))
+        server.says = {ADDRESS: "421 closing"}
+        assert mails.send_due() == 0
+        assert [mail.tries for mail in rows()] == [1, 0]
+
+
+class TestTheConfirmingMail:
+    """Its address may be anybody's (S23)."""
+
+    @pytest.mark.postgresql
+    def test_waits_once_and_is_tried_at_once_when_asked_for_again(
+        self, tanaka: int, server: Server
+    ) -> None:
+        server.stop()
+        for _ in range(3):
+            mails.send_test(tanaka)
+        assert len(rows()) == 1
+        mails.send_due()
+        assert not mails.is_any_due(), "it rests"
+        server.start()
+        mails.send_test(tanaka)
+        assert mails.send_due() == 1
+        assert [mail.state for mail in rows()] == [MailState.SENT]
+
+    @pytest.mark.postgresql
+    def test_goes_out_five_times_an_hour(self, tanaka: int, server: Server) -> None:
+        since = utc_now()
+        with time_machine.travel(since, tick=False) as clock:
+            for _ in range(5):
+                mails.send_test(tanaka)
+                assert mails.send_due() == 1
+                clock.shift(timedelta(minutes=1))
+            with pytest.raises(TooOften, match="約55分後"):
+                mails.send_test(tanaka)
+            mails.send_test(somebody("鈴木"))  # counted for each person
+            clock.move_to(since + timedelta(hours=1))
+            mails.send_test(tanaka)
+        assert len(rows()) == 7
+
+
+@pytest.mark.postgresql
+def test_after_a_month_a_mail_is_forgotten_and_what_it_told_is_not_told_again(
+    shop: World, tanaka: int, server: Server
+) -> None:
+    mails.send_test(tanaka)
+    order = press(authorized_order(shop, told=True), Operation.CAPTURE)
+    with writing() as session:
+        attempts = sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id)
+        attempt = session.scalars(attempts).all()[-1]
+        attempt.state, attempt.uncertain_since = AttemptState.UNKNOWN, utc_now()
+    with time_machine.travel(utc_now() + timedelta(hours=1, minutes=1), tick=False) as clock:
+        looked()
+        mails.send_due()
+        clock.shift(timedelta(days=29))
+        mails.tidy()
+        assert rows(MailKind.TEST)
+        assert rows(MailKind.UNCERTAIN)
+        clock.shift(timedelta(days=2))
+        mails.tidy()
+        assert not rows()
+        looked()
+        assert not rows(MailKind.UNCERTAIN)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
 """
 
 from sgpshop.services.mails.choices import is_on, last_mails, save_choice, send_test
-from sgpshop.services.mails.occasions import look_for_occasions, worker_begins
+from sgpshop.services.mails.occasions import look_for_occasions, tidy, worker_begins
 from sgpshop.services.mails.sending import init_app, is_any_due, send_due
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "save_choice",
     "send_due",
     "send_test",
+    "tidy",
     "worker_begins",
 ]

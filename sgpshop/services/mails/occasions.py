@@ -42,6 +42,8 @@ HOLD_DAYS = 3
 UNCERTAIN_LONG = timedelta(hours=1)
 #: What is older is no news: nobody was there to tell.
 _NEWS = timedelta(days=2)
+#: Days for which it is known who was told of what; what began before is no news either.
+_KEPT = timedelta(days=30)
 #: So long without any sign of life the worker stood still.
 _STOOD = timedelta(minutes=10)
 _mails = table_of(Mail)
@@ -80,6 +82,12 @@ def worker_begins() -> None:
     if last is not None and now - last > _STOOD and is_on():
         event = f"{last:%Y-%m-%dT%H:%M:%SZ}"
         _write([Occasion(MailKind.WORKER_STOOD, event, utc_now())], _people())
+
+
+def tidy() -> None:
+    """Forget mails of which nothing can be told any more: no look finds what is as old as they are."""
+    with writing() as session:
+        session.execute(sa.delete(Mail).where(Mail.created_at < utc_now() - _KEPT))
 
 
 def _people() -> list[sa.Row[int, list[str] | None, datetime | None]]:
@@ -195,7 +203,8 @@ def _failed_runs(now: datetime) -> Iterator[Occasion]:
 def _uncertain(now: datetime) -> Iterator[Occasion]:
     moments = db.session.scalars(
         sa.select(Attempt.uncertain_since).where(
-            Attempt.is_open, Attempt.uncertain_since <= now - UNCERTAIN_LONG
+            Attempt.is_open,
+            Attempt.uncertain_since.between(now - _KEPT, now - UNCERTAIN_LONG),
         )
     )
     for hour in {hour_of(moment) for moment in moments if moment}:

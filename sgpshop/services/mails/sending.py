@@ -37,7 +37,10 @@ _LEASE = timedelta(minutes=10)
 _PAUSES = (1, 5, 15, 60)
 #: Then it is no news any more.
 _GIVE_UP = timedelta(hours=24)
+#: what a server says that is about to go, whatever it was asked
+_CLOSING = 421
 _REFUSED = "メールサーバーが、この宛先または内容を断りました。メールアドレスを確認してください。"
+_NOT_NOW = "メールサーバーが、この宛先または内容を今は受け付けませんでした。時間をおいて、自動的にもう一度送信します。"
 _AWAY = "メールサーバーに送信できませんでした。システム担当者に、送信の設定を確認するようご連絡ください。"
 
 
@@ -83,8 +86,10 @@ def send_due(is_over: Callable[[], bool] = lambda: False) -> int:
         try:
             sent += _send(mail)
         except OSError as problem:  # smtplib's errors are such too: away, slow, busy
-            _try_later(mail, problem)
-            break
+            is_of_this = _is_of_this_mail(problem)
+            _try_later(mail, problem, _NOT_NOW if is_of_this else _AWAY)
+            if not is_of_this:
+                break
     return sent
 
 
@@ -165,6 +170,13 @@ def _is_for_good(problem: smtplib.SMTPException) -> bool:
     return not is_sign_in and getattr(problem, "smtp_code", 0) >= 500
 
 
+def _is_of_this_mail(problem: OSError) -> bool:
+    """Whether the server may well take the next one: it refused a recipient or what it was to say."""
+    if isinstance(problem, smtplib.SMTPRecipientsRefused):
+        return all(code != _CLOSING for code, _ in problem.recipients.values())
+    return isinstance(problem, smtplib.SMTPDataError) and problem.smtp_code != _CLOSING
+
+
 def _end(mail: Mail, state: MailState, problem: str = "") -> bool:
     values = {"state": state, "ended_at": utc_now(), "problem": problem}
     _write(mail, values)
@@ -173,14 +185,14 @@ def _end(mail: Mail, state: MailState, problem: str = "") -> bool:
     return state is MailState.SENT
 
 
-def _try_later(mail: Mail, problem: OSError) -> None:
+def _try_later(mail: Mail, problem: OSError, told: str) -> None:
     now: datetime = shared_clock.now()
     logs.event("mail_not_sent", level=logging.WARNING, kind=mail.kind, error=type(problem).__name__)
     if utc_now() - mail.created_at > _GIVE_UP:
-        _end(mail, MailState.FAILED, _AWAY)
+        _end(mail, MailState.FAILED, told)
         return
     pause = timedelta(minutes=_PAUSES[min(mail.tries, len(_PAUSES)) - 1])
-    _write(mail, {"state": MailState.WAITING, "due_at": now + pause, "problem": _AWAY})
+    _write(mail, {"state": MailState.WAITING, "due_at": now + pause, "problem": told})
 
 
 def _write(mail: Mail, values: dict[str, Any]) -> None:
