@@ -1,6 +1,6 @@
 """Carrying out a correction: one transaction, one history entry, nothing sent to SMBC-GP (R62-R77c).
 
-All functions raise NotPossible where the order may not be edited (R75a), OrderChanged when it is
+All functions raise NotPossible where the order may not be edited (R75a, R103), OrderChanged when it is
 not the version that was seen (P20), and a ShopError with the reason when a value cannot be.
 """
 
@@ -11,7 +11,10 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.amounts import require_chargeable
+from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import Act, require
+from sgpshop.domain.order_rules import Refusal
+from sgpshop.extensions import db
 from sgpshop.models import Order, OrderLine, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_editing.corrections import Correction, bounded, corrections, yen
@@ -30,6 +33,7 @@ from sgpshop.services.order_files.importing.content import (
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import Seen, lock_for_act
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.payments import filed_numbers
 from sgpshop.storage.database import writing
 
 _SEARCHED = ("buyer_name", "buyer_kana", "buyer_company", "buyer_tel")
@@ -99,8 +103,7 @@ def change_content(order_id: int, edit: ContentEdit, seen: Seen, actor: Actor) -
             return SaveResult.UNCHANGED
         _write(session, order, draft)
         if draft.total != order.total:
-            _remember_original(order)
-            order.total = draft.total
+            _set_total(order, draft.total)
         order.is_total_set = draft.is_total_set
         _finish(order, "content_edited", found, seen, actor)
     return SaveResult.DONE
@@ -110,17 +113,22 @@ def _new_total(order: Order, total: int, *, is_set: bool) -> list[Correction]:
     """Give the order its total, and say what that changed."""
     found = [Correction("合計金額", yen(order.total), yen(total))]
     if total != order.total:
-        _remember_original(order)
+        _set_total(order, total)
         if order.tax_10 is not None:  # 金額調整 is at 10 %: a tax set by hand was without it (R77c)
             found.append(Correction("消費税10%", yen(order.tax_10), "自動計算"))
             order.tax_10 = None
-    order.total, order.is_total_set = total, is_set
+    order.is_total_set = is_set
     return found
 
 
-def _remember_original(order: Order) -> None:
+def _set_total(order: Order, total: int) -> None:
+    """Raises NotPossible while a monthly file may charge what the total was (R103)."""
+    there = order.transaction
+    if there is not None and filed_numbers.is_waiting(db.session(), there.gateway_order_id):
+        raise NotPossible(filed_numbers.TOTAL_IS_FILED, Refusal.IN_FILE.value)
     if order.original_total is None:
         order.original_total = order.total
+    order.total = total
 
 
 def _write(session: Session, order: Order, draft: Draft) -> None:

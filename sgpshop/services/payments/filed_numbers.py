@@ -43,6 +43,12 @@ from sgpshop.services import settings
 from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.storage.database import insert, writing
 
+#: Why no total changes while `is_waiting`: the file charges what stands in it.
+TOTAL_IS_FILED = (
+    "月次ファイルでSMBC-GPに登録されている可能性があり、いまの合計金額で請求されます。"
+    "結果が届くまで、金額は変更できません。"
+)
+
 #: Reason of what is not charged because another number, or this one, may be in an unknown file.
 MAY_BE_FILED = "may_be_filed"
 

@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import Act, button, is_refund_open
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -25,11 +26,11 @@ from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import TANAKA, last_attempt, press, seen
+from tests.services.acting import TANAKA, correct, last_attempt, press, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
+from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
-from tests.services.order_files.test_order_import import take_in
 from tests.services.payments.test_numbers_of_others import looked_up
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_choices import listed
@@ -37,6 +38,7 @@ from tests.services.subscriptions.test_billing_faults import (
     delivered,
     explained,
     go_on,
+    not_delivered,
     the_billing,
 )
 from tests.services.subscriptions.test_lines_of_lost_books import (
@@ -258,6 +260,23 @@ def test_a_file_that_takes_more_than_the_total_of_now_is_told(
     assert told(order) == [AlertKind.AMOUNT_DIFFERS]
     assert is_refund_open(fresh(order))
     assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
+
+
+def test_no_total_changes_while_a_file_may_charge_what_it_was(
+    shop: World, travel: Travel, in_doubt: Order
+) -> None:
+    """R103: neither on the screen nor by an order file; the sale comes with 2,500."""
+    order = not_delivered(in_doubt)
+    with pytest.raises(NotPossible, match="結果が届くまで、金額は変更できません"):
+        correct(order, 2000)
+    ids = {"定期購入ID": order.subscription_id or "", "定期回数": str(order.subscription_round)}
+    run = take_in(row(注文番号=order.order_no, 合計金額="2000", **ids))
+    assert counts(run) == {"left_out": 1}
+    assert "結果が届くまで、金額は変更できません" in messages(run)[0]
+    assert fresh(order).total == 2500
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    assert told(order) == []
 
 
 @pytest.mark.postgresql

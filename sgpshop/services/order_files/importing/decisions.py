@@ -10,6 +10,7 @@ from sgpshop.domain.order_acts import Act, button, status_choices
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.domain.reconciliation import CLAIMS_BESIDE_CHECK
+from sgpshop.extensions import db
 from sgpshop.models import OrderKind
 from sgpshop.services.order_files.importing.content import (
     Content,
@@ -22,6 +23,7 @@ from sgpshop.services.order_files.importing.damage import undo_damage
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
+from sgpshop.services.payments import filed_numbers
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.vault import seal_access_pass
 
@@ -197,6 +199,9 @@ def _check_amounts(
     edit = button(Act.EDIT, stored.facts, shop, now)
     if not edit.is_enabled and (stored.payment_began or not stored.facts.is_sgp):
         raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
+    there = stored.facts.transaction
+    if there is not None and filed_numbers.is_waiting(db.session(), there.gateway_order_id):
+        raise OrderLeftOut(f"{filed_numbers.TOTAL_IS_FILED}登録済みの内容のままにしました。")
     if stored.facts.is_sgp and content.values["total"] < 1:
         raise OrderLeftOut(
             "SGPカード決済の注文の「合計金額」を0円にすることはできません。取り消す場合は"
