@@ -291,6 +291,33 @@ def test_put_off_and_then_questioned_it_goes_on_once_that_is_answered(
     assert explained() == []
 
 
+@pytest.mark.postgresql
+def test_put_off_and_then_returned_it_goes_on_once_it_is_decided(
+    shop: World, travel: Travel
+) -> None:
+    """返金しない on the 14th: the site password that was wrong on the 10th was mended long ago."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    shop.fault("error:E01030002", "EntryTran", times=1_000)
+    travel(THE_10TH)
+    go_on(order)
+    assert the_billing(order).state is B.POSTPONED
+    travel(jst(2026, 12, 11, 12))
+    back = parcels.ParcelReturn([0], date(2026, 12, 11))
+    parcels.take_back(order.id, seen(fresh(order)), TANAKA, back)
+    shop.behave()
+    for day in (11, 12):
+        travel(jst(2026, 12, day, 13))
+        go_on(order)
+    assert shop.ledger()[-1]["status"] != "CAPTURE"
+    travel(jst(2026, 12, 14, 12))
+    parcels.waive_cancel(order.id, seen(fresh(order)), TANAKA, "代金はいただく")
+    travel(jst(2026, 12, 14, 13))
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
 def test_switched_off_everything_delivered_is_still_registered(
     shop: World, travel: Travel, driver: BillingDriver
 ) -> None:

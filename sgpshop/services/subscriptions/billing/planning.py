@@ -33,7 +33,7 @@ from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     IS_FREE,
-    is_of,
+    may_be_of,
     to_register,
     was_passed_over,
 )
@@ -72,7 +72,7 @@ def plan_again(now: datetime) -> int:
         if not is_over and _plan_alone(order_id, month, WORKER, by_file):
             planned += 1
             continue
-        _try_later(billing_id, sa.and_(Order.id == order_id, is_of(month)), at)
+        _try_later(billing_id, sa.and_(Order.id == order_id, may_be_of(month)), at)
     passed_over = [] if is_over else read_alone(sa.select(Order.id).where(_was_passed_over(now)))
     month = _month_due(now)
     return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in passed_over)
@@ -116,8 +116,8 @@ _BUSY = timedelta(minutes=10)
 
 def _try_later(billing_id: int, is_still: sa.ColumnElement[bool], at: datetime | None) -> None:
     with writing() as session:
-        # An open question holds it up, and once it is answered the sale goes on by itself.  What was
-        # given anew in a later month is a matter of that month's registration.
+        # An open question or return holds it up, and once that is decided the sale goes on by itself.
+        # What was given anew in a later month is a matter of that month's registration.
         is_wanted = session.scalar(sa.select(sa.exists().where(is_still)))
         session.execute(
             sa.update(Billing)

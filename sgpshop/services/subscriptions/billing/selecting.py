@@ -77,6 +77,12 @@ HAS_LIVE_MONEY = (
 )
 
 
+def may_be_of(month: date) -> sa.ColumnElement[bool]:
+    """決済待ち, and it left in `month` or before: billable once a return of it is decided (R90a)."""
+    is_awaiting = Order.payment_status == PaymentStatus.AWAITING_BILLING
+    return sa.and_(is_awaiting, end_of(month) > DELIVERED_AT)
+
+
 def is_of(month: date) -> sa.ColumnElement[bool]:
     """Billable, and it left in `month` or before: questions and live money only hold it up."""
     return sa.and_(IS_BILLABLE, end_of(month) > DELIVERED_AT)
