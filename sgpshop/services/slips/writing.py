@@ -45,7 +45,8 @@ from sgpshop.storage.database import writing
 
 log = logging.getLogger(__name__)
 
-#: Orders worked off in one transaction, so that nobody else waits long for the database.
+#: Rows worked off in one transaction (with what else there is of the last one's order), so that nobody
+#: else waits long for the database.
 _CHUNK = 200
 _LONGEST_CHANGES = 1000
 
@@ -128,16 +129,11 @@ def _process_batch(first_row_id: int, only: int | None = None) -> None:
         is_due = sa.and_(SlipRow.run_id == run.id, _is_due())
         if only is not None:
             is_due = sa.and_(is_due, SlipRow.order_id == only)
-        order_ids = session.scalars(
-            sa.select(SlipRow.order_id)
-            .where(is_due)
-            .distinct()
-            .order_by(SlipRow.order_id)
-            .limit(_CHUNK)
-        ).all()
+        first = sa.select(SlipRow.order_id).where(is_due).order_by(SlipRow.order_id).limit(_CHUNK)
+        order_ids = set(session.scalars(first))
         if not order_ids:
             return
-        ids = [i for i in order_ids if i is not None]
+        ids = sorted(i for i in order_ids if i is not None)
         orders = load_facts(ids, lock=True, with_parcels=True)
         found = session.scalars(_rows_where(is_due, SlipRow.order_id.in_(ids)))
         groups = [

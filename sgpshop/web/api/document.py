@@ -205,7 +205,8 @@ def document() -> dict[str, Any]:
             "fulfil",
             Scope.FULFIL,
             "Register slip numbers, and what was sent or came back",
-            "Up to 200 orders, each with an answer of its own: one that cannot be done does not stop"
+            "Up to 200 orders with 1,000 parcels together."
+            " Each order has an answer of its own: one that cannot be done does not stop"
             " the others, so look at `failed`.  What is there already is `unchanged`.",
             sent=(fulfilments.FulfilmentBody, examples.FULFILMENT),
             answered={200: finished, 202: waiting},

@@ -33,6 +33,8 @@ from sgpshop.web.frame.problems import ApiRefusal
 bp = Blueprint("api_fulfilments", __name__, url_prefix="/api/v1/fulfilments")
 
 MOST_ORDERS, _MOST_PARCELS, _MOST_SLIPS = 200, 50, 12
+#: of all orders of a call together, for they are begun in one transaction
+_MOST_AT_ONCE = 1000
 
 SlipNumber = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,30}$")]
 
@@ -84,7 +86,7 @@ class FulfilledOrderBody(Body):
 
 
 class FulfilmentBody(Body):
-    """What happened to the parcels of up to 200 orders."""
+    """What happened to the parcels of up to 200 orders, to 1,000 parcels together."""
 
     orders: Annotated[
         list[FulfilledOrderBody],
@@ -195,6 +197,11 @@ def _check(given: FulfilmentBody) -> None:
     """Raises ApiRefusal: 403 or 422."""
     if given.capture:
         may(Scope.CAPTURE)
+    if sum(len(order.parcels) for order in given.orders) > _MOST_AT_ONCE:
+        _refuse(
+            "/orders",
+            f"お届け先は合わせて{_MOST_AT_ONCE:,}件までです。何回かに分けて送ってください。",
+        )
     seen: set[str] = set()
     for place, order in enumerate(given.orders):
         if order.order_no in seen:

@@ -15,6 +15,7 @@ from sgpshop.models import ActorKind, Delivery, HistoryEntry, Order, Scope, Slip
 from sgpshop.services import settings, slips
 from sgpshop.services.access import api_keys
 from sgpshop.services.dashboard import recent
+from sgpshop.services.slips import writing as writing_module
 from sgpshop.services.slips.decisions import _CODES, code_of
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
@@ -274,3 +275,37 @@ def test_every_label_of_a_problem_has_a_code() -> None:
     done = "実売上処理は完了しましたが、登録できませんでした。処理中：待ち"
     assert code_of(done) == "busy"
     assert code_of("カード会社に断られました。") == "capture_failed"
+
+
+def test_more_parcels_than_are_begun_at_once_are_refused(app: Flask, program: Program) -> None:
+    orders = [{"order_no": f"P{n}", "parcels": [parcel()] * 50} for n in range(21)]
+    refused = program.post(PATH, {"orders": orders})
+    assert problem(refused, 422, "invalid")["errors"] == [
+        {
+            "pointer": "/orders",
+            "detail": "お届け先は合わせて1,000件までです。何回かに分けて送ってください。",
+        }
+    ]
+    with app.app_context():
+        assert db.session.query(SlipRun).count() == 0
+
+
+def test_orders_of_many_parcels_are_written_a_few_at_a_time(
+    app: Flask, world: World, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction takes so many rows, whole orders, so that nobody else waits for the database."""
+    orders = [order_in(app, world) for _ in range(3)]
+    for order in orders:
+        in_two(app, order)
+    at_once: list[int] = []
+    write = writing_module._write
+
+    def counted(session: Any, run: Any, groups: Any, *more: Any) -> None:
+        at_once.append(sum(len(rows) for _, rows in groups))
+        write(session, run, groups, *more)
+
+    monkeypatch.setattr(writing_module, "_write", counted)
+    monkeypatch.setattr(writing_module, "_CHUNK", 3)
+    said = tell(program, *(of(one, parcel(number=1), parcel(number=2)) for one in orders))
+    assert outcomes(said) == [("done", None)] * 6
+    assert at_once == [4, 2]
