@@ -390,6 +390,7 @@ def _record(
         before = order.payment_status
         known, seen = transaction.access_id, _seen(transaction)
         is_first = transaction.gateway_state is None
+        was_used = is_first and _was_used(session, order)
         if trade is None:
             _plan_next(transaction, "not_found")
         elif known and known != trade.access.access_id:
@@ -433,8 +434,11 @@ def _record(
             event,
             total=order.total,
             found_total=trade.total if trade else 0,
-            # Of a number that we registered we told ourselves how it stood.
-            is_first=is_first and not billing_marks.is_billed(session, transaction),
+            # Of a number that we registered we told ourselves how it stood; and a cancel under one
+            # that became the order's only now is news, where its card was seen before.
+            is_first=is_first
+            and not billing_marks.is_billed(session, transaction)
+            and not (was_used and event is Event.FOUND_CANCELLED),
             claimed=order.claimed_status,
             is_delivered=order.processing_class is ProcessingClass.DELIVERED,
         )

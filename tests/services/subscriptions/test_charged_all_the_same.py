@@ -320,3 +320,23 @@ def test_what_was_paid_and_given_back_past_us_is_charged_under_the_next_number(
     nights(travel, order, (2026, 12, 11), (2027, 1, 10), (2027, 1, 11))
     assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
     assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_what_was_voided_past_us_is_told_when_it_becomes_the_orders_payment(
+    shop: World, travel: Travel
+) -> None:
+    """予約: the answer cancels the order, whose goods somebody would send."""
+    shop.gateway.check_card("7002", GOOD_CARD)
+    take_in(row(注文番号="7002", 予約フラグ="1"))
+    order = looked_up("7002")
+    access = shop.gateway.enter("7002-1", Job.AUTH, 2500)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.AUTH)
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    shop.gateway.cancel(access, Cancellation.VOID)
+    nights(travel, order, (2026, 11, 13))
+    say_ours()
+    assert fresh(order).payment_status is S.CANCELLED
+    assert told(order) == [AlertKind.CANCELLED_ELSEWHERE]
+    assert sold(shop, order) == []
