@@ -335,14 +335,27 @@ def _meant(name: str, known: set[str]) -> str:
     return f"{PREFIX}{similar[0]} ではありませんか。" if similar else "無視しました。"
 
 
+def _is_this_machine(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return host == "localhost"
+
+
 def complete(values: dict[str, Any]) -> None:
     """Fill in what the instance path holds: keys (made once, mode 600) and the database URL.
 
-    Raises EnvironmentUnusable for a weak key (S22), or where folder or keys cannot be used.
+    Raises EnvironmentUnusable for a weak key (S22), for a mail server without a sender or with a
+    password that anybody on the way could read, or where folder or keys cannot be used.
     """
     if values["MAIL_SERVER"] and not values["MAIL_FROM"]:
         raise EnvironmentUnusable(
             f"{PREFIX}MAIL_FROM: 送信元のメールアドレスを指定してください({PREFIX}MAIL_SERVER と一緒に使います)。"
+        )
+    is_open = values["MAIL_SECURITY"] == "off" and not _is_this_machine(values["MAIL_SERVER"])
+    if values["MAIL_SERVER"] and values["MAIL_PASSWORD"] and is_open:
+        raise EnvironmentUnusable(
+            f"{PREFIX}MAIL_SECURITY: off では、パスワードが暗号化されずにネットワークを通ります。"
+            f"starttls か tls にするか、{PREFIX}MAIL_PASSWORD を外してください。"
         )
     instance = Path(values["INSTANCE_PATH"])
     try:

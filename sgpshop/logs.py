@@ -75,6 +75,7 @@ def init_app(app: Flask) -> None:
         "ENCRYPTION_KEY",
         "BACKUP_PASSPHRASE",
         "METRICS_TOKEN",
+        "MAIL_PASSWORD",
         "SENTRY_DSN",
     ):
         register_secret(app.config[name])

@@ -217,6 +217,26 @@ def test_an_emptied_key_file_is_refused(tmp_path: Path) -> None:  # S22
         complete(load({}) | {"INSTANCE_PATH": tmp_path})
 
 
+def test_a_mail_password_does_not_go_over_the_network_in_plain_text(tmp_path: Path) -> None:
+    mail = {
+        "SGPSHOP_MAIL_SERVER": "mail.example.jp",
+        "SGPSHOP_MAIL_FROM": "shop@example.jp",
+        "SGPSHOP_MAIL_PASSWORD": "swordfish-0123",
+        "SGPSHOP_MAIL_SECURITY": "off",
+    }
+    with pytest.raises(EnvironmentUnusable, match="MAIL_SECURITY") as refused:
+        complete(load(mail) | {"INSTANCE_PATH": tmp_path})
+    assert "swordfish" not in str(refused.value)
+    for name, value in (
+        ("SERVER", "127.0.0.1"),
+        ("SERVER", "localhost"),
+        ("SERVER", "[::1]"),
+        ("SECURITY", "tls"),
+        ("PASSWORD", ""),
+    ):
+        complete(load(mail | {f"SGPSHOP_MAIL_{name}": value}) | {"INSTANCE_PATH": tmp_path})
+
+
 def test_debug_needs_test_mode(tmp_path: Path) -> None:  # S22
     with pytest.raises(EnvironmentUnusable, match="DEBUG"):
         complete(load({"SGPSHOP_DEBUG": "1"}) | {"INSTANCE_PATH": tmp_path})

@@ -59,6 +59,12 @@ def test_a_known_secret_is_hidden_wherever_it_stands(lines: Any) -> None:
     assert lines()[0]["detail"] == f"xx {logs.HIDDEN} yy"
 
 
+@pytest.mark.parametrize("overrides", [{"MAIL_PASSWORD": "swordfish-for-mail"}], ids=["mail"])
+def test_the_password_of_the_mail_server_is_known(lines: Any) -> None:
+    logs.event("call", detail="xx swordfish-for-mail yy")
+    assert lines()[-1]["detail"] == f"xx {logs.HIDDEN} yy"
+
+
 def test_secrets_are_hidden_in_traces(lines: Any) -> None:
     logs.register_secret("swordfish-0123")
     try:
