@@ -7,7 +7,7 @@ kept with its transaction, the card check of an order from a file among it (R143
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -67,9 +67,11 @@ def paid_there(
         .order_by(CardTransaction.sequence)
     ).all()
     is_first = len(rows) == 1
-    rows = [row for row in rows if unknown_numbers.is_ours(db.session(), row.id)]
+    ours = [row for row in rows if unknown_numbers.is_ours(db.session(), row.id)]
+    #: passed over, or only meant: somebody may have paid there since
+    strange = {row.gateway_order_id: row.sequence for row in rows if row not in ours}
     db.session.commit()  # no transaction is open while we wait for the network (P8)
-    for row in rows:
+    for row in ours:
         if row.gateway_order_id == own or not row.may_hold_money:
             continue
         trade = gateway.search_trade(row.gateway_order_id)
@@ -88,7 +90,7 @@ def paid_there(
     if is_first and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
         return None
     passed_over = set() if by_file else {own}
-    return _beside_unknown(gateway, operation, order_id, rows[-1].sequence, passed_over)
+    return _beside_unknown(gateway, operation, order_id, ours[-1].sequence, strange, passed_over)
 
 
 def _beside_unknown(
@@ -96,15 +98,21 @@ def _beside_unknown(
     operation: Operation,
     order_id: int,
     last: int,
+    strange: Mapping[str, int],
     passed_over: Collection[str],
 ) -> Outcome | None:
-    """How it ends because money stands under a number after the `last` of ours: whose, nobody knows."""
+    """How it ends because money stands under a number that no act of ours entered: whose, nobody knows.
+
+    Asked for are those after the `last` of ours, the `strange` ones with their sequences, and those
+    that are asked about already.
+    """
     order = db.session.execute(
         sa.select(Order.order_no, Order.kind).where(Order.id == order_id)
     ).one()
     others = transaction_numbers.of_other_orders(db.session(), order_id, order.order_no)
     others |= set(passed_over)
-    asked = {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
+    asked = dict(strange)
+    asked |= {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
     db.session.commit()
     shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others))
     for number, sequence in asked.items():
@@ -115,6 +123,7 @@ def _beside_unknown(
     found = [
         (n, trade) for n, trade in shown.items() if unknown_numbers.is_question(order.kind, trade)
     ]
+    _remember(order_id, [n for n, trade in shown.items() if trade.state.is_unfinished])
     if not found:
         return None
     held = [trade for _, trade in found if unknown_numbers.holds(order.kind, trade)]
@@ -122,6 +131,16 @@ def _beside_unknown(
     if held and all(unknown_numbers.is_filed(order.kind, trade) for trade in held):
         return _filed(operation)
     return _unless_free(operation, bool(held))
+
+
+def _remember(order_id: int, sequences: Collection[int]) -> None:
+    """Numbers under which somebody may still pay stay with the order: the nights look at them."""
+    if not sequences:
+        return
+    with writing() as session:
+        order = acting.lock_order(session, order_id)
+        for sequence in sequences:
+            transaction_numbers.keep_strange(session, order, sequence)
 
 
 def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:

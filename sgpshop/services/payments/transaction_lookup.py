@@ -32,7 +32,16 @@ from sgpshop.gateway import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.models import MISMATCH, CardTransaction, Order, OrderKind
+from sgpshop.models import (
+    MISMATCH,
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Operation,
+    Order,
+    OrderKind,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
 from sgpshop.services.orders.acting import lock_order
@@ -54,6 +63,8 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 
 #: Here the buyer may have paid again by another way than ours.
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
+#: So long after a refused charge.
+_MAY_PAY_LATER = timedelta(days=31)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
@@ -135,6 +146,20 @@ def _is_ours(transaction_id: int) -> bool:
         db.session.commit()
 
 
+def _was_refused(order_id: int) -> bool:
+    """Whether a charge was refused of late: the buyer, who was told, may pay past us after all."""
+    refused = sa.exists().where(
+        Attempt.order_id == order_id,
+        Attempt.state == AttemptState.REJECTED,
+        Attempt.operation.in_((Operation.CAPTURE, Operation.BILL, Operation.REPAY)),
+        Attempt.error_codes != "",
+        Attempt.finished_at > utc_now() - _MAY_PAY_LATER,
+    )
+    found = bool(db.session.scalar(sa.select(refused)))
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return found
+
+
 #: A number may have been used up without ever being entered: no more than these in a row are asked
 #: for before it is believed that nothing follows.
 _GAP = 3
@@ -153,7 +178,8 @@ def _later_payments(
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    if not claim.is_current or not may_follow or is_billed:
+    may_follow = (may_follow and not is_billed) or _was_refused(claim.order_id)
+    if not claim.is_current or not may_follow:
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -556,13 +582,15 @@ def _told_unknown(
 ) -> tuple[Sequence[Numbered], bool]:
     """The later payments that are the order's, once whose the others are is asked; whether any is.
 
-    The order's are those our books know, and the one whose AccessID a file brought for it.
+    The order's are those that an act of ours may have entered, and the one whose AccessID a file
+    brought for it.
     """
-    known = set(
-        session.scalars(
-            sa.select(CardTransaction.gateway_order_id).where(CardTransaction.order_id == order.id)
+    rows = session.execute(
+        sa.select(CardTransaction.id, CardTransaction.gateway_order_id).where(
+            CardTransaction.order_id == order.id
         )
-    )
+    ).all()
+    known = {row.gateway_order_id for row in rows if unknown_numbers.is_ours(session, row.id)}
     known.discard("" if seen.trade is not None else transaction.gateway_order_id)
     ours: list[Numbered] = []
     unknown: list[Numbered] = []

@@ -220,6 +220,18 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     session.flush()
 
 
+def keep_strange(session: Session, order: Order, sequence: int) -> None:
+    """A number of `order` (locked) that no act of ours entered, and that may be paid: it does not count."""
+    number = at_gateway(order.order_no, sequence)
+    is_known = sa.exists().where(CardTransaction.gateway_order_id == number)
+    if not session.scalar(sa.select(is_known)):
+        session.add(
+            CardTransaction(
+                order_id=order.id, sequence=sequence, is_current=False, gateway_order_id=number
+            )
+        )
+
+
 def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:
     """A transaction with that number of `order` (locked), which counts from now on (R106)."""
     session, old = object_session(order), order.transaction
@@ -257,18 +269,20 @@ def return_to(
             CardTransaction.gateway_order_id == gateway_order_id,
         )
     ).one_or_none()
+    if is_charge is None:
+        is_charge = order.kind is not OrderKind.NORMAL
     if known is None:
         sequence = int(gateway_order_id.rpartition("-")[2])
-        if is_charge is None:
-            is_charge = order.kind is not OrderKind.NORMAL
         return make_current(order, sequence, is_charge=is_charge)
+    if not (known.entry_sent_at or known.access_id or known.gateway_state):  # only looked at so far
+        known.is_charge = is_charge
+        known.member_id, known.card_seq = old.member_id, old.card_seq
     _retire(session, old)
     known.is_current = True
     session.flush()
     session.expire(order, ["transaction"])
-    if not left_elsewhere(
-        order.id
-    ):  # what was told of as another's place is where the order is paid
+    # What was told of as money in another place is where the order is paid.
+    if not left_elsewhere(order.id):
         alerts.mended(session, order.id, AlertKind.EARLIER_IS_LIVE, LOOK_UP.name, utc_now())
     return known
 

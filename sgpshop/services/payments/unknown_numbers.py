@@ -242,23 +242,23 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
     assert current is not None
     state = TradeState.of(row.gateway_state)
     is_charge = order.kind is not OrderKind.NORMAL and not state.is_check
-    own = session.scalars(
-        sa.select(CardTransaction).where(CardTransaction.gateway_order_id == row.gateway_order_id)
-    ).one_or_none()
+    own = _of_number(session, row.gateway_order_id).one_or_none()
     is_paid = current.gateway_state in LIVE_STATES
     came_later = current.sequence > row.sequence and is_ours(session, current.id)
-    if not is_paid and (state.is_live or (own is None and not came_later)):
+    is_new = own is None or not (own.entry_sent_at or own.access_id or own.gateway_state)
+    if not is_paid and (state.is_live or (is_new and not came_later)):
         taken = transaction_numbers.return_to(order, row.gateway_order_id, is_charge=is_charge)
     elif own is not None:
         taken = own
     else:
-        taken = CardTransaction(
-            order_id=order.id,
-            sequence=row.sequence,
-            is_current=False,
-            gateway_order_id=row.gateway_order_id,
-        )
-        session.add(taken)
+        transaction_numbers.keep_strange(session, order, row.sequence)
+        taken = _of_number(session, row.gateway_order_id).one()
     for transaction in {taken, current}:  # what counted until now may hold money, or none any more
         transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
     queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
+
+
+def _of_number(session: Session, number: str) -> sa.ScalarResult[CardTransaction]:
+    return session.scalars(
+        sa.select(CardTransaction).where(CardTransaction.gateway_order_id == number)
+    )

@@ -23,6 +23,7 @@ from sgpshop.models import AttemptState, Operation, Order, OrderKind, utc_now
 from sgpshop.services import intake
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
+from sgpshop.services.intake.problems import BeingBilled
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing
@@ -239,6 +240,7 @@ class TestAChargeThatAPersonStoppedWaitingFor:
     def look(self, order: Order) -> Order:
         transaction = fresh(order).transaction
         assert transaction is not None
+        transaction_lookup.look_soon(order.id)
         transaction_lookup.look_up(transaction.id)
         return fresh(order)
 
@@ -252,7 +254,8 @@ class TestAChargeThatAPersonStoppedWaitingFor:
         shop.fault(fault, "ExecTran")
         press(order, Operation.CAPTURE)
         self.ended_by_hand(shop, order)
-        intake.place(with_card(shop, new), SHOP_FRONT)
+        with pytest.raises(BeingBilled):
+            intake.place(with_card(shop, new), SHOP_FRONT)
         assert fresh(order).payment_status is S.NEEDS_REVIEW
         assert last_attempt(order).operation is Operation.CAPTURE
         assert self.look(order).payment_status is after
@@ -273,7 +276,8 @@ class TestAChargeThatAPersonStoppedWaitingFor:
         billing.resume()
         settle_first(order)
         self.ended_by_hand(shop, order)
-        intake.place(with_card(shop, new), SHOP_FRONT)
+        with pytest.raises(BeingBilled):
+            intake.place(with_card(shop, new), SHOP_FRONT)
         assert last_attempt(order).operation is Operation.BILL
         assert self.look(order).payment_status is S.BILLING_REPORTED
         assert len(live(shop, order)) == 1

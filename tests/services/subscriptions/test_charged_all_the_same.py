@@ -26,7 +26,7 @@ from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
-from tests.services.acting import TANAKA, correct, last_attempt, press, seen
+from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
 from tests.services.importing import counts, messages, take_in
@@ -340,3 +340,55 @@ def test_what_was_voided_past_us_is_told_when_it_becomes_the_orders_payment(
     assert fresh(order).payment_status is S.CANCELLED
     assert told(order) == [AlertKind.CANCELLED_ELSEWHERE]
     assert sold(shop, order) == []
+
+
+class TestAPageThatIsStillOpen:
+    """予約: the cart's page for another card was open, our own charge was refused, and the buyer pays there."""
+
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel) -> Order:
+        shop.gateway.check_card("7001", GOOD_CARD)
+        take_in(row(注文番号="7001", 予約フラグ="1"))
+        order = looked_up("7001")
+        access = shop.gateway.enter("7001-1", Job.CAPTURE, 2500)
+        travel(jst(2026, 11, 12, 13))
+        shop.fault("error:42G120000", "ExecTran")
+        press(order, Operation.CAPTURE)
+        settle(order.id)
+        shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+        travel(jst(2026, 11, 12, 14))
+        return fresh(order)
+
+    def test_nothing_is_charged_beside_it(self, shop: World, order: Order) -> None:
+        press(order, Operation.CAPTURE)
+        settle(order.id)
+        assert sold(shop, order) == [("7001-1", 2500)]
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+    def test_it_is_not_cancelled_as_if_nothing_were_paid(self, shop: World, order: Order) -> None:
+        order = cancel(order)
+        assert order.payment_status is S.CAPTURE_FAILED
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_the_link_about_a_failed_card_is_watched_after_ours_was_paid(
+    shop: World, travel: Travel, is_after: bool
+) -> None:
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    shop.fault("error:42G120000", "ExecTran")
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    access = None if is_after else shop.gateway.enter("7001-2", Job.CAPTURE, 2500)
+    travel(jst(2026, 11, 12, 13))
+    press(fresh(order), Operation.CAPTURE)
+    settle(order.id)
+    assert len(sold(shop, order)) == 1
+    access = access or shop.gateway.enter("7001-3", Job.CAPTURE, 2500)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+    assert len(sold(shop, order)) == 2
+    nights(travel, order, (2026, 11, 13), (2026, 11, 14))
+    assert fresh(order).payment_status is S.CAPTURED
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
