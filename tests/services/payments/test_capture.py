@@ -313,7 +313,7 @@ class TestKilledWorker:
         self.lose(attempt_id)
         trade = shop.gateway.search_trade(order.order_no)
         assert trade is not None
-        assert journal.about_to_send(work, trade, enters=False) is None
+        assert journal.about_to_send(work, trade, enters=False, may_be_called_off=True) is None
         assert runner.run_operation(attempt_id) is RunResult.ENDED
         assert fresh(order).payment_status is PaymentStatus.CANCELLED
         self.lose(attempt_id)  # a message that comes late changes nothing
@@ -358,7 +358,7 @@ class TestKilledWorker:
         assert record.close(attempt_id, work.lease, late) is False
         trade = shop.gateway.search_trade(order.order_no)
         assert trade is not None
-        assert journal.about_to_send(work, trade, enters=False) is None
+        assert journal.about_to_send(work, trade, enters=False, may_be_called_off=True) is None
 
 
 def test_unreachable_is_tried_three_times_then_fails_as_communication_error(

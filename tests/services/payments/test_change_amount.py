@@ -350,7 +350,7 @@ def test_a_lost_worker_is_resumed_after_proof(shop: World, order: Order, app: Fl
     trade = shop.gateway.search_trade(order.order_no)
     assert work is not None
     assert trade is not None
-    journal.about_to_send(work, trade, enters=False)
+    journal.about_to_send(work, trade, enters=False, may_be_called_off=True)
     row = last_attempt(order)
     row.due_at = days_ago(1)
     row.sent_at = days_ago(1)
