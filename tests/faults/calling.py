@@ -8,10 +8,9 @@ import requests
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 
-from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Order
+from sgpshop.models import LoginSession, Order, Person, Role
 from sgpshop.services.access.sessions import key_of
-from tests.signing_in import make_person
+from sgpshop.storage.database import writing
 from tests.web.api_calls import ORDERS
 
 #: Seconds that only a server which answers nobody lets pass.
@@ -29,9 +28,11 @@ def signed_cookie(app: Flask, token: str) -> str:
 def sign_in(app: Flask, name: str) -> str:
     """The cookie of a browser in which somebody of that name (made here) is signed in."""
     token = f"session of {name}"
-    person = make_person(name)
-    db.session.add(LoginSession(id=key_of(token), person_id=person.id))
-    db.session.commit()
+    with writing(PATIENCE) as session:  # other processes are writing too
+        person = Person(name=name, role=Role.OPERATOR, password_hash="none")
+        session.add(person)
+        session.flush()
+        session.add(LoginSession(id=key_of(token), person_id=person.id))
     return signed_cookie(app, token)
 
 
