@@ -12,29 +12,24 @@ from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.hold_rules import HoldRefusal
 from sgpshop.domain.order_acts import Act, ActTerms, button
-from sgpshop.domain.order_rules import OrderFacts, is_being_paid, reserves_nothing
+from sgpshop.domain.order_rules import OrderFacts, busy_with, reserves_nothing
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Reason
-
-
-def _as(refusal: Reason) -> tuple[str, str, str]:
-    """What another act is told as well."""
-    return refusal.value, refusal.label, refusal.sentence
 
 
 class CancelRefusal(Reason):
     """Why an order is left out; the values are stored with run lines (R49)."""
 
-    OTHER_METHOD = _as(HoldRefusal.OTHER_METHOD)
+    OTHER_METHOD = HoldRefusal.OTHER_METHOD.parts
     CAPTURED = (
         "captured",
         "決済完了済み(返金になる)",
         "返金になるため、まとめてキャンセルできません。詳細注文情報で金額を確認してキャンセルしてください。",
     )
-    CANCELLED = _as(HoldRefusal.CANCELLED)
-    BUSY = _as(HoldRefusal.BUSY)
-    BEING_PAID = _as(HoldRefusal.BEING_PAID)
-    NEEDS_REVIEW = _as(HoldRefusal.NEEDS_REVIEW)
+    CANCELLED = HoldRefusal.CANCELLED.parts
+    BUSY = HoldRefusal.BUSY.parts
+    BEING_PAID = HoldRefusal.BEING_PAID.parts
+    NEEDS_REVIEW = HoldRefusal.NEEDS_REVIEW.parts
     NOT_AUTHORIZED = (
         "not_authorized",
         "仮売上ではない",
@@ -45,7 +40,7 @@ class CancelRefusal(Reason):
         "予約(仮売上の金額がない)",
         "SMBC-GPに仮売上の金額がない注文です。詳細注文情報からキャンセルしてください。",
     )
-    OTHER_TRANSACTION = _as(HoldRefusal.OTHER_TRANSACTION)
+    OTHER_TRANSACTION = HoldRefusal.OTHER_TRANSACTION.parts
     DELIVERED = (
         "delivered",
         "配送完了済み",
@@ -56,7 +51,7 @@ class CancelRefusal(Reason):
         "キャンセルできない時間内",
         "注文から間もないため、まだキャンセルできません。しばらくしてからお試しください。",
     )
-    CHANGED = _as(DeliveryRefusal.CHANGED)
+    CHANGED = DeliveryRefusal.CHANGED.parts
 
 
 _BY_STATUS = {
@@ -72,10 +67,7 @@ def cancel_refusal(order: OrderFacts, terms: ActTerms, now: datetime) -> CancelR
     if not order.is_sgp or status is None:
         return CancelRefusal.OTHER_METHOD
     if order.open_attempt is not None:
-        if is_being_paid(order.open_attempt):
-            return CancelRefusal.BEING_PAID
-        is_uncertain = order.open_attempt.uncertain_since is not None
-        return CancelRefusal.NEEDS_REVIEW if is_uncertain else CancelRefusal.BUSY
+        return CancelRefusal(busy_with(order.open_attempt).value)
     if status is not PaymentStatus.AUTHORIZED:
         return _BY_STATUS.get(status, CancelRefusal.NOT_AUTHORIZED)
     if reserves_nothing(order):

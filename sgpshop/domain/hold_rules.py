@@ -12,7 +12,7 @@ from sgpshop.domain.order_acts import Act, ActTerms, button
 from sgpshop.domain.order_rules import (
     OrderFacts,
     Refusal,
-    is_being_paid,
+    busy_with,
     is_unsent,
     reserves_nothing,
 )
@@ -20,19 +20,14 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Reason
 
 
-def _as(refusal: Reason) -> tuple[str, str, str]:
-    """What another act is told as well."""
-    return refusal.value, refusal.label, refusal.sentence
-
-
 class HoldRefusal(Reason):
     """Why an order is left out; the values are stored with run lines (R49)."""
 
-    OTHER_METHOD = _as(Refusal.OTHER_METHOD)
-    CAPTURED = _as(Refusal.CAPTURED)
-    CANCELLED = _as(Refusal.CANCELLED)
-    BUSY = _as(Refusal.BUSY)
-    BEING_PAID = _as(Refusal.BEING_PAID)
+    OTHER_METHOD = Refusal.OTHER_METHOD.parts
+    CAPTURED = Refusal.CAPTURED.parts
+    CANCELLED = Refusal.CANCELLED.parts
+    BUSY = Refusal.BUSY.parts
+    BEING_PAID = Refusal.BEING_PAID.parts
     NEEDS_REVIEW = (
         "needs_review",
         "要確認",
@@ -53,14 +48,15 @@ class HoldRefusal(Reason):
         "利用しない設定",
         "「SGP:クレジットカードの設定」で、オーソリ期間延長を利用しない設定になっています。",
     )
-    OTHER_TRANSACTION = _as(Refusal.OTHER_TRANSACTION)
-    NOT_LINKED = _as(Refusal.NOT_LINKED)
+    OTHER_TRANSACTION = Refusal.OTHER_TRANSACTION.parts
+    CALLED_OFF = Refusal.CALLED_OFF.parts
+    NOT_LINKED = Refusal.NOT_LINKED.parts
     TOTAL_IS_ZERO = (
         "total_is_zero",
         "金額が0円",
         "合計金額が0円です。0円にする場合は注文キャンセルをしてください。",
     )
-    CHANGED = _as(DeliveryRefusal.CHANGED)
+    CHANGED = DeliveryRefusal.CHANGED.parts
 
 
 _BY_STATUS = {
@@ -81,9 +77,7 @@ def hold_refusal(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) ->
     if act is Act.EXTEND and not terms.extend_auth_enabled:
         return HoldRefusal.SWITCHED_OFF
     if order.open_attempt is not None:
-        if is_being_paid(order.open_attempt):
-            return HoldRefusal.BEING_PAID
-        return HoldRefusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else HoldRefusal.BUSY
+        return HoldRefusal(busy_with(order.open_attempt).value)
     if status not in CAPTURABLE:  # 要確認, or what only another version knows
         return _BY_STATUS.get(status, HoldRefusal.NEEDS_REVIEW)
     if reserves_nothing(order):
@@ -91,6 +85,8 @@ def hold_refusal(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) ->
     transaction = order.transaction
     if transaction is not None and transaction.is_mismatched:
         return HoldRefusal.OTHER_TRANSACTION
+    if order.is_called_off:
+        return HoldRefusal.CALLED_OFF
     if transaction is None or not transaction.is_linked or transaction.gateway_amount is None:
         return HoldRefusal.NOT_LINKED
     if act is Act.SEND_CHANGES and is_unsent(order):

@@ -186,6 +186,13 @@ HOLDING_STATUSES = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW}
 _CHECKOUTS = frozenset({"authorize", "sale", "check_card", "register_card", "repay"})
 
 
+def busy_with(attempt: OpenAttempt) -> Refusal:
+    """Why nothing else is possible while that is under way."""
+    if is_being_paid(attempt):
+        return Refusal.BEING_PAID
+    return Refusal.NEEDS_REVIEW if attempt.uncertain_since else Refusal.BUSY
+
+
 def is_being_paid(attempt: OpenAttempt | None) -> bool:
     """Whether the buyer's own payment is under way, and nobody is in doubt about it (yet)."""
     if attempt is None or attempt.uncertain_since is not None:
@@ -266,9 +273,7 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
     if not order.is_sgp or status is None:
         return Refusal.OTHER_METHOD
     if order.open_attempt is not None:
-        if is_being_paid(order.open_attempt):
-            return Refusal.BEING_PAID
-        return Refusal.NEEDS_REVIEW if order.open_attempt.uncertain_since else Refusal.BUSY
+        return busy_with(order.open_attempt)
     if status is PaymentStatus.CAPTURED:
         return Refusal.CAPTURED
     if status is PaymentStatus.CANCELLED:

@@ -44,6 +44,11 @@ class Reason(Labelled):
         member.label, member.sentence = label, sentence
         return member
 
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """What a member of another act is written as that says the same."""
+        return self.value, self.label, self.sentence
+
 
 #: Label and sentence of reasons that rows of earlier versions still name.
 _RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上にできませんでした。")}

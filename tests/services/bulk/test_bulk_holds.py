@@ -26,6 +26,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
+from sgpshop.services.orders import alerts
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup
@@ -178,6 +179,15 @@ def test_a_status_of_another_version_is_no_authorization(shop: World, tanaka: Pe
     for act in (Act.SEND_CHANGES, Act.EXTEND):
         refusal = hold_refusal(act, later, settings.load(), utc_now())
         assert refusal is HoldRefusal.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize("act", [Act.SEND_CHANGES, Act.EXTEND])
+def test_one_that_a_file_called_off_says_so(shop: World, tanaka: Person, act: Act) -> None:
+    order = corrected(shop, 2400)
+    with writing() as session:
+        alerts.raise_cancelled_in_file(session, order)
+    [facts] = load_facts([order.id]).values()
+    assert hold_refusal(act, facts, settings.load(), utc_now()) is HoldRefusal.CALLED_OFF
 
 
 @each_act
