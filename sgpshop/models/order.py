@@ -492,6 +492,11 @@ class CardTransaction(Base):
         )
 
     @property
+    def is_mere_number(self) -> bool:
+        """Whether nothing was sent under it, and nothing seen there so far."""
+        return not (self.entry_sent_at or self.access_id or self.gateway_state)
+
+    @property
     def is_unpaid_charge(self) -> bool:
         """Whether it is still to be entered and paid by a charge of ours (R112, R102)."""
         return self.is_charge and is_to_be_charged(self)

@@ -67,7 +67,8 @@ def paid_there(
         .order_by(CardTransaction.sequence)
     ).all()
     is_first = len(rows) == 1
-    ours = [row for row in rows if unknown_numbers.is_ours(db.session(), row.id)]
+    known = unknown_numbers.numbers_of_ours(db.session(), order_id)
+    ours = [row for row in rows if row.gateway_order_id in known]
     #: passed over, or only meant: somebody may have paid there since
     strange = {row.gateway_order_id: row.sequence for row in rows if row not in ours}
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -120,15 +121,15 @@ def _beside_unknown(
             trade = gateway.search_trade(number)
             if trade is not None:
                 shown[sequence] = trade
-    found = [
-        (n, trade) for n, trade in shown.items() if unknown_numbers.is_question(order.kind, trade)
-    ]
-    _remember(order_id, [n for n, trade in shown.items() if trade.state.is_unfinished])
+    held, to_ask = unknown_numbers.held_and_asked(order.kind, shown.values())
+    found = [(n, trade) for n, trade in shown.items() if trade.order_id in to_ask]
+    unpaid = (n for n, trade in shown.items() if trade.state.is_unfinished)
+    _remember(order_id, [n for n in unpaid if n not in strange.values()])
     if not found:
         return None
-    held = [trade for _, trade in found if unknown_numbers.holds(order.kind, trade)]
     _ask(order_id, found)
-    if held and all(unknown_numbers.is_filed(order.kind, trade) for trade in held):
+    in_the_way = [trade for _, trade in found if trade.order_id in held]
+    if held and all(unknown_numbers.is_filed(order.kind, trade) for trade in in_the_way):
         return _filed(operation)
     return _unless_free(operation, bool(held))
 
@@ -157,10 +158,11 @@ def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[F
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     if is_known:
         return False
-    if not unknown_numbers.is_question(claimed.kind, trade):
+    held, asked = unknown_numbers.held_and_asked(claimed.kind, [trade])
+    if not asked:
         return None
     _ask(claimed.order_id, [(int(trade.order_id.rpartition("-")[2]), trade)])
-    return _unless_free(claimed.operation, unknown_numbers.holds(claimed.kind, trade))
+    return _unless_free(claimed.operation, bool(held))
 
 
 def _unless_free(operation: Operation, is_held: bool) -> Outcome | None:

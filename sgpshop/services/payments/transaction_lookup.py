@@ -117,9 +117,7 @@ def look_up(transaction_id: int) -> RunResult:
     if trade is not None and not _is_ours(transaction_id):
         later, trade = [(claim.sequence, trade), *later], None
     shown = [one for one in (trade, *(one for _, one in later)) if one is not None]
-    kind = claim.kind
-    held = {one.order_id for one in shown if unknown_numbers.holds(kind, one)}
-    asked = {one.order_id for one in shown if unknown_numbers.is_question(kind, one)}
+    held, asked = unknown_numbers.held_and_asked(claim.kind, shown)
     seen = _Seen(trade, later, held, asked, was_asked=found is not None)
     _record(transaction_id, claim, seen, shop)
     return RunResult.ENDED
@@ -173,13 +171,14 @@ def _later_payments(
     Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
     After an earlier number comes the one that counts, and we know that.
     """
+    if not claim.is_current:
+        return None
     is_unpaid = trade is None or trade.state.is_unfinished or trade.state.is_check
     is_news = trade is not None and trade.state.is_cancelled
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    may_follow = (may_follow and not is_billed) or _was_refused(claim.order_id)
-    if not claim.is_current or not may_follow:
+    if not (may_follow and not is_billed) and not _was_refused(claim.order_id):
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -585,12 +584,7 @@ def _told_unknown(
     The order's are those that an act of ours may have entered, and the one whose AccessID a file
     brought for it.
     """
-    rows = session.execute(
-        sa.select(CardTransaction.id, CardTransaction.gateway_order_id).where(
-            CardTransaction.order_id == order.id
-        )
-    ).all()
-    known = {row.gateway_order_id for row in rows if unknown_numbers.is_ours(session, row.id)}
+    known = unknown_numbers.numbers_of_ours(session, order.id)
     known.discard("" if seen.trade is not None else transaction.gateway_order_id)
     ours: list[Numbered] = []
     unknown: list[Numbered] = []

@@ -274,7 +274,7 @@ def return_to(
     if known is None:
         sequence = int(gateway_order_id.rpartition("-")[2])
         return make_current(order, sequence, is_charge=is_charge)
-    if not (known.entry_sent_at or known.access_id or known.gateway_state):  # only looked at so far
+    if known.is_mere_number:
         known.is_charge = is_charge
         known.member_id, known.card_seq = old.member_id, old.card_seq
     _retire(session, old)

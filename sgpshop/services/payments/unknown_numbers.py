@@ -8,7 +8,7 @@ charged nor called unpaid.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -62,6 +62,20 @@ def is_ours(session: Session, transaction_id: int) -> bool:
     return bool(row[1]) or filed_numbers.was_filed(session, row.gateway_order_id)
 
 
+def numbers_of_ours(session: Session, order_id: int) -> set[str]:
+    """The numbers of all its transactions of which `is_ours` says so."""
+    rows = session.execute(
+        sa.select(CardTransaction.gateway_order_id, _IS_ENTERED.label("is_entered")).where(
+            CardTransaction.order_id == order_id
+        )
+    ).all()
+    return {
+        row.gateway_order_id
+        for row in rows
+        if row.is_entered or filed_numbers.was_filed(session, row.gateway_order_id)
+    }
+
+
 _IS_ENTERED = sa.or_(
     CardTransaction.sequence == 0,
     CardTransaction.entry_sent_at.is_not(None),
@@ -96,9 +110,14 @@ def is_filed(kind: OrderKind, trade: TradeStatus) -> bool:
     return filed_numbers.whose(kind, trade) is filed_numbers.Whose.UNKNOWN_FILE
 
 
-def is_question(kind: OrderKind, trade: TradeStatus) -> bool:
-    """Whether it says something about the order whose it is: what was given back says so too."""
-    return trade.state.is_cancelled or holds(kind, trade)
+def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[str], set[str]]:
+    """The numbers that hold money (`holds`); and all that say something about the order whose they are.
+
+    What was given back says so too.
+    """
+    seen = list(trades)
+    held = {trade.order_id for trade in seen if holds(kind, trade)}
+    return held, held | {trade.order_id for trade in seen if trade.state.is_cancelled}
 
 
 def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
@@ -245,7 +264,7 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
     own = _of_number(session, row.gateway_order_id).one_or_none()
     is_paid = current.gateway_state in LIVE_STATES
     came_later = current.sequence > row.sequence and is_ours(session, current.id)
-    is_new = own is None or not (own.entry_sent_at or own.access_id or own.gateway_state)
+    is_new = own is None or own.is_mere_number
     if not is_paid and (state.is_live or (is_new and not came_later)):
         taken = transaction_numbers.return_to(order, row.gateway_order_id, is_charge=is_charge)
     elif own is not None:
