@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import IO, Any
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session, defer
 
 from sgpshop.domain.errors import NotFound, ShopError
@@ -60,7 +59,9 @@ class Claim:
             raise Interrupted
         if time.monotonic() >= self._next_sign:
             self._next_sign = time.monotonic() + _SIGN_EVERY
-            self._write(done=done, total=total, due_at=shared_clock.now() + _lease())
+            self._write(
+                done=done, total=total, due_at=shared_clock.now() + shared_clock.lease_time()
+            )
 
     def keep(self, file: IO[bytes]) -> None:
         """Keep what was made.  Raises Interrupted."""
@@ -86,7 +87,7 @@ class Claim:
 
         Until then none begins: what the next one reads is all that this one ever wrote.
         """
-        self._move(session, due_at=shared_clock.now() + _lease())
+        self._move(session, due_at=shared_clock.now() + shared_clock.lease_time())
 
     def end(self, **values: Any) -> None:
         """It is over.  Raises Interrupted."""
@@ -213,7 +214,7 @@ def work(job_id: int, doing: Mapping[JobKind, Callable[[Claim], dict[str, Any]]]
 def _claim(job_id: int) -> Claim | None:
     with writing() as session:
         claimed = sa.update(Job).where(Job.id == job_id, is_due())
-        values = {"lease": Job.lease + 1, "due_at": shared_clock.now() + _lease()}
+        values = {"lease": Job.lease + 1, "due_at": shared_clock.now() + shared_clock.lease_time()}
         if session.execute(claimed.values(values)).rowcount != 1:  # type: ignore[attr-defined]
             return None
         job = session.get_one(Job, job_id, populate_existing=True)
@@ -230,7 +231,3 @@ def tidy() -> None:
             sa.and_(Job.finished_at.is_(None), Job.created_at < utc_now() - 7 * _KEPT),
         )
         session.execute(sa.delete(Job).where(is_old))
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=current_app.config["LEASE_SECONDS"])

@@ -41,3 +41,8 @@ def read() -> None:
         return
     with db.engine.connect() as connection:
         clock.note(connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one())
+
+
+def lease_time() -> timedelta:
+    """How long a claim entitles to work on what was claimed (P17)."""
+    return timedelta(seconds=current_app.config["LEASE_SECONDS"])

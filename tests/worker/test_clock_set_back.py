@@ -34,7 +34,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, checkouts, journal, runner
 from sgpshop.services.subscriptions.billing import files
-from sgpshop.storage import setbacks
+from sgpshop.storage import setbacks, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
@@ -108,12 +108,12 @@ def test_whoever_sends_now_keeps_the_whole_lease(app: Flask, shop: World, before
     with before():
         attempt_id = open_capture(authorized_order(shop))
         journal.claim(attempt_id)
-    earliest = utc_now() + journal.lease_time()
+    earliest = utc_now() + shared_clock.lease_time()
     assert replanning.replan() == 1
     attempt = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     assert attempt.state is AttemptState.SENDING
     assert attempt.due_at
-    assert earliest <= attempt.due_at <= utc_now() + journal.lease_time()
+    assert earliest <= attempt.due_at <= utc_now() + shared_clock.lease_time()
 
 
 def plan_look(order: Order, after: timedelta, **more: Any) -> int:

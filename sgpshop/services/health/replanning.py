@@ -36,7 +36,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import AttemptState
 from sgpshop.models.base import Base
-from sgpshop.services.payments import billing_marks, checkouts, journal
+from sgpshop.services.payments import billing_marks, checkouts
 from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.services.subscriptions.billing import files, results
 from sgpshop.storage import shared_clock
@@ -84,7 +84,7 @@ def _write(plans: Iterable[_Plan]) -> int:
 
 
 def _attempts(now: datetime) -> Iterator[_Plan]:
-    lease, schedule = journal.lease_time(), current_app.config["RESOLVE_SCHEDULE"]
+    lease, schedule = shared_clock.lease_time(), current_app.config["RESOLVE_SCHEDULE"]
     late = now + TOLERANCE
     rows = db.session.execute(
         sa.select(

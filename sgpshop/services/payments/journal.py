@@ -215,7 +215,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
             "attempt": attempt_id,
             "held": row.lease,
             "lease": row.lease + 1,
-            "due_at": now + lease_time(),
+            "due_at": now + shared_clock.lease_time(),
             "tries": tries,
             "sent_at": None if look_first or is_new else now,
         },
@@ -361,7 +361,7 @@ def about_to_send(
             )
             .values(
                 sent_at=now,
-                due_at=now + lease_time(),
+                due_at=now + shared_clock.lease_time(),
                 state_seen=trade.raw_status[:20],
                 amount_seen=trade.total,
                 tran_id_seen=trade.tran_id[:28],
@@ -477,7 +477,7 @@ def claim_look(attempt_id: int, *, not_within: float = 0.0) -> Attempt | None:
             attempt,
             (AttemptState.UNKNOWN,),
             lease=lease,
-            due_at=now + lease_time(),
+            due_at=now + shared_clock.lease_time(),
             looks=attempt.looks + 1,
             looked_up_at=now,
         ):
@@ -491,7 +491,9 @@ def _is_being_looked_up(attempt: Attempt, now: datetime) -> bool:
     """Whether a look-up is under way: a second would only take the lease from the first."""
     if attempt.looked_up_at is None or attempt.due_at is None:
         return False
-    return attempt.due_at == attempt.looked_up_at + lease_time() and attempt.due_at > now
+    return (
+        attempt.due_at == attempt.looked_up_at + shared_clock.lease_time() and attempt.due_at > now
+    )
 
 
 def was_looked_up(attempt_id: int, before: datetime | None) -> bool:
@@ -509,7 +511,10 @@ def look_soon() -> None:
     with writing() as session:
         session.execute(
             sa.update(Attempt)
-            .where(Attempt.state == AttemptState.UNKNOWN, Attempt.due_at > now + lease_time())
+            .where(
+                Attempt.state == AttemptState.UNKNOWN,
+                Attempt.due_at > now + shared_clock.lease_time(),
+            )
             .values(due_at=now)
         )
 
@@ -602,8 +607,3 @@ def _is_held(claimed: ClaimedAttempt) -> sa.ColumnElement[bool]:
 def _changed(session: Session, statement: sa.Update) -> bool:
     result = session.execute(statement.execution_options(synchronize_session=False))
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
-
-
-def lease_time() -> timedelta:
-    """How long a claim entitles to work on an attempt (P17)."""
-    return timedelta(seconds=current_app.config["LEASE_SECONDS"])

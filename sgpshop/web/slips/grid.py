@@ -44,7 +44,7 @@ class Grid:
 
 
 @bp.app_template_global()
-def parcel_key(order_no: str, number: int) -> str:
+def parcel_key(order_no: str, number: int | str) -> str:
     """What says in the form which parcel a row is about."""
     return f"{number} {order_no}"
 
@@ -56,7 +56,7 @@ def index() -> ResponseReturnValue:
     typed: dict[str, tuple[str, str]] = {}
     if (run_id := request.args.get("run", "")) and slips.own(run_id, current_user.id).is_typed:
         for number, parcel, carrier, numbers in slips.rows_typed(run_id):
-            typed[f"{parcel} {number}"] = carrier, numbers
+            typed[parcel_key(number, parcel)] = carrier, numbers
     return _page(Grid(typed, slips.usual_terms(), _wanted(request.args.get)))
 
 
