@@ -32,6 +32,7 @@ from sgpshop.models import (
 from sgpshop.services import dashboard, intake, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
+from sgpshop.services.orders import history
 from sgpshop.services.orders.alerts import acknowledge, open_of, raise_cancelled_in_file
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner, transaction_lookup
@@ -53,6 +54,7 @@ from tests.services.acting import TANAKA, cancel, last_attempt, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.order_csv import number, row
 from tests.services.order_files.test_order_import import take_in
+from tests.services.slip_files import carry_out, slip, slip_file
 from tests.services.subscribing import Travel, jst
 
 S, B = PaymentStatus, BillingState
@@ -235,7 +237,9 @@ class TestNotFreeWhenItWasRegistered:
         with writing() as session:  # as a carrier's file said in November
             [parcel] = session.get_one(Order, order.id).deliveries
             parcel.status, parcel.delivered_at = DeliveryStatus.DELIVERED, jst(2026, 11, 20)
-            session.get_one(Order, order.id).processing_class = ProcessingClass.DELIVERED
+            held_up = session.get_one(Order, order.id)
+            held_up.processing_class = ProcessingClass.DELIVERED
+            history.record_change(held_up, "slips_registered", TANAKA, before=S.AWAITING_BILLING)
         travel(THE_10TH)
         billing.resume()
         settle(order.id)
@@ -253,6 +257,24 @@ class TestNotFreeWhenItWasRegistered:
         transaction_lookup.look_soon(order.id)
         work_off(order.id)
         assert fresh(order).payment_status is S.AWAITING_BILLING
+        go_on(order)
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+
+    def test_what_was_said_to_have_left_only_later_waits_for_the_next(
+        self, order: Order, app: Flask, travel: Travel
+    ) -> None:
+        """R102: a carrier's file of the 14th tells of 28 November; the screen says 10 January."""
+        not_delivered(order)
+        travel(THE_10TH)
+        go_on(order)
+        travel(jst(2026, 12, 14, 12))
+        carry_out(app, slip_file(slip(order, 出荷日="2026/11/28")))
+        [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.DELIVERED)).rows
+        assert shown.registers_at == jst(2027, 1, 10, 6)
+        assert not billing.is_due()
+        go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        travel(jst(2027, 1, 10, 6, 1))
         go_on(order)
         assert fresh(order).payment_status is S.BILLING_REPORTED
 

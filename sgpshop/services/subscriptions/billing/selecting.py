@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import end_of, next_month
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
@@ -22,6 +23,7 @@ from sgpshop.models import (
     CardTransaction,
     DailyJob,
     Delivery,
+    HistoryEntry,
     Order,
     OrderKind,
 )
@@ -40,6 +42,17 @@ DELIVERED_AT = sa.func.coalesce(
     Order.cancel_waived_at,
     Order.updated_at,
 )
+
+#: 処理区分 at the moment a month's registration began: what was said of its parcels until then.
+_CLASS_THEN = (
+    sa.select(HistoryEntry.processing_class)
+    .where(HistoryEntry.order_id == Order.id, HistoryEntry.at <= DailyJob.started_at)
+    .order_by(HistoryEntry.id.desc())
+    .limit(1)
+    .correlate(Order, DailyJob)
+    .scalar_subquery()
+)
+_GONE = (ProcessingClass.DELIVERED, ProcessingClass.RETURNED)
 
 #: 決済待ち and through: billable in the month of DELIVERED_AT (R101).
 IS_BILLABLE = sa.and_(
@@ -97,16 +110,17 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
     """To be registered for `month`, whose registration could not take it: whatever held it up is over.
 
     A question that was answered since, a return that is decided, an act that was under way, money
-    that is not reserved any more.  What was put off goes on by its own clock, and what came in later
-    waits for the next (R102).  Where the first registration of all came after `punctual_until`, it
-    took nothing: the months before were somebody else's.
+    that is not reserved any more.  What was put off goes on by its own clock.  What came in later, or
+    was said only later to have left, whatever day was given, waits for the next (R102).  Where the
+    first registration of all came after `punctual_until`, it took nothing: the months before were
+    somebody else's.
     """
     earlier = aliased(DailyJob)
     is_any_earlier = sa.exists().where(earlier.name == JOB, earlier.day < DailyJob.day)
     was_there = sa.exists().where(
         DailyJob.name == JOB,
         DailyJob.day == next_month(month),
-        Order.created_at <= DailyJob.started_at,
+        _CLASS_THEN.in_(_GONE),
         sa.or_(DailyJob.started_at <= punctual_until, is_any_earlier),
         ~sa.exists().where(
             Billing.order_id == Order.id,
