@@ -18,7 +18,7 @@ from sgpshop.services.bulk.action import Action
 from sgpshop.services.bulk.progress import RunProgress, counted, needy_first
 from sgpshop.services.payments.error_content import line_content
 
-_HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
+HEADER = ("注文番号", "金額", "結果", "エラーコード", "内容", "次の操作")
 _CHUNK = 500
 
 
@@ -90,7 +90,7 @@ def order_ids(
 def as_csv(run_id: str) -> bytes:
     """結果CSV."""
     progress(run_id)  # NotFound for a run that does not exist or was not started
-    return b"".join(csv_file(_HEADER, _chunks(run_id)))
+    return b"".join(csv_file(HEADER, _chunks(run_id)))
 
 
 def _chunks(run_id: str) -> Iterator[list[tuple[Value, ...]]]:

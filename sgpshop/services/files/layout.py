@@ -44,7 +44,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.row_files import FileRefused, Record, heading_key
 
 #: The row of headings is among so many first ones: titles, dates and explanations may stand above it.
-_ROWS_ABOVE = 10
+FIRST_ROWS = 10
 
 #: fields of one row -> the text that stands there
 Fields = dict[str, str]
@@ -70,6 +70,17 @@ class Purpose(StrEnum):
     ITEMS = "items"
     SLIPS = "slips"
     CONSOLE = "console"
+    #: for none: it was written for another program, or to be read by people
+    NONE = "none"
+
+
+#: What a file of another import is, and where it belongs.
+BELONGS = {
+    Purpose.ORDERS: "注文のファイルです。「注文ファイル取込」で選んでください。",
+    Purpose.ITEMS: "注文の商品のファイルです。「注文ファイル取込」で、注文のファイルと一緒に選んでください。",
+    Purpose.SLIPS: "伝票番号のファイルです。「発送」の「ファイル・貼り付け」で選んでください。",
+    Purpose.CONSOLE: "SMBC-GPの取引の一覧です。「取引一覧と突き合わせ」で選んでください。",
+}
 
 
 @dataclass(frozen=True)
@@ -221,37 +232,65 @@ def _of(module: object) -> list[Layout]:
 
 
 def recognise(
-    records: Iterator[Record], known: Iterable[Layout], otherwise: Layout | None = None
+    records: Iterator[Record],
+    known: Iterable[Layout],
+    otherwise: Layout | None = None,
+    telling: Sequence[str] = (),
 ) -> Table:
     """The table that these rows are, by the first row that has the headings of a known layout.
 
     `otherwise` is the layout of files of no known one: its columns are then looked for in the row with
-    the most of their headings.  Raises FileRefused for an empty file, and for a file that is known but
-    cannot be taken, with its reason.
+    the most of their headings.  A file of another import is refused with where it belongs, unless
+    `otherwise` finds all `telling` fields in it.  Raises FileRefused also for an empty file, and for a
+    file that is known but cannot be taken, with its reason.
     """
-    start = list(islice(records, _ROWS_ABOVE))
+    start = list(islice(records, FIRST_ROWS))
     if not start:
         raise FileRefused("ファイルが空です。1行目に項目名、2行目からデータを入れてください。")
     known = list(known)
+    if found := _known(start, known):
+        layout, n = found
+        if layout.refusal:
+            raise FileRefused(f"「{layout.program}」のファイルです。{layout.refusal}")
+        if n is None:
+            return _without_headings(layout, start[0], chain(start, records))
+        return _table(layout, start[n], chain(start[n + 1 :], records))
+    table, told = None, False
+    if otherwise is not None:
+        wanted = {heading_key(name) for s in otherwise.sources().values() for name in s.headings}
+        hits = [
+            (len(wanted.intersection(map(heading_key, record.cells))), sum(map(bool, record.cells)))
+            for record in start
+        ]
+        n = hits.index(max(hits))  # where no word is known, titles above have fewer cells
+        table = _table(otherwise, start[n], chain(start[n + 1 :], records))
+        told = bool(telling) and all(table.places(name) for name in telling)
+    if not told:
+        refuse_others(start, known)
+    if table is None:
+        raise FileRefused("見出しの行から、どのプログラムのファイルか分かりませんでした。")
+    return table
+
+
+def refuse_others(start: Sequence[Record], known: Sequence[Layout]) -> None:
+    """Raise FileRefused where these first rows are of a layout that is not among the `known` ones."""
+    if found := _known(start, [one for one in layouts() if one not in known]):
+        layout = found[0]
+        belongs = layout.refusal or BELONGS[layout.purpose]
+        raise FileRefused(
+            f"「{layout.program}」のファイルのため、ここでは読み取れません。{belongs}"
+        )
+
+
+def _known(start: Sequence[Record], known: Sequence[Layout]) -> tuple[Layout, int | None] | None:
+    """The layout of these first rows, and which is the row of its headings; None: it has none."""
     for n, record in enumerate(start):
         keys = frozenset(map(heading_key, record.cells))
         for layout in known:
             if layout.signature and layout.fits(keys):
-                if layout.refusal:
-                    raise FileRefused(f"「{layout.program}」のファイルです。{layout.refusal}")
-                return _table(layout, record, chain(start[n + 1 :], records))
-    for layout in known:
-        if layout.shape and layout.shape(start[0].cells):
-            return _without_headings(layout, start[0], chain(start, records))
-    if otherwise is None:
-        raise FileRefused("見出しの行から、どのプログラムのファイルか分かりませんでした。")
-    wanted = {heading_key(name) for s in otherwise.sources().values() for name in s.headings}
-    hits = [
-        (len(wanted.intersection(map(heading_key, record.cells))), sum(map(bool, record.cells)))
-        for record in start
-    ]
-    n = hits.index(max(hits))  # where no word is known, titles above have fewer cells
-    return _table(otherwise, start[n], chain(start[n + 1 :], records))
+                return layout, n
+    by_shape = (one for one in known if one.shape and one.shape(start[0].cells))
+    return next(((layout, None) for layout in by_shape), None)
 
 
 def _table(layout: Layout, heading: Record, rows: Iterator[Record]) -> Table:

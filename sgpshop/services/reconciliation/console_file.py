@@ -217,7 +217,12 @@ _made: Callable[..., _BookedOrder] = _BookedOrder
 
 
 def _rows(stream: BinaryIO, limits: Limits, result: FileComparison) -> Iterator[ConsoleRow]:
-    table = recognise(read_rows(stream, limits), layouts(Purpose.CONSOLE), e01_console.LAYOUT)
+    table = recognise(
+        read_rows(stream, limits),
+        layouts(Purpose.CONSOLE),
+        e01_console.LAYOUT,
+        telling=("state", "amount"),
+    )
     missing = [title for name, title in _REQUIRED.items() if not table.places(name)]
     if missing:
         raise FileRefused(

@@ -19,7 +19,16 @@ from sgpshop.domain.carriers import carrier_called
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.row_files import FileRefused, Limits, Record, heading_key
 from sgpshop.domain.text import nfkc
-from sgpshop.services.files.layout import Layout, Purpose, Table, first, layouts, recognise
+from sgpshop.services.files.layout import (
+    FIRST_ROWS,
+    Layout,
+    Purpose,
+    Table,
+    first,
+    layouts,
+    recognise,
+    refuse_others,
+)
 from sgpshop.services.files.reading import read_rows
 from sgpshop.services.order_files.reading import cells as cell_forms
 from sgpshop.services.order_files.reading.cells import CellProblem, clean, order_number
@@ -35,6 +44,7 @@ LONGEST_MORE = 400
 #: What divides several numbers in one cell.
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
+_NOT_YET = "対象外:伝票番号がまだありません(未発送)。"
 #: Companies whose numbers have 12 digits, the last of which checks the others.
 _CHECKED = frozenset({"001", "002", "003"})
 
@@ -106,7 +116,8 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
     if is_pasted and _is_data(records[0]):
         places = {column: n for n, column in enumerate(COLUMNS)}
         return SlipFile(TITLES, [_own_row(row, TITLES, places, limits) for row in records])
-    table = recognise(iter(records), layouts(Purpose.SLIPS), _ANY)
+    known = layouts(Purpose.SLIPS)
+    table = recognise(iter(records), known, _ANY, telling=("order_no", "slip_no"))
     heading = next((row for row in records if row.cells == table.headings), records[0])
     header = [mask_card_numbers(cell.strip())[:100] for cell in table.headings]
     if not table.has_headings:  # so that its error file can be handed in again
@@ -121,6 +132,12 @@ def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile
         file = SlipFile(header, rows, is_ours=False, program=program)
     if not rows:
         raise FileRefused("項目名の行だけで、データの行がありません。")
+    if all(row.left_out == _NOT_YET for row in rows):
+        refuse_others(records[:FIRST_ROWS], known)
+        raise FileRefused(
+            f"{file.program and f'「{file.program}」のファイルのようですが、'}どの行にも伝票番号がありません。"
+            "送り状を発行したあとに出力したファイルを選んでください。" + table.layout.export
+        )
     return file
 
 
@@ -281,7 +298,7 @@ def _no_shipment(texts: dict[str, str]) -> str:
     if texts.get("deleted", "") not in ("", "0"):
         return "対象外:取り消された送り状です。"
     if not texts["slip_no"]:
-        return "対象外:伝票番号がまだありません(未発送)。"
+        return _NOT_YET
     if not texts["order_no"]:
         return "対象外:該当注文なし(注文番号の欄が空です)。"
     return ""

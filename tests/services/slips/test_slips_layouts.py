@@ -157,10 +157,44 @@ def test_all_numbers_of_a_parcel_are_kept_and_the_first_is_its_slip(app: Flask) 
     assert kept["101"] == ("490714956012", "")
 
 
-@pytest.mark.parametrize(("layout", "why"), [("b11", "注文番号の列がない"), ("b18", "出荷ID")])
+@pytest.mark.parametrize(
+    ("layout", "why"), [("b11", "クリックポスト.*注文番号の列がありません"), ("b18", "出荷ID")]
+)
 def test_files_without_order_numbers_are_refused_with_the_reason(layout: str, why: str) -> None:
     with pytest.raises(FileRefused, match=why):
         prepare(sample(layout), NO_CAPTURE)
+
+
+@pytest.mark.parametrize(("layout", "carrier"), [("b11", "027"), ("b18", "")])
+def test_they_are_read_once_somebody_added_the_column(layout: str, carrier: str) -> None:
+    orders = [order(n) for n in (501, 502)]
+    head, *lines = table(sample(layout))
+    cells = [["注文番号", *head]]
+    cells += [[one.order_no, *line] for one, line in zip(orders, lines, strict=False)]
+    got = planned(written(cells, "utf-8-sig"))
+    assert [(one[0], one[2], one[3]) for one in got] == [
+        ("501", carrier, DAY),
+        ("502", carrier, DAY),
+    ]
+
+
+def test_a_file_of_which_no_label_was_printed_yet(app: Flask) -> None:
+    head, *lines = table(sample("b01"))
+    cells = [head, *([*line[:3], "", *line[4:]] for line in lines)]
+    with pytest.raises(
+        FileRefused, match=r"B2クラウド.*どの行にも伝票番号がありません.*外部ファイルに出力"
+    ):
+        prepare(written(cells, "cp932"), NO_CAPTURE)
+
+
+@pytest.mark.parametrize(
+    "headings",
+    ["店舗伝票番号,伝票番号,受注名,発送先名", "伝票番号,受注番号,送り先名,発送方法,出荷確定日"],
+)
+def test_the_numbers_of_next_engine_itself_are_no_slip_numbers(headings: str) -> None:
+    row = ",".join(["10230"] * len(headings.split(",")))
+    with pytest.raises(FileRefused, match="ネクストエンジンの中の番号"):
+        prepare(f"{headings}\n{row}\n".encode("cp932"), NO_CAPTURE)
 
 
 @pytest.mark.parametrize("layout", ["b05", "b08", "b10"])

@@ -1,8 +1,8 @@
-"""日本郵便 クリックポスト: no order number is in the file."""
+"""日本郵便 クリックポスト: no order number is in the file before somebody adds it."""
 
 from __future__ import annotations
 
-from sgpshop.services.files.layout import Layout, Purpose
+from sgpshop.services.files.layout import Layout, Purpose, always
 
 LAYOUT = Layout(
     id="b11",
@@ -10,7 +10,10 @@ LAYOUT = Layout(
     purpose=Purpose.SLIPS,
     signature=("申込日時", "お問い合わせ番号", "お届け先氏名"),
     columns={
+        "order_no": "注文番号",
         "slip_no": "お問い合わせ番号",
+        "ship_date": "申込日時",
+        "carrier": always("027"),
     },
-    refusal="注文番号の列がないため、どの注文の伝票番号か分かりません。「注文番号」の列を足して、各行に注文番号を入れてから選んでください。",
+    export="どの注文の伝票番号かが入っていないため、「注文番号」の列を足し、各行に注文番号を入れてから選んでください。",
 )

@@ -1,4 +1,4 @@
-"""EC-CUBE 4, 出荷CSV: no order number is in the file."""
+"""EC-CUBE 4, 出荷CSV: no order number is in the file before somebody adds it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ LAYOUT = Layout(
     purpose=Purpose.SLIPS,
     signature=("出荷ID", "お問い合わせ番号", "出荷日"),
     columns={
+        "order_no": "注文番号",
         "slip_no": "お問い合わせ番号",
+        "ship_date": "出荷日",
     },
-    refusal="出荷IDはEC-CUBEの中だけの番号で、注文番号の列がないため、どの注文の伝票番号か分かりません。「注文番号」の列を足してから選んでください。",
+    export="出荷IDはEC-CUBEの中だけの番号です。「注文番号」の列を足し、各行に注文番号を入れてから選んでください。",
 )

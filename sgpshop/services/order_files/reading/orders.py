@@ -125,7 +125,9 @@ def _read(
     tables = []
     for file in files:
         file.seek(0)
-        tables.append(recognise(read_rows(file, limits), known, otherwise))
+        tables.append(
+            recognise(read_rows(file, limits), known, otherwise, telling=("total", "unit_price"))
+        )
         _require_unambiguous(tables[-1])
     orders = [table for table in tables if table.layout.purpose is Purpose.ORDERS]
     items = {table.layout.id: table for table in tables if table.layout.purpose is Purpose.ITEMS}
@@ -157,7 +159,14 @@ def _require_fields(table: Table) -> None:
         message = f"{which}必要な項目名がありません: {'、'.join(missing)}。" + (
             layout.export or "1行目には項目名(注文番号、注文日時など)を入れてください。"
         )
-        raise FileRefused(message) if layout.signature else UnknownLayout(message, _columns(table))
+        if layout.signature:
+            raise FileRefused(message)
+        columns = _columns(table)
+        if len(columns) < len(_REQUIRED):  # whatever a person said of them
+            raise FileRefused(
+                f"{message}伝票番号のファイルは、「発送」の「ファイル・貼り付け」で選んでください。"
+            )
+        raise UnknownLayout(message, columns)
 
 
 def _columns(table: Table) -> list[tuple[str, list[str]]]:
