@@ -22,7 +22,7 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import MOST_NUMBERS
-from sgpshop.domain.payment_status import Event, PaymentStatus
+from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
 from sgpshop.gateway import (
@@ -34,10 +34,8 @@ from sgpshop.gateway import (
 )
 from sgpshop.models import (
     MISMATCH,
-    Attempt,
-    AttemptState,
     CardTransaction,
-    Operation,
+    HistoryEntry,
     Order,
     OrderKind,
     utc_now,
@@ -63,7 +61,7 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 
 #: Here the buyer may have paid again by another way than ours.
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
-#: So long after a refused charge.
+#: So long after a charge failed, and after one was paid that had failed before.
 _MAY_PAY_LATER = timedelta(days=31)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
@@ -144,16 +142,20 @@ def _is_ours(transaction_id: int) -> bool:
         db.session.commit()
 
 
-def _was_refused(order_id: int) -> bool:
-    """Whether a charge was refused of late: the buyer, who was told, may pay past us after all."""
-    refused = sa.exists().where(
-        Attempt.order_id == order_id,
-        Attempt.state == AttemptState.REJECTED,
-        Attempt.operation.in_((Operation.CAPTURE, Operation.BILL, Operation.REPAY)),
-        Attempt.error_codes != "",
-        Attempt.finished_at > utc_now() - _MAY_PAY_LATER,
+def _had_failed(order_id: int) -> bool:
+    """Whether it was 売上失敗, and has failed or was paid of late: the buyer, told once, may pay past us."""
+    entry = HistoryEntry
+    may_pay = (PaymentStatus.CAPTURE_FAILED, *PAID)
+    failed = sa.exists().where(
+        entry.order_id == order_id, entry.status_after == PaymentStatus.CAPTURE_FAILED
     )
-    found = bool(db.session.scalar(sa.select(refused)))
+    is_recent = sa.exists().where(
+        entry.order_id == order_id,
+        entry.at > utc_now() - _MAY_PAY_LATER,
+        entry.status_after.in_(may_pay),
+        entry.status_after.is_distinct_from(entry.status_before),
+    )
+    found = bool(db.session.scalar(sa.select(sa.and_(failed, is_recent))))
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return found
 
@@ -178,7 +180,7 @@ def _later_payments(
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    if not (may_follow and not is_billed) and not _was_refused(claim.order_id):
+    if not (may_follow and not is_billed) and not _had_failed(claim.order_id):
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -606,9 +608,14 @@ def _told_unknown(
         unknown_numbers.not_there(session, order, rest)
     if unknown:
         unknown_numbers.ask(session, order, unknown)
-    # The order is paid under the number it has: none that comes after takes its place by itself.
     is_held = any(found.order_id in seen.held for _, found in unknown)
-    return () if _is_live(seen.trade) else ours, is_held
+    # The order is paid under the number it has: none that comes after takes its place by itself, and
+    # where that was given back, none under which nothing was paid.
+    if _is_live(seen.trade):
+        ours = []
+    elif seen.trade is not None and seen.trade.state.is_cancelled:
+        ours = [one for one in ours if not one[1].state.is_unfinished]
+    return ours, is_held
 
 
 def _is_live(trade: TradeStatus | None) -> bool:

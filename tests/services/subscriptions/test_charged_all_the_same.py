@@ -370,6 +370,54 @@ class TestAPageThatIsStillOpen:
         assert order.payment_status is S.CAPTURE_FAILED
         assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
+    @pytest.mark.parametrize("is_here", [False, True])
+    def test_given_back_it_is_cancelled_whatever_was_refused_after_it(
+        self, shop: World, travel: Travel, order: Order, is_here: bool
+    ) -> None:
+        """`-2`, which was refused, is no 仮売上 to be charged again."""
+        press(order, Operation.CAPTURE)
+        settle(order.id)
+        say_ours()
+        assert fresh(order).payment_status is S.CAPTURED
+        if is_here:
+            cancel(fresh(order))
+            settle(order.id)
+        else:
+            there = shop.gateway.search_trade("7001-1")
+            assert there is not None
+            shop.gateway.cancel(there.access, Cancellation.VOID)
+        nights(travel, order, (2026, 11, 13), (2026, 11, 14))
+        order = fresh(order)
+        assert order.payment_status is S.CANCELLED
+        assert order.transaction is not None
+        assert order.transaction.gateway_order_id == "7001-1"
+        assert told(order) == ([] if is_here else [AlertKind.CANCELLED_ELSEWHERE])
+        assert booked() == 0
+
+
+@pytest.mark.parametrize("when", [(2026, 11, 12), (2026, 12, 15)])
+@pytest.mark.parametrize("trouble", ["error:42G120000", "drop_before"])
+def test_what_failed_once_is_watched_for_a_month_after_it_was_paid(
+    shop: World, travel: Travel, trouble: str, when: tuple[int, int, int]
+) -> None:
+    """Whatever it failed of: also where a look-up showed that nothing had been carried out."""
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    shop.fault(trouble, "ExecTran")
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    travel(jst(*when, 13))
+    press(fresh(order), Operation.CAPTURE)
+    settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURED
+    [(number, _)] = sold(shop, order)
+    pay(shop, f"7001-{int(number[-1]) + 1}")
+    year, month, day = when
+    nights(travel, order, (year, month, day + 1), (year, month, day + 2))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
 
 @pytest.mark.parametrize("is_after", [False, True])
 def test_the_link_about_a_failed_card_is_watched_after_ours_was_paid(
