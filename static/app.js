@@ -187,7 +187,7 @@
 
   on("click", ({ target }) => {
     if (!target.closest("#order-table tbody tr")) return;
-    const name = document.querySelector("#status-tabs [aria-current]")?.firstChild.textContent.trim() ?? "";
+    const name = document.querySelector("#status-tabs [aria-current] .tab-name")?.textContent ?? "";
     const links = rows().map((row) => row.querySelector("a")?.pathname);
     keep("list", { from: location.pathname + location.search, name, links });
   }, true);
@@ -202,6 +202,7 @@
       if (path) nav.querySelector(`[rel=${link}]`).href = path;
     }
     document.querySelector(".breadcrumb a")?.setAttribute("href", from);
+    if (name === "仮売上" && links[at + 1]) byId("next-to-capture")?.setAttribute("href", links[at + 1]);
   }
 
   /* Keys: / search, ? help; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes; j k next and previous order. */
@@ -251,16 +252,29 @@
       carry([]);
     }
     bringTicks();
+    showAble();
+    showNeighbours();
     showUnsaved();
     holdFocus();
     tellNews();
   });
 
-  on("click", ({ target }) => { if (target.closest("[data-print]")) window.print(); });
+  on("click", async ({ target }) => {
+    if (target.closest("[data-print]")) window.print();
+    if (!target.dataset.copy) return;
+    const from = byId(target.dataset.copy);
+    await navigator.clipboard.writeText(from.value ?? from.textContent);
+    tell(target.textContent = "コピーしました");
+  });
+
+  /* Buttons only where they can do something: a page by plain http has no clipboard. */
+  function showAble() {
+    const able = ["[data-print]", ...(navigator.clipboard ? ["[data-copy]"] : [])];
+    all(able.join()).forEach((button) => { button.hidden = false; });
+  }
 
   on("DOMContentLoaded", () => {
-    all("[data-print]").forEach((button) => { button.hidden = false; }); // only where it can do something
-    all("[data-unscripted]").forEach((words) => { words.hidden = true; });
+    showAble();
     bringTicks();
     showNeighbours();
     all("[data-say]").forEach((one) => { if (!one.closest("#messages")) heard.set(one.id || one, wordsOf(one)); });

@@ -6,7 +6,14 @@ Others use what is exported here and nothing else.
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
 from sgpshop.gateway.error_kinds import ErrorKind, worst
-from sgpshop.gateway.error_words import UNCHANGED, Explanation, explain, in_short, without_answer
+from sgpshop.gateway.error_words import (
+    UNCHANGED,
+    Explanation,
+    explain,
+    for_buyer,
+    in_short,
+    without_answer,
+)
 from sgpshop.gateway.exceptions import (
     GatewayError,
     GatewayOutcomeUnknown,
@@ -65,6 +72,7 @@ __all__ = [
     "TradeStatus",
     "check_base_url",
     "explain",
+    "for_buyer",
     "in_short",
     "only_while",
     "read_notice",

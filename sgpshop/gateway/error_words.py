@@ -159,6 +159,15 @@ _OWN_WORDS = {
     "M11010999": ("SMBC-GPから、説明のないエラーが返りました。", _CHECKING),
 }
 
+#: Where only the buyer can help: why, as one may write it to them, by what staff are told to do next.
+_FOR_BUYERS = {
+    _CONTACT_BUYER: "カード会社の承認を得られなかった",
+    _OTHER_CARD: "ご指定のカードをご利用いただけなかった",
+    _NEW_CARD: "カードのご登録内容(番号・有効期限など)を確認できなかった",
+    _NEW_ORDER: "お支払いのお手続きの有効期限が過ぎた",
+    _OWN_WORDS["42G950000"][1]: "カード会社の承認を得られなかった",
+}
+
 #: The commonest in few words, for pictures and lists; any other is named by its kind.
 _SHORT = {
     _OVER_LIMIT: "限度額超過",
@@ -320,6 +329,11 @@ def explain(code: str) -> Explanation:
         f"SMBC-GPから、一覧にないコード{code}が返りました。",
         f"コード{code}をSMBCマルチペイメント管理画面で確認してください。",
     )
+
+
+def for_buyer(code: str) -> str:
+    """Why the buyer's card was of no use, in words for them; "" where it is not theirs to mend."""
+    return _FOR_BUYERS.get(explain(code).next_step, "")
 
 
 def without_answer(reason: str) -> str:

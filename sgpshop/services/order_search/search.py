@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.bounds import whole_number
 from sgpshop.domain.errors import CursorInvalid
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
@@ -62,6 +63,24 @@ def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
     statement = facts.joined(Order.id).where(*conditions(criteria, utc_now()))
     page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
     return page.showing([row.id for row in page.rows])
+
+
+def next_to_capture(order: Order) -> str | None:
+    """The number of the order in 仮売上 after `order`, newest first as in the list, else of the newest.
+
+    None: there is no other.
+    """
+    place = sa.tuple_(Order.ordered_at, Order.id)
+    for where in (place < sa.tuple_(order.ordered_at, order.id), Order.id != order.id):
+        found: str | None = db.session.scalar(
+            sa.select(Order.order_no)
+            .where(Order.payment_status == PaymentStatus.AUTHORIZED, where)
+            .order_by(Order.ordered_at.desc(), Order.id.desc())
+            .limit(1)
+        )
+        if found:
+            return found
+    return None
 
 
 def the_one(word: str) -> str | None:

@@ -18,7 +18,10 @@ from sgpshop.domain.order_acts import (
     status_change,
 )
 from sgpshop.domain.order_rules import taken_too_much
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Attempt, Order, utc_now
+from sgpshop.services.order_detail import letters
+from sgpshop.services.order_search import search
 from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
@@ -28,6 +31,8 @@ from sgpshop.web.frame.looking import Buttons, looked_at, may_act
 
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)
+#: Who captured an order goes on to the next one within this.
+_GOES_ON = timedelta(minutes=10)
 
 
 def _enabled(act: Act) -> Callable[[Order, Buttons], bool]:
@@ -73,10 +78,12 @@ def render(
         refusal=refusal,
         is_looking=_is_looking(order),
         effect=money_effect(order),
+        letter=letters.letter(order, detail.problem, shared["shop"]),
         refund_left=(left := money_movements.left_of(order)),
         refund_preset=left
         if order.processing_class in REFUND_CLASSES
         else min(left, taken_too_much(order)),
+        next_to_capture=search.next_to_capture(order) if _was_just_captured(order) else None,
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
         may_close_by_hand=may_act() and _may_close_by_hand(order.open_attempt),
@@ -102,6 +109,13 @@ def _is_looking(order: Order) -> bool:
     """Whether a look-up is under way or about to be made: the screen then renews itself."""
     planned = order.transaction.next_look_at if order.transaction else None
     return planned is not None and planned <= utc_now() + _SOON
+
+
+def _was_just_captured(order: Order) -> bool:
+    """Whether somebody is likely to go on to the next order: this one was captured a moment ago."""
+    captured_at = order.transaction.captured_at if order.transaction else None
+    is_captured = order.payment_status is PaymentStatus.CAPTURED and captured_at is not None
+    return may_act() and is_captured and captured_at > utc_now() - _GOES_ON
 
 
 def _may_close_by_hand(attempt: Attempt | None) -> bool:
