@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -24,6 +24,7 @@ from sgpshop.web.frame.security import requires
 bp = Blueprint("dashboard", __name__)
 
 _ALERTS_SHOWN = 10
+_REASONS_TOLD = 3
 _HEAP_WORDS = ("切れ", "3日内", "7日内", "14日内", "21日内", "30日内", "31日以上")
 _HEAP_TONES = ("is-over", "is-bad", "is-warning", "is-warning", "", "", "is-calm")
 _RUN_SCREENS = {"bulk": "bulk_runs.show", "slips": "slips.show", "orders": "imports.show"}
@@ -57,8 +58,14 @@ class Bar:
 def show() -> ResponseReturnValue:
     """The lines in order of the money at risk, the last runs, the pictures."""
     shop, now = settings.load(), utc_now()
-    found = dashboard.figures(shop)
-    lines = sorted(_lines(found, shop), key=lambda one: (one.tone != "bad", -one.total.yen))
+    days = (
+        pictures.MORE_DAYS if request.args.get("days") == str(pictures.MORE_DAYS) else pictures.DAYS
+    )
+    found = dashboard.figures(shop, days=days)
+    failures = pictures.failures() if found.capture_failed.count else []
+    lines = sorted(
+        _lines(found, failures, shop), key=lambda one: (one.tone != "bad", -one.total.yen)
+    )
     return render_template(
         "dashboard/show.html",
         figures=found,
@@ -72,6 +79,8 @@ def show() -> ResponseReturnValue:
         shop=shop,
         console_url=console_links(shop)["shop"],
         as_of=now,
+        days=days,
+        other_days=pictures.DAYS + pictures.MORE_DAYS - days,
         captured=found.captured,
         captured_bars=[
             Bar(
@@ -89,12 +98,20 @@ def show() -> ResponseReturnValue:
         ],
         failure_bars=[
             Bar(one.words, one.count, _list(status="capture_failed", error=one.code), "is-bad")
-            for one in (pictures.failures() if found.capture_failed.count else [])
+            for one in failures
         ],
     )
 
 
-def _lines(found: Figures, shop: ShopSettings) -> Iterator[WorkLine]:
+def _ending(holds: Sequence[int]) -> str:
+    """How urgent the holds are that end soon, in few words."""
+    counts = zip(("切れた", "3日以内"), holds, strict=False)
+    return "・".join(f"{words} {count:,}件" for words, count in counts if count)
+
+
+def _lines(
+    found: Figures, failures: Sequence[pictures.Reason], shop: ShopSettings
+) -> Iterator[WorkLine]:
     yield WorkLine(
         "発送済み・売上処理待ち",
         found.shipped_uncaptured,
@@ -106,14 +123,14 @@ def _lines(found: Figures, shop: ShopSettings) -> Iterator[WorkLine]:
     yield WorkLine(
         "期限が近い・切れた",
         found.deadline_soon,
-        f"オーソリ期限まで{SOON_DAYS}日以内(切れたものを含む)",
+        _ending(found.holds) or f"オーソリ期限まで{SOON_DAYS}日以内",
         _list(auth_days_left=SOON_DAYS, sort="deadline", dir="asc"),
         "見る",
     )
     yield WorkLine(
         "売上失敗",
         found.capture_failed,
-        "理由を確認してから、もう一度処理できます",
+        "・".join(f"{one.words} {one.count:,}" for one in failures[:_REASONS_TOLD]),
         _list(status="capture_failed"),
         "理由を見る",
     )

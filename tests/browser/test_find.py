@@ -41,3 +41,13 @@ def test_the_first_order_stays_within_sight(site: Site, visitor: Visitor) -> Non
         assert box is not None
         assert first["y"] <= most
         assert box["x"] + box["width"] <= viewport["width"]
+
+
+def test_on_a_phone_a_thumb_reaches_the_box(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1)
+    page = visitor.open("/help", viewport=NARROW)
+    page.locator(".phone-tabs label").click()
+    expect(page.locator("#find-word")).to_be_focused()
+    page.keyboard.type(order.order_no)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/orders/{order.order_no}")

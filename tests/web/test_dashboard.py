@@ -17,6 +17,7 @@ from sgpshop.extensions import db
 from sgpshop.models import (
     Alert,
     CardTransaction,
+    DailyJob,
     Operation,
     OrderKind,
     Queue,
@@ -27,7 +28,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work
-from sgpshop.services.orders import money_movements
+from sgpshop.services.orders import alerts, money_movements
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, make_order
 from tests.forms import token_of
@@ -126,8 +127,24 @@ def test_the_pictures_show_what_was_captured_what_ends_and_why_it_failed(
     holds = table(page, "オーソリ期限までの日数と仮売上の件数")
     assert (holds["切れ"], holds["3日内"], holds["31日以上"]) == ("1件", "1件", "1件")
     assert "売上失敗の理由" not in page
+    assert '<span class="work-why">切れた 1件・3日以内 1件</span>' in page
+    assert len(by_day) == 14
+    longer = table(flat(viewer.get("/?days=30")), "日ごとに売上処理した金額")
+    assert list(longer.values())[-14:] == list(by_day.values())
+    assert len(longer) == 30
     [today] = re.findall(r'<a href="([^"]+)"> <title>[^<]* ¥570</title>', page)
     assert flat(viewer.get(today.replace("&amp;", "&"))).count("<tr id=") == 2
+
+
+def test_what_has_no_problem_is_named_with_the_last_comparison(
+    app: Flask, viewer: FlaskClient
+) -> None:
+    assert "問題なし:" in flat(viewer.get("/"))
+    assert "最終照合" not in flat(viewer.get("/"))  # there was none yet
+    with app.app_context(), writing() as session:
+        session.add(DailyJob(name=alerts.COMPARE, day=utc_now().date(), finished_at=utc_now()))
+    assert "返送済み・返金未対応、要確認(24時間超)" in flat(viewer.get("/"))
+    assert "(SMBC-GPとの最終照合 <time" in flat(viewer.get("/"))
 
 
 def test_the_reasons_of_failures_are_told_in_few_words(
@@ -139,10 +156,9 @@ def test_the_reasons_of_failures_are_told_in_few_words(
         world.fault("error:42G020000", "AlterTran")
         for order in orders:
             press(order, Operation.CAPTURE)
-    assert table(flat(viewer.get("/")), "売上失敗の理由と件数") == {
-        "限度額超過": "2件",
-        "残高不足": "1件",
-    }
+    page = flat(viewer.get("/"))
+    assert table(page, "売上失敗の理由と件数") == {"限度額超過": "2件", "残高不足": "1件"}
+    assert '<span class="work-why">限度額超過 2・残高不足 1</span>' in page
 
 
 def change(order_id: int, **values: object) -> None:

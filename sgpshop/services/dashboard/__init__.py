@@ -15,9 +15,10 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
 from sgpshop.services import preorders, subscriptions
-from sgpshop.services.dashboard.pictures import Captured, captured, holds
+from sgpshop.services.dashboard.pictures import DAYS, Captured, captured, holds
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_search.totals import Total, added, totals_of
+from sgpshop.services.orders.alerts import last_compared
 from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscriptions import ListedFile, Outlook
 from sgpshop.storage import setbacks
@@ -57,10 +58,15 @@ class Figures:
     holds: list[int]
     #: something broke off however often it was tried (P15)
     has_set_aside: bool
+    #: when all was compared with SMBC-GP last, None: never yet
+    compared_at: datetime | None
 
 
-def figures(shop: ShopSettings) -> Figures:
-    """The figures as they are now, in three queries, and one more where a file is in trouble."""
+def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
+    """The figures as they are now, in three queries, and one more where a file is in trouble.
+
+    `days` of captures are told one by one.
+    """
     now = utc_now()
     totals, *sums = totals_of(
         SearchCriteria(),
@@ -72,13 +78,14 @@ def figures(shop: ShopSettings) -> Figures:
         SearchCriteria(alert=True),
     )
     soon, overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
-    taken, ending, late, outlook, is_in_trouble, is_set_aside, _ = answers(
-        captured(now),
+    taken, ending, late, outlook, is_in_trouble, is_set_aside, compared_at, _ = answers(
+        captured(now, days),
         holds(now),
         preorders.overdue(),
         subscriptions.outlook_question(shop.billing_day, now),
         subscriptions.trouble_question(),
         setbacks.is_set_aside_question(),
+        last_compared(),
         subscriptions.in_use_question(),
     )
     has_subscriptions = subscriptions.in_use(shop)
@@ -101,6 +108,7 @@ def figures(shop: ShopSettings) -> Figures:
         captured=taken,
         holds=ending,
         has_set_aside=is_set_aside,
+        compared_at=compared_at,
     )
 
 

@@ -21,8 +21,8 @@ from sgpshop.services.order_search.criteria import HOLDING
 from sgpshop.services.orders import money_movements
 from sgpshop.storage.questions import Question
 
-#: so many days are drawn, today included
-DAYS = 14
+#: so many days are drawn, today included: at first, and when more are asked for
+DAYS, MORE_DAYS = 14, 30
 #: the last day of each heap of holds, counted from today; None: all the rest
 HEAPS = (-1, 3, 7, 14, 21, 30, None)
 _REASONS_SHOWN = 5
@@ -42,10 +42,10 @@ class Captured:
         return next(reversed(self.days.values()))
 
 
-def captured(now: datetime) -> Question[Captured]:
+def captured(now: datetime, number: int = DAYS) -> Question[Captured]:
     """What was taken by captures (実売上), whatever was given back later: the rows of 売上集計."""
     today = jst_day(now)
-    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    days = [today - timedelta(days=back) for back in reversed(range(number))]
     month = today.replace(day=1)
     day, yen = MoneyMovement.day, money_movements.MOVED
     spans = [(one, one) for one in days] + [(month, today)]

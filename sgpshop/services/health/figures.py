@@ -11,13 +11,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, DailyJob
+from sgpshop.models import Attempt, CardTransaction
 from sgpshop.models.attempt import AttemptState
 from sgpshop.services import backups
 from sgpshop.services.health import readiness
 from sgpshop.services.orders import alerts
-from sgpshop.services.reconciliation import daily
 from sgpshop.storage import shared_clock
+from sgpshop.storage.questions import answer
 from sgpshop.storage.queue import messages
 
 
@@ -61,9 +61,6 @@ def _read() -> dict[str, tuple[str, float | None]]:
             sa.func.count().filter(CardTransaction.is_restored),
         ).where(CardTransaction.next_look_at <= now)
     ).one()
-    compared = db.session.scalar(
-        sa.select(sa.func.max(DailyJob.finished_at)).where(DailyJob.name == daily.COMPARE)
-    )
     backup = backups.last()
     return {
         "queued_oldest_seconds": ("How long the oldest of them is due", _age(oldest, now)),
@@ -72,7 +69,10 @@ def _read() -> dict[str, tuple[str, float | None]]:
         "restored_unseen": ("Of those, payments from a backup not seen since", restored),
         "messages": ("Messages in the queue", messages().size()),
         "alerts_open": ("Findings nobody has acknowledged", alerts.count_open()),
-        "compared_timestamp_seconds": ("Last nightly comparison planned", _stamp(compared)),
+        "compared_timestamp_seconds": (
+            "Last nightly comparison planned",
+            _stamp(answer(alerts.last_compared())),
+        ),
         "backup_timestamp_seconds": ("Last backup", _stamp(backup and backup[0])),
         "backup_bytes": ("Its size", backup and backup[1]),
     }

@@ -12,15 +12,18 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import MISSING, AlertKind, Decision
 from sgpshop.extensions import db
-from sgpshop.models import Alert, Order, utc_now
+from sgpshop.models import Alert, DailyJob, Order, utc_now
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import id_of, lock_order, require_received
 from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import Question
 
 _LONGEST = 400
 _OTHERWISE = "その後に取り込んだファイルでは、注文キャンセルではありません。"
 REASON_MOST = 200
+#: Name of the nightly comparison among the jobs of a day.
+COMPARE = "compare"
 
 
 class NoteRefused(ShopError):
@@ -222,3 +225,9 @@ def _acknowledge(
         alert=alert.kind.label,
         reason=reason,
     )
+
+
+def last_compared() -> Question[datetime | None]:
+    """When the last nightly comparison was planned to its end; None: never yet."""
+    when = sa.func.max(DailyJob.finished_at)
+    return Question(sa.select(when).where(DailyJob.name == COMPARE), lambda row: row[0])

@@ -38,7 +38,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 
-COMPARE = "compare"
+COMPARE = alerts.COMPARE
 DIGEST = "digest"
 BACKUP = "backup"
 

@@ -247,12 +247,11 @@ def _main_menu() -> list[tuple[str, str]]:
 
 
 def _phone_tabs() -> list[tuple[str, str]]:
-    """The four places that a thumb goes to most; the whole menu is behind その他."""
+    """The places that a thumb goes to most; the search box is one too, the whole menu is behind その他."""
     tabs = {
         "dashboard.show": "ホーム",
         "order_search.show": "注文",
         **({} if current_user.role == Role.VIEWER else {"slips.index": "発送"}),
-        "help_page.show": "ヘルプ",
     }
     return [(url_for(screen), words) for screen, words in tabs.items()]
 

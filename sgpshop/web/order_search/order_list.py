@@ -22,7 +22,7 @@ from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search import saved_views, search, search_fields, texts
-from sgpshop.services.order_search.totals import Total, Totals, added, status_totals
+from sgpshop.services.order_search.totals import Total, Totals, added, status_totals, total
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
@@ -107,14 +107,14 @@ def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab
     everything = added(totals)
     found = [StatusTab("すべて", everything, form.query(status=None), not chosen, "")]
     for status in PaymentStatus:
-        total = totals.get(status) or Total(is_least=everything.is_least)
-        if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or total.count):
+        its = totals.get(status) or Total(is_least=everything.is_least)
+        if status in SUBSCRIPTION_STATUSES and not (shop.subscription_enabled or its.count):
             continue
         query = form.query(status=status.value)
         # Of 決済完了 only what is still to be done is 未完了, so the tab counts it under that name.
         is_part = form.criteria.unfinished and status is PaymentStatus.CAPTURED
         words = f"{status.label}・未発送など" if is_part else status.label
-        found.append(StatusTab(words, total, query, chosen == (status,), status.value))
+        found.append(StatusTab(words, its, query, chosen == (status,), status.value))
     return found
 
 
@@ -136,12 +136,14 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     fields = search_fields.chosen(current_user.search_fields)
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
     run_id = runs.latest_running(current_user.id) if bar is None else None
+    result = _search(form)  # first: it may complain about the cursor
     return {
-        "result": _search(form),  # first: it may complain about the cursor
+        "result": result,
         "form": form,
         "dated": form.criteria.date_field.value,
         "date_words": DATE_WORDS[form.criteria.date_field],
         "hits": hits,
+        "elsewhere": None if result.rows else _of_all_periods(form),
         "tabs": tabs(form, totals, shop),
         "bar": bar or _first_bar(form),
         "progress": report.progress(run_id) if run_id else None,
@@ -165,6 +167,13 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "choices": _choices(shop, totals),
         "keyword_rows": KEYWORD_ROWS,
     }
+
+
+def _of_all_periods(form: SearchForm) -> Total | None:
+    """What the same search would find without its period; None where it has none."""
+    found = form.criteria
+    has_period = found.day_from or found.day_to
+    return total(replace(found, day_from=None, day_to=None)) if has_period else None
 
 
 def _title(form: SearchForm, in_force: Sequence[Chip], count: str) -> str:

@@ -207,13 +207,21 @@ def test_unknown_parameters_change_nothing(app: Flask, operator: FlaskClient) ->
     assert listed(flat(operator.get("/orders?utm_source=x"))) == []  # still the unfinished ones
 
 
-def test_an_empty_result_says_why_and_offers_the_next_step(operator: FlaskClient) -> None:
+def test_an_empty_result_says_why_and_offers_the_next_step(
+    app: Flask, operator: FlaskClient
+) -> None:
     page = flat(operator.get("/orders"))
     assert "条件に合う注文はありません" in page  # R36
     assert "発送と決済が終わった注文も含めて探す" in page
-    period = flat(operator.get("/orders?from=2026-01-01&to="))
-    assert "全期間から探す" in period
     assert "<table" not in page
+    long_ago = "/orders?from=2001-01-01&to=2001-01-31"
+    make(app)
+    period = flat(operator.get(long_ago))
+    assert "この期間にはありません。全期間では1件見つかりました → <a" in period
+    dear = flat(operator.get(f"{long_ago}&amount_min=999999"))
+    assert "この期間にはありません。全期間でも見つかりませんでした。" in dear
+    [address] = re.findall(r'→ <a href="([^"]+)">表示する', period)
+    assert len(listed(flat(operator.get(address.replace("&amp;", "&"))))) == 1
 
 
 def test_pages_follow_each_other_without_repeating(app: Flask, operator: FlaskClient) -> None:
