@@ -113,9 +113,9 @@ def _is_looking(order: Order) -> bool:
 
 def _was_just_captured(order: Order) -> bool:
     """Whether somebody is likely to go on to the next order: this one was captured a moment ago."""
-    captured_at = order.transaction.captured_at if order.transaction else None
-    is_captured = order.payment_status is PaymentStatus.CAPTURED and captured_at is not None
-    return may_act() and is_captured and captured_at > utc_now() - _GOES_ON
+    at = order.transaction.captured_at if order.transaction else None
+    is_captured = may_act() and order.payment_status is PaymentStatus.CAPTURED
+    return is_captured and at is not None and at > utc_now() - _GOES_ON
 
 
 def _may_close_by_hand(attempt: Attempt | None) -> bool:
