@@ -107,6 +107,8 @@ class OrderFacts(Protocol):
     @property
     def is_called_off(self) -> bool: ...
     @property
+    def is_asked(self) -> bool: ...
+    @property
     def deliveries(self) -> Sequence[Parcel]: ...
 
 
@@ -146,6 +148,12 @@ class Refusal(Reason):
         "called_off",
         "ファイルで注文キャンセル",
         "注文ファイルで注文キャンセルになった注文です。そのまま販売するなら、注文の画面の通知を確認済みにしてから実行してください。",
+    )
+    UNKNOWN_NUMBER = (
+        "unknown_number",
+        "どの注文の決済か未確認",
+        "この注文の決済か、別の注文の決済か分からない取引がSMBC-GPにあります。"
+        "二重に請求しないため、注文の画面の通知で、どの注文の決済かを選んでから実行してください。",
     )
     CHANGED = ("changed", "確認後に更新された", "確認した後で注文の内容が更新されました。")
     OTHERS_LIVE = (
@@ -293,6 +301,9 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.NOT_LINKED  # a charge needs SMBC-GP's word that nothing is reserved yet
     if transaction.others_live:
         return Refusal.OTHERS_LIVE
+    # Where a new charge is wanted SMBC-GP is asked once more, and it may be there no longer.
+    if order.is_asked and not reserves_nothing(order):
+        return Refusal.UNKNOWN_NUMBER
     if is_unsent(order):
         return Refusal.UNSENT_AMOUNT
     if is_to_be_charged(transaction) and transaction.sequence >= MOST_NUMBERS:

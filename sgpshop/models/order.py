@@ -250,6 +250,28 @@ class Order(Base):
             .correlate(cls)
         )
 
+    @hybrid_property
+    def is_asked(self) -> bool:
+        """Whether money stands under a number of it of which nobody said yet whose it is (R141)."""
+        session = object_session(self)
+        assert session is not None
+        return bool(session.scalar(sa.select(Order.is_asked).where(Order.id == self.id)))
+
+    @is_asked.inplace.expression
+    @classmethod
+    def _is_asked_expression(cls) -> sa.ColumnElement[bool]:
+        names = ("order_id", "is_ours", "gateway_state")
+        found = sa.table("unknown_numbers", *map(sa.column, names)).c
+        return (
+            sa.exists()
+            .where(
+                found.order_id == cls.id,
+                found.is_ours.is_(None),
+                found.gateway_state.in_(sorted(LIVE_STATES)),
+            )
+            .correlate(cls)
+        )
+
     @property
     def is_charge(self) -> bool:
         """Whether the transaction that counts now charges a card that was checked before."""

@@ -60,6 +60,7 @@ class Order:
     ordered_at: datetime = NOW
     processing_class: ProcessingClass = ProcessingClass.UNPROCESSED
     is_called_off: bool = False
+    is_asked: bool = False
     edited_at: datetime | None = None
 
 

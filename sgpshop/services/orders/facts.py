@@ -94,6 +94,7 @@ class Facts:
     refunded_on: date | None
     handling: str
     is_called_off: bool
+    is_asked: bool
     transaction: TransactionFacts | None
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for

@@ -59,6 +59,8 @@ _HELD_BACK = (
     Operation.EXTEND,
     Operation.BILL,
 )
+#: Before these are cancelled it is asked whether they are paid under another number.
+_PAID_ELSEWHERE = (PaymentStatus.AWAITING_BILLING, PaymentStatus.CAPTURE_FAILED)
 #: So often a payment that our books alone call the second one is tried: some two minutes.
 _TRIES_WHEN_DOUBLED = 12
 
@@ -126,10 +128,12 @@ class _Execution:
         """Look if that comes first, then send, by another way if the first is the wrong one."""
         if self.plan.enters:
             return self._enter_and_send()
+        found = self._look_before() if self.claimed.look_first else None
+        if isinstance(found, RunResult):
+            return found
+        if self._is_retaken and (ended := self._prepare()) is not None:
+            return ended
         if self.claimed.look_first:
-            found = self._look_before()
-            if isinstance(found, RunResult):
-                return found
             assert found is not None  # these plans send only to what they saw
             return self._send_after_look(found)
         if self._is_held_back:
@@ -155,7 +159,7 @@ class _Execution:
         return trade if isinstance(trade, RunResult) else self._send_after_look(trade)
 
     def _prepare(self) -> RunResult | None:
-        """See that no other number of the order pays it, and put the card that does into `claimed`.
+        """See that no other number of the order pays it, and put the card of a new charge into `claimed`.
 
         How it ends where that is not so: nothing was entered yet.
         """
@@ -164,7 +168,7 @@ class _Execution:
             paid_there = other_numbers.paid_there(
                 self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
             )
-            if paid_there is None and not claimed.finishes_three_ds:
+            if paid_there is None and self.plan.enters and not claimed.finishes_three_ds:
                 card = stored_cards.card_for(self.gateway, claimed)
         except stored_cards.NoCard as problem:
             return self._reject(problem.reason)
@@ -222,12 +226,12 @@ class _Execution:
     def _paid_elsewhere(self, outcome: Outcome | None) -> Outcome | None:
         """Whether what is to be cancelled stands under another number of the order.
 
-        Asked where nothing would be sent, because its own number holds nothing, and of what was
-        never billed: there the own number is that of a card check.
+        Asked where nothing would be sent, because its own number holds nothing, of what was never
+        billed, where the own number is that of a card check, and of what failed.
         """
         claimed = self.claimed
         is_for_nothing = outcome is not None and outcome.state is AttemptState.DONE
-        if not is_for_nothing and claimed.status_before is not PaymentStatus.AWAITING_BILLING:
+        if not is_for_nothing and claimed.status_before not in _PAID_ELSEWHERE:
             return None
         return other_numbers.paid_there(
             self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
@@ -303,6 +307,13 @@ class _Execution:
             if isinstance(after, RunResult):
                 return after
             trade = after
+
+    @property
+    def _is_retaken(self) -> bool:
+        """Whether it failed before: the buyer, who was told, may have paid again past us (R106)."""
+        claimed = self.claimed
+        is_failed = claimed.status_before is PaymentStatus.CAPTURE_FAILED
+        return is_failed and claimed.operation is Operation.CAPTURE
 
     @property
     def _is_held_back(self) -> bool:

@@ -591,12 +591,13 @@ def _told_unknown(
     ours: list[Numbered] = []
     unknown: list[Numbered] = []
     is_unfinished = seen.trade is None or seen.trade.state.is_unfinished
+    asked = seen.held if _is_live(seen.trade) else seen.asked
     for number, found in seen.later:
         is_claimed = transaction.access_id == found.access.access_id and is_unfinished
         if found.order_id in known or is_claimed:
             ours.append((number, found))
         # A card that was checked is a question where the order has none that was.
-        elif found.order_id in seen.asked or (found.state.is_check and is_unfinished):
+        elif found.order_id in asked or (found.state.is_check and is_unfinished):
             unknown.append((number, found))
     if seen.was_asked:
         shown = {found.order_id for _, found in unknown}

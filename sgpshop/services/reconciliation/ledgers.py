@@ -40,6 +40,7 @@ from sgpshop.models import (
     BillingFile,
     BillingState,
     CardTransaction,
+    HistoryEntry,
     Operation,
     Order,
     OrderKind,
@@ -89,6 +90,8 @@ class BookedOrder:
     since: datetime | None
     #: month in whose window the monthly file was sent whose result is still to come
     awaits_result_of: date | None
+    #: it was 売上失敗: the buyer may have paid again since, past us
+    had_failed: bool
     #: the numbers it used before, under which nothing may be left
     earlier: tuple[str, ...] = ()
     #: behind it no number is known to our books, but may be to SMBC-GP (P36)
@@ -247,7 +250,8 @@ class _Asker:
         answers = [self.ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
         trade = answers[0]
         is_paid = isinstance(trade, TradeStatus) and trade.state.is_live
-        if is_paid and ours.kind is OrderKind.NORMAL:  # nothing is charged after it
+        is_alone = ours.kind is OrderKind.NORMAL and not ours.had_failed
+        if is_paid and is_alone:  # nothing is charged after it
             return tuple(answers)
         after = transaction_lookup.numbers_after(ours.order_no, ours.last_number, self._search)
         try:
@@ -372,6 +376,12 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
             )
             .correlate(CardTransaction)
             .scalar_subquery(),
+            sa.exists()
+            .where(
+                HistoryEntry.order_id == Order.id,
+                HistoryEntry.status_after == PaymentStatus.CAPTURE_FAILED,
+            )
+            .correlate(Order),
         )
         .outerjoin(
             CardTransaction,

@@ -10,17 +10,18 @@ import sqlalchemy as sa
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_acts import Act, button, is_refund_open
+from sgpshop.domain.order_rules import Refusal, capture_refusal
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Cancellation, Card, Job
+from sgpshop.gateway import Cancellation, Card, Job, ThreeDs
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
-from sgpshop.services import settings
+from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
-from sgpshop.services.orders import alerts
-from sgpshop.services.subscriptions import SubscriptionTab, billing
+from sgpshop.services.orders import alerts, facts
+from sgpshop.services.subscriptions import SubscriptionTab, again, billing
 from sgpshop.services.subscriptions.billing import results
 from sgpshop.storage.database import writing
 from tests.factories import fresh
@@ -28,7 +29,7 @@ from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.answering import say_ours
-from tests.services.arriving import open_shop
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
 from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_numbers_of_others import looked_up
@@ -393,6 +394,109 @@ class TestAPageThatIsStillOpen:
         assert order.transaction.gateway_order_id == "7001-1"
         assert told(order) == ([] if is_here else [AlertKind.CANCELLED_ELSEWHERE])
         assert booked() == 0
+
+
+@pytest.mark.postgresql
+def test_a_link_that_is_paid_while_the_next_line_waits_is_told_in_time(
+    shop: World, travel: Travel
+) -> None:
+    """NG in December, -2 in January's file, and on the 12th the buyer pays by the link of December."""
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    nights(travel, order, (2026, 12, 10))
+    not_charged(shop, order)
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    again.take_again([order.order_no], "again", TANAKA)
+    nights(travel, order, (2027, 1, 10))
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    travel(jst(2027, 1, 12, 12))
+    pay(shop, f"{order.order_no}-3")
+    nights(travel, order, (2027, 1, 13))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_a_sale_of_a_subscription_that_was_given_back_is_told(shop: World, travel: Travel) -> None:
+    """`-1` was entered past us, `-2` is declined, the buyer pays `-1`, and the shop gives it back."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 10, 5))
+    access = shop.gateway.enter(f"{order.order_no}-1", Job.CAPTURE, 2500, three_ds=ThreeDs("店"))
+    card, back = Card(token=shop.token()), "https://cart.example/"
+    shop.gateway.execute(access, card, job=Job.CAPTURE, return_to=back)
+    shop.fault("error:42G120000", "ExecTran")
+    nights(travel, order, (2026, 12, 10))
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    context = shop.simulator.extensions["endpoint"].context
+    with context.ledger.transaction() as ledger:
+        paid = "UPDATE trades SET status = 'CAPTURE' WHERE order_id = ?"
+        ledger.execute(paid, (f"{order.order_no}-1",))
+    nights(travel, order, (2026, 12, 11))
+    say_ours()
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    shop.gateway.cancel(access, Cancellation.RETURN)
+    nights(travel, order, (2026, 12, 12), (2026, 12, 13))
+    assert told(order) == [AlertKind.CANCELLED_ELSEWHERE]
+
+
+class TestAHoldThatCouldNotBeCaptured:
+    """An ordinary order in 売上失敗: the buyer, who was told, pays again past us (R106)."""
+
+    @pytest.fixture
+    def order(self, shop: World, travel: Travel) -> Order:
+        open_shop()
+        placed = intake.place(new_order(shop), SHOP_FRONT)
+        [order] = orders()
+        assert order.order_no == placed.order_no
+        shop.fault("error:42G120000", "AlterTran")
+        press(order, Operation.CAPTURE)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        pay(shop, f"{order.order_no}-1")
+        return fresh(order)
+
+    def held(self, shop: World, order: Order) -> str:
+        return next(one["status"] for one in shop.ledger() if one["order_id"] == order.order_no)
+
+    def test_it_is_not_captured_beside_that(self, shop: World, order: Order) -> None:
+        press(order, Operation.CAPTURE)
+        assert last_attempt(order).reason == "unknown_number"
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        assert self.held(shop, order) == "AUTH"
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+    @pytest.mark.postgresql
+    def test_nor_while_nobody_has_said_whose_it_is(
+        self, shop: World, travel: Travel, order: Order
+    ) -> None:
+        nights(travel, order, (2026, 11, 13))
+        found = button(Act.CAPTURE, fresh(order), settings.load(), utc_now())
+        assert "どの注文の決済かを選んでから" in found.reason
+        with pytest.raises(NotPossible, match="どの注文の決済か"):
+            press(order, Operation.CAPTURE)
+        [listed_order] = facts.by_ids([order.id])
+        assert capture_refusal(listed_order) is Refusal.UNKNOWN_NUMBER
+        say_ours(is_ours=False)
+        press(order, Operation.CAPTURE)
+        assert fresh(order).payment_status is S.CAPTURED
+
+    def test_it_is_not_cancelled_beside_that(self, shop: World, order: Order) -> None:
+        cancel(order)
+        assert fresh(order).payment_status is S.CAPTURE_FAILED
+        assert self.held(shop, order) == "AUTH"
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+    def test_paid_only_after_the_cancel_it_is_told(
+        self, shop: World, travel: Travel, order: Order
+    ) -> None:
+        say_ours(is_ours=False)
+        there = shop.gateway.search_trade(f"{order.order_no}-1")
+        assert there is not None
+        shop.gateway.cancel(there.access, Cancellation.VOID)
+        cancel(order)
+        assert fresh(order).payment_status is S.CANCELLED
+        pay(shop, f"{order.order_no}-2")
+        nights(travel, order, (2026, 11, 13))
+        assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
 
 @pytest.mark.parametrize("when", [(2026, 11, 12), (2026, 12, 15)])
