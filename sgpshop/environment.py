@@ -283,6 +283,8 @@ class Environment(BaseModel):
     LOGIN_FAILURES_PER_ACCOUNT: Annotated[int, _whole(1, 1000)] = 10
     LOGIN_FAILURES_PER_ADDRESS: Annotated[int, _whole(1, 10000)] = 30
     LOGIN_WINDOW: Annotated[float, _seconds(1, 86400)] = 900
+    CODE_FAILURES: Annotated[int, _whole(1, 1000)] = 5
+    CODE_WINDOW: Annotated[float, _seconds(1, 86400)] = 300
     SESSION_IDLE: Annotated[float, _seconds(10, 86400)] = 3600
     SESSION_MAX: Annotated[float, _seconds(10, 604800)] = 43200
     UPLOAD_MAX_BYTES: Annotated[int, _whole(1000, 10**9)] = 5242880

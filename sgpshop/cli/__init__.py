@@ -32,6 +32,7 @@ _COMMANDS = {
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",
     "create-user": "people:create_user",
+    "reset-second-factor": "people:reset_second_factor",
     "create-api-key": "api_keys:create_api_key",
     "revoke-api-key": "api_keys:revoke_api_key",
     "routes-and-rights": "people:routes_and_rights",

@@ -1,4 +1,4 @@
-"""Commands about people and rights: `create-user`, `routes-and-rights` (interfaces.md §2)."""
+"""Commands about people and rights (interfaces.md §2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
-from sgpshop.services.access import people
+from sgpshop.services.access import people, second_factor
 from sgpshop.web.frame.security import list_rights
 
 _PASSWORD = "SGPSHOP_NEW_PASSWORD"  # noqa: S105 - the name of a variable
@@ -28,6 +28,15 @@ def create_user(name: str, role: str) -> None:
     """
     people.create(name, _new_password(), Role(role))
     click.echo(f"{name} ({Role(role).label}) を登録しました。")
+
+
+@click.command("reset-second-factor")
+@click.argument("name")
+@with_shop
+def reset_second_factor(name: str) -> None:
+    """Turn 2段階認証 off for somebody who lost telephone and codes; their sessions end."""
+    second_factor.reset_of(name)
+    click.echo(f"{name} の2段階認証を解除し、ログインを終了しました。")
 
 
 @click.command("routes-and-rights")

@@ -1,4 +1,4 @@
-"""The choices a shop makes in its settings that change what happens to money (rules.md §10)."""
+"""The choices a shop makes in its settings (rules.md §10)."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ class PaperAmounts(Labelled):
     BUYER = "buyer", "注文者あてだけ印刷する"
     ALWAYS = "always", "いつも印刷する"
     NEVER = "never", "印刷しない"
+
+
+class SecondFactorFor(Labelled):
+    """2段階認証を必須にする人: who cannot work without one-time codes (S2)."""
+
+    NOBODY = "nobody", "必須にしない(使いたい人だけ)"
+    OWNERS = "owners", "オーナーは必須"
+    ALL = "all", "全員必須"
 
 
 class B2Kind(Labelled):

@@ -49,7 +49,15 @@ from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
-from sgpshop.models.staff import LoginAttempt, LoginSession, Person, Role, SavedView, Scheme
+from sgpshop.models.staff import (
+    LoginAttempt,
+    LoginSession,
+    Person,
+    RecoveryCode,
+    Role,
+    SavedView,
+    Scheme,
+)
 from sgpshop.models.unknown_number import UnknownNumber
 
 __all__ = [
@@ -114,6 +122,7 @@ __all__ = [
     "Person",
     "Queue",
     "RecentUse",
+    "RecoveryCode",
     "RefusedCheckout",
     "Role",
     "SavedView",

@@ -47,7 +47,24 @@ class Person(Base):
     email: Mapped[str] = mapped_column(sa.String(254), default="", server_default="")
     mail_kinds: Mapped[list[str] | None] = mapped_column(sa.JSON)
     mails_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: the seed of the one-time codes, sealed (S10); None: a password alone opens (S2)
+    totp_sealed: Mapped[str | None] = mapped_column(sa.Text)
+    #: the newest span of 30 seconds whose code was taken: a code works once
+    totp_step: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class RecoveryCode(Base):
+    """予備コード: opens once where the telephone is not at hand; what was used is gone."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
+    )
+    #: SHA-256: a code has 79 random bits
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
 
 
 class SavedView(Base):

@@ -29,10 +29,12 @@ from sgpshop.models import (
     ImportFile,
     Job,
     Order,
+    Person,
     Setting,
     table_of,
 )
 from sgpshop.services import installation, settings
+from sgpshop.services.access import one_time_codes
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.orders import beginnings, history
 from sgpshop.services.payments import stored_cards
@@ -122,6 +124,12 @@ def _places() -> Iterator[_Place]:
         table.c.input_sealed,
         sa.select(table.c.id, table.c.input_sealed.label("sealed"), table.c.token),
         lambda row: jobs.context_of(row.token),
+    )
+    table = table_of(Person)
+    yield (
+        table.c.totp_sealed,
+        sa.select(table.c.id, table.c.totp_sealed.label("sealed")),
+        lambda row: one_time_codes.context_of(row.id),
     )
 
 

@@ -45,7 +45,14 @@ def register(app: Flask) -> None:
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, finding, labels
     from sgpshop.web.order_search import views as order_search
-    from sgpshop.web.settings import account, api_keys, file_settings, notifications, people
+    from sgpshop.web.settings import (
+        account,
+        api_keys,
+        file_settings,
+        notifications,
+        people,
+        second_factor,
+    )
     from sgpshop.web.settings import views as settings
     from sgpshop.web.subscriptions import views as subscriptions
 
@@ -75,6 +82,7 @@ def register(app: Flask) -> None:
         file_settings,
         people,
         account,
+        second_factor,
         notifications,
         three_ds,
         api_keys,

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
+    Response,
     current_app,
     flash,
     g,
@@ -23,7 +24,8 @@ from wtforms.validators import InputRequired, Length
 
 from sgpshop import logs
 from sgpshop.models import Role
-from sgpshop.services.access import sessions
+from sgpshop.services.access import second_factor, sessions
+from sgpshop.services.access.one_time_codes import CodeRefused
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
@@ -82,10 +84,58 @@ def enter() -> ResponseReturnValue:
             browser=request.user_agent.string,
         )
     except TooOften as refusal:
-        page = render_template("auth/login.html", form=form, problem=refusal.message)
-        return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
+        return _too_often(render_template("auth/login.html", form=form, problem=refusal), refusal)
     except sessions.SignInRefused as refusal:
-        return render_template("auth/login.html", form=form, problem=refusal.message), 422
+        return render_template("auth/login.html", form=form, problem=refusal), 422
+    except sessions.CodeNeeded as wanted:
+        return render_template("auth/code.html", step=wanted.step)
+    return _go_on(person)
+
+
+@bp.get("/login/code")
+@public
+def to_login() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the beginning."""
+    return redirect(url_for(".login"), code=303)
+
+
+@bp.post("/login/code")
+@public
+def enter_code() -> ResponseReturnValue:
+    """The second step: a code of the telephone, or a 予備コード (S2)."""
+    step = request.form.get("second_step", "")
+    typed = request.form.get("code", "") or request.form.get("recovery_code", "")
+    try:
+        person, is_recovery = sessions.sign_in_with_code(
+            step,
+            typed,
+            address=request.remote_addr or "",
+            browser=request.user_agent.string,
+        )
+    except TooOften as refusal:
+        return _too_often(render_template("auth/code.html", step=step, problem=refusal), refusal)
+    except CodeRefused as refusal:
+        return render_template("auth/code.html", step=step, problem=refusal), 422
+    except sessions.StepOver as refusal:
+        form = LoginForm(formdata=None)
+        return render_template("auth/login.html", form=form, problem=refusal), 422
+    answer = _go_on(person)
+    if is_recovery:
+        left = second_factor.recovery_codes_left(person.id)
+        flash(
+            f"予備コードを1つ使いました(残り{left}個)。アカウントの「2段階認証」で、"
+            "スマートフォンの変更と新しい予備コードの作成ができます。",
+            "warning",
+        )
+    return answer
+
+
+def _too_often(page: str, refusal: TooOften) -> Response:
+    return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
+
+
+def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
+    """With a new session to the page that was wanted, or to what was pressed."""
     if current_user.is_authenticated:  # signed in as somebody: that session ends
         sessions.end_session(current_user.get_id())
     session.clear()  # nothing from before, the CSRF token included, lives on (S3)

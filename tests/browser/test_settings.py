@@ -107,7 +107,7 @@ def test_people_and_the_own_account_are_for_everybody(site: Site, visitor: Visit
     page.get_by_role("button", name="登録").click()
     check(page)
     page.get_by_label("最初のパスワード").fill("another good passphrase")
-    page.get_by_label("ご自身のパスワード").fill(PASSWORD)
+    page.locator("#current-password").fill(PASSWORD)
     page.get_by_role("button", name="登録").click()
     page.get_by_role("link", name="鈴木").click()
     let_time_pass(site)

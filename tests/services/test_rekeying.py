@@ -13,8 +13,17 @@ from flask import Flask
 from sgpshop.domain.errors import EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, CardTransaction, HistoryEntry, Order, WorkerBeat, utc_now
+from sgpshop.models import (
+    Attempt,
+    CardTransaction,
+    HistoryEntry,
+    Order,
+    Person,
+    WorkerBeat,
+    utc_now,
+)
 from sgpshop.services import installation, notifications, rekeying, settings
+from sgpshop.services.access import one_time_codes
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.history_check import Verification
@@ -23,6 +32,7 @@ from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
+from tests.signing_in import make_person
 
 pytestmark = pytest.mark.postgresql
 TANAKA = Actor.person("田中")
@@ -69,6 +79,8 @@ def test_everything_opens_with_the_new_key_and_the_history_holds(
     with writing() as session:
         attempt = session.get_one(Attempt, attempt_id)
         attempt.card_sealed = stored_cards.seal_token("tok_123", order.order_no)
+        person = make_person("田中")
+        person.totp_sealed = vault.seal("ABCD", one_time_codes.context_of(person.id))
     address = notifications.secret_of(settings.load())
     before = sealed()
     done = renew()
@@ -80,6 +92,8 @@ def test_everything_opens_with_the_new_key_and_the_history_holds(
     assert notifications.secret_of(settings.load()) != address
     installation.require_ours()
     with writing() as session:
+        person = session.scalars(sa.select(Person)).one()
+        assert vault.unseal(str(person.totp_sealed), one_time_codes.context_of(person.id)) == "ABCD"
         attempt = session.get_one(Attempt, attempt_id)
         assert vault.unseal(str(attempt.card_sealed), stored_cards.context_of(order.order_no)) == (
             "tok_123"

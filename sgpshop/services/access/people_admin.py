@@ -45,6 +45,7 @@ class Colleague(NamedTuple):
     role: Role
     is_active: bool
     created_at: datetime
+    has_second_factor: bool
     sessions: int
     seen_at: datetime | None
 
@@ -87,7 +88,7 @@ def set_rights(person_id: int, role: Role, *, is_active: bool) -> bool:
         if not (role is Role.OWNER and is_active) and owners == [person_id]:
             raise LastOwner
         person.role, person.is_active = role, is_active
-        _end_sessions(session, person_id)
+        end_sessions_of(session, person_id)
         name = person.name
     logs.event("rights_changed", name=name, role=role, is_active=is_active)
     return True
@@ -108,7 +109,7 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     new_hash = passwords.make_hash(password)  # takes time: not while others wait to write
     with writing() as session:
         _get(session, person_id).password_hash = new_hash
-        _end_sessions(session, person_id, keep_token=keep_token)
+        end_sessions_of(session, person_id, keep_token=keep_token)
     logs.event("password_changed", name=name)
 
 
@@ -123,7 +124,7 @@ def end_sessions(person_id: int, *, keep_token: str = "") -> int:
     """End all sessions of a person, but that of `keep_token`; how many.  Raises NotFound."""
     with writing() as session:
         name = _get(session, person_id).name
-        ended = _end_sessions(session, person_id, keep_token=keep_token)
+        ended = end_sessions_of(session, person_id, keep_token=keep_token)
     logs.event("sessions_ended", name=name, count=ended)
     return ended
 
@@ -156,7 +157,7 @@ def end_own_session(person: SignedIn, mark: str) -> None:
     logs.event("sessions_ended", name=person.name, count=1)
 
 
-def _colleagues() -> sa.Select[int, str, Role, bool, datetime, int, datetime]:
+def _colleagues() -> sa.Select[int, str, Role, bool, datetime, bool, int, datetime]:
     is_theirs = sa.and_(LoginSession.person_id == Person.id, is_open_at(utc_now()))
     return (
         sa.select(
@@ -165,6 +166,7 @@ def _colleagues() -> sa.Select[int, str, Role, bool, datetime, int, datetime]:
             Person.role,
             Person.is_active,
             Person.created_at,
+            Person.totp_sealed.is_not(None),
             sa.func.count(LoginSession.id),
             sa.func.max(LoginSession.seen_at),
         )
@@ -193,7 +195,8 @@ def _usable_owners(session: Session) -> list[int]:
     return [row.id for row in owners if in_test_mode or row.name != DEMO_NAME]
 
 
-def _end_sessions(session: Session, person_id: int, *, keep_token: str = "") -> int:
+def end_sessions_of(session: Session, person_id: int, *, keep_token: str = "") -> int:
+    """End the sessions of a person, but that of `keep_token`, in this transaction; how many."""
     ended = session.execute(
         sa.delete(LoginSession).where(
             LoginSession.person_id == person_id, LoginSession.id != key_of(keep_token)

@@ -3,6 +3,7 @@
 | what | counted for | how |
 | --- | --- | --- |
 | failed sign-ins | account, address | one by one; a right password takes them back |
+| wrong one-time codes | person | the same |
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
 | uploads, bulk actions | person | the same |
@@ -38,7 +39,7 @@ from sgpshop.storage.write_together import write_together
 
 #: Requests are counted in spans of so many seconds.
 SPAN = 60
-_EXPORTS = "EXPORTS"
+_EXPORTS, _CODES = "EXPORTS", "CODES"
 
 
 class Use(StrEnum):
@@ -82,6 +83,35 @@ def count_try(account: str, address: str) -> None:
 def take_back_tries(session: Session, account: str) -> None:
     """The password was right: its account's failures count no more, wherever they came from."""
     session.execute(sa.delete(LoginAttempt).filter_by(account=account))
+
+
+def count_code(person_id: int) -> None:
+    """Count a one-time code as wrong before looking at it, as with passwords.  Raises TooOften."""
+    config, now = current_app.config, utc_now()
+    is_theirs = _codes_of(person_id)
+    with writing() as session:
+        wait = _wait(
+            session,
+            RecentUse,
+            RecentUse.what == _CODES,
+            [(is_theirs, config["CODE_FAILURES"])],
+            config["CODE_WINDOW"],
+            now,
+        )
+        if not wait:
+            session.add(RecentUse(what=_CODES, who=f"person {person_id}", at=now))
+            return
+    logs.event("throttled", what=_CODES, person=person_id)
+    raise TooOften("コードの間違いが続いたため、一時的に受け付けていません。", wait)
+
+
+def take_back_codes(session: Session, person_id: int) -> None:
+    """A code was right: this person's wrong ones count no more."""
+    session.execute(sa.delete(RecentUse).where(_codes_of(person_id)))
+
+
+def _codes_of(person_id: int) -> sa.ColumnElement[bool]:
+    return sa.and_(RecentUse.what == _CODES, RecentUse.who == f"person {person_id}")
 
 
 def count_export(person_id: int, address: str) -> None:

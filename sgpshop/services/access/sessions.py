@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,11 +16,13 @@ from sqlalchemy.orm import Session
 from sgpshop import logs
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role, utc_now
-from sgpshop.services.access import passwords, rate_limits
+from sgpshop.models import LoginSession, Person, Role, Setting, utc_now
+from sgpshop.services.access import one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
+from sgpshop.storage import vault
 from sgpshop.storage.database import write_if_free, writing
 
 #: From the least right to the most; each holds those before it (R150).
@@ -27,6 +31,10 @@ _LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
 _SEEN_EVERY = timedelta(seconds=60)
 #: So long a password once given is good for what is grave (S5).
 CONFIRMED_FOR = timedelta(minutes=10)
+#: So many seconds the code may follow the password.
+_STEP_FOR = 300
+_STEP = "second step"
+_RULE = sa.select(Setting.value).where(Setting.name == "second_factor_for").scalar_subquery()
 
 
 class SignInRefused(ShopError):
@@ -34,6 +42,23 @@ class SignInRefused(ShopError):
 
     def __init__(self) -> None:
         super().__init__("ユーザー名またはパスワードが違います。")
+
+
+class CodeNeeded(ShopError):
+    """The password was right, and a code is wanted as well: `step` says so to `sign_in_with_code`."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__("認証コードを入力してください。")
+        self.step = step
+
+
+class StepOver(ShopError):
+    """Too long after the password, or things have changed since: from the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "時間がたったため、もう一度ユーザー名とパスワードからログインしてください。"
+        )
 
 
 class WrongPassword(ShopError):
@@ -60,6 +85,9 @@ class SignedIn:
     #: seconds until the session ends if nothing more is done, and whether doing something would help
     left: float = 0.0
     is_extendable: bool = True
+    has_second_factor: bool = False
+    #: the shop wants it of this person (S2)
+    needs_second_factor: bool = False
 
     is_authenticated = True
     is_active = True
@@ -79,26 +107,66 @@ class SignedIn:
 def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
     """Check `password` and begin a session for the person `name`.
 
-    Raises TooOften, or SignInRefused with the same words after the same time whatever was wrong.
+    Raises TooOften, or SignInRefused with the same words after the same time whatever was wrong;
+    CodeNeeded when the password was right and this person has 2段階認証.
     """
     known = _recognized(name, password, address)
     account = name[:LONGEST_NAME]
-    token = secrets.token_urlsafe(32)
     with writing() as session:
         person = _still_good(session, known, password)
         rate_limits.take_back_tries(session, account)
-        _forget_ended_sessions(session)
         if passwords.is_outdated(person.password_hash):
             person.password_hash = passwords.make_hash(password)
-        session.add(
-            LoginSession(
-                id=key_of(token),
-                person_id=person.id,
-                address=address[:64],
-                browser=_named(browser),
-            )
-        )
+        signed_in = None
+        if person.totp_sealed is None:
+            signed_in = _begin(session, person, address, browser)
+        step = [person.id, int(time.time()), key_of(person.password_hash)]
+    if signed_in is None:
+        logs.event("login", result="code wanted", name=account, address=address)
+        raise CodeNeeded(vault.seal(json.dumps(step), _STEP))
     logs.event("login", result="done", name=account, address=address)
+    return signed_in
+
+
+def sign_in_with_code(step: str, code: str, *, address: str, browser: str) -> tuple[SignedIn, bool]:
+    """The second step, after CodeNeeded: begin the session; whether a 予備コード was used for it.
+
+    Raises StepOver, TooOften or CodeRefused.
+    """
+    try:
+        person_id, at, password = json.loads(vault.unseal(step, _STEP))
+    except vault.SealBroken:
+        raise StepOver from None
+    if not 0 <= time.time() - at < _STEP_FOR:
+        raise StepOver
+    rate_limits.count_code(person_id)
+    try:
+        with writing() as session:
+            person = session.get(Person, person_id, populate_existing=True, with_for_update=True)
+            if person is None or not _may_enter(person) or person.totp_sealed is None:
+                raise StepOver
+            if key_of(person.password_hash) != password:
+                raise StepOver
+            is_recovery = one_time_codes.use(session, person, code)
+            signed_in = _begin(session, person, address, browser)
+    except one_time_codes.CodeRefused:
+        logs.event("login", result="code refused", person=person_id, address=address)
+        raise
+    logs.event(
+        "login", result="done", name=signed_in.name, address=address, by_recovery_code=is_recovery
+    )
+    return signed_in, is_recovery
+
+
+def _begin(session: Session, person: Person, address: str, browser: str) -> SignedIn:
+    """A new session of somebody who proved who they are."""
+    token = secrets.token_urlsafe(32)
+    _forget_ended_sessions(session)
+    session.add(
+        LoginSession(
+            id=key_of(token), person_id=person.id, address=address[:64], browser=_named(browser)
+        )
+    )
     chosen = person.search_fields, person.has_shortcuts, person.scheme
     return SignedIn(person.id, person.name, person.role, *chosen, token, utc_now())
 
@@ -115,16 +183,35 @@ def confirm(person: SignedIn, password: str, *, address: str) -> None:
         with writing() as session:
             _still_good(session, known, password)
             rate_limits.take_back_tries(session, person.name[:LONGEST_NAME])
-            confirmed = session.execute(
-                sa.update(LoginSession)
-                .where(LoginSession.id == key_of(person.token))
-                .values(confirmed_at=utc_now())
-                .returning(LoginSession.id)
-            ).all()
-            if not confirmed:  # the session was ended meanwhile
-                raise SignInRefused
+            _note_confirmed(session, person)
     except SignInRefused:
         raise WrongPassword from None
+
+
+def confirm_by_code(person: SignedIn, code: str) -> None:
+    """The same by a one-time code, of somebody who has 2段階認証.  Raises TooOften or CodeRefused."""
+    rate_limits.count_code(person.id)
+    with writing() as session:
+        stored = session.get(Person, person.id, populate_existing=True, with_for_update=True)
+        if stored is None or stored.totp_sealed is None:
+            raise one_time_codes.CodeRefused
+        one_time_codes.use(session, stored, code)
+        try:
+            _note_confirmed(session, person)
+        except SignInRefused:
+            raise one_time_codes.CodeRefused from None
+
+
+def _note_confirmed(session: Session, person: SignedIn) -> None:
+    """Raises SignInRefused when the session was ended meanwhile."""
+    confirmed = session.execute(
+        sa.update(LoginSession)
+        .where(LoginSession.id == key_of(person.token))
+        .values(confirmed_at=utc_now())
+        .returning(LoginSession.id)
+    ).all()
+    if not confirmed:
+        raise SignInRefused
 
 
 def is_confirmed(person: SignedIn) -> bool:
@@ -195,6 +282,8 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
             LoginSession.started_at,
             LoginSession.seen_at,
             LoginSession.confirmed_at,
+            Person.totp_sealed.is_not(None).label("has_second_factor"),
+            _RULE.label("second_factor_for"),
         )
         .join(Person)
         .where(LoginSession.id == key_of(token))
@@ -224,6 +313,9 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
         row.confirmed_at,
         min(by_idling, by_age).total_seconds(),
         by_idling < by_age,
+        row.has_second_factor,
+        row.second_factor_for == SecondFactorFor.ALL
+        or (row.second_factor_for == SecondFactorFor.OWNERS and row.role == Role.OWNER),
     )
 
 

@@ -17,6 +17,7 @@ from sgpshop.domain.shop_terms import (
     OnCaptureFailure,
     PaperAmounts,
     SalesMode,
+    SecondFactorFor,
 )
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
@@ -114,6 +115,9 @@ class ShopSettings:
     #: names that 決済方法 has in order files, one a line, as the shop said once (§2.3 of the layouts)
     sgp_methods: str = ""
     other_methods: str = ""
+
+    #: who cannot work without one-time codes: a value of domain.shop_terms.SecondFactorFor (S2)
+    second_factor_for: str = SecondFactorFor.NOBODY.value
 
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""

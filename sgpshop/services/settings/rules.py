@@ -22,6 +22,7 @@ from sgpshop.domain.shop_terms import (
     OnCaptureFailure,
     PaperAmounts,
     SalesMode,
+    SecondFactorFor,
 )
 from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
 from sgpshop.services.settings import guide_html
@@ -284,6 +285,7 @@ RULES = {
     "label_yupri_cloud_product": SettingRule("ゆうプリクラウドの荷物商品名", _digits(3)),
     "sgp_methods": SettingRule("SGPカード決済の呼び名", _names),
     "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
+    "second_factor_for": SettingRule("2段階認証を必須にする人", _one_of(SecondFactorFor)),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

@@ -1,4 +1,4 @@
-"""Asking for the password again, inside the form of what is grave (S5).
+"""Asking for the password again, or for a one-time code, inside the form of what is grave (S5).
 
 A view that needs it:
 
@@ -19,7 +19,7 @@ from flask import Response, make_response, request
 from flask_login import current_user
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services.access import sessions
+from sgpshop.services.access import one_time_codes, sessions
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.rate_limits import TooOften
 
@@ -31,7 +31,9 @@ class PasswordNeeded(ShopError):
 
     def __init__(self) -> None:
         super().__init__(
-            "安全のため、ご自身のパスワードをもう一度入力してください。まだ何も変更していません。"
+            "安全のため、ご自身のパスワード"
+            f"{'または認証コード' if current_user.has_second_factor else ''}"
+            "をもう一度入力してください。まだ何も変更していません。"
         )
 
 
@@ -58,7 +60,7 @@ def state() -> PasswordPrompt:
 def check(*, always: bool = False) -> PasswordPrompt:
     """Take the password that came with the form, if one is needed; wrong ones are counted (S2).
 
-    `always`: it is needed however fresh the last one is.
+    `always`: the password itself is needed, however fresh the last one is.
     """
     if sessions.is_confirmed(current_user) and not always:
         return PasswordPrompt(False)
@@ -66,7 +68,10 @@ def check(*, always: bool = False) -> PasswordPrompt:
     try:
         if not typed:
             raise PasswordNeeded
-        sessions.confirm(current_user, typed, address=request.remote_addr or "")
+        if current_user.has_second_factor and not always and one_time_codes.is_code(typed):
+            sessions.confirm_by_code(current_user, typed)
+        else:
+            sessions.confirm(current_user, typed, address=request.remote_addr or "")
     except ShopError as problem:
         return PasswordPrompt(True, problem)
     return PasswordPrompt(False)

@@ -53,6 +53,12 @@ REFUSED = "sgpshop.refused"
 
 _MARK = "sgpshop_right"
 _FOR_MACHINES = "sgpshop_for_machines"
+#: What takes a form that came after the session was over (carried.py).
+_SIGNING_IN = frozenset({"auth.enter", "auth.enter_code"})
+#: What somebody may do who still has to set up 2段階認証 (S2).
+_BEFORE_SET_UP = frozenset(
+    {"second_factor.show", "second_factor.set_up", "auth.logout", "auth.extend", "help_page.show"}
+)
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Fields whose text is a person's secret or our own random token: not looked at for card numbers.
 _UNREAD_FIELDS = frozenset(
@@ -61,6 +67,8 @@ _UNREAD_FIELDS = frozenset(
         "request_token",
         "cursor",
         "carried",
+        "second_step",
+        "set_up_secret",
         "password",
         "current_password",
         "site_pass",
@@ -212,7 +220,7 @@ def _guard() -> ResponseReturnValue | None:
         return None  # routing answers 404 or 405
     right = right_of(current_app, request.endpoint)
     if right == "public":
-        knows = request.endpoint == "auth.enter" and carried.PERSON in session
+        knows = request.endpoint in _SIGNING_IN and carried.PERSON in session
         request.max_content_length = 2 * carried.MOST if knows else _MOST_OF_STRANGERS
     if hasattr(current_app.view_functions[request.endpoint], _FOR_MACHINES):
         return None
@@ -239,7 +247,19 @@ def _refusal(right: Right | None) -> ResponseReturnValue | None:
     if not isinstance(right, Role) or not current_user.may_act_as(right):
         logs.event("refused", reason="right", needs=right, path=request.path)
         raise Forbidden
+    is_set_up = current_user.has_second_factor or not current_user.needs_second_factor
+    if not is_set_up and request.endpoint not in _BEFORE_SET_UP:
+        return _to_set_up()
     return None
+
+
+def _to_set_up() -> ResponseReturnValue:
+    if request.method in _UNSAFE:
+        flash("操作はまだ行っていません。先に2段階認証を設定してください。", "warning")
+    screen = url_for("second_factor.show")
+    if wants_fragment():
+        return Response(status=403, headers={"HX-Redirect": screen})
+    return redirect(screen, code=303)
 
 
 def _to_login() -> ResponseReturnValue:

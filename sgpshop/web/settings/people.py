@@ -13,8 +13,10 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.models import ApiKey, Role
-from sgpshop.services.access import api_keys, people, people_admin
+from sgpshop.services import settings
+from sgpshop.services.access import api_keys, people, people_admin, second_factor
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
@@ -107,6 +109,31 @@ def create() -> ResponseReturnValue:
     return redirect(url_for(".index"), code=303)
 
 
+@bp.get("/second-factor")
+@requires(Role.OWNER)
+def to_list() -> ResponseReturnValue:
+    """A reload of an address that only forms are sent to leads back to the list."""
+    return redirect(url_for(".index"), code=303)
+
+
+@bp.post("/second-factor")
+@requires(Role.OWNER)
+def require_second_factor() -> ResponseReturnValue:
+    """Of whom 2段階認証 is wanted (S2)."""
+    asked = recent_password.check()
+    if asked.problem:
+        return asked.answer(_list(NewPersonForm(formdata=None), PasswordPrompt(True), asked))
+    wanted = request.form.get("second_factor_for", "")
+    is_new = settings.save(current_user.name, second_factor_for=wanted)
+    flash(
+        f"2段階認証を「{SecondFactorFor(wanted).label}」にしました。"
+        if is_new
+        else "変更はありませんでした。",
+        "success",
+    )
+    return redirect(url_for(".index"), code=303)
+
+
 @bp.get("/<int:person_id>")
 @requires(Role.OWNER)
 def show(person_id: int) -> ResponseReturnValue:
@@ -117,7 +144,7 @@ def show(person_id: int) -> ResponseReturnValue:
 @bp.post("/<int:person_id>")
 @requires(Role.OWNER)
 def change(person_id: int) -> ResponseReturnValue:
-    """Do what the pressed button says: `rights`, `sessions`, `password` or `keys`."""
+    """Do what the pressed button says: `rights`, `sessions`, `password`, `second` or `keys`."""
     act = request.form.get("act", "")
     if act not in _ACTS:
         raise ShopError("どの操作かを確認できませんでした。画面を開き直してください。")
@@ -165,6 +192,13 @@ def _set_password(person_id: int, form: PasswordForm) -> str:
     return "新しいパスワードを設定し、この人のログインを終了しました。パスワードを本人に伝えてください。"
 
 
+def _reset_second_factor(person_id: int, _form: Form) -> str:
+    second_factor.reset(person_id)
+    return (
+        "2段階認証を解除し、この人のログインを終了しました。次はパスワードだけでログインできます。"
+    )
+
+
 def _revoke_keys(person_id: int, _form: Form) -> str:
     ended = api_keys.revoke_all_of(people_admin.get(person_id).name, by=current_user.name)
     return f"この人が作ったAPIキー{len(ended)}件を無効にしました。"
@@ -174,13 +208,22 @@ _ACTS: dict[str, Callable[[int, Any], str]] = {
     "rights": _set_rights,
     "sessions": _end_sessions,
     "password": _set_password,
+    "second": _reset_second_factor,
     "keys": _revoke_keys,
 }
 
 
-def _list(form: NewPersonForm, asked: PasswordPrompt) -> str:
+def _list(
+    form: NewPersonForm, asked: PasswordPrompt, asked_rule: PasswordPrompt | None = None
+) -> str:
     return render_template(
-        "people/index.html", people=people_admin.everybody(), form=form, asked=asked
+        "people/index.html",
+        people=people_admin.everybody(),
+        form=form,
+        asked=asked,
+        asked_rule=asked_rule or PasswordPrompt(asked.is_needed),
+        rules=SecondFactorFor,
+        rule=settings.load().second_factor_for,
     )
 
 
