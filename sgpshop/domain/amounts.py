@@ -186,6 +186,15 @@ def break_down_order(
     )
 
 
+def calculated_of(columns: Mapping[str, Any], lines: Iterable[Line]) -> int:
+    """What an order's own parts come to (R77a): `Breakdown.calculated`, without looking at the tax in it."""
+    if not TaxRule.stored_in(columns).is_included:
+        return break_down_order(columns, lines).calculated
+    total: int = sum(line.amount for line in lines)
+    total += sum(columns.get(name, 0) for name in FEES)
+    return max(0, total - sum(columns.get(name, 0) for name in REDUCTIONS))
+
+
 def _reduced(by_rate: Mapping[int, int], reductions: int) -> dict[int, int]:
     """Amounts by rate after reductions, spread in proportion; the larger takes what rounding leaves."""
     if not reductions:

@@ -56,11 +56,8 @@ _RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処�
 
 def read(enum: type[_W], text: str) -> _W:
     """The member of `enum` for `text`; for a word nobody knows here, one that equals no member."""
-    try:
-        return enum(text)
-    except ValueError:
-        stranger: _W = _stranger(enum, text)
-        return stranger
+    known: _W | None = enum._value2member_map_.get(text)  # type: ignore[assignment] # asked of every row
+    return _stranger(enum, text) if known is None else known
 
 
 def is_known(word: StrEnum) -> bool:

@@ -14,6 +14,7 @@ from sgpshop.domain.amounts import (
     Breakdown,
     Line,
     break_down_order,
+    calculated_of,
 )
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Order, OrderLine
@@ -128,7 +129,7 @@ def work_out(order: Order, edit: ContentEdit) -> Draft:
 def calculated_total(order: Order) -> int:
     """What the parts of the order come to.  Raises EditRefused if it may not be charged (R76b)."""
     stored = {name: getattr(order, name) for name in AMOUNT_COLUMNS}
-    total = break_down_order(stored, order.lines).calculated
+    total = calculated_of(stored, order.lines)
     _check_total(order, total)
     return total
 

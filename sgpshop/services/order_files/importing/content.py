@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sgpshop.domain.amounts import AMOUNT_COLUMNS, TAX_INCLUDED, TaxRule, break_down_order
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, TAX_INCLUDED, TaxRule, calculated_of
 from sgpshop.domain.delivery_status import (
     OPEN_STATUSES,
     DeliveryStatus,
@@ -112,7 +112,7 @@ class Content:
         priced = [
             _Priced(line["unit_price"] * line["quantity"], line["tax_rate"]) for line in lines
         ]
-        return break_down_order(self.values, priced).calculated
+        return calculated_of(self.values, priced)
 
     def amounts(self) -> list[Any]:
         """Everything that makes up the sum to be charged (P21), and the tax shown of it."""

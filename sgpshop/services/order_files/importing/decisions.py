@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_acts import Act, button, status_choices
@@ -58,7 +59,7 @@ class OrderChange:
     #: what of the row did not go in, in words
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def is_unchanged(self) -> bool:
         """Whether the order says already what the file says."""
         return (
@@ -91,16 +92,19 @@ def decide(
             "SGPカード決済の注文の「決済方法」をほかの方法に変えることはできません。"
             "登録済みの内容のままにしました。"
         )
-    content, mended = undo_damage(content, stored.content)
-    content, warnings = keep_fixed(content, stored)
-    content, reasons = keep_parcels(content, stored, shop, now)
-    parts = _taken_back(parsed, stored)
+    told: list[str] = []
+    if content != stored.content:
+        content, mended = undo_damage(content, stored.content)
+        content, warnings = keep_fixed(content, stored)
+        content, reasons = keep_parcels(content, stored, shop, now)
+        told = [*mended, *warnings, *reasons]
+    told += _taken_back(parsed, stored)
     if stored.facts.is_sgp and stored.status is not PaymentStatus.CANCELLED:
-        parts += _called_off(content, stored)
+        told += _called_off(content, stored)
     change = _update(parsed, stored, content, auth_valid)
     change = replace(
         change,
-        warnings=(*change.warnings, *mended, *warnings, *reasons, *parts, *_of_sum(content)),
+        warnings=(*change.warnings, *told, *_of_sum(content)),
         claimed=_claimed(change),
     )
     if change.is_unchanged:

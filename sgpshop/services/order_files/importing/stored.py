@@ -76,13 +76,12 @@ def load(
     wanted = sa.select(Order.id).where(Order.order_no.in_(list(order_nos)))
     found = load_facts(session.scalars(wanted), lock=lock, with_parcels=True)
     ids = list(found)
-    values = _columns(session, Order, "id", ORDER_DEFAULTS, ids)
+    values = _columns(session, Order, "id", [*ORDER_DEFAULTS, "claimed_status"], ids)
     deliveries = _columns(session, Delivery, "order_id", DELIVERY_DEFAULTS, ids, "number")
     lines = _columns(session, OrderLine, "order_id", LINE_DEFAULTS, ids, "position")
     attempted = set(session.scalars(sa.select(Attempt.order_id).where(Attempt.order_id.in_(ids))))
-    claims = sa.select(Order.id, Order.claimed_status).where(Order.id.in_(ids))
-    claimed = {row.id: row.claimed_status for row in session.execute(claims)}
-    access = {row.order_id: row for row in session.execute(_ACCESS, {"ids": ids})}
+    claimed = {order_id: row.pop("claimed_status") for order_id, [row] in values.items()}
+    access = {row.order_id: row for row in session.execute(_ACCESS, {"ids": ids}).all()}
     return {
         facts.order_no: StoredOrder(
             facts,
@@ -123,7 +122,7 @@ def _columns(
         sa.select(columns[key], *(columns[name] for name in names))
         .where(columns[key].in_(ids))
         .order_by(columns[key], *(columns[name] for name in order_by))
-    )
+    ).all()
     found: dict[int, list[Values]] = defaultdict(list)
     for of_order, *values in rows:
         found[of_order].append(dict(zip(names, values, strict=True)))

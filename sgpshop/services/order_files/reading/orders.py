@@ -269,7 +269,9 @@ def _order(group: _Group, table: Table, methods: KnownMethods, *, is_scattered: 
     problems = [Issue(line, problem) for line, problem in group.problems.items()]
     try:
         ORDER_NO.parse(group.order_no)
-        is_valid = not contains_card_number(group.order_no)
+        is_valid = not (
+            problems and contains_card_number(group.order_no)
+        )  # every row was looked at
     except ValueError:
         is_valid = False
     result = FileOrder(group.order_no if is_valid else "", group.rows[0].line, issues=problems)
@@ -345,7 +347,9 @@ def _number_deliveries(rows: Sequence[Row]) -> None:
 
 def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
     """Required fields that no row of the order says, or an item does not."""
-    issues = []
+    issues: list[Issue] = []
+    if all(_REQUIRED_OF[part] <= row.values(part).keys() for row in rows for part in _REQUIRED_OF):
+        return issues
     for column in _REQUIRED:
         silent = [row for row in rows if column.field not in row.values(column.part)]
         if column.part is not Part.ITEM and len(silent) < len(rows):
@@ -357,6 +361,10 @@ def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
 
 
 _REQUIRED = [column for column in COLUMNS if column.required]
+_REQUIRED_OF = {
+    part: {column.field for column in _REQUIRED if column.part is part}
+    for part in (Part.ORDER, Part.ITEM)
+}
 
 
 def _conflicts(rows: list[FileRow], table: Table) -> list[Issue]:
