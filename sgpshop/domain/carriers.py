@@ -55,7 +55,7 @@ _PARTS = (
     ("USPS", "004"), ("ヤマト", "002"), ("宅急便", "002"), ("クロネコ", "002"), ("B2", "002"),
     ("日本郵便", "001"), ("郵便局", "001"), ("YAMATO", "002"),
 )  # fmt: skip
-_NAMES = {name: code for code, name in CARRIERS.items()}
+_NAMES = {name: code for code, name in CARRIERS.items()} | {"JP": "001"}
 _FOLDED_PARTS = [(part.casefold(), code) for part, code in _PARTS]
 
 

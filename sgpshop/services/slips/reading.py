@@ -39,6 +39,7 @@ _OUR_WORDS = {"order_no": "注文番号", "slip_no": "伝票番号", "ship_date"
 #: Joins cells for one check of all; neither a digit nor something that stands inside a number.
 _BETWEEN_CELLS = "|"
 _LONGEST_NUMBER = 50
+_SHORTEST_CARRIERS = 10
 #: of `SlipRow.more_slips`
 LONGEST_MORE = 400
 #: What divides several numbers in one cell.
@@ -107,15 +108,19 @@ class SlipFile:
 def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile:
     """Read a file, or lines typed or pasted into a form.
 
-    Pasted lines may come without a heading when their columns stand in the order of §9.1.  Raises
-    FileRefused.
+    Pasted lines may come without a heading when their columns stand in the order of §9.1; a file too,
+    where that is certain of every row.  Raises FileRefused.
     """
     records = list(read_rows(io.BytesIO(content), limits))
     if not records:
         raise FileRefused("中身が空です。1行目に項目名、2行目から伝票番号を入れてください。")
-    if is_pasted and _is_data(records[0]):
+    if _is_data(records[0]):
         places = {column: n for n, column in enumerate(COLUMNS)}
-        return SlipFile(TITLES, [_own_row(row, TITLES, places, limits) for row in records])
+        own = [_own_row(row, TITLES, places, limits) for row in records]
+        if is_pasted:
+            return SlipFile(TITLES, own)
+        if all(map(_is_surely_ours, own)):
+            return SlipFile(TITLES, own, program="SGP Shop の伝票番号ファイル(見出しなし)")
     known = layouts(Purpose.SLIPS)
     table = recognise(iter(records), known, _ANY, telling=("order_no", "slip_no"))
     heading = next((row for row in records if row.cells == table.headings), records[0])
@@ -194,6 +199,11 @@ def _is_data(first_row: Record) -> bool:
     except CellProblem:
         return False
     return True
+
+
+def _is_surely_ours(row: ReadRow) -> bool:
+    """Whether a row without headings can be nothing but one of ours: its number is as long as a carrier's."""
+    return not row.problem and len(row.values["slip_no"].replace("-", "")) >= _SHORTEST_CARRIERS
 
 
 def _places(heading: Record) -> dict[SlipColumn, int]:
@@ -297,6 +307,8 @@ def _row(record: Record, table: Table, header: list[str], limits: Limits) -> Rea
 def _no_shipment(texts: dict[str, str]) -> str:
     if texts.get("deleted", "") not in ("", "0"):
         return "対象外:取り消された送り状です。"
+    if texts["slip_no"] and not any(map(str.isdigit, texts["order_no"] + texts["slip_no"])):
+        return "対象外:見出しの行です。"
     if not texts["slip_no"]:
         return _NOT_YET
     if not texts["order_no"]:
@@ -325,7 +337,7 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
         slips.append(_whole(part, carrier, remarks))
     day = texts.get("ship_date", "")
     try:
-        ship_date = cell_forms.calendar_day(day) if day else None
+        ship_date = cell_forms.day_or_none(day)
     except CellProblem as problem:
         raise CellProblem(f"出荷日が不正：「{day[:20]}」{problem}") from None
     row.remark = " ".join(remarks)

@@ -123,6 +123,7 @@ def test_every_layout_says_which_it_is_and_stands_alone() -> None:
     assert len({layout.id for layout in known}) == len(known)
     for one in known:
         assert one.program
+        assert one.export or one.refusal, "says how to get the right file"
         assert one.signature or one.shape
         keys = frozenset(map(layouts.heading_key, one.signature))
         winner = next(other for other in known if other.purpose is one.purpose and other.fits(keys))

@@ -43,7 +43,7 @@ Entrance = Callable[[bytes], object]
 ENTRANCES: dict[str, Entrance] = {"orders": as_orders, "slips": as_slips, "console": as_console}
 BELONGS = {
     "orders": "「注文ファイル取込」",
-    "slips": "「発送」の「ファイル・貼り付け」",
+    "slips": "「伝票番号一括ステータス変更機能」の「ファイル・貼り付け」",
     "console": "「取引一覧と突き合わせ」",
 }
 

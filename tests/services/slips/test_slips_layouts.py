@@ -299,6 +299,28 @@ class TestOtherVersions:
         failed[1][0] = "P176430120000000102"
         assert planned(written(failed, "utf-8-sig")) == [("102", "490714956023", "", DAY)]
 
+    def test_four_columns_of_yupri_r_without_headings(self) -> None:
+        orders_of("b08")
+        content = b"430120000000141,193715301415,20261205,51\n430120000000142,193715301426,,\n"
+        assert planned(content) == [
+            ("141", "193715301415", "001", None), ("142", "193715301426", "001", None)
+        ]  # fmt: skip
+
+    def test_a_second_line_of_headings(self) -> None:
+        order(601)
+        content = (
+            "発行種別,受託日,お問い合わせ番号,お客様番号\n,,(12桁),(お客様記入)\n区分,年月日,番号,番号\n"
+            "1,20261128,490714957014,P176430120000000601\n"
+        ).encode("cp932")
+        assert [one[:2] for one in planned(content)] == [("601", "490714957014")]
+        assert "対象外:見出しの行です。" in words(content, "skipped")
+
+    @pytest.mark.parametrize("day", ["--", "//", "設定なし", ""])
+    def test_no_day_in_the_words_of_programs(self, day: str) -> None:
+        order(201)
+        content = f"受注番号,発送伝票番号,出荷確定日\nP176430120000000201,490714957014,{day}\n"
+        assert planned(content.encode("cp932")) == [("201", "490714957014", "", None)]
+
     def test_a_row_of_another_shape_in_a_file_without_headings(self) -> None:
         cells = [*table(sample("b13")), ["合計", "3"]]
         with pytest.raises(FileRefused, match=r"カンガルー・マジック2.*4行目の形が違います"):
@@ -448,6 +470,18 @@ def test_a_hold_that_has_expired_is_told_before_the_capture(app: Flask) -> None:
     ("word", "code"),
     [
         ("1001", "002"), ("1003", "001"), ("1000", ""), ("001", "001"), ("2", "002"),
+        *(
+            (theirs, ours)
+            for theirs, ours in zip(
+                ("1002", "1004", "1005", "1006", "1007", "1008", "1009", "1010", "1011", "1016",
+                 "1017", "1018", "1019", "1021", "1023", "1024", "1030", "1031"),
+                ("003", "006", "021", "007", "013", "017", "024", "022", "", "019",
+                 "008", "023", "", "", "014", "004", "002", "013"),
+                strict=True,
+            )
+        ),
+        ("JP", "001"), ("スマートレター", "028"), ("レターパックプラス", "011"), ("定形外郵便", "015"),
+        ("カンガルー便", "006"), ("福通", "007"), ("飛脚宅配便", "003"), ("クロネコDM便", "031"),
         ("クロネコゆうパケット", "002"), ("ゆうパケット", "025"), ("ヤマト(発払い)B2v6", "002"),
         ("佐川急便(e飛伝2)", "003"), ("宅急便コンパクト", "029"), ("ﾈｺﾎﾟｽ", "030"), ("赤帽", ""),
     ],

@@ -109,6 +109,14 @@ class TestPasted:
         rows = pasted("\r\n".join(between.join((f"P{n}", "", "002", f"00{n}")) for n in (1, 2)))
         assert [(row["order_no"], row["slip_no"]) for row in rows] == [("P1", "001"), ("P2", "002")]
 
+    def test_a_file_is_read_so_where_every_row_can_be_nothing_else(self) -> None:
+        content = "P1,,002,490714957014\nP2,1,,490714957025,3,2026/11/28\n"
+        file = taken(content)
+        assert [row.slips for row in file.rows] == [["490714957014"], ["490714957025"]]
+        assert "見出しなし" in file.program
+        with pytest.raises(FileRefused, match="1行目に必要な項目名がありません"):
+            taken(content + "P3,合計,,2\n")
+
     def test_a_file_needs_its_headings(self) -> None:
         with pytest.raises(FileRefused, match="1行目に必要な項目名がありません"):
             taken("P1,,002,001\n")

@@ -58,6 +58,14 @@ ORDERS = Layout(
     columns=_COLUMNS,
     export=_EXPORT,
 )
+ITEMS = Layout(
+    id="a18",
+    program=_NAME,
+    purpose=Purpose.ORDERS,
+    signature=("注文番号", "OPTION+商品別特殊表示"),
+    columns=_COLUMNS,
+    export=_EXPORT,
+)
 SHIPPING = Layout(
     id="a02",
     program=f"{_NAME}(受取人あり)",

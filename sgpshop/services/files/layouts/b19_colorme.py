@@ -13,4 +13,5 @@ LAYOUT = Layout(
         "order_no": "注文ID",
         "slip_no": "配送伝票番号",
     },
+    export="カラーミーショップの受注から、注文IDと配送伝票番号を入れてCSV出力してください。",
 )

@@ -14,4 +14,5 @@ LAYOUT = Layout(
         "slip_no": "お荷物伝票番号",
         "carrier": "配送方法(複数配送先)",
     },
+    export="GoQSystemの受注から、受注番号とお荷物伝票番号を入れてCSV出力してください。",
 )

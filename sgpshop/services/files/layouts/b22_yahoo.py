@@ -15,4 +15,5 @@ LAYOUT = Layout(
         "ship_date": "ShipDate",
         "carrier": say("ShipCompanyCode", {"100": "001", "103": "002", "104": "003"}),
     },
+    export="Yahoo!ショッピングの注文データに、OrderIdとShipInvoiceNumber1を入れて出力してください。",
 )

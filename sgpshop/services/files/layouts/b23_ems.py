@@ -14,4 +14,5 @@ LAYOUT = Layout(
         "slip_no": "EMS item number",
         "carrier": always("008"),
     },
+    export="Invoice numberとEMS item numberの列がある、出荷データのファイルを選んでください。",
 )

@@ -141,8 +141,8 @@ def typed_tel(value: str) -> str:
     return tel(value)
 
 
-def wish_date(value: str) -> date | None:
-    """配送希望日; None for the words that other programs have for none."""
+def day_or_none(value: str) -> date | None:
+    """A date in any form; None for the words that programs have for none."""
     return None if value in _NONE else calendar_day(value)
 
 

@@ -104,7 +104,7 @@ COLUMNS = (
     FileColumn(_D, "prefecture", "お届け先都道府県", cells.prefecture),
     FileColumn(_D, "address", "お届け先住所", _fits(Delivery.address)),
     FileColumn(_D, "tel", "お届け先電話", cells.tel),
-    FileColumn(_D, "wish_date", "配送希望日", cells.wish_date, empty=None, spare=True),
+    FileColumn(_D, "wish_date", "配送希望日", cells.day_or_none, empty=None, spare=True),
     FileColumn(_D, "wish_time", "配送時間帯", cells.wish_time, spare=True),
     FileColumn(_D, "carrier_code", "配送会社", cells.carrier, spare=True),
     FileColumn(_D, "slip_no", "伝票番号", cells.slip_number, is_number=True),

@@ -164,7 +164,7 @@ def _require_fields(table: Table) -> None:
         columns = _columns(table)
         if len(columns) < len(_REQUIRED):  # whatever a person said of them
             raise FileRefused(
-                f"{message}伝票番号のファイルは、「発送」の「ファイル・貼り付け」で選んでください。"
+                f"{message}伝票番号のファイルは、「伝票番号一括ステータス変更機能」の「ファイル・貼り付け」で選んでください。"
             )
         raise UnknownLayout(message, columns)
 
