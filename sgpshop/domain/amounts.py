@@ -192,7 +192,8 @@ def calculated_of(columns: Mapping[str, Any], lines: Iterable[Line]) -> int:
         return break_down_order(columns, lines).calculated
     total: int = sum(line.amount for line in lines)
     total += sum(columns.get(name, 0) for name in FEES)
-    return max(0, total - sum(columns.get(name, 0) for name in REDUCTIONS))
+    total -= sum(columns.get(name, 0) for name in REDUCTIONS)
+    return max(0, total)
 
 
 def _reduced(by_rate: Mapping[int, int], reductions: int) -> dict[int, int]:

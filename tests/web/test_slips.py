@@ -7,14 +7,16 @@ import re
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, Role, SlipRow
+from sgpshop.models import Delivery, Order, Role, SlipRow
 from sgpshop.services import settings
+from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.forms import token_of
@@ -158,6 +160,37 @@ def test_the_settings_are_shown_and_can_be_others_for_one_run(
     assert 'data-captures="1"' in flat(operator.get(run))
     answer = operator.post(f"{run}/terms", on_capture_failure="maybe")
     assert answer.status_code == 422
+
+
+def test_the_usual_company_is_proposed_where_nobody_says_it_and_never_set_unasked(
+    app: Flask, operator: Browser, orders: list[Order]
+) -> None:
+    with app.app_context(), writing() as session:
+        for parcel in session.query(Delivery).filter_by(order_id=orders[0].id):
+            parcel.carrier_code = "003"
+    content = "".join(f"{order.order_no},,{n:012d}\n" for n, order in enumerate(orders))
+    run = address(operator.hand_in(f"注文番号,配送会社,伝票番号\n{content}".encode("cp932")))
+    page = flat(operator.get(run))
+    assert "配送会社の分からない荷物が1個あります" in page  # the other order says it itself
+    assert '<option value="003" selected>佐川急便' in page
+    assert operator.post(f"{run}/terms", **ON, carrier_code="005").status_code == 422
+    assert carriers(app) == {""}
+
+    assert address(operator.post(f"{run}/terms", **ON, carrier_code="002")) == run
+    page = flat(operator.get(run))
+    assert "配送会社の分からない荷物" not in page
+    assert 'data-captures="2"' in page
+    assert carriers(app) == {"", "002"}
+    operator.post(f"{run}/start")
+    Worker(app).run(until_idle=True)
+    with app.app_context():
+        kept = [fresh(order).deliveries[0].carrier_code for order in orders]
+    assert kept == ["003", "002"]
+
+
+def carriers(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(db.session.scalars(sa.select(SlipRow.carrier_code)))
 
 
 @pytest.mark.parametrize(

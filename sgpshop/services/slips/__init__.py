@@ -5,6 +5,7 @@ captures as attempts like any other (`after_capture` writes the rows when one ha
 rows a part at a time (`process_batch`).
 """
 
+from sgpshop.services.slips.carriers import usual as usual_carrier
 from sgpshop.services.slips.columns import TITLES
 from sgpshop.services.slips.planning import SlipTerms
 from sgpshop.services.slips.report import (
@@ -58,5 +59,6 @@ __all__ = [
     "recent",
     "rows_typed",
     "start",
+    "usual_carrier",
     "usual_terms",
 ]

@@ -326,7 +326,7 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
     carrier = carrier_called(texts.get("carrier", ""))
     if texts.get("carrier") and not carrier:
         word = texts["carrier"][:30]
-        remarks.append(f"配送会社「{word}」は登録できる会社にないため、配送会社は変えません。")
+        remarks.append(f"配送会社「{word}」は登録できる会社にないため、読み取りませんでした。")
     slips = []
     for part in filter(None, _BETWEEN_SLIPS.split(nfkc(texts["slip_no"]))):
         _require_undamaged("伝票番号", part)

@@ -18,6 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.bulk.progress import RunProgress, counted, counted_all, needy_first
 from sgpshop.services.payments.error_content import line_content
+from sgpshop.services.slips import carriers
 from sgpshop.services.slips.columns import ERROR_TITLE
 
 _CHUNK = 1000
@@ -38,6 +39,8 @@ class SlipPreview:
     kept: int
     #: captures of holds that have expired (R47, R130)
     expired: int
+    #: rows of which neither the file nor the order says the company
+    without_carrier: int
 
     @property
     def nothing_to_do(self) -> bool:
@@ -93,6 +96,7 @@ def preview(run: SlipRun) -> SlipPreview:
         capture_yen=yen or 0,
         kept=kept,
         expired=_expired(run.id),
+        without_carrier=len(carriers.unknown(run.id)),
     )
 
 

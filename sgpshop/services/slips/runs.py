@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import jst_day
@@ -33,7 +34,7 @@ from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.slips import matching
+from sgpshop.services.slips import carriers, matching
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.planning import (
@@ -160,8 +161,13 @@ def _make_room(session: Session, person_id: int) -> None:
     session.execute(sa.delete(SlipRun).where(SlipRun.id.in_(older)))
 
 
-def change_terms(run_id: str, terms: SlipTerms, *, person_id: int) -> str:
-    """Look at a prepared file again under other terms; the id of the run to be shown (R79, R82a)."""
+def change_terms(run_id: str, terms: SlipTerms, *, person_id: int, carrier: str = "") -> str:
+    """Look at a prepared file again under other terms; the id of the run to be shown (R79, R82a).
+
+    `carrier` is the company of those parcels of which nobody said it.  Raises NotFound, ShopError.
+    """
+    if carrier and carrier not in CARRIERS:
+        raise ShopError("配送会社を選び直してください。")
     run = own(run_id, person_id)
     fingerprint = _fingerprint(run.content_hash, terms)
     if (earlier := _started(db.session(), fingerprint)) is not None:
@@ -174,6 +180,10 @@ def change_terms(run_id: str, terms: SlipTerms, *, person_id: int) -> str:
             .order_by(SlipRow.line)
         )
     ]
+    without = carriers.unknown(run_id) if carrier else ()
+    for row in rows:
+        if row["id"] in without:
+            row["carrier_code"] = carrier
     plan(rows, terms)
     with writing() as session:
         changed = session.execute(

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
+from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.row_files import FileRefused
@@ -104,8 +105,10 @@ def reloaded(run_id: str) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 @limited(Use.UPLOAD)
 def change_terms(run_id: str) -> ResponseReturnValue:
-    """Look at the same file again under other terms (R79)."""
-    return to_run(slips.change_terms(run_id, terms(), person_id=current_user.id))
+    """Look at the same file again under other terms, or with a company where none is known (R79)."""
+    carrier = request.form.get("carrier_code", "")
+    shown = slips.change_terms(run_id, terms(), person_id=current_user.id, carrier=carrier)
+    return to_run(shown)
 
 
 @bp.post("/<run_id>/start")
@@ -174,10 +177,14 @@ def _file_page(terms: SlipTerms, error: str = "", status: int = 200) -> Response
 
 def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseReturnValue:
     offset = result_lines.offset()
+    preview = slips.preview(run)
+    asks_carrier = preview.without_carrier and not run.is_typed  # there it was left so on purpose
     page = render_template(
         "slips/preview.html",
         run=run,
-        preview=slips.preview(run),
+        preview=preview,
+        carriers=CARRIERS if asks_carrier else {},
+        usual_carrier=slips.usual_carrier() if asks_carrier else "",
         lines=slips.lines(run.id, after=offset, limit=result_lines.LINES_PER_PAGE),
         offset=offset,
         per_page=result_lines.LINES_PER_PAGE,

@@ -114,7 +114,7 @@ class TestPasted:
         file = taken(content)
         assert [row.slips for row in file.rows] == [["490714957014"], ["490714957025"]]
         assert "見出しなし" in file.program
-        with pytest.raises(FileRefused, match="1行目に必要な項目名がありません"):
+        with pytest.raises(FileRefused, match="必要な項目名がありません"):
             taken(content + "P3,合計,,2\n")
 
     def test_a_file_needs_its_headings(self) -> None:
