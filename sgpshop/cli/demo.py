@@ -64,10 +64,11 @@ simulator console: {simulator_url}/mulpayconsole/shop/{shop_id}/login/
 記録は {log} にあり、ここにはエラーだけを表示します。Ctrl-C で終了します"""
 
 
-def run_demo() -> int:
+def run_demo(*, start_over: bool = False) -> int:
     """Migrate, fill the shop on the first start, run everything until Ctrl-C; the exit code.
 
-    Raises EnvironmentUnusable for a setting, or a port, that cannot be used.
+    `start_over`: what an earlier demo left is removed before.  Raises EnvironmentUnusable for a
+    setting, or a port, that cannot be used.
     """
     port, simulator_port = _free_port("PORT", "8000"), _free_port("SGPSHOP_SIMULATOR_PORT", "8001")
     shop_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
@@ -82,6 +83,8 @@ def run_demo() -> int:
         signal.signal(number, _interrupt)
     instance = environment.load(os.environ)["INSTANCE_PATH"]
     instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if start_over:
+        _forget(instance)
     log = DemoLog(instance / "demo.log")
     logs.write_to(log.open())
     running = Processes(log)
@@ -143,6 +146,27 @@ def _is_prepared(instance: Path) -> bool:
         present = database.execute("SELECT version_num FROM alembic_version").fetchone()
         return bool(present == (newest,))
     return False
+
+
+def _forget(instance: Path) -> None:
+    """Remove the demo's databases and logins; its keys stay.
+
+    Raises EnvironmentUnusable where there is no demo of ours: the database of a shop is never removed.
+    """
+    database = instance / "sgpshop.db"
+    marked = None
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as it,
+    ):
+        marked = it.execute("SELECT value FROM installation WHERE name = 'demo'").fetchone()
+    if marked is None or os.environ.get("SGPSHOP_DATABASE_URL"):
+        raise EnvironmentUnusable(
+            f"--start-over: {instance} には見本(demo)のデータがありません。何も削除していません。"
+        )
+    for name in ("sgpshop.db*", "simulator.db*", "queue.db*", _KEY_FILE, "demo_login"):
+        for path in instance.glob(name):
+            path.unlink()
 
 
 class _Ready(NamedTuple):

@@ -101,11 +101,12 @@ def simulator(port: int, database: Path, latency_ms: int, seed: int | None) -> N
 
 
 @click.command("demo")
-def demo() -> None:
+@click.option("--start-over", is_flag=True, help="forget the demo's orders, make the sample anew")
+def demo(start_over: bool) -> None:
     """Run web, worker and simulator together, with a demo shop made on the first start."""
     from sgpshop.cli.demo import run_demo
 
-    sys.exit(run_demo())
+    sys.exit(run_demo(start_over=start_over))
 
 
 def _tell_start(program: str, **more: int) -> None:

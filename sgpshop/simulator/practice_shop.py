@@ -12,7 +12,8 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from .card_records import new_token
 from .cards import Card
 from .clock import JST, machine_time
-from .endpoint import Endpoint
+from .endpoint import APIS, Endpoint
+from .faults import parse_rule
 from .practice_api import Exchange, Exchanges, NoAnswer, PracticeApi, Reply
 from .practice_goods import (
     CARD_EXPIRES,
@@ -33,6 +34,16 @@ STATUS_WORDS = {
     "needs_review": "要確認",
     "awaiting_billing": "決済待ち",
     "billing_reported": "売上報告済",
+}
+
+
+#: How the next capture can end: what a person reads, the fault of faults.py.
+CAPTURE_ENDS = {
+    "over-limit": ("限度額超過で断られる", "error:42G550000"),
+    "expired-card": ("カードの有効期限切れで断られる", "error:42G830000"),
+    "expired-hold": ("オーソリの期限切れで断られる", "error:E01420010"),
+    "no-connection": ("SMBC-GPに接続できない(請求されない)", "drop_before"),
+    "lost-answer": ("返事が途切れる(請求はされている)", "drop_after"),
 }
 
 
@@ -91,6 +102,23 @@ def blueprint(endpoint: Endpoint, shop: PracticeShop) -> Blueprint:
     def send_again(order_no: str) -> Response:
         """The very same order once more: the shop knows it, or takes it now (P27)."""
         return _sent(api_or_404(), shop.exchanges.of(order_no) or abort(404))
+
+    @bp.get("/next-capture")
+    def next_capture(told: str = "") -> str:
+        api_or_404()
+        return render_template("practice_next_capture.html", choices=CAPTURE_ENDS, told=told)
+
+    @bp.post("/next-capture")
+    def fail_next() -> str | tuple[str, int]:
+        api_or_404()
+        label, fault = CAPTURE_ENDS.get(request.form.get("how", ""), ("", ""))
+        if not fault:
+            return next_capture("どのように終わるかを選んでください。"), 422
+        rule = {"api": "AlterTran", "job_cd": "SALES", "times": 1, "fault": fault}
+        endpoint.faults.add(parse_rule(rule, frozenset(APIS)))
+        return next_capture(
+            f"次の実売上処理は「{label}」になります。管理画面で1件、実売上処理をしてください。"
+        )
 
     @bp.get("/orders/<order_no>")
     def ended(order_no: str) -> str:

@@ -30,7 +30,6 @@ def register(app: Flask) -> None:
         auth,
         dashboard,
         health,
-        help_page,
         journals,
         order_detail,
         preorders,
@@ -42,6 +41,7 @@ def register(app: Flask) -> None:
     from sgpshop.web import reconciliation as reconciling
     from sgpshop.web.api import document, events, fulfilments, money, orders
     from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
+    from sgpshop.web.help import views as help_page
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, finding, labels
     from sgpshop.web.order_search import views as order_search

@@ -19,6 +19,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import setbacks
+from sgpshop.web.frame import formatters
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("dashboard", __name__)
@@ -41,6 +42,18 @@ class WorkLine:
     button: str
     #: "bad" before "warning": the order of the list, and its colour
     tone: str = "bad"
+    #: which word of it help explains (macros/help.html)
+    term: str = ""
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """One thing to do in a shop that begins: what, where, what it is good for, whether it is done."""
+
+    words: str
+    href: str
+    why: str
+    is_done: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,9 @@ def show() -> ResponseReturnValue:
     return render_template(
         "dashboard/show.html",
         figures=found,
+        first_steps=[] if found.has_captured else list(_first_steps(found, shop)),
+        # Those that wait too long are among 要確認.
+        to_do=sum(one.total.count for one in lines) - found.review_overdue.count,
         lines=[one for one in lines if one.total.count],
         calm=[one.words for one in lines if not one.total.count],
         recent=recent.recent(),
@@ -109,6 +125,29 @@ def _ending(holds: Sequence[int]) -> str:
     return "・".join(f"{words} {count:,}件" for words, count in counts if count)
 
 
+def _first_steps(found: Figures, shop: ShopSettings) -> Iterator[FirstStep]:
+    is_practice = formatters.is_practice()
+    yield FirstStep(
+        "契約情報を登録する",
+        url_for("settings.sgp") if current_user.role == Role.OWNER else "",
+        "SMBC-GPとの契約書にある、ショップIDとパスワードです。",
+        shop.has_contract,
+    )
+    yield FirstStep(
+        "注文を取り込む",
+        url_for("imports.index"),
+        "カートやモールから書き出した注文ファイルを、そのまま選べます。",
+        found.has_orders,
+    )
+    yield FirstStep(
+        "練習で1件、売上処理する" if is_practice else "1件、売上処理する",
+        _list(status="authorized"),
+        "仮売上の注文を開き、「SGPカード実売上処理」を押します。"
+        + ("実際のカードには請求されません。" if is_practice else "購入者のカードに請求されます。"),
+        is_done=False,  # then all is done
+    )
+
+
 def _lines(
     found: Figures, failures: Sequence[pictures.Reason], shop: ShopSettings
 ) -> Iterator[WorkLine]:
@@ -126,6 +165,7 @@ def _lines(
         _ending(found.holds) or f"オーソリ期限まで{SOON_DAYS}日以内",
         _list(auth_days_left=SOON_DAYS, sort="deadline", dir="asc"),
         "見る",
+        term="deadline",
     )
     yield WorkLine(
         "売上失敗",
@@ -140,6 +180,7 @@ def _lines(
         "確認するまで表示します",
         _list(alert=1),
         "内容を見る",
+        term="reconcile",
     )
     yield WorkLine(
         "返送済み・返金未対応",
@@ -155,6 +196,7 @@ def _lines(
         _list(unsent=1),
         "見る",
         "warning",
+        "correction",
     )
     yield WorkLine(
         "要確認",
@@ -163,6 +205,7 @@ def _lines(
         _list(status="needs_review"),
         "見る",
         "warning",
+        "needs_review",
     )
     yield WorkLine(
         f"要確認({shop.needs_review_alert_hours}時間超)",

@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from flask import Flask
 
 from sgpshop.cli import commands, demo
+from sgpshop.domain.errors import EnvironmentUnusable
 from sgpshop.environment import ROOT
 from sgpshop.models import utc_now
 from sgpshop.services import installation
@@ -142,3 +144,21 @@ def test_what_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
     assert str(ended.value).startswith("webが終了したため、すべて終了します(理由:")
     assert "eight" in str(ended.value)
     assert str(ended.value).endswith(f"詳しくは {path} をご覧ください。")
+
+
+def test_starting_over_forgets_the_demo_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SGPSHOP_DATABASE_URL", raising=False)
+    with pytest.raises(EnvironmentUnusable, match="何も削除していません"):
+        demo._forget(tmp_path)
+    for name in ("demo_login", "simulator.db", "sgpshop.db-wal", "secret_key", "notes.txt"):
+        (tmp_path / name).touch()
+    with closing(sqlite3.connect(tmp_path / "sgpshop.db")) as database, database:
+        database.execute("CREATE TABLE installation (name TEXT, value TEXT)")
+    with pytest.raises(EnvironmentUnusable, match="見本"):  # a shop's
+        demo._forget(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "sgpshop.db")) as database, database:
+        database.execute("INSERT INTO installation VALUES ('demo', '1')")
+    demo._forget(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "secret_key"]

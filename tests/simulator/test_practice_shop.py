@@ -13,6 +13,7 @@ from sgpshop.simulator.practice_api import (
     BadAddress,
     PracticeApi,
 )
+from sgpshop.simulator.practice_shop import CAPTURE_ENDS
 from tests.forms import forms_of, hidden_of
 
 from .live import LiveGateway
@@ -131,6 +132,20 @@ def test_each_kind_of_order_says_what_comes_next(
     assert gateway.status(buyer.order_no) == status
     log = buyer.opens("/practice-shop/log")
     assert ("&#34;subscription&#34;" in log) is (goods == "T-1")
+
+
+def test_the_next_capture_fails_as_it_was_chosen_and_no_other(
+    gateway: LiveGateway, buyer: Buyer
+) -> None:
+    assert "次の実売上を失敗させる" in buyer.opens("/practice-shop/next-capture")
+    assert "選んでください" in buyer.presses("次の1回を失敗させる")
+    for how, _ in CAPTURE_ENDS.items():
+        assert f'value="{how}"' in buyer.page.text
+    page = buyer.session.post(buyer.page.url, data={"how": "over-limit"}).text
+    assert "次の実売上処理は「限度額超過で断られる」になります" in page
+    [rule] = gateway.control("GET", "faults")["faults"]
+    assert (rule["api"], rule["job_cd"], rule["times"]) == ("AlterTran", "SALES", 1)
+    assert rule["fault"] == "error:42G550000"
 
 
 def test_a_declined_card_is_told_in_the_shop_s_words(small_shop: SmallShop, buyer: Buyer) -> None:

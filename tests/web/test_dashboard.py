@@ -127,7 +127,7 @@ def test_the_pictures_show_what_was_captured_what_ends_and_why_it_failed(
     holds = table(page, "オーソリ期限までの日数と仮売上の件数")
     assert (holds["切れ"], holds["3日内"], holds["31日以上"]) == ("1件", "1件", "1件")
     assert "売上失敗の理由" not in page
-    assert '<span class="work-why">切れた 1件・3日以内 1件</span>' in page
+    assert '<span class="work-why">切れた 1件・3日以内 1件 ' in page
     assert len(by_day) == 14
     longer = table(flat(viewer.get("/?days=30")), "日ごとに売上処理した金額")
     assert list(longer.values())[-14:] == list(by_day.values())
@@ -173,8 +173,45 @@ def test_it_says_that_an_authorization_brings_no_money(viewer: FlaskClient) -> N
     assert "仮売上のままではSGPから入金されません" in flat(viewer.get("/"))  # R9
 
 
-def test_an_empty_shop_is_told_how_to_begin(viewer: FlaskClient) -> None:
-    assert "注文ファイルを取り込む" in flat(viewer.get("/"))
+def test_the_first_day_ticks_itself_off(app: Flask, world: World) -> None:
+    owner = signed_in(app, Role.OWNER)
+
+    def steps() -> list[str]:
+        return re.findall(r'<li data-done="(true|false)">', owner.get("/").text)
+
+    with app.app_context():
+        settings.save("test", shop_id="")
+    page = owner.get("/").text
+    assert steps() == ["false"] * 3
+    assert 'href="/settings/sgp"' in page
+    assert 'href="/orders/imports"' in page
+    with app.app_context():
+        settings.save("test", shop_id="tshop00000001")
+    assert steps() == ["true", "false", "false"]
+    with app.app_context():
+        order = authorized_order(world, told=True)
+    assert steps() == ["true", "true", "false"]
+    assert "購入者のカードに請求されます" in owner.get("/").text
+    app.config["GATEWAY_URL"] = "http://127.0.0.1:8001"
+    assert "練習で1件、売上処理する" in owner.get("/").text
+    app.config["GATEWAY_URL"] = "https://p01.smbc-gp.co.jp"
+    with app.app_context():
+        press(order, Operation.CAPTURE)
+    assert steps() == []
+    assert "はじめての日" not in owner.get("/").text
+
+
+def test_the_tab_says_how_much_is_to_do(app: Flask, viewer: FlaskClient) -> None:
+    def title() -> str:
+        return viewer.get("/").text.partition("<title>")[2].partition("</title>")[0].strip()
+
+    assert title() == "ホーム | SGP Shop"
+    with app.app_context():
+        make_order(status=S.CAPTURE_FAILED)
+        make_order(
+            status=S.NEEDS_REVIEW, ordered_at=days_ago(2), told=True
+        )  # in two lines, yet one order
+    assert title() == "(2) ホーム | SGP Shop"
 
 
 def test_a_shop_without_contract_is_told_so(app: Flask, viewer: FlaskClient) -> None:

@@ -51,8 +51,9 @@ class Figures:
     overdue_files: list[ListedFile]
     #: 予約:出荷予定日超過: not charged although the day has passed (R113)
     preorders_overdue: Total
-    #: whether the shop has any order at all
+    #: whether the shop has any order at all, and one that was paid by our doing
     has_orders: bool
+    has_captured: bool
     #: what was taken day by day, and how many holds end when (`pictures`)
     captured: Captured
     holds: list[int]
@@ -105,6 +106,7 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
         overdue_files=late_files if has_subscriptions else [],
         preorders_overdue=late,
         has_orders=bool(totals),
+        has_captured=PaymentStatus.CAPTURED in totals or PaymentStatus.BILLING_REPORTED in totals,
         captured=taken,
         holds=ending,
         has_set_aside=is_set_aside,

@@ -49,6 +49,7 @@ from sgpshop.models import Order, Role, utc_now
 from sgpshop.services import settings, subscriptions
 from sgpshop.services.deliveries.parcels import can_deliver, can_return
 from sgpshop.services.health import readiness
+from sgpshop.services.payments.gateway_access import console_links
 
 _WEEKDAYS = "月火水木金土日"
 _NOTHING = "—"
@@ -224,10 +225,24 @@ _ICON = Markup(
 _CHIP = Markup('<span class="chip is-{}" data-status-text>{}{}</span>')
 
 
-def _is_practice() -> bool:
+def is_practice() -> bool:
     """Whether the gateway is the simulator: plain http is allowed in test mode alone (T6)."""
     config = current_app.config
     return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
+
+
+def _practice_menu() -> list[tuple[str, str]]:
+    """What there is to practise with; the simulator's own pages stand at the gateway's address."""
+    urls = current_app.config["CONSOLE_URL"], current_app.config["GATEWAY_URL"]
+    # Where the browser finds the simulator, if that is another name than the shop calls it by.
+    shop = f"{next(str(url) for url in urls if str(url).startswith('http:'))}/practice-shop/"
+    console = console_links(settings.load())["shop"] if current_user.is_authenticated else ""
+    return [
+        (shop, "練習ショップ"),
+        *([(console, "管理画面(練習)")] if console else []),
+        (f"{shop}next-capture", "次の実売上を失敗させる…"),
+        (url_for("help_page.show", _anchor="practice-start-over"), "データを最初に戻す…"),
+    ]
 
 
 def _main_menu() -> list[tuple[str, str]]:
@@ -259,8 +274,9 @@ def _phone_tabs() -> list[tuple[str, str]]:
 def _for_every_page() -> dict[str, Any]:
     return {
         "main_menu": _main_menu,
+        "practice_menu": _practice_menu,
         "phone_tabs": _phone_tabs,
-        "is_practice": _is_practice,
+        "is_practice": is_practice,
         "health_warnings": readiness.warnings,
     }
 

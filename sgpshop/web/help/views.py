@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from datetime import timedelta
+
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from sgpshop.domain.billing_calendar import month_of, next_month, previous_month
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models import Role
-from sgpshop.services import settings
+from sgpshop.models import Role, utc_now
+from sgpshop.services import journals, settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.files.layout import Layout, Purpose, layouts
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
+from sgpshop.web.help import search
 
 bp = Blueprint("help_page", __name__)
+
+_LONGEST_WORD = 100
 
 #: What each status says about the money, and what comes next (rules.md §3); `{billing_day}` is the
 #: shop's own day (R102).
@@ -52,12 +60,29 @@ STATUS_WORDS = {
 
 @bp.get("/help")
 @requires(Role.VIEWER)
+@limited(Use.SEARCH)
 def show() -> ResponseReturnValue:
-    """The whole help on one page."""
-    shop = settings.load()
-    links = console_links(shop)
+    """The whole help on one page; before it, what holds the word that is asked for."""
+    word = request.args.get("q", "").strip()[:_LONGEST_WORD]
+    contents = _contents()
+    pages = {".close_month": _closing(), ".show": contents} if word else {}
+    pieces = [one for at, html in pages.items() for one in search.paragraphs(url_for(at), html)]
     return render_template(
-        "help/show.html",
+        "help/show.html", word=word, found=search.holding(word, pieces), contents=contents
+    )
+
+
+@bp.get("/help/close-month")
+@requires(Role.VIEWER)
+def close_month() -> ResponseReturnValue:
+    """「売上を締める」: how the month before this one is closed, step by step, each with its button."""
+    return render_template("help/closing.html", steps=_closing())
+
+
+def _contents() -> str:
+    shop = settings.load()
+    return render_template(
+        "help/_contents.html",
         statuses={
             status: (meaning, next_step.format(billing_day=shop.billing_day))
             for status, (meaning, next_step) in STATUS_WORDS.items()
@@ -65,8 +90,19 @@ def show() -> ResponseReturnValue:
         billing_day=shop.billing_day,
         refusals=list(Refusal),
         alerts=list(AlertKind),
-        links=links,
+        links=console_links(shop),
         files=[(title, _programs(purpose)) for purpose, title in _FILE_PURPOSES],
+    )
+
+
+def _closing() -> str:
+    first = previous_month(month_of(utc_now()))
+    return render_template(
+        "help/_closing.html",
+        first=first,
+        last=next_month(first) - timedelta(days=1),
+        console=console_links(settings.load())["shop"],
+        layouts=list(journals.LAYOUTS.values()),
     )
 
 

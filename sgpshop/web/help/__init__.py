@@ -1,0 +1,1 @@
+"""ヘルプ: what each word means, how a month is closed, and searching in it."""
