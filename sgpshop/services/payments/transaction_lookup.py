@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.order_rules import MOST_NUMBERS
+from sgpshop.domain.order_rules import LIVE_STATES, MOST_NUMBERS
 from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
@@ -431,6 +431,14 @@ def _record(
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = None
+            left = transaction_numbers.live_elsewhere([order.id])
+            if seen[0] in LIVE_STATES and trade.state.is_cancelled and left:
+                # Of two payments this one was given back: the order is paid by the other.
+                session.flush()
+                transaction_numbers.return_to(order, left[-1].gateway_order_id)
+                _look_now(left[-1])
+                _record_history(order, "linked", before, trade)
+                return
             if order.kind is OrderKind.SUBSCRIPTION:
                 # A sale under a number after its own is its billing, whoever made it: what only a
                 # look-up showed was no charge of ours as long as it was not paid.
@@ -553,7 +561,8 @@ def _check_earlier(
 ) -> None:
     """What a look-up showed of a transaction that does not count any more: kept, and that is all.
 
-    But money that is still reserved or charged there is nobody's any more: a person must know.
+    But money that is still reserved or charged there is nobody's any more: a person must know.  Where
+    the one that counts holds none, this one does from now on, and the next look-up says what it means.
     """
     transaction.next_look_at = None
     if trade is None:
@@ -563,9 +572,17 @@ def _check_earlier(
     session.flush()
     if not trade.state.is_live:
         return
+    is_ours = unknown_numbers.is_ours(session, transaction.id)
+    if is_ours and transaction_numbers.pays_instead(order, transaction):
+        _look_now(transaction)
+        return
     found = f"{transaction.gateway_order_id} {describe(trade)}"
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
+
+
+def _look_now(transaction: CardTransaction) -> None:
+    transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
 
 
 def _ask_about_itself(

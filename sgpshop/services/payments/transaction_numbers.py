@@ -287,6 +287,22 @@ def return_to(
     return known
 
 
+def pays_instead(order: Order, paid: CardTransaction) -> bool:
+    """Let `paid`, under which money was found, count for `order` (locked); whether it does from now on.
+
+    Only what no act of ours may be at is passed over for it: no money is there, and none will come
+    by a monthly file.
+    """
+    current = order.transaction
+    assert current is not None
+    if order.open_attempt is not None or current.gateway_state in LIVE_STATES:
+        return False
+    if _waits_for_file(current):
+        return False
+    return_to(order, paid.gateway_order_id)
+    return True
+
+
 def _retire(session: Session, old: CardTransaction) -> None:
     # A look-up of the old number that is under way finds this and keeps what it saw apart (R141).
     old.is_current = False

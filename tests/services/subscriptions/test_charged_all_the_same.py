@@ -81,7 +81,8 @@ def leave_out(shop: World, order: Order, *, is_left_out: bool) -> None:
     context = shop.simulator.extensions["endpoint"].context
     with context.ledger.transaction() as ledger:
         number = f"{order.order_no}-1"
-        ledger.execute("UPDATE monthly_lines SET refused = ? WHERE order_id = ?", (line, number))
+        of_line = "WHERE order_id = ? AND refused IN ('', 'lost')"
+        ledger.execute(f"UPDATE monthly_lines SET refused = ? {of_line}", (line, number))
         if not is_left_out:
             ledger.execute("UPDATE monthly_files SET is_settled = ?", (file,))
 
@@ -246,6 +247,34 @@ def in_doubt(shop: World, travel: Travel) -> Order:
     return fresh(order)
 
 
+def test_a_line_of_ours_that_is_charged_late_pays_what_failed_since(
+    shop: World, travel: Travel, in_doubt: Order
+) -> None:
+    """December's results left it out, a person gave it up, and January's line was NG."""
+    order = in_doubt
+    leave_out(shop, order, is_left_out=True)
+    nights(travel, order, *((2026, 12, day) for day in (18, 21)))
+    travel(jst(2026, 12, 22, 8))
+    results.give_up(DECEMBER)
+    nights(travel, order, (2026, 12, 22), (2027, 1, 10))
+    refuse_line(shop, f"{order.order_no}-2")
+    nights(travel, order, (2027, 1, 18), (2027, 1, 19))
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    leave_out(shop, order, is_left_out=False)
+    nights(travel, order, (2027, 1, 25), (2027, 1, 26))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert AlertKind.EARLIER_IS_LIVE not in told(order)
+    assert booked() == 2500
+
+
+def refuse_line(shop: World, number: str) -> None:
+    """The card company will refuse the line with that number."""
+    context = shop.simulator.extensions["endpoint"].context
+    with context.ledger.transaction() as ledger:
+        ledger.execute("UPDATE monthly_lines SET card_seq = '9' WHERE order_id = ?", (number,))
+
+
 @pytest.mark.postgresql
 def test_a_file_that_takes_more_than_the_total_of_now_is_told(
     shop: World, travel: Travel, in_doubt: Order
@@ -340,6 +369,34 @@ def test_what_was_voided_past_us_is_told_when_it_becomes_the_orders_payment(
     say_ours()
     assert fresh(order).payment_status is S.CANCELLED
     assert told(order) == [AlertKind.CANCELLED_ELSEWHERE]
+    assert sold(shop, order) == []
+
+
+@pytest.mark.postgresql
+def test_of_two_payments_the_one_that_stays_pays_the_order(shop: World, travel: Travel) -> None:
+    """`-1` came beside `-2`, which counted, and the shop gives `-2` back, as the alert says."""
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    access = shop.gateway.enter("7001-1", Job.CAPTURE, 2500)
+    travel(jst(2026, 11, 12, 13))
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+    nights(travel, order, (2026, 11, 13))
+    say_ours()
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+    there = shop.gateway.search_trade("7001-2")
+    assert there is not None
+    shop.gateway.cancel(there.access, Cancellation.RETURN)
+    nights(travel, order, (2026, 11, 14), (2026, 11, 15))
+    order = fresh(order)
+    assert order.payment_status is S.CAPTURED
+    assert order.transaction is not None
+    assert order.transaction.gateway_order_id == "7001-1"
+    assert told(order) == []
+    assert booked() == 2500
+    assert cancel(order).payment_status is S.CANCELLED
     assert sold(shop, order) == []
 
 

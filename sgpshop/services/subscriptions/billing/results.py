@@ -38,7 +38,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import transactions, unknown_numbers
+from sgpshop.services.payments import transaction_numbers, transactions, unknown_numbers
 from sgpshop.services.payments.filed_numbers import ASK_AGAIN, NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
@@ -236,7 +236,8 @@ def _charged(
     found = f"{TradeState.CAPTURE.label} {yen:,}円"
     alerts.money_is_there(session, order, is_taken=True, now=now, news=found)
     decision = decide(before, Event.FOUND_BILLED, total=yen, found_total=yen)
-    if not transaction.is_current:  # the order may be paid, or be billed, under another number
+    is_paid_by_it = transaction.is_current or transaction_numbers.pays_instead(order, transaction)
+    if not is_paid_by_it:  # the order is paid, or may be billed, under another number
         there = f"{transaction.gateway_order_id} {found}"
         alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=there)
     elif decision is not None:
