@@ -57,7 +57,8 @@ def report_subscriptions(text: str) -> None:
 def close_results(text: str) -> None:
     """Say, after asking SMBC-GP, that it charges nothing more of the monthly files of that month.
 
-    What such a file may have registered is then registered anew.  Exit code 1: results may still come.
+    Lines that wait for a result are looked up: what was not charged is 売上失敗, to be registered anew, and
+    what a file that the books do not know may have registered is registered anew.  Exit code 1: results may still come.
     """
     month = parsed_month(text)
     billing.give_up(month)

@@ -119,6 +119,7 @@ SENTENCES = {
     "card_not_kept": "登録用にカードを保存できませんでした({why})。請求の前に、もう一度保存します",
     "refund_settled": "{who}が、返金済み(返金日 {day}、返金額 {yen})と記録しました(内容:{reason})",
     "refund_undone": "{who}が、返金済みの記録({yen})を取り消しました",
+    "bill_given_up": "月次ファイルの結果を待たないことにして照会し、請求されていないと確認しました({found})",
     "bill_not_paid": "SMBC-GPから、売上報告の結果がNGと通知されました({result})。別の方法での請求が必要です",
     "bill_paid": "SMBC-GPから、売上報告の結果がOKと通知されました",
     **_told("authorize", "購入手続き(仮売上)"),

@@ -297,7 +297,8 @@ def pays_instead(order: Order, paid: CardTransaction) -> bool:
     assert current is not None
     if order.open_attempt is not None or current.gateway_state in LIVE_STATES:
         return False
-    if _waits_for_file(current):
+    is_to_be_seen = current.gateway_state is None and current.next_look_at is not None
+    if is_to_be_seen or _waits_for_file(current):
         return False
     return_to(order, paid.gateway_order_id)
     return True

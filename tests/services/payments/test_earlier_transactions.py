@@ -323,7 +323,7 @@ def test_cancelling_names_what_is_left_under_another_number_though_it_was_acknow
     assert f"{order.order_no} 仮売上 3,000円" in alert.facts
 
 
-def test_a_cancel_found_at_smbc_gp_names_it_too(shop: World) -> None:
+def test_after_a_cancel_found_at_smbc_gp_what_is_left_is_the_orders(shop: World) -> None:
     order = paid_with_another_card(shop)
     pay_first_number_after_all(shop, order)
     make_due(order.order_no)
@@ -336,5 +336,9 @@ def test_a_cancel_found_at_smbc_gp_names_it_too(shop: World) -> None:
     shop.gateway.cancel(trade.access, Cancellation.VOID)
     make_due(number)
     transaction_lookup.look_up(transaction_of(number).id)
-    assert fresh(order).payment_status is S.CANCELLED
-    assert AlertKind.EARLIER_IS_LIVE in told(order)
+    transaction_lookup.look_up(transaction_of(order.order_no).id)  # it is due now
+    order = fresh(order)
+    assert order.payment_status is S.AUTHORIZED
+    assert order.transaction is not None
+    assert order.transaction.gateway_order_id == order.order_no
+    assert told(order) == []

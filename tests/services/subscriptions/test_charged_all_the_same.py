@@ -16,12 +16,12 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Cancellation, Card, Job, ThreeDs
+from sgpshop.gateway import Cancellation, Card, Job, SmbcGpGateway, ThreeDs
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
 from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import alerts, facts
-from sgpshop.services.subscriptions import SubscriptionTab, again, billing
+from sgpshop.services.subscriptions import SubscriptionTab, again, billing, monthly_files
 from sgpshop.services.subscriptions.billing import results
 from sgpshop.storage.database import writing
 from tests.factories import fresh
@@ -117,6 +117,30 @@ def test_a_person_may_say_of_results_that_leave_it_out_that_it_is_not_charged(
     nights(travel, order, (2026, 12, 22))
     assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
     assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+@pytest.mark.postgresql
+def test_a_line_of_ours_whose_results_never_come_is_looked_up_once_a_person_gives_them_up(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    nights(travel, order, (2026, 12, 10))
+    shop.spoil_results("uncharged")
+    monkeypatch.setattr(SmbcGpGateway, "fetch_monthly_result", lambda _self, _month: None)
+    nights(travel, order, (2026, 12, 18), (2026, 12, 21))
+    assert monthly_files.overdue()
+    travel(jst(2026, 12, 22, 8))
+    billing.give_up(DECEMBER)
+    nights(travel, order, (2026, 12, 22))
+    assert monthly_files.overdue() == []
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    monkeypatch.undo()
+    again.take_again([order.order_no], "again", TANAKA)
+    shop.behave()
+    nights(travel, order, (2027, 1, 10), (2027, 1, 18), (2027, 1, 19))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert told(order) == []
 
 
 @pytest.mark.postgresql

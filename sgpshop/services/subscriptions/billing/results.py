@@ -98,12 +98,13 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
     except GatewayError as failure:
         logs.event("billing_results_not_read", window=str(window), reason=failure.reason)
         return 0
-    if lines is None:
+    if lines is None and not _is_closed(window):
         return 0
+    lines = lines or []
     _read(window, [line.order_id for line in lines if not line.is_charged])
     told, fault = _tell_all(lines)
     for order_no in _missing(window, {line.order_id for line in lines}):
-        _look_for(gateway, order_no)
+        _look_for(gateway, window, order_no)
     if fault is not None:
         raise fault  # noted, and all of it told again soon
     with writing() as session:
@@ -125,12 +126,26 @@ def _read(window: date, not_charged: Collection[str] = (), *, is_closed: bool = 
 def give_up(window: date) -> None:
     """A person says, after asking SMBC-GP, that no results of that month come any more.
 
-    Raises ShopError while they are not overdue.
+    The worker looks each line up that waits for one: what was not charged is 売上失敗, to be registered
+    anew.  Raises ShopError while they are not overdue.
     """
     if utc_now() < overdue_since(window, settings.load().billing_mode):
         raise ShopError(f"{written(window)} の結果は、まだ届く可能性があります。")
     _read(window, is_closed=True)
+    with writing() as session:
+        session.execute(
+            sa.update(BillingFile)
+            .where(BillingFile.window == window, BillingFile.results_due_at.is_not(None))
+            .values(results_due_at=utc_now())
+        )
     logs.event("billing_results_given_up", window=str(window))
+
+
+def _is_closed(window: date) -> bool:
+    closed = sa.select(MonthlyResults.window).where(
+        MonthlyResults.window == window, MonthlyResults.is_closed
+    )
+    return bool(read_alone(closed))
 
 
 def _tell_all(lines: list[ResultLine]) -> tuple[int, Exception | None]:
@@ -179,24 +194,22 @@ def _tell(line: ResultLine) -> bool:
             return _charged(session, order, billing, line.line.amount, "bill_paid")
         if billing.state is not BillingState.REGISTERED:
             return False
-        billing.result_at = utc_now()
         billing.result = line.result.value
         billing.error_codes = join_codes(line.codes)
-        billing.state = BillingState.NOT_PAID
-        before, there = order.payment_status, order.transaction
-        # The order may be paid under another number by now.
-        counts = there is not None and there.gateway_order_id == line.order_id
-        if before is not None and counts and is_possible(before, Event.BILL_NOT_PAID):
-            order.payment_status = next_status(before, Event.BILL_NOT_PAID)
-        history.record_change(
-            order,
-            "bill_not_paid",
-            WORKER,
-            before=before,
-            result=RESULT_WORDS.get(line.result.value, ""),
-            codes=list(line.codes),
-        )
+        words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
+        _not_charged(order, billing, "bill_not_paid", words)
     return True
+
+
+def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str, Any]) -> None:
+    billing.result_at = utc_now()
+    billing.state = BillingState.NOT_PAID
+    before, there = order.payment_status, order.transaction
+    # The order may be paid under another number by now.
+    counts = there is not None and there.gateway_order_id == billing.gateway_order_id
+    if before is not None and counts and is_possible(before, Event.BILL_NOT_PAID):
+        order.payment_status = next_status(before, Event.BILL_NOT_PAID)
+    history.record_change(order, sentence, WORKER, before=before, **words)
 
 
 def _charged(
@@ -263,8 +276,11 @@ def _missing(window: date, answered: Collection[str]) -> list[str]:
     return [number for number in numbers if number not in answered]
 
 
-def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
-    """A line is missing in a result that came: SMBC-GP may know more, else a person must know."""
+def _look_for(gateway: SmbcGpGateway, window: date, gateway_order_id: str) -> None:
+    """A line is missing in a result that came: SMBC-GP may know more, else a person must know.
+
+    Or has said already that nothing of that month is charged any more.
+    """
     transaction = _transaction_of(gateway_order_id)
     try:
         trade = gateway.search_trade(gateway_order_id)
@@ -282,6 +298,10 @@ def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
         if trade is not None and trade.state.is_captured:
             _charged(session, order, billing, trade.total, "bill_paid", trade)
             return
+        found = transactions.describe(trade)
+        if (trade is None or trade.state.is_unfinished) and _is_closed(window):
+            _not_charged(order, billing, "bill_given_up", {"found": found})
+            return
         was_told = session.scalar(
             sa.select(
                 sa.exists().where(
@@ -297,7 +317,7 @@ def _look_for(gateway: SmbcGpGateway, gateway_order_id: str) -> None:
                 order_id,
                 AlertKind.RESULT_MISSING,
                 before=order.payment_status,
-                found=transactions.describe(trade),
+                found=found,
                 total=billing.amount,
             )
 
