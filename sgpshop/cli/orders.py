@@ -12,7 +12,7 @@ import click
 from sgpshop.cli.shop import with_shop
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun
-from sgpshop.services.demo import seed_many, seed_sample
+from sgpshop.services.demo import seed_many, seed_rows, seed_sample
 from sgpshop.services.order_files import importing
 
 _ACTOR = "コマンド import-orders"
@@ -46,9 +46,15 @@ def import_orders(files: tuple[BinaryIO, ...]) -> None:
 
 @click.command("seed-demo")
 @click.option("--orders", "count", type=click.IntRange(1, 1_000_000), help="made-up orders instead")
+@click.option("--without-gateway", is_flag=True, help="rows alone, of all kinds and states")
 @with_shop
-def seed_demo(count: int | None) -> None:
+def seed_demo(count: int | None, without_gateway: bool) -> None:
     """Bring in the shipped sample, or N made-up orders, with transactions at the simulator."""
+    if without_gateway:
+        if count is None:
+            raise click.UsageError("--without-gateway には --orders N が必要です。")
+        click.echo(f"新規 {seed_rows(count):,}件")
+        return
     run = seed_sample() if count is None else seed_many(count)
     if run is None:
         click.echo("すでに取り込み済みです。何も変更していません。")

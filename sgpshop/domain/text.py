@@ -68,6 +68,8 @@ def search_key(*parts: str | None) -> str:
 
 
 def _folded(text: str) -> str:
+    if text.isascii():
+        return "".join(text.lower().split()).replace("-", "")
     text = INVISIBLE.sub("", nfkc(text))
     return _LEFT_OUT.sub("", "".join(text.lower().translate(_FOLDED_ALIKE).split()))
 

@@ -197,14 +197,19 @@ def _being_renewed(
 
 def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
     """The grams of an order's texts."""
-    found: set[str] = set()
-    for field, text in fields:
-        for line in text.split("\n"):
-            found.update(_token(line[at : at + 2]) for at in range(len(line) - 1))
-            found.update(_token(three) for run in _DIGITS.findall(line) for three in _threes(run))
-            if field.has_end and len(line) >= LAST:
-                found.add(_token(line[-LAST:]))
-    return found
+    return set().union(*(_tokens_in(text, field.has_end) for field, text in fields))
+
+
+@lru_cache(maxsize=2_000)
+def _tokens_in(text: str, has_end: bool) -> frozenset[str]:
+    grams: set[str] = set()
+    for line in text.split("\n"):
+        grams.update([line[at : at + 2] for at in range(len(line) - 1)])
+        for run in _DIGITS.findall(line):
+            grams.update(_threes(run))
+        if has_end and len(line) >= LAST:
+            grams.add(line[-LAST:])
+    return frozenset(map(_token, grams))
 
 
 def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
@@ -219,8 +224,8 @@ def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
             yield _token(key[at : at + 2])
 
 
-def _threes(digits: str) -> Iterator[str]:
-    return (digits[at : at + 3] for at in range(len(digits) - 2))
+def _threes(digits: str) -> list[str]:
+    return [digits[at : at + 3] for at in range(len(digits) - 2)]
 
 
 @lru_cache(maxsize=20_000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -143,7 +144,11 @@ def _write(session: Session, order_ids: Sequence[int], *, even_if_same: bool = F
         session.execute(sa.delete(_texts).where(_texts.c.order_id.in_(list(lost))))
         there = {one: row for one, row in there.items() if one not in lost}
     _take_out(session, there)
-    new = [wanted[one] for one in changed if one in wanted]
+    put_in(session, [wanted[one] for one in changed if one in wanted])
+
+
+def put_in(session: Session, new: Sequence[_Text]) -> None:
+    """Write these texts of orders that have none, in the caller's transaction."""
     if new:
         session.execute(sa.insert(_texts), new)
         index.put_in(session, ((row["sort_key"], _grams(row)) for row in new))
@@ -186,23 +191,25 @@ def _made(session: Session, order_ids: Sequence[int]) -> dict[int, _Text]:
             Order.buyer_email,
         ).where(Order.id.in_(order_ids))
     )
-    found = {}
-    for order in orders:
-        to, of = parcels[order.id], lines[order.id]
-        tels = [order.buyer_tel, *(parcel.tel for parcel in to)]
-        found[order.id] = {
-            "order_id": order.id,
-            "sort_key": index.sort_key(order.ordered_at, order.id),
-            "buyer": _lines(order.buyer_name, order.buyer_kana, order.buyer_company),
-            "tel": _lines(*map(phone_key, tels), *map(digits_only, tels)),
-            "email": _lines(order.buyer_email),
-            "number": _lines(order.order_no),
-            "member": _lines(order.member_id),
-            "recipient": _lines(*(parcel.name for parcel in to)),
-            "slip": _lines(*(no for p in to for no in (p.slip_no, *p.more_slips.split()))),
-            "item": _lines(*(text for i in of for text in (i.name, i.code, i.option, i.jan))),
-        }
-    return found
+    return {order.id: text_of(order, parcels[order.id], lines[order.id]) for order in orders}
+
+
+def text_of(order: Any, parcels: Sequence[Any], items: Sequence[Any]) -> _Text:
+    """The row of order_texts of an order, from rows of it, its deliveries and its lines."""
+    tels = [order.buyer_tel, *(parcel.tel for parcel in parcels)]
+    slips = (number for p in parcels for number in (p.slip_no, *p.more_slips.split()))
+    return {
+        "order_id": order.id,
+        "sort_key": index.sort_key(order.ordered_at, order.id),
+        "buyer": _lines(order.buyer_name, order.buyer_kana, order.buyer_company),
+        "tel": _lines(*map(phone_key, tels), *map(digits_only, tels)),
+        "email": _lines(order.buyer_email),
+        "number": _lines(order.order_no),
+        "member": _lines(order.member_id),
+        "recipient": _lines(*(parcel.name for parcel in parcels)),
+        "slip": _lines(*slips),
+        "item": _lines(*(text for i in items for text in (i.name, i.code, i.option, i.jan))),
+    }
 
 
 def _rows_of(
@@ -218,6 +225,7 @@ def _rows_of(
     return found
 
 
+@lru_cache(maxsize=2_000)
 def _lines(*texts: str | None) -> str:
     """Each text once, in the form of `search_key`, between line breaks."""
     keys = dict.fromkeys(filter(None, (search_key(text) for text in texts)))

@@ -155,7 +155,7 @@ def record(
     anyway, stores that state in its `history_state`, in the same transaction.
     """
     before_this = snapshot or snapshot_of(order_id)
-    entry, state = _linked(
+    entry, state = linked(
         before_this,
         {
             "order_id": order_id,
@@ -207,7 +207,7 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     snapshots = {
         snapshot.id: snapshot for snapshot in connection.execute(wanted.order_by(Order.id))
     }
-    linked = [_linked(snapshots[entry["order_id"]], entry) for entry in entries]
+    linked = [linked(snapshots[entry["order_id"]], entry) for entry in entries]
     connection.execute(_INSERT, [entry for entry, _ in linked])
     moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
     connection.execute(_MOVE_CHAIN, moves)
@@ -215,8 +215,11 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     beginnings.note(connection, BeginningStep.KEPT, [(one.id, one.order_no) for one in first])
 
 
-def _linked(snapshot: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The complete entry that says `values`, and the state of its order's chain after it."""
+def linked(snapshot: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The complete entry that says `values`, and the state of its order's chain after it.
+
+    Whoever writes it stores that state in the order's `history_state` with it.
+    """
     entry = {
         **values,
         "gateway_amount": snapshot.gateway_amount,
