@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from sgpshop import logs
 from sgpshop.extensions import db
@@ -53,6 +53,26 @@ _notifications = table_of(Notification)
 _FIND = sa.select(CardTransaction.id).where(
     CardTransaction.gateway_order_id == bindparam("order_no")
 )
+
+
+def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
+    """The transaction that counts of the order of which `number` may be a later payment, `<order number>-n`."""
+    first, current = aliased(CardTransaction), aliased(CardTransaction)
+    stem = sa.func.rtrim(number, "0123456789")
+    return (
+        sa.select(current.id)
+        .join(first, first.order_id == current.order_id)
+        .where(
+            first.gateway_order_id == sa.func.substr(stem, 1, sa.func.length(stem) - 1),
+            first.sequence == 0,
+            current.is_current,
+            stem != number,
+            stem.like("%-"),
+        )
+    )
+
+
+_FIND_ORDER = _of_order(bindparam("order_no", type_=sa.String))
 _COUNT_COPY = (
     sa.update(_notifications)
     .where(_notifications.c.fingerprint == bindparam("print"))
@@ -165,10 +185,13 @@ def _sorted(
         return NotificationState.TEST, None
     if not (notice.is_card and notice.order_id and notice.shop_id == shop.shop_id):
         return NotificationState.IGNORED, None
-    transaction_id = connection.execute(_FIND, {"order_no": notice.order_id}).scalar_one_or_none()
-    if transaction_id is None:
-        return NotificationState.UNMATCHED, None
-    return NotificationState.WAITING, transaction_id  # an earlier one too: money may be left there
+    # An earlier one of the order too, as money may be left there; and one that nobody here entered:
+    # a buyer paid past us, which a look-up of the order finds and asks about (R106, R141).
+    for find in (_FIND, _FIND_ORDER):
+        transaction_id = connection.execute(find, {"order_no": notice.order_id}).scalar()
+        if transaction_id is not None:
+            return NotificationState.WAITING, transaction_id
+    return NotificationState.UNMATCHED, None
 
 
 # ---- leading to look-ups ------------------------------------------------------------------------
@@ -292,14 +315,19 @@ def match_late() -> int:
     theirs = sa.select(CardTransaction.id).where(
         CardTransaction.gateway_order_id == Notification.gateway_order_id
     )
-    is_late = sa.and_(Notification.state == NotificationState.UNMATCHED, theirs.exists())
+    of_order = _of_order(Notification.gateway_order_id.expression)
+    is_late = sa.and_(
+        Notification.state == NotificationState.UNMATCHED,
+        sa.or_(theirs.exists(), of_order.exists()),
+    )
+    found = sa.func.coalesce(theirs.scalar_subquery(), of_order.scalar_subquery())
     if not db.session.scalar(sa.select(sa.exists().where(is_late))):
         return 0
     with writing() as session:
         matched = session.execute(
             sa.update(Notification)
             .where(is_late)
-            .values(state=NotificationState.WAITING, transaction_id=theirs.scalar_subquery())
+            .values(state=NotificationState.WAITING, transaction_id=found)
             .execution_options(synchronize_session=False)
         )
         return int(matched.rowcount)  # type: ignore[attr-defined]

@@ -12,8 +12,9 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.gateway import Notice, TradeAccess, read_notice
+from sgpshop.gateway import Job, Notice, TradeAccess, read_notice
 from sgpshop.models import (
     Attempt,
     AttemptState,
@@ -27,13 +28,14 @@ from sgpshop.models import (
 )
 from sgpshop.services import notifications
 from sgpshop.services.health import due_work
-from sgpshop.services.payments import acts, attempt_lookup, journal
+from sgpshop.services.orders import alerts
+from sgpshop.services.payments import acts, attempt_lookup, journal, transaction_lookup
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.oracle import violations
-from tests.gateway_world import World
+from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import SHOP_ID, body, connect, received, tell, time_passes
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 
@@ -357,6 +359,44 @@ def test_one_for_an_order_not_yet_known_is_matched_when_it_arrives(app: Flask, s
     assert fresh(order).payment_status is S.CAPTURED
     assert states() == [N.ASKED]
     assert notifications.recent()[0].order_no == number
+
+
+@pytest.mark.postgresql
+def test_one_about_a_payment_past_us_leads_to_the_question_whose_it_is(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also long after a charge that had failed once, when no night asks for other payments any more."""
+    monkeypatch.setattr(transaction_lookup, "_MAY_PAY_LATER", timedelta(0))
+    order = authorized_order(shop)
+    shop.fault("error:42G120000")
+    press(order, Operation.CAPTURE)
+    press(order, Operation.CAPTURE)
+    assert fresh(order).payment_status is S.CAPTURED
+    time_passes(120)
+    number = f"{order.order_no}-1"
+    shop.gateway.authorize(number, order.total, GOOD_CARD, job=Job.CAPTURE)
+    assert tell(number) is N.WAITING
+    work(app)
+    assert states() == [N.ASKED]
+    assert [alert.kind for alert in alerts.open_of(order.id)] == [AlertKind.UNKNOWN_NUMBER]
+    assert notifications.recent()[0].order_no == order.order_no
+
+
+@pytest.mark.postgresql
+def test_one_about_a_payment_past_us_waits_for_its_order(app: Flask, shop: World) -> None:
+    number = order_number()
+    shop.gateway.authorize(f"{number}-1", 3000, GOOD_CARD, job=Job.CAPTURE)
+    assert tell(f"{number}-1") is N.UNMATCHED
+    order = make_order(order_no=number, status=S.AWAITING_BILLING)
+    work(app)
+    assert states() == [N.ASKED]
+    assert [alert.kind for alert in alerts.open_of(order.id)] == [AlertKind.UNKNOWN_NUMBER]
+
+
+@pytest.mark.parametrize("like", ["{}1", "{}-", "{}-1-2", "x{}-1", "{}-x"])
+def test_a_number_that_only_looks_alike_is_nobodys(shop: World, like: str) -> None:
+    order = authorized_order(shop)
+    assert tell(like.format(order.order_no)) is N.UNMATCHED
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from sgpshop.models import (
     MISMATCH,
     CardTransaction,
     HistoryEntry,
+    Notification,
     Order,
     OrderKind,
     utc_now,
@@ -63,6 +64,7 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
 #: So long after a charge failed, and after one was paid that had failed before.
 _MAY_PAY_LATER = timedelta(days=31)
+_TOLD_OF_LATE = timedelta(days=1)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
@@ -143,7 +145,10 @@ def _is_ours(transaction_id: int) -> bool:
 
 
 def _had_failed(order_id: int) -> bool:
-    """Whether it was 売上失敗, and has failed or was paid of late: the buyer, told once, may pay past us."""
+    """Whether it was 売上失敗, and the buyer, told once, may pay past us, or has.
+
+    It has failed or was paid of late, or SMBC-GP tells of a payment of it that is none of ours (P24).
+    """
     entry = HistoryEntry
     may_pay = (PaymentStatus.CAPTURE_FAILED, *PAID)
     failed = sa.exists().where(
@@ -155,7 +160,16 @@ def _had_failed(order_id: int) -> bool:
         entry.status_after.in_(may_pay),
         entry.status_after.is_distinct_from(entry.status_before),
     )
-    found = bool(db.session.scalar(sa.select(sa.and_(failed, is_recent))))
+    # By the day, as notifications are sorted: the look-up that one leads to comes within minutes.
+    is_told = sa.exists().where(
+        Notification.last_at > utc_now() - _TOLD_OF_LATE,
+        Notification.transaction_id == CardTransaction.id,
+        Notification.gateway_order_id != CardTransaction.gateway_order_id,
+        CardTransaction.order_id == order_id,
+    )
+    found = bool(db.session.scalar(sa.select(failed))) and any(
+        db.session.scalar(sa.select(is_so)) for is_so in (is_recent, is_told)
+    )
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return found
 
