@@ -151,6 +151,8 @@ class World:
             pool_size=16,
             allow_loopback_http=True,
         )
+        #: numbers under which a cart let the buyer pay without a word to us
+        self.paid_past_us: set[str] = set()
 
     def authorize(self, order_id: str, amount: int) -> TradeAccess:
         """A transaction in AUTH at the simulator."""
@@ -184,6 +186,18 @@ class World:
             body["order_id"] = order_id
         answer = self._control.post("/_control/faults", json=body)
         assert answer.status_code == 200, answer.text
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Within the block somebody else calls SMBC-GP: neither our death nor a planted fault is theirs."""
+        planted = self._control.get("/_control/faults").get_json()["faults"]
+        assert self._control.delete("/_control/faults").status_code == 200
+        try:
+            with self.wire.spared():
+                yield
+        finally:
+            for rule in planted:
+                assert self._control.post("/_control/faults", json=rule).status_code == 200
 
     def behave(self) -> None:
         """Forget every planted fault."""

@@ -65,7 +65,9 @@ def complaints(world: World) -> list[str]:
         if trade["status"] in _TAKEN | _HELD
     ]
     for order in orders.values():
-        found += [f"{order.order_no}: {words}" for words in _of(order, trades[order.order_no])]
+        found += [
+            f"{order.order_no}: {words}" for words in _of(world, order, trades[order.order_no])
+        ]
         found += _another_card(world, trades[order.order_no])
     found += _of_files()
     found += _of_journals(orders, trades)
@@ -82,7 +84,7 @@ def _by_order(ledger: Iterable[Trade], orders: Mapping[str, Order]) -> dict[str,
     return found
 
 
-def _of(order: Order, trades: list[Trade]) -> Iterator[str]:
+def _of(world: World, order: Order, trades: list[Trade]) -> Iterator[str]:
     rows = {
         row.gateway_order_id: row
         for row in db.session.scalars(
@@ -92,10 +94,17 @@ def _of(order: Order, trades: list[Trade]) -> Iterator[str]:
     is_told = _has_alert(order)
     live = [trade for trade in trades if trade["status"] in _TAKEN | _HELD]
     taken = [trade for trade in live if trade["status"] in _TAKEN]
-    yield from _our_row_of_each(live, rows)
-    yield from _nothing_made_up(trades, rows, asked=_asked_about(order))
-    if sum(_took_ourselves(trade) for trade in trades) > 1 and len(taken) > 1:
-        yield f"taken {len(taken)} times: {[trade['order_id'] for trade in taken]}"
+    asked = _asked_about(order)
+    yield from _our_row_of_each([t for t in live if t["order_id"] not in asked], rows)
+    yield from _nothing_made_up(trades, rows, asked=asked)
+    past_us = world.paid_past_us & set(map(_number, trades))
+    ours = [trade for trade in trades if _number(trade) not in past_us]
+    ours_taken = [trade for trade in ours if trade in taken]
+    if sum(map(_took_ourselves, ours)) > 1 and len(ours_taken) > 1:
+        yield f"taken {len(ours_taken)} times: {[_number(trade) for trade in ours_taken]}"
+    for paid in trades:
+        if _number(paid) in past_us:
+            yield from _charged_beside(paid, ours)
     if len(live) > 1 and not is_told:
         yield f"{len(live)} live transactions and nobody is told: {[t['order_id'] for t in live]}"
     yield from _status(order, taken, live, is_told=is_told)
@@ -145,6 +154,20 @@ def _another_card(world: World, trades: list[Trade]) -> Iterator[str]:
         last4, member = shown[trade["order_id"]]
         if checked and member and trade["status"] in _TAKEN and last4 not in checked:
             yield f"{trade['order_id']}: card {last4} was charged, {checked} was checked"
+
+
+def _number(trade: Trade) -> str:
+    return str(trade["order_id"])
+
+
+def _charged_beside(paid: Trade, ours: list[Trade]) -> Iterator[str]:
+    """A call of ours that took money while the buyer's payment past us stood: it has to ask before."""
+    for trade in ours:
+        for step in trade["history"]:
+            if step["by"] == "api" and step["status"] in _TAKEN and not step["error"]:
+                before = [other for other in paid["history"] if other["time"] < step["time"]]
+                if before and before[-1]["status"] in _TAKEN:
+                    yield f"{_number(trade)}: charged though {_number(paid)} was paid"
 
 
 def _took_ourselves(trade: Trade) -> bool:

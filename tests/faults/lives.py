@@ -29,11 +29,11 @@ from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST, jst_day
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Card, GatewayError, Job, MonthlyLine, monthly_file
+from sgpshop.gateway import Card, GatewayError, Job, MonthlyLine, TradeAccess, monthly_file
 from sgpshop.models import (
     Billing,
     CardTransaction,
@@ -177,6 +177,8 @@ class Life:
     member: str = ""
     #: a file that our books do not know charges it
     is_filed: bool = False
+    #: a payment page that the cart opened for the buyer, and when
+    page: tuple[datetime, TradeAccess] | None = None
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -330,6 +332,8 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "undo_refund": (1, lambda _: {}),
     "take_again": (2, lambda _: {}),
     "acknowledge": (2, lambda _: {}),
+    "cart_opens": (3, lambda _: {}),
+    "cart_is_paid": (3, lambda _: {}),
     "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
     "restart": (1, lambda _: {}),
 }
@@ -522,7 +526,7 @@ class Stage:
         self, life: Life, kind: str, source: str, total: int, card: str, parcels: int, keep: bool
     ) -> None:
         if source in ("file", "late"):
-            with self.world.wire.spared():
+            with self.world.elsewhere():
                 self._authorized_elsewhere(life, kind, total, card, is_there=source == "file")
             return
         if source == "member":
@@ -583,12 +587,42 @@ class Stage:
         is_waiting = order is not None and order.payment_status is PaymentStatus.AWAITING_BILLING
         if order is None or not is_waiting or order.open_attempt is not None or life.is_filed:
             return
-        with self.world.wire.spared():
+        with self.world.elsewhere():
             if what == "check":
                 self.world.gateway.check_card(life.order_no, GOOD_CARD)
             else:
                 job = Job.CAPTURE if what == "charge" else Job.AUTH
                 self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
+
+    def do_cart_opens(self, life: Life) -> None:
+        """The cart offers the buyer of what is not paid a page of its own, under the next number (R106)."""
+        order = self._order(life)
+        if order is None or order.open_attempt is not None or life.is_filed:
+            return
+        has_failed = order.payment_status is PaymentStatus.CAPTURE_FAILED
+        if not has_failed and (order.kind is OrderKind.NORMAL or order.payment_status in PAID):
+            return
+        used = [
+            int(trade["order_id"].removeprefix(f"{life.order_no}-"))
+            for trade in self.world.ledger()
+            if trade["order_id"].startswith(f"{life.order_no}-")
+        ]
+        number = f"{life.order_no}-{max(used, default=0) + 1}"
+        with self.world.elsewhere():
+            access = self.world.gateway.enter(number, Job.CAPTURE, order.total)
+        life.page = utc_now(), access
+
+    def do_cart_is_paid(self, life: Life) -> None:
+        """The buyer pays at that page, of which our books know nothing."""
+        if life.page is None:
+            return
+        opened, access = life.page
+        if utc_now() > opened + timedelta(days=25):
+            return  # no cart keeps one for longer
+        with self.world.elsewhere():
+            self.world.gateway.execute(access, GOOD_CARD, job=Job.CAPTURE)
+        life.page = None
+        self.world.paid_past_us.add(access.order_id)
 
     def do_lost_file(self, life: Life, further: int) -> None:
         """What a registration takes was in a file of before already: a backup was put back since."""
@@ -616,7 +650,7 @@ class Stage:
         )
         month = f"{utc_now().astimezone(JST):%Y%m}"
         content = monthly_file.render("tshop00000001", month, [line])
-        with self.world.wire.spared():
+        with self.world.elsewhere():
             self.world.gateway.upload_monthly_file(month, content)
         life.is_filed = True
 
@@ -822,7 +856,7 @@ class Stage:
     def do_buyer_card(self, life: Life, what: str) -> None:
         """The buyer tidies up the cards kept at the cart."""
         try:
-            with self.world.wire.spared():
+            with self.world.elsewhere():
                 kept = self.world.gateway.search_cards(life.member)
             cards = [card for card in kept if not card.is_deleted]
         except GatewayError:
