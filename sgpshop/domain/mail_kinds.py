@@ -24,10 +24,14 @@ class MailKind(Labelled):
     WORKER_STOOD = "worker_stood", "自動処理が止まっていたとき(再開したときにお知らせします)"
     #: not chosen but asked for
     TEST = "test", "送信の確認"
+    #: nor chosen: who stole a session would switch it off
+    NEW_DEVICE = "new_device", "新しい端末からのログイン"
 
 
+#: What goes to everybody who gave an address.
+UNASKED = (MailKind.TEST, MailKind.NEW_DEVICE)
 #: What a person chooses from.
-CHOICES = tuple(kind for kind in MailKind if kind is not MailKind.TEST)
+CHOICES = tuple(kind for kind in MailKind if kind not in UNASKED)
 
 
 class MailState(Labelled):

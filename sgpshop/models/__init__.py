@@ -50,6 +50,7 @@ from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import (
+    KnownDevice,
     LoginAttempt,
     LoginSession,
     Person,
@@ -102,6 +103,7 @@ __all__ = [
     "Job",
     "JobKind",
     "JobPart",
+    "KnownDevice",
     "LateAnswer",
     "LoginAttempt",
     "LoginSession",

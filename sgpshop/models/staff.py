@@ -103,6 +103,25 @@ class LoginSession(Base):
     person: Mapped[Person] = relationship()
 
 
+class KnownDevice(Base):
+    """A browser in which somebody signed in before; a new one is told by mail (S3)."""
+
+    __tablename__ = "known_devices"
+    __table_args__ = (sa.UniqueConstraint("person_id", "device_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("people.id", ondelete="CASCADE"))
+    #: SHA-256 of the random mark in the browser's cookie
+    device_hash: Mapped[str] = mapped_column(sa.String(64))
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now, index=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: of its first sign-in
+    address: Mapped[str] = mapped_column(sa.String(64), default="")
+    browser: Mapped[str] = mapped_column(sa.String(200), default="")
+    #: another one was known by then
+    is_news: Mapped[bool] = mapped_column(default=False)
+
+
 class LoginAttempt(Base):
     """A failed sign-in, counted by account and by address across processes (S2)."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from urllib.parse import urlsplit
 
 from flask import (
@@ -34,6 +36,10 @@ from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
+
+#: The longest that browsers keep a cookie, in seconds.
+_DEVICE_KEPT = 400 * 86400
+_DEVICE = re.compile(r"[A-Za-z0-9_-]{32}")
 
 bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
@@ -82,6 +88,7 @@ def enter() -> ResponseReturnValue:
             form.password.data,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
+            device=_device(),
         )
     except TooOften as refusal:
         return _too_often(render_template("auth/login.html", form=form, problem=refusal), refusal)
@@ -111,6 +118,7 @@ def enter_code() -> ResponseReturnValue:
             typed,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
+            device=_device(),
         )
     except TooOften as refusal:
         return _too_often(render_template("auth/code.html", step=step, problem=refusal), refusal)
@@ -145,8 +153,33 @@ def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
     logs.bind(person=person.name)
     page = own_path(request.args.get("next"))
     if (pressed := carried.open_for(person.id)) is None:
-        return redirect(page, code=303)
-    return render_template("auth/continue.html", pressed=pressed, page=own_path(pressed.page))
+        answer = make_response(redirect(page, code=303))
+    else:
+        answer = make_response(
+            render_template("auth/continue.html", pressed=pressed, page=own_path(pressed.page))
+        )
+    answer.set_cookie(
+        _device_cookie(),
+        _device(),
+        max_age=_DEVICE_KEPT,
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
+
+
+def _device() -> str:
+    """The mark of this browser, the same all through a request; it opens nothing (S3)."""
+    if "device" not in g:
+        sent = request.cookies.get(_device_cookie(), "")
+        g.device = sent if _DEVICE.fullmatch(sent) else secrets.token_urlsafe(24)
+    mark: str = g.device
+    return mark
+
+
+def _device_cookie() -> str:
+    return f"{current_app.config['SESSION_COOKIE_NAME']}-device"
 
 
 @bp.get("/session")

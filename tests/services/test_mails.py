@@ -39,7 +39,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import mails
-from sgpshop.services.access import people
+from sgpshop.services.access import people, sessions
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.bulk import runs
 from sgpshop.services.mails import sending
@@ -524,6 +524,45 @@ def test_what_is_no_address_is_refused(tanaka: int, address: str) -> None:
 )
 def test_what_is_one_is_taken(address: str) -> None:
     assert is_mail_address(address)
+
+
+@pytest.mark.postgresql
+def test_a_sign_in_from_a_new_browser_is_told_to_that_person_alone(
+    tanaka: int, server: Server
+) -> None:  # S3
+    somebody("鈴木", "suzuki@example.jp")
+    edge = "Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 Edg/130.0"
+
+    def enter(device: str) -> None:
+        sessions.sign_in("田中", PASSWORD, address="192.0.2.9", browser=edge, device=device)
+
+    enter("first")  # where nothing was known yet, nothing is new
+    enter("first")
+    mails.look_for_occasions()
+    assert rows(MailKind.NEW_DEVICE) == []
+    enter("second")
+    enter("second")
+    for _ in range(2):
+        mails.look_for_occasions()
+        mails.send_due()
+    told = [letter for letter in server.got if "新しい端末" in letter["Subject"]]
+    assert [letter["To"] for letter in told] == [ADDRESS]
+    assert "WindowsのEdge" in plain(told[0])
+    assert "192.0.2.9" in plain(told[0])
+    mails.save_choice(tanaka, ADDRESS, [])  # who stole a session could do this
+    enter("third")
+    mails.look_for_occasions()
+    mails.send_due()
+    assert len([letter for letter in server.got if "新しい端末" in letter["Subject"]]) == 2
+
+
+def test_of_before_an_address_was_given_nothing_is_told(app: Flask) -> None:
+    with app.app_context():
+        person_id = people.create("田中", PASSWORD, Role.OPERATOR)
+        for device in ("first", "second"):
+            sessions.sign_in("田中", PASSWORD, address="", browser="", device=device)
+        mails.save_choice(person_id, ADDRESS, [])
+        assert mails.look_for_occasions() == 0
 
 
 def test_a_worker_sends_what_it_finds(app: Flask, tanaka: int, server: Server) -> None:

@@ -16,12 +16,13 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Person, Role, Scheme, utc_now
 from sgpshop.services.access import passwords
 from sgpshop.services.access.people import DEMO_NAME
-from sgpshop.services.access.sessions import SignedIn, is_open_at, key_of
+from sgpshop.services.access.sessions import is_open_at, key_of
 from sgpshop.storage.database import writing
 
 #: So much of a session's key names it on the screen; the key itself opens nothing.
@@ -58,7 +59,7 @@ class OpenSession:
     started_at: datetime
     seen_at: datetime
     address: str
-    browser: str
+    device: str
     is_this: bool
 
 
@@ -129,32 +130,38 @@ def end_sessions(person_id: int, *, keep_token: str = "") -> int:
     return ended
 
 
-def own_sessions(person: SignedIn) -> Sequence[OpenSession]:
-    """Where somebody is signed in, the latest use first."""
+def sessions_of(person_id: int, *, this_token: str = "") -> Sequence[OpenSession]:
+    """Where somebody is signed in, the latest use first; `this_token`: that of who asks."""
     rows = db.session.scalars(
         sa.select(LoginSession)
-        .where(LoginSession.person_id == person.id, is_open_at(utc_now()))
+        .where(LoginSession.person_id == person_id, is_open_at(utc_now()))
         .order_by(LoginSession.seen_at.desc())
     )
-    this = key_of(person.token)
+    this = key_of(this_token)
     return [
         OpenSession(
-            row.id[:_MARK], row.started_at, row.seen_at, row.address, row.browser, row.id == this
+            row.id[:_MARK],
+            row.started_at,
+            row.seen_at,
+            row.address,
+            device_name(row.browser),
+            row.id == this,
         )
         for row in rows
     ]
 
 
-def end_own_session(person: SignedIn, mark: str) -> None:
-    """End one of the own sessions; one that is over already is no mistake."""
+def end_session_of(person_id: int, mark: str) -> None:
+    """End one session of a person; one that is over already is no mistake."""
     with writing() as session:
+        name = _get(session, person_id).name
         session.execute(
             sa.delete(LoginSession).where(
-                LoginSession.person_id == person.id,
+                LoginSession.person_id == person_id,
                 sa.func.substr(LoginSession.id, 1, _MARK) == mark,
             )
         )
-    logs.event("sessions_ended", name=person.name, count=1)
+    logs.event("sessions_ended", name=name, count=1)
 
 
 def _colleagues() -> sa.Select[int, str, Role, bool, datetime, bool, int, datetime]:

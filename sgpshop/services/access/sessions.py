@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -19,7 +20,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role, Setting, utc_now
+from sgpshop.models import KnownDevice, LoginSession, Person, Role, Setting, utc_now
 from sgpshop.services.access import one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
@@ -34,6 +35,8 @@ CONFIRMED_FOR = timedelta(minutes=10)
 #: So many seconds the code may follow the password.
 _STEP_FOR = 300
 _STEP = "second step"
+#: A browser in which nobody signed in for so long is a new one again.
+_DEVICE_KEPT = timedelta(days=400)
 _RULE = sa.select(Setting.value).where(Setting.name == "second_factor_for").scalar_subquery()
 
 
@@ -104,8 +107,10 @@ class SignedIn:
 
 
 @passwords.one_of_few()
-def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn:
+def sign_in(name: str, password: str, *, address: str, browser: str, device: str = "") -> SignedIn:
     """Check `password` and begin a session for the person `name`.
+
+    `device`: the mark that this browser keeps for us; a new one is told by mail (S3).
 
     Raises TooOften, or SignInRefused with the same words after the same time whatever was wrong;
     CodeNeeded when the password was right and this person has 2段階認証.
@@ -119,7 +124,7 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
             person.password_hash = passwords.make_hash(password)
         signed_in = None
         if person.totp_sealed is None:
-            signed_in = _begin(session, person, address, browser)
+            signed_in = _begin(session, person, address, browser, device)
         step = [person.id, int(time.time()), key_of(person.password_hash)]
     if signed_in is None:
         logs.event("login", result="code wanted", name=account, address=address)
@@ -128,7 +133,9 @@ def sign_in(name: str, password: str, *, address: str, browser: str) -> SignedIn
     return signed_in
 
 
-def sign_in_with_code(step: str, code: str, *, address: str, browser: str) -> tuple[SignedIn, bool]:
+def sign_in_with_code(
+    step: str, code: str, *, address: str, browser: str, device: str = ""
+) -> tuple[SignedIn, bool]:
     """The second step, after CodeNeeded: begin the session; whether a 予備コード was used for it.
 
     Raises StepOver, TooOften or CodeRefused.
@@ -148,7 +155,7 @@ def sign_in_with_code(step: str, code: str, *, address: str, browser: str) -> tu
             if key_of(person.password_hash) != password:
                 raise StepOver
             is_recovery = one_time_codes.use(session, person, code)
-            signed_in = _begin(session, person, address, browser)
+            signed_in = _begin(session, person, address, browser, device)
     except one_time_codes.CodeRefused:
         logs.event("login", result="code refused", person=person_id, address=address)
         raise
@@ -158,17 +165,28 @@ def sign_in_with_code(step: str, code: str, *, address: str, browser: str) -> tu
     return signed_in, is_recovery
 
 
-def _begin(session: Session, person: Person, address: str, browser: str) -> SignedIn:
+def _begin(session: Session, person: Person, address: str, browser: str, device: str) -> SignedIn:
     """A new session of somebody who proved who they are."""
     token = secrets.token_urlsafe(32)
     _forget_ended_sessions(session)
-    session.add(
-        LoginSession(
-            id=key_of(token), person_id=person.id, address=address[:64], browser=_named(browser)
-        )
-    )
+    seen = {"person_id": person.id, "address": address[:64], "browser": _named(browser)}
+    session.add(LoginSession(id=key_of(token), **seen))
+    if device:
+        _note_device(session, key_of(device), seen)
     chosen = person.search_fields, person.has_shortcuts, person.scheme
     return SignedIn(person.id, person.name, person.role, *chosen, token, utc_now())
+
+
+def _note_device(session: Session, device_hash: str, seen: dict[str, Any]) -> None:
+    """The person's row is locked, so of two sign-ins at once the second finds what the first wrote."""
+    of_person = KnownDevice.person_id == seen["person_id"]
+    known = sa.update(KnownDevice).where(of_person, KnownDevice.device_hash == device_hash)
+    if session.execute(known.values(seen_at=utc_now()).returning(KnownDevice.id)).all():
+        return
+    gone = KnownDevice.seen_at < utc_now() - _DEVICE_KEPT
+    session.execute(sa.delete(KnownDevice).where(of_person, gone))
+    has_others = session.scalar(sa.select(sa.exists().where(of_person)))
+    session.add(KnownDevice(device_hash=device_hash, is_news=bool(has_others), **seen))
 
 
 @passwords.one_of_few()

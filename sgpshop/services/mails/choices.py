@@ -55,7 +55,7 @@ def save_choice(person_id: int, address: str, kinds: Iterable[str]) -> None:
         person = session.get(Person, person_id, populate_existing=True)
         if person is None:
             raise NotFound("このアカウントは見つかりません。")
-        if set(chosen) - set(person.mail_kinds or ()):
+        if set(chosen) - set(person.mail_kinds or ()) or (address and not person.email):
             person.mails_since = utc_now()
         person.email, person.mail_kinds = address, chosen
 

@@ -13,11 +13,12 @@ from urllib.parse import quote, urlencode
 import sqlalchemy as sa
 from flask import current_app
 
+from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import Alert, Attempt, ItemResult, Mail, Order, utc_now
+from sgpshop.models import Alert, Attempt, ItemResult, KnownDevice, Mail, Order, utc_now
 from sgpshop.services import dashboard, settings
 from sgpshop.services.bulk import report
 from sgpshop.services.dashboard import Figures
@@ -205,6 +206,21 @@ def _stood(event: str) -> Content:
     )
 
 
+def _new_device(event: str) -> Content | None:
+    device = db.session.get(KnownDevice, int(event))
+    if device is None:
+        return None
+    at = device.added_at.astimezone(JST)
+    what = device_name(device.browser) or "不明な端末"
+    return Content(
+        "新しい端末からのログイン",
+        f"{at.month}/{at.day} {at:%H:%M}に、これまで使っていない端末からあなたのユーザー名でログインがありました。",
+        (Row(what, f"アドレス {device.address or '不明'}", "/account"),),
+        "ご自身であれば、何もする必要はありません。心当たりがないときは、すぐに「アカウント」でほかの端末のログインを終了し、"
+        "パスワードを変更して、オーナーに知らせてください。",
+    )
+
+
 def _test(_event: str) -> Content:
     now = utc_now().astimezone(JST)
     return Content(
@@ -229,5 +245,6 @@ _WORDS = {
     MailKind.UNCERTAIN: _uncertain,
     MailKind.DIFFERENCE: _differences,
     MailKind.WORKER_STOOD: _stood,
+    MailKind.NEW_DEVICE: _new_device,
     MailKind.TEST: _test,
 }

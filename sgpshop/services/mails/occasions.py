@@ -22,6 +22,7 @@ from sgpshop.models import (
     BulkRun,
     CardTransaction,
     ItemResult,
+    KnownDevice,
     Mail,
     Order,
     Person,
@@ -60,15 +61,18 @@ class Occasion:
 
 def look_for_occasions() -> int:
     """Write a row for everybody who wants to hear of what there is; how many were new."""
-    if not is_on() or not (people := _people()):
+    if not is_on():
         return 0
     now = utc_now()
+    devices = _insert(_of_new_devices(now))
+    if not (people := _people()):
+        return devices
     wanted = {kind for person in people for kind in person.mail_kinds or ()}
     found: list[Occasion] = []
     for kind, look in _LOOKS.items():
         if kind.value in wanted:
             found += look(now)
-    return _write(found, people)
+    return devices + _write(found, people)
 
 
 def worker_begins() -> None:
@@ -103,22 +107,30 @@ def _write(
     found: Iterable[Occasion],
     people: list[sa.Row[int, list[str] | None, datetime | None]],
 ) -> int:
+    return _insert(
+        (person.id, one.kind, one.event)
+        for one in found
+        for person in people
+        if one.kind.value in person.mail_kinds
+        and (person.mails_since is None or one.at >= person.mails_since)
+    )
+
+
+def _insert(wanted: Iterable[tuple[int, MailKind, str]]) -> int:
+    """A row for each person, kind and event that has none; how many were new."""
     now = utc_now()
     rows = [
         {
-            "person_id": person.id,
-            "kind": one.kind,
-            "event": one.event,
+            "person_id": person_id,
+            "kind": kind,
+            "event": event,
             "state": "waiting",
             "due_at": now,
             "tries": 0,
             "created_at": now,
             "problem": "",
         }
-        for one in found
-        for person in people
-        if one.kind.value in person.mail_kinds
-        and (person.mails_since is None or one.at >= person.mails_since)
+        for person_id, kind, event in wanted
     ]
     if not rows:
         return 0
@@ -135,6 +147,22 @@ def _write(
             # Another worker may write the same: one of us does.
             session.execute(insert(session, _mails).on_conflict_do_nothing(), new)
     return len(new)
+
+
+def _of_new_devices(now: datetime) -> Iterator[tuple[int, MailKind, str]]:
+    """Sign-ins from a browser in which that person never was, each told to that person alone (S3)."""
+    rows = db.session.execute(
+        sa.select(KnownDevice.person_id, KnownDevice.id)
+        .join(Person, Person.id == KnownDevice.person_id)
+        .where(
+            KnownDevice.is_news,
+            KnownDevice.added_at >= now - _NEWS,
+            Person.email != "",
+            sa.or_(Person.mails_since.is_(None), KnownDevice.added_at >= Person.mails_since),
+        )
+    )
+    for person_id, device_id in rows:
+        yield person_id, MailKind.NEW_DEVICE, str(device_id)
 
 
 def _morning(now: datetime) -> date | None:

@@ -23,7 +23,7 @@ from flask_mailman import Mail as Mailman
 from flask_mailman.backends.smtp import EmailBackend  # type: ignore[import-untyped]
 
 from sgpshop import logs
-from sgpshop.domain.mail_kinds import MailKind, MailState, is_mail_address
+from sgpshop.domain.mail_kinds import UNASKED, MailState, is_mail_address
 from sgpshop.extensions import db
 from sgpshop.models import Mail, Person, utc_now
 from sgpshop.services.mails.choices import is_on
@@ -125,7 +125,7 @@ def _send(mail: Mail) -> bool:
     person = db.session.get(Person, mail.person_id, populate_existing=True)
     if person is None or not person.is_active or not person.email:
         return _end(mail, MailState.DROPPED)
-    if mail.kind.value not in (*(person.mail_kinds or ()), MailKind.TEST.value):
+    if mail.kind.value not in (*(person.mail_kinds or ()), *UNASKED):
         return _end(mail, MailState.DROPPED)
     content = content_of(mail)
     address = person.email

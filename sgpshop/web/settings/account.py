@@ -121,7 +121,7 @@ def end_sessions() -> ResponseReturnValue:
     if mark == "others":
         people_admin.end_sessions(current_user.id, keep_token=current_user.get_id())
     else:
-        people_admin.end_own_session(current_user, mark)
+        people_admin.end_session_of(current_user.id, mark)
     flash("ログインを終了しました。", "success")
     return redirect(url_for(".show"), code=303)
 
@@ -138,5 +138,5 @@ def _page(form: OwnPasswordForm, asked: PasswordPrompt, **typed: Any) -> str:
         choices=CHOICES,
         last_mails=mails.last_mails(current_user.id),
         **(stored | typed),
-        sessions=people_admin.own_sessions(current_user),
+        sessions=people_admin.sessions_of(current_user.id, this_token=current_user.get_id()),
     )

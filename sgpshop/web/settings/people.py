@@ -184,6 +184,9 @@ def _names(keys: Sequence[ApiKey]) -> str:
 
 
 def _end_sessions(person_id: int, _form: Form) -> str:
+    if mark := request.form.get("mark"):
+        people_admin.end_session_of(person_id, mark)
+        return "選んだ端末のログインを終了しました。"
     return f"ログイン{people_admin.end_sessions(person_id)}件を終了しました。"
 
 
@@ -240,6 +243,7 @@ def _one(person_id: int, asked: PasswordPrompt, act: str = "", form: Form | None
     return render_template(
         "people/show.html",
         person=person,
+        sessions=people_admin.sessions_of(person_id, this_token=current_user.get_id()),
         keys=api_keys.usable_of(person.name),
         forms=forms,
         asked={name: asked if name == act else PasswordPrompt(asked.is_needed) for name in _ACTS},

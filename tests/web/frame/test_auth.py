@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
-from sgpshop.models import LoginAttempt, LoginSession, Person, Role
+from sgpshop.models import KnownDevice, LoginAttempt, LoginSession, Person, Role
 from sgpshop.services.access import passwords
 from tests.forms import token_of
 from tests.signing_in import PASSWORD, make_person, signed_in
@@ -79,7 +79,7 @@ def test_the_identifier_is_new_after_signing_in(client: FlaskClient) -> None:  #
 
 @pytest.mark.usefixtures("person")
 def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(client: FlaskClient) -> None:
-    cookie = enter(client).headers["Set-Cookie"]
+    cookie = enter(client).headers.getlist("Set-Cookie")[-1]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie  # test mode, plain HTTP
@@ -201,3 +201,24 @@ def test_an_attack_by_the_current_url_leads_nowhere(client: FlaskClient) -> None
     )
     next_page = answer.headers["HX-Redirect"]
     assert next_page.startswith("/login")
+
+
+@pytest.mark.usefixtures("person")
+def test_a_browser_is_known_again_by_a_mark_that_opens_nothing(
+    app: Flask, client: FlaskClient
+) -> None:  # S3
+    enter(client)
+    client.post("/logout", data={"csrf_token": token_of(client.get("/account"))})
+    enter(client)
+    with app.app_context():
+        assert [row.is_news for row in db.session.scalars(sa.select(KnownDevice))] == [False]
+    other = app.test_client()
+    other.set_cookie("sgpshop-device", "<script>")
+    enter(other)
+    with app.app_context():
+        rows = db.session.scalars(sa.select(KnownDevice).order_by(KnownDevice.id)).all()
+    assert [row.is_news for row in rows] == [False, True]
+    mark = client.get_cookie("sgpshop-device")
+    assert mark is not None
+    assert mark.http_only
+    assert mark.value not in {row.device_hash for row in rows}

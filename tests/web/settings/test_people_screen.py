@@ -198,16 +198,41 @@ class TestAccount:
         with app.app_context(), writing() as session:
             for n in range(3):
                 key = key_of(f"elsewhere{n}")
-                session.add(LoginSession(id=key, person_id=1, browser="<b>Firefox"))
+                session.add(LoginSession(id=key, person_id=1, browser="<b>Unheard"))
         page = here.get("/account")
         assert page.text.count('name="mark"') == 4  # three, and all others
-        assert "&lt;b&gt;Firefox" in page.text
+        assert "&lt;b&gt;Unheard" in page.text
         mark = key_of("elsewhere0")[:16]
         assert post(here, "/account/sessions", page="/account", mark=mark).status_code == 303
         assert here.get("/account").text.count('name="mark"') == 3
         post(here, "/account/sessions", page="/account", mark="others")
         assert 'name="mark"' not in here.get("/account").text
         assert post(here, "/account/sessions", page="/account").status_code == 422
+
+
+def test_an_owner_sees_everyones_sessions_and_ends_one(app: Flask, owner: FlaskClient) -> None:
+    """S3: which device, from where, since when."""
+    tanaka = signed_in(app, Role.OPERATOR, "田中")
+    person_id = person(app, "田中").id
+    telephone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1"
+    with app.app_context(), writing() as session:
+        session.add(
+            LoginSession(
+                id=key_of("lost"), person_id=person_id, browser=telephone, address="192.0.2.7"
+            )
+        )
+    url = f"{URL}/{person_id}"
+    page = flat(owner.get(url))
+    assert "iPhoneのSafari" in page
+    assert "192.0.2.7" in page
+    let_time_pass(app)
+    mark = key_of("lost")[:16]
+    assert post(owner, url, act="sessions", mark=mark).status_code == 422  # S5
+    fields = {"act": "sessions", "mark": mark, "current_password": PASSWORD}
+    assert post(owner, url, **fields).status_code == 303
+    assert "選んだ端末のログインを終了しました" in flat(owner.get(URL))
+    assert "iPhone" not in owner.get(url).text
+    assert tanaka.get("/orders").status_code == 200
 
 
 def test_the_keys_of_somebody_disabled_are_named_and_ended_by_one_act(
