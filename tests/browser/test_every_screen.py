@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from flask.testing import FlaskClient
 from playwright.sync_api import Page
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Role
+from sgpshop.models import Operation, Role
+from sgpshop.web.frame.security import right_of
 from sgpshop.web.settings.file_settings import SCREENS as FILE_SCREENS
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.notifying import tell
+from tests.services.acting import press
 from tests.signing_in import signed_in
 
 WORDS = {"moderate", "serious", "critical"}
 #: Nothing scrolls sideways in a window so wide.
 WIDTHS = (360, 390, 800, 1024, 1280, 1920)
-SCREENS = [
-    "/",
-    "/orders",
-    "/orders?status=authorized&fields=all",
-    "/orders?order_no=NOTHING0",
-    "/orders/imports",
-    "/orders/reconcile",
-    "/slips/history",
-    "/help",
-    "/no-such-page",
-]
+#: beside all that has an address of its own
+STATES = ["/orders?status=authorized&fields=all", "/orders?order_no=NOTHING0", "/no-such-page"]
+
+
+def addresses(app: Flask, client: FlaskClient) -> Iterator[str]:
+    """Every page that somebody who is signed in can open by its address alone."""
+    for rule in app.url_map.iter_rules():
+        if rule.arguments or not isinstance(right_of(app, rule.endpoint), Role):
+            continue
+        if "GET" in (rule.methods or ()):
+            with client.get(rule.rule) as answer:
+                if answer.status_code == 200 and answer.mimetype == "text/html":
+                    yield rule.rule
 
 
 _LOAD_AXE = f"() => {{ if (!window.axe) {{ {Axe().axe_script} }} }}"
@@ -61,12 +70,30 @@ def check(page: Page) -> None:
     page.set_viewport_size(size)
 
 
-def test_screens(site: Site, visitor: Visitor) -> None:
-    site.orders(2)
+def owner(site: Site) -> FlaskClient:
+    """The owner, signed in: windows are theirs from now on."""
+    client = signed_in(site.app, Role.OWNER, "店長")
+    client.get("/healthz")
+    cookie = client.get_cookie("sgpshop")
+    assert cookie is not None
+    site.cookie["value"] = cookie.value
+    return client
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_screens(site: Site, visitor: Visitor, part: int) -> None:
+    orders = site.orders(2)
     site.orders(1, status=PaymentStatus.CAPTURE_FAILED)
     site.orders(1, status=PaymentStatus.NEEDS_REVIEW)
-    page = visitor.open(SCREENS[0])
-    for path in SCREENS:
+    with site.app.app_context():
+        press(orders[0], Operation.CAPTURE)
+    screens = [*addresses(site.app, owner(site)), *STATES, f"/orders/{orders[1].order_no}/print"]
+    assert {"/", "/help", "/orders", "/preorders", "/sales", "/settings/sgp", "/slips"} <= {
+        *screens
+    }
+    assert len(screens) >= 20
+    page = visitor.open("/help")
+    for path in screens[part::3]:
         page.goto(site.url + path)
         check(page)
 
@@ -101,12 +128,7 @@ def test_confirmations_and_results(site: Site, visitor: Visitor) -> None:
 
 
 def test_login_and_settings(site: Site, visitor: Visitor) -> None:
-    owner = signed_in(site.app, Role.OWNER, "店長")
-    owner.get("/healthz")
-    cookie = owner.get_cookie("sgpshop")
-    assert cookie is not None
-    site.cookie["value"] = cookie.value
-    check(visitor.open("/settings/sgp", viewport=NARROW))
+    owner(site)
     for which in FILE_SCREENS:
         check(visitor.open(f"/settings/files/{which}", viewport=NARROW))
     [order] = site.orders(1)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, LoginSession, Order
@@ -27,14 +27,19 @@ def scan(page: Page, code: str) -> None:
     page.keyboard.press("Enter")
 
 
-def press(page: Page, name: str) -> None:
-    """Reach a button by Tab, as without a mouse, and press it."""
-    button = page.get_by_role("button", name=name)
+def reach(page: Page, place: Locator) -> None:
+    """Go there by Tab, as without a mouse."""
     for _ in range(200):
-        if button.evaluate("one => one === document.activeElement"):
-            return page.keyboard.press("Enter")
+        if place.first.evaluate("one => one === document.activeElement"):
+            return
         page.keyboard.press("Tab")
-    raise AssertionError(f"no way to {name}")
+    raise AssertionError(f"no way to {place}")
+
+
+def press(page: Page, name: str) -> None:
+    """Reach a button or a link by Tab, and press it."""
+    reach(page, page.get_by_role("button", name=name).or_(page.get_by_role("link", name=name)))
+    page.keyboard.press("Enter")
 
 
 def numbers(site: Site) -> dict[str, str]:

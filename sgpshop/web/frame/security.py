@@ -263,6 +263,10 @@ def _to_set_up() -> ResponseReturnValue:
 
 
 def _to_login() -> ResponseReturnValue:
+    if request.method == "GET" and wants_fragment() and "HX-Boosted" not in request.headers:
+        # Nobody pressed anything, a piece of the page renews itself: to leave would lose what is typed
+        # or carried there.
+        return make_response(render_template("auth/_over.html"), 401)
     if session.pop("_user_id", None):
         flash("しばらく操作がなかったため、安全のためログアウトしました。", "warning")
     page = _page_to_return_to()

@@ -18,6 +18,8 @@ from tests.forms import token_of
 from tests.signing_in import PASSWORD, make_person, signed_in
 
 HTMX = {"HX-Request": "true"}
+#: a link or button was pressed
+PRESSED = HTMX | {"HX-Boosted": "true"}
 
 
 @pytest.fixture
@@ -188,16 +190,25 @@ def test_a_disabled_person_is_out_at_the_next_request(app: Flask) -> None:  # S3
 def test_htmx_is_sent_to_the_login_as_a_whole_page(client: FlaskClient) -> None:
     answer = client.get(
         "/orders",
-        headers=HTMX | {"HX-Current-URL": "http://localhost/orders?status=authorized"},
+        headers=PRESSED | {"HX-Current-URL": "http://localhost/orders?status=authorized"},
     )
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/login?next=/orders?status%3Dauthorized"
     assert answer.text == ""
 
 
+def test_a_piece_that_renews_itself_leads_nowhere_and_says_why(client: FlaskClient) -> None:
+    """What somebody types on that page would be lost."""
+    answer = client.get("/orders/P1/edit/total/echo?total=1", headers=HTMX)
+    assert answer.status_code == 401
+    assert "HX-Redirect" not in answer.headers
+    assert "安全のためログアウトしました" in answer.text
+    assert "<main" not in answer.text
+
+
 def test_an_attack_by_the_current_url_leads_nowhere(client: FlaskClient) -> None:  # S7, S19
     answer = client.get(
-        "/orders", headers=HTMX | {"HX-Current-URL": "https://x//evil.example/\r\n"[:24]}
+        "/orders", headers=PRESSED | {"HX-Current-URL": "https://x//evil.example/\r\n"[:24]}
     )
     next_page = answer.headers["HX-Redirect"]
     assert next_page.startswith("/login")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from sgpshop.models import LoginSession, Order, Role
 from sgpshop.web.frame import carried
 from sgpshop.web.frame.security import right_of
 from tests.factories import authorized_order
-from tests.forms import form_of, hidden_of, token_of
+from tests.forms import Form, form_of, forms_of, hidden_of, token_of
 from tests.gateway_world import World
 from tests.signing_in import PASSWORD, make_person, signed_in
 
@@ -152,3 +153,51 @@ def test_the_token_of_the_page_that_goes_on_is_a_fresh_one(app: Flask, client: F
     end_sessions(app)
     page = paste(client)
     assert token_of(enter(client, page)) != token_of(page)
+
+
+def forms_of_screens(app: Flask, client: FlaskClient, order: str) -> dict[str, tuple[str, Form]]:
+    """Every form that is posted from some screen, by its endpoint, and the screen it is on."""
+    found: dict[str, tuple[str, Form]] = {}
+    addresses = app.url_map.bind("localhost")
+    for rule in app.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()) or not isinstance(right_of(app, rule.endpoint), Role):
+            continue
+        if rule.arguments - {"order_no", "act"}:
+            continue
+        path = rule.rule.replace("<order_no>", order)
+        with client.get(path) as page:
+            if page.status_code != 200 or page.mimetype != "text/html":
+                continue
+            for form in forms_of(page):
+                if form.method == "post":
+                    form.action = form.action or path
+                    endpoint, _ = addresses.match(urlsplit(form.action).path, "POST")
+                    found.setdefault(str(endpoint), (path, form))
+    return found
+
+
+def test_each_form_of_each_screen_is_kept_and_asked_about(app: Flask, world: World) -> None:
+    with app.app_context():
+        number = authorized_order(world, total=2000).order_no
+    owner = signed_in(app, Role.OWNER, "店長")
+    forms = forms_of_screens(app, owner, number)
+    assert {"order_edit.change_content", "order_detail.notes", "settings.save_sgp"} <= forms.keys()
+    assert {
+        "bulk_runs.prepare",
+        "slips.fill",
+        "slips.upload",
+        "order_detail.capture",
+    } <= forms.keys()
+    assert len(forms) >= 25
+    for endpoint in sorted(forms.keys() - {"auth.logout", "auth.extend"}):
+        path, form = forms[endpoint]
+        end_sessions(app)
+        page = owner.post(form.action, data=form.every)
+        assert (endpoint, page.status_code) == (endpoint, 401), path
+        again = enter(owner, page, "店長")
+        assert "はまだ行っていません" in again.text, (endpoint, path)
+        if endpoint in carried.MONEY:
+            continue
+        [kept] = [one for one in forms_of(again) if one.action == form.action]
+        typed = {name: had for name, had in form.every.items() if not carried.is_secret(name)}
+        assert {name: had for name, had in kept.every.items() if name != "csrf_token"} == typed
