@@ -25,7 +25,7 @@ from sgpshop.web.frame.security import requires
 bp = Blueprint("dashboard", __name__)
 
 _ALERTS_SHOWN = 10
-_REASONS_TOLD = 3
+_REASONS_TOLD = 2
 _HEAP_WORDS = ("切れ", "3日内", "7日内", "14日内", "21日内", "30日内", "31日以上")
 _HEAP_TONES = ("is-over", "is-bad", "is-warning", "is-warning", "", "", "is-calm")
 _RUN_SCREENS = {"bulk": "bulk_runs.show", "slips": "slips.show", "orders": "imports.show"}

@@ -26,7 +26,7 @@ def test_capture_is_off_while_a_quantity_is_typed_and_leaving_asks(
         dialog.dismiss()
 
     page.once("dialog", stay)
-    page.get_by_role("link", name="‹ 詳細注文情報に戻る").click()
+    page.get_by_role("link", name="詳細注文情報").click()
     expect(page.get_by_label("送料")).to_have_value("700")
     assert asked == ["beforeunload"]
     page.get_by_role("button", name="変更内容を保存").click()
