@@ -81,7 +81,7 @@ def preview() -> None:
         [
             (
                 f"{took:.1f}",
-                "< 5",
+                "<= 3",
                 f"{took / parsing:.0f}",
                 f"{more:.0f}",
                 "< 100",

@@ -66,8 +66,15 @@ _ANY = Layout(
             "顧客管理番号", "お客様番号", "ordernum", "displayOrderNumber",
         ),
         "slip_no": first(*_SLIP_WORDS, "deliverynum", "伝票番号"),
-        "ship_date": first("出荷日", "発送日", "出荷確定日", "出荷日時", "出荷日付", "ShipDate"),
-        "carrier": first("配送会社", "配送会社コード", "発送方法", "配送方法", "配送業者", "carrier"),
+        "ship_date": first(
+            "出荷日", "発送日", "出荷確定日", "出荷日時", "出荷日付", "受託日", "ShipDate", "出荷予定日",
+            "発送予定日",
+        ),
+        "carrier": first(
+            "配送会社", "配送会社コード", "発送方法", "配送方法", "配送業者", "配送業者(名称)",
+            "配送先 配送会社名", "ShipCompanyCode", "carrier",
+        ),
+        "delivery_number": "配送先番号",
     },
 )  # fmt: skip
 
@@ -343,7 +350,7 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
     row.remark = " ".join(remarks)
     row.values = {
         "order_no": number,
-        "delivery_number": 0,
+        "delivery_number": _parcel_number(texts.get("delivery_number", "")),
         "carrier_code": carrier,
         "slip_no": slips[0],
         "more_slips": " ".join(slips[1:]),
@@ -351,6 +358,13 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
         "ship_date": ship_date,
         "mail": False,
     }
+
+
+def _parcel_number(text: str) -> int:
+    try:
+        return cell_forms.whole(0, 999)(text) if text else 0
+    except CellProblem as problem:
+        raise CellProblem(f"配送先番号が不正：「{text[:20]}」{problem}") from None
 
 
 def _require_undamaged(title: str, text: str) -> None:

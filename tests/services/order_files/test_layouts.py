@@ -282,6 +282,14 @@ MONEY = [
 ]
 
 
+def test_a_cart_nobody_knows_by_words_that_others_use() -> None:
+    head = "OrderId,OrderTime,支払方法(名称),Total,ShipCharge,PayCharge,調整金額,Title,UnitPrice,Quantity,ItemTaxRatio"
+    row = "A-1,2026-11-28T08:33:09+09:00,SGP,1550,500,100,-50,煎茶,1000,1,8"
+    order = new(read([f"{head}\n{row}\n".encode()])[0])
+    assert order.values["total"] == order.calculated == 1550
+    assert (order.values["discount"], order.lines[0]["tax_rate"]) == (50, 8)
+
+
 class TestAwkwardPoints:
     def test_an_option_of_base_belongs_to_the_item_above_and_costs_more(self) -> None:
         content = text(FILES["a10"][0]).replace('"なし","0"', '"あり","300"')

@@ -444,6 +444,18 @@ class TestWarnings:
         with pytest.raises(FileRefused, match="伝票番号と思われる列が複数あります"):
             prepare(content, NO_CAPTURE)
 
+    def test_an_unknown_program_may_say_which_parcel(self) -> None:
+        of_two = order(202)
+        with writing() as session:
+            stored = session.get_one(Order, of_two.id)
+            stored.deliveries[0].number = 1
+            stored.deliveries.append(Delivery(number=2))
+        head = "注文番号,配送先番号,お問い合わせ番号,配送業者(名称)\n"
+        content = head + f"{of_two.order_no},2,490714957014,飛脚宅配便\n"
+        assert planned(content.encode("cp932")) == [("202", "490714957014", "003", None)]
+        [wrong] = words(content.replace(",2,", ",二,").encode("cp932"), "failed")
+        assert "配送先番号が不正" in wrong
+
     def test_an_unknown_program_by_its_words(self) -> None:
         order(201)
         content = (
