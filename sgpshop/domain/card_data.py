@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 #: spaces, hyphens, and what is typed for them or invisible; a line break or tab ends a number
 _SEPARATOR = (
@@ -69,6 +69,11 @@ _ZERO = ord("0")
 def contains_card_number(text: str) -> bool:
     """Whether a card number stands anywhere in `text`."""
     return next(_spans(text), None) is not None
+
+
+def card_number_among(cells: Iterable[str]) -> bool:
+    """Whether one stands in a cell of a row: one check of all, for it costs less than one of each."""
+    return contains_card_number("|".join(cells))  # the sign stands inside no number
 
 
 def mask_card_numbers(text: str) -> str:

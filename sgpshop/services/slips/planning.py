@@ -18,7 +18,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders.facts import load_facts
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
-from sgpshop.services.slips.reading import LONGEST_MORE, ReadRow
+from sgpshop.services.slips.rows import LONGEST_MORE, ReadRow
 from sgpshop.storage.database import chunks
 
 _LONGEST_MESSAGE = 300

@@ -11,7 +11,8 @@ import pytest
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.row_files import FileRefused, Limits
-from sgpshop.services.slips.reading import ReadRow, SlipFile, read
+from sgpshop.services.slips.reading import SlipFile, read
+from sgpshop.services.slips.rows import ReadRow
 
 LIMITS = Limits(
     max_bytes=5_242_880, max_lines=20_000, max_cell=1_000, or_else="ファイルを分けてください。"

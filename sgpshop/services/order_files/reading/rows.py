@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgpshop.domain.amounts import yen_in
-from sgpshop.domain.card_data import contains_card_number
+from sgpshop.domain.card_data import card_number_among, contains_card_number
 from sgpshop.domain.row_files import Record
 from sgpshop.services.files.layout import Fields, Row, Table
 from sgpshop.services.order_files.reading.cells import CellDamaged, CellProblem
 from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, FileColumn, Part
 
-#: Joins cells for one check of all; neither a digit nor something that stands inside a number.
-_BETWEEN_CELLS = "|"
 #: AccessID and AccessPass as the gateway makes them (protocol.md §2.1): longer than any card number.
 _RANDOM = re.compile(r"[0-9A-Za-z]{32}")
 _NEAREST_DAY = "最短日"
@@ -41,7 +39,7 @@ class FileRow:
 def wrong_shape(table: Table, record: Record, max_cell: int | None) -> str:
     """Why a row cannot be used whatever it says; "" when it can.  Nothing of it is echoed (S11)."""
     cells, width = record.cells, len(table.headings)
-    if contains_card_number(_BETWEEN_CELLS.join(cells)) and (where := _card_number(table, cells)):
+    if card_number_among(cells) and (where := _card_number(table, cells)):
         return (
             f"{where}にクレジットカード番号と思われる数字があります。カード番号は取り込めません。"
         )
