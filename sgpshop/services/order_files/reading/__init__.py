@@ -5,10 +5,10 @@ whole before anything is written, and learns which orders are scattered; `read_o
 one order after the other, in constant memory.
 """
 
+from sgpshop.services.order_files.reading.groups import UnknownLayout
 from sgpshop.services.order_files.reading.orders import (
     FileOrder,
     Issue,
-    UnknownLayout,
     read_orders,
     survey,
 )

@@ -119,4 +119,5 @@ COLUMNS = (
     FileColumn(_I, "is_reduced", "軽減税率対象", cells.flag, empty=None),
     FileColumn(_I, "is_preorder", "予約フラグ", cells.flag, empty=False),
 )
+REQUIRED = [column for column in COLUMNS if column.required]
 BY_KEY = {column.key: column for column in COLUMNS}

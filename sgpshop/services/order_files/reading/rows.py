@@ -11,7 +11,7 @@ from sgpshop.domain.card_data import card_number_among, contains_card_number
 from sgpshop.domain.row_files import Record
 from sgpshop.services.files.layout import Fields, Row, Table
 from sgpshop.services.order_files.reading.cells import CellDamaged, CellProblem
-from sgpshop.services.order_files.reading.columns import BY_KEY, COLUMNS, FileColumn, Part
+from sgpshop.services.order_files.reading.columns import BY_KEY, REQUIRED, FileColumn, Part
 
 #: AccessID and AccessPass as the gateway makes them (protocol.md §2.1): longer than any card number.
 _RANDOM = re.compile(r"[0-9A-Za-z]{32}")
@@ -96,7 +96,7 @@ def title(table: Table, column: FileColumn) -> str:
 def missing(table: Table) -> list[str]:
     """Our names of the required fields that the file has no heading for."""
     there = table.fields | set(table.layout.adds)
-    return [column.title for column in COLUMNS if column.required and column.key not in there]
+    return [column.title for column in REQUIRED if column.key not in there]
 
 
 def _card_number(table: Table, cells: list[str]) -> str:
