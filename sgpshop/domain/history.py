@@ -71,6 +71,7 @@ SENTENCES = {
     "earlier_is_live": "いまの決済ではない取引を照会し、{found}が残っていることを確認しました",
     "unknown_number": "このシステムから送信していない取引({found})がSMBC-GPにあることを確認しました",
     "number_is_ours": "{who}が、SMBC-GPの取引({found})をこの注文の決済としました",
+    "number_was_left": "{who}が、SMBC-GPの取引({found})を、購入者が支払わなかったものとしました",
     "number_is_others": "{who}が、SMBC-GPの取引({found})を別の注文の決済としました",
     "kind_mended": "ファイルの取込で変わっていた注文の種類を、決済を始めたときの「{kind}」に戻しました",
     "total_corrected": "{who}が合計金額を修正しました",

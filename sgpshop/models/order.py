@@ -366,8 +366,6 @@ class CardTransaction(Base):
         ),
         sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
         sa.Index("ix_card_transactions_access_id", "access_id"),
-        # The picture of the first page adds up by day, and needs nothing else of a row.
-        sa.Index("ix_card_transactions_captured_at", "captured_at", "captured_amount"),
         sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sgpshop.models.base import Base, UtcDateTime, utc_now
@@ -28,3 +29,16 @@ class UnknownNumber(Base):
     found_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: what a person said of it; None: not yet
     is_ours: Mapped[bool | None]
+    #: or said that its buyer left without paying, and that no monthly file brought it; asked anew
+    #: once something is paid there
+    is_left: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+
+    @hybrid_property
+    def is_open(self) -> bool:
+        """Whether a person still has to answer."""
+        return self.is_ours is None and not self.is_left
+
+    @is_open.inplace.expression
+    @classmethod
+    def _is_open_expression(cls) -> sa.ColumnElement[bool]:
+        return sa.and_(cls.is_ours.is_(None), sa.not_(cls.is_left))

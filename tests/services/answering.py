@@ -11,22 +11,32 @@ import sqlalchemy as sa
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, UnknownNumber, utc_now
 from sgpshop.services.payments import runner, transaction_lookup, unknown_numbers
+from sgpshop.services.payments.unknown_numbers import Answer
 from tests.services.acting import TANAKA
 
 _look_up = transaction_lookup.look_up
 
 
 def say_ours(*, is_ours: bool = True) -> int:
-    """Answer every question that is open, and look up what that makes due; how many there were."""
+    """Answer every question that is open, and look up what that makes due; how many there were.
+
+    Those of what is unpaid cannot be answered so, and stay.
+    """
+    said = Answer.OURS if is_ours else Answer.OTHERS
     db.session.rollback()
     asked = db.session.execute(
-        sa.select(Order.id, Order.order_no, UnknownNumber.id)
+        sa.select(Order, UnknownNumber)
         .join(Order, Order.id == UnknownNumber.order_id)
-        .where(UnknownNumber.is_ours.is_(None), ~Order.open_attempt.has())
+        .where(UnknownNumber.is_open, ~Order.open_attempt.has())
         .order_by(UnknownNumber.sequence)
     ).all()
+    asked = [
+        (order.id, order.order_no, row.id)
+        for order, row in asked
+        if said in unknown_numbers.answers_to(order.kind, row)
+    ]
     for _, order_no, question in asked:
-        unknown_numbers.answer(order_no, question, TANAKA, is_ours=is_ours)
+        unknown_numbers.answer(order_no, question, TANAKA, said)
     due = sa.select(CardTransaction.id).where(
         CardTransaction.order_id.in_([row[0] for row in asked]),
         CardTransaction.next_look_at <= utc_now(),

@@ -63,8 +63,8 @@ class Detail:
     billing: BillingFacts | None
     #: all its transactions at SMBC-GP by number, where there can be several (R106, R112)
     transactions: list[CardTransaction]
-    #: payments at SMBC-GP of which a person has to say whether they are the order's
-    questions: Sequence[UnknownNumber]
+    #: payments at SMBC-GP of which a person has to say whose they are, and what there is to say
+    questions: Sequence[tuple[UnknownNumber, Sequence[unknown_numbers.Answer]]]
 
     @property
     def is_changed_there(self) -> bool:
@@ -94,7 +94,10 @@ def get_detail(order_no: str) -> Detail:
         alerts=alerts.open_of(order.id),
         billing=billing,
         transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
-        questions=unknown_numbers.open_of(order.id),
+        questions=[
+            (row, unknown_numbers.answers_to(order.kind, row))
+            for row in unknown_numbers.open_of(order.id)
+        ],
     )
 
 

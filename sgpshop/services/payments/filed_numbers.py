@@ -36,6 +36,7 @@ from sgpshop.models import (
     FileState,
     MonthlyResults,
     OrderKind,
+    UnknownNumber,
     table_of,
     utc_now,
 )
@@ -122,6 +123,13 @@ def _has_result(gateway_order_id: str) -> sa.Exists:
     return sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != "")
 
 
+def _was_left(gateway_order_id: str) -> sa.Exists:
+    """A person said that its buyer left without paying, and that no file brought it (unknown_numbers)."""
+    return sa.exists().where(
+        UnknownNumber.gateway_order_id == gateway_order_id, UnknownNumber.is_left
+    )
+
+
 def filed(session: Session, gateway_order_id: str) -> Filed | None:
     """The file that may charge this number; None if no file may have brought it there.
 
@@ -184,8 +192,8 @@ def _whose(session: Session, trade: TradeStatus) -> Whose:
         return Whose.OVER if file.is_over else Whose.OURS
     if session.scalar(sa.select(sa.or_(is_entered(number), _may_be_entered(trade)))):
         return Whose.OURS
-    has_result = session.scalar(sa.select(_has_result(number)))
-    is_over = has_result or _is_over(session, month_of(trade.processed_at), number)
+    is_told = session.scalar(sa.select(sa.or_(_has_result(number), _was_left(number))))
+    is_over = is_told or _is_over(session, month_of(trade.processed_at), number)
     return Whose.OVER if is_over else Whose.UNKNOWN_FILE
 
 

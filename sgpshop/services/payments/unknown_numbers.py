@@ -15,14 +15,17 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from sgpshop.domain.errors import NotFound, OrderBusy
+from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import (
     Attempt,
+    Billing,
+    BillingState,
     CardTransaction,
     FiledNumber,
     Order,
@@ -122,7 +125,12 @@ def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[
 
 def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
     """Whose these are is a question to a person from now on; `order` is locked."""
-    known = {row.gateway_order_id: row for row in _unanswered(session, order.id)}
+    rows = session.scalars(
+        sa.select(UnknownNumber)
+        .where(UnknownNumber.order_id == order.id, UnknownNumber.is_ours.is_(None))
+        .execution_options(populate_existing=True)
+    )
+    known = {row.gateway_order_id: row for row in rows}
     for sequence, trade in found:
         row = known.get(trade.order_id)
         if row is None:
@@ -130,6 +138,8 @@ def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
                 order_id=order.id, gateway_order_id=trade.order_id, sequence=sequence
             )
             session.add(row)
+        elif row.is_left:  # somebody pays there after all
+            row.is_left, row.found_at = False, utc_now()
         row.gateway_state, row.amount = trade.raw_status[:20], trade.total
     session.flush()
     _tell(session, order)
@@ -186,7 +196,7 @@ def settle(session: Session, order_nos: Collection[str]) -> None:
 def is_asked(session: Session, order_no: str) -> bool:
     """Whether a person still has to say whose the payment under the number of that order is."""
     is_open = sa.exists().where(
-        UnknownNumber.gateway_order_id == at_gateway(order_no), UnknownNumber.is_ours.is_(None)
+        UnknownNumber.gateway_order_id == at_gateway(order_no), UnknownNumber.is_open
     )
     return bool(session.scalar(sa.select(is_open)))
 
@@ -194,7 +204,7 @@ def is_asked(session: Session, order_no: str) -> bool:
 def _unanswered(session: Session, order_id: int) -> Sequence[UnknownNumber]:
     return session.scalars(
         sa.select(UnknownNumber)
-        .where(UnknownNumber.order_id == order_id, UnknownNumber.is_ours.is_(None))
+        .where(UnknownNumber.order_id == order_id, UnknownNumber.is_open)
         .order_by(UnknownNumber.sequence)
         .execution_options(populate_existing=True)
     ).all()
@@ -203,6 +213,15 @@ def _unanswered(session: Session, order_id: int) -> Sequence[UnknownNumber]:
 def open_of(order_id: int) -> Sequence[UnknownNumber]:
     """What is still to be answered of one order."""
     return _unanswered(db.session(), order_id)
+
+
+def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
+    """Whether nothing is paid there, and a file may yet: «ours» would neither charge nor end it.
+
+    That is asked of subscriptions alone; another order's unpaid number is passed over by itself.
+    """
+    is_unpaid = row.gateway_state == TradeState.UNPROCESSED.value
+    return kind is OrderKind.SUBSCRIPTION and is_unpaid
 
 
 def describe(row: UnknownNumber) -> str:
@@ -221,35 +240,85 @@ def _tell(session: Session, order: Order) -> None:
     news.tell(session, order.id)
 
 
-def answer(order_no: str, question_id: int, actor: Actor, *, is_ours: bool) -> None:
-    """A person says whether that payment is this order's; a second click changes nothing (P19).
+class Answer(Reason):
+    """What a person can say of such a payment; the values are events of the history, and endpoints."""
+
+    OURS = ("number_is_ours", "この注文の決済です", "")
+    OTHERS = ("number_is_others", "別の注文の決済です", "")
+    #: of an unpaid number of a subscription: the buyer did not pay, and no monthly file brought it
+    LEFT = (
+        "number_was_left",
+        "購入者が支払わなかった取引です",
+        "まだ支払われていません。購入者が支払いをやめた取引だと確認できたら"
+        "「購入者が支払わなかった取引です」を選んでください(次の番号で請求します)。"
+        "月次ファイルで登録した取引なら、選ばずにお待ちください。結果が届くと自動で解決します。",
+    )
+
+
+def answers_to(kind: OrderKind, row: UnknownNumber) -> tuple[Answer, ...]:
+    """What there is to be said of it."""
+    is_unpaid = is_unpaid_charge(kind, row)
+    return (Answer.LEFT, Answer.OTHERS) if is_unpaid else (Answer.OURS, Answer.OTHERS)
+
+
+def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
+    """A person says whose that payment is; a second click changes nothing (P19).
 
     What is the order's is looked up at once, and decides by the table of R120 as any other.  Raises
-    NotFound, OrderBusy while an operation is open.
+    NotFound, OrderBusy while an operation is open, NotPossible for what cannot be said of it.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
         row = session.get(UnknownNumber, question_id, populate_existing=True)
         if row is None or row.order_id != order.id:
             raise NotFound("この取引は、もう確認の必要がありません。画面を開き直してください。")
-        if row.is_ours is not None:
+        if not row.is_open:
             return
         if order.open_attempt is not None:
             raise OrderBusy
-        row.is_ours = is_ours
-        session.flush()
-        if is_ours:
-            _take(session, order, row)
+        if said not in answers_to(order.kind, row):
+            raise NotPossible(_OTHER_BY_NOW)
+        if said is Answer.LEFT:
+            _leave(session, order, row)
         else:
+            row.is_ours = said is Answer.OURS
+            session.flush()
+        if said is Answer.OURS:
+            _take(session, order, row)
+        elif said is Answer.OTHERS:
             transaction_numbers.make_way(session, order, row.gateway_order_id)
         history.record_change(
-            order,
-            "number_is_ours" if is_ours else "number_is_others",
-            actor,
-            before=order.payment_status,
-            found=describe(row),
+            order, said.value, actor, before=order.payment_status, found=describe(row)
         )
         _tell(session, order)
+
+
+_OTHER_BY_NOW = (
+    "この取引の状態では選べない答えです。画面を開き直し、いまの状態を確認して選んでください。"
+)
+_STILL_PAYING = (
+    "購入者がまだ支払いの途中かもしれません。取引が見つかってから30分たってから選んでください。"
+)
+
+
+def _leave(session: Session, order: Order, row: UnknownNumber) -> None:
+    """The number stays with the order, for somebody may pay there yet, but the next one is used."""
+    if row.found_at > utc_now() - _PAYING:
+        raise NotPossible(_STILL_PAYING)
+    row.is_left = True
+    assert order.transaction is not None
+    if order.transaction.gateway_order_id == row.gateway_order_id:
+        transaction_numbers.take_next_number(order)
+    else:
+        transaction_numbers.keep_strange(session, order, row.sequence)
+    session.flush()
+    session.execute(  # what waited for it goes on
+        sa.update(Billing)
+        .where(Billing.order_id == order.id, Billing.state == BillingState.POSTPONED)
+        .where(Billing.retry_at.is_not(None))
+        .values(retry_at=shared_clock.now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _take(session: Session, order: Order, row: UnknownNumber) -> None:

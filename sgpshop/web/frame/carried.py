@@ -62,6 +62,7 @@ ACTS = {
     "order_detail.notes": "社内メモ・対応状況の記録",
     "order_detail.number_is_others": "この注文の支払いではないと記録",
     "order_detail.number_is_ours": "この注文の支払いだと記録",
+    "order_detail.number_was_left": "購入者が支払わなかったと記録",
     "order_detail.reconcile": "SMBC-GPに確認",
     "order_detail.refunded": "返金済みにする",
     "order_detail.refunded/undo": "返金済みの記録を取り消す",

@@ -13,6 +13,7 @@ from sgpshop.models import Role
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
@@ -49,7 +50,7 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
 @requires(Role.OPERATOR)
 def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
     """この注文の決済です: the payment becomes the order's, and what SMBC-GP shows decides (R141)."""
-    return _answer(order_no, question_id, is_ours=True, notice="この注文の決済として確認します。")
+    return _answer(order_no, question_id, Answer.OURS, "この注文の決済として確認します。")
 
 
 @bp.post("/<order_no>/numbers/<int:question_id>/others", endpoint="number_is_others")
@@ -57,13 +58,21 @@ def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
 def number_is_others(order_no: str, question_id: int) -> ResponseReturnValue:
     """別の注文の決済です: this order is not asked about it again (R141)."""
     notice = "別の注文の決済としました。この注文では、もう確認しません。"
-    return _answer(order_no, question_id, is_ours=False, notice=notice)
+    return _answer(order_no, question_id, Answer.OTHERS, notice)
 
 
-def _answer(order_no: str, question_id: int, *, is_ours: bool, notice: str) -> ResponseReturnValue:
+@bp.post("/<order_no>/numbers/<int:question_id>/left", endpoint="number_was_left")
+@requires(Role.OPERATOR)
+def number_was_left(order_no: str, question_id: int) -> ResponseReturnValue:
+    """購入者が支払わなかった: the subscription is charged under the next number (R141)."""
+    notice = "購入者が支払わなかったものとしました。次の番号で請求します。"
+    return _answer(order_no, question_id, Answer.LEFT, notice)
+
+
+def _answer(order_no: str, question_id: int, said: Answer, notice: str) -> ResponseReturnValue:
     actor = Actor.person(current_user.name)
     try:
-        unknown_numbers.answer(order_no, question_id, actor, is_ours=is_ours)
+        unknown_numbers.answer(order_no, question_id, actor, said)
     except OrderNotFound:
         raise
     except ShopError as problem:

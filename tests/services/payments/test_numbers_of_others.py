@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from sgpshop.domain.errors import OrderBusy
+from sgpshop.domain.errors import NotPossible, OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
@@ -21,6 +21,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.acts import OperationRequest
+from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.reconciliation import ledgers
 from tests.factories import make_order
 from tests.faults.judging import settle
@@ -127,6 +128,9 @@ class TestANumberOurBooksDoNotKnow:
         assert shop.trade("5001-1")["status"] == "AUTH"
 
     def test_capturing_takes_the_own_payment_only(self, shop: World, order: Order) -> None:
+        with pytest.raises(NotPossible, match="どの注文の決済か"):
+            press(order, Operation.CAPTURE)
+        say_ours(is_ours=False)
         assert press(order, Operation.CAPTURE).payment_status is S.CAPTURED
         assert shop.trade("5001")["status"] == "SALES"
         assert shop.trade("5001-1")["status"] == "AUTH"
@@ -181,8 +185,8 @@ class TestWhereTheOwnNumberIsNotPaid:
 
     def test_this_orders_is_followed(self, shop: World, order: Order) -> None:
         [asked] = unknown_numbers.open_of(order.id)
-        unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=True)
-        unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=False)  # too late
+        unknown_numbers.answer("6001", asked.id, TANAKA, Answer.OURS)
+        unknown_numbers.answer("6001", asked.id, TANAKA, Answer.OTHERS)  # too late
         transaction_lookup.look_up(transaction_of("6001-1").id)
         order = order_of("6001")
         assert order.payment_status is S.AUTHORIZED
@@ -220,7 +224,7 @@ class TestWhereTheOwnNumberIsNotPaid:
         how = OperationRequest(Operation.CANCEL)
         acts.open_attempt(order.id, how, seen(order), TANAKA)
         with pytest.raises(OrderBusy):
-            unknown_numbers.answer("6001", asked.id, TANAKA, is_ours=True)
+            unknown_numbers.answer("6001", asked.id, TANAKA, Answer.OURS)
 
 
 @pytest.mark.postgresql

@@ -21,6 +21,8 @@ from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_no
 from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import alerts, facts
+from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.subscriptions import SubscriptionTab, again, billing, monthly_files
 from sgpshop.services.subscriptions.billing import results
 from sgpshop.storage.database import writing
@@ -193,6 +195,38 @@ def test_paid_past_us_under_the_number_that_was_only_meant(shop: World, travel: 
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
     say_ours()
     assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+
+
+@pytest.mark.postgresql
+def test_a_page_that_a_subscriptions_buyer_left_is_passed_over_once_a_person_says_so(
+    shop: World, travel: Travel
+) -> None:
+    """A shop without monthly files: whoever entered `-1` at the cart on the 9th never paid."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 9, 12))
+    access = shop.gateway.enter(f"{order.order_no}-1", Job.CAPTURE, 2500)
+    travel(jst(2026, 12, 10, 6, 1))
+    go_on(order)
+    [question] = unknown_numbers.open_of(order.id)
+    asked = order.order_no, question.id, TANAKA
+    with pytest.raises(NotPossible, match="支払いの途中かもしれません"):
+        unknown_numbers.answer(*asked, Answer.LEFT)
+    travel(jst(2026, 12, 10, 7))
+    with pytest.raises(NotPossible, match="選べない答え"):  # it is, but nothing was paid
+        unknown_numbers.answer(*asked, Answer.OURS)
+    unknown_numbers.answer(*asked, Answer.LEFT)
+    unknown_numbers.answer(*asked, Answer.LEFT)  # a second click
+    assert told(order) == []
+    go_on(order)
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)  # after all
+    nights(travel, order, (2026, 12, 11))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    assert told(order) == [AlertKind.EARLIER_IS_LIVE]
+    assert booked() == 5000
 
 
 def pay(shop: World, number: str) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, Role, UnknownNumber
+from sgpshop.models import Order, OrderKind, Role, UnknownNumber, utc_now
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage.database import writing
 from tests.factories import fresh, make_order, order_number
 from tests.gateway_world import World
 from tests.services.payments.test_earlier_transactions import make_due, transaction_of
@@ -65,6 +68,28 @@ def test_anothers_payment_is_not_asked_about_again(app: Flask, order: Order) -> 
     page = operator.post(where, headers={"HX-Request": "true"}).text
     assert "data-alert" not in page
     assert "別の注文の決済としました" in page
+    assert operator.post(where).status_code == 303  # a second click
+    assert operator.get(where).status_code == 303  # a reload
+
+
+def test_of_what_a_subscriptions_buyer_left_unpaid_that_can_be_said(
+    app: Flask, order: Order
+) -> None:
+    with app.app_context(), writing() as session:
+        session.execute(sa.update(Order).values(kind=OrderKind.SUBSCRIPTION))
+        since = utc_now() - timedelta(hours=1)
+        unpaid = {"gateway_state": "UNPROCESSED", "found_at": since}
+        session.execute(sa.update(UnknownNumber).values(unpaid))
+    operator = signed_in(app, Role.OPERATOR)
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert "この注文の決済です</button>" not in page
+    assert "購入者が支払わなかった取引です</button>" in page
+    assert "月次ファイルで登録した取引なら、選ばずにお待ちください" in page
+    where = address(app, order, "left")
+    assert "この取引の状態では選べない答えです" in operator.post(address(app, order, "ours")).text
+    page = operator.post(where, headers={"HX-Request": "true"}).text
+    assert "data-alert" not in page
+    assert "購入者が支払わなかったものとしました" in page
     assert operator.post(where).status_code == 303  # a second click
     assert operator.get(where).status_code == 303  # a reload
 
