@@ -56,17 +56,21 @@ def _always() -> bool:
 
 
 #: Asked when a connection stands and the first byte of a request comes next: is it wanted still?
-_may_send: ContextVar[Callable[[], bool]] = ContextVar("may_send", default=_always)
+#: And whether it is asked of each request, or of the first.
+_may_send: ContextVar[tuple[Callable[[], bool], bool]] = ContextVar(
+    "may_send", default=(_always, True)
+)
 
 
 @contextmanager
-def only_while(may_send: Callable[[], bool]) -> Iterator[None]:
+def only_while(may_send: Callable[[], bool], *, each: bool = False) -> Iterator[None]:
     """The first request of this block leaves only if `may_send` says so right before its first byte.
 
     GatewayUnreachable (NOT_WANTED) otherwise, and where `may_send` raises (P17).  Those that follow
-    are not asked about: GatewayUnreachable means that nothing was sent.
+    are not asked about: GatewayUnreachable means that nothing was sent.  Unless all of them only ask:
+    then `each` is.
     """
-    token = _may_send.set(may_send)
+    token = _may_send.set((may_send, each))
     try:
         yield
     finally:
@@ -76,8 +80,10 @@ def only_while(may_send: Callable[[], bool]) -> Iterator[None]:
 def require_wanted(connection: HTTPConnection) -> None:
     """Raise NewConnectionError if the request that comes next is not wanted any more."""
     try:
-        is_wanted = _may_send.get()()
-        _may_send.set(_always)
+        may_send, is_each = _may_send.get()
+        is_wanted = may_send()
+        if not is_each:
+            _may_send.set((_always, True))
     except Exception:  # who cannot be asked has not said yes
         log.exception("whether a request is wanted still could not be asked")
         is_wanted = False

@@ -6,6 +6,8 @@ then; in between it is counted on by the monotonic clock.  SQLite has no clock b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -46,3 +48,21 @@ def read() -> None:
 def lease_time() -> timedelta:
     """How long a claim entitles to work on what was claimed (P17)."""
     return timedelta(seconds=current_app.config["LEASE_SECONDS"])
+
+
+@dataclass
+class Renewal:
+    """Keeps a claim while its holder asks one question after the other, each of which may take long."""
+
+    #: puts it off for its whole time from the moment given; False: it is not ours any more
+    put_off: Callable[[datetime], bool]
+    lasts: timedelta
+    _signed_at: datetime = field(default_factory=now)
+
+    def go_on(self) -> bool:
+        """Before a question: whether it may be asked.  Most are over before that is worth a write."""
+        at = now()
+        if at - self._signed_at < self.lasts / 6:
+            return True
+        self._signed_at = at
+        return self.put_off(at)

@@ -387,6 +387,17 @@ def about_to_send(
     return replace(claimed, access_id=trade.access.access_id)
 
 
+def renew(claimed: ClaimedAttempt, now: datetime) -> bool:
+    """Put the lease off, while nothing is sent yet; False if it ran out or is not ours any more (P17)."""
+    with writing() as session:
+        return _changed(
+            session,
+            sa.update(Attempt)
+            .where(_is_held(claimed), Attempt.due_at > now)
+            .values(due_at=now + shared_clock.lease_time()),
+        )
+
+
 def may_still_send(claimed: ClaimedAttempt) -> bool:
     """Whether the attempt is still this thread's; asked right before the first byte (P17).
 

@@ -45,6 +45,7 @@ from sgpshop.services.payments.operations.refund_difference import RefundDiffere
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transaction_numbers import NumbersUsedUp
+from sgpshop.storage import shared_clock
 from sgpshop.storage.stopping import is_stopping
 from sgpshop.storage.vault import SealBroken
 
@@ -108,7 +109,9 @@ def run_operation(attempt_id: int) -> RunResult:
     run = _Execution(
         gateway, plan_of(claimed.operation, is_unpaid_charge=claimed.is_unpaid_charge), claimed
     )
-    ran = run.carry_out()
+    lease = shared_clock.Renewal(partial(journal.renew, claimed), shared_clock.lease_time())
+    with only_while(lease.go_on, each=True):
+        ran = run.carry_out()
     # Only after the end is on record: keeping the card may fail or take long, the check stands.
     if ran is RunResult.ENDED and claimed.operation in stored_cards.KEPT_AFTER:
         stored_cards.keep_soon(gateway, claimed.order_id)
@@ -331,6 +334,9 @@ class _Execution:
 
         Where no try sees what our books say, a person has to (P22).
         """
+        if not journal.renew(self.claimed, shared_clock.now()):  # what we saw is as old as a lease
+            journal.requeue(self.claimed, _pause(self.claimed.tries), "lease_over")
+            return RunResult.POSTPONED
         if self.claimed.tries < _TRIES_WHEN_DOUBLED:
             journal.requeue(self.claimed, _pause(self.claimed.tries), "others_live")
             return RunResult.POSTPONED

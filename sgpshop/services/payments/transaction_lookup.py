@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from flask import current_app
@@ -31,6 +32,7 @@ from sgpshop.gateway import (
     SmbcGpGateway,
     TradeState,
     TradeStatus,
+    only_while,
 )
 from sgpshop.models import (
     MISMATCH,
@@ -104,9 +106,11 @@ def look_up(transaction_id: int) -> RunResult:
     claim = _claim(transaction_id)
     if claim is None:
         return RunResult.NOT_OURS
+    ours = shared_clock.Renewal(partial(_put_off, transaction_id, claim.looks), _LOOKING)
     try:
-        trade = gateway.search_trade(claim.gateway_order_id)
-        found = _later_payments(gateway, claim, trade)
+        with only_while(ours.go_on, each=True):
+            trade = gateway.search_trade(claim.gateway_order_id)
+            found = _later_payments(gateway, claim, trade)
     except GatewayError as failure:
         if isinstance(failure, GatewayRejected) and failure.is_congestion:
             _plan(transaction_id, claim, "", pause=_CONGESTED)
@@ -367,6 +371,17 @@ def _claim(transaction_id: int) -> _Claim | None:
             order.version,
             order.kind,
         )
+
+
+def _put_off(transaction_id: int, looks: int, now: datetime) -> bool:
+    """Between two questions of a look-up: nobody else begins one; False where somebody has."""
+    with writing() as session:
+        result = session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.id == transaction_id, CardTransaction.looks == looks)
+            .values(next_look_at=now + _LOOKING)
+        )
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 
 
 def _plan(transaction_id: int, claim: _Claim, problem: str, pause: timedelta | None = None) -> None:
