@@ -207,9 +207,9 @@ def record_many(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     snapshots = {
         snapshot.id: snapshot for snapshot in connection.execute(wanted.order_by(Order.id))
     }
-    linked = [linked(snapshots[entry["order_id"]], entry) for entry in entries]
-    connection.execute(_INSERT, [entry for entry, _ in linked])
-    moves = [{"order": entry["order_id"], "state": state} for entry, state in linked]
+    chained = [linked(snapshots[entry["order_id"]], entry) for entry in entries]
+    connection.execute(_INSERT, [entry for entry, _ in chained])
+    moves = [{"order": entry["order_id"], "state": state} for entry, state in chained]
     connection.execute(_MOVE_CHAIN, moves)
     first = [one for one in snapshots.values() if one.history_state == history_chain.START]
     beginnings.note(connection, BeginningStep.KEPT, [(one.id, one.order_no) for one in first])
