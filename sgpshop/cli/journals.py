@@ -34,11 +34,12 @@ def export_journal(file: Path, word: str, text: str) -> None:
     """
     month = parsed_month(text)
     require_folder(file)
-    found = journals.movements(month, next_month(month) - timedelta(days=1))
-    content = journals.written(journals.LAYOUTS[word], found, settings.load())
+    period = (month, next_month(month) - timedelta(days=1))
+    content = journals.written(journals.LAYOUTS[word], journals.movements(*period), settings.load())
     write_whole(file, lambda out: out.write(content))
-    logs.event("exported", what=f"journal_{word}_command", count=len(found), file=file.name)
-    sums = journals.sums_of(found)
+    sums = journals.sums_of(*period)
+    count = sums.sales + sums.refunds
+    logs.event("exported", what=f"journal_{word}_command", count=count, file=file.name)
     click.echo(
         f"{text}: 売上 {sums.sales:,}件 {sums.sold:,}円, 返金 {sums.refunds:,}件 "
         f"{sums.given_back:,}円; 8%対象 {sums.at_8:,}円, 10%対象 {sums.at_10:,}円"

@@ -15,11 +15,13 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
 from sgpshop.services import journals, settings
-from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
+
+#: days: a year of the shop's, and the month after
+_LONGEST = 366 + 31
 
 bp = Blueprint("journals", __name__, url_prefix="/journals")
 
@@ -35,7 +37,7 @@ def show() -> ResponseReturnValue:
         wanted |= {"from": str(last_month), "to": str(month_of(utc_now()) - timedelta(days=1))}
     error, sums = "", None
     try:
-        sums = journals.sums_of(journals.movements(*_period(wanted)))
+        sums = journals.sums_of(*_period(wanted))
     except ShopError as problem:
         error = problem.message
     this_month = month_of(utc_now())
@@ -57,16 +59,16 @@ def show() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Role.OPERATOR)
+@makes_file
 def download() -> ResponseReturnValue:
     """The file; POST, for it counts against a limit (S23)."""
     layout = journals.LAYOUTS.get(request.form.get("layout", ""))
     if layout is None:
         raise ShopError("会計ソフトを選んでください。")
     first, last = _period(request.form)
-    rate_limits.count_export(current_user.id, request.remote_addr or "")
-    found = journals.movements(first, last)
-    content = journals.written(layout, found, settings.load())
-    logs.event("exported", what=f"journal_{layout.word}", count=len(found))
+    sums = journals.sums_of(first, last)
+    content = journals.written(layout, journals.movements(first, last), settings.load())
+    logs.event("exported", what=f"journal_{layout.word}", count=sums.sales + sums.refunds)
     return attached(content, journals.file_name(layout, first, last))
 
 
@@ -80,4 +82,8 @@ def _period(wanted: dict[str, str]) -> tuple[date, date]:
         raise ShopError(f"期間は{DAYS_WORDS}で入力してください。")
     if first > last:
         raise ShopError("期間の最後の日は、最初の日以降にしてください。")
+    if (last - first).days >= _LONGEST:
+        raise ShopError(
+            "期間は13か月以内で入力してください。長い期間は、年度ごとなどに分けてください。"
+        )
     return first, last

@@ -27,7 +27,7 @@ from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState, mappings
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("imports", __name__, url_prefix="/orders/imports")
@@ -138,6 +138,7 @@ def progress(run_id: str) -> ResponseReturnValue:
 
 @bp.get("/<run_id>/problems.csv")
 @requires(Role.VIEWER)
+@makes_file
 def problems(run_id: str) -> ResponseReturnValue:
     """All problems of a run as UTF-8 CSV with mark."""
     run = _visible(run_id)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
-from sgpshop.models import Operation, Role
-from sgpshop.services import settings
+from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.models import Operation, Role, utc_now
+from sgpshop.services import journals, settings
 from tests.factories import authorized_order
 from tests.forms import form_of
 from tests.gateway_world import World
@@ -15,7 +18,9 @@ from tests.signing_in import signed_in
 from tests.web.pages import flat
 
 PAGE, NAMES = "/journals", "/settings/files/journals"
-TODAY = "/journals?from=2020-01-01&to=2099-12-31"
+_TODAY = jst_day(utc_now())
+FIRST, LAST = _TODAY - timedelta(days=396 - 2), _TODAY + timedelta(days=2)
+TODAY = f"/journals?from={FIRST}&to={LAST}"
 
 
 @pytest.fixture
@@ -33,9 +38,20 @@ def test_the_sums_of_a_period_and_its_file(app: Flask, captured: str) -> None:
         sent = form_of(page.text, PAGE).hidden | {"layout": layout}
         answer = operator.post(PAGE, data=sent)
         assert answer.status_code == 200
-        assert f"journal-{layout}-20200101-20991231.csv" in answer.headers["Content-Disposition"]
+        assert (
+            f"journal-{layout}-{FIRST:%Y%m%d}-{LAST:%Y%m%d}.csv"
+            in answer.headers["Content-Disposition"]
+        )
         text = answer.data.decode("utf-8-sig" if layout == "freee" else "cp932")
         assert f"注文 {captured}" in text
+
+
+def test_the_page_adds_up_without_reading_a_row(
+    app: Flask, captured: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer may open it 600 times a minute, and the rows of a year are many."""
+    monkeypatch.setattr(journals, "movements", None)
+    assert 'data-total="3000"' in signed_in(app, Role.VIEWER).get(TODAY).text
 
 
 def test_it_opens_with_the_month_before(app: Flask, world: World) -> None:
@@ -50,6 +66,7 @@ def test_it_opens_with_the_month_before(app: Flask, world: World) -> None:
         ("from=&to=", "期間の最初の日と最後の日を入力してください"),
         ("from=2026-11-31&to=2026-12-01", "期間の最初の日と最後の日を入力してください"),
         ("from=2026-12-01&to=2026-11-01", "最初の日以降にしてください"),
+        ("from=2025-12-01&to=2027-01-02", "13か月以内で入力してください"),
         ("from=0001-01-01&to=9999-12-31", "2000年から2099年の間"),
     ],
 )

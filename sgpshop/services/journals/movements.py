@@ -7,8 +7,10 @@ later than the day after is in the file of the day it was learned.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +18,8 @@ from sgpshop.domain.amounts import RateShare
 from sgpshop.extensions import db
 from sgpshop.models import MoneyMovement, Order
 from sgpshop.services.orders.money_movements import MOVED
+
+_PART = 1000
 
 
 @dataclass(frozen=True)
@@ -42,27 +46,75 @@ class Movement:
         return self.amount < 0
 
 
-def movements(first: date, last: date) -> list[Movement]:
-    """Every movement of the files from the Japanese day `first` to `last`, oldest first."""
+@dataclass(frozen=True)
+class Sums:
+    """What a period came to, in yen, tax included; refunds and what is left of a rate are signed."""
+
+    sales: int
+    sold: int
+    refunds: int
+    given_back: int
+    at_8: int
+    #: of all these, those of days before the period
+    late: int
+    of_before: int
+
+    @property
+    def total(self) -> int:
+        """Captured less refunded: the sum of the file."""
+        return self.sold + self.given_back
+
+    @property
+    def at_10(self) -> int:
+        """Of the total what is taxed at 10 %."""
+        return self.total - self.at_8
+
+
+def _are_in(first: date, last: date) -> sa.ColumnElement[bool]:
+    """Condition: they are in the files from the Japanese day `first` to `last`."""
+    return sa.and_(MoneyMovement.booked_on.between(first, last), MOVED != 0)
+
+
+def movements(first: date, last: date) -> Iterator[Movement]:
+    """Every movement of the files from the Japanese day `first` to `last`, oldest first, read in parts."""
+    moved = MoneyMovement
     rows = db.session.execute(
-        sa.select(MoneyMovement, Order.order_no)
-        .join(Order, Order.id == MoneyMovement.order_id)
-        .where(MoneyMovement.booked_on.between(first, last), MOVED != 0)
-        .order_by(MoneyMovement.day, Order.order_no, MoneyMovement.id)
-    )
-    return [
-        Movement(
-            change.day,
-            number,
-            _shares(change),
-            is_late=change.day < first,
-            is_by_hand=change.is_by_hand,
+        sa.select(
+            moved.day,
+            Order.order_no,
+            MOVED,
+            moved.at_8,
+            moved.tax_8,
+            moved.tax_10,
+            moved.is_by_hand,
         )
-        for change, number in rows
-    ]
+        .join(Order, Order.id == moved.order_id)
+        .where(_are_in(first, last))
+        .order_by(moved.day, Order.order_no, moved.id),
+        execution_options={"yield_per": _PART},
+    )
+    for day, order_no, yen, at_8, tax_8, tax_10, is_by_hand in rows:
+        both = (RateShare(8, at_8, tax_8), RateShare(10, yen - at_8, tax_10))
+        shares = tuple(share for share in both if share.amount)
+        yield Movement(day, order_no, shares, is_late=day < first, is_by_hand=is_by_hand)
 
 
-def _shares(change: MoneyMovement) -> tuple[RateShare, ...]:
-    at_10 = change.kept_after - change.kept_before - change.at_8
-    both = (RateShare(8, change.at_8, change.tax_8), RateShare(10, at_10, change.tax_10))
-    return tuple(share for share in both if share.amount)
+def sums_of(first: date, last: date) -> Sums:
+    """The counts and yen of these movements, added up by the database."""
+    is_refund, is_late = MoneyMovement.is_refund, MoneyMovement.day < first
+
+    def summed(of: sa.SQLColumnExpression[Any]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(sa.func.sum(of), 0)
+
+    row = db.session.execute(
+        sa.select(
+            sa.func.count().filter(~is_refund),
+            summed(sa.case((~is_refund, MOVED))),
+            sa.func.count().filter(is_refund),
+            summed(sa.case((is_refund, MOVED))),
+            summed(MoneyMovement.at_8),
+            sa.func.count().filter(is_late),
+            summed(sa.case((is_late, MOVED))),
+        ).where(_are_in(first, last))
+    ).one()
+    return Sums(*map(int, row))

@@ -24,7 +24,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (
@@ -176,6 +176,7 @@ def show(run_id: str) -> ResponseReturnValue:
 
 @bp.get("/<run_id>/result.csv")
 @requires(Role.VIEWER)
+@makes_file
 def download(run_id: str) -> ResponseReturnValue:
     """結果CSV: every line of the run, UTF-8 with mark (R49, S18)."""
     content = report.as_csv(run_id)

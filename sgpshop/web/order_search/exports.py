@@ -38,6 +38,7 @@ from sgpshop.services.order_search.totals import total
 from sgpshop.storage import jobs
 from sgpshop.web.frame.attachments import at_readers_pace, disposition
 from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.limits import SOON, Writing
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 from sgpshop.web.order_search.form import SearchForm
@@ -46,14 +47,9 @@ bp = Blueprint("exports", __name__, url_prefix="/orders")
 
 #: all hits of a search
 _ALL = 2**31 - 1
-#: So many files are written at once by one process: the others have threads left (P23).
-_AT_ONCE = 2
-_writers = threading.BoundedSemaphore(_AT_ONCE)
 #: So many kept files are given out at once by one process, and to one person: each holds a thread for
 #: as long as its reader takes.
 _FETCHED_AT_ONCE, _FETCHED_BY_ONE = 6, 2
-#: seconds after which a person who found all places taken may try again
-_SOON = 30
 
 
 @bp.get("/export")
@@ -100,7 +96,7 @@ def _answer(
     is_long = count > exporting.MOST_AT_ONCE
     rate_limits.count_export(current_user.id, request.remote_addr or "")
     if wanted is Form.CP932 and not is_long and "loss_seen" not in request.form:
-        with _Writing():
+        with Writing():
             loss = exporting.look_for_loss(source)
         if loss:
             return _tell_loss(loss, count, what)
@@ -165,7 +161,7 @@ def _tell_loss(loss: exporting.Loss, count: int, what: str) -> ResponseReturnVal
 
 def _file(source: Source, form: Form) -> Response:
     file = io.BytesIO()
-    with _Writing():
+    with Writing():
         size = exporting.write(source, form, file)
     logs.event("export_ended", result="whole", bytes=size)
     headers = _attached(form, utc_now())
@@ -182,17 +178,6 @@ def _within(app: Flask, parts: Iterator[bytes]) -> Iterator[bytes]:
         yield part
 
 
-class _Writing:
-    """One of the few files that are written at once; raises TooOften when all are taken."""
-
-    def __enter__(self) -> None:
-        if not _writers.acquire(blocking=False):
-            raise TooOften("ほかの人の書き出しが行われているため、順番を待っています。", _SOON)
-
-    def __exit__(self, *_details: object) -> None:
-        _writers.release()
-
-
 class _Fetched:
     """The kept files that are being given out, counted by person."""
 
@@ -207,7 +192,7 @@ class _Fetched:
                 self._by_person.total() >= _FETCHED_AT_ONCE
                 or self._by_person[person_id] >= _FETCHED_BY_ONE
             ):
-                raise TooOften("ほかのファイルのダウンロードが続いています。", _SOON)
+                raise TooOften("ほかのファイルのダウンロードが続いています。", SOON)
             self._by_person[person_id] += 1
         return lambda: self._give_back(person_id)
 

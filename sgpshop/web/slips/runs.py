@@ -19,7 +19,7 @@ from sgpshop.services.slips import SlipTerms, Typed, Uploaded
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
 from sgpshop.web.slips import bp
 
@@ -149,6 +149,7 @@ def retry(run_id: str) -> ResponseReturnValue:
 
 @bp.get("/<run_id>/errors.csv")
 @requires(Role.OPERATOR)
+@makes_file
 def errors(run_id: str) -> ResponseReturnValue:
     """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
     run = _visible(run_id)

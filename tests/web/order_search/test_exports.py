@@ -20,7 +20,7 @@ from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
 from sgpshop.storage import jobs, shared_clock
 from sgpshop.storage.database import writing
-from sgpshop.web.order_search import exports
+from sgpshop.web.frame import limits
 from sgpshop.worker.tasks import JOBS
 from tests import own_worker
 from tests.factories import make_order
@@ -161,12 +161,12 @@ def test_only_so_many_are_written_at_once(
     assert first.status_code == second.status_code == 200
     first.close()
     second.close()
-    for _ in range(exports._AT_ONCE):
-        assert exports._writers.acquire(blocking=False)  # the closed ones gave theirs back
+    for _ in range(limits._AT_ONCE):
+        assert limits._writers.acquire(blocking=False)  # the closed ones gave theirs back
     refused = operator.post(FIND, format="csv")
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
-    for _ in range(exports._AT_ONCE):
-        exports._writers.release()
+    for _ in range(limits._AT_ONCE):
+        limits._writers.release()
 
 
 def test_exports_are_logged_without_what_was_typed(

@@ -43,6 +43,8 @@ from sgpshop.storage.vault import SealBroken
 
 #: A run that wrote nothing for so long is not running any more.
 _SILENT = timedelta(seconds=30)
+#: Lines of a file that we make, read at once.
+_PART = 1000
 _NOT_FOUND = (
     "この取込は見つかりません。取り込む前の確認は、新しい5件までが1日だけ残ります。"
     "もう一度ファイルを選んでください。"
@@ -364,11 +366,19 @@ def issues(
 
 
 def problems_csv(run_id: str) -> bytes:
-    """All problems of a run, to be worked off line by line."""
-    rows = (
-        (issue.line, issue.order_no, issue.level.label, issue.message) for issue in issues(run_id)
+    """All problems of a run, to be worked off line by line; read in parts."""
+    issue = ImportIssue
+    rows = db.session.execute(
+        sa.select(issue.line, issue.order_no, issue.level, issue.message)
+        .where(issue.run_id == run_id)
+        .order_by(issue.line, issue.id),
+        execution_options={"yield_per": _PART},
     )
-    return b"".join(csv_file(("行", "注文番号", "区分", "内容"), [rows]))
+    parts = (
+        [(row.line, row.order_no, row.level.label, row.message) for row in part]
+        for part in rows.partitions()
+    )
+    return b"".join(csv_file(("行", "注文番号", "区分", "内容"), parts))
 
 
 def _of(run_id: str) -> sa.Update:
