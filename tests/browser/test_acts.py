@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from playwright.sync_api import Locator, Page, expect
 
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.models import Order, utc_now
+from sgpshop.models import Operation, Order, utc_now
 from sgpshop.services import settings
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor
 from tests.factories import make_order
+from tests.services.acting import press, seen
 from tests.services.slip_files import slip, slip_file
 from tests.services.test_labels import SENDER
 
@@ -168,3 +171,17 @@ def test_labels_out_and_the_carriers_file_back(
     expect(page.locator("#result")).to_have_attribute("data-succeeded", "3")
     assert hand.acts <= 3
     assert {site.world.sales(order.order_no) for order in orders} == {1}
+
+
+def test_a_month_is_one_press_away(site: Site, visitor: Visitor) -> None:
+    """Captured, given back, and what is still uncollected."""
+    sold, shipped = site.orders(2, total=1500)
+    with site.app.app_context():
+        press(sold, Operation.CAPTURE)
+        parcels.deliver(shipped.id, seen(shipped), Actor.person("田中"), [0])
+    page = visitor.open("/")
+    hand = Hand(page)
+    hand.press("売上集計")
+    month = "[data-sold='1500'][data-given-back='0'][data-uncollected='1500']"
+    expect(page.locator(month)).to_be_visible()
+    assert hand.acts <= 1

@@ -11,13 +11,17 @@ from playwright.sync_api import Page, expect
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import LoginSession, Order, Role
+from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from tests.browser.conftest import NARROW, Site, Visitor, look_again_until
+from tests.browser.test_main_job import changed_orders
 from tests.browser.test_scanner import label, press, reach, scan
+from tests.services.payments.test_refund_difference import sold_elsewhere
 from tests.signing_in import PASSWORD, make_person
 
 #: milliseconds to every answer
 LATENCY = 400
+YES = "[data-confirm-yes]"
 
 
 @pytest.fixture(autouse=True)
@@ -244,3 +248,51 @@ def test_a_cancel_without_javascript(site: Site, visitor: Visitor, *, many: bool
         page.locator("[data-confirm-yes]").click()
         stands(page, PaymentStatus.CANCELLED.value)
     assert {site.world.trade(order.order_no)["status"] for order in orders} <= {"VOID", "RETURN"}
+
+
+def cheaper(site: Site) -> Order:
+    """From 3,000 to 2,500, not sent yet."""
+    return changed_orders(site)[1]
+
+
+def sold_dearer(site: Site) -> Order:
+    """3,000 were taken for 2,000."""
+    with site.app.app_context():
+        return sold_elsewhere(site.world)
+
+
+#: what is pressed on an order, one after the other; a tick where it is asked for; what SMBC-GP holds then
+ACTS = {
+    "extend": (None, ["オーソリ期間延長", YES], ("AUTH", 2000)),
+    "send": (cheaper, ["変更内容をSMBC-GPに送信"], ("AUTH", 2500)),
+    "send and capture": (cheaper, ["送信して実売上処理", YES], ("SALES", 2500)),
+    "deliver and capture": (None, ["配送完了", "実売上処理して配送完了"], ("SALES", 2000)),
+    "slip, deliver and capture": (
+        None,
+        ["登録して配送完了と実売上処理", "[data-then=capture]"],
+        ("SALES", 2000),
+    ),
+    "give the difference back": (sold_dearer, ["差額を返金", YES], ("CAPTURE", 2000)),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_each_act_on_money_of_an_order_without_javascript(
+    site: Site, visitor: Visitor, act: str
+) -> None:
+    make, presses, (status, yen) = ACTS[act]
+    with site.app.app_context():
+        settings.save("test", extend_auth_enabled=True)
+    order = make(site) if make else site.orders(1, total=2000)[0]
+    page = visitor.open(f"/orders/{order.order_no}", javascript=False, viewport=NARROW)
+    if act.startswith("slip"):
+        page.get_by_label("伝票番号", exact=True).fill("4000-0000-0001")
+    for place in presses:
+        if (tick := page.locator("[name=sum_confirmed]")).count():
+            tick.check()
+        button = page.get_by_role("button", name=place, exact=True)
+        (page.locator(place) if place.startswith("[") else button).click()
+    panel = page.locator("#order")
+    look_again_until(page, lambda: panel.get_attribute("data-gateway-amount") == str(yen))
+    trade = site.world.trade(order.order_no)
+    assert (trade["status"], trade["amount"]) == (status, yen)
