@@ -178,7 +178,9 @@
   const showUnsaved = () => all("#order-edit [data-able]").forEach((button) => { button.disabled = isTyped(); });
 
   on("input", ({ target }) => {
-    target.closest("#content-form, #total-form")?.classList.add("is-typed");
+    const form = target.closest("#content-form, #total-form"), reason = byId("unsaved-reason");
+    if (form && reason && !isTyped()) tell(reason.textContent);
+    form?.classList.add("is-typed");
     showUnsaved();
   });
   window.addEventListener("beforeunload", (event) => { if (isTyped()) event.preventDefault(); });
@@ -277,7 +279,7 @@
     showAble();
     bringTicks();
     showNeighbours();
-    all("[data-say]").forEach((one) => { if (!one.closest("#messages")) heard.set(one.id || one, wordsOf(one)); });
+    all("[data-say]:not(.notice)").forEach((one) => heard.set(one.id || one, wordsOf(one)));
     setTimeout(tellNews, 100); // a status region that is filled while the page loads is not heard
   });
 })();

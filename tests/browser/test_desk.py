@@ -137,6 +137,40 @@ def test_a_capture_of_one_order_is_said(site: Site, visitor: Visitor) -> None:
     assert page.evaluate("document.activeElement !== document.body")
 
 
+def test_the_focus_follows_every_act_on_an_order(site: Site, visitor: Visitor) -> None:  # B9
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}")
+    page.locator("#memo").fill("明日かけ直す")
+    for words, told in (
+        ("記録する", "記録しました。"),
+        ("登録", "伝票番号を登録しました。"),
+        ("照合", "SMBC-GPと照合しました。"),
+    ):
+        page.get_by_label("伝票番号", exact=True).fill("4000-0000-0001")
+        page.get_by_role("button", name=words, exact=True).press("Enter")
+        expect(page.locator("#messages")).to_contain_text(told)
+        expect(page.locator(".htmx-request")).to_have_count(0)
+        assert page.evaluate("document.activeElement !== document.body"), words
+        expect(page.locator("#said")).to_contain_text(told)
+    for opener in ("SGPカード実売上処理", "返送処理", "注文キャンセル"):
+        page.get_by_role("button", name=opener, exact=True).press("Enter")
+        expect(page.locator("[data-confirm-no]")).to_be_visible()
+        assert page.evaluate("document.activeElement.closest('.confirmation') !== null"), opener
+        page.locator("[data-confirm-no]").press("Enter")
+        expect(page.locator("[data-confirm-no]")).to_have_count(0)
+        assert page.evaluate("document.activeElement !== document.body"), opener
+    page.goto(f"{site.url}/orders/{order.order_no}/edit")
+    page.get_by_role("button", name="編集", exact=True).press("Enter")
+    expect(page.locator("#total")).to_be_focused()
+    page.locator("#total").fill("12x")
+    page.get_by_role("button", name="確定").press("Enter")
+    expect(page.locator("#total-error")).to_be_visible()
+    expect(page.locator("#total")).to_be_focused()
+    page.get_by_role("button", name="取消").press("Enter")
+    expect(page.locator("#total")).to_have_count(0)
+    assert page.evaluate("document.activeElement !== document.body")
+
+
 @pytest.mark.parametrize(("viewport", "most"), [(WIDE, 230), (NARROW, 330)], ids=["1280", "390"])
 def test_the_first_order_is_seen_at_once(
     site: Site, visitor: Visitor, viewport: dict[str, int], most: int

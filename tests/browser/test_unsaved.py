@@ -13,7 +13,7 @@ def test_capture_is_off_while_a_quantity_is_typed_and_leaving_asks(
     [order] = site.orders(1)
     page = visitor.open(f"/orders/{order.order_no}/edit")
     capture = page.get_by_role("button", name="SGPカード実売上処理")
-    reason = page.get_by_text("保存していない変更があります")
+    reason = page.locator("#unsaved-reason")
     expect(capture).to_be_enabled()
     expect(reason).to_be_hidden()
     page.get_by_label("送料").fill("700")
@@ -53,7 +53,7 @@ def test_without_javascript_the_recalculated_page_says_so(site: Site, visitor: V
     page.get_by_label("送料").fill("700")
     page.get_by_role("button", name="再計算").last.click()
     expect(page.get_by_role("button", name="SGPカード実売上処理")).to_be_disabled()
-    expect(page.get_by_text("保存していない変更があります")).to_be_visible()
+    expect(page.locator("#unsaved-reason")).to_be_visible()
 
 
 def test_on_a_phone_the_bar_to_save_stands_above_the_tabs(site: Site, visitor: Visitor) -> None:
