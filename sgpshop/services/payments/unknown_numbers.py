@@ -324,7 +324,8 @@ def _leave(session: Session, order: Order, row: UnknownNumber) -> None:
 def _take(session: Session, order: Order, row: UnknownNumber) -> None:
     """It is a transaction of the order, and counts unless the one that does is paid, or came later.
 
-    What came later and was refused does not stand in the way of what is paid.
+    What came later and was refused does not stand in the way of what is paid; and what was given back
+    not in the way of charging a preorder's card, which was checked.
     """
     current = order.transaction
     assert current is not None
@@ -334,9 +335,13 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
     is_paid = current.gateway_state in LIVE_STATES
     came_later = current.sequence > row.sequence and is_ours(session, current.id)
     is_new = own is None or own.is_mere_number
-    if not is_paid and (state.is_live or (is_new and not came_later)):
+    is_to_be_charged = order.kind is OrderKind.PREORDER and state.is_cancelled
+    counts = state.is_live or (is_new and not came_later and not is_to_be_charged)
+    if not is_paid and counts:
         taken = transaction_numbers.return_to(order, row.gateway_order_id, is_charge=is_charge)
     elif own is not None:
+        if own.is_current and is_to_be_charged:
+            transaction_numbers.take_next_number(order)
         taken = own
     else:
         transaction_numbers.keep_strange(session, order, row.sequence)

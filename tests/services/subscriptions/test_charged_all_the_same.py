@@ -410,10 +410,10 @@ def test_what_was_paid_and_given_back_past_us_is_charged_under_the_next_number(
     assert fresh(order).payment_status is S.BILLING_REPORTED
 
 
-def test_what_was_voided_past_us_is_told_when_it_becomes_the_orders_payment(
+def test_what_was_voided_past_us_leaves_a_preorder_to_be_charged(
     shop: World, travel: Travel
 ) -> None:
-    """予約: the answer cancels the order, whose goods somebody would send."""
+    """Its card was checked, and the shop front took back what it had reserved on another."""
     shop.gateway.check_card("7002", GOOD_CARD)
     take_in(row(注文番号="7002", 予約フラグ="1"))
     order = looked_up("7002")
@@ -425,9 +425,12 @@ def test_what_was_voided_past_us_is_told_when_it_becomes_the_orders_payment(
     shop.gateway.cancel(access, Cancellation.VOID)
     nights(travel, order, (2026, 11, 13))
     say_ours()
-    assert fresh(order).payment_status is S.CANCELLED
-    assert told(order) == [AlertKind.CANCELLED_ELSEWHERE]
-    assert sold(shop, order) == []
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    assert told(order) == []
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    assert fresh(order).payment_status is S.CAPTURED
+    assert sold(shop, order) == [("7002-2", 2500)]
 
 
 @pytest.mark.postgresql
