@@ -17,8 +17,8 @@ class Scope(Labelled):
 
     INTAKE = "intake", "注文の受付"
     READ = "read", "注文の照会(購入者の氏名・住所・電話番号を含む)"
-    CAPTURE = "capture", "実売上処理・注文キャンセル"
-    CHANGE = "change", "金額の変更・オーソリ期間延長・差額の返金"
+    CAPTURE = "capture", "実売上処理・注文キャンセル・差額の返金"
+    CHANGE = "change", "金額の変更・オーソリ期間延長"
     FULFIL = "fulfil", "発送の登録(伝票番号・配送完了・返送)"
 
 

@@ -174,6 +174,7 @@ def document() -> dict[str, Any]:
             "Give back what was captured beyond the total",
             "Needs `refund: true`.  A part of the right amount cannot be given back.",
             (bodies.CancelBody, examples.SEEN_FOR_CANCEL | {"refund": True}),
+            Scope.CAPTURE,
         ),
     }
     paths["/events"] = {

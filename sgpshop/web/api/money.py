@@ -135,7 +135,7 @@ def extend(order_no: str) -> Response:
 
 
 @bp.post("/refund-difference")
-@needs(Scope.CHANGE)
+@needs(Scope.CAPTURE)
 def refund_difference(order_no: str) -> Response:
     """差額を返金: what was taken beyond the total goes back to the buyer (R100)."""
     return _simply(order_no, CancelBody, Operation.REFUND_DIFFERENCE)

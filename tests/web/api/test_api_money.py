@@ -139,9 +139,12 @@ class TestChangingTheAmount:
 
     def test_needs_the_scope(self, app: Flask, world: World) -> None:
         order = order_in(app, world)
-        reader = Program(app, Scope.READ, Scope.FULFIL, Scope.INTAKE, Scope.CAPTURE)
-        for act, more in (("amount", {"new_amount": 1}), ("extend", {}), ("refund-difference", {})):
-            problem(post(reader, order, act, **more), 403, "forbidden")
+        seller = Program(app, Scope.READ, Scope.FULFIL, Scope.INTAKE, Scope.CAPTURE)
+        for act, more in (("amount", {"new_amount": 1}), ("extend", {})):
+            problem(post(seller, order, act, **more), 403, "forbidden")
+        changer = Program(app, Scope.READ, Scope.FULFIL, Scope.INTAKE, Scope.CHANGE)
+        for act in ("capture", "cancel", "refund-difference"):  # money comes or goes back
+            problem(post(changer, order, act, refund=True), 403, "forbidden")
 
 
 def test_the_hold_is_made_anew(app: Flask, world: World, program: Program) -> None:  # R83
