@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sgpshop.domain.amounts import RateShare
 from sgpshop.extensions import db
 from sgpshop.models import MoneyMovement, Order
-from sgpshop.services.orders.money_movements import MOVED
+from sgpshop.services.orders.money_movements import COUNTED, MOVED
 
 _PART = 1000
 
@@ -110,7 +110,7 @@ def sums_of(first: date, last: date) -> Sums:
         sa.select(
             sa.func.count().filter(~is_refund),
             summed(sa.case((~is_refund, MOVED))),
-            sa.func.count().filter(is_refund),
+            summed(sa.case((is_refund, COUNTED))),
             summed(sa.case((is_refund, MOVED))),
             summed(MoneyMovement.at_8),
             sa.func.count().filter(is_late),

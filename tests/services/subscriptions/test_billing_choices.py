@@ -30,6 +30,7 @@ from sgpshop.models import (
 from sgpshop.services import journals, settings, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
+from sgpshop.services.journals import sales
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
 from sgpshop.services.orders import alerts, money_movements
@@ -242,6 +243,9 @@ class TestRefund:
         assert [one.amount for one in journals.movements(day, day)] == [-500]
         # Recorded wrongly: it is not what the buyer wanted, and stays.
         parcels.undo_refund(order.id, seen(order), TANAKA)
+        of_month = sales.read(day.replace(day=1), utc_now()).whole
+        assert (of_month.refunds, of_month.given_back) == (0, 0)
+        assert journals.sums_of(day, day).refunds == 0
         assert listed(SubscriptionTab.ATTENTION) == [order.order_no]
         parcels.waive_cancel(order.id, seen(order), TANAKA, "次回の注文に充てる")
         assert listed(SubscriptionTab.ATTENTION) == []
