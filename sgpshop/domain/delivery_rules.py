@@ -44,7 +44,8 @@ class DeliveryRefusal(Reason):
     CALLED_OFF = (
         "called_off",
         "ファイルで注文キャンセル",
-        "注文ファイルで注文キャンセルになった注文です。詳細注文情報のお知らせを確認してください。",
+        "注文ファイルで注文キャンセルになった注文です。発送を止めて、注文の画面の通知を確認してください。"
+        "そのまま発送するなら、通知を確認済みにしてから実行してください。",
     )
     CHANGED = (
         "changed",
@@ -61,9 +62,12 @@ _BY_CLASS = {
 
 
 def delivery_refusal(order: OrderFacts, terms: ActTerms, now: datetime) -> DeliveryRefusal | None:
-    """Why 配送完了 is not offered for this order, or None when it is (§4.3)."""
+    """Why this order is not made 配送完了 among others, or None when it is (§4.3).
+
+    Asked wherever many go out at once: by bulk runs, slip files, the grid of 発送 and programs.
+    """
     if button(Act.DELIVER, order, terms, now).is_enabled:
-        # Of many, nobody reads the notice of each.
+        # Of many, nobody reads the notice of each (R143).
         return DeliveryRefusal.CALLED_OFF if order.is_called_off else None
     if order.payment_status is PaymentStatus.CANCELLED:
         return DeliveryRefusal.CANCELLED

@@ -22,6 +22,7 @@ from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services import settings
+from sgpshop.services.orders.reading import called_off_among
 from sgpshop.services.settings import ShopSettings
 
 #: Orders printed together at most: a browser lays all of their pages out at once.
@@ -64,11 +65,16 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Prints:
-    """The sheets of some orders, oldest order first; cancelled orders have none in a bulk print."""
+    """The sheets of some orders, oldest order first; cancelled orders have none in a bulk print.
+
+    Nor have those that a file called off, and nobody took note yet (R143).
+    """
 
     sheets: list[Sheet]
     orders: int
     cancelled: int
+    #: numbers of those that a file called off
+    called_off: list[str]
     shop: ShopSettings
     #: 金額あり, 金額なし, or as the settings say
     amounts: PaperAmounts
@@ -96,7 +102,8 @@ def of_order(order_no: str, amounts: PaperAmounts | None = None) -> Prints:
         raise OrderNotFound
     shop = settings.load()
     wanted = amounts or _usual(shop)
-    return Prints(_sheets(found[0], wanted), 1, 0, shop, wanted)
+    called_off = list(called_off_among([found[0].id]).values())
+    return Prints(_sheets(found[0], wanted), 1, 0, called_off, shop, wanted)
 
 
 def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> Prints:
@@ -108,11 +115,17 @@ def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> 
     ).all()
     shop = settings.load()
     standing = [order for order in found if not _is_cancelled(order)]
+    cancelled = len(found) - len(standing)
+    called_off = called_off_among([order.id for order in standing])
+    standing = [order for order in standing if order.id not in called_off]
     if not standing:
-        raise ShopError("印刷できる注文がありません(注文キャンセル済みの注文は印刷しません)。")
+        raise ShopError(
+            "印刷できる注文がありません"
+            "(注文キャンセル済みの注文と、注文ファイルで注文キャンセルになった注文は印刷しません)。"
+        )
     wanted = amounts or _usual(shop)
     sheets = [sheet for order in standing for sheet in _sheets(order, wanted)]
-    return Prints(sheets, len(standing), len(found) - len(standing), shop, wanted)
+    return Prints(sheets, len(standing), cancelled, sorted(called_off.values()), shop, wanted)
 
 
 _ORDERS = sa.select(Order).options(selectinload(Order.lines), selectinload(Order.deliveries))

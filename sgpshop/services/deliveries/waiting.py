@@ -7,9 +7,8 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from sgpshop.domain import order_acts
+from sgpshop.domain.delivery_rules import delivery_refusal
 from sgpshop.domain.delivery_status import OPEN_STATUSES, ProcessingClass
-from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
@@ -78,7 +77,8 @@ def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
     shop, now = settings.load(), utc_now()
     rows = []
     for order in (orders[order_id] for order_id in found.rows if order_id in orders):
-        reason = order_acts.button(Act.DELIVER, order, shop, now).reason
+        refusal = delivery_refusal(order, shop, now)
+        reason = "" if refusal is None else refusal.sentence
         rows += [
             WaitingParcel(order, one, wishes[one.id].wish_date, wishes[one.id].wish_time, reason)
             for one in order.deliveries

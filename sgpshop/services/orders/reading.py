@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
 from sgpshop.domain.errors import OrderNotFound
 from sgpshop.extensions import db
 from sgpshop.models import Order
+from sgpshop.storage.database import chunks
 
 
 def get_order(order_no: str) -> Order:
@@ -26,6 +29,15 @@ def get_order(order_no: str) -> Order:
     if order is None:
         raise OrderNotFound
     return order
+
+
+def called_off_among(order_ids: Collection[int]) -> dict[int, str]:
+    """Those of them that a file called off, and nobody took note yet (R143): id -> order number."""
+    found: dict[int, str] = {}
+    for some in chunks(list(order_ids)):
+        wanted = sa.select(Order.id, Order.order_no).where(Order.id.in_(some), Order.is_called_off)
+        found |= {row.id: row.order_no for row in db.session.execute(wanted)}
+    return found
 
 
 def get_order_anew(order_no: str) -> Order:

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sgpshop.domain import order_acts
+from sgpshop.domain.delivery_rules import DeliveryRefusal, delivery_refusal
 from sgpshop.domain.delivery_status import OPEN_STATUSES, DeliveryStatus
 from sgpshop.domain.order_acts import Act, ActTerms
 from sgpshop.domain.order_rules import Refusal, capture_refusal, is_being_paid, reserves_nothing
@@ -102,6 +103,7 @@ _CODES = {
     "状態の逆行": "moves_back",
     "変更できない状態": "not_possible",
     "注文キャンセル済み": "cancelled",
+    DeliveryRefusal.CALLED_OFF.label: "called_off",
     "購入手続き中": "being_paid",
     "要確認": "needs_review",
     "処理中": "busy",
@@ -239,6 +241,8 @@ def _bad_move(
                 "状態の逆行(返送→配送完了)：返送済みのお届け先です。"
                 "詳細注文情報の「ステータスの変更」で返送を取り消してから登録してください。"
             )
+        if delivery_refusal(order, terms, now) is DeliveryRefusal.CALLED_OFF:
+            return f"{DeliveryRefusal.CALLED_OFF.label}：{DeliveryRefusal.CALLED_OFF.sentence}"
         found = order_acts.button(Act.DELIVER, order, terms, now)
     elif status is DeliveryStatus.RETURNED:
         found = order_acts.button(Act.RETURN, order, terms, now)

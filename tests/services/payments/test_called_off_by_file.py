@@ -12,21 +12,28 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.order_acts import status_choices
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Job
 from sgpshop.models import CardTransaction, FollowUp, Operation, Order, OrderKind, utc_now
+from sgpshop.services import settings, slips
 from sgpshop.services.bulk import runs
-from sgpshop.services.deliveries import parcels
+from sgpshop.services.deliveries import notes, parcels, picking, waiting
+from sgpshop.services.deliveries.waiting import WaitingFilter
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
 from sgpshop.services.payments.error_content import error_content
+from sgpshop.services.slips import SlipTerms, labels
+from sgpshop.services.slips.decisions import code_of
+from sgpshop.services.slips.labels import LAYOUTS, LabelJob
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing import files
 from sgpshop.worker.engine import Worker
@@ -50,7 +57,7 @@ from tests.services.payments.test_begun_payments import (
 )
 from tests.services.payments.test_three_ds import OURS
 from tests.services.running import items, prepare, started
-from tests.services.slip_files import slip, slip_file, tanaka
+from tests.services.slip_files import KEEP, NO_CAPTURE, slip, slip_file, tanaka
 from tests.services.subscribing import jst
 from tests.services.subscriptions.test_billing_faults import delivered as waiting_for_billing
 from tests.services.subscriptions.test_billing_faults import go_on
@@ -304,6 +311,51 @@ class TestOneParcelOfTwo:
         assert open_alerts(order) == TOLD
 
 
+class TestAmongMany:
+    """What is printed and made for many orders: nobody reads the notice of each of them."""
+
+    @pytest.fixture
+    def pair(self, shop: World) -> tuple[Order, Order]:
+        """One that a file called off, and another."""
+        order, other = placed(new_order(shop)), placed(new_order(shop))
+        take_in(said(order, 注文状態="0"))
+        return fresh(order), fresh(other)
+
+    def test_it_is_not_on_the_picking_list(self, pair: tuple[Order, Order]) -> None:
+        order, other = pair
+        found = picking.of_orders([order.id, other.id])
+        assert (found.orders, found.left_out) == ([other.order_no], 0)
+        assert found.called_off == [order.order_no]
+        with pytest.raises(ShopError, match="注文ファイルで注文キャンセル"):
+            picking.of_orders([order.id])
+
+    def test_it_has_no_sheet(self, pair: tuple[Order, Order]) -> None:
+        order, other = pair
+        found = notes.of_orders([order.id, other.id])
+        assert (found.order_numbers, found.called_off) == ([other.order_no], [order.order_no])
+        with pytest.raises(ShopError, match="注文ファイルで注文キャンセル"):
+            notes.of_orders([order.id])
+        alone = notes.of_order(order.order_no)
+        assert alone.order_numbers == alone.called_off == [order.order_no]
+
+    def test_it_has_no_label(self, pair: tuple[Order, Order]) -> None:
+        order, other = pair
+        sender = {"name": "店", "postal_code": "100-0001", "tel": "03-1111-2222"}
+        sender |= {"address": "東京都千代田区1-1"}
+        settings.save("t", **{f"label_sender_{name}": value for name, value in sender.items()})
+        job = LabelJob(jst_day(utc_now()))
+        found = labels.made(LAYOUTS["clickpost"], [order.id, other.id], job)
+        [said_of] = [one.words for one in found.problems if one.order_no == order.order_no]
+        assert said_of == DeliveryRefusal.CALLED_OFF.sentence
+
+    def test_the_grid_says_why_it_stays(self, pair: tuple[Order, Order]) -> None:
+        order, _ = pair
+        rows = waiting.page(WaitingFilter()).rows
+        assert [one.order.order_no for one in rows if one.reason] == [order.order_no]
+        acknowledge(order)
+        assert not any(one.reason for one in waiting.page(WaitingFilter()).rows)
+
+
 class TestWhatWaitsInTheQueue:
     """Asked for before the file came: who asked has not seen what it says."""
 
@@ -341,6 +393,22 @@ class TestWhatWaitsInTheQueue:
         started([fresh(order)], tanaka(), "deliver")
         Worker(app).run(until_idle=True)
         assert fresh(order).processing_class is PC.DELIVERED
+
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("terms", [NO_CAPTURE, KEEP], ids=["alone", "with its capture"])
+    def test_so_is_a_row_of_a_slip_file(self, app: Flask, shop: World, terms: SlipTerms) -> None:
+        order, other = placed(new_order(shop)), placed(new_order(shop))
+        take_in(said(order, 注文状態="0"))
+        rows = [slip(one, 配送ステータス="配送完了") for one in (order, other)]
+        run_id = slip_files.prepare(slip_file(*rows), terms)
+        [problem, none] = [line.problem for line in slips.lines(run_id, limit=2)]
+        assert (code_of(problem), none) == ("called_off", "")
+        slip_files.start(run_id)
+        Worker(app).run(until_idle=True)
+        assert fresh(order).processing_class is PC.UNPROCESSED
+        assert fresh(order).payment_status is S.AUTHORIZED
+        assert fresh(other).processing_class is PC.DELIVERED
+        assert cancel(fresh(order)).payment_status is S.CANCELLED
 
     def test_another_amount_is_held_back(self, shop: World) -> None:
         order = placed(new_order(shop))

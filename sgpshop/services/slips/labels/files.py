@@ -10,6 +10,7 @@ from sqlalchemy.orm import selectinload
 
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, break_down_order
 from sgpshop.domain.csv_writing import Encoding, Value, csv_file
+from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.delivery_status import OPEN_STATUSES
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.label_text import divided, phone, postal_code
@@ -18,6 +19,7 @@ from sgpshop.domain.text import nfkc
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order
 from sgpshop.services import settings
+from sgpshop.services.orders.reading import called_off_among
 from sgpshop.services.settings import ShopSettings, rules
 from sgpshop.services.slips import matching
 from sgpshop.services.slips.labels.job import Label, LabelJob, Sender
@@ -67,7 +69,11 @@ def made(layout: LabelLayout, order_ids: Sequence[int], job: LabelJob) -> LabelF
     sender = Sender.of(shop)
     _require_settings(layout, sender, shop)
     problems: list[Problem] = []
-    chosen = [(order, _labels(order, shop, problems)) for order in _orders(order_ids)]
+    called_off = called_off_among(order_ids)
+    chosen = [
+        (order, _labels(order, shop, problems, is_called_off=order.id in called_off))
+        for order in _orders(order_ids)
+    ]
     numbers = _numbers(layout, [label for _, labels in chosen for label in labels])
     rows: list[list[Value]] = []
     orders = 0
@@ -129,11 +135,16 @@ def _orders(order_ids: Sequence[int]) -> list[Order]:
     return sorted(found, key=lambda order: (order.ordered_at, order.id))
 
 
-def _labels(order: Order, shop: ShopSettings, problems: list[Problem]) -> list[Label]:
+def _labels(
+    order: Order, shop: ShopSettings, problems: list[Problem], *, is_called_off: bool
+) -> list[Label]:
     """The parcels of an order that are still to go out."""
     parcels = [parcel for parcel in order.deliveries if parcel.status in OPEN_STATUSES]
     if order.payment_status is PaymentStatus.CANCELLED:
         problems.append(Problem(order.order_no, "注文キャンセル済みの注文です。"))
+        return []
+    if is_called_off:
+        problems.append(Problem(order.order_no, DeliveryRefusal.CALLED_OFF.sentence))
         return []
     if not parcels:
         problems.append(Problem(order.order_no, "これから発送するお届け先がありません。"))
