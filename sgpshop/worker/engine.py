@@ -47,8 +47,10 @@ _FAULT_PAUSE = 5.0
 _STORE_PAUSE = 1.0
 #: A row that broke off is left alone for at least so long, even if that could not be written down.
 _ASIDE = 60.0
-#: So much long work at once, in threads of its own: captures do not wait for a file (P23).
+#: So many files at once, in threads of their own: captures do not wait for a file (P23).
 _LONG_AT_ONCE = 2
+#: And the daily backup, which waits for none either, however many people ask for.
+_LONG_THREADS = _LONG_AT_ONCE + 1
 #: Seconds a thread may hold the interpreter meanwhile, so that those of captures get their turns.
 _SWITCH_EVERY = 0.001
 #: huey names a task by its module and its own name.
@@ -184,7 +186,7 @@ class Worker:
         for task, work in WORK.items():
             self._register(task, self._doing(work))
         self._register(Task.SWEEP, lambda _id: self._house.sweep_soon())
-        self._consumer = _Consumer(self._huey, threads + _LONG_AT_ONCE, self._house)
+        self._consumer = _Consumer(self._huey, threads + _LONG_THREADS, self._house)
         self._house.stop_flag = self._consumer.stop_flag
         self._house.end = self.stop
 
@@ -255,7 +257,11 @@ class Worker:
 
     def has_place_for(self, task: Task) -> bool:
         """Whether one more of its kind may be under way; what is not long waits for its turn."""
-        return not WORK[task].is_long or self._long < _LONG_AT_ONCE
+        return self._has_place(WORK[task])
+
+    def _has_place(self, work: Work) -> bool:
+        of_its_kind = sum(queue is work.queue for queue, _ in list(self._under_way))
+        return not work.is_long or of_its_kind < _LONG_AT_ONCE
 
     def links_under_way(self) -> int:
         """How many transactions are being looked up."""
@@ -281,7 +287,7 @@ class Worker:
         def do(row_id: int) -> None:
             key = (work.queue, row_id)
             with self._changed:
-                is_full = work.is_long and self._long >= _LONG_AT_ONCE
+                is_full = not self._has_place(work)
                 # Whatever is not begun here is found by the sweeper again.
                 is_ours = not (is_full or self.is_at(key) or self.is_resting(key))
                 self._count(work, is_ours)

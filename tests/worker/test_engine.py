@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 
@@ -12,21 +13,33 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, WorkerBeat, utc_now
+from sgpshop.models import (
+    Attempt,
+    AttemptState,
+    CardTransaction,
+    Job,
+    JobKind,
+    Order,
+    WorkerBeat,
+    utc_now,
+)
 from sgpshop.services import settings
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, gateway_access, runner
 from sgpshop.services.payments.error_content import error_content
-from sgpshop.storage import queue
+from sgpshop.services.reconciliation import daily
+from sgpshop.storage import jobs, queue
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, encode, messages
 from sgpshop.storage.stopping import stop_soon
 from sgpshop.storage.write_together import _carry_out, _PendingWrite
-from sgpshop.worker import engine
+from sgpshop.worker import engine, house
 from sgpshop.worker.engine import Worker
 from sgpshop.worker.pace import Throttle
+from sgpshop.worker.tasks import JOBS
+from tests import own_worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.waiting import wait_until, working
@@ -124,6 +137,32 @@ def due_capture(order: Order, token: str = "t") -> int:
     with writing() as session:
         session.get_one(Attempt, attempt_id).due_at = utc_now()
     return attempt_id
+
+
+def test_the_daily_backup_does_not_wait_behind_files_that_people_asked_for(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    is_taken = threading.Event()
+
+    def make(claim: jobs.Claim) -> dict[str, object]:
+        begun.append(claim.job_id)
+        return {"came_first": is_taken.wait(30)}
+
+    def is_due() -> bool:
+        return len(begun) >= engine._LONG_AT_ONCE and not is_taken.is_set()
+
+    monkeypatch.setitem(JOBS, JobKind.EXPORT, make)
+    monkeypatch.setattr(daily, "is_backup_due", is_due)
+    monkeypatch.setattr(daily, "back_up", is_taken.set)
+    monkeypatch.setattr(house, "_BACKUP_EVERY", 0.1)
+    with own_worker.working_by(app, "off"):
+        for number in range(engine._LONG_AT_ONCE + 1):
+            with writing() as session:
+                jobs.add(session, JobKind.EXPORT, f"{number:032}")
+        Worker(app).run(until_idle=True)
+    done = db.session.scalars(sa.select(Job.result)).all()
+    assert done == [{"came_first": True}] * (engine._LONG_AT_ONCE + 1)
 
 
 def test_a_failed_sign_of_life_does_not_stop_the_work(

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sgpshop import logs
 from sgpshop.domain.delivery_status import DeliveryStatus
-from sgpshop.domain.errors import NotFound, OrderChanged
+from sgpshop.domain.errors import NotFound
 from sgpshop.domain.order_rules import is_big
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order, SlipRow, SlipRun
@@ -193,7 +193,11 @@ def _row(
 
 
 def _refuse_what_was_not_seen(rows: Sequence[dict[str, Any]], news: Sequence[OrderNews]) -> None:
-    """An order that is not as the program saw it stays as it is (P20)."""
+    """An order that is not as the program saw it stays as it is (P20).
+
+    As which version it was compared stands in its rows, and is compared again when they are carried out:
+    in between, or before a call that died comes again, something may change.
+    """
     by_number: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_number[row["order_no"]].append(row)
@@ -208,14 +212,19 @@ def _refuse_what_was_not_seen(rows: Sequence[dict[str, Any]], news: Sequence[Ord
         if one.order_no not in totals:
             continue
         version, total = totals[one.order_no]
+        theirs = by_number[one.order_no]
         if one.version in (None, version) and one.amount in (None, total):
+            is_said = one.version is not None or one.amount is not None
+            is_compared = is_said or any(row["amount"] is not None for row in theirs)
+            for row in theirs:
+                row["version"] = version if is_compared else None
             continue
-        for row in by_number[one.order_no]:
+        for row in theirs:
             row |= {
                 "result": ItemResult.FAILED,
                 "refusal": "",
                 "amount": None,
-                "message": f"更新されています：{OrderChanged().message}",
+                "message": planning.STALE,
             }
 
 

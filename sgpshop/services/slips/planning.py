@@ -11,11 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sgpshop.domain.errors import OrderChanged
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import Delivery, ItemResult, Order, utc_now
+from sgpshop.models import Delivery, ItemResult, Order, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
-from sgpshop.services.orders.facts import load_facts
+from sgpshop.services.orders.facts import Facts, load_facts
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.rows import LONGEST_MORE, ReadRow
@@ -148,6 +149,7 @@ def _remark(row: dict[str, Any], words: str) -> None:
 
 
 _REPLACES = "配送完了のお届け先の伝票番号「{}」を、この番号に置き換えます。"
+STALE = f"更新されています：{OrderChanged().message}"
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 
@@ -183,6 +185,14 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
         if decision.is_to_be_captured:
             pairs = zip(of_order, decision.rows, strict=True)
             next(row for row, one in pairs if one.waits)["amount"] = order.total
+
+
+def is_stale(run: SlipRun, row: SlipRow, order: Facts) -> bool:
+    """Whether the order of a program's row is not as the program saw it any more: it stays as it is (P20).
+
+    `order` is locked.  A file says nothing of what anybody saw.
+    """
+    return run.key_id is not None and row.version not in (None, order.version)
 
 
 def without_order(row: dict[str, Any]) -> None:

@@ -39,7 +39,9 @@ from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, dec
 from sgpshop.services.slips.matching import Match
 from sgpshop.services.slips.planning import (
     PLANNED_FROM,
+    STALE,
     SlipTerms,
+    is_stale,
     join_parcels,
     new_row,
     outcomes_of,
@@ -261,6 +263,9 @@ def _start(
             terms=shop,
             now=now,
         )
+        for row, one in zip(of_order, decision.rows, strict=True):
+            if is_stale(run, row, order):
+                one.problem, decision.wants_capture = STALE, False
         _keep_to_what_was_seen(decision, order, of_order)
         if decision.is_to_be_captured:
             to_capture.append(

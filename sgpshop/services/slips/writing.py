@@ -40,6 +40,7 @@ from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.slips import runs
 from sgpshop.services.slips.decisions import RowDecision, SlipInstruction, decide_one, delivered_at
+from sgpshop.services.slips.planning import STALE, is_stale
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
 
@@ -181,6 +182,10 @@ def _write(
     ends: list[dict[str, Any]] = []
     for order, rows in groups:
         decisions = [decide_one(order, SlipInstruction.of(row), shop, now) for row in rows]
+        for row, one in zip(rows, decisions, strict=True):
+            # What waited for its capture was changed by that.
+            if row.attempt_id is None and is_stale(run, row, order):
+                one.problem, one.changes = STALE, False
         batch.add(order, [one for one in decisions if one.changes], is_kept=_is_kept(rows, result))
         ends += [_end(row, one, result, now) for row, one in zip(rows, decisions, strict=True)]
     batch.write(session)

@@ -10,17 +10,20 @@ from flask import Flask
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Delivery, HistoryEntry, Order, Scope, SlipRun, utc_now
 from sgpshop.services import settings, slips
 from sgpshop.services.access import api_keys
 from sgpshop.services.dashboard import recent
+from sgpshop.services.slips import handed_in
 from sgpshop.services.slips import writing as writing_module
 from sgpshop.services.slips.decisions import _CODES, code_of
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
-from tests.factories import authorized_order, make_order
-from tests.gateway_world import World
+from tests.factories import authorized_order, fresh, make_order
+from tests.gateway_world import Killed, World
+from tests.services.acting import correct
 from tests.web.api_calls import Program, problem
 
 PATH = "/api/v1/fulfilments"
@@ -146,6 +149,61 @@ def test_an_order_that_is_not_as_it_was_seen_stays(
     order = order_in(app, world)
     for seen in ({"version": 7}, {"amount": 1}):
         assert outcomes(tell(program, of(order, **seen))) == [("failed", "stale")]
+    [found] = stored(app, order)
+    assert found.status is DeliveryStatus.UNPROCESSED
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    ("moment", "capture"), [("_start", False), ("_start", True), ("_work_off", False)]
+)
+def test_nor_is_it_touched_when_it_changes_before_it_is_carried_out(
+    app: Flask,
+    world: World,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    *,
+    capture: bool,
+) -> None:
+    """Somebody corrects it just then; the program saw it as it was before."""
+    order, other = order_in(app, world), order_in(app, world)
+    carry_on = getattr(handed_in, moment)
+
+    def changed(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(handed_in, moment, carry_on)
+        correct(order, 2000)
+        return carry_on(*given, **more)
+
+    monkeypatch.setattr(handed_in, moment, changed)
+    with app.app_context():
+        settings.save("田中", on_capture_failure=OnCaptureFailure.KEEP.value)
+        seen = {"version": fresh(order).version, "amount": 3000}
+    said = tell(program, of(order, **seen), of(other, amount=3000), capture=capture)
+    assert outcomes(said)[0] == ("failed", "stale")
+    assert outcomes(said)[1][0] in ("done", "waiting")
+    [found] = stored(app, order)
+    assert (found.status, found.slip_no) == (DeliveryStatus.UNPROCESSED, "")
+    assert world.sales(order.order_no) == 0
+
+
+def test_a_call_that_died_finds_it_changed_when_it_comes_again(
+    app: Flask, world: World, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = order_in(app, world)
+    with app.app_context():
+        said = of(order, version=fresh(order).version)
+
+    def dies(*_given: Any, **_more: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr(handed_in, "_start", dies)
+        with pytest.raises(Killed):
+            tell(program, said, again="call-1")
+    with app.app_context():
+        correct(order, 2000)
+    assert outcomes(tell(program, said, again="call-1")) == [("failed", "stale")]
     [found] = stored(app, order)
     assert found.status is DeliveryStatus.UNPROCESSED
 
