@@ -1,5 +1,6 @@
 """The tables.  They hold no rules and commit nothing; services do."""
 
+from sgpshop.domain.rights import Role
 from sgpshop.models.alert import Alert, DailyJob
 from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
 from sgpshop.models.attempt import (
@@ -55,7 +56,6 @@ from sgpshop.models.staff import (
     LoginSession,
     Person,
     RecoveryCode,
-    Role,
     SavedView,
     Scheme,
 )

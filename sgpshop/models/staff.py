@@ -7,16 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sgpshop.domain.rights import Role
 from sgpshop.domain.words import Labelled
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
-
-
-class Role(Labelled):
-    """What a person may do (R150)."""
-
-    OWNER = "owner", "オーナー"
-    OPERATOR = "operator", "担当者"
-    VIEWER = "viewer", "閲覧者"
 
 
 class Scheme(Labelled):

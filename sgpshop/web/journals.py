@@ -51,14 +51,14 @@ def show() -> ResponseReturnValue:
             ("先月", last_month, this_month - timedelta(days=1)),
             ("今月", this_month, jst_day(utc_now())),
         ],
-        may_export=current_user.may_act_as(Role.OPERATOR),
+        may_export=current_user.may_act_as(Role.ACCOUNTANT),
         is_owner=current_user.may_act_as(Role.OWNER),
     )
     return page, 422 if error else 200
 
 
 @bp.post("")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 @makes_file
 def download() -> ResponseReturnValue:
     """The file; POST, for it counts against a limit (S23)."""

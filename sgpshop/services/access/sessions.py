@@ -15,6 +15,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain import rights
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import SecondFactorFor
@@ -26,8 +27,6 @@ from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
 from sgpshop.storage.database import write_if_free, writing
 
-#: From the least right to the most; each holds those before it (R150).
-_LADDER = (Role.VIEWER, Role.OPERATOR, Role.OWNER)
 #: A session's last use is written at most so often: a page must not cost a write.
 _SEEN_EVERY = timedelta(seconds=60)
 #: So long a password once given is good for what is grave (S5).
@@ -102,8 +101,7 @@ class SignedIn:
 
     def may_act_as(self, role: Role) -> bool:
         """Whether this person has the right of `role` (R150)."""
-        may = _LADDER[: _LADDER.index(self.role) + 1] if self.role in _LADDER else ()
-        return role in may  # a right of another version gives none
+        return rights.holds(self.role, role)
 
 
 @passwords.one_of_few()

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain import words
 from sgpshop.domain.order_acts import ActTerms
 from sgpshop.domain.order_rules import OrderFacts, is_big
+from sgpshop.domain.rights import Role
 from sgpshop.domain.words import Reason
 from sgpshop.models import BulkItem, BulkRun, Operation, Order
 from sgpshop.services.orders.facts import Facts
@@ -55,6 +56,8 @@ class Action:
 
     #: stored with runs, used in hooks; never changes
     word: str
+    #: whose right it needs (R150)
+    role: Role = Role.OPERATOR
     #: after 処理内容:
     label: str
     #: beside its button in the chooser

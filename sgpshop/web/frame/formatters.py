@@ -19,6 +19,7 @@ from flask import Flask, current_app, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
+from sgpshop.domain import rights
 from sgpshop.domain.handling import Handling, label_of
 from sgpshop.domain.order_acts import (
     is_difference_open,
@@ -247,15 +248,14 @@ def _practice_menu() -> list[tuple[str, str]]:
 
 def _main_menu() -> list[tuple[str, str]]:
     """Address and name of each screen that this person may open and this shop uses (R26, R150)."""
-    role = current_user.role
     screens = {
         "order_search.show": ("注文検索/一括処理", True),
         "imports.index": ("注文ファイル取込", True),
-        "slips.index": ("伝票番号一括ステータス変更機能", role != Role.VIEWER),
+        "slips.index": ("伝票番号一括ステータス変更機能", current_user.may_act_as(Role.SHIPPER)),
         "subscriptions.show": ("定期購入", subscriptions.in_use(settings.load())),
         "preorders.show": ("予約", True),
         "sales.show": ("売上集計", True),
-        "settings.sgp": ("設定", role == Role.OWNER),
+        "settings.sgp": ("設定", current_user.may_act_as(Role.OWNER)),
         "help_page.show": ("ヘルプ", True),
     }
     return [(url_for(screen), words) for screen, (words, is_there) in screens.items() if is_there]
@@ -266,7 +266,7 @@ def _phone_tabs() -> list[tuple[str, str]]:
     tabs = {
         "dashboard.show": "ホーム",
         "order_search.show": "注文",
-        **({} if current_user.role == Role.VIEWER else {"slips.index": "発送"}),
+        **({"slips.index": "発送"} if current_user.may_act_as(Role.SHIPPER) else {}),
     }
     return [(url_for(screen), words) for screen, words in tabs.items()]
 
@@ -275,6 +275,9 @@ def _for_every_page() -> dict[str, Any]:
     return {
         "main_menu": _main_menu,
         "practice_menu": _practice_menu,
+        "Role": Role,
+        "MAY": rights.MAY,
+        "holds": rights.holds,
         "phone_tabs": _phone_tabs,
         "is_practice": is_practice,
         "health_warnings": readiness.warnings,

@@ -6,7 +6,9 @@ from typing import Any
 
 from flask_login import current_user
 
+from sgpshop.domain import rights
 from sgpshop.domain.carriers import CARRIERS
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.order_rules import Button
@@ -20,9 +22,24 @@ from sgpshop.storage.queue import Task, tell_now
 Buttons = dict[Act, Button]
 
 
-def may_act() -> bool:
-    """Whether the signed-in person may act on orders (R150)."""
-    return bool(current_user.may_act_as(Role.OPERATOR))
+def may_act(role: Role = Role.OPERATOR) -> bool:
+    """Whether the signed-in person may act on orders: on all, or so far as `role` may (R150)."""
+    return bool(current_user.may_act_as(role))
+
+
+def may_capture_with_slips() -> bool:
+    """Whether this person may register slip numbers with a capture."""
+    is_usual = settings.load().capture_on_slip
+    return rights.may_capture_with_slips(current_user.role, is_usual=is_usual)
+
+
+def require_captures_with_slips() -> None:
+    """Raises ShopError where this person may not."""
+    if not may_capture_with_slips():
+        raise ShopError(
+            "発送担当は、実売上処理を同時に行えません。担当者が行うか、オーナーが設定の「実売り同時処理」を"
+            "「利用する」にしてください。伝票番号の登録と配送完了は、実売上処理なしで行えます。"
+        )
 
 
 def _hurry_if_uncertain(attempt: Attempt | None) -> None:
@@ -53,5 +70,7 @@ def looked_at(order_no: str) -> tuple[Detail, Buttons, dict[str, Any]]:
             "carriers": CARRIERS,
             "tell": sentence,
             "may_act": may_act(),
+            "may_ship": may_act(Role.SHIPPER),
+            "may_capture_with_slips": may_capture_with_slips(),
         },
     )

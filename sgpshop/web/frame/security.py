@@ -98,7 +98,7 @@ class CardNumberRefused(BadRequest):
 
 
 def requires(role: Role) -> Callable[[View], View]:
-    """Mark a view as open to `role` and the roles above it (S4, R150)."""
+    """Mark a view as open to `role` and all that hold its right (S4, R150)."""
 
     def mark(view: View) -> View:
         setattr(view, _MARK, role)

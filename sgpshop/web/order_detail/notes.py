@@ -29,7 +29,7 @@ class NotesForm(ActForm):
 
 
 @bp.post("/<order_no>/notes", endpoint="notes")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def save(order_no: str) -> ResponseReturnValue:
     """Keep what was noted; what was typed is shown again if it could not be."""
     form = NotesForm()

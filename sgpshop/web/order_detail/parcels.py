@@ -7,6 +7,7 @@ of them asks SMBC-GP anything (R30, R90).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask.typing import ResponseReturnValue
@@ -14,7 +15,7 @@ from flask_login import current_user
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import jst_day
-from sgpshop.models import Role, utc_now
+from sgpshop.models import utc_now
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.orders.history import Actor
@@ -99,7 +100,6 @@ _ACTS = {
 }
 
 
-@requires(Role.OPERATOR)
 def carry_out(order_no: str, act: str) -> ResponseReturnValue:
     """Read the form, change the order, show how it stands; what was typed is kept on a mistake."""
     it = _ACTS[act]
@@ -122,7 +122,10 @@ def carry_out(order_no: str, act: str) -> ResponseReturnValue:
 
 for _act in _ACTS:
     bp.add_url_rule(
-        f"/<order_no>/{_act}", _act, carry_out, defaults={"act": _act}, methods=["POST"]
+        f"/<order_no>/{_act}",
+        _act,
+        requires(screen.role_for(_act))(partial(carry_out, act=_act)),
+        methods=["POST"],
     )
 
 

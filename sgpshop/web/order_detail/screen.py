@@ -19,7 +19,7 @@ from sgpshop.domain.order_acts import (
 )
 from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Attempt, Order, utc_now
+from sgpshop.models import Attempt, Order, Role, utc_now
 from sgpshop.services.order_detail import letters
 from sgpshop.services.order_search import search
 from sgpshop.services.orders import money_movements
@@ -48,6 +48,8 @@ PARCEL_CONFIRMATIONS: dict[str, Callable[[Order, Buttons], bool]] = {
     "waive-cancel": lambda order, _buttons: may_waive_cancel(order),
     "refunded": lambda order, _buttons: is_refund_open(order),
 }
+#: What who only ships may do with a parcel (R150); all else is for who handles payments.
+_SHIPPING = frozenset({"slips", "ship", Act.DELIVER, Act.RETURN, "statuses"})
 #: All of them; the others open in the panel of the payment.
 CONFIRMATIONS = PARCEL_CONFIRMATIONS | {
     Act.CAPTURE.value: _enabled(Act.CAPTURE),
@@ -57,6 +59,11 @@ CONFIRMATIONS = PARCEL_CONFIRMATIONS | {
     Act.CANCEL.value: _enabled(Act.CANCEL),
     "close-uncertain": lambda order, _buttons: order.open_attempt is not None,
 }
+
+
+def role_for(act: str) -> Role:
+    """Whose right an act of this screen needs."""
+    return Role.SHIPPER if act in _SHIPPING else Role.OPERATOR
 
 
 def render(
@@ -69,7 +76,7 @@ def render(
     """
     detail, buttons, shared = looked_at(order_no)
     order = detail.order
-    if asking and not (may_act() and CONFIRMATIONS[asking](order, buttons)):
+    if asking and not (may_act(role_for(asking)) and CONFIRMATIONS[asking](order, buttons)):
         asking = ""
     page = render_template(
         "order_detail/_order.html" if wants_fragment() else "order_detail/show.html",

@@ -11,7 +11,7 @@ from flask_login import current_user
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import CAPTURABLE
-from sgpshop.models import FollowUp, Operation, Order, Role
+from sgpshop.models import FollowUp, Operation, Order
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.deliveries.parcels import InputRefused, ParcelSlips
 from sgpshop.services.orders import history
@@ -20,6 +20,7 @@ from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import CARRIER, is_sum_confirmed
+from sgpshop.web.frame.looking import require_captures_with_slips
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
 from sgpshop.web.order_detail.parcel_forms import SlipsForm
@@ -27,13 +28,15 @@ from sgpshop.web.order_detail.parcels import shown_with
 
 
 @bp.post("/<order_no>/slips", endpoint="slips")
-@requires(Role.OPERATOR)
+@requires(screen.role_for("slips"))
 def register(order_no: str) -> ResponseReturnValue:
     """登録, 登録して配送完了 (`then` = deliver), …と実売上処理 (`then` = capture)."""
     form, order = SlipsForm(), get_order(order_no)
     then = request.form.get("then", "")
     asks = then == "capture" or (then == "deliver" and order.payment_status in CAPTURABLE)
     try:
+        if then == "capture":
+            require_captures_with_slips()
         given = form.given()
         session[CARRIER] = given.carrier_code or session.get(CARRIER, "")
         if asks and "confirmed" not in request.form:

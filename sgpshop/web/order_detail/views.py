@@ -6,6 +6,8 @@ what happens to the parcel alone is in parcels.py, what changes the order's cont
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -32,14 +34,17 @@ def show(order_no: str) -> ResponseReturnValue:
     return screen.render(order_no)
 
 
-@requires(Role.OPERATOR)
 def ask(order_no: str, act: str) -> ResponseReturnValue:
     """The same with the confirmation of `act` open, if it is offered."""
     return screen.render(order_no, asking=act, **parcels.shown_with(act))
 
 
 for _act in screen.CONFIRMATIONS:
-    bp.add_url_rule(f"/<order_no>/{_act}", f"ask-{_act}", ask, defaults={"act": _act})
+    bp.add_url_rule(
+        f"/<order_no>/{_act}",
+        f"ask-{_act}",
+        requires(screen.role_for(_act))(partial(ask, act=_act)),
+    )
 
 
 @bp.post("/<order_no>/capture", endpoint="capture")

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from werkzeug.exceptions import Forbidden
 
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.bulk import report, runs
+from sgpshop.services.bulk import actions, report, runs
 from sgpshop.services.bulk.runs import RunPreview
 from sgpshop.services.order_search.totals import status_totals
 from sgpshop.services.orders import facts
@@ -56,7 +57,7 @@ def to_list() -> ResponseReturnValue:
 
 
 @bp.post("/selection")
-@requires(Role.OPERATOR)
+@requires(Role.VIEWER)
 @limited(Use.SEARCH)
 def select() -> ResponseReturnValue:
     """Show what is chosen now: the bar with HTMX, else the list with its ticks kept (R39, R44)."""
@@ -68,7 +69,7 @@ def select() -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.BULK)
 def prepare() -> ResponseReturnValue:
     """処理を実行: write the selection down and ask for confirmation; nothing is done (R46, R47)."""
@@ -134,10 +135,13 @@ def reconciled() -> ResponseReturnValue:
 
 
 @bp.post("/<run_id>/start")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.BULK)
 def start(run_id: str) -> ResponseReturnValue:
     """Start the run, once however often this is sent (P19), and show its progress."""
+    action = actions.find(runs.get(run_id).action)
+    if action is not None and not current_user.may_act_as(action.role):
+        raise Forbidden  # rights may have changed since it was prepared
     try:
         runs.start(run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form)
     except ShopError as problem:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flask_login import current_user
+
+from sgpshop.models import Role
 from sgpshop.services import settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action
@@ -16,6 +19,7 @@ class Choice:
     word: str
     label: str
     hint: str
+    role: Role
     #: the run that is to be confirmed; None: it is done at once, with every chosen order
     run: Action | None = None
     endpoint: str = "bulk_runs.prepare"
@@ -30,6 +34,7 @@ _AT_ONCE = (
         "labels",
         "送り状ファイル",
         "選んだ注文の送り状を、B2クラウド・e飛伝Ⅲ・ゆうパックプリントRなどで発行するためのファイルを作ります。",
+        Role.SHIPPER,
         endpoint="labels.prepare",
         answer="file",
         more="labels/_layouts.html",
@@ -38,6 +43,7 @@ _AT_ONCE = (
         "print",
         "納品書印刷",
         "選んだ注文の納品明細書を、印刷用の新しいタブにまとめて表示します(200件まで)。",
+        Role.SHIPPER,
         endpoint="delivery_notes.print_chosen",
         answer="tab",
     ),
@@ -45,6 +51,7 @@ _AT_ONCE = (
         "picking",
         "ピッキングリスト",
         "選んだ注文のこれから発送する商品を、商品ごとに数えた一覧を印刷用の新しいタブに表示します。",
+        Role.SHIPPER,
         endpoint="delivery_notes.print_picking",
         answer="tab",
     ),
@@ -52,6 +59,7 @@ _AT_ONCE = (
         "csv_download",
         "CSVダウンロード",
         "選んだ注文をCSVまたはExcelのファイルに書き出します。注文は変わりません。",
+        Role.ACCOUNTANT,
         endpoint="exports.export_chosen",
         answer="file",
         more="exports/_format.html",
@@ -60,6 +68,7 @@ _AT_ONCE = (
         "reconcile",
         "照合",
         "選んだ注文の取引をSMBC-GPに確認し、状態と金額を比べます。お金は動きません。",
+        Role.OPERATOR,
         endpoint="bulk_runs.reconcile",
         answer="bar",
     ),
@@ -67,14 +76,14 @@ _AT_ONCE = (
 
 
 def offered() -> list[Choice]:
-    """All buttons of the chooser, in their order, as the shop's settings offer them."""
+    """All buttons of the chooser, in their order, as settings and rights offer them."""
     shop = settings.load()
     found = [
-        Choice(action.word, action.label, action.hint, run=action)
+        Choice(action.word, action.label, action.hint, action.role, run=action)
         for action in actions.ALL
         if action.is_offered(shop)
     ]
-    return [*found, *_AT_ONCE]
+    return [choice for choice in (*found, *_AT_ONCE) if current_user.may_act_as(choice.role)]
 
 
 def find(word: str) -> Choice | None:

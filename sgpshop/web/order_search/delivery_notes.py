@@ -31,7 +31,7 @@ def to_list() -> ResponseReturnValue:
 
 
 @bp.post("/bulk/print")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def print_chosen() -> ResponseReturnValue:
     """納品書印刷 of the bulk actions: the sheets of the chosen orders on one page (R51)."""
     form = search_of_form()
@@ -52,7 +52,7 @@ def print_chosen() -> ResponseReturnValue:
 
 
 @bp.post("/bulk/picking")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def print_picking() -> ResponseReturnValue:
     """ピッキングリスト of the chosen orders: what to take from the shelves (R145a)."""
     form = search_of_form()

@@ -61,7 +61,7 @@ def to_list() -> ResponseReturnValue:
 
 
 @bp.post("/export")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def export_found() -> ResponseReturnValue:
     """All orders of the search, whatever page is shown and whatever is ticked."""
     form = search_of_form()
@@ -71,7 +71,7 @@ def export_found() -> ResponseReturnValue:
 
 
 @bp.post("/bulk/export")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def export_chosen() -> ResponseReturnValue:
     """CSVダウンロード of the bulk actions: the chosen orders."""
     form = search_of_form()
@@ -114,7 +114,7 @@ def _answer(
 
 
 @bp.get("/export/files")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def files() -> ResponseReturnValue:
     """The files that a worker makes or made for this person, and how far they are."""
     return render_template(
@@ -124,7 +124,7 @@ def files() -> ResponseReturnValue:
 
 
 @bp.get("/export/files/<token>")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def fetch(token: str) -> ResponseReturnValue:
     """One of these files, part by part as it is read.  Raises TooOften."""
     job = jobs.find(JobKind.EXPORT, token, current_user.id)

@@ -43,7 +43,7 @@ def to_list() -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.BULK)
 def prepare() -> ResponseReturnValue:
     """How many labels there will be, and which orders cannot have one, before there is a file."""
@@ -79,7 +79,7 @@ def prepare() -> ResponseReturnValue:
 
 
 @bp.post("/file")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def download() -> ResponseReturnValue:
     """The file of the orders that have no problem."""
     chosen = require_chosen(search_of_form())

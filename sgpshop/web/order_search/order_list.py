@@ -79,8 +79,8 @@ def today() -> date:
 
 
 def may_run_bulk() -> bool:
-    """Whether the signed-in person may act on orders (R150)."""
-    return current_user.role in (Role.OWNER, Role.OPERATOR)
+    """Whether there is anything that the signed-in person may do with many orders (R150)."""
+    return bool(choices.offered())
 
 
 def render_page(
@@ -122,7 +122,7 @@ def _first_bar(form: SearchForm) -> BulkBar:
     """The bar of a list just opened: where orders wait to be captured, that is what is done."""
     found = form.criteria
     waits = bool(found.statuses) and CAPTURABLE.issuperset(found.statuses)
-    is_capture = (waits or found.shipped_uncaptured) and may_run_bulk()
+    is_capture = waits or found.shipped_uncaptured
     bar = BulkBar(action=choices.find(captures.ACTION.word) if is_capture else None)
     if not (may_run_bulk() and "choose_all" in request.args):
         return bar
@@ -149,7 +149,8 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "progress": report.progress(run_id) if run_id else None,
         "ticked": ticked,
         "may_run_bulk": may_run_bulk() and shop.has_contract,
-        "may_export": may_run_bulk(),
+        "may_export": current_user.may_act_as(Role.ACCOUNTANT),
+        "may_import": current_user.may_act_as(Role.OPERATOR),
         "is_long_file": hits.is_least or hits.count > exporting.MOST_AT_ONCE,
         "shop": shop,
         "console_url": console_links(shop)["shop"],

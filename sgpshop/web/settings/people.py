@@ -27,7 +27,11 @@ from sgpshop.web.frame.security import requires
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
 
-_ROLES = [SelectChoice(role.value, role.label) for role in (Role.OPERATOR, Role.VIEWER, Role.OWNER)]
+#: The usual one first.
+_ROLES = [
+    SelectChoice(role.value, role.label)
+    for role in sorted(Role, key=lambda role: role is not Role.OPERATOR)
+]
 _CHOOSE = InputRequired("選択肢から選んでください。")
 
 

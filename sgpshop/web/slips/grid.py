@@ -50,7 +50,7 @@ def parcel_key(order_no: str, number: int | str) -> str:
 
 
 @bp.get("")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def index() -> ResponseReturnValue:
     """The parcels that wait; with `run`, as they were typed before its preview."""
     typed: dict[str, tuple[str, str]] = {}
@@ -62,14 +62,14 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/grid")
 @bp.get("/grid/check")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def to_grid() -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the grid."""
     return redirect(url_for(".index"), code=303)
 
 
 @bp.post("/grid")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.SEARCH)
 def fill() -> ResponseReturnValue:
     """The grid again with what was typed: another page or filter of it, or the next row to be filled."""
@@ -80,7 +80,7 @@ def fill() -> ResponseReturnValue:
 
 
 @bp.post("/grid/check")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.UPLOAD)
 def check() -> ResponseReturnValue:
     """① Write down what was typed and what it would do; nothing of the orders changes (R81)."""

@@ -20,6 +20,7 @@ from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited, makes_file
+from sgpshop.web.frame.looking import may_capture_with_slips, require_captures_with_slips
 from sgpshop.web.frame.security import requires
 from sgpshop.web.slips import bp
 
@@ -33,14 +34,14 @@ _RUNS_PER_PAGE = 20
 
 
 @bp.get("/file")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def file() -> ResponseReturnValue:
     """ファイル・貼り付け: the upload form."""
     return _file_page(slips.usual_terms())
 
 
 @bp.get("/history")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def history() -> ResponseReturnValue:
     """履歴: what was registered, the newest first."""
     offset = result_lines.offset()
@@ -55,7 +56,7 @@ def history() -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.UPLOAD)
 def upload() -> ResponseReturnValue:
     """① Read the file and write down what it would do; nothing of the orders changes (R81)."""
@@ -67,14 +68,14 @@ def upload() -> ResponseReturnValue:
 
 
 @bp.get("/template.csv")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def template() -> ResponseReturnValue:
     """An empty slip file: the headings of §9.1, as Excel reads them."""
     return attached(b"".join(csv_file(slips.TITLES, [], Encoding.CP932)), "slips.csv")
 
 
 @bp.get("/<run_id>")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the preview (R81)."""
     run = _visible(run_id)
@@ -95,28 +96,31 @@ def show(run_id: str) -> ResponseReturnValue:
 @bp.get("/<run_id>/terms")
 @bp.get("/<run_id>/start")
 @bp.get("/<run_id>/retry")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 def reloaded(run_id: str) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the run."""
     return redirect(url_for(".show", run_id=run_id), code=303)
 
 
 @bp.post("/<run_id>/terms")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.UPLOAD)
 def change_terms(run_id: str) -> ResponseReturnValue:
     """Look at the same file again under other terms, or with a company where none is known (R79)."""
-    carrier = request.form.get("carrier_code", "")
-    shown = slips.change_terms(run_id, terms(), person_id=current_user.id, carrier=carrier)
-    return to_run(shown)
+    wanted, carrier = terms(), request.form.get("carrier_code", "")
+    if wanted.capture:
+        require_captures_with_slips()
+    return to_run(slips.change_terms(run_id, wanted, person_id=current_user.id, carrier=carrier))
 
 
 @bp.post("/<run_id>/start")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.BULK)
 def start(run_id: str) -> ResponseReturnValue:
     """② 処理を実行: start the run, once however often this is sent (P19, R82a)."""
     try:
+        if slips.own(run_id, current_user.id).capture:  # rights and settings may have changed since
+            require_captures_with_slips()
         shown = slips.start(
             run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
         )
@@ -130,7 +134,7 @@ def start(run_id: str) -> ResponseReturnValue:
 
 
 @bp.post("/<run_id>/retry")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @limited(Use.UPLOAD)
 def retry(run_id: str) -> ResponseReturnValue:
     """失敗した行をやり直す: the failed rows on their own, to be looked at first (R49)."""
@@ -148,7 +152,7 @@ def retry(run_id: str) -> ResponseReturnValue:
 
 
 @bp.get("/<run_id>/errors.csv")
-@requires(Role.OPERATOR)
+@requires(Role.SHIPPER)
 @makes_file
 def errors(run_id: str) -> ResponseReturnValue:
     """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
@@ -204,7 +208,9 @@ def to_run(run_id: str) -> ResponseReturnValue:
 
 
 def prepared(given: Uploaded | Typed, terms: SlipTerms) -> str:
-    """The id of a run of this person.  Raises FileRefused."""
+    """The id of a run of this person.  Raises FileRefused, or ShopError for a capture they may not."""
+    if terms.capture:
+        require_captures_with_slips()
     return slips.prepare(given, terms, person_id=current_user.id, actor=current_user.name)
 
 
@@ -230,3 +236,8 @@ def terms() -> SlipTerms:
     except ValueError:
         raise ShopError("「実売り失敗時の動作」を選んでください。") from None
     return SlipTerms(request.form.get("capture_on_slip", "") == "1", on_failure)
+
+
+@bp.context_processor
+def _rights() -> dict[str, object]:
+    return {"may_capture": may_capture_with_slips}

@@ -68,6 +68,7 @@ def show() -> ResponseReturnValue:
         driver=BillingDriver(shop.billing_driver),
         guarantee=subscriptions.guarantee(shop.billing_mode),
         may_act=current_user.may_act_as(Role.OPERATOR),
+        may_export=current_user.may_act_as(Role.ACCOUNTANT),
     )
     return page, 422 if form.errors else 200
 
@@ -126,7 +127,7 @@ def to_list(file_id: int = 0) -> ResponseReturnValue:
 
 
 @bp.post("/export")
-@requires(Role.OPERATOR)
+@requires(Role.ACCOUNTANT)
 def export() -> ResponseReturnValue:
     """All orders of the tab and search as CSV; POST, for it counts against a limit (S23)."""
     _require_on()

@@ -167,15 +167,15 @@ def test_own_sessions_are_listed_and_ended() -> None:  # S3
     here, elsewhere, other = enter("田中"), enter("田中"), enter("鈴木")
     me = sessions.person_of_session(here)
     assert me is not None
-    listed = people_admin.own_sessions(me)
+    listed = people_admin.sessions_of(me.id, this_token=here)
     assert sorted(open.is_this for open in listed) == [False, True]
     assert not any(open.mark in token for open in listed for token in (here, elsewhere))
     [mark] = [open.mark for open in listed if not open.is_this]
     somebody_else = sessions.person_of_session(other)
     assert somebody_else is not None
-    people_admin.end_own_session(somebody_else, mark)  # not theirs
+    people_admin.end_session_of(somebody_else.id, mark)  # not theirs
     assert is_in(elsewhere)
-    people_admin.end_own_session(me, mark)
+    people_admin.end_session_of(me.id, mark)
     assert not is_in(elsewhere)
     assert is_in(here)
     assert is_in(other)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_rules import DeliveryRefusal, delivery_refusal
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.rights import Role
 from sgpshop.models import BulkRun, Order
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.deliveries.parcels import deliver_all, describe
@@ -57,6 +58,7 @@ def _deliver(session: Session, order: Order, run: BulkRun, now: datetime) -> Non
 
 ACTION = Action(
     word="deliver",
+    role=Role.SHIPPER,
     label="配送完了",
     hint="選んだ注文のお届け先をすべて配送完了にします。実売上処理は行いません。",
     refusal=delivery_refusal,
