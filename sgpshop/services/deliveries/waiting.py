@@ -65,7 +65,7 @@ def count(wanted: WaitingFilter) -> int:
 def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
     """The parcels of some orders, the oldest first; five queries.  Raises CursorInvalid."""
     found = keyset.find_ids(_conditions(wanted), _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
-    orders = load_facts(found.rows, with_parcels=True)
+    orders = load_facts(found.rows, with_parcels=True, with_items=True)
     wishes = {
         row.id: row
         for row in db.session.execute(

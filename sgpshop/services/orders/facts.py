@@ -99,7 +99,7 @@ class Facts:
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for
     deliveries: Sequence[ParcelFacts] = ()
-    #: names of what was bought, line by line; beside the deliveries
+    #: names of what was bought, line by line; only where they were asked for
     items: Sequence[str] = ()
 
     @property
@@ -158,20 +158,26 @@ _ITEMS = (
 )
 
 
-def read(statement: sa.Select[*tuple[Any, ...]], *, with_parcels: bool = True) -> list[Facts]:
+def read(
+    statement: sa.Select[*tuple[Any, ...]], *, with_parcels: bool = True, with_items: bool = True
+) -> list[Facts]:
     """The orders of a statement made from ROWS, in its order; up to three queries."""
-    return made_of(db.session.execute(statement).all(), with_parcels=with_parcels)
+    rows = db.session.execute(statement).all()
+    return made_of(rows, with_parcels=with_parcels, with_items=with_items)
 
 
-def made_of(rows: Sequence[Sequence[Any]], *, with_parcels: bool = True) -> list[Facts]:
+def made_of(
+    rows: Sequence[Sequence[Any]], *, with_parcels: bool = True, with_items: bool = True
+) -> list[Facts]:
     """The orders of these rows of ROWS, which may have more columns behind its own; two queries."""
     parcels: dict[int, list[ParcelFacts]] = defaultdict(list)
     items: dict[int, list[str]] = defaultdict(list)
+    wanted = {"ids": [row[0] for row in rows]}
     if with_parcels and rows:
-        wanted = {"ids": [row[0] for row in rows]}
-        for order_id, *parcel in db.session.execute(_PARCELS, wanted):
+        for order_id, *parcel in db.session.execute(_PARCELS, wanted).all():
             parcels[order_id].append(ParcelFacts(*parcel))
-        for order_id, name in db.session.execute(_ITEMS, wanted):
+    if with_items and rows:
+        for order_id, name in db.session.execute(_ITEMS, wanted).all():
             items[order_id].append(name)
     return [_facts(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 
@@ -183,7 +189,11 @@ def by_ids(order_ids: Iterable[int]) -> list[Facts]:
 
 
 def load_facts(
-    order_ids: Iterable[int], *, lock: bool = False, with_parcels: bool = False
+    order_ids: Iterable[int],
+    *,
+    lock: bool = False,
+    with_parcels: bool = False,
+    with_items: bool = False,
 ) -> dict[int, Facts]:
     """Facts by order id; ids that do not exist are missing.
 
@@ -196,7 +206,8 @@ def load_facts(
             db.session.execute(
                 sa.select(Order.id).where(Order.id.in_(chunk)).order_by(Order.id).with_for_update()
             )
-        rows = read(ROWS.where(Order.id.in_(chunk)), with_parcels=with_parcels)
+        statement = ROWS.where(Order.id.in_(chunk))
+        rows = read(statement, with_parcels=with_parcels, with_items=with_items)
         found.update({order.id: order for order in rows})
     return found
 

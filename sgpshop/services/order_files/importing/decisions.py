@@ -102,11 +102,10 @@ def decide(
     if stored.facts.is_sgp and stored.status is not PaymentStatus.CANCELLED:
         told += _called_off(content, stored)
     change = _update(parsed, stored, content, auth_valid)
-    change = replace(
-        change,
-        warnings=(*change.warnings, *told, *_of_sum(content)),
-        claimed=_claimed(change),
-    )
+    told += _of_sum(content)
+    claimed = _claimed(change)
+    if told or claimed is not None:
+        change = replace(change, warnings=(*change.warnings, *told), claimed=claimed)
     if change.is_unchanged:
         return change
     if stored.facts.open_attempt is not None:

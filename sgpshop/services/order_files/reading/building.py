@@ -81,7 +81,8 @@ def is_cancelled(rows: list[FileRow]) -> bool | None:
         given = row.order | given
     states = {row.order.get("order_state") for row in rows}
     said = {row.order.get("payment_status") for row in rows}
-    parcels = {one.get("status") for one in _deliveries(rows, given, [])}
+    is_said = "processing" in given or any("status" in row.delivery for row in rows)
+    parcels = {one.get("status") for one in _deliveries(rows, given, [])} if is_said else {None}
     if _CANCELLED in states or PaymentStatus.CANCELLED in said:
         return True
     if parcels == {DeliveryStatus.CANCELLED}:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from sgpshop.domain.amounts import TaxRounding, yen_in
@@ -166,6 +167,7 @@ def undamaged(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=16)  # asked of every row of an order, and of the order
 def order_number(value: str) -> str:
     """R142, nothing converted."""
     undamaged(value)
@@ -221,12 +223,12 @@ def one_of(words: Mapping[str, T], shown: str = "") -> Callable[[str], T]:
 
     The refusal lists `shown`, or else the Japanese ones among `words`.
     """
-    folded = {_fold(word): meaning for word, meaning in words.items()}
+    folded = {_fold(word): meaning for word, meaning in words.items()} | dict(words)
     listed = shown or "・".join(word for word in words if not word.isascii())
 
     def parse(value: str) -> T:
         try:
-            return folded[_fold(value)]
+            return folded[value if value in folded else _fold(value)]
         except KeyError:
             raise CellProblem(f"は次のどれかを入力してください: {listed}") from None
 
