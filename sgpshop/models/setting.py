@@ -23,7 +23,7 @@ class Setting(Base):
 
 
 class SettingChange(Base):
-    """That somebody changed settings: when, who, which (R86).  Values are not kept here."""
+    """That somebody changed settings: when, who, which, from what to what; never a secret (R86)."""
 
     __tablename__ = "setting_changes"
 
@@ -32,6 +32,8 @@ class SettingChange(Base):
     actor: Mapped[str] = mapped_column(sa.String(80))
     #: names of services.settings
     fields: Mapped[list[str]] = mapped_column(sa.JSON)
+    #: by name the value before and after, in the words of then; None: from a time when none were kept
+    told: Mapped[dict[str, list[str]] | None] = mapped_column(sa.JSON(none_as_null=True))
 
 
 class WorkerBeat(Base):

@@ -75,6 +75,30 @@ def test_the_password_is_asked_for_and_nothing_typed_is_lost(
     assert stored(site).shop_tel == "03-0000-0000"
 
 
+@both_ways
+@pytest.mark.usefixtures("owner")
+def test_a_dialog_asks_for_the_password_and_keeps_every_secret_typed(
+    site: Site, visitor: Visitor, javascript: bool
+) -> None:
+    let_time_pass(site)
+    page = visitor.open("/settings/sgp", javascript=javascript)
+    page.get_by_label("ショップパスワード").fill("shoppass02")
+    page.get_by_label("電話番号", exact=True).fill("03-0000-0000")
+    before = stored(site).shop_pass_sealed
+    page.get_by_role("button", name="保存…").press("Enter")
+    expect(page.get_by_label("ご自身のパスワード")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("ご自身のパスワード")).to_be_hidden()
+    page.get_by_role("button", name="保存…").press("Enter")
+    if javascript:
+        check(page)
+    page.get_by_label("ご自身のパスワード").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.is-success")).to_have_text("設定を保存しました。")
+    assert stored(site).shop_tel == "03-0000-0000"
+    assert stored(site).shop_pass_sealed != before
+
+
 @pytest.mark.usefixtures("owner")
 def test_every_state_of_the_settings_is_for_everybody(site: Site, visitor: Visitor) -> None:
     site.orders(1)

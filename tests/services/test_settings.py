@@ -182,7 +182,7 @@ def test_one_bad_value_and_nothing_is_saved() -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_who_changed_what_is_kept_and_logged_but_never_to_what(
+def test_who_changed_what_is_kept_from_what_to_what_but_never_a_secret(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # R86
     settings.save("店長", shop_id="tshop00000001", shop_pass="shoppass01", bulk_max=5000)
@@ -191,13 +191,20 @@ def test_who_changed_what_is_kept_and_logged_but_never_to_what(
     newest, first = settings.recent_changes()
     assert (newest.actor, newest.fields) == ("副店長", ["title"])
     assert (first.actor, first.fields) == ("店長", ["shop_id", "shop_pass"])
+    assert newest.told == {"title": ["", "カード"]}
+    assert first.told == {"shop_id": ["", "tshop00000001"]}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logged = [line for line in lines if line["event"] == "settings_changed"]
     assert [(line["by"], line["fields"]) for line in logged] == [
         ("店長", ["shop_id", "shop_pass"]),
         ("副店長", ["title"]),
     ]
-    everything = [*db.session.scalars(sa.select(Setting.value)), json.dumps(logged)]
+    assert not any("tshop00000001" in line for line in map(json.dumps, logged))
+    everything = [
+        json.dumps(first.told),
+        *db.session.scalars(sa.select(Setting.value)),
+        json.dumps(logged),
+    ]
     assert not any("shoppass01" in text for text in everything)  # S10
     assert db.session.scalar(sa.select(sa.func.count(SettingChange.id))) == 2
 

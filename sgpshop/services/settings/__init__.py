@@ -22,7 +22,7 @@ from sgpshop.domain.shop_terms import (
 from sgpshop.extensions import db
 from sgpshop.models import Setting, SettingChange
 from sgpshop.services.settings import contract_change, logo, rules
-from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, Value
+from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import once
@@ -31,6 +31,7 @@ __all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "
 
 #: 変更履歴 on the screen
 _CHANGES_SHOWN = 20
+_LONGEST_TOLD = 200
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,10 @@ def _load() -> ShopSettings:
 def save(actor: str, **values: Value) -> list[str]:
     """Store `values` by name of ShopSettings (`shop_pass`, `site_pass` in clear, to be sealed).
 
-    An empty password keeps the stored one.  Returns the names that changed, which are also kept
-    and logged: names only, never values (R86).  Raises SettingRefused for a name that cannot be
-    set, a value its rule does not allow, or another contract while something of the present one is
-    open; then nothing was stored.
+    An empty password keeps the stored one.  Returns the names that changed, which are also logged,
+    and kept with what each was and is; of secrets the name alone (R86).  Raises SettingRefused for
+    a name that cannot be set, a value its rule does not allow, or another contract while something
+    of the present one is open; then nothing was stored.
     """
     wanted = {
         name: rules.read(name, value)
@@ -179,10 +180,21 @@ def save(actor: str, **values: Value) -> list[str]:
             stored, text = _as_stored(name, wanted[name])
             session.merge(Setting(name=stored, value=text, updated_by=actor))
         if changed:
-            session.add(SettingChange(actor=actor, fields=changed))
+            told = {
+                name: [_told(name, getattr(before, name)), _told(name, wanted[name])]
+                for name in changed
+                if name not in UNTOLD
+            }
+            session.add(SettingChange(actor=actor, fields=changed, told=told))
     if changed:
         logs.event("settings_changed", by=actor, fields=changed)
     return changed
+
+
+def _told(name: str, value: Value) -> str:
+    """A value in words for 変更履歴, a long one shortened."""
+    words = rules.shown(name, value)
+    return words if len(words) <= _LONGEST_TOLD else f"{words[:_LONGEST_TOLD]}…"
 
 
 def recent_changes() -> Sequence[SettingChange]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sgpshop.domain.amounts import TaxRounding
@@ -25,6 +25,7 @@ from sgpshop.domain.shop_terms import (
     SecondFactorFor,
 )
 from sgpshop.domain.text import INVISIBLE, has_control_characters, nfkc
+from sgpshop.domain.words import Labelled
 from sgpshop.services.settings import guide_html
 
 Value = str | int | bool
@@ -32,6 +33,8 @@ Value = str | int | bool
 #: R6: an id of the contract
 CONTRACT_ID = re.compile(r"[A-Za-z0-9]{1,13}")
 SECRETS = frozenset({"site_pass", "shop_pass"})
+#: Of these 変更履歴 says only that they changed: secrets, and what follows from one; which picture it is.
+UNTOLD = SECRETS | {"notify_salt", "paper_logo"}
 #: of 案内文 and 決済名称, in half-width characters
 LONGEST_GUIDE = 12_000
 LONGEST_TITLE = 30
@@ -62,6 +65,8 @@ class SettingRule(NamedTuple):
     label: str
     #: raises ValueError with a sentence
     read: Callable[[Value], Value]
+    #: what people choose from: the word of each value
+    words: Mapping[str, str] = MappingProxyType({})
 
 
 def read(name: str, value: Value) -> Value:
@@ -77,6 +82,12 @@ def read(name: str, value: Value) -> Value:
 def label(name: str) -> str:
     """The Japanese name of a setting, also of one there is no more."""
     return RULES[name].label if name in RULES else name
+
+
+def shown(name: str, value: Value) -> str:
+    """A value in the words of the screen."""
+    words = RULES[name].words if name in RULES else {}
+    return words.get(str(value), str(value))
 
 
 def half_width_length(text: str) -> int:
@@ -120,13 +131,17 @@ def _switch(value: Value) -> bool:
     return str(value) == "True"
 
 
-def _one_of(words: type[StrEnum]) -> Callable[[Value], str]:
+def _switch_of(label: str, yes: str = "利用する", no: str = "利用しない") -> SettingRule:
+    return SettingRule(label, _switch, {"True": yes, "False": no})
+
+
+def _choice_of(label: str, words: type[Labelled]) -> SettingRule:
     def read(value: Value) -> str:
         if str(value) not in list(words):
             raise ValueError("選択肢から選んでください。")
         return str(value)
 
-    return read
+    return SettingRule(label, read, {word.value: word.label for word in words})
 
 
 def _line(text: str) -> str:
@@ -227,17 +242,17 @@ _contract_id = _pattern(CONTRACT_ID, "半角英数字13文字以内で入力し�
 _password = _pattern(_PASSWORD, "半角の英数字と記号、64文字以内で入力してください。")
 
 RULES = {
-    "enabled": SettingRule("利用", _switch),
+    "enabled": _switch_of("利用"),
     "title": SettingRule("決済名称", _title),
     "guide": SettingRule("案内文", _guide),
     "site_id": SettingRule("サイトID", _contract_id),
     "site_pass": SettingRule("サイトパスワード", _password),
     "shop_id": SettingRule("ショップID", _contract_id),
     "shop_pass": SettingRule("ショップパスワード", _password),
-    "sales_mode": SettingRule("売上処理種類", _one_of(SalesMode)),
-    "capture_on_slip": SettingRule("実売り同時処理", _switch),
-    "on_capture_failure": SettingRule("実売り失敗時の動作", _one_of(OnCaptureFailure)),
-    "extend_auth_enabled": SettingRule("オーソリ期間延長", _switch),
+    "sales_mode": _choice_of("売上処理種類", SalesMode),
+    "capture_on_slip": _switch_of("実売り同時処理"),
+    "on_capture_failure": _choice_of("実売り失敗時の動作", OnCaptureFailure),
+    "extend_auth_enabled": _switch_of("オーソリ期間延長"),
     "auth_valid_days": SettingRule("オーソリ有効日数", _whole(1, 90)),
     "needs_review_alert_hours": SettingRule("要確認アラート時間", _whole(1, 720)),
     "bulk_max": SettingRule("一括処理の上限件数", _whole(1, 5000)),
@@ -246,11 +261,11 @@ RULES = {
     "shop_address": SettingRule("住所", _short_line(150)),
     "shop_tel": SettingRule("電話番号", _tel),
     "invoice_number": SettingRule("適格請求書発行事業者登録番号", _invoice_number),
-    "tax_rounding": SettingRule("消費税の端数", _one_of(TaxRounding)),
-    "tax_included": SettingRule("価格の税区分", _switch),
-    "subscription_enabled": SettingRule("定期購入", _switch),
-    "billing_mode": SettingRule("運用方法", _one_of(BillingMode)),
-    "billing_driver": SettingRule("SMBC-GPへの登録方法", _one_of(BillingDriver)),
+    "tax_rounding": _choice_of("消費税の端数", TaxRounding),
+    "tax_included": _switch_of("価格の税区分", "税込", "税別"),
+    "subscription_enabled": _switch_of("定期購入"),
+    "billing_mode": _choice_of("運用方法", BillingMode),
+    "billing_driver": _choice_of("SMBC-GPへの登録方法", BillingDriver),
     "billing_day": SettingRule("定期の登録日", _whole(1, 10)),
     "journal_receivable": SettingRule("借方の勘定科目", _book_name),
     "journal_sales": SettingRule("売上の勘定科目", _book_name),
@@ -262,7 +277,7 @@ RULES = {
     "journal_mf_tax_10": SettingRule("マネーフォワードの税区分(10%)", _book_name),
     "journal_yayoi_tax_8": SettingRule("弥生会計の税区分(8%)", _book_name),
     "journal_yayoi_tax_10": SettingRule("弥生会計の税区分(10%)", _book_name),
-    "paper_amounts": SettingRule("納品書の金額", _one_of(PaperAmounts)),
+    "paper_amounts": _choice_of("納品書の金額", PaperAmounts),
     "paper_message": SettingRule("納品書のメッセージ", _message),
     "paper_logo": SettingRule("納品書のロゴ", _by_upload),
     "label_sender_name": SettingRule("ご依頼主の名前", _short_line(16)),
@@ -273,7 +288,7 @@ RULES = {
     "label_b2_customer_code": SettingRule("ヤマト運輸の請求先顧客コード", _digits(12)),
     "label_b2_class_code": SettingRule("ヤマト運輸の請求先分類コード", _digits(3)),
     "label_b2_freight_code": SettingRule("ヤマト運輸の運賃管理番号", _digits(2)),
-    "label_b2_kind": SettingRule("ヤマト運輸の送り状種類", _one_of(B2Kind)),
+    "label_b2_kind": _choice_of("ヤマト運輸の送り状種類", B2Kind),
     "label_sagawa_customer_code": SettingRule("佐川急便のお客様コード", _digits(12, least=1)),
     "label_sagawa_sender_code": SettingRule(
         "佐川急便のご依頼主コード",
@@ -285,7 +300,7 @@ RULES = {
     "label_yupri_cloud_product": SettingRule("ゆうプリクラウドの荷物商品名", _digits(3)),
     "sgp_methods": SettingRule("SGPカード決済の呼び名", _names),
     "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
-    "second_factor_for": SettingRule("2段階認証を必須にする人", _one_of(SecondFactorFor)),
+    "second_factor_for": _choice_of("2段階認証を必須にする人", SecondFactorFor),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import StrEnum
-from typing import Any
-
 from wtforms import Field, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
-from sgpshop.domain.amounts import TaxRounding
-from sgpshop.domain.shop_terms import (
-    B2Kind,
-    BillingDriver,
-    BillingMode,
-    OnCaptureFailure,
-    PaperAmounts,
-    SalesMode,
-)
 from sgpshop.services.settings import rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame.forms import Form
@@ -38,22 +25,15 @@ def _text(name: str, kind: type[StringField] = StringField) -> StringField:
     return kind(rules.label(name), [_by_rule])
 
 
-def _choice(name: str, choices: Sequence[tuple[str, str]]) -> SelectField:
+def _choice(name: str, **otherwise: str) -> SelectField:
+    """One of the words of its rule; `otherwise` where the screen has shorter ones."""
+    words = {**rules.RULES[name].words, **otherwise}
     return SelectField(
         rules.label(name),
         [_by_rule],
-        choices=[SelectChoice(value, words) for value, words in choices],
+        choices=[SelectChoice(*one) for one in words.items()],
         validate_choice=False,  # the rule does
     )
-
-
-def _yes_or_no(name: str, yes: str = "利用する", no: str = "利用しない") -> SelectField:
-    return _choice(name, [("True", yes), ("False", no)])
-
-
-def _word(name: str, words: type[StrEnum]) -> SelectField:
-    labelled: list[Any] = list(words)
-    return _choice(name, [(word.value, word.label) for word in labelled])
 
 
 class SettingsForm(Form):
@@ -86,7 +66,7 @@ class JournalForm(SettingsForm):
 class PaperForm(SettingsForm):
     """What 納品書 say."""
 
-    paper_amounts = _word("paper_amounts", PaperAmounts)
+    paper_amounts = _choice("paper_amounts")
     paper_message = _text("paper_message", TextAreaField)
 
 
@@ -101,7 +81,7 @@ class LabelForm(SettingsForm):
     label_b2_customer_code = _text("label_b2_customer_code")
     label_b2_class_code = _text("label_b2_class_code")
     label_b2_freight_code = _text("label_b2_freight_code")
-    label_b2_kind = _word("label_b2_kind", B2Kind)
+    label_b2_kind = _choice("label_b2_kind")
     label_sagawa_customer_code = _text("label_sagawa_customer_code")
     label_sagawa_sender_code = _text("label_sagawa_sender_code")
     label_yupri_form = _text("label_yupri_form")
@@ -117,28 +97,25 @@ class SgpForm(SettingsForm):
     shop_pass = _text("shop_pass", PasswordField)
     site_id = _text("site_id")
     site_pass = _text("site_pass", PasswordField)
-    enabled = _yes_or_no("enabled")
+    enabled = _choice("enabled")
     title = _text("title")
     guide = _text("guide", TextAreaField)
-    sales_mode = _word("sales_mode", SalesMode)
+    sales_mode = _choice("sales_mode")
     auth_valid_days = _text("auth_valid_days")
-    extend_auth_enabled = _yes_or_no("extend_auth_enabled")
-    capture_on_slip = _yes_or_no("capture_on_slip")
-    on_capture_failure = _choice(
-        "on_capture_failure",
-        [(OnCaptureFailure.SKIP, "行わない"), (OnCaptureFailure.KEEP, "行う")],
-    )
+    extend_auth_enabled = _choice("extend_auth_enabled")
+    capture_on_slip = _choice("capture_on_slip")
+    on_capture_failure = _choice("on_capture_failure", skip="行わない", keep="行う")
     needs_review_alert_hours = _text("needs_review_alert_hours")
     bulk_max = _text("bulk_max")
     cancel_lock_minutes = _text("cancel_lock_minutes")
-    subscription_enabled = _yes_or_no("subscription_enabled")
-    billing_mode = _word("billing_mode", BillingMode)
-    billing_driver = _word("billing_driver", BillingDriver)
+    subscription_enabled = _choice("subscription_enabled")
+    billing_mode = _choice("billing_mode")
+    billing_driver = _choice("billing_driver")
     billing_day = _text("billing_day")
     sgp_methods = _text("sgp_methods", TextAreaField)
     other_methods = _text("other_methods", TextAreaField)
-    tax_included = _yes_or_no("tax_included", "税込", "税別")
-    tax_rounding = _word("tax_rounding", TaxRounding)
+    tax_included = _choice("tax_included")
+    tax_rounding = _choice("tax_rounding")
     shop_name = _text("shop_name")
     shop_address = _text("shop_address")
     shop_tel = _text("shop_tel")

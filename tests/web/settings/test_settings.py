@@ -25,6 +25,7 @@ from sgpshop.models import (
     OrderKind,
     Role,
     Setting,
+    SettingChange,
     utc_now,
 )
 from sgpshop.services import settings
@@ -304,6 +305,19 @@ def test_the_owner_sees_who_changed_what(owner: FlaskClient) -> None:  # R86
     assert "ショップパスワード" in row[0]
     assert "売上処理種類" not in row[0]
     assert "shoppass01" not in page
+    assert "オーソリ有効日数:<s>60</s> → <b>45</b>" in row[0]
+    save(owner, sales_mode="immediate", sales_mode_confirmed="immediate", title="")
+    page = flat(owner.get(URL))
+    assert "売上処理種類:<s>仮売上・実売上</s> → <b>即時売上</b>" in page
+    assert re.search("決済名称:<s>[^<]+</s> → <b>.空欄.</b>", page)
+
+
+def test_a_change_from_when_no_values_were_kept_says_which_it_was(
+    app: Flask, owner: FlaskClient
+) -> None:
+    with app.app_context(), writing() as session:
+        session.add(SettingChange(actor="店長", fields=["bulk_max"]))
+    assert "<li>一括処理の上限件数</li>" in flat(owner.get(URL))
 
 
 def test_a_form_from_before_somebody_elses_change_does_not_undo_it_unawares(
