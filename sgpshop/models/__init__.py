@@ -33,7 +33,7 @@ from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, Im
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.job import Job, JobKind, JobPart
 from sgpshop.models.mail import Mail
-from sgpshop.models.money_movement import MoneyMovement
+from sgpshop.models.money_movement import MoneyDay, MoneyMovement
 from sgpshop.models.notification import Notification, NotificationLook, NotificationState
 from sgpshop.models.order import (
     MISMATCH,
@@ -108,6 +108,7 @@ __all__ = [
     "LoginAttempt",
     "LoginSession",
     "Mail",
+    "MoneyDay",
     "MoneyMovement",
     "MonthlyResults",
     "Notification",

@@ -1,4 +1,4 @@
-"""Money that SMBC-GP or a person moved, one append-only row as it is learned (R146).
+"""Money that SMBC-GP or a person moved, one append-only row as it is learned (R146), and its sums by day.
 
 The database refuses to change or delete a row, as it does for the history.
 """
@@ -73,3 +73,18 @@ class MoneyMovement(Base):
     tax_10: Mapped[int]
     #: a sale of goods that had all gone out in a month before that of `day`: since then
     owed_since: Mapped[date | None]
+
+
+class MoneyDay(Base):
+    """The sums of a day's movements up to one of them (services/orders/money_days); yen with their sign."""
+
+    __tablename__ = "money_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    is_refund: Mapped[bool] = mapped_column(primary_key=True)
+    is_subscription: Mapped[bool] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    yen: Mapped[int] = mapped_column(sa.BigInteger)
+    at_8: Mapped[int] = mapped_column(sa.BigInteger)
+    #: the last movement in these sums; the greatest of all days is the last one that is in any
+    up_to: Mapped[int] = mapped_column(index=True)

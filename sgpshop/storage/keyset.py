@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,8 @@ from sgpshop.domain.errors import CursorInvalid
 from sgpshop.extensions import db
 from sgpshop.models import Order
 
+#: value and id where a page begins, and whether it goes back from there
+_Start = tuple[int | date | datetime, int, bool]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -29,6 +31,9 @@ class Sorting:
     key: sa.ColumnElement[Any]
     kind: type[int] | type[date] | type[datetime]
     descending: bool = False
+    #: the column itself, if `key` has `stand_in` where it is NULL, which comes last in both directions
+    column: sa.ColumnElement[Any] | None = None
+    stand_in: date | datetime | None = None
 
 
 NEWEST_FIRST = Sorting("ordered_at", Order.ordered_at.expression, datetime, descending=True)
@@ -50,17 +55,37 @@ class Page(Generic[_T]):
 def find(
     statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, *, size: int, cursor: str = ""
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
-    """The rows of `statement`, which selects from Order, beyond `cursor`; one query.
+    """The rows of `statement`, which selects from Order, beyond `cursor`; one query, at most two.
 
     Behind its own columns each row holds what it was sorted by.  Raises CursorInvalid.
     """
     start = _decoded(cursor, sorting) if cursor else None
+    if sorting.column is not None and (start is None or start[0] != sorting.stand_in):
+        # Only where these end the rest is asked for, which has to be sorted first.
+        has_value = statement.where(sorting.column.is_not(None))
+        page = _from(start, has_value, replace(sorting, key=sorting.column), size)
+        if page.next_cursor:
+            return page
+    return _from(start, statement, sorting, size)
+
+
+def _from(
+    start: _Start | None,
+    statement: sa.Select[*tuple[Any, ...]],
+    sorting: Sorting,
+    size: int,
+) -> Page[sa.Row[*tuple[Any, ...]]]:
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
     if start is not None:
         here = sa.tuple_(sorting.key, Order.id)
-        there = sa.tuple_(sa.literal(start[0], sorting.key.type), sa.literal(start[1]))
-        statement = statement.where(here < there if descending else here > there)
+        value = sa.literal(start[0], sorting.key.type)
+        there = sa.tuple_(value, sa.literal(start[1]))
+        statement = statement.where(
+            here < there if descending else here > there,
+            # Said again of the key alone: it may be of another table than the id.
+            sorting.key <= value if descending else sorting.key >= value,
+        )
     by = [c.desc() if descending else c.asc() for c in (sorting.key, Order.id)]
     sorted_by = (sorting.key.label("sorted_by"), Order.id.label("sorted_id"))
     found = db.session.execute(
@@ -107,7 +132,7 @@ def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, sorting: Sorting) -> tuple[int | date | datetime, int, bool]:
+def _decoded(cursor: str, sorting: Sorting) -> _Start:
     try:
         text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"===")
         name, descending, value, order_id, backwards = json.loads(text)

@@ -23,7 +23,7 @@ from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.order_search import texts
-from sgpshop.services.orders import feed
+from sgpshop.services.orders import feed, money_days
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
@@ -46,7 +46,7 @@ _AHEAD = 4
 _BEAT_EVERY = 15.0
 _CONNECTIONS_EVERY = 2.0
 _REPLAN_EVERY = 30.0
-_TIDY_EVERY = 3600.0
+_TIDY_EVERY, _DAY = 3600.0, 86_400.0
 #: While the nightly comparison is under way; else it is enough to see in time that its hour came.
 _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
@@ -148,6 +148,8 @@ class House:
             _Periodic(_TIDY_EVERY, texts.compare_some),
             _Periodic(_OCCASIONS_EVERY, mails.look_for_occasions),
             _Periodic(_MAILS_EVERY, self._send_mails),
+            _Periodic(_TIDY_EVERY, money_days.fold),
+            _Periodic(_DAY, money_days.compare),
             _Periodic(_TIDY_EVERY, mails.tidy),
         )
 

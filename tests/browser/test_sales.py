@@ -18,7 +18,7 @@ from tests.services.acting import press
 def go_to(page: Page, name: str, kind: str = "link") -> None:
     """Walk by Tab until the control of this name has the focus, then press Enter."""
     wanted = page.get_by_role(kind, name=name, exact=True).first  # type: ignore[arg-type]
-    for _ in range(80):
+    for _ in range(400):
         page.keyboard.press("Tab")
         if wanted.evaluate("one => one === document.activeElement"):
             page.keyboard.press("Enter")

@@ -16,12 +16,13 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
-from sgpshop.models import MoneyMovement, Operation, Order, OrderLine, utc_now
+from sgpshop.models import MoneyDay, MoneyMovement, Operation, Order, OrderLine, utc_now
 from sgpshop.services import journals
 from sgpshop.services.journals import sales
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import DateField, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey
+from sgpshop.services.orders import money_days
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
@@ -225,6 +226,10 @@ def test_drawn_months_are_what_smbc_gp_says_by_day(shop: World, clock: Any) -> N
             cancel(tea_and_pot(shop))
         else:
             captured.append(press(tea_and_pot(shop), Operation.CAPTURE))
+        if dice.random() < 0.3:
+            money_days.fold()
+    assert marks() > 0
+    assert money_days.compare()
     there = by_day(shop)
     assert len({day.month for day in there}) >= 3
     first = min(there).replace(day=1)
@@ -264,3 +269,61 @@ def by_day(shop: World) -> dict[date, list[int]]:
                 of_day[place + 1] += change
             before = taken
     return days
+
+
+class TestKeptSums:
+    """Days added up ahead say what adding up anew does, whenever the mark moved."""
+
+    @pytest.mark.postgresql
+    def test_what_is_kept_and_what_came_after_are_one(self, shop: World, clock: Any) -> None:
+        first = press(tea_and_pot(shop), Operation.CAPTURE)
+        press(tea_and_pot(shop), Operation.CAPTURE)
+        before = month(OCTOBER)
+        money_days.fold()
+        assert marks() == 0  # just learned: one before it may not be committed yet
+        on(clock, shop, datetime(2026, 10, 31, 18, tzinfo=JST))
+        money_days.fold()
+        assert marks() > 0
+        assert month(OCTOBER) == before
+        cancel(first)
+        press(tea_and_pot(shop), Operation.CAPTURE)
+        on(clock, shop, datetime(2026, 11, 1, 9, tzinfo=JST))
+        after = month(OCTOBER)
+        assert after.whole.sales == before.whole.sales + 1
+        assert after.whole.refunds == 1
+        for _ in range(2):  # the second time there is nothing new
+            money_days.fold()
+            assert month(OCTOBER) == after
+        assert money_days.compare()
+
+    @pytest.mark.postgresql
+    def test_in_pieces(self, shop: World, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(money_days, "_AT_ONCE", 2)
+        for _ in range(5):
+            press(tea_and_pot(shop), Operation.CAPTURE)
+        before = month(OCTOBER)
+        on(clock, shop, datetime(2026, 10, 31, 18, tzinfo=JST))
+        money_days.fold()
+        assert marks() == db.session.scalar(sa.select(sa.func.max(MoneyMovement.id)))
+        assert month(OCTOBER) == before
+
+    @pytest.mark.postgresql
+    def test_a_sum_that_is_wrong_is_found_said_and_made_anew(
+        self, shop: World, clock: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        press(tea_and_pot(shop), Operation.CAPTURE)
+        before = month(OCTOBER)
+        on(clock, shop, datetime(2026, 10, 31, 18, tzinfo=JST))
+        money_days.fold()
+        with writing() as session:
+            session.execute(sa.update(MoneyDay).values(yen=MoneyDay.yen + 1))
+        assert month(OCTOBER) != before
+        assert not money_days.compare()
+        assert "money_days_differ" in capsys.readouterr().out
+        assert month(OCTOBER) == before
+        assert money_days.compare()
+
+
+def marks() -> int:
+    """Up to which movement the days are added up."""
+    return db.session.scalar(sa.select(sa.func.max(MoneyDay.up_to))) or 0

@@ -81,7 +81,18 @@ def test_a_page_reads_the_settings_once(app: Flask, owner: FlaskClient, page: st
     assert len([one for one in statements if "people.role" not in one]) == 1  # who it is, beside
 
 
-@pytest.mark.parametrize(("page", "most"), [("/orders", 8), ("/", 4)])
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        ("/orders", 8),
+        ("/", 4),
+        ("/sales", 8),
+        ("/orders?date_field=captured_at&from=2026-01-01&to=&sort=captured_at", 8),
+        ("/slips", 8),
+        ("/help/close-month", 1),
+        ("/settings/sgp", 8),
+    ],
+)
 def test_a_page_asks_so_often_beside_who_is_there_and_the_settings(
     app: Flask, owner: FlaskClient, page: str, most: int
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,14 +55,18 @@ def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
         by_id = {order.id: order for order in facts.made_of(rows)}
         return holding.showing([by_id[one] for one in holding.rows if one in by_id])
     statement = facts.ROWS.where(*conditions(criteria, utc_now()))
-    page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
+    page = keyset.find(
+        statement, _sorting(wanted, criteria), size=wanted.size, cursor=wanted.cursor
+    )
     return page.showing(facts.made_of(page.rows))
 
 
 def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
     """The ids of the same page in one query.  Raises CursorInvalid."""
     statement = facts.joined(Order.id).where(*conditions(criteria, utc_now()))
-    page = keyset.find(statement, _sorting(wanted), size=wanted.size, cursor=wanted.cursor)
+    page = keyset.find(
+        statement, _sorting(wanted, criteria), size=wanted.size, cursor=wanted.cursor
+    )
     return page.showing([row.id for row in page.rows])
 
 
@@ -149,15 +154,26 @@ def ids_of(order_numbers: Sequence[str]) -> list[int]:
 _NEVER, _LONG_AGO = datetime(9999, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)
 
 
-def _sorting(wanted: PageRequest) -> Sorting:
+def _sorting(wanted: PageRequest, criteria: SearchCriteria) -> Sorting:
     if wanted.sort is SortKey.ORDERED_AT:
         return Sorting(wanted.sort, Order.ordered_at.expression, datetime, wanted.descending)
     if wanted.sort is SortKey.TOTAL:
         return Sorting(wanted.sort, Order.total.expression, int, wanted.descending)
-    moment: sa.ColumnElement[datetime | None] = {
-        SortKey.DEADLINE: sa.case((sa.and_(*HOLDING), CardTransaction.auth_expires_at)),
-        SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
-        SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
-    }[wanted.sort]
-    last = sa.literal(_LONG_AGO if wanted.descending else _NEVER, moment.type)
-    return Sorting(wanted.sort, sa.func.coalesce(moment, last), datetime, wanted.descending)
+    is_of_period = criteria.date_field.value == wanted.sort.value and (
+        criteria.day_from or criteria.day_to
+    )
+    never = _LONG_AGO if wanted.descending else _NEVER
+    if wanted.sort is SortKey.DEADLINE:
+        column: sa.ColumnElement[Any] | None = None
+        moment: sa.ColumnElement[Any] = sa.case(
+            (sa.and_(*HOLDING), CardTransaction.auth_expires_at)
+        )
+    else:
+        column = moment = {
+            SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
+            SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
+        }[wanted.sort]
+    if is_of_period:  # all of them have it
+        return Sorting(wanted.sort, moment, datetime, wanted.descending)
+    key = sa.func.coalesce(moment, sa.literal(never, moment.type))
+    return Sorting(wanted.sort, key, datetime, wanted.descending, column, never)

@@ -7,7 +7,6 @@ said of the day before.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -241,18 +240,6 @@ def _rates(
     )
 
 
-@dataclass(frozen=True)
-class DaySums:
-    """What one Japanese day came to: sales or refunds, of subscriptions or not; yen, with their sign."""
-
-    day: date
-    is_refund: bool
-    is_subscription: bool
-    count: int
-    yen: int
-    at_8: int
-
-
 def learned_late(first: date, last: date) -> tuple[int, int]:
     """Yen of these days that are in files of later ones; and those of days before that are in the file
     of these.  One query, of the few that were learned late.
@@ -278,21 +265,6 @@ COUNTED = sa.case(
     (sa.and_(MoneyMovement.is_refund, MoneyMovement.kept_after > MoneyMovement.kept_before), -1),
     else_=1,
 )
-
-
-def sums_by_day(first: date, last: date) -> list[DaySums]:
-    """The sums of the days from `first` to `last`, from an index alone; one query."""
-    by = (MoneyMovement.day, MoneyMovement.is_refund, MoneyMovement.is_subscription)
-    rows = db.session.execute(
-        sa.select(*by, sa.func.sum(COUNTED), sa.func.sum(MOVED), sa.func.sum(MoneyMovement.at_8))
-        .where(MoneyMovement.day.between(first, last), MOVED != 0)
-        .group_by(*by)
-        .order_by(*by)
-    )
-    return [
-        DaySums(day, is_refund, is_subscription, int(count), int(yen), int(at_8))
-        for day, is_refund, is_subscription, count, yen, at_8 in rows
-    ]
 
 
 def _day_of_file(day: date, now: datetime) -> date:

@@ -11,8 +11,8 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.services.order_search import totals
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total
-from sgpshop.services.orders import money_movements
-from sgpshop.services.orders.money_movements import DaySums
+from sgpshop.services.orders import money_days, money_movements
+from sgpshop.services.orders.money_days import DaySums
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class MonthOfSales:
 def read(month: date, now: datetime) -> MonthOfSales:
     """The sums of the month that begins on `month`; three queries, none of them over all that moved."""
     last = next_month(month) - timedelta(days=1)
-    sums = money_movements.sums_by_day(month, last)
+    sums = money_days.sums_by_day(month, last)
     by_day: dict[date, list[DaySums]] = {
         month + timedelta(days=number): [] for number in range((last - month).days + 1)
     }
