@@ -244,7 +244,7 @@ def test_drawn_months_are_what_smbc_gp_says_by_day(shop: World, clock: Any) -> N
             day: tuple(of_day) for day, of_day in there.items() if found.first <= day <= found.last
         }
         assert found.whole.at_8 + found.whole.at_10 == found.whole.total
-        sums = journals.sums_of(journals.movements(found.first, found.last))
+        sums = journals.sums_of(found.first, found.last)
         assert sums.total == found.in_journal
         for line in found.days:
             period = {"day_from": line.day, "day_to": line.day}
