@@ -245,8 +245,6 @@
     act();
   });
 
-  /* What htmx brought, and what the page began with. */
-
   on("htmx:afterSettle", () => {
     all("dialog[data-modal]:not([open])").forEach((dialog) => dialog.showModal());
     if (document.querySelector("#bulk-bar.is-progress")) {

@@ -181,3 +181,42 @@ def test_the_first_order_is_seen_at_once(
     box = page.locator("#order-table tbody tr").first.bounding_box()
     assert box is not None
     assert box["y"] <= most
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+def test_the_list_stays_where_it_is_while_an_action_is_chosen(
+    site: Site, visitor: Visitor, viewport: dict[str, int]
+) -> None:
+    site.orders(25)
+    page = visitor.open("/orders", viewport=viewport)  # type: ignore[arg-type]
+    page.locator("#order-table tbody input").first.check()
+    page.locator("#choose-action").click()
+    expect(page.locator("#choose-sgp-capture")).to_be_focused()
+    page.locator("#choose-sgp-capture").click()
+    expect(page.locator("#run-bulk")).to_be_focused()
+    assert page.evaluate("scrollY") == 0
+
+
+#: what lies over the middle of what has the focus, if anything
+COVERS = """() => {
+  const one = document.activeElement, place = one.getBoundingClientRect();
+  if (one === document.body || place.width < 2) return "";
+  const x = place.x + place.width / 2, y = place.y + Math.min(place.height / 2, 10);
+  const top = document.elementFromPoint(Math.min(Math.max(x, 1), innerWidth - 2), y);
+  return !top || one.contains(top) || top.contains(one) ? "" : `${one.outerHTML} under ${top.outerHTML}`;
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 512), (320, 256)], ids=["200 %", "400 %"])
+def test_nothing_sticky_covers_the_focus(
+    site: Site, visitor: Visitor, width: int, height: int
+) -> None:
+    orders = site.orders(8)
+    edit = f"/orders/{orders[0].order_no}/edit"
+    page = visitor.open(edit, viewport={"width": width, "height": height})
+    for path in (edit, "/orders", f"/orders/{orders[0].order_no}", "/slips"):
+        page.goto(site.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        for _ in range(45):
+            page.keyboard.press("Tab")
+            assert page.evaluate(COVERS) == "", path
