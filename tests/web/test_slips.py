@@ -165,6 +165,10 @@ def test_the_settings_are_shown_and_can_be_others_for_one_run(
 def test_the_usual_company_is_proposed_where_nobody_says_it_and_never_set_unasked(
     app: Flask, operator: Browser, orders: list[Order]
 ) -> None:
+    nothing = slip_file(slip(orders[0], 配送会社コード=""))
+    assert '<option value="">選んでください' in flat(
+        operator.get(address(operator.hand_in(nothing)))
+    )
     with app.app_context(), writing() as session:
         for parcel in session.query(Delivery).filter_by(order_id=orders[0].id):
             parcel.carrier_code = "003"
