@@ -58,6 +58,11 @@ class SlipRun(Base):
     #: None: shown for confirmation, not confirmed
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    @property
+    def names_all(self) -> bool:
+        """Whether each row names all slip numbers of its parcel: a program's does, a file may have some."""
+        return self.key_id is not None
+
 
 class SlipRow(Base):
     """One row of a slip file; what cannot be read is empty, and `message` says why."""

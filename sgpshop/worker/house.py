@@ -137,7 +137,7 @@ class House:
             self._daily,
             _Periodic(_BACKUP_EVERY, self._ask_for_backup),
             _Periodic(_FOLD_EVERY, fold_back),
-            _Periodic(_TIDY_EVERY, runs.forget_unconfirmed),
+            _Periodic(_TIDY_EVERY, runs.tidy),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),
             _Periodic(_TIDY_EVERY, feed.tidy),

@@ -21,7 +21,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult, SlipRun, utc_now
+from sgpshop.models import BulkItem, BulkRun, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action, Refused
@@ -32,9 +32,11 @@ from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.storage import queue
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.queue import Task, Urgency
 
+#: What a program said of parcels is told for so long; so many of its runs go in one transaction.
+_PROGRAMS_KEPT, _FORGOTTEN_AT_ONCE = timedelta(weeks=8), 20
 #: 処理を実行 with nothing ticked, wherever it was pressed (R46)
 NO_ORDER_CHOSEN = "注文が選択されていません。処理する注文にチェックを入れてください。"
 
@@ -186,8 +188,11 @@ def is_running() -> sa.ColumnElement[bool]:
     return sa.and_(BulkRun.started_at.is_not(None), has_work)
 
 
-def forget_unconfirmed() -> None:
-    """Drop selections and slip files that nobody confirmed within a day, with their lines."""
+def tidy() -> None:
+    """Drop what nobody confirmed within a day, and what programs said of parcels eight weeks ago.
+
+    What was done is in the history of the orders.
+    """
     yesterday = utc_now() - timedelta(days=1)
     with writing() as session:
         for run in (BulkRun, SlipRun):
@@ -196,6 +201,14 @@ def forget_unconfirmed() -> None:
                 .where(run.started_at.is_(None), run.created_at < yesterday)
                 .execution_options(synchronize_session=False)
             )
+
+    is_open = sa.exists().where(SlipRow.run_id == SlipRun.id, SlipRow.result == ItemResult.PENDING)
+    old = sa.select(SlipRun.id).where(
+        SlipRun.key_id.is_not(None), SlipRun.started_at < utc_now() - _PROGRAMS_KEPT, ~is_open
+    )
+    while ids := read_alone(old.limit(_FORGOTTEN_AT_ONCE)):
+        with writing() as session:
+            session.execute(sa.delete(SlipRun).where(SlipRun.id.in_(ids)))
 
 
 def _own(run_id: str, person_id: int) -> Action:

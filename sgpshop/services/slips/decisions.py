@@ -37,18 +37,24 @@ class SlipInstruction:
     status: DeliveryStatus
     #: None: today
     ship_date: date | None
+    #: it names all that the parcel has, as programs do; a carrier's file may have some
+    names_all: bool = False
 
     @classmethod
-    def of(cls, row: Any) -> SlipInstruction:
+    def of(cls, row: Any, *, names_all: bool) -> SlipInstruction:
         """What a row says that was read or stored."""
-        return cls(*(getattr(row, field.name) for field in fields(cls)))
+        values = {field.name: getattr(row, field.name) for field in fields(cls)[:-1]}
+        return cls(**values, names_all=names_all)
 
     def slips_of(self, parcel: ParcelFacts) -> tuple[str, str]:
         """The slip numbers that `parcel` has afterwards: the first, and further ones.
 
-        Said to have some of those that it has, it keeps all: a carrier's later file has only the rest.
+        Said by a file to have some of those that it has, it keeps all: a carrier's later one has only
+        the rest.
         """
         given, kept = (self.slip_no, self.more_slips), (parcel.slip_no, parcel.more_slips)
+        if self.names_all and self.slip_no:
+            return given
         return kept if set(" ".join(given).split()) <= set(" ".join(kept).split()) else given
 
     def changes(self, parcel: ParcelFacts) -> bool:

@@ -141,7 +141,7 @@ def _prepare(
             _row(token, len(rows) + n, order.order_no, match.order_id if match else None, parcel)
             for n, parcel in enumerate(order.parcels, start=1)
         ]
-    planning.plan(rows, terms)
+    planning.plan(rows, terms, names_all=True)
     _refuse_what_was_not_seen(rows, news)
     with writing_transaction() as session:
         there = keep(session, [row["order_id"] for row in rows if row["order_id"]])

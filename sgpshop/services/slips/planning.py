@@ -154,8 +154,11 @@ NO_ORDER = "該当注文なし：この注文番号の注文はありません�
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 
 
-def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
-    """Decide about all rows whose order was found, as the orders stand now."""
+def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms, *, names_all: bool = False) -> None:
+    """Decide about all rows whose order was found, as the orders stand now.
+
+    `names_all`: each names all slip numbers of its parcel.
+    """
     now = utc_now()
     shop = settings.load()
     orders: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -169,7 +172,9 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms) -> None:
             for row in of_order:
                 without_order(row)
             continue
-        instructions = [SlipInstruction.of(SimpleNamespace(**row)) for row in of_order]
+        instructions = [
+            SlipInstruction.of(SimpleNamespace(**row), names_all=names_all) for row in of_order
+        ]
         decision = decide(order, instructions, capture=terms.capture, terms=shop, now=now)
         planned = outcomes_of(decision, terms)
         for row, one in zip(of_order, decision.rows, strict=True):

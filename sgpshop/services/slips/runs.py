@@ -258,7 +258,7 @@ def _start(
             continue
         decision = decide(
             order,
-            [SlipInstruction.of(row) for row in of_order],
+            [SlipInstruction.of(row, names_all=run.names_all) for row in of_order],
             capture=run.capture,
             terms=shop,
             now=now,

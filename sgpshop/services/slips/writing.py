@@ -181,7 +181,8 @@ def _write(
     batch = _Batch(actor, now, run.started_at or now)
     ends: list[dict[str, Any]] = []
     for order, rows in groups:
-        decisions = [decide_one(order, SlipInstruction.of(row), shop, now) for row in rows]
+        said = [SlipInstruction.of(row, names_all=run.names_all) for row in rows]
+        decisions = [decide_one(order, one, shop, now) for one in said]
         for row, one in zip(rows, decisions, strict=True):
             # What waited for its capture was changed by that.
             if row.attempt_id is None and is_stale(run, row, order):

@@ -62,7 +62,8 @@ class ParcelBody(Body):
         Field(
             min_length=1,
             max_length=_MOST_SLIPS,
-            description="One, or several of a parcel in several pieces; null keeps what is stored.",
+            description="All that the parcel has: one, or several of one in several pieces."
+            "  Null keeps what is stored.",
         ),
     ] = None
     day: Annotated[

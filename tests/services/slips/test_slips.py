@@ -474,7 +474,7 @@ class TestOnce:
         run_id = prepare(slip_file(slip(authorized_order(shop))))
         with writing() as session:
             session.get_one(SlipRun, run_id).created_at = days_ago(2)
-        bulk_runs.forget_unconfirmed()
+        bulk_runs.tidy()
         assert rows_kept() == 0
 
 

@@ -12,16 +12,26 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, Delivery, HistoryEntry, Order, Scope, SlipRun, utc_now
+from sgpshop.models import (
+    ActorKind,
+    Delivery,
+    HistoryEntry,
+    Order,
+    Scope,
+    SlipRow,
+    SlipRun,
+    utc_now,
+)
 from sgpshop.services import settings, slips
 from sgpshop.services.access import api_keys
+from sgpshop.services.bulk import runs
 from sgpshop.services.dashboard import recent
 from sgpshop.services.slips import handed_in
 from sgpshop.services.slips import writing as writing_module
 from sgpshop.services.slips.decisions import _CODES, code_of
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
-from tests.factories import authorized_order, fresh, make_order
+from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import Killed, World
 from tests.services.acting import correct
 from tests.web.api_calls import Program, problem
@@ -88,6 +98,30 @@ def test_slip_numbers_and_delivered(app: Flask, world: World, program: Program) 
     with app.app_context():
         entry = db.session.query(HistoryEntry).filter_by(event="slips_registered").one()
         assert entry.actor_kind is ActorKind.API_KEY
+
+
+def test_a_wrong_slip_number_is_taken_away(app: Flask, world: World, program: Program) -> None:
+    order = order_in(app, world)
+    tell(program, of(order, parcel(slip_numbers=["1234", "5678"])))
+    assert outcomes(tell(program, of(order, parcel(slip_numbers=["5678"])))) == [("done", None)]
+    [found] = stored(app, order)
+    assert (found.slip_no, found.more_slips) == ("5678", "")
+    assert outcomes(tell(program, of(order, parcel(slip_numbers=None)))) == [("unchanged", None)]
+    assert stored(app, order)[0].slip_no == "5678"
+
+
+def test_what_a_program_said_is_forgotten_after_eight_weeks(
+    app: Flask, world: World, program: Program
+) -> None:
+    order = order_in(app, world)
+    before, later = (tell(program, of(order, parcel(slip_numbers=[no])))["id"] for no in "12")
+    with app.app_context():
+        with writing() as session:
+            session.get_one(SlipRun, before).started_at = days_ago(57)
+        runs.tidy()
+        assert db.session.query(SlipRow.run_id).scalar() == later
+    problem(program.get(f"{PATH}/{before}"), 404, "not_found")
+    assert program.get(f"{PATH}/{later}").status_code == 200
 
 
 def test_what_is_there_already_is_unchanged(app: Flask, world: World, program: Program) -> None:
