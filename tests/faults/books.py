@@ -37,7 +37,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import journals, settings
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.subscriptions.stages import NEEDS_ATTENTION, NEEDS_REMINDER
+from sgpshop.services.subscriptions.stages import NEEDS_REMINDER, needs_attention
 from tests.gateway_world import World
 from tests.services.acting import TANAKA
 
@@ -213,7 +213,9 @@ def _delivered_for_nothing(order: Order, *, is_told: bool) -> Iterator[str]:
 def _overdue(order: Order, delivered: list[Any]) -> Iterator[str]:
     """決済待ち that was delivered, and whose registration should be over."""
     if is_return_open(order) or db.session.scalar(
-        sa.select(sa.exists().where(Order.id == order.id, sa.or_(NEEDS_ATTENTION, NEEDS_REMINDER)))
+        sa.select(
+            sa.exists().where(Order.id == order.id, sa.or_(needs_attention(), NEEDS_REMINDER))
+        )
     ):
         return  # told on 定期購入 and on the first page
     shop = settings.load()

@@ -29,9 +29,9 @@ from sgpshop.services.subscriptions.stages import (
     IS_SUBSCRIPTION,
     IS_UNDELIVERED,
     LACKS_CARD,
-    NEEDS_ATTENTION,
     NEEDS_REFUND,
     NEEDS_REMINDER,
+    needs_attention,
 )
 from sgpshop.storage.questions import Question, answer
 
@@ -92,7 +92,7 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
         "to_refund": NEEDS_REFUND,
         "put_off": IS_PUT_OFF,
         "lacks_card": LACKS_CARD,
-        "attention": NEEDS_ATTENTION,
+        "attention": needs_attention(),
     }
     columns: list[Any] = [
         column

@@ -18,6 +18,7 @@ from sgpshop.models import Billing, BillingState, CardTransaction, Order
 from sgpshop.services.order_search.criteria import IS_THROUGH
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
+from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     IS_QUESTIONED,
@@ -59,6 +60,8 @@ class ListedSubscription:
     lacks_card: bool
     #: through and not registered until a person has seen to it (stages.IS_HELD_UP)
     is_held_up: bool
+    #: it was when its month was registered, and waits for the next registration (R102, R105)
+    was_passed_over: bool
     #: because of an alert that waits for an answer
     is_questioned: bool
     #: yen that SMBC-GP took, where it took any
@@ -102,6 +105,8 @@ class ListedSubscription:
         """Why the result is bad or the registration was put off, with what the codes mean."""
         if self.is_held_up:
             return _QUESTIONED if self.is_questioned else Refusal.OTHERS_LIVE.sentence
+        if self.was_passed_over:
+            return _PASSED_OVER
         return self.billing.why if self.billing and self._is_of_interest else ""
 
     @property
@@ -113,6 +118,12 @@ class ListedSubscription:
     def registered_at(self) -> datetime | None:
         """登録日."""
         return self.billing.registered_at if self.billing else None
+
+
+_PASSED_OVER = (
+    "確認待ちだった間に、その月の登録が終わりました。登録予定日に、次の月の分と一緒に登録します。"
+    "それまでに請求しない場合は、配送完了を取り消して注文キャンセルをしてください。"
+)
 
 
 #: the conditions of the facts below speak of transactions of their own
@@ -146,7 +157,7 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
     facts = {
         row[0]: row
         for row in db.session.execute(
-            sa.select(*_FACTS, *COLUMNS)
+            sa.select(*_FACTS, planning.passed_over(now).label("was_passed_over"), *COLUMNS)
             .select_from(Order)
             .outerjoin(Billing, Billing.id == LATEST_BILLING)
             .outerjoin(_CURRENT, sa.and_(_CURRENT.order_id == Order.id, _CURRENT.is_current))
@@ -164,7 +175,7 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
     is_delivered = bool(facts.is_through)
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = facts.delivered_at if is_delivered else now  # at the earliest
-    billing = made_from(facts[len(_FACTS) :]) if facts.billing_id is not None else None
+    billing = made_from(facts[len(_FACTS) + 1 :]) if facts.billing_id is not None else None
     own_day = registers_at(month_of(left_at), billing_day)
     is_waiting = billing is None or billing.state is not BillingState.PLANNED
     return ListedSubscription(
@@ -185,6 +196,7 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         needs_refund=bool(facts.needs_refund),
         lacks_card=bool(facts.lacks_card),
         is_held_up=bool(facts.is_held_up),
+        was_passed_over=bool(facts.was_passed_over),
         is_questioned=bool(facts.is_questioned),
         captured=facts.captured_amount,
     )

@@ -15,9 +15,9 @@ from sgpshop.services.order_search.totals import Total, taken_otherwise
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import (
-    NEEDS_ATTENTION,
     SubscriptionCriteria,
     SubscriptionTab,
+    needs_attention,
     searched,
     wanted,
 )
@@ -53,10 +53,10 @@ def tab_totals(criteria: SubscriptionCriteria) -> dict[SubscriptionTab, Total]:
                 sums[tab] += more
     count, yen = db.session.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0)).where(
-            *searched(criteria), NEEDS_ATTENTION
+            *searched(criteria), needs_attention()
         )
     ).one()
-    more = sum(taken_otherwise([*searched(criteria), NEEDS_ATTENTION]).values())
+    more = sum(taken_otherwise([*searched(criteria), needs_attention()]).values())
     counts[SubscriptionTab.ATTENTION], sums[SubscriptionTab.ATTENTION] = count, int(yen) + more
     return {tab: Total(counts[tab], sums[tab]) for tab in SubscriptionTab}
 

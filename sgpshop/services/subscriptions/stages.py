@@ -33,6 +33,7 @@ from sgpshop.services.order_search.criteria import (
     SearchCriteria,
     conditions,
 )
+from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     HAS_LIVE_MONEY,
@@ -181,7 +182,13 @@ NEEDS_REFUND: Condition = sa.and_(
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.
 IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONED))
-NEEDS_ATTENTION: Condition = sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND, IS_HELD_UP)
+
+
+def needs_attention() -> Condition:
+    """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
+    waits = planning.passed_over(utc_now())
+    return sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND, IS_HELD_UP, waits)
+
 
 _OF_TAB: dict[SubscriptionTab, Condition] = {
     SubscriptionTab.AWAITING: IS_UNDELIVERED,
@@ -189,14 +196,14 @@ _OF_TAB: dict[SubscriptionTab, Condition] = {
     SubscriptionTab.DELIVERED: IS_BILLABLE,
     SubscriptionTab.REPORTED: Order.payment_status == PaymentStatus.BILLING_REPORTED,
     SubscriptionTab.FAILED: Order.payment_status == PaymentStatus.CAPTURE_FAILED,
-    SubscriptionTab.ATTENTION: NEEDS_ATTENTION,
     SubscriptionTab.ALL: sa.true(),
 }
 
 
 def wanted(criteria: SubscriptionCriteria) -> list[Condition]:
     """The WHERE conditions on Order for the tab and the search."""
-    return [*searched(criteria), _OF_TAB[criteria.tab]]
+    is_attention = criteria.tab is SubscriptionTab.ATTENTION
+    return [*searched(criteria), needs_attention() if is_attention else _OF_TAB[criteria.tab]]
 
 
 def searched(criteria: SubscriptionCriteria) -> list[Condition]:

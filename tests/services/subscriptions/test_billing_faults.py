@@ -278,6 +278,27 @@ class TestNotFreeWhenItWasRegistered:
         go_on(order)
         assert fresh(order).payment_status is S.BILLING_REPORTED
 
+    def test_by_file_after_the_window_it_is_listed_until_the_next(
+        self, order: Order, travel: Travel
+    ) -> None:
+        settings.save("test", billing_driver=BillingDriver.FILE.value)
+        with writing() as session:
+            raise_cancelled_in_file(session, session.get_one(Order, order.id))
+        travel(THE_10TH)
+        go_on(order)
+        [alert] = open_of(order.id)
+        travel(jst(2026, 12, 15, 9))
+        acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+        go_on(order)
+        assert fresh(order).payment_status is S.AWAITING_BILLING
+        [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
+        assert "確認待ちだった間に、その月の登録が終わりました" in shown.why
+        assert shown.registers_at == jst(2027, 1, 10, 6)
+        assert subscriptions.outlook(10).attention == Total(1, order.total)
+        travel(jst(2027, 1, 10, 6, 1))
+        go_on()
+        assert subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows == []
+
     def test_months_before_the_first_registration_from_here_stay_somebody_else_s(
         self, order: Order, travel: Travel
     ) -> None:

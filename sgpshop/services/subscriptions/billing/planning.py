@@ -73,16 +73,16 @@ def plan_again(now: datetime) -> int:
             planned += 1
             continue
         _try_later(billing_id, sa.and_(Order.id == order_id, may_be_of(month)), at)
-    passed_over = [] if is_over else read_alone(sa.select(Order.id).where(_was_passed_over(now)))
+    free_now = [] if is_over else read_alone(sa.select(Order.id).where(passed_over(now)))
     month = _month_due(now)
-    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in passed_over)
+    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in free_now)
 
 
 def is_any_passed_over(now: datetime) -> bool:
     """Whether `plan_again` would go on with something that the registration could not take."""
     if _is_over(is_by_file(), now):
         return False
-    return bool(db.session.scalar(sa.select(sa.exists().where(_was_passed_over(now)))))
+    return bool(db.session.scalar(sa.select(sa.exists().where(passed_over(now)))))
 
 
 def punctual_until(month: date, billing_day: int) -> datetime:
@@ -90,7 +90,8 @@ def punctual_until(month: date, billing_day: int) -> datetime:
     return registers_at(month, billing_day) + _PUNCTUAL
 
 
-def _was_passed_over(now: datetime) -> sa.ColumnElement[bool]:
+def passed_over(now: datetime) -> sa.ColumnElement[bool]:
+    """What the registration due last could not take, and can by now: by file until the window closes."""
     month = _month_due(now)
     return was_passed_over(month, punctual_until(month, settings.load().billing_day))
 
