@@ -35,7 +35,14 @@ from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import history
 from sgpshop.services.orders.alerts import acknowledge, open_of, raise_cancelled_in_file
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner, transaction_lookup
+from sgpshop.services.payments import (
+    acts,
+    attempt_lookup,
+    cancelling,
+    runner,
+    transaction_lookup,
+    transaction_numbers,
+)
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.reconciliation.ledgers import Verdict
@@ -277,6 +284,20 @@ class TestNotFreeWhenItWasRegistered:
         travel(jst(2027, 1, 10, 6, 1))
         go_on(order)
         assert fresh(order).payment_status is S.BILLING_REPORTED
+
+    def test_one_that_has_no_number_left_is_not_tried_for_ever(
+        self, order: Order, travel: Travel
+    ) -> None:
+        with writing() as session:
+            raise_cancelled_in_file(session, session.get_one(Order, order.id))
+        travel(THE_10TH)
+        go_on(order)
+        with writing() as session:
+            transaction_numbers.keep_strange(session, session.get_one(Order, order.id), 99)
+        [alert] = open_of(order.id)
+        acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+        go_on(order)
+        assert not billing.is_due()
 
     def test_by_file_after_the_window_it_is_listed_until_the_next(
         self, order: Order, travel: Travel

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import end_of, next_month
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.domain.order_rules import LIVE_STATES
+from sgpshop.domain.order_rules import LIVE_STATES, MOST_NUMBERS
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models import (
@@ -79,6 +79,11 @@ IS_QUESTIONED = (
 )
 
 
+#: It can be planned: else what was passed over would be tried every half a minute for ever.
+_HAS_A_NUMBER = ~sa.exists().where(
+    CardTransaction.order_id == Order.id, CardTransaction.sequence >= MOST_NUMBERS
+).correlate(Order)
+
 #: Money of the order is reserved or taken already: it is never charged beside that (P1).
 HAS_LIVE_MONEY = (
     sa.exists()
@@ -130,4 +135,4 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
             ),
         ),
     )
-    return sa.and_(to_register(month), IS_FREE, was_there.correlate(Order))
+    return sa.and_(to_register(month), IS_FREE, _HAS_A_NUMBER, was_there.correlate(Order))
