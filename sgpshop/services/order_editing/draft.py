@@ -59,6 +59,8 @@ class ContentEdit:
     deliveries: dict[int, Values] = field(default_factory=dict)
     #: whether a total that was typed in stays; None: not answered (R76b)
     keep_total: bool | None = None
+    #: a total typed together with the rest: it stands, whatever the parts come to (R63)
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,14 @@ def work_out(order: Order, edit: ContentEdit) -> Draft:
     after = break_down_order(values, lines)
     has_own_total = order.is_total_set or order.total != before.calculated
     is_same = after.calculated == before.calculated
-    must_choose = has_own_total and not is_same
+    is_typed = edit.total not in (None, order.total)
+    must_choose = has_own_total and not is_same and not is_typed
     follows = not is_same and not (must_choose and edit.keep_total)
     total = after.calculated if follows else order.total
+    if is_typed and edit.total is not None:
+        follows, total = False, edit.total
+        if values["tax_10"] == stored["tax_10"]:  # 金額調整 is at 10 %: it was without it (R77c)
+            values["tax_10"] = None
     _check_total(order, total)
     return Draft(
         values=values,
@@ -121,7 +128,7 @@ def work_out(order: Order, edit: ContentEdit) -> Draft:
         breakdown=break_down_order(values, lines, total=total),
         calculated=after.calculated,
         total=None if must_choose and edit.keep_total is None else total,
-        is_total_set=not follows and (order.is_total_set or must_choose),
+        is_total_set=not follows and (order.is_total_set or must_choose or is_typed),
         must_choose=must_choose,
     )
 

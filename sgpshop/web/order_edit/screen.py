@@ -53,6 +53,11 @@ class EditScreen:
     #: the version the person saw, when the order is another by now
     stale_version: int | None = None
 
+    @property
+    def is_total_typed(self) -> bool:
+        """Whether a total was typed, sent and refused: it is not saved yet."""
+        return self.total_text is not None and self.refusal is not None
+
 
 class EditStep(IntEnum):
     """①修正を確定 → ②SMBC-GPに送信 → ③実売上処理 (R74)."""

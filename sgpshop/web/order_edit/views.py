@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -106,10 +107,20 @@ def return_to_calculation(order_no: str) -> ResponseReturnValue:
 @bp.post("")
 @requires(Role.OPERATOR)
 def change_content(order_no: str) -> ResponseReturnValue:
-    """「変更内容を保存」: items, fees, buyer, deliveries and note (R76)."""
+    """「変更内容を保存」: items, fees, buyer, deliveries and note (R76), and a total still being typed."""
+    text = request.form.get("total")
+    shown = EditScreen(total_text=text, notice="注文内容の変更を保存しました。")
 
     def change(order: Order, seen: Seen) -> SaveResult:
         edit = edit_form.typed(order, request.form).edit()
+        if text is not None:
+            try:
+                edit = replace(edit, total=typed_total(text))
+            except AmountRefused as refused:
+                shown.total_error = refused.message
+                raise
+            if edit.total == order.total:
+                shown.total_text = None
         before = order.buyer_email
         saved = order_editing.change_content(order.id, edit, seen, _actor())
         mail = request.form.get("buyer_email", "").strip()
@@ -119,7 +130,6 @@ def change_content(order_no: str) -> ResponseReturnValue:
             )
         return saved
 
-    shown = EditScreen(notice="注文内容の変更を保存しました。")
     return _save(order_no, shown, change, keeps_content=False)
 
 

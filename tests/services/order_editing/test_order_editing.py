@@ -356,6 +356,11 @@ class TestTypedTotalAndItems:
         assert (after.total, after.is_total_set) == (20_000, False)
         assert after.original_total == 10_000
 
+    def test_another_total_typed_with_them_stands(self, typed: Order) -> None:
+        typed = change(typed, lines=line_of(typed, quantity=2), total=3_000)
+        assert (typed.total, typed.is_total_set, typed.tax_10) == (3_000, True, None)
+        assert told(typed)[0] == ["合計金額", "9,500円", "3,000円"]
+
     def test_other_fields_do_not_ask(self, typed: Order) -> None:
         after = change(typed, values={"note": "急ぎ"})
         assert (after.total, after.is_total_set) == (9_500, True)
