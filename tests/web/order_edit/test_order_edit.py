@@ -249,7 +249,7 @@ class TestTotal:
         screen = Screen(operator, order)
         screen.correct("9500")
         screen.correct("10000")
-        assert "修正額" not in screen.page
+        assert 'is-correction">修正額' not in screen.page
 
     def test_what_people_type_is_understood(
         self, app: Flask, operator: FlaskClient, order: Order
@@ -383,7 +383,6 @@ class TestContent:
             member_id="x",
             payment_status="captured",
             kind="preorder",
-            total="1",
             note="変更",
         )
         after = stored(app, order)
@@ -391,6 +390,17 @@ class TestContent:
         for name in ("order_no", "ordered_at", "method", "member_id", "payment_status", "kind"):
             assert getattr(after, name) == getattr(before, name)  # R76, S4
         assert after.total == 10_000
+
+    def test_a_total_still_open_is_saved_with_it_or_refused_with_it(
+        self, app: Flask, operator: FlaskClient, order: Order
+    ) -> None:
+        screen = Screen(operator, order, HTMX)
+        answer = screen.post("", note="急ぎ", total="3千円")
+        assert answer.status_code == 422
+        assert "数字だけ" in answer.text
+        assert (stored(app, order).total, stored(app, order).note) == (10_000, "")
+        screen.post("", screen.form("") | {"note": "急ぎ"}, total="3,000")
+        assert (stored(app, order).total, stored(app, order).note) == (3_000, "急ぎ")
 
     def test_a_form_as_it_was_shown_changes_nothing(
         self, app: Flask, operator: FlaskClient, order: Order
