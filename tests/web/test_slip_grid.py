@@ -268,3 +268,15 @@ def test_history_tells_typed_from_files(app: Flask, operator: Browser, orders: l
     with asked(app, "slip_") as two:
         operator.get("/slips/history")
     assert (len(one), len(two)) == (2, 2)
+
+
+def test_a_number_whose_last_digit_is_wrong_is_told_beside_the_button(
+    operator: Browser, orders: list[Order]
+) -> None:
+    told = "末尾の数字が合わない行が1行あります"
+    wrong = flat(operator.get(address(check(operator, typed(grid(operator), "123412341235")))))
+    assert told in wrong
+    assert wrong.index(told) < wrong.index("処理を実行</button>")
+    assert f"{orders[0].deliveries[0].name} 様" in wrong
+    right = flat(operator.get(address(check(operator, typed(grid(operator), "123412341231")))))
+    assert "末尾の数字" not in right

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
@@ -15,11 +16,12 @@ from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.row_files import heading_key
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.models import CardTransaction, Delivery, ItemResult, SlipRow, SlipRun, utc_now
 from sgpshop.services.bulk.progress import RunProgress, counted, counted_all, needy_first
 from sgpshop.services.payments.error_content import line_content
 from sgpshop.services.slips import carriers
 from sgpshop.services.slips.columns import ERROR_TITLE
+from sgpshop.services.slips.rows import WRONG_DIGIT
 
 _CHUNK = 1000
 
@@ -37,6 +39,8 @@ class SlipPreview:
     capture_yen: int
     #: rows whose capture fails before anything is sent, and that are registered all the same (R80)
     kept: int
+    #: rows to be carried out whose number does not check: most likely mistyped
+    doubtful: int
     #: captures of holds that have expired (R47, R130)
     expired: int
     #: rows of which neither the file nor the order says the company
@@ -74,16 +78,24 @@ class ReportedRow:
     problem: str = ""
     codes: tuple[str, ...] = ()
     next_step: str = ""
+    #: to whom the parcel goes
+    recipient: str = ""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the slip number does not check."""
+        return WRONG_DIGIT in self.row.remark
 
 
 def preview(run: SlipRun) -> SlipPreview:
     """The figures of step ①."""
     planned = RunProgress(**counted(SlipRow, run.id, None))
-    captures, yen, kept = db.session.execute(
+    captures, yen, kept, doubtful = db.session.execute(
         sa.select(
             sa.func.count(SlipRow.amount),
             sa.func.coalesce(sa.func.sum(SlipRow.amount), 0),
             sa.func.count().filter(SlipRow.refusal != ""),
+            sa.func.count().filter(SlipRow.remark.contains(WRONG_DIGIT)),
         ).where(SlipRow.run_id == run.id, SlipRow.result == ItemResult.PENDING)
     ).one()
     return SlipPreview(
@@ -95,6 +107,7 @@ def preview(run: SlipRun) -> SlipPreview:
         captures=captures,
         capture_yen=yen or 0,
         kept=kept,
+        doubtful=doubtful,
         expired=_expired(run.id),
         without_carrier=len(carriers.unknown(run.id)),
     )
@@ -141,8 +154,27 @@ def lines(run_id: str, *, after: int = 0, limit: int = 200) -> list[ReportedRow]
         .limit(limit)
         .options(joinedload(SlipRow.attempt))
         .execution_options(populate_existing=True)
-    )
-    return [_line(row) for row in found]
+    ).all()
+    names = _recipients(found)
+    return [replace(_line(row), recipient=names.get(row.id, "")) for row in found]
+
+
+def _recipients(rows: Sequence[SlipRow]) -> dict[int, str]:
+    """Name of the recipient of each row's parcel, by the row's id."""
+    parcels: dict[int | None, dict[int, str]] = defaultdict(dict)
+    numbers = [row.order_id for row in rows if row.order_id is not None]
+    for order_id, number, name in db.session.execute(
+        sa.select(Delivery.order_id, Delivery.number, Delivery.name).where(
+            Delivery.order_id.in_(numbers)
+        )
+    ):
+        parcels[order_id][number] = name
+    found = {}
+    for row in rows:
+        of_order = parcels[row.order_id]
+        only = next(iter(of_order.values())) if len(of_order) == 1 else ""
+        found[row.id] = of_order.get(row.delivery_number, only)
+    return found
 
 
 def in_order(run_id: str) -> list[ReportedRow]:

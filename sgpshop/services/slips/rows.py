@@ -25,6 +25,8 @@ _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
 NOT_YET = "対象外:伝票番号がまだありません(未発送)。"
 #: Companies whose numbers have 12 digits, the last of which checks the others.
+#: the doubt of a remark that the preview counts
+WRONG_DIGIT = "末尾の数字が合いません"
 _CHECKED = frozenset({"001", "002", "003"})
 
 
@@ -227,7 +229,7 @@ def _doubt(slip: str, carrier: str) -> str:
     """What to know of a number whose last digit does not check the others."""
     digits = slip.replace("-", "")
     if carrier in _CHECKED and digits.isdigit() and not _checks(digits):
-        return f"伝票番号「{slip}」の末尾の数字が合いません。番号を確かめてください。"
+        return f"伝票番号「{slip}」の{WRONG_DIGIT}。番号を確かめてください。"
     return ""
 
 
