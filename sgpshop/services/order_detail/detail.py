@@ -149,7 +149,7 @@ def failure_of(attempt: Attempt, order: Order) -> OrderProblem | None:
         if is_bill:
             content = replace(content, next_step=facts.OTHER_WAY)
         elif order.kind is OrderKind.PREORDER and _is_declined(content.codes):
-            content = replace(content, next_step=f"{content.next_step}{_AFTER_MONTHS}")
+            content = replace(content, next_step=f"{_AFTER_MONTHS}{content.next_step}")
     return OrderProblem(
         headline=_headline(attempt.operation, content.codes),
         sentence=content.sentence,
@@ -178,10 +178,7 @@ def _mended(next_step: str) -> str:
 
 
 #: R112: months after the check a card may not be good any more.
-_AFTER_MONTHS = (
-    "もう一度実売上処理ができます(登録されたカードに、新しい取引として請求します)。続けて断られる場合は、"
-    "購入者に、別のカードまたは別のお支払い方法をお願いしてください。"
-)
+_AFTER_MONTHS = "もう一度実売上処理ができます(登録されたカードに、新しい取引として請求します)。続けて断られる場合は、"
 
 
 def _is_declined(codes: tuple[str, ...]) -> bool:

@@ -16,7 +16,12 @@ from sgpshop.services.payments.error_content import content_of
 from sgpshop.services.subscriptions.billing.results import RESULT_WORDS
 
 #: R105: what follows an NG, whatever its reason.
-OTHER_WAY = "別の方法で請求が必要です。購入者に連絡し、再決済(別のカード)か、ほかの決済方法を案内してください。"
+OTHER_WAY = (
+    "別の方法で請求が必要です。購入者に連絡し、再決済(購入者がショップで別のカードで支払うこと)か、"
+    "ほかの決済方法を案内してください。同じカードが使えるようになったときは、"
+    "「定期購入」の「失敗」で「もう一度登録する」を選べます。どちらかが済むと、売上失敗ではなくなります。"
+    "ほかの方法で受け取った注文は売上失敗のまま残るため、対応状況と社内メモに記録してください。"
+)
 _GUARANTEE = {
     BillingMode.REFRESH_RECURRING: (
         "洗替継続課金では、契約により一定の金額まで保証される場合があります。SMBC-GPとの契約内容を確認してください。"

@@ -26,6 +26,7 @@ from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.services.payments.transactions import standing
+from sgpshop.web.frame.formatters import waiting
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
 from sgpshop.web.frame.looking import Buttons, looked_at, may_act
 
@@ -78,6 +79,11 @@ def render(
     order = detail.order
     if asking and not (may_act(role_for(asking)) and CONFIRMATIONS[asking](order, buttons)):
         asking = ""
+    shop = shared["shop"]
+    # The buyer may still be paying (R20).
+    is_early = order.payment_status is PaymentStatus.NEEDS_REVIEW and not waiting(
+        order, shop.needs_review_alert_hours
+    )
     page = render_template(
         "order_detail/_order.html" if wants_fragment() else "order_detail/show.html",
         **shared,
@@ -85,7 +91,7 @@ def render(
         refusal=refusal,
         is_looking=_is_looking(order),
         effect=money_effect(order),
-        letter=letters.letter(order, detail.problem, shared["shop"]),
+        letter=None if is_early else letters.letter(order, detail.problem, shop),
         refund_left=(left := money_movements.left_of(order)),
         refund_preset=left
         if order.processing_class in REFUND_CLASSES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.gateway import for_buyer
-from sgpshop.models import Operation, Order, Role
+from sgpshop.models import Operation, Order, Role, utc_now
 from tests.factories import authorized_order
 from tests.forms import form_of
 from tests.gateway_world import World
@@ -93,3 +95,35 @@ def test_what_the_buyer_cannot_mend_is_not_written_to_them(
 def test_why_in_words_for_the_buyer(code: str, why: str) -> None:
     assert (why in for_buyer(code)) is True
     assert bool(why) is bool(for_buyer(code))
+
+
+def left_unpaid(app: Flask, world: World, hours: int) -> Order:
+    """An order whose buyer entered it and never paid."""
+    with app.app_context():
+        return authorized_order(
+            world,
+            status=PaymentStatus.NEEDS_REVIEW,
+            ordered_at=utc_now() - timedelta(hours=hours),
+            buyer_email="taro@example.jp",
+        )
+
+
+def test_a_buyer_who_never_finished_paying_is_written_to(
+    app: Flask, world: World, operator: FlaskClient
+) -> None:
+    order = left_unpaid(app, world, hours=120)
+    page = operator.get(f"/orders/{order.order_no}")
+    assert primary(page) == ["購入者にメールを書く"]
+    assert "次にすること:「照合」で" in page.text
+    assert f"オーダーID {order.order_no} で検索" in page.text
+    letter = re.findall(r"<textarea[^>]*>([^<]+)<", page.text)[0]
+    assert "お手続きの完了を確認できておりません" in letter
+    assert "請求されていません" not in letter  # that is not known yet
+
+
+def test_a_buyer_who_may_still_be_paying_is_left_alone(
+    app: Flask, world: World, operator: FlaskClient
+) -> None:
+    page = operator.get(f"/orders/{left_unpaid(app, world, hours=0).order_no}")
+    assert "mailto:" not in page.text
+    assert "次にすること:" not in page.text

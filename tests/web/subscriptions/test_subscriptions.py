@@ -260,8 +260,17 @@ def test_on_the_order_the_registration_and_its_result(
     error = page[page.index('id="payment-error"') :]
     assert "売上報告の結果がNGでした" in error
     assert "別の方法で請求が必要" in error
+    assert "売上失敗ではなくなります" in error  # how it leaves the list
     assert "42G830000" in error
     assert "data-billing-state" not in viewer.get(f"/orders/{orders[0].order_no}").text
+
+
+def test_the_buyer_of_a_registration_that_failed_is_written_to(
+    operator: FlaskClient, orders: list[Order]
+) -> None:
+    page = operator.get(f"/orders/{orders[3].order_no}").text
+    assert "文面をコピー" in page
+    assert "お手続きを完了できませんでした" in page
 
 
 def test_it_is_explained(viewer: FlaskClient) -> None:
