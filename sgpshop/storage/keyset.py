@@ -112,6 +112,11 @@ def find_ids(
     return page.showing([row.id for row in page.rows])
 
 
+def is_backwards(cursor: str, sorting: Sorting) -> bool:
+    """Whether it leads to the page before.  Raises CursorInvalid."""
+    return bool(cursor) and _decoded(cursor, sorting)[2]
+
+
 def all_ids(wanted: Sequence[sa.ColumnElement[bool]], *, size: int) -> Iterator[list[int]]:
     """The ids of all orders that meet `wanted`, newest first, `size` at a time.
 

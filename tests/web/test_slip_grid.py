@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Delivery, Order
+from sgpshop.models import Delivery, Order, utc_now
+from sgpshop.services.deliveries import waiting
+from sgpshop.services.deliveries.waiting import WaitingFilter
+from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.forms import form_of
@@ -179,6 +183,35 @@ def test_other_pages_and_filters_keep_what_was_typed(
     assert row["slips"][0] == "2222"
     run = address(check(operator, row))
     assert 'data-to-do="2"' in operator.get(run).text
+
+
+@pytest.mark.postgresql
+def test_a_page_has_only_so_many_rows_and_whole_orders(
+    app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_ROWS", 3)
+    with app.app_context():
+        made = [make_order(ordered_at=utc_now() - timedelta(days=5 - n)) for n in range(4)]
+        numbers = [order.order_no for order in made]
+        with writing() as session:
+            for order, more in zip(made, (1, 1, 0, 4), strict=True):
+                session.add_all(
+                    Delivery(order_id=order.id, number=n, name="二") for n in range(1, more + 1)
+                )
+        pages, cursor = [], ""
+        while True:
+            page = waiting.page(WaitingFilter(), cursor)
+            pages.append([row.order.order_no for row in page.rows])
+            if not page.next_cursor:
+                break
+            cursor = page.next_cursor
+        a, b, c, d = numbers
+        assert pages == [[a] * 2, [b] * 2 + [c], [d] * 5]
+        back = waiting.page(WaitingFilter(), page.previous_cursor)
+        assert [row.order.order_no for row in back.rows] == [b] * 2 + [c]
+        first = waiting.page(WaitingFilter(), back.previous_cursor)
+        assert [row.order.order_no for row in first.rows] == [a] * 2
+        assert not first.previous_cursor
 
 
 def test_only_what_was_typed_by_the_same_person_comes_back_from_a_preview(

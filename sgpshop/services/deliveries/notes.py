@@ -27,6 +27,8 @@ from sgpshop.services.settings import ShopSettings
 
 #: Orders printed together at most: a browser lays all of their pages out at once.
 MOST_ORDERS = 200
+#: And deliveries: an order with several has a sheet for each.
+_MOST_DELIVERIES = 600
 
 
 class TooManyToPrint(ShopError):
@@ -110,6 +112,12 @@ def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> 
     """The same of several orders.  Raises TooManyToPrint, or ShopError when there are none."""
     if len(order_ids) > MOST_ORDERS:
         raise TooManyToPrint(len(order_ids))
+    deliveries = sa.select(sa.func.count()).where(Delivery.order_id.in_(order_ids))
+    if (count := db.session.scalar(deliveries) or 0) > _MOST_DELIVERIES:
+        raise ShopError(
+            f"納品書を一度に印刷できるのは、お届け先{_MOST_DELIVERIES}件分までです"
+            f"(選択された注文には{count:,}件あります)。選択を減らしてください。"
+        )
     found = db.session.scalars(
         _ORDERS.where(Order.id.in_(order_ids)).order_by(Order.ordered_at, Order.id)
     ).all()

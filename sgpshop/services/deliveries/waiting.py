@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate
 
 import sqlalchemy as sa
 
@@ -18,8 +21,8 @@ from sgpshop.services.orders.facts import Facts, ParcelFacts, load_facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
 
-#: orders on one page
-PAGE_SIZE = 50
+#: orders on one page, and rows: at least those of one order
+PAGE_SIZE, MOST_ROWS = 50, 200
 Condition = sa.ColumnElement[bool]
 _OLDEST_FIRST = Sorting("ordered_at", Order.ordered_at.expression, datetime)
 
@@ -63,8 +66,12 @@ def count(wanted: WaitingFilter) -> int:
 
 
 def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
-    """The parcels of some orders, the oldest first; five queries.  Raises CursorInvalid."""
-    found = keyset.find_ids(_conditions(wanted), _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    """The parcels of some orders, the oldest first; six queries.  Raises CursorInvalid."""
+    conditions = _conditions(wanted)
+    found = keyset.find_ids(conditions, _OLDEST_FIRST, size=PAGE_SIZE, cursor=cursor)
+    from_end = keyset.is_backwards(cursor, _OLDEST_FIRST)
+    if (size := _that_fit(found.rows[:: -1 if from_end else 1])) < len(found.rows):
+        found = keyset.find_ids(conditions, _OLDEST_FIRST, size=size, cursor=cursor)
     orders = load_facts(found.rows, with_parcels=True, with_items=True)
     wishes = {
         row.id: row
@@ -87,6 +94,18 @@ def page(wanted: WaitingFilter, cursor: str = "") -> Page[WaitingParcel]:
     return found.showing(rows)
 
 
+def _that_fit(order_ids: Sequence[int]) -> int:
+    """With how many of these orders a page is full."""
+    theirs = sa.select(Delivery.order_id).where(Delivery.order_id.in_(order_ids), *_IS_ROW)
+    rows = Counter(db.session.scalars(theirs))
+    sums = accumulate(rows[order_id] for order_id in order_ids)
+    return max(1, sum(so_far <= MOST_ROWS for so_far in sums))
+
+
+#: A parcel that has a row.
+_IS_ROW = (Delivery.status.in_(OPEN_STATUSES), Delivery.slip_no == "")
+
+
 def _conditions(wanted: WaitingFilter) -> list[Condition]:
     """Written out, not bound: only so does the index of unfinished orders serve."""
     is_open = Order.processing_class == sa.bindparam(
@@ -96,11 +115,7 @@ def _conditions(wanted: WaitingFilter) -> list[Condition]:
         Order.payment_status.is_(None),
         Order.payment_status.not_in((PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)),
     )
-    of_parcel = [
-        Delivery.order_id == Order.id,
-        Delivery.status.in_(OPEN_STATUSES),
-        Delivery.slip_no == "",
-    ]
+    of_parcel = [Delivery.order_id == Order.id, *_IS_ROW]
     if wanted.until is not None:
         of_parcel.append(sa.or_(Delivery.wish_date.is_(None), Delivery.wish_date <= wanted.until))
     found = [is_open, may_be_sent, sa.exists().where(*of_parcel)]

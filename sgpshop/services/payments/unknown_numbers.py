@@ -96,7 +96,12 @@ _IS_ENTERED = sa.or_(
 IS_FREE = sa.and_(
     sa.not_(_IS_ENTERED),
     ~sa.exists().where(FiledNumber.gateway_order_id == CardTransaction.gateway_order_id),
-    ~sa.exists().where(Attempt.order_id == CardTransaction.order_id, Attempt.is_open),
+    # What is under way uses its own number, and counts the one that counts now; not those passed over.
+    ~sa.exists().where(
+        Attempt.order_id == CardTransaction.order_id,
+        Attempt.is_open,
+        sa.or_(CardTransaction.is_current, Attempt.transaction_id == CardTransaction.id),
+    ),
 )
 
 
@@ -175,7 +180,8 @@ def give_way(session: Session, order_nos: Collection[str]) -> None:
     session.execute(sa.select(Order.id).where(are_meant).order_by(Order.id).with_for_update())
     for order_id, number in meant:
         order = lock_order(session, order_id)
-        if order.open_attempt is None:
+        is_free = sa.exists().where(CardTransaction.gateway_order_id == number, IS_FREE)
+        if session.scalar(sa.select(is_free)):  # still, now that it is locked
             with suppress(transaction_numbers.NumbersUsedUp):
                 transaction_numbers.make_way(session, order, number)
 

@@ -51,6 +51,7 @@ def parcel_key(order_no: str, number: int | str) -> str:
 
 @bp.get("")
 @requires(Role.SHIPPER)
+@limited(Use.SEARCH)
 def index() -> ResponseReturnValue:
     """The parcels that wait; with `run`, as they were typed before its preview."""
     typed: dict[str, tuple[str, str]] = {}

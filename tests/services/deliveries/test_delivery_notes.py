@@ -36,6 +36,17 @@ def with_two_parcels() -> Order:
     return order
 
 
+def test_only_so_many_deliveries_are_printed_at_once(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [with_two_parcels().id, make_order().id]
+    monkeypatch.setattr(notes, "_MOST_DELIVERIES", 3)
+    assert len(notes.of_orders(orders).sheets) == 4  # and the sheet of the whole
+    monkeypatch.setattr(notes, "_MOST_DELIVERIES", 2)
+    with pytest.raises(ShopError, match=r"2件分までです\(選択された注文には3件"):
+        notes.of_orders(orders)
+
+
 def test_one_delivery_is_one_sheet_with_amounts(shop: World) -> None:
     order = make_order(total=3240)
     prints = notes.of_order(order.order_no)

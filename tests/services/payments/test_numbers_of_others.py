@@ -13,7 +13,7 @@ from sgpshop.domain.errors import NotPossible, OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.gateway import Cancellation
+from sgpshop.gateway import Cancellation, Job
 from sgpshop.models import CardTransaction, HistoryEntry, Operation, Order, utc_now
 from sgpshop.services import intake
 from sgpshop.services.order_files import card_order
@@ -335,6 +335,35 @@ class TestWhoHasOnlyMeantToUseANumber:
         with pytest.raises(intake.NumberInQuestion, match="確認中"):
             intake.place(new_order(shop, order_no="7001-1"), SHOP_FRONT)
         assert question(order) == "7001-1 仮売上 2,500円"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("way", ["shop front", "file"])
+def test_an_order_comes_in_under_a_number_that_a_charge_under_way_passed_over(
+    shop: World, way: str
+) -> None:
+    """The cart entered `7001-1`, and nobody paid: 7001 is charged as `-2`, whose answer is lost."""
+    with time_machine.travel(utc_now() - timedelta(days=1)):
+        shop.gateway.check_card("7001", GOOD_CARD)
+        shop.gateway.enter("7001-1", Job.CAPTURE, 2500)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    order = looked_up("7001")
+    shop.fault("drop_after", "ExecTran")
+    press(order, Operation.CAPTURE)
+    assert last_attempt(order).is_open
+    assert transaction_of("7001-1").order_id == order.id
+    if way == "file":
+        take_in(row(注文番号="7001-1"))
+        assert transaction_of("7001-1").order_id == order_of("7001-1").id
+    else:
+        intake.place(new_order(shop, order_no="7001-1"), SHOP_FRONT)
+        settle(order_of("7001-1").id)
+        assert order_of("7001-1").payment_status is S.AUTHORIZED
+    settle(order.id)
+    assert order_of("7001").payment_status is S.CAPTURED
+    assert shop.trade("7001-2")["status"] == "CAPTURE"
+    assert [entry["status"] for entry in shop.ledger()].count("CAPTURE") == 1
+    assert list(Verification().problems()) == []
 
 
 def test_an_order_with_the_mark_of_its_cart_has_its_number_too(shop: World) -> None:
