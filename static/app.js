@@ -1,4 +1,4 @@
-/* The little that HTML and htmx do not do by themselves: ticks, dialogs, focus, what is said, keys, what is not saved. */
+/* What HTML and htmx do not do by themselves: ticks, dialogs, focus, what is said, keys, what is not saved. */
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -207,14 +207,13 @@
     if (name === "仮売上" && links[at + 1]) byId("next-to-capture")?.setAttribute("href", links[at + 1]);
   }
 
-  /* Keys: / search, ? help; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes; j k next and previous order. */
+  /* Keys: / search, ? help; on the list ↑↓ row, x tick, b bar, Enter open, Esc closes; on an order j k next, previous, c cancel. */
 
   function moveTo(row) {
     row?.querySelector("a").focus();
     row?.scrollIntoView({ block: "nearest" });
   }
 
-  /* What the key does here, if anything. */
   function actOf(key, target) {
     const row = target.closest("#order-table tbody tr");
     const at = rows().indexOf(row);
@@ -232,6 +231,7 @@
       "?": () => { location.href = "/help#keys"; },
       j: go(document.querySelector("#neighbours [rel=next]")),
       k: go(document.querySelector("#neighbours [rel=prev]")),
+      c: go(document.querySelector(".acts [action$='/cancel'] button")),
     }[key];
   }
 

@@ -102,6 +102,20 @@ def test_keys_from_the_list_to_the_capture(
     assert [site.world.sales(order.order_no) for order in orders] == [1] * number
 
 
+def test_keys_from_the_list_to_a_cancelled_order(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1)
+    page = visitor.open("/orders")
+    keys = Keys(page)
+    keys.press("ArrowDown", "Enter")
+    page.wait_for_url(f"**/orders/{order.order_no}")
+    expect(page.locator(".acts")).to_be_visible()
+    keys.press("c")
+    expect(page.locator("[data-confirm-no]")).to_be_focused()  # two keys cancel nothing
+    keys.press("Shift+Tab", "Enter")
+    expect(page.locator("[data-version]")).to_have_attribute("data-payment-status", "cancelled")
+    assert keys.pressed <= 8
+
+
 def test_the_focus_stays_and_one_region_speaks(site: Site, visitor: Visitor) -> None:
     site.orders(2)
     page = visitor.open("/orders")

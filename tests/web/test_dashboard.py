@@ -288,3 +288,11 @@ def test_all_sums_are_one_query(app: Flask, viewer: FlaskClient) -> None:
     # those by status, and those of the other questions of the page
     assert sum("UNION ALL" in one and "sum(orders.total)" in one for one in found) == 2
     assert not [one for one in found if one.startswith("SELECT orders.payment_status, count(*)")]
+
+
+def test_the_frame_bears_the_name_of_the_shop(app: Flask, viewer: FlaskClient) -> None:
+    assert ">SGP Shop</a>" in viewer.get("/").text
+    with app.app_context():
+        settings.save("店長", shop_name="お茶と季節の和菓子の見本堂")
+    assert 'title="お茶と季節の和菓子の見本堂">お茶と季節の和菓…</a>' in viewer.get("/").text
+    assert "見本堂" not in app.test_client().get("/login").text

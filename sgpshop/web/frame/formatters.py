@@ -274,6 +274,7 @@ def _phone_tabs() -> list[tuple[str, str]]:
 def _for_every_page() -> dict[str, Any]:
     return {
         "main_menu": _main_menu,
+        "name_of_shop": lambda: settings.load().shop_name,
         "practice_menu": _practice_menu,
         "Role": Role,
         "MAY": rights.MAY,
