@@ -16,6 +16,7 @@ from sqlalchemy.orm import selectinload
 from sgpshop.domain.amounts import AMOUNT_COLUMNS, Breakdown, break_down_order
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import OrderNotFound, ShopError
+from sgpshop.domain.order_rules import given_back_there
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import PaperAmounts
 from sgpshop.domain.text import search_key
@@ -53,6 +54,8 @@ class Sheet:
     #: which parcel of how many
     number: int = 1
     parcels: int = 1
+    #: yen of the total that SMBC-GP gave back: the amounts are of what is left (B5, R77c)
+    given_back: int = 0
 
     @property
     def is_cancelled(self) -> bool:
@@ -136,7 +139,9 @@ def of_orders(order_ids: Sequence[int], amounts: PaperAmounts | None = None) -> 
     return Prints(sheets, len(standing), cancelled, sorted(called_off.values()), shop, wanted)
 
 
-_ORDERS = sa.select(Order).options(selectinload(Order.lines), selectinload(Order.deliveries))
+_ORDERS = sa.select(Order).options(
+    selectinload(Order.lines), selectinload(Order.deliveries), selectinload(Order.transaction)
+)
 
 
 def _is_cancelled(order: Order) -> bool:
@@ -158,10 +163,11 @@ def _is_buyers(order: Order, parcel: Delivery | None) -> bool:
 
 
 def _sheets(order: Order, amounts: PaperAmounts) -> list[Sheet]:
+    back = given_back_there(order)
     breakdown = break_down_order(
         {name: getattr(order, name) for name in AMOUNT_COLUMNS},
         order.lines,
-        total=order.total,
+        total=order.total - back,
     )
     parcels = order.deliveries
     if len(parcels) <= 1:
@@ -169,8 +175,8 @@ def _sheets(order: Order, amounts: PaperAmounts) -> list[Sheet]:
         is_told = amounts is PaperAmounts.ALWAYS or (
             amounts is PaperAmounts.BUYER and _is_buyers(order, parcel)
         )
-        return [Sheet(order, order.lines, parcel, breakdown if is_told else None)]
-    whole = [Sheet(order, order.lines, None, breakdown, parcels=len(parcels))]
+        return [Sheet(order, order.lines, parcel, breakdown if is_told else None, given_back=back)]
+    whole = [Sheet(order, order.lines, None, breakdown, parcels=len(parcels), given_back=back)]
     return (whole if amounts is not PaperAmounts.NEVER else []) + [
         Sheet(
             order,

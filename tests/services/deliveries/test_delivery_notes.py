@@ -6,13 +6,14 @@ import pytest
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Delivery, Order, OrderLine
+from sgpshop.models import CardTransaction, Delivery, Operation, Order, OrderLine
 from sgpshop.services.deliveries import notes
 from sgpshop.services.deliveries.notes import TooManyToPrint
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.storage.database import writing
-from tests.factories import days_ago, make_order
+from tests.factories import authorized_order, days_ago, make_order
 from tests.gateway_world import World
+from tests.services.acting import press
 
 
 @pytest.fixture
@@ -87,3 +88,17 @@ def test_what_cannot_be_printed_is_refused_in_words(shop: World) -> None:
         notes.of_orders([make_order(status=PaymentStatus.CANCELLED).id])
     with pytest.raises(NotFound):
         notes.of_order("P0")
+
+
+def test_after_a_part_was_given_back_the_amounts_are_of_what_is_left(shop: World) -> None:  # B5
+    order = press(authorized_order(shop), Operation.CAPTURE)
+    assert order.transaction is not None
+    with writing() as session:
+        there = session.get_one(CardTransaction, order.transaction.id)
+        there.gateway_amount = there.captured_amount = order.total - 1000
+    [sheet] = notes.of_order(order.order_no).sheets
+    assert sheet.breakdown is not None
+    assert sheet.given_back == 1000
+    assert sheet.breakdown.total == order.total - 1000
+    assert sheet.breakdown.adjustment == -1000
+    assert sum(share.amount for share in sheet.breakdown.shares) == order.total - 1000
