@@ -92,8 +92,8 @@ def test_from_the_carts_file_to_captured_and_delivered(
 
 
 def test_the_files_for_the_books(site: Site, visitor: Visitor) -> None:
-    page = visitor.open("/journals?from=2020-01-01&to=2099-12-31")
+    page = visitor.open("/journals?from=2026-01-01&to=2026-12-31")
     check(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="freee会計のファイル").click()
-    assert download.value.suggested_filename == "journal-freee-20200101-20991231.csv"
+    assert download.value.suggested_filename == "journal-freee-20260101-20261231.csv"
