@@ -85,6 +85,14 @@ def is_resting(queue: Queue, row_id: int) -> bool:
     return found
 
 
+def is_last_try(queue: Queue, row_id: int) -> bool:
+    """Whether this row broke off so often that it would be set aside the next time."""
+    times = sa.select(Setback.times).where(Setback.queue == queue, Setback.row_id == row_id)
+    found = db.session.scalar(times) or 0
+    db.session.commit()
+    return found >= len(_PAUSES)
+
+
 def all_known() -> frozenset[tuple[Queue, int]]:
     """Whatever broke off and has not gone through since; hardly ever anything."""
     rows = db.session.execute(sa.select(Setback.queue, Setback.row_id))

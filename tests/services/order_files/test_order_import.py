@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,20 +28,27 @@ from sgpshop.models import (
     HistoryEntry,
     ImportRun,
     IssueLevel,
+    Job,
+    JobKind,
     Operation,
     Order,
     OrderKind,
     OrderLine,
+    Queue,
+    Setback,
     utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.order_files import card_order, importing
+from sgpshop.services.order_files.importing import batches
 from sgpshop.services.order_files.importing.runs import RunState, state_of
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
+from sgpshop.storage import jobs, setbacks
 from sgpshop.storage.database import writing
 from sgpshop.storage.vault import open_access_pass
+from tests import own_worker
 from tests.gateway_world import World
 from tests.services.acting import cancel
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file
@@ -565,6 +573,41 @@ class TestRuns:
         assert seen == sorted(set(seen))
         assert len(seen) > 1
         assert importing.progress(run.id).done == 450
+
+
+def test_a_batch_that_breaks_off_each_time_ends_the_import_with_words(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before it is in, and the person is told of the line where it ends."""
+    monkeypatch.setattr(batches, "SIZE", 2)
+    take_in_batch, tries = batches.take_in, list[Any]()
+
+    def broken(run_id: str, actor: str, batch: Any, *more: Any) -> None:
+        if any(one.order_no == number(3) for one in batch):
+            tries.append(batch)
+            raise ZeroDivisionError
+        take_in_batch(run_id, actor, batch, *more)
+
+    monkeypatch.setattr(batches, "take_in", broken)
+    content = csv_file(*(row(注文番号=number(n)) for n in range(1, 6)))
+    run_id = importing.new_run_id()
+    importing.prepare(run_id, "田中", [content], NO_LIMITS)
+    with own_worker.working_by(app, "off"):
+        assert importing.start(run_id, "田中", importing.fingerprint(importing.find(run_id)))
+    [job_id] = db.session.scalars(sa.select(Job.id))
+    work = partial(jobs.work, job_id, {JobKind.IMPORT: importing.work})
+    for _ in range(8):
+        setbacks.carefully(Queue.JOB, [job_id], work)
+        with writing() as session:  # long after
+            session.execute(sa.update(Setback).values(next_try_at=utc_now()))
+            session.execute(sa.update(Job).values(due_at=utc_now()))
+    assert len(tries) == 4
+    run = importing.find(run_id)
+    assert (run.added, importing.progress(run_id).goes_on) == (2, False)
+    [issue] = importing.issues(run_id)
+    assert "この行からの注文を取り込めませんでした" in issue.message
+    assert issue.line == 4
+    assert setbacks.count_set_aside() == 0
 
 
 @pytest.mark.long

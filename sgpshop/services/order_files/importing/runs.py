@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import FormUsed, NotFound, ShopError
 from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
-from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKind, utc_now
+from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKind, Queue, utc_now
 from sgpshop.services import settings
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
@@ -36,10 +37,13 @@ from sgpshop.services.order_files.reading import (
     survey,
 )
 from sgpshop.services.payments import transaction_lookup
-from sgpshop.storage import jobs, shared_clock
+from sgpshop.storage import jobs, setbacks, shared_clock
 from sgpshop.storage.database import writing
-from sgpshop.storage.jobs import Claim
+from sgpshop.storage.jobs import Claim, Interrupted
+from sgpshop.storage.setbacks import OF_EVERYTHING
 from sgpshop.storage.vault import SealBroken
+
+log = logging.getLogger(__name__)
 
 #: A run that wrote nothing for so long is not running any more.
 _SILENT = timedelta(seconds=30)
@@ -291,7 +295,16 @@ def carry_out(
     orders = itertools.islice(read(), done, None)
     hold = None if claim is None else claim.hold
     while batch := list(itertools.islice(orders, batches.SIZE)):
-        batches.take_in(run_id, actor, batch, done, hold)
+        try:
+            batches.take_in(run_id, actor, batch, done, hold)
+        except (Interrupted, ShopError, *OF_EVERYTHING):
+            raise
+        except Exception as fault:  # of ours, or of what stands in the file
+            if claim is None or not setbacks.is_last_try(Queue.JOB, claim.job_id):
+                raise
+            log.exception("import %s ends before line %s", run_id, batch[0].line)
+            _end_before(run_id, batch[0], claim)
+            raise ShopError(_BROKE_OFF) from fault
         done += len(batch)
         if on_progress is not None:
             on_progress(find(run_id))
@@ -300,6 +313,28 @@ def carry_out(
             hold(session)
         session.execute(_of(run_id).values(finished_at=utc_now(), progress_at=shared_clock.now()))
         kept.forget(session, run_id)
+
+
+_BROKE_OFF = (
+    "この行からの注文を取り込めませんでした(このシステムの不具合です)。"
+    "前の行までの注文は取り込まれています。管理者に連絡してください。"
+)
+
+
+def _end_before(run_id: str, one: FileOrder, claim: Claim) -> None:
+    """No more is tried: what was taken in stays, and the person is told where it ended."""
+    with writing() as session:
+        claim.hold(session)
+        kept.forget(session, run_id)
+        session.add(
+            ImportIssue(
+                run_id=run_id,
+                line=one.line,
+                order_no=one.order_no[:28],
+                level=IssueLevel.ERROR,
+                message=_BROKE_OFF,
+            )
+        )
 
 
 def _done(run: ImportRun) -> int:
