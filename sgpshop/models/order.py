@@ -366,6 +366,7 @@ class CardTransaction(Base):
         ),
         sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
         sa.Index("ix_card_transactions_access_id", "access_id"),
+        sa.Index("ix_card_transactions_captured_at", "captured_at"),
         sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
     )
 
