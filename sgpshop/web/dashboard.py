@@ -83,8 +83,7 @@ def show() -> ResponseReturnValue:
         "dashboard/show.html",
         figures=found,
         first_steps=[] if found.has_captured else list(_first_steps(found, shop)),
-        # Those that wait too long are among 要確認.
-        to_do=sum(one.total.count for one in lines) - found.review_overdue.count,
+        to_do=sum(one.total.count for one in lines),
         lines=[one for one in lines if one.total.count],
         calm=[one.words for one in lines if not one.total.count],
         recent=recent.recent(),
@@ -198,21 +197,18 @@ def _lines(
         "warning",
         "correction",
     )
+    overdue = found.review_overdue
     yield WorkLine(
         "要確認",
         found.needs_review,
-        "決済がまだ終わっていない注文です",
+        # Of the same orders, so on the same line: no money stands here twice.
+        f"うち{shop.needs_review_alert_hours}時間超 {overdue.count:,}件。購入者に確認してください"
+        if overdue.count
+        else "決済がまだ終わっていない注文です",
         _list(status="needs_review"),
         "見る",
-        "warning",
+        "bad" if overdue.count else "warning",
         "needs_review",
-    )
-    yield WorkLine(
-        f"要確認({shop.needs_review_alert_hours}時間超)",
-        found.review_overdue,
-        "SMBC-GPの管理画面で確認してください",
-        _list(waiting_hours=shop.needs_review_alert_hours),
-        "見る",
     )
     if outlook := found.subscriptions:
         yield WorkLine(

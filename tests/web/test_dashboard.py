@@ -84,13 +84,13 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         "期限が近い・切れた": (1, "¥200"),
         "売上失敗": (3, "¥700"),
         "要確認": (2, "¥9"),
-        "要確認(24時間超)": (1, "¥5"),
         "修正額が未送信": (1, "¥600"),
         "発送済み・売上処理待ち": (2, "¥100"),
         "返送済み・返金未対応": (1, "¥7,000"),
         "SMBC-GPとの食い違い": (1, "¥4"),
     }
     # What may be lost comes first, and the most of it.
+    assert "うち24時間超 1件" in page
     assert list(found)[:3] == ["返送済み・返金未対応", "売上失敗", "期限が近い・切れた"]
     assert ">¥1,200</a>" in page  # 未回収
     assert "問題なし" not in page or "売上失敗" not in page[page.index("問題なし") :][:80]
@@ -143,7 +143,7 @@ def test_what_has_no_problem_is_named_with_the_last_comparison(
     assert "最終照合" not in flat(viewer.get("/"))  # there was none yet
     with app.app_context(), writing() as session:
         session.add(DailyJob(name=alerts.COMPARE, day=utc_now().date(), finished_at=utc_now()))
-    assert "返送済み・返金未対応、要確認(24時間超)" in flat(viewer.get("/"))
+    assert "、修正額が未送信、要確認" in flat(viewer.get("/"))
     assert "(SMBC-GPとの最終照合 <time" in flat(viewer.get("/"))
 
 
@@ -158,6 +158,9 @@ def test_the_reasons_of_failures_are_told_in_few_words(
             press(order, Operation.CAPTURE)
     page = flat(viewer.get("/"))
     assert table(page, "売上失敗の理由と件数") == {"限度額超過": "2件", "残高不足": "1件"}
+    told = flat(viewer.get(lines(page)["売上失敗"][2]))  # 理由を見る: each beside its order
+    assert told.count('<span class="muted">限度額超過</span>') == 2
+    assert told.count('<span class="muted">残高不足</span>') == 1
     assert '<span class="work-why">限度額超過 2・残高不足 1</span>' in page
 
 

@@ -6,6 +6,7 @@ Each figure leads to its orders; yen are ints, days are Japanese ones.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -83,6 +84,26 @@ class Reason:
     code: str
 
 
+def reasons(order_ids: Sequence[int]) -> dict[int, str]:
+    """Why the capture of each of these orders failed last, in few words; one query."""
+    newest = (
+        sa.select(sa.func.max(Attempt.id))
+        .where(Attempt.order_id.in_(order_ids))
+        .group_by(Attempt.order_id)
+    )
+    rows = db.session.execute(
+        sa.select(Attempt.order_id, Attempt.error_codes).where(
+            Attempt.id.in_(newest), Attempt.state == AttemptState.REJECTED
+        )
+    )
+    return {order_id: _short(text) for order_id, text in rows}
+
+
+def _short(error_codes: str) -> str:
+    known = split_codes(error_codes)
+    return in_short(worst(known)) if known else _UNTOLD
+
+
 def failures() -> list[Reason]:
     """The commonest reasons of the orders in 売上失敗, in few words; one query."""
     newest = (
@@ -100,7 +121,7 @@ def failures() -> list[Reason]:
     codes: dict[str, set[str]] = {}
     for text, number in rows:
         known = split_codes(text)
-        words = in_short(worst(known)) if known else _UNTOLD
+        words = _short(text)
         counts[words] += number
         codes.setdefault(words, set()).add(worst(known) if known else "")
     return [

@@ -20,6 +20,7 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
+from sgpshop.services.dashboard import pictures
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search import saved_views, search, search_fields, texts
 from sgpshop.services.order_search.totals import Total, Totals, added, status_totals, total
@@ -137,8 +138,10 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
     run_id = runs.latest_running(current_user.id) if bar is None else None
     result = _search(form)  # first: it may complain about the cursor
+    failed = [row.id for row in result.rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
     return {
         "result": result,
+        "reasons": pictures.reasons(failed) if failed else {},
         "form": form,
         "dated": form.criteria.date_field.value,
         "date_words": DATE_WORDS[form.criteria.date_field],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
@@ -98,11 +99,12 @@ def test_preview_counts_repeats_and_expired_holds(shop: World, tanaka: Person) -
     orders = [
         authorized_order(shop, status=PaymentStatus.CAPTURE_FAILED),
         authorized_order(shop, authorized_at=days_ago(61)),
-        authorized_order(shop, total=5000),
+        authorized_order(shop, total=5000, processing_class=ProcessingClass.DELIVERED),
     ]
     preview = runs.preview(prepare(orders, tanaka), tanaka.id)
     assert preview.eligible_yen == 11_000
     assert (preview.figures.retries, preview.figures.expired) == (1, 1)
+    assert (preview.figures.not_sent, preview.figures.preorders) == (2, 0)
 
 
 def test_a_second_start_does_nothing(app: Flask, shop: World, tanaka: Person) -> None:

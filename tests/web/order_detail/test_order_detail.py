@@ -21,6 +21,7 @@ from tests.forms import form_of
 from tests.gateway_world import World
 from tests.services.acting import correct
 from tests.signing_in import PASSWORD, signed_in
+from tests.web.pages import flat
 
 HTMX = {"HX-Request": "true"}
 
@@ -554,3 +555,13 @@ def test_a_doubt_is_ended_by_hand_with_reason_and_password(
     page = operator.post(url, data=form, follow_redirects=True).text
     assert "自動確認をやめました" in page
     assert 'data-payment-status="needs_review"' in page  # P3: only a look-up will tell
+
+
+def test_after_a_cancel_the_screen_says_that_the_hold_is_gone(
+    operator: FlaskClient, order: Order
+) -> None:
+    url = f"/orders/{order.order_no}/cancel"
+    asked = operator.get(url).text
+    assert "クーポンの使用回数" not in asked  # none was used
+    done = operator.post(url, data=form_of(asked, url).hidden, follow_redirects=True)
+    assert re.search(r"¥0 <span[^>]*>\(¥[\d,]+ は解放済み\)", flat(done))

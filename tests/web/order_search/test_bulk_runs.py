@@ -204,6 +204,7 @@ def test_the_confirmation_says_what_will_happen_and_sends_nothing(
     assert "対象外 2 件" in text
     assert "決済完了済み 1件" in text
     assert f'<a href="/orders/{unsent.order_no}">' in page
+    assert "うち 未処理(まだ発送していない) 4 件" in text
     assert "4件 ¥6,100 を購入者のカードに請求します" in text
     assert f"{unsent.buyer_name} 様 {unsent.order_no} 修正額が未送信" in text
     assert page.count(f">{unsent.order_no}<") == 1  # each order once

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import ActTerms
 from sgpshop.domain.order_rules import OrderFacts, Refusal, capture_refusal
 from sgpshop.domain.payment_status import PaymentStatus
@@ -21,6 +22,9 @@ class CaptureFigures:
     #: of those taken: 売上失敗 before, and beyond the term of their authorization
     retries: int
     expired: int
+    #: of those taken: nothing of it has gone out, and 予約, charged anew on the card that was checked
+    not_sent: int
+    preorders: int
 
 
 def _refusal(order: OrderFacts, _terms: ActTerms, _now: datetime) -> Refusal | None:
@@ -32,6 +36,8 @@ def _figures(orders: Sequence[Facts], _refused: Sequence[Refused], now: datetime
     return CaptureFigures(
         retries=sum(order.payment_status is PaymentStatus.CAPTURE_FAILED for order in orders),
         expired=sum(term is not None and term <= now for term in terms),
+        not_sent=sum(order.processing_class is ProcessingClass.UNPROCESSED for order in orders),
+        preorders=sum(order.kind == "preorder" for order in orders),
     )
 
 
