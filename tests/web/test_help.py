@@ -126,3 +126,12 @@ def test_closing_a_month_is_about_the_month_before_this_one(app: Flask, world: W
     assert f"/sales?month={before:%Y-%m}" in links
     assert {owner.get(link).status_code for link in links if "static" not in link} == {200}
     assert 'href="/help/close-month"' in owner.get("/help").text
+
+
+def test_words_joined_by_no_are_found_apart(viewer: FlaskClient) -> None:
+    page = flat(viewer.get("/help?q=月次の締め"))
+    assert re.search("「<bdi>月次の締め</bdi>」の説明 [1-9]", page)
+
+
+def test_files_of_one_program_that_are_told_alike_are_told_once(viewer: FlaskClient) -> None:
+    assert flat(viewer.get("/help")).count("<dt>GMO MakeShop") == 1

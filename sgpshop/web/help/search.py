@@ -93,4 +93,6 @@ def holding(word: str, pieces: Sequence[Paragraph]) -> list[Paragraph]:
         return all(key in all_of_it for key in keys)
 
     found = [one for one in pieces if is_in(one.section, one.heading, one.also, one.text)]
+    if not found and "の" in word:  # 月次の締め: the two words of it, wherever they stand
+        return holding(word.replace("の", " "), pieces)
     return sorted(found, key=lambda one: not is_in(one.section, one.heading, one.also))

@@ -109,6 +109,15 @@ def _closing() -> str:
 _FILE_PURPOSES = ((Purpose.ORDERS, "注文ファイル"), (Purpose.SLIPS, "伝票番号のファイル"))
 
 
-def _programs(purpose: Purpose) -> list[Layout]:
-    """The layouts that can be read, by program."""
-    return sorted(layouts(purpose), key=lambda layout: layout.id)
+def _programs(purpose: Purpose) -> list[tuple[str, Layout]]:
+    """The programs whose files can be read; files of one that are told alike are told once."""
+    alike: dict[tuple[str, str, bool], list[Layout]] = {}
+    for layout in sorted(layouts(purpose), key=lambda layout: layout.id):
+        name = layout.program.partition("(")[0]
+        alike.setdefault((name, layout.refusal or layout.export, bool(layout.partner)), []).append(
+            layout
+        )
+    return [
+        (name if len(found) > 1 else found[0].program, found[0])
+        for (name, _, _), found in alike.items()
+    ]

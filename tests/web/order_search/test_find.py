@@ -39,7 +39,7 @@ def test_one_hit_is_opened_and_several_are_listed(app: Flask, viewer: FlaskClien
     assert listed(page) == [order.order_no for order in reversed(others)]
     assert 'value="佐藤 花子"' in page
     assert "<span>検索:<bdi>佐藤 花子</bdi></span>" in page
-    assert "2件中 2件を表示" in page
+    assert "2件</span>中 2件を表示" in page
     assert old.order_no not in page
 
 
@@ -74,7 +74,7 @@ def test_very_many_hits_are_not_counted_before_they_are_shown(
         for _ in range(4):
             make_order()
     page = flat(viewer.get("/orders?q=佐藤"))
-    assert "3件以上中 4件を表示" in page
+    assert "3件以上</span>中 4件を表示" in page
     assert "<b>3件以上</b>" in page
     assert "未売上" not in page.split('id="bulk"')[0].split('id="status-tabs"')[1]
     chosen = flat(viewer.get("/orders?q=佐藤&status=captured"))
