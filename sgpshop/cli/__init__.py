@@ -29,6 +29,7 @@ _COMMANDS = {
     "change-encryption-key": "backup:change_encryption_key",
     "resolve": "checks:resolve",
     "check-search": "checks:check_search",
+    "check-sums": "checks:check_sums",
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",
     "create-user": "people:create_user",

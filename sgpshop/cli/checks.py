@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.services import installation
-from sgpshop.services.order_search import texts
+from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.reconciliation import ledgers
@@ -78,6 +78,19 @@ def check_search(*, anew: bool) -> None:
         f"検索用の索引: {mended:,}件を直しました。"
         if mended
         else "検索用の索引に誤りはありません。"
+    )
+    sys.exit(1 if mended else 0)
+
+
+@click.command("check-sums")
+@with_shop
+def check_sums() -> None:
+    """Compare the kept sums over the orders with the orders, and mend them; exit 1 if any differed."""
+    mended = sums.compare()
+    click.echo(
+        f"注文の件数と合計: {mended:,}つの決済ステータスで直しました。"
+        if mended
+        else "注文の件数と合計に誤りはありません。"
     )
     sys.exit(1 if mended else 0)
 

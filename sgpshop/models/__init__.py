@@ -44,6 +44,7 @@ from sgpshop.models.order import (
     OrderKind,
     OrderLine,
 )
+from sgpshop.models.order_sum import OrderSum
 from sgpshop.models.order_text import OrderText, OrderTextDue
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
@@ -120,6 +121,7 @@ __all__ = [
     "OrderEvent",
     "OrderKind",
     "OrderLine",
+    "OrderSum",
     "OrderText",
     "OrderTextDue",
     "Person",

@@ -22,7 +22,7 @@ from sgpshop.services import mails, notifications
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
-from sgpshop.services.order_search import texts
+from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders import feed, money_days
 from sgpshop.services.payments import checkouts, clocks
 from sgpshop.services.payments.connections import connections
@@ -54,6 +54,7 @@ _BACKUP_EVERY = 30.0
 _FOLD_EVERY = 60.0
 #: Texts of changed orders; after so long a round of it the others have their turn.
 _TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
+_SUMS_EVERY = 15.0
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
@@ -145,6 +146,7 @@ class House:
             _Periodic(_TIDY_EVERY, jobs.tidy),
             _Periodic(_TIDY_EVERY, kept.tidy),
             self._texts,
+            _Periodic(_SUMS_EVERY, sums.fold),
             _Periodic(_TIDY_EVERY, texts.compare_some),
             _Periodic(_OCCASIONS_EVERY, mails.look_for_occasions),
             _Periodic(_MAILS_EVERY, self._send_mails),

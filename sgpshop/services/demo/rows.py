@@ -53,7 +53,7 @@ from sgpshop.models.base import Base, UtcDateTime
 from sgpshop.services import installation
 from sgpshop.services.demo import made_up
 from sgpshop.services.demo.made_up import Cart, Item, Person, Step, Story
-from sgpshop.services.order_search import texts
+from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders import beginnings, feed, history
 from sgpshop.services.orders.history import OrderSnapshot
 from sgpshop.storage.database import chunks, writing
@@ -89,6 +89,7 @@ def seed_rows(count: int) -> int:
         numbers = range(start, min(start + _BATCH, count))
         with writing() as session:
             new += _write(session, numbers, count, now)
+        sums.fold()
     return new
 
 

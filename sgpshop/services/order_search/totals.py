@@ -1,8 +1,9 @@
 """Count and yen by payment status for the tabs over the list (R37), true and cheap.
 
-Adding up 100,000 orders takes longer than the rest of the page, so the sums of a search are kept
-for as long as no order changes.  Every change of an order writes a history entry (P5), so the
-newest entry's id tells in one index look-up whether anything did.
+Those of all orders are kept by whoever changes one (sums.py).  Adding up many orders takes longer than
+the rest of the page, so the sums of any other search are remembered for as long as no order changes.
+Every change of an order writes a history entry (P5), so the newest entry's id tells in one index
+look-up whether anything did.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
-from sgpshop.services.order_search import index
+from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 
 #: More orders that hold a word are not counted before a list of them is shown.
@@ -140,13 +141,14 @@ def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
         wanted = conditions(criteria, now)
         count, yen = sa.func.count(), sa.func.sum(Order.total)
         columns = sa.select(sa.literal(place), Order.payment_status, count, yen)
-        parts.append(columns.where(*wanted).group_by(Order.payment_status))
+        counted = columns.where(*wanted).group_by(Order.payment_status)
+        parts.append(counted if wanted else sums.by_status(place))
         parts.append(_taken_otherwise(wanted, place=place))
-    sums: list[Totals] = [{} for _ in searches]
+    found: list[Totals] = [{} for _ in searches]
     for place, status, number, amount in db.session.execute(sa.union_all(*parts)):
-        before = sums[place].get(status, Total())
-        sums[place][status] = Total(before.count + number, before.yen + int(amount or 0))
-    return sums
+        before = found[place].get(status, Total())
+        found[place][status] = Total(before.count + int(number), before.yen + int(amount or 0))
+    return found
 
 
 def taken_otherwise(

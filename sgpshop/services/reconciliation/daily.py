@@ -33,6 +33,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import backups, dashboard, settings
+from sgpshop.services.order_search import sums
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
@@ -41,6 +42,8 @@ from sgpshop.storage.database import writing
 COMPARE = alerts.COMPARE
 DIGEST = "digest"
 BACKUP = "backup"
+#: the kept sums over the orders
+SUMS = "sums"
 
 #: So many seconds' worth of look-ups are planned at once.
 _STRIDE = 5.0
@@ -65,6 +68,7 @@ def run(*, share: float = 1.0) -> bool:
     """
     now = utc_now()
     is_more = _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
+    is_more = _step("NIGHTLY_COMPARE_HOUR", SUMS, now, lambda job: _add_up(job, now)) or is_more
     return _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now)) or is_more
 
 
@@ -234,6 +238,12 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
         )
         .order_by(CardTransaction.id)
     )
+
+
+def _add_up(job: DailyJob, now: datetime) -> None:
+    sums.compare()
+    with writing() as session:
+        _locked(session, job).finished_at = now
 
 
 def _digest(job: DailyJob, now: datetime) -> None:

@@ -16,7 +16,8 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, DailyJob, Operation, Order, utc_now
+from sgpshop.models import CardTransaction, DailyJob, Operation, Order, OrderSum, utc_now
+from sgpshop.services.order_search import sums
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.reconciliation import daily
@@ -56,7 +57,10 @@ def planned() -> list[int]:
 def job() -> DailyJob | None:
     db.session.rollback()
     return db.session.scalars(
-        sa.select(DailyJob).order_by(DailyJob.day.desc()).execution_options(populate_existing=True)
+        sa.select(DailyJob)
+        .where(DailyJob.name == daily.COMPARE)
+        .order_by(DailyJob.day.desc())
+        .execution_options(populate_existing=True)
     ).first()
 
 
@@ -332,3 +336,15 @@ def test_a_worker_without_daily_work_is_idle(app: Flask, shop: World) -> None:
     app.config["NIGHTLY_COMPARE_HOUR"] = None
     Worker(app).run(until_idle=True)
     assert job() is None
+
+
+def test_the_kept_sums_are_compared_once_a_night(app: Flask) -> None:
+    with app.app_context(), writing() as session:
+        session.add(OrderSum(status="captured", count=1, yen=1))
+    with app.app_context(), at(NIGHT):
+        daily.run()
+        assert sums.compare() == 0
+        with writing() as session:
+            session.add(OrderSum(status="captured", count=1, yen=1))
+        daily.run()
+        assert sums.compare() == 1
