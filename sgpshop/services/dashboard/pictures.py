@@ -48,16 +48,23 @@ def captured(now: datetime, number: int = DAYS) -> Question[Captured]:
     today = jst_day(now)
     days = [today - timedelta(days=back) for back in reversed(range(number))]
     month = today.replace(day=1)
-    day, yen = MoneyMovement.day, money_movements.MOVED
+    day = MoneyMovement.day
+    by_day = (
+        sa.select(day, sa.func.sum(money_movements.MOVED).label("yen"))
+        .where(day.between(min(month, days[0]), today), ~MoneyMovement.is_refund)
+        .group_by(day)
+        .subquery()
+    )
     spans = [(one, one) for one in days] + [(month, today)]
-    sums = (sa.func.sum(yen).filter(day.between(first, last)) for first, last in spans)
+    sums = (
+        sa.func.sum(by_day.c.yen).filter(by_day.c.day.between(first, last)) for first, last in spans
+    )
 
     def read(row: tuple[Any, ...]) -> Captured:
-        *by_day, of_month = (int(sum_ or 0) for sum_ in row)
-        return Captured(dict(zip(days, by_day, strict=True)), of_month)
+        *of_days, of_month = (int(sum_ or 0) for sum_ in row)
+        return Captured(dict(zip(days, of_days, strict=True)), of_month)
 
-    since = day.between(min(month, days[0]), today)
-    return Question(sa.select(*sums).where(since, ~MoneyMovement.is_refund), read)
+    return Question(sa.select(*sums), read)
 
 
 def holds(now: datetime) -> Question[list[int]]:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_acts import REFUND_CLASSES
 from sgpshop.domain.order_rules import CHECK_STATE, TAKEN_STATES
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
@@ -26,7 +25,7 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.models.order import UNFINISHED
+from sgpshop.models.order import REPORTED_BACK
 from sgpshop.services.order_search.criteria import (
     IS_THROUGH,
     KeywordField,
@@ -142,17 +141,13 @@ LACKS_CARD: Condition = sa.and_(
     .where(CardTransaction.order_id == Order.id, CardTransaction.looks > 0)
     .correlate(Order),
 )
-#: The goods are back, or the order was cancelled: found by the index of what is unfinished, as many
-#: screens ask whether there are any.  Without the cast all that was reported would be gone through.
+#: Without the cast all that was reported would be gone through.
 _IS_REPORTED = sa.cast(Order.payment_status, sa.String) == PaymentStatus.BILLING_REPORTED.value
+#: The goods are back, or the order was cancelled: by an index of these alone, as many screens ask
+#: whether there are any.
 _IS_BACK = (
     sa.select(Order.id)
-    .where(
-        sa.literal_column(f"({UNFINISHED})"),
-        _IS_REPORTED,
-        Order.processing_class.in_(sorted(REFUND_CLASSES)),
-        Order.cancel_waived_at.is_(None),
-    )
+    .where(sa.literal_column(f"({REPORTED_BACK})"), Order.cancel_waived_at.is_(None))
     .correlate(None)
 )
 #: A monthly file took too much, and nobody said since that it stays; each was told, so they are few.
