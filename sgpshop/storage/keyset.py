@@ -130,6 +130,18 @@ def all_ids(wanted: Sequence[sa.ColumnElement[bool]], *, size: int) -> Iterator[
         yield page.rows
 
 
+def goes_back(cursor: str) -> bool:
+    """Whether it leads to the page before; an invalid one does not."""
+    try:
+        return _parts(cursor)[4] is True if cursor else False
+    except (ValueError, TypeError, IndexError, RecursionError):
+        return False
+
+
+def _parts(cursor: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"==="))
+
+
 def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
     value = row.sorted_by if sorting.kind is int else row.sorted_by.isoformat()
     parts = [sorting.name, sorting.descending, value, row.sorted_id, backwards]
@@ -139,8 +151,7 @@ def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
 
 def _decoded(cursor: str, sorting: Sorting) -> _Start:
     try:
-        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"===")
-        name, descending, value, order_id, backwards = json.loads(text)
+        name, descending, value, order_id, backwards = _parts(cursor)
         if (name, descending) != (sorting.name, sorting.descending):
             raise ValueError(name)
         start = _value(value, sorting.kind), _small(order_id), backwards is True

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,19 +56,29 @@ def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
         by_id = {order.id: order for order in facts.made_of(rows)}
         return holding.showing([by_id[one] for one in holding.rows if one in by_id])
     statement = facts.ROWS.where(*conditions(criteria, utc_now()))
-    page = keyset.find(
-        statement, _sorting(wanted, criteria), size=wanted.size, cursor=wanted.cursor
-    )
+    page = _found(statement, wanted, criteria)
     return page.showing(facts.made_of(page.rows))
 
 
 def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:
     """The ids of the same page in one query.  Raises CursorInvalid."""
     statement = facts.joined(Order.id).where(*conditions(criteria, utc_now()))
-    page = keyset.find(
-        statement, _sorting(wanted, criteria), size=wanted.size, cursor=wanted.cursor
-    )
+    page = _found(statement, wanted, criteria)
     return page.showing([row.id for row in page.rows])
+
+
+def _found(
+    statement: sa.Select[*tuple[Any, ...]], wanted: PageRequest, criteria: SearchCriteria
+) -> Page[sa.Row[*tuple[Any, ...]]]:
+    sorting = _sorting(wanted, criteria)
+    find = partial(keyset.find, sorting=sorting, size=wanted.size, cursor=wanted.cursor)
+    if wanted.sort is SortKey.DEADLINE and not keyset.goes_back(wanted.cursor):
+        # Those with a deadline come first, and are few among many that would be sorted with them.
+        has_one = CardTransaction.auth_expires_at.is_not(None)
+        first = find(statement.where(*HOLDING, has_one))
+        if first.next_cursor:
+            return first
+    return find(statement)
 
 
 def next_to_capture(order: Order) -> str | None:

@@ -251,6 +251,25 @@ def test_orders_without_a_deadline_come_last_in_both_directions() -> None:
         assert numbers(ALL, page) == [held.order_no, captured.order_no]  # R111
 
 
+@pytest.mark.parametrize("descending", [True, False])
+def test_every_order_comes_once_by_deadline_page_by_page(descending: bool) -> None:
+    for n in range(9):
+        order = make_order(status=S.CAPTURED if n % 3 == 0 else S.AUTHORIZED)
+        if n % 4:
+            change_transaction(order, auth_expires_at=utc_now() + timedelta(days=n % 5))
+    wanted = PageRequest(sort=SortKey.DEADLINE, descending=descending, size=2)
+    everything = numbers(ALL, replace(wanted, size=20))
+    assert len(everything) == 9
+    pages = [search(ALL, wanted)]
+    while cursor := pages[-1].next_cursor:
+        pages.append(search(ALL, replace(wanted, cursor=cursor)))
+    assert [row.order_no for page in pages for row in page.rows] == everything
+    back = pages[-1]
+    for page in reversed(pages[:-1]):
+        back = search(ALL, replace(wanted, cursor=back.previous_cursor))
+        assert back.rows == page.rows
+
+
 @pytest.mark.parametrize("cursor", ["x", "…", "bnVsbA", "W10", "WyJ0b3RhbCIsdHJ1ZSw1LDEsMF0"])
 def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
     with pytest.raises(CursorInvalid):
