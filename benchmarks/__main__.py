@@ -18,7 +18,6 @@ from benchmarks import (
     notifications,
     pages,
     sales,
-    search,
     slips,
     structure,
 )
@@ -26,7 +25,7 @@ from benchmarks import (
 _ALL = {
     "api": api.run,
     "pages": pages.run,
-    "search": search.run,
+    "pages_postgresql": pages.run_on_postgresql,
     "sales": sales.run,
     "imports": imports.run,
     "exports": exports.run,

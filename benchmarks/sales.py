@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from benchmarks.pages import CHANGED, ORDERS, _change_something, _fill, load
+from benchmarks import shop
+from benchmarks.pages import CHANGED, change_something, load
 from benchmarks.table import show
 from sgpshop.domain.billing_calendar import month_of
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, MoneyMovement, Order, Role, table_of, utc_now
-from sgpshop.services import installation, settings
 from sgpshop.services.orders import money_days
 from sgpshop.storage.database import writing
-from tests.conftest import make_app
 from tests.signing_in import signed_in
 
-WANTED = 2.0
+ORDERS, WANTED = 100_000, 2.0
 _ROUNDS = 25
 _LIST, _SALES, _BY_SALE = "the list", "売上集計", "the list by 売上日時"
 
 
 def run() -> None:
     """Print the ratio of the month to the first page of the list, right after a change too."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = make_app(Path(folder))
+    with shop.for_once(ORDERS) as app:
         with app.app_context():
-            installation.migrate()
-            settings.save("bench", site_id="tsite00000001", shop_id="tshop00000001")
-            _fill()
             _sell()
         client = signed_in(app, Role.OPERATOR)
         pages = {
@@ -48,7 +41,7 @@ def run() -> None:
             for number in range(_ROUNDS):
                 for name, path in pages.items():
                     if is_changed:
-                        _change_something(app)
+                        change_something(app)
                     took, queries[name] = load(app, client, path)
                     if number >= 5:
                         times[name].append(took)
@@ -68,9 +61,6 @@ def run() -> None:
             ("page", "ratio to the list", "wanted", "ms", "queries"),
             rows,
         )
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
 
 
 def _sell() -> None:
