@@ -95,7 +95,7 @@ def seed_rows(count: int) -> int:
 
 def number_of(n: int) -> str:
     """The number of made-up order `n`: by time as shops have them, its end like any other."""
-    return f"P1{n:08d}{n * 7_368_787 % 10**9:09d}"
+    return f"P1{n * 3_191 + 6_018_948_763:010d}{n * 7_368_787 % 10**7:07d}"
 
 
 class _Order(NamedTuple):
@@ -476,7 +476,9 @@ class _Batch:
     def _parcel(self, n: int, order: _Order, told: _Told, person: Person, number: int) -> _Parcel:
         has_gone = told.delivered_at is not None
         came_back = told.processing is ProcessingClass.RETURNED
-        slip = f"44{(n * 3 + number) * 97 % 10**10:010d}" if has_gone or n % 4 == 0 else ""
+        slip = (
+            f"44{(n * 3 + number) * 7_368_787_943 % 10**10:010d}" if has_gone or n % 4 == 0 else ""
+        )
         is_waited_for = order.kind is OrderKind.PREORDER or n % 15 == 0
         wish = jst_day(order.ordered_at) + timedelta(days=3 + n % 40) if is_waited_for else None
         return _Parcel(
