@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -33,6 +34,8 @@ WRITE_WAIT = 6
 #: loses them while the lease of its work still runs (P17).
 _IDLE_IN_TRANSACTION = 30
 _TRY_EVERY = 0.005
+#: Bytes of a log that is emptied; milliseconds that this may keep writers waiting.
+LONG_LOG, _LOG_WAIT = 40_000_000, 300
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -130,6 +133,28 @@ def fold_back() -> None:
         raw.execute("PRAGMA busy_timeout=0")  # writers do not wait for it, and it not for them
         try:
             raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            _be_patient(raw)
+
+
+def shorten_log() -> None:
+    """Empty SQLite's log where it grew long, because somebody was always reading.
+
+    A log is written from its beginning again only when nobody reads in it.  So nobody writes while the
+    reading transactions that are open end, for _LOG_WAIT at most; then the next time.
+    """
+    path = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or path is None:
+        return
+    log = Path(f"{path}-wal")
+    if not log.exists() or log.stat().st_size < LONG_LOG:
+        return
+    with db.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute(f"PRAGMA busy_timeout={_LOG_WAIT}")
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             _be_patient(raw)
 
