@@ -1,4 +1,4 @@
-"""Count and yen of all orders by payment status, kept by triggers of migration 0054."""
+"""Count and yen of all orders by payment status, kept by triggers of migration 0055."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ Money that is to be given back for reported sales is found without looking at al
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0054"
-down_revision = "0053"
+revision = "0055"
+down_revision = "0054"
 branch_labels = None
 depends_on = None
 
