@@ -29,7 +29,7 @@ from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST, jst_day
-from sgpshop.domain.payment_status import PAID, PaymentStatus
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
@@ -111,6 +111,7 @@ MONTHS = Span(75, 1, 8, 115, has_troubles=True)
 #: many acts on the same orders
 BUSY_DAYS = Span(3, 12, 30, 6, has_troubles=False)
 
+_TO_BE_CHARGED = (PaymentStatus.AUTHORIZED, PaymentStatus.AWAITING_BILLING)
 GOOD, SECOND, SHORT, LOST = (
     "4111111111111111",
     "5555555555554444",
@@ -177,6 +178,8 @@ class Life:
     member: str = ""
     #: a file that our books do not know charges it
     is_filed: bool = False
+    #: the cart took, or holds, its money itself
+    is_paid: bool = False
     #: a payment page that the cart opened for the buyer, and when
     page: tuple[datetime, TradeAccess] | None = None
 
@@ -219,12 +222,19 @@ def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
     if how["source"] == "three_ds":
         passes = dice.random() < 0.8
         yield Step(day + dice.choice((0.001, 0.01, 1.5)), life, "come_back", {"passes": passes})
+    later = min(day + dice.uniform(0.02, 0.16) * span.days, span.days)
     if dice.random() < 0.8:  # most are delivered and charged, sooner or later
-        later = min(day + dice.uniform(0.02, 0.16) * span.days, span.days)
         if kind != "subscription" and dice.random() < 0.7:
             yield Step(later, life, "capture", {})
         parcel = dice.choice((0, 0, 1))
         yield Step(later + 0.01, life, "deliver", {"parcel": parcel})
+    if (
+        dice.random() < 0.4
+    ):  # the cart lets its buyer pay past us, once it hears of a failure or before
+        opened = min(later + dice.uniform(-0.02, 0.1) * span.days, span.days)
+        yield Step(max(day, opened), life, "cart_opens", {})
+        paid = opened + dice.uniform(0, 0.1) * span.days
+        yield Step(min(max(day, paid), span.days), life, "cart_is_paid", {})
     for _ in range(dice.randint(span.fewest, span.most)):
         pause = dice.choice((0.01, 0.1, 1, 3, 10, 25)) * span.days / MONTHS.days
         day = min(day + pause * dice.random(), float(span.days))
@@ -332,8 +342,8 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "undo_refund": (1, lambda _: {}),
     "take_again": (2, lambda _: {}),
     "acknowledge": (2, lambda _: {}),
-    "cart_opens": (3, lambda _: {}),
-    "cart_is_paid": (3, lambda _: {}),
+    "cart_opens": (2, lambda _: {}),
+    "cart_is_paid": (2, lambda _: {}),
     "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
     "restart": (1, lambda _: {}),
 }
@@ -591,16 +601,18 @@ class Stage:
             if what == "check":
                 self.world.gateway.check_card(life.order_no, GOOD_CARD)
             else:
+                life.is_paid = True
                 job = Job.CAPTURE if what == "charge" else Job.AUTH
                 self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
 
     def do_cart_opens(self, life: Life) -> None:
         """The cart offers the buyer of what is not paid a page of its own, under the next number (R106)."""
         order = self._order(life)
-        if order is None or order.open_attempt is not None or life.is_filed:
+        if order is None or order.open_attempt is not None or life.is_filed or life.is_paid:
             return
         has_failed = order.payment_status is PaymentStatus.CAPTURE_FAILED
-        if not has_failed and (order.kind is OrderKind.NORMAL or order.payment_status in PAID):
+        is_due = order.kind is not OrderKind.NORMAL and order.payment_status in _TO_BE_CHARGED
+        if not has_failed and not (is_due and any(p.delivered_at for p in order.deliveries)):
             return
         used = [
             int(trade["order_id"].removeprefix(f"{life.order_no}-"))
