@@ -37,7 +37,7 @@ from tests.services.acting import TANAKA, last_attempt, seen
 #: Written by migrations and by the program alone, chained or sealed: a row of ours would spoil them.
 #: What triggers and CHECKs want of the rest.
 _SENSIBLE = {"quantity": 1, "tax_rate": 8, "content": b"x"}
-_KEYS: dict[type, Any] = {int: 1, date: utc_now().date(), datetime: utc_now()}
+_KEYS: dict[type, Any] = {int: 1, bool: False, date: utc_now().date(), datetime: utc_now()}
 _OF_FTS5 = "order_grams"
 _NOT_OURS = {"alembic_version", "installation", "beginnings", "beginnings_end", "history"}
 
