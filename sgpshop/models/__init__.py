@@ -28,7 +28,7 @@ from sgpshop.models.billing import (
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.feed import Feed, OrderChange, OrderEvent
 from sgpshop.models.gateway_share import GatewayShare
-from sgpshop.models.history import HistoryEntry
+from sgpshop.models.history import CLAIMS_FAILURE, IS_FAILURE, HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.job import Job, JobKind, JobPart
@@ -65,8 +65,10 @@ from sgpshop.models.unknown_number import UnknownNumber
 __all__ = [
     "AFTER_THREE_DS",
     "CHECKOUTS",
+    "CLAIMS_FAILURE",
     "ENTERED_OTHERWISE",
     "IN_FILE",
+    "IS_FAILURE",
     "MISMATCH",
     "SGP_METHOD",
     "ActorKind",

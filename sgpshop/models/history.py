@@ -70,3 +70,9 @@ class HistoryEntry(Base):
         if self.actor_kind is ActorKind.API_KEY:
             return f"APIキー「{self.actor}」"
         return f"{self.actor}さん" if self.actor_kind is ActorKind.PERSON else self.actor
+
+
+#: By which a file said that the order is 売上失敗, however it stands at SMBC-GP.
+CLAIMS_FAILURE = HistoryEntry.detail["claimed"].as_string() == PaymentStatus.CAPTURE_FAILED.value
+#: By which the order was 売上失敗, or said to be: its buyer was told, and may pay past us (R106).
+IS_FAILURE = sa.or_(HistoryEntry.status_after == PaymentStatus.CAPTURE_FAILED, CLAIMS_FAILURE)

@@ -48,6 +48,7 @@ class Notification(Base):
             postgresql_where=_UNMATCHED,
         ),
         sa.Index("ix_notifications_last_at", "last_at"),
+        sa.Index("ix_notifications_transaction_id", "transaction_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relat
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_rules import LIVE_STATES, ONLY_BY_FILE, is_to_be_charged
+from sgpshop.domain.order_rules import LIVE_STATES, ONLY_BY_FILE, TAKEN_STATES, is_to_be_charged
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
@@ -529,6 +529,11 @@ class CardTransaction(Base):
     def is_mere_number(self) -> bool:
         """Whether nothing was sent under it, and nothing seen there so far."""
         return not (self.entry_sent_at or self.access_id or self.gateway_state)
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether SMBC-GP showed last that its money is taken."""
+        return self.gateway_state in TAKEN_STATES
 
     @property
     def is_unpaid_charge(self) -> bool:

@@ -53,6 +53,8 @@ def _unfinished(order: Order) -> str:
 def _declined(order: Order, problem: OrderProblem | None) -> str:
     if problem is None or order.payment_status is not PaymentStatus.CAPTURE_FAILED:
         return ""
+    if order.is_asked or (order.transaction is not None and order.transaction.others_live):
+        return ""  # he may have paid already, past us (R141)
     why = for_buyer(worst(problem.codes)) if problem.codes else ""
     if not why and problem.next_step == OTHER_WAY:
         why = "ご登録のカードでお支払いいただけなかった"

@@ -28,9 +28,11 @@ from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
     IN_FILE,
+    IS_FAILURE,
     Attempt,
     Billing,
     CardTransaction,
+    HistoryEntry,
     Operation,
     Order,
     OrderKind,
@@ -109,6 +111,8 @@ class ClaimedAttempt:
     in_file: bool
     #: a file has called the order 注文キャンセル, and nobody took note of that yet
     is_called_off: bool = False
+    #: it was 売上失敗, here or by a file: the buyer, who was told, may have paid past us (R106)
+    had_failed: bool = False
     #: SMBC-GP answered this very try that it entered the number
     is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
@@ -161,6 +165,7 @@ _READ = (
             ),
         ).label("look_first"),
         Order.is_called_off.label("is_called_off"),
+        sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).label("had_failed"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
@@ -249,6 +254,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
         finishes_three_ds=finishes,
         entered_otherwise=otherwise,
         is_called_off=row.is_called_off,
+        had_failed=row.had_failed,
         in_file=bool(row.choices.get(IN_FILE))
         or (
             row.operation is Operation.BILL

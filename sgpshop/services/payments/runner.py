@@ -12,7 +12,7 @@ from functools import partial
 
 from flask import current_app
 
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.gateway import (
     Challenge,
     GatewayError,
@@ -60,8 +60,6 @@ _HELD_BACK = (
     Operation.EXTEND,
     Operation.BILL,
 )
-#: Before these are cancelled it is asked whether they are paid under another number.
-_PAID_ELSEWHERE = (PaymentStatus.AWAITING_BILLING, PaymentStatus.CAPTURE_FAILED)
 #: So often a payment that our books alone call the second one is tried: some two minutes.
 _TRIES_WHEN_DOUBLED = 12
 
@@ -234,7 +232,9 @@ class _Execution:
         """
         claimed = self.claimed
         is_for_nothing = outcome is not None and outcome.state is AttemptState.DONE
-        if not is_for_nothing and claimed.status_before not in _PAID_ELSEWHERE:
+        is_check = claimed.status_before is PaymentStatus.AWAITING_BILLING
+        may_be_paid_past_us = claimed.had_failed and claimed.status_before not in PAID
+        if not (is_for_nothing or is_check or may_be_paid_past_us):
             return None
         return other_numbers.paid_there(
             self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
@@ -314,9 +314,7 @@ class _Execution:
     @property
     def _is_retaken(self) -> bool:
         """Whether it failed before: the buyer, who was told, may have paid again past us (R106)."""
-        claimed = self.claimed
-        is_failed = claimed.status_before is PaymentStatus.CAPTURE_FAILED
-        return is_failed and claimed.operation is Operation.CAPTURE
+        return self.claimed.had_failed and self.claimed.operation is Operation.CAPTURE
 
     @property
     def _is_held_back(self) -> bool:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.order_rules import LIVE_STATES, MOST_NUMBERS
+from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, MOST_NUMBERS
 from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
@@ -35,6 +35,8 @@ from sgpshop.gateway import (
     only_while,
 )
 from sgpshop.models import (
+    CLAIMS_FAILURE,
+    IS_FAILURE,
     MISMATCH,
     CardTransaction,
     HistoryEntry,
@@ -148,32 +150,32 @@ def _is_ours(transaction_id: int) -> bool:
         db.session.commit()
 
 
-def _had_failed(order_id: int) -> bool:
-    """Whether it was 売上失敗, and the buyer, told once, may pay past us, or has.
+def _may_be_paid_past_us(order_id: int) -> bool:
+    """Whether the buyer may pay past us, or has: it was 売上失敗, and that, or how it ended, is not long ago.
 
-    It has failed or was paid of late, or SMBC-GP tells of a payment of it that is none of ours (P24).
+    Or SMBC-GP tells of a payment of it that is none of ours (P24).
     """
     entry = HistoryEntry
-    may_pay = (PaymentStatus.CAPTURE_FAILED, *PAID)
-    failed = sa.exists().where(
-        entry.order_id == order_id, entry.status_after == PaymentStatus.CAPTURE_FAILED
-    )
+    may_pay = (PaymentStatus.CAPTURE_FAILED, PaymentStatus.CANCELLED, *PAID)
+    failed = sa.exists().where(entry.order_id == order_id, IS_FAILURE)
     is_recent = sa.exists().where(
         entry.order_id == order_id,
         entry.at > utc_now() - _MAY_PAY_LATER,
-        entry.status_after.in_(may_pay),
-        entry.status_after.is_distinct_from(entry.status_before),
+        sa.or_(
+            CLAIMS_FAILURE,
+            sa.and_(
+                entry.status_after.in_(may_pay),
+                entry.status_after.is_distinct_from(entry.status_before),
+            ),
+        ),
     )
-    # By the day, as notifications are sorted: the look-up that one leads to comes within minutes.
     is_told = sa.exists().where(
         Notification.last_at > utc_now() - _TOLD_OF_LATE,
         Notification.transaction_id == CardTransaction.id,
         Notification.gateway_order_id != CardTransaction.gateway_order_id,
         CardTransaction.order_id == order_id,
     )
-    found = bool(db.session.scalar(sa.select(failed))) and any(
-        db.session.scalar(sa.select(is_so)) for is_so in (is_recent, is_told)
-    )
+    found = bool(db.session.scalar(sa.select(sa.or_(sa.and_(failed, is_recent), is_told))))
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return found
 
@@ -198,7 +200,7 @@ def _later_payments(
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    if not (may_follow and not is_billed) and not _had_failed(claim.order_id):
+    if not (may_follow and not is_billed) and not _may_be_paid_past_us(claim.order_id):
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -460,9 +462,15 @@ def _record(
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = None
-            left = transaction_numbers.live_elsewhere([order.id])
+            was_hold = seen[0] in HELD_STATES
+            left = [
+                other
+                for other in transaction_numbers.live_elsewhere([order.id])
+                if other.is_captured or was_hold
+            ]
             if seen[0] in LIVE_STATES and trade.state.is_cancelled and left:
-                # Of two payments this one was given back: the order is paid by the other.
+                # Of two payments, or holds, this one was given back: the order has the other.  Where
+                # money was taken and given back no mere hold takes its place: it would be captured.
                 session.flush()
                 transaction_numbers.return_to(order, left[-1].gateway_order_id)
                 _look_now(left[-1])
@@ -619,7 +627,9 @@ def _ask_about_itself(
 ) -> None:
     """A number that does not count was never entered by us, yet somebody paid there: whose is it?"""
     number = transaction.gateway_order_id
-    here = [one for one in seen.later if one[1].order_id == number and number in seen.asked]
+    assert order.transaction is not None
+    asked = seen.held if order.transaction.gateway_state in LIVE_STATES else seen.asked
+    here = [one for one in seen.later if one[1].order_id == number and number in asked]
     if here:
         unknown_numbers.ask(session, order, here)
 

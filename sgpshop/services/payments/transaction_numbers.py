@@ -291,10 +291,13 @@ def pays_instead(order: Order, paid: CardTransaction) -> bool:
     """Let `paid`, under which money was found, count for `order` (locked); whether it does from now on.
 
     Only what no act of ours may be at is passed over for it: no money is there, and none will come
-    by a monthly file.
+    by a monthly file.  A mere hold does not count instead of what was taken and given back: whoever
+    captured it would charge a buyer who has his money again.
     """
     current = order.transaction
     assert current is not None
+    if current.captured_amount and not paid.is_captured:
+        return False
     if order.open_attempt is not None or current.gateway_state in LIVE_STATES:
         return False
     is_to_be_seen = current.gateway_state is None and current.next_look_at is not None

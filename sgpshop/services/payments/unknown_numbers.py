@@ -338,7 +338,10 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
     state = TradeState.of(row.gateway_state)
     is_charge = order.kind is not OrderKind.NORMAL and not state.is_check
     own = _of_number(session, row.gateway_order_id).one_or_none()
-    is_paid = current.gateway_state in LIVE_STATES
+    # Money that was taken pays the order, and a mere hold of it is the one that is left over.
+    is_paid = current.is_captured or (
+        current.gateway_state in LIVE_STATES and not state.is_captured
+    )
     came_later = current.sequence > row.sequence and is_ours(session, current.id)
     is_new = own is None or own.is_mere_number
     is_to_be_charged = order.kind is OrderKind.PREORDER and state.is_cancelled

@@ -34,6 +34,7 @@ from sgpshop.gateway import (
     without_answer,
 )
 from sgpshop.models import (
+    IS_FAILURE,
     SGP_METHOD,
     Attempt,
     Billing,
@@ -90,7 +91,7 @@ class BookedOrder:
     since: datetime | None
     #: month in whose window the monthly file was sent whose result is still to come
     awaits_result_of: date | None
-    #: it was 売上失敗: the buyer may have paid again since, past us
+    #: it was 売上失敗, here or by a file: the buyer may have paid again since, past us
     had_failed: bool
     #: the numbers it used before, under which nothing may be left
     earlier: tuple[str, ...] = ()
@@ -376,12 +377,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
             )
             .correlate(CardTransaction)
             .scalar_subquery(),
-            sa.exists()
-            .where(
-                HistoryEntry.order_id == Order.id,
-                HistoryEntry.status_after == PaymentStatus.CAPTURE_FAILED,
-            )
-            .correlate(Order),
+            sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).correlate(Order),
         )
         .outerjoin(
             CardTransaction,

@@ -20,6 +20,8 @@ from sgpshop.gateway import Cancellation, Card, Job, SmbcGpGateway, ThreeDs
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
 from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
+from sgpshop.services.order_detail import letters
+from sgpshop.services.order_detail.detail import OrderProblem
 from sgpshop.services.orders import alerts, facts
 from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
@@ -603,6 +605,34 @@ class TestAHoldThatCouldNotBeCaptured:
         assert self.held(shop, order) == "AUTH"
         assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
+    @pytest.mark.postgresql
+    @pytest.mark.parametrize("how", ["cancel", "console"])
+    def test_said_to_be_the_orders_it_pays_it_and_the_hold_never_takes_its_place(
+        self, shop: World, travel: Travel, order: Order, how: str
+    ) -> None:
+        """Also once it was given back: a buyer who has his money again is not charged anew."""
+        problem = OrderProblem("", "", "", codes=("42G120000",))
+        assert letters.letter(order, problem, settings.load()) is not None
+        nights(travel, order, (2026, 11, 13))
+        order = fresh(order)
+        assert letters.letter(order, problem, settings.load()) is None  # he may have paid already
+        say_ours()
+        nights(travel, order, (2026, 11, 14))
+        assert fresh(order).payment_status is S.CAPTURED
+        [alert] = alerts.open_of(order.id)
+        assert alert.kind is AlertKind.EARLIER_IS_LIVE
+        assert f"{order.order_no} 仮売上" in alert.facts
+        if how == "cancel":
+            cancel(fresh(order))
+        else:
+            there = shop.gateway.search_trade(f"{order.order_no}-1")
+            assert there is not None
+            shop.gateway.cancel(there.access, Cancellation.RETURN)
+        nights(travel, order, (2026, 11, 15), (2026, 11, 16))
+        assert fresh(order).payment_status is S.CANCELLED
+        assert AlertKind.EARLIER_IS_LIVE in told(order)
+        assert booked() == 0
+
     def test_paid_only_after_the_cancel_it_is_told(
         self, shop: World, travel: Travel, order: Order
     ) -> None:
@@ -615,6 +645,25 @@ class TestAHoldThatCouldNotBeCaptured:
         pay(shop, f"{order.order_no}-2")
         nights(travel, order, (2026, 11, 13))
         assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+@pytest.mark.parametrize("act", ["capture", "cancel"])
+def test_what_a_file_calls_failed_is_asked_about_however_it_stands(
+    shop: World, travel: Travel, act: str
+) -> None:
+    """The cart told its buyer; here the order is 仮売上 by its hold, and the buyer pays past us."""
+    open_shop()
+    shop.authorize("7002", 2500)
+    take_in(row(注文番号="7002", 決済方法ステータス="売上失敗"))
+    order = looked_up("7002")
+    assert order.payment_status is S.AUTHORIZED
+    pay(shop, "7002-1")
+    if act == "capture":
+        press(order, Operation.CAPTURE)
+    else:
+        cancel(order)
+    assert [one["status"] for one in shop.ledger()] == ["AUTH", "CAPTURE"]
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
 
 @pytest.mark.parametrize("when", [(2026, 11, 12), (2026, 12, 15)])

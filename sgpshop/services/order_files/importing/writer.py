@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import (
     ActorKind,
     CardTransaction,
@@ -179,8 +180,15 @@ def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: date
         "amount_before": before.content.values["total"] if before else None,
         "amount_after": change.content.values["total"],
         "order_version": before.facts.version + 1 if before else 1,
-        "detail": {"line": change.parsed.line} | _corrections(change),
+        "detail": {"line": change.parsed.line} | _failed(change) | _corrections(change),
     }
+
+
+def _failed(change: OrderChange) -> Values:
+    """That the file says 売上失敗: however the payment stands, the buyer may pay past us (R106)."""
+    claim = change.parsed.claim
+    is_failed = claim is not None and claim.status is PaymentStatus.CAPTURE_FAILED
+    return {"claimed": PaymentStatus.CAPTURE_FAILED.value} if is_failed else {}
 
 
 def _corrections(change: OrderChange) -> Values:
