@@ -7,10 +7,12 @@ from importlib import import_module
 
 import pytest
 from flask import Flask
+from flask_login import login_user
 
 from sgpshop.domain.errors import NotFound, ShopError
-from sgpshop.models import BulkRun
+from sgpshop.models import BulkRun, Role
 from sgpshop.services import settings
+from sgpshop.services.access.sessions import SignedIn
 from sgpshop.services.bulk import actions, runs
 from sgpshop.services.bulk.action import Action
 from sgpshop.storage.database import writing
@@ -42,9 +44,16 @@ def test_it_has_all_its_parts(app: Flask, action: Action) -> None:
 
 
 @each_action
-def test_the_chooser_offers_it(shop: World, action: Action) -> None:
+def test_the_chooser_offers_it_to_whoever_may(app: Flask, shop: World, action: Action) -> None:
     settings.save("test", extend_auth_enabled=True)
-    found = choices.find(action.word)
+
+    def found_by(role: Role) -> choices.Choice | None:
+        with app.test_request_context():
+            login_user(SignedIn(1, "田中", role, None, True, "", ""))
+            return choices.find(action.word)
+
+    assert found_by(Role.VIEWER) is None
+    found = found_by(action.role)
     assert found is not None
     assert (found.run, found.label) == (action, action.label)
 
