@@ -110,7 +110,7 @@ def test_on_the_order(app: Flask, operator: FlaskClient, world: World) -> None: 
         order = preorder(world)
     page = flat(operator.get(f"/orders/{order.order_no}"))
     assert "予約(有効性確認のみ)" in page
-    assert "変更内容をSMBC-GPに送信" not in page
+    assert "変更内容をSMBC-GPに送信</button>" not in page
     asked = flat(operator.get(f"/orders/{order.order_no}/capture"))
     assert "登録されたカードに、現在の合計金額 <b>¥3,000</b> を今すぐ請求します" in asked
     assert "断られることがあります" in asked
