@@ -121,8 +121,11 @@ class TestAPreordersCapture:
         assert trade is not None
         shop.gateway.cancel(trade.access, Cancellation.VOID)
         order = press(order, Operation.CAPTURE)
-        assert order.payment_status is S.CANCELLED
+        assert order.payment_status is S.CAPTURE_FAILED
         assert live(shop, order) == []
+        order = press(order, Operation.CAPTURE)  # the card that was checked is still to be charged
+        assert order.payment_status is S.CAPTURED
+        assert live(shop, order) == [f"{order.order_no}-2"]
 
     def test_the_look_is_not_answered_at_first(self, shop: World) -> None:
         order = preorder(shop)
