@@ -31,8 +31,9 @@ class Sorting:
     key: sa.ColumnElement[Any]
     kind: type[int] | type[date] | type[datetime]
     descending: bool = False
-    #: the column itself, if `key` has `stand_in` where it is NULL, which comes last in both directions
+    #: where `has_value`, `key` is this column; elsewhere `stand_in`, which comes last in both directions
     column: sa.ColumnElement[Any] | None = None
+    has_value: sa.ColumnElement[bool] | None = None
     stand_in: date | datetime | None = None
 
 
@@ -62,8 +63,9 @@ def find(
     start = _decoded(cursor, sorting) if cursor else None
     if sorting.column is not None and (start is None or start[0] != sorting.stand_in):
         # Only where these end the rest is asked for, which has to be sorted first.
-        has_value = statement.where(sorting.column.is_not(None))
-        page = _from(start, has_value, replace(sorting, key=sorting.column), size)
+        assert sorting.has_value is not None
+        with_value = statement.where(sorting.has_value)
+        page = _from(start, with_value, replace(sorting, key=sorting.column), size)
         if page.next_cursor:
             return page
     return _from(start, statement, sorting, size)
@@ -130,18 +132,6 @@ def all_ids(wanted: Sequence[sa.ColumnElement[bool]], *, size: int) -> Iterator[
         yield page.rows
 
 
-def goes_back(cursor: str) -> bool:
-    """Whether it leads to the page before; an invalid one does not."""
-    try:
-        return _parts(cursor)[4] is True if cursor else False
-    except (ValueError, TypeError, IndexError, RecursionError):
-        return False
-
-
-def _parts(cursor: str) -> Any:
-    return json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"==="))
-
-
 def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
     value = row.sorted_by if sorting.kind is int else row.sorted_by.isoformat()
     parts = [sorting.name, sorting.descending, value, row.sorted_id, backwards]
@@ -151,7 +141,8 @@ def _encoded(row: Any, sorting: Sorting, *, backwards: bool) -> str:
 
 def _decoded(cursor: str, sorting: Sorting) -> _Start:
     try:
-        name, descending, value, order_id, backwards = _parts(cursor)
+        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"===")
+        name, descending, value, order_id, backwards = json.loads(text)
         if (name, descending) != (sorting.name, sorting.descending):
             raise ValueError(name)
         start = _value(value, sorting.kind), _small(order_id), backwards is True

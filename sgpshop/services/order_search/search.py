@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,14 +70,7 @@ def _found(
     statement: sa.Select[*tuple[Any, ...]], wanted: PageRequest, criteria: SearchCriteria
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
     sorting = _sorting(wanted, criteria)
-    find = partial(keyset.find, sorting=sorting, size=wanted.size, cursor=wanted.cursor)
-    if wanted.sort is SortKey.DEADLINE and not keyset.goes_back(wanted.cursor):
-        # Those with a deadline come first, and are few among many that would be sorted with them.
-        has_one = CardTransaction.auth_expires_at.is_not(None)
-        first = find(statement.where(*HOLDING, has_one))
-        if first.next_cursor:
-            return first
-    return find(statement)
+    return keyset.find(statement, sorting, size=wanted.size, cursor=wanted.cursor)
 
 
 def next_to_capture(order: Order) -> str | None:
@@ -174,17 +166,16 @@ def _sorting(wanted: PageRequest, criteria: SearchCriteria) -> Sorting:
         criteria.day_from or criteria.day_to
     )
     never = _LONG_AGO if wanted.descending else _NEVER
-    if wanted.sort is SortKey.DEADLINE:
-        column: sa.ColumnElement[Any] | None = None
-        moment: sa.ColumnElement[Any] = sa.case(
-            (sa.and_(*HOLDING), CardTransaction.auth_expires_at)
-        )
-    else:
-        column = moment = {
-            SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
-            SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
-        }[wanted.sort]
+    column: sa.ColumnElement[Any] = {
+        SortKey.DEADLINE: CardTransaction.auth_expires_at.expression,
+        SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
+        SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
+    }[wanted.sort]
+    has_value: sa.ColumnElement[bool] = column.is_not(None)
+    moment = column
+    if wanted.sort is SortKey.DEADLINE:  # of what is not held any more nobody asks when it ends
+        has_value, moment = sa.and_(*HOLDING, has_value), sa.case((sa.and_(*HOLDING), column))
     if is_of_period:  # all of them have it
         return Sorting(wanted.sort, moment, datetime, wanted.descending)
     key = sa.func.coalesce(moment, sa.literal(never, moment.type))
-    return Sorting(wanted.sort, key, datetime, wanted.descending, column, never)
+    return Sorting(wanted.sort, key, datetime, wanted.descending, column, has_value, never)
