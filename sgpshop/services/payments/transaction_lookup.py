@@ -58,7 +58,12 @@ from sgpshop.services.payments import (
 from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.journal import RunResult
-from sgpshop.services.payments.transactions import describe, found_event, record_trade
+from sgpshop.services.payments.transactions import (
+    describe,
+    found_event,
+    look_now,
+    record_trade,
+)
 from sgpshop.services.payments.unknown_numbers import Numbered
 from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import chunks, writing
@@ -68,6 +73,7 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
 #: So long after a charge failed, and after one was paid that had failed before.
 _MAY_PAY_LATER = timedelta(days=31)
+#: A look-up that a notification leads to comes within minutes.
 _TOLD_OF_LATE = timedelta(days=1)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
@@ -462,18 +468,11 @@ def _record(
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = None
-            was_hold = seen[0] in HELD_STATES
-            left = [
-                other
-                for other in transaction_numbers.live_elsewhere([order.id])
-                if other.is_captured or was_hold
-            ]
-            if seen[0] in LIVE_STATES and trade.state.is_cancelled and left:
-                # Of two payments, or holds, this one was given back: the order has the other.  Where
-                # money was taken and given back no mere hold takes its place: it would be captured.
+            other = _other_payment(order, was=seen[0]) if trade.state.is_cancelled else None
+            if other is not None:
                 session.flush()
-                transaction_numbers.return_to(order, left[-1].gateway_order_id)
-                _look_now(left[-1])
+                transaction_numbers.return_to(order, other.gateway_order_id)
+                look_now(other)
                 _record_history(order, "linked", before, trade)
                 return
             if order.kind is OrderKind.SUBSCRIPTION:
@@ -611,15 +610,23 @@ def _check_earlier(
         return
     is_ours = unknown_numbers.is_ours(session, transaction.id)
     if is_ours and transaction_numbers.pays_instead(order, transaction):
-        _look_now(transaction)
+        look_now(transaction)
         return
     found = f"{transaction.gateway_order_id} {describe(trade)}"
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
 
 
-def _look_now(transaction: CardTransaction) -> None:
-    transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
+def _other_payment(order: Order, *, was: str | None) -> CardTransaction | None:
+    """What pays the order where the payment that counted, in the state `was`, has been given back.
+
+    Of two payments, or holds, that is the other.  Where money was taken and given back no mere hold
+    takes its place: it would be captured.
+    """
+    if was not in LIVE_STATES:
+        return None
+    others = transaction_numbers.live_elsewhere([order.id])
+    return next((o for o in reversed(others) if o.is_captured or was in HELD_STATES), None)
 
 
 def _ask_about_itself(

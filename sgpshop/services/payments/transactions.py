@@ -11,7 +11,7 @@ from sgpshop.models import CardTransaction, OrderKind, utc_now
 from sgpshop.services.orders import money_movements
 from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.settings import ShopSettings
-from sgpshop.storage import vault
+from sgpshop.storage import shared_clock, vault
 
 
 class ChargeFacts(Protocol):
@@ -21,6 +21,11 @@ class ChargeFacts(Protocol):
     def kind(self) -> OrderKind: ...
     @property
     def is_charge(self) -> bool: ...
+
+
+def look_now(transaction: CardTransaction) -> None:
+    """Its look-up is due now, at the beginning of its schedule (P13)."""
+    transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
 
 
 def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSettings) -> None:

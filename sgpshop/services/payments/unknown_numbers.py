@@ -37,7 +37,7 @@ from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.acting import id_of, lock_order
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import filed_numbers, transaction_numbers
-from sgpshop.services.payments.transactions import describe_state
+from sgpshop.services.payments.transactions import describe_state, look_now
 from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
@@ -356,7 +356,7 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
         transaction_numbers.keep_strange(session, order, row.sequence)
         taken = _of_number(session, row.gateway_order_id).one()
     for transaction in {taken, current}:  # what counted until now may hold money, or none any more
-        transaction.next_look_at, transaction.first_look_at = shared_clock.now(), None
+        look_now(transaction)
     queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
 
 
