@@ -37,8 +37,6 @@ from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
 
-#: The longest that browsers keep a cookie, in seconds.
-_DEVICE_KEPT = 400 * 86400
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{32}")
 
 bp = Blueprint("auth", __name__)
@@ -161,7 +159,7 @@ def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
     answer.set_cookie(
         _device_cookie(),
         _device(),
-        max_age=_DEVICE_KEPT,
+        max_age=sessions.DEVICE_KEPT,
         secure=current_app.config["SESSION_COOKIE_SECURE"],
         httponly=True,
         samesite="Lax",

@@ -34,8 +34,8 @@ CONFIRMED_FOR = timedelta(minutes=10)
 #: So many seconds the code may follow the password.
 _STEP_FOR = 300
 _STEP = "second step"
-#: A browser in which nobody signed in for so long is a new one again.
-_DEVICE_KEPT = timedelta(days=400)
+#: A browser in which nobody signed in for so long is a new one again: no browser keeps a cookie longer.
+DEVICE_KEPT = timedelta(days=400)
 _RULE = sa.select(Setting.value).where(Setting.name == "second_factor_for").scalar_subquery()
 
 
@@ -181,7 +181,7 @@ def _note_device(session: Session, device_hash: str, seen: dict[str, Any]) -> No
     known = sa.update(KnownDevice).where(of_person, KnownDevice.device_hash == device_hash)
     if session.execute(known.values(seen_at=utc_now()).returning(KnownDevice.id)).all():
         return
-    gone = KnownDevice.seen_at < utc_now() - _DEVICE_KEPT
+    gone = KnownDevice.seen_at < utc_now() - DEVICE_KEPT
     session.execute(sa.delete(KnownDevice).where(of_person, gone))
     has_others = session.scalar(sa.select(sa.exists().where(of_person)))
     session.add(KnownDevice(device_hash=device_hash, is_news=bool(has_others), **seen))
