@@ -172,6 +172,27 @@ class Layout:
         }
 
 
+def unread(
+    id_: str,
+    program: str,
+    *signature: str,
+    refusal: str,
+    without: tuple[str, ...] = (),
+    shape: Callable[[Sequence[str]], bool] | None = None,
+) -> Layout:
+    """A file that no import reads; `refusal` says what it is for."""
+    return Layout(
+        id=id_,
+        program=program,
+        purpose=Purpose.NONE,
+        signature=signature,
+        without=without,
+        columns={},
+        refusal=refusal,
+        shape=shape,
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """A file of rows whose layout is known: its headings, and its rows to be read once."""

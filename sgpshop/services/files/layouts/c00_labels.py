@@ -7,45 +7,52 @@ slips' import sees that no row has a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 
-from sgpshop.services.files.layout import Layout, Purpose
+from sgpshop.services.files.layout import unread
 
 _DAY = re.compile(r"\d{8}")
 
+_NO_NUMBER = (
+    "送り状を発行する前のファイルで、伝票番号が入っていません。送り状のソフトで発行したあとに、"
+    "そのソフトから出力したファイルを「伝票番号一括ステータス変更機能」の「ファイル・貼り付け」で選んでください。"
+)
 
-def _of(
-    id_: str,
-    program: str,
-    *signature: str,
-    without: tuple[str, ...] = (),
-    shape: Callable[[Sequence[str]], bool] | None = None,
-) -> Layout:
-    return Layout(
-        id=id_,
-        program=f"{program}の送り状データ",
-        purpose=Purpose.NONE,
-        signature=signature,
-        without=without,
-        columns={},
-        refusal=(
-            "送り状を発行する前のファイルで、伝票番号が入っていません。送り状のソフトで発行したあとに、"
-            "そのソフトから出力したファイルを「伝票番号一括ステータス変更機能」の「ファイル・貼り付け」で選んでください。"
-        ),
-        shape=shape,
-    )
-
-
-YUPRI_R = _of(
+YUPRI_R = unread(
     "c03",
-    "ゆうパックプリントR",
+    "ゆうパックプリントRの送り状データ",
     shape=lambda cells: len(cells) == 117 and _DAY.fullmatch(cells[1]) is not None,
+    refusal=_NO_NUMBER,
 )
-YUPRI_CLOUD = _of(
-    "c04", "ゆうプリクラウド", "送り状種別", "荷物商品名", "お客さま管理番号（受注番号等）"
+YUPRI_CLOUD = unread(
+    "c04",
+    "ゆうプリクラウドの送り状データ",
+    "送り状種別",
+    "荷物商品名",
+    "お客さま管理番号（受注番号等）",
+    refusal=_NO_NUMBER,
 )
-CLICKPOST = _of(
-    "c05", "クリックポスト", "お届け先郵便番号", "お届け先敬称", "お届け先住所1行目", "内容品"
+CLICKPOST = unread(
+    "c05",
+    "クリックポストの送り状データ",
+    "お届け先郵便番号",
+    "お届け先敬称",
+    "お届け先住所1行目",
+    "内容品",
+    refusal=_NO_NUMBER,
 )
-ISTAR = _of("c06", "福山通運 iSTAR-2", "荷受人コード", "品名記事１", without=("送り状番号",))
-EHIDEN2 = _of("c08", "e飛伝Ⅱ", "住所録コード", "お客様管理ナンバー", without=("お問合せ送り状№",))
+ISTAR = unread(
+    "c06",
+    "福山通運 iSTAR-2の送り状データ",
+    "荷受人コード",
+    "品名記事１",
+    without=("送り状番号",),
+    refusal=_NO_NUMBER,
+)
+EHIDEN2 = unread(
+    "c08",
+    "e飛伝Ⅱの送り状データ",
+    "住所録コード",
+    "お客様管理ナンバー",
+    without=("お問合せ送り状№",),
+    refusal=_NO_NUMBER,
+)
