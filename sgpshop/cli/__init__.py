@@ -34,6 +34,7 @@ _COMMANDS = {
     "verify-history": "checks:verify_history",
     "create-user": "people:create_user",
     "reset-second-factor": "people:reset_second_factor",
+    "allow-all-networks": "people:allow_all_networks",
     "create-api-key": "api_keys:create_api_key",
     "revoke-api-key": "api_keys:revoke_api_key",
     "routes-and-rights": "people:routes_and_rights",

@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
+from sgpshop.services import settings
 from sgpshop.services.access import people, second_factor
 from sgpshop.web.frame.security import list_rights
 
@@ -37,6 +38,18 @@ def reset_second_factor(name: str) -> None:
     """Turn 2段階認証 off for somebody who lost telephone and codes; their sessions end."""
     second_factor.reset_of(name)
     click.echo(f"{name} の2段階認証を解除し、ログインを終了しました。")
+
+
+@click.command("allow-all-networks")
+@with_shop
+def allow_all_networks() -> None:
+    """Lift 接続元 for whoever is locked out by it: screens and API open from everywhere again."""
+    lifted = settings.save("allow-all-networks", screen_networks="", api_networks="")
+    click.echo(
+        "接続元の制限を解除しました。どこからでも開けます。"
+        if lifted
+        else "接続元の制限はありません。"
+    )
 
 
 @click.command("routes-and-rights")

@@ -10,12 +10,14 @@ from flask.typing import ResponseReturnValue
 
 from sgpshop import metrics
 from sgpshop.services.health import readiness
+from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.security import public
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@from_anywhere
 @public
 def healthz() -> ResponseReturnValue:
     """The process answers."""
@@ -23,6 +25,7 @@ def healthz() -> ResponseReturnValue:
 
 
 @bp.get("/readyz")
+@from_anywhere
 @public
 def readyz() -> ResponseReturnValue:
     """Orders can be worked on: 200, or 503 with the same figures."""
@@ -32,6 +35,7 @@ def readyz() -> ResponseReturnValue:
 
 
 @bp.get("/metrics")
+@from_anywhere
 @public
 def figures() -> ResponseReturnValue:
     """Everything counted, in Prometheus' text format: to the Bearer of METRICS_TOKEN alone."""

@@ -11,12 +11,14 @@ from flask.typing import ResponseReturnValue
 
 from sgpshop.services import intake
 from sgpshop.services.payments import three_ds
+from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.security import for_machines
 
 bp = Blueprint("three_ds", __name__)
 
 
 @bp.route(f"{three_ds.PATH}/<gateway_order_id>/<mark>", methods=["POST"])
+@from_anywhere
 @for_machines
 def come_back(gateway_order_id: str, mark: str) -> ResponseReturnValue:
     """Finish the payment and send the buyer on to the shop's own page."""

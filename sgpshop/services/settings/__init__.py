@@ -120,6 +120,10 @@ class ShopSettings:
     #: who cannot work without one-time codes: a value of domain.shop_terms.SecondFactorFor (S2)
     second_factor_for: str = SecondFactorFor.NOBODY.value
 
+    #: addresses and networks, one a line, from which screens and API are used; empty: from everywhere
+    screen_networks: str = ""
+    api_networks: str = ""
+
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
 

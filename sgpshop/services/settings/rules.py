@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sgpshop.domain import networks
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.label_text import postal_code
@@ -238,6 +239,10 @@ def _invoice_number(value: Value) -> str:
     return text
 
 
+def _networks(value: Value) -> str:
+    return networks.written(networks.read(nfkc(str(value))))
+
+
 _contract_id = _pattern(CONTRACT_ID, "半角英数字13文字以内で入力してください。")
 _password = _pattern(_PASSWORD, "半角の英数字と記号、64文字以内で入力してください。")
 
@@ -301,6 +306,8 @@ RULES = {
     "sgp_methods": SettingRule("SGPカード決済の呼び名", _names),
     "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
     "second_factor_for": _choice_of("2段階認証を必須にする人", SecondFactorFor),
+    "screen_networks": SettingRule("画面を使えるネットワーク", _networks),
+    "api_networks": SettingRule("APIを使えるネットワーク", _networks),
     "notify_salt": SettingRule(
         "結果通知の通知先アドレス", _pattern(_SALT, "通知先アドレスを作れません。")
     ),

@@ -54,6 +54,7 @@ ACTS = {
     "sales.download": "売上集計の書き出し",
     "labels.download": "送り状ファイルの作成",
     "labels.prepare": "送り状ファイルの作成",
+    "networks.save": "接続元の設定の保存",
     "notifications.renew_address": "通知先アドレスの更新",
     "order_detail.acknowledge": "確認済みにする",
     "order_detail.card-order": "SGPカード決済の注文に直す",

@@ -19,7 +19,7 @@ from sgpshop.domain.errors import CouldNotAsk, ShopError
 from sgpshop.extensions import db
 from sgpshop.storage import schema
 from sgpshop.storage.database_words import is_unavailable
-from sgpshop.web.frame import problems, proxies
+from sgpshop.web.frame import networks, problems, proxies
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.right_database import WrongDatabase, WrongVersion
 from sgpshop.web.frame.security import CardNumberRefused, CrossSiteRequest
@@ -79,6 +79,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(CrossSiteRequest, _stale)
     app.register_error_handler(CardNumberRefused, _card_number)
+    app.register_error_handler(networks.WrongNetwork, _wrong_network)
     app.register_error_handler(WrongDatabase, _wrong_database)
     app.register_error_handler(schema.NewerSchema, _wrong_version)
     app.register_error_handler(schema.OtherSchema, _wrong_version)
@@ -105,6 +106,21 @@ def _stale(_error: HTTPException) -> Response:
 
 def _card_number(error: CardNumberRefused) -> Response:
     return _answer(400, _WORDS[400][0], str(error.description))
+
+
+def _wrong_network(_error: networks.WrongNetwork) -> Response:
+    """Without the frame: it says who is signed in and what waits."""
+    words = {
+        "heading": "このネットワークからは利用できません",
+        "sentence": f"いまの接続元は {networks.address() or '不明'} です。登録されたネットワーク"
+        "(お店や事務所など)から開き直すか、オーナーの方にこの接続元の登録を依頼してください。"
+        "何も変更されていません。",
+    }
+    template = "errors/_problem.html" if wants_fragment() else "errors/bare.html"
+    answer = make_response(render_template(template, **words), 403)
+    if wants_fragment():
+        answer.headers.update({"HX-Retarget": "#messages", "HX-Reswap": "innerHTML"})
+    return answer
 
 
 def _wrong_database(error: WrongDatabase) -> Response:

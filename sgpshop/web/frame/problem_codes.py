@@ -27,6 +27,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "この内容では決済できません",
     ),
     "forbidden": ("The key has not the scope for it", "このAPIキーではできない操作です"),
+    "wrong_network": (
+        "The shop takes calls from listed networks only, and this one is not listed",
+        "このネットワークからは利用できません",
+    ),
     "intake_closed": ("The shop takes no orders of this kind now", "注文を受け付けていません"),
     "not_found": ("There is no such thing, or it is not this key's", "見つかりません"),
     "method_not_allowed": (

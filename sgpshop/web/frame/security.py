@@ -40,7 +40,7 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import Role, Scope
 from sgpshop.services.access import sessions
-from sgpshop.web.frame import carried, problems, proxies, response_headers
+from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
 from sgpshop.web.frame.fragments import wants_fragment
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -189,7 +189,7 @@ def init_app(app: Flask) -> None:
     )
     proxies.install(app)
     if app.has_static_folder:
-        public(app.view_functions["static"])
+        networks.from_anywhere(public(app.view_functions["static"]))
     login_manager.session_protection = None  # the server's row decides, not the browser's address
     # What renews itself says so (app.js): it must not keep a session alive that nobody uses.
     login_manager.user_loader(
@@ -216,6 +216,7 @@ def _guard() -> ResponseReturnValue | None:
         if problems.is_wanted():
             return problems.of_status(400)
         return Response("このホスト名ではご利用いただけません。\n", 400, mimetype="text/plain")
+    networks.check()  # first: what there is not says something too, and its page shows the frame
     if request.endpoint is None:
         return None  # routing answers 404 or 405
     right = right_of(current_app, request.endpoint)

@@ -63,6 +63,13 @@ class JournalForm(SettingsForm):
     journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
 
 
+class NetworksForm(SettingsForm):
+    """From where screens and API are used: addresses and networks, one a line."""
+
+    screen_networks = _text("screen_networks", TextAreaField)
+    api_networks = _text("api_networks", TextAreaField)
+
+
 class PaperForm(SettingsForm):
     """What 納品書 say."""
 

@@ -30,6 +30,7 @@ from sgpshop.gateway import explain, read_notice
 from sgpshop.models import Role
 from sgpshop.services import notifications, settings
 from sgpshop.web.frame import recent_password
+from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import for_machines, requires
 
@@ -40,6 +41,7 @@ _RECEIVED, _NOT_RECEIVED = "0", "1"
 
 
 @bp.post("/notify/<secret>")
+@from_anywhere
 @for_machines
 def receive(secret: str) -> ResponseReturnValue:
     """Keep one notification: `0` once it is committed, `1` when it cannot be stored (P25).

@@ -41,6 +41,7 @@ _SCREENS = (
     ("notifications.show", "結果通知"),
     ("people.index", "ユーザー"),
     ("api_keys.show", "APIキー"),
+    ("networks.show", "接続元"),
 )
 
 
