@@ -66,6 +66,7 @@ def upload() -> ResponseReturnValue:
 
 @bp.post("/<run_id>/start")
 @requires(Role.OPERATOR)
+@limited(Use.BULK)
 def start(run_id: str) -> ResponseReturnValue:
     """Take the shown file in, by a worker; a second press changes nothing (P19)."""
     importing.start(run_id, current_user.name, request.form.get("seen", ""))
@@ -74,6 +75,7 @@ def start(run_id: str) -> ResponseReturnValue:
 
 @bp.post("/<run_id>/mapping")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def mapping(run_id: str) -> ResponseReturnValue:
     """Which column is what, of a file of no program we know."""
     chosen = {
@@ -97,6 +99,7 @@ def mapping(run_id: str) -> ResponseReturnValue:
 
 @bp.post("/<run_id>/method")
 @requires(Role.OPERATOR)
+@limited(Use.UPLOAD)
 def method(run_id: str) -> ResponseReturnValue:
     """「この決済方法はSGPカードですか?」: the answer is kept in the settings, the preview made anew."""
     answer = request.form.get("is_sgp", "")

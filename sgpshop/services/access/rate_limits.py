@@ -7,7 +7,7 @@
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
 | uploads, bulk actions | person | the same |
-| searches | person | in this process alone: to read a list is not worth a write |
+| searches | person | the same, in lots: to read a list is not worth a write |
 
 The numbers are variables of the environment (interfaces.md §3).
 """
@@ -39,6 +39,10 @@ from sgpshop.storage.write_together import write_together
 
 #: Requests are counted in spans of so many seconds.
 SPAN = 60
+#: A process takes so many lots of a person's searches before the limit is reached.
+_LOTS = 20
+#: Seconds a search waits to take a lot while others write; then the lot is given uncounted (P32).
+_PATIENCE = 0.3
 _EXPORTS, _CODES = "EXPORTS", "CODES"
 
 
@@ -199,42 +203,59 @@ def count_use(use: Use, person_id: int) -> None:
     subject, most = f"{use}:{person_id}", current_app.config[use]
     if use is not Use.SEARCH:
         count_in_span({subject: most}, is_reading=False)
-    elif not current_app.extensions.setdefault("searches", _OfThisProcess()).is_free(subject, most):
-        _refuse([subject], utc_now().timestamp())
+        return
+    lots: _Lots = current_app.extensions.setdefault("searches", _Lots())
+    if not lots.take(subject):
+        size = max(1, most // _LOTS)
+        count_in_span({subject: most}, size, is_reading=True, within=_PATIENCE)
+        lots.put(subject, size - 1)
 
 
-class _OfThisProcess:
-    """Counts in memory of what threatens nothing but the threads of one process."""
+class _Lots:
+    """What this process may still let pass in this span without asking the database again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._span = 0.0
-        self._counts: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
 
-    def is_free(self, subject: str, most: int) -> bool:
-        """Count one more in this span, unless it is one too many."""
-        span = utc_now().timestamp() // SPAN
+    def take(self, subject: str) -> bool:
+        """Use one up, if there is one."""
         with self._lock:
-            if span != self._span:
-                self._span = span
-                self._counts.clear()
-            if self._counts[subject] >= most:
-                return False
-            self._counts[subject] += 1
-            return True
+            self._begin()
+            self._left[subject] -= 1
+            if is_there := self._left[subject] >= 0:
+                return is_there
+            del self._left[subject]
+            return False
+
+    def put(self, subject: str, count: int) -> None:
+        """Add what was counted in the database."""
+        with self._lock:
+            self._begin()
+            self._left[subject] += count
+
+    def _begin(self) -> None:
+        span = utc_now().timestamp() // SPAN
+        if span != self._span:
+            self._span = span
+            self._left.clear()
 
 
-def count_in_span(limits: dict[str, int], *, is_reading: bool) -> Left | None:
-    """Count one request of each subject against its limit in this span; the nearest of them.
+def count_in_span(
+    limits: dict[str, int], size: int = 1, *, is_reading: bool, within: float = 1.0
+) -> Left | None:
+    """Count `size` requests of each subject against its limit in this span; the nearest of them.
 
-    A request too many is not counted.  Raises TooOften.  While the database cannot be
-    written, reading goes on uncounted (P32).
+    What is too many is not counted.  Raises TooOften.  While the database cannot be written
+    `within` so many seconds, reading goes on uncounted (P32).
     """
     now = utc_now().timestamp()
     began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
     try:
         left = write_together(
-            lambda session: _count(session, began_at, limits), within=1.0 if is_reading else 6.0
+            lambda session: _count(session, began_at, limits, size),
+            within=within if is_reading else 6.0,
         )
     except DBAPIError as problem:
         if not (is_reading and is_unavailable(problem)):
@@ -252,26 +273,26 @@ def _refuse(subjects: list[str], now: float) -> NoReturn:
     raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
 
 
-def _count(session: Session, began_at: datetime, limits: dict[str, int]) -> Left | None:
+def _count(session: Session, began_at: datetime, limits: dict[str, int], size: int) -> Left | None:
     """None when one is used up.  In subject order, so that no two transactions wait for each other."""
     counts = table_of(ApiCount)
     subjects = sorted(limits)
     is_first, left = False, []
     for subject in subjects:
-        statement = insert(session, counts).values(subject=subject, began_at=began_at, count=1)
+        statement = insert(session, counts).values(subject=subject, began_at=began_at, count=size)
         reached = session.execute(
             statement.on_conflict_do_update(
-                index_elements=["subject", "began_at"], set_={"count": counts.c["count"] + 1}
+                index_elements=["subject", "began_at"], set_={"count": counts.c["count"] + size}
             ).returning(counts.c["count"])
         ).scalar_one()
-        is_first = is_first or reached == 1
+        is_first = is_first or reached == size
         if reached > limits[subject]:
             # Taken back by hand: the transaction may be other threads' as well.
             for counted in subjects[: subjects.index(subject) + 1]:
                 session.execute(
                     sa.update(counts)
                     .where(counts.c.subject == counted, counts.c.began_at == began_at)
-                    .values({"count": counts.c["count"] - 1})
+                    .values({"count": counts.c["count"] - size})
                 )
             return None
         left.append(Left(subject, limits[subject], limits[subject] - reached))

@@ -13,9 +13,11 @@ from sgpshop.domain.shop_terms import PaperAmounts
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.access import rate_limits
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.deliveries import notes, picking
 from sgpshop.services.deliveries.notes import MOST_ORDERS, Prints, TooManyToPrint
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 
@@ -76,6 +78,7 @@ def print_picking() -> ResponseReturnValue:
 
 @bp.get("/<order_no>/print")
 @requires(Role.VIEWER)
+@limited(Use.SEARCH)
 def print_one(order_no: str) -> ResponseReturnValue:
     """The sheets of one order."""
     prints = notes.of_order(order_no, _amounts(request.args.get("amounts", "")))

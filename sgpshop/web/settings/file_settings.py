@@ -13,7 +13,9 @@ from sgpshop.domain import logos
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role
 from sgpshop.services import settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.settings import logo, rules
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires
 from sgpshop.web.settings.form import JournalForm, LabelForm, PaperForm, SettingsForm
 from sgpshop.web.settings.views import changed_since_seen
@@ -72,6 +74,7 @@ def show_logo() -> ResponseReturnValue:
 
 @bp.post("/files/paper/logo")
 @requires(Role.OWNER)
+@limited(Use.UPLOAD)
 def save_logo() -> ResponseReturnValue:
     """Another logo, or none."""
     file = request.files.get("paper_logo")

@@ -21,12 +21,14 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import Role, SettingChange
 from sgpshop.services import settings
+from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings import ShopSettings, guide_html, rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame import proxies, recent_password
+from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 from sgpshop.web.settings.form import SgpForm
@@ -98,6 +100,7 @@ def save_sgp() -> ResponseReturnValue:
 
 @bp.post("/sgp/check")
 @requires(Role.OWNER)
+@limited(Use.BULK)
 def check_connection() -> ResponseReturnValue:
     """Ask SMBC-GP whether it accepts the stored ids and passwords; moves nothing."""
     try:

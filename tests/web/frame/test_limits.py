@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Role
+from sgpshop.extensions import db
+from sgpshop.models import ApiCount, Role
+from sgpshop.services.access import rate_limits
+from sgpshop.services.access.rate_limits import TooOften, Use
 from sgpshop.web.frame.security import right_of
 from tests import own_worker
 from tests.factories import authorized_order, fresh
@@ -44,9 +50,21 @@ def background_ends(app: Flask, world: World) -> Iterator[None]:
     own_worker.finish(app)
 
 
-_LISTS = ("/orders", "/preorders", "/subscriptions")
-_FILES = ("/orders/imports", "/orders/reconcile", "/slips")
-_BULK = ("/orders/bulk", "/orders/bulk/reconcile", "/orders/bulk/x/start", "/slips/x/start")
+_LISTS = ("/orders", "/preorders", "/subscriptions", "/orders/P1/print")
+_FILES = (
+    "/orders/imports",
+    "/orders/reconcile",
+    "/slips",
+    "/orders/imports/x/mapping",
+    "/orders/imports/x/method",
+)
+_BULK = (
+    "/orders/bulk",
+    "/orders/bulk/reconcile",
+    "/orders/bulk/x/start",
+    "/slips/x/start",
+    "/orders/imports/x/start",
+)
 
 
 @pytest.mark.usefixtures("a_minute")
@@ -64,6 +82,41 @@ def test_one_too_many_in_a_minute_comes_again(
     assert owner.open(addresses[0], method=method).status_code != 429  # everybody for himself
     with time_machine.travel(datetime(2026, 12, 1, 9, 1, 5, tzinfo=UTC), tick=False):
         assert operator.open(addresses[0], method=method).status_code != 429
+
+
+@pytest.mark.usefixtures("a_minute")
+@pytest.mark.parametrize("address", ["/settings/files/paper/logo", "/settings/sgp/check"])
+def test_what_an_owner_does_in_the_settings_counts_too(app: Flask, address: str) -> None:
+    owner = signed_in(app, Role.OWNER)
+    for _ in range(MOST):
+        assert owner.post(address).status_code == 303
+    _is_refused(owner.post(address))
+
+
+@pytest.mark.usefixtures("a_minute")
+@pytest.mark.parametrize("most", [2, 7, 40, 100])
+def test_searches_count_across_processes_and_write_once_for_many(app: Flask, most: int) -> None:
+    app.config["SEARCHES_PER_PERSON"] = most
+    passed, written = 0, 0
+    processes = [rate_limits._Lots(), rate_limits._Lots()]
+    with app.app_context():
+        for n in range(2 * most + 2):  # the balancer gives each request to the other one
+            app.extensions["searches"] = processes[n % 2]
+            with suppress(TooOften):
+                rate_limits.count_use(Use.SEARCH, 7)
+                passed += 1
+        written = db.session.scalars(sa.select(ApiCount.count)).one()
+    assert passed == written == most
+
+
+@pytest.mark.usefixtures("a_minute")
+def test_searching_goes_on_while_nothing_can_be_written(app: Flask) -> None:  # P32
+    path = app.config["SQLALCHEMY_DATABASE_URI"].removeprefix("sqlite:///")
+    operator = signed_in(app, Role.OPERATOR)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert [operator.get("/orders").status_code for _ in range(MOST + 1)] == [200] * (MOST + 1)
+        other.execute("ROLLBACK")
 
 
 def _is_refused(answer: TestResponse) -> None:
