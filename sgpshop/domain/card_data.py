@@ -2,7 +2,9 @@
 
 A number is a card's when its digits have the prefix and length of a brand and pass the Luhn check.
 Digits may be full-width and stand in groups divided by spaces or hyphens.  A digit run counts as a
-whole: 16 digits inside an 18-digit order number are not a card number.
+whole: 16 digits inside an 18-digit order number are not a card number.  Nor are those inside a random
+value of 32 hexadecimal digits, as the gateway's 取引ID and our own run numbers are: one in some
+thousands of them holds a row of digits that passes every check.
 
 The text comes from anybody, so one pass over it finds what can be a number at all, and each find
 costs the same small work: the time grows with the length of the text, whatever stands in it.
@@ -59,6 +61,9 @@ _PRINTED_START = re.compile(
     f"|(?P<two>[0-9]{{6}}{_SEPARATOR}{{1,3}}[0-9]{{13}}(?![0-9])"
     f"|[0-9]{{8}}{_SEPARATOR}{{1,3}}[0-9]{{8}}(?![0-9])))"
 )
+#: a random value of the gateway or of ours
+_RANDOM = re.compile("(?<![0-9A-Za-z])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9A-Za-z])")
+_RANDOM_LENGTH, _SHORTEST = 32, 14
 #: a group so long is a phone, slip or JAN number beside something else
 _NUMBER_OF_ITS_OWN = 10
 #: digit -> its share in the Luhn sum when it is doubled
@@ -90,6 +95,16 @@ def mask_card_numbers(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Where card numbers stand, from left to right, without overlaps."""
     text = _with_ascii_digits(text)
+    return (span for span in _looking_so(text) if not _is_in_random_value(text, *span))
+
+
+def _is_in_random_value(text: str, start: int, stop: int) -> bool:
+    first = max(0, start - (_RANDOM_LENGTH - _SHORTEST))
+    values = (_RANDOM.match(text, at) for at in range(first, start + 1))
+    return any(value is not None and stop <= value.end() for value in values)
+
+
+def _looking_so(text: str) -> Iterator[tuple[int, int]]:
     for run in _RUN.finditer(text):
         start, stop = run.span()
         if stop - start <= _LONGEST_RUN and _is_alone(run[0]):

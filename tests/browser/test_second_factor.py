@@ -22,6 +22,7 @@ def code(seed: str, *, later: int = 0) -> str:
 def sign_in(page: Page, site: Site) -> None:
     """Name and password, by keyboard: the first field has the focus."""
     page.goto(f"{site.url}/login")
+    expect(page.get_by_label("ユーザー名")).to_be_focused()
     page.keyboard.type("田中")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

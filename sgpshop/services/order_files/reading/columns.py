@@ -43,8 +43,6 @@ class FileColumn:
     spare: bool = False
     #: without its whole number the row is of no use
     is_number: bool = False
-    #: holds random digits and letters of the gateway's making
-    is_random: bool = False
 
     @property
     def key(self) -> str:
@@ -94,8 +92,8 @@ COLUMNS = (
     FileColumn(_O, "subscription_id", "定期購入ID", _fits(Order.subscription_id), empty=None),
     FileColumn(_O, "subscription_round", "定期回数", cells.whole(1, 9999), empty=None),
     FileColumn(_O, "note", "備考", cells.text(_LONGEST_NOTE, lines=True)),
-    FileColumn(_O, "access_id", "取引ID", cells.access_id, is_random=True),
-    FileColumn(_O, "access_pass", "取引パスワード", cells.text(64), is_random=True),
+    FileColumn(_O, "access_id", "取引ID", cells.access_id),
+    FileColumn(_O, "access_pass", "取引パスワード", cells.text(64)),
     FileColumn(_O, "authorized_at", "承認日時", cells.moment, empty=None),
     FileColumn(_O, "gateway_amount", "オーソリ金額", cells.yen, empty=None),
     FileColumn(_D, "number", "配送先番号", cells.whole(0, 999), empty=0),

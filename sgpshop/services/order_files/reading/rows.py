@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +12,6 @@ from sgpshop.services.files.layout import Fields, Row, Table
 from sgpshop.services.order_files.reading.cells import CellDamaged, CellProblem
 from sgpshop.services.order_files.reading.columns import BY_KEY, REQUIRED, FileColumn, Part
 
-#: AccessID and AccessPass as the gateway makes them (protocol.md §2.1): longer than any card number.
-_RANDOM = re.compile(r"[0-9A-Za-z]{32}")
 _NEAREST_DAY = "最短日"
 
 
@@ -100,7 +97,7 @@ def missing(table: Table) -> list[str]:
 
 
 def _card_number(table: Table, cells: list[str]) -> str:
-    """Where a card number stands; "" when only the gateway's own random values look like one."""
+    """Where a card number stands; "" when only cells side by side look like one."""
     columns = {
         place: column
         for name in table.fields
@@ -109,7 +106,6 @@ def _card_number(table: Table, cells: list[str]) -> str:
     }
     for i, cell in enumerate(cells):
         column = columns.get(i)
-        is_random = column is not None and column.is_random and _RANDOM.fullmatch(cell)
-        if contains_card_number(cell) and not is_random:
+        if contains_card_number(cell):
             return f"「{title(table, column)}」" if column else "取り込まない列"
     return ""
