@@ -15,12 +15,11 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
 from sgpshop.services import journals, settings, subscriptions
-from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.journals import sales
 from sgpshop.services.journals.sales import Line
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("sales", __name__, url_prefix="/sales")
@@ -55,12 +54,12 @@ def show() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Role.ACCOUNTANT)
+@makes_file
 def download() -> ResponseReturnValue:
     """The month as a file; POST, for it counts against a limit (S23)."""
     month = _month(request.form.get("month", ""))
     if month is None:
         raise ShopError("月は 2026-11 のように入力してください。")
-    rate_limits.count_export(current_user.id, request.remote_addr or "")
     found = sales.read(month, utc_now())
     logs.event("exported", what="sales", count=found.whole.sales + found.whole.refunds)
     if request.form.get("kind") == "xlsx":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from sgpshop.domain.text import asked_keys, search_key
+from sgpshop.domain.text import asked_keys, nfkc, search_key
 
 #: What is a paragraph by itself; a dd belongs to the dt before it.
 _PARAGRAPHS = frozenset({"p", "li", "dd"})
@@ -83,16 +84,43 @@ def paragraphs(page: str, html: str) -> list[Paragraph]:
 
 
 def holding(word: str, pieces: Sequence[Paragraph]) -> list[Paragraph]:
-    """The pieces that hold all words typed, however they are written; headings that do come first."""
+    """The pieces that tell of what was typed, however it is written; headings that hold it come first.
+
+    All words between blanks; where no piece holds those, the words a sentence is about (月次の締め方),
+    and where none holds all of these, the pieces that hold most of them, at least half.
+    """
     keys = [key for key in asked_keys(word) if key]
-    if not keys:
-        return []
+    found = _holding(keys, len(keys), pieces)
+    if not found:
+        keys = _words(_RUN, word)
+        found = _holding(keys, len(keys), pieces)
+    if not found:
+        keys = _words(_HALF, word)
+        for wanted in range(len(keys), len(keys) // 2, -1):
+            found = found or _holding(keys, wanted, pieces)
+    return found
+
+
+#: Japanese has no blanks: a word begins where the kind of sign changes, and hiragana between are particles
+#: and endings.  A long word of kanji is mostly made of words of two (月末処理).
+_OTHERS = "|[ァ-ヴー]{2,}|[0-9a-z-]{2,}"
+_RUN = re.compile("[一-龥々]+" + _OTHERS)
+_HALF = re.compile("[一-龥々]{2}(?=[一-龥々]{2})|[一-龥々]+" + _OTHERS)
+#: they ask, and say nothing of what is asked
+_ASKING = frozenset({"方", "方法", "手順", "場合", "時", "何", "教", "知", "仕方", "意味"})
+
+
+def _words(kind: re.Pattern[str], typed: str) -> list[str]:
+    found = dict.fromkeys(kind.findall(nfkc(typed).lower()))
+    return [search_key(one) for one in found if one not in _ASKING]
+
+
+def _holding(keys: Sequence[str], wanted: int, pieces: Sequence[Paragraph]) -> list[Paragraph]:
+    """The pieces that hold at least so many of the keys."""
 
     def is_in(*texts: str) -> bool:
         all_of_it = search_key(*texts)
-        return all(key in all_of_it for key in keys)
+        return sum(key in all_of_it for key in keys) >= wanted > 0
 
     found = [one for one in pieces if is_in(one.section, one.heading, one.also, one.text)]
-    if not found and "の" in word:  # 月次の締め: the two words of it, wherever they stand
-        return holding(word.replace("の", " "), pieces)
     return sorted(found, key=lambda one: not is_in(one.section, one.heading, one.also))

@@ -13,13 +13,12 @@ from sgpshop.domain.bounds import is_usable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.slips import labels
 from sgpshop.services.slips.labels import Cool, LabelJob
 from sgpshop.services.slips.labels.layouts.layout import LabelLayout
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 
@@ -80,11 +79,11 @@ def prepare() -> ResponseReturnValue:
 
 @bp.post("/file")
 @requires(Role.SHIPPER)
+@makes_file
 def download() -> ResponseReturnValue:
     """The file of the orders that have no problem."""
     chosen = require_chosen(search_of_form())
     layout, job = _layout(), _job()
-    rate_limits.count_export(current_user.id, request.remote_addr or "")
     file = labels.made(layout, chosen, job)
     if not file.labels:
         raise ShopError(

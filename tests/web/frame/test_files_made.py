@@ -30,12 +30,12 @@ def files(app: Flask) -> list[str]:
 
 def test_one_more_than_there_are_places_waits(app: Flask, files: list[str]) -> None:
     operator = signed_in(app, Role.OPERATOR)
-    journal = form_of(operator.get("/journals").text, "/journals").hidden
+    posted = {page: form_of(operator.get(page).text, page).hidden for page in ("/journals", "/sales")}
     for _ in range(limits._AT_ONCE):
         assert limits._writers.acquire(blocking=False)
     try:
         answers = [operator.get(address) for address in files]
-        answers.append(operator.post("/journals", data=journal))
+        answers += [operator.post(page, data=data) for page, data in posted.items()]
     finally:
         for _ in range(limits._AT_ONCE):
             limits._writers.release()
