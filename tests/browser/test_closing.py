@@ -147,3 +147,13 @@ def test_the_steps_are_for_a_telephone_and_for_paper(site: Site, visitor: Visito
     assert pages_of(page) <= 3
     page.set_viewport_size(NARROW)
     check(page)
+
+
+def test_the_longest_month_is_one_sheet(site: Site, visitor: Visitor) -> None:
+    for number in range(31):
+        sell(site, OCTOBER + timedelta(days=number), 1_000_000 + number)
+    sell(site, date(2026, 10, 31), 700, told_on=date(2026, 11, 5))
+    sell(site, date(2026, 9, 30), 90, told_on=date(2026, 10, 3))
+    page = visitor.open("/sales?month=2026-10")
+    expect(page.locator("tr[data-day]")).to_have_count(31)
+    assert pages_of(page) == 1

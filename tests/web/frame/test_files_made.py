@@ -30,7 +30,9 @@ def files(app: Flask) -> list[str]:
 
 def test_one_more_than_there_are_places_waits(app: Flask, files: list[str]) -> None:
     operator = signed_in(app, Role.OPERATOR)
-    posted = {page: form_of(operator.get(page).text, page).hidden for page in ("/journals", "/sales")}
+    posted = {
+        page: form_of(operator.get(page).text, page).hidden for page in ("/journals", "/sales")
+    }
     for _ in range(limits._AT_ONCE):
         assert limits._writers.acquire(blocking=False)
     try:
