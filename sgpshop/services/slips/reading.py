@@ -32,6 +32,10 @@ from sgpshop.services.slips.rows import NOT_YET, ReadRow, foreign_row, own_row, 
 #: Headings of ours for the fields of a file that has none.
 _OUR_WORDS = {"order_no": "注文番号", "slip_no": "伝票番号", "ship_date": "出荷日"}
 _SHORTEST_CARRIERS = 10
+#: 配送先番号 are 0 to 999
+_LONGEST_PLACE = 3
+#: What is copied from two columns of a spreadsheet.
+_PAIR = [column for column in COLUMNS if column.required]
 
 #: Files of no program we know: by the words that programs use (of carriers' words one at most).
 _SLIP_WORDS = (
@@ -78,19 +82,21 @@ class SlipFile:
 def read(content: bytes, limits: Limits, *, is_pasted: bool = False) -> SlipFile:
     """Read a file, or lines typed or pasted into a form.
 
-    Pasted lines may come without a heading when their columns stand in the order of §9.1; a file too,
-    where that is certain of every row.  Raises FileRefused.
+    Pasted lines may come without a heading when their columns stand in the order of §9.1, or are 注文番号
+    and 伝票番号 alone; a file too, where the order of §9.1 is certain of every row.  Raises FileRefused.
     """
     records = list(read_rows(io.BytesIO(content), limits))
     if not records:
         raise FileRefused("中身が空です。1行目に項目名、2行目から伝票番号を入れてください。")
     if _is_data(records[0]):
-        places = {column: n for n, column in enumerate(COLUMNS)}
-        own = [own_row(row, TITLES, places, limits) for row in records]
+        columns = _PAIR if is_pasted and all(map(_is_pair, records)) else COLUMNS
+        titles = [column.title for column in columns]
+        places = {column: n for n, column in enumerate(columns)}
+        own = [own_row(row, titles, places, limits) for row in records]
         if is_pasted:
-            return SlipFile(TITLES, own)
+            return SlipFile(titles, own)
         if all(map(_is_surely_ours, own)):
-            return SlipFile(TITLES, own, program="SGP Shop の伝票番号ファイル(見出しなし)")
+            return SlipFile(titles, own, program="SGP Shop の伝票番号ファイル(見出しなし)")
     known = layouts(Purpose.SLIPS)
     table = recognise(iter(records), known, _ANY, telling=("order_no", "slip_no"))
     heading = next((row for row in records if row.cells == table.headings), records[0])
@@ -132,6 +138,11 @@ def _is_data(first_row: Record) -> bool:
     except CellProblem:
         return False
     return True
+
+
+def _is_pair(row: Record) -> bool:
+    """Whether a row has an order number and a slip number alone: a 配送先番号 is shorter."""
+    return len(row.cells) == len(_PAIR) and len(row.cells[-1].strip()) > _LONGEST_PLACE
 
 
 def _is_surely_ours(row: ReadRow) -> bool:

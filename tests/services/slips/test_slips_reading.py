@@ -110,6 +110,16 @@ class TestPasted:
         rows = pasted("\r\n".join(between.join((f"P{n}", "", "002", f"00{n}")) for n in (1, 2)))
         assert [(row["order_no"], row["slip_no"]) for row in rows] == [("P1", "001"), ("P2", "002")]
 
+    def test_two_columns_are_the_order_and_its_number(self) -> None:
+        rows = pasted("P1\t4907-1495-7014\r\nP2\t490714957025\r\n")
+        assert [(row["order_no"], row["slip_no"], row["delivery_number"]) for row in rows] == [
+            ("P1", "4907-1495-7014", 0),
+            ("P2", "490714957025", 0),
+        ]
+        for line in ("P1\t2", "P1\t490714957014\r\nP2\t"):  # a 配送先番号 alone; a row without
+            file = read(line.encode(), LIMITS, is_pasted=True)
+            assert "「伝票番号」が空です" in file.rows[-1].problem
+
     def test_a_file_is_read_so_where_every_row_can_be_nothing_else(self) -> None:
         content = "P1,,002,490714957014\nP2,1,,490714957025,3,2026/11/28\n"
         file = taken(content)
