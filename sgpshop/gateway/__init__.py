@@ -5,6 +5,7 @@ Others use what is exported here and nothing else.
 
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway
+from sgpshop.gateway.elsewhere import ADDRESS_REFUSED, Elsewhere
 from sgpshop.gateway.error_kinds import ErrorKind, worst
 from sgpshop.gateway.error_words import (
     UNCHANGED,
@@ -44,10 +45,12 @@ from sgpshop.gateway.records import (
 from sgpshop.gateway.transport import only_while
 
 __all__ = [
+    "ADDRESS_REFUSED",
     "UNCHANGED",
     "Cancellation",
     "Card",
     "Challenge",
+    "Elsewhere",
     "ErrorKind",
     "Explanation",
     "FileReceipt",

@@ -112,6 +112,15 @@ class _DeadlineSSLSocket(_DeadlineMixin, ssl.SSLSocket):
     pass
 
 
+class AddressRefused(OSError):
+    """No address of the name is one that may be connected to."""
+
+
+def any_address(_address: str) -> bool:
+    """Where the host is set by configuration and not by a screen."""
+    return True
+
+
 class _GuardedConnection(HTTPConnection):
     """Raises NewConnectionError for every failure before the first request byte, only then.
 
@@ -119,6 +128,8 @@ class _GuardedConnection(HTTPConnection):
     """
 
     sock: Any
+    #: Asked of each address that the name has now; exactly what it allowed is connected to (S16).
+    may_connect: Callable[[str], bool] = staticmethod(any_address)
     last_used = 0.0
     _is_begun = False
 
@@ -128,6 +139,9 @@ class _GuardedConnection(HTTPConnection):
         for family, kind, proto, _, address in socket.getaddrinfo(
             self._dns_host, self.port, type=socket.SOCK_STREAM
         ):
+            if not self.may_connect(str(address[0])):
+                failure = AddressRefused()
+                continue
             try:
                 return _connected(_DeadlineSocket(family, kind, proto), address, deadline)
             except OSError as error:
@@ -212,22 +226,36 @@ class _TLSPool(_FreshMixin, HTTPSConnectionPool):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """The requests adapter with these connections: no retries, ``pool_size`` of them at most."""
+    """The requests adapter with these connections: no retries, ``pool_size`` of them at most.
 
-    def __init__(self, pool_size: int) -> None:
+    They go to addresses that ``may_connect`` allows.
+    """
+
+    def __init__(self, pool_size: int, may_connect: Callable[[str], bool] = any_address) -> None:
+        self._may_connect = may_connect
         super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": self._checked(_Pool),
+            "https": self._checked(_TLSPool),
+        }
+
+    def _checked(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        asks = {"may_connect": staticmethod(self._may_connect)}
+        connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), asks)
+        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
-def new_session(pool_size: int) -> requests.Session:
+def new_session(
+    pool_size: int, may_connect: Callable[[str], bool] = any_address
+) -> requests.Session:
     """Return a session for one gateway client: guarded connections, no environment."""
     session = requests.Session()
     session.trust_env = False
     for scheme in ("https://", "http://"):
-        session.mount(scheme, GuardedAdapter(pool_size))
+        session.mount(scheme, GuardedAdapter(pool_size, may_connect))
     return session
 
 

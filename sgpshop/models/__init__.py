@@ -61,6 +61,7 @@ from sgpshop.models.staff import (
     Scheme,
 )
 from sgpshop.models.unknown_number import UnknownNumber
+from sgpshop.models.webhook import Webhook, WebhookMessage
 
 __all__ = [
     "AFTER_THREE_DS",
@@ -141,6 +142,8 @@ __all__ = [
     "SlipRow",
     "SlipRun",
     "UnknownNumber",
+    "Webhook",
+    "WebhookMessage",
     "WorkerBeat",
     "join_codes",
     "split_codes",

@@ -31,6 +31,7 @@ from sgpshop.models import (
     Order,
     Person,
     Setting,
+    Webhook,
     table_of,
 )
 from sgpshop.services import installation, settings
@@ -38,6 +39,7 @@ from sgpshop.services.access import one_time_codes
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.orders import beginnings, history
 from sgpshop.services.payments import stored_cards
+from sgpshop.services.webhooks import receivers
 from sgpshop.storage import jobs, schema, vault
 from sgpshop.storage.database import writing
 
@@ -130,6 +132,12 @@ def _places() -> Iterator[_Place]:
         table.c.totp_sealed,
         sa.select(table.c.id, table.c.totp_sealed.label("sealed")),
         lambda row: one_time_codes.context_of(row.id),
+    )
+    table = table_of(Webhook)
+    yield (
+        table.c.secret_sealed,
+        sa.select(table.c.id, table.c.secret_sealed.label("sealed")),
+        lambda row: receivers.context_of(row.id),
     )
 
 

@@ -53,6 +53,7 @@ def register(app: Flask) -> None:
         notifications,
         people,
         second_factor,
+        webhooks,
     )
     from sgpshop.web.settings import views as settings
     from sgpshop.web.subscriptions import views as subscriptions
@@ -88,6 +89,7 @@ def register(app: Flask) -> None:
         notifications,
         three_ds,
         api_keys,
+        webhooks,
         orders,
         money,
         events,

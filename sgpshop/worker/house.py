@@ -18,7 +18,7 @@ from flask import Flask
 
 from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.models import Queue
-from sgpshop.services import mails, notifications
+from sgpshop.services import mails, notifications, webhooks
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
@@ -59,8 +59,10 @@ _SUMS_EVERY = 15.0
 _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
 _OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
-#: So long the end of a worker waits for the mail under way.
-_MAIL_MAY_TAKE = 5.0
+#: What there is to tell by webhooks, and what is due of it.
+_WEBHOOKS_EVERY = 0.5
+#: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
+_SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
 #: The number of a step that is done with each sweep; the others' is their place in the house.
 _NOTICES = 100
@@ -116,7 +118,8 @@ class House:
         self._is_billing_due = self._is_backup_due = False
         self._name = name
         self._gave_sign = False
-        self._mailing = threading.Thread()
+        #: what is sent to others in threads of its own: a slow one holds up nothing (R156, S16a)
+        self._sending: dict[str, threading.Thread] = {}
         self._told = Told(self._room_for_look_ups)
         #: captures wait in the queue, as the last sweep saw it
         self._is_crowded = False
@@ -154,6 +157,8 @@ class House:
             _Periodic(_TIDY_EVERY, money_days.fold),
             _Periodic(_DAY, money_days.compare),
             _Periodic(_TIDY_EVERY, mails.tidy),
+            _Periodic(_WEBHOOKS_EVERY, self._send_webhooks),
+            _Periodic(_TIDY_EVERY, webhooks.tidy),
         )
 
     # ---- huey's side ----------------------------------------------------------------------------
@@ -162,9 +167,10 @@ class House:
         """Nothing to prepare."""
 
     def shutdown(self) -> None:
-        """Let a mail that is under way arrive; else it would be sent again."""
-        if self._mailing.is_alive():
-            self._mailing.join(_MAIL_MAY_TAKE)
+        """Let what is under way to others arrive; else it would be sent again."""
+        until = time.monotonic() + _SENDING_MAY_TAKE
+        for thread in self._sending.values():
+            thread.join(max(0.0, until - time.monotonic()))
 
     def loop(self, _now: object = None) -> None:
         """One round: what is done now and then, a sweep if it is time, then wait."""
@@ -350,18 +356,29 @@ class House:
             due_work.beat(self._name)
 
     def _send_mails(self) -> None:
-        """In a thread of its own: a mail server may be slow, and nothing waits for it (R156)."""
-        if self._mailing.is_alive() or not mails.is_any_due():
-            return
-        self._mailing = threading.Thread(target=self._mail, name="Mail", daemon=True)
-        self._mailing.start()
+        if mails.is_any_due():
+            self._send_beside("mails", mails.send_due)
 
-    def _mail(self) -> None:
+    def _send_webhooks(self) -> None:
+        webhooks.write_due()
+        for receiver in webhooks.waiting_receivers():
+            self._send_beside(f"webhook {receiver}", partial(webhooks.send_due, receiver))
+
+    def _send_beside(self, name: str, send: Callable[[Callable[[], bool]], object]) -> None:
+        """In a thread of its own, unless that is at it."""
+        if name in self._sending and self._sending[name].is_alive():
+            return
+        self._sending[name] = threading.Thread(
+            target=self._send_to_others, args=(name, send), name=name, daemon=True
+        )
+        self._sending[name].start()
+
+    def _send_to_others(self, name: str, send: Callable[[Callable[[], bool]], object]) -> None:
         with self._app.app_context():
             try:
-                mails.send_due(self.stop_flag.is_set)
-            except Exception:  # the database is away: its lease ends, and it is sent again
-                log.exception("sending mail failed")
+                send(self.stop_flag.is_set)
+            except Exception:  # the database is away: the lease ends, and it is sent again
+                log.exception("sending %s failed", name)
 
     def _do_daily(self) -> None:
         is_more = daily.run(share=self._worker.pace.allowed / self._threads)

@@ -221,6 +221,15 @@ def _new_device(event: str) -> Content | None:
     )
 
 
+def _webhook_off(_event: str) -> Content:
+    return Content(
+        "Webhookの送信を止めました",
+        "3日続けて届かなかったため、Webhookの送信を止めました。送信先のシステムを確認し、設定の「Webhook」で再開してください。"
+        "止まっている間のできごとは、30日以内に再開すれば送信します。",
+        (Row("Webhookの設定を開く", "", "/settings/webhooks"),),
+    )
+
+
 def _test(_event: str) -> Content:
     now = utc_now().astimezone(JST)
     return Content(
@@ -246,5 +255,6 @@ _WORDS = {
     MailKind.DIFFERENCE: _differences,
     MailKind.WORKER_STOOD: _stood,
     MailKind.NEW_DEVICE: _new_device,
+    MailKind.WEBHOOK_OFF: _webhook_off,
     MailKind.TEST: _test,
 }

@@ -26,6 +26,7 @@ from sgpshop.models import (
     Mail,
     Order,
     Person,
+    Webhook,
     WorkerBeat,
     table_of,
     utc_now,
@@ -252,6 +253,14 @@ def _differences(now: datetime) -> Iterator[Occasion]:
         yield Occasion(MailKind.DIFFERENCE, hour.isoformat(), hour + timedelta(hours=1))
 
 
+def _webhooks_off(now: datetime) -> Iterator[Occasion]:
+    moments = db.session.scalars(
+        sa.select(Webhook.given_up_at).where(Webhook.given_up_at >= now - _NEWS)
+    )
+    for at in {moment for moment in moments if moment}:
+        yield Occasion(MailKind.WEBHOOK_OFF, at.isoformat(), at)
+
+
 def hour_of(moment: datetime) -> datetime:
     """The full hour that it is in."""
     return moment.replace(minute=0, second=0, microsecond=0)
@@ -263,4 +272,5 @@ _LOOKS = {
     MailKind.RUN_FAILED: _failed_runs,
     MailKind.UNCERTAIN: _uncertain,
     MailKind.DIFFERENCE: _differences,
+    MailKind.WEBHOOK_OFF: _webhooks_off,
 }

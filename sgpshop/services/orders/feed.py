@@ -88,18 +88,21 @@ def events(after: str | datetime, size: int) -> tuple[Sequence[Any], str, bool]:
     start = _start(after, feed, OrderEvent)
     if after and not isinstance(after, datetime) and start < feed.forgotten:
         raise PlaceLost
-    rows = db.session.execute(
-        sa.select(OrderEvent, HistoryEntry, Alert, Order.order_no)
-        .join(Order, Order.id == OrderEvent.order_id)
-        .outerjoin(HistoryEntry, HistoryEntry.id == OrderEvent.history_id)
-        .outerjoin(Alert, Alert.id == OrderEvent.alert_id)
-        .where(OrderEvent.position > start)
-        .order_by(OrderEvent.position)
-        .limit(size + 1)
-    ).all()
+    rows = _events_behind(start, size + 1)
     shown = rows[:size]
     behind = _behind([row.OrderEvent for row in shown], start, feed)
     return shown, behind, len(rows) > size
+
+
+def events_behind(position: int, size: int) -> Sequence[Any]:
+    """Up to `size` events after that place, for who keeps it in this database; rows as of `events`."""
+    _give_places()
+    return _events_behind(position, size)
+
+
+def last_position() -> int:
+    """The place of whatever happened until now; what happens later has a later one."""
+    return int(_give_places().position)
 
 
 def cursor(generation: str, position: int) -> str:
@@ -123,6 +126,18 @@ def tidy() -> None:
 def begin_anew(session: Session) -> None:
     """After a restore: who read on from before would miss what is otherwise now."""
     session.execute(sa.update(Feed).values(generation=secrets.token_hex(4)))
+
+
+def _events_behind(position: int, size: int) -> Sequence[Any]:
+    return db.session.execute(
+        sa.select(OrderEvent, HistoryEntry, Alert, Order.order_no)
+        .join(Order, Order.id == OrderEvent.order_id)
+        .outerjoin(HistoryEntry, HistoryEntry.id == OrderEvent.history_id)
+        .outerjoin(Alert, Alert.id == OrderEvent.alert_id)
+        .where(OrderEvent.position > position)
+        .order_by(OrderEvent.position)
+        .limit(size)
+    ).all()
 
 
 def _behind(rows: Sequence[Any], start: int, feed: Any) -> str:

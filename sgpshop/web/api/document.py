@@ -31,6 +31,7 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (answers.OrderAnswer, "serialization"),
     (answers.OrdersAnswer, "serialization"),
     (events.EventsAnswer, "serialization"),
+    (events.WebhookMessage, "serialization"),
     (fulfilments.FulfilmentAnswer, "serialization"),
     (fulfilments.FulfilmentBody, "validation"),
     (answers.ProblemAnswer, "serialization"),
@@ -60,6 +61,11 @@ once, by its version: who repeats it gets 409 `stale` with the `order` as it is.
 
 **After 3-D Secure** the buyer comes back to `return_url` with `order_no` and `result` in its query.
 Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
+
+**Webhooks** (設定 → Webhook) post each event of `/events` to addresses of yours as it happens, signed by
+the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
+`webhook-signature` with the key that the screen showed once).  At least once, in order for each order,
+tried again for three days; `webhook-id` is the event's `id`, by which one that comes twice is known.
 
 **Limits** hold for each key and each address, in spans of {SPAN} seconds; beyond them 429 with
 `Retry-After`.  Each answer says in `RateLimit-Policy` and
@@ -231,6 +237,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/api/v1"}],
         "security": [{"key": []}],
         "paths": paths,
+        "webhooks": {"orderEvent": {"post": _WEBHOOK}},
         "components": {
             "schemas": _tidy(models_json_schema(_MODELS, ref_template=_REFERENCE)[1]["$defs"]),
             "securitySchemes": {
@@ -373,6 +380,39 @@ def _tidy(schema: Any) -> Any:
         for name, part in schema.items()
         if not (name in left_out and isinstance(part, str))
     }
+
+
+_WEBHOOK: dict[str, Any] = {
+    "operationId": "order_event",
+    "summary": "Something happened to an order",
+    "description": "Posted to the addresses that the shop registered.  Answer any 2xx within 10 seconds,"
+    " and work on it afterwards; everything else, a redirect too, is tried again.",
+    "security": [],
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "description": about,
+            "schema": {"type": "string"},
+        }
+        for name, about in (
+            ("webhook-id", "The event's `id`, the same whenever it comes again."),
+            ("webhook-timestamp", "When it was sent, in seconds since 1970; refuse an old one."),
+            ("webhook-signature", "`v1,` and the signature, by the Standard Webhooks scheme."),
+        )
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": _REFERENCE.format(model="WebhookMessage")},
+                "example": examples.WEBHOOK,
+            }
+        },
+    },
+    "responses": {"2XX": {"description": "It arrived."}},
+}
 
 
 def _answered(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response
 from pydantic import Field
 
 from sgpshop.models import Scope
 from sgpshop.services.orders import feed
+from sgpshop.services.orders.entries import values_of_event
 from sgpshop.web.api import answers
 from sgpshop.web.api.access import needs
-from sgpshop.web.api.entries import EntryAnswer, values_of_alert, values_of_entry
+from sgpshop.web.api.content import DateTime
+from sgpshop.web.api.entries import EntryAnswer
 from sgpshop.web.api.fields import ORDER_NO, AnswerBody
 from sgpshop.web.api.queries import EventsQuery, place, read_plain
 
@@ -23,6 +25,20 @@ class EventAnswer(EntryAnswer):
 
     id: Annotated[str, Field(description="Unique; `after` takes it as well as `next_after`.")]
     order_no: Annotated[str, Field(pattern=ORDER_NO)]
+
+
+class WebhookMessage(AnswerBody):
+    """What a webhook posts: one event, by the Standard Webhooks scheme."""
+
+    type: Annotated[
+        str,
+        Field(
+            description="`order.` and the type of the event; a test that somebody sends by hand has"
+            " the type `test`, and of `data` only an `id`."
+        ),
+    ]
+    timestamp: Annotated[DateTime, Field(description="When it happened: `at` of the event.")]
+    data: EventAnswer
 
 
 class EventsAnswer(AnswerBody):
@@ -48,7 +64,7 @@ def show() -> Response:
                 EventAnswer(
                     id=feed.cursor(generation, row.OrderEvent.position),
                     order_no=row.order_no,
-                    **_values(row),
+                    **values_of_event(row),
                 )
                 for row in rows
             ],
@@ -56,8 +72,3 @@ def show() -> Response:
             has_more=has_more,
         )
     )
-
-
-def _values(row: Any) -> dict[str, Any]:
-    entry = row.HistoryEntry
-    return values_of_entry(entry) if entry is not None else values_of_alert(row.Alert)

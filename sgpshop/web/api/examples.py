@@ -133,6 +133,11 @@ EVENTS: dict[str, Any] = {
     "next_after": "5f1c0a9e-1042",
     "has_more": False,
 }
+WEBHOOK: dict[str, Any] = {
+    "type": f"order.{_ENTRY['type']}",
+    "timestamp": _ENTRY["at"],
+    "data": EVENTS["events"][0],
+}
 FULFILMENT: dict[str, Any] = {
     "orders": [
         {

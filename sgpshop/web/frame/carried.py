@@ -93,6 +93,11 @@ ACTS = {
     "slips.change_terms": "伝票番号の登録方法の変更",
     "slips.retry": "失敗した行のやり直し",
     "slips.upload": "伝票番号の読み込み",
+    "webhooks.create": "Webhookの送信先の登録",
+    "webhooks.delete": "Webhookの送信先の削除",
+    "webhooks.send_again": "Webhookをもう一度送る",
+    "webhooks.send_test": "Webhookのテスト送信",
+    "webhooks.switch": "Webhookの停止・再開",
     "subscriptions.acknowledge": "確認済みにする",
     "subscriptions.export": "月次ファイルの作成",
 }

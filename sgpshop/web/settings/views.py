@@ -43,6 +43,7 @@ _SCREENS = (
     ("notifications.show", "結果通知"),
     ("people.index", "ユーザー"),
     ("api_keys.show", "APIキー"),
+    ("webhooks.show", "Webhook"),
     ("networks.show", "接続元"),
 )
 

@@ -1,0 +1,31 @@
+"""Other programs are told of what happens to orders, by a POST for each event (S16a).
+
+`receivers` says who is told, `messages` writes a row for each event and receiver, `sending` hands
+them over.
+"""
+
+from sgpshop.services.webhooks.messages import send_again, send_test, tidy, write_due
+from sgpshop.services.webhooks.receivers import (
+    all_receivers,
+    create,
+    delete,
+    given_up_question,
+    last_messages,
+    switch,
+)
+from sgpshop.services.webhooks.sending import send_due, waiting_receivers
+
+__all__ = [
+    "all_receivers",
+    "create",
+    "delete",
+    "given_up_question",
+    "last_messages",
+    "send_again",
+    "send_due",
+    "send_test",
+    "switch",
+    "tidy",
+    "waiting_receivers",
+    "write_due",
+]

@@ -1,0 +1,119 @@
+"""Who is told by webhooks: addresses, their keys, whether they are on."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from sgpshop import logs
+from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.webhook_rules import MOST, WebhookState, problem_of
+from sgpshop.extensions import db
+from sgpshop.models import Webhook, WebhookMessage
+from sgpshop.services.orders import feed
+from sgpshop.storage import shared_clock, vault
+from sgpshop.storage.database import writing
+from sgpshop.storage.questions import Question
+
+#: What a key of the Standard Webhooks scheme begins with.
+_MARK = "whsec_"
+_SECRET_BYTES = 32
+_SHOWN = 20
+
+
+class WebhookRefused(ShopError):
+    """There is no such receiver to be had."""
+
+    status = 422
+
+
+def create(url: str, *, by: str) -> str:
+    """Tell `url` of what happens from now on; the key of its signatures, which is shown but once.
+
+    Raises WebhookRefused.
+    """
+    if problem := problem_of(url, in_test_mode=current_app.config["TEST_MODE"]):
+        raise WebhookRefused(problem)
+    position = feed.last_position()
+    secret = _MARK + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    with writing() as session:
+        if db.engine.dialect.name == "postgresql":  # two owners at once: counted one by one
+            session.execute(sa.text("LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE"))
+        urls = session.scalars(sa.select(Webhook.url)).all()
+        if url in urls:
+            raise WebhookRefused("この送信先は、すでに登録されています。")
+        if len(urls) >= MOST:
+            raise WebhookRefused(
+                f"送信先は{MOST}件まで登録できます。使わない送信先を削除してください。"
+            )
+        made = Webhook(url=url, secret_sealed="", created_by=by, position=position)
+        session.add(made)
+        session.flush()
+        made.secret_sealed = vault.seal(secret, context_of(made.id))
+    logs.event("webhook_created", webhook=made.id, by=by)
+    return secret
+
+
+def context_of(webhook_id: int) -> str:
+    """What its sealed key is bound to."""
+    return f"webhook:{webhook_id}"
+
+
+def all_receivers() -> Sequence[Webhook]:
+    """Every receiver, the oldest first."""
+    return db.session.scalars(sa.select(Webhook).order_by(Webhook.id)).all()
+
+
+def last_messages(webhook_id: int) -> Sequence[WebhookMessage]:
+    """The newest to one receiver."""
+    return db.session.scalars(
+        sa.select(WebhookMessage)
+        .where(WebhookMessage.webhook_id == webhook_id)
+        .order_by(WebhookMessage.id.desc())
+        .limit(_SHOWN)
+    ).all()
+
+
+def given_up_question() -> Question[int]:
+    """How many receivers were switched off because nothing arrived."""
+    given_up = sa.select(sa.func.count()).where(Webhook.given_up_at.is_not(None))
+    return Question(given_up, lambda row: int(row[0]))
+
+
+def switch(webhook_id: int, *, is_on: bool, by: str) -> None:
+    """Send, or send no more; what happened while it was off is sent when it is on again (30 days).
+
+    Raises NotFound.
+    """
+    with writing() as session:
+        _locked(session, webhook_id).is_active = is_on
+        values = {"failing_since": None, "given_up_at": None}
+        session.execute(sa.update(Webhook).where(Webhook.id == webhook_id).values(values))
+        if is_on:
+            waits = (WebhookMessage.webhook_id == webhook_id) & (
+                WebhookMessage.state == WebhookState.WAITING
+            )
+            anew = {"due_at": shared_clock.now(), "first_tried_at": None, "tries": 0}
+            session.execute(sa.update(WebhookMessage).where(waits).values(anew))
+    logs.event("webhook_switched", webhook=webhook_id, is_on=is_on, by=by)
+
+
+def delete(webhook_id: int, *, by: str) -> None:
+    """Forget a receiver, its key and its messages.  Raises NotFound."""
+    with writing() as session:
+        _locked(session, webhook_id)
+        session.execute(sa.delete(WebhookMessage).where(WebhookMessage.webhook_id == webhook_id))
+        session.execute(sa.delete(Webhook).where(Webhook.id == webhook_id))
+    logs.event("webhook_deleted", webhook=webhook_id, by=by)
+
+
+def _locked(session: Session, webhook_id: int) -> Webhook:
+    found = session.get(Webhook, webhook_id, populate_existing=True, with_for_update=True)
+    if found is None:
+        raise NotFound("この送信先は見つかりません。画面を開き直してください。")
+    return found
