@@ -25,6 +25,8 @@ from sgpshop.services.order_files.importing.differences import differences
 from sgpshop.services.order_files.reading import FileOrder, Survey, read_orders
 from sgpshop.storage.database import writing
 
+#: orders looked at together: nobody waits for them, so more than what a run writes in one transaction
+_TOGETHER = 800
 #: of each kind of order
 _SHOWN = 100
 #: of issues: more is for the CSV file of problems
@@ -37,7 +39,7 @@ def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) 
     methods = settings.load().known_methods
     orders = read_orders(files, limits, found, methods)
     issues: list[dict[str, Any]] = []
-    while batch := list(itertools.islice(orders, batches.SIZE)):
+    while batch := list(itertools.islice(orders, _TOGETHER)):
         decided = batches.look_at(batch)
         seen.count(batch, decided.changes)
         issues += decided.issue_rows(run_id)[: _ISSUES - len(issues)]

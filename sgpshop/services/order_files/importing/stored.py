@@ -1,10 +1,10 @@
-"""Orders as they are in the database, loaded for many numbers with a handful of queries."""
+"""Orders as they are in the database, loaded for many numbers with three queries."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from sgpshop.services.order_files.importing.content import (
     Content,
     Values,
 )
-from sgpshop.services.orders.facts import Facts, load_facts
+from sgpshop.services.orders.facts import ROWS, Facts, ParcelFacts, made_of
 
 
 @dataclass(frozen=True)
@@ -69,61 +69,75 @@ class StoredOrder:
         return self.is_ours or self.status in SUBSCRIPTION_STATUSES
 
 
-def load(
-    session: Session, order_nos: Iterable[str], *, lock: bool = True
-) -> dict[str, StoredOrder]:
-    """The orders with these numbers, by number; `lock` keeps them from other writers until the end."""
-    wanted = sa.select(Order.id).where(Order.order_no.in_(list(order_nos)))
-    found = load_facts(session.scalars(wanted), lock=lock, with_parcels=True)
-    ids = list(found)
-    values = _columns(session, Order, "id", [*ORDER_DEFAULTS, "claimed_status"], ids)
-    deliveries = _columns(session, Delivery, "order_id", DELIVERY_DEFAULTS, ids, "number")
-    lines = _columns(session, OrderLine, "order_id", LINE_DEFAULTS, ids, "position")
-    attempted = set(session.scalars(sa.select(Attempt.order_id).where(Attempt.order_id.in_(ids))))
-    claimed = {order_id: row.pop("claimed_status") for order_id, [row] in values.items()}
-    access = {row.order_id: row for row in session.execute(_ACCESS, {"ids": ids}).all()}
-    return {
-        facts.order_no: StoredOrder(
-            facts,
-            Content(facts.kind, values[order_id][0], deliveries[order_id], lines[order_id]),
-            was_attempted=order_id in attempted,
-            access_id=access[order_id].access_id or "" if order_id in access else "",
-            is_established=order_id in access and bool(access[order_id].is_established),
-            claimed=claimed[order_id],
-        )
-        for order_id, facts in found.items()
-    }
-
-
-_ACCESS = sa.select(
-    CardTransaction.order_id,
+_ORDER_NAMES = tuple(ORDER_DEFAULTS)
+#: beside the facts, in the order in which `_stored` takes them
+_ADDED = (
+    *(getattr(Order, name) for name in _ORDER_NAMES),
+    Order.claimed_status,
+    sa.exists().where(Attempt.order_id == Order.id).correlate(Order),
     CardTransaction.access_id,
     sa.or_(
         CardTransaction.access_id != "",
         CardTransaction.gateway_state.is_not(None),
         sa.and_(CardTransaction.looks > 0, CardTransaction.look_problem != "unanswered"),
-    ).label("is_established"),
-).where(
-    CardTransaction.order_id.in_(sa.bindparam("ids", expanding=True)), CardTransaction.is_current
+    ),
 )
+_ORDERS = ROWS.add_columns(*_ADDED)
+_OF_FACTS = tuple(field.name for field in fields(ParcelFacts))
+_PARCEL_NAMES = (*_OF_FACTS, *(name for name in DELIVERY_DEFAULTS if name not in _OF_FACTS))
 
 
-def _columns(
-    session: Session,
-    model: type[Any],
-    key: str,
-    names: Iterable[str],
-    ids: Sequence[int],
-    *order_by: str,
-) -> dict[int, list[Values]]:
+def load(
+    session: Session, order_nos: Iterable[str], *, lock: bool = True
+) -> dict[str, StoredOrder]:
+    """The orders with these numbers, by number; `lock` keeps them from other writers until the end."""
+    wanted = Order.order_no.in_(list(order_nos))
+    if lock:
+        session.execute(sa.select(Order.id).where(wanted).order_by(Order.id).with_for_update())
+    rows = session.execute(_ORDERS.where(wanted)).all()
+    orders = made_of(rows, with_parcels=False, with_items=False)
+    ids = [order.id for order in orders]
+    parcels = _rows_of(session, Delivery, _PARCEL_NAMES, ids, "number")
+    lines = _rows_of(session, OrderLine, LINE_DEFAULTS, ids, "position")
+    return {
+        order.order_no: _stored(order, row[-len(_ADDED) :], parcels[order.id], lines[order.id])
+        for order, row in zip(orders, rows, strict=True)
+    }
+
+
+def _stored(
+    order: Facts, added: Sequence[Any], parcels: list[Sequence[Any]], lines: list[Sequence[Any]]
+) -> StoredOrder:
+    *values, claimed, was_attempted, access_id, is_established = added
+    deliveries = [dict(zip(_PARCEL_NAMES, parcel, strict=True)) for parcel in parcels]
+    for delivery in deliveries:
+        del delivery["id"], delivery["more_slips"]  # no file brings them
+    return StoredOrder(
+        replace(order, deliveries=[ParcelFacts(*one[: len(_OF_FACTS)]) for one in parcels]),
+        Content(
+            order.kind,
+            dict(zip(_ORDER_NAMES, values, strict=True)),
+            deliveries,
+            [dict(zip(LINE_DEFAULTS, line, strict=True)) for line in lines],
+        ),
+        was_attempted=was_attempted,
+        access_id=access_id or "",
+        is_established=bool(is_established),
+        claimed=claimed,
+    )
+
+
+def _rows_of(
+    session: Session, model: type[Any], names: Iterable[str], ids: Sequence[int], sorted_by: str
+) -> dict[int, list[Sequence[Any]]]:
     """The columns `names` of one table, by order; without the ORM, which costs half as much again."""
     columns = table_of(model).c
     rows = session.execute(
-        sa.select(columns[key], *(columns[name] for name in names))
-        .where(columns[key].in_(ids))
-        .order_by(columns[key], *(columns[name] for name in order_by))
+        sa.select(columns.order_id, *(columns[name] for name in names))
+        .where(columns.order_id.in_(ids))
+        .order_by(columns.order_id, columns[sorted_by])
     ).all()
-    found: dict[int, list[Values]] = defaultdict(list)
-    for of_order, *values in rows:
-        found[of_order].append(dict(zip(names, values, strict=True)))
+    found: dict[int, list[Sequence[Any]]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(row[1:])
     return found
