@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import resource
 import tempfile
@@ -44,6 +45,7 @@ def run() -> None:
         parsing = time.perf_counter() - started
         with app.app_context():
             installation.migrate()
+            gc.freeze()  # as a process of the shop does (cli/run.py)
             before = _peak()
             taken = {"recognise": _timed(_recognise, content)}
             taken["preview"] = _timed(_preview, content)

@@ -53,6 +53,7 @@ def web(host: str, port: int) -> None:
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
     _tell_start("web", port=int(server.effective_port))
+    gc.freeze()  # what is loaded stays: no need to look through it again and again
     try:
         server.run()
     finally:
@@ -78,7 +79,7 @@ def worker(until_idle: bool) -> None:
         signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     _end_with_parent()
     _tell_start("worker")
-    gc.freeze()  # what is loaded stays: no need to look through it again and again
+    gc.freeze()  # as in web
     try:
         running.run(until_idle=until_idle)
     finally:

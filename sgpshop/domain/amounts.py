@@ -188,11 +188,11 @@ def break_down_order(
 
 def calculated_of(columns: Mapping[str, Any], lines: Iterable[Line]) -> int:
     """What an order's own parts come to (R77a): `Breakdown.calculated`, without looking at the tax in it."""
-    if not TaxRule.stored_in(columns).is_included:
+    if not columns.get("prices_include_tax", True):
         return break_down_order(columns, lines).calculated
-    total: int = sum(line.amount for line in lines)
-    total += sum(columns.get(name, 0) for name in FEES)
-    total -= sum(columns.get(name, 0) for name in REDUCTIONS)
+    total: int = sum([line.amount for line in lines])
+    total += sum([columns.get(name, 0) for name in FEES])
+    total -= sum([columns.get(name, 0) for name in REDUCTIONS])
     return max(0, total)
 
 

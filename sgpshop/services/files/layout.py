@@ -36,7 +36,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain, islice
 
 from sgpshop.domain.amounts import yen_in
@@ -97,9 +97,13 @@ class Source:
     constant: str = ""
 
 
+def _first(texts: list[str]) -> str:
+    return texts[0]
+
+
 def first(*headings: str) -> Source:
     """The first cell that is not empty."""
-    return Source(headings, lambda texts: texts[0])
+    return Source(headings, _first)
 
 
 def join(*headings: str, by: str = "") -> Source:
@@ -224,6 +228,18 @@ class Table:
             for name, (source, places) in self._places.items()
         }
 
+    @cached_property
+    def _cells(self) -> tuple[list[tuple[str, int]], list[tuple[str, Source, tuple[int, ...]]]]:
+        """Fields that are one cell as it stands there, as most are, and the others."""
+        plain, others = [], []
+        for name, (source, places) in self._places.items():
+            is_plain = source.combine is _first and not source.words and not source.constant
+            if is_plain and len(places) == 1:
+                plain.append((name, places[0]))
+            else:
+                others.append((name, source, places))
+        return plain, others
+
     @property
     def unread(self) -> list[str]:
         """Headings that nothing is taken from, as they stand there."""
@@ -232,9 +248,11 @@ class Table:
 
     def texts(self, record: Record, clean: Callable[[str], str] = str.strip) -> Fields:
         """What one row says: every field of the file, "" where its cells are empty."""
-        cells, found = record.cells, {}
-        for name, (source, places) in self._places.items():
-            texts = [text for n in places if n < len(cells) and (text := clean(cells[n]))]
+        cells, width = record.cells, len(record.cells)
+        plain, others = self._cells
+        found = {name: clean(cells[n]) if n < width else "" for name, n in plain}
+        for name, source, places in others:
+            texts = [text for n in places if n < width and (text := clean(cells[n]))]
             text = source.combine(texts) if texts else source.constant
             found[name] = source.words.get(text, text) if source.words else text
         return found

@@ -179,7 +179,7 @@ def made_of(
     if with_items and rows:
         for order_id, name in db.session.execute(_ITEMS, wanted).all():
             items[order_id].append(name)
-    return [_facts(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
+    return [one_of(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 
 
 def by_ids(order_ids: Iterable[int]) -> list[Facts]:
@@ -230,7 +230,10 @@ def keep(session: Session, order_ids: Iterable[int]) -> set[int]:
     return found
 
 
-def _facts(row: Sequence[Any], deliveries: Sequence[ParcelFacts], items: Sequence[str]) -> Facts:
+def one_of(
+    row: Sequence[Any], deliveries: Sequence[ParcelFacts] = (), items: Sequence[str] = ()
+) -> Facts:
+    """The order of one such row, with what the caller has of its parcels and items."""
     transaction_at = len(_ORDER)
     attempt_at = transaction_at + len(_TRANSACTION)
     transaction = row[transaction_at:attempt_at]

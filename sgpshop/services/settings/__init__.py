@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_type_hints
 
 import sqlalchemy as sa
@@ -127,7 +128,7 @@ class ShopSettings:
     #: changes with every new address for notifications, which follows from it and our key (S15)
     notify_salt: str = ""
 
-    @property
+    @cached_property
     def tax_rule(self) -> TaxRule:
         """How prices and taxes go together."""
         known = {rounding.value: rounding for rounding in TaxRounding}

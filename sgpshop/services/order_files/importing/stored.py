@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,9 +17,8 @@ from sgpshop.services.order_files.importing.content import (
     LINE_DEFAULTS,
     ORDER_DEFAULTS,
     Content,
-    Values,
 )
-from sgpshop.services.orders.facts import ROWS, Facts, ParcelFacts, made_of
+from sgpshop.services.orders.facts import ROWS, Facts, ParcelFacts, one_of
 
 
 @dataclass(frozen=True)
@@ -95,27 +94,25 @@ def load(
     if lock:
         session.execute(sa.select(Order.id).where(wanted).order_by(Order.id).with_for_update())
     rows = session.execute(_ORDERS.where(wanted)).all()
-    orders = made_of(rows, with_parcels=False, with_items=False)
-    ids = [order.id for order in orders]
+    ids = [row[0] for row in rows]
     parcels = _rows_of(session, Delivery, _PARCEL_NAMES, ids, "number")
     lines = _rows_of(session, OrderLine, LINE_DEFAULTS, ids, "position")
-    return {
-        order.order_no: _stored(order, row[-len(_ADDED) :], parcels[order.id], lines[order.id])
-        for order, row in zip(orders, rows, strict=True)
-    }
+    found = (_stored(row, parcels[row[0]], lines[row[0]]) for row in rows)
+    return {one.facts.order_no: one for one in found}
 
 
 def _stored(
-    order: Facts, added: Sequence[Any], parcels: list[Sequence[Any]], lines: list[Sequence[Any]]
+    row: Sequence[Any], parcels: list[Sequence[Any]], lines: list[Sequence[Any]]
 ) -> StoredOrder:
-    *values, claimed, was_attempted, access_id, is_established = added
+    facts = one_of(row, [ParcelFacts(*parcel[: len(_OF_FACTS)]) for parcel in parcels])
+    *values, claimed, was_attempted, access_id, is_established = row[-len(_ADDED) :]
     deliveries = [dict(zip(_PARCEL_NAMES, parcel, strict=True)) for parcel in parcels]
     for delivery in deliveries:
         del delivery["id"], delivery["more_slips"]  # no file brings them
     return StoredOrder(
-        replace(order, deliveries=[ParcelFacts(*one[: len(_OF_FACTS)]) for one in parcels]),
+        facts,
         Content(
-            order.kind,
+            facts.kind,
             dict(zip(_ORDER_NAMES, values, strict=True)),
             deliveries,
             [dict(zip(LINE_DEFAULTS, line, strict=True)) for line in lines],

@@ -159,7 +159,7 @@ def wish_time(value: str) -> str:
 
 def undamaged(value: str) -> str:
     """A number as it is; Excel makes `4.90715E+11` of a long one.  Raises CellDamaged."""
-    if is_cut_number(nfkc(value)):
+    if value[-1:].isnumeric() and is_cut_number(nfkc(value)):
         raise CellDamaged(
             "がExcelで開いて保存したために壊れています(4.90715E+11 のような形)。"
             "元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"

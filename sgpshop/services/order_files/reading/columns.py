@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from sgpshop.services.order_files.reading import cells
 _LONGEST_NOTE = 4000
 
 
-class Part(Enum):
+class Part(StrEnum):
     """What a column describes; order and delivery columns repeat, or stand on the first row (R29)."""
 
     ORDER = "order"

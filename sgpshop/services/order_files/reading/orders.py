@@ -165,7 +165,7 @@ def _number_deliveries(rows: Sequence[Row]) -> None:
 def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
     """Required fields that no row of the order says, or an item does not."""
     issues: list[Issue] = []
-    if all(_REQUIRED_OF[part] <= row.values(part).keys() for row in rows for part in _REQUIRED_OF):
+    if all(row.order.keys() >= _OF_ORDER and row.item.keys() >= _OF_ITEM for row in rows):
         return issues
     for column in REQUIRED:
         silent = [row for row in rows if column.field not in row.values(column.part)]
@@ -177,10 +177,9 @@ def _empty(rows: list[FileRow], table: Table) -> list[Issue]:
     return issues
 
 
-_REQUIRED_OF = {
-    part: {column.field for column in REQUIRED if column.part is part}
-    for part in (Part.ORDER, Part.ITEM)
-}
+_OF_ORDER, _OF_ITEM = (
+    {column.field for column in REQUIRED if column.part is part} for part in (Part.ORDER, Part.ITEM)
+)
 
 
 def _conflicts(rows: list[FileRow], table: Table) -> list[Issue]:

@@ -68,12 +68,12 @@ def plain(texts: Fields) -> None:
 def parse(row: Row, table: Table) -> FileRow:
     """All values of `row`; whatever cannot be used is in `problems` or `warnings`."""
     found = FileRow(row.line)
+    of_part = {part: found.values(part) for part in Part}
     for name, text in row.texts.items():
-        column = BY_KEY.get(name)
-        if not text or column is None:
+        if not text or (column := BY_KEY.get(name)) is None:
             continue
         try:
-            found.values(column.part)[column.field] = column.parse(text)
+            of_part[column.part][column.field] = column.parse(text)
         except CellProblem as problem:
             sentence = f"「{title(table, column)}」{problem}"
             if column.spare or (isinstance(problem, CellDamaged) and not column.is_number):
