@@ -299,6 +299,28 @@ class TestOtherVersions:
         failed[1][0] = "P176430120000000102"
         assert planned(written(failed, "utf-8-sig")) == [("102", "490714956023", "", DAY)]
 
+    @pytest.mark.parametrize(
+        ("kind", "freight", "carrier"),
+        [
+            ("0", "0", "001"), ("0", "1", "001"), ("0", "2", "009"), ("9", "0", "025"),
+            ("5", "0", "026"), ("2", "0", "015"), ("0", "", "001"), ("", "", "001"),
+        ],
+    )  # fmt: skip
+    def test_cash_on_delivery_of_yupri_r_is_a_service_of_its_own(
+        self, kind: str, freight: str, carrier: str
+    ) -> None:
+        orders_of("b09")
+        cells = table(sample("b09"))
+        places = [cells[0].index(name) for name in ("郵便種別", "元／着払／代引")]
+        for row in cells[1:]:
+            row[places[0]], row[places[1]] = kind, freight
+        assert {of for _, _, of, _ in planned(written(cells, "cp932"))} == {carrier}
+        assert {of for _, _, of, _ in planned(written(cells[1:], "cp932"))} == {carrier}
+        chosen = [[row[0], row[1], *(row[n] for n in places)] for row in cells]
+        for ending, row in zip((151, 152, 153), chosen[1:], strict=True):
+            row[0] = f"430120000000{ending}"
+        assert {of for _, _, of, _ in planned(written(chosen, "cp932"))} == {carrier}
+
     def test_four_columns_of_yupri_r_without_headings(self) -> None:
         orders_of("b08")
         content = b"430120000000141,193715301415,20261205,51\n430120000000142,193715301426,,\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sgpshop.services.files.layout import Layout, Purpose, always, first
+from sgpshop.services.files.layout import Layout, Purpose, first
+from sgpshop.services.files.layouts import b09_yupri_r_export
 
 _FOUR = tuple(map(re.compile, (r".+", r"\d{12}", r"(?:\d{8})?", r"(?:\d{2})?")))
 
@@ -25,7 +26,7 @@ LAYOUT = Layout(
         "order_no": "お客様側管理番号",
         "slip_no": "お問い合わせ番号",
         "ship_date": first("仮引受確定作業年月日", "発送予定日"),
-        "carrier": always("001"),
+        "carrier": b09_yupri_r_export.CARRIER,
     },
     export="ゆうパックプリントRの「発送履歴」から、見出しを付けて出力してください。",
     shape=_is_row,

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sgpshop.services.files.layout import Layout, Purpose, Source, first
+from sgpshop.services.files.layout import Layout, Purpose, first, join
 
 #: 郵便種別
 _KINDS = {"0": "001", "2": "015", "3": "015", "5": "026", "9": "025"}
+#: the same with 元払, 着払 or 代引 behind it, which makes ゆうパック a service of its own
+_WITH_FREIGHT = {kind + freight: code for kind, code in _KINDS.items() for freight in ("", *"012")}
+CARRIER = replace(
+    join("郵便種別", "元／着払／代引"), words=_WITH_FREIGHT | {"02": "009"}, constant="001"
+)
 _NUMBER = re.compile(r"(?:\d{12})?")
 
 
@@ -25,9 +31,9 @@ LAYOUT = Layout(
         "order_no": first("受注番号", "フリー項目０１", "お客様側管理番号"),
         "slip_no": "お問い合わせ番号",
         "ship_date": "発送予定日",
-        "carrier": Source(("郵便種別",), lambda texts: texts[0], _KINDS, constant="001"),
+        "carrier": CARRIER,
     },
     export="ゆうパックプリントRの「発送履歴」から、見出しを付けて出力してください。",
     shape=_is_row,
-    positions={"order_no": (55, 76, 0), "slip_no": 1, "ship_date": 3, "carrier": 7},
+    positions={"order_no": (55, 76, 0), "slip_no": 1, "ship_date": 3, "carrier": (7, 9)},
 )
