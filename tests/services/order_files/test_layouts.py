@@ -258,6 +258,48 @@ class TestMakeShop:
         assert second.order.claim.status.label == "注文キャンセル"
         assert new(third).values["method"] == "代金引換"
 
+    @pytest.mark.parametrize("heads", ["", "処理状況", "OPTION+商品別特殊表示", "受取人"])
+    @pytest.mark.parametrize(
+        ("said", "method", "state"),
+        [
+            ("SGP:クレジットカード決済 キャンセル", SGP_METHOD, "注文キャンセル"),
+            ("SGPカード決済・注文ｷｬﾝｾﾙ済", SGP_METHOD, "注文キャンセル"),
+            ("SGP（キャンセル）", SGP_METHOD, "注文キャンセル"),
+            ("SGP:クレジットカード決済(入金確認)", SGP_METHOD, ""),
+            ("代金引換 キャンセル", "代金引換", "注文キャンセル"),
+            ("後払い(キャンセル不可)", "後払い", ""),
+        ],
+    )
+    def test_called_off_in_the_column_of_the_method(
+        self, heads: str, said: str, method: str, state: str
+    ) -> None:
+        cells = {
+            "注文番号": "P176042883989536493", "日付": "2026/11/28", "注文者": "例題 花子",
+            "決済方法(ステータス)": said, "商品名": "煎茶", "単価": "1500", "数量": "1",
+            "合計金額": "1500", heads: "",
+        }  # fmt: skip
+        cells.pop("", None)
+        [found] = read([written([list(cells), list(cells.values())], "cp932")])
+        order = new(found)
+        assert order.values["method"] == method
+        assert found.is_cancelled is (True if state else None)
+        assert order.deliveries[0]["status"].label == (state or "未処理")
+
+    def test_a_way_of_payment_that_speaks_of_cancelling_is_no_cancel(self) -> None:
+        [found] = read(
+            [
+                written(
+                    [
+                        ["注文番号", "日付", "処理状況", "決済方法", "商品名", "単価", "数量", "合計金額"],
+                        ["P1", "2026/11/28", "", "後払い(キャンセル料あり)", "煎茶", "1500", "1", "1500"],
+                    ],
+                    "cp932",
+                )
+            ]
+        )  # fmt: skip
+        assert found.is_cancelled is None
+        assert new(found).values["method"] == "後払い(キャンセル料あり)"
+
     def test_a_template_without_state_and_day_is_known_by_its_option(self) -> None:
         rows = rows_of(text("a01-makeshop-order-list.csv"))
         names = {

@@ -3,7 +3,10 @@
 郵便番号 and 住所 are the recipient's in a file that has 受取人 and no お届け先…, else the buyer's.
 """
 
-from sgpshop.services.files.layout import Fields, Layout, Purpose, Row, Source, first, say
+import re
+
+from sgpshop.domain.text import nfkc
+from sgpshop.services.files.layout import Layout, Purpose, Row, Source, first, say
 from sgpshop.services.files.layouts import a00_own
 
 _NAME = "GMO MakeShop 注文データ"
@@ -14,6 +17,7 @@ _EXPORT = (
 _NONE = {"--": "", "//": ""}
 _COLUMNS: dict[str, str | Source] = a00_own.COLUMNS | {
     "method": first("決済方法", "決済方法(ステータス)"),
+    "method_and_state": "決済方法(ステータス)",
     "code": first("オプション独自コード", "独自商品コード", "商品コード"),
     "option": first("選択肢", "OPTION+商品別特殊表示"),
     "jan": first("JANコード", "JAN"),
@@ -35,19 +39,26 @@ _TO_RECIPIENT = _COLUMNS | {
 }
 
 
+#: «キャンセル» as a state, not as what a way of payment is called by (キャンセル不可, キャンセル料).
+_CALLED_OFF = re.compile(r"(?:注文)?キャンセル(?:済み?|完了)?(?!不可|待|料|可|期限|ポリシー)")
+_STATE = re.compile(r"(?<=.)\([^()]*\)$")
+
+
 def _split_state(rows: list[Row]) -> list[Row]:
-    """決済方法(ステータス) is «name(state)»: the state is a claim like 決済方法ステータス."""
+    """決済方法(ステータス) is «name(state)», or has «キャンセル» beside the name: no buyer pays such an order.
+
+    Other states are no claim of ours, and the name is what is left.
+    """
     for row in rows:
-        method = row.texts.get("method", "").replace("（", "(").replace("）", ")")
-        name, bracket, state = method.rpartition("(")
-        if bracket and name and state.endswith(")"):
-            row.texts |= _claims(name, state[:-1])
+        said = nfkc(row.texts.get("method_and_state", ""))
+        if not said:
+            continue
+        if _CALLED_OFF.search(said):
+            row.texts["order_state"] = "0"
+        name = _CALLED_OFF.sub("", _STATE.sub("", said)).strip(" :・/-_")
+        if row.texts.get("method") == row.texts["method_and_state"] and name:
+            row.texts["method"] = name
     return rows
-
-
-def _claims(name: str, state: str) -> Fields:
-    is_cancelled = "キャンセル" in state
-    return {"method": name, "order_state": "0"} if is_cancelled else {"method": name}
 
 
 ORDERS = Layout(
@@ -57,6 +68,7 @@ ORDERS = Layout(
     signature=("注文番号", "処理状況", "日付"),
     columns=_COLUMNS,
     export=_EXPORT,
+    rows=_split_state,
 )
 ITEMS = Layout(
     id="a18",
@@ -65,6 +77,7 @@ ITEMS = Layout(
     signature=("注文番号", "OPTION+商品別特殊表示"),
     columns=_COLUMNS,
     export=_EXPORT,
+    rows=_split_state,
 )
 SHIPPING = Layout(
     id="a02",
@@ -74,6 +87,7 @@ SHIPPING = Layout(
     without=("お届け先氏名", "お届け先郵便番号", "お届け先住所"),
     columns=_TO_RECIPIENT,
     export=_EXPORT,
+    rows=_split_state,
 )
 SALES = Layout(
     id="a03",
