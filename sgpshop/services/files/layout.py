@@ -156,6 +156,8 @@ class Layout:
     rows: Callable[[list[Row]], list[Row]] | None = None
     #: fields that `rows` brings though no heading gives them
     adds: tuple[str, ...] = ()
+    #: of a parcel: taken only where it has no 伝票番号 here, and never a reason to keep its order out
+    fills: tuple[str, ...] = ()
     #: the layout of the file that has the items of these orders, joined by order number
     partner: str = ""
     #: whether the cells of a row without headings are of this layout, and what stands where (from 0)

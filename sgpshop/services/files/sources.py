@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sgpshop.domain.carriers import carrier_called
 from sgpshop.domain.prefectures import of_iso, split_address
 from sgpshop.services.files.layout import Row, Source
 
@@ -37,3 +38,15 @@ def said_once(rows: list[Row], *fields: str) -> None:
         text = next((row.texts[name] for row in rows if row.texts.get(name)), "")
         for row in rows:
             row.texts[name] = text
+
+
+#: what a cart's order file says of a label (`Layout.fills`)
+LABEL = ("carrier_code", "slip_no")
+
+
+def labelled(rows: list[Row]) -> list[Row]:
+    """The company in our code, of parcels that have a number: before, it is what the shop usually takes."""
+    for row in rows:
+        word = row.texts.get("carrier_code", "")
+        row.texts["carrier_code"] = (carrier_called(word) or word) if row.texts["slip_no"] else ""
+    return rows

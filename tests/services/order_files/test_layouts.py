@@ -353,6 +353,41 @@ class TestAwkwardPoints:
         assert first.deliveries[0]["tel"] == "03-0000-0001"
         assert first.values["buyer_postal_code"] == "100-0001"
 
+    @pytest.mark.parametrize(
+        ("layout", "file", "carrier", "number", "said"),
+        [
+            ("a06", 0, "配送業者(名称)", "出荷伝票番号", "ヤマト運輸"),
+            ("a14", 0, "ShipCompanyCode", "ShipInvoiceNumber1", "1001"),
+        ],
+    )
+    def test_the_label_of_a_cart_fills_what_is_empty_here(
+        self, layout: str, file: int, carrier: str, number: str, said: str
+    ) -> None:
+        def labelled(slip: str, company: str) -> list[FileOrder]:
+            files = [rows_of(text(name)) for name in FILES[layout]]
+            places = [files[file][0].index(name) for name in (carrier, number)]
+            for row in files[file][1:]:
+                row[places[0]], row[places[1]] = company, slip
+            return read([written(rows, "utf-8") for rows in files])
+
+        def label(content: Content) -> tuple[str, str, str]:
+            [parcel] = content.deliveries
+            return parcel["carrier_code"], parcel["slip_no"], parcel["status"].label
+
+        first = labelled("490714956012", said)[0]
+        assert label(new(first)) == ("002", "490714956012", "未処理")
+        other = labelled("490714956023", "佐川急便")[0]
+        assert other.order is not None
+        again = merge(other.order, new(first), utc_now(), TAX_INCLUDED)
+        assert label(again) == ("002", "490714956012", "未処理")
+        later = merge(other.order, new(labelled("", said)[0]), utc_now(), TAX_INCLUDED)
+        assert label(later) == ("003", "490714956023", "未処理")
+        wrong = labelled("4.90715E+11", "謎の運送")[0]
+        assert label(new(wrong)) == ("", "", "未処理")
+        assert [issue.level for issue in wrong.issues] == [IssueLevel.WARNING] * len(wrong.issues)
+        assert any("Excel" in issue.message for issue in wrong.issues)
+        assert any(f"「{carrier}」" in issue.message for issue in wrong.issues)
+
     def test_several_deliveries_by_the_ids_of_the_program(self) -> None:
         content = text(FILES["a07"][0]).replace('"8001"', '"8009"', 1)
         order = new(read([content.encode("cp932")])[0])

@@ -5,6 +5,7 @@ Prices are before tax, which EC-CUBE adds to each piece and rounds half up; fees
 
 from sgpshop.domain.amounts import yen_in
 from sgpshop.services.files.layout import Layout, Purpose, Row, RowsRefused, join, when
+from sgpshop.services.files.sources import LABEL, labelled
 
 _FEE, _REDUCTION, _POINTS = "手数料", ("割引", "値引き"), "ポイント"
 
@@ -24,7 +25,7 @@ def _items(rows: list[Row]) -> list[Row]:
             "discount": order["discount"],
             "unit_price": _with_tax(item.texts),
         }
-    return items
+    return labelled(items)
 
 
 def _sum(rows: list[Row], *details: str) -> int:
@@ -65,6 +66,8 @@ LAYOUT = Layout(
         "total": "支払合計",
         "note": "ショップ用メモ欄",
         "delivery_key": "出荷ID",
+        "carrier_code": "配送業者(名称)",
+        "slip_no": "出荷伝票番号",
         "name": join("配送先_お名前(姓)", "配送先_お名前(名)", by=" "),
         "postal_code": "配送先_郵便番号",
         "prefecture": "配送先_都道府県(名称)",
@@ -82,4 +85,5 @@ LAYOUT = Layout(
     },
     export="受注一覧 → CSVダウンロード → 受注CSV。出力項目は初期設定のままで使えます。",
     rows=_items,
+    fills=LABEL,
 )

@@ -1,6 +1,7 @@
 """Yahoo!ショッピング: the orders and their items are two files, joined by OrderId."""
 
 from sgpshop.services.files.layout import Layout, Purpose, add, first, join, when
+from sgpshop.services.files.sources import LABEL, labelled
 
 _EXPORT = (
     "注文管理 → 注文データのダウンロードで「注文データ」と「商品データ」の2つを出力してください。"
@@ -36,8 +37,12 @@ ORDERS = Layout(
         "tel": "ShipPhoneNumber",
         "wish_date": "ShipRequestDate",
         "wish_time": "ShipRequestTime",
+        "carrier_code": "ShipCompanyCode",
+        "slip_no": "ShipInvoiceNumber1",
     },
     export=_EXPORT,
+    rows=labelled,
+    fills=LABEL,
     partner="a15",
 )
 ITEMS = Layout(

@@ -156,19 +156,21 @@ def merge(parsed: ParsedOrder, stored: Content | None, now: datetime, tax: TaxRu
         kind=_kind(parsed, lines, stored),
         values=(stored.values if stored else ORDER_DEFAULTS | tax.columns) | parsed.values,
         deliveries=[
-            _parcel(known.get(delivery["number"], DELIVERY_DEFAULTS), delivery, now)
+            _parcel(known.get(delivery["number"], DELIVERY_DEFAULTS), delivery, now, parsed.fills)
             for delivery in parsed.deliveries
         ],
         lines=lines,
     )
 
 
-def _parcel(known: Values, given: Values, now: datetime) -> Values:
+def _parcel(known: Values, given: Values, now: datetime, fills: tuple[str, ...]) -> Values:
     """The delivery of a file over what is known of it; when it left is when we are told (R101).
 
     What was delivered, came back or was cancelled is so: an older word in a file does not undo what a person
     did here, only ステータスの変更 does (R31, R90a).
     """
+    if fills and known["slip_no"]:
+        given = {name: value for name, value in given.items() if name not in fills}
     parcel = known | given
     before, after = known["status"], parcel["status"]
     if before is DeliveryStatus.CANCELLED or before in _FARTHER.get(after, ()):

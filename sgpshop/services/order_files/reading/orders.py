@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from sgpshop.domain.card_data import contains_card_number
@@ -114,7 +114,7 @@ def _order(group: Group, table: Table, methods: KnownMethods, *, is_scattered: b
         result.unknown_method = order.values["method"]
         problems.append(Issue(rows[0].line, ASKED.format(order.values["method"])))
     else:
-        result.order = order
+        result.order = replace(order, fills=table.layout.fills) if table.layout.fills else order
         problems += [Issue(rows[0].line, message, IssueLevel.WARNING) for message in warnings]
     return result
 

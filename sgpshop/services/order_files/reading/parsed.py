@@ -54,6 +54,8 @@ class ParsedOrder:
     is_sgp: bool | None
     #: None for an order that is not paid by SGP card
     claim: PaymentClaim | None
+    #: of a parcel: what stands in the file only fills what is empty here
+    fills: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def parse(row: Row, table: Table) -> FileRow:
             of_part[column.part][column.field] = column.parse(text)
         except CellProblem as problem:
             sentence = f"「{title(table, column)}」{problem}"
-            if column.spare or (isinstance(problem, CellDamaged) and not column.is_number):
+            is_spare = column.spare or column.key in table.layout.fills
+            if is_spare or (isinstance(problem, CellDamaged) and not column.is_number):
                 found.warnings.append(f"{sentence}この項目は空のまま取り込みます。")
             else:
                 found.problems.append(sentence)
