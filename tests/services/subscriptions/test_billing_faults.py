@@ -208,6 +208,24 @@ def test_questioned_on_the_day_of_registration_it_goes_on_once_that_is_answered(
     assert the_billing(order).state is B.PAID
 
 
+@pytest.mark.postgresql
+def test_what_was_held_up_goes_on_beside_all_that_were_registered(
+    shop: World, travel: Travel
+) -> None:
+    open_shop(billing_driver=BillingDriver.API.value)
+    order, other = delivered(shop), delivered(shop)
+    with writing() as session:
+        raise_cancelled_in_file(session, session.get_one(Order, order.id))
+    travel(THE_10TH)
+    go_on(order, other)
+    assert fresh(other).payment_status is S.BILLING_REPORTED
+    [alert] = open_of(order.id)
+    acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+    assert billing.is_due()
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
 class TestNotFreeWhenItWasRegistered:
     """At 06:00 of the 10th something held it up; once that is over, its sale is made, not a month later."""
 

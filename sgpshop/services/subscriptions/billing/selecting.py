@@ -127,12 +127,15 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
         DailyJob.day == next_month(month),
         _CLASS_THEN.in_(_GONE),
         sa.or_(DailyJob.started_at <= punctual_until, is_any_earlier),
-        ~sa.exists().where(
+        ~sa.exists()
+        .where(
             Billing.order_id == Order.id,
             sa.or_(
                 Billing.state == BillingState.POSTPONED,
                 Billing.planned_at >= DailyJob.started_at,
             ),
-        ),
+        )
+        # Order is two selects further out, where it is not found by itself: it would be any order.
+        .correlate(Order, DailyJob),
     )
     return sa.and_(to_register(month), IS_FREE, _HAS_A_NUMBER, was_there.correlate(Order))
