@@ -7,8 +7,8 @@ import re
 
 #: What other programs number with: `P…`, `20261128-001`, `#1001`; nothing is converted.
 PATTERN = r"^#?[A-Za-z0-9][A-Za-z0-9-]{0,26}$"
-#: what the API takes: as it is written in its document
-INTAKE_PATTERN = r"^[A-Za-z0-9]{1,24}$"
+#: what the API takes: the same without the mark that would have to be escaped in its addresses
+INTAKE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9-]{0,26}$"
 #: addresses of screens under /orders/ (interfaces.md §4), which would hide an order of that number
 RESERVED = frozenset({"bulk", "export", "imports", "reconcile", "views"})
 #: no number begins with it, and no screen

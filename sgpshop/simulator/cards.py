@@ -45,6 +45,23 @@ TEST_CARDS = {
     "4100000000500000": Behaviour.REJECTED,
 }
 
+#: Tokens by name, for who tries the API: each stands for a card and is good as often as one likes.
+TEST_TOKENS = {
+    "tok_test_good": Behaviour.APPROVES,
+    "tok_test_short_of_funds": Behaviour.SHORT_OF_FUNDS,
+    "tok_test_over_limit": Behaviour.OVER_LIMIT,
+    "tok_test_unusable": Behaviour.UNUSABLE,
+    "tok_test_lost_answer": Behaviour.LOSES_ANSWERS,
+    "tok_test_refuses_increase": Behaviour.REFUSES_INCREASES,
+    "tok_test_3ds_challenge": Behaviour.CHALLENGED,
+    "tok_test_3ds_attempted": Behaviour.ATTEMPTED,
+    "tok_test_3ds_not_enrolled": Behaviour.NOT_ENROLLED,
+    "tok_test_3ds_not_authenticated": Behaviour.NOT_AUTHENTICATED,
+    "tok_test_3ds_not_available": Behaviour.NOT_AVAILABLE,
+    "tok_test_3ds_rejected": Behaviour.REJECTED,
+}
+_GOOD_NUMBER, _GOOD_UNTIL = "4111111111111111", "9912"
+
 _DECLINES = {
     Behaviour.SHORT_OF_FUNDS: "42G020000",
     Behaviour.OVER_LIMIT: "42G550000",
@@ -70,6 +87,14 @@ class Card:
         """The card of a full number, which is forgotten."""
         behaviour = TEST_CARDS.get(number, Behaviour.APPROVES)
         return cls(number[-4:], expire, behaviour, holder_name)
+
+    @classmethod
+    def of_test_token(cls, token: str) -> "Card | None":
+        """The card that a token stands for by its name; None: it was issued, if it is one."""
+        wanted = TEST_TOKENS.get(token)
+        numbers = {card: number for number, card in reversed(TEST_CARDS.items())}
+        number = numbers.get(wanted, _GOOD_NUMBER) if wanted else ""
+        return cls.from_number(number, _GOOD_UNTIL) if number else None
 
     @property
     def trade_mask(self) -> str:

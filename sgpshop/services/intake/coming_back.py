@@ -15,6 +15,7 @@ from sgpshop.domain.order_rules import CHECK_STATE, LIVE_STATES
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AFTER_THREE_DS, Attempt, CardTransaction, Order, utc_now
+from sgpshop.services.order_detail.unfinished import REFUSED, unfinished
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, checkouts, journal, three_ds
@@ -24,11 +25,7 @@ from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, tell_now
 
-_UNPAID = (
-    PaymentStatus.NEEDS_REVIEW,
-    PaymentStatus.CANCELLED,
-    PaymentStatus.CAPTURE_FAILED,
-)
+_OVER = (PaymentStatus.CANCELLED, PaymentStatus.CAPTURE_FAILED)
 
 
 @dataclass(frozen=True)
@@ -96,31 +93,50 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
 
 
 def _how_it_stands(gateway_order_id: str) -> CheckoutReturn:
-    """Paid is what SMBC-GP holds or took, never what the order's status only lets one think."""
+    """Paid is what SMBC-GP holds or took, never what the order's status only lets one think.
+
+    Failed is what is over, by a clear no: what may yet be paid, or has to be looked at, is pending.
+    """
     current = aliased(CardTransaction)
     row = db.session.execute(
         sa.select(
+            Order.id,
             Order.order_no,
             Order.payment_status,
             CardTransaction.return_url,
             CardTransaction.gateway_state,
             current.gateway_state.label("current_state"),
-            sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open).label("is_under_way"),
         )
         .join(Order, Order.id == CardTransaction.order_id)
         .join(current, sa.and_(current.order_id == Order.id, current.is_current))
         .where(CardTransaction.gateway_order_id == gateway_order_id)
     ).one()
+    order = db.session.get_one(Order, row.id, populate_existing=True)
+    last = db.session.scalar(
+        sa.select(Attempt).where(Attempt.order_id == row.id).order_by(Attempt.id.desc()).limit(1)
+    )
+    how_far = unfinished(order, last, utc_now())
+    is_under_way = order.open_attempt is not None
     db.session.commit()
     # A check is all that is wanted of a preorder or subscription; and who paid in another window paid.
     is_paid = row.gateway_state in LIVE_STATES | {CHECK_STATE} or row.current_state in LIVE_STATES
-    result = "failed" if row.payment_status in _UNPAID or not is_paid else "paid"
-    if row.is_under_way:
-        result = "pending"
-    url = (
-        _with_params(row.return_url, order_no=row.order_no, result=result) if row.return_url else ""
+    result = "pending"
+    if not is_under_way and (row.payment_status in _OVER or how_far in REFUSED):
+        result = "failed"
+    elif not is_under_way and is_paid and row.payment_status is not PaymentStatus.NEEDS_REVIEW:
+        result = "paid"
+    return CheckoutReturn(_told(row.return_url, row.order_no, result), row.order_no, result)
+
+
+def _told(address: str | None, order_no: str, result: str) -> str:
+    """The shop's own page with what it is told, signed; "" without one."""
+    if not address:
+        return ""
+    timestamp = str(int(utc_now().timestamp()))
+    signature = three_ds.signature(order_no, result, timestamp)
+    return _with_params(
+        address, order_no=order_no, result=result, timestamp=timestamp, signature=signature
     )
-    return CheckoutReturn(url, row.order_no, result)
 
 
 def _with_params(address: str, **params: str) -> str:

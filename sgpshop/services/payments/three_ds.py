@@ -6,6 +6,7 @@ somebody else's checkout by guessing (protocol.md §11).
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 
 from flask import current_app
@@ -30,6 +31,17 @@ def return_address(gateway_order_id: str) -> str:
 def is_ours(gateway_order_id: str, mark: str) -> bool:
     """Whether the address was made by us."""
     return hmac.compare_digest(_mark(gateway_order_id).encode(), mark.encode())
+
+
+def return_key(order_no: str) -> str:
+    """What the shop front verifies with that the buyer's return comes from us."""
+    return vault.derive(f"three_ds return:{order_no}")
+
+
+def signature(order_no: str, result: str, timestamp: str) -> str:
+    """Of the parameters of the return, in hexadecimal digits."""
+    said = f"{order_no}.{result}.{timestamp}".encode()
+    return hmac.new(return_key(order_no).encode(), said, hashlib.sha256).hexdigest()
 
 
 def _mark(gateway_order_id: str) -> str:

@@ -15,6 +15,7 @@ from sgpshop.models import AttemptState, Operation, Order, OrderKind, Scope
 from sgpshop.services.health import readiness
 from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.services.order_detail.unfinished import Unfinished
+from sgpshop.services.payments import three_ds
 from sgpshop.web.api import content
 from sgpshop.web.api.access import caller
 from sgpshop.web.api.content import DateTime, moment
@@ -91,6 +92,13 @@ class OrderAnswer(AnswerBody):
         Field(
             description="Where the buyer passes 3-D Secure, while that is to come; else null, as"
             " for keys with neither scope `intake` nor `read`."
+        ),
+    ]
+    return_key: Annotated[
+        str | None,
+        Field(
+            description="What the parameters at `return_url` are signed with, see above; null where"
+            " the payment has none, and for keys with neither scope `intake` nor `read`."
         ),
     ]
     kind: OrderKind
@@ -239,6 +247,11 @@ def of_order(now: OrderNow) -> OrderAnswer:
         redirect_url=(
             there.challenge_url
             if there and now.unfinished is Unfinished.AT_BANK and _FOR_BUYER & set(caller().scopes)
+            else None
+        ),
+        return_key=(
+            three_ds.return_key(order.order_no)
+            if there and there.return_url and _FOR_BUYER & set(caller().scopes)
             else None
         ),
         kind=order.kind,

@@ -41,6 +41,22 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (bodies.CaptureBody, "validation"),
     (bodies.CancelBody, "validation"),
 ]
+#: of the simulator (simulator/cards.py); the test holds both against each other
+TEST_TOKENS = {
+    "tok_test_good": "approved",
+    "tok_test_short_of_funds": "declined, 42G020000",
+    "tok_test_over_limit": "declined, 42G550000",
+    "tok_test_unusable": "declined, 42G120000",
+    "tok_test_lost_answer": "approved, and the answer is lost: the outcome is looked up",
+    "tok_test_refuses_increase": "approved; a greater amount is declined",
+    "tok_test_3ds_challenge": "3-D Secure asks the buyer, who answers on its page",
+    "tok_test_3ds_attempted": "3-D Secure: the bank did not take part, approved",
+    "tok_test_3ds_not_enrolled": "3-D Secure: the card is not enrolled",
+    "tok_test_3ds_not_authenticated": "3-D Secure: not authenticated",
+    "tok_test_3ds_not_available": "3-D Secure: the bank could not say",
+    "tok_test_3ds_rejected": "3-D Secure: rejected",
+}
+_TEST_TOKENS = "; ".join(f"`{name}` ({about})" for name, about in TEST_TOKENS.items())
 _ABOUT = f"""\
 Orders of one shop, paid by card through SMBC-GP.  Amounts are whole yen, prices include tax, times
 carry an offset.
@@ -59,8 +75,15 @@ once, by its version: who repeats it gets 409 `stale` with the `order` as it is.
 **Keys** without scope `read` are told an order's status and amounts alone, in every answer and problem;
 `buyer`, `items`, `deliveries`, `memo`, `subscription`, `stored_card` and `payment_events` are null then.
 
-**After 3-D Secure** the buyer comes back to `return_url` with `order_no` and `result` in its query.
-Anybody can type these: ship and thank by what `GET /orders/{{order_no}}` says, and by nothing else.
+**After 3-D Secure** the buyer comes back to `return_url`, behind whose own parameters there are
+`order_no`, `result`, `timestamp` (seconds since 1970) and `signature`.  `result` is `paid`, `failed` (it
+is over: declined, not authenticated or cancelled) or `pending` (everything else: it may yet be paid).
+`signature` is the HMAC-SHA256, in hexadecimal digits, of `order_no.result.timestamp` with the order's
+`return_key`.  Who has not verified it knows nothing, and who has knows only how it was then: ship and
+thank by what `GET /orders/{{order_no}}` says, and by nothing else.
+
+**Trying it**: the simulator of `make run` knows these tokens, each good as often as you like:
+{_TEST_TOKENS}.  SMBC-GP knows none of them.  The examples here work as they stand against it.
 
 **Webhooks** (設定 → Webhook) post each event of `/events` to addresses of yours as it happens, signed by
 the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and

@@ -32,7 +32,7 @@ NEW_ORDER: dict[str, Any] = {
     "points_used": 0,
     "total": 2500,
     "memo": "",
-    "payment": {"token": "tok_example"},
+    "payment": {"token": "tok_test_good"},
     "return_url": None,
 }
 _ENTRY: dict[str, Any] = {
@@ -57,6 +57,7 @@ ORDER: dict[str, Any] = {
     "buyer_text": PaymentStatus.AUTHORIZED.buyer_text,
     "unfinished_payment": None,
     "redirect_url": None,
+    "return_key": None,
     "kind": "normal",
     "total": 2500,
     "gateway_amount": 2500,
@@ -112,6 +113,7 @@ TO_BUYER = ORDER | {
     "gateway_amount": None,
     "authorized_amount": None,
     "hold_expires_at": None,
+    "return_key": "2f1d7f0c3a0e5c1b9d8e7f6a5b4c3d2e1f0a9b8c",
     "redirect_url": "https://pt01.smbc-gp.co.jp/payment/tds2/Start.idPass?transId=1&t=2",
 }
 GOING_ON = ORDER | {

@@ -150,11 +150,12 @@ ReturnUrl = Annotated[
     str,
     Field(
         max_length=500,
-        pattern=r"^https?://[A-Za-z0-9._~!$&'()*+,;=:@%/?#\[\]-]+$",
+        pattern=r"^https?://[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]+$",
         description="Where the buyer's browser goes after 3-D Secure: an https address "
-        "(http to this machine in test mode).  `order_no` and `result` (paid, pending or failed) are "
-        "added to its query.  They pass through the buyer's browser and prove nothing: only "
-        "`GET /orders/{order_no}` decides.  null: the buyer is not there, no 3-D Secure.",
+        "(http to this machine in test mode) without a fragment.  Its own parameters stay, and behind "
+        "them come `order_no`, `result`, `timestamp` and `signature`, see above.  They prove nothing"
+        " of the payment: only `GET /orders/{order_no}` decides."
+        "  null: the buyer is not there, no 3-D Secure.",
     ),
     AfterValidator(_return_url),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -155,7 +157,31 @@ def test_the_result_is_told_before_a_fragment(
     assert url is not None
     [order] = orders()
     answer = back(app, order, at_bank(shop, url))
-    assert answer.location == expected.format(told=f"order_no={order.order_no}&result=paid")
+    told = "order_no=P…&result=paid&timestamp=1&signature=s"
+    assert _shape(answer.location, order) == expected.format(told=told)
+
+
+def _shape(location: str, order: Order) -> str:
+    without = location.replace(order.order_no, "P…")
+    return re.sub(r"timestamp=\d+&signature=[0-9a-f]{64}", "timestamp=1&signature=s", without)
+
+
+def test_the_return_is_signed_with_the_key_of_its_order(app: Flask, shop: World) -> None:
+    order, url = begun(shop)
+    said = parse_qs(urlsplit(back(app, order, at_bank(shop, url)).location).query)
+    signed = ".".join(said[name][0] for name in ("order_no", "result", "timestamp"))
+    key = three_ds.return_key(order.order_no).encode()
+    assert hmac.new(key, signed.encode(), "sha256").hexdigest() == said["signature"][0]
+    assert said["from"] == ["bank"], "the shop's own parameters stay"
+
+
+def test_who_may_yet_pass_has_not_failed(app: Flask, shop: World) -> None:
+    """The result is not known: a person has to look, or the buyer is still at the bank."""
+    order, url = begun(shop)
+    access_id = at_bank(shop, url)
+    shop.fault("drop_after", "SecureTran2")
+    assert told(back(app, order, access_id)) == "pending"
+    assert told(back(app, order, access_id)) == "pending"
 
 
 def test_the_api_document_says_that_only_the_order_decides(app: Flask) -> None:

@@ -13,8 +13,9 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Attempt, Order
 from sgpshop.services import settings
+from sgpshop.simulator import cards
 from sgpshop.web.api import examples
-from sgpshop.web.api.document import document
+from sgpshop.web.api.document import TEST_TOKENS, document
 from tests.factories import order_number
 from tests.gateway_world import DECLINED_CARD, World
 from tests.web.api_calls import ORDERS, Program, new_order, problem, token
@@ -165,8 +166,9 @@ class TestTakenIn:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"order_no": "P-1"}, "/order_no"),
-        ({"order_no": "P" * 25}, "/order_no"),
+        ({"order_no": "-1"}, "/order_no"),
+        ({"order_no": "#1001"}, "/order_no"),
+        ({"order_no": "P" * 28}, "/order_no"),
         ({"ordered_at": "2026-11-23 10:15"}, "/ordered_at"),
         ({"ordered_at": "2026-11-23T10:15:00"}, "/ordered_at"),
         ({"ordered_at": "2026-02-30T10:15:00+09:00"}, "/ordered_at"),
@@ -191,6 +193,7 @@ class TestTakenIn:
         ({"kind": "subscription"}, "/subscription"),
         ({"subscription": {"id": "T-1", "round": 1}}, "/subscription"),
         ({"return_url": "javascript:alert(1)"}, "/return_url"),
+        ({"return_url": "https://shop.example.jp/#/thanks"}, "/return_url"),
         ({"return_url": "http://shop.example.jp/"}, "/return_url"),
         ({"return_url": "https://user@shop.example.jp/"}, "/return_url"),
         ({"return_url": "https://\\evil.example/"}, "/return_url"),
@@ -319,3 +322,26 @@ def test_the_document_holds_no_secret_and_needs_no_key(app: Flask) -> None:  # T
     assert len(operations) == 11
     for operation in operations:
         assert {"400", "401", "403", "422", "429", "500", "503"} <= operation["responses"].keys()
+
+
+def test_a_number_with_hyphens_is_as_good_as_another(
+    app: Flask, world: World, program: Program
+) -> None:
+    for number in ("20261128-001", "400001-20261128-00123456789"):
+        body = new_order(world, order_no=number)
+        assert program.post(ORDERS, body).status_code == 201
+        assert program.get(f"{ORDERS}/{number}").get_json()["payment_status"] == "authorized"
+        assert world.trade(number)["status"] == "AUTH"
+
+
+def test_tokens_by_name_do_what_the_document_says(world: World, program: Program) -> None:
+    assert set(TEST_TOKENS) == set(cards.TEST_TOKENS)
+    for name, about in TEST_TOKENS.items():
+        body = new_order(world, payment={"token": name})
+        if "3-D Secure" in about:
+            continue
+        for status in (201, 200) if "approved" in about and "lost" not in about else ():
+            assert program.post(ORDERS, body).status_code == status, name
+        if "declined, " in about:
+            declined = program.post(ORDERS, body | {"on_decline": "keep"}).get_json()
+            assert declined["last_error"]["codes"] == [about.removeprefix("declined, ")]

@@ -61,10 +61,12 @@ def test_the_buyer_at_the_bank(app: Flask, world: World, program: Program) -> No
     said = answer.get_json()
     assert (answer.status_code, said["unfinished_payment"]) == (202, "at_bank")
     assert said["redirect_url"]
+    assert len(said["return_key"]) == 40
     assert now(program, body)["redirect_url"] == said["redirect_url"]
     seen = {"version": said["version"], "amount": said["total"]}
     refused = Program(app, Scope.CAPTURE).post(f"{ORDERS}/{body['order_no']}/capture", seen)
     assert refused.get_json()["order"]["unfinished_payment"] == "at_bank"
+    assert refused.get_json()["order"]["return_key"] is None
     assert refused.get_json()["order"]["redirect_url"] is None  # not for who sends no buyers on
     again = program.post(ORDERS, body, again="c-1")
     assert (again.status_code, again.get_json()["redirect_url"]) == (202, said["redirect_url"])
