@@ -104,6 +104,12 @@ SENTENCES = {
         "{who}が返送処理をしました{parcels}(返送日 {day}、理由:{reason}、{stock})。"
         "SMBC-GPの決済は取り消していません"
     ),
+    "personal_data_erased": (
+        "{who}が、購入者の情報を消去しました(本人の求めなど)。金額・決済・これまでの記録は残っています"
+    ),
+    "personal_data_ended": (
+        "購入者の情報を残す期間({term})が過ぎたため、消去しました。金額・決済・これまでの記録は残っています"
+    ),
     "notes_changed": "{who}が記録しました({changes})",
     "parcel_slips": "{who}が伝票番号を登録しました({changes})",
     "slips_registered": "{who}が伝票番号一括ステータス変更で登録しました({changes})",

@@ -54,6 +54,19 @@ class SecondFactorFor(Labelled):
     ALL = "all", "全員必須"
 
 
+class PersonalDataFor(Labelled):
+    """購入者の情報を残す期間: months since the last that happened to an order that is closed (S12a)."""
+
+    EVER = "0", "いつまでも残す"
+    HALF_A_YEAR = "6", "6か月"
+    ONE_YEAR = "12", "1年"
+    TWO_YEARS = "24", "2年"
+    THREE_YEARS = "36", "3年"
+    FIVE_YEARS = "60", "5年"
+    SEVEN_YEARS = "84", "7年"
+    TEN_YEARS = "120", "10年"
+
+
 class B2Kind(Labelled):
     """送り状種類 of ヤマト運輸 B2クラウド for what is paid already; 代引 becomes コレクト by itself."""
 

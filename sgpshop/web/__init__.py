@@ -52,6 +52,7 @@ def register(app: Flask) -> None:
         networks,
         notifications,
         people,
+        personal_data,
         second_factor,
         webhooks,
     )
@@ -84,6 +85,7 @@ def register(app: Flask) -> None:
         file_settings,
         people,
         networks,
+        personal_data,
         account,
         second_factor,
         notifications,

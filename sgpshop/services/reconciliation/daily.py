@@ -1,4 +1,5 @@
-"""What is done once a day: backup, comparison with SMBC-GP at night, digest (P36, P26, R130).
+"""What is done once a day: backup, at night comparison with SMBC-GP and the end of buyers' data, digest
+(P36, P26, S12a, R130).
 
 How far it is stands in `daily_jobs`, so any number of workers do it once and a restart goes on
 where it stopped.  The comparison only plans look-ups, a few at a time; the worker makes them like
@@ -37,6 +38,7 @@ from sgpshop.services.order_search import sums
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.personal_data import ending
 from sgpshop.storage.database import writing
 
 COMPARE = alerts.COMPARE
@@ -44,6 +46,8 @@ DIGEST = "digest"
 BACKUP = "backup"
 #: the kept sums over the orders
 SUMS = "sums"
+#: buyers' data whose time is over
+ERASE = "erase"
 
 #: So many seconds' worth of look-ups are planned at once.
 _STRIDE = 5.0
@@ -69,6 +73,7 @@ def run(*, share: float = 1.0) -> bool:
     now = utc_now()
     is_more = _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
     is_more = _step("NIGHTLY_COMPARE_HOUR", SUMS, now, lambda job: _add_up(job, now)) or is_more
+    is_more = _step("NIGHTLY_COMPARE_HOUR", ERASE, now, lambda job: _erase(job, now)) or is_more
     return _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now)) or is_more
 
 
@@ -244,6 +249,17 @@ def _add_up(job: DailyJob, now: datetime) -> None:
     sums.compare()
     with writing() as session:
         _locked(session, job).finished_at = now
+
+
+def _erase(job: DailyJob, now: datetime) -> None:
+    """The next few orders whose buyers' data ends (S12a); two workers at it do nothing twice."""
+    last = ending.erase_some(job.cursor, now)
+    with writing() as session:
+        locked = _locked(session, job)
+        if last is None:
+            locked.finished_at = now
+        else:
+            locked.cursor = max(last, locked.cursor)
 
 
 def _digest(job: DailyJob, now: datetime) -> None:

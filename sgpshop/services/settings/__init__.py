@@ -17,6 +17,7 @@ from sgpshop.domain.shop_terms import (
     BillingMode,
     OnCaptureFailure,
     PaperAmounts,
+    PersonalDataFor,
     SalesMode,
     SecondFactorFor,
 )
@@ -120,6 +121,9 @@ class ShopSettings:
 
     #: who cannot work without one-time codes: a value of domain.shop_terms.SecondFactorFor (S2)
     second_factor_for: str = SecondFactorFor.NOBODY.value
+
+    #: how long buyers' data stays after an order is closed: a value of shop_terms.PersonalDataFor (S12a)
+    personal_data_for: str = PersonalDataFor.EVER.value
 
     #: addresses and networks, one a line, from which screens and API are used; empty: from everywhere
     screen_networks: str = ""

@@ -22,6 +22,7 @@ from sgpshop.domain.shop_terms import (
     BillingMode,
     OnCaptureFailure,
     PaperAmounts,
+    PersonalDataFor,
     SalesMode,
     SecondFactorFor,
 )
@@ -306,6 +307,7 @@ RULES = {
     "sgp_methods": SettingRule("SGPカード決済の呼び名", _names),
     "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
     "second_factor_for": _choice_of("2段階認証を必須にする人", SecondFactorFor),
+    "personal_data_for": _choice_of("購入者の情報を残す期間", PersonalDataFor),
     "screen_networks": SettingRule("画面を使えるネットワーク", _networks),
     "api_networks": SettingRule("APIを使えるネットワーク", _networks),
     "notify_salt": SettingRule(

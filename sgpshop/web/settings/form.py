@@ -70,6 +70,12 @@ class NetworksForm(SettingsForm):
     api_networks = _text("api_networks", TextAreaField)
 
 
+class PersonalDataForm(SettingsForm):
+    """How long buyers' data stays."""
+
+    personal_data_for = _choice("personal_data_for")
+
+
 class PaperForm(SettingsForm):
     """What 納品書 say."""
 

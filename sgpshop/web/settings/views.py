@@ -45,6 +45,7 @@ _SCREENS = (
     ("api_keys.show", "APIキー"),
     ("webhooks.show", "Webhook"),
     ("networks.show", "接続元"),
+    ("personal_data.show", "購入者の情報"),
 )
 
 

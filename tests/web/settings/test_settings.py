@@ -230,17 +230,22 @@ def test_the_consoles_are_linked_with_the_ids(owner: FlaskClient) -> None:  # R3
     assert page.count('rel="noopener noreferrer"') == 2
 
 
+#: Settings that have a screen of their own, or none.
+_ELSEWHERE = {
+    "notify_salt",
+    "second_factor_for",
+    "screen_networks",
+    "api_networks",
+    "personal_data_for",
+}
+
+
 def test_every_field_of_the_reference_is_on_the_screen(app: Flask, owner: FlaskClient) -> None:
     """rules.md §10, each with its label, its effect in a line, and what is stored."""
     save(owner)
     page = owner.get(URL).text
     files = "".join(owner.get(f"/settings/files/{which}").text for which in FILE_SCREENS)
-    for name in set(RULES) - {
-        "notify_salt",
-        "second_factor_for",
-        "screen_networks",
-        "api_networks",
-    }:
+    for name in set(RULES) - _ELSEWHERE:
         page_of = files if f'<label for="{name}">' in files else page
         assert f'<label for="{name}">' in page_of
         assert f'id="{name}-hint"' in page_of

@@ -108,6 +108,10 @@ def decide(
         change = replace(change, warnings=(*change.warnings, *told), claimed=claimed)
     if change.is_unchanged:
         return change
+    if stored.is_erased:
+        raise OrderLeftOut(
+            "購入者の情報を消去した注文のため、更新しませんでした。登録済みの内容のままです。"
+        )
     if stored.facts.open_attempt is not None:
         raise OrderLeftOut("処理中のため更新しませんでした。処理が終わってから取り込んでください。")
     if content.amounts() != stored.content.amounts():

@@ -35,6 +35,8 @@ class StoredOrder:
     is_established: bool
     #: what an earlier file said of the payment that counts beside a mere card check
     claimed: PaymentStatus | None
+    #: its buyer's data was erased: no file brings it back (S12a)
+    is_erased: bool = False
 
     @property
     def status(self) -> PaymentStatus | None:
@@ -73,6 +75,7 @@ _ORDER_NAMES = tuple(ORDER_DEFAULTS)
 _ADDED = (
     *(getattr(Order, name) for name in _ORDER_NAMES),
     Order.claimed_status,
+    Order.erased_at.is_not(None),
     sa.exists().where(Attempt.order_id == Order.id).correlate(Order),
     CardTransaction.access_id,
     sa.or_(
@@ -105,7 +108,7 @@ def _stored(
     row: Sequence[Any], parcels: list[Sequence[Any]], lines: list[Sequence[Any]]
 ) -> StoredOrder:
     facts = one_of(row, [ParcelFacts(*parcel[: len(_OF_FACTS)]) for parcel in parcels])
-    *values, claimed, was_attempted, access_id, is_established = row[-len(_ADDED) :]
+    *values, claimed, is_erased, was_attempted, access_id, is_established = row[-len(_ADDED) :]
     deliveries = [dict(zip(_PARCEL_NAMES, parcel, strict=True)) for parcel in parcels]
     for delivery in deliveries:
         del delivery["id"], delivery["more_slips"]  # no file brings them
@@ -121,6 +124,7 @@ def _stored(
         access_id=access_id or "",
         is_established=bool(is_established),
         claimed=claimed,
+        is_erased=is_erased,
     )
 
 
