@@ -130,7 +130,7 @@ def _how_it_stands(gateway_order_id: str) -> CheckoutReturn:
 
 def _told(address: str | None, order_no: str, result: str) -> str:
     """The shop's own page with what it is told, signed; "" without one."""
-    if not address:
+    if not address or address == three_ds.OUR_PAGE:
         return ""
     timestamp = str(int(utc_now().timestamp()))
     signature = three_ds.signature(order_no, result, timestamp)

@@ -20,7 +20,7 @@ from sgpshop.services.order_files.importing.content import (
 )
 
 #: How the order is paid for, and what becomes of it, is not what was ordered.
-_NOT_CONTENT = ("payment", "return_url", "on_decline")
+_NOT_CONTENT = ("payment", "return_url", "three_ds", "on_decline")
 
 
 def fingerprint(new: NewOrder) -> str:

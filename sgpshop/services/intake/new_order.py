@@ -96,6 +96,8 @@ class NewOrder:
     memo: str = ""
     subscription_id: str | None = None
     subscription_round: int | None = None
-    #: where the buyer's browser goes after 3-D Secure; None: the buyer is not there, no 3-D Secure
+    #: where the buyer's browser goes after 3-D Secure; None: to a page of ours
     return_url: str | None = None
+    #: whether the buyer has to pass it; None: as `return_url` and the shop's setting say
+    three_ds: bool | None = None
     on_decline: OnDecline = OnDecline.REFUSE

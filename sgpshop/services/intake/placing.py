@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from flask import current_app
@@ -18,9 +18,10 @@ from sgpshop.services.intake.new_order import NewOrder
 from sgpshop.services.intake.problems import Declined, declined
 from sgpshop.services.intake.writing_down import IntakeStarted, write_down
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import checkouts, journal
+from sgpshop.services.payments import checkouts, journal, three_ds
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, tell_now
 
@@ -49,6 +50,7 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
     """
     shop = settings.load()
     usable_gateway(shop)
+    new = replace(new, return_url=_return_url(new, shop))
     if new.return_url and not current_app.config["PUBLIC_URL"]:
         raise ShopError(
             "3Dセキュアの戻り先が未設定です。環境変数 SGPSHOP_PUBLIC_URL を設定してください。"
@@ -63,6 +65,18 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
         if placed is not None:
             return placed
     raise ShopError("同じ注文が同時に処理されています。少し待ってから、もう一度送信してください。")
+
+
+def _return_url(new: NewOrder, shop: ShopSettings) -> str | None:
+    """Where the buyer comes back to from 3-D Secure; None: it is left out.  Raises ShopError."""
+    if new.three_ds is False and not shop.three_ds_optional:
+        raise ShopError(
+            "このショップは3Dセキュアを省略できない設定です。three_ds に required を指定してください。"
+        )
+    is_asked = new.three_ds if new.three_ds is not None else bool(new.return_url)
+    if not (is_asked or not shop.three_ds_optional):
+        return None
+    return new.return_url or three_ds.OUR_PAGE
 
 
 def _carry_out(new: NewOrder, begun: IntakeStarted) -> IntakeResult | None:

@@ -15,6 +15,8 @@ from sgpshop.services import settings
 from sgpshop.storage import vault
 
 PATH = "/three-ds"
+#: In place of a return_url: the buyer stays on our page that says how it ended.
+OUR_PAGE = "sgpshop:ended"
 
 
 def tenant_name() -> str:

@@ -61,6 +61,8 @@ class ShopSettings:
     cancel_lock_minutes: int = 0
     #: オーソリ期間延長 is offered (R83)
     extend_auth_enabled: bool = False
+    #: an order by API may be paid without 3-D Secure, where its request says so (T1)
+    three_ds_optional: bool = True
     subscription_enabled: bool = False
     billing_mode: str = BillingMode.REFRESH_RECURRING.value
     billing_driver: str = BillingDriver.FILE.value

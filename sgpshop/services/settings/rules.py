@@ -269,6 +269,7 @@ RULES = {
     "invoice_number": SettingRule("適格請求書発行事業者登録番号", _invoice_number),
     "tax_rounding": _choice_of("消費税の端数", TaxRounding),
     "tax_included": _switch_of("価格の税区分", "税込", "税別"),
+    "three_ds_optional": _switch_of("3Dセキュアの省略(API)", "省略できる", "省略できない"),
     "subscription_enabled": _switch_of("定期購入"),
     "billing_mode": _choice_of("運用方法", BillingMode),
     "billing_driver": _choice_of("SMBC-GPへの登録方法", BillingDriver),

@@ -251,7 +251,9 @@ def of_order(now: OrderNow) -> OrderAnswer:
         ),
         return_key=(
             three_ds.return_key(order.order_no)
-            if there and there.return_url and _FOR_BUYER & set(caller().scopes)
+            if there
+            and there.return_url not in ("", three_ds.OUR_PAGE)
+            and _FOR_BUYER & set(caller().scopes)
             else None
         ),
         kind=order.kind,

@@ -153,6 +153,15 @@ class NewOrderBody(Body):
         SubscriptionBody | None, Field(description="With kind `subscription`, and only then.")
     ] = None
     return_url: ReturnUrl | None = None
+    three_ds: Annotated[
+        Literal["required", "none"] | None,
+        Field(
+            description="`required`: the buyer passes 3-D Secure, with or without a `return_url`."
+            "  `none`: the buyer is not there; refused (422) where the shop has set that nobody may"
+            " leave it out.  null: `required` where there is a `return_url`, or the shop has set that;"
+            " else `none`.  Say it."
+        ),
+    ] = None
     on_decline: Annotated[
         Literal["refuse", "keep"],
         Field(
@@ -237,6 +246,7 @@ def new_order_of(body: NewOrderBody) -> NewOrder:
         subscription_id=body.subscription.id if body.subscription else None,
         subscription_round=body.subscription.round if body.subscription else None,
         return_url=body.return_url,
+        three_ds=body.three_ds and body.three_ds == "required",
         on_decline=OnDecline(body.on_decline),
     )
 

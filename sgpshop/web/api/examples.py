@@ -34,6 +34,7 @@ NEW_ORDER: dict[str, Any] = {
     "memo": "",
     "payment": {"token": "tok_test_good"},
     "return_url": None,
+    "three_ds": "none",
 }
 _ENTRY: dict[str, Any] = {
     "type": "payment_status",

@@ -155,7 +155,7 @@ ReturnUrl = Annotated[
         "(http to this machine in test mode) without a fragment.  Its own parameters stay, and behind "
         "them come `order_no`, `result`, `timestamp` and `signature`, see above.  They prove nothing"
         " of the payment: only `GET /orders/{order_no}` decides."
-        "  null: the buyer is not there, no 3-D Secure.",
+        "  null: the buyer stays on a page of ours that says how it ended.",
     ),
     AfterValidator(_return_url),
 ]

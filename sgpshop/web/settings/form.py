@@ -121,6 +121,7 @@ class SgpForm(SettingsForm):
     needs_review_alert_hours = _text("needs_review_alert_hours")
     bulk_max = _text("bulk_max")
     cancel_lock_minutes = _text("cancel_lock_minutes")
+    three_ds_optional = _choice("three_ds_optional")
     subscription_enabled = _choice("subscription_enabled")
     billing_mode = _choice("billing_mode")
     billing_driver = _choice("billing_driver")

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AttemptState, CardTransaction, Order
-from sgpshop.services import intake
+from sgpshop.services import intake, settings
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, three_ds, transaction_lookup
@@ -173,6 +174,37 @@ def test_the_return_is_signed_with_the_key_of_its_order(app: Flask, shop: World)
     key = three_ds.return_key(order.order_no).encode()
     assert hmac.new(key, signed.encode(), "sha256").hexdigest() == said["signature"][0]
     assert said["from"] == ["bank"], "the shop's own parameters stay"
+
+
+class TestWhetherItIsDone:
+    """The request and the shop's setting say it; leaving out `return_url` does not skip it."""
+
+    def place(self, shop: World, **more: Any) -> tuple[NewOrder, str | None]:
+        new = new_order(shop, card=CHALLENGE, **more)
+        return new, intake.place(new, SHOP_FRONT).redirect_url
+
+    def test_required_without_a_page_of_the_shop(self, app: Flask, shop: World) -> None:
+        new, url = self.place(shop, three_ds=True)
+        assert url is not None
+        [order] = orders()
+        ended = back(app, order, at_bank(shop, url))
+        assert ended.status_code == 200
+        assert "お支払い手続きが完了しました" in ended.text
+        assert fresh(order).payment_status is S.AUTHORIZED
+        assert intake.place(new, SHOP_FRONT).redirect_url is None
+
+    def test_none_with_a_page_that_nobody_needs(self, shop: World) -> None:
+        _, url = self.place(shop, three_ds=False, return_url=THANKS)
+        assert url is None
+        assert orders()[0].payment_status is S.AUTHORIZED
+
+    def test_where_the_shop_lets_nobody_leave_it_out(self, shop: World) -> None:
+        settings.save("test", three_ds_optional=False)
+        _, url = self.place(shop)
+        assert url is not None
+        with pytest.raises(ShopError, match="省略できない"):
+            self.place(shop, three_ds=False)
+        assert len(orders()) == 1
 
 
 def test_who_may_yet_pass_has_not_failed(app: Flask, shop: World) -> None:

@@ -58,6 +58,7 @@ FORM = {
     "sales_mode": "auth_then_capture",
     "capture_on_slip": "True",
     "on_capture_failure": "keep",
+    "three_ds_optional": "True",
     "subscription_enabled": "True",
     "billing_mode": "refresh_bulk_auth",
     "billing_driver": "api",
