@@ -23,7 +23,7 @@ from sgpshop.storage.questions import Question
 #: What a key of the Standard Webhooks scheme begins with.
 _MARK = "whsec_"
 _SECRET_BYTES = 32
-_SHOWN = 20
+_SHOWN = 10
 
 
 class WebhookRefused(ShopError):

@@ -9,6 +9,7 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.history import EventKind
 from sgpshop.domain.webhook_rules import LONGEST_URL, MOST, WebhookState
 from sgpshop.models import Role
 from sgpshop.services import webhooks
@@ -18,6 +19,17 @@ from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
+
+
+_WORDS = {
+    EventKind.RECEIVED: "受付",
+    EventKind.PAYMENT_STATUS: "決済",
+    EventKind.AMOUNT: "金額",
+    EventKind.DELIVERY: "配送",
+    EventKind.ALERT: "食い違い",
+    EventKind.OTHER: "その他",
+    "test": "テスト",
+}
 
 
 class ReceiverForm(Form):
@@ -111,4 +123,5 @@ def _page(form: ReceiverForm, asked: PasswordPrompt, *, made: str = "", deleting
         most=MOST,
         receivers=[(one, webhooks.last_messages(one.id)) for one in webhooks.all_receivers()],
         sending=WebhookState.SENDING,
+        words=_WORDS,
     )
