@@ -58,7 +58,7 @@ _status = cells.one_of(
 
 def _carrier(value: str) -> str:
     if len(value) > 20:  # no code or name is longer
-        raise CellProblem("は配送会社コード001〜031(005を除く)で入力してください。")
+        raise CellProblem(cells.NO_CARRIER)
     return cells.carrier(value)
 
 

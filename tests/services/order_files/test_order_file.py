@@ -358,11 +358,14 @@ class TestCells:
     def test_texts_fit_their_column(self) -> None:
         assert "「注文者」は200文字以内" in problems(csv_file(row(注文者="長" * 201)))[0][1]
 
-    @pytest.mark.parametrize(("text", "code"), [("002", "002"), ("2", "002"), ("佐川急便", "003")])
+    @pytest.mark.parametrize(("text", "code"), [
+        ("002", "002"), ("2", "002"), ("佐川急便", "003"), ("ヤマト", "002"), ("ｻｶﾞﾜ SAGAWA", "003"),
+        ("ゆうパケット", "025"),
+    ])  # fmt: skip
     def test_carriers(self, text: str, code: str) -> None:  # §9.2
         assert read_one(配送会社=text).deliveries[0]["carrier_code"] == code
 
-    @pytest.mark.parametrize("text", ["005", "032", "000", "猫"])
+    @pytest.mark.parametrize("text", ["005", "032", "000", "1001", "猫"])
     def test_unknown_carriers(self, text: str) -> None:
         assert "「配送会社」" in problems(csv_file(row(配送会社=text)))[0][1]
 

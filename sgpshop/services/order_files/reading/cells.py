@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from sgpshop.domain.amounts import TaxRounding, yen_in
-from sgpshop.domain.carriers import CARRIERS
+from sgpshop.domain.carriers import CARRIERS, carrier_called
 from sgpshop.domain.csv_writing import csv_unguarded
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.order_number import is_reserved, is_well_formed
@@ -208,14 +208,15 @@ def slip_number(value: str) -> str:
 
 
 def carrier(value: str) -> str:
-    """A code of §9.2, also without the zeros Excel drops, or the company's name."""
-    code = _CARRIER_CODES.get(value) or value.zfill(3)
+    """A code of §9.2, also without the zeros Excel drops, or what people call the company."""
+    plain = nfkc(value)
+    code = plain.zfill(3) if plain.isdigit() else carrier_called(plain)
     if code not in CARRIERS:
-        raise CellProblem("は配送会社コード001〜031(005を除く)で入力してください。")
+        raise CellProblem(NO_CARRIER)
     return code
 
 
-_CARRIER_CODES = {name: code for code, name in CARRIERS.items()}
+NO_CARRIER = "は配送会社の名前か、コード001〜031(005を除く)で入力してください。"
 
 
 def one_of(words: Mapping[str, T], shown: str = "") -> Callable[[str], T]:
