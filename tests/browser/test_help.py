@@ -79,5 +79,5 @@ def test_practice_is_a_menu(site: Site, visitor: Visitor) -> None:
         link = page.get_by_role("link", name=words)
         expect(link).to_be_visible()
         assert "/practice-shop/" in (link.get_attribute("href") or "")
-    page.get_by_role("link", name="データを最初に戻す…").click()
+    page.get_by_role("link", name="データを最初に戻すには").click()
     expect(page.locator("#practice-start-over")).to_be_in_viewport()

@@ -242,7 +242,7 @@ def _practice_menu() -> list[tuple[str, str]]:
         (shop, "練習ショップ"),
         *([(console, "管理画面(練習)")] if console else []),
         (f"{shop}next-capture", "次の実売上を失敗させる…"),
-        (url_for("help_page.show", _anchor="practice-start-over"), "データを最初に戻す…"),
+        (url_for("help_page.show", _anchor="practice-start-over"), "データを最初に戻すには"),
     ]
 
 
