@@ -67,6 +67,8 @@ def test_help_is_searched_and_a_month_is_closed_by_its_pages(site: Site, visitor
     page.get_by_label("ヘルプの中を探す").last.fill("月末")
     page.keyboard.press("Enter")
     expect(page.locator("[data-found]").first).to_be_visible()
+    page.set_viewport_size(NARROW)  # what was found stands before the index there
+    expect(page.locator("[data-found]").first).to_be_in_viewport()
     page.goto(f"{site.url}/help/close-month")
     check(page)
 
