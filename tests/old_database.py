@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,21 +15,45 @@ from sgpshop.models import utc_now
 from sgpshop.storage import schema
 from sgpshop.storage.database import writing
 
+#: SQLite databases as the tests of this process were given them: key, what was written at the first
+#: version, version.
+_given: dict[tuple[str, Callable[[], None] | None, str], bytes] = {}
 
-def upgrade_to(version: str) -> None:
-    """Run the migrations up to this one, as the program of that time did."""
+
+def upgrade_to(version: str, written: Callable[[], None] | None = None) -> None:
+    """Run the migrations up to this one, as the program of that time did.
+
+    `written` is called at the first version.  An empty SQLite database begins where an earlier test
+    was given one of the same beginning: each migration on the way there is run once a process.
+    """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     Migrate(app, db, directory=str(schema.MIGRATIONS))
+    is_kept = db.engine.dialect.name == "sqlite" and not sa.inspect(db.engine).get_table_names()
+    beginning = (app.config["ENCRYPTION_KEY"], written)
+    given = [one for one in schema.known() if one <= version and (*beginning, one) in _given]
+    if is_kept and given:
+        db.engine.dispose()
+        Path(str(db.engine.url.database)).write_bytes(_given[*beginning, given[-1]])
+    elif written:
+        upgrade(revision="0001")
+        written()
     upgrade(revision=version)
+    if not is_kept:
+        return
+    with db.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        _given[*beginning, version] = driver.serialize()
 
 
-def insert(table: str, *rows: dict[str, Any]) -> None:
+def insert(table: str | sa.Table, *rows: dict[str, Any]) -> None:
     """Rows into `table` as the database has it now; what must not be empty gets something."""
     with writing() as session:
-        meta = sa.MetaData()
-        found = sa.Table(table, meta, autoload_with=session.connection(), resolve_fks=False)
+        if isinstance(table, str):
+            of = session.connection()
+            table = sa.Table(table, sa.MetaData(), autoload_with=of, resolve_fks=False)
         for one in rows:
-            session.execute(sa.insert(found).values(_filler(found) | one))
+            session.execute(sa.insert(table).values(_filler(table) | one))
 
 
 def _filler(table: sa.Table) -> dict[str, Any]:
