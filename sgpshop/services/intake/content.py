@@ -20,6 +20,7 @@ from sgpshop.services.order_files.importing.content import (
 )
 
 #: How the order is paid for, and what becomes of it, is not what was ordered.
+_ADDED = {"method": "", "prices_include_tax": True}
 _NOT_CONTENT = ("payment", "return_url", "three_ds", "on_decline")
 
 
@@ -27,6 +28,9 @@ def fingerprint(new: NewOrder) -> str:
     """64 hexadecimal digits that are the same for the same order, whatever card pays for it."""
     values = {name: value for name, value in asdict(new).items() if name not in _NOT_CONTENT}
     values["ordered_at"] = new.ordered_at.timestamp()
+    for name, usual in _ADDED.items():  # orders of before this could be said are the same
+        if values[name] == usual:
+            del values[name]
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -45,7 +49,7 @@ def content_of(new: NewOrder, tax: TaxRule) -> Content:
     buyer = new.buyer
     values: Values = {
         "ordered_at": new.ordered_at,
-        "method": SGP_METHOD,
+        "method": new.method or SGP_METHOD,
         "member_id": buyer.member_id,
         "buyer_name": buyer.name,
         "buyer_kana": buyer.kana,

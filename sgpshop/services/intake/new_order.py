@@ -100,4 +100,8 @@ class NewOrder:
     return_url: str | None = None
     #: whether the buyer has to pass it; None: as `return_url` and the shop's setting say
     three_ds: bool | None = None
+    #: 決済方法 where it is not our card payment, by the shop's own name; then there is no card
+    method: str = ""
+    #: 価格の税区分: prices, fees and reductions include tax
+    prices_include_tax: bool = True
     on_decline: OnDecline = OnDecline.REFUSE

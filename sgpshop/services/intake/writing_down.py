@@ -85,6 +85,10 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
         )
         if session.scalar(sa.select(is_used)):  # that of an order #1001 from a file
             raise OrderNumberTaken
+        if new.method:
+            order_id = _write_order(session, new, shop)
+            checkouts.receive(order_id, actor)
+            return IntakeStarted(order_id, None, is_new=True, is_ours=False)
         _refuse_declined(session, new)
         if not shop.enabled:
             raise IntakeClosed
@@ -110,6 +114,8 @@ def _again(
 ) -> IntakeStarted:
     if order.intake_fingerprint != fingerprint(new):
         raise OrderNumberTaken
+    if new.method:
+        return IntakeStarted(order.id, None, is_new=False, is_ours=False)
     locked = acting.lock_order(session, order.id)
     known = session.scalars(
         sa.select(Attempt).where(Attempt.request_token == card_token(new))
@@ -221,16 +227,16 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
         raise problem
 
 
-def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
-    # Prices that a program hands in include tax whatever the shop's own do (interfaces.md §5).
-    content, now = content_of(new, replace(shop.tax_rule, is_included=True)), utc_now()
+def _write_order(session: Session, new: NewOrder, shop: ShopSettings) -> int:
+    # Whether prices include tax a program says, whatever the shop's own do (interfaces.md §5).
+    content = content_of(new, replace(shop.tax_rule, is_included=new.prices_include_tax))
     order_id: int = session.execute(
         sa.insert(Order)
         .values(
             content.order_row()
             | {
                 "order_no": new.order_no,
-                "payment_status": PaymentStatus.NEEDS_REVIEW,
+                "payment_status": None if new.method else PaymentStatus.NEEDS_REVIEW,
                 "intake_fingerprint": fingerprint(new),
             }
         )
@@ -238,6 +244,11 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
     ).scalar_one()
     session.execute(sa.insert(Delivery), content.delivery_rows(order_id))
     session.execute(sa.insert(OrderLine), content.line_rows(order_id))
+    return order_id
+
+
+def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
+    order_id, now = _write_order(session, new, shop), utc_now()
     transaction = CardTransaction(order_id=order_id, gateway_order_id=new.order_no)
     _pay_with(transaction, new)
     session.add(transaction)

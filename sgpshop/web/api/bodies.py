@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 from sgpshop.domain.amounts import break_down
 from sgpshop.domain.order_rules import SECOND_CONFIRMATION_YEN
 from sgpshop.models import OrderKind
+from sgpshop.services import settings
 from sgpshop.services.intake import new_order
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.web.api.fields import (
@@ -105,7 +107,18 @@ class StoredCardBody(Body):
     card_seq: Annotated[int, Field(ge=0, le=9999)]
 
 
+class OtherPaymentBody(Body):
+    """Not by card here: 銀行振込, 代金引換 and the like, or nothing to pay.  Nothing is charged."""
+
+    method: Annotated[
+        Name,
+        Field(max_length=60, description="The shop's name of it, never one of our card payment."),
+    ]
+
+
 def _card_kind(value: Any) -> str:
+    if "method" in value if isinstance(value, dict) else isinstance(value, OtherPaymentBody):
+        return "other"
     is_token = "token" in value if isinstance(value, dict) else isinstance(value, TokenBody)
     return "token" if is_token else "stored"
 
@@ -118,7 +131,7 @@ class SubscriptionBody(Body):
 
 
 class NewOrderBody(Body):
-    """A new order with the card that pays for it.  Prices include tax; amounts are yen."""
+    """A new order with the card that pays for it, or how else it is paid.  Amounts are yen."""
 
     order_no: OrderNo
     ordered_at: Moment
@@ -137,16 +150,26 @@ class NewOrderBody(Body):
     discount: YenOrNone = 0
     coupon: YenOrNone = 0
     points_used: YenOrNone = 0
-    total: Annotated[
-        Yen,
+    prices_include_tax: Annotated[
+        bool,
         Field(
-            description="Items + shipping_fee + handling_fee - discount - coupon - points_used; "
-            "another sum is refused (422 total_mismatch)."
+            description="false: tax is added to prices and fees, per rate and rounded as the shop has"
+            " set; this is kept with the order."
+        ),
+    ] = True
+    total: Annotated[
+        YenOrNone,
+        Field(
+            description="Items + shipping_fee + handling_fee - discount - coupon - points_used, and"
+            " the tax where prices do not include it; another sum is refused (422 total_mismatch)."
+            "  0 only with another payment `method`."
         ),
     ]
     memo: Memo = ""
     payment: Annotated[
-        Annotated[TokenBody, Tag("token")] | Annotated[StoredCardBody, Tag("stored")],
+        Annotated[TokenBody, Tag("token")]
+        | Annotated[StoredCardBody, Tag("stored")]
+        | Annotated[OtherPaymentBody, Tag("other")],
         Discriminator(_card_kind),
     ]
     subscription: Annotated[
@@ -226,6 +249,7 @@ def new_order_of(body: NewOrderBody) -> NewOrder:
     """The order as the intake wants it.  Raises ApiRefusal (422) where parts do not fit together."""
     _check_subscription(body)
     _check_whose_card(body)
+    _check_other_payment(body)
     _check_deliveries(body)
     _check_total(body)
     return NewOrder(
@@ -236,6 +260,8 @@ def new_order_of(body: NewOrderBody) -> NewOrder:
         items=tuple(new_order.Item(**item.model_dump()) for item in body.items),
         total=body.total,
         payment=_card(body.payment),
+        method=body.payment.method if isinstance(body.payment, OtherPaymentBody) else "",
+        prices_include_tax=body.prices_include_tax,
         deliveries=tuple(_parcel(delivery) for delivery in body.deliveries),
         shipping_fee=body.shipping_fee,
         handling_fee=body.handling_fee,
@@ -251,9 +277,11 @@ def new_order_of(body: NewOrderBody) -> NewOrder:
     )
 
 
-def _card(payment: TokenBody | StoredCardBody) -> CardSource:
+def _card(payment: TokenBody | StoredCardBody | OtherPaymentBody) -> CardSource:
     if isinstance(payment, TokenBody):
         return CardSource(token=payment.token)
+    if isinstance(payment, OtherPaymentBody):
+        return CardSource()
     return CardSource(member_id=payment.member_id, card_seq=payment.card_seq)
 
 
@@ -292,6 +320,25 @@ def _check_whose_card(body: NewOrderBody) -> None:
         )
 
 
+def _check_other_payment(body: NewOrderBody) -> None:
+    """What is charged later is charged on a card; and a card is charged a yen at least."""
+    is_other = isinstance(body.payment, OtherPaymentBody)
+    if is_other and body.kind != "normal":
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "カード以外の決済方法(payment.method)は、kindがnormalの注文だけで使えます。",
+            errors=[{"pointer": "/kind", "detail": "payment.methodと合いません。"}],
+        )
+    if not is_other and not body.total:
+        raise ApiRefusal(
+            422,
+            "invalid",
+            "合計金額(total)が0円の注文は、カードで支払えません。payment.methodを指定してください。",
+            errors=[{"pointer": "/total", "detail": "1以上にしてください。"}],
+        )
+
+
 def _check_deliveries(body: NewOrderBody) -> None:
     """Every item goes into the parcels in full, told apart by its code."""
     if not body.deliveries:
@@ -318,6 +365,7 @@ def _check_total(body: NewOrderBody) -> None:
         body.items,
         fees=body.shipping_fee + body.handling_fee,
         reductions=body.discount + body.coupon + body.points_used,
+        rule=replace(settings.load().tax_rule, is_included=body.prices_include_tax),
     ).calculated
     if calculated != body.total:
         raise ApiRefusal(

@@ -49,7 +49,7 @@ _SENTENCES = {
 }
 _OTHERWISE = "形式が正しくありません。"
 #: names that pydantic puts into a place for its own sake
-_TAGS = frozenset({"token", "stored"})
+_TAGS = frozenset({"token", "stored", "other"})
 
 
 def known(order_no: str) -> str:

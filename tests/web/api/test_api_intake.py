@@ -13,6 +13,7 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Attempt, Order
 from sgpshop.services import settings
+from sgpshop.services.orders.history_check import Verification
 from sgpshop.simulator import cards
 from sgpshop.web.api import examples
 from sgpshop.web.api.document import TEST_TOKENS, document
@@ -345,3 +346,66 @@ def test_tokens_by_name_do_what_the_document_says(world: World, program: Program
         if "declined, " in about:
             declined = program.post(ORDERS, body | {"on_decline": "keep"}).get_json()
             assert declined["last_error"]["codes"] == [about.removeprefix("declined, ")]
+
+
+class TestNotByCard:
+    """Orders of other ways of payment are written down, and nothing is charged."""
+
+    FREE = {"total": 0, "points_used": 2500, "payment": {"method": "ポイント全額"}}
+
+    def test_one_that_costs_nothing_and_one_by_bank_transfer(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        for more in (self.FREE, {"payment": {"method": "銀行振込"}}):
+            body = new_order(world, **more)
+            made = program.post(ORDERS, body)
+            said = made.get_json()
+            assert (made.status_code, said["payment_status"]) == (201, None)
+            assert said["total"] == body["total"]
+            assert program.post(ORDERS, body).status_code == 200
+            assert program.get(f"{ORDERS}/{body['order_no']}").status_code == 200
+            assert world.requests(body["order_no"]) == []
+            seen = {"version": said["version"], "amount": said["total"]}
+            if said["total"]:
+                problem(
+                    program.post(f"{ORDERS}/{body['order_no']}/capture", seen), 422, "not_possible"
+                )
+            card = body | {"payment": {"token": token(world)}, "points_used": 0, "total": 2500}
+            problem(program.post(ORDERS, card), 409, "order_no_taken")
+        with app.app_context():
+            assert [found.what for found in Verification().problems()] == []
+
+    @pytest.mark.parametrize(
+        ("more", "pointer"),
+        [
+            (FREE | {"kind": "preorder"}, "/kind"),
+            (FREE | {"payment": {"token": "tok_x"}}, "/total"),
+            (FREE | {"payment": {"method": ""}}, "/payment/method"),
+            (FREE | {"payment": {"method": "x", "token": "tok_x"}}, "/payment/token"),
+        ],
+    )
+    def test_what_does_not_fit(
+        self, world: World, program: Program, more: dict[str, Any], pointer: str
+    ) -> None:
+        said = problem(program.post(ORDERS, new_order(world, **more)), 422, "invalid")
+        assert [one["pointer"] for one in said["errors"]] == [pointer]
+
+    def test_our_card_payment_under_its_name_is_no_other(
+        self, app: Flask, world: World, program: Program
+    ) -> None:
+        body = new_order(world, payment={"method": "SGP:クレジットカード決済"})
+        assert program.post(ORDERS, body).status_code == 422
+        assert orders(app) == 0
+
+
+def test_prices_without_tax_are_kept_with_the_order(
+    app: Flask, world: World, program: Program
+) -> None:
+    # 2,000 at 8 % and 500 at 10 %
+    body = new_order(world, prices_include_tax=False, total=2710)
+    assert program.post(ORDERS, body).status_code == 201
+    assert world.trade(body["order_no"])["amount"] == 2710
+    with app.app_context():
+        order = db.session.scalars(sa.select(Order)).one()
+        assert (order.total, order.prices_include_tax) == (2710, False)
+    problem(program.post(ORDERS, new_order(world, prices_include_tax=False)), 422, "total_mismatch")
