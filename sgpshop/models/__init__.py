@@ -52,9 +52,11 @@ from sgpshop.models.setback import Queue, Setback
 from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import (
+    HAS_SECOND_FACTOR,
     KnownDevice,
     LoginAttempt,
     LoginSession,
+    Passkey,
     Person,
     RecoveryCode,
     SavedView,
@@ -68,6 +70,7 @@ __all__ = [
     "CHECKOUTS",
     "CLAIMS_FAILURE",
     "ENTERED_OTHERWISE",
+    "HAS_SECOND_FACTOR",
     "IN_FILE",
     "IS_FAILURE",
     "MISMATCH",
@@ -127,6 +130,7 @@ __all__ = [
     "OrderSum",
     "OrderText",
     "OrderTextDue",
+    "Passkey",
     "Person",
     "Queue",
     "RecentUse",

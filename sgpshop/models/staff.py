@@ -60,6 +60,33 @@ class RecoveryCode(Base):
     code_hash: Mapped[str] = mapped_column(sa.String(64))
 
 
+class Passkey(Base):
+    """A key of a person's device, good as the second step on one host name (S2)."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
+    )
+    #: what the person calls it
+    name: Mapped[str] = mapped_column(sa.String(40))
+    host: Mapped[str] = mapped_column(sa.String(255))
+    #: its id and public key, base64url
+    credential: Mapped[str] = mapped_column(sa.String(1400), unique=True)
+    public_key: Mapped[str] = mapped_column(sa.Text)
+    #: of how often it signed, where the device counts
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+#: One-time codes, or a passkey.
+HAS_SECOND_FACTOR = sa.or_(
+    Person.totp_sealed.is_not(None), sa.exists().where(Passkey.person_id == Person.id)
+)
+
+
 class SavedView(Base):
     """Conditions of the order list that a person gave a name."""
 

@@ -21,13 +21,16 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
+from sqlalchemy.orm import Session
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from sgpshop import logs
-from sgpshop.models import Role
-from sgpshop.services.access import second_factor, sessions
+from sgpshop.domain.errors import ShopError
+from sgpshop.models import Person, Role
+from sgpshop.services.access import one_time_codes, passkeys, second_factor, sessions
 from sgpshop.services.access.one_time_codes import CodeRefused
+from sgpshop.services.access.passkeys import PasskeyRefused
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
@@ -36,6 +39,7 @@ from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
+from sgpshop.web.frame.site import this_site
 
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{32}")
 
@@ -93,7 +97,7 @@ def enter() -> ResponseReturnValue:
     except sessions.SignInRefused as refusal:
         return render_template("auth/login.html", form=form, problem=refusal), 422
     except sessions.CodeNeeded as wanted:
-        return render_template("auth/code.html", step=wanted.step)
+        return _code_page(wanted.step)
     return _go_on(person)
 
 
@@ -109,19 +113,18 @@ def to_login() -> ResponseReturnValue:
 def enter_code() -> ResponseReturnValue:
     """The second step: a code of the telephone, or a 予備コード (S2)."""
     step = request.form.get("second_step", "")
-    typed = request.form.get("code", "") or request.form.get("recovery_code", "")
     try:
-        person, is_recovery = sessions.sign_in_with_code(
+        person, is_recovery = sessions.sign_in_second(
             step,
-            typed,
+            _prove,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
             device=_device(),
         )
     except TooOften as refusal:
-        return _too_often(render_template("auth/code.html", step=step, problem=refusal), refusal)
-    except CodeRefused as refusal:
-        return render_template("auth/code.html", step=step, problem=refusal), 422
+        return _too_often(_code_page(step, refusal), refusal)
+    except (CodeRefused, PasskeyRefused) as refusal:
+        return _code_page(step, refusal), 422
     except sessions.StepOver as refusal:
         form = LoginForm(formdata=None)
         return render_template("auth/login.html", form=form, problem=refusal), 422
@@ -134,6 +137,30 @@ def enter_code() -> ResponseReturnValue:
             "warning",
         )
     return answer
+
+
+def _prove(session: Session, person: Person) -> bool:
+    """Take the code, 予備コード or answer of a passkey that came; whether it was a 予備コード."""
+    form, site = request.form, this_site()
+    if not form.get("passkey"):
+        typed = form.get("code", "") or form.get("recovery_code", "")
+        return one_time_codes.use(session, person, typed)
+    if site is None:
+        raise PasskeyRefused
+    passkeys.use(session, person, site, form.get("passkey_question", ""), form["passkey"])
+    return False
+
+
+def _code_page(step: str, problem: ShopError | None = None) -> str:
+    """What the person has for a second step: a telephone, passkeys, or both."""
+    person_id, site = sessions.person_of_step(step), this_site()
+    return render_template(
+        "auth/code.html",
+        step=step,
+        problem=problem,
+        has_codes=one_time_codes.are_set_up(person_id),
+        passkey=passkeys.ask(person_id, site) if site else None,
+    )
 
 
 def _too_often(page: str, refusal: TooOften) -> Response:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.text import nfkc
+from sgpshop.extensions import db
 from sgpshop.models import Person, RecoveryCode
 from sgpshop.services.access import rate_limits
 from sgpshop.storage import vault
@@ -43,6 +44,12 @@ class CodeRefused(ShopError):
 def context_of(person_id: int) -> str:
     """What the seed of a person is bound to."""
     return f"totp:{person_id}"
+
+
+def are_set_up(person_id: int) -> bool:
+    """Whether this person has a telephone for them."""
+    has_seed = sa.select(Person.totp_sealed.is_not(None)).where(Person.id == person_id)
+    return bool(db.session.scalar(has_seed))
 
 
 def is_code(typed: str) -> bool:
@@ -97,7 +104,9 @@ def forget_recovery_codes(session: Session, person_id: int) -> None:
 
 
 def _take_step(session: Session, person: Person, code: str) -> bool:
-    seed = vault.unseal(person.totp_sealed or "", context_of(person.id))
+    if person.totp_sealed is None:  # has passkeys alone
+        return False
+    seed = vault.unseal(person.totp_sealed, context_of(person.id))
     step = step_of(seed, code)
     if step is None:
         return False

@@ -19,7 +19,7 @@ from sgpshop import logs
 from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Person, Role, Scheme, utc_now
+from sgpshop.models import HAS_SECOND_FACTOR, LoginSession, Person, Role, Scheme, utc_now
 from sgpshop.services.access import passwords
 from sgpshop.services.access.people import DEMO_NAME
 from sgpshop.services.access.sessions import is_open_at, key_of
@@ -173,7 +173,7 @@ def _colleagues() -> sa.Select[int, str, Role, bool, datetime, bool, int, dateti
             Person.role,
             Person.is_active,
             Person.created_at,
-            Person.totp_sealed.is_not(None),
+            HAS_SECOND_FACTOR,
             sa.func.count(LoginSession.id),
             sa.func.max(LoginSession.seen_at),
         )

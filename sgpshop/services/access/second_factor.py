@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sgpshop import logs
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
-from sgpshop.models import Person, RecoveryCode
+from sgpshop.models import HAS_SECOND_FACTOR, Passkey, Person, RecoveryCode
 from sgpshop.services.access import one_time_codes
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.sessions import SignedIn
@@ -100,8 +100,8 @@ def set_up(person: SignedIn, sealed: str, code: str) -> list[str]:
 def renew_recovery_codes(person: SignedIn) -> list[str]:
     """Codes in place of the earlier ones, to be shown this once.  Raises NotFound without 2段階認証."""
     with writing() as session:
-        stored = session.get_one(Person, person.id, populate_existing=True)
-        if stored.totp_sealed is None:
+        held = sa.select(HAS_SECOND_FACTOR).where(Person.id == person.id)
+        if not session.scalar(held):
             raise NotFound("2段階認証が設定されていません。")
         codes = one_time_codes.new_recovery_codes(session, person.id)
     logs.event("recovery_codes_renewed", name=person.name)
@@ -141,6 +141,7 @@ def _forget(person_id: int, *, keep_token: str = "") -> str:
         if person is None:
             raise NotFound("このユーザーは登録されていません。")
         person.totp_sealed, name = None, person.name
+        session.execute(sa.delete(Passkey).where(Passkey.person_id == person_id))
         one_time_codes.forget_recovery_codes(session, person_id)
         end_sessions_of(session, person_id, keep_token=keep_token)
     return name

@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,15 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import db
-from sgpshop.models import KnownDevice, LoginSession, Person, Role, Setting, utc_now
+from sgpshop.models import (
+    HAS_SECOND_FACTOR,
+    KnownDevice,
+    LoginSession,
+    Person,
+    Role,
+    Setting,
+    utc_now,
+)
 from sgpshop.services.access import one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
@@ -47,7 +56,7 @@ class SignInRefused(ShopError):
 
 
 class CodeNeeded(ShopError):
-    """The password was right, and a code is wanted as well: `step` says so to `sign_in_with_code`."""
+    """The password was right, and a code is wanted as well: `step` says so to `sign_in_second`."""
 
     def __init__(self, step: str) -> None:
         super().__init__("認証コードを入力してください。")
@@ -90,6 +99,8 @@ class SignedIn:
     has_second_factor: bool = False
     #: the shop wants it of this person (S2)
     needs_second_factor: bool = False
+    #: one-time codes of a telephone are among it
+    has_codes: bool = False
 
     is_authenticated = True
     is_active = True
@@ -121,7 +132,7 @@ def sign_in(name: str, password: str, *, address: str, browser: str, device: str
         if passwords.is_outdated(person.password_hash):
             person.password_hash = passwords.make_hash(password)
         signed_in = None
-        if person.totp_sealed is None:
+        if not session.scalar(sa.select(HAS_SECOND_FACTOR).where(Person.id == person.id)):
             signed_in = _begin(session, person, address, browser, device)
         step = [person.id, int(time.time()), key_of(person.password_hash)]
     if signed_in is None:
@@ -131,31 +142,51 @@ def sign_in(name: str, password: str, *, address: str, browser: str, device: str
     return signed_in
 
 
-def sign_in_with_code(
-    step: str, code: str, *, address: str, browser: str, device: str = ""
-) -> tuple[SignedIn, bool]:
-    """The second step, after CodeNeeded: begin the session; whether a 予備コード was used for it.
+def person_of_step(step: str) -> int:
+    """Whose second step it is.  Raises StepOver."""
+    return _opened(step)[0]
 
-    Raises StepOver, TooOften or CodeRefused.
-    """
+
+def _opened(step: str) -> tuple[int, str]:
     try:
         person_id, at, password = json.loads(vault.unseal(step, _STEP))
     except vault.SealBroken:
         raise StepOver from None
     if not 0 <= time.time() - at < _STEP_FOR:
         raise StepOver
+    return person_id, password
+
+
+def sign_in_second(
+    step: str,
+    prove: Callable[[Session, Person], bool],
+    *,
+    address: str,
+    browser: str,
+    device: str = "",
+) -> tuple[SignedIn, bool]:
+    """The second step, after CodeNeeded: begin the session; whether a 予備コード was used for it.
+
+    `prove` takes a code or the answer of a passkey, and says whether it was a 予備コード; the person is
+    locked.  Raises StepOver, TooOften, or what it raises.
+    """
+    person_id, password = _opened(step)
     rate_limits.count_code(person_id)
     try:
         with writing() as session:
             person = session.get(Person, person_id, populate_existing=True, with_for_update=True)
-            if person is None or not _may_enter(person) or person.totp_sealed is None:
+            if person is None or not _may_enter(person):
                 raise StepOver
             if key_of(person.password_hash) != password:
                 raise StepOver
-            is_recovery = one_time_codes.use(session, person, code)
+            if not session.scalar(sa.select(HAS_SECOND_FACTOR).where(Person.id == person_id)):
+                raise StepOver
+            is_recovery = prove(session, person)
             signed_in = _begin(session, person, address, browser, device)
-    except one_time_codes.CodeRefused:
-        logs.event("login", result="code refused", person=person_id, address=address)
+    except StepOver:
+        raise
+    except ShopError:
+        logs.event("login", result="second step refused", person=person_id, address=address)
         raise
     logs.event(
         "login", result="done", name=signed_in.name, address=address, by_recovery_code=is_recovery
@@ -298,7 +329,8 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
             LoginSession.started_at,
             LoginSession.seen_at,
             LoginSession.confirmed_at,
-            Person.totp_sealed.is_not(None).label("has_second_factor"),
+            HAS_SECOND_FACTOR.label("has_second_factor"),
+            Person.totp_sealed.is_not(None).label("has_codes"),
             _RULE.label("second_factor_for"),
         )
         .join(Person)
@@ -332,6 +364,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
         row.has_second_factor,
         row.second_factor_for == SecondFactorFor.ALL
         or (row.second_factor_for == SecondFactorFor.OWNERS and row.role == Role.OWNER),
+        row.has_codes,
     )
 
 

@@ -34,6 +34,9 @@ class TheirOrder:
     #: why its data is still needed; "" when it can be erased
     stays: str
 
+    #: the names agree as well: a 会員ID or an address may be a family's
+    is_same_name: bool
+
     @property
     def is_erased(self) -> bool:
         """Whether nothing of the buyer is left in it."""
@@ -66,7 +69,12 @@ def orders_of_buyer(order_no: str) -> list[TheirOrder]:
         )
         newest = others.order_by(Order.ordered_at.desc(), Order.id.desc()).limit(MOST - 1)
         found += db.session.scalars(newest)
-    return [TheirOrder(one, _same(order, one), why_stays(db.session(), one)) for one in found]
+    return [
+        TheirOrder(
+            one, _same(order, one), why_stays(db.session(), one), one.buyer_name == order.buyer_name
+        )
+        for one in found
+    ]
 
 
 def _same(order: Order, other: Order) -> str:

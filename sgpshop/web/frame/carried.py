@@ -86,6 +86,8 @@ ACTS = {
     "people.create": "担当者の追加",
     "people.require_second_factor": "2段階認証の必須設定",
     "reconciling.compare": "取引一覧と突き合わせ",
+    "second_factor.add_passkey": "パスキーの追加",
+    "second_factor.remove_passkey": "パスキーを外す",
     "second_factor.renew_codes": "予備コードの作成",
     "second_factor.set_up": "2段階認証の設定",
     "second_factor.turn_off": "2段階認証の解除",

@@ -32,7 +32,7 @@ class PasswordNeeded(ShopError):
     def __init__(self) -> None:
         super().__init__(
             "安全のため、ご自身のパスワード"
-            f"{'または認証コード' if current_user.has_second_factor else ''}"
+            f"{'または認証コード' if current_user.has_codes else ''}"
             "をもう一度入力してください。まだ何も変更していません。"
         )
 
@@ -68,7 +68,7 @@ def check(*, always: bool = False) -> PasswordPrompt:
     try:
         if not typed:
             raise PasswordNeeded
-        if current_user.has_second_factor and not always and one_time_codes.is_code(typed):
+        if current_user.has_codes and not always and one_time_codes.is_code(typed):
             sessions.confirm_by_code(current_user, typed)
         else:
             sessions.confirm(current_user, typed, address=request.remote_addr or "")

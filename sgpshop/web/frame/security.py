@@ -57,7 +57,14 @@ _FOR_MACHINES = "sgpshop_for_machines"
 _SIGNING_IN = frozenset({"auth.enter", "auth.enter_code"})
 #: What somebody may do who still has to set up 2段階認証 (S2).
 _BEFORE_SET_UP = frozenset(
-    {"second_factor.show", "second_factor.set_up", "auth.logout", "auth.extend", "help_page.show"}
+    {
+        "second_factor.show",
+        "second_factor.set_up",
+        "second_factor.add_passkey",
+        "auth.logout",
+        "auth.extend",
+        "help_page.show",
+    }
 )
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Fields whose text is a person's secret or our own random token: not looked at for card numbers.
@@ -68,6 +75,8 @@ _UNREAD_FIELDS = frozenset(
         "cursor",
         "carried",
         "second_step",
+        "passkey",
+        "passkey_question",
         "set_up_secret",
         "password",
         "current_password",

@@ -10,12 +10,14 @@ from flask_login import current_user
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role
 from sgpshop.services import settings
-from sgpshop.services.access import second_factor
+from sgpshop.services.access import passkeys, second_factor
 from sgpshop.services.access.one_time_codes import CodeRefused
+from sgpshop.services.access.passkeys import PasskeyRefused
 from sgpshop.services.access.second_factor import NewSeed, SetUpOver
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.site import this_site
 
 bp = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
 
@@ -24,7 +26,7 @@ bp = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
 @requires(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """How it stands; without it, or with `again`, a new QR code to be read."""
-    is_wanted = not current_user.has_second_factor or "again" in request.args
+    is_wanted = not current_user.has_codes or "again" in request.args
     seed = second_factor.begin(current_user) if is_wanted else None
     return _page(recent_password.state(), seed)
 
@@ -69,10 +71,46 @@ def turn_off() -> ResponseReturnValue:
     return redirect(url_for("account.show"), code=303)
 
 
+@bp.post("/passkeys")
+@requires(Role.VIEWER)
+def add_passkey() -> ResponseReturnValue:
+    """A key that the person's device just made; the first second step shows 予備コード, this once."""
+    asked, site, form = recent_password.check(), this_site(), request.form
+    seed = None if current_user.has_codes else second_factor.begin(current_user)
+    if asked.problem:
+        return asked.answer(_page(asked, seed, act="passkey"))
+    try:
+        if site is None:
+            raise PasskeyRefused
+        question, answer = form.get("passkey_question", ""), form.get("passkey", "")
+        codes = passkeys.add(current_user, site, question, answer, form.get("name", ""))
+    except ShopError as problem:
+        return _page(asked, seed, problem=problem), 422
+    if codes:
+        return render_template("people/recovery_codes.html", codes=codes, is_first=True)
+    flash("パスキーを追加しました。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/passkeys/<int:passkey_id>/remove")
+@requires(Role.VIEWER)
+def remove_passkey(passkey_id: int) -> ResponseReturnValue:
+    """外す: the key opens no more."""
+    asked = recent_password.check()
+    seed = None if current_user.has_codes else second_factor.begin(current_user)
+    if asked.problem:
+        return asked.answer(_page(asked, seed, act="remove"))
+    passkeys.remove(current_user, passkey_id)
+    flash("パスキーを外しました。", "success")
+    return redirect(url_for(".show"), code=303)
+
+
 @bp.get("/codes")
 @bp.get("/off")
+@bp.get("/passkeys")
+@bp.get("/passkeys/<int:passkey_id>/remove")
 @requires(Role.VIEWER)
-def to_screen() -> ResponseReturnValue:
+def to_screen(passkey_id: int = 0) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the screen."""
     return redirect(url_for(".show"), code=303)
 
@@ -80,7 +118,8 @@ def to_screen() -> ResponseReturnValue:
 def _page(
     asked: PasswordPrompt, seed: NewSeed | None, *, act: str = "", problem: ShopError | None = None
 ) -> str:
-    uri = seed.uri(current_user.name, settings.load().shop_name or "SGP Shop") if seed else ""
+    shop = settings.load().shop_name or "SGP Shop"
+    uri = seed.uri(current_user.name, shop) if seed else ""
     return render_template(
         "people/second_factor.html",
         seed=seed,
@@ -88,10 +127,12 @@ def _page(
         qr=_picture(uri) if uri else "",
         asked={
             name: asked if name == act else PasswordPrompt(asked.is_needed)
-            for name in ("codes", "off")
+            for name in ("codes", "off", "passkey", "remove")
         }
         | {"set_up": asked},
         problem=problem,
+        passkeys=passkeys.of_person(current_user.id),
+        question=passkeys.ask_for_new(current_user, site, shop) if (site := this_site()) else None,
         left=second_factor.recovery_codes_left(current_user.id),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -67,6 +69,15 @@ def test_what_is_over_goes_and_what_is_not_says_why_it_stays(
     assert "消去済み" in page
     assert names(app, orders) == [ERASED, "高梨 葵"]
     assert "店長さんが、購入者の情報を消去しました" in flat(owner.get("/orders/P1"))
+
+
+def test_only_orders_of_the_same_name_are_ticked_at_first(
+    app: Flask, owner: FlaskClient, orders: list[Order]
+) -> None:
+    with app.app_context():
+        make_order(order_no="P3", told=True, member_id="M7", buyer="高梨 司")  # the family's
+    ticked = re.findall(r'value="(P\d)" (checked)?', owner.get(URL).text)
+    assert sorted(ticked) == [("P1", "checked"), ("P2", "checked"), ("P3", "")]
 
 
 def test_nothing_goes_without_a_choice_a_confirmation_and_the_password(

@@ -1,0 +1,130 @@
+"""A passkey as the second step, made and used by Chromium's own virtual device (S2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NARROW, Site, Visitor
+from tests.browser.test_every_screen import check
+from tests.signing_in import PASSWORD
+
+URL = "/account/second-factor"
+LOGIN = "パスキーでログイン"
+
+
+def named(site: Site) -> str:
+    """The address by name: browsers make no keys for numbers."""
+    return site.url.replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture
+def page(site: Site, visitor: Visitor) -> Iterator[Page]:
+    """A window of a machine that has a key in it, whose owner is at hand."""
+    page = visitor.open("/login", viewport=NARROW)
+    page.context.clear_cookies()
+    devices = page.context.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    device = devices.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    yield page
+    devices.send("WebAuthn.removeVirtualAuthenticator", device)
+    devices.detach()
+    page.context.clear_cookies()
+
+
+def sign_in(page: Page, site: Site) -> None:
+    """Name and password, by keyboard."""
+    page.goto(f"{named(site)}/login")
+    page.keyboard.type("田中")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("パスワード")).to_have_count(0)
+
+
+def add(page: Page, site: Site, name: str) -> None:
+    page.goto(named(site) + URL)
+    page.get_by_label("名前", exact=True).fill(name)
+    page.get_by_role("button", name="パスキーを追加").press("Enter")
+
+
+def set_up(page: Page, site: Site) -> list[str]:
+    """The first second step; its 予備コード."""
+    sign_in(page, site)
+    add(page, site, "店のパソコン")
+    expect(page.locator("[data-recovery-codes] code")).to_have_count(10)
+    return page.locator("[data-recovery-codes] code").all_inner_texts()
+
+
+def test_it_is_made_and_used_by_keyboard(page: Page, site: Site) -> None:
+    codes = set_up(page, site)
+    page.goto(named(site) + URL)
+    expect(page.locator("main")).to_contain_text("店のパソコン")
+    check(page)
+    page.context.clear_cookies()
+
+    sign_in(page, site)
+    expect(page.get_by_label("認証コード(6桁)")).to_have_count(0)  # there is no telephone
+    check(page)
+    button = page.get_by_role("button", name=LOGIN)
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{named(site)}/")
+    page.context.clear_cookies()
+
+    sign_in(page, site)  # where the device is not at hand
+    page.get_by_text("パスキーを使えないとき").press("Enter")
+    page.get_by_label("予備コード", exact=True).fill(codes[0])
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.is-warning")).to_contain_text("残り9個")
+
+    page.goto(named(site) + URL)
+    page.get_by_role("button", name="店のパソコンを外す").press("Enter")
+    expect(page.locator(".notice.is-success")).to_contain_text("パスキーを外しました")
+    page.context.clear_cookies()
+    sign_in(page, site)
+    expect(page).to_have_url(f"{named(site)}/")  # the password alone again
+
+
+def test_a_device_that_is_no_ones_or_says_no_is_told(page: Page, site: Site) -> None:
+    set_up(page, site)
+    add(page, site, "同じ端末")  # one key a device and person
+    expect(page.locator("[data-passkey-problem]")).to_be_visible()
+    expect(page.locator("[data-passkey-problem]")).to_contain_text("パスキーを作れませんでした")
+
+
+def test_what_a_device_answered_opens_once(page: Page, site: Site) -> None:
+    """Whoever overheard it all, password and answer, comes too late."""
+    set_up(page, site)
+    page.context.clear_cookies()
+    sign_in(page, site)
+    with page.expect_request(re.compile("/login/code")) as sent:
+        page.get_by_role("button", name=LOGIN).click()
+    expect(page).to_have_url(f"{named(site)}/")
+    heard = {name: values[0] for name, values in parse_qs(sent.value.post_data or "").items()}
+    thief = requests.Session()
+    form = thief.get(f"{named(site)}/login").text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', form)
+    assert token is not None
+    answer = thief.post(f"{named(site)}/login/code", data=heard | {"csrf_token": token[1]})
+    assert answer.status_code == 422
+    assert "パスキーを確認できませんでした" in answer.text
+    assert "/login" in thief.get(f"{named(site)}/orders").url
+
+
+def test_by_a_number_for_an_address_the_screen_says_why_not(site: Site, visitor: Visitor) -> None:
+    page = visitor.open(URL)
+    expect(page.locator("main")).to_contain_text("https で始まるホスト名のアドレス")
