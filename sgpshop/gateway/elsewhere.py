@@ -24,14 +24,19 @@ class Elsewhere:
     def __init__(self, url: str, may_connect: Callable[[str], bool]) -> None:
         parts = urlsplit(url)
         self._path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        self._session = new_session(1, may_connect)
         self._transport = Transport(
             f"{parts.scheme}://{parts.netloc}",
-            new_session(1, may_connect),
+            self._session,
             connect_timeout=_CONNECT_TIMEOUT,
             total_timeout=_TOTAL_TIMEOUT,
             max_answer_bytes=_MAX_ANSWER,
             pool_size=1,
         )
+
+    def close(self) -> None:
+        """Hang up."""
+        self._session.close()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> int:
         """The HTTP status of the answer.

@@ -22,12 +22,13 @@ from sgpshop.models import (
     WorkerBeat,
     utc_now,
 )
-from sgpshop.services import installation, notifications, rekeying, settings
+from sgpshop.services import installation, notifications, rekeying, settings, webhooks
 from sgpshop.services.access import one_time_codes
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, stored_cards
+from sgpshop.services.webhooks import receivers
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
@@ -81,6 +82,7 @@ def test_everything_opens_with_the_new_key_and_the_history_holds(
         attempt.card_sealed = stored_cards.seal_token("tok_123", order.order_no)
         person = make_person("田中")
         person.totp_sealed = vault.seal("ABCD", one_time_codes.context_of(person.id))
+    secret = webhooks.create("https://shop.example.jp/hook", by="店長")
     address = notifications.secret_of(settings.load())
     before = sealed()
     done = renew()
@@ -91,6 +93,8 @@ def test_everything_opens_with_the_new_key_and_the_history_holds(
     assert problems() == []
     assert notifications.secret_of(settings.load()) != address
     installation.require_ours()
+    [hook] = webhooks.all_receivers()
+    assert vault.unseal(hook.secret_sealed, receivers.context_of(hook.id)) == secret
     with writing() as session:
         person = session.scalars(sa.select(Person)).one()
         assert vault.unseal(str(person.totp_sealed), one_time_codes.context_of(person.id)) == "ABCD"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -62,12 +63,19 @@ def send_due(webhook_id: int, is_over: Callable[[], bool] = lambda: False) -> in
 
     Ends early when the receiver is away: nobody waits for the same time-out again and again.
     """
-    sent, way = 0, None
+    found = db.session.get(Webhook, webhook_id)
+    if found is None:
+        return 0
+    with closing(Elsewhere(found.url, may_connect)) as way:
+        return _send_over(way, webhook_id, is_over)
+
+
+def _send_over(way: Elsewhere, webhook_id: int, is_over: Callable[[], bool]) -> int:
+    sent = 0
     while not is_over() and (message := _take(webhook_id)) is not None:
         receiver = db.session.get(Webhook, webhook_id)
         if receiver is None:
             break
-        way = way or Elsewhere(receiver.url, may_connect)
         url, secret = receiver.url, vault.unseal(receiver.secret_sealed, context_of(webhook_id))
         body, event_id = message.body, message.event_id
         db.session.rollback()  # no transaction is open while the receiver is waited for
