@@ -51,7 +51,7 @@ class Reason(Labelled):
 
 
 #: Label and sentence of reasons that rows of earlier versions still name.
-_RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上にできませんでした。")}
+_RETIRED = {"preorder": ("予約商品", "予約商品は、当時の一括処理では実売上処理できませんでした。")}
 
 
 def read(enum: type[_W], text: str) -> _W:

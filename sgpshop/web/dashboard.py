@@ -191,7 +191,7 @@ def _lines(
     yield WorkLine(
         "修正額が未送信",
         found.unsent,
-        "送信するまで売上処理できません",
+        "送信するまで実売上処理できません",
         _list(unsent=1),
         "見る",
         "warning",

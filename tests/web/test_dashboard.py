@@ -121,7 +121,7 @@ def test_the_pictures_show_what_was_captured_what_ends_and_why_it_failed(
         for days in (-2, 1, 60):
             change(make_order().id, auth_expires_at=now + timedelta(days=days))
     page = flat(viewer.get("/"))
-    by_day = table(page, "日ごとに売上処理した金額")
+    by_day = table(page, "日ごとの実売上")
     assert list(by_day.values())[-4:] == ["¥3,000", "¥0", "¥0", "¥570"]
     assert sum(value != "¥0" for value in by_day.values()) == 2  # 40 days ago is no more drawn
     holds = table(page, "オーソリ期限までの日数と仮売上の件数")
@@ -129,7 +129,7 @@ def test_the_pictures_show_what_was_captured_what_ends_and_why_it_failed(
     assert "売上失敗の理由" not in page
     assert '<span class="work-why">切れた 1件・3日以内 1件 ' in page
     assert len(by_day) == 14
-    longer = table(flat(viewer.get("/?days=30")), "日ごとに売上処理した金額")
+    longer = table(flat(viewer.get("/?days=30")), "日ごとの実売上")
     assert list(longer.values())[-14:] == list(by_day.values())
     assert len(longer) == 30
     [today] = re.findall(r'<a href="([^"]+)"> <title>[^<]* ¥570</title>', page)
