@@ -10,13 +10,16 @@ from playwright.sync_api import Page, expect
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import LoginSession, Order, Role
+from sgpshop.models import BillingState, LoginSession, Order, Role
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from tests.browser.conftest import NARROW, Site, Visitor, look_again_until
 from tests.browser.test_main_job import changed_orders
 from tests.browser.test_scanner import label, press, reach, scan
+from tests.factories import days_ago, fresh
+from tests.services.arriving import open_shop
 from tests.services.payments.test_refund_difference import sold_elsewhere
+from tests.services.subscribing import make_subscription
 from tests.signing_in import PASSWORD, make_person
 
 #: milliseconds to every answer
@@ -248,6 +251,50 @@ def test_a_cancel_without_javascript(site: Site, visitor: Visitor, *, many: bool
         page.locator("[data-confirm-yes]").click()
         stands(page, PaymentStatus.CANCELLED.value)
     assert {site.world.trade(order.order_no)["status"] for order in orders} <= {"VOID", "RETURN"}
+
+
+def test_many_holds_are_extended_without_javascript(site: Site, visitor: Visitor) -> None:
+    with site.app.app_context():
+        settings.save("test", extend_auth_enabled=True, auth_valid_days=60)
+    orders = site.orders(2, authorized_at=days_ago(50))
+    page = visitor.open("/orders", javascript=False, viewport=NARROW)
+    for order in orders:
+        page.locator(f'input[name="order_no"][value="{order.order_no}"]').check()
+    page.get_by_role("button", name="一括処理を選択").click()
+    page.locator("#choose-extend").click()
+    page.get_by_role("button", name="処理を実行").click()
+    page.locator(YES).click()
+    run = page.locator("[data-run-state]")
+    look_again_until(page, lambda: run.get_attribute("data-run-state") == "finished")
+    expect(run).to_have_attribute("data-succeeded", "2")
+    with site.app.app_context():
+        for order in orders:
+            transaction = fresh(order).transaction
+            assert transaction is not None
+            assert transaction.auth_expires_at is not None
+            assert transaction.auth_expires_at > days_ago(-50)
+
+
+def test_a_failed_subscription_is_registered_again_without_javascript(
+    site: Site, visitor: Visitor
+) -> None:  # R105
+    with site.app.app_context():
+        open_shop()
+        failed = make_subscription(
+            total=4000,
+            status=PaymentStatus.CAPTURE_FAILED,
+            delivered_at=days_ago(40),
+            state=BillingState.NOT_PAID,
+            result="1",
+            codes="42G830000",
+        )
+    page = visitor.open("/subscriptions?tab=failed", javascript=False, viewport=NARROW)
+    page.get_by_role("link", name="もう一度登録する…").click()
+    expect(page.get_by_role("checkbox", name=failed.order_no)).to_be_checked()
+    page.get_by_role("button", name="もう一度登録する").click()
+    expect(page.locator("#messages")).to_contain_text("1件をもう一度登録します")
+    with site.app.app_context():
+        assert fresh(failed).payment_status is PaymentStatus.AWAITING_BILLING
 
 
 def cheaper(site: Site) -> Order:
