@@ -2,11 +2,13 @@
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const first = (selector) => document.querySelector(selector);
+  const all = (selector) => [...document.querySelectorAll(selector)];
   const on = (event, act, capture) => document.addEventListener(event, act, capture);
-  const boxes = () => all('#order-table tbody input[name="order_no"]');
+  const ROW = "#order-table tbody tr";
+  const rows = () => all(ROW);
+  const boxes = () => all(`${ROW} input[name="order_no"]`);
   const ticked = () => boxes().filter((box) => box.checked);
-  const rows = () => all("#order-table tbody tr");
   const isPoll = (element) => element.getAttribute("hx-trigger")?.includes("load");
   const recall = (key) => JSON.parse(sessionStorage.getItem(key) ?? "[]");
   const keep = (key, value) => sessionStorage.setItem(key, JSON.stringify(value));
@@ -14,13 +16,13 @@
   /* Ticks stay over an order, Back, paging and reload: by person and search, in this window. */
 
   function showHeader() {
-    const header = byId("select-page");
+    const header = byId("select-page"), number = ticked().length;
     if (!header) return;
-    header.checked = ticked().length > 0 && ticked().length === boxes().length;
-    header.indeterminate = ticked().length > 0 && !header.checked;
+    header.checked = number > 0 && number === boxes().length;
+    header.indeterminate = number > 0 && !header.checked;
   }
 
-  /* The same search, whichever page of it and however sorted. */
+  /* The same search, whichever page and order. */
   function searchKey() {
     const asked = new URLSearchParams(byId("bulk-conditions")?.value);
     for (const [name, value] of [...asked]) {
@@ -37,7 +39,7 @@
 
   const keepTicks = () => keep(searchKey(), [...onOtherPages(), ...ticked().map((box) => box.value)]);
 
-  /* Those of other pages go with the form, so that the server counts and acts on all. */
+  /* Those of other pages go with the form: the server acts on all. */
   function carry(numbers) {
     all("#bulk > [data-kept]").forEach((hidden) => hidden.remove());
     for (const value of numbers) {
@@ -77,10 +79,11 @@
     showHeader();
   }
 
-  /* A click on a row opens it, shift-click ticks from the last one on. */
+  /* A click on a row opens it, shift-click ticks from the last. */
   let lastTicked = null;
   on("click", ({ target, shiftKey }) => {
-    const row = target.closest("#order-table tbody tr");
+    if (target.matches("#order-table .tick")) return target.firstElementChild.click();
+    const row = target.closest(ROW);
     if (!row) return;
     if (target.name === "order_no") {
       const [from, to] = [lastTicked, target].map((box) => boxes().indexOf(box)).sort((a, b) => a - b);
@@ -91,7 +94,7 @@
     }
   });
 
-  /* What was done is said: by the one status region, outside of all that is swapped. */
+  /* What was done is said, by one region outside of all that is swapped. */
 
   const tell = (words) => { byId("said").textContent = words; };
   const wordsOf = (one) => one.dataset.say || one.textContent.trim().replace(/\s+/g, " ");
@@ -122,7 +125,7 @@
   const isSame = (one) => ["textContent", "name", "value", "href"].every((part) => one[part] === last[part]);
 
   function holdFocus() {
-    if (document.activeElement !== document.body || !last || document.querySelector("dialog[open]")) return;
+    if (document.activeElement !== document.body || !last || first("dialog[open]")) return;
     const again = byId(last.id) ?? all(last.localName).find(isSame);
     for (const one of [again, ...all("[data-land]"), byId("content")]) {
       one?.focus({ preventScroll: one !== again });
@@ -153,14 +156,14 @@
     }, POLL_AGAIN_MS);
   }
 
-  for (const lost of ["htmx:sendError", "htmx:timeout"]) {
-    on(lost, ({ detail }) => {
-      if (isPoll(detail.elt)) pollAgain(detail.elt);
-      else say(NO_ANSWER[detail.requestConfig.verb] ?? NO_ANSWER.post);
-    });
+  function lost({ detail: { elt, requestConfig } }) {
+    if (isPoll(elt)) pollAgain(elt);
+    else say(NO_ANSWER[requestConfig.verb] ?? NO_ANSWER.post);
   }
-  on("htmx:responseError", ({ detail }) => {
-    if (isPoll(detail.elt) && detail.xhr.status >= 500) pollAgain(detail.elt);
+  on("htmx:sendError", lost);
+  on("htmx:timeout", lost);
+  on("htmx:responseError", ({ detail: { elt, xhr } }) => {
+    if (isPoll(elt) && xhr.status >= 500) pollAgain(elt);
   });
 
   on("htmx:configRequest", ({ target, detail: { elt, headers, parameters } }) => {
@@ -174,7 +177,7 @@
 
   /* 注文内容修正: nothing is sent or charged while something typed is not saved, and leaving asks. */
 
-  const isTyped = () => document.querySelector(".is-typed") !== null;
+  const isTyped = () => first(".is-typed") !== null;
   const showUnsaved = () => all("#order-edit [data-able]").forEach((button) => { button.disabled = isTyped(); });
 
   on("input", ({ target }) => {
@@ -188,8 +191,8 @@
   /* ‹ 3/10 ›: the orders of the list that this one was opened from, as they stood there. */
 
   on("click", ({ target }) => {
-    if (!target.closest("#order-table tbody tr")) return;
-    const name = document.querySelector("#status-tabs [aria-current] .tab-name")?.textContent ?? "";
+    if (!target.closest(ROW)) return;
+    const name = first("#status-tabs [aria-current] .tab-name")?.textContent ?? "";
     const links = rows().map((row) => row.querySelector("a")?.pathname);
     keep("list", { from: location.pathname + location.search, name, links });
   }, true);
@@ -203,7 +206,7 @@
     for (const [link, path] of [["prev", links[at - 1]], ["next", links[at + 1]]]) {
       if (path) nav.querySelector(`[rel=${link}]`).href = path;
     }
-    document.querySelector(".breadcrumb a")?.setAttribute("href", from);
+    first(".breadcrumb a")?.setAttribute("href", from);
     if (name === "仮売上" && links[at + 1]) byId("next-to-capture")?.setAttribute("href", links[at + 1]);
   }
 
@@ -215,23 +218,23 @@
   }
 
   function actOf(key, target) {
-    const row = target.closest("#order-table tbody tr");
+    const row = target.closest(ROW);
     const at = rows().indexOf(row);
-    const opener = document.querySelector("#choose-action[aria-expanded=true]");
+    const opener = first("#choose-action[aria-expanded=true]");
     const box = byId("find-word");
     const go = (link) => link && (() => link.click());
     return {
       ArrowDown: rows().length && (() => moveTo(rows()[at + 1])),
       ArrowUp: rows().length && (() => moveTo(rows().at(at < 0 ? -1 : at - 1))),
       x: go(row?.querySelector('input[name="order_no"]')),
-      b: byId("choose-action") && (() => (document.querySelector("#run-bulk:enabled") ?? byId("choose-action")).focus()),
+      b: byId("choose-action") && (() => (first("#run-bulk:enabled") ?? byId("choose-action")).focus()),
       Escape: opener && (() => { opener.focus(); opener.click(); }),
       Enter: target.matches("input") && go(row?.querySelector("a")),
       "/": box && (() => { box.focus(); box.select(); }),
       "?": () => { location.href = "/help#keys"; },
-      j: go(document.querySelector("#neighbours [rel=next]")),
-      k: go(document.querySelector("#neighbours [rel=prev]")),
-      c: go(document.querySelector(".acts [action$='/cancel'] button")),
+      j: go(first("#neighbours [rel=next]")),
+      k: go(first("#neighbours [rel=prev]")),
+      c: go(first(".acts [action$='/cancel'] button")),
     }[key];
   }
 
@@ -245,15 +248,24 @@
     act();
   });
 
+  /* Of a page and of each piece that is swapped in. */
+  function show() {
+    bringTicks();
+    showNeighbours();
+    /* Buttons only where they can do something: a page by plain http has no clipboard. */
+    all(`[data-print], [data-another], [data-all]${navigator.clipboard ? ", [data-copy]" : ""}`).forEach((button) => { button.hidden = false; });
+    /* The tab that was chosen may stand beyond the edge of a telephone. */
+    const tab = first("#status-tabs [aria-current]");
+    if (tab) tab.closest("ul").scrollLeft = tab.offsetLeft - 60;
+  }
+
   on("htmx:afterSettle", () => {
     all("dialog[data-modal]:not([open])").forEach((dialog) => dialog.showModal());
-    if (document.querySelector("#bulk-bar.is-progress")) {
+    if (first("#bulk-bar.is-progress")) {
       sessionStorage.removeItem(searchKey());
       carry([]);
     }
-    bringTicks();
-    showAble();
-    showNeighbours();
+    show();
     showUnsaved();
     holdFocus();
     tellNews();
@@ -267,16 +279,8 @@
     tell(target.textContent = "コピーしました");
   });
 
-  /* Buttons only where they can do something: a page by plain http has no clipboard. */
-  function showAble() {
-    const able = ["[data-print]", ...(navigator.clipboard ? ["[data-copy]"] : [])];
-    all(able.join()).forEach((button) => { button.hidden = false; });
-  }
-
   on("DOMContentLoaded", () => {
-    showAble();
-    bringTicks();
-    showNeighbours();
+    show();
     all("[data-say]:not(.notice)").forEach((one) => heard.set(one.id || one, wordsOf(one)));
     setTimeout(tellNews, 100); // a status region that is filled while the page loads is not heard
   });

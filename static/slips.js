@@ -1,45 +1,42 @@
 /* 発送: a scanner types a number and Enter; what is typed stays in this window until it is registered. */
 "use strict";
 (() => {
-  const form = document.getElementById("slip-grid");
-  const key = `slips ${document.body.dataset.person}`;
-  const kept = () => JSON.parse(sessionStorage.getItem(key) ?? "{}");
+  const byId = (id) => document.getElementById(id);
+  const form = byId("slip-grid");
+  const key = `parcels ${document.body.dataset.person}`;
+  const recall = () => JSON.parse(sessionStorage.getItem(key) ?? "[]");
+  const store = (typed) => sessionStorage.setItem(key, JSON.stringify(typed));
 
   /* A result: what it tells of is typed no longer. */
-  const told = document.querySelectorAll("#result tr[data-order-no]");
-  if (told.length) {
-    const numbers = new Set([...told].map((row) => row.dataset.orderNo));
-    const left = Object.entries(kept()).filter(([parcel]) => !numbers.has(parcel.slice(parcel.indexOf(" ") + 1)));
-    sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(left)));
-  }
+  const told = [...document.querySelectorAll("#result tr[data-order-no]")].map((row) => row.dataset.orderNo);
+  if (told.length) store(recall().filter(([parcel]) => !told.includes(parcel.slice(parcel.indexOf(" ") + 1))));
   if (!form) return;
 
   const rows = [...form.querySelectorAll('input[name="parcel"]')].map((parcel) => {
-    const place = parcel.closest("tr") ?? form;
-    const isHere = place !== form;
+    const place = parcel.closest("tr"), next = parcel.nextElementSibling;
     return {
       parcel: parcel.value,
-      carrier: isHere ? place.querySelector("select") : parcel.nextElementSibling,
-      slips: isHere ? place.querySelector(".slips") : parcel.nextElementSibling.nextElementSibling,
-      isHere,
+      carrier: place ? place.querySelector("select") : next,
+      slips: place ? place.querySelector(".slips") : next.nextElementSibling,
+      isHere: place !== null,
     };
   });
   const fields = rows.filter((row) => row.isHere).map((row) => row.slips);
 
   /* Said, and shown in the bar, which is always to be seen; "" takes it away. */
   function say(words) {
-    for (const id of ["said", "slip-said"]) document.getElementById(id).textContent = words;
+    for (const id of ["said", "slip-said"]) byId(id).textContent = words;
   }
 
   function keep() {
     const typed = rows.filter((row) => row.slips.value.trim());
-    sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(typed.map((row) => [row.parcel, [row.carrier.value, row.slips.value]]))));
-    document.getElementById("slip-count").textContent = typed.length;
+    store(typed.map((row) => [row.parcel, row.carrier.value, row.slips.value]));
+    byId("slip-count").textContent = typed.length;
   }
 
   /* From before a reload, a lost connection or another screen; what the page brings counts more. */
   function bringBack() {
-    for (const [parcel, [carrier, slips]] of Object.entries(kept())) {
+    for (const [parcel, carrier, slips] of recall()) {
       const row = rows.find((one) => one.parcel === parcel);
       if (row && !row.slips.value) [row.carrier.value, row.slips.value] = [carrier, slips];
       if (row) continue;
@@ -52,16 +49,17 @@
   }
 
   function goTo(field) {
-    (field ?? document.getElementById("check-slips")).focus();
+    (field ?? byId("check-slips")).focus();
     field?.select();
     field?.scrollIntoView({ block: "center" });
   }
 
   /* The same label read twice: the next one overwrites it, and no row is left behind. */
+  const numbersIn = (field) => field.value.split(/[\s,、]+/).filter(Boolean);
   function takes(field) {
-    const numbers = field.value.trim().split(/[\s,、]+/);
-    const isTwice = field.value.trim() !== "" && (new Set(numbers).size < numbers.length
-      || rows.some((row) => row.slips !== field && row.slips.value.trim().split(/[\s,、]+/).some((one) => numbers.includes(one))));
+    const numbers = numbersIn(field);
+    const isTwice = new Set(numbers).size < numbers.length
+      || rows.some(({ slips }) => slips !== field && numbersIn(slips).some((one) => numbers.includes(one)));
     field.setAttribute("aria-invalid", isTwice);
     say(isTwice ? `${numbers.at(-1)} は入力済みです。この荷物の伝票番号を読み取ってください。` : "");
     if (!isTwice) return true;
@@ -100,7 +98,6 @@
     say("通信できませんでした。入力した内容は残っています。接続を確認して、もう一度お試しください。");
   });
 
-  form.querySelectorAll("[data-another], [data-all]").forEach((one) => { one.hidden = false; });
   bringBack();
   fields.find((field) => !field.value)?.focus({ preventScroll: true });
 })();

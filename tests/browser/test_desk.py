@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from sgpshop.domain.payment_status import PaymentStatus
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
@@ -234,3 +234,84 @@ def test_nothing_sticky_covers_the_focus(
         for _ in range(45):
             page.keyboard.press("Tab")
             assert page.evaluate(COVERS) == "", path
+
+
+def test_the_columns_stay_where_they_are(site: Site, visitor: Visitor) -> None:
+    site.orders(1)
+    site.orders(1, total=999_999, status=PaymentStatus.CAPTURE_FAILED, buyer="寿限無寿限無五劫の")
+    page = visitor.open("/orders?status=authorized")
+    heads = "[...document.querySelectorAll('#order-table th[scope=col]')]"
+    columns = f"() => {heads}.map((one) => one.getBoundingClientRect().x)"
+    places = page.evaluate(columns)
+    page.goto(f"{site.url}/orders?status=capture_failed")
+    assert page.evaluate(columns) == places
+
+
+def test_the_chosen_tab_is_seen_on_a_telephone(site: Site, visitor: Visitor) -> None:
+    site.orders(1)
+    page = visitor.open("/orders?status=needs_review", viewport=NARROW)
+    for tab in ("needs_review", "authorized", "cancelled"):
+        chosen = page.locator(f"#tab-{tab}")
+        if tab != "needs_review":
+            chosen.press("Enter")
+        expect(chosen).to_have_attribute("aria-current", "page")
+        expect(chosen).to_be_in_viewport(ratio=1)
+
+
+def test_the_pressed_button_says_that_it_is_sending(site: Site, visitor: Visitor) -> None:
+    [order] = site.orders(1)
+    page = visitor.open(f"/orders/{order.order_no}")
+    held: list[Route] = []
+    page.route("**/reconcile", lambda route: held.append(route))
+    button = page.get_by_role("button", name="照合", exact=True)
+    button.click()
+    expect(button).to_be_disabled()  # and is called as before
+    assert "送信中…" in button.evaluate("(one) => getComputedStyle(one, '::after').content")
+    held[0].continue_()
+    expect(page.locator("#messages")).to_contain_text("SMBC-GPと照合しました。")
+    expect(button).to_be_enabled()
+    assert button.evaluate("(one) => getComputedStyle(one, '::after').content") == "none"
+
+
+#: what can be pressed and is lower than a thumb is broad: neither itself nor what lies around its middle
+TOO_LOW = """() => [...document.querySelectorAll("main, .top-bar, .phone-tabs")]
+  .flatMap((part) => [...part.querySelectorAll("a[href], button, summary, select, input:not([type=hidden])")])
+  .filter((one) => one.checkVisibility({visibilityProperty: true}))
+  .filter((one) => !one.closest("svg, .visually-hidden, [aria-hidden]"))
+  .filter((one) => {
+    const place = (one.closest("label, .tick, tbody tr:has(.tick)") ?? one).getBoundingClientRect();
+    if (place.height > 43 || place.width < 2) return false;
+    one.scrollIntoView({block: "center", inline: "center"});
+    const now = one.getBoundingClientRect(), x = now.x + now.width / 2, y = now.y + now.height / 2;
+    return [-20, 20].some((by) => !(one.closest("label, .tick") ?? one).contains(document.elementFromPoint(x, y + by)));
+  }).map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def test_what_is_pressed_on_a_telephone_is_as_large_as_a_thumb(
+    site: Site, visitor: Visitor
+) -> None:
+    [order] = site.orders(1)
+    site.orders(1, status=PaymentStatus.NEEDS_REVIEW)
+    page = visitor.open("/", viewport=NARROW)
+    here = f"/orders/{order.order_no}"
+    for path in (
+        "/",
+        "/orders",
+        here,
+        f"{here}/edit",
+        f"{here}/cancel",
+        "/slips",
+        "/sales",
+        "/help",
+    ):
+        page.goto(site.url + path)
+        assert (path, page.evaluate(TOO_LOW)) == (path, [])
+
+
+def test_a_thumb_beside_the_box_ticks_it(site: Site, visitor: Visitor) -> None:
+    site.orders(1)
+    page = visitor.open("/orders", viewport=NARROW)
+    page.locator("#order-table tbody .tick").click(position={"x": 3, "y": 3})
+    expect(page.locator(TICKED)).to_have_count(1)
+    expect(page.locator("#bar-count")).to_contain_text("1件を選択")
+    assert page.url.endswith("/orders")

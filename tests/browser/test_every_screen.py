@@ -11,12 +11,16 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Page
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Operation, Role
+from sgpshop.models import BillingState, Operation, Role, Scope
+from sgpshop.services.access import api_keys
 from sgpshop.web.frame.security import right_of
 from sgpshop.web.settings.file_settings import SCREENS as FILE_SCREENS
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor
+from tests.factories import days_ago
 from tests.notifying import tell
 from tests.services.acting import press
+from tests.services.subscribing import make_subscription
+from tests.services.test_preorders_list import ordered
 from tests.signing_in import signed_in
 
 WORDS = {"moderate", "serious", "critical"}
@@ -95,6 +99,28 @@ def test_screens(site: Site, visitor: Visitor, part: int) -> None:
     page = visitor.open("/help")
     for path in screens[part::3]:
         page.goto(site.url + path)
+        check(page)
+
+
+def test_lists_with_something_in_every_column(site: Site, visitor: Visitor) -> None:
+    with site.app.app_context():
+        for days in (2, -3):
+            ordered(days, total=1_234_567, buyer="寿限無" * 5)
+        make_subscription(total=1_234_567, slip_no="4000-0000-0001")
+        make_subscription(
+            total=33_000,
+            status=PaymentStatus.CAPTURE_FAILED,
+            delivered_at=days_ago(40),
+            state=BillingState.NOT_PAID,
+            result="1",
+            codes="42G830000",
+        )
+        api_keys.create("倉庫の在庫管理", list(Scope), by="店長")
+    owner(site)
+    page = visitor.open("/preorders")
+    for path in ("/preorders", "/subscriptions", "/subscriptions?tab=all", "/settings/api-keys"):
+        page.goto(site.url + path)
+        assert page.locator("tbody tr").count() >= 1
         check(page)
 
 

@@ -233,7 +233,9 @@ def _line(row: SlipRow) -> ReportedRow:
     carrier = CARRIERS.get(row.carrier_code, "")
     if row.refusal:
         refusal = words.read(Refusal, row.refusal)
-        return ReportedRow(row, carrier, f"実売上処理できません({refusal.label})：{refusal.sentence}")
+        return ReportedRow(
+            row, carrier, f"実売上処理できません({refusal.label})：{refusal.sentence}"
+        )
     error = line_content(row.attempt, row.result)
     if row.message or error is None:
         return ReportedRow(row, carrier, row.message)
