@@ -679,6 +679,10 @@ def _told_unknown(
         ours = []
     elif seen.trade is not None and seen.trade.state.is_cancelled:
         ours = [one for one in ours if not one[1].state.is_unfinished]
+    elif order.kind is not OrderKind.NORMAL and (
+        transaction.is_charge or (seen.trade is not None and seen.trade.state.is_check)
+    ):  # its checked card is to be charged, whatever was given back
+        ours = [one for one in ours if not one[1].state.is_cancelled]
     return ours, is_held
 
 

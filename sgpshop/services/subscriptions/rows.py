@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
-from sgpshop.domain.order_rules import Refusal
+from sgpshop.domain.order_rules import TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
@@ -66,6 +66,8 @@ class ListedSubscription:
     is_questioned: bool
     #: yen that SMBC-GP took, where it took any
     captured: int | None
+    #: and has it still
+    is_taken: bool
 
     @property
     def yen(self) -> int:
@@ -81,6 +83,7 @@ class ListedSubscription:
             self.billing is not None
             and self.billing.is_bad
             and self.order.payment_status is PaymentStatus.BILLING_REPORTED
+            and self.is_taken
         )
 
     @property
@@ -142,6 +145,7 @@ _FACTS = (
     IS_HELD_UP.label("is_held_up"),
     IS_QUESTIONED.label("is_questioned"),
     _CURRENT.captured_amount,
+    _CURRENT.gateway_state.in_(sorted(TAKEN_STATES)).label("is_taken"),
     Billing.id.label("billing_id"),
 )
 
@@ -199,4 +203,5 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         was_passed_over=bool(facts.was_passed_over),
         is_questioned=bool(facts.is_questioned),
         captured=facts.captured_amount,
+        is_taken=bool(facts.is_taken),
     )

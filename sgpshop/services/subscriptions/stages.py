@@ -249,7 +249,13 @@ def _of_latest_billing(*about: Condition) -> Condition:
 
 def _result(*, is_ok: bool) -> Condition:
     """有効性OK/NG: the result of the latest registration; one paid since (R106) is OK again."""
-    was_repaid = Order.payment_status == PaymentStatus.BILLING_REPORTED
+    is_taken = CardTransaction.gateway_state.in_(sorted(TAKEN_STATES))
+    was_repaid = sa.and_(
+        Order.payment_status == PaymentStatus.BILLING_REPORTED,
+        sa.exists()
+        .where(CardTransaction.order_id == Order.id, CardTransaction.is_current, is_taken)
+        .correlate(Order),
+    )
     is_ng = _of_latest_billing(Billing.state.in_(_NG))
     if is_ok:
         is_paid = _of_latest_billing(Billing.state == BillingState.PAID)

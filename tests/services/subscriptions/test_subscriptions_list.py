@@ -16,6 +16,7 @@ from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
+from sgpshop.gateway import TradeAccess
 from sgpshop.models import BillingState, Delivery, Order
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
@@ -42,6 +43,8 @@ from tests.services.subscribing import Travel, jst, make_subscription
 pytestmark = pytest.mark.postgresql
 
 S, B = PaymentStatus, BillingState
+#: where the buyer paid again after an NG
+PAID_ANEW = TradeAccess("P900000000000000001", "a" * 32, "b" * 32)
 NOV_1 = date(2026, 11, 1)
 
 
@@ -134,7 +137,12 @@ class TestTabs:
         assert (row.result, row.is_bad, row.codes) == ("NG", True, ("42G830000",))
         assert "有効性NG" in row.why
         repaid = make_subscription(
-            status=S.BILLING_REPORTED, state=B.NOT_PAID, codes="42G830000", result="1"
+            status=S.BILLING_REPORTED,
+            state=B.NOT_PAID,
+            codes="42G830000",
+            result="1",
+            access=PAID_ANEW,
+            gateway_state="CAPTURE",
         )
         row = the_row(repaid)
         assert (row.result, row.is_bad, row.why) == ("再決済OK", False, "")
@@ -215,7 +223,13 @@ class TestSearch:  # R109
         )
         other = make_subscription(status=S.CAPTURE_FAILED, state=B.NOT_PAID, codes="42G830000")
         make_subscription(subscription_id="T-6")
-        repaid = make_subscription(status=S.BILLING_REPORTED, state=B.REFUSED, codes="42G830000")
+        repaid = make_subscription(
+            status=S.BILLING_REPORTED,
+            state=B.REFUSED,
+            codes="42G830000",
+            access=PAID_ANEW,
+            gateway_state="CAPTURE",
+        )
         only = [one_.order_no]
         assert numbers(subscription_id="T-5") == only
         assert numbers(subscription_id="T-") == []

@@ -205,7 +205,14 @@ def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str,
     billing.result_at = utc_now()
     billing.state = BillingState.NOT_PAID
     before, there = order.payment_status, order.transaction
-    # The order may be paid under another number by now.
+    # The order may be paid under another number by now; but not where that was given back.
+    was_given_back = (
+        there is not None
+        and TradeState.of(there.gateway_state or "").is_cancelled
+        and not there.others_live
+    )
+    if was_given_back and order.open_attempt is None:
+        there = transaction_numbers.return_to(order, billing.gateway_order_id)
     counts = there is not None and there.gateway_order_id == billing.gateway_order_id
     if before is not None and counts and is_possible(before, Event.BILL_NOT_PAID):
         order.payment_status = next_status(before, Event.BILL_NOT_PAID)
