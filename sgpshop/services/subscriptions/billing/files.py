@@ -37,7 +37,6 @@ from sgpshop.models import (
     FiledNumber,
     FileState,
     Operation,
-    Order,
     OrderKind,
     join_codes,
     split_codes,
@@ -55,6 +54,8 @@ _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
 _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LONGEST_PAUSE = timedelta(seconds=_PAUSES[-1])
+#: A file that was made so long ago says what was asked then, not now.
+_FRESH = timedelta(minutes=5)
 #: So long a single refused line is looked for before it is put off.
 _PATIENCE = timedelta(days=1)
 #: «Order id already exists».
@@ -331,16 +332,31 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
 
 
 def _take_apart(session: Session, file_id: int) -> bool:
-    """Give up a file that SMBC-GP provably never got, if an order of it was called off since it was made.
+    """Give up a file that SMBC-GP provably never got, if it is old or one of its lines must not go as it is.
 
-    Its lines go into the next one, but for those: what is charged by file cannot be taken back.
+    Its lines are asked about again before they go into the next one: what is charged by file cannot
+    be taken back, and whoever pays meanwhile pays past us (P1).
     """
-    of_it = sa.exists().where(
-        Billing.file_id == file_id, Order.id == Billing.order_id, Order.is_called_off
-    )
-    if not session.scalar(sa.select(of_it)):
+    now = utc_now()
+    of_it = Billing.file_id == file_id
+    is_old = sa.exists().where(BillingFile.id == file_id, BillingFile.created_at < now - _FRESH)
+    if not session.scalar(sa.select(sa.or_(is_old, sa.exists().where(of_it, ~is_ready(now))))):
         return False
-    session.execute(sa.update(Billing).where(Billing.file_id == file_id).values(file_id=None))
+    session.execute(  # nothing was sent for them
+        sa.update(Attempt)
+        .where(
+            Attempt.id.in_(sa.select(Billing.attempt_id).where(of_it)),
+            Attempt.state == AttemptState.SENDING,
+        )
+        .values(state=AttemptState.QUEUED, sent_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        sa.update(Billing)
+        .where(of_it)
+        .values(file_id=None, ready_at=None)
+        .execution_options(synchronize_session=False)
+    )
     session.execute(sa.delete(FiledNumber).where(FiledNumber.file_id == file_id))
     session.execute(sa.delete(BillingFile).where(BillingFile.id == file_id))
     logs.event("billing_file_given_up", file=file_id)

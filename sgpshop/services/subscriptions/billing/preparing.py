@@ -26,9 +26,11 @@ from sgpshop.models import (
     Billing,
     BillingState,
     CardTransaction,
+    Notification,
     Operation,
     Order,
     Queue,
+    UnknownNumber,
     utc_now,
 )
 from sgpshop.services.payments import other_numbers, outcomes, stored_cards
@@ -68,6 +70,18 @@ def is_ready(now: datetime) -> sa.ColumnElement[bool]:
             ~CardTransaction.others_live,
             Order.id == CardTransaction.order_id,
             ~Order.is_called_off,
+        )
+        .correlate(Billing),
+        ~sa.exists()
+        .where(
+            UnknownNumber.order_id == Billing.order_id, UnknownNumber.found_at > Billing.ready_at
+        )
+        .correlate(Billing),
+        ~sa.exists()
+        .where(
+            CardTransaction.order_id == Billing.order_id,
+            Notification.transaction_id == CardTransaction.id,
+            Notification.last_at > Billing.ready_at,
         )
         .correlate(Billing),
     )

@@ -1,0 +1,114 @@
+"""A monthly file that cannot be sent for hours: what is paid past us meanwhile is not charged again (P1)."""
+
+# ruff: noqa: F401, F811 - fixtures of the other files are used by their names
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
+from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
+from sgpshop.models import Attempt, AttemptState, BillingFile, BillingState, FileState, Order
+from sgpshop.services.subscriptions import billing
+from tests.factories import fresh
+from tests.gateway_world import World
+from tests.notifying import tell
+from tests.services.acting import last_attempt
+from tests.services.answering import say_ours
+from tests.services.arriving import open_shop
+from tests.services.subscribing import Travel, jst
+from tests.services.subscriptions.test_billing_faults import delivered, explained, the_billing
+from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
+from tests.services.subscriptions.test_lines_of_lost_books import (
+    nights,
+    overrides,
+    sold,
+    travel,
+)
+
+S = PaymentStatus
+
+
+@pytest.fixture
+def order(shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch) -> Order:
+    """決済待ち, delivered; its line is in a file that did not reach SMBC-GP at 06:01 on the 10th."""
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    with monkeypatch.context() as away:
+        away.setattr(SmbcGpGateway, "upload_monthly_file", not_reached)
+        travel(jst(2026, 12, 10, 6, 1))
+        billing.resume()
+    assert the_file().tries == 1
+    assert not the_file().is_doubtful
+    return order
+
+
+def not_reached(*_: object) -> None:
+    raise GatewayUnreachable("connect:refused")
+
+
+def the_file() -> BillingFile:
+    db.session.rollback()
+    return db.session.scalars(sa.select(BillingFile)).one()
+
+
+@pytest.mark.postgresql
+def test_hours_later_each_line_is_asked_about_again(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 10, 7))
+    pay(shop, f"{order.order_no}-2")
+    for hour in (10, 11):
+        travel(jst(2026, 12, 10, hour))
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+    say_ours()
+    nights(travel, order, *((2026, 12, day) for day in (11, 18, 19, 20)))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert booked() == 2500
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert explained() == []
+
+
+@pytest.mark.postgresql
+def test_nothing_was_paid_and_it_is_sent_in_the_next_file(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    first = the_file().created_at
+    travel(jst(2026, 12, 10, 10))
+    billing.resume()
+    assert last_attempt(order).state is AttemptState.QUEUED  # nothing was sent for it
+    assert last_attempt(order).sent_at is None
+    billing.resume()
+    assert the_file().created_at > first
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+    assert explained() == []
+
+
+@pytest.mark.postgresql
+def test_told_of_a_payment_meanwhile_it_is_asked_at_once(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 10, 6, 2))
+    pay(shop, f"{order.order_no}-2")
+    tell(f"{order.order_no}-2", Status="CAPTURE", JobCd="CAPTURE")
+    travel(jst(2026, 12, 10, 6, 3))
+    for _ in range(2):
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_a_minute_later_the_same_file_goes_out(shop: World, travel: Travel, order: Order) -> None:
+    first = the_file().id
+    travel(jst(2026, 12, 10, 6, 3))
+    billing.resume()
+    assert (the_file().id, the_file().tries) == (first, 2)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert the_file().state is FileState.CLOSED
