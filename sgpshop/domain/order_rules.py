@@ -24,6 +24,8 @@ HELD_STATES = frozenset({"AUTH", "SAUTH"})
 TAKEN_STATES = frozenset({"SALES", "CAPTURE"})
 LIVE_STATES = HELD_STATES | TAKEN_STATES
 CHECK_STATE = "CHECK"
+#: entered, perhaps at 3-D Secure: somebody may be paying
+UNFINISHED_STATES = frozenset({"UNPROCESSED", "AUTHENTICATED"})
 #: what SMBC-GP says to any call on a transaction that a monthly file brought there (protocol.md §13.9)
 ONLY_BY_FILE = "E01410010"
 #: an order's last number at SMBC-GP is `<order number>-99`: it takes no longer one (R141)

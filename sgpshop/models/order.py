@@ -12,7 +12,13 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relat
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.order_rules import LIVE_STATES, ONLY_BY_FILE, TAKEN_STATES, is_to_be_charged
+from sgpshop.domain.order_rules import (
+    LIVE_STATES,
+    ONLY_BY_FILE,
+    TAKEN_STATES,
+    UNFINISHED_STATES,
+    is_to_be_charged,
+)
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
@@ -267,7 +273,7 @@ class Order(Base):
 
     @hybrid_property
     def is_asked(self) -> bool:
-        """Whether money stands under a number of it of which nobody said yet whose it is (R141)."""
+        """Whether money stands, or is being paid, under a number of nobody knows whom (R141)."""
         session = object_session(self)
         assert session is not None
         return bool(session.scalar(sa.select(Order.is_asked).where(Order.id == self.id)))
@@ -275,14 +281,15 @@ class Order(Base):
     @is_asked.inplace.expression
     @classmethod
     def _is_asked_expression(cls) -> sa.ColumnElement[bool]:
-        names = ("order_id", "is_ours", "gateway_state")
+        names = ("order_id", "is_ours", "is_left", "gateway_state")
         found = sa.table("unknown_numbers", *map(sa.column, names)).c
         return (
             sa.exists()
             .where(
                 found.order_id == cls.id,
                 found.is_ours.is_(None),
-                found.gateway_state.in_(sorted(LIVE_STATES)),
+                sa.not_(found.is_left),
+                found.gateway_state.in_(sorted(LIVE_STATES | UNFINISHED_STATES)),
             )
             .correlate(cls)
         )

@@ -22,7 +22,12 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.order_rules import HELD_STATES, LIVE_STATES, MOST_NUMBERS
+from sgpshop.domain.order_rules import (
+    HELD_STATES,
+    LIVE_STATES,
+    MOST_NUMBERS,
+    UNFINISHED_STATES,
+)
 from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
@@ -159,11 +164,13 @@ def _is_ours(transaction_id: int) -> bool:
 def _may_be_paid_past_us(order_id: int) -> bool:
     """Whether the buyer may pay past us, or has: it was 売上失敗, and that, or how it ended, is not long ago.
 
-    Or SMBC-GP tells of a payment of it that is none of ours (P24).
+    Or it is charged under later numbers, which the cart can do as well (予約, 定期購入), and was not
+    long ago; or SMBC-GP tells of a payment of it that is none of ours (P24).
     """
     entry = HistoryEntry
     may_pay = (PaymentStatus.CAPTURE_FAILED, PaymentStatus.CANCELLED, *PAID)
     failed = sa.exists().where(entry.order_id == order_id, IS_FAILURE)
+    has_charges = sa.exists().where(Order.id == order_id, Order.kind != OrderKind.NORMAL)
     is_recent = sa.exists().where(
         entry.order_id == order_id,
         entry.at > utc_now() - _MAY_PAY_LATER,
@@ -181,7 +188,11 @@ def _may_be_paid_past_us(order_id: int) -> bool:
         Notification.gateway_order_id != CardTransaction.gateway_order_id,
         CardTransaction.order_id == order_id,
     )
-    found = bool(db.session.scalar(sa.select(sa.or_(sa.and_(failed, is_recent), is_told))))
+    found = bool(
+        db.session.scalar(
+            sa.select(sa.or_(sa.and_(sa.or_(failed, has_charges), is_recent), is_told))
+        )
+    )
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return found
 
@@ -196,7 +207,8 @@ def _later_payments(
 ) -> list[Numbered] | None:
     """The payments under `<order number>-n` after this one, in their order (R106); None: not asked.
 
-    Asked only where one may be: nothing was paid under the stored number, or it did not succeed.
+    Asked only where one may be: nothing was paid under the stored number, or it did not succeed; and
+    where a person is asked whose one is.
     After an earlier number comes the one that counts, and we know that.
     """
     if not claim.is_current:
@@ -206,7 +218,8 @@ def _later_payments(
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    if not (may_follow and not is_billed) and not _may_be_paid_past_us(claim.order_id):
+    is_wanted = (may_follow and not is_billed) or bool(unknown_numbers.open_of(claim.order_id))
+    if not is_wanted and not _may_be_paid_past_us(claim.order_id):
         return None
     others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
@@ -467,7 +480,7 @@ def _record(
             record_trade(transaction, trade, shop)
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
-            transaction.next_look_at = None
+            transaction.next_look_at = unknown_numbers.looks_again_at(session, order.id)
             other = _other_payment(order, was=seen[0]) if trade.state.is_cancelled else None
             if other is not None:
                 session.flush()
@@ -576,9 +589,9 @@ def _tell_cancelled_in_file(
 
 def _was_used(session: Session, order: Order) -> bool:
     """Whether a card of the order was checked or paid under any of its numbers so far."""
-    unfinished = (TradeState.UNPROCESSED.value, TradeState.AUTHENTICATED.value)
     was_used = sa.exists().where(
-        CardTransaction.order_id == order.id, CardTransaction.gateway_state.not_in(unfinished)
+        CardTransaction.order_id == order.id,
+        CardTransaction.gateway_state.not_in(sorted(UNFINISHED_STATES)),
     )
     return bool(session.scalar(sa.select(was_used)))
 

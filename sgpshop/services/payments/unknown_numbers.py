@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.order_rules import LIVE_STATES
+from sgpshop.domain.order_rules import LIVE_STATES, UNFINISHED_STATES
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
@@ -37,6 +37,7 @@ from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.acting import id_of, lock_order
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import filed_numbers, transaction_numbers
+from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.services.payments.transactions import describe_state, look_now
 from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import writing
@@ -230,6 +231,19 @@ def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
     return kind is OrderKind.SUBSCRIPTION and is_unpaid
 
 
+def looks_again_at(session: Session, order_id: int) -> datetime | None:
+    """When whoever is paying under a number that is asked about has paid or gone; None: nobody is."""
+    found_at = session.scalar(
+        sa.select(sa.func.max(UnknownNumber.found_at)).where(
+            UnknownNumber.order_id == order_id,
+            UnknownNumber.is_open,
+            UnknownNumber.gateway_state.in_(sorted(UNFINISHED_STATES)),
+        )
+    )
+    due = None if found_at is None else found_at + _PAYING + TOLERANCE
+    return due if due is not None and due > utc_now() else None
+
+
 def describe(row: UnknownNumber) -> str:
     """Number, state and yen, in words."""
     return f"{row.gateway_order_id} {describe_state(row.gateway_state, row.amount)}"
@@ -262,9 +276,14 @@ class Answer(Reason):
 
 
 def answers_to(kind: OrderKind, row: UnknownNumber) -> tuple[Answer, ...]:
-    """What there is to be said of it."""
-    is_unpaid = is_unpaid_charge(kind, row)
-    return (Answer.LEFT, Answer.OTHERS) if is_unpaid else (Answer.OURS, Answer.OTHERS)
+    """What there is to be said of it.
+
+    What is still being paid is nobody's yet: taken as ours it would stand in the way of no charge.
+    """
+    if is_unpaid_charge(kind, row):
+        return (Answer.LEFT, Answer.OTHERS)
+    is_being_paid = row.gateway_state in UNFINISHED_STATES
+    return (Answer.OTHERS,) if is_being_paid else (Answer.OURS, Answer.OTHERS)
 
 
 def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:

@@ -1,0 +1,102 @@
+"""A payment that is just being made under `<order number>-n`: nobody charges the order beside it (P1)."""
+
+# ruff: noqa: F401, F811 - fixtures of the other files are used by their names
+from __future__ import annotations
+
+import pytest
+
+from sgpshop.domain.errors import NotPossible, ShopError
+from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.gateway import Card, Job, ThreeDs, TradeAccess
+from sgpshop.models import Operation, Order
+from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments.unknown_numbers import Answer
+from tests.factories import fresh
+from tests.gateway_world import GOOD_CARD, World
+from tests.notifying import tell
+from tests.services.acting import TANAKA, last_attempt, press
+from tests.services.answering import say_ours
+from tests.services.arriving import open_shop
+from tests.services.importing import take_in
+from tests.services.order_csv import row
+from tests.services.payments.test_numbers_of_others import looked_up
+from tests.services.subscribing import Travel, jst
+from tests.services.subscriptions.test_charged_all_the_same import told
+from tests.services.subscriptions.test_lines_of_lost_books import overrides, travel
+
+S = PaymentStatus
+
+
+def _ledger(shop: World) -> list[tuple[str, str]]:
+    return [(one["order_id"], one["status"]) for one in shop.ledger()]
+
+
+def _asked(order: Order) -> list[tuple[Answer, ...]]:
+    return [
+        unknown_numbers.answers_to(order.kind, one) for one in unknown_numbers.open_of(order.id)
+    ]
+
+
+def _hold(shop: World) -> tuple[Order, TradeAccess]:
+    """仮売上; SMBC-GP tells that the buyer has entered `-1` at the cart."""
+    open_shop()
+    shop.authorize("7002", 2500)
+    take_in(row(注文番号="7002"))
+    looked_up("7002")
+    access = shop.gateway.enter("7002-1", Job.CAPTURE, 2500)
+    tell("7002-1", Status="UNPROCESSED", JobCd="CAPTURE")
+    return looked_up("7002"), access
+
+
+def _preorder(shop: World, *, amount: int, at_bank: bool) -> tuple[Order, TradeAccess]:
+    """予約 with a checked card; its buyer is paying `-1` at the cart, perhaps at 3-D Secure."""
+    open_shop()
+    shop.gateway.check_card("7001", GOOD_CARD)
+    take_in(row(注文番号="7001", 予約フラグ="1"))
+    looked_up("7001")
+    three_ds = ThreeDs("店") if at_bank else None
+    access = shop.gateway.enter("7001-1", Job.CAPTURE, amount, three_ds=three_ds)
+    if at_bank:
+        card, back = Card(token=shop.token()), "https://cart.example/"
+        shop.gateway.execute(access, card, job=Job.CAPTURE, return_to=back)
+    return looked_up("7001"), access
+
+
+def test_a_hold_is_not_captured_beside_it(shop: World, travel: Travel) -> None:
+    order, access = _hold(shop)
+    assert _asked(order) == [(Answer.OTHERS,)]
+    [question] = unknown_numbers.open_of(order.id)
+    with pytest.raises(NotPossible):
+        unknown_numbers.answer("7002", question.id, TANAKA, Answer.OURS)
+    shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
+    with pytest.raises(ShopError):
+        press(fresh(order), Operation.CAPTURE)
+    assert _ledger(shop) == [("7002", "AUTH"), ("7002-1", "CAPTURE")]
+    order = looked_up("7002")  # what was paid is somebody's
+    assert _asked(order) == [(Answer.OURS, Answer.OTHERS)]
+
+
+@pytest.mark.postgresql
+def test_who_left_without_paying_is_asked_about_no_more(shop: World, travel: Travel) -> None:
+    order, _access = _hold(shop)
+    travel(jst(2026, 11, 12, 13))
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    assert transaction.next_look_at is not None
+    order = looked_up("7002")
+    assert _asked(order) == []
+    assert told(order) == []
+    press(order, Operation.CAPTURE)
+    assert fresh(order).payment_status is S.CAPTURED
+
+
+@pytest.mark.parametrize(("amount", "at_bank"), [(2500, True), (2400, False)])
+def test_a_preorder_is_not_charged_under_the_next_number_beside_it(
+    shop: World, travel: Travel, amount: int, *, at_bank: bool
+) -> None:
+    order, _access = _preorder(shop, amount=amount, at_bank=at_bank)
+    assert _asked(order) == [(Answer.OTHERS,)]
+    assert say_ours() == 0
+    press(order, Operation.CAPTURE)
+    assert last_attempt(order).reason == unknown_numbers.UNKNOWN_NUMBER
+    assert "7001-2" not in dict(_ledger(shop))
