@@ -11,6 +11,7 @@ told a person.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,7 +29,7 @@ from sgpshop.domain.order_rules import (
     MOST_NUMBERS,
     UNFINISHED_STATES,
 )
-from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, PAID, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
 from sgpshop.gateway import (
@@ -481,11 +482,8 @@ def _record(
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = unknown_numbers.looks_again_at(session, order.id)
-            other = _other_payment(order, was=seen[0]) if trade.state.is_cancelled else None
-            if other is not None:
-                session.flush()
-                transaction_numbers.return_to(order, other.gateway_order_id)
-                look_now(other)
+            session.flush()
+            if trade.state.is_cancelled and _gives_way(session, order, transaction, was=seen[0]):
                 _record_history(order, "linked", before, trade)
                 return
             if order.kind is OrderKind.SUBSCRIPTION:
@@ -630,16 +628,32 @@ def _check_earlier(
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
 
 
-def _other_payment(order: Order, *, was: str | None) -> CardTransaction | None:
-    """What pays the order where the payment that counted, in the state `was`, has been given back.
+def _gives_way(
+    session: Session, order: Order, transaction: CardTransaction, *, was: str | None
+) -> bool:
+    """Let another number count where the payment of `transaction`, seen last as `was`, was given back.
 
     Of two payments, or holds, that is the other.  Where money was taken and given back no mere hold
-    takes its place: it would be captured.
+    takes its place: it would be captured.  What a person called the order's after it was given back
+    never counted: the order is what it was without it, and a checked card is still to be charged
+    (R141).
     """
-    if was not in LIVE_STATES:
-        return None
+    never_counted = was is None and unknown_numbers.was_said_to_be_ours(session, transaction)
+    if was not in LIVE_STATES and not never_counted:
+        return False
+    is_of_hold = never_counted or was in HELD_STATES
     others = transaction_numbers.live_elsewhere([order.id])
-    return next((o for o in reversed(others) if o.is_captured or was in HELD_STATES), None)
+    other = next((o for o in reversed(others) if o.is_captured or is_of_hold), None)
+    if other is not None:
+        transaction_numbers.return_to(order, other.gateway_order_id)
+        look_now(other)
+        return True
+    is_to_be_charged = order.kind is not OrderKind.NORMAL and order.payment_status in CAPTURABLE
+    if never_counted and is_to_be_charged:
+        with suppress(transaction_numbers.NumbersUsedUp):
+            transaction_numbers.take_next_number(order)
+            return True
+    return False
 
 
 def _ask_about_itself(

@@ -66,6 +66,16 @@ def is_ours(session: Session, transaction_id: int) -> bool:
     return bool(row[1]) or filed_numbers.was_filed(session, row.gateway_order_id)
 
 
+def was_said_to_be_ours(session: Session, transaction: CardTransaction) -> bool:
+    """Whether a person said so of it (Answer.OURS)."""
+    was_said = sa.exists().where(
+        UnknownNumber.order_id == transaction.order_id,
+        UnknownNumber.gateway_order_id == transaction.gateway_order_id,
+        UnknownNumber.is_ours.is_(True),
+    )
+    return bool(session.scalar(sa.select(was_said)))
+
+
 def numbers_of_ours(session: Session, order_id: int) -> set[str]:
     """The numbers of all its transactions of which `is_ours` says so."""
     rows = session.execute(
