@@ -618,12 +618,13 @@ def _check_earlier(
     record_trade(transaction, trade, shop)
     session.flush()
     if not trade.state.is_live:
+        transaction_numbers.tell_less(session, order)
         return
     is_ours = unknown_numbers.is_ours(session, transaction.id)
     if is_ours and transaction_numbers.pays_instead(order, transaction):
         look_now(transaction)
         return
-    found = f"{transaction.gateway_order_id} {describe(trade)}"
+    found = transaction_numbers.left_elsewhere(order.id, transaction)
     if alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=found):
         _record_history(order, "earlier_is_live", order.payment_status, trade, found=found)
 

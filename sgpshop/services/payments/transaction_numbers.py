@@ -88,12 +88,26 @@ def take_next_number(order: Order) -> CardTransaction:
     return new
 
 
-def left_elsewhere(order_id: int) -> str:
-    """What is still reserved or taken under other numbers of the order, in words; "" for nothing."""
+def left_elsewhere(order_id: int, *besides: CardTransaction) -> str:
+    """What is still reserved or taken under other numbers of the order, in words; "" for nothing.
+
+    And what is so `besides`, which is about not to count any more.
+    """
+    others = {*live_elsewhere([order_id]), *besides}
     return "、".join(
         f"{other.gateway_order_id} {standing(other)} {other.gateway_amount or 0:,}円"
-        for other in live_elsewhere([order_id])
+        for other in sorted(others, key=lambda one: one.sequence)
     )
+
+
+def tell_less(session: Session, order: Order) -> None:
+    """What tells of money under other numbers of `order` (locked) names what is left, and ends with it."""
+    kind, left = AlertKind.EARLIER_IS_LIVE, left_elsewhere(order.id)
+    if not left:
+        alerts.mended(session, order.id, kind, LOOK_UP.name, utc_now())
+    elif any(alert.kind is kind for alert in alerts.open_of(order.id)):
+        before, total = order.payment_status, order.total
+        alerts.raise_kind(session, order.id, kind, before=before, found=left, total=total)
 
 
 def live_elsewhere(order_ids: Collection[int]) -> Sequence[CardTransaction]:
@@ -281,9 +295,7 @@ def return_to(
     known.is_current = True
     session.flush()
     session.expire(order, ["transaction"])
-    # What was told of as money in another place is where the order is paid.
-    if not left_elsewhere(order.id):
-        alerts.mended(session, order.id, AlertKind.EARLIER_IS_LIVE, LOOK_UP.name, utc_now())
+    tell_less(session, order)  # what was told of may be where the order is paid
     return known
 
 

@@ -109,3 +109,34 @@ def test_the_hold_that_stands_counts_as_before(shop: World) -> None:
     assert order.transaction.gateway_order_id == order.order_no
     assert alerts.open_of(order.id) == []
     assert explained(order) == []
+
+
+def told(order: Order) -> list[str]:
+    return [alert.facts for alert in alerts.open_of(order.id)]
+
+
+@pytest.mark.postgresql
+def test_what_is_left_is_told_of_all_of_it_until_nothing_is(shop: World) -> None:
+    """Voided in the console as the alert says, one after the other (R141)."""
+    order = failed(shop, authorized_order(shop), "AlterTran")
+    pay(shop, order, 1)
+    pay(shop, order, 2)
+    looked_up(order)
+    assert say_ours() == 2
+    looked_up(order)
+    assert fresh(order).payment_status is S.CAPTURED
+    counts = fresh(order).transaction
+    assert counts is not None
+    other = 3 - counts.sequence
+    [both] = told(order)
+    assert f"{order.order_no} 仮売上 3,000円、{order.order_no}-{other} 即時売上 3,000円" in both
+    give_back(shop, order, other)
+    looked_up(order)
+    [one] = told(order)
+    assert f"「{order.order_no} 仮売上 3,000円」" in one
+    hold = shop.gateway.search_trade(order.order_no)
+    assert hold is not None
+    shop.gateway.cancel(hold.access, Cancellation.VOID)
+    looked_up(order)
+    assert told(order) == []
+    assert fresh(order).payment_status is S.CAPTURED

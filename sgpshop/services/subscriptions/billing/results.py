@@ -258,8 +258,9 @@ def _charged(
     decision = decide(before, Event.FOUND_BILLED, total=yen, found_total=yen)
     is_paid_by_it = transaction.is_current or transaction_numbers.pays_instead(order, transaction)
     if not is_paid_by_it:  # the order is paid, or may be billed, under another number
-        there = f"{transaction.gateway_order_id} {found}"
-        alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=there)
+        session.flush()
+        left = transaction_numbers.left_elsewhere(order.id)
+        alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=left)
     elif decision is not None:
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
