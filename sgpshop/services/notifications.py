@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop import logs
+from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.extensions import db
 from sgpshop.gateway import Notice, TradeState
 from sgpshop.models import (
@@ -59,15 +60,18 @@ def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
     """The transaction that counts of the order of which `number` may be a later payment, `<order number>-n`."""
     first, current = aliased(CardTransaction), aliased(CardTransaction)
     stem = sa.func.rtrim(number, "0123456789")
+    start = sa.func.length(stem)
     return (
         sa.select(current.id)
         .join(first, first.order_id == current.order_id)
         .where(
-            first.gateway_order_id == sa.func.substr(stem, 1, sa.func.length(stem) - 1),
+            first.gateway_order_id == sa.func.substr(stem, 1, start - 1),
             first.sequence == 0,
             current.is_current,
-            stem != number,
             stem.like("%-"),
+            # 1 to MOST_NUMBERS, as a look-up asks for them
+            sa.func.length(number).between(start + 1, start + len(str(MOST_NUMBERS))),
+            sa.func.substr(number, start + 1, 1) != "0",
         )
     )
 
@@ -287,12 +291,19 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
             transaction_lookup.make_due(session, CardTransaction.id == transaction_id)
         )
     if is_due:
+        # What it says of another number is for the order's own look-up, once the attempt is over.
+        is_told = (
+            sa.true()
+            if attempt is None
+            else Notification.gateway_order_id == attempt.gateway_order_id
+        )
         session.add(NotificationLook(transaction_id=transaction_id, at=now))
         session.execute(
             sa.update(Notification)
             .where(
                 Notification.transaction_id == transaction_id,
                 Notification.state == NotificationState.WAITING,
+                is_told,
             )
             .values(state=NotificationState.ASKED, asked_at=now)
             .execution_options(synchronize_session=False)

@@ -105,13 +105,27 @@ def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -
 
     False, and nothing is written, where the very same was told before, acknowledged or not.
     """
-    facts = _facts(kind, order.payment_status, found=found, total=order.total)
-    of_kind = (Alert.order_id == order.id, Alert.kind == kind, Alert.facts == facts)
-    if session.scalar(sa.select(sa.exists().where(*of_kind))):
-        return False
+    is_news, facts = _news(session, order, kind, found)
+    if is_news:
+        _raise(session, order.id, kind, facts)
+        session.flush()
+    return is_news
+
+
+def keep_open(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:
+    """The same for what stays open until it ends: told before or not, it stands there; whether it is news."""
+    is_news, facts = _news(session, order, kind, found)
     _raise(session, order.id, kind, facts)
     session.flush()
-    return True
+    return is_news
+
+
+def _news(session: Session, order: Order, kind: AlertKind, found: str) -> tuple[bool, str]:
+    facts = _facts(kind, order.payment_status, found=found, total=order.total)
+    was_told = sa.exists().where(
+        Alert.order_id == order.id, Alert.kind == kind, Alert.facts == facts
+    )
+    return not session.scalar(sa.select(was_told)), facts
 
 
 def raise_cancelled_in_file(session: Session, order: Order) -> None:

@@ -28,11 +28,9 @@ from sgpshop.models import (
     CHECKOUTS,
     ENTERED_OTHERWISE,
     IN_FILE,
-    IS_FAILURE,
     Attempt,
     Billing,
     CardTransaction,
-    HistoryEntry,
     Operation,
     Order,
     OrderKind,
@@ -44,6 +42,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.payments import (
     filed_numbers,
     outcomes,
+    past_us,
     transaction_numbers,
     unknown_numbers,
 )
@@ -111,8 +110,8 @@ class ClaimedAttempt:
     in_file: bool
     #: a file has called the order 注文キャンセル, and nobody took note of that yet
     is_called_off: bool = False
-    #: it was 売上失敗, here or by a file: the buyer, who was told, may have paid past us (R106)
-    had_failed: bool = False
+    #: the buyer may have paid under a number that nobody here entered
+    may_be_paid_past_us: bool = False
     #: SMBC-GP answered this very try that it entered the number
     is_entered: bool = False
     #: the card to pay with, once it was asked for (a new transaction only)
@@ -165,7 +164,7 @@ _READ = (
             ),
         ).label("look_first"),
         Order.is_called_off.label("is_called_off"),
-        sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).label("had_failed"),
+        past_us.MAY_BE_PAID.label("may_be_paid_past_us"),
     )
     .join(Order, Order.id == Attempt.order_id)
     .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
@@ -213,6 +212,8 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
     look_first = look_first or (not is_new and row.gateway_state is None)
     # Books from a backup do not know what was done since it was taken (P36).
     look_first = look_first or row.is_restored
+    # Other numbers are asked about, which may take long: only after it is the call on its way.
+    look_first = look_first or (row.may_be_paid_past_us and row.operation is Operation.CAPTURE)
     # State and lease in the WHERE: of two threads that read the row, one changes it, the other gets 0.
     taken = connection.execute(
         _TAKE,
@@ -254,7 +255,7 @@ def _take(session: Session, attempt_id: int) -> ClaimedAttempt | None:
         finishes_three_ds=finishes,
         entered_otherwise=otherwise,
         is_called_off=row.is_called_off,
-        had_failed=row.had_failed,
+        may_be_paid_past_us=row.may_be_paid_past_us,
         in_file=bool(row.choices.get(IN_FILE))
         or (
             row.operation is Operation.BILL

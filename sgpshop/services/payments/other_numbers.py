@@ -19,7 +19,7 @@ from sgpshop.gateway import SmbcGpGateway, TradeStatus
 from sgpshop.models import CHECKOUTS, CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import acting
-from sgpshop.services.payments import filed_numbers, transaction_numbers, unknown_numbers
+from sgpshop.services.payments import filed_numbers, past_us, transaction_numbers, unknown_numbers
 from sgpshop.services.payments.filed_numbers import Whose
 from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.outcomes import Outcome, found, not_usable, rejected
@@ -114,8 +114,9 @@ def _beside_unknown(
     others |= set(passed_over)
     asked = dict(strange)
     asked |= {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
+    named = past_us.named(db.session(), [order_id])[order_id]
     db.session.commit()
-    shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others))
+    shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others, named))
     for number, sequence in asked.items():
         if sequence not in shown and number not in others:
             trade = gateway.search_trade(number)

@@ -233,7 +233,7 @@ class _Execution:
         claimed = self.claimed
         is_for_nothing = outcome is not None and outcome.state is AttemptState.DONE
         is_check = claimed.status_before is PaymentStatus.AWAITING_BILLING
-        may_be_paid_past_us = claimed.had_failed and claimed.status_before not in PAID
+        may_be_paid_past_us = claimed.may_be_paid_past_us and claimed.status_before not in PAID
         if not (is_for_nothing or is_check or may_be_paid_past_us):
             return None
         return other_numbers.paid_there(
@@ -314,7 +314,7 @@ class _Execution:
     @property
     def _is_retaken(self) -> bool:
         """Whether it failed before: the buyer, who was told, may have paid again past us (R106)."""
-        return self.claimed.had_failed and self.claimed.operation is Operation.CAPTURE
+        return self.claimed.may_be_paid_past_us and self.claimed.operation is Operation.CAPTURE
 
     @property
     def _is_held_back(self) -> bool:

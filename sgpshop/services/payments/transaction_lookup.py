@@ -29,7 +29,7 @@ from sgpshop.domain.order_rules import (
     MOST_NUMBERS,
     UNFINISHED_STATES,
 )
-from sgpshop.domain.payment_status import CAPTURABLE, PAID, Event, PaymentStatus
+from sgpshop.domain.payment_status import CAPTURABLE, Event, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind, decide
 from sgpshop.extensions import db
 from sgpshop.gateway import (
@@ -41,15 +41,10 @@ from sgpshop.gateway import (
     only_while,
 )
 from sgpshop.models import (
-    CLAIMS_FAILURE,
-    IS_FAILURE,
     MISMATCH,
     CardTransaction,
-    HistoryEntry,
-    Notification,
     Order,
     OrderKind,
-    utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history, subscription_rounds
@@ -58,6 +53,7 @@ from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import (
     billing_marks,
     effects,
+    past_us,
     transaction_numbers,
     unknown_numbers,
 )
@@ -77,10 +73,6 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 
 #: Here the buyer may have paid again by another way than ours.
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
-#: So long after a charge failed, and after one was paid that had failed before.
-_MAY_PAY_LATER = timedelta(days=31)
-#: A look-up that a notification leads to comes within minutes.
-_TOLD_OF_LATE = timedelta(days=1)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
@@ -162,42 +154,6 @@ def _is_ours(transaction_id: int) -> bool:
         db.session.commit()
 
 
-def _may_be_paid_past_us(order_id: int) -> bool:
-    """Whether the buyer may pay past us, or has: it was 売上失敗, and that, or how it ended, is not long ago.
-
-    Or it is charged under later numbers, which the cart can do as well (予約, 定期購入), and was not
-    long ago; or SMBC-GP tells of a payment of it that is none of ours (P24).
-    """
-    entry = HistoryEntry
-    may_pay = (PaymentStatus.CAPTURE_FAILED, PaymentStatus.CANCELLED, *PAID)
-    failed = sa.exists().where(entry.order_id == order_id, IS_FAILURE)
-    has_charges = sa.exists().where(Order.id == order_id, Order.kind != OrderKind.NORMAL)
-    is_recent = sa.exists().where(
-        entry.order_id == order_id,
-        entry.at > utc_now() - _MAY_PAY_LATER,
-        sa.or_(
-            CLAIMS_FAILURE,
-            sa.and_(
-                entry.status_after.in_(may_pay),
-                entry.status_after.is_distinct_from(entry.status_before),
-            ),
-        ),
-    )
-    is_told = sa.exists().where(
-        Notification.last_at > utc_now() - _TOLD_OF_LATE,
-        Notification.transaction_id == CardTransaction.id,
-        Notification.gateway_order_id != CardTransaction.gateway_order_id,
-        CardTransaction.order_id == order_id,
-    )
-    found = bool(
-        db.session.scalar(
-            sa.select(sa.or_(sa.and_(sa.or_(failed, has_charges), is_recent), is_told))
-        )
-    )
-    db.session.commit()  # no transaction is open while we wait for the network (P8)
-    return found
-
-
 #: A number may have been used up without ever being entered: no more than these in a row are asked
 #: for before it is believed that nothing follows.
 _GAP = 3
@@ -219,12 +175,15 @@ def _later_payments(
     is_news = is_news and claim.payment_status is not PaymentStatus.CANCELLED
     may_follow = is_unpaid or is_news or claim.payment_status in _MAY_BE_PAID_AGAIN
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
-    is_wanted = (may_follow and not is_billed) or bool(unknown_numbers.open_of(claim.order_id))
-    if not is_wanted and not _may_be_paid_past_us(claim.order_id):
+    session = db.session()
+    is_wanted = may_follow and not is_billed
+    is_wanted = is_wanted or past_us.may_be_paid_now(session, claim.order_id)
+    others = transaction_numbers.of_other_orders(session, claim.order_id, claim.order_no)
+    named = past_us.named(session, [claim.order_id])[claim.order_id]
+    session.commit()  # no transaction is open while we wait for the network (P8)
+    if not is_wanted:
         return None
-    others = transaction_numbers.of_other_orders(db.session(), claim.order_id, claim.order_no)
-    db.session.commit()  # no transaction is open while we wait for the network (P8)
-    return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade, others))
+    return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade, others, named))
 
 
 def numbers_after(
@@ -232,21 +191,23 @@ def numbers_after(
     sequence: int,
     search: Callable[[str], TradeStatus | None],
     others: Collection[str] = (),
+    named: Collection[int] = (),
 ) -> Iterator[Numbered]:
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over.
 
-    `others` are numbers of other orders: they are not asked for, and are no gaps.
+    `others` are numbers of other orders: they are not asked for, and are no gaps.  Those `named` by
+    SMBC-GP (past_us) are asked for behind a gap too.
     """
     missing = 0
     for number in range(sequence + 1, MOST_NUMBERS + 1):
         if at_gateway(order_no, number) in others:
             continue
+        if missing >= _GAP and number not in named:
+            continue
         found = search(at_gateway(order_no, number))
         if found is not None:
             yield number, found
         missing = 0 if found is not None else missing + 1
-        if missing == _GAP:
-            return
 
 
 def look_soon(order_id: int) -> None:

@@ -263,7 +263,7 @@ def _tell(session: Session, order: Order) -> None:
     found = "、".join(describe(row) for row in _unanswered(session, order.id))
     if not found:
         alerts.mended(session, order.id, AlertKind.UNKNOWN_NUMBER, LOOK_UP.name, utc_now())
-    elif alerts.raise_once(session, order, AlertKind.UNKNOWN_NUMBER, found=found):
+    elif alerts.keep_open(session, order, AlertKind.UNKNOWN_NUMBER, found=found):
         history.record_change(
             order, "unknown_number", LOOK_UP, before=order.payment_status, found=found
         )

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
@@ -30,6 +31,7 @@ from sgpshop.models import (
     Billing,
     CardTransaction,
     DailyJob,
+    HistoryEntry,
     Order,
     utc_now,
 )
@@ -62,6 +64,16 @@ _MOVING = (*sorted(CAPTURABLE), PaymentStatus.NEEDS_REVIEW)
 _MAY_BE_FILED = sa.or_(
     sa.exists().where(Billing.order_id == CardTransaction.order_id),
     sa.exists().where(Attempt.order_id == CardTransaction.order_id, Attempt.reason == IN_FILE),
+)
+
+
+#: It went out and is not out any more: no registration asks what was paid past us meanwhile.
+_CAME_BACK = sa.and_(
+    Order.processing_class != ProcessingClass.DELIVERED,
+    sa.exists().where(
+        HistoryEntry.order_id == Order.id,
+        HistoryEntry.processing_class == ProcessingClass.DELIVERED,
+    ),
 )
 
 
@@ -230,7 +242,11 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                 sa.and_(
                     Order.payment_status == PaymentStatus.AWAITING_BILLING,
                     # Reserved by the shop front, which holds the registration up.
-                    sa.or_(_MAY_BE_FILED, CardTransaction.gateway_state.in_(sorted(LIVE_STATES))),
+                    sa.or_(
+                        _MAY_BE_FILED,
+                        CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
+                        sa.and_(is_recent, _CAME_BACK),
+                    ),
                 ),
                 # Under the number of its own billing: what was charged can be voided there (R120).
                 sa.and_(

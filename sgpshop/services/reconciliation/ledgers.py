@@ -34,21 +34,19 @@ from sgpshop.gateway import (
     without_answer,
 )
 from sgpshop.models import (
-    IS_FAILURE,
     SGP_METHOD,
     Attempt,
     Billing,
     BillingFile,
     BillingState,
     CardTransaction,
-    HistoryEntry,
     Operation,
     Order,
     OrderKind,
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import transaction_lookup, transaction_numbers
+from sgpshop.services.payments import past_us, transaction_lookup, transaction_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.services.payments.transactions import describe, found_event
 from sgpshop.storage.database import read_alone
@@ -91,12 +89,14 @@ class BookedOrder:
     since: datetime | None
     #: month in whose window the monthly file was sent whose result is still to come
     awaits_result_of: date | None
-    #: it was 売上失敗, here or by a file: the buyer may have paid again since, past us
-    had_failed: bool
+    #: the buyer may have paid under a number that nobody here entered
+    may_be_paid_past_us: bool
     #: the numbers it used before, under which nothing may be left
     earlier: tuple[str, ...] = ()
     #: behind it no number is known to our books, but may be to SMBC-GP (P36)
     last_number: int = 0
+    #: but for these, of which SMBC-GP told (past_us)
+    named: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -251,10 +251,12 @@ class _Asker:
         answers = [self.ask(number) for number in (ours.gateway_order_id, *ours.earlier)]
         trade = answers[0]
         is_paid = isinstance(trade, TradeStatus) and trade.state.is_live
-        is_alone = ours.kind is OrderKind.NORMAL and not ours.had_failed
+        is_alone = ours.kind is OrderKind.NORMAL and not ours.may_be_paid_past_us
         if is_paid and is_alone:  # nothing is charged after it
             return tuple(answers)
-        after = transaction_lookup.numbers_after(ours.order_no, ours.last_number, self._search)
+        after = transaction_lookup.numbers_after(
+            ours.order_no, ours.last_number, self._search, named=ours.named
+        )
         try:
             answers.extend(found for _, found in after)
         except GatewayError as failure:
@@ -377,7 +379,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
             )
             .correlate(CardTransaction)
             .scalar_subquery(),
-            sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).correlate(Order),
+            past_us.MAY_BE_PAID,
         )
         .outerjoin(
             CardTransaction,
@@ -407,8 +409,12 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
             .group_by(CardTransaction.order_id)
         )
     }
+    named = past_us.named(db.session(), [row[0] for row in rows])
     db.session.commit()  # no transaction is open while we wait for the network (P8)
-    return [_made(*row, tuple(earlier[row[0]]), last.get(row[0], 0)) for row in rows]
+    return [
+        _made(*row, tuple(earlier[row[0]]), last.get(row[0], 0), frozenset(named[row[0]]))
+        for row in rows
+    ]
 
 
 #: The statement gives the fields by position; a checker cannot follow that.

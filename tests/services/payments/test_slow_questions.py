@@ -13,14 +13,14 @@ import time_machine
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
-from sgpshop.models import AttemptState, CardTransaction, Order, utc_now
+from sgpshop.models import AttemptState, CardTransaction, Operation, Order, utc_now
 from sgpshop.services.payments import acts, journal, runner, transaction_lookup
 from sgpshop.services.payments.journal import RunResult
 from sgpshop.storage.database import writing
-from tests.factories import fresh
+from tests.factories import authorized_order, fresh
 from tests.faults.judging import settle
 from tests.gateway_world import World
-from tests.services.acting import TANAKA, last_attempt, seen
+from tests.services.acting import TANAKA, last_attempt, press, seen
 from tests.services.payments.test_preorders import charges, preorder
 
 #: Lets every answer to a look-up take so many seconds, and `meanwhile` happen.
@@ -104,3 +104,27 @@ def test_a_look_up_of_many_numbers_is_not_begun_anew_by_another_worker(
     assert set(others) == {RunResult.NOT_OURS}
     found = db.session.get_one(CardTransaction, row_id, populate_existing=True)
     assert (found.looks, found.next_look_at) == (1, None)
+
+
+def test_what_failed_once_is_captured_however_long_the_questions_before_it_take(
+    shop: World, slow: Slow
+) -> None:
+    order = authorized_order(shop)
+    shop.fault("error:42G120000", "AlterTran")
+    press(order, Operation.CAPTURE)
+    assert fresh(order).payment_status is PaymentStatus.CAPTURE_FAILED
+    attempt_id = opened(fresh(order))
+    slow(6)
+    assert runner.run_operation(attempt_id) is RunResult.ENDED
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+
+
+def test_a_worker_that_dies_in_the_questions_has_sent_nothing(shop: World, slow: Slow) -> None:
+    order = authorized_order(shop)
+    shop.fault("error:42G120000", "AlterTran")
+    press(order, Operation.CAPTURE)
+    attempt_id = opened(fresh(order))
+    sent: list[object] = []
+    slow(1, lambda: sent.append(last_attempt(order).sent_at))
+    runner.run_operation(attempt_id)
+    assert sent[:2] == [None, None]

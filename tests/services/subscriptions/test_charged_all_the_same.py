@@ -22,8 +22,8 @@ from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_detail import letters
 from sgpshop.services.order_detail.detail import OrderProblem
-from sgpshop.services.orders import alerts, facts
-from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.orders import alerts, facts, history
+from sgpshop.services.payments import acts, runner, unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.subscriptions import SubscriptionTab, again, billing, monthly_files
 from sgpshop.services.subscriptions.billing import results
@@ -663,6 +663,55 @@ def test_what_a_file_calls_failed_is_asked_about_however_it_stands(
     else:
         cancel(order)
     assert [one["status"] for one in shop.ledger()] == ["AUTH", "CAPTURE"]
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+@pytest.mark.parametrize("act", ["capture", "cancel"])
+@pytest.mark.parametrize(
+    "rest", [{}, {"合計金額": "0", "単価": "0"}], ids=["unchanged", "left out"]
+)
+def test_what_a_later_file_calls_failed_is_heeded_whatever_becomes_of_its_row(
+    shop: World, travel: Travel, act: str, rest: dict[str, str]
+) -> None:
+    open_shop()
+    shop.authorize("7002", 2500)
+    take_in(row(注文番号="7002", 決済方法ステータス="仮売上"))
+    order = looked_up("7002")
+    for _ in range(2):  # each day's file says it
+        take_in(row(注文番号="7002", 決済方法ステータス="売上失敗", **rest))
+    assert [entry.event for entry in history.entries(order.id)].count("import_failed") == 1
+    pay(shop, "7002-1")
+    if act == "capture":
+        press(order, Operation.CAPTURE)
+    else:
+        cancel(order)
+    assert [one["status"] for one in shop.ledger()] == ["AUTH", "CAPTURE"]
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_what_a_file_calls_failed_while_its_capture_waits_is_asked_about_first(
+    shop: World, travel: Travel
+) -> None:
+    open_shop()
+    shop.authorize("7002", 2500)
+    take_in(row(注文番号="7002", 決済方法ステータス="仮売上"))
+    order = looked_up("7002")
+    attempt_id = acts.open_attempt(order.id, acts.CAPTURE, seen(order), TANAKA)
+    take_in(row(注文番号="7002", 決済方法ステータス="売上失敗"))
+    pay(shop, "7002-1")
+    runner.run_operation(attempt_id)
+    assert [one["status"] for one in shop.ledger()] == ["AUTH", "CAPTURE"]
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_what_came_back_before_it_was_billed_is_watched_at_night(
+    shop: World, travel: Travel
+) -> None:
+    """The cart took the month of a parcel that was out; no registration of ours asks about it."""
+    open_shop()
+    order = not_delivered(delivered(shop))
+    pay(shop, f"{order.order_no}-1")
+    nights(travel, order, (2026, 11, 13))
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
 

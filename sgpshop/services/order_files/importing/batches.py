@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
 from sgpshop.services import settings
-from sgpshop.services.order_files.importing import cancelled, stored, writer
+from sgpshop.services.order_files.importing import cancelled, failed, stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken import (
     ClaimedAccess,
@@ -93,6 +93,7 @@ def _try(
         unknown_numbers.give_way(session, [one.order_no for one in batch])
         started = sa.select(ImportRun.started_at).where(ImportRun.id == run_id)
         decided = _decide(session, batch, session.scalar(started) or now, lock=True)
+        failed.heed(session, decided.stored, actor=actor, now=now)
         counts = writer.write(session, decided.changes, actor=actor, now=now)
         unknown_numbers.settle(session, [one.parsed.order_no for one in decided.changes])
         cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})

@@ -24,6 +24,7 @@ from sgpshop.models import (
 from sgpshop.services.order_files.importing.content import Content, Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
 from sgpshop.services.order_files.importing.differences import differences
+from sgpshop.services.order_files.importing.failed import CLAIM
 from sgpshop.services.orders import history
 
 _TRANSACTION_DEFAULTS: Values = {
@@ -180,15 +181,15 @@ def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: date
         "amount_before": before.content.values["total"] if before else None,
         "amount_after": change.content.values["total"],
         "order_version": before.facts.version + 1 if before else 1,
-        "detail": {"line": change.parsed.line} | _failed(change) | _corrections(change),
+        "detail": {"line": change.parsed.line} | _first_word(change) | _corrections(change),
     }
 
 
-def _failed(change: OrderChange) -> Values:
-    """That the file says 売上失敗: however the payment stands, the buyer may pay past us (R106)."""
+def _first_word(change: OrderChange) -> Values:
+    """That an order comes in as 売上失敗; what later files say is kept by `failed.heed`."""
     claim = change.parsed.claim
     is_failed = claim is not None and claim.status is PaymentStatus.CAPTURE_FAILED
-    return {"claimed": PaymentStatus.CAPTURE_FAILED.value} if is_failed else {}
+    return CLAIM if change.stored is None and is_failed else {}
 
 
 def _corrections(change: OrderChange) -> Values:

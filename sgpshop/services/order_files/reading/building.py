@@ -90,6 +90,11 @@ def is_cancelled(rows: list[FileRow]) -> bool | None:
     return False if (states | said | parcels) - {None} else None
 
 
+def is_failed(rows: list[FileRow]) -> bool:
+    """Whether the file calls the order 売上失敗, asked of any rows, bad ones too."""
+    return any(row.order.get("payment_status") is PaymentStatus.CAPTURE_FAILED for row in rows)
+
+
 def _moment(value: datetime | date, clock: time | None) -> datetime:
     return value if isinstance(value, datetime) else at(value, clock or time())
 

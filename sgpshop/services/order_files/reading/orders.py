@@ -12,7 +12,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.models import IssueLevel
 from sgpshop.services.files.layout import Row, RowsRefused, Table
 from sgpshop.services.order_files.reading import rows as of_rows
-from sgpshop.services.order_files.reading.building import build_order, is_cancelled
+from sgpshop.services.order_files.reading.building import build_order, is_cancelled, is_failed
 from sgpshop.services.order_files.reading.columns import BY_KEY, ORDER_NO, REQUIRED, Part
 from sgpshop.services.order_files.reading.groups import GENERAL, Group, mapped, read_groups
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
@@ -42,6 +42,8 @@ class FileOrder:
     unknown_method: str = ""
     #: whether it is 注文キャンセル there, left out or not; None: the file does not say
     is_cancelled: bool | None = None
+    #: whether it is 売上失敗 there, left out or not
+    is_failed: bool = False
 
 
 def survey(
@@ -94,6 +96,7 @@ def _order(group: Group, table: Table, methods: KnownMethods, *, is_scattered: b
     result = FileOrder(group.order_no if is_valid else "", group.rows[0].line, issues=problems)
     rows = _parsed(group, table, result)
     result.is_cancelled = is_cancelled(rows)
+    result.is_failed = is_failed(rows)
     if is_valid and is_scattered:
         problems += [
             Issue(

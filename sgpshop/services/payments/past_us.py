@@ -1,0 +1,84 @@
+"""What says that a buyer paid, or may pay, past us: under a number of the order that nobody here entered.
+
+A cart offers a page of its own to the buyer of what is 売上失敗 (R106), and SMBC-GP tells of what is paid
+there (P24).  Whoever looks an order up, captures, cancels or compares it asks the same two things.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from sgpshop.domain.payment_status import PAID, PaymentStatus
+from sgpshop.models import (
+    CLAIMS_FAILURE,
+    IS_FAILURE,
+    CardTransaction,
+    HistoryEntry,
+    Notification,
+    Order,
+    OrderKind,
+    UnknownNumber,
+    utc_now,
+)
+
+#: So long after a charge failed, and after one was paid that had failed before.
+_MAY_PAY_LATER = timedelta(days=31)
+
+_at, _own = aliased(CardTransaction), aliased(CardTransaction)
+_NAMES_ANOTHER = sa.and_(
+    Notification.transaction_id == _at.id,
+    ~sa.exists().where(
+        _own.order_id == _at.order_id, _own.gateway_order_id == Notification.gateway_order_id
+    ),
+)
+#: Of an order in the statement: SMBC-GP told of a number of it that is none of our transactions.
+_IS_TOLD = sa.exists().where(_NAMES_ANOTHER, _at.order_id == Order.id).correlate(Order)
+_HAS_FAILED = sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).correlate(Order)
+_IS_ASKED = (
+    sa.exists().where(UnknownNumber.order_id == Order.id, UnknownNumber.is_open).correlate(Order)
+)
+#: Whether money may stand under a number that nobody here entered, as far as we were ever told.
+MAY_BE_PAID = sa.or_(_HAS_FAILED, _IS_TOLD, _IS_ASKED)
+
+
+def may_be_paid_now(session: Session, order_id: int) -> bool:
+    """The same while it is worth looking for: a failure, or how it or a charge ended, is not long ago."""
+    entry = HistoryEntry
+    may_pay = (PaymentStatus.CAPTURE_FAILED, PaymentStatus.CANCELLED, *PAID)
+    is_recent = (
+        sa.exists()
+        .where(
+            entry.order_id == Order.id,
+            entry.at > utc_now() - _MAY_PAY_LATER,
+            sa.or_(
+                CLAIMS_FAILURE,
+                sa.and_(
+                    entry.status_after.in_(may_pay),
+                    entry.status_after.is_distinct_from(entry.status_before),
+                ),
+            ),
+        )
+        .correlate(Order)
+    )
+    # A cart can charge what is charged under later numbers as well as we.
+    may_be_charged = sa.or_(_HAS_FAILED, Order.kind != OrderKind.NORMAL)
+    is_wanted = sa.or_(sa.and_(may_be_charged, is_recent), _IS_TOLD, _IS_ASKED)
+    return bool(session.scalar(sa.select(is_wanted).where(Order.id == order_id)))
+
+
+def named(session: Session, order_ids: Collection[int]) -> dict[int, set[int]]:
+    """By order: the sequences of the numbers that notifications name and no transaction of it has."""
+    rows = session.execute(
+        sa.select(_at.order_id, Notification.gateway_order_id).where(
+            _NAMES_ANOTHER, _at.order_id.in_(order_ids)
+        )
+    ).all()
+    found = defaultdict[int, set[int]](set)
+    for order_id, number in rows:
+        found[order_id].add(int(number.rpartition("-")[2]))
+    return found
