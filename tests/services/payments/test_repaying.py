@@ -126,12 +126,12 @@ class TestByThreeDs:
         number = number_of(order)
         assert subscriptions.take_again([order.order_no], "form", TANAKA) == 1
         assert fresh(order).payment_status is S.AWAITING_BILLING
-        assert told(back(app, order, access_id, number)) == "failed"
+        assert told(back(app, order, access_id, number)) == "pending"
         assert shop.requests(number, "SecureTran2") == []
         travel(jst(2027, 1, 10, 6, 1))
         billing.resume()  # the old card's line is at SMBC-GP by now, and nothing is taken yet
         assert fresh(order).payment_status is S.BILLING_REPORTED
-        assert told(back(app, order, access_id, number)) == "failed"
+        assert told(back(app, order, access_id, number)) == "pending"
 
     def entered_and_not_paid(
         self, app: Flask, shop: World, new: NewOrder, order: Order, **more: Any
