@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sgpshop.models import BillingFile, BillingState, FileState, Order
 from sgpshop.services import subscriptions
 from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
-from sgpshop.services.subscriptions.billing import preparing
+from sgpshop.services.subscriptions.billing import files, preparing
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.services.arriving import open_shop
@@ -162,6 +163,8 @@ def test_while_a_file_is_being_made_another_is_sent(
     three: list[Order], shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = three[0]
+    # Else its lines would be asked about again, and no file would be there to be sent.
+    monkeypatch.setattr(files, "_FRESH", timedelta(hours=4))
     shop.wire.cut_off("_batch")
     travel(jst(2026, 12, 8, 6, 1))
     with monkeypatch.context() as patched:

@@ -125,12 +125,15 @@ class TestKilledWhileSending:
             shop.fault(f"error:{trouble}", "Batch")
         travel(THE_10TH)
         billing.resume()
-        shop.wire.cut_off()
-        shop.fault("error:E01030002", "Batch")
-        travel(jst(2026, 12, 10, 7))
-        billing.resume()
         assert not the_file().is_doubtful
-        assert the_billing(order).state is B.POSTPONED
+        shop.wire.cut_off()
+        for minute in (0, 5):  # an hour old it is given up, and its line asked about again
+            travel(jst(2026, 12, 10, 7, minute))
+            billing.resume()
+        assert fresh(order).payment_status is S.BILLING_REPORTED
+        travel(THE_18TH)
+        billing.resume()
+        assert charged(shop) == [f"{order.order_no}-1"]
 
     def test_a_try_that_did_not_get_there_does_not_end_an_earlier_doubt(
         self, shop: World, travel: Travel
