@@ -65,6 +65,8 @@ class Detail:
     transactions: list[CardTransaction]
     #: payments at SMBC-GP of which a person has to say whose they are, and what there is to say
     questions: Sequence[tuple[UnknownNumber, Sequence[unknown_numbers.Answer]]]
+    #: those which somebody said to be another order's
+    of_others: Sequence[UnknownNumber]
 
     @property
     def is_changed_there(self) -> bool:
@@ -80,6 +82,7 @@ class Detail:
 def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
+    open_numbers, of_others = unknown_numbers.open_and_of_others(order.id)
     billing = facts.latest_billing(order.id) if order.kind is OrderKind.SUBSCRIPTION else None
     return Detail(
         order=order,
@@ -94,10 +97,8 @@ def get_detail(order_no: str) -> Detail:
         alerts=alerts.open_of(order.id),
         billing=billing,
         transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
-        questions=[
-            (row, unknown_numbers.answers_to(order.kind, row))
-            for row in unknown_numbers.open_of(order.id)
-        ],
+        questions=[(row, unknown_numbers.answers_to(order.kind, row)) for row in open_numbers],
+        of_others=of_others,
     )
 
 

@@ -232,6 +232,16 @@ def open_of(order_id: int) -> Sequence[UnknownNumber]:
     return _unanswered(db.session(), order_id)
 
 
+def open_and_of_others(order_id: int) -> tuple[list[UnknownNumber], list[UnknownNumber]]:
+    """What is still to be answered of one order; and what was said to be another's, which can be taken back."""
+    rows = db.session.scalars(
+        sa.select(UnknownNumber)
+        .where(UnknownNumber.order_id == order_id)
+        .order_by(UnknownNumber.sequence)
+    ).all()
+    return [row for row in rows if row.is_open], [row for row in rows if row.is_ours is False]
+
+
 def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
     """Whether nothing is paid there, and a file may yet: «ours» would neither charge nor end it.
 
@@ -306,7 +316,7 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         order = lock_order(session, id_of(order_no))
         row = session.get(UnknownNumber, question_id, populate_existing=True)
         if row is None or row.order_id != order.id:
-            raise NotFound("この取引は、もう確認の必要がありません。画面を開き直してください。")
+            raise NotFound(_GONE)
         if not row.is_open:
             return
         if order.open_attempt is not None:
@@ -328,6 +338,32 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         _tell(session, order)
 
 
+def ask_again(order_no: str, question_id: int, actor: Actor) -> None:
+    """「別の注文の決済です」 was wrong: it is a question again, and SMBC-GP is asked what stands there.
+
+    Raises NotFound where there is no such answer, OrderBusy while an operation is open.
+    """
+    with writing() as session:
+        order = lock_order(session, id_of(order_no))
+        row = session.get(UnknownNumber, question_id, populate_existing=True)
+        if row is None or row.order_id != order.id or row.is_ours:
+            raise NotFound(_GONE)
+        if row.is_ours is None:  # a second click (P19)
+            return
+        if order.open_attempt is not None:
+            raise OrderBusy
+        row.is_ours = None
+        session.flush()
+        if order.transaction is not None:
+            look_now(order.transaction)
+            queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
+        history.record_change(
+            order, "number_asked_again", actor, before=order.payment_status, found=describe(row)
+        )
+        _tell(session, order)
+
+
+_GONE = "この取引は、もう確認の必要がありません。画面を開き直してください。"
 _OTHER_BY_NOW = (
     "この取引の状態では選べない答えです。画面を開き直し、いまの状態を確認して選んでください。"
 )

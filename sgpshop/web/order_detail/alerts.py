@@ -56,8 +56,8 @@ def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
 @bp.post("/<order_no>/numbers/<int:question_id>/others", endpoint="number_is_others")
 @requires(Role.OPERATOR)
 def number_is_others(order_no: str, question_id: int) -> ResponseReturnValue:
-    """別の注文の決済です: this order is not asked about it again (R141)."""
-    notice = "別の注文の決済としました。この注文では、もう確認しません。"
+    """別の注文の決済です: this order is not asked about it again, unless that is taken back (R141)."""
+    notice = "別の注文の決済としました。間違えたときは、この画面で取り消せます。"
     return _answer(order_no, question_id, Answer.OTHERS, notice)
 
 
@@ -67,6 +67,21 @@ def number_was_left(order_no: str, question_id: int) -> ResponseReturnValue:
     """購入者が支払わなかった: the subscription is charged under the next number (R141)."""
     notice = "購入者が支払わなかったものとしました。次の番号で請求します。"
     return _answer(order_no, question_id, Answer.LEFT, notice)
+
+
+@bp.post("/<order_no>/numbers/<int:question_id>/again", endpoint="number_asked_again")
+@requires(Role.OPERATOR)
+def number_asked_again(order_no: str, question_id: int) -> ResponseReturnValue:
+    """答えを取り消す: whose that payment is becomes a question again (R141)."""
+    try:
+        unknown_numbers.ask_again(order_no, question_id, Actor.person(current_user.name))
+    except OrderNotFound:
+        raise
+    except ShopError as problem:
+        return screen.render(order_no, refusal=problem)
+    return screen.done(
+        order_no, notice="答えを取り消しました。どの注文の決済か、もう一度選んでください。"
+    )
 
 
 def _answer(order_no: str, question_id: int, said: Answer, notice: str) -> ResponseReturnValue:

@@ -152,6 +152,7 @@ def make_card_order(order_no: str) -> ResponseReturnValue:
 @bp.get("/<order_no>/numbers/<int:question_id>/ours")
 @bp.get("/<order_no>/numbers/<int:question_id>/others")
 @bp.get("/<order_no>/numbers/<int:question_id>/left")
+@bp.get("/<order_no>/numbers/<int:question_id>/again")
 @requires(Role.VIEWER)
 def to_screen(order_no: str, **_of_the_address: int) -> ResponseReturnValue:
     """A reload of an address that only forms are sent to leads back to the screen."""

@@ -72,6 +72,24 @@ def test_anothers_payment_is_not_asked_about_again(app: Flask, order: Order) -> 
     assert operator.get(where).status_code == 303  # a reload
 
 
+def test_an_answer_given_by_mistake_is_taken_back(app: Flask, world: World, order: Order) -> None:
+    """The question stands there again, in the words of before, and nothing is captured beside it."""
+    operator = signed_in(app, Role.OPERATOR)
+    operator.post(address(app, order, "others"))
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert f"{order.order_no}-1は、別の注文の決済としてあります。" in page
+    assert operator.post(address(app, order, "again")).status_code == 303
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert "この注文の決済です</button>" in page
+    assert "答えを取り消す" not in page
+    assert "別の注文の決済とした答えを取り消しました" in page
+    assert operator.post(address(app, order, "again")).status_code == 303  # a second click
+    assert operator.post(address(app, order, "ours")).status_code == 303
+    with app.app_context():
+        transaction_lookup.look_up(transaction_of(f"{order.order_no}-1").id)
+        assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
+
+
 def test_of_what_a_subscriptions_buyer_left_unpaid_that_can_be_said(
     app: Flask, order: Order
 ) -> None:
