@@ -689,6 +689,35 @@ def test_what_a_later_file_calls_failed_is_heeded_whatever_becomes_of_its_row(
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
 
+@pytest.mark.parametrize(
+    ("act", "before", "rest"),
+    [
+        ("capture", {"決済方法": "銀行振込"}, {}),
+        ("cancel", {"決済方法": "銀行振込"}, {}),
+        ("capture", None, {"注文状態": "99"}),
+        ("cancel", None, {"注文状態": "99"}),
+        ("cancel", None, {"注文状態": "0"}),
+    ],
+)
+def test_what_a_file_calls_failed_by_the_row_that_brings_it_is_heeded(
+    shop: World, travel: Travel, act: str, before: dict[str, str] | None, rest: dict[str, str]
+) -> None:
+    open_shop()
+    shop.authorize("7002", 2500)
+    if before is not None:
+        take_in(row(注文番号="7002", **before))
+    take_in(row(注文番号="7002", 決済方法ステータス="売上失敗", **rest))
+    order = looked_up("7002")
+    assert order.payment_status is S.AUTHORIZED
+    pay(shop, "7002-1")
+    if act == "capture":
+        press(order, Operation.CAPTURE)
+    else:
+        cancel(order)
+    assert [one["status"] for one in shop.ledger()] == ["AUTH", "CAPTURE"]
+    assert AlertKind.UNKNOWN_NUMBER in told(order)
+
+
 def test_what_a_file_calls_failed_while_its_capture_waits_is_asked_about_first(
     shop: World, travel: Travel
 ) -> None:

@@ -32,7 +32,7 @@ def heed(
     said = {
         stored.facts.id: (one, stored)
         for one, stored in found
-        if one.is_failed and stored.facts.is_sgp
+        if one.is_failed and (stored.facts.is_sgp or _is_card(one))
     }
     if not said:
         return
@@ -46,6 +46,11 @@ def heed(
     history.record_many(session, [_entry(one, stored, actor, now) for one, stored in said.values()])
     are_theirs = CardTransaction.order_id.in_(said)
     transaction_lookup.make_due(session, sa.and_(are_theirs, CardTransaction.is_current))
+
+
+def _is_card(one: FileOrder) -> bool:
+    """Whether the file calls it a card order, which it becomes here if its row goes in."""
+    return one.order is not None and one.order.claim is not None
 
 
 def _entry(one: FileOrder, stored: StoredOrder, actor: str, now: datetime) -> dict[str, object]:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.order_number import at_gateway
-from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import (
     ActorKind,
     CardTransaction,
@@ -188,8 +187,7 @@ def _entry(order_id: int, change: OrderChange, event: str, actor: str, now: date
 def _first_word(change: OrderChange) -> Values:
     """That an order comes in as 売上失敗; what later files say is kept by `failed.heed`."""
     claim = change.parsed.claim
-    is_failed = claim is not None and claim.status is PaymentStatus.CAPTURE_FAILED
-    return CLAIM if change.stored is None and is_failed else {}
+    return CLAIM if change.stored is None and claim is not None and claim.is_failed else {}
 
 
 def _corrections(change: OrderChange) -> Values:

@@ -51,7 +51,7 @@ def build_order(
     values["method"] = SGP_METHOD if is_sgp else plain_name(given["method"])
     lines = [_line(row, errors) for row in rows]
     deliveries = _deliveries(rows, given, warnings)
-    claim = _claim(given, deliveries) if is_sgp else None
+    claim = _claim(given, deliveries, is_failed=is_failed(rows)) if is_sgp else None
     if claim is not None:
         _check_charge(values["total"], claim, errors, warnings)
     elif given.get("payment_status") is not None:
@@ -104,7 +104,9 @@ def _has_payment(given: dict[str, Any]) -> bool:
     return bool(given.get("access_id") or given.get("authorized_at") or given.get("gateway_amount"))
 
 
-def _claim(given: dict[str, Any], deliveries: list[dict[str, Any]]) -> PaymentClaim:
+def _claim(
+    given: dict[str, Any], deliveries: list[dict[str, Any]], *, is_failed: bool
+) -> PaymentClaim:
     said = given.get("payment_status")
     if said is None and all(one.get("status") is DeliveryStatus.CANCELLED for one in deliveries):
         said = PaymentStatus.CANCELLED  # called off as a whole, though no column says so
@@ -119,6 +121,7 @@ def _claim(given: dict[str, Any], deliveries: list[dict[str, Any]]) -> PaymentCl
         access_pass=given.get("access_pass", ""),
         gateway_amount=given.get("gateway_amount"),
         authorized_at=approved and _moment(approved, None),
+        is_failed=is_failed,
     )
 
 

@@ -21,6 +21,8 @@ class PaymentClaim:
     access_pass: str
     gateway_amount: int | None
     authorized_at: datetime | None
+    #: whether its column says 売上失敗, whatever 注文状態 makes of it
+    is_failed: bool
 
     @property
     def has_access(self) -> bool:
