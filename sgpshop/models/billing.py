@@ -131,7 +131,7 @@ class Billing(Base):
     file_id: Mapped[int | None] = mapped_column(sa.ForeignKey("billing_files.id"))
     #: whether it goes by file
     by_file: Mapped[bool]
-    #: when SMBC-GP was last asked about its card and its other numbers, and nothing spoke against it
+    #: since when SMBC-GP was last asked about its card and its other numbers, if nothing spoke against it
     ready_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: how often in a row it was put off, through no fault of the card
     postponed: Mapped[int] = mapped_column(default=0)

@@ -20,6 +20,7 @@ from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab
 from sgpshop.services.subscriptions.billing import files, preparing
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, Killed, World
+from tests.notifying import tell
 from tests.services.arriving import open_shop
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import delivered, the_billing
@@ -109,6 +110,27 @@ def test_several_are_asked_about_at_a_time_and_one_connection_is_left(
     billing.resume()
     assert [fresh(one).payment_status for one in three] == [S.BILLING_REPORTED] * 3
     assert [file.lines for file in the_files()] == [3]
+
+
+def test_told_of_a_payment_while_it_is_asked_about_it_is_asked_again(
+    three: list[Order], shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its other numbers were asked for already, and what is charged by file cannot be taken back (P1)."""
+    real, told = stored_cards.for_later, []
+
+    def meanwhile(gateway: Any, order_id: int) -> Any:
+        if order_id == three[0].id and not told:
+            told.append(f"{three[0].order_no}-2")
+            shop.gateway.authorize(told[0], 2500, GOOD_CARD)
+            tell(told[0], Status="AUTH", JobCd="AUTH")
+        return real(gateway, order_id)
+
+    monkeypatch.setattr(stored_cards, "for_later", meanwhile)
+    travel(THE_10TH)
+    billing.resume()
+    assert [file.lines for file in the_files()] == [2]
+    billing.resume()
+    assert the_billing(three[0]).state is B.POSTPONED
 
 
 @pytest.mark.usefixtures("one_at_a_time")

@@ -121,13 +121,14 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
         .where(Billing.id == billing_id)
     ).one()
     db.session.commit()
+    asked_at = utc_now()  # before: what is learned of while we ask speaks against it as well
     outcome = _ask(gateway, row.order_id, row.gateway_order_id)
     if outcome is None:
         with writing() as session:
             session.execute(
                 sa.update(Billing)
                 .where(Billing.id == billing_id, Billing.attempt_id == row.attempt_id)
-                .values(ready_at=utc_now())
+                .values(ready_at=asked_at)
             )
         return
     with writing() as session:
