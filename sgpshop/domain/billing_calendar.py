@@ -14,6 +14,8 @@ from sgpshop.domain.payment_calendar import jst_day, start_of_day
 HOUR = timedelta(hours=6)
 #: The window of the monthly file is the 1st to this day of a month (protocol.md §13.9).
 FILE_WINDOW_ENDS = 10
+#: So long before its end files are made of whatever is ready, and asking about it anew may not end.
+FILE_WINDOW_CLOSING = timedelta(hours=2)
 #: So long after the day of results their absence is no accident any more.
 RESULTS_OVERDUE = timedelta(days=2)
 _WRITTEN = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")

@@ -3,6 +3,8 @@
 # ruff: noqa: F401, F811 - fixtures of the other files are used by their names
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -12,6 +14,7 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Attempt, AttemptState, BillingFile, BillingState, FileState, Order
+from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.gateway_world import World
@@ -37,13 +40,28 @@ def order(shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch) -> Order
     """決済待ち, delivered; its line is in a file that did not reach SMBC-GP at 06:01 on the 10th."""
     open_shop(billing_driver=BillingDriver.FILE.value)
     order = delivered(shop)
+    make_unsent(travel, monkeypatch, (6, 1), (6, 1))
+    return order
+
+
+def make_unsent(
+    travel: Travel, monkeypatch: pytest.MonkeyPatch, asked: tuple[int, int], made: tuple[int, int]
+) -> None:
+    """Lines are asked about on the 10th from `asked` on, until `made`; their file does not get there."""
+    real = stored_cards.for_later
+
+    def slowly(gateway: SmbcGpGateway, order_id: int) -> Any:
+        if made != asked:
+            travel(jst(2026, 12, 10, *made))
+        return real(gateway, order_id)
+
     with monkeypatch.context() as away:
+        away.setattr(stored_cards, "for_later", slowly)
         away.setattr(SmbcGpGateway, "upload_monthly_file", not_reached)
-        travel(jst(2026, 12, 10, 6, 1))
+        travel(jst(2026, 12, 10, *asked))
         billing.resume()
     assert the_file().tries == 1
     assert not the_file().is_doubtful
-    return order
 
 
 def not_reached(*_: object) -> None:
@@ -112,3 +130,60 @@ def test_a_minute_later_the_same_file_goes_out(shop: World, travel: Travel, orde
     assert (the_file().id, the_file().tries) == (first, 2)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert the_file().state is FileState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "again"),
+    [
+        pytest.param((6, 1), (7, 1), (7, 10), id="to ask took an hour"),
+        pytest.param((12, 0), (16, 0), (20, 30), id="to ask again may outlast the window"),
+        pytest.param((22, 5), (22, 5), (22, 30), id="the window closes"),
+    ],
+)
+def test_it_goes_out_as_it_is_where_asking_again_would_miss_the_month(
+    shop: World,
+    travel: Travel,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: tuple[int, int],
+    made: tuple[int, int],
+    again: tuple[int, int],
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    make_unsent(travel, monkeypatch, asked, made)
+    first = the_file().id
+    travel(jst(2026, 12, 10, *again))
+    billing.resume()
+    assert (the_file().id, the_file().tries) == (first, 2)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_what_took_an_hour_to_ask_is_asked_again_after_two(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    make_unsent(travel, monkeypatch, (6, 1), (7, 1))
+    travel(jst(2026, 12, 10, 8, 2))
+    pay(shop, f"{order.order_no}-2")
+    for _ in range(2):
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+
+
+def test_while_the_window_closes_only_what_was_told_of_is_taken_out(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    paid, other = delivered(shop), delivered(shop)
+    make_unsent(travel, monkeypatch, (22, 5), (22, 5))
+    pay(shop, f"{paid.order_no}-2")
+    tell(f"{paid.order_no}-2", Status="CAPTURE", JobCd="CAPTURE")
+    before = shop.requests(f"{other.order_no}-1", "SearchTrade")
+    assert before
+    travel(jst(2026, 12, 10, 22, 30))
+    for _ in range(2):
+        billing.resume()
+    assert the_billing(paid).state is BillingState.POSTPONED
+    assert fresh(other).payment_status is S.BILLING_REPORTED
+    assert shop.requests(f"{other.order_no}-1", "SearchTrade") == before

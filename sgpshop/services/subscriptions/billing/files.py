@@ -14,7 +14,12 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
-from sgpshop.domain.billing_calendar import month_of, results_at
+from sgpshop.domain.billing_calendar import (
+    FILE_WINDOW_CLOSING,
+    file_window_ends,
+    month_of,
+    results_at,
+)
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import Event
 from sgpshop.domain.shop_terms import BillingMode
@@ -54,7 +59,7 @@ _BILL = Operation.BILL
 #: Between two tries to send a file: a minute, growing to an hour.
 _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LONGEST_PAUSE = timedelta(seconds=_PAUSES[-1])
-#: A file that was made so long ago says what was asked then, not now.
+#: What was asked so long ago says how it was then, not now.
 _FRESH = timedelta(minutes=5)
 #: So long a single refused line is looked for before it is put off.
 _PATIENCE = timedelta(days=1)
@@ -334,13 +339,13 @@ def _claim(file_id: int, state: FileState) -> tuple[date, str, int, int, bool] |
 def _take_apart(session: Session, file_id: int) -> bool:
     """Give up a file that SMBC-GP provably never got, if it is old or one of its lines must not go as it is.
 
-    Its lines are asked about again before they go into the next one: what is charged by file cannot
-    be taken back, and whoever pays meanwhile pays past us (P1).
+    What is old, and what is not ready, is asked about again before it goes into the next one: what
+    is charged by file cannot be taken back, and whoever pays meanwhile pays past us (P1).
     """
     now = utc_now()
     of_it = Billing.file_id == file_id
-    is_old = sa.exists().where(BillingFile.id == file_id, BillingFile.created_at < now - _FRESH)
-    if not session.scalar(sa.select(sa.or_(is_old, sa.exists().where(of_it, ~is_ready(now))))):
+    is_old = _is_old(session, file_id, now)
+    if not is_old and not session.scalar(sa.select(sa.exists().where(of_it, ~is_ready(now)))):
         return False
     session.execute(  # nothing was sent for them
         sa.update(Attempt)
@@ -354,13 +359,29 @@ def _take_apart(session: Session, file_id: int) -> bool:
     session.execute(
         sa.update(Billing)
         .where(of_it)
-        .values(file_id=None, ready_at=None)
+        .values(file_id=None, ready_at=None if is_old else Billing.ready_at)
         .execution_options(synchronize_session=False)
     )
     session.execute(sa.delete(FiledNumber).where(FiledNumber.file_id == file_id))
     session.execute(sa.delete(BillingFile).where(BillingFile.id == file_id))
     logs.event("billing_file_given_up", file=file_id)
     return True
+
+
+def _is_old(session: Session, file_id: int, now: datetime) -> bool:
+    """Whether its lines were asked about too long ago, and there is time to ask about all again.
+
+    To ask about 10,000 takes hours: as long again they stay fresh, or they would never be sent.
+    """
+    made_at = session.scalar(sa.select(BillingFile.created_at).where(BillingFile.id == file_id))
+    asked_at = session.scalar(
+        sa.select(sa.func.min(Billing.ready_at)).where(Billing.file_id == file_id)
+    )
+    if made_at is None or asked_at is None:
+        return False
+    fresh_for = max(_FRESH, 2 * (made_at - asked_at))
+    last_call = file_window_ends(now) - max(fresh_for, FILE_WINDOW_CLOSING)
+    return asked_at + fresh_for < now < last_call
 
 
 def _try_later(file_id: int, lease: int, tries: int, reason: str, *, is_doubtful: bool) -> None:

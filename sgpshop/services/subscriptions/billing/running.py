@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 
 import sqlalchemy as sa
 
 from sgpshop import logs
 from sgpshop.domain.billing_calendar import (
+    FILE_WINDOW_CLOSING,
     due_month,
     file_window_ends,
     month_of,
@@ -45,9 +46,6 @@ from sgpshop.services.subscriptions.billing import files, planning, preparing, r
 from sgpshop.services.subscriptions.billing.selecting import JOB
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import carefully, rests
-
-#: So long before the window of monthly files closes they are made of whatever is ready.
-_CLOSING = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def _registration_is_planned(month: date, planned: int, now: datetime) -> None:
 
 def _window_closes(now: datetime) -> bool:
     ends = file_window_ends(now)
-    return ends - _CLOSING <= now < ends
+    return ends - FILE_WINDOW_CLOSING <= now < ends
 
 
 def _files_due(state: FileState | None, now: datetime) -> list[int]:
