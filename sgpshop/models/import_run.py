@@ -83,7 +83,10 @@ class ImportIssue(Base):
     """Something about one line of the file, in a sentence that names the column."""
 
     __tablename__ = "import_issues"
-    __table_args__ = (sa.Index("ix_import_issues_run_id_line", "run_id", "line"),)
+    __table_args__ = (
+        sa.Index("ix_import_issues_run_id_line", "run_id", "line"),
+        sa.Index("ix_import_issues_order_no", "order_no"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(sa.ForeignKey("import_runs.id", ondelete="CASCADE"))

@@ -72,6 +72,7 @@ class SlipRow(Base):
         sa.Index("ix_slip_rows_run_id_line", "run_id", "line"),
         sa.Index("ix_slip_rows_run_id_result", "run_id", "result"),
         sa.Index("ix_slip_rows_attempt_id", "attempt_id"),
+        sa.Index("ix_slip_rows_order_id", "order_id"),
         sa.Index(
             "ix_slip_rows_due", "run_id", "order_id", sqlite_where=_DUE, postgresql_where=_DUE
         ),

@@ -267,6 +267,30 @@ def test_rows_of_slip_files_forget_it_too(order: Order) -> None:
     assert known() == []
 
 
+def test_it_finds_what_files_said_of_the_order_by_indexes(order: Order) -> None:
+    """Everybody who writes waits meanwhile, and these tables grow for ever."""
+    is_postgresql = db.engine.dialect.name == "postgresql"
+    ask = "EXPLAIN " if is_postgresql else "EXPLAIN QUERY PLAN "
+    plans: list[str] = []
+
+    def listen(
+        connection: sa.Connection, _: Any, statement: str, parameters: Any, *__: Any
+    ) -> None:
+        if statement.startswith(("UPDATE slip_rows", "UPDATE import_issues")):
+            if is_postgresql:  # it would scan so few rows
+                connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plans.append(str(connection.exec_driver_sql(ask + statement, parameters).all()))
+
+    sa.event.listen(db.engine, "before_cursor_execute", listen)
+    try:
+        erase(order)
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", listen)
+    slip_rows, import_issues = plans
+    assert "ix_slip_rows_order_id" in slip_rows
+    assert "ix_import_issues_order_no" in import_issues
+
+
 class TestAtNight:
     """`personal_data_for`: months after the last that happened to a closed order."""
 
