@@ -51,6 +51,8 @@ SUMS = "sums"
 #: buyers' data whose time is over
 ERASE = "erase"
 
+#: JST hour of what is done at night here alone, where the comparison is off.
+_NIGHT = 3
 #: So many seconds' worth of look-ups are planned at once.
 _STRIDE = 5.0
 #: Work that was never done here before begins only this long after its hour; else the next day.
@@ -83,10 +85,13 @@ def run(*, share: float = 1.0) -> bool:
     `share` is the part of its usual pace at which the worker goes now (E92 halves it).
     """
     now = utc_now()
-    is_more = _step("NIGHTLY_COMPARE_HOUR", COMPARE, now, lambda job: _compare(job, now, share))
-    is_more = _step("NIGHTLY_COMPARE_HOUR", SUMS, now, lambda job: _add_up(job, now)) or is_more
-    is_more = _step("NIGHTLY_COMPARE_HOUR", ERASE, now, lambda job: _erase(job, now)) or is_more
-    return _step("DAILY_DIGEST_HOUR", DIGEST, now, lambda job: _digest(job, now)) or is_more
+    compared_at: int | None = current_app.config["NIGHTLY_COMPARE_HOUR"]
+    night = _NIGHT if compared_at is None else compared_at
+    digest_at = current_app.config["DAILY_DIGEST_HOUR"]
+    is_more = _step(compared_at, COMPARE, now, lambda job: _compare(job, now, share))
+    is_more = _step(night, SUMS, now, lambda job: _add_up(job, now)) or is_more
+    is_more = _step(night, ERASE, now, lambda job: _erase(job, now)) or is_more
+    return _step(digest_at, DIGEST, now, lambda job: _digest(job, now)) or is_more
 
 
 def is_backup_due() -> bool:
@@ -114,8 +119,8 @@ def back_up() -> None:
         _locked(session, job).finished_at = utc_now()
 
 
-def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], None]) -> bool:
-    job = _open(variable, name, now)
+def _step(hour: int | None, name: str, now: datetime, work: Callable[[DailyJob], None]) -> bool:
+    job = _open(hour, name, now)
     if job is None:
         return False
     if (job.next_step_at or now) <= now:
@@ -123,9 +128,8 @@ def _step(variable: str, name: str, now: datetime, work: Callable[[DailyJob], No
     return True
 
 
-def _open(variable: str, name: str, now: datetime) -> DailyJob | None:
-    """The job of the day whose hour came last, unless it is done."""
-    hour: int | None = current_app.config[variable]
+def _open(hour: int | None, name: str, now: datetime) -> DailyJob | None:
+    """The job of the day whose hour came last, unless it is done; None: it is off."""
     if hour is None:
         return None
     day = _latest_day(now, hour)
@@ -134,7 +138,8 @@ def _open(variable: str, name: str, now: datetime) -> DailyJob | None:
 
 
 def _due_backup(now: datetime) -> DailyJob | None:
-    job = _open("BACKUP_HOUR", BACKUP, now) if current_app.config["BACKUP_FOLDER"] else None
+    hour = current_app.config["BACKUP_HOUR"] if current_app.config["BACKUP_FOLDER"] else None
+    job = _open(hour, BACKUP, now)
     return None if job is None or (job.next_step_at or now) > now else job
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from sgpshop.domain.handling import Handling
+from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.personal_data import ERASED
 from sgpshop.extensions import db
@@ -306,10 +308,7 @@ class TestAtNight:
                 session.add(DailyJob(name=daily.ERASE, day=day, started_at=utc_now()))
             for _ in range(5):
                 daily._step(
-                    "NIGHTLY_COMPARE_HOUR",
-                    daily.ERASE,
-                    utc_now(),
-                    lambda job: daily._erase(job, utc_now()),
+                    3, daily.ERASE, utc_now(), lambda job: daily._erase(job, utc_now())
                 )
         renew()
 
@@ -331,6 +330,18 @@ class TestAtNight:
         self.nights(380)  # it is done once
         assert len(history.entries(order.id)) == count
         assert problems() == []
+
+    def test_it_goes_where_the_comparison_with_smbc_gp_is_off(
+        self, app: Flask, order: Order
+    ) -> None:
+        """「次の夜に消えます」 the screen says, whatever is compared."""
+        app.config["NIGHTLY_COMPARE_HOUR"] = None
+        settings.save("店長", personal_data_for="6")
+        night = datetime(utc_now().year + 1, 11, 27, 3, 0, 5, tzinfo=JST)
+        with time_machine.travel(night, tick=False):
+            while daily.run():
+                pass
+        assert fresh(order).buyer_name == ERASED
 
     def test_what_is_noted_afterwards_has_its_own_time(self, order: Order) -> None:
         settings.save("店長", personal_data_for="6")
