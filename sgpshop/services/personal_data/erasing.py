@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import history_chain
@@ -33,6 +35,9 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import lock_order
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
+from sgpshop.storage.database_words import is_unavailable
+
+log = logging.getLogger(__name__)
 
 #: Nothing is expected of these any more, as far as money goes; None is another way of payment.
 ENDED = frozenset(
@@ -90,23 +95,31 @@ def erase(order_ids: Sequence[int], actor: Actor, event: str, **detail: Any) -> 
     """Erase the buyers' data of these orders, each in a transaction of its own, unless it is needed.
 
     `event` and `detail` say in the history why.  What is found by it goes with the next round of texts.
+    One that breaks off stays, and holds up none of the others; only without the database all end.
     """
     found = Erased()
     for order_id in order_ids:
-        with writing() as session:
-            order = lock_order(session, order_id)
-            if order.erased_at is not None and order.erased_at >= order.updated_at:
-                continue  # by somebody else meanwhile
-            why = why_stays(session, order)
-            if not why:
-                try:
+        number = ""
+        try:
+            with writing() as session:
+                order = lock_order(session, order_id)
+                number = order.order_no
+                if order.erased_at is not None and order.erased_at >= order.updated_at:
+                    continue  # by somebody else meanwhile
+                why = why_stays(session, order)
+                if not why:
                     _erase(session, order, actor, event, detail)
-                except HistoryAltered as problem:
-                    why = problem.message
-            if why:
-                found.stayed.append((order.order_no, why))
-            else:
-                found.done.append(order.order_no)
+        except HistoryAltered as problem:
+            why = problem.message
+        except Exception as problem:
+            if isinstance(problem, SQLAlchemyError) and is_unavailable(problem):
+                raise
+            log.exception("erasing the buyer of order %s broke off", order_id)
+            why = "問題が起きたため消していません(管理者はログを確認してください)"
+        if why:
+            found.stayed.append((number, why))
+        else:
+            found.done.append(number)
     return found
 
 

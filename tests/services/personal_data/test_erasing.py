@@ -307,9 +307,7 @@ class TestAtNight:
                 day = daily._latest_day(utc_now(), 3)
                 session.add(DailyJob(name=daily.ERASE, day=day, started_at=utc_now()))
             for _ in range(5):
-                daily._step(
-                    3, daily.ERASE, utc_now(), lambda job: daily._erase(job, utc_now())
-                )
+                daily._step(3, daily.ERASE, utc_now(), lambda job: daily._erase(job, utc_now()))
         renew()
 
     def test_it_stays_for_ever_unless_somebody_says_otherwise(self, order: Order) -> None:
@@ -342,6 +340,30 @@ class TestAtNight:
             while daily.run():
                 pass
         assert fresh(order).buyer_name == ERASED
+
+    def test_an_order_that_cannot_be_erased_holds_up_no_other(
+        self, order: Order, shop: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = press(authorized_order(shop, told=True, buyer="高梨 司"), Operation.CAPTURE)
+        parcels.deliver(other.id, seen(other), TANAKA, [0])
+        settings.save("店長", personal_data_for="6")
+        erase_one = erasing._erase_in_history
+
+        def breaks_off(session: Any, one: Order) -> dict[str, Any]:
+            if one.id == order.id:
+                raise TypeError("what nobody thought of")
+            return erase_one(session, one)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(erasing, "_erase_in_history", breaks_off)
+            self.nights(190)
+            [(number, why)] = erase(order).stayed
+        assert (number, "問題が起きたため" in why) == (order.order_no, True)
+        assert fresh(order).buyer_name == "高梨 葵"
+        assert fresh(other).buyer_name == ERASED
+        self.nights(191)  # it is tried anew each night
+        assert fresh(order).buyer_name == ERASED
+        assert problems() == []
 
     def test_what_is_noted_afterwards_has_its_own_time(self, order: Order) -> None:
         settings.save("店長", personal_data_for="6")
