@@ -8,10 +8,13 @@ import pytest
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Cancellation
-from sgpshop.models import BillingState, Order
+from sgpshop.models import Attempt, AttemptState, BillingState, Operation, Order, utc_now
 from sgpshop.services import subscriptions
-from sgpshop.services.payments import transaction_lookup, unknown_numbers
-from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, again
+from sgpshop.services.payments import (
+    transaction_lookup,
+    unknown_numbers,
+)
+from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, again, billing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import work_off
@@ -69,6 +72,27 @@ def give_back(shop: World, order: Order) -> None:
     work_off(order.id)
 
 
+def in_doubt(order: Order) -> int:
+    """A cancel of it whose outcome is still to come."""
+    transaction = fresh(order).transaction
+    assert transaction is not None
+    with writing() as session:
+        attempt = Attempt(
+            order_id=order.id,
+            transaction_id=transaction.id,
+            operation=Operation.CANCEL,
+            state=AttemptState.UNKNOWN,
+            amount=2500,
+            gateway_order_id=second(order),
+            actor_kind="person",
+            actor="田中",
+            status_before=S.BILLING_REPORTED,
+        )
+        session.add(attempt)
+        session.flush()
+        return attempt.id
+
+
 def shown(tab: SubscriptionTab) -> list[str]:
     return [row.result for row in subscriptions.search(SubscriptionCriteria(tab=tab)).rows]
 
@@ -88,6 +112,42 @@ def test_is_a_failure_and_is_registered_anew(shop: World, travel: Travel, order:
     nights(travel, order, (2027, 1, 10), (2027, 1, 18), (2027, 1, 19))
     assert sold(shop, order) == [(f"{order.order_no}-3", 2500)]
     assert fresh(order).payment_status is S.BILLING_REPORTED
+
+
+def test_a_cancelled_order_keeps_the_number_that_shows_its_refund(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 13, 12))
+    give_back(shop, order)
+    with writing() as session:
+        session.get_one(Order, order.id).payment_status = S.CANCELLED
+    not_charged(shop, order)
+    travel(jst(2026, 12, 18, 12))
+    billing.resume()
+    assert the_billing(order).state is B.NOT_PAID
+    assert fresh(order).payment_status is S.CANCELLED
+    assert counts(order) == second(order)
+
+
+@pytest.mark.postgresql
+def test_is_told_once_the_operation_under_way_is_over(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    """Else the order stays 売上報告済 for good, and nothing pays it."""
+    travel(jst(2026, 12, 13, 12))
+    give_back(shop, order)
+    not_charged(shop, order)
+    travel(jst(2026, 12, 18, 12))
+    attempt_id = in_doubt(order)
+    billing.resume()
+    assert (the_billing(order).state, the_billing(order).result) == (B.REGISTERED, "")
+    with writing() as session:
+        attempt = session.get_one(Attempt, attempt_id)
+        attempt.state, attempt.finished_at = AttemptState.REJECTED, utc_now()
+    travel(jst(2026, 12, 18, 14))
+    billing.resume()
+    assert (the_billing(order).state, the_billing(order).result) == (B.NOT_PAID, "3")
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
 
 
 def test_is_no_failure_while_it_is_paid(shop: World, travel: Travel, order: Order) -> None:

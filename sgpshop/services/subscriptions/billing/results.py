@@ -194,29 +194,33 @@ def _tell(line: ResultLine) -> bool:
             return _charged(session, order, billing, line.line.amount, "bill_paid")
         if billing.state is not BillingState.REGISTERED:
             return False
+        words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
+        if not _not_charged(order, billing, "bill_not_paid", words):
+            return False
         billing.result = line.result.value
         billing.error_codes = join_codes(line.codes)
-        words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
-        _not_charged(order, billing, "bill_not_paid", words)
     return True
 
 
-def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str, Any]) -> None:
+def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str, Any]) -> bool:
+    """SMBC-GP did not make this sale; False while an operation is under way: it is told after that."""
+    if order.open_attempt is not None:
+        return False
     billing.result_at = utc_now()
     billing.state = BillingState.NOT_PAID
     before, there = order.payment_status, order.transaction
-    # The order may be paid under another number by now; but not where that was given back.
-    was_given_back = (
-        there is not None
-        and TradeState.of(there.gateway_state or "").is_cancelled
-        and not there.others_live
-    )
-    if was_given_back and order.open_attempt is None:
-        there = transaction_numbers.return_to(order, billing.gateway_order_id)
-    counts = there is not None and there.gateway_order_id == billing.gateway_order_id
-    if before is not None and counts and is_possible(before, Event.BILL_NOT_PAID):
-        order.payment_status = next_status(before, Event.BILL_NOT_PAID)
+    if before is not None and is_possible(before, Event.BILL_NOT_PAID):
+        # The order may be paid under another number by now; but not where that was given back.
+        if (
+            there is not None
+            and TradeState.of(there.gateway_state or "").is_cancelled
+            and not there.others_live
+        ):
+            there = transaction_numbers.return_to(order, billing.gateway_order_id)
+        if there is not None and there.gateway_order_id == billing.gateway_order_id:
+            order.payment_status = next_status(before, Event.BILL_NOT_PAID)
     history.record_change(order, sentence, WORKER, before=before, **words)
+    return True
 
 
 def _charged(
