@@ -262,6 +262,12 @@ def _candidates(now: datetime) -> sa.Select[int, int]:
             attempt.looked_up_at.between(pause, now),
         ),
     )
+    # What it says of another number waits for the order's own look-up, once the attempt is over.
+    is_of_another = sa.exists().where(
+        attempt.transaction_id == transaction.id,
+        attempt.is_open,
+        attempt.gateway_order_id != Notification.gateway_order_id,
+    )
     was_looked_up = sa.func.coalesce(transaction.looked_up_at.between(pause, now), sa.false())
     return (
         sa.select(transaction.id, is_news.label("is_news"))
@@ -271,6 +277,7 @@ def _candidates(now: datetime) -> sa.Select[int, int]:
             sa.not_(was_looked_up),
             sa.not_(was_asked),
             sa.not_(is_at_work),
+            sa.not_(is_of_another),
         )
         .group_by(transaction.id)
         .order_by(is_news.desc(), sa.func.min(Notification.id))
@@ -291,7 +298,6 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
             transaction_lookup.make_due(session, CardTransaction.id == transaction_id)
         )
     if is_due:
-        # What it says of another number is for the order's own look-up, once the attempt is over.
         is_told = (
             sa.true()
             if attempt is None

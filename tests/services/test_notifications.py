@@ -44,7 +44,7 @@ from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.oracle import violations
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import SHOP_ID, body, connect, received, tell, time_passes
-from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
+from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 
 S = PaymentStatus
 N = NotificationState
@@ -240,6 +240,28 @@ def test_it_hurries_the_look_up_of_an_uncertain_operation(shop: World) -> None:
     assert last_attempt(order).state is AttemptState.DONE
     assert shop.sales(order.order_no) == 1
     assert judge(shop, order) == []
+
+
+def test_one_about_another_number_waits_until_an_uncertain_operation_is_over(
+    app: Flask, shop: World
+) -> None:
+    """It neither hurries the look-ups of that operation, time and again, nor is it forgotten."""
+    order = authorized_order(shop)
+    shop.fault("drop_before", "ChangeTran")
+    correct(order, 2000)
+    press(fresh(order), Operation.CHANGE_AMOUNT)
+    assert last_attempt(order).state is AttemptState.UNKNOWN
+    shop.gateway.authorize(f"{order.order_no}-1", 2000, GOOD_CARD, job=Job.CAPTURE)
+    assert tell(f"{order.order_no}-1") is N.WAITING
+    time_passes(20)
+    assert notifications.ask_for_looks() == 0
+    time_passes(3600)
+    for _ in range(3):
+        work(app)
+        time_passes(60)
+    assert last_attempt(order).state is not AttemptState.UNKNOWN
+    assert states() == [N.ASKED]
+    assert [alert.kind for alert in alerts.open_of(order.id)] == [AlertKind.UNKNOWN_NUMBER]
 
 
 @pytest.mark.postgresql

@@ -1,7 +1,7 @@
 """What says that a buyer paid, or may pay, past us: under a number of the order that nobody here entered.
 
 A cart offers a page of its own to the buyer of what is 売上失敗 (R106), and SMBC-GP tells of what is paid
-there (P24).  Whoever looks an order up, captures, cancels or compares it asks the same two things.
+there (P24).  Whoever looks an order up, captures, cancels or compares it asks the same.
 """
 
 from __future__ import annotations
@@ -25,18 +25,31 @@ from sgpshop.models import (
     UnknownNumber,
     utc_now,
 )
+from sgpshop.services.payments.unknown_numbers import IS_OURS
 
 #: So long after a charge failed, and after one was paid that had failed before.
 _MAY_PAY_LATER = timedelta(days=31)
 
-_at, _own = aliased(CardTransaction), aliased(CardTransaction)
-_NAMES_ANOTHER = sa.and_(
-    Notification.transaction_id == _at.id,
-    ~sa.exists().where(
-        _own.order_id == _at.order_id, _own.gateway_order_id == Notification.gateway_order_id
-    ),
+_at = aliased(CardTransaction)
+#: The number is the order's own, or a person said that it is another's.
+_IS_SETTLED = sa.or_(
+    sa.exists()
+    .where(
+        CardTransaction.order_id == _at.order_id,
+        CardTransaction.gateway_order_id == Notification.gateway_order_id,
+        IS_OURS,
+    )
+    .correlate(_at, Notification),
+    sa.exists()
+    .where(
+        UnknownNumber.order_id == _at.order_id,
+        UnknownNumber.gateway_order_id == Notification.gateway_order_id,
+        UnknownNumber.is_ours.is_(False),
+    )
+    .correlate(_at, Notification),
 )
-#: Of an order in the statement: SMBC-GP told of a number of it that is none of our transactions.
+_NAMES_ANOTHER = sa.and_(Notification.transaction_id == _at.id, ~_IS_SETTLED)
+#: Of an order in the statement: SMBC-GP told of a number of it that no act of ours entered.
 _IS_TOLD = sa.exists().where(_NAMES_ANOTHER, _at.order_id == Order.id).correlate(Order)
 _HAS_FAILED = sa.exists().where(HistoryEntry.order_id == Order.id, IS_FAILURE).correlate(Order)
 _IS_ASKED = (
@@ -72,10 +85,15 @@ def may_be_paid_now(session: Session, order_id: int) -> bool:
 
 
 def named(session: Session, order_ids: Collection[int]) -> dict[int, set[int]]:
-    """By order: the sequences of the numbers that notifications name and no transaction of it has."""
+    """By order: the sequences of the numbers that notifications name, or that are asked about."""
     rows = session.execute(
-        sa.select(_at.order_id, Notification.gateway_order_id).where(
-            _NAMES_ANOTHER, _at.order_id.in_(order_ids)
+        sa.union(
+            sa.select(_at.order_id, Notification.gateway_order_id).where(
+                _NAMES_ANOTHER, _at.order_id.in_(order_ids)
+            ),
+            sa.select(UnknownNumber.order_id, UnknownNumber.gateway_order_id).where(
+                UnknownNumber.is_open, UnknownNumber.order_id.in_(order_ids)
+            ),
         )
     ).all()
     found = defaultdict[int, set[int]](set)

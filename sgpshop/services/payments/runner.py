@@ -132,7 +132,7 @@ class _Execution:
         found = self._look_before() if self.claimed.look_first else None
         if isinstance(found, RunResult):
             return found
-        if self._is_retaken and (ended := self._prepare()) is not None:
+        if self._asks_others_first and (ended := self._prepare()) is not None:
             return ended
         if self.claimed.look_first:
             assert found is not None  # these plans send only to what they saw
@@ -312,8 +312,8 @@ class _Execution:
             trade = after
 
     @property
-    def _is_retaken(self) -> bool:
-        """Whether it failed before: the buyer, who was told, may have paid again past us (R106)."""
+    def _asks_others_first(self) -> bool:
+        """Whether the buyer may have paid past us: a hold of his is captured only where he has not (R106)."""
         return self.claimed.may_be_paid_past_us and self.claimed.operation is Operation.CAPTURE
 
     @property

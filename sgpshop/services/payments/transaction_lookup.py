@@ -179,7 +179,7 @@ def _later_payments(
     is_wanted = may_follow and not is_billed
     is_wanted = is_wanted or past_us.may_be_paid_now(session, claim.order_id)
     others = transaction_numbers.of_other_orders(session, claim.order_id, claim.order_no)
-    named = past_us.named(session, [claim.order_id])[claim.order_id]
+    named = past_us.named(session, [claim.order_id])[claim.order_id] - {claim.sequence}
     session.commit()  # no transaction is open while we wait for the network (P8)
     if not is_wanted:
         return None
@@ -196,10 +196,10 @@ def numbers_after(
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over.
 
     `others` are numbers of other orders: they are not asked for, and are no gaps.  Those `named` by
-    SMBC-GP (past_us) are asked for behind a gap too.
+    SMBC-GP or asked about (past_us) are asked for wherever they stand.
     """
     missing = 0
-    for number in range(sequence + 1, MOST_NUMBERS + 1):
+    for number in sorted({*named, *range(sequence + 1, MOST_NUMBERS + 1)}):
         if at_gateway(order_no, number) in others:
             continue
         if missing >= _GAP and number not in named:
@@ -207,7 +207,8 @@ def numbers_after(
         found = search(at_gateway(order_no, number))
         if found is not None:
             yield number, found
-        missing = 0 if found is not None else missing + 1
+        if number > sequence:
+            missing = 0 if found is not None else missing + 1
 
 
 def look_soon(order_id: int) -> None:
@@ -628,6 +629,9 @@ def _ask_about_itself(
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
     if here:
         unknown_numbers.ask(session, order, here)
+        # The number that counts is looked up with all that is asked about: there the question ends.
+        if order.transaction.next_look_at is None:
+            order.transaction.next_look_at = unknown_numbers.looks_again_at(session, order.id)
 
 
 def _told_unknown(
@@ -656,7 +660,7 @@ def _told_unknown(
         rest = {
             row.gateway_order_id
             for row in unknown_numbers.open_of(order.id)
-            if row.sequence >= transaction.sequence and row.gateway_order_id not in shown
+            if row.gateway_order_id not in shown
         }
         unknown_numbers.not_there(session, order, rest)
     if unknown:

@@ -103,10 +103,14 @@ _IS_ENTERED = sa.or_(
 )
 
 
+#: A number that an act of ours entered, or a file of ours brought.
+IS_OURS = sa.or_(
+    _IS_ENTERED,
+    sa.exists().where(FiledNumber.gateway_order_id == CardTransaction.gateway_order_id),
+)
 #: A number that an order has only meant to use: who pays there may have it.
 IS_FREE = sa.and_(
-    sa.not_(_IS_ENTERED),
-    ~sa.exists().where(FiledNumber.gateway_order_id == CardTransaction.gateway_order_id),
+    sa.not_(IS_OURS),
     # What is under way uses its own number, and counts the one that counts now; not those passed over.
     ~sa.exists().where(
         Attempt.order_id == CardTransaction.order_id,
@@ -252,7 +256,10 @@ def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
 
 
 def looks_again_at(session: Session, order_id: int) -> datetime | None:
-    """When whoever is paying under a number that is asked about has paid or gone; None: nobody is."""
+    """When whoever is paying under a number that is asked about has paid or gone; None: nobody is.
+
+    Who is still there then is looked at again after as long as it has been asked about.
+    """
     found_at = session.scalar(
         sa.select(sa.func.max(UnknownNumber.found_at)).where(
             UnknownNumber.order_id == order_id,
@@ -260,8 +267,10 @@ def looks_again_at(session: Session, order_id: int) -> datetime | None:
             UnknownNumber.gateway_state.in_(sorted(UNFINISHED_STATES)),
         )
     )
-    due = None if found_at is None else found_at + _PAYING + TOLERANCE
-    return due if due is not None and due > utc_now() else None
+    if found_at is None:
+        return None
+    now = utc_now()
+    return max(found_at + _PAYING + TOLERANCE, now + (now - found_at))
 
 
 def describe(row: UnknownNumber) -> str:
