@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,15 +145,27 @@ def test_the_database_itself_refuses_a_second_open_attempt(app: Flask, shop: Wor
     another()  # without the guard it would stand there
 
 
+@pytest.mark.parametrize("is_looked_at", [True, False])
 def test_without_the_look_up_a_lost_answer_would_be_sent_again(
-    shop: World, monkeypatch: pytest.MonkeyPatch
+    shop: World, monkeypatch: pytest.MonkeyPatch, *, is_looked_at: bool
 ) -> None:
-    """The guard removed: a lost answer is taken for a refusal."""
+    """The guard removed: a lost answer is taken for a refusal.  What failed is looked at first all the same."""
     order = authorized_order(shop)
     shop.fault("drop_after")
+    claim = journal.claim
+
+    def claim_to_send_at_once(attempt_id: int) -> journal.ClaimedAttempt | None:
+        claimed = claim(attempt_id)
+        assert claimed is not None
+        with writing() as session:
+            session.execute(sa.update(Attempt).values(sent_at=utc_now()))
+        return replace(claimed, look_first=False, may_be_paid_past_us=False)
 
     monkeypatch.setattr(outcomes, "unknown", outcomes.rejected)
+    if not is_looked_at:
+        monkeypatch.setattr(journal, "claim", claim_to_send_at_once)
     for token in ("first", "second"):
         now = fresh(order)
         click(order.id, Seen(now.version, now.total, token))
-    assert any("without looking" in problem for problem in judge(shop, order))
+    assert len(shop.requests(order.order_no)) == (1 if is_looked_at else 2)
+    assert (judge(shop, order) == []) is is_looked_at

@@ -646,7 +646,7 @@ class TestWhoMayEdit:
     ) -> None:
         page = operator.get(f"/orders/{order.order_no}").text
         assert f'<a class="button" href="/orders/{order.order_no}/edit">注文内容修正</a>' in page
-        head = page.partition('<header class="order-head">')[2]
+        head = page.partition('<header class="order-head')[2]
         assert head.index("注文内容修正</a>") < head.index("注文番号")  # R54: upper left
         with app.app_context():
             paid = authorized_order(world, status=PaymentStatus.CAPTURED)
