@@ -13,8 +13,8 @@ from typing import Any
 #: Stands where something about a person stood.
 ERASED = "(消去済み)"
 
-#: Columns of orders and of deliveries; the first of each is a name, and says that it was erased.
-OF_BUYER = (
+#: Columns of orders that say who the buyer is.
+BUYER = (
     "buyer_name",
     "buyer_kana",
     "buyer_company",
@@ -24,9 +24,9 @@ OF_BUYER = (
     "buyer_address",
     "buyer_tel",
     "buyer_email",
-    "note",
-    "memo",
 )
+#: Columns of orders and of deliveries; the first of each is a name, and says that it was erased.
+OF_BUYER = (*BUYER, "note", "memo")
 OF_RECIPIENT = ("name", "postal_code", "prefecture", "address", "tel")
 
 _MEMO = re.compile(r"社内メモ .*", re.DOTALL)

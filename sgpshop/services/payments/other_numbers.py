@@ -147,11 +147,7 @@ def _remember(order_id: int, sequences: Collection[int]) -> None:
 
 def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:
     with writing() as session:
-        order = acting.lock_order(session, order_id)
-        unknown_numbers.ask(session, order, held)
-        assert order.transaction is not None
-        if order.transaction.next_look_at is None:
-            order.transaction.next_look_at = unknown_numbers.looks_again_at(session, order_id)
+        unknown_numbers.ask(session, acting.lock_order(session, order_id), held)
 
 
 def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[False] | None:

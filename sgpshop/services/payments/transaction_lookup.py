@@ -629,9 +629,6 @@ def _ask_about_itself(
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
     if here:
         unknown_numbers.ask(session, order, here)
-        # The number that counts is looked up with all that is asked about: there the question ends.
-        if order.transaction.next_look_at is None:
-            order.transaction.next_look_at = unknown_numbers.looks_again_at(session, order.id)
 
 
 def _told_unknown(

@@ -144,7 +144,10 @@ def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[
 
 
 def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
-    """Whose these are is a question to a person from now on; `order` is locked."""
+    """Whose these are is a question to a person from now on; `order` is locked.
+
+    The number that counts is looked up with all that is asked about: there the question ends.
+    """
     rows = session.scalars(
         sa.select(UnknownNumber)
         .where(UnknownNumber.order_id == order.id, UnknownNumber.is_ours.is_(None))
@@ -162,6 +165,9 @@ def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
             row.is_left, row.found_at = False, utc_now()
         row.gateway_state, row.amount = trade.raw_status[:20], trade.total
     session.flush()
+    current = order.transaction
+    if current is not None and current.next_look_at is None:
+        current.next_look_at = looks_again_at(session, order.id)
     _tell(session, order)
 
 

@@ -16,6 +16,7 @@ from wtforms.fields import Label
 from wtforms.widgets import TextInput, html_params
 
 from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
+from sgpshop.domain.personal_data import BUYER
 from sgpshop.models import Delivery, Order, OrderLine
 from sgpshop.services.order_editing import MOST_QUANTITY
 from sgpshop.services.order_files.reading import cells
@@ -23,17 +24,6 @@ from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Pa
 
 AMOUNTS = (*FEES, *REDUCTIONS)
 TAX_FIELDS = tuple(TAXES.values())
-BUYER = (
-    "buyer_name",
-    "buyer_kana",
-    "buyer_company",
-    "buyer_department",
-    "buyer_postal_code",
-    "buyer_prefecture",
-    "buyer_address",
-    "buyer_tel",
-    "buyer_email",
-)
 OF_ORDER = (*AMOUNTS, *TAX_FIELDS, *BUYER, "note")
 OF_LINE = ("name", "code", "option", "unit_price", "quantity", "tax_rate", "delivery_number")
 OF_DELIVERY = (
