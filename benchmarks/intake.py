@@ -148,6 +148,7 @@ def _order(n: int, token: str) -> dict[str, Any]:
         "items": [{"code": "A-1", "name": "煎茶", "unit_price": 1000 + n, "quantity": 1}],
         "total": 1000 + n,
         "payment": {"token": token},
+        "three_ds": "none",
     }
 
 

@@ -133,6 +133,7 @@ def order(
         "memo": "練習ショップからの注文",
         "payment": {"token": token},
         "return_url": return_url(f"P{number}") if return_url else None,
+        "three_ds": "required" if return_url else "none",
     }
     if goods.kind == "subscription":
         body["subscription"] = {"id": f"T{number}", "round": 1}

@@ -558,6 +558,7 @@ class Stage:
             subscription_id=f"T-{life.order_no}" if is_subscription else None,
             subscription_round=1 if is_subscription else None,
             return_url=THANKS if source == "three_ds" else None,
+            three_ds=source == "three_ds",
             on_decline=OnDecline.KEEP if keep else OnDecline.REFUSE,
         )
         life.redirect_url = intake.place(life.new, SHOP_FRONT).redirect_url
@@ -686,6 +687,7 @@ class Stage:
                 new,
                 payment=CardSource(token=self.world.token(number)),
                 return_url=THANKS if three_ds else None,
+                three_ds=three_ds,
             )
         life.redirect_url = intake.place(new, SHOP_FRONT).redirect_url or life.redirect_url
 

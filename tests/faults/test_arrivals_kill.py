@@ -64,6 +64,7 @@ class ShopFront:
             "items": [{"code": "A-1", "name": "煎茶", "unit_price": 1000, "quantity": 1}],
             "total": 1000,
             "payment": {"token": token},
+            "three_ds": "none",
         }
         until = time.monotonic() + 90
         while True:

@@ -39,6 +39,7 @@ def new_order(world: World, *, card: str = GOOD, **more: Any) -> NewOrder:
         shipping_fee=500,
         total=2500,
         payment=CardSource(token=world.token(card)),
+        three_ds=bool(more.get("return_url")),
     )
     return replace(made, **more)
 

@@ -84,6 +84,7 @@ def new_order(world: World, card_no: str = "4111111111111111", **changes: Any) -
         "shipping_fee": 500,
         "total": 2500,
         "payment": {"token": token(world, card_no)},
+        "three_ds": "required" if changes.get("return_url") else "none",
     } | changes
 
 

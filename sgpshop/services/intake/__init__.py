@@ -11,6 +11,7 @@ from sgpshop.services.intake.problems import (
     OrderNumberTaken,
     PaymentRefused,
     PaymentUnavailable,
+    ThreeDsNotSetUp,
     TokenRefused,
 )
 from sgpshop.services.orders.subscription_rounds import RoundTaken
@@ -27,6 +28,7 @@ __all__ = [
     "PaymentRefused",
     "PaymentUnavailable",
     "RoundTaken",
+    "ThreeDsNotSetUp",
     "TokenRefused",
     "come_back",
     "place",

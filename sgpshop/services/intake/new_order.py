@@ -98,8 +98,8 @@ class NewOrder:
     subscription_round: int | None = None
     #: where the buyer's browser goes after 3-D Secure; None: to a page of ours
     return_url: str | None = None
-    #: whether the buyer has to pass it; None: as `return_url` and the shop's setting say
-    three_ds: bool | None = None
+    #: whether the buyer has to pass it
+    three_ds: bool = True
     #: 決済方法 where it is not our card payment, by the shop's own name; then there is no card
     method: str = ""
     #: 価格の税区分: prices, fees and reductions include tax

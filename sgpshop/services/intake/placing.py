@@ -45,18 +45,16 @@ def place(new: NewOrder, actor: Actor) -> IntakeResult:
 
     The same order again, also with another card for one that was not paid, is the same order.
     Raises ContractMissing, IntakeClosed, OrderNumberTaken, ChangedSince, BeingBilled, RoundTaken,
-    Declined, PaymentRefused or PaymentUnavailable (with `on_decline` refuse: nothing is kept then),
+    ThreeDsNotSetUp, Declined, PaymentRefused or PaymentUnavailable (with `on_decline` refuse: nothing
+    is kept then),
     or ShopError for content that does not fit.
     """
     shop = settings.load()
     if new.method:
         return _keep(new, actor, shop)
     usable_gateway(shop)
-    new = replace(new, return_url=_return_url(new, shop))
-    if new.return_url and not current_app.config["PUBLIC_URL"]:
-        raise ShopError(
-            "3Dセキュアの戻り先が未設定です。環境変数 SGPSHOP_PUBLIC_URL を設定してください。"
-        )
+    page = (new.return_url or three_ds.OUR_PAGE) if new.three_ds else None
+    new = replace(new, return_url=page)
     for _ in range(_TRIES):
         try:
             # Committed before anything is sent: a crash from here on leaves an attempt that the worker goes on with.
@@ -86,18 +84,6 @@ def _keep(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeResult:
 
 def _at_the_same_time() -> ShopError:
     return ShopError("同じ注文が同時に処理されています。少し待ってから、もう一度送信してください。")
-
-
-def _return_url(new: NewOrder, shop: ShopSettings) -> str | None:
-    """Where the buyer comes back to from 3-D Secure; None: it is left out.  Raises ShopError."""
-    if new.three_ds is False and not shop.three_ds_optional:
-        raise ShopError(
-            "このショップは3Dセキュアを省略できない設定です。three_ds に required を指定してください。"
-        )
-    is_asked = new.three_ds if new.three_ds is not None else bool(new.return_url)
-    if not (is_asked or not shop.three_ds_optional):
-        return None
-    return new.return_url or three_ds.OUR_PAGE
 
 
 def _carry_out(new: NewOrder, begun: IntakeStarted) -> IntakeResult | None:

@@ -56,6 +56,23 @@ class ChangedSince(OrderNumberTaken):
         )
 
 
+class ThreeDsNotSetUp(ShopError):
+    """The buyer has to pass 3-D Secure, and nobody told where the bank sends them back to us."""
+
+    status = 409
+
+    def __init__(self, *, is_optional: bool) -> None:
+        super().__init__(
+            "3Dセキュアの戻り先が未設定のため、注文を受け付けられません。"
+            "管理者に、環境変数 SGPSHOP_PUBLIC_URL(例 https://shop.example.jp)の設定を依頼してください。"
+            + (
+                "購入者がその場にいない注文は、three_ds に none を指定すれば受け付けます。"
+                if is_optional
+                else ""
+            )
+        )
+
+
 class BeingBilled(ShopError):
     """The card of before is, or will be, charged: another one would be dropped unused."""
 

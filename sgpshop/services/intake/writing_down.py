@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.orm import Session, object_session
 
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
@@ -32,6 +34,7 @@ from sgpshop.services.intake.problems import (
     IntakeClosed,
     NumberInQuestion,
     OrderNumberTaken,
+    ThreeDsNotSetUp,
     declined,
 )
 from sgpshop.services.orders import acting, beginnings, subscription_rounds
@@ -65,8 +68,8 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
     """Write the order and its payment down, or find what an earlier call wrote.
 
     Raises OrderNumberTaken, NumberInQuestion, ChangedSince, BeingBilled, RoundTaken, Declined for a
-    card that was declined before, IntakeClosed; and IntegrityError when somebody else wrote the same
-    order at this moment: call again.
+    card that was declined before, IntakeClosed, ThreeDsNotSetUp, ShopError; and IntegrityError when
+    somebody else wrote the same order at this moment: call again.
     """
     with writing() as session:
         order = session.scalars(
@@ -132,6 +135,7 @@ def _again(
         return IntakeStarted(order.id, known.id if known else None, is_new=False, is_ours=False)
     if (locked.total, locked.kind) != (new.total, new.kind):
         raise ChangedSince  # the buyer agreed to what this request says, and to nothing else
+    _refuse_wrong_three_ds(new, shop)
     # The token is unique: let go of before the new attempt takes it.
     if known is not None:
         known.request_token = None  # the newest try with this card answers for it
@@ -227,6 +231,16 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
         raise problem
 
 
+def _refuse_wrong_three_ds(new: NewOrder, shop: ShopSettings) -> None:
+    """Asked only where a payment begins: who repeats an order that is here is told how it stands."""
+    if not new.three_ds and not shop.three_ds_optional:
+        raise ShopError(
+            "このショップは3Dセキュアを省略できない設定です。three_ds に required を指定してください。"
+        )
+    if new.three_ds and not current_app.config["PUBLIC_URL"]:
+        raise ThreeDsNotSetUp(is_optional=shop.three_ds_optional)
+
+
 def _write_order(session: Session, new: NewOrder, shop: ShopSettings) -> int:
     # Whether prices include tax a program says, whatever the shop's own do (interfaces.md §5).
     content = content_of(new, replace(shop.tax_rule, is_included=new.prices_include_tax))
@@ -248,6 +262,7 @@ def _write_order(session: Session, new: NewOrder, shop: ShopSettings) -> int:
 
 
 def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
+    _refuse_wrong_three_ds(new, shop)
     order_id, now = _write_order(session, new, shop), utc_now()
     transaction = CardTransaction(order_id=order_id, gateway_order_id=new.order_no)
     _pay_with(transaction, new)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from sgpshop.domain.amounts import break_down
 from sgpshop.domain.order_rules import SECOND_CONFIRMATION_YEN
@@ -179,12 +179,13 @@ class NewOrderBody(Body):
     three_ds: Annotated[
         Literal["required", "none"] | None,
         Field(
-            description="`required`: the buyer passes 3-D Secure, with or without a `return_url`."
+            description="`required`, and null: the buyer passes 3-D Secure, with or without a"
+            " `return_url`; 409 `three_ds_not_set_up` where the shop has no address for the return."
             "  `none`: the buyer is not there; refused (422) where the shop has set that nobody may"
-            " leave it out.  null: `required` where there is a `return_url`, or the shop has set that;"
-            " else `none`.  Say it."
+            " leave it out."
         ),
-    ] = None
+        AfterValidator(lambda said: said or "required"),
+    ] = "required"
     on_decline: Annotated[
         Literal["refuse", "keep"],
         Field(
@@ -272,7 +273,7 @@ def new_order_of(body: NewOrderBody) -> NewOrder:
         subscription_id=body.subscription.id if body.subscription else None,
         subscription_round=body.subscription.round if body.subscription else None,
         return_url=body.return_url,
-        three_ds=body.three_ds and body.three_ds == "required",
+        three_ds=body.three_ds == "required",
         on_decline=OnDecline(body.on_decline),
     )
 

@@ -57,6 +57,13 @@ TEST_TOKENS = {
     "tok_test_3ds_rejected": "3-D Secure: rejected",
 }
 _TEST_TOKENS = "; ".join(f"`{name}` ({about})" for name, about in TEST_TOKENS.items())
+#: newest first; what a caller may have to change comes with the reason
+_CHANGES = """
+- `three_ds` left out means `required`, with or without a `return_url`.  Before, leaving out `return_url`
+  left out 3-D Secure as well, so that who forgot it bore the risk of fraud.  Who charges a buyer who is not
+  there says `"three_ds": "none"`; a shop without an address for the return answers 409
+  `three_ds_not_set_up`, new.
+"""
 _ABOUT = f"""\
 Orders of one shop, paid by card through SMBC-GP.  Amounts are whole yen, prices include tax, times
 carry an offset.
@@ -98,8 +105,8 @@ tried again for three days; `webhook-id` is the event's `id`, by which one that 
 false in `open_operation` and in answers of `/fulfilments`, and it begins when one is there again.
 
 **Versions**: within `/api/v1` fields, codes, parameters and addresses are added, and none is taken away
-or gets another meaning; so take unknown ones.  What came with which version is in the changelog of the
-program.
+or gets another meaning; so take unknown ones.  What changed:
+{_CHANGES}
 
 While the outcome of an operation is unknown, `payment_status` is `needs_review` and
 `open_operation.state` is `unknown`; it ends by itself, ask again.  `unfinished_payment` says how far a
@@ -470,7 +477,8 @@ _CODES = {
     403: "forbidden, intake_closed",
     404: "not_found",
     405: "method_not_allowed",
-    409: "stale, amount_differs, busy, order_no_taken, being_billed, round_taken, in_progress",
+    409: "stale, amount_differs, busy, order_no_taken, being_billed, round_taken,"
+    " three_ds_not_set_up, in_progress",
     410: "cursor_lost",
     413: "too_large",
     414: "uri_too_long",

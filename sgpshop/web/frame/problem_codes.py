@@ -52,6 +52,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Another order is for the same round of this subscription",
         "定期購入の同じ回の注文があります",
     ),
+    "three_ds_not_set_up": (
+        "The buyer has to pass 3-D Secure, and the shop's own address for the return is not set up",
+        "3Dセキュアの戻り先が未設定です",
+    ),
     "in_progress": ("This very request is under way; send it again", "同じリクエストを処理中です"),
     "too_large": ("The body is too large", "リクエストが大きすぎます"),
     "uri_too_long": ("The address is too long", "URLが長すぎます"),

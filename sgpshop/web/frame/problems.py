@@ -66,6 +66,7 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
     intake.OrderNumberTaken: "order_no_taken",
     intake.BeingBilled: "being_billed",
     intake.RoundTaken: "round_taken",
+    intake.ThreeDsNotSetUp: "three_ds_not_set_up",
     intake.TokenRefused: "token_refused",
     intake.PaymentRefused: "payment_refused",
 }

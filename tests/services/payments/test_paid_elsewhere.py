@@ -256,7 +256,7 @@ class TestPayingAgain:
         first = number_of(order)
         card = shop.token(CHALLENGE if by_three_ds else "4111111111111111")
         again = replace(
-            new, payment=CardSource(token=card), return_url=THANKS if by_three_ds else None
+            new, payment=CardSource(token=card), return_url=THANKS, three_ds=by_three_ds
         )
         if not by_three_ds:
             self.charged_late(shop, first)

@@ -94,7 +94,8 @@ class TestByThreeDs:
     """The shop front repeats its request with a new card and where the buyer goes afterwards."""
 
     def begun(self, shop: World, new: NewOrder) -> str:
-        again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)), return_url=THANKS)
+        paying = CardSource(token=shop.token(CHALLENGE))
+        again = replace(new, payment=paying, return_url=THANKS, three_ds=True)
         placed = intake.place(again, SHOP_FRONT)
         assert placed.redirect_url is not None
         assert intake.place(again, SHOP_FRONT).redirect_url == placed.redirect_url  # P27
@@ -155,13 +156,16 @@ class TestByThreeDs:
         entered = self.entered_and_not_paid(app, shop, new, order)
         if is_refused_once:  # the second buyer's try does not get as far as the number
             shop.wire.cut_off("SearchTrade")
-            again = replace(new, payment=CardSource(token=shop.token()), return_url=THANKS)
+            again = replace(
+                new, payment=CardSource(token=shop.token()), return_url=THANKS, three_ds=True
+            )
             with nobody_waits(app):
                 intake.place(again, SHOP_FRONT)
             settle(order.id)
             shop.wire.cut_off()
             assert fresh(order).payment_status is S.CAPTURE_FAILED
-        again = replace(new, payment=CardSource(token=shop.token(CHALLENGE)), return_url=THANKS)
+        paying = CardSource(token=shop.token(CHALLENGE))
+        again = replace(new, payment=paying, return_url=THANKS, three_ds=True)
         with nobody_waits(app):
             intake.place(again, SHOP_FRONT)
         settle(order.id)
@@ -186,7 +190,7 @@ class TestByThreeDs:
         travel(jst(2026, 12, 10, 6, 1))
         billing.resume()
         settle(order.id)
-        entered = self.entered_and_not_paid(app, shop, new, order, return_url=THANKS)
+        entered = self.entered_and_not_paid(app, shop, new, order, return_url=THANKS, three_ds=True)
         subscriptions.take_again([order.order_no], "form", TANAKA)
         billing.resume()
         settle(order.id)

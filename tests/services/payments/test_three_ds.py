@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,6 +21,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import AttemptState, CardTransaction, Order
 from sgpshop.services import intake, settings
+from sgpshop.services.intake import ThreeDsNotSetUp
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, three_ds, transaction_lookup
@@ -199,12 +201,25 @@ class TestWhetherItIsDone:
         assert orders()[0].payment_status is S.AUTHORIZED
 
     def test_where_the_shop_lets_nobody_leave_it_out(self, shop: World) -> None:
+        new, _ = self.place(shop)
         settings.save("test", three_ds_optional=False)
-        _, url = self.place(shop)
-        assert url is not None
         with pytest.raises(ShopError, match="省略できない"):
-            self.place(shop, three_ds=False)
+            self.place(shop)
+        assert not intake.place(new, SHOP_FRONT).is_new, "what is here is told of"
         assert len(orders()) == 1
+
+    def test_where_the_bank_could_send_nobody_back(self, app: Flask, shop: World) -> None:
+        new, _ = self.place(shop, three_ds=True)
+        with patch.dict(app.config, PUBLIC_URL=""):
+            with pytest.raises(ThreeDsNotSetUp, match=r"SGPSHOP_PUBLIC_URL.+none を指定"):
+                self.place(shop, three_ds=True)
+            assert not intake.place(new, SHOP_FRONT).is_new
+            self.place(shop, three_ds=False)
+            settings.save("test", three_ds_optional=False)
+            with pytest.raises(ThreeDsNotSetUp) as refusal:
+                self.place(shop, three_ds=True)
+            assert "none" not in refusal.value.message, "what the shop does not allow"
+        assert len(orders()) == 2
 
 
 def test_who_may_yet_pass_has_not_failed(app: Flask, shop: World) -> None:

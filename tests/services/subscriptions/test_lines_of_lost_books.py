@@ -438,7 +438,7 @@ class TestPayingAgain:
         self, shop: World, travel: Travel, new: NewOrder, order: Order
     ) -> None:
         travel(jst(2026, 12, 10, 8))
-        self.again(shop, new, return_url="https://shop.example/thanks")
+        self.again(shop, new, return_url="https://shop.example/thanks", three_ds=True)
         assert last_attempt(order).gateway_order_id == f"{order.order_no}-3"
         assert last_attempt(order).reason != "may_be_filed"
 

@@ -77,6 +77,24 @@ def test_the_buyer_at_the_bank(app: Flask, world: World, program: Program) -> No
     assert "もう一度" in said["buyer_text"]
 
 
+@pytest.mark.parametrize("said", [None, "required"])
+def test_who_does_not_say_it_goes_to_the_bank(world: World, program: Program, said: Any) -> None:
+    body = new_order(world, CHALLENGE, three_ds=said)
+    answer = program.post(ORDERS, body, again="c-1")
+    assert (answer.status_code, answer.get_json()["unfinished_payment"]) == (202, "at_bank")
+    del body["three_ds"]
+    assert program.post(ORDERS, body, again="c-1").get_json() == answer.get_json()
+
+
+def test_a_shop_that_nobody_could_come_back_to(app: Flask, world: World, program: Program) -> None:
+    app.config["PUBLIC_URL"] = ""
+    body = new_order(world, three_ds="required")
+    said = problem(program.post(ORDERS, body), 409, "three_ds_not_set_up")
+    assert "SGPSHOP_PUBLIC_URL" in said["detail"]
+    problem(program.get(f"{ORDERS}/{body['order_no']}"), 404, "not_found")
+    assert program.post(ORDERS, body | {"three_ds": "none"}).status_code == 201
+
+
 def test_an_abandoned_one_is_cancelled_without_refund(
     app: Flask, world: World, program: Program
 ) -> None:
