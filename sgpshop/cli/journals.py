@@ -43,6 +43,7 @@ def export_journal(file: Path, word: str, text: str) -> None:
     click.echo(
         f"{text}: 売上 {sums.sales:,}件 {sums.sold:,}円, 返金 {sums.refunds:,}件 "
         f"{sums.given_back:,}円; 8%対象 {sums.at_8:,}円, 10%対象 {sums.at_10:,}円"
+        + (f", 0%対象 {sums.at_0:,}円" if sums.at_0 else "")
         + (f", 前回の期間にさかのぼる分 {sums.late:,}件 {sums.of_before:,}円" if sums.late else "")
         + f" → {file}"
     )

@@ -16,7 +16,8 @@ MOST_YEN = 9_999_999
 
 #: 送料, 手数料 and 金額調整 are taxed at this rate (R77b, R77c).
 _FEES_RATE = 10
-_RATES = (8, 10)
+#: 0: 非課税, 免税 and the like
+RATES = (8, 10, 0)
 
 #: columns of an order that go into its total
 FEES = ("carriage", "commission")
@@ -133,21 +134,21 @@ def break_down(
     `total` is what is charged in the end, None for what the calculation says; `taxes` by rate are
     those set by hand (None: calculated).
     """
-    by_rate = dict.fromkeys(_RATES, 0)
+    by_rate = dict.fromkeys(RATES, 0)
     for line in lines:
         by_rate[line.tax_rate] += line.amount
     items = sum(by_rate.values())
     by_rate[_FEES_RATE] += fees
     net = _reduced(by_rate, reductions)
     set_taxes = {rate: tax for rate, tax in (taxes or {}).items() if tax is not None}
-    added = dict.fromkeys(_RATES, 0)
+    added = dict.fromkeys(RATES, 0)
     if not rule.is_included:
-        added = {rate: rule.tax_on(net[rate], rate) for rate in _RATES} | set_taxes
+        added = {rate: rule.tax_on(net[rate], rate) for rate in RATES} | set_taxes
     calculated = sum(net.values()) + sum(added.values())
     adjustment = 0 if total is None else total - calculated
-    gross = {rate: net[rate] + added[rate] for rate in _RATES}
+    gross = {rate: net[rate] + added[rate] for rate in RATES}
     gross[_FEES_RATE] += adjustment
-    in_gross = {rate: rule.tax_in(gross[rate], rate) for rate in _RATES}
+    in_gross = {rate: rule.tax_in(gross[rate], rate) for rate in RATES}
     # A tax that was added is the tax; with 金額調整 beside it, the sum of both is looked at once.
     known = {
         rate: tax
@@ -163,7 +164,7 @@ def break_down(
         adjustment=adjustment,
         shares=tuple(
             RateShare(rate, gross[rate], tax[rate])
-            for rate in _RATES
+            for rate in RATES
             if by_rate[rate] or gross[rate] or tax[rate]
         ),
     )
@@ -197,17 +198,15 @@ def calculated_of(columns: Mapping[str, Any], lines: Iterable[Line]) -> int:
 
 
 def _reduced(by_rate: Mapping[int, int], reductions: int) -> dict[int, int]:
-    """Amounts by rate after reductions, spread in proportion; the larger takes what rounding leaves."""
+    """Amounts by rate after reductions, spread in proportion; the largest takes what rounding leaves."""
     if not reductions:
         return dict(by_rate)
     gross = sum(by_rate.values())
     reductions = min(reductions, gross)
-    smaller = min(by_rate, key=lambda rate: by_rate[rate])
-    part = reductions * by_rate[smaller] // gross if gross else 0
-    return {
-        rate: amount - (part if rate == smaller else reductions - part)
-        for rate, amount in by_rate.items()
-    }
+    largest = max(by_rate, key=lambda rate: (by_rate[rate], rate))
+    parts = {rate: reductions * yen // gross if gross else 0 for rate, yen in by_rate.items()}
+    parts[largest] += reductions - sum(parts.values())
+    return {rate: amount - parts[rate] for rate, amount in by_rate.items()}
 
 
 class AmountRefused(ShopError):

@@ -31,6 +31,15 @@ def take_any_word(table: str, *, check: str) -> None:
     op.drop_constraint(op.f(check), table, type_="check")
 
 
+def take_condition(table: str, condition: str, *, check: str) -> None:
+    """Let the rows of `table` be as `condition` says, in place of what the constraint `check` said."""
+    if op.get_bind().dialect.name == "sqlite":
+        _remake(table, check, condition)
+        return
+    op.drop_constraint(op.f(check), table, type_="check")
+    op.create_check_constraint(op.f(check), table, sa.text(condition))
+
+
 def add_words(table: str, column: str, words: Sequence[str], *, check: str) -> None:
     """Let `column` take `words` too, besides those it takes by now; `check` is its constraint."""
     known = re.findall(r"'(\w+)'", _condition(table, check))

@@ -31,6 +31,7 @@ class MoneyMovement(Base):
             "kept_before",
             "kept_after",
             "at_8",
+            "at_0",
             "order_id",
         ),
         # Few are learned too late for the file of their day.
@@ -67,8 +68,9 @@ class MoneyMovement(Base):
     is_refund: Mapped[bool]
     #: it is the money of a 定期購入 order
     is_subscription: Mapped[bool]
-    #: of the yen that moved those taxed at 8 %, the others are at 10 %; and the tax in both
+    #: of the yen that moved those taxed at 8 % and at none, the others are at 10 %; and the tax in both
     at_8: Mapped[int]
+    at_0: Mapped[int] = mapped_column(default=0, server_default="0")
     tax_8: Mapped[int]
     tax_10: Mapped[int]
     #: a sale of goods that had all gone out in a month before that of `day`: since then
@@ -86,5 +88,6 @@ class MoneyDay(Base):
     count: Mapped[int]
     yen: Mapped[int] = mapped_column(sa.BigInteger)
     at_8: Mapped[int] = mapped_column(sa.BigInteger)
+    at_0: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     #: the last movement in these sums; the greatest of all days is the last one that is in any
     up_to: Mapped[int] = mapped_column(index=True)

@@ -338,7 +338,7 @@ class OrderLine(Base):
     __tablename__ = "order_lines"
     __table_args__ = (
         sa.UniqueConstraint("order_id", "position"),
-        sa.CheckConstraint("tax_rate IN (8, 10)", name="tax_rate_known"),
+        sa.CheckConstraint("tax_rate IN (0, 8, 10)", name="tax_rate_known"),
         sa.CheckConstraint("quantity > 0", name="quantity_positive"),
     )
 

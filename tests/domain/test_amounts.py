@@ -25,7 +25,7 @@ class Line:
     tax_rate: int
 
 
-lines = st.lists(st.builds(Line, st.integers(0, 10**6), st.sampled_from([8, 10])), max_size=8)
+lines = st.lists(st.builds(Line, st.integers(0, 10**6), st.sampled_from([8, 10, 0])), max_size=8)
 rules = st.builds(TaxRule, st.booleans(), st.sampled_from(TaxRounding))
 ADDED = TaxRule(is_included=False)
 
@@ -56,6 +56,18 @@ def test_tax_is_rounded_once_per_rate(rounding: TaxRounding, tax: int) -> None:
     # three items whose taxes of 30.27 would each be rounded down to 30
     parts = break_down([Line(333, 10)] * 3, fees=0, reductions=0, rule=TaxRule(rounding=rounding))
     assert [share.tax for share in parts.shares] == [tax]  # R77b: 90.8
+
+
+def test_what_bears_no_tax_takes_its_part_of_the_reductions() -> None:
+    cart = [Line(1000, 8), Line(2000, 10), Line(1000, 0)]
+    whole = break_down(cart, fees=0, reductions=400)
+    assert [(share.rate, share.amount, share.tax) for share in whole.shares] == [
+        (8, 900, 66),
+        (10, 1800, 163),
+        (0, 900, 0),
+    ]
+    without = break_down([Line(1000, 0)], fees=500, reductions=0, rule=ADDED)
+    assert (without.total, without.tax_added) == (1550, 50)
 
 
 def test_prices_without_tax_get_it_on_top() -> None:

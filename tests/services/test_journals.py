@@ -1,4 +1,4 @@
-"""仕訳ファイル: captures and refunds by their day, 8 % and 10 % apart, to the yen (freee, マネーフォワード, 弥生)."""
+"""仕訳ファイル: captures and refunds by their day, by tax rate, to the yen (freee, マネーフォワード, 弥生)."""
 
 from __future__ import annotations
 
@@ -134,6 +134,35 @@ class TestLayouts:
     @pytest.mark.parametrize("word", LAYOUTS)
     def test_a_month_without_any(self, word: str) -> None:
         assert len(rows(word, DECEMBER)) == (LAYOUTS[word].headings is not None)
+
+
+def book_and_pot(shop: World) -> Order:
+    """The tea is no tea but a book of 2,160 yen that bears no tax."""
+    order = tea_and_pot(shop)
+    with writing() as session:
+        session.get_one(Order, order.id).lines[0].tax_rate = 0
+    return fresh(order)
+
+
+class TestWhatBearsNoTax:
+    def test_has_a_line_and_a_word_of_its_own(self, shop: World, clock: Any) -> None:
+        press(book_and_pot(shop), Operation.CAPTURE)
+        sums = journals.sums_of(*NOVEMBER)
+        assert (sums.total, sums.at_8, sums.at_10, sums.at_0) == (5020, 0, 2860, 2160)
+        found = [(row[7], row[8], row[10]) for row in rows("freee", NOVEMBER)[1:]]
+        assert found == [("課税売上10%", "2860", "260"), ("非課売上", "2160", "0")]
+        assert [row[13] for row in rows("yayoi", NOVEMBER)] == ["課税売上込10%", "非課税売上"]
+        assert [row[14] for row in rows("mf", NOVEMBER)[1:]] == ["課税売上 10%", "非課税売上"]
+
+    def test_goes_back_in_its_part(self, shop: World, clock: Any) -> None:
+        order = press(book_and_pot(shop), Operation.CAPTURE)
+        with writing():
+            money_movements.book_by_hand(fresh(order), 1000, date(2026, 11, 28))
+        sums = journals.sums_of(*NOVEMBER)
+        assert (sums.total, sums.at_0, sums.at_10) == (4020, 2160 * 4020 // 5020, 2291)
+        cancel(fresh(order))
+        sums = journals.sums_of(*NOVEMBER)
+        assert (sums.total, sums.at_8, sums.at_10, sums.at_0) == (0, 0, 0, 0)
 
 
 class TestRefunds:

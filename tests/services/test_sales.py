@@ -29,7 +29,7 @@ from tests.gateway_world import World
 from tests.seeds import seed_of
 from tests.services.acting import cancel, correct, press
 from tests.services.payments.test_refund_difference import access, refund, sold_elsewhere
-from tests.services.test_journals import look, on, tea_and_pot
+from tests.services.test_journals import book_and_pot, look, on, tea_and_pot
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 
@@ -65,6 +65,14 @@ def month(first: date) -> sales.MonthOfSales:
 def numbers(**wanted: Any) -> list[str]:
     page = search.search(SearchCriteria(**wanted), PageRequest())
     return sorted(order.order_no for order in page.rows)
+
+
+def test_what_bears_no_tax_is_told_apart(shop: World, clock: Any) -> None:
+    press(book_and_pot(shop), Operation.CAPTURE)
+    press(tea_and_pot(shop), Operation.CAPTURE)
+    whole = month(OCTOBER).whole
+    assert (whole.total, whole.at_8, whole.at_10, whole.at_0) == (10040, 2160, 5720, 2160)
+    assert [*sales.files.rows(month(OCTOBER))][-1][-1] == 2160
 
 
 @pytest.mark.postgresql
@@ -225,7 +233,8 @@ def test_drawn_months_are_what_smbc_gp_says_by_day(shop: World, clock: Any) -> N
         elif what == "held":
             cancel(tea_and_pot(shop))
         else:
-            captured.append(press(tea_and_pot(shop), Operation.CAPTURE))
+            cart = book_and_pot if len(captured) % 3 == 2 else tea_and_pot
+            captured.append(press(cart(shop), Operation.CAPTURE))
         if dice.random() < 0.3:
             money_days.fold()
     assert marks() > 0
@@ -243,7 +252,8 @@ def test_drawn_months_are_what_smbc_gp_says_by_day(shop: World, clock: Any) -> N
         assert ours == {
             day: tuple(of_day) for day, of_day in there.items() if found.first <= day <= found.last
         }
-        assert found.whole.at_8 + found.whole.at_10 == found.whole.total
+        whole = found.whole
+        assert whole.at_8 + whole.at_10 + whole.at_0 == whole.total
         sums = journals.sums_of(found.first, found.last)
         assert sums.total == found.in_journal
         for line in found.days:

@@ -61,7 +61,7 @@ def test_its_files(app: Flask, captured: str, today: date, tmp_path: Path) -> No
     assert f"sales-{today:%Y%m}.csv" in answer.headers["Content-Disposition"]
     heading, *days, total = csv.reader(io.StringIO(answer.data.decode("utf-8-sig")))
     assert heading[:3] == ["日付", "実売上件数", "実売上"]
-    of_today = ["1", "3000", "0", "0", "3000", "3000", "0", "0", "0"]
+    of_today = ["1", "3000", "0", "0", "3000", "3000", "0", "0", "0", "0"]
     assert days[today.day - 1] == [f"{today:%Y/%m/%d}", *of_today]
     assert total == ["合計", *of_today]
     answer = operator.post(PAGE, data=form.hidden | {"kind": "xlsx"})

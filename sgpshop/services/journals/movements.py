@@ -55,6 +55,7 @@ class Sums:
     refunds: int
     given_back: int
     at_8: int
+    at_0: int
     #: of all these, those of days before the period
     late: int
     of_before: int
@@ -67,7 +68,7 @@ class Sums:
     @property
     def at_10(self) -> int:
         """Of the total what is taxed at 10 %."""
-        return self.total - self.at_8
+        return self.total - self.at_8 - self.at_0
 
 
 def _are_in(first: date, last: date) -> sa.ColumnElement[bool]:
@@ -86,6 +87,7 @@ def movements(first: date, last: date) -> Iterator[Movement]:
             moved.at_8,
             moved.tax_8,
             moved.tax_10,
+            moved.at_0,
             moved.is_by_hand,
         )
         .join(Order, Order.id == moved.order_id)
@@ -93,9 +95,13 @@ def movements(first: date, last: date) -> Iterator[Movement]:
         .order_by(moved.day, Order.order_no, moved.id),
         execution_options={"yield_per": _PART},
     )
-    for day, order_no, yen, at_8, tax_8, tax_10, is_by_hand in rows:
-        both = (RateShare(8, at_8, tax_8), RateShare(10, yen - at_8, tax_10))
-        shares = tuple(share for share in both if share.amount)
+    for day, order_no, yen, at_8, tax_8, tax_10, at_0, is_by_hand in rows:
+        by_rate = (
+            RateShare(8, at_8, tax_8),
+            RateShare(10, yen - at_8 - at_0, tax_10),
+            RateShare(0, at_0, 0),
+        )
+        shares = tuple(share for share in by_rate if share.amount)
         yield Movement(day, order_no, shares, is_late=day < first, is_by_hand=is_by_hand)
 
 
@@ -113,6 +119,7 @@ def sums_of(first: date, last: date) -> Sums:
             summed(sa.case((is_refund, COUNTED))),
             summed(sa.case((is_refund, MOVED))),
             summed(MoneyMovement.at_8),
+            summed(MoneyMovement.at_0),
             sa.func.count().filter(is_late),
             summed(sa.case((is_late, MOVED))),
         ).where(_are_in(first, last))

@@ -27,7 +27,12 @@ _SETTLED = timedelta(minutes=10)
 _AT_ONCE = 20_000
 
 _BY = (MoneyMovement.day, MoneyMovement.is_refund, MoneyMovement.is_subscription)
-_SUMS = (sa.func.sum(COUNTED), sa.func.sum(MOVED), sa.func.sum(MoneyMovement.at_8))
+_SUMS = (
+    sa.func.sum(COUNTED),
+    sa.func.sum(MOVED),
+    sa.func.sum(MoneyMovement.at_8),
+    sa.func.sum(MoneyMovement.at_0),
+)
 _KEPT = (
     MoneyDay.day,
     MoneyDay.is_refund,
@@ -35,6 +40,7 @@ _KEPT = (
     MoneyDay.count,
     MoneyDay.yen,
     MoneyDay.at_8,
+    MoneyDay.at_0,
 )
 _MARK = sa.select(sa.func.coalesce(sa.func.max(MoneyDay.up_to), 0)).scalar_subquery()
 
@@ -49,6 +55,7 @@ class DaySums:
     count: int
     yen: int
     at_8: int
+    at_0: int
 
 
 def sums_by_day(first: date, last: date) -> list[DaySums]:
@@ -63,7 +70,7 @@ def sums_by_day(first: date, last: date) -> list[DaySums]:
     kept = sa.select(*_KEPT).where(MoneyDay.day.between(first, last))
     sums: dict[tuple[date, bool, bool], list[int]] = {}
     for one in db.session.execute(sa.union_all(kept, since)):
-        found = sums.setdefault((one[0], bool(one[1]), bool(one[2])), [0, 0, 0])
+        found = sums.setdefault((one[0], bool(one[1]), bool(one[2])), [0] * len(_SUMS))
         for place, more in enumerate(one[3:]):
             found[place] += int(more)
     return [DaySums(*key, *sums[key]) for key in sorted(sums)]
@@ -96,7 +103,7 @@ def _fold_some() -> bool:
             .where(MoneyMovement.id > mark, MoneyMovement.id <= top, MOVED != 0)
             .group_by(*_BY)
         ).all()
-        for day, is_refund, is_subscription, count, yen, at_8, last in rows:
+        for day, is_refund, is_subscription, count, yen, at_8, at_0, last in rows:
             known = session.get(MoneyDay, (day, is_refund, is_subscription))
             if known is None:
                 known = MoneyDay(
@@ -106,11 +113,13 @@ def _fold_some() -> bool:
                     count=0,
                     yen=0,
                     at_8=0,
+                    at_0=0,
                 )
                 session.add(known)
             known.count += int(count)
             known.yen += int(yen)
             known.at_8 += int(at_8)
+            known.at_0 += int(at_0)
             known.up_to = last
         return bool(rows) and too_young is None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.amounts import AMOUNT_COLUMNS, RateShare, TaxRule, break_down_order
+from sgpshop.domain.amounts import AMOUNT_COLUMNS, RATES, RateShare, TaxRule, break_down_order
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
@@ -61,7 +61,12 @@ _LINES = (
 _BOOKED_BEFORE = sa.select(
     *(
         sa.func.coalesce(sa.func.sum(column), 0).label(column.key)
-        for column in (MoneyMovement.at_8, MoneyMovement.tax_8, MoneyMovement.tax_10)
+        for column in (
+            MoneyMovement.at_8,
+            MoneyMovement.tax_8,
+            MoneyMovement.tax_10,
+            MoneyMovement.at_0,
+        )
     ),
     sa.func.coalesce(sa.func.sum(_WENT_BACK).filter(MoneyMovement.is_by_hand), 0).label("by_hand"),
 ).where(MoneyMovement.transaction_id == sa.bindparam("transaction_id"))
@@ -206,14 +211,15 @@ def _of_the_order(
     columns: Mapping[str, Any] = {**lines[0]._mapping}
     booked = db.session.execute(_BOOKED_BEFORE, {"transaction_id": transaction_id}).one()
     items = [line for line in lines if line.amount is not None]
-    now_8, now_10 = _rates(columns, items, after, booked.by_hand + given)
+    now = _rates(columns, items, after, booked.by_hand + given)
     gone = columns["gone_at"]
     is_gone = is_sale and columns["processing_class"] is ProcessingClass.DELIVERED and gone
     return {
         "is_subscription": columns["kind"] is OrderKind.SUBSCRIPTION,
-        "at_8": now_8.amount - booked.at_8,
-        "tax_8": now_8.tax - booked.tax_8,
-        "tax_10": now_10.tax - booked.tax_10,
+        "at_8": now[8].amount - booked.at_8,
+        "tax_8": now[8].tax - booked.tax_8,
+        "tax_10": now[10].tax - booked.tax_10,
+        "at_0": now[0].amount - booked.at_0,
         "owed_since": gone_on
         if is_gone and (gone_on := jst_day(gone)) < day.replace(day=1)
         else None,
@@ -222,22 +228,21 @@ def _of_the_order(
 
 def _rates(
     columns: Mapping[str, Any], items: list[Any], left: int, given: int
-) -> tuple[RateShare, RateShare]:
-    """What `left` yen are at 8 % and at 10 %, where so much went back by hand.
+) -> dict[int, RateShare]:
+    """What `left` yen are at each rate, where so much went back by hand.
 
     What was taken beyond the total goes back first (R77c); then each rate in its proportion, for it
     is goods that came back.
     """
     whole = max(left, min(left + given, columns["total"])) or columns["total"]
-    shares = {share.rate: share for share in break_down_order(columns, items, total=whole).shares}
-    at_8, at_10 = (shares.get(rate, RateShare(rate, 0, 0)) for rate in (8, 10))
+    shares = {rate: RateShare(rate, 0, 0) for rate in RATES}
+    shares |= {share.rate: share for share in break_down_order(columns, items, total=whole).shares}
     if left == whole:
-        return at_8, at_10
-    part, rule = at_8.amount * left // whole, TaxRule.stored_in(columns)
-    return (
-        RateShare(8, part, rule.tax_in(part, 8)),
-        RateShare(10, left - part, rule.tax_in(left - part, 10)),
-    )
+        return shares
+    rule = TaxRule.stored_in(columns)
+    parts = {rate: shares[rate].amount * left // whole for rate in (8, 0)}
+    parts[10] = left - sum(parts.values())
+    return {rate: RateShare(rate, yen, rule.tax_in(yen, rate)) for rate, yen in parts.items()}
 
 
 def learned_late(first: date, last: date) -> tuple[int, int]:

@@ -86,10 +86,13 @@ class ShopSettings:
     journal_out_of_scope: str = "対象外"
     journal_freee_tax_8: str = "課税売上8%（軽）"
     journal_freee_tax_10: str = "課税売上10%"
+    journal_freee_tax_0: str = "非課売上"
     journal_mf_tax_8: str = "課税売上 (軽)8%"
     journal_mf_tax_10: str = "課税売上 10%"
+    journal_mf_tax_0: str = "非課税売上"
     journal_yayoi_tax_8: str = "課税売上込軽減8%"
     journal_yayoi_tax_10: str = "課税売上込10%"
+    journal_yayoi_tax_0: str = "非課税売上"
 
     #: 納品書: a value of domain.shop_terms.PaperAmounts, the words below, which picture (logo.py)
     paper_amounts: str = PaperAmounts.BUYER.value

@@ -60,13 +60,15 @@ class BuyerBody(Body):
 
 
 class ItemBody(Body):
-    """One line of the order; the price includes tax."""
+    """One line of the order; the price includes tax, unless `prices_include_tax` is false."""
 
     code: Text100 = ""
     name: ItemName
     unit_price: YenOrNone
     quantity: Quantity
-    tax_rate: Literal[8, 10] = 10
+    tax_rate: Annotated[
+        Literal[8, 10, 0], Field(description="Percent; 0 for what bears no tax.")
+    ] = 10
 
     @property
     def amount(self) -> int:

@@ -59,6 +59,7 @@ TEST_TOKENS = {
 _TEST_TOKENS = "; ".join(f"`{name}` ({about})" for name, about in TEST_TOKENS.items())
 #: newest first; what a caller may have to change comes with the reason
 _CHANGES = """
+- `tax_rate` of an item may be 0.
 - `three_ds` left out means `required`, with or without a `return_url`.  Before, leaving out `return_url`
   left out 3-D Secure as well, so that who forgot it bore the risk of fraud.  Who charges a buyer who is not
   there says `"three_ds": "none"`; a shop without an address for the return answers 409

@@ -57,10 +57,13 @@ class JournalForm(SettingsForm):
     journal_out_of_scope = _text("journal_out_of_scope")
     journal_freee_tax_8 = _text("journal_freee_tax_8")
     journal_freee_tax_10 = _text("journal_freee_tax_10")
+    journal_freee_tax_0 = _text("journal_freee_tax_0")
     journal_mf_tax_8 = _text("journal_mf_tax_8")
     journal_mf_tax_10 = _text("journal_mf_tax_10")
+    journal_mf_tax_0 = _text("journal_mf_tax_0")
     journal_yayoi_tax_8 = _text("journal_yayoi_tax_8")
     journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
+    journal_yayoi_tax_0 = _text("journal_yayoi_tax_0")
 
 
 class NetworksForm(SettingsForm):

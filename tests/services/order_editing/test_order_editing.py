@@ -224,6 +224,11 @@ class TestItems:
             ["煎茶 数量", "1", "2"],
         ]
 
+    def test_a_line_may_bear_no_tax(self, order: Order) -> None:  # R77
+        after = change(order, lines=line_of(order, tax_rate=0))
+        assert (after.lines[0].tax_rate, after.total) == (0, 10_000)
+        assert ["煎茶 税率", "8%", "0%"] in told(order)
+
     def test_a_line_is_added_and_found_by_its_name(self, order: Order) -> None:
         after = change(order, lines=[LineEdit(None, NOTEBOOK)])
         assert [(line.position, line.name) for line in after.lines] == [(1, "煎茶"), (2, "ノート")]

@@ -378,12 +378,22 @@ class TestCells:
 
     @pytest.mark.parametrize(
         ("rate", "reduced", "expected"),
-        [("8", "", 8), ("10%", "", 10), ("", "1", 8), ("", "0", 10), ("", "", 10), ("8", "1", 8)],
+        [
+            ("8", "", 8),
+            ("10%", "", 10),
+            ("", "1", 8),
+            ("", "0", 10),
+            ("", "", 10),
+            ("8", "1", 8),
+            ("0", "", 0),
+            ("非課税", "0", 0),
+        ],
     )
     def test_tax_rates(self, rate: str, reduced: str, expected: int) -> None:  # R77
         assert read_one(税率=rate, 軽減税率対象=reduced).lines[0].get("tax_rate", 10) == expected
 
     def test_contradicting_tax_rates(self) -> None:
+        assert "合いません" in problems(csv_file(row(税率="0", 軽減税率対象="1")))[0][1]
         assert "合いません" in problems(csv_file(row(税率="10", 軽減税率対象="1")))[0][1]
 
     @pytest.mark.parametrize(

@@ -155,6 +155,14 @@ class TestTakenIn:
         with app.app_context():
             assert [d.name for d in kept(app).deliveries] == ["鈴木 一郎", "高橋 次郎"]
 
+    def test_an_item_that_bears_no_tax(
+        self, app: Flask, world: World, program: Program
+    ) -> None:  # R77
+        item = {"code": "B-1", "name": "商品券", "unit_price": 1000, "quantity": 2, "tax_rate": 0}
+        body = new_order(world, items=[item], prices_include_tax=False, total=2550)
+        said = program.post(ORDERS, body).get_json()
+        assert (said["total"], said["items"][0]["tax_rate"]) == (2550, 0), "its carriage does"
+
     def test_a_shop_that_takes_none_says_so(
         self, app: Flask, world: World, program: Program
     ) -> None:  # R87

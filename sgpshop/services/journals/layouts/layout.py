@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sgpshop.domain.amounts import RATES
 from sgpshop.domain.csv_writing import Encoding, Value
 from sgpshop.services.journals.movements import Movement
 from sgpshop.services.settings import ShopSettings
@@ -44,7 +45,7 @@ class JournalLayout:
             sales=shop.journal_sales,
             partner=shop.journal_partner,
             out_of_scope=shop.journal_out_of_scope,
-            tax={rate: getattr(shop, f"journal_{self.word}_tax_{rate}") for rate in (8, 10)},
+            tax={rate: getattr(shop, f"journal_{self.word}_tax_{rate}") for rate in RATES},
         )
 
 

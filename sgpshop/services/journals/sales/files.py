@@ -21,6 +21,7 @@ TITLES = (
     "うち10%対象",
     "うち定期件数",
     "うち定期",
+    "うち0%対象",
 )
 
 
@@ -38,6 +39,7 @@ def rows(found: MonthOfSales) -> Iterator[list[Value]]:
             line.at_10,
             line.subscriptions,
             line.subscribed,
+            line.at_0,
         ]
 
 

@@ -26,6 +26,7 @@ class Line:
     given_back: int = 0
     #: of what is left of sales and refunds
     at_8: int = 0
+    at_0: int = 0
     #: of the sales those of 定期購入
     subscriptions: int = 0
     subscribed: int = 0
@@ -38,7 +39,7 @@ class Line:
     @property
     def at_10(self) -> int:
         """Of the total what is taxed at 10 %."""
-        return self.total - self.at_8
+        return self.total - self.at_8 - self.at_0
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _line(sums: Iterable[DaySums], day: date | None = None) -> Line:
         sum(one.count for one in back),
         sum(one.yen for one in back),
         sum(one.at_8 for one in sums),
+        sum(one.at_0 for one in sums),
         sum(one.count for one in subscribed),
         sum(one.yen for one in subscribed),
     )

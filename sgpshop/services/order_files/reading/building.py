@@ -141,7 +141,7 @@ def _line(row: FileRow, errors: list[str]) -> dict[str, Any]:
     if rate is not None and is_reduced is not None and (rate == 8) != is_reduced:
         errors.append(f"「税率」と「軽減税率対象」が合いません({row.line}行目)。")
     if "tax_rate" in row.item or "is_reduced" in row.item:
-        line["tax_rate"] = rate or (8 if is_reduced else 10)
+        line["tax_rate"] = rate if rate is not None else 8 if is_reduced else 10
     return line | {"delivery_number": row.delivery.get("number", 0)}
 
 
