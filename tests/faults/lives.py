@@ -87,7 +87,7 @@ from tests.forms import hidden_of
 from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.notifying import connect, tell
 from tests.services.acting import TANAKA, run_act
-from tests.services.answering import say_ours
+from tests.services.answering import say_left, say_ours
 from tests.services.arriving import SHOP_FRONT, open_shop
 from tests.services.order_csv import csv_file
 from tests.services.running import started
@@ -180,8 +180,8 @@ class Life:
     is_filed: bool = False
     #: the cart took, or holds, its money itself
     is_paid: bool = False
-    #: a payment page that the cart opened for the buyer, and when
-    page: tuple[datetime, TradeAccess] | None = None
+    #: a payment page that the cart opened for the buyer: when, and what we are notified of
+    page: tuple[datetime, TradeAccess, tuple[str, ...]] | None = None
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
         dice.random() < 0.4
     ):  # the cart lets its buyer pay past us, once it hears of a failure or before
         opened = min(later + dice.uniform(-0.02, 0.1) * span.days, span.days)
-        yield Step(max(day, opened), life, "cart_opens", {})
+        yield Step(max(day, opened), life, "cart_opens", {"tells": _told_of(dice)})
         paid = opened + dice.uniform(0, 0.1) * span.days
         yield Step(min(max(day, paid), span.days), life, "cart_is_paid", {})
     for _ in range(dice.randint(span.fewest, span.most)):
@@ -256,6 +256,11 @@ def _mishap(dice: random.Random, day: float, life: int) -> Step:
 def _company(dice: random.Random) -> dict[str, int]:
     """How many others share a run or a file, and from which one on."""
     return {"others": dice.choice((0, 1, 2, 5)), "begin": dice.randrange(1000)}
+
+
+def _told_of(dice: random.Random) -> tuple[str, ...]:
+    """What SMBC-GP notifies us of, of a payment past us: that it began, that it is paid, neither."""
+    return dice.choice(((), ("opened",), ("paid",), ("paid",), ("opened", "paid")))
 
 
 def _number(dice: random.Random) -> str:
@@ -342,8 +347,9 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "undo_refund": (1, lambda _: {}),
     "take_again": (2, lambda _: {}),
     "acknowledge": (2, lambda _: {}),
-    "cart_opens": (2, lambda _: {}),
+    "cart_opens": (2, lambda dice: {"tells": _told_of(dice)}),
     "cart_is_paid": (2, lambda _: {}),
+    "gives_up": (2, lambda _: {}),
     "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
     "restart": (1, lambda _: {}),
 }
@@ -606,14 +612,21 @@ class Stage:
                 job = Job.CAPTURE if what == "charge" else Job.AUTH
                 self.world.gateway.authorize(life.order_no, total, GOOD_CARD, job=job)
 
-    def do_cart_opens(self, life: Life) -> None:
-        """The cart offers the buyer of what is not paid a page of its own, under the next number (R106)."""
+    def do_cart_opens(self, life: Life, tells: tuple[str, ...] = ()) -> None:
+        """The cart offers the buyer of what is not paid a page of its own, under the next number (R106).
+
+        Of what has not failed, and is not to be charged only now, we have to be notified: nothing
+        else could tell us of it.
+        """
         order = self._order(life)
         if order is None or order.open_attempt is not None or life.is_filed or life.is_paid:
             return
         has_failed = order.payment_status is PaymentStatus.CAPTURE_FAILED
-        is_due = order.kind is not OrderKind.NORMAL and order.payment_status in _TO_BE_CHARGED
-        if not has_failed and not (is_due and any(p.delivered_at for p in order.deliveries)):
+        is_held = order.payment_status in _TO_BE_CHARGED
+        is_due = order.kind is not OrderKind.NORMAL and any(
+            p.delivered_at for p in order.deliveries
+        )
+        if not has_failed and not (is_held and (is_due or "paid" in tells)):
             return
         used = [
             int(trade["order_id"].removeprefix(f"{life.order_no}-"))
@@ -623,19 +636,34 @@ class Stage:
         number = f"{life.order_no}-{max(used, default=0) + 1}"
         with self.world.elsewhere():
             access = self.world.gateway.enter(number, Job.CAPTURE, order.total)
-        life.page = utc_now(), access
+        life.page = utc_now(), access, tells
+        if "opened" in tells:
+            self._notify(number)
 
     def do_cart_is_paid(self, life: Life) -> None:
         """The buyer pays at that page, of which our books know nothing."""
         if life.page is None:
             return
-        opened, access = life.page
+        opened, access, tells = life.page
         if utc_now() > opened + timedelta(days=25):
             return  # no cart keeps one for longer
         with self.world.elsewhere():
             self.world.gateway.execute(access, GOOD_CARD, job=Job.CAPTURE)
         life.page = None
         self.world.paid_past_us.add(access.order_id)
+        if "paid" in tells:
+            self._notify(access.order_id)
+
+    def _notify(self, number: str) -> None:
+        """SMBC-GP tells what it has under a number."""
+        trade = self.world.trade(number)
+        tell(number, Status=trade["status"], JobCd="CAPTURE", Amount=str(trade["amount"]))
+
+    def do_gives_up(self, life: Life) -> None:
+        """The buyer closes that page for good, and a person says so where we ask (R141)."""
+        life.page = None
+        if (order := self._order(life)) is not None and not life.is_filed:
+            say_left(order.order_no)
 
     def do_lost_file(self, life: Life, further: int) -> None:
         """What a registration takes was in a file of before already: a backup was put back since."""

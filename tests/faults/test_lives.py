@@ -17,6 +17,7 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.gateway import Card
 from sgpshop.models import Billing, BillingState, Order
+from sgpshop.services import notifications
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions.billing import planning
@@ -178,6 +179,23 @@ class TestItWouldNotice:
             days=75,
         )
         assert ("taken 2 times" in found) is not is_guarded, found
+
+    @pytest.mark.parametrize("is_guarded", [True, False])
+    def test_a_charge_beside_what_we_were_notified_of(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+    ) -> None:
+        if not is_guarded:
+            monkeypatch.setattr(other_numbers, "paid_there", lambda *_: None)
+            monkeypatch.setattr(notifications, "ask_for_looks", lambda: 0)
+        tells = {"tells": ("paid",)}
+        found = self.ends(
+            app,
+            order(),
+            Step(1, 0, "cart_opens", tells),
+            Step(1.1, 0, "cart_is_paid", {}),
+            Step(1.2, 0, "capture", {}),
+        )
+        assert ("charged though" in found) is not is_guarded, found
 
     def test_another_card_of_the_buyer(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever card comes first is charged, not the one that was checked."""

@@ -47,6 +47,19 @@ def say_ours(*, is_ours: bool = True) -> int:
     return len(asked)
 
 
+def say_left(order_no: str) -> None:
+    """Answer that the buyer did not pay, of every number of which that can be said."""
+    db.session.rollback()
+    asked = db.session.execute(
+        sa.select(Order.kind, UnknownNumber)
+        .join(Order, Order.id == UnknownNumber.order_id)
+        .where(UnknownNumber.is_open, Order.order_no == order_no)
+    ).all()
+    left = [row.id for kind, row in asked if Answer.LEFT in unknown_numbers.answers_to(kind, row)]
+    for question in left:
+        unknown_numbers.answer(order_no, question, TANAKA, Answer.LEFT)
+
+
 @pytest.fixture
 def says_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is asked is answered at once: what follows is as if the books had known it."""
