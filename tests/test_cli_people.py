@@ -67,6 +67,14 @@ def test_a_name_that_is_taken_is_one(app: Flask) -> None:
     assert people(app) == [("田中", Role.VIEWER)]
 
 
+def test_the_demos_name_is_no_persons_of_a_shop(app: Flask) -> None:
+    app.config["TEST_MODE"] = False  # nobody of this name may sign in there
+    result = run(app, "demo", "--role", "owner", typed=PASSWORD)
+    assert result.exit_code == 1
+    assert "練習モード専用の名前" in result.stderr
+    assert people(app) == []
+
+
 def test_a_refusal_is_one_sentence_and_no_trace(tmp_path: Path) -> None:
     command = [sys.executable, "app.py", "create-user", "田中", "--role", "owner"]
     environ = os.environ | {"SGPSHOP_INSTANCE_PATH": str(tmp_path)}

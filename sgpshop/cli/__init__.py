@@ -32,6 +32,7 @@ _COMMANDS = {
     "check-sums": "checks:check_sums",
     "compare-ledgers": "checks:compare_ledgers",
     "verify-history": "checks:verify_history",
+    "first-owner-link": "people:first_owner_link",
     "create-user": "people:create_user",
     "reset-second-factor": "people:reset_second_factor",
     "allow-all-networks": "people:allow_all_networks",

@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
-from sgpshop.services import settings
+from sgpshop.services import first_set_up, settings
 from sgpshop.services.access import people, second_factor
 from sgpshop.web.frame.security import list_rights
 
@@ -29,6 +29,22 @@ def create_user(name: str, role: str) -> None:
     """
     people.create(name, _new_password(), Role(role))
     click.echo(f"{name} ({Role(role).label}) を登録しました。")
+
+
+@click.command("first-owner-link")
+@with_shop
+def first_owner_link() -> None:
+    """Print the one-time link by which the first owner is registered in the browser.
+
+    Exit 1 once anybody is registered.
+    """
+    base = current_app.config["PUBLIC_URL"] or "https://(このショップのアドレス)"
+    click.echo(f"{base.rstrip('/')}/setup?link={first_set_up.make_link()}")
+    click.echo(
+        f"{first_set_up.LINK_HOURS}時間以内に、ブラウザーで開いてください。"
+        "最初のオーナーを登録すると使えなくなります。ほかの人に渡さないでください。",
+        err=True,
+    )
 
 
 @click.command("reset-second-factor")

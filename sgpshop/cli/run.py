@@ -52,6 +52,7 @@ def web(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.leave())
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
+    _tell_first_owner()
     _tell_start("web", port=int(server.effective_port))
     gc.freeze()  # what is loaded stays: no need to look through it again and again
     try:
@@ -124,6 +125,18 @@ def _tell_start(program: str, **more: int) -> None:
         gateway=current_app.config["GATEWAY_URL"],
         **more,
     )
+
+
+def _tell_first_owner() -> None:
+    """Say how an instance that has nobody yet gets its owner."""
+    from sgpshop.services import first_set_up
+
+    if first_set_up.is_open():
+        click.echo(
+            "まだ誰も登録されていません。python app.py first-owner-link が表示するアドレスから、"
+            "最初のオーナーを登録してください。",
+            err=True,
+        )
 
 
 def _require_ready() -> None:

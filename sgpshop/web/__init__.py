@@ -29,6 +29,7 @@ def register(app: Flask) -> None:
     from sgpshop.web import (
         auth,
         dashboard,
+        first_set_up,
         health,
         journals,
         order_detail,
@@ -65,6 +66,7 @@ def register(app: Flask) -> None:
     formatters.init_app(app)
     for module in (
         auth,
+        first_set_up,
         dashboard,
         imports,  # before order_detail: /orders/imports is not an order number
         exports,  # nor is /orders/export

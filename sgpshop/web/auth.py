@@ -90,7 +90,7 @@ def enter() -> ResponseReturnValue:
             form.password.data,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
-            device=_device(),
+            device=device(),
         )
     except TooOften as refusal:
         return _too_often(render_template("auth/login.html", form=form, problem=refusal), refusal)
@@ -98,7 +98,7 @@ def enter() -> ResponseReturnValue:
         return render_template("auth/login.html", form=form, problem=refusal), 422
     except sessions.CodeNeeded as wanted:
         return _code_page(wanted.step)
-    return _go_on(person)
+    return go_on(person)
 
 
 @bp.get("/login/code")
@@ -119,7 +119,7 @@ def enter_code() -> ResponseReturnValue:
             _prove,
             address=request.remote_addr or "",
             browser=request.user_agent.string,
-            device=_device(),
+            device=device(),
         )
     except TooOften as refusal:
         return _too_often(_code_page(step, refusal), refusal)
@@ -128,7 +128,7 @@ def enter_code() -> ResponseReturnValue:
     except sessions.StepOver as refusal:
         form = LoginForm(formdata=None)
         return render_template("auth/login.html", form=form, problem=refusal), 422
-    answer = _go_on(person)
+    answer = go_on(person)
     if is_recovery:
         left = second_factor.recovery_codes_left(person.id)
         flash(
@@ -167,8 +167,8 @@ def _too_often(page: str, refusal: TooOften) -> Response:
     return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
 
 
-def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
-    """With a new session to the page that was wanted, or to what was pressed."""
+def go_on(person: sessions.SignedIn, page: str = "") -> ResponseReturnValue:
+    """With a new session to `page`, else the one that was wanted, or to what was pressed."""
     if current_user.is_authenticated:  # signed in as somebody: that session ends
         sessions.end_session(current_user.get_id())
     session.clear()  # nothing from before, the CSRF token included, lives on (S3)
@@ -176,7 +176,7 @@ def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
     login_user(person)
     session[carried.PERSON] = person.id
     logs.bind(person=person.name)
-    page = own_path(request.args.get("next"))
+    page = page or own_path(request.args.get("next"))
     if (pressed := carried.open_for(person.id)) is None:
         answer = make_response(redirect(page, code=303))
     else:
@@ -185,7 +185,7 @@ def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
         )
     answer.set_cookie(
         _device_cookie(),
-        _device(),
+        device(),
         max_age=sessions.DEVICE_KEPT,
         secure=current_app.config["SESSION_COOKIE_SECURE"],
         httponly=True,
@@ -194,7 +194,7 @@ def _go_on(person: sessions.SignedIn) -> ResponseReturnValue:
     return answer
 
 
-def _device() -> str:
+def device() -> str:
     """The mark of this browser, the same all through a request; it opens nothing (S3)."""
     if "device" not in g:
         sent = request.cookies.get(_device_cookie(), "")

@@ -40,6 +40,7 @@ EVERY = (
     ["compare-ledgers"],
     ["report-subscriptions", "--month", "2024-01"],
     ["create-user", "x", "--role", "owner"],
+    ["first-owner-link"],
     ["create-api-key", "x", "--scope", "read"],
     ["revoke-api-key", "sgpk_00000000"],
     ["import-orders", "-"],

@@ -17,6 +17,7 @@ import requests
 
 from sgpshop.cli import commands
 from sgpshop.environment import PREFIX, ROOT, Environment
+from tests.forms import token_of
 from tests.processes import free_port
 
 DEPLOY = ROOT / "deploy"
@@ -125,9 +126,8 @@ def test_from_a_bare_machine_to_a_shop_and_to_another_one(
     first = Machine(tmp_path / "lib", tmp_path / "backups", **settings)
     machines.append(first)
     assert "作成しました" in first.shop("migrate")
-    first.shop(
-        "create-user", "店長", "--role", "owner", SGPSHOP_NEW_PASSWORD="correct horse battery"
-    )
+    link = first.shop("first-owner-link").strip()
+    assert link.startswith("https://shop.example.jp/setup?link=")
     simulator = ("simulator", "--port", str(gateway), "--db", str(first.folder / "simulator.db"))
     first.start(sys.executable, "app.py", *simulator)
     for port in ports:
@@ -138,6 +138,7 @@ def test_from_a_bare_machine_to_a_shop_and_to_another_one(
 
     page = requests.get(f"http://127.0.0.1:{ports[0]}/login", headers=FORWARDED, timeout=30)
     assert page.status_code == 200
+    set_up(ports[0], link)
     log = (first.folder / "log").read_text()
     assert '"address": "203.0.113.7"' in log  # the browser's, not the proxy's
     assert "forwarded_headers_missing" not in log  # a probe is no proxy that was set up badly
@@ -159,6 +160,25 @@ def test_from_a_bare_machine_to_a_shop_and_to_another_one(
     second.systemctl_start("sgpshop-worker@1")
     wait_until_ready(ports[0])
     assert set(second.stop()) == {0}
+
+
+def set_up(port: int, link: str) -> None:
+    """The first owner, in a browser behind nginx: by the link alone."""
+    here = f"http://127.0.0.1:{port}"
+    browser = requests.Session()
+    browser.headers.update(FORWARDED)
+    assert browser.get(f"{here}/setup", timeout=30).status_code == 403
+    opened = browser.get(
+        link.replace("https://shop.example.jp", here), timeout=30, allow_redirects=False
+    )
+    assert opened.headers["Location"] == "/setup"
+    typed = {"name": "店長", "password": PASSPHRASE, "password_again": PASSPHRASE}
+    token = token_of(browser.get(f"{here}/setup", timeout=30))
+    done = browser.post(
+        f"{here}/setup", data=typed | {"csrf_token": token}, timeout=30, allow_redirects=False
+    )
+    assert (done.status_code, done.headers["Location"]) == (303, "/")
+    assert browser.get(f"{here}/settings/people", timeout=30).status_code == 200
 
 
 def metrics(port: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 | what | counted for | how |
 | --- | --- | --- |
 | failed sign-ins | account, address | one by one; a right password takes them back |
+| links of the first set-up | address | one by one, with the failed sign-ins |
 | wrong one-time codes | person | the same |
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
@@ -44,6 +45,8 @@ _LOTS = 20
 #: Seconds a search waits to take a lot while others write; then the lot is given uncounted (P32).
 _PATIENCE = 0.3
 _EXPORTS, _CODES = "EXPORTS", "CODES"
+#: Whose failed sign-in it is where no name was given: nobody can have this one.
+_NO_ACCOUNT = ""
 
 
 class Use(StrEnum):
@@ -82,6 +85,22 @@ def count_try(account: str, address: str) -> None:
             return
     logs.event("login", result="throttled", name=account, address=source)
     raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
+
+
+def count_link(address: str) -> None:
+    """Count the link of the first set-up as a wrong one before looking at it.  Raises TooOften.
+
+    By address alone: no stranger can shut out who has the right one.
+    """
+    config, source, now = current_app.config, source_of(address), utc_now()
+    limit = LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]
+    with writing() as session:
+        wait = _wait(session, LoginAttempt, sa.true(), [limit], config["LOGIN_WINDOW"], now)
+        if not wait:
+            session.add(LoginAttempt(at=now, account=_NO_ACCOUNT, address=source))
+            return
+    logs.event("first_set_up", result="throttled", address=source)
+    raise TooOften("開けないアドレスが続いたため、一時的に受け付けていません。", wait)
 
 
 def take_back_tries(session: Session, account: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_type_hints
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.amounts import TaxRounding, TaxRule
@@ -29,7 +30,7 @@ from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import once
 
-__all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save"]
+__all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save", "store"]
 
 #: 変更履歴 on the screen
 _CHANGES_SHOWN = 20
@@ -179,29 +180,35 @@ def save(actor: str, **values: Value) -> list[str]:
     a name that cannot be set, a value its rule does not allow, or another contract while something
     of the present one is open; then nothing was stored.
     """
+    with writing() as session:
+        changed = store(session, actor, values)
+    if changed:
+        logs.event("settings_changed", by=actor, fields=changed)
+    return changed
+
+
+def store(session: Session, actor: str, values: Mapping[str, Value]) -> list[str]:
+    """The same in a write transaction of the caller's; raises what `save` raises."""
     wanted = {
         name: rules.read(name, value)
         for name, value in values.items()
         if value != "" or name not in SECRETS
     }
-    with writing() as session:
-        before = load()
-        changed = [name for name, value in wanted.items() if value != getattr(before, name, None)]
-        contract_change.require_nothing_open(
-            session, [name for name in changed if getattr(before, name, "")]
-        )
-        for name in changed:
-            stored, text = _as_stored(name, wanted[name])
-            session.merge(Setting(name=stored, value=text, updated_by=actor))
-        if changed:
-            told = {
-                name: [_told(name, getattr(before, name)), _told(name, wanted[name])]
-                for name in changed
-                if name not in UNTOLD
-            }
-            session.add(SettingChange(actor=actor, fields=changed, told=told))
+    before = load()
+    changed = [name for name, value in wanted.items() if value != getattr(before, name, None)]
+    contract_change.require_nothing_open(
+        session, [name for name in changed if getattr(before, name, "")]
+    )
+    for name in changed:
+        stored, text = _as_stored(name, wanted[name])
+        session.merge(Setting(name=stored, value=text, updated_by=actor))
     if changed:
-        logs.event("settings_changed", by=actor, fields=changed)
+        told = {
+            name: [_told(name, getattr(before, name)), _told(name, wanted[name])]
+            for name in changed
+            if name not in UNTOLD
+        }
+        session.add(SettingChange(actor=actor, fields=changed, told=told))
     return changed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,19 @@ class TrustedProxies:
         return any(sender in network for network in self._proxies)
 
 
+#: In the environment of a request whose forwarded headers were believed (werkzeug's word).
+_BELIEVED = "werkzeug.proxy_fix.orig"
+_OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: What proxies add, one this and the other that.
+_OF_PROXIES = (
+    "Forwarded",
+    "Via",
+    "X-Real-IP",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "CF-Connecting-IP",
+)
 #: Asked by machines on the proxy's own machine, past the proxy.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _SENTENCES = {
@@ -98,6 +112,33 @@ def problems() -> list[str]:
     """What is wrong with the proxy in front, as far as requests of this process showed it."""
     proxies: TrustedProxies = current_app.extensions[_KEY]
     return list(proxies.problems.values())
+
+
+def is_on_this_machine() -> bool:
+    """Whether the browser surely runs on this very machine: of the name asked for, and of all addresses.
+
+    A proxy that we do not know passes strangers on as if they were here, and some say nothing of it.
+    So outside test mode only a request counts that a configured one says comes from here.
+    """
+    if _name(request.host) not in _OWN_NAMES:
+        return False
+    told = request.environ.get(_FORWARDED_FOR, "")
+    if _BELIEVED in request.environ:
+        return bool(told) and all(_is_loopback(address.strip()) for address in told.split(","))
+    is_passed_on = any(header in request.headers for header in _OF_PROXIES)
+    is_alone = current_app.config["TEST_MODE"] and not is_passed_on
+    return is_alone and _is_loopback(request.remote_addr or "")
+
+
+def _name(host: str) -> str:
+    return re.sub(r":\d+$", "", host.lower())
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def needs_https() -> bool:

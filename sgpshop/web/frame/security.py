@@ -39,6 +39,7 @@ from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import Role, Scope
+from sgpshop.services import first_set_up
 from sgpshop.services.access import sessions
 from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
 from sgpshop.web.frame.fragments import wants_fragment
@@ -79,6 +80,7 @@ _UNREAD_FIELDS = frozenset(
         "passkey_question",
         "set_up_secret",
         "password",
+        "password_again",
         "current_password",
         "site_pass",
         "shop_pass",
@@ -287,6 +289,8 @@ def _to_login() -> ResponseReturnValue:
         if wants_fragment():
             answer.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
         return answer
+    if request.path == START and first_set_up.is_open():
+        return redirect(url_for("first_set_up.show"), code=303)
     login = url_for("auth.login", next=page or None)
     if wants_fragment():
         return Response(status=401, headers={"HX-Redirect": login})

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from wtforms import Field, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import StopValidation
+from wtforms.validators import EqualTo, InputRequired, Length, StopValidation
 
+from sgpshop.services.access.passwords import LONGEST, SHORTEST
+from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.settings import rules
 from sgpshop.services.settings.rules import SECRETS, SettingRefused
 from sgpshop.web.frame.forms import Form
+
+#: The contract with SMBC-GP, in the order of the screen.
+_CONTRACT = ("shop_id", "shop_pass", "site_id", "site_pass")
 
 
 def _by_rule(_form: Form, field: Field) -> None:
@@ -33,6 +38,21 @@ def _choice(name: str, **otherwise: str) -> SelectField:
         [_by_rule],
         choices=[SelectChoice(*one) for one in words.items()],
         validate_choice=False,  # the rule does
+    )
+
+
+def new_password(label: str) -> PasswordField:
+    """A field for a password to be set; services.passwords says which are good enough."""
+    return PasswordField(
+        label,
+        [
+            InputRequired("パスワードを入力してください。"),
+            Length(
+                SHORTEST,
+                LONGEST,
+                f"{SHORTEST}文字以上{LONGEST}文字以内で入力してください。",
+            ),
+        ],
     )
 
 
@@ -137,3 +157,42 @@ class SgpForm(SettingsForm):
     shop_address = _text("shop_address")
     shop_tel = _text("shop_tel")
     invoice_number = _text("invoice_number")
+
+
+class FirstSetUpForm(SettingsForm):
+    """Who the owner is, and what the shop needs first."""
+
+    name = StringField(
+        "ユーザー名",
+        [
+            InputRequired("ユーザー名を入力してください。"),
+            Length(max=LONGEST_NAME, message=f"{LONGEST_NAME}文字以内で入力してください。"),
+        ],
+    )
+    password = new_password("パスワード")
+    password_again = PasswordField(
+        "パスワード(確認)",
+        [EqualTo("password", "パスワードと同じものを入力してください。")],
+    )
+    shop_name = _text("shop_name")
+    shop_id = _text("shop_id")
+    shop_pass = _text("shop_pass", PasswordField)
+    site_id = _text("site_id")
+    site_pass = _text("site_pass", PasswordField)
+    personal_data_for = _choice("personal_data_for")
+
+    @property
+    def has_contract(self) -> bool:
+        """Whether anything of the contract was typed."""
+        return any(self[name].data for name in _CONTRACT)
+
+    def validate(self, extra_validators: object = None) -> bool:
+        """Each field by its rule; of the contract all or nothing, for half of one is of no use."""
+        is_good: bool = super().validate(extra_validators)
+        for name in _CONTRACT if self.has_contract else ():
+            if not self[name].data:
+                self[name].errors = [
+                    "契約情報は4つとも入力してください(あとで登録する場合は、4つとも空欄にします)。"
+                ]
+                is_good = False
+        return is_good

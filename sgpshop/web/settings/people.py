@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import PasswordField, SelectField, StringField
+from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
@@ -17,13 +17,14 @@ from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.models import ApiKey, Role
 from sgpshop.services import settings
 from sgpshop.services.access import api_keys, people, people_admin, second_factor
-from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
+from sgpshop.services.access.passwords import PasswordRefused
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
 from sgpshop.web.frame.security import requires
+from sgpshop.web.settings.form import new_password
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
 
@@ -33,21 +34,6 @@ _ROLES = [
     for role in sorted(Role, key=lambda role: role is not Role.OPERATOR)
 ]
 _CHOOSE = InputRequired("選択肢から選んでください。")
-
-
-def new_password(label: str) -> PasswordField:
-    """A field for a password to be set; services.passwords says which are good enough."""
-    return PasswordField(
-        label,
-        [
-            InputRequired("パスワードを入力してください。"),
-            Length(
-                SHORTEST,
-                LONGEST,
-                f"{SHORTEST}文字以上{LONGEST}文字以内で入力してください。",
-            ),
-        ],
-    )
 
 
 class NewPersonForm(Form):
