@@ -18,6 +18,8 @@ class Behaviour(StrEnum):
     UNUSABLE = "unusable"
     LOSES_ANSWERS = "loses-answers"
     REFUSES_INCREASES = "refuses-increases"
+    # approved at once, and answered after SLOW_SECONDS
+    SLOW = "slow"
     # approved, once 3-D Secure has gone its way
     CHALLENGED = "challenged"
     ATTEMPTED = "attempted"
@@ -34,6 +36,7 @@ TEST_CARDS = {
     "4999000000000028": Behaviour.UNUSABLE,
     "4999000000000036": Behaviour.LOSES_ANSWERS,
     "4999000000000044": Behaviour.REFUSES_INCREASES,
+    "4999000000000051": Behaviour.SLOW,
     "4100000000005000": Behaviour.CHALLENGED,
     "5100000000005007": Behaviour.CHALLENGED,
     "3528000000005006": Behaviour.CHALLENGED,
@@ -53,6 +56,7 @@ TEST_TOKENS = {
     "tok_test_unusable": Behaviour.UNUSABLE,
     "tok_test_lost_answer": Behaviour.LOSES_ANSWERS,
     "tok_test_refuses_increase": Behaviour.REFUSES_INCREASES,
+    "tok_test_slow": Behaviour.SLOW,
     "tok_test_3ds_challenge": Behaviour.CHALLENGED,
     "tok_test_3ds_attempted": Behaviour.ATTEMPTED,
     "tok_test_3ds_not_enrolled": Behaviour.NOT_ENROLLED,
@@ -60,6 +64,8 @@ TEST_TOKENS = {
     "tok_test_3ds_not_available": Behaviour.NOT_AVAILABLE,
     "tok_test_3ds_rejected": Behaviour.REJECTED,
 }
+#: Longer than a shop waits for the payment of an order that is handed in, shorter than for an answer.
+SLOW_SECONDS = 15.0
 _GOOD_NUMBER, _GOOD_UNTIL = "4111111111111111", "9912"
 
 _DECLINES = {

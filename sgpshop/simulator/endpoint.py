@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from . import fields as f
 from . import lookups, members, monthly_files, trade_records, trades
+from .cards import SLOW_SECONDS, Behaviour
 from .context import Context
 from .delivery import AnswerDelivery
 from .faults import BEFORE, Fault, FaultKind, Faults
@@ -158,10 +159,20 @@ class Endpoint:
             if self.context.notices.sending.before_answer:
                 self.context.notices.deliver_due()
             if fault is None:
+                self.wait(self._slowness(entry))
                 return _delivered(entry, text)
             if fault.kind is FaultKind.DELAY:
                 self.wait(fault.seconds)
         return _spoilt(fault, entry, text)
+
+    def _slowness(self, entry: Entry) -> float:
+        """Seconds more that the answer takes because of the card it was about."""
+        if entry.api != "ExecTran" or not entry.order_id:
+            return 0.0
+        with self.context.ledger.reading() as db:
+            trade = trade_records.by_order(db, entry.order_id)
+        is_slow = trade is not None and trade.card and trade.card.behaviour is Behaviour.SLOW
+        return SLOW_SECONDS if is_slow else 0.0
 
     def _carried_out(self, api: Api, params: Params) -> str:
         try:

@@ -3,6 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from flask import Flask
+
+from sgpshop.simulator.cards import SLOW_SECONDS
 
 from .shop import SettableClock, Shop, jst
 
@@ -38,6 +41,19 @@ def test_one_card_answers_an_error_and_is_authorized_all_the_same(shop: Shop) ->
     answer = shop.execute(shop.entered(), CardNo="4999000000000036")
     assert answer == {"ErrCode": "C01", "ErrInfo": "42C010000"}
     assert shop.status() == "AUTH"
+
+
+def test_one_card_is_answered_late(
+    app: Flask, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:  # rule 14
+    waited: list[float] = []
+    monkeypatch.setattr(app.extensions["endpoint"], "wait", waited.append)
+    access = shop.executed(CardNo="4999000000000051")
+    assert shop.status() == "AUTH"
+    assert max(waited) == SLOW_SECONDS
+    waited.clear()
+    shop.change(access, "AUTH", 900)
+    assert max(waited) == 0.0
 
 
 def test_one_card_refuses_only_increases(shop: Shop) -> None:  # rule 14

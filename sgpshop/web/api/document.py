@@ -48,6 +48,7 @@ TEST_TOKENS = {
     "tok_test_over_limit": "declined, 42G550000",
     "tok_test_unusable": "declined, 42G120000",
     "tok_test_lost_answer": "approved, and the answer is lost: the outcome is looked up",
+    "tok_test_slow": "approved after 15 seconds: first told as `processing`",
     "tok_test_refuses_increase": "approved; a greater amount is declined",
     "tok_test_3ds_challenge": "3-D Secure asks the buyer, who answers on its page",
     "tok_test_3ds_attempted": "3-D Secure: the bank did not take part, approved",

@@ -347,7 +347,7 @@ def test_tokens_by_name_do_what_the_document_says(world: World, program: Program
     assert set(TEST_TOKENS) == set(cards.TEST_TOKENS)
     for name, about in TEST_TOKENS.items():
         body = new_order(world, payment={"token": name})
-        if "3-D Secure" in about:
+        if "3-D Secure" in about or name == "tok_test_slow":  # that one: tests/simulator
             continue
         for status in (201, 200) if "approved" in about and "lost" not in about else ():
             assert program.post(ORDERS, body).status_code == status, name
