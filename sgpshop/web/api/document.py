@@ -74,6 +74,20 @@ carry an offset.
 repeated fields, fractions, NUL, unpaired surrogates and anything that looks like a card number are
 refused.  **Errors** are `application/problem+json`; branch on `code`, which never changes its meaning.
 
+**A checkout**: make a token with SMBC-GP's token script in the buyer's browser, give the order a number of
+your own, keep it, and `POST /orders` with an `Idempotency-Key` that you keep as well.  201 or 200: look at
+`payment_status`; `authorized` or `captured` is paid, and while it is `needs_review` show the buyer
+`buyer_text` and ask `GET /orders/{{order_no}}` again, or wait for its event.  202: send the browser to
+`redirect_url`.  402 `declined`, 422 `token_refused`: let the buyer try another card, with the same order
+and a new key.  No answer, or a process that died: send the same request with the same key.  An order
+`abandoned` at the bank may be sent again with a new token, or cancelled without `refund`.
+
+**A warehouse**: `GET /orders?status=authorized&processing=unprocessed` (and `next_cursor`) lists what is to
+go out, `changed_since` what changed; print `deliveries` of each order; `POST /fulfilments` with slip numbers
+and `delivered`, and with `capture: true` and the order's `total` as `amount` to take the money with the last
+parcel; where that is 202, ask `GET /fulfilments/{{id}}`.  What changes afterwards comes by `/events?after=` or
+a webhook.
+
 **Sending again**: with an `Idempotency-Key` the same request gets the first answer for 24 hours
 (header `{replays.REPLAYED}: true`); while what it began has not ended, how it is by then.  The same
 key with another request is refused (422 `key_reused`), at the same moment 409 `in_progress`.  Refusals
@@ -92,7 +106,10 @@ is over: declined, not authenticated or cancelled) or `pending` (everything else
 thank by what `GET /orders/{{order_no}}` says, and by nothing else.
 
 **Trying it**: the simulator of `make run` knows these tokens, each good as often as you like:
-{_TEST_TOKENS}.  SMBC-GP knows none of them.  The examples here work as they stand against it.
+{_TEST_TOKENS}.  Its page of the bank, where 3-D Secure asks the buyer, is a form with `answer` `yes`, `no`
+or `break_off`.  SMBC-GP knows none of these tokens.  A key is made on 設定 → APIキー, or with
+`SGPSHOP_TEST_MODE=1 python app.py create-api-key NAME --scope intake,read,capture,change,fulfil`.  The
+examples here work as they stand against it, each on a new order.
 
 **Webhooks** (設定 → Webhook) post each event of `/events` to addresses of yours as it happens, signed by
 the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
