@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2 import FileSystemBytecodeCache
 
 from sgpshop import create_app, logs
 from sgpshop.domain.other_clock import OtherClock
@@ -26,7 +24,7 @@ from tests import own_worker
 from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
-from tests.sharing import share_statements
+from tests.sharing import CompiledTemplates, share_statements
 from tests.signing_in import cheap_hashes
 
 # How long an example takes says how busy the machine is, and nothing about the program.
@@ -70,9 +68,8 @@ def _no_settings_from_outside() -> None:
         del os.environ[name]
 
 
-#: Templates are compiled once for all apps of a test run: that takes longer than most tests.
-_compiled = tempfile.TemporaryDirectory(prefix="sgpshop-templates-")
-_TEMPLATES = FileSystemBytecodeCache(_compiled.name)
+#: Templates are read and compiled once for all apps of a test run: that takes longer than most tests.
+_TEMPLATES = CompiledTemplates()
 
 
 class NoClock(OtherClock):

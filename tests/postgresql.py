@@ -57,7 +57,10 @@ class PostgresqlServer:
         """The URL of a new database: empty, or a copy of `template`."""
         name = f"sgpshop_{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(self._plain("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+            # Version 15 would else write every page of the copy to its log: three times the work.
+            is_logged = connection.info.server_version >= 150000
+            how = "STRATEGY FILE_COPY" if is_logged else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")  # type: ignore[arg-type]
         return f"{self.url}/{name}"
 
     def drop(self, url: str) -> None:
@@ -82,7 +85,19 @@ class PostgresqlServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self._options = f"-p {port} -k {self._folder} -c fsync=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+        # What only a power cut asks for is off; a server that is killed keeps what was committed.
+        settings = {
+            "fsync": "off",
+            "full_page_writes": "off",
+            "wal_level": "minimal",
+            "max_wal_senders": 0,
+            "autovacuum": "off",
+            "jit": "off",
+            "max_connections": 200,
+            "listen_addresses": "127.0.0.1",
+        }
+        self._options = f"-p {port} -k {self._folder}"
+        self._options += "".join(f" -c {name}={value}" for name, value in settings.items())
         self.start_again()
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{port}"
 

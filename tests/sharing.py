@@ -2,7 +2,7 @@
 
 Making an app and a simulator costs more than most tests.  Nothing here changes what they do: an
 address is taken apart once, its builder compiled when the first address is built, SQL once for
-each kind of database.
+each kind of database, a template once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
@@ -58,6 +60,19 @@ def _builder_when_needed(key: Hashable, append_unknown: bool) -> Callable[..., A
 
 def _compile_no_builder(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
     return _compile_no_builder  # `_compile_once` puts its own there
+
+
+class CompiledTemplates(BytecodeCache):
+    """The code of templates, kept for the next app whose template reads the same."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
 def share_statements(engine: Engine) -> None:
