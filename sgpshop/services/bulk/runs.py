@@ -33,6 +33,7 @@ from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
 from sgpshop.storage import queue
 from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.questions import Question
 from sgpshop.storage.queue import Task, Urgency
 
 #: What a program said of parcels is told for so long; so many of its runs go in one transaction.
@@ -170,14 +171,15 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
     logs.event("bulk_started", run=run_id, action=action.word, orders=len(orders), yen=yen)
 
 
-def latest_running(person_id: int) -> str | None:
+def latest_running(person_id: int) -> Question[str | None]:
     """The newest run of this person that still has lines to work off."""
-    return db.session.execute(
+    newest = (
         sa.select(BulkRun.id)
         .where(BulkRun.person_id == person_id, is_running())
         .order_by(BulkRun.started_at.desc())
         .limit(1)
-    ).scalar_one_or_none()
+    )
+    return Question(sa.select(newest.scalar_subquery()), lambda row: row[0])
 
 
 def is_running() -> sa.ColumnElement[bool]:

@@ -40,6 +40,7 @@ _DIGITS = re.compile(r"[0-9]{3,}")
 _ID_BITS = 28
 MOST_KEY = 2**63 - 1
 _DUE = sa.select(OrderTextDue.order_id)
+_NO_MOMENT = sa.type_coerce(sa.null(), Order.ordered_at.type)
 
 
 class Where(Enum):
@@ -141,10 +142,14 @@ def newest(
     statement = statement.order_by(key.desc() if descending else key).limit(most)
     if beyond is not None:
         statement = statement.where(key < beyond if descending else key > beyond)
-    found = {(row.sort_key, row.order_id) for row in db.session.execute(statement)}
     fresh = _being_renewed(keys, fields, where).add_columns(Order.ordered_at).where(*beside)
-    for order_id, ordered_at in db.session.execute(fresh):
-        place = sort_key(ordered_at, order_id)
+    both = sa.union_all(
+        sa.select(statement.subquery(), _NO_MOMENT), sa.select(sa.null(), *fresh.subquery().c)
+    )
+    found = set()
+    for place, order_id, ordered_at in db.session.execute(both):
+        if ordered_at is not None:
+            place = sort_key(ordered_at, order_id)
         if beyond is None or (place < beyond if descending else place > beyond):
             found.add((place, order_id))
     return sorted(found, reverse=descending)[:most]

@@ -21,6 +21,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue, table_of
 from sgpshop.services.order_search import index
 from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.questions import Question
 
 #: Orders renewed in one transaction: others wait for it on SQLite.
 _BATCH = 200
@@ -61,11 +62,15 @@ def forget(session: Session, order_ids: Sequence[int]) -> None:
         _take_out(session, _stored(session, some))
 
 
-def share_built() -> float | None:
-    """From 0 to 1 while many texts are being made, after an update or a big import; None: all but few are."""
+def is_being_built() -> Question[bool]:
+    """Whether many texts are still to be made, after an update or a big import."""
     many = sa.select(OrderTextDue.id).limit(_FEW + 1).subquery()
-    if (db.session.scalar(sa.select(sa.func.count()).select_from(many)) or 0) <= _FEW:
-        return None
+    number = sa.select(sa.func.count()).select_from(many)
+    return Question(number, lambda row: row[0] > _FEW)
+
+
+def share_built() -> float | None:
+    """How many of all orders have their text, from 0 to 1; None: there is no order."""
     due = sa.select(sa.func.count(OrderTextDue.order_id.distinct())).scalar_subquery()
     orders = sa.select(sa.func.count(Order.id)).scalar_subquery()
     left, total = db.session.execute(sa.select(due, orders)).one()

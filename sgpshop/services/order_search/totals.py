@@ -28,6 +28,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+from sgpshop.storage.questions import Question, answer, once
 
 #: More orders that hold a word are not counted before a list of them is shown.
 MOST_COUNTED = 1_000
@@ -57,6 +58,8 @@ Totals = dict[PaymentStatus | None, Total]
 _Key = tuple[SearchCriteria, date]
 
 _KEY = "sgpshop.order_totals"
+_MARKER = "newest history"
+_NEWEST = Question(sa.select(sa.func.max(HistoryEntry.id)), lambda row: row[0] or 0)
 _KEPT = 200
 #: seconds; on PostgreSQL two changes may be committed in another order than their ids were given
 _LONGEST = 15.0
@@ -123,7 +126,7 @@ def totals_of(*searches: SearchCriteria) -> list[Totals]:
     """Count and yen by status of each search; at most two queries, however many searches."""
     now = utc_now()
     today = jst_day(now)  # オーソリ期限 counts in days
-    marker = db.session.scalar(sa.select(sa.func.max(HistoryEntry.id))) or 0
+    marker = once(_MARKER, lambda: answer(_NEWEST))
     kept: _Cache = current_app.extensions.setdefault(_KEY, _Cache())
     found = {one: kept.get((one, today), marker) for one in searches}
     missing = [one for one, totals in found.items() if totals is None]
@@ -132,6 +135,11 @@ def totals_of(*searches: SearchCriteria) -> list[Totals]:
         if one.waiting_hours is None:  # that changes by the minute without any order changing
             kept.put((one, today), marker, made)
     return [found[one] or {} for one in searches]
+
+
+def marker_question() -> Question[int]:
+    """The newest change of any order; where it was asked with others, sums ask no more for it."""
+    return replace(_NEWEST, read=lambda row: once(_MARKER, lambda: _NEWEST.read(row)))
 
 
 #: To a planner not the column: grouped by that, all orders would be gone through by status.

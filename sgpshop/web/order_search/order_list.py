@@ -23,11 +23,20 @@ from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
 from sgpshop.services.dashboard import pictures
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_search import saved_views, search, search_fields, texts
-from sgpshop.services.order_search.totals import Total, Totals, added, status_totals, total
+from sgpshop.services.order_search.totals import (
+    Total,
+    Totals,
+    added,
+    marker_question,
+    status_totals,
+    total,
+)
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
+from sgpshop.services.subscriptions import use
 from sgpshop.storage.keyset import Page
+from sgpshop.storage.questions import answers
 from sgpshop.web.order_search import choices
 from sgpshop.web.order_search.chips import DATE_WORDS, KIND_WORDS, Chip, chips
 from sgpshop.web.order_search.choices import Choice
@@ -133,10 +142,16 @@ def _first_bar(form: SearchForm) -> BulkBar:
 
 def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> dict[str, Any]:
     shop = settings.load()
+    running, is_being_built, _, _ = answers(
+        runs.latest_running(current_user.id),
+        texts.is_being_built(),
+        marker_question(),
+        use.in_use_question(),
+    )
+    run_id = running if bar is None else None
     totals = status_totals(form.criteria)
     fields = search_fields.chosen(current_user.search_fields)
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
-    run_id = runs.latest_running(current_user.id) if bar is None else None
     result = _search(form)  # first: it may complain about the cursor
     failed = [row.id for row in result.rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
     return {
@@ -165,7 +180,7 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "chips": in_force,
         "views": saved_views.visible(current_user.id),
         "list_title": _title(form, in_force, hits.words),
-        "share_built": texts.share_built() if form.looks_for_one else None,
+        "share_built": texts.share_built() if is_being_built and form.looks_for_one else None,
         # Whoever typed goes on typing: the conditions stay open then.
         "was_typed": request.headers.get("HX-Trigger") == "search",
         "choices": _choices(shop, totals),

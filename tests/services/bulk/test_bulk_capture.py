@@ -18,6 +18,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order
 from tests.gateway_world import World
@@ -172,12 +173,12 @@ def test_a_running_run_is_found_again_after_a_reload(
     app: Flask, shop: World, tanaka: Person
 ) -> None:
     run_id = prepare([authorized_order(shop)], tanaka)
-    assert runs.latest_running(tanaka.id) is None
+    assert answer(runs.latest_running(tanaka.id)) is None
     runs.start(run_id, person_id=tanaka.id)
-    assert runs.latest_running(tanaka.id) == run_id
+    assert answer(runs.latest_running(tanaka.id)) == run_id
     Worker(app).run(until_idle=True)
     db.session.rollback()
-    assert runs.latest_running(tanaka.id) is None
+    assert answer(runs.latest_running(tanaka.id)) is None
 
 
 class TestUncertainLines:

@@ -27,6 +27,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -186,7 +187,7 @@ def test_a_crash_in_the_middle_is_gone_on_from(
     [first] = working.due(10)
     working.resume(first)  # and the process ends here
     assert report.progress(run_id).unattempted == 3
-    assert runs.latest_running(tanaka.id) == run_id
+    assert answer(runs.latest_running(tanaka.id)) == run_id
     work(app)
     assert report.progress(run_id).succeeded == 5
     assert working.due(10) == []

@@ -19,6 +19,7 @@ from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey, the_one
 from sgpshop.services.order_search.totals import status_totals, total
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from sgpshop.worker.engine import Worker
 from tests.factories import make_order
 
@@ -341,11 +342,13 @@ def test_while_many_texts_are_made_it_says_how_far_it_is(monkeypatch: pytest.Mon
     for _ in range(4):
         make_order()
     renew_all()
-    assert texts.share_built() is None
+    assert not answer(texts.is_being_built())
     texts.begin_anew()
+    assert answer(texts.is_being_built())
     assert texts.share_built() == 0
     assert texts.renew()
-    assert texts.share_built() is None  # no more than a few are left
+    assert texts.share_built() == 0.5
+    assert not answer(texts.is_being_built())  # no more than a few are left
 
 
 @pytest.mark.parametrize(
