@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from sgpshop.models import LoginSession, Role
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
-from tests.browser.conftest import NARROW, Site, Visitor
+from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.signing_in import PASSWORD, signed_in
 
@@ -99,6 +99,31 @@ def test_a_dialog_asks_for_the_password_and_keeps_every_secret_typed(
     assert stored(site).shop_pass_sealed != before
 
 
+@both_ways
+@pytest.mark.usefixtures("owner")
+def test_the_same_dialog_asks_before_any_other_setting_is_saved(
+    site: Site, visitor: Visitor, javascript: bool
+) -> None:
+    let_time_pass(site)
+    page = visitor.open("/settings/people", javascript=javascript)
+    page.get_by_label("ユーザー名").fill("鈴木")
+    page.get_by_label("最初のパスワード").fill("another good passphrase")
+    page.get_by_role("button", name="登録…").press("Enter")
+    expect(page.locator("#current-password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="鈴木").click()
+    let_time_pass(site)
+    page.reload()
+    page.get_by_label("ログイン", exact=True).select_option("できない")
+    page.get_by_role("button", name="変更…", exact=True).click()
+    if javascript:
+        check(page)
+    page.locator("#password-for-rights").fill(PASSWORD)
+    page.get_by_role("button", name="変更", exact=True).click()
+    expect(page.locator('[data-person="鈴木"]')).to_have_attribute("data-active", "false")
+
+
 @pytest.mark.usefixtures("owner")
 def test_every_state_of_the_settings_is_for_everybody(site: Site, visitor: Visitor) -> None:
     site.orders(1)
@@ -120,6 +145,22 @@ def test_every_state_of_the_settings_is_for_everybody(site: Site, visitor: Visit
     save(page)
     expect(page.locator("[data-confirm-yes]")).to_be_visible()
     check(page)
+
+
+@pytest.mark.usefixtures("owner")
+def test_on_a_telephone_the_index_of_settings_is_a_press_away(site: Site, visitor: Visitor) -> None:
+    page = visitor.open("/settings/sgp", viewport=NARROW)
+    box = page.get_by_label("ショップID").bounding_box()
+    assert box
+    assert box["y"] <= 330  # the form begins where the eye does
+    menu = page.get_by_role("navigation", name="設定メニュー")
+    expect(menu).to_be_hidden()
+    page.get_by_role("button", name="設定メニュー").press("Enter")
+    check(page)
+    menu.get_by_role("link", name="納品書").press("Enter")
+    page.wait_for_url("**/settings/files/paper")
+    page.set_viewport_size(WIDE)
+    expect(menu).to_be_visible()
 
 
 @pytest.mark.usefixtures("owner")
