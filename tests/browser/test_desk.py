@@ -236,10 +236,11 @@ def test_nothing_sticky_covers_the_focus(
             assert page.evaluate(COVERS) == "", path
 
 
-def test_the_columns_stay_where_they_are(site: Site, visitor: Visitor) -> None:
+@pytest.mark.parametrize("width", [800, 1000, 1199, 1280])
+def test_the_columns_stay_where_they_are(site: Site, visitor: Visitor, width: int) -> None:
     site.orders(1)
     site.orders(1, total=999_999, status=PaymentStatus.CAPTURE_FAILED, buyer="寿限無寿限無五劫の")
-    page = visitor.open("/orders?status=authorized")
+    page = visitor.open("/orders?status=authorized", viewport={"width": width, "height": 900})
     heads = "[...document.querySelectorAll('#order-table th[scope=col]')]"
     columns = f"() => {heads}.map((one) => one.getBoundingClientRect().x)"
     places = page.evaluate(columns)
