@@ -46,6 +46,8 @@ def test_edit_confirm_send_capture(site: Site, visitor: Visitor, javascript: boo
     expect(root(page)).to_have_attribute("data-gateway-amount", "9500")  # type: ignore[arg-type]
     expect(page.get_by_role("button", name="変更内容をSMBC-GPに送信")).to_be_disabled()
     expect(page.locator("body")).to_contain_text("送信済み")
+    expect(page.locator(".correction")).to_contain_text("修正額 9,500円（−500円）")
+    expect(line).to_have_count(0)  # nothing is open about it any more
     press(page, "SGPカード実売上処理")
     page.locator("[data-confirm-yes]").click()
     expect(root(page)).to_have_attribute("data-payment-status", "captured")  # type: ignore[arg-type]
