@@ -194,15 +194,16 @@
     if (!target.closest(ROW)) return;
     const name = first("#status-tabs [aria-current] .tab-name")?.textContent ?? "";
     const links = rows().map((row) => row.querySelector("a")?.pathname);
-    keep("list", { from: location.pathname + location.search, name, links });
+    const more = first(".pager [rel]") ? ` (全${byId("hits").textContent})` : "";
+    keep("list", { from: location.pathname + location.search, name, links, more });
   }, true);
 
   function showNeighbours() {
-    const { from, name, links = [] } = recall("list");
+    const { from, name, more, links = [] } = recall("list");
     const at = links.indexOf(location.pathname), nav = byId("neighbours");
     if (!nav || at < 0) return;
     nav.hidden = false;
-    nav.querySelector("span").textContent = `${name} ${at + 1}/${links.length}`;
+    nav.querySelector("span").textContent = `${name} ${at + 1}/${links.length}${more}`;
     for (const [link, path] of [["prev", links[at - 1]], ["next", links[at + 1]]]) {
       if (path) nav.querySelector(`[rel=${link}]`).href = path;
     }

@@ -31,6 +31,16 @@ def test_the_orders_of_the_list_follow_one_another(site: Site, visitor: Visitor)
     page.evaluate("sessionStorage.clear()")
 
 
+def test_of_a_page_among_several_it_is_said_how_many_there_are(
+    site: Site, visitor: Visitor
+) -> None:
+    site.orders(21)
+    page = visitor.open("/orders?status=authorized&size=20")
+    page.locator("#order-table tbody tr").nth(6).locator("a").first.click()
+    expect(page.locator("#neighbours")).to_contain_text("仮売上 7/20 (全21件)")
+    page.evaluate("sessionStorage.clear()")
+
+
 def test_what_happened_to_the_money_is_said(site: Site, visitor: Visitor) -> None:
     [order] = site.orders(1, total=9612)
     page = visitor.open(f"/orders/{order.order_no}/capture")

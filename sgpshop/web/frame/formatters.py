@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Flask, current_app, url_for
 from flask_login import current_user
@@ -232,6 +232,11 @@ def is_practice() -> bool:
     return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
 
 
+def _search_there(gateway_order_id: str) -> str:
+    """What takes the simulator's console to this transaction; SMBC-GP's own begins with a login, without."""
+    return f"?{urlencode({'order_id': gateway_order_id})}" if is_practice() else ""
+
+
 def _practice_menu() -> list[tuple[str, str]]:
     """What there is to practise with; the simulator's own pages stand at the gateway's address."""
     urls = current_app.config["CONSOLE_URL"], current_app.config["GATEWAY_URL"]
@@ -275,6 +280,7 @@ def _for_every_page() -> dict[str, Any]:
     return {
         "main_menu": _main_menu,
         "name_of_shop": lambda: settings.load().shop_name,
+        "search_there": _search_there,
         "practice_menu": _practice_menu,
         "Role": Role,
         "MAY": rights.MAY,

@@ -251,6 +251,17 @@ def test_console_links_carry_the_contracts_ids(operator: FlaskClient, order: Ord
     assert page.count('rel="noopener noreferrer"') >= 2  # R6
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8001", "https://p01.smbc-gp.co.jp"])
+def test_the_practice_console_opens_at_the_order_that_is_meant(
+    app: Flask, operator: FlaskClient, order: Order, address: str
+) -> None:
+    """SMBC-GP's own begins with a login: there the title says what to search for."""
+    app.config["GATEWAY_URL"] = address
+    page = operator.get(f"/orders/{order.order_no}").text
+    is_practice = address.startswith("http:")
+    assert (f'/login/?order_id={order.order_no}"' in page) is is_practice
+
+
 def test_several_deliveries_are_listed_each_with_its_items(
     app: Flask, operator: FlaskClient, world: World
 ) -> None:
