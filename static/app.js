@@ -138,7 +138,6 @@
     get: "通信できませんでした。接続を確認して、もう一度お試しください。",
     post: "通信できませんでした。操作が届いたかどうかは、この画面を開き直すと表示されます。もう一度押す前に確認してください。",
   };
-  const POLL_AGAIN_MS = 5000;
 
   function say(textContent) {
     const told = Object.assign(document.createElement("p"), { className: "notice is-error", tabIndex: -1, textContent });
@@ -147,24 +146,21 @@
     tell(textContent);
   }
 
-  /* "load delay" fires once an element; its copy asks again. */
+  /* "load delay" fires once an element; its copy asks again, five seconds later. */
   function pollAgain(element) {
     setTimeout(() => {
       const again = element.cloneNode(true);
       element.replaceWith(again);
       if (again.isConnected) htmx.process(again);
-    }, POLL_AGAIN_MS);
+    }, 5000);
   }
 
-  function lost({ detail: { elt, requestConfig } }) {
-    if (isPoll(elt)) pollAgain(elt);
-    else say(NO_ANSWER[requestConfig.verb] ?? NO_ANSWER.post);
+  for (const event of ["sendError", "timeout", "responseError"]) {
+    on(`htmx:${event}`, ({ detail: { elt, requestConfig, xhr: { status } } }) => {
+      if (!isPoll(elt)) status || say(NO_ANSWER[requestConfig.verb] ?? NO_ANSWER.post);
+      else if (!status || status >= 500) pollAgain(elt);
+    });
   }
-  on("htmx:sendError", lost);
-  on("htmx:timeout", lost);
-  on("htmx:responseError", ({ detail: { elt, xhr } }) => {
-    if (isPoll(elt) && xhr.status >= 500) pollAgain(elt);
-  });
 
   on("htmx:configRequest", ({ target, detail: { elt, headers, parameters } }) => {
     if (isPoll(elt)) headers["X-Poll"] = "1"; // no sign of life: it keeps no session open (security.py)
@@ -255,7 +251,7 @@
     showNeighbours();
     /* Buttons only where they can do something: a page by plain http has no clipboard. */
     all(`[data-print], [data-another], [data-all]${navigator.clipboard ? ", [data-copy]" : ""}`).forEach((button) => { button.hidden = false; });
-    /* The tab that was chosen may stand beyond the edge of a telephone. */
+    /* The chosen tab may stand beyond the edge of a telephone. */
     const tab = first("#status-tabs [aria-current]");
     if (tab) tab.closest("ul").scrollLeft = tab.offsetLeft - 60;
   }

@@ -9,7 +9,7 @@
 
   /* A result: what it tells of is typed no longer. */
   const told = [...document.querySelectorAll("#result tr[data-order-no]")].map((row) => row.dataset.orderNo);
-  if (told.length) store(recall().filter(([parcel]) => !told.includes(parcel.slice(parcel.indexOf(" ") + 1))));
+  store(recall().filter(([parcel]) => !told.includes(parcel.slice(parcel.indexOf(" ") + 1))));
   if (!form) return;
 
   const rows = [...form.querySelectorAll('input[name="parcel"]')].map((parcel) => {
