@@ -18,6 +18,7 @@ from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.browser.test_print import pages_of
 from tests.browser.test_sales import go_to
+from tests.browser.test_scanner import reach
 from tests.factories import make_order
 from tests.services.order_files.test_spreadsheets import Spreadsheet
 
@@ -74,7 +75,7 @@ def test_october_is_closed_by_keyboard(site: Site, visitor: Visitor, tmp_path: P
 
     page = visitor.open("/")
     go_to(page, "売上集計")
-    page.get_by_label("月", exact=True).focus()
+    reach(page, page.get_by_label("月", exact=True))
     page.keyboard.press("Control+a")
     page.keyboard.type("2026-10")
     page.keyboard.press("Enter")
@@ -113,7 +114,7 @@ def test_october_is_closed_by_keyboard(site: Site, visitor: Visitor, tmp_path: P
     assert {type(row[0]) for row in by_day} == {date}  # a day, no text
     assert sum(row[5] for row in by_day) == total
 
-    page.locator("tr[data-day='2026-10-07'] a").first.focus()
+    reach(page, page.locator("tr[data-day='2026-10-07'] a"))
     page.keyboard.press("Enter")
     expect(page.locator("[data-order-no]")).to_have_count(2)
     expect(page.locator(f"[data-order-no='{of_the_7th}']")).to_be_visible()

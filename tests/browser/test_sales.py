@@ -12,22 +12,30 @@ from sgpshop.models import Operation, utc_now
 from tests.browser.conftest import Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.browser.test_print import pages_of
+from tests.browser.test_scanner import reach
 from tests.services.acting import press
 
 
 def go_to(page: Page, name: str, kind: str = "link") -> None:
     """Walk by Tab until the control of this name has the focus, then press Enter."""
-    wanted = page.get_by_role(kind, name=name, exact=True).first  # type: ignore[arg-type]
-    for _ in range(400):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("one => one === document.activeElement"):
-            page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"no way to {name} by keyboard")
+    reach(page, page.get_by_role(kind, name=name, exact=True))  # type: ignore[arg-type]
+    page.keyboard.press("Enter")
+
+
+def compare(page: Page, console_list: bytes) -> None:
+    """取引一覧と突き合わせ; a file itself is chosen in a window of the system's."""
+    go_to(page, "注文検索/一括処理")
+    go_to(page, "取引一覧と突き合わせ")
+    reach(page, page.locator("#file"))
+    page.locator("#file").set_input_files(
+        {"name": "transactions.csv", "mimeType": "text/csv", "buffer": console_list}
+    )
+    go_to(page, "照合する", "button")
 
 
 def test_a_month_is_closed_by_keyboard(site: Site, visitor: Visitor) -> None:
-    for order in site.orders(3):
+    orders = site.orders(3)
+    for order in orders:
         with site.app.app_context():
             press(order, Operation.CAPTURE)
     month = month_of(utc_now())
@@ -51,6 +59,15 @@ def test_a_month_is_closed_by_keyboard(site: Site, visitor: Visitor) -> None:
     go_to(page, "3")
     expect(page.locator("[data-order-no]")).to_have_count(3)
     expect(page.get_by_role("columnheader", name=re.compile("売上日時"))).to_be_visible()
+
+    address = "/mulpayconsole/shop/tshop00000001/transactions.csv"
+    console_list = site.world.simulator.test_client().get(address).get_data()
+    compare(page, console_list)
+    expect(page.locator("main")).to_contain_text("3件すべて一致しています")
+    compare(page, console_list.replace(b",3000,", b",2999,", 1))
+    expect(page.locator("[data-order-no]")).to_have_count(1)
+    expect(page.locator("[data-order-no]")).to_contain_text("¥2,999")
+    check(page)
 
 
 def test_the_month_fits_a_telephone_and_a_sheet(site: Site, visitor: Visitor) -> None:
