@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from sgpshop import logs
 from sgpshop.cli.days import parsed_month
 from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.billing_calendar import next_month
-from sgpshop.services import journals, settings
+from sgpshop.services import activities, journals, settings
 
 
 @click.command("export-journal")
@@ -39,7 +38,8 @@ def export_journal(file: Path, word: str, text: str) -> None:
     write_whole(file, lambda out: out.write(content))
     sums = journals.sums_of(*period)
     count = sums.sales + sums.refunds
-    logs.event("exported", what=f"journal_{word}_command", count=count, file=file.name)
+    what = f"journal_{word}_command"
+    activities.exported(what, "会計ソフト用ファイル", count=count, file=file.name)
     click.echo(
         f"{text}: 売上 {sums.sales:,}件 {sums.sold:,}円, 返金 {sums.refunds:,}件 "
         f"{sums.given_back:,}円; 8%対象 {sums.at_8:,}円, 10%対象 {sums.at_10:,}円"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from sgpshop import logs
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import utc_now
+from sgpshop.services import activities
 from sgpshop.services.deliveries import waiting
 from sgpshop.services.slips import labels
 from sgpshop.services.slips.labels import Cool, LabelJob
@@ -57,6 +57,7 @@ def export_labels(
         told = "確認" if problem.is_warning else "作れません"
         click.echo(f"{problem.order_no}: {told}: {problem.words}", err=True)
     write_whole(file, lambda out: out.write(made.content))
-    logs.event("exported", what=f"labels_{word}_command", count=made.orders, file=file.name)
+    what = f"labels_{word}_command"
+    activities.exported(what, "送り状ファイル", count=made.orders, file=file.name)
     click.echo(f"{made.orders:,}件の注文、{made.labels:,}枚の送り状を {file} に書き出しました")
     sys.exit(1 if made.refused or unknown else 0)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from sgpshop import logs
 from sgpshop.cli.days import Day
 from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.services import activities
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_files.exporting import ExportedOrder, Form, Loss, Source
 from sgpshop.services.order_search.criteria import SearchCriteria
@@ -67,7 +67,7 @@ def export_orders(
     plain = Form.CP932 if wanted is Encoding.CP932 else Form.CSV
     form = Form.EXCEL if is_excel else plain
     size = write_whole(file, lambda out: exporting.write(counter.orders, form, out))
-    logs.event("exported", what="orders_command", count=counter.count, file=file.name)
+    activities.exported("orders_command", "注文", count=counter.count, file=file.name)
     click.echo(f"{counter.count:,}件の注文を {file} に書き出しました({size:,}バイト)")
     if wanted is Encoding.CP932:
         _tell(exporting.look_for_loss(source))

@@ -1,6 +1,7 @@
 """The tables.  They hold no rules and commit nothing; services do."""
 
 from sgpshop.domain.rights import Role
+from sgpshop.models.activity import ActivitiesEnd, Activity
 from sgpshop.models.alert import Alert, DailyJob
 from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
 from sgpshop.models.attempt import (
@@ -49,7 +50,7 @@ from sgpshop.models.order_text import OrderText, OrderTextDue
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
-from sgpshop.models.setting import Setting, SettingChange, WorkerBeat
+from sgpshop.models.setting import Setting, WorkerBeat
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import (
     HAS_SECOND_FACTOR,
@@ -75,6 +76,8 @@ __all__ = [
     "IS_FAILURE",
     "MISMATCH",
     "SGP_METHOD",
+    "ActivitiesEnd",
+    "Activity",
     "ActorKind",
     "Alert",
     "ApiCount",
@@ -142,7 +145,6 @@ __all__ = [
     "Scope",
     "Setback",
     "Setting",
-    "SettingChange",
     "SlipRow",
     "SlipRun",
     "UnknownNumber",

@@ -18,22 +18,8 @@ class Setting(Base):
     name: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     value: Mapped[str] = mapped_column(sa.Text)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now, onupdate=utc_now)
-    #: no code reads it: it is evidence (SettingChange has what is shown)
+    #: no code reads it: it is evidence (activities have what is shown)
     updated_by: Mapped[str] = mapped_column(sa.String(80))
-
-
-class SettingChange(Base):
-    """That somebody changed settings: when, who, which, from what to what; never a secret (R86)."""
-
-    __tablename__ = "setting_changes"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    actor: Mapped[str] = mapped_column(sa.String(80))
-    #: names of services.settings
-    fields: Mapped[list[str]] = mapped_column(sa.JSON)
-    #: by name the value before and after, in the words of then; None: from a time when none were kept
-    told: Mapped[dict[str, list[str]] | None] = mapped_column(sa.JSON(none_as_null=True))
 
 
 class WorkerBeat(Base):

@@ -18,11 +18,12 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import PersonalDataFor
 from sgpshop.extensions import db
 from sgpshop.models import InstallationFact, Person, Role, utc_now
-from sgpshop.services import installation, settings
+from sgpshop.services import activities, installation, settings
 from sgpshop.services.access import passwords, people
 from sgpshop.services.access.sessions import key_of
 from sgpshop.services.personal_data import ending
@@ -88,6 +89,8 @@ def carry_out(name: str, password: str, values: Mapping[str, Value]) -> None:
         settings.store(session, name, values)
         _require_nothing_to_end(str(values.get("personal_data_for", PersonalDataFor.EVER)))
         session.execute(sa.delete(InstallationFact).filter_by(name=_LINK))
+        words = f"{owner.role.label}、最初の設定"
+        activities.record(session, ActivityEvent.PERSON_CREATED, name, by=name, note=words)
     logs.event("first_set_up", result="done", name=name)
 
 

@@ -1,7 +1,7 @@
 """Another ENCRYPTION_KEY: all that hangs on the old one is written anew, in one transaction (S10, P5).
 
 Passwords, one-time tokens and kept files are opened with the old key and sealed with ours.  The
-chains of histories and beginnings are proved with the old key, entry by entry, and linked with ours:
+chains of histories, beginnings and activities are proved with the old key, entry by entry, and linked with ours:
 what somebody altered would otherwise count as written by us from now on, so nothing is changed then.
 A process that is killed meanwhile leaves the old key's database, and the command is repeated.
 """
@@ -22,8 +22,6 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
-    Beginning,
-    BeginningsEnd,
     CardTransaction,
     HistoryEntry,
     ImportFile,
@@ -34,18 +32,18 @@ from sgpshop.models import (
     Webhook,
     table_of,
 )
-from sgpshop.services import installation, settings
+from sgpshop.services import activities, installation, settings
 from sgpshop.services.access import one_time_codes
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.orders import beginnings, history
 from sgpshop.services.payments import stored_cards
 from sgpshop.services.webhooks import receivers
 from sgpshop.storage import jobs, schema, vault
+from sgpshop.storage.chain import ChainBroken
 from sgpshop.storage.database import writing
 
 _entries, _orders = table_of(HistoryEntry), table_of(Order)
-_beginnings, _end = table_of(Beginning), table_of(BeginningsEnd)
-_GUARD = "history_no_update"
+_GUARDED = ("history", "activities")
 #: Rows written with one statement; orders whose histories are read with one.
 _BATCH = 500
 
@@ -80,9 +78,9 @@ def change_key(old_key: str) -> Rekeyed | None:
     with writing() as session:
         _keep_others_out(session)
         secrets = sum(_reseal(session, old_key, *place) for place in _PLACES)
-        with _history_writable(session):
+        with _writable(session):
             entries = _link_histories(session, old_key)
-        _link_beginnings(session, old_key)
+            _link_chains(session, old_key)
         installation.note_key(session)
     return Rekeyed(secrets, entries)
 
@@ -212,54 +210,44 @@ def _link_histories(session: Session, old_key: str) -> int:
     return count
 
 
-def _link_beginnings(session: Session, old_key: str) -> None:
-    old, new = vault.derived_key(beginnings.CHAIN, old_key), vault.derived_key(beginnings.CHAIN)
-    connection = session.connection()
-    before = after = history_chain.START
-    end = connection.execute(
-        sa.select(_end.c.last, _end.c.state).where(_end.c.id == 1)
-    ).one_or_none()
-    mark = sa.update(_beginnings).where(_beginnings.c.id == sa.bindparam("row"))
-    mark = mark.values(mark=sa.bindparam("new"))
-    rows = connection.execute(sa.select(_beginnings).order_by(_beginnings.c.id)).mappings().all()
-    for some in _batches(rows):
-        marks = []
-        for row in some:
-            said = {name: value for name, value in row.items() if name != "mark"}
-            before = history_chain.link(old, before, said)
-            after = history_chain.link(new, after, said)
-            if row["mark"] != history_chain.mark(old, before):
-                raise _Altered("注文の受付の記録が、書かれたときのままではありません")
-            marks.append({"row": row["id"], "new": history_chain.mark(new, after)})
-        connection.execute(mark, marks)
-    if ((end.last, end.state) if end else (0, history_chain.START)) != (len(rows), before):
-        raise _Altered("注文の受付の記録が削除されています")
-    connection.execute(sa.update(_end).where(_end.c.id == 1).values(state=after))
+def _link_chains(session: Session, old_key: str) -> None:
+    try:
+        for chain in (beginnings.CHAIN, activities.CHAIN):
+            chain.link_anew(session.connection(), old_key)
+    except ChainBroken as broken:
+        raise _Altered(str(broken)) from None
 
 
 @contextmanager
-def _history_writable(session: Session) -> Iterator[None]:
-    """Without the guard that refuses changes of the history, within this transaction alone."""
+def _writable(session: Session) -> Iterator[None]:
+    """Without the guards that refuse changes of what is written, within this transaction alone."""
     if db.engine.dialect.name == "postgresql":
-        session.execute(sa.text(f"ALTER TABLE history DISABLE TRIGGER {_GUARD}"))
-        yield
-        session.execute(sa.text(f"ALTER TABLE history ENABLE TRIGGER {_GUARD}"))
+        for act in ("DISABLE", "ENABLE"):
+            for table in _GUARDED:
+                guard = f"ALTER TABLE {table} {act} TRIGGER {table}_no_update"
+                session.execute(sa.text(guard))
+            if act == "DISABLE":
+                yield
         return
-    guard = session.scalar(
-        sa.text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :name"),
-        {"name": _GUARD},
-    )
-    if guard is None:
-        raise _Altered("履歴の変更を拒む仕組み(トリガー)がデータベースから外されています")
-    session.execute(sa.text(f"DROP TRIGGER {_GUARD}"))
+    query = sa.text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :name")
+    guards = []
+    for table in _GUARDED:
+        guard = session.scalar(query, {"name": f"{table}_no_update"})
+        if guard is None:
+            raise _Altered("履歴の変更を拒む仕組み(トリガー)がデータベースから外されています")
+        guards.append(guard)
+        session.execute(sa.text(f"DROP TRIGGER {table}_no_update"))
     yield
-    session.connection().exec_driver_sql(guard)
+    for guard in guards:
+        session.connection().exec_driver_sql(guard)
 
 
 def _keep_others_out(session: Session) -> None:
     """Nobody writes meanwhile; on SQLite that is so anyway."""
     if db.engine.dialect.name == "postgresql":
-        names = ", ".join(table.name for table in (_orders, _entries, _beginnings, _end))
+        chains = (beginnings.CHAIN, activities.CHAIN)
+        chained = (table for chain in chains for table in (chain.rows, chain.end))
+        names = ", ".join(table.name for table in (_orders, _entries, *chained))
         session.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
 
 

@@ -1,4 +1,4 @@
-"""One page of orders found by (sort key, id), not by counting: the last costs no more than the first."""
+"""One page of a list found by (sort key, id), not by counting: the last costs no more than the first."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Sorting:
     column: sa.ColumnElement[Any] | None = None
     has_value: sa.ColumnElement[bool] | None = None
     stand_in: date | datetime | None = None
+    #: of a list of something else than orders
+    row_id: sa.ColumnElement[int] = Order.id.expression
 
 
 NEWEST_FIRST = Sorting("ordered_at", Order.ordered_at.expression, datetime, descending=True)
@@ -56,9 +58,10 @@ class Page(Generic[_T]):
 def find(
     statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, *, size: int, cursor: str = ""
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
-    """The rows of `statement`, which selects from Order, beyond `cursor`; one query, at most two.
+    """The rows of `statement` beyond `cursor`; one query, at most two.
 
-    Behind its own columns each row holds what it was sorted by.  Raises CursorInvalid.
+    It selects from the table of `sorting.row_id`.  Behind its own columns each row holds what it was
+    sorted by.  Raises CursorInvalid.
     """
     start = _decoded(cursor, sorting) if cursor else None
     if sorting.column is not None and (start is None or start[0] != sorting.stand_in):
@@ -80,7 +83,7 @@ def _from(
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
     if start is not None:
-        here = sa.tuple_(sorting.key, Order.id)
+        here = sa.tuple_(sorting.key, sorting.row_id)
         value = sa.literal(start[0], sorting.key.type)
         there = sa.tuple_(value, sa.literal(start[1]))
         statement = statement.where(
@@ -88,8 +91,8 @@ def _from(
             # Said again of the key alone: it may be of another table than the id.
             sorting.key <= value if descending else sorting.key >= value,
         )
-    by = [c.desc() if descending else c.asc() for c in (sorting.key, Order.id)]
-    sorted_by = (sorting.key.label("sorted_by"), Order.id.label("sorted_id"))
+    by = [c.desc() if descending else c.asc() for c in (sorting.key, sorting.row_id)]
+    sorted_by = (sorting.key.label("sorted_by"), sorting.row_id.label("sorted_id"))
     found = db.session.execute(
         statement.add_columns(*sorted_by).order_by(*by).limit(size + 1)
     ).all()

@@ -48,6 +48,7 @@ def register(app: Flask) -> None:
     from sgpshop.web.order_search import views as order_search
     from sgpshop.web.settings import (
         account,
+        activities,
         api_keys,
         file_settings,
         networks,
@@ -88,6 +89,7 @@ def register(app: Flask) -> None:
         people,
         networks,
         personal_data,
+        activities,
         account,
         second_factor,
         notifications,

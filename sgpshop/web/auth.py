@@ -235,7 +235,7 @@ def warn_before() -> float:
 def logout() -> ResponseReturnValue:
     """End the session on the server and in the browser."""
     current = current_user.id
-    sessions.end_session(current_user.get_id())
+    sessions.end_session(current_user.get_id(), signed_out=current_user.name)
     logs.event("logout")
     logout_user()
     session.clear()

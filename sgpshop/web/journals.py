@@ -8,13 +8,12 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import journals, settings
+from sgpshop.services import activities, journals, settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file
@@ -68,7 +67,8 @@ def download() -> ResponseReturnValue:
     first, last = _period(request.form)
     sums = journals.sums_of(first, last)
     content = journals.written(layout, journals.movements(first, last), settings.load())
-    logs.event("exported", what=f"journal_{layout.word}", count=sums.sales + sums.refunds)
+    count = sums.sales + sums.refunds
+    activities.exported(f"journal_{layout.word}", "会計ソフト用ファイル", count=count)
     return attached(content, journals.file_name(layout, first, last))
 
 

@@ -21,6 +21,7 @@ from flask_login import current_user
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun, IssueLevel, Role
+from sgpshop.services import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo import SAMPLE
 from sgpshop.services.order_files import importing
@@ -145,6 +146,7 @@ def progress(run_id: str) -> ResponseReturnValue:
 def problems(run_id: str) -> ResponseReturnValue:
     """All problems of a run as UTF-8 CSV with mark."""
     run = _visible(run_id)
+    activities.exported("import_problems", "注文ファイルの問題", run=run_id)
     return attached(importing.problems_csv(run.id), f"import-{run.id[:8]}.csv")
 
 

@@ -9,12 +9,11 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.billing_calendar import month_of, next_month, parse_month, previous_month
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import journals, settings, subscriptions
+from sgpshop.services import activities, journals, settings, subscriptions
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.journals import sales
 from sgpshop.services.journals.sales import Line
@@ -61,7 +60,7 @@ def download() -> ResponseReturnValue:
     if month is None:
         raise ShopError("月は 2026-11 のように入力してください。")
     found = sales.read(month, utc_now())
-    logs.event("exported", what="sales", count=found.whole.sales + found.whole.refunds)
+    activities.exported("sales", "売上集計", count=found.whole.sales + found.whole.refunds)
     if request.form.get("kind") == "xlsx":
         response = attached(sales.as_excel(found), sales.file_name(found, "xlsx"))
         response.mimetype = _EXCEL

@@ -156,7 +156,7 @@ def test_a_process_killed_in_the_middle_changed_nothing_and_it_is_repeated(
 
     before = sealed()
     with monkeypatch.context() as patch:
-        patch.setattr(rekeying, "_link_beginnings", killed)
+        patch.setattr(rekeying, "_link_chains", killed)
         with pytest.raises(KeyboardInterrupt):
             renew()
     assert sealed() == before

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.extensions import db
-from sgpshop.models import Setting, SettingChange
+from sgpshop.models import Activity, Setting
 from sgpshop.services import settings
 from sgpshop.services.settings import ShopSettings, guide_html, rules
 from sgpshop.services.settings.rules import RULES, SECRETS, SettingRefused
@@ -189,10 +189,9 @@ def test_who_changed_what_is_kept_from_what_to_what_but_never_a_secret(
     settings.save("副店長", title="カード")
     settings.save("副店長", title="カード", shop_pass="")  # nothing new: no entry
     newest, first = settings.recent_changes()
-    assert (newest.actor, newest.fields) == ("副店長", ["title"])
-    assert (first.actor, first.fields) == ("店長", ["shop_id", "shop_pass"])
-    assert newest.told == {"title": ["", "カード"]}
-    assert first.told == {"shop_id": ["", "tshop00000001"]}
+    assert (newest.actor, first.actor) == ("副店長", "店長")
+    assert newest.detail == {"changes": [["title", "", "カード"]]}
+    assert first.detail == {"changes": [["shop_id", "", "tshop00000001"], ["shop_pass"]]}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logged = [line for line in lines if line["event"] == "settings_changed"]
     assert [(line["by"], line["fields"]) for line in logged] == [
@@ -201,12 +200,12 @@ def test_who_changed_what_is_kept_from_what_to_what_but_never_a_secret(
     ]
     assert not any("tshop00000001" in line for line in map(json.dumps, logged))
     everything = [
-        json.dumps(first.told),
+        json.dumps(first.detail),
         *db.session.scalars(sa.select(Setting.value)),
         json.dumps(logged),
     ]
     assert not any("shoppass01" in text for text in everything)  # S10
-    assert db.session.scalar(sa.select(sa.func.count(SettingChange.id))) == 2
+    assert db.session.scalar(sa.select(sa.func.count(Activity.id))) == 2
 
 
 @pytest.mark.usefixtures("context")

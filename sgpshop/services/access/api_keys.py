@@ -13,12 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import ApiKey, Scope, utc_now
+from sgpshop.services import activities
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import write_if_free, writing
 
@@ -96,6 +98,10 @@ def create(
     try:
         with writing() as session:
             session.add(made)
+            words = "、".join(scope.label for scope in made.scopes)
+            activities.record(
+                session, ActivityEvent.API_KEY_CREATED, _named(made), by=by, note=words
+            )
     except IntegrityError:
         raise AlreadyMade from None
     logs.event("api_key_created", key_prefix=prefix, name=name, scopes=made.scope_words, by=by)
@@ -119,6 +125,7 @@ def revoke(prefix: str, *, by: str) -> ApiKey:
         if key.revoked_at is None:
             key.revoked_at = utc_now()
             key.revoked_by = by
+            activities.record(session, ActivityEvent.API_KEY_REVOKED, _named(key), by=by)
             logs.event("api_key_revoked", key_prefix=prefix, by=by)
     return key
 
@@ -138,6 +145,8 @@ def revoke_all_of(name: str, *, by: str) -> list[str]:
             .returning(ApiKey.prefix)
             .execution_options(synchronize_session=False)
         ).all()
+        for prefix in ended:
+            activities.record(session, ActivityEvent.API_KEY_REVOKED, prefix, by=by)
     for prefix in ended:
         logs.event("api_key_revoked", key_prefix=prefix, by=by)
     return list(ended)
@@ -193,6 +202,10 @@ def is_over(key: ApiKey) -> bool:
 
 def _is_over(expires_at: datetime | None, now: datetime) -> bool:
     return expires_at is not None and expires_at <= now
+
+
+def _named(key: ApiKey) -> str:
+    return f"{key.name}({key.prefix})"
 
 
 def _check(name: str, scopes: Collection[Scope], last_day: date | None) -> None:

@@ -19,10 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Passkey, Person, RecentUse, utc_now
+from sgpshop.services import activities
 from sgpshop.services.access import one_time_codes, rate_limits
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.second_factor import StillRequired
@@ -137,6 +139,7 @@ def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> li
         if not theirs and stored.totp_sealed is None:
             codes = one_time_codes.new_recovery_codes(session, person.id)
             end_sessions_of(session, person.id, keep_token=person.token)
+        activities.record(session, ActivityEvent.PASSKEY_ADDED, person.name, note=name)
     logs.event("passkey_added", name=person.name)
     return codes
 
@@ -205,8 +208,10 @@ def remove(person: SignedIn, passkey_id: int) -> None:
         if is_last and person.needs_second_factor:
             raise StillRequired
         session.delete(known)
+        name = known.name
         if is_last:
             one_time_codes.forget_recovery_codes(session, person.id)
+        activities.record(session, ActivityEvent.PASSKEY_REMOVED, person.name, note=name)
     logs.event("passkey_removed", name=person.name)
 
 

@@ -11,10 +11,12 @@ from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
+from sgpshop.services import activities
 from sgpshop.services.access import passwords
 from sgpshop.storage.database import writing
 
@@ -42,6 +44,7 @@ def create(name: str, password: str, role: Role) -> int:
     try:
         with writing() as session:
             session.add(person)
+            activities.record(session, ActivityEvent.PERSON_CREATED, name, note=role.label)
     except IntegrityError:
         raise NameTaken(name) from None
     logs.event("person_created", name=name, role=role)

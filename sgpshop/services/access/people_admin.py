@@ -16,10 +16,12 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, LoginSession, Person, Role, Scheme, utc_now
+from sgpshop.services import activities
 from sgpshop.services.access import passwords
 from sgpshop.services.access.people import DEMO_NAME
 from sgpshop.services.access.sessions import is_open_at, key_of
@@ -88,9 +90,18 @@ def set_rights(person_id: int, role: Role, *, is_active: bool) -> bool:
             return False
         if not (role is Role.OWNER and is_active) and owners == [person_id]:
             raise LastOwner
+        stood = _rights_in_words(person)
         person.role, person.is_active = role, is_active
         end_sessions_of(session, person_id)
         name = person.name
+        changes = [
+            [what, before, after]
+            for (what, before), after in zip(
+                stood.items(), _rights_in_words(person).values(), strict=True
+            )
+            if before != after
+        ]
+        activities.record(session, ActivityEvent.RIGHTS_CHANGED, name, changes=changes)
     logs.event("rights_changed", name=name, role=role, is_active=is_active)
     return True
 
@@ -111,6 +122,7 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     with writing() as session:
         _get(session, person_id).password_hash = new_hash
         end_sessions_of(session, person_id, keep_token=keep_token)
+        activities.record(session, ActivityEvent.PASSWORD_CHANGED, name)
     logs.event("password_changed", name=name)
 
 
@@ -126,6 +138,7 @@ def end_sessions(person_id: int, *, keep_token: str = "") -> int:
     with writing() as session:
         name = _get(session, person_id).name
         ended = end_sessions_of(session, person_id, keep_token=keep_token)
+        activities.record(session, ActivityEvent.SESSIONS_ENDED, name, count=ended)
     logs.event("sessions_ended", name=name, count=ended)
     return ended
 
@@ -161,6 +174,7 @@ def end_session_of(person_id: int, mark: str) -> None:
                 sa.func.substr(LoginSession.id, 1, _MARK) == mark,
             )
         )
+        activities.record(session, ActivityEvent.SESSIONS_ENDED, name, count=1)
     logs.event("sessions_ended", name=name, count=1)
 
 
@@ -188,6 +202,10 @@ def _get(session: Session, person_id: int) -> Person:
     if person is None:
         raise NotFound("このユーザーは登録されていません。")
     return person
+
+
+def _rights_in_words(person: Person) -> dict[str, str]:
+    return {"権限": person.role.label, "ログイン": "できる" if person.is_active else "できない"}
 
 
 def _usable_owners(session: Session) -> list[int]:

@@ -32,8 +32,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import ApiCount, LoginAttempt, RecentUse, table_of, utc_now
+from sgpshop.services import activities
 from sgpshop.storage.database import insert, writing
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.storage.write_together import write_together
@@ -55,6 +57,14 @@ class Use(StrEnum):
     SEARCH = "SEARCHES_PER_PERSON"
     UPLOAD = "UPLOADS_PER_PERSON"
     BULK = "BULK_ACTIONS_PER_PERSON"
+
+
+#: What is counted in spans, besides requests of the API.
+_COUNTED = {
+    Use.SEARCH.value: "検索",
+    Use.UPLOAD.value: "ファイルの取込",
+    Use.BULK.value: "一括処理などの操作",
+}
 
 
 class TooOften(ShopError):
@@ -84,6 +94,7 @@ def count_try(account: str, address: str) -> None:
             session.add(LoginAttempt(at=now, account=account, address=source))
             return
     logs.event("login", result="throttled", name=account, address=source)
+    activities.refused(ActivityEvent.SIGN_IN_REFUSED, "ログイン", "失敗が続いたため", by="")
     raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
 
 
@@ -125,6 +136,7 @@ def count_code(person_id: int) -> None:
             session.add(RecentUse(what=_CODES, who=f"person {person_id}", at=now))
             return
     logs.event("throttled", what=_CODES, person=person_id)
+    activities.refused(ActivityEvent.LIMITED, "認証コード", "間違いが続いたため")
     raise TooOften("コードの間違いが続いたため、一時的に受け付けていません。", wait)
 
 
@@ -161,6 +173,7 @@ def count_export(person_id: int, address: str) -> None:
         logs.event("use_not_counted", level=logging.WARNING, what=_EXPORTS)
         return
     logs.event("throttled", what=_EXPORTS, person=person_id, address=address)
+    activities.refused(ActivityEvent.LIMITED, "書き出し・印刷")
     raise TooOften("短い時間に書き出し・印刷が続いたため、一時的に受け付けていません。", wait)
 
 
@@ -288,6 +301,9 @@ def count_in_span(
 
 def _refuse(subjects: list[str], now: float) -> NoReturn:
     logs.event("api_limited", subjects=subjects)
+    activities.refused(
+        ActivityEvent.LIMITED, _COUNTED.get(subjects[-1].partition(":")[0], "APIの呼び出し")
+    )
     wait = max(1, math.ceil(SPAN - now % SPAN))
     raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
 

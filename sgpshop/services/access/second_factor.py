@@ -12,9 +12,11 @@ import pyotp
 import sqlalchemy as sa
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, Passkey, Person, RecoveryCode
+from sgpshop.services import activities
 from sgpshop.services.access import one_time_codes
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.sessions import SignedIn
@@ -93,6 +95,7 @@ def set_up(person: SignedIn, sealed: str, code: str) -> list[str]:
         stored.totp_step = step
         codes = one_time_codes.new_recovery_codes(session, person.id)
         end_sessions_of(session, person.id, keep_token=person.token)
+        activities.record(session, ActivityEvent.SECOND_FACTOR_SET_UP, person.name)
     logs.event("second_factor_set_up", name=person.name)
     return codes
 
@@ -104,6 +107,7 @@ def renew_recovery_codes(person: SignedIn) -> list[str]:
         if not session.scalar(held):
             raise NotFound("2段階認証が設定されていません。")
         codes = one_time_codes.new_recovery_codes(session, person.id)
+        activities.record(session, ActivityEvent.RECOVERY_CODES_RENEWED, person.name)
     logs.event("recovery_codes_renewed", name=person.name)
     return codes
 
@@ -144,6 +148,7 @@ def _forget(person_id: int, *, keep_token: str = "") -> str:
         session.execute(sa.delete(Passkey).where(Passkey.person_id == person_id))
         one_time_codes.forget_recovery_codes(session, person_id)
         end_sessions_of(session, person_id, keep_token=keep_token)
+        activities.record(session, ActivityEvent.SECOND_FACTOR_OFF, name)
     return name
 
 

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain import rights
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.card_data import mask_card_numbers
+from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.shop_terms import SecondFactorFor
 from sgpshop.domain.text import has_control_characters
@@ -31,6 +33,7 @@ from sgpshop.models import (
     Setting,
     utc_now,
 )
+from sgpshop.services import activities
 from sgpshop.services.access import one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
@@ -134,6 +137,9 @@ def sign_in(name: str, password: str, *, address: str, browser: str, device: str
         signed_in = None
         if not session.scalar(sa.select(HAS_SECOND_FACTOR).where(Person.id == person.id)):
             signed_in = _begin(session, person, address, browser, device)
+            activities.record(
+                session, ActivityEvent.SIGNED_IN, by=person.name, note=device_name(browser)
+            )
         step = [person.id, int(time.time()), key_of(person.password_hash)]
     if signed_in is None:
         logs.event("login", result="code wanted", name=account, address=address)
@@ -183,9 +189,13 @@ def sign_in_second(
                 raise StepOver
             is_recovery = prove(session, person)
             signed_in = _begin(session, person, address, browser, device)
+            words = f"{device_name(browser)}{'、予備コード' if is_recovery else ''}"
+            activities.record(session, ActivityEvent.SIGNED_IN, by=person.name, note=words)
     except StepOver:
         raise
     except ShopError:
+        name = db.session.scalar(sa.select(Person.name).where(Person.id == person_id)) or ""
+        activities.refused(ActivityEvent.SIGN_IN_REFUSED, name, "2段階認証", by=name)
         logs.event("login", result="second step refused", person=person_id, address=address)
         raise
     logs.event(
@@ -285,6 +295,14 @@ def _recognized(name: str, password: str, address: str) -> _CheckedPerson:
     is_right = passwords.matches(password, stored_hash)
     if not is_right or person is None or stored_hash is None or not _may_enter(person):
         logs.event("login", result="refused", name=account, address=address)
+        # A name that nobody has may be a password typed into the wrong field: it is not kept.
+        known = person.name if person else ""
+        activities.refused(
+            ActivityEvent.SIGN_IN_REFUSED,
+            known or "登録のないユーザー名",
+            "ユーザー名・パスワード",
+            by=known,
+        )
         raise SignInRefused
     return _CheckedPerson(person.id, stored_hash)
 
@@ -368,10 +386,15 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
     )
 
 
-def end_session(token: str) -> None:
-    """Forget the session on the server, so that its cookie is worth nothing any more (S3)."""
+def end_session(token: str, *, signed_out: str = "") -> None:
+    """Forget the session on the server, so that its cookie is worth nothing any more (S3).
+
+    `signed_out`: the person who wanted that.
+    """
     with writing() as session:
         session.execute(sa.delete(LoginSession).where(LoginSession.id == key_of(token)))
+        if signed_out:
+            activities.record(session, ActivityEvent.SIGNED_OUT, by=signed_out)
 
 
 def _may_enter(person: Person) -> bool:

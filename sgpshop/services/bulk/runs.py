@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
 from sgpshop.models import BulkItem, BulkRun, ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.bulk.selection import TooMany
@@ -168,6 +169,19 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
                 sa.update(BulkItem),
                 [{"id": item.id, "attempt_id": attempt.id} for (item, _), attempt in waiting],
             )
+        event = (
+            ActivityEvent.BULK_STARTED
+            if action.operation is None
+            else ActivityEvent.MONEY_RUN_STARTED
+        )
+        activities.record(
+            session,
+            event,
+            action.label,
+            by=run.actor,
+            count=len(orders),
+            yen=yen if action.has_yen else None,
+        )
     logs.event("bulk_started", run=run_id, action=action.word, orders=len(orders), yen=yen)
 
 

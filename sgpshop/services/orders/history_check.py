@@ -2,7 +2,8 @@
 
 Every order's entries are replayed: its chain is unbroken, each entry begins where the one before it
 ended, and the last one ends where the order stands now.  And every order that began is there, with
-its history: the chain of the beginnings says which (beginnings.py).  Nothing is written.
+its history: the chain of the beginnings says which (beginnings.py).  The chain of what people did is
+as it was written, too.  Nothing is written.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from sgpshop.models import (
     Order,
     table_of,
 )
+from sgpshop.services import activities
 from sgpshop.services.orders import beginnings, history
 
 #: Orders read with one statement, so that each is seen as it was at one moment.
 _BATCH = 500
 #: The entry a migration wrote for orders that are older than the chain: the replay begins there.
 _BEGINS = "chain_begins"
-_GUARDS = {"history_no_update", "history_no_delete"}
+_GUARDED = {"history": "履歴", "activities": "操作の記録"}
 
 _entries = table_of(HistoryEntry)
 _READ = (
@@ -86,7 +88,9 @@ class Verification:
         """Find them, in the order of the orders; `orders` and `entries` count what was seen."""
         yield from _missing_guards()
         if self.order_ids is None:
-            yield from (HistoryProblem("", what) for what in beginnings.faults())
+            for chain in (beginnings.CHAIN, activities.CHAIN):
+                connection = db.session.connection()
+                yield from (HistoryProblem("", what) for what in chain.faults(connection))
             for order_no in beginnings.vanished():
                 yield HistoryProblem(order_no, "注文がデータベースから削除されています")
         key = history.chain_key()
@@ -210,17 +214,20 @@ def _untold_attempts(ids: Sequence[int]) -> Iterator[HistoryProblem]:
 
 def _missing_guards() -> Iterator[HistoryProblem]:
     """Whether the database still refuses to change what is written."""
-    if db.engine.dialect.name == "sqlite":
-        query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'history'"
-    else:
-        query = (
-            "SELECT tgname FROM pg_trigger"
-            " WHERE tgrelid = 'history'::regclass AND tgenabled IN ('O', 'A')"
-        )
-    if not set(db.session.scalars(sa.text(query))) >= _GUARDS:
-        yield HistoryProblem(
-            "", "履歴の変更・削除を拒む仕組み(トリガー)がデータベースから外されています"
-        )
+    for table, words in _GUARDED.items():
+        if db.engine.dialect.name == "sqlite":
+            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"
+        else:
+            query = (
+                "SELECT tgname FROM pg_trigger"
+                " WHERE tgrelid = to_regclass(:table) AND tgenabled IN ('O', 'A')"
+            )
+        there = set(db.session.scalars(sa.text(query), {"table": table}))
+        if not there >= {f"{table}_no_update", f"{table}_no_delete"}:
+            yield HistoryProblem(
+                "",
+                f"{words}の変更・削除を拒む仕組み(トリガー)がデータベースから外されています",
+            )
 
 
 def _number(order_id: int) -> str:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotPossible, OrderBusy, ShopError
 from sgpshop.domain.order_acts import Act, WhyNot, require
 from sgpshop.domain.order_rules import (
@@ -33,7 +34,7 @@ from sgpshop.models import (
     Operation,
     Order,
 )
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.orders.acting import Seen, first_use, lock_order, require_seen
 from sgpshop.services.orders.facts import Facts, TransactionFacts
 from sgpshop.services.orders.history import Actor
@@ -177,9 +178,27 @@ def open_attempt(
             )
             if not wanted.is_sum_confirmed:
                 _need_no_confirmation(wanted, order)
+            _record(session, order, wanted, attempt.amount, actor)
             return attempt.id
     except IntegrityError:  # the database itself allows one open attempt per order (P7)
         raise OrderBusy from None
+
+
+def _record(
+    session: Session, order: Order, wanted: OperationRequest, yen: int, actor: Actor
+) -> None:
+    then = {None: "", FollowUp.CAPTURE: "と実売上処理", FollowUp.DELIVER: "と配送完了"}
+    held = order.transaction.gateway_amount if order.transaction else None
+    is_change = wanted.operation is Operation.CHANGE_AMOUNT and held is not None
+    activities.record(
+        session,
+        ActivityEvent.MONEY_ASKED,
+        order.order_no,
+        by=actor.name,
+        note=wanted.operation.label + then[wanted.follow_up],
+        yen=yen,
+        changes=[["金額", f"{held:,}円", f"{yen:,}円"]] if is_change else [],
+    )
 
 
 def _need_no_confirmation(wanted: OperationRequest, order: Order) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotPossible, OrderChanged, ShopError
 from sgpshop.domain.payment_status import Event
 from sgpshop.extensions import db
@@ -32,6 +33,7 @@ from sgpshop.models import (
     SlipRow,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
+from sgpshop.services import activities
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import (
@@ -214,8 +216,13 @@ def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
     # The lease as it was just read: a look-up that decides in between makes this close() do nothing.
     lease = attempt.lease
     db.session.commit()
+    number, yen = attempt.order.order_no, attempt.amount
+    db.session.commit()
     if not close(attempt_id, lease, outcomes.closed_by(actor, why)):
         raise OrderChanged
+    activities.record_alone(
+        ActivityEvent.UNCERTAIN_CLOSED, number, by=actor.name, yen=yen, note=attempt.operation.label
+    )
 
 
 def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent, ActivityKind
 from sgpshop.domain.amounts import TaxRounding, TaxRule
 from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.shop_terms import (
@@ -23,7 +24,8 @@ from sgpshop.domain.shop_terms import (
     SecondFactorFor,
 )
 from sgpshop.extensions import db
-from sgpshop.models import Setting, SettingChange
+from sgpshop.models import Activity, Setting
+from sgpshop.services import activities
 from sgpshop.services.settings import contract_change, logo, rules
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault
@@ -34,7 +36,7 @@ __all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "
 
 #: 変更履歴 on the screen
 _CHANGES_SHOWN = 20
-_LONGEST_TOLD = 200
+_LONGEST_TOLD = 199
 
 
 @dataclass(frozen=True)
@@ -203,12 +205,13 @@ def store(session: Session, actor: str, values: Mapping[str, Value]) -> list[str
         stored, text = _as_stored(name, wanted[name])
         session.merge(Setting(name=stored, value=text, updated_by=actor))
     if changed:
-        told = {
-            name: [_told(name, getattr(before, name)), _told(name, wanted[name])]
+        changes = [
+            [name]
+            if name in UNTOLD
+            else [name, _told(name, getattr(before, name)), _told(name, wanted[name])]
             for name in changed
-            if name not in UNTOLD
-        }
-        session.add(SettingChange(actor=actor, fields=changed, told=told))
+        ]
+        activities.record(session, ActivityEvent.SETTINGS_CHANGED, by=actor, changes=changes)
     return changed
 
 
@@ -218,10 +221,9 @@ def _told(name: str, value: Value) -> str:
     return words if len(words) <= _LONGEST_TOLD else f"{words[:_LONGEST_TOLD]}…"
 
 
-def recent_changes() -> Sequence[SettingChange]:
+def recent_changes() -> Sequence[Activity]:
     """The latest changes, newest first (R86); one query."""
-    newest = sa.select(SettingChange).order_by(SettingChange.id.desc()).limit(_CHANGES_SHOWN)
-    return db.session.scalars(newest).all()
+    return activities.newest(ActivityKind.SETTINGS, _CHANGES_SHOWN)
 
 
 def _as_stored(name: str, value: Value) -> tuple[str, str]:

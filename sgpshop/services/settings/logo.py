@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from sgpshop import logs
 from sgpshop.domain import logos
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.extensions import db
-from sgpshop.models import Setting, SettingChange
+from sgpshop.models import Setting
+from sgpshop.services import activities
 from sgpshop.storage.database import writing
 
 #: The row that has the picture; `ShopSettings.paper_logo` says which it is.
@@ -24,7 +26,7 @@ def store(actor: str, content: bytes) -> None:
     with writing() as session:
         for name, text in ((_NAME, mark), (PICTURE, base64.b64encode(content).decode())):
             session.merge(Setting(name=name, value=text, updated_by=actor))
-        session.add(SettingChange(actor=actor, fields=[_NAME]))
+        activities.record(session, ActivityEvent.SETTINGS_CHANGED, by=actor, changes=[[_NAME]])
     logs.event("settings_changed", by=actor, fields=[_NAME])
 
 

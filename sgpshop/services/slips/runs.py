@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
@@ -29,7 +30,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, ItemResult, SlipRow, SlipRun, utc_now
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
@@ -208,6 +209,8 @@ def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) ->
     try:
         with writing() as session:
             shown, accepted = _start(session, run_id, person_id, sum_confirmed=sum_confirmed)
+            if accepted:
+                _record(session, run_id, **accepted)
     except IntegrityError:  # the same file was started at this very moment
         run = get(run_id)
         twin = _started(db.session(), run.fingerprint)
@@ -289,6 +292,20 @@ def _start(
     _queue(session, sorted(to_capture, key=_by_age), actor_of(run))
     yen = sum(order.total for order, _ in to_capture)
     return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
+
+
+def _record(session: Session, run_id: str, *, rows: int, captures: int, yen: int) -> None:
+    run = session.get_one(SlipRun, run_id)
+    event = ActivityEvent.MONEY_RUN_STARTED if captures else ActivityEvent.SLIPS_STARTED
+    activities.record(
+        session,
+        event,
+        "伝票番号の登録",
+        by=run.actor,
+        count=rows,
+        yen=yen or None,
+        note=f"実売上処理 {captures:,}件" if captures else "",
+    )
 
 
 def _queue(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.webhook_rules import MOST, WebhookState, problem_of
 from sgpshop.extensions import db
 from sgpshop.models import Webhook, WebhookMessage
+from sgpshop.services import activities
 from sgpshop.services.orders import feed
 from sgpshop.storage import shared_clock, vault
 from sgpshop.storage.database import writing
@@ -24,6 +27,7 @@ from sgpshop.storage.questions import Question
 _MARK = "whsec_"
 _SECRET_BYTES = 32
 _SHOWN = 10
+_SENDING = {True: "送信する", False: "送信しない"}
 
 
 class WebhookRefused(ShopError):
@@ -55,6 +59,7 @@ def create(url: str, *, by: str) -> str:
         session.add(made)
         session.flush()
         made.secret_sealed = vault.seal(secret, context_of(made.id))
+        activities.record(session, ActivityEvent.WEBHOOK_CREATED, _host(url), by=by)
     logs.event("webhook_created", webhook=made.id, by=by)
     return secret
 
@@ -91,7 +96,8 @@ def switch(webhook_id: int, *, is_on: bool, by: str) -> None:
     Raises NotFound.
     """
     with writing() as session:
-        _locked(session, webhook_id).is_active = is_on
+        known = _locked(session, webhook_id)
+        words, known.is_active = _SENDING[known.is_active], is_on
         values = {"failing_since": None, "given_up_at": None}
         session.execute(sa.update(Webhook).where(Webhook.id == webhook_id).values(values))
         if is_on:
@@ -100,16 +106,25 @@ def switch(webhook_id: int, *, is_on: bool, by: str) -> None:
             )
             anew = {"due_at": shared_clock.now(), "first_tried_at": None, "tries": 0}
             session.execute(sa.update(WebhookMessage).where(waits).values(anew))
+        changes = [["送信", words, _SENDING[is_on]]]
+        host = _host(known.url)
+        activities.record(session, ActivityEvent.WEBHOOK_SWITCHED, host, by=by, changes=changes)
     logs.event("webhook_switched", webhook=webhook_id, is_on=is_on, by=by)
 
 
 def delete(webhook_id: int, *, by: str) -> None:
     """Forget a receiver, its key and its messages.  Raises NotFound."""
     with writing() as session:
-        _locked(session, webhook_id)
+        url = _locked(session, webhook_id).url
         session.execute(sa.delete(WebhookMessage).where(WebhookMessage.webhook_id == webhook_id))
         session.execute(sa.delete(Webhook).where(Webhook.id == webhook_id))
+        activities.record(session, ActivityEvent.WEBHOOK_DELETED, _host(url), by=by)
     logs.event("webhook_deleted", webhook=webhook_id, by=by)
+
+
+def _host(url: str) -> str:
+    """What is told of an address whose path may be somebody's secret."""
+    return urlsplit(url).hostname or ""
 
 
 def _locked(session: Session, webhook_id: int) -> Webhook:

@@ -12,7 +12,9 @@ from typing import Any, NoReturn, TypeVar, cast
 from flask import Response, after_this_request, g, request
 
 from sgpshop import logs
-from sgpshop.models import Scope
+from sgpshop.domain.activities import ActivityEvent
+from sgpshop.models import ActorKind, Scope
+from sgpshop.services import activities
 from sgpshop.services.access import api_keys, rate_limits
 from sgpshop.services.access.api_keys import Caller, KeyRefused
 from sgpshop.services.access.rate_limits import SPAN, Left
@@ -60,8 +62,10 @@ def _admit(scope: Scope, is_search: bool) -> Caller:
     except KeyRefused:  # strangers count too: guessing and flooding are stopped alike
         rate_limits.count_request(address, None, is_reading=True)
         logs.event("refused", reason="api_key", address=address, path=request.path)
+        activities.refused(ActivityEvent.REFUSED, "API", "APIキーがないか、無効")
         raise
     logs.bind(key_prefix=found.prefix)
+    activities.act_as(ActorKind.API_KEY, found.name, address)
     left = rate_limits.count_request(
         address, found.key_id, is_search=is_search, is_reading=is_reading
     )
@@ -88,6 +92,7 @@ def _tell_what_is_left(left: Left) -> None:
 
 def _refuse(scope: Scope) -> NoReturn:
     logs.event("refused", reason="scope", needs=scope.value, path=request.path)
+    activities.refused(ActivityEvent.REFUSED, "API", f"「{scope.label}」の権限がないAPIキー")
     raise ApiRefusal(
         403, "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
     )

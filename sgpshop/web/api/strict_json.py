@@ -13,7 +13,9 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.card_data import contains_card_number
+from sgpshop.services import activities
 from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_BYTES = 256 * 1024
@@ -126,6 +128,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 def _refuse_card() -> NoReturn:
     logs.event("refused", reason="card_number", path=request.path)
+    activities.refused(ActivityEvent.REFUSED, "API", "カード番号")
     raise ApiRefusal(
         422,
         "card_number",

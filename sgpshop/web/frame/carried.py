@@ -34,6 +34,7 @@ ACTS = {
     "account.choose_mails": "メールのお知らせの設定",
     "account.choose_shortcuts": "画面とキー操作の設定",
     "account.end_sessions": "ほかの端末のログアウト",
+    "activities.download": "操作の記録の書き出し",
     "api_keys.create": "APIキーの作成",
     "api_keys.revoke": "APIキーの失効",
     "bulk_runs.prepare": "一括処理の確認画面を開く",
@@ -137,6 +138,11 @@ class CarriedForm:
     fields: list[tuple[str, str]]
     #: a file, or too much, was sent: only the page can be opened again
     is_cut: bool = False
+
+
+def words_of(endpoint: str) -> str:
+    """What the form of this view does; "" where it has none."""
+    return ACTS.get(endpoint) or MONEY.get(endpoint, ("",))[0]
 
 
 def take(page: str) -> str:

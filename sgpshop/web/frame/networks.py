@@ -13,7 +13,8 @@ from werkzeug.exceptions import Forbidden
 
 from sgpshop import logs
 from sgpshop.domain import networks
-from sgpshop.services import settings
+from sgpshop.domain.activities import ActivityEvent
+from sgpshop.services import activities, settings
 from sgpshop.web.frame import problems
 from sgpshop.web.frame.problems import ApiRefusal
 
@@ -46,6 +47,7 @@ def check() -> None:
     if not listed or networks.holds(listed, address()):
         return
     logs.event("refused", reason="network", address=address(), path=request.path)
+    activities.refused(ActivityEvent.REFUSED, "API" if is_api else "画面", "登録されていない接続元")
     if is_api:
         raise ApiRefusal(
             403,

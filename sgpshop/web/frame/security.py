@@ -35,11 +35,12 @@ from werkzeug.exceptions import (
 )
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
-from sgpshop.models import Role, Scope
-from sgpshop.services import first_set_up
+from sgpshop.models import ActorKind, Role, Scope
+from sgpshop.services import activities, first_set_up
 from sgpshop.services.access import sessions
 from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
 from sgpshop.web.frame.fragments import wants_fragment
@@ -219,6 +220,7 @@ def _public_host(app: Flask) -> set[str]:
 def _guard() -> ResponseReturnValue | None:
     if status := request.environ.get(REFUSED):
         abort(status)
+    activities.act_as(ActorKind.PERSON, "", networks.address())
     # Before anything looks through it: what is too long is cut off unread.
     if len(request.path) > _LONGEST_PATH or len(request.query_string) > _LONGEST_QUERY:
         raise RequestURITooLarge
@@ -256,13 +258,21 @@ def _refusal(right: Right | None) -> ResponseReturnValue | None:
     if not current_user.is_authenticated:
         return _to_login()
     logs.bind(person=current_user.name)
+    activities.act_as(ActorKind.PERSON, current_user.name, networks.address())
     if not isinstance(right, Role) or not current_user.may_act_as(right):
         logs.event("refused", reason="right", needs=right, path=request.path)
+        activities.refused(ActivityEvent.REFUSED, _tried(), "権限がない")
         raise Forbidden
     is_set_up = current_user.has_second_factor or not current_user.needs_second_factor
     if not is_set_up and request.endpoint not in _BEFORE_SET_UP:
         return _to_set_up()
     return None
+
+
+def _tried() -> str:
+    """What the request wanted, in words; never what was typed, an address may hold anything."""
+    act = carried.words_of(request.endpoint or "")
+    return act or f"{request.method} {request.url_rule}"
 
 
 def _to_set_up() -> ResponseReturnValue:
@@ -339,6 +349,7 @@ def _check_origin() -> None:
         is_ours = origin is None or _split(origin).netloc == request.host
     if not is_ours:
         logs.event("refused", reason="cross_site", origin=origin, path=request.path)
+        activities.refused(ActivityEvent.REFUSED, _tried(), "ほかのサイトからの操作")
         raise CrossSiteRequest
 
 
@@ -351,6 +362,7 @@ def _check_input() -> None:
             raise BadRequest
         if name not in _UNREAD_FIELDS and contains_card_number(value):
             logs.event("refused", reason="card_number", field=name[:40], path=request.path)
+            activities.refused(ActivityEvent.REFUSED, _tried(), "カード番号")
             raise CardNumberRefused
 
 

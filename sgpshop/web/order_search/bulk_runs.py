@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role, utc_now
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import actions, report, runs
 from sgpshop.services.bulk.runs import RunPreview
@@ -184,7 +184,7 @@ def show(run_id: str) -> ResponseReturnValue:
 def download(run_id: str) -> ResponseReturnValue:
     """結果CSV: every line of the run, UTF-8 with mark (R49, S18)."""
     content = report.as_csv(run_id)
-    logs.event("exported", what="bulk_result", run=run_id)
+    activities.exported("bulk_result", "一括処理の結果", run=run_id)
     return attached(content, f"bulk-{run_id[:8]}.csv")
 
 

@@ -6,12 +6,11 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import PaperAmounts
 from sgpshop.models import Role, utc_now
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk.selection import TooMany
@@ -49,7 +48,7 @@ def print_chosen() -> ResponseReturnValue:
         raise
     except ShopError as problem:
         return refused(form, problem)
-    logs.event("exported", what="delivery_notes", count=prints.orders)
+    activities.exported("delivery_notes", "納品書", count=prints.orders)
     return _page(prints, _back())
 
 
@@ -66,7 +65,7 @@ def print_picking() -> ResponseReturnValue:
         raise
     except ShopError as problem:
         return refused(form, problem)
-    logs.event("exported", what="picking_list", count=len(picking_list.orders))
+    activities.exported("picking_list", "ピッキングリスト", count=len(picking_list.orders))
     return render_template(
         "delivery_notes/picking.html",
         picking=picking_list,

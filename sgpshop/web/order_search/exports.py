@@ -29,6 +29,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.models import JobKind, Role, utc_now
+from sgpshop.services import activities
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
@@ -100,9 +101,9 @@ def _answer(
             loss = exporting.look_for_loss(source)
         if loss:
             return _tell_loss(loss, count, what)
-    logs.event(
-        "exported",
-        what=f"orders_{what}",
+    activities.exported(
+        f"orders_{what}",
+        "注文(検索結果)" if what == "search" else "注文(選択した注文)",
         count=count,
         format=wanted.value,
         conditions=_names_of_conditions(form) if what == "search" else [],
@@ -139,7 +140,7 @@ def fetch(token: str) -> ResponseReturnValue:
     places = app.extensions.setdefault("fetched", _Fetched())
     response.call_on_close(places.take(current_user.id))
     at_readers_pace()
-    logs.event("exported", what="orders_file", bytes=job.result["bytes"])
+    activities.exported("orders_file", "注文(作成済みのファイル)", bytes=job.result["bytes"])
     return response
 
 

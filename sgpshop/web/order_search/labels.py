@@ -8,11 +8,11 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.bounds import is_usable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
+from sgpshop.services import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.slips import labels
 from sgpshop.services.slips.labels import Cool, LabelJob
@@ -89,7 +89,7 @@ def download() -> ResponseReturnValue:
         raise ShopError(
             "送り状を作れる注文がありません。問題のある注文を直してから作ってください。"
         )
-    logs.event("exported", what=f"labels_{layout.word}", count=file.orders)
+    activities.exported(f"labels_{layout.word}", "送り状ファイル", count=file.orders)
     return attached(file.content, f"labels-{layout.word}-{job.ship_date:%Y%m%d}.csv")
 
 

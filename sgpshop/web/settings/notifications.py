@@ -26,9 +26,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sgpshop import logs
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.gateway import explain, read_notice
 from sgpshop.models import Role
-from sgpshop.services import notifications, settings
+from sgpshop.services import activities, notifications, settings
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.recent_password import PasswordPrompt
@@ -111,6 +112,7 @@ def _is_from_source() -> bool:
     if any(sender in network for network in networks):
         return True
     logs.event("refused", reason="notification_source", address=request.remote_addr)
+    activities.refused(ActivityEvent.REFUSED, "結果通知", "登録されていない送信元")
     return False
 
 

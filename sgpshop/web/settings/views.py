@@ -19,7 +19,7 @@ from flask_login import current_user
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
-from sgpshop.models import Role, SettingChange
+from sgpshop.models import Activity, Role
 from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.order_search.criteria import SearchCriteria
@@ -46,6 +46,7 @@ _SCREENS = (
     ("webhooks.show", "Webhook"),
     ("networks.show", "接続元"),
     ("personal_data.show", "購入者の情報"),
+    ("activities.show", "操作の記録"),
 )
 
 
@@ -120,7 +121,7 @@ def _page(
     asked: PasswordPrompt,
     *,
     is_back: bool = False,
-    since: Sequence[SettingChange] = (),
+    since: Sequence[Activity] = (),
 ) -> str:
     return render_template(
         "settings/sgp.html",
@@ -139,7 +140,7 @@ def _page(
     )
 
 
-def changed_since_seen() -> list[SettingChange]:
+def changed_since_seen() -> list[Activity]:
     """What others changed since this form was opened: it would be set back unawares (P20)."""
     seen = request.form.get("seen", "")
     if not (seen.isascii() and seen.isdigit() and len(seen) <= 9):

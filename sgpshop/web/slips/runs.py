@@ -6,14 +6,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.row_files import FileRefused
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import ItemResult, Role, SlipRun
-from sgpshop.services import slips
+from sgpshop.services import activities, slips
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.slips import SlipTerms, Typed, Uploaded
 from sgpshop.web.frame import result_lines
@@ -158,7 +157,7 @@ def errors(run_id: str) -> ResponseReturnValue:
     """The failed rows, to be mended and handed in again; UTF-8 with mark (R81, S18)."""
     run = _visible(run_id)
     content = slips.errors_csv(run)
-    logs.event("exported", what="slip_errors", run=run_id)
+    activities.exported("slip_errors", "伝票番号ファイルのエラー行", run=run_id)
     return attached(content, f"slips-{run_id[:8]}-errors.csv")
 
 

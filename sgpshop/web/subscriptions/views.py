@@ -19,13 +19,12 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from sgpshop import logs
 from sgpshop.domain.billing_calendar import parse_month
 from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode
 from sgpshop.models import Role, utc_now
-from sgpshop.services import settings, subscriptions
+from sgpshop.services import activities, settings, subscriptions
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.orders.history import Actor
@@ -133,7 +132,7 @@ def export() -> ResponseReturnValue:
     _require_on()
     form = search_form.parse(request.form)
     rate_limits.count_export(current_user.id, request.remote_addr or "")
-    logs.event("exported", what="subscriptions", tab=form.criteria.tab)
+    activities.exported("subscriptions", "定期購入", tab=form.criteria.tab)
     name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
     return Response(
         stream_with_context(_chunks(form)),

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import ShopCredentials
@@ -25,10 +26,9 @@ from sgpshop.models import (
     OrderKind,
     Role,
     Setting,
-    SettingChange,
     utc_now,
 )
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
 from sgpshop.storage import vault, waiting
@@ -327,7 +327,7 @@ def test_a_change_from_when_no_values_were_kept_says_which_it_was(
     app: Flask, owner: FlaskClient
 ) -> None:
     with app.app_context(), writing() as session:
-        session.add(SettingChange(actor="店長", fields=["bulk_max"]))
+        activities.record(session, ActivityEvent.SETTINGS_CHANGED, changes=[["bulk_max"]])
     assert "<li>一括処理の上限件数</li>" in flat(owner.get(URL))
 
 

@@ -20,13 +20,15 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import FormUsed, NotFound, ShopError
 from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKind, Queue, utc_now
-from sgpshop.services import settings
+from sgpshop.services import activities, settings
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
 from sgpshop.services.order_files.reading import (
@@ -181,6 +183,7 @@ def start(run_id: str, actor: str, seen: str) -> bool:
         run.preview = {"methods": preview.methods_of(run).as_json()}
         session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
         jobs.add(session, JobKind.IMPORT, run_id)
+        _record(session, run)
     return True
 
 
@@ -238,9 +241,18 @@ def _open(
                 kept.keep(session, run_id, kept_as)
                 if kept_as:
                     kept.make_room(session, run.actor)
+                else:
+                    _record(session, run)
     except IntegrityError:  # the other click of a double click was first
         return _earlier(run_id, content_hash), None
     return run, found
+
+
+def _record(session: Session, run: ImportRun) -> None:
+    program = program_of(run)
+    activities.record(
+        session, ActivityEvent.IMPORT_STARTED, program, by=run.actor, count=run.orders
+    )
 
 
 def _survey(run: ImportRun, files: Sequence[BinaryIO], limits: Limits) -> Survey:
