@@ -41,9 +41,9 @@ def answers(*questions: Question[Any]) -> list[Any]:
     return found
 
 
-def once(name: str, ask: Callable[[], _V]) -> _V:
+def once(name: object, ask: Callable[[], _V]) -> _V:
     """What `ask` says, asked once a transaction, whoever needs it."""
-    known: dict[str, Any] = db.session().info.setdefault(_ONCE, {})
+    known: dict[object, Any] = db.session().info.setdefault(_ONCE, {})
     if name not in known:
         known[name] = ask()
     value: _V = known[name]

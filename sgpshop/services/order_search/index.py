@@ -22,6 +22,7 @@ from sqlalchemy.sql.operators import in_op
 
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue
+from sgpshop.storage.questions import Question
 
 Condition = sa.ColumnElement[bool]
 
@@ -133,6 +134,35 @@ def newest(
     """
     if not keys or not all(keys):
         return []
+    found = []
+    both = _first(keys, beside, most=most, beyond=beyond, descending=descending, where=where)
+    for place, order_id, ordered_at in db.session.execute(both):
+        if ordered_at is not None:
+            place = sort_key(ordered_at, order_id)
+        if beyond is None or (place < beyond if descending else place > beyond):
+            found.append((place, order_id))
+    return sorted(found, reverse=descending)[:most]
+
+
+def number_of(keys: Sequence[str], beside: Sequence[Condition] = (), *, most: int) -> Question[int]:
+    """How many orders hold all `keys` and meet `beside`, counted up to `most`."""
+    if not keys or not all(keys):
+        return Question(sa.select(sa.literal(0)), lambda _row: 0)
+    both = _first(keys, beside, most=most).subquery()
+    counted = sa.select(sa.func.count()).select_from(both)
+    return Question(counted, lambda row: min(int(row[0]), most))
+
+
+def _first(
+    keys: Sequence[str],
+    beside: Sequence[Condition],
+    *,
+    most: int,
+    beyond: int | None = None,
+    descending: bool = True,
+    where: Where = Where.ANYWHERE,
+) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    """Sort key and id of what the index knows; id and moment of those whose text is being renewed."""
     fields = [field for field in ALL if field.has_end or where is Where.ANYWHERE]
     statement = _indexed(OrderText.sort_key, keys, fields, where).add_columns(OrderText.order_id)
     if beside:
@@ -143,16 +173,9 @@ def newest(
     if beyond is not None:
         statement = statement.where(key < beyond if descending else key > beyond)
     fresh = _being_renewed(keys, fields, where).add_columns(Order.ordered_at).where(*beside)
-    both = sa.union_all(
+    return sa.union_all(
         sa.select(statement.subquery(), _NO_MOMENT), sa.select(sa.null(), *fresh.subquery().c)
     )
-    found = set()
-    for place, order_id, ordered_at in db.session.execute(both):
-        if ordered_at is not None:
-            place = sort_key(ordered_at, order_id)
-        if beyond is None or (place < beyond if descending else place > beyond):
-            found.add((place, order_id))
-    return sorted(found, reverse=descending)[:most]
 
 
 def _looked_into(condition: Condition) -> Condition:

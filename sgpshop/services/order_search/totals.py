@@ -104,8 +104,25 @@ def status_totals(criteria: SearchCriteria) -> Totals:
 
 def _first(criteria: SearchCriteria) -> int:
     """How many orders a search for a word finds, as far as they are counted."""
+    return once(criteria, lambda: answer(_number_question(criteria)))
+
+
+def _number_question(criteria: SearchCriteria) -> Question[int]:
     others = conditions(replace(criteria, word=""), utc_now())
-    return len(index.newest(asked_keys(criteria.word), others, most=MOST_COUNTED))
+    return index.number_of(asked_keys(criteria.word), others, most=MOST_COUNTED)
+
+
+def questions_ahead(criteria: SearchCriteria) -> list[Question[Any]]:
+    """What `status_totals` of this search asks first; it asks no more for it where it was asked with others."""
+    found: list[tuple[object, Question[int]]] = [(_MARKER, _NEWEST)]
+    if criteria.word:
+        whole = criteria.without_statuses()
+        found.append((whole, _number_question(whole)))
+    return [_kept(name, question) for name, question in found]
+
+
+def _kept(name: object, question: Question[int]) -> Question[int]:
+    return replace(question, read=lambda row: once(name, lambda: question.read(row)))
 
 
 def total(criteria: SearchCriteria) -> Total:
@@ -135,11 +152,6 @@ def totals_of(*searches: SearchCriteria) -> list[Totals]:
         if one.waiting_hours is None:  # that changes by the minute without any order changing
             kept.put((one, today), marker, made)
     return [found[one] or {} for one in searches]
-
-
-def marker_question() -> Question[int]:
-    """The newest change of any order; where it was asked with others, sums ask no more for it."""
-    return replace(_NEWEST, read=lambda row: once(_MARKER, lambda: _NEWEST.read(row)))
 
 
 #: To a planner not the column: grouped by that, all orders would be gone through by status.

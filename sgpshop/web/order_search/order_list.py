@@ -27,7 +27,7 @@ from sgpshop.services.order_search.totals import (
     Total,
     Totals,
     added,
-    marker_question,
+    questions_ahead,
     status_totals,
     total,
 )
@@ -142,11 +142,11 @@ def _first_bar(form: SearchForm) -> BulkBar:
 
 def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> dict[str, Any]:
     shop = settings.load()
-    running, is_being_built, _, _ = answers(
+    running, is_being_built, *_ = answers(
         runs.latest_running(current_user.id),
         texts.is_being_built(),
-        marker_question(),
         use.in_use_question(),
+        *questions_ahead(form.criteria),
     )
     run_id = running if bar is None else None
     totals = status_totals(form.criteria)
