@@ -42,12 +42,12 @@ lint: .venv/everything
 	$(BIN)/python docs/check_citations.py
 	$(BIN)/djlint templates sgpshop/simulator/templates --lint --quiet
 
-# Everything that asks a database, on PostgreSQL too; then on each 400 walks of 25 steps, 2,000 chains of
+# Everything that asks a database, on PostgreSQL too, and all combinations of values; then on each 400 walks of 25 steps, 2,000 chains of
 # faults, 1,000 lives of three months and some busy days; the seeds are printed: WALK_SEED=…, MATRIX_SEED=…, ARRIVALS_SEED=…, LIVES_SEED=… and
 # DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -k postgresql
+	ALL_DATABASES=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak'
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_API_WALKS=$${SOAK_API_WALKS:-200} SOAK_CASES=$${SOAK_CASES:-2000} \
 		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \
 		tests/faults/test_walk.py tests/faults/test_api_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \

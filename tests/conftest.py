@@ -185,7 +185,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     All further values there ask the same SQL again, and the rest asks what every database answers
     alike; with ALL_DATABASES=1 (`make soak`) everything runs on both (P35), with ONLY_SQLITE
-    (`make test-fast`) nothing does.
+    (`make test-fast`) nothing does.  What is marked `soak` is left to it on either.
     """
     if os.environ.get("ALL_DATABASES"):
         return
@@ -196,11 +196,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         values = getattr(item, "callspec", None)
         is_second = values is not None and values.params.get("database_kind") == "postgresql"
         name = item.nodeid.partition("[")[0]
+        is_later = item.get_closest_marker("soak") is not None
         is_wanted = not is_second or not (
             is_sqlite_enough or name in seen or item.get_closest_marker("postgresql") is None
         )
-        (kept if is_wanted else left_out).append(item)
-        if is_second:
+        (kept if is_wanted and not is_later else left_out).append(item)
+        if is_second and not is_later:
             seen.add(name)
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)

@@ -1,9 +1,17 @@
-"""Dice of random tests: the same in every `make test`, others in every `make soak`."""
+"""What `make test` asks in short and `make soak` at length: dice of random tests, and combinations."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+#: `make soak` alone asks these values.
+LATER = pytest.mark.soak
 
 
 def is_soaking() -> bool:
@@ -25,3 +33,25 @@ def seed_of(name: str, short: int = 1) -> int:
 def dice_of(name: str, short: int = 1) -> random.Random:
     """Dice with that seed."""
     return random.Random(seed_of(name, short))
+
+
+def each_once(*values: Sequence[Any]) -> list[Any]:
+    """Every combination of these, for `parametrize`: `make test` asks each value once, `make soak` all."""
+    longest = max(map(len, values))
+    asked = {tuple(at % len(of) for of in values) for at in range(longest)}
+    places = itertools.product(*(range(len(of)) for of in values))
+    return [
+        pytest.param(
+            *(of[one] for of, one in zip(values, at, strict=True)),
+            marks=() if at in asked else LATER,
+        )
+        for at in places
+    ]
+
+
+def some(values: Sequence[Any], every: int, newest: int) -> list[Any]:
+    """All of these, of which `make test` asks the first, each so many after it, and the newest."""
+    return [
+        pytest.param(one, marks=() if not at % every or at >= len(values) - newest else LATER)
+        for at, one in enumerate(values)
+    ]

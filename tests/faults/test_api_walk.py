@@ -38,7 +38,7 @@ from tests.services.payments.test_three_ds import OURS, at_bank, back
 from tests.web.api_calls import ORDERS, Program, new_order
 
 STEPS = 20
-WALKS = int(os.environ.get("SOAK_API_WALKS", "6"))
+WALKS = int(os.environ.get("SOAK_API_WALKS", "4"))
 #: How an order may be handed in besides the plain way, and what it is not paid by.
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -54,9 +54,10 @@ def processes(app: Flask, tmp_path: Path) -> Iterator[Processes]:
 
 
 @pytest.fixture
-def orders(app: Flask, processes: Processes) -> list[Order]:
+def orders(request: pytest.FixtureRequest, app: Flask, processes: Processes) -> list[Order]:
+    """As many as the test names."""
     with app.app_context():
-        return make_orders(processes, ORDERS)
+        return make_orders(processes, getattr(request, "param", ORDERS))
 
 
 def make_orders(processes: Processes, number: int) -> list[Order]:
@@ -128,14 +129,14 @@ def settled(run_id: str) -> bool:
     return not now.is_running and now.uncertain == 0
 
 
+@pytest.mark.parametrize("orders", [60], indirect=True)
 def test_killing_the_worker_amid_changes_and_cancels(
     app: Flask, processes: Processes, orders: list[Order]
 ) -> None:
     """The same for 送信して実売上処理 and 注文キャンセル, waiting for their worker (P33)."""
     dice = dice_of("KILL_SEED")
-    few = orders[:60]
     with app.app_context():
-        for number, order in enumerate(few):
+        for number, order in enumerate(orders):
             open_one(order, number)
         for _ in range(3):
             worker = processes.start("worker")
@@ -145,14 +146,14 @@ def test_killing_the_worker_amid_changes_and_cancels(
             processes.kill(worker)
         processes.start("worker")
         wait_until(lambda: still_open() == 0, seconds=60)
-        judge_all(processes, few)
+        judge_all(processes, orders)
 
 
+@pytest.mark.parametrize("orders", [24], indirect=True)
 def test_killing_the_web_process_amid_clicks(
     app: Flask, processes: Processes, orders: list[Order]
 ) -> None:
     """What was accepted before the web process died is carried out by the worker, once (P2)."""
-    few = orders[:24]
     token = "session of the killed web"
     with app.app_context():
         person = make_person("鈴木")
@@ -160,7 +161,7 @@ def test_killing_the_web_process_amid_clicks(
         db.session.commit()
         web, url = processes.start_web()
         cookie = signed_cookie(app, token)
-        threads = [threading.Thread(target=click, args=(url, cookie, order)) for order in few]
+        threads = [threading.Thread(target=click, args=(url, cookie, order)) for order in orders]
         for thread in threads:
             thread.start()
         wait_until(lambda: db.session.query(Attempt).count() > 5)
@@ -173,7 +174,7 @@ def test_killing_the_web_process_amid_clicks(
         wait_until(lambda: still_open() == 0, seconds=60)
         captured = [s for s in statuses().values() if s is PaymentStatus.CAPTURED]
         assert len(captured) >= accepted  # P2: all that was accepted; resends are new attempts
-        judge_all(processes, few)
+        judge_all(processes, orders)
 
 
 def open_one(order: Order, number: int) -> None:

@@ -20,7 +20,7 @@ from tests.gateway_world import World
 from tests.seeds import seed_of
 
 STEPS = 25
-WALKS = int(os.environ.get("SOAK_WALKS", "12"))
+WALKS = int(os.environ.get("SOAK_WALKS", "6"))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from sgpshop.storage.database import writing
 from tests.conftest import KEYS, NOT_DAILY, make_app
 from tests.factories import make_order
 from tests.old_database import insert, upgrade_to
+from tests.seeds import each_once
 from tests.signing_in import make_person
 
 OTHER = KEYS | {"ENCRYPTION_KEY": "5b0f7a3ce8d21694f0a7c3b58e6d9214"}
@@ -210,8 +211,9 @@ def _leave(what: str) -> None:
 class TestMigratingWithAnotherKey:
     """The key was lost, or the database restored without it, and then the program renewed."""
 
-    @pytest.mark.parametrize("version", ["0005", "0009"])
-    @pytest.mark.parametrize("left", ["history", "password", "access"])
+    @pytest.mark.parametrize(
+        ("version", "left"), each_once(["0005", "0009"], ["history", "password", "access"])
+    )
     def test_is_refused_before_anything_is_changed(
         self, bare: Flask, version: str, left: str
     ) -> None:

@@ -38,6 +38,7 @@ from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import Killed, World
+from tests.seeds import each_once
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
@@ -75,11 +76,6 @@ def travel() -> Iterator[Travel]:
     """Our clock and the simulator's, which are this process's."""
     with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as traveller:
         yield traveller.move_to
-
-
-@pytest.fixture(params=list(BillingDriver))
-def driver(request: pytest.FixtureRequest) -> BillingDriver:
-    return BillingDriver(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -164,10 +160,14 @@ def sold(shop: World, order: Order) -> list[tuple[str, int]]:
     ]
 
 
-@pytest.mark.parametrize(("yen", "number"), [(2500, 1), (2400, 1), (2500, 2), (2400, 3)])
+@pytest.mark.parametrize(
+    ("driver", "line"),
+    each_once(list(BillingDriver), [(2500, 1), (2400, 1), (2500, 2), (2400, 3)]),
+)
 def test_what_it_charges_is_charged_once(
-    shop: World, travel: Travel, driver: BillingDriver, yen: int, number: int
+    shop: World, travel: Travel, driver: BillingDriver, line: tuple[int, int]
 ) -> None:
+    yen, number = line
     open_shop(billing_driver=driver.value)
     order = delivered(shop)
     travel(jst(2026, 12, 10, 5))
@@ -196,7 +196,7 @@ LATE = [(2026, 12, day) for day in (10, 18, 19, 20, 21, 22)]
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(("driver", "number"), each_once(list(BillingDriver), [1, 2]))
 def test_results_that_come_late_are_waited_for(
     shop: World, travel: Travel, driver: BillingDriver, number: int
 ) -> None:
@@ -261,7 +261,7 @@ def close_results(app: Flask, *, exit_code: int) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(("driver", "number"), each_once(list(BillingDriver), [1, 2]))
 def test_it_is_not_cancelled_as_if_nothing_were_there(
     shop: World, travel: Travel, driver: BillingDriver, number: int
 ) -> None:
@@ -316,8 +316,9 @@ TROUBLES = ["unreachable", "killed", "lost", "congested"]
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.parametrize("then", ["cancelled", "by file", "another amount"])
+@pytest.mark.parametrize(
+    ("trouble", "then"), each_once(TROUBLES, ["cancelled", "by file", "another amount"])
+)
 def test_trouble_while_paying_makes_it_no_number_of_ours(
     shop: World, travel: Travel, trouble: str, then: str
 ) -> None:
@@ -474,7 +475,7 @@ class TestPayingAgain:
         assert last_attempt(order).reason == "may_be_filed"
 
 
-@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(("driver", "before"), each_once(list(BillingDriver), [False, True]))
 def test_a_line_that_was_not_charged_is_given_up_after_its_results(
     shop: World, travel: Travel, driver: BillingDriver, before: bool
 ) -> None:
@@ -501,8 +502,10 @@ def test_a_line_that_was_not_charged_is_given_up_after_its_results(
     assert explained() == []
 
 
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("back", ["taken back", "returned"])
+@pytest.mark.parametrize(
+    ("driver", "number", "back"),
+    each_once(list(BillingDriver), [1, 2], ["taken back", "returned"]),
+)
 def test_what_is_charged_after_a_refused_cancel_is_found(
     shop: World, travel: Travel, driver: BillingDriver, number: int, back: str
 ) -> None:
