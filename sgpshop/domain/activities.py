@@ -43,6 +43,7 @@ class ActivityEvent(Labelled):
     API_KEY_REVOKED = "api_key_revoked", "APIキーを無効化", ActivityKind.KEYS
     WEBHOOK_CREATED = "webhook_created", "Webhookの送信先を登録", ActivityKind.KEYS
     WEBHOOK_SWITCHED = "webhook_switched", "Webhookの送信を切替", ActivityKind.KEYS
+    WEBHOOK_CHOSEN = "webhook_chosen", "Webhookで知らせるできごとを変更", ActivityKind.KEYS
     WEBHOOK_DELETED = "webhook_deleted", "Webhookの送信先を削除", ActivityKind.KEYS
 
     EXPORTED = "exported", "書き出し・印刷", ActivityKind.EXPORT

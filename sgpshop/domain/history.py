@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
+from sgpshop.domain.words import Labelled
 
-class EventKind(StrEnum):
+
+class EventKind(Labelled):
     """What programs are told of an entry, by what matters most in it (interfaces.md §5)."""
 
-    RECEIVED = "received"
-    PAYMENT_STATUS = "payment_status"
-    AMOUNT = "amount"
-    DELIVERY = "delivery"
-    ALERT = "alert"
-    OTHER = "other"
+    RECEIVED = "received", "受付"
+    PAYMENT_STATUS = "payment_status", "決済"
+    AMOUNT = "amount", "金額"
+    DELIVERY = "delivery", "配送"
+    ALERT = "alert", "食い違い"
+    OTHER = "other", "その他"
 
 
 _RECEIVED = frozenset({"received", "imported"})

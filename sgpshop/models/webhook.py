@@ -24,6 +24,8 @@ class Webhook(Base):
     secret_sealed: Mapped[str] = mapped_column(sa.String(200))
     created_by: Mapped[str] = mapped_column(sa.String(60))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    #: of which events it is told, words of EventKind with blanks between; "": of all, those to come too
+    kinds: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
     is_active: Mapped[bool] = mapped_column(default=True)
     #: the place of the last event of which there is a message (services/orders/feed.py)
     position: Mapped[int] = mapped_column(sa.BigInteger)

@@ -7,6 +7,8 @@ them over.
 from sgpshop.services.webhooks.messages import send_again, send_test, tidy, write_due
 from sgpshop.services.webhooks.receivers import (
     all_receivers,
+    choose,
+    chosen,
     create,
     delete,
     given_up_question,
@@ -17,6 +19,8 @@ from sgpshop.services.webhooks.sending import send_due, waiting_receivers
 
 __all__ = [
     "all_receivers",
+    "choose",
+    "chosen",
     "create",
     "delete",
     "given_up_question",

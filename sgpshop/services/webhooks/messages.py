@@ -31,16 +31,20 @@ _messages = table_of(WebhookMessage)
 def write_due() -> None:
     """Write the messages of events that came since; by any number of workers at once."""
     receivers = db.session.execute(
-        sa.select(Webhook.id, Webhook.position).where(Webhook.is_active).order_by(Webhook.id)
+        sa.select(Webhook.id, Webhook.position, Webhook.kinds)
+        .where(Webhook.is_active)
+        .order_by(Webhook.id)
     ).all()
     db.session.rollback()
-    for webhook_id, position in receivers:
+    for webhook_id, position, kinds in receivers:
         rows = feed.events_behind(position, _AT_ONCE)
         if not rows:
             continue
         generation = feed.generation()
         now = shared_clock.now()
         found = [_row(webhook_id, row, generation, now) for row in rows]
+        if kinds:
+            found = [one for one in found if one["type"] in kinds.split()]
         behind = rows[-1].OrderEvent.position
         with writing() as session:
             # Whoever moves the place on writes the rows: another worker saw the same events.
@@ -49,7 +53,7 @@ def write_due() -> None:
                 .where(Webhook.id == webhook_id, Webhook.position == position, Webhook.is_active)
                 .values(position=behind)
             ).rowcount  # type: ignore[attr-defined]
-            if is_ours:
+            if is_ours and found:
                 session.connection().execute(sa.insert(_messages), found)
 
 

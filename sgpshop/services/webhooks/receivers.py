@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.history import EventKind
 from sgpshop.domain.webhook_rules import MOST, WebhookState, problem_of
 from sgpshop.extensions import db
 from sgpshop.models import Webhook, WebhookMessage
@@ -36,8 +37,8 @@ class WebhookRefused(ShopError):
     status = 422
 
 
-def create(url: str, *, by: str) -> str:
-    """Tell `url` of what happens from now on; the key of its signatures, which is shown but once.
+def create(url: str, kinds: Collection[EventKind] = tuple(EventKind), *, by: str) -> str:
+    """Tell `url` of these events from now on; the key of its signatures, which is shown but once.
 
     Raises WebhookRefused.
     """
@@ -55,7 +56,9 @@ def create(url: str, *, by: str) -> str:
             raise WebhookRefused(
                 f"送信先は{MOST}件まで登録できます。使わない送信先を削除してください。"
             )
-        made = Webhook(url=url, secret_sealed="", created_by=by, position=position)
+        made = Webhook(
+            url=url, secret_sealed="", created_by=by, position=position, kinds=_kept(kinds)
+        )
         session.add(made)
         session.flush()
         made.secret_sealed = vault.seal(secret, context_of(made.id))
@@ -110,6 +113,31 @@ def switch(webhook_id: int, *, is_on: bool, by: str) -> None:
         host = _host(known.url)
         activities.record(session, ActivityEvent.WEBHOOK_SWITCHED, host, by=by, changes=changes)
     logs.event("webhook_switched", webhook=webhook_id, is_on=is_on, by=by)
+
+
+def choose(webhook_id: int, kinds: Collection[EventKind], *, by: str) -> None:
+    """Tell it of these events alone, of what becomes known from now on.  Raises NotFound."""
+    with writing() as session:
+        receiver = _locked(session, webhook_id)
+        before, receiver.kinds = _told(receiver), _kept(kinds)
+        changes = [["できごと", before, _told(receiver)]]
+        host = _host(receiver.url)
+        activities.record(session, ActivityEvent.WEBHOOK_CHOSEN, host, by=by, changes=changes)
+    logs.event("webhook_chosen", webhook=webhook_id, kinds=_kept(kinds), by=by)
+
+
+def chosen(receiver: Webhook) -> list[EventKind]:
+    """Of which events it is told."""
+    words = receiver.kinds.split()
+    return [kind for kind in EventKind if not words or kind in words]
+
+
+def _kept(kinds: Collection[EventKind]) -> str:
+    return "" if set(kinds) == set(EventKind) else " ".join(sorted(kinds))
+
+
+def _told(receiver: Webhook) -> str:
+    return "・".join(kind.label for kind in chosen(receiver)) if receiver.kinds else "すべて"
 
 
 def delete(webhook_id: int, *, by: str) -> None:

@@ -111,8 +111,8 @@ or `break_off`.  SMBC-GP knows none of these tokens.  A key is made on 設定 �
 `SGPSHOP_TEST_MODE=1 python app.py create-api-key NAME --scope intake,read,capture,change,fulfil`.  The
 examples here work as they stand against it, each on a new order.
 
-**Webhooks** (設定 → Webhook) post each event of `/events` to addresses of yours as it happens, signed by
-the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
+**Webhooks** (設定 → Webhook) post each event of `/events`, or of the chosen types, to addresses of yours as
+it happens, signed by the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
 `webhook-signature` with the key that the screen showed once).  At least once, in order for each order,
 tried again for three days; `webhook-id` is the event's `id`, by which one that comes twice is known.
 

@@ -100,6 +100,7 @@ ACTS = {
     "slips.change_terms": "伝票番号の登録方法の変更",
     "slips.retry": "失敗した行のやり直し",
     "slips.upload": "伝票番号の読み込み",
+    "webhooks.choose": "Webhookで知らせるできごとの変更",
     "webhooks.create": "Webhookの送信先の登録",
     "webhooks.delete": "Webhookの送信先の削除",
     "webhooks.send_again": "Webhookをもう一度送る",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import StringField
+from wtforms import SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from sgpshop.domain.errors import ShopError
@@ -21,18 +22,26 @@ from sgpshop.web.frame.security import requires
 bp = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 
 
-_WORDS = {
-    EventKind.RECEIVED: "受付",
-    EventKind.PAYMENT_STATUS: "決済",
-    EventKind.AMOUNT: "金額",
-    EventKind.DELIVERY: "配送",
-    EventKind.ALERT: "食い違い",
-    EventKind.OTHER: "その他",
-    "test": "テスト",
-}
+_WORDS = {kind.value: kind.label for kind in EventKind} | {"test": "テスト"}
 
 
-class ReceiverForm(Form):
+class ChoiceForm(Form):
+    """Of which events a receiver is told."""
+
+    kinds = SelectMultipleField(
+        "知らせるできごと",
+        [InputRequired("知らせるできごとを1つ以上選んでください。")],
+        choices=[SelectChoice(kind.value, kind.label) for kind in EventKind],
+        default=[kind.value for kind in EventKind],
+    )
+
+    @property
+    def chosen(self) -> list[EventKind]:
+        """What was checked, once it is valid."""
+        return [EventKind(word) for word in self.kinds.data or ()]
+
+
+class ReceiverForm(ChoiceForm):
     """A new receiver."""
 
     url = StringField(
@@ -57,7 +66,7 @@ def create() -> ResponseReturnValue:
     if not form.validate() or asked.problem:
         return asked.answer(_page(form, asked))
     try:
-        secret = webhooks.create((form.url.data or "").strip(), by=current_user.name)
+        secret = webhooks.create((form.url.data or "").strip(), form.chosen, by=current_user.name)
     except ShopError as problem:
         form.url.errors = [problem.message]
         return make_response(_page(form, asked), problem.status)
@@ -76,6 +85,21 @@ def switch(webhook_id: int, is_on: bool) -> ResponseReturnValue:
         else "送信を止めました。"
     )
     flash(words, "success")
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.post("/<int:webhook_id>/kinds")
+@requires(Role.OWNER)
+def choose(webhook_id: int) -> ResponseReturnValue:
+    """Other events."""
+    form = ChoiceForm()
+    if not form.validate():
+        page = _page(
+            ReceiverForm(formdata=None), recent_password.state(), choosing=(webhook_id, form)
+        )
+        return make_response(page, 422)
+    webhooks.choose(webhook_id, form.chosen, by=current_user.name)
+    flash("知らせるできごとを変更しました。これからのできごとに適用します。", "success")
     return redirect(url_for(".show"), code=303)
 
 
@@ -113,7 +137,20 @@ def send_again(webhook_id: int, message_id: int) -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
-def _page(form: ReceiverForm, asked: PasswordPrompt, *, made: str = "", deleting: int = 0) -> str:
+def _page(
+    form: ReceiverForm,
+    asked: PasswordPrompt,
+    *,
+    made: str = "",
+    deleting: int = 0,
+    choosing: tuple[int, ChoiceForm] | None = None,
+) -> str:
+    receivers = webhooks.all_receivers()
+    choices = {
+        one.id: ChoiceForm(formdata=None, kinds=[kind.value for kind in webhooks.chosen(one)])
+        for one in receivers
+    }
+    choices |= dict([choosing] if choosing else [])
     return render_template(
         "settings/webhooks.html",
         form=form,
@@ -121,7 +158,8 @@ def _page(form: ReceiverForm, asked: PasswordPrompt, *, made: str = "", deleting
         made=made,
         deleting=deleting,
         most=MOST,
-        receivers=[(one, webhooks.last_messages(one.id)) for one in webhooks.all_receivers()],
+        receivers=[(one, webhooks.last_messages(one.id)) for one in receivers],
+        choices=choices,
         sending=WebhookState.SENDING,
         words=_WORDS,
     )

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from sgpshop.domain.history import EventKind
 from sgpshop.models import Role
 from sgpshop.services import webhooks
 from sgpshop.web.api.document import document
@@ -20,6 +21,7 @@ from tests.web.api_calls import Program
 from tests.web.pages import flat
 
 URL = "/settings/webhooks"
+KINDS = [kind.value for kind in EventKind]
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ def send(app: Flask) -> None:
 def test_an_owner_lets_another_program_be_told(
     app: Flask, owner: FlaskClient, receiver: Receiver
 ) -> None:
-    made = owner.post(URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url})
+    made = owner.post(
+        URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url, "kinds": KINDS}
+    )
     assert made.status_code == 201
     [receiver.secret] = re.findall(r'value="(whsec_[^"]+)"', made.text)
     page = owner.get(URL)
@@ -90,16 +94,44 @@ def test_what_cannot_be_a_receiver_stays_in_the_form(owner: FlaskClient) -> None
         ("", "送信先のURLを入力してください"),
         ("https://10.0.0.1/hook", "内部のネットワーク"),
     ):
-        answer = owner.post(URL, data={"csrf_token": token, "url": url})
+        answer = owner.post(URL, data={"csrf_token": token, "url": url, "kinds": KINDS})
         assert answer.status_code == 422
         assert words in flat(answer)
         assert form_of(answer, URL).every["url"] == [url]
 
 
+def test_of_which_events_it_is_told(app: Flask, owner: FlaskClient, receiver: Receiver) -> None:
+    sent = {"csrf_token": token_of(owner.get(URL)), "url": receiver.url}
+    assert "1つ以上選んでください" in flat(owner.post(URL, data=sent))
+    owner.post(URL, data=sent | {"kinds": ["delivery", "alert"]})
+    assert "知らせるできごと:配送・食い違い" in flat(owner.get(URL)).replace(" ", "")
+    with app.app_context():
+        make_order(told=True)
+    send(app)
+    assert receiver.got == []
+
+    [number] = re.findall(r'data-webhook="(\d+)"', owner.get(URL).text)
+    form = form_of(owner.get(URL), f"{URL}/{number}/kinds")
+    assert form.every["kinds"] == ["delivery", "alert"]
+    for wrong in ([], ["nothing"]):
+        refused = owner.post(f"{URL}/{number}/kinds", data=form.hidden | {"kinds": wrong})
+        assert refused.status_code == 422
+    done = owner.post(f"{URL}/{number}/kinds", data=form.hidden | {"kinds": ["received"]})
+    assert done.status_code == 303
+    with app.app_context():
+        make_order(told=True)
+    send(app)
+    assert [said["type"] for _, said in receiver.got] == ["order.received"]
+    missing = owner.post(f"{URL}/99/kinds", data=form.hidden | {"kinds": ["received"]})
+    assert missing.status_code == 404
+
+
 def test_home_says_that_one_was_switched_off(
     app: Flask, owner: FlaskClient, receiver: Receiver
 ) -> None:
-    owner.post(URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url})
+    owner.post(
+        URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url, "kinds": KINDS}
+    )
     assert "Webhookの送信を止めています" not in flat(owner.get("/"))
     from sgpshop.models import Webhook, utc_now
     from sgpshop.storage.database import writing
@@ -115,7 +147,9 @@ def test_home_says_that_one_was_switched_off(
 def test_an_event_is_the_same_as_the_document_says(
     app: Flask, owner: FlaskClient, receiver: Receiver
 ) -> None:
-    owner.post(URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url})
+    owner.post(
+        URL, data={"csrf_token": token_of(owner.get(URL)), "url": receiver.url, "kinds": KINDS}
+    )
     with app.app_context():
         make_order(told=True)
     send(app)
