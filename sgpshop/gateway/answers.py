@@ -6,13 +6,15 @@ An answer counts as success only with every field its operation must return, all
 
 import hmac
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from hashlib import md5
 
 from sgpshop.gateway.base_url import is_redirect_url
 from sgpshop.gateway.records import (
+    CardDetail,
     Challenge,
     Receipt,
+    RecurringCharge,
     ShopCredentials,
     StoredCard,
     TradeAccess,
@@ -75,10 +77,37 @@ CARD_LIST = (
 )
 
 #: Fields that an answer may rightly leave blank; the others must be filled.
+CARD_DETAIL = (
+    "CardNo",
+    "Brand",
+    "DomesticFlag",
+    "IssuerCode",
+    "DebitPrepaidFlag",
+    "DebitPrepaidIssuerName",
+    "ForwardFinal",
+)
+RECURRING = (
+    "ShopID",
+    "RecurringID",
+    "Amount",
+    "Tax",
+    "ChargeDay",
+    "ChargeMonth",
+    "ChargeStartDate",
+    "ChargeStopDate",
+    "NextChargeDate",
+    "Method",
+    "CardNo",
+    "Expire",
+    "SiteID",
+    "MemberID",
+)
 _MAY_BE_BLANK = {
     EXECUTION: {"Method", "PayTimes"},
     TRADE: set(TRADE[5:]),  # all card fields before the card was used, and the free ones
     CARD_LIST: set(CARD_LIST[1:]),
+    CARD_DETAIL: set(CARD_DETAIL[1:]),
+    RECURRING: {"ChargeStopDate", "NextChargeDate", *RECURRING[10:]},
 }
 
 
@@ -185,13 +214,68 @@ def read_traded_card(answer: Answer, member_id: str) -> StoredCard:
 def read_cards(answer: Answer, member_id: str) -> list[StoredCard]:
     """Return the cards of a SearchCard answer: the n-th item of every list is the n-th card."""
     _require(answer, CARD_LIST)
-    columns = [answer.items(name) for name in ("CardSeq", "CardNo", "DefaultFlag", "DeleteFlag")]
+    names = ("CardSeq", "CardNo", "DefaultFlag", "DeleteFlag", "Expire")
+    columns = [answer.items(name) for name in names]
     if len({len(column) for column in columns}) != 1:
         raise UnbelievableAnswer("card_lists_do_not_match")
     return [
-        StoredCard(member_id, _digits(seq, "CardSeq"), _masked(number), default == "1", gone == "1")
-        for seq, number, default, gone in zip(*columns, strict=True)
+        StoredCard(
+            member_id,
+            _digits(seq, "CardSeq"),
+            _masked(number),
+            default == "1",
+            gone == "1",
+            _month(expire),
+        )
+        for seq, number, default, gone, expire in zip(*columns, strict=True)
     ]
+
+
+def read_card_detail(answer: Answer) -> CardDetail:
+    """Return what the card company says of a card (SearchCardDetail)."""
+    _require(answer, CARD_DETAIL)
+    domestic = {"1": True, "0": False}.get(answer["DomesticFlag"])
+    return CardDetail(
+        masked_number=_masked(answer["CardNo"]),
+        brand=answer["Brand"],
+        is_domestic=domestic,
+        issuer_code=answer["IssuerCode"],
+        debit_prepaid=answer["DebitPrepaidFlag"],
+    )
+
+
+def read_recurring(answer: Answer, shop_id: str, recurring_id: str) -> RecurringCharge:
+    """Return a charge of 自動売上 as it is registered by now."""
+    _require(answer, RECURRING)
+    _require_ours(answer, ShopID=shop_id, RecurringID=recurring_id, Method="RECURRING_CREDIT")
+    months = answer["ChargeMonth"].split("|")
+    if not set(months) <= {f"{month:02}" for month in range(1, 13)}:
+        raise UnbelievableAnswer("malformed:ChargeMonth")
+    return RecurringCharge(
+        recurring_id=recurring_id,
+        amount=_number(answer, "Amount"),
+        tax=_number(answer, "Tax"),
+        charge_day=_number(answer, "ChargeDay"),
+        charge_months=frozenset(int(month) for month in months),
+        starts_on=_day(answer, "ChargeStartDate"),
+        stops_on=_day(answer, "ChargeStopDate") if answer["ChargeStopDate"] else None,
+        next_on=_day(answer, "NextChargeDate") if answer["NextChargeDate"] else None,
+        masked_number=_masked(answer["CardNo"]),
+        member_id=answer["MemberID"],
+    )
+
+
+def _day(answer: Answer, name: str) -> date:
+    try:
+        return datetime.strptime(answer[name], "%Y%m%d").date()  # noqa: DTZ007 - a day, no moment
+    except ValueError:
+        raise UnbelievableAnswer(f"malformed:{name}") from None
+
+
+def _month(expire: str) -> date | None:
+    """YYMM; None for anything else: then nothing is known of the card's end."""
+    found = re.fullmatch("([0-9]{2})(0[1-9]|1[0-2])", expire)
+    return date(2000 + int(found[1]), int(found[2]), 1) if found else None
 
 
 def _require(answer: Answer, names: tuple[str, ...]) -> None:

@@ -19,9 +19,11 @@ from sgpshop.gateway.exceptions import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import (
     Cancellation,
     Card,
+    CardDetail,
     Challenge,
     Job,
     Receipt,
+    RecurringCharge,
     ShopCredentials,
     StoredCard,
     ThreeDs,
@@ -255,6 +257,42 @@ class SmbcGpGateway:
         )
         return found or []
 
+    def search_card_detail(
+        self, *, member_id: str = "", seq: int = 0, order_id: str = ""
+    ) -> CardDetail:
+        """What the card company says of a member's card, or of the one that paid an order."""
+        if member_id:
+            card = {"MemberID": member_id, "SeqMode": _LOGICAL, "CardSeq": str(seq)}
+            params = self._site() | card
+        else:
+            params = self._shop() | {"OrderID": order_id}
+        return self._ask("SearchCardDetail", params, answers.read_card_detail)
+
+    def register_recurring(
+        self, recurring_id: str, amount: int, charge_day: int, *, member_id: str
+    ) -> RecurringCharge:
+        """Have SMBC-GP charge a member's card every month (RegisterRecurringCredit).
+
+        ``charge_day`` 31 is the last day of each month.  It begins tomorrow.
+        """
+        params = {
+            "RecurringID": recurring_id,
+            "Amount": _yen(amount),
+            "ChargeDay": str(charge_day),
+            "RegistType": "1",
+            "MemberID": member_id,
+        }
+        return self._of_recurring("RegisterRecurringCredit", params | self._site())
+
+    def change_recurring(self, recurring_id: str, amount: int) -> RecurringCharge:
+        """Have it charge another amount from the next time on (ChangeRecurring)."""
+        params = {"RecurringID": recurring_id, "Amount": _yen(amount)}
+        return self._of_recurring("ChangeRecurring", params)
+
+    def unregister_recurring(self, recurring_id: str) -> RecurringCharge:
+        """Have it charge no more (UnregisterRecurring)."""
+        return self._of_recurring("UnregisterRecurring", {"RecurringID": recurring_id})
+
     def upload_monthly_file(self, yyyymm: str, content: bytes) -> monthly_file.FileReceipt:
         """Hand in a file of subscription sales (monthly_file.render) in the month ``yyyymm``.
 
@@ -266,6 +304,13 @@ class SmbcGpGateway:
     def fetch_monthly_result(self, yyyymm: str) -> list[monthly_file.ResultLine] | None:
         """Return how the charges of that month's files ended; None: no result yet."""
         return monthly_file.fetch_result(self._transport, self._credentials, yyyymm)
+
+    def _of_recurring(self, api: str, params: dict[str, str]) -> RecurringCharge:
+        return self._ask(
+            api,
+            params | self._shop(),
+            lambda answer: answers.read_recurring(answer, self.shop_id, params["RecurringID"]),
+        )
 
     def _alter(self, api: str, access: TradeAccess, params: dict[str, str]) -> Receipt:
         keys = {"AccessID": access.access_id, "AccessPass": access.access_pass}

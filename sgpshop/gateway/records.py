@@ -4,7 +4,7 @@ Amounts are int yen, times UTC.  Passwords and card data never show in a repr.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from sgpshop.domain.words import Labelled
@@ -244,10 +244,49 @@ class TradeStatus:
 
 @dataclass(frozen=True)
 class StoredCard:
-    """A card kept by SMBC-GP under a member id; ``masked_number`` shows four digits at most."""
+    """A card kept by SMBC-GP under a member id; ``masked_number`` shows four digits at most.
+
+    ``last_month`` is asked alone whether it is over, and neither shown nor kept (S11); None: not told.
+    """
 
     member_id: str
     seq: int
     masked_number: str
     is_default: bool = False
     is_deleted: bool = False
+    last_month: date | None = field(default=None, repr=False)
+
+    def is_over_in(self, month: date) -> bool:
+        """Whether the card is said to end before ``month``."""
+        return self.last_month is not None and self.last_month < month.replace(day=1)
+
+
+@dataclass(frozen=True)
+class CardDetail:
+    """What the card company says of a card (protocol.md §2.8); None where it does not say."""
+
+    masked_number: str
+    brand: str
+    #: cards issued abroad are not allowed for subscriptions (§10.1)
+    is_domestic: bool | None
+    issuer_code: str
+    debit_prepaid: str
+
+
+@dataclass(frozen=True)
+class RecurringCharge:
+    """A charge that SMBC-GP makes by itself (自動売上, protocol.md §10.2); ``next_on`` None: it is over.
+
+    ``charge_day`` 31 is the last day of a month, amounts are yen.
+    """
+
+    recurring_id: str
+    amount: int
+    tax: int
+    charge_day: int
+    charge_months: frozenset[int]
+    starts_on: date
+    stops_on: date | None
+    next_on: date | None
+    masked_number: str
+    member_id: str

@@ -1,5 +1,6 @@
 """Members, their cards and one-time tokens as rows of the ledger."""
 
+import re
 import sqlite3
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ LAPSED = "EX1000303"
 MALFORMED = "EX1000304"
 
 ISSUED_PREFIX = "tok_"
+#: What could be one; a number, of a card perhaps, could not.
+_TOKEN = re.compile("[0-9A-Za-z_-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def take_token(db: sqlite3.Connection, token: str, *, issued_after: int) -> Card
     """Use a token up; raises Refused with EX1000301-304 (rule 31)."""
     if (card := Card.of_test_token(token)) is not None:
         return card
-    if not token.startswith(ISSUED_PREFIX):
+    if not _TOKEN.fullmatch(token) or token.isdecimal():
         raise Refused(MALFORMED)
     row = db.execute("SELECT * FROM tokens WHERE token = ?", (token,)).fetchone()
     if row is None:

@@ -79,6 +79,22 @@ LIMIT_EXCEEDED = "42G550000"
 NETWORK_FAILED = "42C010000"
 
 
+_BRANDS = {
+    "4": "VISA",
+    "5": "MASTER",
+    "2": "MASTER",
+    "35": "JCB",
+    "34": "AMEX",
+    "37": "AMEX",
+    "3": "DINERS",
+}
+
+
+def brand_of(number: str) -> str:
+    """The brand of a full number by its first digits, "" for none."""
+    return _BRANDS.get(number[:2]) or _BRANDS.get(number[:1], "")
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """What the gateway keeps of a card; `expire` is YYMM."""

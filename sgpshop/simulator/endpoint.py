@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from . import fields as f
-from . import lookups, members, monthly_files, trade_records, trades
+from . import lookups, members, monthly_files, recurring, trade_records, trades
 from .cards import SLOW_SECONDS, Behaviour
 from .context import Context
 from .delivery import AnswerDelivery
@@ -39,6 +39,7 @@ class CallerId(Enum):
     SHOP = auto()
     SITE = auto()
     BOTH = auto()
+    EITHER = auto()  # SearchCardDetail: the shop if it is named, the site with a member
     EXECUTION = auto()  # ExecTran: the shop if it is named, the site with a stored card
 
 
@@ -67,6 +68,10 @@ APIS: Mapping[str, Api] = {
     "DeleteCard": Api(CallerId.SITE, members.delete_card),
     "SearchCard": Api(CallerId.SITE, members.search_card),
     "TradedCard": Api(CallerId.BOTH, members.traded_card),
+    "SearchCardDetail": Api(CallerId.EITHER, members.search_card_detail),
+    "RegisterRecurringCredit": Api(CallerId.SHOP, recurring.register_recurring_credit),
+    "ChangeRecurring": Api(CallerId.SHOP, recurring.change_recurring),
+    "UnregisterRecurring": Api(CallerId.SHOP, recurring.unregister_recurring),
 }
 
 
@@ -135,6 +140,10 @@ class Endpoint:
         site = api.who in (CallerId.SITE, CallerId.BOTH) or (
             api.who is CallerId.EXECUTION and uses_member
         )
+        if api.who is CallerId.EITHER:
+            shop, site = names_shop, bool(params.get("SiteID")) or not names_shop
+        if params.get("RegistType") == recurring.BY_MEMBER:
+            site = True
         problems = check(params, (f.SHOP_ID, f.SHOP_PASS)) if shop else []
         problems += check(params, (f.SITE_ID, f.SITE_PASS)) if site else []
         refuse_if(problems)

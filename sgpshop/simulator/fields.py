@@ -180,6 +180,20 @@ def _is_no_day(value: str) -> bool:
 
 
 USE_DATE = Field("UseDate", "E01750001", (("E01750008", _is_no_day),))
+#: The codes for these are not public: those of the nearest parameter (rule 38).
+RECURRING_ID = Field(
+    "RecurringID",
+    "E01040001",
+    (("E01040003", _longer(15)), ("E01040013", _unlike("[0-9A-Za-z-]+"))),
+)
+CHARGE_DAY = Field(
+    "ChargeDay", "E01750001", (("E01750008", _unlike("0[1-9]|[12][0-9]|3[01]|[1-9]")),)
+)
+CHARGE_MONTH = Field(
+    "ChargeMonth", "", (("E01750008", _unlike(r"(0[1-9]|1[0-2])(\|(0[1-9]|1[0-2])){0,11}")),)
+)
+REGIST_TYPE = Field("RegistType", "E01840010", (("E01840010", _outside("123")),))
+
 MEMBER_NAME = Field("MemberName", "", (("E01430012", _more_bytes(255)),))
 SEQ_MODE = Field("SeqMode", "E01470008", (("E01470008", _outside("01")),))
 CARD_SEQ = Field("CardSeq", "E01230001", (("E01230006", _unlike("[0-9]{1,4}")),))

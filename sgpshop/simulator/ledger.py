@@ -121,6 +121,20 @@ CREATE TABLE IF NOT EXISTS tokens (
     issued_at INTEGER NOT NULL,
     is_used INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recurring (
+    recurring_id TEXT PRIMARY KEY,
+    amount INTEGER NOT NULL,
+    tax INTEGER NOT NULL,
+    charge_day TEXT NOT NULL,
+    charge_month TEXT NOT NULL,
+    start TEXT NOT NULL,
+    stop TEXT NOT NULL,
+    card_no TEXT NOT NULL,
+    expire TEXT NOT NULL,
+    site_id TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    is_over INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notifications (
     id INTEGER PRIMARY KEY,
     order_id TEXT NOT NULL,
@@ -138,6 +152,7 @@ CREATE TABLE IF NOT EXISTS notification_settings (
 """
 _CONTENTS = (
     "notifications",
+    "recurring",
     "three_ds",
     "monthly_lines",
     "monthly_files",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from . import card_records, trade_records
 from . import fields as f
 from .card_records import Member, StoredCard, take_token
-from .cards import Card, validate
+from .cards import Card, brand_of, validate
 from .context import Context
 from .fields import Params, check
 from .processing import FORWARD
@@ -70,7 +70,7 @@ def save_card(context: Context, params: Params) -> Fields:
         replaced = _chosen(db, params) if params.get("CardSeq") else None
         if replaced is None:
             _require_room(context, db, member)
-        card = _offered_card(context, db, params)
+        card = offered_card(context, db, params)
         verdict = validate(card, context.clock.now().date())
         refuse_if([verdict.code] if verdict.code else [])
         stored = _store(db, member, params, card, replaced)
@@ -109,6 +109,49 @@ def search_card(context: Context, params: Params) -> Fields:
         ("HolderName", "|".join(stored.card.holder_name for stored in cards)),
         ("DeleteFlag", "|".join(str(int(stored.is_deleted)) for stored in cards)),
     ]
+
+
+def search_card_detail(context: Context, params: Params) -> Fields:
+    """What the card company says of a card: one that is offered, stored, or paid an order (§2.8).
+
+    Every card here is domestic and neither debit nor prepaid; of one that is kept only digits are, so
+    its brand is blank.
+    """
+    brand, way = "", trades_way(params)
+    with context.ledger.transaction() as db:
+        if way == "member":
+            refuse_if(check(params, (f.SITE_ID, f.SITE_PASS)))  # a shop has no members
+            problems = check(params, (f.MEMBER_ID, f.SEQ_MODE.optional(), f.CARD_SEQ))
+            require_member(db, params, problems)
+            card: Card | None = _chosen(db, params).card
+        elif way == "order":
+            refuse_if(check(params, (f.ORDER_ID,)))
+            trade = trade_records.by_order(db, params["OrderID"])
+            if trade is None:
+                raise Refused(TRADE_MISSING)
+            card = trade.card
+        else:
+            refuse_if([] if params.get("Token") else check(params, (f.CARD_NO,)))
+            card = offered_card(context, db, {"Expire": "", **params})
+            brand = brand_of(params.get("CardNo", ""))
+    if card is None:
+        raise Refused(CARD_MISSING)
+    return [
+        ("CardNo", card.trade_mask),
+        ("Brand", brand),
+        ("DomesticFlag", "1"),
+        ("IssuerCode", FORWARD),
+        ("DebitPrepaidFlag", "0"),
+        ("DebitPrepaidIssuerName", ""),
+        ("ForwardFinal", FORWARD),
+    ]
+
+
+def trades_way(params: Params) -> str:
+    """Which card SearchCardDetail is asked about."""
+    if params.get("MemberID"):
+        return "member"
+    return "order" if params.get("OrderID") else "card"
 
 
 def traded_card(context: Context, params: Params) -> Fields:
@@ -166,7 +209,8 @@ def _require_room(context: Context, db: sqlite3.Connection, member: Member) -> N
         raise Refused(TOO_MANY_CARDS)
 
 
-def _offered_card(context: Context, db: sqlite3.Connection, params: Params) -> Card:
+def offered_card(context: Context, db: sqlite3.Connection, params: Params) -> Card:
+    """The card whose number or token came; raises Refused for a token that is none."""
     holder = params.get("HolderName", "")
     if params.get("Token"):
         issued_after = context.clock.timestamp() - context.contract.token_seconds

@@ -1,7 +1,7 @@
 """Exchanges with the real test environment, read by the public client (recorded/README.md)."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from sgpshop.gateway import (
     Card,
     GatewayOutcomeUnknown,
     GatewayRejected,
+    RecurringCharge,
     SmbcGpGateway,
     StoredCard,
     TradeAccess,
@@ -166,8 +167,48 @@ def test_the_stored_cards(wire: responses.RequestsMock, gateway: SmbcGpGateway) 
     (key,) = ids("SearchCard")
     replay(wire, key)
     assert gateway.search_cards("1362106780", seq=0) == [
-        StoredCard("1362106780", 0, "*************111")
+        StoredCard("1362106780", 0, "*************111", last_month=date(2014, 5, 1))
     ]
+
+
+def test_the_recurring_charge(wire: responses.RequestsMock, gateway: SmbcGpGateway) -> None:
+    (key,) = ids("RegisterRecurringCredit")
+    ours = {"{SHOP_ID}": CREDENTIALS.shop_id, "{SITE_ID}": CREDENTIALS.site_id}
+    text = EXCHANGES[key]["response_raw"]
+    for mask, value in ours.items():
+        text = text.replace(mask, value)
+    request = replay(wire, key, text)
+    charge = gateway.register_recurring("1535964921", 100, 31, member_id="member-dev-1")
+    assert charge == RecurringCharge(
+        recurring_id="1535964921",
+        amount=100,
+        tax=0,
+        charge_day=31,
+        charge_months=frozenset(range(1, 13)),
+        starts_on=date(2018, 9, 4),
+        stops_on=None,
+        next_on=date(2018, 9, 30),
+        masked_number="",
+        member_id="member-dev-1",
+    )
+    sent = dict(pair.split("=") for pair in sent_in(wire.calls[0]).split("&"))
+    secrets = {
+        "ShopID": CREDENTIALS.shop_id,
+        "ShopPass": CREDENTIALS.shop_pass,
+        "SiteID": CREDENTIALS.site_id,
+        "SitePass": CREDENTIALS.site_pass,
+    }
+    assert sent == request | secrets
+
+
+def test_a_recurring_charge_of_somebody_else_is_not_believed(
+    wire: responses.RequestsMock, gateway: SmbcGpGateway
+) -> None:
+    (key,) = ids("RegisterRecurringCredit")
+    replay(wire, key)  # its ShopID is a mask
+    with pytest.raises(GatewayOutcomeUnknown) as doubt:
+        gateway.register_recurring("1535964921", 100, 31, member_id="member-dev-1")
+    assert doubt.value.reason == "answer:not_ours:ShopID"
 
 
 def test_what_was_asked_is_what_the_recordings_asked(

@@ -1,6 +1,8 @@
 """The client against the practice gateway over a real socket: the life of a transaction."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -118,3 +120,65 @@ def test_a_misbehaving_gateway_never_makes_us_guess(
     with pytest.raises(outcome):
         shop.capture(access, 3000)
     assert state(shop, order_id) == (after, 3000)
+
+
+def test_a_token_that_nobody_issued_is_a_clear_no(shop: SmbcGpGateway) -> None:  # rule 31
+    access = shop.enter("token-1", Job.AUTH, 100)
+    with pytest.raises(GatewayRejected) as refusal:
+        shop.execute(access, Card(token="tok_" + "0" * 32), job=Job.AUTH)
+    assert refusal.value.codes == ("EX1000301",)
+
+
+def test_a_recurring_charge_is_entered_changed_and_ended(shop: SmbcGpGateway) -> None:  # rule 38
+    with pytest.raises(GatewayRejected) as nobody:
+        shop.register_recurring("R-1", 500, 31, member_id="of-r-1")
+    assert nobody.value.codes == ("E01390002",)
+    shop.save_member("of-r-1")
+    entered = shop.register_recurring("R-1", 500, 31, member_id="of-r-1")
+    assert (entered.amount, entered.charge_day, entered.member_id) == (500, 31, "of-r-1")
+    assert entered.next_on is not None
+    assert (entered.next_on + timedelta(days=1)).day == 1
+    with pytest.raises(GatewayRejected) as twice:
+        shop.register_recurring("R-1", 500, 31, member_id="of-r-1")
+    assert twice.value.codes == ("E01040010",)
+    changed = shop.change_recurring("R-1", 700)
+    assert changed == replace(entered, amount=700)
+    assert shop.unregister_recurring("R-1") == replace(changed, next_on=None)
+    for over in (
+        lambda: shop.change_recurring("R-1", 900),
+        lambda: shop.unregister_recurring("R-1"),
+        lambda: shop.unregister_recurring("R-2"),
+    ):
+        with pytest.raises(GatewayRejected) as refusal:
+            over()
+        assert refusal.value.codes == ("E01110002",)
+    assert shop.search_trade("R-1") is None  # no charge is made here
+
+
+def test_a_lost_answer_to_a_recurring_charge_is_in_doubt(
+    simulator: LiveGateway, shop: SmbcGpGateway
+) -> None:
+    shop.save_member("of-r-3")
+    cut = {"api": "RegisterRecurringCredit", "times": 1, "fault": "truncate"}
+    simulator.control("POST", "faults", cut)
+    with pytest.raises(GatewayOutcomeUnknown):
+        shop.register_recurring("R-3", 500, 1, member_id="of-r-3")
+    assert shop.change_recurring("R-3", 500).amount == 500  # it was entered
+
+
+def test_what_the_card_company_says_of_a_card(shop: SmbcGpGateway) -> None:  # rule 39
+    shop.authorize("detail-1", 100, CARD)
+    of_order = shop.search_card_detail(order_id="detail-1")
+    assert (of_order.masked_number, of_order.is_domestic) == ("************1111", True)
+    assert of_order.debit_prepaid == "0"
+    shop.save_member("of-detail")
+    stored = shop.store_traded_card("detail-1", "of-detail")
+    assert shop.search_card_detail(member_id="of-detail", seq=stored.seq) == of_order
+    for wrong, code in (
+        ({"member_id": "of-detail", "seq": 3}, "E01240002"),
+        ({"member_id": "nobody"}, "E01390002"),
+        ({"order_id": "detail-2"}, "E01110002"),
+    ):
+        with pytest.raises(GatewayRejected) as refusal:
+            shop.search_card_detail(**wrong)  # type: ignore[arg-type]
+        assert refusal.value.codes == (code,)

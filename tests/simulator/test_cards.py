@@ -106,7 +106,9 @@ def test_a_token_is_used_up_by_a_decline(shop: Shop) -> None:
 def test_tokens_that_are_none(shop: Shop, clock: SettableClock) -> None:  # rule 31
     access, late = shop.entered(), token(shop)
     assert shop.execute(access, Token="tok_" + "0" * 32)["ErrInfo"] == "EX1000301"
-    assert shop.execute(access, Token="4111111111111111")["ErrInfo"] == "EX1000304"
+    assert shop.execute(access, Token="nobody-issued-this")["ErrInfo"] == "EX1000301"
+    for no_token in ("4111111111111111", "トークン", "a b"):
+        assert shop.execute(access, Token=no_token)["ErrInfo"] == "EX1000304"
     clock.time += timedelta(minutes=15, seconds=1)
     assert shop.execute(access, Token=late)["ErrInfo"] == "EX1000303"
 

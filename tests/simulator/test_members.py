@@ -134,3 +134,12 @@ def test_the_card_of_an_unfinished_transaction_cannot(shop: Shop, member: str) -
     assert shop.codes("TradedCard", **TRADED) == ["E01190001", "E01200001"]
     wrong = form({**SHOP, **SITE, **TRADED, "ShopPass": "wrong", "SitePass": "wrong"})
     assert fields(shop.send("TradedCard", wrong))["ErrInfo"] == "E01030002"
+
+
+def test_the_details_of_a_card_that_is_offered(shop: Shop) -> None:  # rule 39
+    jcb = shop.call("SearchCardDetail", CardNo="3528000000005006")
+    assert (jcb["CardNo"], jcb["Brand"]) == ("*" * 12 + "5006", "JCB")
+    assert shop.codes("SearchCardDetail", CardNo="12") == ["E01170011"]
+    assert shop.codes("SearchCardDetail") == ["E01170001"]
+    assert shop.codes("SearchCardDetail", MemberID="m", CardSeq="0") == ["E01190001", "E01200001"]
+    assert shop.site_codes("SearchCardDetail", MemberID="m", CardSeq="0") == ["E01390002"]

@@ -30,6 +30,7 @@ from sgpshop.models import (
     join_codes,
 )
 from sgpshop.services.orders import alerts
+from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.payments.outcomes import CALLED_OFF, Outcome
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
@@ -155,6 +156,8 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         )  # nobody refused it; `found_unpaid` says when it goes on
     else:
         billing.state = BillingState.REFUSED
+    if billing.state is not BillingState.POSTPONED:  # how it ended says more than what was feared
+        alerts.mended(session, row.order_id, AlertKind.CARD_UNFIT, WORKER.name, now)
     session.flush()
 
 

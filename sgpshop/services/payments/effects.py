@@ -74,7 +74,8 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
         )
     elif row.operation is Operation.CANCEL:
         cancel_parcels(acting.lock_order(session, row.order_id))
-        alerts.mended(session, row.order_id, AlertKind.CANCELLED_IN_FILE, row.actor, now)
+        for kind in (AlertKind.CANCELLED_IN_FILE, AlertKind.CARD_UNFIT):
+            alerts.mended(session, row.order_id, kind, row.actor, now)
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)
     session.flush()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -57,6 +58,12 @@ class OtherCard(NoCard):
     reason = "other_card"
 
 
+class CardOver(NoCard):
+    """The card that is kept is good no more in the month in which it is to pay."""
+
+    reason = "card_over"
+
+
 class CardPayment(Protocol):
     """What says how a new transaction is to be paid."""
 
@@ -94,11 +101,12 @@ def card_for(gateway: SmbcGpGateway, paying: CardPayment) -> Card:
     raise NoCard
 
 
-def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
+def for_later(gateway: SmbcGpGateway, order_id: int, *, good_in: date | None = None) -> Card:
     """The card that this order's buyer had checked, kept at SMBC-GP by now, and still the same.
 
     From then on every transaction of the order names it.  What was checked is looked up before
-    (other_numbers).  Raises NoCard, CardGone, OtherCard, GatewayError.
+    (other_numbers).  Raises NoCard, CardGone, OtherCard, GatewayError; with `good_in`, a month, CardOver
+    for a kept card that says it ends before.
     """
     rows = _transactions(order_id)
     card = _kept(rows)
@@ -111,6 +119,8 @@ def for_later(gateway: SmbcGpGateway, order_id: int) -> Card:
     if not _is_same(now[0], digits):
         log.warning("the card kept for order %s is another one by now", order_id)
         raise OtherCard
+    if good_in is not None and now[0].is_over_in(good_in):
+        raise CardOver
     return _remember(order_id, card, _checked(rows).gateway_order_id, digits)
 
 

@@ -23,7 +23,12 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order, utc_now
 from sgpshop.services.order_search.totals import Total, more_taken
-from sgpshop.services.subscriptions.billing.selecting import IS_BILLABLE, IS_FREE, to_register
+from sgpshop.services.subscriptions.billing.selecting import (
+    HAS_UNFIT_CARD,
+    IS_BILLABLE,
+    IS_FREE,
+    to_register,
+)
 from sgpshop.services.subscriptions.stages import (
     IS_PUT_OFF,
     IS_SUBSCRIPTION,
@@ -67,6 +72,8 @@ class Outlook:
     put_off: Total
     #: カード未確認: nothing shows yet which card is to pay
     lacks_card: Total
+    #: the card that is kept will not pay on the day (R102a)
+    unfit_card: Total
     #: all that waits for a person or for trouble to pass, as the tab 要対応 lists it
     attention: Total
 
@@ -92,6 +99,7 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
         "to_refund": NEEDS_REFUND,
         "put_off": IS_PUT_OFF,
         "lacks_card": LACKS_CARD,
+        "unfit_card": HAS_UNFIT_CARD,
         "attention": needs_attention(),
     }
     # One status after the other, so that the many that are through are not read for nothing.

@@ -36,6 +36,7 @@ from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     HAS_LIVE_MONEY,
+    HAS_UNFIT_CARD,
     IS_BILLABLE,
     IS_FREE,
     IS_QUESTIONED,
@@ -182,7 +183,7 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
     waits = planning.passed_over(utc_now())
-    return sa.or_(IS_PUT_OFF, LACKS_CARD, NEEDS_REFUND, IS_HELD_UP, waits)
+    return sa.or_(IS_PUT_OFF, LACKS_CARD, HAS_UNFIT_CARD, NEEDS_REFUND, IS_HELD_UP, waits)
 
 
 _OF_TAB: dict[SubscriptionTab, Condition] = {

@@ -9,19 +9,35 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 
+from sgpshop.domain.billing_calendar import HOUR, month_of, next_month
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.payment_calendar import JST, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayRejected
-from sgpshop.models import Attempt, CardTransaction, Order, OrderKind, utc_now
+from sgpshop.models import (
+    Alert,
+    Attempt,
+    Billing,
+    BillingState,
+    CardTransaction,
+    Order,
+    OrderKind,
+    utc_now,
+)
 from sgpshop.services import settings
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.deliveries.parcels import can_deliver
 from sgpshop.services.demo import is_seeded, seed_many, seed_sample
 from sgpshop.services.demo.simulator import Simulator
-from sgpshop.services.subscriptions import monthly_files
+from sgpshop.services.payments import gateway_access
+from sgpshop.services.subscriptions import billing, monthly_files
 from sgpshop.worker.engine import Worker
+from tests.services.acting import TANAKA, seen
 from tests.simulator.live import LiveGateway
 
 
@@ -118,6 +134,33 @@ def test_the_sample_becomes_a_shop_whose_ledger_is_the_gateway_s(
     before = statuses()
     assert seed_sample() is None
     assert statuses() == before
+
+
+@pytest.mark.long
+def test_every_subscription_of_the_sample_has_a_card_and_lives_through_a_month(
+    app: Flask, gateway: LiveGateway
+) -> None:  # R101, R102, R102a
+    seed_sample()
+    Worker(app).run(until_idle=True)
+    db.session.rollback()
+    waiting = sa.select(Order).where(Order.payment_status == PaymentStatus.AWAITING_BILLING)
+    orders = list(db.session.scalars(waiting))
+    assert len(orders) == 14
+    for order in orders:
+        if parcels_left := [parcel.number for parcel in order.deliveries if can_deliver(parcel)]:
+            parcels.deliver(order.id, seen(order), TANAKA, parcels_left)
+    numbers = [order.order_no for order in orders]
+    next_one = next_month(month_of(utc_now()))
+    for day in (5, 10, 18):
+        with time_machine.travel(start_of_day(next_one.replace(day=day)) + HOUR, tick=True):
+            gateway_access.init_app(app, None)  # what was heard of SMBC-GP's clock is of that day
+            billing.resume()
+            told = sa.select(Alert.kind).where(Alert.kind == AlertKind.CARD_UNFIT)
+            assert db.session.scalars(told).all() == []
+            db.session.rollback()
+    ended = sa.select(Billing.state).join(Order, Order.id == Billing.order_id)
+    states = Counter(db.session.scalars(ended.where(Order.order_no.in_(numbers))))
+    assert states == {BillingState.PAID: 14}
 
 
 @pytest.mark.long

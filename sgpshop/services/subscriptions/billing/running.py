@@ -42,7 +42,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.payments import runner
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.subscriptions.billing import files, planning, preparing, results
+from sgpshop.services.subscriptions.billing import cards, files, planning, preparing, results
 from sgpshop.services.subscriptions.billing.selecting import JOB
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.setbacks import carefully, rests
@@ -77,7 +77,7 @@ def is_due() -> bool:
     )
     found = found or planning.is_any_passed_over(now)
     db.session.commit()
-    return found or _is_registration_due(now)
+    return found or _is_registration_due(now) or cards.is_due(now)
 
 
 def resume(_id: int = 0) -> None:
@@ -104,6 +104,7 @@ def resume(_id: int = 0) -> None:
     for window in _windows_due(now):
         number = window.year * 100 + window.month
         carefully(Queue.BILLING_RESULTS, [number], partial(results.fetch, gateway, window))
+    cards.look(gateway)
 
 
 def report(month: date) -> RegistrationReport:

@@ -79,6 +79,18 @@ IS_QUESTIONED = (
 )
 
 
+#: Its card will not pay on the day, as far as was seen (R102a); it is registered all the same.
+HAS_UNFIT_CARD = sa.and_(
+    IS_BILLABLE,
+    sa.exists()
+    .where(
+        Alert.order_id == Order.id,
+        Alert.kind == AlertKind.CARD_UNFIT,
+        Alert.acknowledged_at.is_(None),
+    )
+    .correlate(Order),
+)
+
 #: It can be planned: else what was passed over would be tried every half a minute for ever.
 _HAS_A_NUMBER = ~sa.exists().where(
     CardTransaction.order_id == Order.id, CardTransaction.sequence >= MOST_NUMBERS
