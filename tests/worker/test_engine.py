@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from datetime import timedelta
@@ -251,6 +252,23 @@ def test_what_was_told_twice_is_done_once(app: Flask, shop: World) -> None:
     Worker(app).run(until_idle=True)
     assert fresh(order).payment_status is PaymentStatus.CAPTURED
     assert shop.sales(order.order_no) == 1
+
+
+def test_who_writes_into_the_queue_moves_nothing(app: Flask, shop: World) -> None:
+    """What is to be done stands in the rows: a message can only have one looked at sooner (P17)."""
+    order, other = authorized_order(shop), authorized_order(shop)
+    done = due_capture(order)
+    Worker(app).run(until_idle=True)
+    before = shop.ledger()
+    for task in Task:
+        for row_id in (0, 1, done, other.id, 10**12):
+            queue.tell_now(task, row_id)
+    messages().send([(b"no message", 0), (pickle.dumps(print), 0), (b'["capture", 1]', 0)])
+    Worker(app).run(until_idle=True)
+    assert shop.ledger() == before
+    assert fresh(order).payment_status is PaymentStatus.CAPTURED
+    assert fresh(other).payment_status is PaymentStatus.AUTHORIZED
+    assert db.session.scalars(sa.select(Attempt.id)).all() == [done]
 
 
 def test_what_nobody_was_told_about_is_found(app: Flask, shop: World) -> None:
