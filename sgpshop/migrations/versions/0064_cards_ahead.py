@@ -2,8 +2,8 @@
 
 from sgpshop.migrations.words import add_words
 
-revision = "0063"
-down_revision = "0062"
+revision = "0064"
+down_revision = "0063"
 branch_labels = None
 depends_on = None
 
