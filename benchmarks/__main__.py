@@ -20,6 +20,7 @@ from benchmarks import (
     sales,
     slips,
     structure,
+    webhooks,
 )
 
 _ALL = {
@@ -38,6 +39,7 @@ _ALL = {
     "look_ups": look_ups.run,
     "slips": slips.run,
     "structure": structure.run,
+    "webhooks": webhooks.run,
 }
 
 logging.disable(logging.WARNING)  # the tables are the output

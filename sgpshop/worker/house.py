@@ -59,8 +59,8 @@ _SUMS_EVERY = 15.0
 _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
 _OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
-#: What there is to tell by webhooks, and what is due of it.
-_WEBHOOKS_EVERY = 0.5
+#: What there is to tell by webhooks, and what is due of it; and where nobody is to be told.
+_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 2.0
 #: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
 _SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
@@ -157,19 +157,22 @@ class House:
             _Periodic(_TIDY_EVERY, money_days.fold),
             _Periodic(_DAY, money_days.compare),
             _Periodic(_TIDY_EVERY, mails.tidy),
-            _Periodic(_WEBHOOKS_EVERY, self._send_webhooks),
             _Periodic(_TIDY_EVERY, webhooks.tidy),
         )
 
     # ---- huey's side ----------------------------------------------------------------------------
 
     def initialize(self) -> None:
-        """Nothing to prepare."""
+        """Begin to tell others: in a thread of its own, for rounds of the house may be long (S16a)."""
+        self._sending["webhooks"] = threading.Thread(
+            target=self._tell_others, name="webhooks", daemon=True
+        )
+        self._sending["webhooks"].start()
 
     def shutdown(self) -> None:
         """Let what is under way to others arrive; else it would be sent again."""
         until = time.monotonic() + _SENDING_MAY_TAKE
-        for thread in self._sending.values():
+        for thread in list(self._sending.values()):
             thread.join(max(0.0, until - time.monotonic()))
 
     def loop(self, _now: object = None) -> None:
@@ -359,10 +362,19 @@ class House:
         if mails.is_any_due():
             self._send_beside("mails", mails.send_due)
 
-    def _send_webhooks(self) -> None:
-        webhooks.write_due()
-        for receiver in webhooks.waiting_receivers():
-            self._send_beside(f"webhook {receiver}", partial(webhooks.send_due, receiver))
+    def _tell_others(self) -> None:
+        pause = _WEBHOOKS_EVERY
+        while not self.stop_flag.wait(pause):
+            try:
+                with self._app.app_context():
+                    pause = _WEBHOOKS_EVERY if webhooks.write_due() else _WEBHOOKS_AT_REST
+                    for receiver in webhooks.waiting_receivers():
+                        self._send_beside(
+                            f"webhook {receiver}", partial(webhooks.send_due, receiver)
+                        )
+            except Exception:  # the database is away: what was not written is found the next time
+                log.exception("telling others failed")
+                pause = _FAULT_PAUSE
 
     def _send_beside(self, name: str, send: Callable[[Callable[[], bool]], object]) -> None:
         """In a thread of its own, unless that is at it."""

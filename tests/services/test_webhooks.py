@@ -172,6 +172,23 @@ def test_who_dies_after_the_answer_sends_again_under_the_same_id(
     assert one == two
 
 
+def test_several_are_taken_at_once_and_none_by_two(
+    shop: World, hook: int, receiver: Receiver
+) -> None:
+    orders = [make_order(told=True) for _ in range(3)]
+    happens(orders[0], "delivered")
+    webhooks.write_due()
+    taken = sending._take(hook)
+    assert [one.order_no for one in taken] == [order.order_no for order in orders]
+    assert sending._take(hook) == [], "the second of an order waits for the first"
+    sending._put_back(taken)
+    assert {(row.state, row.tries, row.first_tried_at) for row in rows()} == {
+        (WebhookState.WAITING, 0, None)
+    }
+    assert webhooks.send_due(hook) == 4
+    assert receiver.of(orders[0].order_no) == ["imported", "delivered"]
+
+
 def test_a_receiver_that_is_away_is_tried_later(shop: World, hook: int, receiver: Receiver) -> None:
     receiver.stop()
     make_order(told=True)

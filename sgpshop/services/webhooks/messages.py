@@ -28,8 +28,11 @@ _BY_HAND = 20
 _messages = table_of(WebhookMessage)
 
 
-def write_due() -> None:
-    """Write the messages of events that came since; by any number of workers at once."""
+def write_due() -> bool:
+    """Write the messages of events that came since; by any number of workers at once.
+
+    Whether there is anybody to be told.
+    """
     receivers = db.session.execute(
         sa.select(Webhook.id, Webhook.position, Webhook.kinds)
         .where(Webhook.is_active)
@@ -55,6 +58,7 @@ def write_due() -> None:
             ).rowcount  # type: ignore[attr-defined]
             if is_ours and found:
                 session.connection().execute(sa.insert(_messages), found)
+    return bool(receivers)
 
 
 def send_test(webhook_id: int, person_id: int) -> None:

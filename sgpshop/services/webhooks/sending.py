@@ -1,13 +1,15 @@
 """Handing messages over, of each receiver one after the other, of each order in its order.
 
-Each is taken under a lease that is committed before a byte leaves.  Who dies meanwhile leaves it to
-the next: a message may come twice, under one id, and none is lost (at least once).
+Some are taken at once, each of another order, under a lease that is committed before a byte leaves: while
+hundreds of orders change, two commits for each message would leave them behind.  Who dies meanwhile leaves
+them to the next: a message may come twice, under one id, and none is lost (at least once).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -40,6 +42,8 @@ from sgpshop.storage.database import writing
 
 #: Longer than a name is looked up and all time-outs of one message; who holds it longer is dead.
 _LEASE = timedelta(minutes=2)
+#: So many are taken under one lease, and so long at most before those that are left are put back.
+_AT_ONCE, _SECONDS_AT_ONCE = 50, 30.0
 _INNER = "送信先の名前が内部のネットワークのアドレスを指しているため、送信しませんでした。"
 _AWAY = "送信先に接続できませんでした。"
 _NO_ANSWER = "送信先から、時間内に正しい応答がありませんでした。"
@@ -71,22 +75,25 @@ def send_due(webhook_id: int, is_over: Callable[[], bool] = lambda: False) -> in
 
 
 def _send_over(way: Elsewhere, webhook_id: int, is_over: Callable[[], bool]) -> int:
-    sent = 0
-    while not is_over() and (message := _take(webhook_id)) is not None:
+    sent, is_away = 0, False
+    while not is_away and not is_over() and (taken := _take(webhook_id)):
         receiver = db.session.get(Webhook, webhook_id)
         if receiver is None:
             break
         url, secret = receiver.url, vault.unseal(receiver.secret_sealed, context_of(webhook_id))
-        body, event_id = message.body, message.event_id
         db.session.rollback()  # no transaction is open while the receiver is waited for
-        problem, is_away = _post(way, url, body.encode(), _signed(secret, event_id, body))
-        if problem:
-            _try_later(message, problem)
-        else:
-            _arrived(message)
-            sent += 1
-        if is_away:
-            break
+        until, arrived = time.monotonic() + _SECONDS_AT_ONCE, []
+        while taken and not is_away and not is_over() and time.monotonic() < until:
+            message = taken.pop(0)
+            headers = _signed(secret, message.event_id, message.body)
+            problem, is_away = _post(way, url, message.body.encode(), headers)
+            if problem:
+                _try_later(message, problem)
+            else:
+                arrived.append(message)
+        _arrived(arrived)
+        _put_back(taken)
+        sent += len(arrived)
     return sent
 
 
@@ -142,46 +149,74 @@ def _is_open(of: type[WebhookMessage]) -> sa.ColumnElement[bool]:
     return of.state.in_([sa.literal_column("'waiting'"), sa.literal_column("'sending'")])
 
 
-def _take(webhook_id: int) -> WebhookMessage | None:
-    """The next message, ours for the length of a lease."""
-    row = db.session.execute(
-        sa.select(WebhookMessage.id, WebhookMessage.tries, WebhookMessage.due_at)
+def _take(webhook_id: int) -> list[WebhookMessage]:
+    """The next messages, ours for the length of a lease; of each order the first alone."""
+    ids = db.session.scalars(
+        sa.select(WebhookMessage.id)
         .join(Webhook, Webhook.id == WebhookMessage.webhook_id)
         .where(WebhookMessage.webhook_id == webhook_id, *_is_due())
         .order_by(WebhookMessage.due_at, WebhookMessage.id)
-        .limit(1)
-    ).one_or_none()
+        .limit(_AT_ONCE)
+    ).all()
     db.session.rollback()
-    if row is None:
-        return None
+    if not ids:
+        return []
     now = shared_clock.now()
     with writing() as session:
-        taken = session.execute(
+        taken = session.scalars(
             sa.update(WebhookMessage)
             .where(
-                WebhookMessage.id == row.id,
-                WebhookMessage.tries == row.tries,
-                WebhookMessage.due_at == row.due_at,
+                WebhookMessage.id.in_(ids),
+                # Another worker may have taken it since: then it is due after its lease.
+                _is_open(WebhookMessage),
+                WebhookMessage.due_at <= now,
             )
             .values(
                 state=WebhookState.SENDING,
-                tries=row.tries + 1,
+                tries=WebhookMessage.tries + 1,
                 due_at=now + _LEASE,
                 first_tried_at=sa.func.coalesce(WebhookMessage.first_tried_at, now),
             )
-        ).rowcount  # type: ignore[attr-defined]
-    message = db.session.get(WebhookMessage, row.id, populate_existing=True) if taken else None
-    if message is not None:
+            .returning(WebhookMessage.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+    messages = db.session.scalars(
+        sa.select(WebhookMessage)
+        .where(WebhookMessage.id.in_(taken))
+        .order_by(WebhookMessage.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    for message in messages:
         db.session.expunge(message)  # as it was taken, whatever becomes of its receiver
-    return message
+    return list(messages)
 
 
-def _arrived(message: WebhookMessage) -> None:
-    now = utc_now()
+def _put_back(messages: Sequence[WebhookMessage]) -> None:
+    """These were taken and not tried: they are as they were."""
+    if not messages:
+        return
     with writing() as session:
-        if _write(session, message, state=WebhookState.SENT, ended_at=now, problem=""):
-            fails = (Webhook.id == message.webhook_id) & Webhook.failing_since.is_not(None)
-            session.execute(sa.update(Webhook).where(fails).values(failing_since=None))
+        for message in messages:
+            was_tried = message.tries > 1
+            _write(
+                session,
+                message,
+                state=WebhookState.WAITING,
+                due_at=shared_clock.now(),
+                tries=message.tries - 1,
+                first_tried_at=message.first_tried_at if was_tried else None,
+            )
+
+
+def _arrived(messages: Sequence[WebhookMessage]) -> None:
+    if not messages:
+        return
+    now, receiver_id = utc_now(), messages[0].webhook_id
+    with writing() as session:
+        for message in messages:
+            _write(session, message, state=WebhookState.SENT, ended_at=now, problem="")
+        fails = (Webhook.id == receiver_id) & Webhook.failing_since.is_not(None)
+        session.execute(sa.update(Webhook).where(fails).values(failing_since=None))
 
 
 def _try_later(message: WebhookMessage, problem: str) -> None:
