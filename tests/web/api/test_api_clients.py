@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from sgpshop.web.api.document import document
 from tests.gateway_world import DECLINED_CARD, World
 from tests.web.api_calls import ORDERS, Program, make_key, new_order
 
-_NAME = "shop_client_of_the_test"
+_NAME, _MODELS = "shop_client_of_the_test", "shop_models_of_the_test"
 
 
 def test_the_document_is_valid() -> None:
@@ -119,3 +120,51 @@ def test_defaults_that_are_written_out_say_nothing(app: Flask, client: Client) -
     written_out = "date_field=ordered_at&q=&unsent=0&sort=ordered_at&dir=desc&size=40"
     for query in (written_out, f"{written_out}&changed_since="):
         assert program.get(f"{ORDERS}?{query}").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The models that datamodel-code-generator makes of the document."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "openapi.json").write_text(json.dumps(document()))
+    command = Path(sys.executable).parent / "datamodel-codegen"
+    options = "--input openapi.json --input-file-type openapi --set-default-enum-member"
+    kind = "--output-model-type pydantic_v2.BaseModel --target-python-version 3.11 --formatters builtin"
+    subprocess.run(
+        [command, *options.split(), *kind.split(), "--output", f"{_MODELS}.py"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module(_MODELS)
+    sys.path.remove(str(folder))
+
+
+def test_the_same_with_models_alone(app: Flask, world: World, models: ModuleType) -> None:
+    with app.app_context():
+        settings.save("test", enabled="True")
+    program = Program(app)
+
+    def post(path: str, body: Any) -> Any:
+        return program.post(path, json.loads(body.model_dump_json(by_alias=True))).get_json()
+
+    body = models.NewOrderBody.model_validate(new_order(world))
+    order = models.OrderAnswer.model_validate(post(ORDERS, body))
+    assert order.payment_status is models.PaymentStatus.authorized
+    other = models.NewOrderBody.model_validate(new_order(world, DECLINED_CARD.number))
+    assert models.ProblemAnswer.model_validate(post(ORDERS, other)).code is models.Code.declined
+
+    page = models.OrdersAnswer.model_validate(program.get(ORDERS).get_json())
+    assert [one.order_no for one in page.orders] == [order.order_no]
+
+    seen = models.CaptureBody(version=order.version, amount=order.total)
+    order = models.OrderAnswer.model_validate(post(f"{ORDERS}/{order.order_no}/capture", seen))
+    assert order.captured_amount == 2500
+
+    parcel = {"status": "delivered", "carrier_code": "002", "slip_numbers": ["1234"]}
+    told = {"orders": [{"order_no": order.order_no, "parcels": [parcel]}]}
+    done = post("/api/v1/fulfilments", models.FulfilmentBody.model_validate(told))
+    assert models.FulfilmentAnswer.model_validate(done).failed == 0
+    events = models.EventsAnswer.model_validate(program.get("/api/v1/events").get_json())
+    assert events.events[-1].type is models.EventKind.delivery
