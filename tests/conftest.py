@@ -21,6 +21,7 @@ from sgpshop.services import installation
 from sgpshop.services.payments import clocks
 from sgpshop.storage import news
 from tests import own_worker
+from tests.api_answers import CheckingClient
 from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
@@ -93,6 +94,7 @@ def make_app(path: Path, **overrides: Any) -> Flask:
     app.jinja_env.bytecode_cache = _TEMPLATES
     app.extensions[clocks.DATABASE] = NoClock()
     own_worker.install(app)
+    app.test_client_class = CheckingClient
     with app.app_context():
         share_statements(db.engine)
     return app

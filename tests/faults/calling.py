@@ -11,6 +11,7 @@ from flask.sessions import SecureCookieSessionInterface
 from sgpshop.models import LoginSession, Order, Person, Role
 from sgpshop.services.access.sessions import key_of
 from sgpshop.storage.database import writing
+from tests.api_answers import checked
 from tests.web.api_calls import ORDERS
 
 #: Seconds that only a server which answers nobody lets pass.
@@ -56,4 +57,4 @@ def capture_by_api(url: str, key: str, order: Order) -> int:
         headers={"Authorization": f"Bearer {key}", "Idempotency-Key": order.order_no},
         timeout=PATIENCE,
     )
-    return answer.status_code
+    return checked(answer).status_code

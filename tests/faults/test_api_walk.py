@@ -1,7 +1,7 @@
 """A random walk of programs over one order after the other: every write of the API, orders handed in
 in every form and with every test token, repeated as they like, with lost answers and crashes of the worker.
 
-What is answered is as the document says (tests/web/api_calls.py), what the table of acts refuses is
+What is answered is as the document says (tests/api_answers.py), what the table of acts refuses is
 refused, one request has one effect, and the gateway's yen are in our books once (P1-P5, P19, P27).
 """
 

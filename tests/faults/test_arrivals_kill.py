@@ -19,6 +19,7 @@ from sgpshop.models import Attempt, Order, Scope
 from sgpshop.services import settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.orders.history_check import Verification
+from tests.api_answers import checked
 from tests.factories import order_number
 from tests.processes import Processes
 from tests.seeds import dice_of
@@ -80,7 +81,7 @@ class ShopFront:
                 time.sleep(0.1)  # it was killed: again
                 continue
             if answer.status_code != 503:
-                return answer.status_code
+                return checked(answer).status_code
 
 
 def test_orders_handed_in_while_everything_is_killed(app: Flask, processes: Processes) -> None:
