@@ -65,6 +65,11 @@ _CHANGES = """
   left out 3-D Secure as well, so that who forgot it bore the risk of fraud.  Who charges a buyer who is not
   there says `"three_ds": "none"`; a shop without an address for the return answers 409
   `three_ds_not_set_up`, new.
+- Added: `tok_test_slow`; webhooks of chosen event types.
+- Added: `/events` and webhooks, `changed_since`, `/fulfilments`, `/amount`, `/extend`, `/refund-difference`,
+  everything handed in with the order's answer, `unfinished_payment`, `payment.method`, `total` 0,
+  `prices_include_tax`, test tokens, `reason` and `codes` of problems, RateLimit headers.  Codes of their own:
+  `token_refused` (was `declined`), `payment_refused` (was `unavailable`), `amount_differs` (was `stale`).
 """
 _ABOUT = f"""\
 Orders of one shop, paid by card through SMBC-GP.  Amounts are whole yen, prices include tax, times
