@@ -47,7 +47,7 @@ lint: .venv/everything
 # DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak'
+	ALL_DATABASES=1 API_EXAMPLES=$${API_EXAMPLES:-100} $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak or document_says_is_so'
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_API_WALKS=$${SOAK_API_WALKS:-200} SOAK_CASES=$${SOAK_CASES:-2000} \
 		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \
 		tests/faults/test_walk.py tests/faults/test_api_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \

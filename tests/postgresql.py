@@ -36,6 +36,7 @@ class PostgresqlServer:
         self._numbers = itertools.count()
         self._folder: Path | None = None
         self._bin: Path | None = None
+        self._connection: psycopg.Connection | None = None
         self.url = os.environ.get("TEST_DATABASE_URL", "")
 
     def __enter__(self) -> PostgresqlServer:
@@ -49,6 +50,8 @@ class PostgresqlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._connection is not None:
+            self._connection.close()
         if self._folder is not None:
             self.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -56,18 +59,23 @@ class PostgresqlServer:
     def new_database(self, template: str = "template0") -> str:
         """The URL of a new database: empty, or a copy of `template`."""
         name = f"sgpshop_{os.getpid()}_{next(self._numbers)}"
-        with psycopg.connect(self._plain("postgres"), autocommit=True) as connection:
-            # Version 15 would else write every page of the copy to its log: three times the work.
-            is_logged = connection.info.server_version >= 150000
-            how = "STRATEGY FILE_COPY" if is_logged else ""
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")  # type: ignore[arg-type]
+        connection = self._connected()
+        # Version 15 would else write every page of the copy to its log: three times the work.
+        is_logged = connection.info.server_version >= 150000
+        how = "STRATEGY FILE_COPY" if is_logged else ""
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")  # type: ignore[arg-type]
         return f"{self.url}/{name}"
 
     def drop(self, url: str) -> None:
         """Forget a database made here: hundreds of them would fill the memory they live in."""
         name = url.rpartition("/")[2]
-        with psycopg.connect(self._plain("postgres"), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+        self._connected().execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+    def _connected(self) -> psycopg.Connection:
+        """The connection that makes and drops databases: one for hundreds of them."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._plain("postgres"), autocommit=True)
+        return self._connection
 
     def _plain(self, name: str) -> str:
         return f"{self.url.replace('+psycopg', '')}/{name}"
@@ -104,6 +112,8 @@ class PostgresqlServer:
     def kill(self) -> None:
         """It stops at once, as after a power cut."""
         assert self._folder is not None, "a server of somebody else's stays as it is"
+        if self._connection is not None:
+            self._connection.close()
         self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
 
     def start_again(self) -> None:

@@ -1,8 +1,8 @@
 """What the thousands of apps of a test run share, so that not each compiles it anew.
 
 Making an app and a simulator costs more than most tests.  Nothing here changes what they do: an
-address is taken apart once, its builder compiled when the first address is built, SQL once for
-each kind of database, a template once.
+address is taken apart once, its builder compiled when the first address is built, the tree of addresses
+made when the first is looked for, SQL compiled once for each kind of database, a template once.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
+from werkzeug.routing.matcher import StateMachineMatcher
 
 _compile = Rule.compile
 _compile_builder = Rule._compile_builder
+_add_to_matcher = StateMachineMatcher.add
+_sort_matcher = StateMachineMatcher.update
 #: What a rule knows of itself once it is compiled; nobody changes it afterwards.
 _COMPILED = ("_parts", "_trace", "_converters", "arguments")
 _rules: dict[Hashable, dict[str, Any]] = {}
@@ -58,6 +61,17 @@ def _builder_when_needed(key: Hashable, append_unknown: bool) -> Callable[..., A
     return build
 
 
+def _add_when_needed(self: StateMachineMatcher, rule: Rule) -> None:
+    self.__dict__.setdefault("waiting", []).append(rule)
+
+
+def _add_and_sort(self: StateMachineMatcher) -> None:
+    """Before the first address is looked for, and by one thread at a time: most tests look for none."""
+    for rule in self.__dict__.pop("waiting", ()):
+        _add_to_matcher(self, rule)
+    _sort_matcher(self)
+
+
 def _compile_no_builder(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
     return _compile_no_builder  # `_compile_once` puts its own there
 
@@ -91,5 +105,7 @@ def _hash(self: DefaultDialect) -> int:
 
 Rule.compile = _compile_once  # type: ignore[method-assign]
 Rule._compile_builder = _compile_no_builder  # type: ignore[method-assign]
+StateMachineMatcher.add = _add_when_needed  # type: ignore[method-assign]
+StateMachineMatcher.update = _add_and_sort  # type: ignore[method-assign]
 DefaultDialect.__eq__ = _is_same  # type: ignore[method-assign]
 DefaultDialect.__hash__ = _hash  # type: ignore[method-assign]

@@ -39,13 +39,16 @@ from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
+from tests.seeds import LATER
 from tests.waiting import wait_until, working
 
 Later = Callable[[], AbstractContextManager[None]]
 TANAKA = Actor.person("田中")
 
 
-@pytest.fixture(params=[1, 9], ids=["an hour", "nine hours"])
+@pytest.fixture(
+    params=[pytest.param(1, marks=LATER, id="an hour"), pytest.param(9, id="nine hours")]
+)
 def before(request: pytest.FixtureRequest) -> Iterator[Later]:
     """Within the block the clock is ahead; it is set back at its end."""
 
