@@ -22,7 +22,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.orders import history
 from sgpshop.storage.database import writing
-from sgpshop.web.frame import formatters
+from sgpshop.web.frame import formatters, order_row
 from tests.signing_in import signed_in
 
 SMALL = 10_000
@@ -32,8 +32,8 @@ CHANGED = ", right after an order changed"
 _ROUNDS, _WARM = 25, 3
 _ALL = "/orders?date_field=ordered_at&from=&to="
 _TABLE = """<!DOCTYPE html><html lang="ja"><head><title>bare</title></head><body><table>
-{% from "macros/order_row.html" import row with context %}
-{% for order in orders %}{{ row(order, true) }}{% endfor %}</table></body></html>"""
+{% from "macros/badges.html" import row_badges with context %}
+{% for order in orders %}{{ order_row(order, true, row_badges) }}{% endfor %}</table></body></html>"""
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def _bare_app(app: Flask, shown: Sequence[object]) -> Flask:
     bare.config.update(TEST_MODE=True, GATEWAY_URL="")
     bare.url_build_error_handlers.append(lambda *_: "/somewhere")
     formatters.init_app(bare)
+    order_row.init_app(bare)
 
     @bare.get("/empty")
     def empty() -> str:

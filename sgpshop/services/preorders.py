@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -103,12 +105,13 @@ def tab_totals() -> dict[PreorderTab, Total]:
 
 def overdue() -> Question[Total]:
     """Preorders whose 出荷予定日 has passed without a charge, for the first page (R113)."""
-    return Question(
-        sa.select(sa.func.count(), sa.func.sum(Order.total)).where(
-            _IS_PREORDER, _of_tab(PreorderTab.OVERDUE, jst_day(utc_now()))
-        ),
-        lambda row: Total(row[0], int(row[1] or 0)),
-    )
+    return Question(_overdue(jst_day(utc_now())), lambda row: Total(row[0], int(row[1] or 0)))
+
+
+@lru_cache(maxsize=2)
+def _overdue(today: date) -> sa.Select[*tuple[Any, ...]]:
+    figures = sa.func.count(), sa.func.sum(Order.total)
+    return sa.select(*figures).where(_IS_PREORDER, _of_tab(PreorderTab.OVERDUE, today))
 
 
 def _of_tab(tab: PreorderTab, today: date) -> Condition:

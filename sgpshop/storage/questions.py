@@ -1,10 +1,14 @@
-"""Several figures in one query: a first page that asks for each by itself waits for each by itself."""
+"""Several figures in one query: a first page that asks for each by itself waits for each by itself.
+
+Making a long statement takes longer than asking it, so those that are asked on every page are made once
+(`lru_cache`, by the day or month they are about) and given their values when they are asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -31,14 +35,24 @@ def answer(question: Question[_V]) -> _V:
 
 def answers(*questions: Question[Any]) -> list[Any]:
     """What came of each, all asked in one query."""
-    parts = [question.statement.subquery() for question in questions]
-    whole: sa.FromClause = reduce(lambda left, right: left.join(right, sa.true()), parts)
-    row = tuple(db.session.execute(sa.select(*parts).select_from(whole)).one())
+    together, widths = _together(tuple(question.statement for question in questions))
+    row = tuple(db.session.execute(together).one())
     found = []
-    for question, part in zip(questions, parts, strict=True):
-        found.append(question.read(row[: len(part.c)]))
-        row = row[len(part.c) :]
+    for question, width in zip(questions, widths, strict=True):
+        found.append(question.read(row[:width]))
+        row = row[width:]
     return found
+
+
+@lru_cache(maxsize=64)
+def _together(
+    statements: tuple[sa.Select[*tuple[Any, ...]], ...],
+) -> tuple[sa.Select[*tuple[Any, ...]], list[int]]:
+    """One statement for all of them, and how many columns are of each."""
+    # LIMIT: else SQLite takes them apart again and adds up some of them more than once.
+    parts = [statement.limit(1).subquery() for statement in statements]
+    whole: sa.FromClause = reduce(lambda left, right: left.join(right, sa.true()), parts)
+    return sa.select(*parts).select_from(whole), [len(part.c) for part in parts]
 
 
 def once(name: object, ask: Callable[[], _V]) -> _V:

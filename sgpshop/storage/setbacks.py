@@ -56,6 +56,7 @@ _WAITS = sa.or_(
     Setback.queue.not_in(_STILL_WAITS),
     *(sa.and_(Setback.queue == queue, waits) for queue, waits in _STILL_WAITS.items()),
 )
+_IS_SET_ASIDE = sa.select(sa.exists().where(Setback.is_set_aside, _WAITS))
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,7 @@ def carefully(
 
 def is_set_aside_question() -> Question[bool]:
     """Whether anything does not go through."""
-    waits = sa.exists().where(Setback.is_set_aside, _WAITS)
-    return Question(sa.select(waits), lambda row: bool(row[0]))
+    return Question(_IS_SET_ASIDE, lambda row: bool(row[0]))
 
 
 def count_set_aside() -> int:

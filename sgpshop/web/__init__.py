@@ -41,7 +41,14 @@ def register(app: Flask) -> None:
     from sgpshop.web import order_files as imports
     from sgpshop.web import reconciliation as reconciling
     from sgpshop.web.api import document, events, fulfilments, money, orders
-    from sgpshop.web.frame import errors, formatters, order_addresses, right_database, security
+    from sgpshop.web.frame import (
+        errors,
+        formatters,
+        order_addresses,
+        order_row,
+        right_database,
+        security,
+    )
     from sgpshop.web.help import views as help_page
     from sgpshop.web.order_edit import views as order_edit
     from sgpshop.web.order_search import bulk_runs, delivery_notes, exports, finding, labels
@@ -65,6 +72,7 @@ def register(app: Flask) -> None:
     security.init_app(app)
     errors.init_app(app)
     formatters.init_app(app)
+    order_row.init_app(app)
     for module in (
         auth,
         first_set_up,

@@ -49,6 +49,26 @@ _STEP = "second step"
 #: A browser in which nobody signed in for so long is a new one again: no browser keeps a cookie longer.
 DEVICE_KEPT = timedelta(days=400)
 _RULE = sa.select(Setting.value).where(Setting.name == "second_factor_for").scalar_subquery()
+_OF_SESSION = (
+    sa.select(
+        Person.id,
+        Person.name,
+        Person.role,
+        Person.search_fields,
+        Person.has_shortcuts,
+        Person.scheme,
+        Person.is_active,
+        LoginSession.started_at,
+        LoginSession.seen_at,
+        LoginSession.confirmed_at,
+        HAS_SECOND_FACTOR.label("has_second_factor"),
+        Person.totp_sealed.is_not(None).label("has_codes"),
+        _RULE.label("second_factor_for"),
+    )
+    .select_from(LoginSession)
+    .join(Person)
+    .where(LoginSession.id == sa.bindparam("session"))
+)
 
 
 class SignInRefused(ShopError):
@@ -335,25 +355,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
 
     `is_use` False: a page that renews itself asks, which is no sign of anybody being there.
     """
-    row = db.session.execute(
-        sa.select(
-            Person.id,
-            Person.name,
-            Person.role,
-            Person.search_fields,
-            Person.has_shortcuts,
-            Person.scheme,
-            Person.is_active,
-            LoginSession.started_at,
-            LoginSession.seen_at,
-            LoginSession.confirmed_at,
-            HAS_SECOND_FACTOR.label("has_second_factor"),
-            Person.totp_sealed.is_not(None).label("has_codes"),
-            _RULE.label("second_factor_for"),
-        )
-        .join(Person)
-        .where(LoginSession.id == key_of(token))
-    ).one_or_none()
+    row = db.session.execute(_OF_SESSION, {"session": key_of(token)}).one_or_none()
     if row is None:
         return None
     now = utc_now()

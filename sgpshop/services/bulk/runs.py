@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -187,13 +188,18 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
 
 def latest_running(person_id: int) -> Question[str | None]:
     """The newest run of this person that still has lines to work off."""
+    return Question(_latest_running(person_id), lambda row: row[0])
+
+
+@lru_cache(maxsize=64)
+def _latest_running(person_id: int) -> sa.Select[str | None]:
     newest = (
         sa.select(BulkRun.id)
         .where(BulkRun.person_id == person_id, is_running())
         .order_by(BulkRun.started_at.desc())
         .limit(1)
     )
-    return Question(sa.select(newest.scalar_subquery()), lambda row: row[0])
+    return sa.select(newest.scalar_subquery())
 
 
 def is_running() -> sa.ColumnElement[bool]:

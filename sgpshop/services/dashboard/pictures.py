@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,10 +46,22 @@ class Captured:
 
 def captured(now: datetime, number: int = DAYS) -> Question[Captured]:
     """What was taken by captures (実売上), whatever was given back later: the rows of 売上集計."""
-    today = jst_day(now)
-    days = [today - timedelta(days=back) for back in reversed(range(number))]
-    month = today.replace(day=1)
-    day = MoneyMovement.day
+    days = _last_days(jst_day(now), number)
+
+    def read(row: tuple[Any, ...]) -> Captured:
+        *of_days, of_month = (int(sum_ or 0) for sum_ in row)
+        return Captured(dict(zip(days, of_days, strict=True)), of_month)
+
+    return Question(_captured_by(days[-1], number), read)
+
+
+def _last_days(today: date, number: int) -> list[date]:
+    return [today - timedelta(days=back) for back in reversed(range(number))]
+
+
+@lru_cache(maxsize=4)
+def _captured_by(today: date, number: int) -> sa.Select[*tuple[Any, ...]]:
+    days, month, day = _last_days(today, number), today.replace(day=1), MoneyMovement.day
     by_day = (
         sa.select(day, sa.func.sum(money_movements.MOVED).label("yen"))
         .where(day.between(min(month, days[0]), today), ~MoneyMovement.is_refund)
@@ -59,26 +72,28 @@ def captured(now: datetime, number: int = DAYS) -> Question[Captured]:
     sums = (
         sa.func.sum(by_day.c.yen).filter(by_day.c.day.between(first, last)) for first, last in spans
     )
-
-    def read(row: tuple[Any, ...]) -> Captured:
-        *of_days, of_month = (int(sum_ or 0) for sum_ in row)
-        return Captured(dict(zip(days, of_days, strict=True)), of_month)
-
-    return Question(sa.select(*sums), read)
+    return sa.select(*sums)
 
 
 def holds(now: datetime) -> Question[list[int]]:
     """How many authorizations end in each of the HEAPS, expired ones first (R130)."""
-    today = jst_day(now)
+    return Question(
+        _heaps(jst_day(now)),
+        lambda row: [count - before for before, count in zip((0, *row), row, strict=False)],
+    )
+
+
+@lru_cache(maxsize=2)
+def _heaps(today: date) -> sa.Select[*tuple[Any, ...]]:
+    """How many end before each."""
     ends = [start_of_day(today + timedelta(days=last + 1)) for last in HEAPS if last is not None]
     at = CardTransaction.auth_expires_at
     up_to = [sa.func.count().filter(at < end) for end in ends]
-    return Question(
+    return (
         sa.select(*up_to, sa.func.count(at))
         .select_from(Order)
         .join(CardTransaction, CardTransaction.order_id == Order.id)
-        .where(CardTransaction.is_current, *HOLDING),
-        lambda row: [count - before for before, count in zip((0, *row), row, strict=False)],
+        .where(CardTransaction.is_current, *HOLDING)
     )
 
 
@@ -113,17 +128,7 @@ def _short(error_codes: str) -> str:
 
 def failures() -> list[Reason]:
     """The commonest reasons of the orders in 売上失敗, in few words; one query."""
-    newest = (
-        sa.select(sa.func.max(Attempt.id))
-        .join(Order, Order.id == Attempt.order_id)
-        .where(Order.payment_status == PaymentStatus.CAPTURE_FAILED)
-        .group_by(Attempt.order_id)
-    )
-    rows = db.session.execute(
-        sa.select(Attempt.error_codes, sa.func.count())
-        .where(Attempt.id.in_(newest), Attempt.state == AttemptState.REJECTED)
-        .group_by(Attempt.error_codes)
-    )
+    rows = db.session.execute(_failed())
     counts: Counter[str] = Counter()
     codes: dict[str, set[str]] = {}
     for text, number in rows:
@@ -135,3 +140,18 @@ def failures() -> list[Reason]:
         Reason(words, number, codes[words].pop() if len(codes[words]) == 1 else "")
         for words, number in counts.most_common(_REASONS_SHOWN)
     ]
+
+
+@cache
+def _failed() -> sa.Select[str, int]:
+    newest = (
+        sa.select(sa.func.max(Attempt.id))
+        .join(Order, Order.id == Attempt.order_id)
+        .where(Order.payment_status == PaymentStatus.CAPTURE_FAILED)
+        .group_by(Attempt.order_id)
+    )
+    return (
+        sa.select(Attempt.error_codes, sa.func.count())
+        .where(Attempt.id.in_(newest), Attempt.state == AttemptState.REJECTED)
+        .group_by(Attempt.error_codes)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,18 +61,7 @@ class RecentRun:
 
 def recent() -> list[RecentRun]:
     """The newest of all three kinds, newest first."""
-    files = ImportRun.orders, _DONE, ImportRun.left_out
-    newest = sa.union_all(
-        _newest("bulk", BulkRun, BulkRun.action, BulkRun.started_at, sa.true()),
-        _newest("slips", SlipRun, sa.literal(""), SlipRun.started_at, _IS_OF_PEOPLE),
-        _newest("orders", ImportRun, sa.literal(""), ImportRun.created_at, _IS_ENDED, files),
-    ).cte("newest")
-    counts = sa.union_all(*(_counts(line, newest) for line in (BulkItem, SlipRow))).subquery()
-    rows = db.session.execute(
-        sa.select(newest, *list(counts.c)[1:])
-        .outerjoin_from(newest, counts, counts.c.run_id == newest.c.id)
-        .order_by(newest.c.at.desc(), newest.c.id)
-    )
+    rows = db.session.execute(_statement())
     found: dict[str, RecentRun] = {}
     for kind, id_, action, at, actor, total, done, failed, result, number, yen in rows:
         words = _FILES.get(kind) or actions.named(action).label
@@ -82,6 +72,22 @@ def recent() -> list[RecentRun]:
         if result is not None:
             run.add(result, number, int(yen or 0))
     return list(found.values())[:_SHOWN]
+
+
+@cache
+def _statement() -> sa.Select[*tuple[Any, ...]]:
+    files = ImportRun.orders, _DONE, ImportRun.left_out
+    newest = sa.union_all(
+        _newest("bulk", BulkRun, BulkRun.action, BulkRun.started_at, sa.true()),
+        _newest("slips", SlipRun, sa.literal(""), SlipRun.started_at, _IS_OF_PEOPLE),
+        _newest("orders", ImportRun, sa.literal(""), ImportRun.created_at, _IS_ENDED, files),
+    ).cte("newest")
+    counts = sa.union_all(*(_counts(line, newest) for line in (BulkItem, SlipRow))).subquery()
+    return (
+        sa.select(newest, *list(counts.c)[1:])
+        .outerjoin_from(newest, counts, counts.c.run_id == newest.c.id)
+        .order_by(newest.c.at.desc(), newest.c.id)
+    )
 
 
 def _newest(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -144,6 +146,34 @@ class SearchCriteria:
 def default_period(today: date) -> tuple[date, date]:
     """First and last day of a search that names no condition (R36)."""
     return today - timedelta(days=_DEFAULT_DAYS - 1), today
+
+
+_R = TypeVar("_R")
+
+
+def made_once(make: Callable[..., _R]) -> Callable[..., _R]:
+    """`make(criteria, now, …)`, which makes a statement; what it made is kept while it is good.
+
+    That is for a day, where no hours count.  What people typed is not kept, and how words are looked for
+    depends on the database.
+    """
+    kept = lru_cache(maxsize=64)(make)
+
+    @wraps(make)
+    def made(criteria: SearchCriteria, now: datetime, *more: Any) -> _R:
+        typed = (
+            criteria.word,
+            criteria.order_numbers,
+            criteria.keywords,
+            criteria.item,
+            criteria.slip,
+        )
+        if any(typed):
+            return make(criteria, now, *more)
+        moment = start_of_day(jst_day(now)) if criteria.waiting_hours is None else now
+        return kept(criteria, moment, *more)
+
+    return made
 
 
 def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:

@@ -13,13 +13,17 @@ from sgpshop.models import SavedView
 from sgpshop.storage.database import writing
 
 LONGEST_NAME, MOST, _LONGEST_QUERY = 40, 20, 8000
+_IS_OWN = SavedView.person_id == sa.bindparam("person")
+_VISIBLE = (
+    sa.select(SavedView)
+    .where(_IS_OWN | SavedView.is_shared)
+    .order_by(~_IS_OWN, SavedView.name, SavedView.id)
+)
 
 
 def visible(person_id: int) -> Sequence[SavedView]:
     """The views this person may open, the own first, by name."""
-    is_own = SavedView.person_id == person_id
-    wanted = sa.select(SavedView).where(is_own | SavedView.is_shared)
-    return db.session.scalars(wanted.order_by(~is_own, SavedView.name, SavedView.id)).all()
+    return db.session.scalars(_VISIBLE, {"person": person_id}).all()
 
 
 def save(person_id: int, name: str, query: str, *, is_shared: bool) -> None:

@@ -17,7 +17,7 @@ from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
 from sgpshop.services.order_search import index
-from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria, conditions
+from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria, conditions, made_once
 from sgpshop.services.order_search.index import MOST_KEY, Where
 from sgpshop.services.orders import facts
 from sgpshop.services.orders.facts import Facts
@@ -54,9 +54,13 @@ def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
         rows = db.session.execute(facts.ROWS.where(Order.id.in_(holding.rows))).all()
         by_id = {order.id: order for order in facts.made_of(rows)}
         return holding.showing([by_id[one] for one in holding.rows if one in by_id])
-    statement = facts.ROWS.where(*conditions(criteria, utc_now()))
-    page = _found(statement, wanted, criteria)
+    page = _found(_rows(criteria, utc_now()), wanted, criteria)
     return page.showing(facts.made_of(page.rows))
+
+
+@made_once
+def _rows(criteria: SearchCriteria, now: datetime) -> sa.Select[*tuple[Any, ...]]:
+    return facts.ROWS.where(*conditions(criteria, now))
 
 
 def search_ids(criteria: SearchCriteria, wanted: PageRequest) -> Page[int]:

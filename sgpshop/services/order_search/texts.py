@@ -27,6 +27,9 @@ from sgpshop.storage.questions import Question
 _BATCH = 200
 #: Fewer are renewed before anybody notices.
 _FEW = 1_000
+_DUE_UP_TO_MANY = sa.select(sa.func.count()).select_from(
+    sa.select(OrderTextDue.id).limit(_FEW + 1).subquery()
+)
 #: Orders compared at once, now and then.
 _SAMPLE = 200
 _LOCK = 7426002
@@ -64,9 +67,7 @@ def forget(session: Session, order_ids: Sequence[int]) -> None:
 
 def is_being_built() -> Question[bool]:
     """Whether many texts are still to be made, after an update or a big import."""
-    many = sa.select(OrderTextDue.id).limit(_FEW + 1).subquery()
-    number = sa.select(sa.func.count()).select_from(many)
-    return Question(number, lambda row: row[0] > _FEW)
+    return Question(_DUE_UP_TO_MANY, lambda row: row[0] > _FEW)
 
 
 def share_built() -> float | None:

@@ -27,7 +27,7 @@ from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
 from sgpshop.services.order_search import index, sums
-from sgpshop.services.order_search.criteria import SearchCriteria, conditions
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions, made_once
 from sgpshop.storage.questions import Question, answer, once
 
 #: More orders that hold a word are not counted before a list of them is shown.
@@ -160,20 +160,24 @@ _STATUS = sa.type_coerce(sa.func.nullif(Order.payment_status, ""), Order.payment
 
 def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
     """The sums of all searches in one query, of which each part uses the index of its conditions."""
-    parts: list[sa.Select[*tuple[Any, ...]]] = []
-    for place, criteria in enumerate(searches):
-        wanted = conditions(criteria, now)
-        count, yen = sa.func.count(), sa.func.sum(Order.total)
-        # The few unfinished ones have an index of their own.
-        status = _STATUS if criteria.unfinished else Order.payment_status.expression
-        counted = sa.select(sa.literal(place), status, count, yen).where(*wanted).group_by(status)
-        parts.append(counted if wanted else sums.by_status(place))
-        parts.append(_taken_otherwise(wanted, place=place))
+    parts = [part for at, one in enumerate(searches) for part in _parts(one, now, at)]
     found: list[Totals] = [{} for _ in searches]
     for place, status, number, amount in db.session.execute(sa.union_all(*parts)):
         before = found[place].get(status, Total())
         found[place][status] = Total(before.count + int(number), before.yen + int(amount or 0))
     return found
+
+
+@made_once
+def _parts(
+    criteria: SearchCriteria, now: datetime, place: int
+) -> tuple[sa.Select[*tuple[Any, ...]], ...]:
+    wanted = conditions(criteria, now)
+    count, yen = sa.func.count(), sa.func.sum(Order.total)
+    # The few unfinished ones have an index of their own.
+    status = _STATUS if criteria.unfinished else Order.payment_status.expression
+    counted = sa.select(sa.literal(place), status, count, yen).where(*wanted).group_by(status)
+    return counted if wanted else sums.by_status(place), _taken_otherwise(wanted, place=place)
 
 
 def taken_otherwise(
@@ -196,22 +200,29 @@ def more_taken(wanted: Iterable[sa.ColumnElement[bool]]) -> sa.ScalarSelect[Any]
     return sa.select(sa.func.sum(by_status.c[3])).scalar_subquery()
 
 
+#: the conditions speak of transactions of their own
+_its_own = aliased(CardTransaction)
+_IS_ITS_OWN = sa.and_(_its_own.order_id == Order.id, _its_own.is_current)
+_MORE = sa.func.sum(_its_own.captured_amount - Order.total)
+_IS_TAKEN_OTHERWISE = (
+    Order.id.in_(
+        sa.select(Alert.order_id).where(Alert.kind == AlertKind.AMOUNT_DIFFERS).correlate(None)
+    ),
+    # from the alerts, which are few
+    sa.cast(Order.payment_status, sa.String).in_(
+        (PaymentStatus.CAPTURED.value, PaymentStatus.BILLING_REPORTED.value)
+    ),
+    _its_own.captured_amount.is_not(None),
+)
+
+
 def _taken_otherwise(
     wanted: Iterable[sa.ColumnElement[bool]], *, place: int
 ) -> sa.Select[int, PaymentStatus | None, int, int | None]:
     """One row a status: `place`, the status, no further order, the yen."""
-    transaction = aliased(CardTransaction)  # the conditions speak of transactions of their own
-    were_told = sa.select(Alert.order_id).where(Alert.kind == AlertKind.AMOUNT_DIFFERS)
-    more = sa.func.sum(transaction.captured_amount - Order.total)
-    taken = PaymentStatus.CAPTURED.value, PaymentStatus.BILLING_REPORTED.value
     return (
-        sa.select(sa.literal(place), _STATUS, sa.literal(0), more)
-        .join(transaction, sa.and_(transaction.order_id == Order.id, transaction.is_current))
-        .where(
-            *wanted,
-            Order.id.in_(were_told.correlate(None)),
-            sa.cast(Order.payment_status, sa.String).in_(taken),  # from the alerts, which are few
-            transaction.captured_amount.is_not(None),
-        )
+        sa.select(sa.literal(place), _STATUS, sa.literal(0), _MORE)
+        .join(_its_own, _IS_ITS_OWN)
+        .where(*wanted, *_IS_TAKEN_OTHERWISE)
         .group_by(_STATUS)
     )

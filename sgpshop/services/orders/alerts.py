@@ -24,6 +24,7 @@ _OTHERWISE = "その後に取り込んだファイルでは、注文キャンセ
 REASON_MOST = 200
 #: Name of the nightly comparison among the jobs of a day.
 COMPARE = "compare"
+_LAST_COMPARED = sa.select(sa.func.max(DailyJob.finished_at)).where(DailyJob.name == COMPARE)
 
 
 class NoteRefused(ShopError):
@@ -243,5 +244,4 @@ def _acknowledge(
 
 def last_compared() -> Question[datetime | None]:
     """When the last nightly comparison was planned to its end; None: never yet."""
-    when = sa.func.max(DailyJob.finished_at)
-    return Question(sa.select(when).where(DailyJob.name == COMPARE), lambda row: row[0])
+    return Question(_LAST_COMPARED, lambda row: row[0])

@@ -209,6 +209,7 @@ _MAY_BE_REFUSED = sa.and_(
     BillingFile.acknowledged_at.is_(None),
 )
 _MAY_BE_OVERDUE = BillingFile.results_due_at.is_not(None)
+_MAY_BE_IN_TROUBLE = sa.select(sa.exists().where(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE)))
 
 
 def notices() -> list[ListedFile]:
@@ -230,8 +231,7 @@ def trouble() -> tuple[list[ListedFile], list[ListedFile]]:
 
 def trouble_question() -> Question[bool]:
     """Whether there may be any."""
-    may_be = sa.exists().where(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE))
-    return Question(sa.select(may_be), lambda row: bool(row[0]))
+    return Question(_MAY_BE_IN_TROUBLE, lambda row: bool(row[0]))
 
 
 def notices_of(refused: Sequence[ListedFile]) -> list[FileNotice]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order, utc_now
 from sgpshop.services.order_search.totals import Total, more_taken
+from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     HAS_UNFIT_CARD,
     IS_BILLABLE,
@@ -36,7 +38,7 @@ from sgpshop.services.subscriptions.stages import (
     LACKS_CARD,
     NEEDS_REFUND,
     NEEDS_REMINDER,
-    needs_attention,
+    needs_attention_after,
 )
 from sgpshop.storage.questions import Question, answer
 
@@ -78,6 +80,13 @@ class Outlook:
     attention: Total
 
 
+#: what is counted, in the order of the statement's columns
+_COUNTED = (
+    *("next", "earlier", "later", "under_way", "undelivered", "reminder", "in_review"),
+    *("to_refund", "put_off", "lacks_card", "unfit_card", "attention"),
+)
+
+
 def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
     """The figures at `now` (aware); one query."""
     return answer(outlook_question(billing_day, now or utc_now()))
@@ -87,6 +96,34 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
     """The same, to be asked together with others."""
     over = due_month(now, billing_day)
     upcoming, this_month = next_month(over), month_of(now)
+    next_at = next_registration(now, billing_day)
+    last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
+
+    def read(figures: tuple[Any, ...]) -> Outlook:
+        pairs = zip(figures[0::2], figures[1::2], strict=False)
+        totals = {
+            name: Total(count, int(yen)) for name, (count, yen) in zip(_COUNTED, pairs, strict=True)
+        }
+        for name in ("to_refund", "attention"):
+            totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
+        return Outlook(
+            next_at=next_at,
+            days_until_next=_days_until(next_at, now),
+            next_month=upcoming,
+            later_at=registers_at(next_month(upcoming), billing_day),
+            last_day=last_day,
+            days_until_last=(last_day - jst_day(now)).days,
+            this_month_at=registers_at(this_month, billing_day),
+            **totals,
+        )
+
+    return Question(_statement(over, *planning.due_last(utc_now())), read)
+
+
+@lru_cache(maxsize=4)
+def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]]:
+    """Count and yen of each of _COUNTED, and what more was taken of 要返金."""
+    upcoming = next_month(over)
     is_next = sa.and_(to_register(upcoming), IS_FREE)
     meant = {
         "next": is_next,
@@ -100,7 +137,7 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
         "put_off": IS_PUT_OFF,
         "lacks_card": LACKS_CARD,
         "unfit_card": HAS_UNFIT_CARD,
-        "attention": needs_attention(),
+        "attention": needs_attention_after(month, punctual_until),
     }
     # One status after the other, so that the many that are through are not read for nothing.
     is_of_interest = sa.or_(
@@ -116,7 +153,7 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
     )
     columns: list[Any] = [
         column
-        for name in meant
+        for name in _COUNTED
         for column in (
             sa.func.count().filter(asked.c[name]),
             sa.func.coalesce(sa.func.sum(asked.c.total).filter(asked.c[name]), 0),
@@ -124,28 +161,7 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
     ]
     # Money that already moved is among these in 要返金 only.
     columns.append(more_taken([IS_SUBSCRIPTION, NEEDS_REFUND]))
-    next_at = next_registration(now, billing_day)
-    last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
-
-    def read(figures: tuple[Any, ...]) -> Outlook:
-        pairs = zip(figures[0::2], figures[1::2], strict=False)
-        totals = {
-            name: Total(count, int(yen)) for name, (count, yen) in zip(meant, pairs, strict=True)
-        }
-        for name in ("to_refund", "attention"):
-            totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
-        return Outlook(
-            next_at=next_at,
-            days_until_next=_days_until(next_at, now),
-            next_month=upcoming,
-            later_at=registers_at(next_month(upcoming), billing_day),
-            last_day=last_day,
-            days_until_last=(last_day - jst_day(now)).days,
-            this_month_at=registers_at(this_month, billing_day),
-            **totals,
-        )
-
-    return Question(sa.select(*columns).select_from(asked), read)
+    return sa.select(*columns).select_from(asked)
 
 
 def _days_until(moment: datetime, now: datetime) -> int:

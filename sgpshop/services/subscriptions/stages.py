@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +40,7 @@ from sgpshop.services.subscriptions.billing.selecting import (
     IS_BILLABLE,
     IS_FREE,
     IS_QUESTIONED,
+    was_passed_over,
 )
 
 Condition = sa.ColumnElement[bool]
@@ -182,7 +183,12 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
-    waits = planning.passed_over(utc_now())
+    return needs_attention_after(*planning.due_last(utc_now()))
+
+
+def needs_attention_after(month: date, punctual_until: datetime) -> Condition:
+    """The same, told which registration was due last."""
+    waits = was_passed_over(month, punctual_until)
     return sa.or_(IS_PUT_OFF, LACKS_CARD, HAS_UNFIT_CARD, NEEDS_REFUND, IS_HELD_UP, waits)
 
 

@@ -29,6 +29,7 @@ _MARK = "whsec_"
 _SECRET_BYTES = 32
 _SHOWN = 10
 _SENDING = {True: "送信する", False: "送信しない"}
+_GIVEN_UP = sa.select(sa.func.count()).where(Webhook.given_up_at.is_not(None))
 
 
 class WebhookRefused(ShopError):
@@ -89,8 +90,7 @@ def last_messages(webhook_id: int) -> Sequence[WebhookMessage]:
 
 def given_up_question() -> Question[int]:
     """How many receivers were switched off because nothing arrived."""
-    given_up = sa.select(sa.func.count()).where(Webhook.given_up_at.is_not(None))
-    return Question(given_up, lambda row: int(row[0]))
+    return Question(_GIVEN_UP, lambda row: int(row[0]))
 
 
 def switch(webhook_id: int, *, is_on: bool, by: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from flask import Flask, current_app, url_for
+from flask import Flask, current_app, has_request_context, request, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -33,7 +34,6 @@ from sgpshop.domain.order_acts import (
     status_change,
     status_choices,
 )
-from sgpshop.domain.order_number import in_address
 from sgpshop.domain.order_rules import (
     OrderFacts,
     given_back_there,
@@ -291,15 +291,24 @@ def _for_every_page() -> dict[str, Any]:
     }
 
 
-def _in_address(number: str) -> str:
-    """An order's number as a part of an address: `#1001` of some carts as %231001."""
-    return quote(in_address(number))
+def _kept_addresses() -> Callable[..., str]:
+    """url_for, which finds the address of a screen once: a page names fifty of them."""
+    kept: dict[tuple[str, str], str] = {}
+
+    def find(endpoint: str, **values: Any) -> str:
+        if values or endpoint.startswith(".") or not has_request_context():
+            return url_for(endpoint, **values)
+        key = request.script_root, endpoint
+        if key not in kept:
+            kept[key] = url_for(endpoint)
+        return kept[key]
+
+    return find
 
 
 def init_app(app: Flask) -> None:
     """Give the filters and functions to all templates of `app`."""
     app.jinja_env.filters.update(
-        in_address=_in_address,
         yen=yen,
         number=number,
         jst=jst,
@@ -308,6 +317,7 @@ def init_app(app: Flask) -> None:
     )
     assets = Assets(app)
     app.jinja_env.globals.update(
+        url_for=_kept_addresses(),
         asset=assets.address,
         icon=assets.icon,
         status_chip=assets.chip,

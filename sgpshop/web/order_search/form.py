@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -107,15 +108,20 @@ class SearchForm:
         The place in the result is kept only where `cursor` says so.
         """
         replaced = {name.rstrip("_"): value for name, value in changes.items()}
-        pairs = [
-            (name, value)
-            for name, value in self.values.items(multi=True)
-            if name not in replaced and name != "cursor" and (value or name in ("from", "to"))
-        ]
+        pairs = [pair for name, pair in self._pairs if name not in replaced]
         for name, value in replaced.items():
             texts = [value] if isinstance(value, str) else value or []
-            pairs += [(name, text) for text in texts]
-        return urlencode(pairs)
+            pairs += [urlencode([(name, text)]) for text in texts]
+        return "&".join(pairs)
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Each parameter that goes on, and how it is written: a page does so thirty times."""
+        return [
+            (name, urlencode([(name, value)]))
+            for name, value in self.values.items(multi=True)
+            if name != "cursor" and (value or name in ("from", "to"))
+        ]
 
     @property
     def looks_for_one(self) -> bool:

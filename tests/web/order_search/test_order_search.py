@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from markupsafe import escape
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
@@ -465,3 +466,15 @@ def test_the_unfinished_are_found_by_their_own_index(app: Flask) -> None:
         ask = "EXPLAIN " if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
         plan = str(db.session.execute(sa.text(ask + str(words))).all())
         assert "ix_orders_unfinished" in plan
+
+
+def test_a_row_shows_what_others_wrote_as_text(app: Flask, operator: FlaskClient) -> None:
+    bad = "<b a='1' b=\"2\">&amp;"
+    order = make(app, buyer=f"{bad}買", method=f"{bad}代引")
+    with app.app_context(), writing() as session:
+        session.execute(sa.update(OrderLine).values(name=f"{bad}品"))
+        session.execute(sa.update(Delivery).values(name=f"{bad}届", slip_no=f"{bad}1"))
+    shown = row(operator.get("/orders").text, order)
+    assert "<b" not in shown.replace("<bdi", "")
+    for what in (f"{bad}買", f"{bad}代引", f"{bad}品", f"{bad}届", f"{bad}1"):
+        assert str(escape(what)) in shown

@@ -92,8 +92,13 @@ def punctual_until(month: date, billing_day: int) -> datetime:
 
 def passed_over(now: datetime) -> sa.ColumnElement[bool]:
     """What the registration due last could not take, and can by now: by file until the window closes."""
+    return was_passed_over(*due_last(now))
+
+
+def due_last(now: datetime) -> tuple[date, datetime]:
+    """The month whose registration was due last, and until when one was punctual."""
     month = _month_due(now)
-    return was_passed_over(month, punctual_until(month, settings.load().billing_day))
+    return month, punctual_until(month, settings.load().billing_day)
 
 
 def _month_due(now: datetime) -> date:
