@@ -34,7 +34,7 @@ from sgpshop.services.access.passkeys import PasskeyRefused
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
-from sgpshop.web.frame import carried
+from sgpshop.web.frame import carried, recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
@@ -45,6 +45,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_-]{32}")
 
 bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
+bp.add_app_template_global(recent_password.passkey_question)
 bp.add_app_template_global(lambda: warn_before(), "warn_before")
 bp.add_app_template_global(lambda: LoginForm(formdata=None), "new_login_form")
 

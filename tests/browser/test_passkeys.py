@@ -8,8 +8,11 @@ from urllib.parse import parse_qs
 
 import pytest
 import requests
+import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from sgpshop.extensions import db
+from sgpshop.models import LoginSession
 from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.signing_in import PASSWORD
@@ -97,6 +100,23 @@ def test_it_is_made_and_used_by_keyboard(page: Page, site: Site) -> None:
     page.context.clear_cookies()
     sign_in(page, site)
     expect(page).to_have_url(f"{named(site)}/")  # the password alone again
+
+
+def test_before_something_grave_it_takes_the_place_of_the_password(
+    page: Page, site: Site
+) -> None:  # S5
+    set_up(page, site)
+    with site.app.app_context():
+        db.session.execute(sa.update(LoginSession).values(confirmed_at=None))
+        db.session.commit()
+    page.goto(named(site) + URL)
+    page.get_by_role("button", name="新しい予備コードを作る…").press("Enter")
+    check(page)
+    again = page.get_by_role("dialog").get_by_role("button", name="パスキーで確認して続ける")
+    again.press("Enter")
+    expect(page.locator("[data-recovery-codes] code")).to_have_count(10)
+    page.goto(named(site) + URL)  # good for ten minutes
+    expect(page.get_by_role("button", name="新しい予備コードを作る", exact=True)).to_be_visible()
 
 
 def test_a_device_that_is_no_ones_or_says_no_is_told(page: Page, site: Site) -> None:

@@ -144,8 +144,11 @@ def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> li
     return codes
 
 
-def ask(person_id: int, site: Site) -> Question | None:
-    """What is asked at the second step; None of somebody who has no key for this site."""
+def ask(person_id: int, site: Site, *, is_again: bool = False) -> Question | None:
+    """What is asked at the second step, or of who is signed in, once more before something grave (S5).
+
+    None of somebody who has no key for this site.
+    """
     import webauthn
     from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
@@ -160,17 +163,26 @@ def ask(person_id: int, site: Site) -> Question | None:
             PublicKeyCredentialDescriptor(id=_bytes(one.credential)) for one in known
         ],
     )
-    return Question(webauthn.options_to_json(options), _sealed(challenge, _step_of(person_id)))
+    sealed = _sealed(challenge, _asked_of(person_id, is_again))
+    return Question(webauthn.options_to_json(options), sealed)
 
 
-def use(session: Session, person: Person, site: Site, sealed: str, answer: str) -> None:
+def use(
+    session: Session,
+    person: Person,
+    site: Site,
+    sealed: str,
+    answer: str,
+    *,
+    is_again: bool = False,
+) -> None:
     """Take what the device answered, which is good once.  Raises PasskeyRefused.
 
     The person's row is locked, and `rate_limits.count_code` came first, as with codes.
     """
     import webauthn
 
-    challenge, credential = _opened(sealed, _step_of(person.id)), _read(answer)
+    challenge, credential = _opened(sealed, _asked_of(person.id, is_again)), _read(answer)
     _use_once(session, challenge)
     known = session.scalars(
         sa.select(Passkey).where(
@@ -275,5 +287,5 @@ def _new_of(person_id: int) -> str:
     return f"new passkey:{person_id}"
 
 
-def _step_of(person_id: int) -> str:
-    return f"passkey:{person_id}"
+def _asked_of(person_id: int, is_again: bool) -> str:
+    return f"passkey{' again' if is_again else ''}:{person_id}"

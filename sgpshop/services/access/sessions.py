@@ -279,6 +279,20 @@ def confirm_by_code(person: SignedIn, code: str) -> None:
             raise one_time_codes.CodeRefused from None
 
 
+def confirm_by_device(person: SignedIn, prove: Callable[[Session, Person], None]) -> None:
+    """The same by the answer of a passkey, which `prove` takes.  Raises TooOften, or what it raises."""
+    rate_limits.count_code(person.id)
+    try:
+        with writing() as session:
+            stored = session.get(Person, person.id, populate_existing=True, with_for_update=True)
+            if stored is None:
+                raise SignInRefused
+            prove(session, stored)
+            _note_confirmed(session, person)
+    except SignInRefused:  # the session was ended meanwhile
+        raise WrongPassword from None
+
+
 def _note_confirmed(session: Session, person: SignedIn) -> None:
     """Raises SignInRefused when the session was ended meanwhile."""
     confirmed = session.execute(

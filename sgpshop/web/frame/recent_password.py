@@ -1,4 +1,4 @@
-"""Asking for the password again, or for a one-time code, inside the form of what is grave (S5).
+"""Asking for the password again, a one-time code or a passkey, inside the form of what is grave (S5).
 
 A view that needs it:
 
@@ -14,14 +14,19 @@ at first: `asked=recent_password.state()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from flask import Response, make_response, request
+from flask import Response, g, make_response, request
 from flask_login import current_user
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services.access import one_time_codes, sessions
+from sgpshop.models import Person
+from sgpshop.services.access import one_time_codes, passkeys, sessions
+from sgpshop.services.access.passkeys import PasskeyRefused, Question
 from sgpshop.services.access.passwords import LONGEST
 from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.web.frame.site import this_site
 
 FIELD = "current_password"
 
@@ -65,7 +70,11 @@ def check(*, always: bool = False) -> PasswordPrompt:
     if sessions.is_confirmed(current_user) and not always:
         return PasswordPrompt(False)
     typed = request.form.get(FIELD, "")[: LONGEST + 1]
+    answer = request.form.get("again_passkey", "")
     try:
+        if answer and not always:
+            sessions.confirm_by_device(current_user, partial(_use, answer=answer))
+            return PasswordPrompt(False)
         if not typed:
             raise PasswordNeeded
         if current_user.has_codes and not always and one_time_codes.is_code(typed):
@@ -75,3 +84,19 @@ def check(*, always: bool = False) -> PasswordPrompt:
     except ShopError as problem:
         return PasswordPrompt(True, problem)
     return PasswordPrompt(False)
+
+
+def passkey_question() -> Question | None:
+    """What the person's device can be asked in place of the password; the same all through a request."""
+    if "passkey_again" not in g:
+        site = this_site()
+        g.passkey_again = passkeys.ask(current_user.id, site, is_again=True) if site else None
+    question: Question | None = g.passkey_again
+    return question
+
+
+def _use(session: Session, person: Person, *, answer: str) -> None:
+    site, sealed = this_site(), request.form.get("again_passkey_question", "")
+    if site is None:
+        raise PasskeyRefused
+    passkeys.use(session, person, site, sealed, answer, is_again=True)

@@ -79,6 +79,8 @@ _UNREAD_FIELDS = frozenset(
         "second_step",
         "passkey",
         "passkey_question",
+        "again_passkey",
+        "again_passkey_question",
         "set_up_secret",
         "password",
         "password_again",

@@ -66,3 +66,20 @@ def test_a_challenge_is_one_persons_and_for_signing_in(app: Flask, tanaka: Perso
     for sealed in ("", "x", question.sealed[:-2]):
         refused(app, tanaka, sealed, json.dumps(_ANSWER))
     refused(app, other, question.sealed, json.dumps(_ANSWER))
+
+
+def test_one_for_signing_in_is_none_for_asking_again(app: Flask, tanaka: Person) -> None:  # S5
+    with app.app_context(), writing() as session:
+        for is_again in (False, True):
+            question = passkeys.ask(tanaka.id, SITE, is_again=is_again)
+            assert question is not None
+            passkeys._opened(question.sealed, passkeys._asked_of(tanaka.id, is_again))
+            with pytest.raises(PasskeyRefused):
+                passkeys.use(
+                    session,
+                    session.get_one(Person, tanaka.id),
+                    SITE,
+                    question.sealed,
+                    json.dumps(_ANSWER),
+                    is_again=not is_again,
+                )
