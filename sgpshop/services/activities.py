@@ -26,7 +26,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ActivitiesEnd, Activity, ActorKind, table_of, utc_now
 from sgpshop.storage import keyset
 from sgpshop.storage.chain import Chain
-from sgpshop.storage.database import WRITE_WAIT, short_write
+from sgpshop.storage.database import short_write
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.storage.keyset import Page
 
@@ -130,7 +130,7 @@ def record_alone(
     about: str,
     *,
     by: str | None = None,
-    within: float = WRITE_WAIT,
+    within: float | None = None,
     **detail: Any,
 ) -> None:
     """Add one entry beside the session's transaction, which writes nothing just now.

@@ -250,15 +250,16 @@ def writing(within: float | None = None) -> Iterator[Session]:
 
 
 @contextmanager
-def short_write(within: float = WRITE_WAIT) -> Iterator[sa.Connection]:
+def short_write(within: float | None = None) -> Iterator[sa.Connection]:
     """A short write transaction beside the session's, on a connection of its own, in turn.
 
-    Raises OperationalError when its turn does not come `within` so many seconds (P32).
+    Raises OperationalError when its turn does not come `within` so many seconds (WRITE_WAIT, P32).
     """
+    within = WRITE_WAIT if within is None else within
     with writing_in_turn(within), db.engine.connect() as connection:
         options = {_BEGIN: "IMMEDIATE", _WAIT: within}
         with connection.execution_options(**options).begin():
-            if connection.dialect.name != "sqlite":
+            if within < WRITE_WAIT and connection.dialect.name != "sqlite":
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(within * 1000)}ms'")
             yield connection
 
