@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any, Protocol
+
+#: What forms are made of: the parser would go through the rest of a page letter by letter.
+_OF_FORMS = re.compile(
+    r"""<textarea\b.*?</textarea>|</?(?:form|input|select|option)\b(?:[^>"']|"[^"]*"|'[^']*')*>""",
+    re.DOTALL,
+)
 
 
 class Answer(Protocol):
@@ -50,7 +57,7 @@ class _Reader(HTMLParser):
         self._options: list[tuple[str, bool]] = []
         self._area: list[str] | None = None
         self._area_name = ""
-        self.feed(html)
+        self.feed("".join(_OF_FORMS.findall(html)))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attributes}

@@ -74,7 +74,7 @@ def stop(app: Flask) -> None:
     """Listen no more."""
     ears: _Ears | None = app.extensions.pop(_KEY, None)
     if ears is not None:
-        ears.stop()
+        ears.stop(_folder(app))
 
 
 class _Ears:
@@ -107,10 +107,12 @@ class _Ears:
                     del self._waiting[order_id]
                 self._idle_since = time.monotonic()
 
-    def stop(self) -> None:
+    def stop(self, folder: Path) -> None:
         self._is_stopped = True
-        if self._thread is not None:
-            self._thread.join()
+        thread = self._thread  # which says by itself that it is over
+        if thread is not None:
+            bells.ring(folder, "web", b"0")  # no order's: whoever listens looks whether it is over
+            thread.join()
 
     def _is_over(self) -> bool:
         with self._lock:
