@@ -26,19 +26,17 @@ from sgpshop.models import Order, utc_now
 from sgpshop.services.order_search.totals import Total, more_taken
 from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
-    HAS_UNFIT_CARD,
     IS_BILLABLE,
     IS_FREE,
+    is_of,
     to_register,
 )
 from sgpshop.services.subscriptions.stages import (
-    IS_PUT_OFF,
     IS_SUBSCRIPTION,
     IS_UNDELIVERED,
-    LACKS_CARD,
     NEEDS_REFUND,
     NEEDS_REMINDER,
-    needs_attention_after,
+    causes_of_attention,
 )
 from sgpshop.storage.questions import Question, answer
 
@@ -124,39 +122,45 @@ def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
 def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]]:
     """Count and yen of each of _COUNTED, and what more was taken of 要返金."""
     upcoming = next_month(over)
-    is_next = sa.and_(to_register(upcoming), IS_FREE)
-    meant = {
-        "next": is_next,
-        "earlier": sa.and_(is_next, to_register(over)),
-        "later": sa.and_(IS_BILLABLE, IS_FREE, ~to_register(upcoming)),
-        "under_way": sa.and_(IS_BILLABLE, ~IS_FREE),
+    causes = causes_of_attention(month, punctual_until)
+    # Each question once an order, however many figures are made of it.
+    questions = {
+        "billable": IS_BILLABLE,
+        "free": IS_FREE,
+        "due_next": to_register(upcoming),
+        "left_before": is_of(over),
         "undelivered": IS_UNDELIVERED,
         "reminder": NEEDS_REMINDER,
         "in_review": Order.payment_status == PaymentStatus.NEEDS_REVIEW,
-        "to_refund": NEEDS_REFUND,
-        "put_off": IS_PUT_OFF,
-        "lacks_card": LACKS_CARD,
-        "unfit_card": HAS_UNFIT_CARD,
-        "attention": needs_attention_after(month, punctual_until),
+        **causes,
     }
     # One status after the other, so that the many that are through are not read for nothing.
     is_of_interest = sa.or_(
         Order.payment_status.in_((PaymentStatus.AWAITING_BILLING, PaymentStatus.NEEDS_REVIEW)),
-        meant["to_refund"],
+        NEEDS_REFUND,
     )
-    # OFFSET: else each condition is put, and asked, where its count is and where its yen are.
+    # OFFSET: else each is put, and asked, where its count is and where its yen are.
     asked = (
-        sa.select(Order.total, *(condition.label(name) for name, condition in meant.items()))
+        sa.select(Order.total, *(question.label(name) for name, question in questions.items()))
         .where(IS_SUBSCRIPTION, is_of_interest)
         .offset(0)
         .subquery()
     )
+    is_ = asked.c
+    meant = {
+        **{name: is_[name] for name in _COUNTED if name in questions},
+        "next": sa.and_(is_.due_next, is_.free),
+        "earlier": sa.and_(is_.due_next, is_.left_before, is_.free),
+        "later": sa.and_(is_.billable, is_.free, ~is_.due_next),
+        "under_way": sa.and_(is_.billable, ~is_.free),
+        "attention": sa.or_(*(is_[name] for name in causes)),
+    }
     columns: list[Any] = [
         column
         for name in _COUNTED
         for column in (
-            sa.func.count().filter(asked.c[name]),
-            sa.func.coalesce(sa.func.sum(asked.c.total).filter(asked.c[name]), 0),
+            sa.func.count().filter(meant[name]),
+            sa.func.coalesce(sa.func.sum(is_.total).filter(meant[name]), 0),
         )
     ]
     # Money that already moved is among these in 要返金 only.

@@ -183,13 +183,19 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
-    return needs_attention_after(*planning.due_last(utc_now()))
+    return sa.or_(*causes_of_attention(*planning.due_last(utc_now())).values())
 
 
-def needs_attention_after(month: date, punctual_until: datetime) -> Condition:
-    """The same, told which registration was due last."""
-    waits = was_passed_over(month, punctual_until)
-    return sa.or_(IS_PUT_OFF, LACKS_CARD, HAS_UNFIT_CARD, NEEDS_REFUND, IS_HELD_UP, waits)
+def causes_of_attention(month: date, punctual_until: datetime) -> dict[str, Condition]:
+    """What it is that waits, one by one, after the registration of `month` (planning.due_last)."""
+    return {
+        "put_off": IS_PUT_OFF,
+        "lacks_card": LACKS_CARD,
+        "unfit_card": HAS_UNFIT_CARD,
+        "to_refund": NEEDS_REFUND,
+        "held_up": IS_HELD_UP,
+        "passed_over": was_passed_over(month, punctual_until),
+    }
 
 
 _OF_TAB: dict[SubscriptionTab, Condition] = {
