@@ -66,7 +66,11 @@ def csv_file(
 def _lines(rows: Iterable[Iterable[Value]], encoding: Encoding, quoting: int) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n", quoting=quoting)  # type: ignore[arg-type]
-    writer.writerows([_cell(value, encoding) for value in row] for row in rows)
+    # Half of all cells are empty; those and whole numbers are written as they are.
+    writer.writerows(
+        [value if not value or type(value) is int else _cell(value, encoding) for value in row]
+        for row in rows
+    )
     return out.getvalue()
 
 

@@ -98,9 +98,9 @@ def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
         since = [value(exported.order) for value in _SINCE.values()]
         error = exported.error
         since += ["|".join(error.codes), error.sentence] if error else ["", ""]
+        parcels = {number: _of_parcel(parcel) for number, parcel in exported.parcels.items()}
         for line in exported.lines:
-            parcel = exported.parcels.get(line.delivery_number)
-            of_parcel = [_plain(getattr(parcel, column.field, None)) for column in _DELIVERY]
+            of_parcel = parcels.get(line.delivery_number, _NO_PARCEL)
             yield [*of_order, *of_parcel, *(_of_item(line, column) for column in _ITEM), *since]
 
 
@@ -108,6 +108,13 @@ def _of_order(order: Any, column: FileColumn) -> Value:
     value = getattr(order, column.field)
     words = _WORDS.get(column.field)
     return words[value] if words else _plain(value)
+
+
+def _of_parcel(parcel: Any) -> list[Value]:
+    return [_plain(getattr(parcel, column.field)) for column in _DELIVERY]
+
+
+_NO_PARCEL: list[Value] = [None] * len(_DELIVERY)
 
 
 def _of_item(line: Any, column: FileColumn) -> Value:
@@ -118,8 +125,14 @@ def _of_item(line: Any, column: FileColumn) -> Value:
     )
 
 
+#: most values by far: nothing is looked for in them
+_PLAIN = (str, int)
+
+
 def _plain(value: Any) -> Value:
     """Words as the screen says them, yes and no as 1 and 0."""
+    if value is None or type(value) in _PLAIN:
+        return value  # type: ignore[no-any-return]
     if isinstance(value, bool):
         return int(value)
     label: str | None = getattr(value, "label", None)
