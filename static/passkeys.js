@@ -1,28 +1,22 @@
 /* パスキー: the browser asks the device, the form carries its answer. */
-document.querySelectorAll("[data-passkey]").forEach((button) => {
-  if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) return;
+const keys = window.PublicKeyCredential;
+for (const button of keys?.parseRequestOptionsFromJSON ? document.querySelectorAll("[data-passkey]") : []) {
   button.hidden = false;
   if (button.autofocus) button.focus();
-  button.addEventListener("click", async () => {
+  button.onclick = async () => {
     const { form, dataset: { passkey, isNew } } = button, again = button.closest("[data-again]");
-    const problem = (again ?? form).querySelector("[data-passkey-problem]");
+    const field = (name) => (again ?? form).querySelector(name), problem = field("[data-passkey-problem]");
     problem.hidden = true;
     try {
-      const options = JSON.parse(passkey);
-      const answer = isNew
-        ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
-        : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
-      if (again) {
-        // In place of the password: the form goes as by its own button, with what that says.
-        again.querySelector("[name=again_passkey]").value = JSON.stringify(answer);
-        form.elements.current_password.required = false;
-        form.requestSubmit((button.closest("dialog") ?? form).querySelector("button:not([type=button])"));
-      } else {
-        form.elements.passkey.value = JSON.stringify(answer);
-        form.submit();
-      }
+      const options = JSON.parse(passkey), { credentials } = navigator;
+      field("[name$=passkey]").value = JSON.stringify(isNew
+        ? await credentials.create({ publicKey: keys.parseCreationOptionsFromJSON(options) })
+        : await credentials.get({ publicKey: keys.parseRequestOptionsFromJSON(options) }));
+      if (!again) return form.submit();
+      form.elements.current_password.required = false; // the form goes as by its own button
+      form.requestSubmit((button.closest("dialog") ?? form).querySelector("button:not([type=button])"));
     } catch {
       problem.hidden = false;
     }
-  });
-});
+  };
+}
