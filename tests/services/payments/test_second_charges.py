@@ -22,7 +22,6 @@ from tests.services.subscribing import Travel
 from tests.services.subscriptions.test_billing_faults import delivered, explained
 from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
 from tests.services.subscriptions.test_lines_of_lost_books import (
-    driver,
     nights,
     overrides,
     sold,
@@ -50,6 +49,7 @@ def test_of_a_preorder(shop: World, travel: Travel) -> None:
 
 
 @pytest.mark.postgresql
+@pytest.mark.parametrize("driver", list(BillingDriver))
 def test_of_a_subscription(shop: World, travel: Travel, driver: BillingDriver) -> None:
     open_shop(billing_driver=driver.value)
     order = delivered(shop)
