@@ -65,6 +65,7 @@ SENTENCES = {
     "imported": "注文ファイルから取り込みました({line}行目)",
     "import_updated": "注文ファイルの内容で更新しました({line}行目)",
     "import_failed": "注文ファイルでは売上失敗です({line}行目)",
+    "import_paid": "注文ファイルでは決済済みか、別の取引で決済されています({line}行目)",
     "became_card_order": "{who}が、「{method}」として取り込まれていた注文をSGPカード決済の注文に直しました",
     "linked": "SMBC-GPの取引を照会し、{found}を確認しました",
     "look_up_differs": "SMBC-GPの取引を照会し、{found}だったため表示を合わせました",

@@ -228,7 +228,7 @@ ALERTS: dict[tuple[PaymentStatus, Event], AlertKind] = {
 #: With ALERTS and the pairs in which the status stays they are all there are.
 NEEDS_NOBODY: dict[tuple[PaymentStatus, Event], str] = {
     **{
-        (_S.NEEDS_REVIEW, found): "要確認 waits for nothing but this"
+        (_S.NEEDS_REVIEW, found): "要確認 waits for nothing but this (but see is_delivered)"
         for found in Event
         if found.is_found and found is not _E.FOUND_UNFINISHED
     },
@@ -271,7 +271,8 @@ def decide(
     `total` is what the order says is to be charged, `found_total` what the gateway shows, in yen.
     On the first look-up of all (`is_first`) our status is what a file said of some earlier day: that
     it went on since is no news, that no money is reserved is.  `claimed` is what a file says of the
-    payment, `is_delivered` whether everything left.
+    payment, `is_delivered` whether everything left: that its payment was given back is always told,
+    unless a file says the same.
     """
     if before is None or found is None or not is_possible(before, found):
         return None
@@ -279,7 +280,11 @@ def decide(
         return _beside_check(claimed, found, is_delivered=is_delivered)
     kinds = []
     alert = ALERTS.get((before, found))
+    is_lost = found is _E.FOUND_CANCELLED and is_delivered and claimed is not _S.CANCELLED
+    if is_lost and before is _S.NEEDS_REVIEW:
+        alert = AlertKind.CANCELLED_ELSEWHERE
     is_news = not is_first or (alert not in _NOTICES and alert is not AlertKind.CHARGED_AFTER_ALL)
+    is_news = is_news or is_lost
     if alert is not None and is_news:
         kinds.append(alert)
     after = next_status(before, found)

@@ -29,7 +29,7 @@ from sgpshop.models.billing import (
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.feed import Feed, OrderChange, OrderEvent
 from sgpshop.models.gateway_share import GatewayShare
-from sgpshop.models.history import CLAIMS_FAILURE, IS_FAILURE, HistoryEntry
+from sgpshop.models.history import CLAIMS_FAILURE, CLAIMS_PAYMENT, IS_FAILURE, HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
 from sgpshop.models.installation import InstallationFact
 from sgpshop.models.job import Job, JobKind, JobPart
@@ -70,6 +70,7 @@ __all__ = [
     "AFTER_THREE_DS",
     "CHECKOUTS",
     "CLAIMS_FAILURE",
+    "CLAIMS_PAYMENT",
     "ENTERED_OTHERWISE",
     "HAS_SECOND_FACTOR",
     "IN_FILE",

@@ -74,5 +74,7 @@ class HistoryEntry(Base):
 
 #: By which a file said that the order is 売上失敗, however it stands at SMBC-GP.
 CLAIMS_FAILURE = HistoryEntry.detail["claimed"].as_string() == PaymentStatus.CAPTURE_FAILED.value
+#: By which a file said that it is paid, though it is not under the number that counts.
+CLAIMS_PAYMENT = HistoryEntry.detail["claimed"].as_string() == PaymentStatus.CAPTURED.value
 #: By which the order was 売上失敗, or said to be: its buyer was told, and may pay past us (R106).
 IS_FAILURE = sa.or_(HistoryEntry.status_after == PaymentStatus.CAPTURE_FAILED, CLAIMS_FAILURE)

@@ -575,3 +575,12 @@ class CardTransaction(Base):
     def is_mismatched(self) -> bool:
         """Whether another transaction stands under our OrderID than the one we hold access to."""
         return self.look_problem == MISMATCH
+
+
+#: Wholly 配送完了; or something came back, and a person decided that the payment stays (返金しない, R90a).
+IS_THROUGH = sa.or_(
+    Order.processing_class == ProcessingClass.DELIVERED,
+    sa.and_(
+        Order.processing_class == ProcessingClass.RETURNED, Order.cancel_waived_at.is_not(None)
+    ),
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop import logs
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.extensions import db
 from sgpshop.gateway import Notice, TradeState
@@ -56,19 +57,27 @@ _FIND = sa.select(CardTransaction.id).where(
 )
 
 
+_DIGITS = "0123456789"
+
+
+def _stem(number: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """The order number in `<order number>-n`."""
+    start = sa.func.rtrim(number, _DIGITS)
+    return sa.func.substr(start, 1, sa.func.length(start) - 1)
+
+
 def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
     """The transaction that counts of the order of which `number` may be a later payment, `<order number>-n`."""
     first, current = aliased(CardTransaction), aliased(CardTransaction)
-    stem = sa.func.rtrim(number, "0123456789")
-    start = sa.func.length(stem)
+    start = sa.func.length(sa.func.rtrim(number, _DIGITS))
     return (
         sa.select(current.id)
         .join(first, first.order_id == current.order_id)
         .where(
-            first.gateway_order_id == sa.func.substr(stem, 1, start - 1),
+            first.gateway_order_id == _stem(number),
             first.sequence == 0,
             current.is_current,
-            stem.like("%-"),
+            sa.func.rtrim(number, _DIGITS).like("%-"),
             # 1 to MOST_NUMBERS, as a look-up asks for them
             sa.func.length(number).between(start + 1, start + len(str(MOST_NUMBERS))),
             sa.func.substr(number, start + 1, 1) != "0",
@@ -76,6 +85,14 @@ def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
     )
 
 
+_THEIRS = sa.select(CardTransaction.id).where(
+    CardTransaction.gateway_order_id == Notification.gateway_order_id
+)
+_LATER = _of_order(Notification.gateway_order_id.expression)
+#: Told of before its order was known, which it is by now.
+_IS_LATE = sa.and_(
+    Notification.state == NotificationState.UNMATCHED, sa.or_(_THEIRS.exists(), _LATER.exists())
+)
 _FIND_ORDER = _of_order(bindparam("order_no", type_=sa.String))
 _COUNT_COPY = (
     sa.update(_notifications)
@@ -329,25 +346,32 @@ def _is_alone(session: Session) -> bool:
 
 def match_late() -> int:
     """Give those for orders we did not know the transaction that came in meanwhile (P25); how many."""
-    theirs = sa.select(CardTransaction.id).where(
-        CardTransaction.gateway_order_id == Notification.gateway_order_id
-    )
-    of_order = _of_order(Notification.gateway_order_id.expression)
-    is_late = sa.and_(
-        Notification.state == NotificationState.UNMATCHED,
-        sa.or_(theirs.exists(), of_order.exists()),
-    )
-    found = sa.func.coalesce(theirs.scalar_subquery(), of_order.scalar_subquery())
-    if not db.session.scalar(sa.select(sa.exists().where(is_late))):
+    if not db.session.scalar(sa.select(sa.exists().where(_IS_LATE))):
         return 0
     with writing() as session:
-        matched = session.execute(
-            sa.update(Notification)
-            .where(is_late)
-            .values(state=NotificationState.WAITING, transaction_id=found)
-            .execution_options(synchronize_session=False)
+        return _match(session, _IS_LATE)
+
+
+def come_in(session: Session, order_nos: Collection[str]) -> None:
+    """Orders with these numbers come in: what SMBC-GP told of them before is heard from now on.
+
+    Whoever captures one right away asks for what was paid past us first.
+    """
+    number, theirs = Notification.gateway_order_id.expression, list(map(at_gateway, order_nos))
+    _match(session, sa.and_(_IS_LATE, sa.or_(number.in_(theirs), _stem(number).in_(theirs))))
+
+
+def _match(session: Session, are_late: sa.ColumnElement[bool]) -> int:
+    matched = session.execute(
+        sa.update(Notification)
+        .where(are_late)
+        .values(
+            state=NotificationState.WAITING,
+            transaction_id=sa.func.coalesce(_THEIRS.scalar_subquery(), _LATER.scalar_subquery()),
         )
-        return int(matched.rowcount)  # type: ignore[attr-defined]
+        .execution_options(synchronize_session=False)
+    )
+    return int(matched.rowcount)  # type: ignore[attr-defined]
 
 
 def tidy() -> None:

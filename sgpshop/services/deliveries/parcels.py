@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,7 +29,7 @@ from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import Delivery, Order, utc_now
+from sgpshop.models import Billing, BillingState, Delivery, Order, utc_now
 from sgpshop.services.orders import alerts, history, money_movements
 from sgpshop.services.orders.acting import Seen, lock_for_act
 from sgpshop.services.orders.history import Actor
@@ -218,6 +219,14 @@ def undo_waiver(order_id: int, seen: Seen, actor: Actor) -> None:
         _record(order, "cancel_waiver_undone", actor, seen, utc_now())
 
 
+def _waits_for_result(order: Order) -> bool:
+    """Whether a line of it is registered, and SMBC-GP has still to say that it was charged."""
+    is_open = sa.exists().where(
+        Billing.order_id == order.id, Billing.state == BillingState.REGISTERED
+    )
+    return bool(db.session.scalar(sa.select(is_open)))
+
+
 def settle_refund(
     order_id: int, seen: Seen, actor: Actor, day: date, yen: int, reason: str
 ) -> None:
@@ -237,6 +246,10 @@ def settle_refund(
         if day < jst_day(order.ordered_at):
             raise InputRefused("refunded_on", "返金日は注文日以降の日付にしてください。")
         left = money_movements.left_of(order)
+        if not left and _waits_for_result(order):
+            raise NotPossible(
+                "売上報告の結果がまだ届いていません。結果が届いて売上になってから記録してください。"
+            )
         # Nothing left: all went back before these goods did, and that answers it.
         if not min(left, 1) <= yen <= left:
             raise InputRefused(

@@ -25,6 +25,7 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
+from sgpshop.services import notifications
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
 from sgpshop.services.intake.new_order import NewOrder, OnDecline
 from sgpshop.services.intake.problems import (
@@ -268,6 +269,7 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
     _pay_with(transaction, new)
     session.add(transaction)
     session.flush()
+    notifications.come_in(session, [new.order_no])
     refuses = new.on_decline is OnDecline.REFUSE
     row = {
         "order_id": order_id,

@@ -11,7 +11,9 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.gateway import ErrorKind, explain, worst
 from sgpshop.models import CHECKOUTS, Attempt, AttemptState, Operation, Order, split_codes
 from sgpshop.services.payments.checkouts import MAY_FINISH
+from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
 from sgpshop.services.payments.outcomes import CHALLENGED
+from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 
 class Unfinished(StrEnum):
@@ -53,6 +55,9 @@ _BUYER_TEXTS = {
 }
 
 
+_PERHAPS_PAID = (UNKNOWN_NUMBER, MAY_BE_FILED, "others_live", "other_transaction")
+
+
 def unfinished(order: Order, last: Attempt | None, now: datetime) -> Unfinished | None:
     """How far the payment of `order` is, whose newest attempt is `last`; None where it is finished.
 
@@ -70,6 +75,8 @@ def unfinished(order: Order, last: Attempt | None, now: datetime) -> Unfinished 
         return Unfinished.UNCONFIRMED if status is PaymentStatus.NEEDS_REVIEW else None
     if last.reason == CHALLENGED:
         return Unfinished.AT_BANK if _is_at_bank(order, last, now) else Unfinished.ABANDONED
+    if last.reason in _PERHAPS_PAID:  # under another number: a person, or a look-up, has to say so
+        return Unfinished.UNCONFIRMED
     codes = split_codes(last.error_codes)
     kind = explain(worst(codes)).kind if codes else None
     if kind is ErrorKind.THREE_DS:

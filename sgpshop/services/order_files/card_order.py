@@ -14,6 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError
 from sgpshop.models import SGP_METHOD, CardTransaction, utc_now
+from sgpshop.services import notifications
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
@@ -57,5 +58,6 @@ def make(order_no: str, actor: Actor) -> None:
         session.flush()
         transaction_id = transaction.id
         unknown_numbers.settle(session, [order_no])
+        notifications.come_in(session, [order_no])
         history.record_change(order, "became_card_order", actor, before=None, method=method)
     transaction_lookup.look_up(transaction_id)

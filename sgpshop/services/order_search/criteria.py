@@ -37,7 +37,7 @@ from sgpshop.models import (
     Order,
     OrderKind,
 )
-from sgpshop.models.order import UNFINISHED
+from sgpshop.models.order import IS_THROUGH, UNFINISHED
 from sgpshop.services.order_search import index
 from sgpshop.services.order_search.index import Condition, exists
 from sgpshop.services.orders.money_movements import MOVED
@@ -398,14 +398,6 @@ def _returned_open() -> list[Condition]:
         Order.cancel_waived_at.is_(None),
     ]
 
-
-#: Wholly 配送完了; or something came back, and a person decided that the payment stays (返金しない, R90a).
-IS_THROUGH = sa.or_(
-    Order.processing_class == ProcessingClass.DELIVERED,
-    sa.and_(
-        Order.processing_class == ProcessingClass.RETURNED, Order.cancel_waived_at.is_not(None)
-    ),
-)
 
 #: Orders whose authorization ends if nobody captures: the ones that show a deadline (R111, R130).
 HOLDING: tuple[Condition, ...] = (

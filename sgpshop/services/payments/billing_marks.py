@@ -32,7 +32,7 @@ from sgpshop.models import (
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import filed_numbers
-from sgpshop.services.payments.outcomes import CALLED_OFF, Outcome
+from sgpshop.services.payments.outcomes import CALLED_OFF, NOT_THROUGH, Outcome
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 #: Reason of a file that came after its window: the next one is in the month after (protocol.md §13.9).
@@ -65,6 +65,7 @@ _PASSING = {
     "broke_off": "このシステムの不具合で準備できませんでした",
     "seal_broken": "保存した認証情報を読み出せません",
     CALLED_OFF: "注文ファイルで注文キャンセルになりました",
+    NOT_THROUGH: "登録の前に、配送完了ではなくなりました",
     UNKNOWN_NUMBER: "どの注文の決済か分からない取引があります",
     "other_transaction": "同じ番号に判断できない取引があります",
     "unknown_state": "同じ番号に判断できない取引があります",

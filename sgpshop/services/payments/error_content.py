@@ -9,7 +9,7 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import UNCHANGED, ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
 from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
-from sgpshop.services.payments.outcomes import CALLED_OFF, CHALLENGED
+from sgpshop.services.payments.outcomes import CALLED_OFF, CHALLENGED, NOT_THROUGH
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 
@@ -69,6 +69,10 @@ _BY_REASON = {
     "others_live": (
         "この注文の仮売上か売上の取引が、SMBC-GPでほかの番号に見つかったため、請求していません。",
         "表示をその取引に合わせました。SMBCマルチペイメント管理画面で経緯を確認してください。",
+    ),
+    NOT_THROUGH: (
+        "登録の前に返送などで配送完了ではなくなったため、SMBC-GPには請求を送信していません。",
+        "返送の扱い(返金しない・注文キャンセル)を決めるか、配送完了にすると、売上報告できるようになります。",
     ),
     CALLED_OFF: (
         "受け付けたあとに取り込んだ注文ファイルで注文キャンセルになったため、SMBC-GPには何も送信していません。",

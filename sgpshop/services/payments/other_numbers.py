@@ -66,7 +66,9 @@ def paid_there(
         .where(CardTransaction.order_id == order_id)
         .order_by(CardTransaction.sequence)
     ).all()
-    is_first = len(rows) == 1
+    #: a buyer's first: nothing of ours came before it, and nobody told of anything else
+    is_first = operation in CHECKOUTS and len(rows) == 1
+    is_first = is_first and not past_us.may_be_paid(db.session(), order_id)
     known = unknown_numbers.numbers_of_ours(db.session(), order_id)
     ours = [row for row in rows if row.gateway_order_id in known]
     #: passed over, or only meant: somebody may have paid there since
@@ -88,7 +90,7 @@ def paid_there(
             return _filed(operation)
         if trade.raw_status != row.gateway_state:
             _keep(order_id, row.id, trade)
-    if is_first and operation in CHECKOUTS:  # a buyer's first: nothing of ours came before it
+    if is_first:
         return None
     passed_over = set() if by_file else {own}
     return _beside_unknown(gateway, operation, order_id, ours[-1].sequence, strange, passed_over)
@@ -116,16 +118,15 @@ def _beside_unknown(
     asked |= {row.gateway_order_id: row.sequence for row in unknown_numbers.open_of(order_id)}
     named = past_us.named(db.session(), [order_id])[order_id]
     db.session.commit()
-    shown = dict(numbers_after(order.order_no, last, gateway.search_trade, others, named))
-    for number, sequence in asked.items():
-        if sequence not in shown and number not in others:
-            trade = gateway.search_trade(number)
-            if trade is not None:
-                shown[sequence] = trade
-    held, to_ask = unknown_numbers.held_and_asked(order.kind, shown.values())
-    found = [(n, trade) for n, trade in shown.items() if trade.order_id in to_ask]
-    unpaid = (n for n, trade in shown.items() if trade.state.is_unfinished)
-    _remember(order_id, [n for n in unpaid if n not in strange.values()])
+    shown = list(numbers_after(order.order_no, last, gateway.search_trade, others, named))
+    for number in asked.keys() - others - {trade.order_id for _, trade in shown}:
+        trade = gateway.search_trade(number)
+        if trade is not None:
+            shown.append((asked[number], trade))
+    held, to_ask = unknown_numbers.held_and_asked(order.kind, [trade for _, trade in shown])
+    found = [(n, trade) for n, trade in shown if trade.order_id in to_ask]
+    unpaid = {trade.order_id: n for n, trade in shown if trade.state.is_unfinished}
+    _remember(order_id, {number: n for number, n in unpaid.items() if number not in strange})
     if not found:
         return None
     _ask(order_id, found)
@@ -135,14 +136,14 @@ def _beside_unknown(
     return _unless_free(operation, bool(held))
 
 
-def _remember(order_id: int, sequences: Collection[int]) -> None:
+def _remember(order_id: int, numbers: Mapping[str, int]) -> None:
     """Numbers under which somebody may still pay stay with the order: the nights look at them."""
-    if not sequences:
+    if not numbers:
         return
     with writing() as session:
         order = acting.lock_order(session, order_id)
-        for sequence in sequences:
-            transaction_numbers.keep_strange(session, order, sequence)
+        for number, sequence in numbers.items():
+            transaction_numbers.keep_strange(session, order, sequence, number)
 
 
 def _ask(order_id: int, held: Sequence[unknown_numbers.Numbered]) -> None:
@@ -154,9 +155,15 @@ def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[F
     """How it ends because no act of ours entered what stands under the number meant for it: whose, nobody knows.
 
     None: it is not ours, and nothing stands in the way: the next number is free.  False: it is ours.
+    What a person called ours after it was given back never counted: it is as free (R141).
     """
     is_known = unknown_numbers.is_ours(db.session(), claimed.transaction_id)
+    is_left_over = trade.state.is_cancelled and unknown_numbers.never_counted(
+        db.session(), claimed.transaction_id
+    )
     db.session.commit()  # no transaction is open while we wait for the network (P8)
+    if is_left_over and claimed.operation is not Operation.CANCEL:
+        return None
     if is_known:
         return False
     held, asked = unknown_numbers.held_and_asked(claimed.kind, [trade])
@@ -167,8 +174,8 @@ def not_ours(claimed: ClaimedAttempt, trade: TradeStatus) -> Outcome | Literal[F
 
 
 def _unless_free(operation: Operation, is_held: bool) -> Outcome | None:
-    """What was given back does not stand in the way of a cancel."""
-    is_free = operation is Operation.CANCEL and not is_held
+    """What was given back does not stand in the way of a cancel, nor of a buyer who pays again."""
+    is_free = operation in {Operation.CANCEL, *CHECKOUTS} and not is_held
     return None if is_free else rejected(operation, UNKNOWN_NUMBER)
 
 

@@ -19,6 +19,8 @@ CHALLENGED = "three_ds_challenge"
 
 #: Reason of what a file that came in meanwhile held back.
 CALLED_OFF = "called_off"
+#: The goods of what was to be billed are not through any more: they come back, or were not sent.
+NOT_THROUGH = "not_through"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
 from sgpshop import logs, metrics
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.look_schedule import next_look
 from sgpshop.domain.payment_status import Event, PaymentStatus, next_status
 from sgpshop.domain.reconciliation import MISSING, decide
@@ -247,6 +248,8 @@ def _write(session: Session, attempt_id: int, lease: int, outcome: Outcome) -> A
                 outcome.event,
                 total=row.total,
                 found_total=outcome.trade.total if outcome.trade else 0,
+                is_delivered=row.processing_class is ProcessingClass.DELIVERED
+                and row.operation is not Operation.CANCEL,
             ),
             found=transactions.describe(outcome.trade),
             total=row.total,

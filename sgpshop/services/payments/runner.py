@@ -10,9 +10,11 @@ import logging
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import sqlalchemy as sa
 from flask import current_app
 
-from sgpshop.domain.payment_status import PAID, PaymentStatus
+from sgpshop.domain.payment_status import PAID, Event, PaymentStatus
+from sgpshop.extensions import db
 from sgpshop.gateway import (
     Challenge,
     GatewayError,
@@ -25,7 +27,8 @@ from sgpshop.gateway import (
     TradeStatus,
     only_while,
 )
-from sgpshop.models import AttemptState, Operation, utc_now
+from sgpshop.models import AttemptState, Operation, Order, utc_now
+from sgpshop.models.order import IS_THROUGH
 from sgpshop.services.payments import (
     filed_numbers,
     journal,
@@ -165,6 +168,8 @@ class _Execution:
         How it ends where that is not so: nothing was entered yet.
         """
         claimed, card = self.claimed, None
+        if claimed.operation is Operation.BILL and not _is_through(claimed.order_id):
+            return self._reject(outcomes.NOT_THROUGH)
         try:
             paid_there = other_numbers.paid_there(
                 self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
@@ -215,14 +220,29 @@ class _Execution:
             trade = None if found is None else self._own(found)
             if isinstance(trade, RunResult):
                 return trade
-            outcome = self.plan.judge(trade, self.claimed)
-            if self.claimed.operation is Operation.CANCEL:
-                outcome = self._paid_elsewhere(outcome) or outcome
+            outcome = self._instead(self.plan.judge(trade, self.claimed))
         except GatewayUnreachable as failure:
             return self._unreachable(failure)
         except GatewayError as failure:
             return self._look_failed(failure)
         return trade if outcome is None else self._close(outcome)
+
+    def _instead(self, outcome: Outcome | None) -> Outcome | None:
+        """`outcome`, or what stands under another number, where this one holds nothing (any more).
+
+        A cart that takes another payment of the buyer voids the first.  Raises GatewayError.
+        """
+        if self.claimed.operation is Operation.CANCEL:
+            return self._paid_elsewhere(outcome) or outcome
+        if outcome is None or outcome.event is not Event.FOUND_CANCELLED:
+            return outcome
+        claimed = self.claimed
+        return (
+            other_numbers.paid_there(
+                self.gateway, claimed.operation, claimed.order_id, claimed.gateway_order_id
+            )
+            or outcome
+        )
 
     def _paid_elsewhere(self, outcome: Outcome | None) -> Outcome | None:
         """Whether what is to be cancelled stands under another number of the order.
@@ -395,7 +415,14 @@ class _Execution:
         trade = None if found is None else self._own(found)
         if isinstance(trade, RunResult):
             return trade
-        outcome = self.plan.judge(trade, self.claimed)
+        judged = self.plan.judge(trade, self.claimed)
+        try:
+            is_cancel = claimed.operation is Operation.CANCEL
+            outcome = judged if is_cancel else self._instead(judged)
+        except GatewayError as failure:  # nothing was carried out
+            return self._look_failed(failure)
+        if outcome is not None and outcome is not judged:
+            return self._close(outcome)
         if outcome is not None:
             return self._close(replace(outcome, reason=refusal.reason, codes=refusal.codes))
         if trade is None:  # refused to enter what is not there: nothing was done
@@ -425,6 +452,13 @@ class _Execution:
             late_answers.record(self.claimed.attempt_id, outcome)
             return RunResult.NOT_OURS
         return RunResult.ENDED
+
+
+def _is_through(order_id: int) -> bool:
+    """Whether the goods of what waited to be billed are still where its buyer is to pay for them (R101)."""
+    is_through = db.session.scalar(sa.select(IS_THROUGH).where(Order.id == order_id))
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return bool(is_through)
 
 
 def _pause(tries: int) -> float:

@@ -10,7 +10,7 @@ told a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,6 +75,8 @@ from sgpshop.storage.queue import Task, Urgency, tell_now
 _MAY_BE_PAID_AGAIN = (PaymentStatus.NEEDS_REVIEW, PaymentStatus.CAPTURE_FAILED)
 #: While one thread looks, no other does.
 _LOOKING = timedelta(seconds=60)
+#: What a look-up showed decides nothing while a person is asked whose another payment is.
+_PERHAPS_PAID = "perhaps_paid"
 #: Refused unread for load (E92): asked again so soon, at the worker's slower pace.
 _CONGESTED = timedelta(seconds=5)
 
@@ -179,7 +181,8 @@ def _later_payments(
     is_wanted = may_follow and not is_billed
     is_wanted = is_wanted or past_us.may_be_paid_now(session, claim.order_id)
     others = transaction_numbers.of_other_orders(session, claim.order_id, claim.order_no)
-    named = past_us.named(session, [claim.order_id])[claim.order_id] - {claim.sequence}
+    named = past_us.named(session, [claim.order_id])[claim.order_id]
+    named.pop(claim.gateway_order_id, None)
     session.commit()  # no transaction is open while we wait for the network (P8)
     if not is_wanted:
         return None
@@ -191,23 +194,22 @@ def numbers_after(
     sequence: int,
     search: Callable[[str], TradeStatus | None],
     others: Collection[str] = (),
-    named: Collection[int] = (),
+    named: Mapping[str, int] | None = None,
 ) -> Iterator[Numbered]:
     """What `search` shows under the numbers of that order after `sequence`, gaps passed over.
 
     `others` are numbers of other orders: they are not asked for, and are no gaps.  Those `named` by
-    SMBC-GP or asked about (past_us) are asked for wherever they stand.
+    SMBC-GP or asked about (past_us) are asked for wherever they stand, as they are written there.
     """
-    missing = 0
-    for number in sorted({*named, *range(sequence + 1, MOST_NUMBERS + 1)}):
-        if at_gateway(order_no, number) in others:
+    missing, named = 0, named or {}
+    following = {at_gateway(order_no, n): n for n in range(sequence + 1, MOST_NUMBERS + 1)}
+    for number, n in sorted({**following, **named}.items(), key=lambda one: one[1]):
+        if number in others or (missing >= _GAP and number not in named):
             continue
-        if missing >= _GAP and number not in named:
-            continue
-        found = search(at_gateway(order_no, number))
+        found = search(number)
         if found is not None:
-            yield number, found
-        if number > sequence:
+            yield n, found
+        if n > sequence:
             missing = 0 if found is not None else missing + 1
 
 
@@ -428,6 +430,7 @@ def _record(
             transaction.first_look_at = began
             trade = found
         before = order.payment_status
+        was_unsure = transaction.look_problem == _PERHAPS_PAID  # seen then, and decided only now
         known, seen = transaction.access_id, _seen(transaction)
         is_first = transaction.gateway_state is None
         was_used = is_first and _was_used(session, order)
@@ -488,7 +491,7 @@ def _record(
         )
         if before is None or decision is None:
             if is_unsure:
-                _plan_next(transaction, "perhaps_paid")
+                _plan_next(transaction, _PERHAPS_PAID)
             elif trade is not None and event is None:
                 _plan_next(transaction, "unknown_state")
             if _seen(transaction)[1] != seen[1]:  # the status stays, the amount is told (P5)
@@ -510,7 +513,7 @@ def _record(
                 _mend(session, order, AlertKind.CANCELLED_IN_FILE)
         if trade is not None and trade.state.is_unfinished:
             _plan_next(transaction, "")  # the buyer may still finish
-        is_same = decision.after is before and _seen(transaction) == seen
+        is_same = decision.after is before and _seen(transaction) == seen and not was_unsure
         if is_same and transaction.looks > 1:
             return  # nothing new to tell
         if trade is None or trade.state.is_unfinished:
@@ -652,6 +655,9 @@ def _told_unknown(
         # A card that was checked is a question where the order has none that was.
         elif found.order_id in asked or (found.state.is_check and is_unfinished):
             unknown.append((number, found))
+        if found.order_id not in known and found.state.is_unfinished and not is_claimed:
+            # It may be paid yet, whichever number comes to count: the nights look at it.
+            transaction_numbers.keep_strange(session, order, number, found.order_id)
     if seen.was_asked:
         shown = {found.order_id for _, found in unknown}
         rest = {
@@ -668,7 +674,12 @@ def _told_unknown(
     if _is_live(seen.trade):
         ours = []
     elif seen.trade is not None and seen.trade.state.is_cancelled:
-        ours = [one for one in ours if not one[1].state.is_unfinished]
+        # Money that was taken pays the order before any hold; and where it was taken and given back
+        # no hold does: it would be captured from a buyer who has his money again.
+        was_taken = transaction.is_captured or bool(transaction.captured_amount)
+        captured = [one for one in ours if one[1].state.is_captured]
+        not_taken = [] if was_taken else [one for one in ours if not one[1].state.is_unfinished]
+        ours = captured or not_taken
     elif order.kind is not OrderKind.NORMAL and (
         transaction.is_charge or (seen.trade is not None and seen.trade.state.is_check)
     ):  # its checked card is to be charged, whatever was given back

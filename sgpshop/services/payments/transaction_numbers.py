@@ -38,7 +38,7 @@ from sgpshop.models import (
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import LOOK_UP
 from sgpshop.services.payments import filed_numbers
-from sgpshop.services.payments.transactions import standing
+from sgpshop.services.payments.transactions import look_now, standing
 
 
 class NumbersUsedUp(NotPossible):
@@ -98,6 +98,12 @@ def left_elsewhere(order_id: int, *besides: CardTransaction) -> str:
         f"{other.gateway_order_id} {standing(other)} {other.gateway_amount or 0:,}円"
         for other in sorted(others, key=lambda one: one.sequence)
     )
+
+
+def tell_left(session: Session, order: Order) -> None:
+    """That money stands under other numbers of `order` (locked) is told, once."""
+    if left := left_elsewhere(order.id):
+        alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=left)
 
 
 def tell_less(session: Session, order: Order) -> None:
@@ -234,20 +240,36 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     session.flush()
 
 
-def keep_strange(session: Session, order: Order, sequence: int) -> None:
+def keep_strange(session: Session, order: Order, sequence: int, number: str) -> None:
     """A number of `order` (locked) that no act of ours entered, and that may be paid: it does not count."""
-    number = at_gateway(order.order_no, sequence)
     is_known = sa.exists().where(CardTransaction.gateway_order_id == number)
     if not session.scalar(sa.select(is_known)):
+        sequence = _free(session, order, sequence, number)
         session.add(
             CardTransaction(
                 order_id=order.id, sequence=sequence, is_current=False, gateway_order_id=number
             )
         )
+        session.flush()
 
 
-def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransaction:
-    """A transaction with that number of `order` (locked), which counts from now on (R106)."""
+def _free(session: Session, order: Order, sequence: int, number: str) -> int:
+    """Where in its line of numbers a number that is not as ours would be has a place of its own."""
+    if at_gateway(order.order_no, sequence) == number:
+        return sequence
+    is_taken = sa.exists().where(
+        CardTransaction.order_id == order.id, CardTransaction.sequence == sequence
+    )
+    return _next_sequence(order) if session.scalar(sa.select(is_taken)) else sequence
+
+
+def make_current(
+    order: Order, sequence: int, *, is_charge: bool, number: str = ""
+) -> CardTransaction:
+    """A transaction with that number of `order` (locked), which counts from now on (R106).
+
+    `number` is as SMBC-GP writes it, where that is not as we would.
+    """
     session, old = object_session(order), order.transaction
     assert session is not None
     assert old is not None
@@ -256,7 +278,7 @@ def make_current(order: Order, sequence: int, *, is_charge: bool) -> CardTransac
         order_id=order.id,
         sequence=sequence,
         is_charge=is_charge,
-        gateway_order_id=at_gateway(order.order_no, sequence),
+        gateway_order_id=number or at_gateway(order.order_no, sequence),
         member_id=old.member_id,
         card_seq=old.card_seq,
         card_last4=old.card_last4 if is_charge else "",
@@ -287,7 +309,8 @@ def return_to(
         is_charge = order.kind is not OrderKind.NORMAL
     if known is None:
         sequence = int(gateway_order_id.rpartition("-")[2])
-        return make_current(order, sequence, is_charge=is_charge)
+        sequence = _free(session, order, sequence, gateway_order_id)
+        return make_current(order, sequence, is_charge=is_charge, number=gateway_order_id)
     if known.is_mere_number:
         known.is_charge = is_charge
         known.member_id, known.card_seq = old.member_id, old.card_seq
@@ -302,20 +325,24 @@ def return_to(
 def pays_instead(order: Order, paid: CardTransaction) -> bool:
     """Let `paid`, under which money was found, count for `order` (locked); whether it does from now on.
 
-    Only what no act of ours may be at is passed over for it: no money is there, and none will come
-    by a monthly file.  A mere hold does not count instead of what was taken and given back: whoever
-    captured it would charge a buyer who has his money again.
+    Only what no act of ours may be at is passed over for it: no money is there, or only held where
+    this was taken (R141), and none will come by a monthly file.  A mere hold does not count instead
+    of what was taken and given back: whoever captured it would charge a buyer who has his money again.
     """
     current = order.transaction
     assert current is not None
     if current.captured_amount and not paid.is_captured:
         return False
-    if order.open_attempt is not None or current.gateway_state in LIVE_STATES:
+    is_live = current.gateway_state in LIVE_STATES
+    is_mere_hold = is_live and not current.is_captured and paid.is_captured
+    if order.open_attempt is not None or (is_live and not is_mere_hold):
         return False
     is_to_be_seen = current.gateway_state is None and current.next_look_at is not None
     if is_to_be_seen or _waits_for_file(current):
         return False
     return_to(order, paid.gateway_order_id)
+    if is_mere_hold:  # what is left over is told at once
+        look_now(current)
     return True
 
 

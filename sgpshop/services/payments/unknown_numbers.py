@@ -48,6 +48,7 @@ UNKNOWN_NUMBER = "unknown_number"
 
 #: A buyer who entered a payment, or went to 3-D Secure, has paid or gone by then.
 _PAYING = timedelta(minutes=30)
+_DAY = timedelta(days=1)
 
 #: A number and what a look-up of it showed.
 Numbered = tuple[int, TradeStatus]
@@ -74,6 +75,12 @@ def was_said_to_be_ours(session: Session, transaction: CardTransaction) -> bool:
         UnknownNumber.is_ours.is_(True),
     )
     return bool(session.scalar(sa.select(was_said)))
+
+
+def never_counted(session: Session, transaction_id: int) -> bool:
+    """Whether a person called it the order's, and nobody here saw it pay the order since."""
+    transaction = session.get_one(CardTransaction, transaction_id)
+    return transaction.gateway_state is None and was_said_to_be_ours(session, transaction)
 
 
 def numbers_of_ours(session: Session, order_id: int) -> set[str]:
@@ -264,7 +271,7 @@ def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
 def looks_again_at(session: Session, order_id: int) -> datetime | None:
     """When whoever is paying under a number that is asked about has paid or gone; None: nobody is.
 
-    Who is still there then is looked at again after as long as it has been asked about.
+    Who is still there then is looked at again after as long as it has been asked about, and each day.
     """
     found_at = session.scalar(
         sa.select(sa.func.max(UnknownNumber.found_at)).where(
@@ -276,7 +283,7 @@ def looks_again_at(session: Session, order_id: int) -> datetime | None:
     if found_at is None:
         return None
     now = utc_now()
-    return max(found_at + _PAYING + TOLERANCE, now + (now - found_at))
+    return max(found_at + _PAYING + TOLERANCE, now + min(now - found_at, _DAY))
 
 
 def describe(row: UnknownNumber) -> str:
@@ -356,7 +363,8 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
 def ask_again(order_no: str, question_id: int, actor: Actor) -> None:
     """「別の注文の決済です」 was wrong: it is a question again, and SMBC-GP is asked what stands there.
 
-    Raises NotFound where there is no such answer, OrderBusy while an operation is open.
+    Also while an operation waits: it is a word to our books alone, and whoever sends hears it.  Raises
+    NotFound where there is no such answer.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
@@ -365,9 +373,7 @@ def ask_again(order_no: str, question_id: int, actor: Actor) -> None:
             raise NotFound(_GONE)
         if row.is_ours is None:  # a second click (P19)
             return
-        if order.open_attempt is not None:
-            raise OrderBusy
-        row.is_ours = None
+        row.is_ours, row.found_at = None, utc_now()
         session.flush()
         if order.transaction is not None:
             look_now(order.transaction)
@@ -396,7 +402,7 @@ def _leave(session: Session, order: Order, row: UnknownNumber) -> None:
     if order.transaction.gateway_order_id == row.gateway_order_id:
         transaction_numbers.take_next_number(order)
     else:
-        transaction_numbers.keep_strange(session, order, row.sequence)
+        transaction_numbers.keep_strange(session, order, row.sequence, row.gateway_order_id)
     session.flush()
     session.execute(  # what waited for it goes on
         sa.update(Billing)
@@ -433,7 +439,7 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
             transaction_numbers.take_next_number(order)
         taken = own
     else:
-        transaction_numbers.keep_strange(session, order, row.sequence)
+        transaction_numbers.keep_strange(session, order, row.sequence, row.gateway_order_id)
         taken = _of_number(session, row.gateway_order_id).one()
     for transaction in {taken, current}:  # what counted until now may hold money, or none any more
         look_now(transaction)

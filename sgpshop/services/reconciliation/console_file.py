@@ -26,8 +26,10 @@ from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKin
 from sgpshop.services.files.layout import Purpose, Table, layouts, recognise
 from sgpshop.services.files.layouts import e01_console
 from sgpshop.services.files.reading import read_rows
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.orders import acting
+from sgpshop.services.payments import transaction_lookup, transaction_numbers
 from sgpshop.services.payments.transactions import event_of
+from sgpshop.storage.database import writing
 
 _CHUNK = 400
 _SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
@@ -112,9 +114,31 @@ def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
         for row in chunk:
             _sort_in(row, known, result, to_look_up)
     _find_taken_otherwise(result)
+    to_look_up += _kept(result.unknown_transactions)
     if to_look_up:
         result.planned = transaction_lookup.look_soon_at(sorted(set(to_look_up)))
     return result
+
+
+def _kept(found: Sequence[tuple[ConsoleRow, str]]) -> list[int]:
+    """Keep numbers of our orders that we did not know, so that nothing is charged or cancelled beside them.
+
+    Their transactions, to be looked up: whose they are is asked then (R141).
+    """
+    kept: list[int] = []
+    for row, order_no in found:
+        with writing() as session:
+            order = acting.lock_order(session, acting.id_of(order_no))
+            sequence = int(row.order_id.rpartition("-")[2])
+            transaction_numbers.keep_strange(session, order, sequence, row.order_id)
+            wanted = sa.select(CardTransaction.id).where(
+                CardTransaction.order_id == order.id,
+                sa.or_(
+                    CardTransaction.gateway_order_id == row.order_id, CardTransaction.is_current
+                ),
+            )
+            kept += session.scalars(wanted).all()
+    return kept
 
 
 def _find_taken_otherwise(result: FileComparison) -> None:

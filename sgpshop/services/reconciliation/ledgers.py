@@ -96,7 +96,7 @@ class BookedOrder:
     #: behind it no number is known to our books, but may be to SMBC-GP (P36)
     last_number: int = 0
     #: but for these, of which SMBC-GP told (past_us)
-    named: frozenset[int] = frozenset()
+    named: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class _Asker:
         if is_paid and is_alone:  # nothing is charged after it
             return tuple(answers)
         after = transaction_lookup.numbers_after(
-            ours.order_no, ours.last_number, self._search, named=ours.named
+            ours.order_no, ours.last_number, self._search, named=dict(ours.named)
         )
         try:
             answers.extend(found for _, found in after)
@@ -412,7 +412,7 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
     named = past_us.named(db.session(), [row[0] for row in rows])
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return [
-        _made(*row, tuple(earlier[row[0]]), last.get(row[0], 0), frozenset(named[row[0]]))
+        _made(*row, tuple(earlier[row[0]]), last.get(row[0], 0), frozenset(named[row[0]].items()))
         for row in rows
     ]
 

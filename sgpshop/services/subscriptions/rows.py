@@ -15,7 +15,7 @@ from sgpshop.domain.order_rules import TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
-from sgpshop.services.order_search.criteria import IS_THROUGH
+from sgpshop.models.order import IS_THROUGH
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.subscriptions.billing import planning

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
+from sgpshop.models.order import IS_THROUGH
 from sgpshop.services import settings
-from sgpshop.services.order_search.criteria import IS_THROUGH
 from sgpshop.services.order_search.totals import Total, taken_otherwise
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription

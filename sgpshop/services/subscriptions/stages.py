@@ -25,9 +25,8 @@ from sgpshop.models import (
     OrderKind,
     utc_now,
 )
-from sgpshop.models.order import REPORTED_BACK
+from sgpshop.models.order import IS_THROUGH, REPORTED_BACK
 from sgpshop.services.order_search.criteria import (
-    IS_THROUGH,
     KeywordField,
     SearchCriteria,
     conditions,

@@ -125,7 +125,7 @@ def _behind(shop: World, *, is_known: bool) -> Order:
     with writing() as session:
         here = lock_order(session, order.id)
         if is_known:
-            transaction_numbers.keep_strange(session, here, 1)
+            transaction_numbers.keep_strange(session, here, 1, f"{here.order_no}-1")
         transaction_numbers.return_to(here, "7002-2").entry_sent_at = utc_now()  # by us
     look_at_all(order)
     assert fresh(order).payment_status is S.AUTHORIZED
@@ -176,8 +176,8 @@ def test_who_left_without_paying_before_it_is_asked_about_no_more(
 def test_what_is_anothers_is_not_asked_about_any_more(shop: World, travel: Travel) -> None:
     order, access = _hold(shop)
     shop.gateway.execute(access, Card(token=shop.token()), job=Job.CAPTURE)
-    assert past_us.named(db.session(), [order.id])[order.id] == {1}
+    assert past_us.named(db.session(), [order.id])[order.id] == {f"{order.order_no}-1": 1}
     say_ours(is_ours=False)
-    assert past_us.named(db.session(), [order.id])[order.id] == set()
+    assert past_us.named(db.session(), [order.id])[order.id] == {}
     press(fresh(order), Operation.CAPTURE)
     assert fresh(order).payment_status is S.CAPTURED

@@ -311,7 +311,9 @@ class TestNotFreeWhenItWasRegistered:
         travel(THE_10TH)
         go_on(order)
         with writing() as session:
-            transaction_numbers.keep_strange(session, session.get_one(Order, order.id), 99)
+            transaction_numbers.keep_strange(
+                session, session.get_one(Order, order.id), 99, f"{order.order_no}-99"
+            )
         [alert] = open_of(order.id)
         acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
         go_on(order)

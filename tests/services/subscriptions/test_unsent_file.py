@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 - fixtures of the other files are used by their names
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,16 +13,19 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
+from sgpshop.gateway import GatewayOutcomeUnknown, GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Attempt, AttemptState, BillingFile, BillingState, FileState, Order
-from sgpshop.services.payments import stored_cards
+from sgpshop.services.deliveries import parcels
+from sgpshop.services.payments import outcomes, stored_cards
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh
 from tests.gateway_world import World
 from tests.notifying import tell
-from tests.services.acting import last_attempt
+from tests.services.acting import TANAKA, last_attempt, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
+from tests.services.importing import take_in
+from tests.services.order_csv import row
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import delivered, explained, the_billing
 from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
@@ -137,7 +141,7 @@ def test_a_minute_later_the_same_file_goes_out(shop: World, travel: Travel, orde
     [
         pytest.param((6, 1), (7, 1), (7, 10), id="to ask took an hour"),
         pytest.param((12, 0), (16, 0), (20, 30), id="to ask again may outlast the window"),
-        pytest.param((22, 5), (22, 5), (22, 30), id="the window closes"),
+        pytest.param((23, 40), (23, 40), (23, 48), id="the window closes"),
     ],
 )
 def test_it_goes_out_as_it_is_where_asking_again_would_miss_the_month(
@@ -176,14 +180,92 @@ def test_while_the_window_closes_only_what_was_told_of_is_taken_out(
 ) -> None:
     open_shop(billing_driver=BillingDriver.FILE.value)
     paid, other = delivered(shop), delivered(shop)
-    make_unsent(travel, monkeypatch, (22, 5), (22, 5))
+    make_unsent(travel, monkeypatch, (23, 40), (23, 40))
+    travel(jst(2026, 12, 10, 23, 45))
     pay(shop, f"{paid.order_no}-2")
     tell(f"{paid.order_no}-2", Status="CAPTURE", JobCd="CAPTURE")
     before = shop.requests(f"{other.order_no}-1", "SearchTrade")
     assert before
-    travel(jst(2026, 12, 10, 22, 30))
+    travel(jst(2026, 12, 10, 23, 48))
     for _ in range(2):
         billing.resume()
     assert the_billing(paid).state is BillingState.POSTPONED
     assert fresh(other).payment_status is S.BILLING_REPORTED
     assert shop.requests(f"{other.order_no}-1", "SearchTrade") == before
+
+
+@pytest.mark.postgresql
+def test_a_file_of_the_cart_that_says_it_failed_takes_it_out(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 10, 6, 2))
+    take_in(row(注文番号=order.order_no, 決済方法ステータス="売上失敗", 定期購入ID="T-1"))
+    pay(shop, f"{order.order_no}-2")
+    travel(jst(2026, 12, 10, 6, 3))
+    for _ in range(2):
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_one_line_is_asked_about_again_until_the_last_minutes(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    make_unsent(travel, monkeypatch, (21, 58), (21, 58))
+    travel(jst(2026, 12, 10, 22, 30))
+    pay(shop, f"{order.order_no}-2")
+    travel(jst(2026, 12, 10, 23, 40))
+    for _ in range(2):
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+
+
+def test_goods_that_come_back_meanwhile_are_not_billed(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 10, 8))
+    back = parcels.ParcelReturn([0], date(2026, 12, 10), "返品")
+    parcels.take_back(order.id, seen(fresh(order)), TANAKA, back)
+    for hour in (9, 10, 11):
+        travel(jst(2026, 12, 10, hour))
+        billing.resume()
+    assert the_billing(order).state is BillingState.POSTPONED
+    assert last_attempt(order).reason == outcomes.NOT_THROUGH
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert sold(shop, order) == []
+    parcels.waive_cancel(order.id, seen(fresh(order)), TANAKA, "代品を送る")
+    nights(travel, order, (2027, 1, 10), (2027, 1, 18), (2027, 1, 19))
+    assert [yen for _, yen in sold(shop, order)] == [2500]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_in_doubt_is_asked_for_before_it_goes_out_hours_later(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    real = SmbcGpGateway.upload_monthly_file
+
+    def lost(gateway: SmbcGpGateway, month: str, content: bytes) -> None:
+        if is_there:
+            real(gateway, month, content)
+        raise GatewayOutcomeUnknown("timeout:read")
+
+    with monkeypatch.context() as away:
+        away.setattr(SmbcGpGateway, "upload_monthly_file", lost)
+        travel(jst(2026, 12, 10, 6, 1))
+        billing.resume()
+    assert the_file().is_doubtful
+    travel(jst(2026, 12, 10, 7))
+    pay(shop, f"{order.order_no}-2")
+    for hour in (10, 11):
+        travel(jst(2026, 12, 10, hour))
+        billing.resume()
+    nights(travel, order, (2026, 12, 11), (2026, 12, 18), (2026, 12, 19))
+    both = [f"{order.order_no}-1", f"{order.order_no}-2"]
+    assert [number for number, _ in sold(shop, order)] == (both if is_there else both[1:])
+    assert AlertKind.UNKNOWN_NUMBER in told(order)

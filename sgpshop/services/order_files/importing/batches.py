@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
-from sgpshop.services import settings
+from sgpshop.services import notifications, settings
 from sgpshop.services.order_files.importing import cancelled, failed, stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken import (
@@ -95,7 +95,9 @@ def _try(
         decided = _decide(session, batch, session.scalar(started) or now, lock=True)
         failed.heed(session, decided.stored, actor=actor, now=now)
         counts = writer.write(session, decided.changes, actor=actor, now=now)
-        unknown_numbers.settle(session, [one.parsed.order_no for one in decided.changes])
+        came_in = [one.parsed.order_no for one in decided.changes]
+        unknown_numbers.settle(session, came_in)
+        notifications.come_in(session, came_in)
         cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})
         counts["left_out"] = len(batch) - len(decided.changes)
         sums = {name: getattr(ImportRun, name) + number for name, number in counts.items()}

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.domain.billing_calendar import (
-    FILE_WINDOW_CLOSING,
     file_window_ends,
     month_of,
     results_at,
@@ -61,6 +60,10 @@ _PAUSES = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LONGEST_PAUSE = timedelta(seconds=_PAUSES[-1])
 #: What was asked so long ago says how it was then, not now.
 _FRESH = timedelta(minutes=5)
+#: To ask again, make the next file and send it: what was asked long ago goes out as it is after that.
+_LAST_MINUTES = timedelta(minutes=10)
+#: Of a file that may be at SMBC-GP; one that is refused shows nothing, hardly all.
+_ASKED_OF_FILE = 5
 #: So long a single refused line is looked for before it is put off.
 _PATIENCE = timedelta(days=1)
 #: «Order id already exists».
@@ -138,6 +141,15 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
     if claim is None:
         return
     window, content, lease, tries, was_doubtful = claim
+    try:
+        is_gone = was_doubtful and _is_stale(file_id) and not _is_there(gateway, file_id)
+    except GatewayError as failure:
+        _try_later(file_id, lease, tries, failure.reason, is_doubtful=True)
+        return
+    if is_gone:
+        # Sent as it is, it would charge beside what was paid meanwhile: each line is looked for.
+        _answered(file_id, lease, state=FileState.IN_DOUBT, is_doubtful=True, error_codes="")
+        return
     try:
         receipt = gateway.upload_monthly_file(f"{window:%Y%m}", content.encode("ascii"))
     except GatewayRejected as refusal:
@@ -368,6 +380,31 @@ def _take_apart(session: Session, file_id: int) -> bool:
     return True
 
 
+def _is_stale(file_id: int) -> bool:
+    """Whether a file that may be at SMBC-GP is old, or one of its lines would not go any more."""
+    now, of_it = utc_now(), Billing.file_id == file_id
+    is_stale = _is_old(db.session(), file_id, now) or db.session.scalar(
+        sa.select(sa.exists().where(of_it, ~is_ready(now)))
+    )
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return bool(is_stale)
+
+
+def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
+    """Whether SMBC-GP shows any of the first lines of that file: it has it, and takes it again unchanged.
+
+    Raises GatewayError.
+    """
+    numbers = db.session.scalars(
+        sa.select(Billing.gateway_order_id)
+        .where(Billing.file_id == file_id)
+        .order_by(Billing.id)
+        .limit(_ASKED_OF_FILE)
+    ).all()
+    db.session.commit()
+    return any(gateway.search_trade(number) is not None for number in numbers)
+
+
 def _is_old(session: Session, file_id: int, now: datetime) -> bool:
     """Whether its lines were asked about too long ago, and there is time to ask about all again.
 
@@ -380,7 +417,7 @@ def _is_old(session: Session, file_id: int, now: datetime) -> bool:
     if made_at is None or asked_at is None:
         return False
     fresh_for = max(_FRESH, 2 * (made_at - asked_at))
-    last_call = file_window_ends(now) - max(fresh_for, FILE_WINDOW_CLOSING)
+    last_call = file_window_ends(now) - fresh_for - _LAST_MINUTES
     return asked_at + fresh_for < now < last_call
 
 

@@ -26,14 +26,13 @@ from sgpshop.models import (
     Billing,
     BillingState,
     CardTransaction,
-    Notification,
     Operation,
     Order,
     Queue,
-    UnknownNumber,
     utc_now,
 )
-from sgpshop.services.payments import other_numbers, outcomes, stored_cards
+from sgpshop.models.order import IS_THROUGH
+from sgpshop.services.payments import clocks, other_numbers, outcomes, past_us, stored_cards
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.storage.database import read_alone, writing
@@ -70,20 +69,10 @@ def is_ready(now: datetime) -> sa.ColumnElement[bool]:
             ~CardTransaction.others_live,
             Order.id == CardTransaction.order_id,
             ~Order.is_called_off,
+            IS_THROUGH,
         )
         .correlate(Billing),
-        ~sa.exists()
-        .where(
-            UnknownNumber.order_id == Billing.order_id, UnknownNumber.found_at > Billing.ready_at
-        )
-        .correlate(Billing),
-        ~sa.exists()
-        .where(
-            CardTransaction.order_id == Billing.order_id,
-            Notification.transaction_id == CardTransaction.id,
-            Notification.last_at > Billing.ready_at,
-        )
-        .correlate(Billing),
+        ~past_us.learned(Billing.order_id, Billing.ready_at),
     )
 
 
@@ -121,7 +110,8 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
         .where(Billing.id == billing_id)
     ).one()
     db.session.commit()
-    asked_at = utc_now()  # before: what is learned of while we ask speaks against it as well
+    # Before: what is learned of while we ask speaks against it as well, by whatever machine's clock.
+    asked_at = utc_now() - clocks.TOLERANCE
     outcome = _ask(gateway, row.order_id, row.gateway_order_id)
     if outcome is None:
         with writing() as session:
@@ -139,11 +129,16 @@ def _prepare(gateway: SmbcGpGateway, billing_id: int) -> None:
 
 def _ask(gateway: SmbcGpGateway, order_id: int, gateway_order_id: str) -> Outcome | None:
     """How the registration ends before it began; None: it is unpaid, and its card is kept."""
-    order = db.session.get_one(Order, order_id, populate_existing=True)
-    status, is_called_off = order.payment_status, order.is_called_off
+    order = db.session.execute(
+        sa.select(Order.payment_status, Order.is_called_off, IS_THROUGH.label("is_through")).where(
+            Order.id == order_id
+        )
+    ).one()
     db.session.commit()  # no transaction is open while we wait for the network (P8)
-    if is_called_off:
-        return outcomes.called_off(_BILL, status)
+    if order.is_called_off:
+        return outcomes.called_off(_BILL, order.payment_status)
+    if not order.is_through:
+        return outcomes.rejected(_BILL, outcomes.NOT_THROUGH)
     try:
         paid = other_numbers.paid_there(gateway, _BILL, order_id, gateway_order_id, by_file=True)
         if paid is None:

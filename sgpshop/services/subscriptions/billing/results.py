@@ -195,14 +195,16 @@ def _tell(line: ResultLine) -> bool:
         if billing.state is not BillingState.REGISTERED:
             return False
         words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
-        if not _not_charged(order, billing, "bill_not_paid", words):
+        if not _not_charged(session, order, billing, "bill_not_paid", words):
             return False
         billing.result = line.result.value
         billing.error_codes = join_codes(line.codes)
     return True
 
 
-def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str, Any]) -> bool:
+def _not_charged(
+    session: Session, order: Order, billing: Billing, sentence: str, words: dict[str, Any]
+) -> bool:
     """SMBC-GP did not make this sale; False while an operation is under way: it is told after that."""
     if order.open_attempt is not None:
         return False
@@ -210,17 +212,23 @@ def _not_charged(order: Order, billing: Billing, sentence: str, words: dict[str,
     billing.state = BillingState.NOT_PAID
     before, there = order.payment_status, order.transaction
     if before is not None and is_possible(before, Event.BILL_NOT_PAID):
-        # The order may be paid under another number by now; but not where that was given back.
-        if (
-            there is not None
-            and TradeState.of(there.gateway_state or "").is_cancelled
-            and not there.others_live
-        ):
+        # The order may be paid under another number by now; but not where that was given back, or
+        # only holds money.
+        is_other = there is not None and there.gateway_order_id != billing.gateway_order_id
+        if there is not None and is_other and _is_unpaid(order, there):
             there = transaction_numbers.return_to(order, billing.gateway_order_id)
+            transaction_numbers.tell_left(session, order)
         if there is not None and there.gateway_order_id == billing.gateway_order_id:
             order.payment_status = next_status(before, Event.BILL_NOT_PAID)
     history.record_change(order, sentence, WORKER, before=before, **words)
     return True
+
+
+def _is_unpaid(order: Order, current: CardTransaction) -> bool:
+    """Whether what counts was given back or only holds money, and nothing is taken elsewhere."""
+    state = TradeState.of(current.gateway_state or "")
+    others = transaction_numbers.live_elsewhere([order.id])
+    return (state.is_cancelled or state.is_authorized) and not any(o.is_captured for o in others)
 
 
 def _charged(
@@ -263,8 +271,7 @@ def _charged(
     is_paid_by_it = transaction.is_current or transaction_numbers.pays_instead(order, transaction)
     if not is_paid_by_it:  # the order is paid, or may be billed, under another number
         session.flush()
-        left = transaction_numbers.left_elsewhere(order.id)
-        alerts.raise_once(session, order, AlertKind.EARLIER_IS_LIVE, found=left)
+        transaction_numbers.tell_left(session, order)
     elif decision is not None:
         if before is PaymentStatus.CANCELLED is not decision.after:
             subscription_rounds.share_if_taken(session, order)
@@ -312,7 +319,7 @@ def _look_for(gateway: SmbcGpGateway, window: date, gateway_order_id: str) -> No
             return
         found = transactions.describe(trade)
         if (trade is None or trade.state.is_unfinished) and _is_closed(window):
-            _not_charged(order, billing, "bill_given_up", {"found": found})
+            _not_charged(session, order, billing, "bill_given_up", {"found": found})
             return
         was_told = session.scalar(
             sa.select(

@@ -27,7 +27,7 @@ from sgpshop.models import (
     Order,
     OrderKind,
 )
-from sgpshop.services.order_search.criteria import IS_THROUGH
+from sgpshop.models.order import IS_THROUGH
 
 #: Name of the daily job that a month's registration is; its day is the first of the month after.
 JOB = "billing"
