@@ -1,7 +1,7 @@
 """The first set-up: who comes first to an empty instance becomes its owner, once (S1a).
 
-Nobody can sign in then, so who may do it is known otherwise: the screen is opened on this machine
-(web/frame/proxies.py), or by a link that a command printed.  As soon as anybody is registered, here or
+Nobody can sign in then, so who may do it is known otherwise: the screen is opened by a link that a command
+printed, or in test mode on this machine (web/frame/proxies.py).  As soon as anybody is registered, here or
 by `create-user`, all of it is over for good: people are never deleted.
 """
 

@@ -1,4 +1,4 @@
-"""最初の設定: an empty instance asks for its owner, once, on this machine or by a link (S1a)."""
+"""最初の設定: an empty instance asks for its owner, once, by a link or, in test mode, on this machine (S1a)."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ class TestBehindAProxy:
         assert self.status(app) == 200
         assert self.status(app, **{header: "127.0.0.1"}) == 403
 
-    def test_nor_of_one_that_says_nothing_at_all(self, app: Flask) -> None:
+    def test_nor_outside_test_mode_of_one_that_says_nothing_at_all(self, app: Flask) -> None:
         app.config["TEST_MODE"] = False
         assert self.status(app) == 403
 
@@ -300,9 +300,24 @@ class TestBehindAProxy:
             ],
         )
         def test_the_address_it_names_counts(self, app: Flask, forwarded: str, status: int) -> None:
-            app.config["TEST_MODE"] = False
             headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": forwarded}
             assert app.test_client().get(URL, headers=headers).status_code == status
+
+        @pytest.mark.parametrize("forwarded", ["127.0.0.1", "::1", "203.0.113.9"])
+        def test_and_outside_test_mode_it_opens_to_the_link_alone(
+            self, app: Flask, forwarded: str
+        ) -> None:
+            """A tunnel, or a program here that fetches what it is told to, asks it from here too."""
+            app.config["TEST_MODE"] = False
+            client, link = app.test_client(), link_of(app)
+            client.environ_base["HTTP_X_FORWARDED_PROTO"] = "https"
+            client.environ_base["HTTP_X_FORWARDED_FOR"] = forwarded
+            assert client.get(URL).status_code == 403
+            token = token_of(client.get("/login"))
+            assert client.post(URL, data={"csrf_token": token, **OWNER}).status_code == 403
+            assert owners(app) == []
+            assert client.get(link, base_url="https://localhost").location == URL
+            assert client.get(URL, base_url="https://localhost").status_code == 200
 
 
 @pytest.mark.postgresql

@@ -115,19 +115,18 @@ def problems() -> list[str]:
 
 
 def is_on_this_machine() -> bool:
-    """Whether the browser surely runs on this very machine: of the name asked for, and of all addresses.
+    """Whether, in test mode, the browser runs on this very machine: of the name asked for, and of all addresses.
 
-    A proxy that we do not know passes strangers on as if they were here, and some say nothing of it.
-    So outside test mode only a request counts that a configured one says comes from here.
+    Outside test mode nobody does: what a proxy, a tunnel or another program here passes on comes from a
+    loopback address too, under whatever name its sender chose, and some add nothing that tells.
     """
-    if _name(request.host) not in _OWN_NAMES:
+    if not current_app.config["TEST_MODE"] or _name(request.host) not in _OWN_NAMES:
         return False
-    told = request.environ.get(_FORWARDED_FOR, "")
     if _BELIEVED in request.environ:
+        told = request.environ.get(_FORWARDED_FOR, "")
         return bool(told) and all(_is_loopback(address.strip()) for address in told.split(","))
     is_passed_on = any(header in request.headers for header in _OF_PROXIES)
-    is_alone = current_app.config["TEST_MODE"] and not is_passed_on
-    return is_alone and _is_loopback(request.remote_addr or "")
+    return not is_passed_on and _is_loopback(request.remote_addr or "")
 
 
 def _name(host: str) -> str:

@@ -35,7 +35,7 @@ def test_strangers_see_only_what_everybody_may_see(app: Flask) -> None:
         "/readyz",
         "/metrics",  # 404 without its setting, then a token of its own opens it
         "/login",
-        "/setup",  # the first owner, while there is nobody; this machine or a link opens it (S1a)
+        "/setup",  # the first owner, while there is nobody; a link opens it (S1a)
         "/login/code",  # the step after the password: opened by what the password gave (S2)
         "/session",  # tells whoever asks when their own session ends
         "/notify/<secret>",  # has no session and no token; S15
