@@ -40,14 +40,14 @@ def show() -> ResponseReturnValue:
     if not first_set_up.is_open():
         return redirect(url_for("auth.login"), code=303)
     if link := request.args.get("link", ""):
-        try:
-            rate_limits.count_link(request.remote_addr or "")
-        except TooOften as refusal:
-            page = render_template("auth/first_set_up.html", form=None, problem=refusal)
-            return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
         if first_set_up.admits(link):
             session[_LINK] = link
             return redirect(url_for(".show"), code=303)
+        try:
+            rate_limits.count_wrong_link(request.remote_addr or "")
+        except TooOften as refusal:
+            page = render_template("auth/first_set_up.html", form=None, problem=refusal)
+            return make_response(page, refusal.status, {"Retry-After": str(refusal.retry_after)})
     if not _may():
         return _shut(is_link_wrong=bool(link))
     return _page(FirstSetUpForm(formdata=None))
@@ -76,13 +76,20 @@ def carry_out() -> ResponseReturnValue:
             field = form[problem.field]
         field.errors = [problem.message]
         return _page(form), 422
-    owner = sessions.sign_in(
-        form.name.data,
-        form.password.data,
-        address=request.remote_addr or "",
-        browser=request.user_agent.string,
-        device=auth.device(),
-    )
+    try:
+        owner = sessions.sign_in(
+            form.name.data,
+            form.password.data,
+            address=request.remote_addr or "",
+            browser=request.user_agent.string,
+            device=auth.device(),
+        )
+    except TooOften as refusal:  # others of the same address; what was stored stays
+        flash(
+            f"最初の設定は終わり、入力した内容は保存しました。ログインだけがまだです。{refusal.message}",
+            "warning",
+        )
+        return redirect(url_for("auth.login"), code=303)
     answer = auth.go_on(owner, url_for("settings.sgp" if form.has_contract else "dashboard.show"))
     flash("最初の設定が終わりました。ほかの人は、設定の「ユーザー」から追加できます。", "success")
     if form.has_contract:

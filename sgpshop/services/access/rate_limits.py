@@ -3,7 +3,7 @@
 | what | counted for | how |
 | --- | --- | --- |
 | failed sign-ins | account, address | one by one; a right password takes them back |
-| links of the first set-up | address | one by one, with the failed sign-ins |
+| wrong links of the first set-up | address | one by one, with the failed sign-ins |
 | wrong one-time codes | person | the same |
 | exports and bulk prints | person, address | one by one |
 | requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
@@ -98,10 +98,11 @@ def count_try(account: str, address: str) -> None:
     raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
 
 
-def count_link(address: str) -> None:
-    """Count the link of the first set-up as a wrong one before looking at it.  Raises TooOften.
+def count_wrong_link(address: str) -> None:
+    """Count a wrong link of the first set-up.  Raises TooOften.
 
-    By address alone: no stranger can shut out who has the right one.
+    By address alone, and never before a right one is let in: no stranger can shut out who has it, and
+    256 bits are not guessed.
     """
     config, source, now = current_app.config, source_of(address), utc_now()
     limit = LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]
