@@ -222,6 +222,24 @@ class TestRefunds:
             (8, 2160, 160), (8, -1080, -80), (8, 1080, 80)
         }  # fmt: skip
 
+    @pytest.mark.parametrize("rates", [(8, 0), (0, 8)])
+    def test_what_rounding_leaves_is_of_a_rate_that_was_sold(
+        self, shop: World, clock: Any, rates: tuple[int, int]
+    ) -> None:
+        """Tea and a book of 500 yen each, 333 of 1,000 left: no yen of it at 10 %."""
+        order = authorized_order(shop, total=1000, told=True)
+        with writing() as session:
+            stored = session.get_one(Order, order.id)
+            stored.lines[0].unit_price, stored.lines[0].tax_rate = 500, rates[0]
+            stored.lines.append(
+                OrderLine(position=2, name="本", unit_price=500, quantity=1, tax_rate=rates[1])
+            )
+        press(fresh(order), Operation.CAPTURE)
+        with writing():
+            money_movements.book_by_hand(fresh(order), 667, date(2026, 11, 28))
+        sums = journals.sums_of(*NOVEMBER)
+        assert (sums.total, sums.at_8, sums.at_10, sums.at_0) == (333, 167, 0, 166)
+
     def test_a_difference_given_back_by_hand_leaves_the_total_as_it_is(
         self, shop: World, clock: Any
     ) -> None:
