@@ -198,15 +198,23 @@ def calculated_of(columns: Mapping[str, Any], lines: Iterable[Line]) -> int:
 
 
 def _reduced(by_rate: Mapping[int, int], reductions: int) -> dict[int, int]:
-    """Amounts by rate after reductions, spread in proportion; the largest takes what rounding leaves."""
+    """Amounts by rate after reductions, spread in proportion.
+
+    What rounding leaves is taken from the largest, as far as it goes, then from the next.
+    """
     if not reductions:
         return dict(by_rate)
     gross = sum(by_rate.values())
     reductions = min(reductions, gross)
-    largest = max(by_rate, key=lambda rate: (by_rate[rate], rate))
-    parts = {rate: reductions * yen // gross if gross else 0 for rate, yen in by_rate.items()}
-    parts[largest] += reductions - sum(parts.values())
-    return {rate: amount - parts[rate] for rate, amount in by_rate.items()}
+    left = {
+        rate: yen - (reductions * yen // gross if gross else 0) for rate, yen in by_rate.items()
+    }
+    over = sum(left.values()) - (gross - reductions)
+    for rate in sorted(by_rate, key=lambda rate: (by_rate[rate], rate), reverse=True):
+        taken = max(0, min(over, left[rate]))
+        left[rate] -= taken
+        over -= taken
+    return left
 
 
 class AmountRefused(ShopError):

@@ -70,6 +70,25 @@ def test_what_bears_no_tax_takes_its_part_of_the_reductions() -> None:
     assert (without.total, without.tax_added) == (1550, 50)
 
 
+@pytest.mark.parametrize(
+    ("coupon", "left"), [(2_999, (0, 0, 1)), (2_998, (1, 0, 1)), (100, (967, 966, 967))]
+)
+def test_what_rounding_leaves_is_taken_from_what_is_there(
+    coupon: int, left: tuple[int, int, int]
+) -> None:
+    cart = [Line(1000, 8), Line(1000, 10), Line(1000, 0)]
+    shares = break_down(cart, fees=0, reductions=coupon).shares
+    assert tuple(share.amount for share in shares) == left
+
+
+@given(lines, st.integers(0, 10**5), st.integers(0, 10**6))
+def test_no_rate_comes_below_nothing(items: list[Line], fees: int, reductions: int) -> None:
+    sold = sum(line.amount for line in items) + fees
+    for given_off in (reductions, sold - 1, sold - 2):
+        parts = break_down(items, fees=fees, reductions=max(0, given_off))
+        assert all(share.amount >= 0 for share in parts.shares)
+
+
 def test_prices_without_tax_get_it_on_top() -> None:
     parts = break_down([Line(1000, 8), Line(999, 10)], fees=500, reductions=0, rule=ADDED)
     assert [(s.rate, s.amount, s.tax) for s in parts.shares] == [(8, 1080, 80), (10, 1648, 149)]
