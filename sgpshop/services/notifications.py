@@ -61,9 +61,12 @@ _DIGITS = "0123456789"
 
 
 def _stem(number: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """The order number in `<order number>-n`."""
+    """The order number in `<order number>-n`; "" for any other number."""
     start = sa.func.rtrim(number, _DIGITS)
-    return sa.func.substr(start, 1, sa.func.length(start) - 1)
+    # PostgreSQL refuses a negative length, which a number of digits alone would come to.
+    return sa.case(
+        (start.like("_%-"), sa.func.substr(start, 1, sa.func.length(start) - 1)), else_=""
+    )
 
 
 def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
@@ -105,6 +108,8 @@ _COUNT_COPY = (
     )
 )
 _INSERT = sa.insert(_notifications)
+#: Orders whose possible numbers are listed rather than reckoned from every unmatched notification.
+_FEW = 5
 #: The name of the lock of PostgreSQL under which one worker at a time counts and asks.
 _LOCK = 7_415_226
 
@@ -358,7 +363,11 @@ def come_in(session: Session, order_nos: Collection[str]) -> None:
     Whoever captures one right away asks for what was paid past us first.
     """
     number, theirs = Notification.gateway_order_id.expression, list(map(at_gateway, order_nos))
-    _match(session, sa.and_(_IS_LATE, sa.or_(number.in_(theirs), _stem(number).in_(theirs))))
+    names_one = sa.or_(number.in_(theirs), _stem(number).in_(theirs))
+    if len(theirs) <= _FEW:  # by the index, however many are of somebody else
+        later = (f"{own}-{n}" for own in theirs for n in range(1, MOST_NUMBERS + 1))
+        names_one = number.in_([*theirs, *later])
+    _match(session, sa.and_(_IS_LATE, names_one))
 
 
 def _match(session: Session, are_late: sa.ColumnElement[bool]) -> int:

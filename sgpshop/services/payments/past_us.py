@@ -69,7 +69,9 @@ _IS_STRANGE = (
 )
 #: Books put back from a backup do not know what failed, or was told of, since (P36).
 _IS_PUT_BACK = (
-    sa.exists().where(_at.order_id == Order.id, _at.is_current, _at.is_restored).correlate(Order)
+    sa.exists()
+    .where(_at.order_id == Order.id, _at.is_current, _at.is_restored, _at.next_look_at.is_not(None))
+    .correlate(Order)
 )
 #: Whether money may stand under a number that nobody here entered, as far as we were ever told.
 MAY_BE_PAID = sa.or_(_HAS_FAILED, _IS_TOLD, _IS_ASKED, _IS_STRANGE, _IS_PUT_BACK)

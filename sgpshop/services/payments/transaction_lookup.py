@@ -385,7 +385,8 @@ def _plan_next(transaction: CardTransaction, problem: str) -> None:
     first = transaction.first_look_at or now
     transaction.first_look_at = first
     # Whose transaction it is was seen; that the next look-up is not answered takes nothing back.
-    stays = transaction.look_problem in (MISMATCH, NOT_KEPT) and problem in ("", "unanswered")
+    lasting = (MISMATCH, NOT_KEPT, _PERHAPS_PAID)
+    stays = transaction.look_problem in lasting and problem in ("", "unanswered")
     if not stays:
         transaction.look_problem = problem
     transaction.next_look_at = next_look(first, now, current_app.config["RESOLVE_SCHEDULE"])
@@ -444,6 +445,8 @@ def _record(
             return
         else:
             record_trade(transaction, trade, shop)
+            # What failed, or was told of, since a backup is asked for with it (past_us).
+            transaction.is_restored &= not seen_there.was_asked
             _mend(session, order, AlertKind.OTHER_TRANSACTION)
             effects.tell_money(session, order, trade, seen[0])
             transaction.next_look_at = unknown_numbers.looks_again_at(session, order.id)
@@ -581,6 +584,7 @@ def _check_earlier(
         transaction.look_problem = "not_found"
         return
     record_trade(transaction, trade, shop)
+    transaction.is_restored = False
     session.flush()
     if not trade.state.is_live:
         transaction_numbers.tell_less(session, order)
@@ -630,7 +634,8 @@ def _ask_about_itself(
     assert order.transaction is not None
     asked = seen.held if order.transaction.gateway_state in LIVE_STATES else seen.asked
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
-    if here:
+    others = transaction_numbers.of_other_orders(session, order.id, order.order_no)
+    if here and number not in others:
         unknown_numbers.ask(session, order, here)
 
 
@@ -669,21 +674,22 @@ def _told_unknown(
     if unknown:
         unknown_numbers.ask(session, order, unknown)
     is_held = any(found.order_id in seen.held for _, found in unknown)
+    captured = [one for one in ours if one[1].state.is_captured]
     # The order is paid under the number it has: none that comes after takes its place by itself, and
     # where that was given back, none under which nothing was paid.
     if _is_live(seen.trade):
         ours = []
     elif seen.trade is not None and seen.trade.state.is_cancelled:
-        # Money that was taken pays the order before any hold; and where it was taken and given back
-        # no hold does: it would be captured from a buyer who has his money again.
+        # Where money was taken and given back no hold takes its place: it would be captured from a
+        # buyer who has his money again.
         was_taken = transaction.is_captured or bool(transaction.captured_amount)
-        captured = [one for one in ours if one[1].state.is_captured]
-        not_taken = [] if was_taken else [one for one in ours if not one[1].state.is_unfinished]
-        ours = captured or not_taken
+        ours = [] if was_taken else [one for one in ours if not one[1].state.is_unfinished]
     elif order.kind is not OrderKind.NORMAL and (
         transaction.is_charge or (seen.trade is not None and seen.trade.state.is_check)
     ):  # its checked card is to be charged, whatever was given back
         ours = [one for one in ours if not one[1].state.is_cancelled]
+    if not _is_live(seen.trade):  # money that was taken pays the order before any hold (R141)
+        ours = captured or ours
     return ours, is_held
 
 

@@ -244,7 +244,7 @@ def keep_strange(session: Session, order: Order, sequence: int, number: str) -> 
     """A number of `order` (locked) that no act of ours entered, and that may be paid: it does not count."""
     is_known = sa.exists().where(CardTransaction.gateway_order_id == number)
     if not session.scalar(sa.select(is_known)):
-        sequence = _free(session, order, sequence, number)
+        sequence = _free(session, order, sequence)
         session.add(
             CardTransaction(
                 order_id=order.id, sequence=sequence, is_current=False, gateway_order_id=number
@@ -253,10 +253,8 @@ def keep_strange(session: Session, order: Order, sequence: int, number: str) -> 
         session.flush()
 
 
-def _free(session: Session, order: Order, sequence: int, number: str) -> int:
-    """Where in its line of numbers a number that is not as ours would be has a place of its own."""
-    if at_gateway(order.order_no, sequence) == number:
-        return sequence
+def _free(session: Session, order: Order, sequence: int) -> int:
+    """`sequence`, or the next one where another number of the order has that place already."""
     is_taken = sa.exists().where(
         CardTransaction.order_id == order.id, CardTransaction.sequence == sequence
     )
@@ -309,7 +307,7 @@ def return_to(
         is_charge = order.kind is not OrderKind.NORMAL
     if known is None:
         sequence = int(gateway_order_id.rpartition("-")[2])
-        sequence = _free(session, order, sequence, gateway_order_id)
+        sequence = _free(session, order, sequence)
         return make_current(order, sequence, is_charge=is_charge, number=gateway_order_id)
     if known.is_mere_number:
         known.is_charge = is_charge

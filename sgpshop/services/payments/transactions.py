@@ -46,7 +46,6 @@ def record_trade(transaction: CardTransaction, trade: TradeStatus, shop: ShopSet
     if trade.member_id and not transaction.member_id:
         transaction.member_id = trade.member_id[:60]
     transaction.looked_up_at = utc_now()
-    transaction.is_restored = False
     if not (transaction.look_problem == NOT_KEPT and trade.state.is_check):  # told until it is kept
         transaction.look_problem = ""
     if trade.state.is_authorized or trade.state.is_captured:

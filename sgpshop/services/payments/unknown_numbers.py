@@ -8,6 +8,7 @@ charged nor called unpaid.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -50,6 +51,8 @@ UNKNOWN_NUMBER = "unknown_number"
 _PAYING = timedelta(minutes=30)
 _DAY = timedelta(days=1)
 
+#: `<order number>-n`
+_LATER = re.compile(r"(.+)-([1-9]\d?)")
 #: A number and what a look-up of it showed.
 Numbered = tuple[int, TradeStatus]
 
@@ -176,6 +179,36 @@ def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
     if current is not None and current.next_look_at is None:
         current.next_look_at = looks_again_at(session, order.id)
     _tell(session, order)
+
+
+def keep_named(number: str) -> list[int]:
+    """SMBC-GP names `number` in a list or in results: kept with its order, so that acts ask for it (R141).
+
+    The ids of the transactions to be looked up for that; none where it is no later number of an order
+    of ours, or is the order's own.
+    """
+    belongs = _LATER.fullmatch(number)
+    if belongs is None:
+        return []
+    with writing() as session:
+        order_id = session.scalar(
+            sa.select(CardTransaction.order_id).where(
+                CardTransaction.gateway_order_id == belongs[1], CardTransaction.sequence == 0
+            )
+        )
+        if order_id is None:
+            return []
+        order = lock_order(session, order_id)
+        if number in transaction_numbers.of_other_orders(session, order_id, order.order_no):
+            return []
+        transaction_numbers.keep_strange(session, order, int(belongs[2]), number)
+        is_meant = CardTransaction.gateway_order_id == number
+        if session.scalar(sa.select(sa.exists().where(is_meant, IS_OURS))):
+            return []
+        wanted = sa.select(CardTransaction.id).where(
+            CardTransaction.order_id == order_id, sa.or_(is_meant, CardTransaction.is_current)
+        )
+        return list(session.scalars(wanted))
 
 
 def not_there(session: Session, order: Order, numbers: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
+from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
@@ -26,10 +28,8 @@ from sgpshop.models import SGP_METHOD, Attempt, CardTransaction, Order, OrderKin
 from sgpshop.services.files.layout import Purpose, Table, layouts, recognise
 from sgpshop.services.files.layouts import e01_console
 from sgpshop.services.files.reading import read_rows
-from sgpshop.services.orders import acting
-from sgpshop.services.payments import transaction_lookup, transaction_numbers
+from sgpshop.services.payments import transaction_lookup, unknown_numbers
 from sgpshop.services.payments.transactions import event_of
-from sgpshop.storage.database import writing
 
 _CHUNK = 400
 _SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
@@ -114,31 +114,12 @@ def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
         for row in chunk:
             _sort_in(row, known, result, to_look_up)
     _find_taken_otherwise(result)
-    to_look_up += _kept(result.unknown_transactions)
+    for row, _ in result.unknown_transactions:
+        with suppress(ShopError):  # all its numbers are used up: the list names it all the same
+            to_look_up += unknown_numbers.keep_named(row.order_id)
     if to_look_up:
         result.planned = transaction_lookup.look_soon_at(sorted(set(to_look_up)))
     return result
-
-
-def _kept(found: Sequence[tuple[ConsoleRow, str]]) -> list[int]:
-    """Keep numbers of our orders that we did not know, so that nothing is charged or cancelled beside them.
-
-    Their transactions, to be looked up: whose they are is asked then (R141).
-    """
-    kept: list[int] = []
-    for row, order_no in found:
-        with writing() as session:
-            order = acting.lock_order(session, acting.id_of(order_no))
-            sequence = int(row.order_id.rpartition("-")[2])
-            transaction_numbers.keep_strange(session, order, sequence, row.order_id)
-            wanted = sa.select(CardTransaction.id).where(
-                CardTransaction.order_id == order.id,
-                sa.or_(
-                    CardTransaction.gateway_order_id == row.order_id, CardTransaction.is_current
-                ),
-            )
-            kept += session.scalars(wanted).all()
-    return kept
 
 
 def _find_taken_otherwise(result: FileComparison) -> None:

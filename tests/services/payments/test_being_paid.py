@@ -41,7 +41,7 @@ from sgpshop.services.orders import alerts, notes
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
-from tests.notifying import tell
+from tests.notifying import received, tell
 from tests.services.acting import TANAKA, seen
 from tests.services.arriving import (
     GOOD,
@@ -213,7 +213,8 @@ def test_the_number_can_be_handed_in_again(shop: World, while_paying: Callable[.
         intake.place(new, SHOP_FRONT)
     again = replace(new, payment=CardSource(token=shop.token(GOOD)))
     assert intake.place(again, SHOP_FRONT).is_new
-    assert notifications.match_late() == 1  # the notice kept belongs to it now
+    [notice] = received()  # belongs to it now
+    assert notice.state is NotificationState.WAITING
 
 
 def test_a_file_prepared_before_the_refusal_has_nothing_left_to_start(

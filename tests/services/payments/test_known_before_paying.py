@@ -79,6 +79,7 @@ def test_another_card_is_not_charged_beside_it(shop: World) -> None:
 @pytest.mark.parametrize("by", ["file", "api"])
 def test_what_was_told_before_the_order_came_in_is_heard(shop: World, by: str) -> None:
     new = new_order(shop, order_no="7002")
+    tell("4711")  # another system's, of digits alone
     pay(shop, "7002-1")
     said = tell("7002-1", Status="CAPTURE", JobCd="CAPTURE", Amount="2500")
     assert said is NotificationState.UNMATCHED

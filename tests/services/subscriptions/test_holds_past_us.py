@@ -31,6 +31,7 @@ from tests.services.subscriptions.test_billing_faults import delivered, the_bill
 from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
 from tests.services.subscriptions.test_lines_of_lost_books import (
     _open,
+    file_of_lost_books,
     nights,
     not_charged,
     overrides,
@@ -205,3 +206,18 @@ def test_what_is_not_charged_yet_cannot_be_recorded_as_paid_back(
     nights(travel, order, (2026, 12, 18), (2026, 12, 19))
     parcels.settle_refund(order.id, seen(fresh(order)), TANAKA, date(2026, 12, 19), 2500, "振込")
     assert booked() == 0
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_what_results_name_beside_our_line_is_asked_about(
+    shop: World, travel: Travel, number: int
+) -> None:
+    """Also behind a gap, where no look-up would go."""
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    nights(travel, order, (2026, 12, 10))
+    file_of_lost_books(shop, order, number=number)
+    nights(travel, order, *((2026, 12, day) for day in (18, 19, 20)))
+    assert len(sold(shop, order)) == 2
+    assert AlertKind.UNKNOWN_NUMBER in told(order)
+    assert booked() == 2500

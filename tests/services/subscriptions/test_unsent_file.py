@@ -269,3 +269,29 @@ def test_a_file_in_doubt_is_asked_for_before_it_goes_out_hours_later(
     both = [f"{order.order_no}-1", f"{order.order_no}-2"]
     assert [number for number, _ in sold(shop, order)] == (both if is_there else both[1:])
     assert AlertKind.UNKNOWN_NUMBER in told(order)
+
+
+@pytest.mark.parametrize("hour", [10, 23])
+def test_what_the_cart_put_under_its_number_does_not_say_that_the_file_is_there(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch, hour: int
+) -> None:
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order, other = delivered(shop), delivered(shop)
+    with monkeypatch.context() as away:
+        away.setattr(SmbcGpGateway, "upload_monthly_file", unanswered)
+        travel(jst(2026, 12, 10, 6, 1))
+        billing.resume()
+    assert the_file().is_doubtful
+    travel(jst(2026, 12, 10, 7))
+    pay(shop, f"{order.order_no}-1")
+    pay(shop, f"{other.order_no}-2")
+    travel(jst(2026, 12, 10, hour, 40))
+    for _ in range(2):
+        billing.resume()
+    nights(travel, other, (2026, 12, 11), (2026, 12, 18), (2026, 12, 19))
+    assert sold(shop, other) == [(f"{other.order_no}-2", 2500)]
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+
+
+def unanswered(*_: object) -> None:
+    raise GatewayOutcomeUnknown("timeout:read")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -28,6 +29,7 @@ from sgpshop.gateway import (
     GatewayOutcomeUnknown,
     GatewayRejected,
     GatewayUnreachable,
+    Job,
     MonthlyLine,
     SmbcGpGateway,
     monthly_file,
@@ -47,7 +49,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.payments import billing_marks, filed_numbers, outcomes
+from sgpshop.services.payments import billing_marks, filed_numbers, outcomes, past_us
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
 from sgpshop.services.payments.transactions import describe
@@ -381,11 +383,14 @@ def _take_apart(session: Session, file_id: int) -> bool:
 
 
 def _is_stale(file_id: int) -> bool:
-    """Whether a file that may be at SMBC-GP is old, or one of its lines would not go any more."""
+    """Whether a file that may be at SMBC-GP is old, or one of its lines would not go any more.
+
+    However near the end of its window is: to ask for a few lines takes seconds.
+    """
     now, of_it = utc_now(), Billing.file_id == file_id
-    is_stale = _is_old(db.session(), file_id, now) or db.session.scalar(
-        sa.select(sa.exists().where(of_it, ~is_ready(now)))
-    )
+    is_old = sa.exists().where(of_it, Billing.ready_at < now - _FRESH)
+    is_other = sa.exists().where(of_it, ~is_ready(now))
+    is_stale = db.session.scalar(sa.select(sa.or_(is_old, is_other)))
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return bool(is_stale)
 
@@ -393,16 +398,27 @@ def _is_stale(file_id: int) -> bool:
 def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
     """Whether SMBC-GP shows any of the first lines of that file: it has it, and takes it again unchanged.
 
-    Raises GatewayError.
+    As a file brings them: waiting, with our amount.  A cart may have paid under one of these numbers,
+    or an earlier file have brought it.  Raises GatewayError.
     """
-    numbers = db.session.scalars(
-        sa.select(Billing.gateway_order_id)
-        .where(Billing.file_id == file_id)
+    in_others = sa.exists().where(
+        FiledNumber.gateway_order_id == Billing.gateway_order_id, FiledNumber.file_id != file_id
+    )
+    is_named = past_us.learned(Billing.order_id, Billing.ready_at)
+    lines = db.session.execute(
+        sa.select(Billing.gateway_order_id, Billing.amount)
+        .where(Billing.file_id == file_id, ~in_others, ~is_named)
         .order_by(Billing.id)
         .limit(_ASKED_OF_FILE)
     ).all()
     db.session.commit()
-    return any(gateway.search_trade(number) is not None for number in numbers)
+
+    def is_waiting(line: Any) -> bool:
+        trade = gateway.search_trade(line.gateway_order_id)
+        is_ours = trade is not None and trade.state.is_unfinished and trade.job is Job.CAPTURE
+        return trade is not None and is_ours and trade.total == line.amount
+
+    return any(map(is_waiting, lines))
 
 
 def _is_old(session: Session, file_id: int, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -38,7 +39,12 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import transaction_numbers, transactions, unknown_numbers
+from sgpshop.services.payments import (
+    transaction_lookup,
+    transaction_numbers,
+    transactions,
+    unknown_numbers,
+)
 from sgpshop.services.payments.filed_numbers import ASK_AGAIN, NOTHING_READ
 from sgpshop.storage.database import insert, read_alone, writing
 from sgpshop.storage.setbacks import OF_EVERYTHING
@@ -182,6 +188,9 @@ def _tell(line: ResultLine) -> bool:
     """
     transaction = _transaction_of(line.order_id)
     if transaction is None:
+        with suppress(ShopError):  # all numbers of its order are used up
+            if line.is_charged:
+                transaction_lookup.look_soon_at(unknown_numbers.keep_named(line.order_id))
         return False
     with writing() as session:
         order = acting.lock_order(session, transaction.order_id)
