@@ -349,6 +349,11 @@ class Answer(Reason):
         "月次ファイルで登録した取引なら、選ばずにお待ちください。結果が届くと自動で解決します。",
     )
 
+    @property
+    def is_final(self) -> bool:
+        """Whether it cannot be taken back: the payment is booked as the order's."""
+        return self is Answer.OURS
+
 
 def answers_to(kind: OrderKind, row: UnknownNumber) -> tuple[Answer, ...]:
     """What there is to be said of it.

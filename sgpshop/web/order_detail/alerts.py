@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import StringField
 from wtforms.validators import Length, Optional
 
-from sgpshop.domain.errors import NotFound, OrderNotFound, ShopError
+from sgpshop.domain.errors import NotFound, NotPossible, OrderNotFound, ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services.orders import alerts
@@ -49,7 +50,13 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
 @bp.post("/<order_no>/numbers/<int:question_id>/ours", endpoint="number_is_ours")
 @requires(Role.OPERATOR)
 def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
-    """この注文の決済です: the payment becomes the order's, and what SMBC-GP shows decides (R141)."""
+    """この注文の決済です: the payment becomes the order's, and what SMBC-GP shows decides (R141).
+
+    It cannot be taken back, so it is confirmed beside its button.
+    """
+    if "is_sure" not in request.form:
+        unsure = "別の注文の取引でないことを確認し、確認欄にチェックを入れてください。何も変更していません。"
+        return screen.render(order_no, refusal=NotPossible(unsure))
     return _answer(order_no, question_id, Answer.OURS, "この注文の決済として確認します。")
 
 

@@ -41,6 +41,9 @@ def order(app: Flask, world: World) -> Order:
         return fresh(order)
 
 
+SURE = {"is_sure": "1"}
+
+
 def address(app: Flask, order: Order, answer: str) -> str:
     with app.app_context():
         question = db.session.query(UnknownNumber.id).scalar()
@@ -54,7 +57,11 @@ def test_the_order_asks_and_this_orders_payment_is_taken(app: Flask, order: Orde
     assert "この注文の決済です" in page
     assert "別の注文の決済です" in page
     assert "確認済みにする" not in page
-    answer = operator.post(address(app, order, "ours"))
+    where = address(app, order, "ours")
+    refused = operator.post(where)  # it cannot be taken back, so a click is not enough
+    assert "確認欄にチェックを入れてください" in flat(refused)
+    assert f"{order.order_no}-1 が別の注文のものでないと確認した" in flat(refused)
+    answer = operator.post(where, data=SURE)
     assert answer.status_code == 303
     with app.app_context():
         transaction_lookup.look_up(transaction_of(f"{order.order_no}-1").id)
@@ -84,7 +91,7 @@ def test_an_answer_given_by_mistake_is_taken_back(app: Flask, world: World, orde
     assert "答えを取り消す" not in page
     assert "別の注文の決済とした答えを取り消しました" in page
     assert operator.post(address(app, order, "again")).status_code == 303  # a second click
-    assert operator.post(address(app, order, "ours")).status_code == 303
+    assert operator.post(address(app, order, "ours"), data=SURE).status_code == 303
     with app.app_context():
         transaction_lookup.look_up(transaction_of(f"{order.order_no}-1").id)
         assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
@@ -104,7 +111,8 @@ def test_of_what_a_subscriptions_buyer_left_unpaid_that_can_be_said(
     assert "購入者が支払わなかった取引です</button>" in page
     assert "月次ファイルで登録した取引なら、選ばずにお待ちください" in page
     where = address(app, order, "left")
-    assert "この取引の状態では選べない答えです" in operator.post(address(app, order, "ours")).text
+    page = operator.post(address(app, order, "ours"), data=SURE).text
+    assert "この取引の状態では選べない答えです" in page
     page = operator.post(where, headers={"HX-Request": "true"}).text
     assert "data-alert" not in page
     assert "購入者が支払わなかったものとしました" in page
