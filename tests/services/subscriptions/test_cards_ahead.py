@@ -15,11 +15,13 @@ from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
+from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Alert, CardTransaction, Mail, Order, utc_now
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.mails import contents
+from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.searching import search
 from sgpshop.services.subscriptions.stages import SubscriptionCriteria, SubscriptionTab
@@ -171,20 +173,67 @@ def test_what_was_acknowledged_is_not_told_again(shop: World, travel: Travel) ->
     assert told(order) == []
 
 
-def test_silence_of_smbc_gp_says_nothing_of_a_card_and_is_asked_again(
-    shop: World, travel: Travel
+def minutes_later() -> None:
+    """The pause after an answer that says nothing is over."""
+    assert not billing.is_due()
+    db.session.execute(sa.text("UPDATE daily_jobs SET next_step_at = NULL"))
+    db.session.commit()
+    billing.resume()
+
+
+def test_while_smbc_gp_cannot_be_reached_nobody_is_passed_over(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = delivered(shop, payment=soon_over(shop))
-    for fault in ("drop_before", "error:E92000001", "http:503"):
-        shop.fault(fault, "SearchCard")
-        travel(jst(2026, 12, 5, 6, 1))
+    travel(jst(2026, 12, 5, 6, 1))
+    with monkeypatch.context() as away:
+
+        def cannot(*_: Any) -> Any:
+            raise GatewayUnreachable("refused")
+
+        away.setattr(SmbcGpGateway, "search_cards", cannot)
         billing.resume()
-        assert told(order) == []
-        assert not billing.is_due()  # not before some minutes have passed
-        db.session.execute(sa.text("UPDATE daily_jobs SET next_step_at = NULL"))
-        db.session.commit()
-    billing.resume()
+    assert told(order) == []
+    minutes_later()
     assert len(told(order)) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "error:E92000001", "http:503", "garbage"])
+def test_an_answer_that_says_nothing_of_a_card_holds_up_no_other_and_is_asked_for_the_next_day(
+    shop: World, travel: Travel, fault: str
+) -> None:
+    silent, other = (delivered(shop, payment=soon_over(shop)) for _ in range(2))
+    for day, of_other in ((5, 0), (6, 1)):  # always the first that is asked about
+        shop.fault(fault, "SearchCard")
+        travel(jst(2026, 12, day, 6, 1))
+        billing.resume()
+        assert (len(told(silent)), len(told(other))) == (0, of_other)
+        minutes_later()
+        assert (len(told(silent)), len(told(other))) == (0, 1)
+        assert not billing.is_due()
+    look(travel, 2026, 12, 7)
+    assert (len(told(silent)), len(told(other))) == (1, 1)
+
+
+@pytest.mark.postgresql
+def test_one_that_is_cancelled_while_its_card_is_looked_for_is_not_told(
+    shop: World, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = delivered(shop, payment=soon_over(shop))
+    real = stored_cards.for_later
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        try:
+            return real(*args, **more)
+        finally:
+            came_back = parcels.ParcelReturn([0], jst_day(utc_now()))
+            parcels.take_back(order.id, seen(fresh(order)), TANAKA, came_back)
+            cancel(fresh(order))
+
+    monkeypatch.setattr(stored_cards, "for_later", slowly)
+    look(travel, 2026, 12, 5)
+    assert fresh(order).payment_status is PaymentStatus.CANCELLED
+    assert told(order) == []
 
 
 def test_a_refusal_of_one_holds_up_no_other(shop: World, travel: Travel) -> None:

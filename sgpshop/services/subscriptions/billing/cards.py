@@ -17,7 +17,14 @@ from sgpshop.domain.billing_calendar import HOUR, due_month, month_of, next_mont
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.gateway import ErrorKind, GatewayError, GatewayRejected, SmbcGpGateway, explain
+from sgpshop.gateway import (
+    ErrorKind,
+    GatewayError,
+    GatewayRejected,
+    GatewayUnreachable,
+    SmbcGpGateway,
+    explain,
+)
 from sgpshop.models import DailyJob, Order, utc_now
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts
@@ -36,7 +43,7 @@ _AHEAD = timedelta(days=5)
 _BATCH = 50
 #: Seconds of one turn; the registration and the results come first in each.
 _TURN = 20.0
-#: SMBC-GP does not answer, or is congested: looked again after so long.
+#: SMBC-GP does not answer, or is congested: it goes on after so long.
 _AGAIN = timedelta(minutes=10)
 #: The member under which the card was kept is gone, and the card with it.
 _NO_MEMBER = "E01390002"
@@ -70,8 +77,12 @@ def look(gateway: SmbcGpGateway) -> None:
         for order_id in ids:
             if time.monotonic() > until or is_stopping():
                 return _went_to(now, last)
-            if not _look_for(gateway, order_id, good_in):
+            try:
+                _look_for(gateway, order_id, month, good_in)
+            except GatewayUnreachable:
                 return _went_to(now, last, next_step_at=utc_now() + _AGAIN)
+            except GatewayError:  # it may always be so of this one, which is looked at tomorrow
+                return _went_to(now, order_id, next_step_at=utc_now() + _AGAIN)
             last = order_id
         _went_to(now, last)
     return _went_to(now, last, finished_at=utc_now())
@@ -83,8 +94,13 @@ def _month(now: datetime) -> date:
 
 
 def _next_ids(month: date, after: int) -> list[int]:
-    due = sa.select(Order.id).where(Order.id > after, to_register(month), IS_FREE)
+    due = _due(month).where(Order.id > after)
     return read_alone(due.order_by(Order.id).limit(_BATCH))
+
+
+def _due(month: date) -> sa.Select[int]:
+    """The orders whose cards are looked for, by id."""
+    return sa.select(Order.id).where(to_register(month), IS_FREE)
 
 
 def _job(now: datetime) -> DailyJob | None:
@@ -114,31 +130,30 @@ def _went_to(now: datetime, last: int, **more: datetime) -> None:
         session.execute(sa.update(DailyJob).where(*of_today).values(cursor=last, **more))
 
 
-def _look_for(gateway: SmbcGpGateway, order_id: int, good_in: date) -> bool:
-    """Look for one card; False when SMBC-GP cannot be asked just now."""
+def _look_for(gateway: SmbcGpGateway, order_id: int, month: date, good_in: date) -> None:
+    """Look for one card.  Raises GatewayError when SMBC-GP says nothing of it just now."""
     found = ""
     try:
         stored_cards.for_later(gateway, order_id, good_in=good_in)
     except stored_cards.NoCard as problem:
         found = _FOUND.get(type(problem), "")
         if not found:
-            return True  # カード未確認 is told already (R105)
+            return  # カード未確認 is told already (R105)
     except GatewayRejected as refusal:
         if refusal.codes != (_NO_MEMBER,):
             # About this order, or a password: the registration says so itself, and when it goes on.
-            return all(explain(code).kind is not ErrorKind.RETRYABLE for code in refusal.codes)
+            if any(explain(code).kind is ErrorKind.RETRYABLE for code in refusal.codes):
+                raise
+            return
         found = _FOUND[stored_cards.CardGone]
-    except GatewayError:
-        return False
-    except OF_EVERYTHING:
+    except (GatewayError, *OF_EVERYTHING):
         raise
     except Exception:  # a fault of ours about this order holds up no other
         log.exception("looking for the card of order %s broke off", order_id)
-        return True
+        return
     with writing() as session:
         order = acting.lock_order(session, order_id)
-        if found:
-            alerts.raise_once(session, order, AlertKind.CARD_UNFIT, found=found)
-        else:
+        if not found:
             alerts.mended(session, order_id, AlertKind.CARD_UNFIT, WORKER.name, utc_now())
-    return True
+        elif session.scalar(_due(month).where(Order.id == order_id)):  # or it ended meanwhile
+            alerts.raise_once(session, order, AlertKind.CARD_UNFIT, found=found)
