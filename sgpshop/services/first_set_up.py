@@ -28,7 +28,7 @@ from sgpshop.services.access import passwords, people
 from sgpshop.services.access.sessions import key_of
 from sgpshop.services.personal_data import ending
 from sgpshop.services.settings.rules import SettingRefused, Value
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 
 #: A link opens so long, and only the newest.
 LINK_HOURS = 24
@@ -96,8 +96,7 @@ def carry_out(name: str, password: str, values: Mapping[str, Value]) -> None:
 
 def _require_open(session: Session) -> None:
     """Keep everybody else from registering anybody until the commit.  Raises SetUpOver."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        session.execute(sa.text("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE"))
+    write_alone(session, Person)
     if _has_people(session) or installation.is_demo():
         raise SetUpOver
 

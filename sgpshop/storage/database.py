@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop import logs
 from sgpshop.extensions import db
+from sgpshop.models import Base
 from sgpshop.storage import news, queue, schema, waiting
 from sgpshop.storage.database_words import is_unavailable
 
@@ -163,6 +164,15 @@ def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgre
     """INSERT that can say ON CONFLICT, which both databases spell alike."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     return sqlite_dialect.insert(table) if is_sqlite else postgresql.insert(table)
+
+
+def write_alone(session: Session, table: type[Base]) -> None:
+    """Let nobody else write `table` until this transaction ends; on SQLite nobody does anyway.
+
+    Others read on.  Before all reading of what is decided on: then it stays true until the commit.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text(f"LOCK TABLE {table.__tablename__} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def chunks(values: Sequence[_V]) -> Iterator[Sequence[_V]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -14,8 +16,14 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import Activity, Setting
 from sgpshop.services import settings
-from sgpshop.services.settings import ShopSettings, guide_html, rules
+from sgpshop.services.settings import ShopSettings, guide_html, logo, rules
 from sgpshop.services.settings.rules import RULES, SECRETS, SettingRefused
+from sgpshop.storage.database import writing
+
+_WAITS = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 # The rules, without a database
 
@@ -171,6 +179,48 @@ def test_what_was_saved_is_loaded() -> None:
     settings.save("店長", **wanted)  # type: ignore[arg-type]
     now = settings.load()
     assert {name: getattr(now, name) for name in wanted} == wanted
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite has one writer anyway
+@pytest.mark.usefixtures("context")
+class TestTwoAtOnce:
+    """The second waits for the first, and rests on what that one left."""
+
+    @contextmanager
+    def second(self, app: Flask, save: Callable[[], object]) -> Iterator[None]:
+        """Somebody else saves now, waits at the latest for us, and is done after the block."""
+        failed: list[Exception] = []
+
+        def run() -> None:
+            with app.app_context():
+                try:
+                    save()
+                except Exception as problem:
+                    failed.append(problem)
+
+        with writing() as session:
+            yield
+            session.flush()
+            thread = threading.Thread(target=run)
+            thread.start()
+            with db.engine.connect() as connection:
+                while thread.is_alive() and not connection.scalar(_WAITS):
+                    connection.rollback()
+        thread.join()
+        assert failed == []
+
+    def test_of_a_setting(self, app: Flask) -> None:
+        for before, after in (("", "一番"), ("二番", "三番")):
+            with self.second(app, lambda: settings.save("副店長", shop_name="二番")):
+                settings.store(db.session(), "店長", {"shop_name": after})
+            told = [change.detail["changes"] for change in settings.recent_changes()[:2]]
+            assert told == [[["shop_name", after, "二番"]], [["shop_name", before, after]]]
+
+    def test_of_the_logo(self, app: Flask) -> None:
+        with self.second(app, lambda: logo.store("副店長", b"")):
+            db.session.add(Setting(name="paper_logo", value="png-1", updated_by="店長"))
+        assert settings.load().paper_logo == ""
 
 
 @pytest.mark.usefixtures("context")

@@ -36,7 +36,7 @@ from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import ApiCount, LoginAttempt, RecentUse, table_of, utc_now
 from sgpshop.services import activities
-from sgpshop.storage.database import insert, writing
+from sgpshop.storage.database import insert, write_alone, writing
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.storage.write_together import write_together
 
@@ -188,8 +188,7 @@ def _wait(
 ) -> int:
     """Seconds to wait before one more use is free; 0: it is.  Forgets what left the window."""
     span = timedelta(seconds=window)
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        session.execute(sa.text(f"LOCK TABLE {uses.__tablename__} IN SHARE ROW EXCLUSIVE MODE"))
+    write_alone(session, uses)
     session.execute(sa.delete(uses).where(of_kind, uses.at <= now - span))
     for condition, most in limits:
         # Of the newest `most` uses the oldest: when it leaves the window, one is free.

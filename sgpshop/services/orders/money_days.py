@@ -19,7 +19,7 @@ from sgpshop import logs
 from sgpshop.extensions import db
 from sgpshop.models import MoneyDay, MoneyMovement, utc_now
 from sgpshop.services.orders.money_movements import COUNTED, MOVED
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 
 #: One that is younger may stand behind one that is not committed yet: the mark stops before it.
 _SETTLED = timedelta(minutes=10)
@@ -85,9 +85,9 @@ def fold() -> None:
 def _fold_some() -> bool:
     """Whether there is more."""
     with writing() as session:
-        if session.connection().dialect.name == "postgresql":
-            # Who is second adds to what the first one left, and no piece twice.
-            session.execute(sa.text("LOCK TABLE money_days IN EXCLUSIVE MODE"))
+        write_alone(
+            session, MoneyDay
+        )  # the second adds to what the first one left, and no piece twice
         mark = session.scalar(sa.select(_MARK)) or 0
         top = mark + _AT_ONCE
         new = sa.and_(MoneyMovement.id > mark, MoneyMovement.id <= top)

@@ -29,7 +29,7 @@ from sgpshop.services import activities
 from sgpshop.services.settings import contract_change, logo, rules
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 from sgpshop.storage.questions import once
 
 __all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save", "store"]
@@ -191,6 +191,7 @@ def save(actor: str, **values: Value) -> list[str]:
 
 def store(session: Session, actor: str, values: Mapping[str, Value]) -> list[str]:
     """The same in a write transaction of the caller's; raises what `save` raises."""
+    write_alone(session, Setting)  # of two at once the second changes what the first left
     wanted = {
         name: rules.read(name, value)
         for name, value in values.items()

@@ -13,7 +13,7 @@ from sgpshop.domain.activities import ActivityEvent
 from sgpshop.extensions import db
 from sgpshop.models import Setting
 from sgpshop.services import activities
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 
 #: The row that has the picture; `ShopSettings.paper_logo` says which it is.
 PICTURE = "paper_logo_picture"
@@ -24,6 +24,7 @@ def store(actor: str, content: bytes) -> None:
     """Keep this picture, or none for b"".  Raises LogoRefused; then the one before stays."""
     mark = f"{logos.kind_of(content)}-{hashlib.sha256(content).hexdigest()[:16]}" if content else ""
     with writing() as session:
+        write_alone(session, Setting)
         for name, text in ((_NAME, mark), (PICTURE, base64.b64encode(content).decode())):
             session.merge(Setting(name=name, value=text, updated_by=actor))
         activities.record(session, ActivityEvent.SETTINGS_CHANGED, by=actor, changes=[[_NAME]])

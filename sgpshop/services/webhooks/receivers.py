@@ -21,7 +21,7 @@ from sgpshop.models import Webhook, WebhookMessage
 from sgpshop.services import activities
 from sgpshop.services.orders import feed
 from sgpshop.storage import shared_clock, vault
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 from sgpshop.storage.questions import Question
 
 #: What a key of the Standard Webhooks scheme begins with.
@@ -48,8 +48,7 @@ def create(url: str, kinds: Collection[EventKind] = tuple(EventKind), *, by: str
     position = feed.last_position()
     secret = _MARK + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
     with writing() as session:
-        if db.engine.dialect.name == "postgresql":  # two owners at once: counted one by one
-            session.execute(sa.text("LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE"))
+        write_alone(session, Webhook)  # two owners at once: counted one by one
         urls = session.scalars(sa.select(Webhook.url)).all()
         if url in urls:
             raise WebhookRefused("この送信先は、すでに登録されています。")
