@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sgpshop.domain.webhook_rules import LONGEST_URL, WebhookState
 from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
 
+LONGEST_BY = 60
 _OPEN = sa.text("state IN ('waiting', 'sending')")
 
 
@@ -22,7 +23,8 @@ class Webhook(Base):
     url: Mapped[str] = mapped_column(sa.String(LONGEST_URL))
     #: what its messages are signed with; bound to the id
     secret_sealed: Mapped[str] = mapped_column(sa.String(200))
-    created_by: Mapped[str] = mapped_column(sa.String(60))
+    #: the beginning of the name; 操作の記録 has all of it
+    created_by: Mapped[str] = mapped_column(sa.String(LONGEST_BY))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     #: of which events it is told, words of EventKind with blanks between; "": of all, those to come too
     kinds: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")

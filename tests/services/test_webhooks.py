@@ -19,6 +19,7 @@ from sgpshop.domain.webhook_rules import GIVE_UP, WebhookState
 from sgpshop.extensions import db
 from sgpshop.models import Order, Webhook, WebhookMessage, utc_now
 from sgpshop.services import dashboard, settings, webhooks
+from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.mails import occasions
 from sgpshop.services.orders import feed, history
@@ -93,6 +94,13 @@ def test_each_event_arrives_once_signed_and_without_personal_data(
     told, _, _ = feed.events("", 10)
     assert first_id == first["data"]["id"] == feed.cursor(feed.generation(), told[0][0].position)
     assert {row.state for row in rows()} == {WebhookState.SENT}
+
+
+def test_whoever_registers_it_may_have_a_long_name(shop: World, receiver: Receiver) -> None:
+    name = "山" * LONGEST_NAME
+    assert webhooks.create(receiver.url, by=name)
+    [made] = webhooks.all_receivers()
+    assert name.startswith(made.created_by)
 
 
 def test_another_key_does_not_verify(shop: World, hook: int, receiver: Receiver) -> None:

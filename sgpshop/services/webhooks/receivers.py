@@ -18,6 +18,7 @@ from sgpshop.domain.history import EventKind
 from sgpshop.domain.webhook_rules import MOST, WebhookState, problem_of
 from sgpshop.extensions import db
 from sgpshop.models import Webhook, WebhookMessage
+from sgpshop.models.webhook import LONGEST_BY
 from sgpshop.services import activities
 from sgpshop.services.orders import feed
 from sgpshop.storage import shared_clock, vault
@@ -57,7 +58,11 @@ def create(url: str, kinds: Collection[EventKind] = tuple(EventKind), *, by: str
                 f"送信先は{MOST}件まで登録できます。使わない送信先を削除してください。"
             )
         made = Webhook(
-            url=url, secret_sealed="", created_by=by, position=position, kinds=_kept(kinds)
+            url=url,
+            secret_sealed="",
+            created_by=by[:LONGEST_BY],
+            position=position,
+            kinds=_kept(kinds),
         )
         session.add(made)
         session.flush()
