@@ -147,10 +147,11 @@ def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> li
 def ask(person_id: int, site: Site, *, is_again: bool = False) -> Question | None:
     """What is asked at the second step, or of who is signed in, once more before something grave (S5).
 
-    None of somebody who has no key for this site.
+    None of somebody who has no key for this site.  In place of the password the device has to know its
+    owner; beside the password it is enough to have it.
     """
     import webauthn
-    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement
 
     known = [one for one in of_person(person_id) if one.host == site.host]
     if not known:
@@ -162,6 +163,7 @@ def ask(person_id: int, site: Site, *, is_again: bool = False) -> Question | Non
         allow_credentials=[
             PublicKeyCredentialDescriptor(id=_bytes(one.credential)) for one in known
         ],
+        user_verification=UserVerificationRequirement("required" if is_again else "preferred"),
     )
     sealed = _sealed(challenge, _asked_of(person_id, is_again))
     return Question(webauthn.options_to_json(options), sealed)
@@ -201,6 +203,7 @@ def use(
             expected_origin=site.origin,
             credential_public_key=_bytes(known.public_key),
             credential_current_sign_count=known.sign_count,
+            require_user_verification=is_again,
         )
     except _broken() as problem:
         raise _refused(person.id, problem) from None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
+import cbor2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 
 from sgpshop.models import Passkey, Person
@@ -83,3 +87,42 @@ def test_one_for_signing_in_is_none_for_asking_again(app: Flask, tanaka: Person)
                     json.dumps(_ANSWER),
                     is_again=not is_again,
                 )
+
+
+#: What a device says of who is at it: somebody touched it; the owner, by finger, face or PIN.
+_TOUCHED, _OWNER = 0x01, 0x05
+
+
+@pytest.mark.parametrize(
+    ("is_again", "who", "is_enough"),
+    [(False, _TOUCHED, True), (True, _TOUCHED, False), (True, _OWNER, True)],
+)
+def test_in_place_of_the_password_the_device_knows_its_owner(
+    app: Flask, tanaka: Person, is_again: bool, who: int, is_enough: bool
+) -> None:  # S5
+    key = ec.generate_private_key(ec.SECP256R1())
+    at = key.public_key().public_numbers()
+    cose = {1: 2, 3: -7, -1: 1, -2: at.x.to_bytes(32, "big"), -3: at.y.to_bytes(32, "big")}
+    with app.app_context(), writing() as session:
+        [kept] = passkeys.of_person(tanaka.id)
+        kept.public_key = passkeys._text(cbor2.dumps(cose))
+    with app.app_context():
+        question = passkeys.ask(tanaka.id, SITE, is_again=is_again)
+    assert question is not None
+    options = json.loads(question.options)
+    assert options["userVerification"] == ("required" if is_again else "preferred")
+    said = {"type": "webauthn.get", "challenge": options["challenge"], "origin": SITE.origin}
+    client = json.dumps(said).encode()
+    device = hashlib.sha256(SITE.host.encode()).digest() + bytes([who]) + bytes(4)
+    signature = key.sign(device + hashlib.sha256(client).digest(), ec.ECDSA(SHA256()))
+    signed = {"clientDataJSON": client, "authenticatorData": device, "signature": signature}
+    response = {name: passkeys._text(part) for name, part in signed.items()}
+    answer = json.dumps(_ANSWER | {"response": response})
+    with app.app_context(), writing() as session:
+        person = session.get_one(Person, tanaka.id)
+        try:
+            passkeys.use(session, person, SITE, question.sealed, answer, is_again=is_again)
+        except PasskeyRefused:
+            assert not is_enough
+        else:
+            assert is_enough
