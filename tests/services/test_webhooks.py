@@ -13,11 +13,12 @@ from flask import Flask
 from standardwebhooks import WebhookVerificationError
 
 from sgpshop.domain import webhook_rules
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.webhook_rules import GIVE_UP, WebhookState
 from sgpshop.extensions import db
-from sgpshop.models import Order, Webhook, WebhookMessage, utc_now
+from sgpshop.models import Activity, Order, Webhook, WebhookMessage, utc_now
 from sgpshop.services import dashboard, settings, webhooks
 from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
@@ -178,6 +179,32 @@ def test_who_dies_after_the_answer_sends_again_under_the_same_id(
     assert send(hook) == 1
     (one, _), (two, _) = receiver.got
     assert one == two
+
+
+def test_what_arrived_is_written_down_although_a_failure_could_not_be(
+    shop: World, hook: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is busy just then: nothing comes twice, and what was not tried waits for no lease."""
+    first, second, third = (make_order(told=True) for _ in range(3))
+    receiver.says[second.order_no] = 500
+    with monkeypatch.context() as busy:
+        busy.setattr(sending, "_try_later", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            send(hook)
+    assert [row.state for row in rows()] == [
+        WebhookState.SENT,
+        WebhookState.SENDING,
+        WebhookState.WAITING,
+    ]
+    receiver.says.clear()
+    assert send(hook) == 1
+    later()
+    assert send(hook) == 1
+    assert [said["data"]["order_no"] for _, said in receiver.got] == [
+        first.order_no,
+        third.order_no,
+        second.order_no,
+    ]
 
 
 def test_several_are_taken_at_once_and_none_by_two(
@@ -344,6 +371,38 @@ class TestSwitchedOff:
         assert dashboard.figures(settings.load()).given_up_webhooks == 0
         assert webhooks.all_receivers()[0].failing_since is None
 
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_by_hand_nothing_more_of_what_was_taken_goes_out(
+        self,
+        shop: World,
+        hook: int,
+        receiver: Receiver,
+        monkeypatch: pytest.MonkeyPatch,
+        is_deleted: bool,
+    ) -> None:
+        first, *_ = [make_order(told=True) for _ in range(3)]
+        real = sending._post
+
+        def post(*told: Any) -> tuple[str, bool]:
+            answer = real(*told)
+            if is_deleted:
+                webhooks.delete(hook, by="店長")
+            else:
+                webhooks.switch(hook, is_on=False, by="店長")
+            return answer
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(sending, "_post", post)
+            assert send(hook) == 1
+        assert [said["data"]["order_no"] for _, said in receiver.got] == [first.order_no]
+        if is_deleted:
+            assert rows() == []
+        else:
+            waiting = [WebhookState.WAITING] * 2
+            assert [row.state for row in rows()] == [WebhookState.SENT, *waiting]
+            webhooks.switch(hook, is_on=True, by="店長")
+            assert send(hook) == 2
+
     def test_one_arrival_and_the_days_are_counted_anew(
         self, shop: World, hook: int, receiver: Receiver
     ) -> None:
@@ -376,6 +435,8 @@ def test_by_hand_a_test_and_one_message_again(shop: World, hook: int, receiver: 
         webhooks.send_test(hook, 1)
     with pytest.raises(TooOften):
         webhooks.send_test(hook, 1)
+    refused = sa.select(Activity.about).where(Activity.event == ActivityEvent.LIMITED)
+    assert db.session.scalars(refused).all() == ["Webhookのテスト送信・再送"]
     webhooks.delete(hook, by="店長")
     assert rows() == []
 

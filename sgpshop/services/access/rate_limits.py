@@ -59,8 +59,11 @@ class Use(StrEnum):
     BULK = "BULK_ACTIONS_PER_PERSON"
 
 
+#: Tests and repetitions of webhooks by a person; how many stands with them.
+WEBHOOKS = "webhooks"
 #: What is counted in spans, besides requests of the API.
 _COUNTED = {
+    WEBHOOKS: "Webhookのテスト送信・再送",
     Use.SEARCH.value: "検索",
     Use.UPLOAD.value: "ファイルの取込",
     Use.BULK.value: "一括処理などの操作",

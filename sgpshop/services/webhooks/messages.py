@@ -108,7 +108,7 @@ def tidy() -> None:
 
 
 def _count(person_id: int) -> None:
-    rate_limits.count_in_span({f"webhooks:{person_id}": _BY_HAND}, is_reading=False)
+    rate_limits.count_in_span({f"{rate_limits.WEBHOOKS}:{person_id}": _BY_HAND}, is_reading=False)
 
 
 def _row(webhook_id: int, row: Any, generation: str, now: datetime) -> dict[str, Any]:

@@ -83,16 +83,20 @@ def _send_over(way: Elsewhere, webhook_id: int, is_over: Callable[[], bool]) -> 
         url, secret = receiver.url, vault.unseal(receiver.secret_sealed, context_of(webhook_id))
         db.session.rollback()  # no transaction is open while the receiver is waited for
         until, arrived = time.monotonic() + _SECONDS_AT_ONCE, []
-        while taken and not is_away and not is_over() and time.monotonic() < until:
-            message = taken.pop(0)
-            headers = _signed(secret, message.event_id, message.body)
-            problem, is_away = _post(way, url, message.body.encode(), headers)
-            if problem:
-                _try_later(message, problem)
-            else:
-                arrived.append(message)
-        _arrived(arrived)
-        _put_back(taken)
+        try:
+            while taken and not is_away and not is_over() and time.monotonic() < until:
+                if not _is_wanted(taken[0]):
+                    break
+                message = taken.pop(0)
+                headers = _signed(secret, message.event_id, message.body)
+                problem, is_away = _post(way, url, message.body.encode(), headers)
+                if problem:
+                    _try_later(message, problem)
+                else:
+                    arrived.append(message)
+        finally:  # also where that could not be written down: what arrived is not sent again
+            _arrived(arrived)
+            _put_back(taken)
         sent += len(arrived)
     return sent
 
@@ -128,13 +132,28 @@ def _post(way: Elsewhere, url: str, body: bytes, headers: dict[str, str]) -> tup
     return (_REDIRECT if 300 <= status < 400 else _NOT_OK).format(status), False
 
 
+#: Of a receiver that is on, or a test.
+_IS_WANTED = sa.or_(Webhook.is_active, WebhookMessage.order_no == "")
+
+
+def _is_wanted(message: WebhookMessage) -> bool:
+    """Whether it is still to be sent: a person may have switched its receiver off, or deleted it."""
+    found = db.session.scalar(
+        sa.select(WebhookMessage.id)
+        .join(Webhook, Webhook.id == WebhookMessage.webhook_id)
+        .where(WebhookMessage.id == message.id, _IS_WANTED)
+    )
+    db.session.rollback()
+    return found is not None
+
+
 def _is_due() -> tuple[sa.ColumnElement[bool], ...]:
-    """Of a receiver that is on, or a test; no earlier one of the same order waits."""
+    """Wanted, and no earlier one of the same order waits."""
     before = aliased(WebhookMessage)
     return (
         _is_open(WebhookMessage),
         WebhookMessage.due_at <= shared_clock.now(),
-        sa.or_(Webhook.is_active, WebhookMessage.order_no == ""),
+        _IS_WANTED,
         ~sa.exists().where(
             before.webhook_id == WebhookMessage.webhook_id,
             before.order_no == WebhookMessage.order_no,
