@@ -64,32 +64,38 @@ def act_as(kind: ActorKind, name: str, address: str) -> None:
     _who.set(Who(kind, name, address))
 
 
+def acting() -> Who:
+    """Who acts here: to be taken along where something is written in another thread."""
+    return _who.get()
+
+
 def record(
     session: Session,
     event: ActivityEvent,
     about: str = "",
     *,
     by: str | None = None,
+    who: Who | None = None,
     changes: Iterable[Change] = (),
     **detail: Any,
 ) -> None:
     """Add one entry to the present write transaction, after everything else of it.
 
-    `by`: another name than that of who acts.  `detail`: note, count, yen.
+    `by`: another name than that of who acts.  `who`: of another thread.  `detail`: note, count, yen.
     """
     session.flush()
-    _add(session.connection(), event, about, by, changes, detail)
+    _add(session.connection(), who or acting(), event, about, by, changes, detail)
 
 
 def _add(
     connection: sa.Connection,
+    who: Who,
     event: ActivityEvent,
     about: str,
     by: str | None,
     changes: Iterable[Change],
     detail: dict[str, Any],
 ) -> None:
-    who = _who.get()
     listed = [[str(part)[:_LONGEST] for part in change] for change in changes]
     said = {name: value for name, value in detail.items() if value not in (None, "")}
     if listed:
@@ -109,7 +115,7 @@ def _add(
 def exported(what: str, about: str, *, count: int | None = None, **logged: Any) -> None:
     """Somebody took a file away, or printed; `what` and `logged` are for the log."""
     logs.event("exported", what=what, count=count, **logged)
-    record_alone(ActivityEvent.EXPORTED, about, count=count)
+    _record_alone(ActivityEvent.EXPORTED, about, count=count)
 
 
 def refused(event: ActivityEvent, about: str, note: str = "", *, by: str | None = None) -> None:
@@ -117,15 +123,15 @@ def refused(event: ActivityEvent, about: str, note: str = "", *, by: str | None 
 
     `by`: the account that was named; nobody proved to be that one.
     """
-    who = _who.get()
+    who = acting()
     subject = who.name if who.name and by is None else ""
     limits: _Refusals = current_app.extensions.setdefault("refusals", _Refusals())
     left = limits.take(subject, who.address)
     if left >= 0:
-        record_alone(event, about, by=by, within=1.0, note=note if left else _AND_MORE)
+        _record_alone(event, about, by=by, within=1.0, note=note if left else _AND_MORE)
 
 
-def record_alone(
+def _record_alone(
     event: ActivityEvent,
     about: str,
     *,
@@ -139,7 +145,7 @@ def record_alone(
     """
     try:
         with short_write(within) as connection:
-            _add(connection, event, about, by, (), detail)
+            _add(connection, acting(), event, about, by, (), detail)
     except DBAPIError as problem:
         if not is_unavailable(problem):
             raise

@@ -214,15 +214,23 @@ def close_by_hand(attempt_id: int, why: str, actor: Actor) -> None:
             "手動で判断できる処理ではなくなっています。最新の状態を確認してください。"
         )
     # The lease as it was just read: a look-up that decides in between makes this close() do nothing.
-    lease = attempt.lease
+    lease, who = attempt.lease, activities.acting()
+    number, yen, words = attempt.order.order_no, attempt.amount, attempt.operation.label
     db.session.commit()
-    number, yen = attempt.order.order_no, attempt.amount
-    db.session.commit()
-    if not close(attempt_id, lease, outcomes.closed_by(actor, why)):
+
+    def keep_who(session: Session) -> None:
+        activities.record(
+            session,
+            ActivityEvent.UNCERTAIN_CLOSED,
+            number,
+            by=actor.name,
+            who=who,
+            yen=yen,
+            note=words,
+        )
+
+    if not close(attempt_id, lease, outcomes.closed_by(actor, why), go_on=keep_who):
         raise OrderChanged
-    activities.record_alone(
-        ActivityEvent.UNCERTAIN_CLOSED, number, by=actor.name, yen=yen, note=attempt.operation.label
-    )
 
 
 def _close_done(attempt: Attempt, trade: TradeStatus | None) -> None:

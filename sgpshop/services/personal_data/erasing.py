@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import history_chain
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.order_acts import is_refund_open, may_waive_cancel
@@ -19,6 +20,7 @@ from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.personal_data import ERASED, OF_BUYER, OF_RECIPIENT, without_person
 from sgpshop.models import (
+    ActorKind,
     Alert,
     Billing,
     BillingState,
@@ -29,6 +31,7 @@ from sgpshop.models import (
     SlipRow,
     table_of,
 )
+from sgpshop.services import activities
 from sgpshop.services.order_files.importing.content import delivery_search, order_search
 from sgpshop.services.order_files.reading.columns import COLUMNS, Part
 from sgpshop.services.orders import history
@@ -153,6 +156,10 @@ def _erase(
     )
     history.record_change(order, event, actor, before=order.payment_status, **linked, **detail)
     order.erased_at = order.updated_at
+    if actor.kind is ActorKind.PERSON:
+        activities.record(
+            session, ActivityEvent.PERSONAL_DATA_ERASED, order.order_no, by=actor.name
+        )
 
 
 def _erase_in_history(session: Session, order: Order) -> dict[str, Any]:

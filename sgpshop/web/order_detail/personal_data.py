@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop import logs
-from sgpshop.domain.activities import ActivityEvent
 from sgpshop.models import Role
 from sgpshop.services import activities
 from sgpshop.services.orders.history import Actor
@@ -58,7 +57,6 @@ def erase(order_no: str) -> ResponseReturnValue:
         return _page(order_no, asked, problem=why), 422
     found = erasing.erase(chosen, Actor.person(current_user.name), "personal_data_erased")
     logs.event("personal_data_erased", erased=len(found.done), stayed=len(found.stayed))
-    activities.record_alone(ActivityEvent.PERSONAL_DATA_ERASED, order_no, count=len(found.done))
     if found.done:
         flash(f"注文{len(found.done)}件から購入者の情報を消しました。", "success")
     for number, why in found.stayed[:_NAMED]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask, current_app
 
+from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotPossible, OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
-from sgpshop.models import Attempt, AttemptState, LateAnswer, Operation, Order
+from sgpshop.models import ActorKind, Attempt, AttemptState, LateAnswer, Operation, Order
+from sgpshop.services import activities
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders import history
 from sgpshop.services.payments import (
@@ -24,6 +27,7 @@ from sgpshop.services.payments import (
     runner,
     transaction_lookup,
 )
+from sgpshop.storage.chain import Chain
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, effects, last_attempt, look, press, seen
@@ -71,6 +75,25 @@ def test_a_person_ends_it_and_the_order_follows_the_look_up(shop: World, odd: Or
     assert effects(shop, odd) == [("CHANGE", 2_000)]  # P15: nothing was sent again
     told = [entry for entry in history.entries(odd.id) if entry.event == "closed_by_person"]
     assert [(entry.actor, entry.detail["why"]) for entry in told] == [("田中", "管理画面で確認")]
+
+
+@pytest.mark.postgresql
+def test_who_ended_it_is_kept_with_it_or_it_is_not_ended(
+    shop: World, odd: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P5a
+    attempt = last_attempt(odd)
+    activities.act_as(ActorKind.PERSON, "田中", "203.0.113.7")
+    with monkeypatch.context() as broken:
+        broken.setattr(Chain, "add", Mock(side_effect=RuntimeError("killed")))
+        with pytest.raises(RuntimeError):
+            attempt_lookup.close_by_hand(attempt.id, "管理画面で確認", TANAKA)
+    db.session.rollback()
+    assert last_attempt(odd).state is AttemptState.UNKNOWN
+    attempt_lookup.close_by_hand(attempt.id, "管理画面で確認", TANAKA)
+    [entry] = activities.newest(ActivityEvent.UNCERTAIN_CLOSED.kind, 1)
+    assert (entry.event, entry.about) == ("uncertain_closed", odd.order_no)
+    assert (entry.actor_kind, entry.actor, entry.address) == ("person", "田中", "203.0.113.7")
+    assert entry.detail == {"note": "実売上処理", "yen": attempt.amount}
 
 
 def test_it_is_not_offered_before_look_ups_had_their_time(shop: World) -> None:

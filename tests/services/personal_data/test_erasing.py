@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ import time_machine
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
+from sgpshop.domain.activities import ActivityEvent
+from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.handling import Handling
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
@@ -28,7 +31,7 @@ from sgpshop.models import (
     SlipRow,
     utc_now,
 )
-from sgpshop.services import order_editing, settings
+from sgpshop.services import activities, order_editing, settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_editing import ContentEdit
 from sgpshop.services.order_search import search, sums, texts
@@ -38,6 +41,7 @@ from sgpshop.services.orders import feed, history, money_days, notes
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.personal_data import erasing, requests
 from sgpshop.services.reconciliation import daily
+from sgpshop.storage.chain import Chain
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -152,6 +156,29 @@ def test_nothing_of_the_person_is_left_anywhere_and_everything_of_the_money(orde
     assert told["notes_changed"]["changes"].endswith(f"社内メモ {ERASED}")
     assert told["personal_data_erased"]["replaced"] == 2
     assert len(told["personal_data_erased"]["before_mark"]) == 32
+
+
+def test_who_erased_them_is_kept_with_each_or_it_is_not_erased(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P5a
+    other = make_order(
+        status=PaymentStatus.CANCELLED,
+        processing_class=ProcessingClass.CANCELLED,
+        told=True,
+        buyer="高梨 葵",
+    )
+    with monkeypatch.context() as broken:
+        broken.setattr(Chain, "add", Mock(side_effect=RuntimeError("killed")))
+        assert [number for number, _ in erase(order, other).stayed] == [
+            order.order_no,
+            other.order_no,
+        ]
+    assert fresh(order).buyer_name == "高梨 葵"
+    assert erase(order, other).stayed == []
+    told = activities.newest(ActivityEvent.PERSONAL_DATA_ERASED.kind, 2)
+    assert [(entry.event, entry.actor, entry.about) for entry in told] == [
+        ("personal_data_erased", "田中", number) for number in (other.order_no, order.order_no)
+    ]
 
 
 def test_sums_money_and_feed_are_as_they_were(order: Order, shop: World) -> None:
