@@ -68,6 +68,9 @@ _FAULT_PAUSE = 5.0
 _NOTICES = 100
 #: The same of the daily backup, which is a task: it takes a while.
 _BACKUP = 101
+#: And of what is done in threads of its own: mails, messages of webhooks written, handed over, and
+#: handed over to one receiver: this and its id.
+_MAILS, _TELL, _HAND_OVER, _RECEIVER = 102, 103, 104, 1_000
 
 
 class Threads(Protocol):
@@ -120,6 +123,8 @@ class House:
         self._gave_sign = False
         #: what is sent to others in threads of its own: a slow one holds up nothing (R156, S16a)
         self._sending: dict[str, threading.Thread] = {}
+        #: until the next round of telling others
+        self._telling_rests = _WEBHOOKS_EVERY
         self._told = Told(self._room_for_look_ups)
         #: captures wait in the queue, as the last sweep saw it
         self._is_crowded = False
@@ -329,7 +334,9 @@ class House:
         key = (Queue.HOUSEKEEPING, number)
         if self._set_back is None:
             self._set_back = setbacks.all_known()
-        if not setbacks.carefully(key[0], [number], do, may_rest=key in self._set_back):
+        if setbacks.carefully(key[0], [number], do, may_rest=key in self._set_back):
+            self._set_back -= {key}
+        else:
             self._set_back |= {key}
 
     def _ask_for_billing(self) -> None:
@@ -359,36 +366,50 @@ class House:
             due_work.beat(self._name)
 
     def _send_mails(self) -> None:
-        if mails.is_any_due():
-            self._send_beside("mails", mails.send_due)
+        if mails.is_any_due() or _MAILS in self._broken_off():
+            self._send_beside("mails", _MAILS, mails.send_due)
 
     def _tell_others(self) -> None:
-        pause = _WEBHOOKS_EVERY
-        while not self.stop_flag.wait(pause):
+        while not self.stop_flag.wait(self._telling_rests):
+            self._telling_rests = _FAULT_PAUSE  # unless a round goes through
             try:
                 with self._app.app_context():
-                    pause = _WEBHOOKS_EVERY if webhooks.write_due() else _WEBHOOKS_AT_REST
-                    for receiver in webhooks.waiting_receivers():
-                        self._send_beside(
-                            f"webhook {receiver}", partial(webhooks.send_due, receiver)
-                        )
+                    self._carefully(_TELL, self._write_messages)
+                    self._carefully(_HAND_OVER, self._hand_over)
             except Exception:  # the database is away: what was not written is found the next time
                 log.exception("telling others failed")
-                pause = _FAULT_PAUSE
 
-    def _send_beside(self, name: str, send: Callable[[Callable[[], bool]], object]) -> None:
+    def _write_messages(self) -> None:
+        self._telling_rests = _WEBHOOKS_EVERY if webhooks.write_due() else _WEBHOOKS_AT_REST
+
+    def _hand_over(self) -> None:
+        broke_off = {number - _RECEIVER for number in self._broken_off() if number > _RECEIVER}
+        for receiver in broke_off.union(webhooks.waiting_receivers()):
+            self._send_beside(
+                f"webhook {receiver}", _RECEIVER + receiver, partial(webhooks.send_due, receiver)
+            )
+
+    def _broken_off(self) -> set[int]:
+        """What is called again although it may have nothing to do: else it would never be forgotten."""
+        return {number for queue, number in self._set_back or () if queue is Queue.HOUSEKEEPING}
+
+    def _send_beside(
+        self, name: str, number: int, send: Callable[[Callable[[], bool]], object]
+    ) -> None:
         """In a thread of its own, unless that is at it."""
         if name in self._sending and self._sending[name].is_alive():
             return
         self._sending[name] = threading.Thread(
-            target=self._send_to_others, args=(name, send), name=name, daemon=True
+            target=self._send_to_others, args=(name, number, send), name=name, daemon=True
         )
         self._sending[name].start()
 
-    def _send_to_others(self, name: str, send: Callable[[Callable[[], bool]], object]) -> None:
+    def _send_to_others(
+        self, name: str, number: int, send: Callable[[Callable[[], bool]], object]
+    ) -> None:
         with self._app.app_context():
             try:
-                send(self.stop_flag.is_set)
+                self._carefully(number, lambda: send(self.stop_flag.is_set))
             except Exception:  # the database is away: the lease ends, and it is sent again
                 log.exception("sending %s failed", name)
 

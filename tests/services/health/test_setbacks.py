@@ -3,7 +3,7 @@ nobody else waits for it (P13, P15, P22)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from sgpshop.models import (
     Setback,
     utc_now,
 )
-from sgpshop.services import notifications
+from sgpshop.services import notifications, webhooks
 from sgpshop.services.bulk import working
 from sgpshop.services.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
@@ -31,6 +31,7 @@ from sgpshop.services.slips import writing as slip_writing
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
+from sgpshop.worker import house
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -38,6 +39,7 @@ from tests.services.acting import TANAKA
 from tests.services.running import items, started
 from tests.services.slip_files import NO_CAPTURE, prepare, slip, slip_file, start
 from tests.signing_in import make_person
+from tests.waiting import wait_until
 
 #: What it asks of the database, both answer differently or in another order.
 pytestmark = pytest.mark.postgresql
@@ -207,6 +209,63 @@ def test_notifications_that_break_off_spoil_no_other_step(
     assert warnings() == 1
     [told] = setbacks.set_aside()
     assert "結果通知" in told.queue.label
+
+
+@pytest.fixture
+def telling(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker's house that does nothing but tell others."""
+    for pause in ("_WEBHOOKS_EVERY", "_WEBHOOKS_AT_REST", "_FAULT_PAUSE"):
+        monkeypatch.setattr(house, pause, 0.05)
+    at_work = house.House(app, "test", 1, Worker(app))
+    at_work.initialize()
+    yield
+    at_work.stop_flag.set()
+    at_work.shutdown()
+
+
+def set_aside() -> None:
+    """It breaks off until it is set aside, and somebody looks at ホーム."""
+    for times in range(1, 5):
+        wait_until(lambda times=times: setbacks.all_known() and setback().times == times)
+        if times < 4:
+            pause_ends()
+    assert warnings() == 1
+
+
+@pytest.mark.parametrize("step", ["write_due", "waiting_receivers"])
+def test_telling_others(
+    shop: World, monkeypatch: pytest.MonkeyPatch, telling: None, step: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(webhooks, step, breaking(print, lambda *_: True))
+        set_aside()
+        assert setback().queue is Queue.HOUSEKEEPING
+    setbacks.try_again()
+    wait_until(lambda: not setbacks.all_known())
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_telling_one_receiver_holds_up_no_other(
+    shop: World, monkeypatch: pytest.MonkeyPatch, telling: None, is_deleted: bool
+) -> None:
+    for number in range(2):
+        webhooks.create(f"https://shop.example.jp/{number}", by="店長")
+    bad, good = (receiver.id for receiver in webhooks.all_receivers())
+    sent: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            webhooks,
+            "send_due",
+            breaking(lambda one, _is_over: sent.append(one), lambda one, _: one == bad),
+        )
+        make_order(told=True)
+        set_aside()
+        assert set(sent) == {good}
+        if is_deleted:
+            webhooks.delete(bad, by="店長")
+        patched.setattr(webhooks, "send_due", lambda *_: 0)
+        setbacks.try_again()
+        wait_until(lambda: not setbacks.all_known())
 
 
 def test_what_somebody_ended_otherwise_is_told_no_more(
