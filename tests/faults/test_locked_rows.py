@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +20,13 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, Order, Role, Scope, utc_now
 from sgpshop.services.access import api_keys
+from sgpshop.services.payments import acts, gateway_access, journal
 from sgpshop.storage import database, waiting
 from tests.factories import authorized_order, fresh
 from tests.forms import token_of
 from tests.gateway_world import World
-from tests.services.acting import seen
+from tests.services.acting import TANAKA, seen
+from tests.services.arriving import open_shop
 from tests.signing_in import signed_in
 
 
@@ -119,3 +122,23 @@ def test_a_server_that_takes_no_writes_is_still_read(
     sa.event.remove(db.engine, "connect", read_only)
     db.session.remove()
     db.engine.dispose()
+
+
+def test_what_is_about_to_be_sent_waits_for_no_order_that_is_handed_in_again(
+    app: Flask, world: World
+) -> None:
+    """Whoever does that holds the order's row, and waits for the row of the payment."""
+    gateway_access.init_app(app, world.gateway)
+    with app.app_context():
+        open_shop()
+        order = authorized_order(world)
+        attempt_id = acts.open_attempt(order.id, acts.CAPTURE, seen(order), TANAKA)
+        claimed = journal.claim(attempt_id)
+        assert claimed is not None
+        trade = world.gateway.search_trade(order.order_no)
+        assert trade is not None
+        entered = replace(claimed, access_id=None, is_entered=True)
+        with held(app, order):
+            sending = journal.about_to_send(entered, trade, enters=False, may_be_called_off=True)
+        assert sending is not None
+        assert sending.access_id == trade.access.access_id

@@ -374,20 +374,18 @@ def about_to_send(
                 tran_id_seen=trade.tran_id[:28],
             ),
         )
-        # A later look-up must find the same transaction (P14).
-        if is_ours and not claimed.access_id:
+        values: dict[str, object] = {"entered_at": now} if claimed.is_entered else {}
+        if not claimed.access_id:  # a later look-up must find the same transaction (P14)
             access = trade.access
             sealed = vault.seal_access_pass(access.access_pass, claimed.gateway_order_id)
+            values |= {"access_id": access.access_id, "access_pass_sealed": sealed}
+        # Once: for a row changed twice in a transaction PostgreSQL asks for its order's row, which is
+        # locked by whoever hands the order in again and waits for this one.
+        if is_ours and values:
             session.execute(
                 sa.update(CardTransaction)
                 .where(CardTransaction.gateway_order_id == claimed.gateway_order_id)
-                .values(access_id=access.access_id, access_pass_sealed=sealed)
-            )
-        if is_ours and claimed.is_entered:
-            session.execute(
-                sa.update(CardTransaction)
-                .where(CardTransaction.id == claimed.transaction_id)
-                .values(entered_at=now)
+                .values(values)
             )
     if not is_ours:
         return None
