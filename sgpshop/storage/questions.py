@@ -26,6 +26,8 @@ class Question(Generic[_V]):
 
     statement: sa.Select[*tuple[Any, ...]]
     read: Callable[[tuple[Any, ...]], _V]
+    #: somebody typed what is in the statement: it is kept nowhere
+    is_typed: bool = False
 
 
 def answer(question: Question[_V]) -> _V:
@@ -35,7 +37,9 @@ def answer(question: Question[_V]) -> _V:
 
 def answers(*questions: Question[Any]) -> list[Any]:
     """What came of each, all asked in one query."""
-    together, widths = _together(tuple(question.statement for question in questions))
+    is_typed = any(question.is_typed for question in questions)
+    make = _together.__wrapped__ if is_typed else _together
+    together, widths = make(tuple(question.statement for question in questions))
     row = tuple(db.session.execute(together).one())
     found = []
     for question, width in zip(questions, widths, strict=True):

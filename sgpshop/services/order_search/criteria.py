@@ -152,10 +152,10 @@ _R = TypeVar("_R")
 
 
 def made_once(make: Callable[..., _R]) -> Callable[..., _R]:
-    """`make(criteria, now, …)`, which makes a statement; what it made is kept while it is good.
+    """`make(criteria, now, …)`, which makes a statement; what it made is kept for the day.
 
-    That is for a day, where no hours count.  What people typed is not kept, and how words are looked for
-    depends on the database.
+    Nothing is kept where hours count, for it is never asked again; nor what people typed, and how words
+    are looked for depends on the database.
     """
     kept = lru_cache(maxsize=64)(make)
 
@@ -168,10 +168,9 @@ def made_once(make: Callable[..., _R]) -> Callable[..., _R]:
             criteria.item,
             criteria.slip,
         )
-        if any(typed):
+        if any(typed) or criteria.waiting_hours is not None:
             return make(criteria, now, *more)
-        moment = start_of_day(jst_day(now)) if criteria.waiting_hours is None else now
-        return kept(criteria, moment, *more)
+        return kept(criteria, start_of_day(jst_day(now)), *more)
 
     return made
 

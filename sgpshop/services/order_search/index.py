@@ -150,7 +150,7 @@ def number_of(keys: Sequence[str], beside: Sequence[Condition] = (), *, most: in
         return Question(sa.select(sa.literal(0)), lambda _row: 0)
     both = _first(keys, beside, most=most).subquery()
     counted = sa.select(sa.func.count()).select_from(both)
-    return Question(counted, lambda row: min(int(row[0]), most))
+    return Question(counted, lambda row: min(int(row[0]), most), is_typed=True)
 
 
 def _first(

@@ -22,12 +22,20 @@ from sgpshop.models import Attempt, CardTransaction, Delivery, Operation, Order,
 from sgpshop.models.attempt import ActorKind, AttemptState
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.selection import weigh
-from sgpshop.services.order_search.criteria import DateField, KeywordField, Method, SearchCriteria
+from sgpshop.services.order_search.criteria import (
+    DateField,
+    KeywordField,
+    Method,
+    SearchCriteria,
+    made_once,
+)
 from sgpshop.services.order_search.search import PageRequest, SortKey, ids_of, matching_ids, search
-from sgpshop.services.order_search.totals import Total, status_totals, total
+from sgpshop.services.order_search.totals import Total, questions_ahead, status_totals, total
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import Actor
+from sgpshop.storage import questions
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answers
 from tests.factories import days_ago, make_order
 from tests.gateway_world import World
 
@@ -330,6 +338,33 @@ def test_kept_sums_are_made_again_as_soon_as_an_order_changed() -> None:
             version=2,
         )
     assert status_totals(ALL) == {S.CAPTURED: Total(1, 1000)}
+
+
+def test_what_hours_or_typed_words_are_in_is_made_anew_and_pushes_nothing_out_of_what_is_kept() -> (
+    None
+):
+    made: list[SearchCriteria] = []
+
+    @made_once
+    def make(criteria: SearchCriteria, _now: datetime) -> None:
+        made.append(criteria)
+
+    now = utc_now()
+    waiting, typed = SearchCriteria(waiting_hours=1), SearchCriteria(word="鈴木")
+    for criteria in (ALL, waiting, typed, ALL):
+        for times in range(100):
+            make(criteria, now + timedelta(microseconds=times))
+    assert (made.count(ALL), made.count(waiting), made.count(typed)) == (1, 100, 100)
+
+
+def test_a_question_with_a_typed_word_is_kept_nowhere() -> None:
+    make_order(told=True, buyer="鈴木 一郎")
+    for criteria, more in ((ALL, 1), (SearchCriteria(word="鈴木"), 0)):
+        questions._together.cache_clear()
+        answers(*questions_ahead(criteria))
+        assert questions._together.cache_info().currsize == more
+        assert sum(one.count for one in status_totals(criteria).values()) == 1
+        db.session.rollback()
 
 
 def test_unchanged_sums_are_not_added_up_again() -> None:
