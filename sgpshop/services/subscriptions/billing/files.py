@@ -143,12 +143,7 @@ def send(gateway: SmbcGpGateway, file_id: int) -> None:
     if claim is None:
         return
     window, content, lease, tries, was_doubtful = claim
-    try:
-        is_gone = was_doubtful and _is_stale(file_id) and not _is_there(gateway, file_id)
-    except GatewayError as failure:
-        _try_later(file_id, lease, tries, failure.reason, is_doubtful=True)
-        return
-    if is_gone:
+    if was_doubtful and _is_stale(file_id) and not _is_there(gateway, file_id):
         # Sent as it is, it would charge beside what was paid meanwhile: each line is looked for.
         _answered(file_id, lease, state=FileState.IN_DOUBT, is_doubtful=True, error_codes="")
         return
@@ -399,7 +394,7 @@ def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
     """Whether SMBC-GP shows any of the first lines of that file: it has it, and takes it again unchanged.
 
     As a file brings them: waiting, with our amount.  A cart may have paid under one of these numbers,
-    or an earlier file have brought it.  Raises GatewayError.
+    or an earlier file have brought it.  False where SMBC-GP does not say, too.
     """
     in_others = sa.exists().where(
         FiledNumber.gateway_order_id == Billing.gateway_order_id, FiledNumber.file_id != file_id
@@ -415,10 +410,14 @@ def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
 
     def is_waiting(line: Any) -> bool:
         trade = gateway.search_trade(line.gateway_order_id)
-        is_ours = trade is not None and trade.state.is_unfinished and trade.job is Job.CAPTURE
-        return trade is not None and is_ours and trade.total == line.amount
+        if trade is None or not trade.state.is_unfinished:
+            return False
+        return (trade.job, trade.total) == (Job.CAPTURE, line.amount)
 
-    return any(map(is_waiting, lines))
+    try:
+        return any(map(is_waiting, lines))
+    except GatewayError:
+        return False
 
 
 def _is_old(session: Session, file_id: int, now: datetime) -> bool:
