@@ -154,7 +154,6 @@ class TestKilledWhileSending:
     ) -> None:
         order = delivered(shop)
         killed_while_sending(shop, travel)
-        shop.fault("error:E01030002", "Batch")
         travel(jst(2026, 12, 10, 23, 58))
         with monkeypatch.context() as patched:  # a look-up does not show the line yet
             patched.setattr(shop.gateway, "search_trade", lambda _number: None)
@@ -199,9 +198,8 @@ class TestInAFileThatWasTakenForRefused:
         shop.fault("drop_after", "Batch")
         travel(THE_10TH)
         billing.resume()
-        shop.fault("error:E01030002", "Batch")
         travel(jst(2026, 12, 10, 7))
-        with monkeypatch.context() as patched:
+        with monkeypatch.context() as patched:  # asked for before it is sent again
             patched.setattr(shop.gateway, "search_trade", lambda _number: None)
             billing.resume()
         assert the_billing(order).state is B.POSTPONED
