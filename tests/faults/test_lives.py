@@ -20,6 +20,7 @@ from sgpshop.models import Billing, BillingState, Order
 from sgpshop.services import notifications
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
+from sgpshop.services.subscriptions import stages
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
 from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, RESULTS, Span, Step, draw, stage
@@ -139,7 +140,7 @@ class TestItWouldNotice:
     ) -> None:
         monkeypatch.setattr(planning, "plan", lambda *_: 0)
         monkeypatch.setattr(planning, "plan_again", lambda *_: 0)
-        monkeypatch.setattr(planning, "passed_over", lambda *_: Order.id < 0)  # nor listed
+        monkeypatch.setattr(stages, "was_passed_over", lambda *_: Order.id < 0)  # nor listed
         delivered = Step(1, 0, "deliver", {"parcel": 0})
         found = self.ends(app, order(kind="subscription"), delivered, days=75)
         assert "never billed and nobody is told" in found
