@@ -31,6 +31,7 @@ from sgpshop.models import (
     Billing,
     CardTransaction,
     DailyJob,
+    Delivery,
     HistoryEntry,
     Order,
     utc_now,
@@ -69,12 +70,15 @@ _MAY_BE_FILED = sa.or_(
 )
 
 
-#: It went out and is not out any more: no registration asks what was paid past us meanwhile.
-_CAME_BACK = sa.and_(
+#: It went out and is not out any more, or in part: no registration asks what was paid past us meanwhile.
+_WENT_OUT = sa.and_(
     Order.processing_class != ProcessingClass.DELIVERED,
-    sa.exists().where(
-        HistoryEntry.order_id == Order.id,
-        HistoryEntry.processing_class == ProcessingClass.DELIVERED,
+    sa.or_(
+        sa.exists().where(
+            HistoryEntry.order_id == Order.id,
+            HistoryEntry.processing_class == ProcessingClass.DELIVERED,
+        ),
+        sa.exists().where(Delivery.order_id == Order.id, Delivery.delivered_at.is_not(None)),
     ),
 )
 
@@ -250,7 +254,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                     sa.or_(
                         _MAY_BE_FILED,
                         CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
-                        sa.and_(is_recent, _CAME_BACK),
+                        sa.and_(is_recent, _WENT_OUT),
                     ),
                 ),
                 # Under the number of its own billing: what was charged can be voided there (R120).

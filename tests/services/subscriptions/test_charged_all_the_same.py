@@ -20,6 +20,7 @@ from sgpshop.gateway import Cancellation, Card, Job, SmbcGpGateway, ThreeDs
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
 from sgpshop.services import intake, settings
 from sgpshop.services.deliveries import parcels
+from sgpshop.services.intake.new_order import DeliveryItem, ShipTo
 from sgpshop.services.order_detail import letters
 from sgpshop.services.order_detail.detail import OrderProblem
 from sgpshop.services.orders import alerts, facts, history
@@ -33,7 +34,7 @@ from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
 from tests.services.answering import say_ours
-from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
 from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_numbers_of_others import looked_up
@@ -739,6 +740,21 @@ def test_what_came_back_before_it_was_billed_is_watched_at_night(
     """The cart took the month of a parcel that was out; no registration of ours asks about it."""
     open_shop()
     order = not_delivered(delivered(shop))
+    pay(shop, f"{order.order_no}-1")
+    nights(travel, order, (2026, 11, 13))
+    assert told(order) == [AlertKind.UNKNOWN_NUMBER]
+
+
+def test_what_went_out_in_part_is_watched_at_night(shop: World, travel: Travel) -> None:
+    """The cart charged it for the first of two parcels; ours waits until the second is out."""
+    open_shop()
+    halves = tuple(
+        ShipTo(name=name, items=(DeliveryItem("A-1", 1),)) for name in ("宛名1", "宛名2")
+    )
+    placed = intake.place(subscription(shop, deliveries=halves), SHOP_FRONT)
+    [order] = [order for order in orders() if order.order_no == placed.order_no]
+    first = min(parcel.number for parcel in order.deliveries)
+    parcels.deliver(order.id, seen(order), TANAKA, [first])
     pay(shop, f"{order.order_no}-1")
     nights(travel, order, (2026, 11, 13))
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
