@@ -16,6 +16,7 @@ _MARK = "-"
 #: SMBC-GP takes 27 of A–Z, a–z, 0–9 and hyphens, `-99` included
 _LONGEST_BASE = 24
 _DIGEST = 12
+_LATER = re.compile(r"(.+)-([1-9]\d?)")
 
 
 def is_well_formed(number: str) -> bool:
@@ -43,6 +44,12 @@ def at_gateway(number: str, sequence: int = 0) -> str:
         digest = hashlib.sha256(number.encode()).hexdigest()[:_DIGEST]
         base = base[: _LONGEST_BASE - _DIGEST] + digest
     return f"{base}-{sequence}"
+
+
+def as_later(number: str) -> tuple[str, int] | None:
+    """`<first>-n`, of which it may be a later payment, as first number at SMBC-GP and n; None: of none."""
+    found = _LATER.fullmatch(number)
+    return (found[1], int(found[2])) if found else None
 
 
 def in_address(number: str) -> str:

@@ -634,8 +634,9 @@ def _ask_about_itself(
     assert order.transaction is not None
     asked = seen.held if order.transaction.gateway_state in LIVE_STATES else seen.asked
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
-    others = transaction_numbers.of_other_orders(session, order.id, order.order_no)
-    if here and number not in others:
+    if here and number not in transaction_numbers.of_other_orders(
+        session, order.id, order.order_no
+    ):
         unknown_numbers.ask(session, order, here)
 
 
@@ -674,22 +675,21 @@ def _told_unknown(
     if unknown:
         unknown_numbers.ask(session, order, unknown)
     is_held = any(found.order_id in seen.held for _, found in unknown)
-    captured = [one for one in ours if one[1].state.is_captured]
-    # The order is paid under the number it has: none that comes after takes its place by itself, and
-    # where that was given back, none under which nothing was paid.
+    # The order is paid under the number it has: none that comes after takes its place by itself.
     if _is_live(seen.trade):
-        ours = []
-    elif seen.trade is not None and seen.trade.state.is_cancelled:
-        # Where money was taken and given back no hold takes its place: it would be captured from a
-        # buyer who has his money again.
+        return [], is_held
+    # Money that was taken pays the order before any hold (R141).
+    if captured := [one for one in ours if one[1].state.is_captured]:
+        return captured, is_held
+    if seen.trade is not None and seen.trade.state.is_cancelled:
+        # Nothing counts instead that was not paid, and where money was taken and given back no hold:
+        # it would be captured from a buyer who has his money again.
         was_taken = transaction.is_captured or bool(transaction.captured_amount)
         ours = [] if was_taken else [one for one in ours if not one[1].state.is_unfinished]
     elif order.kind is not OrderKind.NORMAL and (
         transaction.is_charge or (seen.trade is not None and seen.trade.state.is_check)
     ):  # its checked card is to be charged, whatever was given back
         ours = [one for one in ours if not one[1].state.is_cancelled]
-    if not _is_live(seen.trade):  # money that was taken pays the order before any hold (R141)
-        ours = captured or ours
     return ours, is_held
 
 

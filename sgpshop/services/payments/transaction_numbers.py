@@ -306,8 +306,7 @@ def return_to(
     if is_charge is None:
         is_charge = order.kind is not OrderKind.NORMAL
     if known is None:
-        sequence = int(gateway_order_id.rpartition("-")[2])
-        sequence = _free(session, order, sequence)
+        sequence = _free(session, order, int(gateway_order_id.rpartition("-")[2]))
         return make_current(order, sequence, is_charge=is_charge, number=gateway_order_id)
     if known.is_mere_number:
         known.is_charge = is_charge

@@ -8,7 +8,6 @@ charged nor called unpaid.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
-from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_number import as_later, at_gateway
 from sgpshop.domain.order_rules import LIVE_STATES, UNFINISHED_STATES
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.words import Reason
@@ -51,8 +50,6 @@ UNKNOWN_NUMBER = "unknown_number"
 _PAYING = timedelta(minutes=30)
 _DAY = timedelta(days=1)
 
-#: `<order number>-n`
-_LATER = re.compile(r"(.+)-([1-9]\d?)")
 #: A number and what a look-up of it showed.
 Numbered = tuple[int, TradeStatus]
 
@@ -187,13 +184,14 @@ def keep_named(number: str) -> list[int]:
     The ids of the transactions to be looked up for that; none where it is no later number of an order
     of ours, or is the order's own.
     """
-    belongs = _LATER.fullmatch(number)
+    belongs = as_later(number)
     if belongs is None:
         return []
+    first, sequence = belongs
     with writing() as session:
         order_id = session.scalar(
             sa.select(CardTransaction.order_id).where(
-                CardTransaction.gateway_order_id == belongs[1], CardTransaction.sequence == 0
+                CardTransaction.gateway_order_id == first, CardTransaction.sequence == 0
             )
         )
         if order_id is None:
@@ -201,7 +199,7 @@ def keep_named(number: str) -> list[int]:
         order = lock_order(session, order_id)
         if number in transaction_numbers.of_other_orders(session, order_id, order.order_no):
             return []
-        transaction_numbers.keep_strange(session, order, int(belongs[2]), number)
+        transaction_numbers.keep_strange(session, order, sequence, number)
         is_meant = CardTransaction.gateway_order_id == number
         if session.scalar(sa.select(sa.exists().where(is_meant, IS_OURS))):
             return []

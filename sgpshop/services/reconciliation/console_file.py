@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sgpshop.domain.amounts import yen_in
 from sgpshop.domain.card_data import mask_card_numbers
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_number import as_later, at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import agrees
 from sgpshop.domain.row_files import FileRefused, Limits, Record
@@ -32,7 +32,6 @@ from sgpshop.services.payments import transaction_lookup, unknown_numbers
 from sgpshop.services.payments.transactions import event_of
 
 _CHUNK = 400
-_SUFFIX = re.compile(r"(.+)-([1-9]\d?)")
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,27}")
 _MOST_YEN = 99_999_999
 
@@ -156,8 +155,8 @@ def _sort_in(
 ) -> None:
     ours = known.get(row.order_id)
     if ours is None:
-        belongs = _SUFFIX.fullmatch(row.order_id)
-        parent = known.get(belongs[1]) if belongs else None
+        belongs = as_later(row.order_id)
+        parent = known.get(belongs[0]) if belongs else None
         if parent is None:
             result.gateway_only.append(row)
         else:
@@ -196,7 +195,7 @@ def _why(row: ConsoleRow, ours: _BookedOrder) -> str:
 def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
     """Our transactions by their order id at the gateway, those without a suffix included."""
     wanted = set(order_ids)
-    wanted |= {found[1] for text in order_ids if (found := _SUFFIX.fullmatch(text))}
+    wanted |= {found[0] for text in order_ids if (found := as_later(text))}
     rows = db.session.execute(
         sa.select(
             CardTransaction.gateway_order_id,

@@ -354,7 +354,7 @@ def _take_apart(session: Session, file_id: int) -> bool:
     now = utc_now()
     of_it = Billing.file_id == file_id
     is_old = _is_old(session, file_id, now)
-    if not is_old and not session.scalar(sa.select(sa.exists().where(of_it, ~is_ready(now)))):
+    if not is_old and not session.scalar(sa.select(_has_other_lines(file_id, now))):
         return False
     session.execute(  # nothing was sent for them
         sa.update(Attempt)
@@ -377,15 +377,19 @@ def _take_apart(session: Session, file_id: int) -> bool:
     return True
 
 
+def _has_other_lines(file_id: int, now: datetime) -> sa.ColumnElement[bool]:
+    """Condition: one of its lines would not go into a file any more."""
+    return sa.exists().where(Billing.file_id == file_id, ~is_ready(now))
+
+
 def _is_stale(file_id: int) -> bool:
     """Whether a file that may be at SMBC-GP is old, or one of its lines would not go any more.
 
     However near the end of its window is: to ask for a few lines takes seconds.
     """
-    now, of_it = utc_now(), Billing.file_id == file_id
-    is_old = sa.exists().where(of_it, Billing.ready_at < now - _FRESH)
-    is_other = sa.exists().where(of_it, ~is_ready(now))
-    is_stale = db.session.scalar(sa.select(sa.or_(is_old, is_other)))
+    now = utc_now()
+    is_old = sa.exists().where(Billing.file_id == file_id, Billing.ready_at < now - _FRESH)
+    is_stale = db.session.scalar(sa.select(sa.or_(is_old, _has_other_lines(file_id, now))))
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return bool(is_stale)
 
