@@ -6,6 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.extensions import db
@@ -86,10 +87,12 @@ def make_order(
             session.add(
                 CardTransaction(
                     order_id=order.id,
-                    gateway_order_id=order_no,
+                    gateway_order_id=at_gateway(order_no),
                     access_id=access.access_id if access else None,
                     access_pass_sealed=(
-                        seal_access_pass(access.access_pass, order_no) if access else None
+                        seal_access_pass(access.access_pass, at_gateway(order_no))
+                        if access
+                        else None
                     ),
                     gateway_state=gateway_state if access else None,
                     gateway_amount=gateway_amount or (total if access else None),

@@ -46,8 +46,17 @@ def at_gateway(number: str, sequence: int = 0) -> str:
     return f"{base}-{sequence}"
 
 
+def later_stem(number: str) -> str | None:
+    """What the numbers of an order's later payments begin with, if not with its own; None: with it."""
+    stem = at_gateway(number, 1).rpartition("-")[0]
+    return None if stem == at_gateway(number) else stem
+
+
 def as_later(number: str) -> tuple[str, int] | None:
-    """`<first>-n`, of which it may be a later payment, as first number at SMBC-GP and n; None: of none."""
+    """`<first>-n`, of which it may be a later payment, as first number at SMBC-GP and n; None: of none.
+
+    Of a long order number the first is its `later_stem`.
+    """
     found = _LATER.fullmatch(number)
     return (found[1], int(found[2])) if found else None
 

@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relationship
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
+from sgpshop.domain.order_number import later_stem
 from sgpshop.domain.order_rules import (
     LIVE_STATES,
     ONLY_BY_FILE,
@@ -59,6 +61,10 @@ REPORTED_BACK = sa.text(
     "CAST(payment_status AS VARCHAR) = 'billing_reported'"
     " AND processing_class IN ('returned', 'cancelled')"
 )
+
+
+def _later_stem(context: DefaultExecutionContext) -> str | None:
+    return later_stem(context.get_current_parameters()["order_no"])
 
 
 class Order(Base):
@@ -136,6 +142,13 @@ class Order(Base):
             sqlite_where=sa.text("handling <> 'open'"),
             postgresql_where=sa.text("handling <> 'open'"),
         ),
+        # Which order SMBC-GP names by a number that was shortened (R141).
+        sa.Index(
+            "ix_orders_later_stem",
+            "later_stem",
+            sqlite_where=sa.text("later_stem IS NOT NULL"),
+            postgresql_where=sa.text("later_stem IS NOT NULL"),
+        ),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
@@ -144,6 +157,8 @@ class Order(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_no: Mapped[str] = mapped_column(sa.String(28), unique=True)
+    #: what its later numbers at SMBC-GP begin with, where that is not its own: it is too long (R141)
+    later_stem: Mapped[str | None] = mapped_column(sa.String(24), default=_later_stem)
     ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[OrderKind] = mapped_column(
         enum_column(OrderKind, "kind"), default=OrderKind.NORMAL

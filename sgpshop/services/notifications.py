@@ -20,11 +20,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop import logs
-from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_number import at_gateway, later_stem
 from sgpshop.domain.order_rules import MOST_NUMBERS
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Notice, TradeState
 from sgpshop.models import (
+    SGP_METHOD,
+    Alert,
     Attempt,
     AttemptState,
     CardTransaction,
@@ -36,6 +39,8 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
+from sgpshop.services.orders import acting, alerts
+from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import journal, transaction_lookup
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import queue, vault
@@ -72,7 +77,6 @@ def _stem(number: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
 def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
     """The transaction that counts of the order of which `number` may be a later payment, `<order number>-n`."""
     first, current = aliased(CardTransaction), aliased(CardTransaction)
-    start = sa.func.length(sa.func.rtrim(number, _DIGITS))
     return (
         sa.select(current.id)
         .join(first, first.order_id == current.order_id)
@@ -80,23 +84,53 @@ def _of_order(number: sa.ColumnElement[str]) -> sa.Select[int]:
             first.gateway_order_id == _stem(number),
             first.sequence == 0,
             current.is_current,
-            sa.func.rtrim(number, _DIGITS).like("%-"),
-            # 1 to MOST_NUMBERS, as a look-up asks for them
-            sa.func.length(number).between(start + 1, start + len(str(MOST_NUMBERS))),
-            sa.func.substr(number, start + 1, 1) != "0",
+            _is_later(number),
         )
+    )
+
+
+def _of_long(number: sa.ColumnElement[str]) -> sa.Select[int]:
+    """The same of the order whose own number is too long to stand in it (order_number.later_stem)."""
+    current = aliased(CardTransaction)
+    return (
+        sa.select(current.id)
+        .join(Order, Order.id == current.order_id)
+        .where(Order.later_stem == _stem(number), current.is_current, _is_later(number))
+    )
+
+
+def _is_later(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether it ends in 1 to MOST_NUMBERS, as a look-up asks for them."""
+    start = sa.func.length(sa.func.rtrim(number, _DIGITS))
+    return sa.and_(
+        sa.func.rtrim(number, _DIGITS).like("%-"),
+        sa.func.length(number).between(start + 1, start + len(str(MOST_NUMBERS))),
+        sa.func.substr(number, start + 1, 1) != "0",
     )
 
 
 _THEIRS = sa.select(CardTransaction.id).where(
     CardTransaction.gateway_order_id == Notification.gateway_order_id
 )
-_LATER = _of_order(Notification.gateway_order_id.expression)
-#: Told of before its order was known, which it is by now.
+_NAMED = Notification.gateway_order_id.expression
+_LATER, _LATER_OF_LONG = _of_order(_NAMED), _of_long(_NAMED)
+#: Told of before its card order was known, which it is by now.
 _IS_LATE = sa.and_(
-    Notification.state == NotificationState.UNMATCHED, sa.or_(_THEIRS.exists(), _LATER.exists())
+    Notification.state == NotificationState.UNMATCHED,
+    sa.or_(_THEIRS.exists(), _LATER.exists(), _LATER_OF_LONG.exists()),
 )
-_FIND_ORDER = _of_order(bindparam("order_no", type_=sa.String))
+_ASKED_FOR = bindparam("order_no", type_=sa.String)
+#: one after the other: an order that has just that number is meant first
+_FINDS = (_FIND, _of_order(_ASKED_FOR), _of_long(_ASKED_FOR))
+#: An order of another way of payment has that number.
+_OTHERWISE = sa.and_(
+    Notification.state == NotificationState.UNMATCHED,
+    Order.order_no.in_([_NAMED, sa.literal("#") + _NAMED]),
+    Order.method != SGP_METHOD,
+)
+_IS_OTHER_TOLD = sa.exists().where(Alert.order_id == Order.id, Alert.kind == AlertKind.OTHER_METHOD)
+#: told at a time: each locks its order
+_TOLD_TOGETHER = 100
 _COUNT_COPY = (
     sa.update(_notifications)
     .where(_notifications.c.fingerprint == bindparam("print"))
@@ -213,7 +247,7 @@ def _sorted(
         return NotificationState.IGNORED, None
     # An earlier one of the order too, as money may be left there; and one that nobody here entered:
     # a buyer paid past us, which a look-up of the order finds and asks about (R106, R141).
-    for find in (_FIND, _FIND_ORDER):
+    for find in _FINDS:
         transaction_id = connection.execute(find, {"order_no": notice.order_id}).scalar()
         if transaction_id is not None:
             return NotificationState.WAITING, transaction_id
@@ -350,11 +384,34 @@ def _is_alone(session: Session) -> bool:
 
 
 def match_late() -> int:
-    """Give those for orders we did not know the transaction that came in meanwhile (P25); how many."""
-    if not db.session.scalar(sa.select(sa.exists().where(_IS_LATE))):
-        return 0
-    with writing() as session:
-        return _match(session, _IS_LATE)
+    """Give those for orders we did not know the transaction that came in meanwhile (P25); how many.
+
+    And tell of those whose order is paid in another way.
+    """
+    matched = 0
+    if db.session.scalar(sa.select(sa.exists().where(_IS_LATE))):
+        with writing() as session:
+            matched = _match(session, _IS_LATE)
+    _tell_of_others()
+    return matched
+
+
+def _tell_of_others() -> None:
+    """An order of another way of payment was perhaps paid by card too: a person is told, once."""
+    of_them = (
+        sa.select(Order.id)
+        .join(Notification, _OTHERWISE)
+        .where(~_IS_OTHER_TOLD)
+        .distinct()
+        .limit(_TOLD_TOGETHER)
+    )
+    found = db.session.scalars(of_them).all()
+    db.session.commit()
+    for order_id in found:
+        with writing() as session:
+            order = acting.lock_order(session, order_id)
+            if not order.is_sgp:
+                alerts.raise_once(session, order, AlertKind.OTHER_METHOD, found=order.method)
 
 
 def come_in(session: Session, order_nos: Collection[str]) -> None:
@@ -362,12 +419,28 @@ def come_in(session: Session, order_nos: Collection[str]) -> None:
 
     Whoever captures one right away asks for what was paid past us first.
     """
-    number, theirs = Notification.gateway_order_id.expression, list(map(at_gateway, order_nos))
-    names_one = sa.or_(number.in_(theirs), _stem(number).in_(theirs))
+    theirs = list(map(at_gateway, order_nos))
+    stems = [stem for order_no in order_nos if (stem := later_stem(order_no)) is not None]
+    names_one = sa.or_(_NAMED.in_(theirs), _stem(_NAMED).in_([*theirs, *stems]))
     if len(theirs) <= _FEW:  # by the index, however many are of somebody else
-        later = (f"{own}-{n}" for own in theirs for n in range(1, MOST_NUMBERS + 1))
-        names_one = number.in_([*theirs, *later])
-    _match(session, sa.and_(_IS_LATE, names_one))
+        later = (at_gateway(own, n) for own in order_nos for n in range(1, MOST_NUMBERS + 1))
+        names_one = _NAMED.in_([*theirs, *later])
+    if _match(session, sa.and_(_IS_LATE, names_one)):
+        _end_of_others(session, order_nos)
+
+
+def _end_of_others(session: Session, order_nos: Collection[str]) -> None:
+    """Those that are card orders by now: that SMBC-GP tells of their card says nothing any more."""
+    are_told = sa.exists().where(
+        Alert.order_id == Order.id,
+        Alert.kind == AlertKind.OTHER_METHOD,
+        Alert.acknowledged_at.is_(None),
+    )
+    wanted = sa.select(Order.id).where(
+        Order.order_no.in_(order_nos), Order.method == SGP_METHOD, are_told
+    )
+    for order_id in session.scalars(wanted).all():
+        alerts.mended(session, order_id, AlertKind.OTHER_METHOD, WORKER.name, utc_now())
 
 
 def _match(session: Session, are_late: sa.ColumnElement[bool]) -> int:
@@ -376,7 +449,11 @@ def _match(session: Session, are_late: sa.ColumnElement[bool]) -> int:
         .where(are_late)
         .values(
             state=NotificationState.WAITING,
-            transaction_id=sa.func.coalesce(_THEIRS.scalar_subquery(), _LATER.scalar_subquery()),
+            transaction_id=sa.func.coalesce(
+                _THEIRS.scalar_subquery(),
+                _LATER.scalar_subquery(),
+                _LATER_OF_LONG.scalar_subquery(),
+            ),
         )
         .execution_options(synchronize_session=False)
     )
@@ -408,6 +485,8 @@ class Arrival:
     notification: Notification
     order_no: str | None
     has_been_looked_up: bool
+    #: of the order that has its number, though it is not paid by SGP card
+    is_of_other_method: bool = False
 
     @property
     def status_word(self) -> str:
@@ -418,6 +497,8 @@ class Arrival:
     @property
     def outcome(self) -> str:
         """What came of it."""
+        if self.is_of_other_method:
+            return "別の決済方法の注文"
         if self.notification.state is NotificationState.ASKED:
             return "確認済み" if self.has_been_looked_up else "確認待ち"
         return _OUTCOMES[self.notification.state]
@@ -433,17 +514,21 @@ _OUTCOMES = {
 
 def recent(limit: int = 50) -> Sequence[Arrival]:
     """The notifications that came last, newest first."""
+    other = sa.select(sa.func.min(Order.order_no)).where(_OTHERWISE).correlate(Notification)
+    theirs = aliased(Order)
     rows = db.session.execute(
         sa.select(
             Notification,
-            Order.order_no,
+            theirs.order_no,
             sa.func.coalesce(CardTransaction.looked_up_at >= Notification.asked_at, sa.false()),
+            other.scalar_subquery(),
         )
         .outerjoin(CardTransaction, CardTransaction.id == Notification.transaction_id)
-        .outerjoin(Order, Order.id == CardTransaction.order_id)
+        .outerjoin(theirs, theirs.id == CardTransaction.order_id)
         .order_by(Notification.last_at.desc(), Notification.id.desc())
         .limit(limit)
     )
     return [
-        Arrival(notification, order_no, bool(looked)) for notification, order_no, looked in rows
+        Arrival(notification, order_no or other_no, bool(looked), other_no is not None)
+        for notification, order_no, looked, other_no in rows
     ]

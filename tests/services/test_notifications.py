@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
@@ -28,6 +29,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import notifications
 from sgpshop.services.health import due_work
+from sgpshop.services.order_files import card_order
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import (
     acts,
@@ -475,6 +477,69 @@ def test_one_about_a_payment_past_us_waits_for_its_order(app: Flask, shop: World
     work(app)
     assert states() == [N.ASKED]
     assert [alert.kind for alert in alerts.open_of(order.id)] == [AlertKind.UNKNOWN_NUMBER]
+
+
+LONG = ["2026-1128-0000-0000-0000-12", "ABCDEFGHIJKLMNOPQRSTUVWXYZ1", "#2026-1128-0000-0000-0000-1"]
+
+
+@pytest.mark.parametrize("order_no", LONG)
+def test_a_long_order_is_known_by_the_number_that_was_made_short(
+    app: Flask, shop: World, order_no: str
+) -> None:
+    """SMBC-GP takes 27 signs, so `-n` stands behind a shortened number (R141)."""
+    shown, first = at_gateway(order_no, 1), at_gateway(order_no)
+    order = make_order(access=shop.authorize(first, 3000), order_no=order_no)
+    shop.gateway.authorize(shown, 3000, GOOD_CARD, job=Job.CAPTURE)
+    assert not shown.startswith(first)
+    assert tell(shown) is N.WAITING
+    work(app)
+    assert [alert.kind for alert in alerts.open_of(order.id)] == [AlertKind.UNKNOWN_NUMBER]
+    assert notifications.recent()[0].order_no == order_no
+
+
+@pytest.mark.postgresql
+def test_one_about_a_long_order_waits_for_it(app: Flask, shop: World) -> None:
+    shown = [at_gateway(order_no, 2) for order_no in LONG]
+    assert {tell(number) for number in shown} == {N.UNMATCHED}
+    orders = [
+        make_order(access=shop.authorize(at_gateway(order_no), 3000), order_no=order_no)
+        for order_no in LONG
+    ]
+    with writing() as session:
+        notifications.come_in(session, [LONG[0]])
+    with writing() as session:
+        notifications.come_in(session, LONG[1:] + [order_number() for _ in range(6)])
+    told = {one.gateway_order_id: one.transaction_id for one in received()}
+    assert told == {
+        number: fresh(order).transaction.id  # type: ignore[union-attr]
+        for number, order in zip(shown, orders, strict=True)
+    }
+
+
+@pytest.mark.postgresql
+def test_one_about_an_order_of_another_way_of_payment_is_told(app: Flask, shop: World) -> None:
+    """It is kept, and a person hears that its buyer perhaps paid by card as well."""
+    number = order_number()
+    shop.authorize(number, 3000)
+    assert tell(number) is N.UNMATCHED  # before its order is here
+    order = make_order(order_no=number, method="銀行振込")
+    tell(order_number())  # of nobody
+    for _ in range(2):  # once, however often it comes
+        notifications.match_late()
+        tell(number)
+        [alert] = alerts.open_of(order.id)
+        assert alert.kind is AlertKind.OTHER_METHOD
+        assert "「銀行振込」の注文ですが" in alert.facts
+    arrivals = notifications.recent()
+    assert {(one.order_no, one.outcome) for one in arrivals} == {
+        (number, "別の決済方法の注文"),
+        (None, "該当注文なし"),
+    }
+    assert fresh(order).payment_status is None
+    card_order.make(number, TANAKA)
+    work(app)
+    assert fresh(order).payment_status is S.AUTHORIZED
+    assert alerts.open_of(order.id) == []  # it says nothing any more
 
 
 @pytest.mark.parametrize("like", ["{}1", "{}-", "{}-1-2", "x{}-1", "{}-x", "{}-01", "{}-100"])

@@ -193,6 +193,10 @@ def keep_named(number: str) -> list[int]:
             sa.select(CardTransaction.order_id).where(
                 CardTransaction.gateway_order_id == first, CardTransaction.sequence == 0
             )
+        ) or session.scalar(  # a long order number is shortened there
+            sa.select(CardTransaction.order_id)
+            .join(Order, Order.id == CardTransaction.order_id)
+            .where(Order.later_stem == first, CardTransaction.is_current)
         )
         if order_id is None:
             return []

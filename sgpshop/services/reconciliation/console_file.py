@@ -7,7 +7,7 @@ the look-up decides.  Nothing of the file is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -109,9 +109,10 @@ def compare(stream: BinaryIO, limits: Limits) -> FileComparison:
     to_look_up: list[int] = []
     for start in range(0, len(listed), _CHUNK):
         chunk = listed[start : start + _CHUNK]
-        known = _known([row.order_id for row in chunk])
+        numbers = [row.order_id for row in chunk]
+        known, shortened = _known(numbers), _shortened(numbers)
         for row in chunk:
-            _sort_in(row, known, result, to_look_up)
+            _sort_in(row, known, shortened, result, to_look_up)
     _find_taken_otherwise(result)
     for row, _ in result.unknown_transactions:
         with suppress(ShopError):  # all its numbers are used up: the list names it all the same
@@ -151,16 +152,21 @@ class _BookedOrder:
 
 
 def _sort_in(
-    row: ConsoleRow, known: dict[str, _BookedOrder], result: FileComparison, to_look_up: list[int]
+    row: ConsoleRow,
+    known: Mapping[str, _BookedOrder],
+    shortened: Mapping[str, str],
+    result: FileComparison,
+    to_look_up: list[int],
 ) -> None:
     ours = known.get(row.order_id)
     if ours is None:
         belongs = as_later(row.order_id)
         parent = known.get(belongs[0]) if belongs else None
-        if parent is None:
+        order_no = parent.order_no if parent else shortened.get(belongs[0] if belongs else "")
+        if order_no is None:
             result.gateway_only.append(row)
         else:
-            result.unknown_transactions.append((row, parent.order_no))
+            result.unknown_transactions.append((row, order_no))
         return
     why = _why(row, ours)
     if not why:
@@ -214,6 +220,17 @@ def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
         .where(CardTransaction.gateway_order_id.in_(sorted(wanted)), Order.method == SGP_METHOD)
     )
     return {row[0]: _made(*row[1:]) for row in rows}
+
+
+def _shortened(order_ids: Sequence[str]) -> dict[str, str]:
+    """Our card orders whose number is too long for a suffix, by what their later numbers begin with."""
+    stems = {found[0] for text in order_ids if (found := as_later(text))}
+    rows = db.session.execute(
+        sa.select(Order.later_stem, Order.order_no).where(
+            Order.later_stem.in_(sorted(stems)), Order.method == SGP_METHOD
+        )
+    )
+    return {str(stem): order_no for stem, order_no in rows}
 
 
 #: The statement gives the fields by position; a checker cannot follow that.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
@@ -165,6 +166,18 @@ def test_a_suffix_belongs_to_its_order(shop: World) -> None:  # R106, R141
     assert result.gateway_only == []
     [(listed, order_no)] = result.unknown_transactions
     assert (listed.order_id, order_no) == (f"{order.order_no}-2", order.order_no)
+
+
+def test_a_suffix_behind_a_shortened_number_belongs_to_its_order(shop: World) -> None:  # R141
+    long = "2026-1128-0000-0000-0000-12"
+    order = make_order(access=shop.authorize(long, 3000), order_no=long)
+    number = at_gateway(long, 2)
+    result = compare(rows(f"{long},仮売上,3000", f"{number},実売上,3000"))
+    assert result.gateway_only == []
+    assert [one.order_id for one, order_no in result.unknown_transactions] == [number]
+    kept = {number for (number,) in db.session.query(CardTransaction.gateway_order_id)}
+    assert kept == {long, number}  # and acts ask for it from now on
+    assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
 
 
 def test_an_earlier_transaction_of_an_order_does_not_count(shop: World) -> None:  # R112
