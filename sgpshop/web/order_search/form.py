@@ -36,6 +36,8 @@ from sgpshop.services.order_search.criteria import (
 from sgpshop.services.order_search.search import PAGE_SIZES, PageRequest, SortKey
 
 KEYWORD_ROWS = 3
+#: parameters that say which rows of a search are shown, not what is searched for
+_PAGE_FIELDS = ("cursor", "sort", "dir", "size")
 #: キーワード対象 (R34)
 KEYWORD_WORDS = {
     KeywordField.BUYER: "注文者(漢字・カナ)",
@@ -122,6 +124,12 @@ class SearchForm:
             for name, value in self.values.items(multi=True)
             if name != "cursor" and (value or name in ("from", "to"))
         ]
+
+    @property
+    def search(self) -> str:
+        """What is searched for, the same on whichever page and in whatever order of rows."""
+        pairs = self.values.items(multi=True)
+        return urlencode(sorted(p for p in pairs if p[1] and p[0] not in _PAGE_FIELDS))
 
     @property
     def looks_for_one(self) -> bool:

@@ -29,4 +29,4 @@ def test_all_screens_and_papers_together(app: Flask) -> None:
         if path.suffix in (".css", ".js") and path.stem.isalpha()
     ]
     assert len(ours) >= 4
-    assert sum(path.stat().st_size for path in ours) <= 52_800
+    assert sum(path.stat().st_size for path in ours) <= 49_800
