@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from sgpshop.domain.bounds import MOST, is_countable
 from sgpshop.domain.errors import CursorInvalid
-from sgpshop.extensions import db
 from sgpshop.models import Order
+from sgpshop.storage.rows import read as rows_of
 
 #: value and id where a page begins, and whether it goes back from there
 _Start = tuple[int | date | datetime, int, bool]
@@ -67,11 +68,11 @@ def find(
     if sorting.column is not None and (start is None or start[0] != sorting.stand_in):
         # Only where these end the rest is asked for, which has to be sorted first.
         assert sorting.has_value is not None
-        with_value = statement.where(sorting.has_value)
-        page = _from(start, with_value, replace(sorting, key=sorting.column), size)
+        with_value = replace(sorting, key=sorting.column, stand_in=None)
+        page = _from(start, statement, with_value, size)
         if page.next_cursor:
             return page
-    return _from(start, statement, sorting, size)
+    return _from(start, statement, replace(sorting, has_value=None), size)
 
 
 def _from(
@@ -82,20 +83,10 @@ def _from(
 ) -> Page[sa.Row[*tuple[Any, ...]]]:
     backwards = start is not None and start[2]
     descending = sorting.descending != backwards
+    values: dict[str, Any] = {"most": size + 1}
     if start is not None:
-        here = sa.tuple_(sorting.key, sorting.row_id)
-        value = sa.literal(start[0], sorting.key.type)
-        there = sa.tuple_(value, sa.literal(start[1]))
-        statement = statement.where(
-            here < there if descending else here > there,
-            # Said again of the key alone: it may be of another table than the id.
-            sorting.key <= value if descending else sorting.key >= value,
-        )
-    by = [c.desc() if descending else c.asc() for c in (sorting.key, sorting.row_id)]
-    sorted_by = (sorting.key.label("sorted_by"), sorting.row_id.label("sorted_id"))
-    found = db.session.execute(
-        statement.add_columns(*sorted_by).order_by(*by).limit(size + 1)
-    ).all()
+        values |= {"start_key": start[0], "start_id": start[1]}
+    found = rows_of(_part(statement, sorting, start is not None, descending), values).all()
     has_more, rows = len(found) > size, list(found[:size])
     if backwards:
         rows.reverse()
@@ -107,6 +98,47 @@ def _from(
         next_cursor=_encoded(rows[-1], sorting, backwards=False) if has_next else "",
         previous_cursor=_encoded(rows[0], sorting, backwards=True) if has_previous else "",
     )
+
+
+#: Parts of statements, for as long as somebody keeps these: making one takes longer than asking it.
+_parts: WeakKeyDictionary[
+    sa.Select[*tuple[Any, ...]],
+    dict[tuple[Sorting, bool, bool], sa.Select[*tuple[Any, ...]]],
+] = WeakKeyDictionary()
+
+
+def _part(
+    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, has_start: bool, descending: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """The rows of `statement` in order, `most` of them, from `start_key` and `start_id` on."""
+    known = _parts.setdefault(statement, {})
+    made = known.get((sorting, has_start, descending))
+    if made is None:
+        made = _made_part(statement, sorting, has_start, descending)
+        known[sorting, has_start, descending] = made
+    return made
+
+
+def _made_part(
+    statement: sa.Select[*tuple[Any, ...]], sorting: Sorting, has_start: bool, descending: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    key, row_id = sorting.key, sorting.row_id
+    if sorting.has_value is not None:
+        statement = statement.where(sorting.has_value)
+    if has_start:
+        value = sa.bindparam("start_key", type_=key.type)
+        here, there = (
+            sa.tuple_(key, row_id),
+            sa.tuple_(value, sa.bindparam("start_id", type_=row_id.type)),
+        )
+        statement = statement.where(
+            here < there if descending else here > there,
+            # Said again of the key alone: it may be of another table than the id.
+            key <= value if descending else key >= value,
+        )
+    by = [c.desc() if descending else c.asc() for c in (key, row_id)]
+    wanted = statement.add_columns(key.label("sorted_by"), row_id.label("sorted_id"))
+    return wanted.order_by(*by).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def find_ids(

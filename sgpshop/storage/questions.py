@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, SessionTransaction
 
 from sgpshop.extensions import db
+from sgpshop.storage.rows import read as rows_of
 
 _V = TypeVar("_V")
 _ONCE = "sgpshop.once"
@@ -32,7 +33,7 @@ class Question(Generic[_V]):
 
 def answer(question: Question[_V]) -> _V:
     """What came of it; one query."""
-    return question.read(tuple(db.session.execute(question.statement).one()))
+    return question.read(tuple(rows_of(question.statement).one()))
 
 
 def answers(*questions: Question[Any]) -> list[Any]:
@@ -40,7 +41,7 @@ def answers(*questions: Question[Any]) -> list[Any]:
     is_typed = any(question.is_typed for question in questions)
     make = _together.__wrapped__ if is_typed else _together
     together, widths = make(tuple(question.statement for question in questions))
-    row = tuple(db.session.execute(together).one())
+    row = tuple(rows_of(together).one())
     found = []
     for question, width in zip(questions, widths, strict=True):
         found.append(question.read(row[:width]))

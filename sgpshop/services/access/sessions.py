@@ -38,6 +38,7 @@ from sgpshop.services.access import one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
 from sgpshop.storage.database import write_if_free, writing
+from sgpshop.storage.rows import read as rows_of
 
 #: A session's last use is written at most so often: a page must not cost a write.
 _SEEN_EVERY = timedelta(seconds=60)
@@ -369,7 +370,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
 
     `is_use` False: a page that renews itself asks, which is no sign of anybody being there.
     """
-    row = db.session.execute(_OF_SESSION, {"session": key_of(token)}).one_or_none()
+    row = rows_of(_OF_SESSION, {"session": key_of(token)}).one_or_none()
     if row is None:
         return None
     now = utc_now()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,8 +52,8 @@ def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
     """The orders of one page in two queries; in four for a word.  Raises CursorInvalid."""
     if criteria.word and wanted.sort is SortKey.ORDERED_AT:
         holding = _holding(criteria, wanted)
-        rows = db.session.execute(facts.ROWS.where(Order.id.in_(holding.rows))).all()
-        by_id = {order.id: order for order in facts.made_of(rows)}
+        found = facts.read(facts.ROWS.where(Order.id.in_(holding.rows)))
+        by_id = {order.id: order for order in found}
         return holding.showing([by_id[one] for one in holding.rows if one in by_id])
     page = _found(_rows(criteria, utc_now()), wanted, criteria)
     return page.showing(facts.made_of(page.rows))
@@ -162,24 +163,28 @@ _NEVER, _LONG_AGO = datetime(9999, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=U
 
 
 def _sorting(wanted: PageRequest, criteria: SearchCriteria) -> Sorting:
-    if wanted.sort is SortKey.ORDERED_AT:
-        return Sorting(wanted.sort, Order.ordered_at.expression, datetime, wanted.descending)
-    if wanted.sort is SortKey.TOTAL:
-        return Sorting(wanted.sort, Order.total.expression, int, wanted.descending)
-    is_of_period = criteria.date_field.value == wanted.sort.value and (
-        criteria.day_from or criteria.day_to
-    )
-    never = _LONG_AGO if wanted.descending else _NEVER
+    has_period = bool(criteria.day_from or criteria.day_to)
+    is_of_period = has_period and criteria.date_field.value == wanted.sort.value
+    return _sorting_by(wanted.sort, wanted.descending, is_of_period)
+
+
+@cache
+def _sorting_by(sort: SortKey, descending: bool, is_of_period: bool) -> Sorting:
+    if sort is SortKey.ORDERED_AT:
+        return Sorting(sort, Order.ordered_at.expression, datetime, descending)
+    if sort is SortKey.TOTAL:
+        return Sorting(sort, Order.total.expression, int, descending)
+    never = _LONG_AGO if descending else _NEVER
     column: sa.ColumnElement[Any] = {
         SortKey.DEADLINE: CardTransaction.auth_expires_at.expression,
         SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
         SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
-    }[wanted.sort]
+    }[sort]
     has_value: sa.ColumnElement[bool] = column.is_not(None)
     moment = column
-    if wanted.sort is SortKey.DEADLINE:  # of what is not held any more nobody asks when it ends
+    if sort is SortKey.DEADLINE:  # of what is not held any more nobody asks when it ends
         has_value, moment = sa.and_(*HOLDING, has_value), sa.case((sa.and_(*HOLDING), column))
     if is_of_period:  # all of them have it
-        return Sorting(wanted.sort, moment, datetime, wanted.descending)
+        return Sorting(sort, moment, datetime, descending)
     key = sa.func.coalesce(moment, sa.literal(never, moment.type))
-    return Sorting(wanted.sort, key, datetime, wanted.descending, column, has_value, never)
+    return Sorting(sort, key, datetime, descending, column, has_value, never)

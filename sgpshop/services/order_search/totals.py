@@ -29,6 +29,7 @@ from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions, made_once
 from sgpshop.storage.questions import Question, answer, once
+from sgpshop.storage.rows import read as rows_of
 
 #: More orders that hold a word are not counted before a list of them is shown.
 MOST_COUNTED = 1_000
@@ -162,7 +163,7 @@ def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
     """The sums of all searches in one query, of which each part uses the index of its conditions."""
     parts = [part for at, one in enumerate(searches) for part in _parts(one, now, at)]
     found: list[Totals] = [{} for _ in searches]
-    for place, status, number, amount in db.session.execute(sa.union_all(*parts)):
+    for place, status, number, amount in rows_of(sa.union_all(*parts)):
         before = found[place].get(status, Total())
         found[place][status] = Total(before.count + int(number), before.yen + int(amount or 0))
     return found

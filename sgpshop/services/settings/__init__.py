@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import get_type_hints
 
 import sqlalchemy as sa
@@ -23,7 +23,6 @@ from sgpshop.domain.shop_terms import (
     SalesMode,
     SecondFactorFor,
 )
-from sgpshop.extensions import db
 from sgpshop.models import Activity, Setting
 from sgpshop.services import activities
 from sgpshop.services.settings import contract_change, logo, rules
@@ -31,6 +30,7 @@ from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import write_alone, writing
 from sgpshop.storage.questions import once
+from sgpshop.storage.rows import read as rows_of
 
 __all__ = ["CONTRACT_ID", "SECRETS", "ShopSettings", "load", "recent_changes", "save", "store"]
 
@@ -169,8 +169,13 @@ def load() -> ShopSettings:
 
 
 def _load() -> ShopSettings:
-    stored = {row.name: row.value for row in db.session.execute(_QUERY)}
-    known = {name: _parse(name, text) for name, text in stored.items() if name in _TYPES}
+    return _made_of(frozenset(map(tuple, rows_of(_QUERY))))
+
+
+@lru_cache(maxsize=4)
+def _made_of(stored: frozenset[tuple[str, str]]) -> ShopSettings:
+    """Read on every page, taken apart only when they are others than before."""
+    known = {name: _parse(name, text) for name, text in stored if name in _TYPES}
     return ShopSettings(**known)  # type: ignore[arg-type]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,7 +85,7 @@ _ADDED = (
     ),
 )
 _ORDERS = ROWS.add_columns(*_ADDED)
-_OF_FACTS = tuple(field.name for field in fields(ParcelFacts))
+_OF_FACTS = ParcelFacts._fields
 _PARCEL_NAMES = (*_OF_FACTS, *(name for name in DELIVERY_DEFAULTS if name not in _OF_FACTS))
 
 
