@@ -22,7 +22,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.orders import history
 from sgpshop.storage.database import writing
-from sgpshop.web.frame import formatters, order_row
+from sgpshop.web.frame import formatters, menus, order_row
 from tests.signing_in import signed_in
 
 SMALL = 10_000
@@ -156,6 +156,7 @@ def _bare_app(app: Flask, shown: Sequence[object]) -> Flask:
     bare.config.update(TEST_MODE=True, GATEWAY_URL="")
     bare.url_build_error_handlers.append(lambda *_: "/somewhere")
     formatters.init_app(bare)
+    menus.init_app(bare)
     order_row.init_app(bare)
 
     @bare.get("/empty")

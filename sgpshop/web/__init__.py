@@ -44,8 +44,10 @@ def register(app: Flask) -> None:
     from sgpshop.web.frame import (
         errors,
         formatters,
+        menus,
         order_addresses,
         order_row,
+        pieces,
         right_database,
         security,
     )
@@ -72,6 +74,8 @@ def register(app: Flask) -> None:
     security.init_app(app)
     errors.init_app(app)
     formatters.init_app(app)
+    pieces.init_app(app)
+    menus.init_app(app)
     order_row.init_app(app)
     for module in (
         auth,

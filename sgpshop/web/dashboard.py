@@ -19,7 +19,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import setbacks
-from sgpshop.web.frame import formatters
+from sgpshop.web.frame import menus
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("dashboard", __name__)
@@ -125,7 +125,7 @@ def _ending(holds: Sequence[int]) -> str:
 
 
 def _first_steps(found: Figures, shop: ShopSettings) -> Iterator[FirstStep]:
-    is_practice = formatters.is_practice()
+    is_practice = menus.is_practice()
     yield FirstStep(
         "契約情報を登録する",
         url_for("settings.sgp") if current_user.role == Role.OWNER else "",

@@ -11,13 +11,12 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlencode
 
-from flask import Flask, current_app, has_request_context, request, url_for
-from flask_login import current_user
+from flask import Flask, has_request_context, request, url_for
 from markupsafe import Markup
 
 from sgpshop.domain import rights
@@ -47,10 +46,8 @@ from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_wa
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, Role, utc_now
-from sgpshop.services import settings, subscriptions
 from sgpshop.services.deliveries.parcels import can_deliver, can_return
 from sgpshop.services.health import readiness
-from sgpshop.services.payments.gateway_access import console_links
 
 _WEEKDAYS = "月火水木金土日"
 _NOTHING = "—"
@@ -104,9 +101,14 @@ class _Day(NamedTuple):
 
 
 def _day(local: datetime) -> _Day:
+    return _words_of(local.date(), utc_now().astimezone(JST).year)
+
+
+@lru_cache(maxsize=1024)  # a list has few days, and each in every row
+def _words_of(local: date, this_year: int) -> _Day:
     month, day, weekday = local.month, local.day, _WEEKDAYS[local.weekday()]
     # A day of another year would else be taken for one of this (11/27 of last year).
-    year = "" if local.year == utc_now().astimezone(JST).year else f"{local.year}/"
+    year = "" if local.year == this_year else f"{local.year}/"
     return _Day(f"{year}{month}/{day}({weekday})", f"{month}月{day}日({weekday})")
 
 
@@ -226,67 +228,11 @@ _ICON = Markup(
 _CHIP = Markup('<span class="chip is-{}" data-status-text>{}{}</span>')
 
 
-def is_practice() -> bool:
-    """Whether the gateway is the simulator: plain http is allowed in test mode alone (T6)."""
-    config = current_app.config
-    return bool(config["TEST_MODE"]) and str(config["GATEWAY_URL"]).startswith("http:")
-
-
-def _search_there(gateway_order_id: str) -> str:
-    """What takes the simulator's console to this transaction; SMBC-GP's own begins with a login, without."""
-    return f"?{urlencode({'order_id': gateway_order_id})}" if is_practice() else ""
-
-
-def _practice_menu() -> list[tuple[str, str]]:
-    """What there is to practise with; the simulator's own pages stand at the gateway's address."""
-    urls = current_app.config["CONSOLE_URL"], current_app.config["GATEWAY_URL"]
-    # Where the browser finds the simulator, if that is another name than the shop calls it by.
-    shop = f"{next(str(url) for url in urls if str(url).startswith('http:'))}/practice-shop/"
-    console = console_links(settings.load())["shop"] if current_user.is_authenticated else ""
-    return [
-        (shop, "練習ショップ"),
-        *([(console, "管理画面(練習)")] if console else []),
-        (f"{shop}next-capture", "次の実売上を失敗させる…"),
-        (url_for("help_page.show", _anchor="practice-start-over"), "データを最初に戻すには"),
-    ]
-
-
-def _main_menu() -> list[tuple[str, str]]:
-    """Address and name of each screen that this person may open and this shop uses (R26, R150)."""
-    screens = {
-        "order_search.show": ("注文検索/一括処理", True),
-        "imports.index": ("注文ファイル取込", True),
-        "slips.index": ("伝票番号一括ステータス変更機能", current_user.may_act_as(Role.SHIPPER)),
-        "subscriptions.show": ("定期購入", subscriptions.in_use(settings.load())),
-        "preorders.show": ("予約", True),
-        "sales.show": ("売上集計", True),
-        "settings.sgp": ("設定", current_user.may_act_as(Role.OWNER)),
-        "help_page.show": ("ヘルプ", True),
-    }
-    return [(url_for(screen), words) for screen, (words, is_there) in screens.items() if is_there]
-
-
-def _phone_tabs() -> list[tuple[str, str]]:
-    """The places that a thumb goes to most; the search box is one too, the whole menu is behind その他."""
-    tabs = {
-        "dashboard.show": "ホーム",
-        "order_search.show": "注文",
-        **({"slips.index": "発送"} if current_user.may_act_as(Role.SHIPPER) else {}),
-    }
-    return [(url_for(screen), words) for screen, words in tabs.items()]
-
-
 def _for_every_page() -> dict[str, Any]:
     return {
-        "main_menu": _main_menu,
-        "name_of_shop": lambda: settings.load().shop_name,
-        "search_there": _search_there,
-        "practice_menu": _practice_menu,
         "Role": Role,
         "MAY": rights.MAY,
         "holds": rights.holds,
-        "phone_tabs": _phone_tabs,
-        "is_practice": is_practice,
         "health_warnings": readiness.warnings,
     }
 

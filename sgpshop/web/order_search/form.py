@@ -84,6 +84,7 @@ _FIELD_OF = {
 }
 #: Looked for among all orders, finished ones too.
 _FINDS_ANYWHERE = ("q", "order_no", "kw[]", "slip")
+_TYPED = (*_FINDS_ANYWHERE, "item", "error", "amount_min", "amount_max")
 _CONDITIONS = (*_FIELD_OF, "q", "date_field", "kw_field[]", "failed_of")
 #: The value of `unfinished` that nobody chose: it gives way to whoever looks for one order.
 BY_ITSELF = "auto"
@@ -135,6 +136,11 @@ class SearchForm:
     def looks_for_one(self) -> bool:
         """Whether somebody looks for certain orders, wherever they are, by a word or a number."""
         return any(any(self.values.getlist(name)) for name in _FINDS_ANYWHERE)
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether somebody typed some of it: then nothing that shows it is kept."""
+        return bool(self.errors) or any(any(self.values.getlist(name)) for name in _TYPED)
 
     @property
     def used_fields(self) -> set[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from flask import render_template, request
 from flask_login import current_user
 
-from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import CursorInvalid
-from sgpshop.domain.handling import Handling
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, SUBSCRIPTION_STATUSES, PaymentStatus
 from sgpshop.models import Role, utc_now
@@ -22,7 +20,7 @@ from sgpshop.services.bulk.actions import captures
 from sgpshop.services.bulk.selection import NOTHING_CHOSEN, Selection, weigh
 from sgpshop.services.dashboard import pictures
 from sgpshop.services.order_files import exporting
-from sgpshop.services.order_search import saved_views, search, search_fields, texts
+from sgpshop.services.order_search import search, texts
 from sgpshop.services.order_search.totals import (
     Total,
     Totals,
@@ -37,10 +35,10 @@ from sgpshop.services.settings import ShopSettings
 from sgpshop.services.subscriptions import use
 from sgpshop.storage.keyset import Page
 from sgpshop.storage.questions import answers
-from sgpshop.web.order_search import choices
-from sgpshop.web.order_search.chips import DATE_WORDS, KIND_WORDS, Chip, chips
+from sgpshop.web.order_search import choices, conditions
+from sgpshop.web.order_search.chips import DATE_WORDS, Chip, chips
 from sgpshop.web.order_search.choices import Choice
-from sgpshop.web.order_search.form import KEYWORD_ROWS, KEYWORD_WORDS, SearchForm
+from sgpshop.web.order_search.form import SearchForm
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def render_page(
 
 def render_results(form: SearchForm) -> tuple[str, int]:
     """Only what a new search changes: the results, and the conditions that led to them (R36)."""
-    page = render_template("order_search/_found.html", **_context(form, None, ()))
+    page = render_template("order_search/_found.html", **_context(form, None, (), is_beside=True))
     return page, 422 if form.errors else 200
 
 
@@ -140,7 +138,9 @@ def _first_bar(form: SearchForm) -> BulkBar:
     return replace(bar, all_hits=True, selection=weigh(order_ids, captures.ACTION))
 
 
-def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> dict[str, Any]:
+def _context(
+    form: SearchForm, bar: BulkBar | None, ticked: Collection[str], *, is_beside: bool = False
+) -> dict[str, Any]:
     shop = settings.load()
     running, is_being_built, *_ = answers(
         runs.latest_running(current_user.id),
@@ -150,7 +150,6 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
     )
     run_id = running if bar is None else None
     totals = status_totals(form.criteria)
-    fields = search_fields.chosen(current_user.search_fields)
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
     result = _search(form)  # first: it may complain about the cursor
     failed = [row.id for row in result.rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
@@ -173,18 +172,9 @@ def _context(form: SearchForm, bar: BulkBar | None, ticked: Collection[str]) -> 
         "shop": shop,
         "console_url": console_links(shop)["shop"],
         "page_sizes": search.PAGE_SIZES,
-        "fields": [name for name in search_fields.FIELDS if name in {*fields, *form.used_fields}],
-        "all_fields": search_fields.FIELDS,
-        "chosen_fields": fields,
-        "periods": _periods(form),
-        "chips": in_force,
-        "views": saved_views.visible(current_user.id),
+        "conditions": conditions.panel(form, in_force, shop, totals, is_beside=is_beside),
         "list_title": _title(form, in_force, hits.words),
         "share_built": texts.share_built() if is_being_built and form.looks_for_one else None,
-        # Whoever typed goes on typing: the conditions stay open then.
-        "was_typed": request.headers.get("HX-Trigger") == "search",
-        "choices": _choices(shop, totals),
-        "keyword_rows": KEYWORD_ROWS,
     }
 
 
@@ -203,22 +193,6 @@ def _title(form: SearchForm, in_force: Sequence[Chip], count: str) -> str:
     return f"{tab} {count}{page}{search} - 注文検索/一括処理"
 
 
-def _choices(shop: ShopSettings, totals: Totals) -> dict[str, list[tuple[str, str]]]:
-    """Value and words of the conditions with many choices."""
-    return {
-        "handling": [(word.value, word.label) for word in Handling],
-        "processing": [(word.value, word.label) for word in ProcessingClass],
-        "status": [
-            (word.value, word.label)
-            for word in PaymentStatus
-            if shop.subscription_enabled or word in totals or word not in SUBSCRIPTION_STATUSES
-        ],
-        "keyword": [(word.value, words) for word, words in KEYWORD_WORDS.items()],
-        "date_field": [(word.value, words) for word, words in DATE_WORDS.items()],
-        "kind": [(word.value, words) for word, words in KIND_WORDS.items()],
-    }
-
-
 def _search(form: SearchForm) -> Page[Facts]:
     try:
         return search.search(form.criteria, form.page)
@@ -226,21 +200,3 @@ def _search(form: SearchForm) -> Page[Facts]:
         form.errors["cursor"] = problem.message
         form.page = replace(form.page, cursor="")
         return search.search(form.criteria, form.page)
-
-
-def _periods(form: SearchForm) -> list[tuple[str, str, bool]]:
-    """The quick buttons of R33: words, query string, and whether that period is shown now."""
-    day = today()
-    month = day.replace(day=1)
-    last_month_end = month - timedelta(days=1)
-    shown = (form.criteria.day_from, form.criteria.day_to)
-    return [
-        (words, form.query(from_=str(first), to=str(last)), shown == (first, last))
-        for words, first, last in (
-            ("当日", day, day),
-            ("3日", day - timedelta(days=2), day),
-            ("一週間", day - timedelta(days=6), day),
-            ("今月", month, day),
-            ("先月", last_month_end.replace(day=1), last_month_end),
-        )
-    ] + [("全期間", form.query(from_="", to=""), shown == (None, None))]

@@ -1,0 +1,64 @@
+"""Pieces of pages that are the same on each of them, made once: menus, forms that nobody filled in.
+
+Such a template knows nothing but what it is given, neither the request nor the person, so that what was
+made for one cannot be shown to another.  What somebody typed is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from flask import Flask, current_app, request, session
+from flask_wtf.csrf import generate_csrf
+from markupsafe import Markup
+
+_KEY = "sgpshop.pieces"
+#: so many pieces, of a few kB each, and tokens of sessions
+_MOST, _MOST_TOKENS = 256, 1024
+#: What Flask lets every template ask, and a piece may not.
+_NOTHING = {"request": None, "session": None, "g": None, "csrf_token": None}
+
+
+def init_app(app: Flask) -> None:
+    """Give `csrf_token()` to all templates of `app`."""
+    app.extensions[_KEY] = {}
+    app.context_processor(lambda: {"csrf_token": token})  # as Flask-WTF gives its own
+
+
+def piece(
+    template: str,
+    given: Mapping[str, Hashable],
+    following: Callable[[], Mapping[str, Any]] = dict,
+    *,
+    is_typed: bool = False,
+) -> Markup:
+    """What `template` makes of `given` and of `following`, which follows from it.
+
+    Made anew where somebody typed what is in it.
+    """
+    kept: dict[object, Markup] = current_app.extensions[_KEY]
+    key = template, request.script_root, tuple(given.values())
+    found = None if is_typed else kept.get(key)
+    if found is None:
+        made = current_app.jinja_env.get_template(template).render(
+            _NOTHING | {**given, **following()}
+        )
+        found = Markup(made)  # noqa: S704 - a template's own, which escapes
+        if not is_typed:
+            if len(kept) >= _MOST:
+                kept.clear()  # they are made anew faster than anybody would notice
+            kept[key] = found
+    return found
+
+
+def token() -> str:
+    """The CSRF token of this session, signed once; it is as good as the session (S6)."""
+    raw: str | None = session.get("csrf_token")
+    return str(generate_csrf()) if raw is None else _signed(raw)
+
+
+@lru_cache(maxsize=_MOST_TOKENS)
+def _signed(_raw: str) -> str:
+    return str(generate_csrf())
