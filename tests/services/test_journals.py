@@ -240,6 +240,24 @@ class TestRefunds:
         sums = journals.sums_of(*NOVEMBER)
         assert (sums.total, sums.at_8, sums.at_10, sums.at_0) == (333, 167, 0, 166)
 
+    def test_no_rate_keeps_more_than_was_sold_at_it(self, shop: World, clock: Any) -> None:
+        """A label of 1 yen at 10 %, tea and a book of 1,000 each: rounding leaves 2 yen."""
+        order = authorized_order(shop, total=2001, told=True)
+        with writing() as session:
+            stored = session.get_one(Order, order.id)
+            stored.lines[0].unit_price, stored.lines[0].tax_rate = 1, 10
+            for position, rate in ((2, 8), (3, 0)):
+                stored.lines.append(
+                    OrderLine(
+                        position=position, name="品", unit_price=1000, quantity=1, tax_rate=rate
+                    )
+                )
+        press(fresh(order), Operation.CAPTURE)
+        with writing():
+            money_movements.book_by_hand(fresh(order), 1, date(2026, 11, 28))
+        sums = journals.sums_of(*NOVEMBER)
+        assert (sums.total, sums.at_8, sums.at_10, sums.at_0) == (2000, 1000, 1, 999)
+
     def test_a_difference_given_back_by_hand_leaves_the_total_as_it_is(
         self, shop: World, clock: Any
     ) -> None:

@@ -232,7 +232,8 @@ def _rates(
     """What `left` yen are at each rate, where so much went back by hand.
 
     What was taken beyond the total goes back first (R77c); then each rate in its proportion, for it
-    is goods that came back.  What rounding leaves is of the first rate here of which anything was sold.
+    is goods that came back.  What rounding leaves goes yen by yen to the rates that lost a part of one
+    by it, so that none has more than was sold at it.
     """
     whole = max(left, min(left + given, columns["total"])) or columns["total"]
     shares = {rate: RateShare(rate, 0, 0) for rate in RATES}
@@ -240,9 +241,11 @@ def _rates(
     if left == whole:
         return shares
     rule = TaxRule.stored_in(columns)
-    parts = {rate: share.amount * left // whole for rate, share in shares.items()}
-    with_rest = next((rate for rate in (10, 8, 0) if shares[rate].amount), 10)
-    parts[with_rest] += left - sum(parts.values())
+    exact = {rate: divmod(shares[rate].amount * left, whole) for rate in (10, 8, 0)}
+    parts = {rate: yen for rate, (yen, _) in exact.items()}
+    rest = left - sum(parts.values())
+    for rate in [rate for rate, (_, lost) in exact.items() if lost][:rest]:
+        parts[rate] += 1
     return {rate: RateShare(rate, yen, rule.tax_in(yen, rate)) for rate, yen in parts.items()}
 
 
