@@ -8,6 +8,7 @@ A process that is killed meanwhile leaves the old key's database, and the comman
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain import history_chain
@@ -40,12 +42,14 @@ from sgpshop.services.payments import stored_cards
 from sgpshop.services.webhooks import receivers
 from sgpshop.storage import jobs, schema, vault
 from sgpshop.storage.chain import ChainBroken
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import WRITE_WAIT, writing
 
 _entries, _orders = table_of(HistoryEntry), table_of(Order)
 _GUARDED = ("history", "activities")
 #: Rows written with one statement; orders whose histories are read with one.
 _BATCH = 500
+#: Seconds between two tries to have all tables for ourselves.
+_TRY_EVERY = 0.02
 
 
 @dataclass(frozen=True)
@@ -243,12 +247,28 @@ def _writable(session: Session) -> Iterator[None]:
 
 
 def _keep_others_out(session: Session) -> None:
-    """Nobody writes meanwhile; on SQLite that is so anyway."""
-    if db.engine.dialect.name == "postgresql":
-        chains = (beginnings.CHAIN, activities.CHAIN)
-        chained = (table for chain in chains for table in (chain.rows, chain.end))
-        names = ", ".join(table.name for table in (_orders, _entries, *chained))
-        session.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+    """Nobody writes meanwhile; on SQLite that is so anyway.
+
+    All tables or none are taken: who holds none waits for nobody in a circle, whatever a writer has
+    taken first.  Raises OperationalError when others write for WRITE_WAIT without a gap.
+    """
+    if db.engine.dialect.name != "postgresql":
+        return
+    chains = (beginnings.CHAIN, activities.CHAIN)
+    tables = {column.table.name for column, *_ in _PLACES} | {_orders.name, _entries.name}
+    tables |= {table.name for chain in chains for table in (chain.rows, chain.end)}
+    lock = sa.text(f"LOCK TABLE {', '.join(sorted(tables))} IN EXCLUSIVE MODE NOWAIT")
+    until = time.monotonic() + WRITE_WAIT
+    while True:
+        try:
+            with session.begin_nested():
+                session.execute(lock)
+        except OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_TRY_EVERY)
+        else:
+            return
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -19,10 +21,11 @@ from sgpshop.models import (
     HistoryEntry,
     Order,
     Person,
+    Setting,
     WorkerBeat,
     utc_now,
 )
-from sgpshop.services import installation, notifications, rekeying, settings, webhooks
+from sgpshop.services import activities, installation, notifications, rekeying, settings, webhooks
 from sgpshop.services.access import one_time_codes
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
@@ -30,7 +33,7 @@ from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, stored_cards
 from sgpshop.services.webhooks import receivers
 from sgpshop.storage import vault
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import write_alone, writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.signing_in import make_person
@@ -171,6 +174,34 @@ def test_it_waits_for_nobody_who_works(
     beat(1)
     with pytest.raises(installation.AtWork):
         renew()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite has one writer anyway
+def test_it_waits_in_no_circle_for_who_locks_in_another_order(
+    app: Flask, renew: Callable[[], rekeying.Rekeyed | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever saves settings writes the activity of it last."""
+    tried, renewed = threading.Event(), list[rekeying.Rekeyed | None]()
+
+    def waited(seconds: float) -> None:
+        tried.set()
+        sleep(seconds)
+
+    def run() -> None:
+        with app.app_context():
+            renewed.append(renew())
+
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", waited)
+    thread = threading.Thread(target=run)
+    with writing() as session:
+        write_alone(session, Setting)
+        thread.start()
+        assert tried.wait(30)
+        session.execute(sa.select(activities.CHAIN.end).with_for_update())
+    thread.join()
+    assert renewed != [None] != []
+    assert problems() == []
 
 
 def test_a_forgotten_web_process_serves_nothing_any_more(
