@@ -20,6 +20,8 @@ from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
 
 _LONGEST = 400
+#: Who ended what was over without anybody's doing.
+_BY_ITSELF = (LOOK_UP.name, WORKER.name)
 _OTHERWISE = "その後に取り込んだファイルでは、注文キャンセルではありません。"
 REASON_MOST = 200
 #: Name of the nightly comparison among the jobs of a day.
@@ -85,15 +87,17 @@ def money_is_there(
 ) -> None:
     """SMBC-GP has reserved money of the locked order, or taken it: what says that it is missing is over.
 
+    So is what says of what it took that no card would pay it.
+
     `news` is what it has, in words, where it was taken past us, and not before: if a person took
     note of the warning and perhaps collected the money in another way, that is told.
     """
-    kinds = MISSING if is_taken else {AlertKind.HOLD_MISSING}
+    kinds = {*MISSING, AlertKind.CARD_UNFIT} if is_taken else {AlertKind.HOLD_MISSING}
     was_noted = sa.exists().where(
         Alert.order_id == order.id,
         Alert.kind.in_(MISSING),
         Alert.acknowledged_at.is_not(None),
-        Alert.acknowledged_by.not_in((LOOK_UP.name, WORKER.name)),  # it was over by then
+        Alert.acknowledged_by.not_in(_BY_ITSELF),
     )
     if is_taken and news and session.scalar(sa.select(was_noted)):
         raise_once(session, order, AlertKind.CHARGED_AFTER_ALL, found=news)
@@ -104,7 +108,7 @@ def money_is_there(
 def raise_once(session: Session, order: Order, kind: AlertKind, *, found: str) -> bool:
     """What `raise_for` does, for one `kind` about the locked `order`, whose status stays.
 
-    False, and nothing is written, where the very same was told before, acknowledged or not.
+    False, and nothing is written, where the very same was told before, and is open or acknowledged.
     """
     is_news, facts = _news(session, order, kind, found)
     if is_news:
@@ -124,7 +128,11 @@ def keep_open(session: Session, order: Order, kind: AlertKind, *, found: str) ->
 def _news(session: Session, order: Order, kind: AlertKind, found: str) -> tuple[bool, str]:
     facts = _facts(kind, order.payment_status, found=found, total=order.total)
     was_told = sa.exists().where(
-        Alert.order_id == order.id, Alert.kind == kind, Alert.facts == facts
+        Alert.order_id == order.id,
+        Alert.kind == kind,
+        Alert.facts == facts,
+        # What was over by itself, and is there again, nobody knows of.
+        sa.or_(Alert.acknowledged_at.is_(None), Alert.acknowledged_by.not_in(_BY_ITSELF)),
     )
     return not session.scalar(sa.select(was_told)), facts
 

@@ -147,6 +147,9 @@ def test_one_that_is_gone_too_until_there_is_one_again(shop: World, travel: Trav
     look(travel, 2026, 12, 8)
     assert told(order) == []
     assert seq == 0
+    forget_card(shop, fresh(order))
+    look(travel, 2026, 12, 9)
+    assert told(order) == [facts]  # nobody knows of it any more
 
 
 def test_and_one_whose_member_is_gone(shop: World, travel: Travel) -> None:
