@@ -171,7 +171,11 @@ def mark_sending(
         sa.update(Attempt)
         .where(
             Attempt.id.in_(sa.select(Billing.attempt_id).where(are_meant)),
-            Attempt.state == AttemptState.QUEUED,
+            # Under way and not sent: whoever was about to end it never came back.
+            sa.or_(
+                Attempt.state == AttemptState.QUEUED,
+                sa.and_(Attempt.state == AttemptState.SENDING, Attempt.sent_at.is_(None)),
+            ),
         )
         .values(state=AttemptState.SENDING, **sent)
         .execution_options(synchronize_session=False)
