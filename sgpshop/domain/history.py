@@ -132,6 +132,7 @@ SENTENCES = {
     "refund_undone": "{who}が、返金済みの記録({yen})を取り消しました",
     "bill_given_up": "月次ファイルの結果を待たないことにして照会し、請求されていないと確認しました({found})",
     "bill_not_paid": "SMBC-GPから、売上報告の結果がNGと通知されました({result})。別の方法での請求が必要です",
+    "bill_result_heard": "月次ファイルの結果では、{number} の売上はNGでした({result})。この注文の状態は変わりません",
     "bill_paid": "SMBC-GPから、売上報告の結果がOKと通知されました",
     **_told("authorize", "購入手続き(仮売上)"),
     **_told("sale", "購入手続き(即時売上)"),

@@ -173,6 +173,8 @@ TRANSITIONS: dict[tuple[PaymentStatus, Event], PaymentStatus] = {
     (_S.NEEDS_REVIEW, _E.BILL_REJECTED): _S.CAPTURE_FAILED,
     (_S.NEEDS_REVIEW, _E.BILL_POSTPONED): _S.AWAITING_BILLING,
     (_S.BILLING_REPORTED, _E.BILL_NOT_PAID): _S.CAPTURE_FAILED,
+    # Its line was put off here, and refused there all the same.
+    (_S.AWAITING_BILLING, _E.BILL_NOT_PAID): _S.CAPTURE_FAILED,
     # A difference given back: what is left stays captured.
     **{
         (now, event): now

@@ -128,7 +128,10 @@ def problem_of(
     """
     if order.open_attempt is not None:
         return None  # the panel tells of the operation under way itself
-    if last is not None and last.state is AttemptState.REJECTED and not is_past(last, order):
+    is_told = last is not None and last.state is AttemptState.REJECTED and not is_past(last, order)
+    if _is_unpaid(order, billing) and last is not None and last.operation is Operation.BILL:
+        is_told = False  # its line was put off, and the result says more
+    if last is not None and is_told:
         return failure_of(last, order)
     if _is_unpaid(order, billing):
         assert billing is not None

@@ -31,12 +31,15 @@ from sgpshop.models import (
 )
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments import filed_numbers, transaction_numbers
 from sgpshop.services.payments.outcomes import CALLED_OFF, NOT_THROUGH, Outcome
+from sgpshop.services.payments.transactions import look_now
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
 
 #: Reason of a file that came after its window: the next one is in the month after (protocol.md §13.9).
 WINDOW_CLOSED = "window_closed"
+#: Reason of a line whose file may be at SMBC-GP, where nothing showed it.
+FILE_IN_DOUBT = "file_in_doubt"
 
 #: Detail of an outcome: whether money is reserved under the number of a registration.
 RESERVED = "reserved"
@@ -59,6 +62,7 @@ _IN_FILE = "月次ファイルで登録されている可能性があり、結�
 #: Reasons without a code that say nothing about the card; what they are in the history.
 _PASSING = {
     filed_numbers.MAY_BE_FILED: _IN_FILE,
+    FILE_IN_DOUBT: "月次ファイルがSMBC-GPに届いたか確認できません",
     "unreachable": "SMBC-GPに接続できません",
     "look_failed": "SMBC-GPに確認できません",
     "no_card": "請求に使うカードが分かりません",
@@ -159,6 +163,10 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
         billing.state = BillingState.REFUSED
     if billing.state is not BillingState.POSTPONED:  # how it ended says more than what was feared
         alerts.mended(session, row.order_id, AlertKind.CARD_UNFIT, WORKER.name, now)
+    if not is_billed:  # a payment that was called the order's meanwhile may count from now on
+        for other in transaction_numbers.live_elsewhere([row.order_id]):
+            if other.is_captured:
+                look_now(other)
     session.flush()
 
 

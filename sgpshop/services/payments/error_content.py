@@ -8,6 +8,7 @@ from sgpshop.domain.order_rules import OrderFacts, is_unsent, taken_too_much
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.gateway import UNCHANGED, ErrorKind, explain, worst
 from sgpshop.models import Attempt, AttemptState, ItemResult, Operation, split_codes
+from sgpshop.services.payments.billing_marks import FILE_IN_DOUBT
 from sgpshop.services.payments.filed_numbers import MAY_BE_FILED
 from sgpshop.services.payments.outcomes import CALLED_OFF, CHALLENGED, NOT_THROUGH
 from sgpshop.services.payments.unknown_numbers import UNKNOWN_NUMBER
@@ -125,6 +126,10 @@ _BY_REASON = {
     "file_refused": (
         "売上報告の月次ファイルがSMBC-GPに受け付けられなかったため、この注文は登録されていません(決済待ちのままです)。",
         "定期購入の画面で理由を確認してください。",
+    ),
+    FILE_IN_DOUBT: (
+        "月次ファイルを送信しましたが、SMBC-GPに届いたかどうかを確認できませんでした。届いていれば、結果の日に請求されます。",
+        "結果が届くまで、別の方法では請求しないでください。",
     ),
     "cancelled_there": (
         "この注文の売上は、SMBC-GPで取り消されていました。請求されていません。",

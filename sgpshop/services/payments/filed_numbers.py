@@ -118,7 +118,7 @@ def _is_of_file(gateway_order_id: str) -> sa.Exists:
     )
 
 
-def _has_result(gateway_order_id: str) -> sa.Exists:
+def has_result(gateway_order_id: str) -> sa.Exists:
     """A result said that the number was not charged."""
     return sa.exists().where(Billing.gateway_order_id == gateway_order_id, Billing.result != "")
 
@@ -136,7 +136,7 @@ def filed(session: Session, gateway_order_id: str) -> Filed | None:
     None, too, once a result said that it was not charged, or a call of ours entered it: then no
     file brought it there.
     """
-    is_told = sa.or_(_has_result(gateway_order_id), is_entered(gateway_order_id))
+    is_told = sa.or_(has_result(gateway_order_id), is_entered(gateway_order_id))
     files = _files(session, gateway_order_id, ~is_told)
     return (
         Filed(files[0].id, _is_over(session, files[0].window, gateway_order_id)) if files else None
@@ -192,7 +192,7 @@ def _whose(session: Session, trade: TradeStatus) -> Whose:
         return Whose.OVER if file.is_over else Whose.OURS
     if session.scalar(sa.select(sa.or_(is_entered(number), _may_be_entered(trade)))):
         return Whose.OURS
-    is_told = session.scalar(sa.select(sa.or_(_has_result(number), _was_left(number))))
+    is_told = session.scalar(sa.select(sa.or_(has_result(number), _was_left(number))))
     is_over = is_told or _is_over(session, month_of(trade.processed_at), number)
     return Whose.OVER if is_over else Whose.UNKNOWN_FILE
 

@@ -362,6 +362,8 @@ def _is_spent(transaction: CardTransaction) -> bool:
         return True  # paid and given back, by another's call
     session = object_session(transaction)
     assert session is not None
+    if session.scalar(sa.select(filed_numbers.has_result(transaction.gateway_order_id))):
+        return True  # a file brought it there, and is over
     last = session.execute(
         sa.select(Attempt.state, Attempt.error_codes, Attempt.sent_at)
         .where(Attempt.transaction_id == transaction.id)

@@ -178,37 +178,52 @@ def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
     _tell(session, order)
 
 
+def may_be_of(number: str) -> int | None:
+    """The order of ours of which `number` would be a later one, unless it is known as another's."""
+    with writing() as session:
+        order = _of_later(session, number)
+        return None if order is None else order.id
+
+
+def _of_later(session: Session, number: str) -> Order | None:
+    """The same, locked."""
+    belongs = as_later(number)
+    if belongs is None:
+        return None
+    first, _ = belongs
+    order_id = session.scalar(
+        sa.select(CardTransaction.order_id).where(
+            CardTransaction.gateway_order_id == first, CardTransaction.sequence == 0
+        )
+    ) or session.scalar(  # a long order number is shortened there
+        sa.select(CardTransaction.order_id)
+        .join(Order, Order.id == CardTransaction.order_id)
+        .where(Order.later_stem == first, CardTransaction.is_current)
+    )
+    if order_id is None:
+        return None
+    order = lock_order(session, order_id)
+    others = transaction_numbers.of_other_orders(session, order_id, order.order_no)
+    return None if number in others else order
+
+
 def keep_named(number: str) -> list[int]:
     """SMBC-GP names `number` in a list or in results: kept with its order, so that acts ask for it (R141).
 
     The ids of the transactions to be looked up for that; none where it is no later number of an order
     of ours, or is the order's own.
     """
-    belongs = as_later(number)
-    if belongs is None:
-        return []
-    first, sequence = belongs
     with writing() as session:
-        order_id = session.scalar(
-            sa.select(CardTransaction.order_id).where(
-                CardTransaction.gateway_order_id == first, CardTransaction.sequence == 0
-            )
-        ) or session.scalar(  # a long order number is shortened there
-            sa.select(CardTransaction.order_id)
-            .join(Order, Order.id == CardTransaction.order_id)
-            .where(Order.later_stem == first, CardTransaction.is_current)
-        )
-        if order_id is None:
+        order = _of_later(session, number)
+        if order is None:
             return []
-        order = lock_order(session, order_id)
-        if number in transaction_numbers.of_other_orders(session, order_id, order.order_no):
-            return []
+        sequence = int(number.rpartition("-")[2])
         transaction_numbers.keep_strange(session, order, sequence, number)
         is_meant = CardTransaction.gateway_order_id == number
         if session.scalar(sa.select(sa.exists().where(is_meant, IS_OURS))):
             return []
         wanted = sa.select(CardTransaction.id).where(
-            CardTransaction.order_id == order_id, sa.or_(is_meant, CardTransaction.is_current)
+            CardTransaction.order_id == order.id, sa.or_(is_meant, CardTransaction.is_current)
         )
         return list(session.scalars(wanted))
 
@@ -371,8 +386,9 @@ def answers_to(kind: OrderKind, row: UnknownNumber) -> tuple[Answer, ...]:
 def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
     """A person says whose that payment is; a second click changes nothing (P19).
 
-    What is the order's is looked up at once, and decides by the table of R120 as any other.  Raises
-    NotFound, OrderBusy while an operation is open, NotPossible for what cannot be said of it.
+    What is the order's is looked up at once, and decides by the table of R120 as any other; while a
+    monthly file is under way with the order, once that has ended (billing_marks).  Raises NotFound,
+    OrderBusy while another operation is open, NotPossible for what cannot be said of it.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
@@ -381,7 +397,8 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
             raise NotFound(_GONE)
         if not row.is_open:
             return
-        if order.open_attempt is not None:
+        is_filing = _is_filing(session, order, row)
+        if order.open_attempt is not None and not is_filing:
             raise OrderBusy
         if said not in answers_to(order.kind, row):
             raise NotPossible(_OTHER_BY_NOW)
@@ -390,7 +407,9 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         else:
             row.is_ours = said is Answer.OURS
             session.flush()
-        if said is Answer.OURS:
+        if said is Answer.OURS and is_filing:
+            _take_later(session, order, row)
+        elif said is Answer.OURS:
             _take(session, order, row)
         elif said is Answer.OTHERS:
             transaction_numbers.make_way(session, order, row.gateway_order_id)
@@ -398,6 +417,18 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
             order, said.value, actor, before=order.payment_status, found=describe(row)
         )
         _tell(session, order)
+
+
+def _is_filing(session: Session, order: Order, row: UnknownNumber) -> bool:
+    """Whether a monthly file has, or is to have, a line of the locked order under another number.
+
+    That may last for hours, and no answer stands in its way: what is in it stays in it.
+    """
+    attempt = order.open_attempt
+    if attempt is None or attempt.gateway_order_id == row.gateway_order_id:
+        return False
+    by_file = sa.exists().where(Billing.attempt_id == attempt.id, Billing.by_file)
+    return bool(session.scalar(sa.select(by_file)))
 
 
 def ask_again(order_no: str, question_id: int, actor: Actor) -> None:
@@ -483,6 +514,13 @@ def _take(session: Session, order: Order, row: UnknownNumber) -> None:
         taken = _of_number(session, row.gateway_order_id).one()
     for transaction in {taken, current}:  # what counted until now may hold money, or none any more
         look_now(transaction)
+    queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
+
+
+def _take_later(session: Session, order: Order, row: UnknownNumber) -> None:
+    """It is a transaction of the order, and looked up; which one counts, the end of the file tells."""
+    transaction_numbers.keep_strange(session, order, row.sequence, row.gateway_order_id)
+    look_now(_of_number(session, row.gateway_order_id).one())
     queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
 
 

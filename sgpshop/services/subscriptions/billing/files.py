@@ -175,8 +175,8 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
     """End the registration of every line of an answered file, one by one; a restart goes on."""
     file = db.session.get_one(BillingFile, file_id, populate_existing=True)
     state, refused, window = file.state, file.refused, file.window
-    put_off = _postponed(split_codes(file.error_codes), file.reason)
     may_be_there = state is not FileState.REFUSED
+    put_off = _postponed(split_codes(file.error_codes), file.reason, is_doubtful=may_be_there)
     answered_at = file.answered_at or utc_now()
     is_late = utc_now() - answered_at > _PATIENCE
     lines = db.session.execute(
@@ -202,7 +202,7 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
             outcome = _registered()
         if outcome is None and is_late:
             # Put off and told.  Asked again by itself, under the same number while that may be there.
-            outcome = outcomes.rejected(_BILL, "look_failed")
+            outcome = outcomes.rejected(_BILL, billing_marks.FILE_IN_DOUBT)
         if outcome is None:
             is_through = False
         else:
@@ -246,9 +246,11 @@ def _registered() -> Outcome:
     return Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_done")
 
 
-def _postponed(codes: tuple[str, ...], reason: str) -> Outcome:
-    """R105: refused as a whole; the orders stay 決済待ち."""
+def _postponed(codes: tuple[str, ...], reason: str, *, is_doubtful: bool) -> Outcome:
+    """R105: refused as a whole, or not found there in doubt; the orders stay 決済待ち."""
     is_late = codes == (monthly_file.WINDOW_CLOSED,)
+    if is_doubtful and not is_late:
+        return outcomes.rejected(_BILL, billing_marks.FILE_IN_DOUBT)
     return Outcome(
         AttemptState.REJECTED,
         Event.BILL_POSTPONED,

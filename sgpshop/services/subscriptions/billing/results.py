@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -30,6 +30,7 @@ from sgpshop.models import (
     BillingState,
     CardTransaction,
     FileState,
+    HistoryEntry,
     MonthlyResults,
     Order,
     join_codes,
@@ -40,6 +41,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts, history, subscription_rounds
 from sgpshop.services.orders.history import WORKER
 from sgpshop.services.payments import (
+    filed_numbers,
     transaction_lookup,
     transaction_numbers,
     transactions,
@@ -108,13 +110,15 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         return 0
     lines = lines or []
     _read(window, [line.order_id for line in lines if not line.is_charged])
-    told, fault = _tell_all(lines)
+    told, fault, is_busy = _tell_all(window, lines)
     for order_no in _missing(window, {line.order_id for line in lines}):
         _look_for(gateway, window, order_no)
     if fault is not None:
         raise fault  # noted, and all of it told again soon
     with writing() as session:
         _nothing_more(session, window)
+        if is_busy:
+            session.get_one(MonthlyResults, window).due_at = again
     logs.event("billing_results", window=str(window), lines=len(lines), told=told)
     return told
 
@@ -154,18 +158,24 @@ def _is_closed(window: date) -> bool:
     return bool(read_alone(closed))
 
 
-def _tell_all(lines: list[ResultLine]) -> tuple[int, Exception | None]:
-    """How many lines were told; and what broke one off, which must not hold up the others."""
-    told, fault = 0, None
+class _Busy(Exception):
+    """An operation is under way with the order: it is told after that."""
+
+
+def _tell_all(window: date, lines: list[ResultLine]) -> tuple[int, Exception | None, bool]:
+    """How many lines were told; what broke one off, which must not hold up the others; whether one waits."""
+    told, fault, is_busy = 0, None, False
     for line in lines:
         try:
-            told += _tell(line)
+            told += _tell(window, line)
+        except _Busy:
+            is_busy = True
         except OF_EVERYTHING:
             raise
         except Exception as error:
             log.exception("the result of %s broke off", line.order_id)
             fault = error
-    return told, fault
+    return told, fault, is_busy
 
 
 def _nothing_more(session: Session, window: date) -> None:
@@ -181,44 +191,92 @@ def _nothing_more(session: Session, window: date) -> None:
     )
 
 
-def _tell(line: ResultLine) -> bool:
+def _tell(window: date, line: ResultLine) -> bool:
     """Write one result down; False if it was told before, is not ours, or says nothing new.
 
     Under a number that was only meant for the order another's sale may stand: look-ups ask whose it is.
+    Raises _Busy.
     """
-    transaction = _transaction_of(line.order_id)
-    if transaction is None:
+    number = line.order_id
+    transaction = _transaction_of(number)
+    order_id = unknown_numbers.may_be_of(number) if transaction is None else transaction.order_id
+    if order_id is None:
+        return False
+    if transaction is None and line.is_charged:
         with suppress(ShopError):  # all numbers of its order are used up
-            if line.is_charged:
-                transaction_lookup.look_soon_at(unknown_numbers.keep_named(line.order_id))
+            transaction_lookup.look_soon_at(unknown_numbers.keep_named(number))
         return False
     with writing() as session:
-        order = acting.lock_order(session, transaction.order_id)
-        billing = _billing(session, line.order_id)
-        if billing is None or billing.state is BillingState.PAID:
+        order = acting.lock_order(session, order_id)
+        billing = _billing(session, number)
+        if billing is not None and billing.state is BillingState.PAID and line.is_charged:
             return False
-        if not unknown_numbers.is_ours(session, transaction.id):
-            return False
+        is_ours = transaction is not None and unknown_numbers.is_ours(session, transaction.id)
+        if order.open_attempt is not None:
+            raise _Busy
         if line.is_charged:
-            return _charged(session, order, billing, line.line.amount, "bill_paid")
-        if billing.state is not BillingState.REGISTERED:
+            if billing is not None and is_ours:
+                return _charged(session, order, billing, line.line.amount, "bill_paid")
+            _look_at(session, order, number)
             return False
         words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
-        if not _not_charged(session, order, billing, "bill_not_paid", words):
-            return False
+        token = _token(session, window, number)
+        if billing is None or not is_ours or not _is_waiting(session, billing):
+            return token is not None and _heard(session, order, number, token, words)
+        _not_charged(session, order, billing, "bill_not_paid", words | {"request_token": token})
         billing.result = line.result.value
         billing.error_codes = join_codes(line.codes)
     return True
 
 
+def _is_waiting(session: Session, billing: Billing) -> bool:
+    """Whether a refusal ends this sale: its line was registered, or is put off, and may have been there."""
+    if billing.state is not BillingState.POSTPONED:
+        return billing.state is BillingState.REGISTERED
+    was_told = bool(billing.result)
+    return not was_told and filed_numbers.was_filed(session, billing.gateway_order_id)
+
+
+def _token(session: Session, window: date, number: str) -> str | None:
+    """What the entry about the refusal of that number in results of that month has; None: it was told."""
+    token = f"result:{window:%Y%m}:{number}"
+    was_told = sa.exists().where(HistoryEntry.request_token == token)
+    return None if session.scalar(sa.select(was_told)) else token
+
+
+def _heard(
+    session: Session, order: Order, number: str, token: str, words: dict[str, Any]
+) -> Literal[True]:
+    """Refused under a number of the locked order that ends nothing here: told, and looked at.
+
+    A line of a file that our books do not know, or one that was charged, refused or given up before.
+    """
+    _look_at(session, order, number)
+    before = order.payment_status
+    history.record_change(
+        order,
+        "bill_result_heard",
+        WORKER,
+        before=before,
+        number=number,
+        request_token=token,
+        **words,
+    )
+    return True
+
+
+def _look_at(session: Session, order: Order, number: str) -> None:
+    are_meant = sa.or_(CardTransaction.gateway_order_id == number, CardTransaction.is_current)
+    transaction_lookup.make_due(session, sa.and_(CardTransaction.order_id == order.id, are_meant))
+
+
 def _not_charged(
     session: Session, order: Order, billing: Billing, sentence: str, words: dict[str, Any]
-) -> bool:
-    """SMBC-GP did not make this sale; False while an operation is under way: it is told after that."""
-    if order.open_attempt is not None:
-        return False
+) -> None:
+    """SMBC-GP did not make this sale; no operation is under way with the locked order."""
     billing.result_at = utc_now()
     billing.state = BillingState.NOT_PAID
+    billing.retry_at = None
     before, there = order.payment_status, order.transaction
     if before is not None and is_possible(before, Event.BILL_NOT_PAID):
         # The order may be paid under another number by now; but not where that was given back, or
@@ -229,8 +287,12 @@ def _not_charged(
             transaction_numbers.tell_left(session, order)
         if there is not None and there.gateway_order_id == billing.gateway_order_id:
             order.payment_status = next_status(before, Event.BILL_NOT_PAID)
+            # One that was called the order's while its line was under way pays it from now on.
+            for other in transaction_numbers.live_elsewhere([order.id]):
+                if other.is_captured:
+                    transactions.look_now(other)
+            alerts.mended(session, order.id, AlertKind.CARD_UNFIT, WORKER.name, utc_now())
     history.record_change(order, sentence, WORKER, before=before, **words)
-    return True
 
 
 def _is_unpaid(order: Order, current: CardTransaction) -> bool:
@@ -247,10 +309,8 @@ def _charged(
     yen: int,
     sentence: str,
     trade: TradeStatus | None = None,
-) -> bool:
-    """SMBC-GP made this sale, of `yen`; False while an operation is under way, which will see it."""
-    if order.open_attempt is not None:
-        return False
+) -> Literal[True]:
+    """SMBC-GP made this sale, of `yen`; no operation is under way with the locked order."""
     now, shop = utc_now(), settings.load()
     transaction = session.scalars(
         sa.select(CardTransaction).where(
@@ -322,6 +382,8 @@ def _look_for(gateway: SmbcGpGateway, window: date, gateway_order_id: str) -> No
         order = acting.lock_order(session, order_id)
         billing = _billing(session, gateway_order_id)
         if billing is None or billing.state is not BillingState.REGISTERED:
+            return
+        if order.open_attempt is not None:  # asked for again
             return
         if trade is not None and trade.state.is_captured:
             _charged(session, order, billing, trade.total, "bill_paid", trade)
