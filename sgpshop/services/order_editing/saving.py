@@ -123,8 +123,7 @@ def _new_total(order: Order, total: int, *, is_set: bool) -> list[Correction]:
 
 def _set_total(order: Order, total: int) -> None:
     """Raises NotPossible while a monthly file may charge what the total was (R103)."""
-    there = order.transaction
-    if there is not None and filed_numbers.is_waiting(db.session(), there.gateway_order_id):
+    if filed_numbers.waiting_of(db.session(), order.id):
         raise NotPossible(filed_numbers.TOTAL_IS_FILED, Refusal.IN_FILE.value)
     if order.original_total is None:
         order.original_total = order.total

@@ -53,14 +53,12 @@ def money_effect(order: Order) -> MoneyEffect:
 
 
 def _is_in_file(order: Order) -> bool:
-    """Whether a monthly file, the latest or one before, may still charge it (R105)."""
+    """Whether a monthly file, the latest or one before, may still charge its present number (R105)."""
     transaction = order.transaction
-    if transaction is None:
-        return False
     session = object_session(order)
     assert session is not None
-    number = transaction.gateway_order_id
-    return filed_numbers.is_waiting(session, number)
+    waiting = filed_numbers.waiting_of(session, order.id)
+    return transaction is not None and transaction.gateway_order_id in waiting
 
 
 def operation_request(

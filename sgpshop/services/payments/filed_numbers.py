@@ -167,6 +167,24 @@ def is_waiting(session: Session, gateway_order_id: str) -> bool:
     return found is not None and not found.is_over
 
 
+def waiting_of(session: Session, order_id: int) -> list[str]:
+    """The numbers of that order which a monthly file may still charge, whichever counts now; few or none.
+
+    What it charged and was given back it does not charge again.
+    """
+    given_back = [state.value for state in TradeState if state.is_cancelled]
+    filed_ones = session.scalars(
+        sa.select(CardTransaction.gateway_order_id)
+        .where(
+            CardTransaction.order_id == order_id,
+            sa.func.coalesce(CardTransaction.gateway_state, "").not_in(given_back),
+            sa.exists().where(FiledNumber.gateway_order_id == CardTransaction.gateway_order_id),
+        )
+        .order_by(CardTransaction.sequence)
+    )
+    return [number for number in filed_ones.all() if is_waiting(session, number)]
+
+
 def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
     """Who brought `trade`, of an order of that `kind`, to SMBC-GP.
 

@@ -73,6 +73,7 @@ def paid_there(
     ours = [row for row in rows if row.gateway_order_id in known]
     #: passed over, or only meant: somebody may have paid there since
     strange = {row.gateway_order_id: row.sequence for row in rows if row not in ours}
+    in_files = filed_numbers.waiting_of(db.session(), order_id)
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     for row in ours:
         if row.gateway_order_id == own or not row.may_hold_money:
@@ -82,10 +83,13 @@ def paid_there(
         is_live = row.gateway_state in LIVE_STATES if trade is None else trade.state.is_live
         if is_live and (trade is None or is_other):
             return not_usable(operation, trade, "other_transaction")
+        if is_live and trade is not None:
+            return _ended(trade, _Sold(order.kind, row.is_charge or row.sequence > 0))
+        is_unpaid = trade is None or trade.state.is_unfinished
+        if is_unpaid and row.gateway_order_id in in_files:  # charged on the day of results
+            return _filed(operation)
         if trade is None or is_other:
             continue
-        if is_live:
-            return _ended(trade, _Sold(order.kind, row.is_charge or row.sequence > 0))
         if filed_numbers.whose(order.kind, trade) is Whose.UNKNOWN_FILE:
             return _filed(operation)
         if trade.raw_status != row.gateway_state:

@@ -55,8 +55,8 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
     sent to 3-D Secure.  One that never got there, or provably was not carried out, is used again:
     there the gateway itself refuses a second payment (P1).  Whether it was entered for what is wanted now is
     seen before it is paid (operations.entering).  Raises NotPossible while money of the order is
-    reserved or taken under any number, or while a monthly file may charge the present one: nobody
-    pays an order twice; and NumbersUsedUp.
+    reserved or taken under any number, or while a monthly file may charge one: nobody pays an order
+    twice; and NumbersUsedUp.
     """
     current = order.transaction
     assert current is not None
@@ -64,10 +64,12 @@ def transaction_for(order: Order, operation: Operation) -> CardTransaction:
         raise NotPossible(Refusal.OTHERS_LIVE.sentence)
     #: a card that was checked is charged; a buyer who pays gives a card anew
     is_charge = operation not in CHECKOUTS or operation is Operation.REPAY
-    if current.is_charge and _waits_for_file(current):
-        if operation is Operation.BILL:
+    if waiting := _in_files(order):
+        if operation is not Operation.BILL:
+            raise NotPossible(Refusal.IN_FILE.sentence)
+        if current.gateway_order_id in waiting:
             return current  # asked for under its own number, and found there
-        raise NotPossible(Refusal.IN_FILE.sentence)
+        return return_to(order, waiting[-1])  # as what counts by now was given back
     #: the buyer's second card, which look-ups of earlier versions took for the charge
     is_mere_check = is_charge and current.gateway_state == CHECK_STATE
     if current.is_charge is is_charge and not is_mere_check and not _is_spent(current):
@@ -349,6 +351,13 @@ def _retire(session: Session, old: CardTransaction) -> None:
     old.next_look_at = None
     old.challenge_url = ""  # a buyer who is still at 3-D Secure there cannot finish it any more
     session.flush()  # first: the database allows one current transaction an order
+
+
+def _in_files(order: Order) -> list[str]:
+    session = object_session(order)
+    assert session is not None
+    is_charged_so = order.kind is OrderKind.SUBSCRIPTION
+    return filed_numbers.waiting_of(session, order.id) if is_charged_so else []
 
 
 def _waits_for_file(transaction: CardTransaction) -> bool:

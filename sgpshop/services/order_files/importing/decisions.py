@@ -206,8 +206,7 @@ def _check_amounts(
     edit = button(Act.EDIT, stored.facts, shop, now)
     if not edit.is_enabled and (stored.payment_began or not stored.facts.is_sgp):
         raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
-    there = stored.facts.transaction
-    if there is not None and filed_numbers.is_waiting(db.session(), there.gateway_order_id):
+    if filed_numbers.waiting_of(db.session(), stored.facts.id):
         raise OrderLeftOut(f"{filed_numbers.TOTAL_IS_FILED}登録済みの内容のままにしました。")
     if stored.facts.is_sgp and content.values["total"] < 1:
         raise OrderLeftOut(
