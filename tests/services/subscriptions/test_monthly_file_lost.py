@@ -180,7 +180,7 @@ def test_a_line_in_doubt_that_nobody_answers_for_has_an_end_and_is_told(
     assert the_billing(order).state is B.POSTPONED
     assert the_file().state is FileState.CLOSED
     [shown] = subscriptions.search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION)).rows
-    assert "確認できなかった" in shown.why
+    assert "届いたかどうかを確認できませんでした" in shown.why
     shop.behave()
     travel(THE_18TH)
     billing.resume()

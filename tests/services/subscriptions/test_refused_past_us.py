@@ -6,12 +6,15 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.models import BillingState, CardTransaction, MonthlyResults, Operation, Order, utc_now
+from sgpshop.gateway import Cancellation
+from sgpshop.models import BillingState, CardTransaction, MonthlyResults, Order, utc_now
 from sgpshop.services import notifications, subscriptions
+from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.orders import history
 from sgpshop.services.payments import transaction_lookup, unknown_numbers
@@ -20,13 +23,15 @@ from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
 from tests.factories import fresh
+from tests.faults.judging import settle
 from tests.gateway_world import World
 from tests.notifying import tell
-from tests.services.acting import TANAKA, last_attempt, press
+from tests.services.acting import TANAKA, cancel, last_attempt, seen
 from tests.services.arriving import open_shop
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import delivered, the_billing
 from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
+from tests.services.subscriptions.test_holds_past_us import give_back
 from tests.services.subscriptions.test_lines_of_lost_books import (
     _open,
     file_of_lost_books,
@@ -93,6 +98,36 @@ class TestALineThatWasPutOff:
         assert shown is not None  # and not that nothing was sent
         assert "届いていれば、結果の日に請求されます" in shown.sentence
         return order
+
+    @pytest.mark.parametrize("then", ["charged by call", "cancelled"])
+    def test_is_the_only_charge_whatever_was_paid_and_given_back(
+        self, shop: World, travel: Travel, put_off: Order, then: str
+    ) -> None:
+        """Whose that was is said, and it counts from then on; the line charges on the day of results."""
+        shop.behave()
+        number = f"{put_off.order_no}-2"
+        pay(shop, number)
+        give_back(shop, number, Cancellation.VOID)
+        unknown_numbers.keep_named(number)
+        transaction_lookup.look_soon(put_off.id)
+        look()
+        [row] = unknown_numbers.open_of(put_off.id)
+        unknown_numbers.answer(put_off.order_no, row.id, TANAKA, Answer.OURS)
+        look()
+        if then == "cancelled":
+            undone = dict.fromkeys([0], DeliveryStatus.UNPROCESSED)
+            parcels.change_statuses(put_off.id, seen(fresh(put_off)), TANAKA, undone)
+            cancel(fresh(put_off))
+            assert last_attempt(put_off).reason == "in_file"
+        else:
+            open_shop(billing_driver=BillingDriver.API.value)
+            subscriptions.take_again([put_off.order_no], "token", TANAKA)
+            billing.resume()
+            settle(put_off.id)
+        work(travel, 13, 18, 19)
+        assert sold(shop, put_off) == [(f"{put_off.order_no}-1", 2500)]
+        assert fresh(put_off).payment_status is S.BILLING_REPORTED
+        assert booked() == 2500
 
     @pytest.mark.postgresql
     def test_is_a_failure_once_its_card_was_refused(
