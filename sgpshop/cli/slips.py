@@ -16,6 +16,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
 from sgpshop.services import slips
 from sgpshop.services.payments import gateway_access
+from sgpshop.services.payments.second_look import ApprovalNeeded
 from sgpshop.services.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 
 _ACTOR = "コマンド import-slips"
@@ -38,7 +39,7 @@ def import_slips(file: BinaryIO, capture: bool, sum_confirmed: bool) -> None:
 
     Problems found beforehand go to standard error, the result to standard output.  Without a
     worker it does the work itself.  Exit code 0: every row is done; 1: some are not; 2: the file
-    cannot be read, or its captures have to be confirmed (S21): nothing was done; 3: SMBC-GP gives
+    cannot be read, or its captures have to be confirmed (S21) or agreed to (R157): nothing was done; 3: SMBC-GP gives
     no answer to the captures.
     """
     usual = slips.usual_terms()
@@ -92,7 +93,11 @@ def _begin(run_id: str, *, sum_confirmed: bool) -> str:
             err=True,
         )
         sys.exit(2)
-    return slips.start(run_id, person_id=None, sum_confirmed=sum_confirmed)
+    try:
+        return slips.start(run_id, person_id=None, sum_confirmed=sum_confirmed)
+    except ApprovalNeeded as refusal:
+        click.echo(f"{refusal.message}何も処理していません。", err=True)
+        sys.exit(2)
 
 
 def _finish(run_id: str) -> SlipProgress:

@@ -55,6 +55,11 @@ class ActivityEvent(Labelled):
 
     MONEY_ASKED = "money_asked", "決済を操作", ActivityKind.MONEY
     MONEY_RUN_STARTED = "money_run_started", "決済の一括処理を開始", ActivityKind.MONEY
+    APPROVAL_ASKED = "approval_asked", "承認を依頼", ActivityKind.MONEY
+    APPROVAL_GIVEN = "approval_given", "承認", ActivityKind.MONEY
+    APPROVAL_REFUSED = "approval_refused", "承認の依頼を却下", ActivityKind.MONEY
+    APPROVAL_WITHDRAWN = "approval_withdrawn", "承認の依頼を取り下げ", ActivityKind.MONEY
+    APPROVAL_VOID = "approval_void", "承認の依頼が無効・期限切れ", ActivityKind.MONEY
     UNCERTAIN_CLOSED = "uncertain_closed", "結果を手動で確定", ActivityKind.MONEY
 
     REFUSED = "refused", "操作を拒否", ActivityKind.REFUSAL

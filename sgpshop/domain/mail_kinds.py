@@ -22,6 +22,7 @@ class MailKind(Labelled):
     UNCERTAIN = "uncertain", "結果の分からない処理が1時間続いたとき"
     DIFFERENCE = "difference", "SMBC-GPとの食い違いが見つかったとき"
     WORKER_STOOD = "worker_stood", "自動処理が止まっていたとき(再開したときにお知らせします)"
+    APPROVAL = "approval", "承認を依頼されたとき(承認できる人だけ)"
     WEBHOOK_OFF = "webhook_off", "Webhookの送信を止めたとき(3日続けて届かなかったとき)"
     #: not chosen but asked for
     TEST = "test", "送信の確認"

@@ -189,6 +189,9 @@ class WhyNot(StrEnum):
     NOTHING_TO_REFUND = "nothing_to_refund"
     NOTHING_LEFT = "total_is_zero"
     SWITCHED_OFF = "switched_off"
+    #: a second person has not said yes yet, or nobody did (R157)
+    NEEDS_APPROVAL = "needs_approval"
+    NOT_APPROVED = "not_approved"
     OTHER = "other"
 
 

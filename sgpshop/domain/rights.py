@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from sgpshop.domain.words import Labelled
 
+#: The account of the demo, of no use outside test mode.
+DEMO_NAME = "demo"
+
 
 class Role(Labelled):
     """What a person may do (R150)."""
@@ -32,7 +35,7 @@ MAY = {
     Role.VIEWER: "注文・予約・定期購入・売上集計を見る",
     Role.SHIPPER: "伝票番号の登録、配送完了・返送、納品書・ピッキングリスト・送り状、社内メモ",
     Role.ACCOUNTANT: "売上集計・注文・会計ソフト用のファイルの書き出し",
-    Role.OPERATOR: "実売上・キャンセル・返金・金額の送信、注文内容修正、注文ファイル取込、照合",
+    Role.OPERATOR: "実売上・キャンセル・返金・金額の送信、ほかの人の依頼の承認、注文内容修正、注文ファイル取込、照合",
     Role.OWNER: "設定、ユーザー、APIキー、操作の記録",
 }
 

@@ -4,6 +4,7 @@ from sgpshop.domain.rights import Role
 from sgpshop.models.activity import ActivitiesEnd, Activity
 from sgpshop.models.alert import Alert, DailyJob
 from sgpshop.models.api_key import ApiCount, ApiKey, ApiRequest, Scope
+from sgpshop.models.approval import Approval
 from sgpshop.models.attempt import (
     AFTER_THREE_DS,
     CHECKOUTS,
@@ -84,6 +85,7 @@ __all__ = [
     "ApiCount",
     "ApiKey",
     "ApiRequest",
+    "Approval",
     "Attempt",
     "AttemptState",
     "Base",

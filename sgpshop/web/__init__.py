@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
     """Hook all screens, filters, rights and error pages into `app`."""
     app.url_map.converters["int"] = _Number
     from sgpshop.web import (
+        approvals,
         auth,
         dashboard,
         first_set_up,
@@ -65,6 +66,7 @@ def register(app: Flask) -> None:
         people,
         personal_data,
         second_factor,
+        second_look,
         webhooks,
     )
     from sgpshop.web.settings import views as settings
@@ -81,6 +83,7 @@ def register(app: Flask) -> None:
         auth,
         first_set_up,
         dashboard,
+        approvals,
         imports,  # before order_detail: /orders/imports is not an order number
         exports,  # nor is /orders/export
         labels,  # nor is /orders/bulk/labels a run
@@ -100,6 +103,7 @@ def register(app: Flask) -> None:
         file_settings,
         people,
         networks,
+        second_look,
         personal_data,
         activities,
         account,

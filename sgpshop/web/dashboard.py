@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.payment_calendar import SOON_DAYS
+from sgpshop.domain.second_look import is_on
 from sgpshop.models import Role, utc_now
 from sgpshop.services import dashboard, settings
 from sgpshop.services.dashboard import Figures, pictures, recent
@@ -166,6 +167,14 @@ def _lines(
         "見る",
         term="deadline",
     )
+    if found.approvals.count or is_on(shop):
+        yield WorkLine(
+            "承認待ち",
+            found.approvals,
+            "ほかの人が承認するまで、SMBC-GPに送信しません",
+            url_for("approvals.index"),
+            "確認する",
+        )
     yield WorkLine(
         "売上失敗",
         found.capture_failed,

@@ -18,7 +18,7 @@ from flask import Flask
 
 from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.models import Queue
-from sgpshop.services import mails, notifications, webhooks
+from sgpshop.services import approvals, mails, notifications, webhooks
 from sgpshop.services.bulk import runs
 from sgpshop.services.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
@@ -163,6 +163,7 @@ class House:
             _Periodic(_DAY, money_days.compare),
             _Periodic(_TIDY_EVERY, mails.tidy),
             _Periodic(_TIDY_EVERY, webhooks.tidy),
+            _Periodic(_TIDY_EVERY, approvals.tidy),
         )
 
     # ---- huey's side ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sgpshop.domain import order_rules
+from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.services.payments import outcomes
 from sgpshop.services.payments.journal import ClaimedAttempt
 from sgpshop.services.payments.operations.capture import CapturePlan
@@ -18,6 +19,7 @@ from sgpshop.services.payments.operations.plan import Step
 from tests.faults.walk import Walk
 from tests.gateway_world import World
 from tests.seeds import seed_of
+from tests.services.acting import effects
 
 STEPS = 25
 WALKS = int(os.environ.get("SOAK_WALKS", "6"))
@@ -74,6 +76,25 @@ def test_it_would_notice_a_lost_answer_taken_for_a_refusal(
     walker.capture("drop_after", "AlterTran")
     with pytest.raises(AssertionError):
         walker.teardown()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_nothing_moves_before_a_second_person_said_yes(walker: Walk) -> None:
+    order = walker.order
+    walker.the_shop_wants_a_second_look(1)
+    walker.capture("", "AlterTran")
+    walker.tick_it_for_a_run("sgp_capture", "", "AlterTran")
+    walker.a_warehouse_tells_of_the_parcel(DeliveryStatus.DELIVERED, True, "", "AlterTran")
+    walker.pump()
+    assert effects(walker.world, order) == []
+    walker.a_second_person_decides("", "AlterTran", True)
+    walker.cancel("", "AlterTran")
+    walker.pump()
+    assert effects(walker.world, order) == [("SALES", 3000)]
+    for _ in range(3):  # the run and the parcel are void by now
+        walker.a_second_person_decides("drop_after", "AlterTran", True)
+    assert [job for job, _ in effects(walker.world, order)] == ["SALES"]
+    assert walker.order != order  # the walk went on with another one
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -20,16 +20,20 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
+    Approval,
     FollowUp,
     ItemResult,
     Operation,
     Order,
+    Person,
     Scope,
 )
-from sgpshop.services import order_editing, settings, slips
+from sgpshop.services import approvals, order_editing, settings, slips
 from sgpshop.services.access import api_keys
+from sgpshop.services.approvals import Content
 from sgpshop.services.bulk import actions
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, cancelling, journal
@@ -44,6 +48,7 @@ from tests.notifying import connect, tell
 from tests.services.acting import TANAKA, run_act
 from tests.services.running import started
 from tests.services.slip_files import tanaka
+from tests.signing_in import make_person
 
 FAULTS = (
     "drop_before",
@@ -94,6 +99,10 @@ class Walk(RuleBasedStateMachine):
         settings.save("test", extend_auth_enabled=True)
         self.notices = connect(self.app, self.world)
         own_worker.of(self.app).how = "off"  # the walk itself is what works
+        for name in ("田中", "鈴木"):
+            if db.session.query(Person).filter_by(name=name).one_or_none() is None:
+                make_person(name)
+        settings.save("test", approve_refunds_from=0, approve_captures_from=0)
         key = api_keys.create("倉庫", [Scope.FULFIL], by="test")
         self.key_id = api_keys.recognize(key).key_id
         self.begin()
@@ -172,6 +181,29 @@ class Walk(RuleBasedStateMachine):
         self.attempt(act)
         self.run(lambda: work_off(self.order.id))
         self.world.behave()
+
+    @rule(limit=st.sampled_from([0, 1, 2_500]))
+    def the_shop_wants_a_second_look(self, limit: int) -> None:
+        """At refunds and captures from so many yen on, or at none any more."""
+        settings.save("test", approve_refunds_from=limit, approve_captures_from=limit)
+
+    @rule(fault=fault, api=api, is_yes=st.sampled_from([True, True, True, False]))
+    def a_second_person_decides(self, fault: str, api: str, is_yes: bool) -> None:
+        """What waits the longest, as it is shown by now; what changed meanwhile is void."""
+        db.session.rollback()
+        for one in approvals.waiting()[:1]:
+            self.misbehave(fault, api)
+            shown = approvals.what_it_is(one)
+
+            def act(_seen: Seen, of: int = one.id, shown: Content = shown) -> None:
+                if is_yes:
+                    approvals.approve(of, by="鈴木", seen=(shown.count, shown.yen))
+                else:
+                    approvals.refuse(of, by="鈴木", reason="別の方法で")
+
+            self.attempt(act)
+            self.run(lambda: work_off(self.order.id))
+            self.world.behave()
 
     @rule()
     def the_warehouse_repeats_its_last_request(self) -> None:
@@ -281,6 +313,9 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.behave()
         settle(self.order.id)
+        # What nobody agreed to did nothing: an attempt needed nobody, or names who agreed.
+        for one in db.session.query(Approval).filter_by(order_id=self.order.id):
+            assert (one.attempt_id is not None) is (one.state is ApprovalState.APPROVED)
         for run_id in self.told:
             while due := [row for row in slips.due(100) if row]:
                 slips.process_batch(due[0])

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.rights import DEMO_NAME
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
@@ -21,7 +22,6 @@ from sgpshop.services.access import passwords
 from sgpshop.storage.database import writing
 
 LONGEST_NAME = 80
-DEMO_NAME = "demo"
 _DEMO_FILE = "demo_login"
 
 

@@ -19,11 +19,11 @@ from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.rights import DEMO_NAME
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, LoginSession, Person, Role, Scheme, utc_now
 from sgpshop.services import activities
 from sgpshop.services.access import passwords
-from sgpshop.services.access.people import DEMO_NAME
 from sgpshop.services.access.sessions import is_open_at, key_of
 from sgpshop.storage.database import writing
 

@@ -21,18 +21,29 @@ from sqlalchemy.orm import Session
 from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
+from sgpshop.domain.second_look import ApprovalState, yen_to_approve
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
-from sgpshop.models import BulkItem, BulkRun, ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.models import (
+    Approval,
+    BulkItem,
+    BulkRun,
+    ItemResult,
+    Operation,
+    SlipRow,
+    SlipRun,
+    utc_now,
+)
 from sgpshop.services import activities, settings
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts
+from sgpshop.services.payments import acts, second_look
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.storage import queue
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.questions import Question
@@ -42,6 +53,18 @@ from sgpshop.storage.queue import Task, Urgency
 _PROGRAMS_KEPT, _FORGOTTEN_AT_ONCE = timedelta(weeks=8), 20
 #: 処理を実行 with nothing ticked, wherever it was pressed (R46)
 NO_ORDER_CHOSEN = "注文が選択されていません。処理する注文にチェックを入れてください。"
+
+
+class RunChanged(ShopError):
+    """A run is not what was seen of it any more; nothing was begun (P20)."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "表示したあとで、対象の件数か金額が変わりました。まだ何も行っていません。"
+            "いまの内容を確認してから、もう一度操作してください。"
+        )
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,8 @@ class RunPreview:
     #: the same, order by order, by reason
     refused: list[Refused]
     needs_second_confirmation: bool
+    #: yen that a second person has to agree to first (R157)
+    yen_to_approve: int
     #: of this action alone (Action.figures)
     figures: Any
 
@@ -131,6 +156,7 @@ def preview(run_id: str, person_id: int) -> RunPreview:
         left_out=Counter(one.reason for _, one in refused).most_common(),
         refused=sorted((one for _, one in refused), key=lambda one: one.reason.label),
         needs_second_confirmation=action.has_yen and action.asks_twice(orders, yen),
+        yen_to_approve=_yen_to_approve(action, orders),
         figures=action.figures(orders, [one for _, one in refused], now),
     )
 
@@ -140,7 +166,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
 
     A second start does nothing (P19).  Raises NotFound (also for somebody else's run), ShopError
     when the second confirmation is missing (S21), no order can take part, or there is no usable
-    contract (R2).
+    contract (R2).  Raises ApprovalAsked where a second person has to agree: that is written down then.
     """
     action = _own(run_id, person_id)
     if action.operation is not None:
@@ -157,33 +183,105 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         yen = sum(item.amount for item, _ in taken)
         if action.has_yen and action.asks_twice(orders, yen) and not sum_confirmed:
             raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
-        run.started_at = now
         _leave_out(session, refused, now)
-        if action.operation is None:
-            run.is_work_due = True
-            queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
-        else:
-            wanted = OperationRequest(action.operation)
-            attempts = acts.open(session, orders, wanted, Actor.person(run.actor))
-            waiting = zip(taken, attempts, strict=True)
-            session.execute(
-                sa.update(BulkItem),
-                [{"id": item.id, "attempt_id": attempt.id} for (item, _), attempt in waiting],
+        asked = _asked(session, run, action, orders)
+        if asked is None:
+            _begin(session, run, action, taken)
+            event = (
+                ActivityEvent.BULK_STARTED
+                if action.operation is None
+                else ActivityEvent.MONEY_RUN_STARTED
             )
-        event = (
-            ActivityEvent.BULK_STARTED
-            if action.operation is None
-            else ActivityEvent.MONEY_RUN_STARTED
-        )
-        activities.record(
-            session,
-            event,
-            action.label,
-            by=run.actor,
-            count=len(orders),
-            yen=yen if action.has_yen else None,
-        )
+            activities.record(
+                session,
+                event,
+                action.label,
+                by=run.actor,
+                count=len(orders),
+                yen=yen if action.has_yen else None,
+            )
+    if asked is not None:
+        raise asked
     logs.event("bulk_started", run=run_id, action=action.word, orders=len(orders), yen=yen)
+
+
+def _asked(
+    session: Session, run: BulkRun, action: Action, orders: Sequence[Facts]
+) -> ApprovalAsked | None:
+    """The request for what a second person has to agree to; None: nobody has to (R157).
+
+    Who was left out by now stays so: the run can only become smaller until it is approved.
+    """
+    operation, yen = action.operation, _yen_to_approve(action, orders)
+    if operation is None or not yen:
+        return None
+    before = second_look.newest_of_run(bulk=run.id)
+    if before is not None and before.is_waiting:
+        return ApprovalAsked(before)
+    return ApprovalAsked(
+        second_look.ask(
+            session,
+            Actor.person(run.actor),
+            bulk_run_id=run.id,
+            what=action.label,
+            operation=operation,
+            orders=len(orders),
+            yen=yen,
+        )
+    )
+
+
+def _yen_to_approve(action: Action, orders: Sequence[Facts]) -> int:
+    operation = action.operation
+    if operation is None:
+        return 0
+    captures = operation is Operation.CAPTURE
+    return yen_to_approve(orders, operation, settings.load(), captures=captures)
+
+
+def start_approved(session: Session, run: BulkRun, seen: tuple[int, int], by: str) -> int:
+    """Begin a run that was asked for, whose row is locked, as `by` agreed to; how many orders.
+
+    `seen`: orders and yen that `by` saw (P20); who can take part no longer is left out with the reason.
+    Raises RunChanged where it is not those any more, ShopError where nobody is left.
+    """
+    action = actions.find(run.action)
+    now = utc_now()
+    if action is None or run.started_at is not None:
+        raise ShopError("この一括処理は、もう開始できません。")
+    taken, refused = _weighed(session, run.id, action, now, lock=True)
+    if not taken:
+        raise ShopError(action.nothing)
+    if (len(taken), sum(item.amount for item, _ in taken)) != seen:
+        raise RunChanged
+    _leave_out(session, refused, now)
+    _begin(session, run, action, taken, agreed_by=by)
+    return len(taken)
+
+
+def _begin(
+    session: Session,
+    run: BulkRun,
+    action: Action,
+    taken: Sequence[tuple[BulkItem, Facts]],
+    *,
+    agreed_by: str = "",
+) -> None:
+    """Hand the lines to the worker; the run's row is locked, and so are the orders."""
+    run.started_at = utc_now()
+    if action.operation is None:
+        run.is_work_due = True
+        queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
+        return
+    choices = {second_look.APPROVED_BY: agreed_by} if agreed_by else {}
+    wanted = OperationRequest(action.operation, choices=choices, is_agreed=bool(agreed_by))
+    orders = [order for _, order in taken]
+    attempts = acts.open(session, orders, wanted, Actor.person(run.actor))
+    waiting = zip(taken, attempts, strict=True)
+    session.execute(
+        sa.update(BulkItem),
+        [{"id": item.id, "attempt_id": attempt.id} for (item, _), attempt in waiting],
+    )
 
 
 def latest_running(person_id: int) -> Question[str | None]:
@@ -217,10 +315,11 @@ def tidy() -> None:
     """
     yesterday = utc_now() - timedelta(days=1)
     with writing() as session:
-        for run in (BulkRun, SlipRun):
+        for run, of_run in ((BulkRun, Approval.bulk_run_id), (SlipRun, Approval.slip_run_id)):
+            waits = sa.exists().where(of_run == run.id, Approval.state == ApprovalState.WAITING)
             session.execute(
                 sa.delete(run)
-                .where(run.started_at.is_(None), run.created_at < yesterday)
+                .where(run.started_at.is_(None), run.created_at < yesterday, ~waits)
                 .execution_options(synchronize_session=False)
             )
 
@@ -247,7 +346,9 @@ def _weighed(
 ) -> tuple[list[tuple[BulkItem, Facts]], list[tuple[BulkItem, Refused]]]:
     """The lines that can take part now, and those that are left out."""
     items = session.scalars(
-        sa.select(BulkItem).where(BulkItem.run_id == run_id).order_by(BulkItem.position)
+        sa.select(BulkItem)
+        .where(BulkItem.run_id == run_id, BulkItem.result == ItemResult.PENDING)
+        .order_by(BulkItem.position)
     ).all()
     orders = load_facts((item.order_id for item in items), lock=lock)
     terms = settings.load()

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
-from sgpshop.services import preorders, subscriptions, webhooks
+from sgpshop.services import approvals, preorders, subscriptions, webhooks
 from sgpshop.services.dashboard.pictures import DAYS, Captured, captured, holds
 from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_search.totals import Total, added, totals_of
@@ -61,6 +61,8 @@ class Figures:
     has_set_aside: bool
     #: receivers of webhooks that were switched off because nothing arrived (S16a)
     given_up_webhooks: int
+    #: what waits for a second person (R157)
+    approvals: Total
     #: when all was compared with SMBC-GP last, None: never yet
     compared_at: datetime | None
 
@@ -81,16 +83,19 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
         SearchCriteria(alert=True),
     )
     soon, overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
-    taken, ending, late, outlook, is_in_trouble, is_set_aside, compared_at, _, given_up = answers(
-        captured(now, days),
-        holds(now),
-        preorders.overdue(),
-        subscriptions.outlook_question(shop.billing_day, now),
-        subscriptions.trouble_question(),
-        setbacks.is_set_aside_question(),
-        last_compared(),
-        subscriptions.in_use_question(),
-        webhooks.given_up_question(),
+    taken, ending, late, outlook, is_in_trouble, is_set_aside, compared_at, _, given_up, asked = (
+        answers(
+            captured(now, days),
+            holds(now),
+            preorders.overdue(),
+            subscriptions.outlook_question(shop.billing_day, now),
+            subscriptions.trouble_question(),
+            setbacks.is_set_aside_question(),
+            last_compared(),
+            subscriptions.in_use_question(),
+            webhooks.given_up_question(),
+            approvals.waiting_question(),
+        )
     )
     has_subscriptions = subscriptions.in_use(shop)
     refused, late_files = subscriptions.trouble() if is_in_trouble else ([], [])
@@ -114,6 +119,7 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
         holds=ending,
         has_set_aside=is_set_aside,
         given_up_webhooks=given_up,
+        approvals=asked,
         compared_at=compared_at,
     )
 

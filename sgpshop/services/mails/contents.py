@@ -18,7 +18,7 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
-from sgpshop.models import Alert, Attempt, ItemResult, KnownDevice, Mail, Order, utc_now
+from sgpshop.models import Alert, Approval, Attempt, ItemResult, KnownDevice, Mail, Order, utc_now
 from sgpshop.services import dashboard, settings
 from sgpshop.services.bulk import report
 from sgpshop.services.dashboard import Figures
@@ -104,6 +104,7 @@ def _morning(_event: str) -> Content | None:
 def _todo(found: Figures) -> Iterator[tuple[str, Total, str]]:
     yield "発送済み・売上処理待ち", found.shipped_uncaptured, _list(shipped_uncaptured="1")
     yield "期限が近い・切れた", found.deadline_soon, _list(auth_days_left="7", sort="deadline")
+    yield "承認待ち", found.approvals, "/approvals"
     yield "売上失敗", found.capture_failed, _list(status="capture_failed")
     yield "SMBC-GPとの食い違い", found.alerts, _list(alert="1")
     yield "返送済み・返金未対応", found.returned_open, _list(returned_open="1")
@@ -221,6 +222,20 @@ def _new_device(event: str) -> Content | None:
     )
 
 
+def _approval(event: str) -> Content | None:
+    asked = db.session.get(Approval, int(event))
+    if asked is None or not asked.is_waiting:
+        return None
+    until = asked.expires_at.astimezone(JST)
+    what = asked.order.order_no if asked.order is not None else f"{asked.orders:,}件"
+    return Content(
+        f"承認の依頼: {asked.what} ¥{asked.yen:,}",
+        f"{asked.who}が、承認を依頼しています。承認されるまで、SMBC-GPには何も送信しません"
+        f"({until.month}/{until.day} {until:%H:%M}を過ぎると無効になります)。",
+        (Row(f"{asked.what} {what}", f"¥{asked.yen:,}", f"/approvals/{asked.id}"),),
+    )
+
+
 def _webhook_off(_event: str) -> Content:
     return Content(
         "Webhookの送信を止めました",
@@ -255,6 +270,7 @@ _WORDS = {
     MailKind.DIFFERENCE: _differences,
     MailKind.WORKER_STOOD: _stood,
     MailKind.NEW_DEVICE: _new_device,
+    MailKind.APPROVAL: _approval,
     MailKind.WEBHOOK_OFF: _webhook_off,
     MailKind.TEST: _test,
 }

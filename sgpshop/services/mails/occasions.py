@@ -14,9 +14,11 @@ from flask import current_app
 
 from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
     Alert,
+    Approval,
     Attempt,
     BulkItem,
     BulkRun,
@@ -31,6 +33,7 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
+from sgpshop.services import approvals
 from sgpshop.services.mails.choices import is_on
 from sgpshop.services.order_search.criteria import HOLDING
 from sgpshop.storage import shared_clock
@@ -58,6 +61,8 @@ class Occasion:
     kind: MailKind
     event: str
     at: datetime
+    #: ids of those it is about; None: everybody who wants to hear of its kind
+    people: frozenset[int] | None = None
 
 
 def look_for_occasions() -> int:
@@ -113,6 +118,7 @@ def _write(
         for one in found
         for person in people
         if one.kind.value in person.mail_kinds
+        and (one.people is None or person.id in one.people)
         and (person.mails_since is None or one.at >= person.mails_since)
     )
 
@@ -253,6 +259,18 @@ def _differences(now: datetime) -> Iterator[Occasion]:
         yield Occasion(MailKind.DIFFERENCE, hour.isoformat(), hour + timedelta(hours=1))
 
 
+def _approvals(now: datetime) -> Iterator[Occasion]:
+    """What waits for a second person, told to those who may be that (R157)."""
+    asked = db.session.scalars(
+        sa.select(Approval).where(
+            Approval.state == ApprovalState.WAITING, Approval.asked_at >= now - _NEWS
+        )
+    )
+    for one in asked:
+        people = frozenset(approvals.ids_of_others(one))
+        yield Occasion(MailKind.APPROVAL, str(one.id), one.asked_at, people)
+
+
 def _webhooks_off(now: datetime) -> Iterator[Occasion]:
     moments = db.session.scalars(
         sa.select(Webhook.given_up_at).where(Webhook.given_up_at >= now - _NEWS)
@@ -272,5 +290,6 @@ _LOOKS = {
     MailKind.RUN_FAILED: _failed_runs,
     MailKind.UNCERTAIN: _uncertain,
     MailKind.DIFFERENCE: _differences,
+    MailKind.APPROVAL: _approvals,
     MailKind.WEBHOOK_OFF: _webhooks_off,
 }

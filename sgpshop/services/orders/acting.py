@@ -22,7 +22,7 @@ from sgpshop.domain.errors import (
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.domain.order_rules import Refusal, is_being_paid
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, HistoryEntry, Order, utc_now
+from sgpshop.models import Approval, Attempt, HistoryEntry, Order, utc_now
 from sgpshop.services import settings
 
 
@@ -57,6 +57,10 @@ def first_use(session: Session, order_id: int, seen: Seen) -> Any:
             ),
             sa.select(sa.null(), HistoryEntry.order_id, HistoryEntry.request_act).where(
                 HistoryEntry.request_token == seen.token
+            ),
+            # What waits for a second person, or did: its attempt once it was approved (R157).
+            sa.select(Approval.attempt_id, Approval.order_id, Approval.request_act).where(
+                Approval.request_token == seen.token
             ),
         )
     ).first()

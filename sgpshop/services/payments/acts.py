@@ -25,8 +25,10 @@ from sgpshop.domain.order_rules import (
     is_to_be_charged,
 )
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.second_look import ApprovalState, yen_to_approve
 from sgpshop.models import (
     ENTERED_OTHERWISE,
+    Approval,
     Attempt,
     AttemptState,
     CardTransaction,
@@ -38,8 +40,9 @@ from sgpshop.services import activities, settings
 from sgpshop.services.orders.acting import Seen, first_use, lock_order, require_seen
 from sgpshop.services.orders.facts import Facts, TransactionFacts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import transaction_numbers
+from sgpshop.services.payments import second_look, transaction_numbers
 from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import queue, shared_clock
 from sgpshop.storage.database import chunks, writing
@@ -73,6 +76,9 @@ _MAY_BEGIN_IN = {
 }
 
 
+_THEN = {None: "", FollowUp.CAPTURE: "と実売上処理", FollowUp.DELIVER: "と配送完了"}
+
+
 @dataclass(frozen=True)
 class OperationRequest:
     """A money operation somebody asks for, and what goes with it."""
@@ -88,11 +94,18 @@ class OperationRequest:
     by_file: bool = False
     #: the amount was confirmed a second time, which a big capture, an increase and a refund need (S21)
     is_sum_confirmed: bool = False
+    #: a second person agreed, or it is a step of what needed nobody or was agreed to (R157)
+    is_agreed: bool = False
 
     @property
     def captures(self) -> bool:
         """Whether it is, or ends with, 実売上処理."""
         return self.operation is Operation.CAPTURE or self.follow_up is FollowUp.CAPTURE
+
+    @property
+    def words(self) -> str:
+        """The act, as people read it."""
+        return self.operation.label + _THEN[self.follow_up]
 
 
 CAPTURE = OperationRequest(Operation.CAPTURE)
@@ -152,42 +165,99 @@ def open_attempt(
 
     The same form again returns the first attempt.  Raises FormUsed for its token with another act,
     OrderBusy, OrderChanged (P20), SumNotConfirmed (S21), NotPossible with the reason, or ShopError
-    without a usable contract or clock; then nothing was written.
+    without a usable contract or clock; then nothing was written.  Raises ApprovalAsked where a second
+    person has to agree (R157): `also` and the request are written then, and no attempt.
     """
     usable_gateway()  # what cannot be sent is not accepted (R2)
     try:
         with writing() as session:
-            order = lock_order(session, order_id)  # first: a double click waits here for the first
-            first = first_use(session, order_id, seen)
-            if first is not None and first.attempt_id is not None:
-                return int(first.attempt_id)
-            # After the token: a form sent twice gets its own attempt back, not «busy» because of it.
-            if order.open_attempt is not None:
-                raise OrderBusy
-            require_seen(order, seen)
-            if also is not None:
-                also(order)
-            [attempt] = open(
-                session,
-                [order],
-                wanted,
-                actor,
-                due_at=shared_clock.now() + TAKE_OVER_AFTER,
-                request_token=seen.token,
-                request_act=seen.act,
-            )
-            if not wanted.is_sum_confirmed:
-                _need_no_confirmation(wanted, order)
-            _record(session, order, wanted, attempt.amount, actor)
-            return attempt.id
+            begun = _begin(session, order_id, wanted, seen, actor, also)
     except IntegrityError:  # the database itself allows one open attempt per order (P7)
         raise OrderBusy from None
+    if isinstance(begun, ApprovalAsked):
+        raise begun
+    return begun
+
+
+def _begin(
+    session: Session,
+    order_id: int,
+    wanted: OperationRequest,
+    seen: Seen,
+    actor: Actor,
+    also: Callable[[Order], None] | None,
+) -> int | ApprovalAsked:
+    order = lock_order(session, order_id)  # first: a double click waits here for the first
+    if first := first_use(session, order_id, seen):
+        if first.attempt_id is not None:
+            return int(first.attempt_id)
+        if asked := second_look.by_token(session, seen.token):
+            if not asked.is_waiting:
+                raise second_look.refused_before(asked)
+            return ApprovalAsked(asked)
+    # After the token: a form sent twice gets its own attempt back, not «busy» because of it.
+    if order.open_attempt is not None:
+        raise OrderBusy
+    require_seen(order, seen)
+    if also is not None:
+        also(order)
+    if yen := _yen_to_approve([order], wanted, actor, settings.load()):
+        _require(order, wanted.operation, settings.load(), shared_clock.now())
+        if not wanted.is_sum_confirmed:
+            _need_no_confirmation(wanted, order)
+        return ApprovalAsked(_ask(session, order, wanted, seen, actor, yen))
+    [attempt] = open(
+        session,
+        [order],
+        wanted,
+        actor,
+        due_at=shared_clock.now() + TAKE_OVER_AFTER,
+        request_token=seen.token,
+        request_act=seen.act,
+    )
+    if not wanted.is_sum_confirmed:
+        _need_no_confirmation(wanted, order)
+    _record(session, order, wanted, attempt.amount, actor)
+    return attempt.id
+
+
+def _ask(
+    session: Session, order: Order, wanted: OperationRequest, seen: Seen, actor: Actor, yen: int
+) -> Approval:
+    """Write down what a second person has to agree to; one that is no good any more makes room."""
+    for before in second_look.waiting_of_order(order.id):
+        if not second_look.is_as_asked(before, order):
+            second_look.end(session, before, ApprovalState.VOID, why=second_look.CHANGED)
+    refund = "(返金)" if wanted.operation is Operation.CANCEL else ""
+    return second_look.ask(
+        session,
+        actor,
+        order_id=order.id,
+        what=f"{wanted.operation.label}{refund}{_THEN[wanted.follow_up]}",
+        operation=wanted.operation,
+        follow_up=wanted.follow_up,
+        choices=wanted.choices,
+        version=order.version,
+        total=order.total,
+        orders=1,
+        yen=yen,
+        request_token=seen.token,
+        request_act=seen.act,
+    )
+
+
+def _yen_to_approve(
+    orders: Sequence[OrderFacts], wanted: OperationRequest, actor: Actor, shop: ShopSettings
+) -> int:
+    """Yen that a second person has to agree to before this is opened; 0: none (R157)."""
+    if wanted.is_agreed or not second_look.is_asked_of(actor):
+        return 0
+    return yen_to_approve(orders, wanted.operation, shop, captures=wanted.captures)
 
 
 def _record(
     session: Session, order: Order, wanted: OperationRequest, yen: int, actor: Actor
 ) -> None:
-    then = {None: "", FollowUp.CAPTURE: "と実売上処理", FollowUp.DELIVER: "と配送完了"}
     held = order.transaction.gateway_amount if order.transaction else None
     is_change = wanted.operation is Operation.CHANGE_AMOUNT and held is not None
     activities.record(
@@ -195,7 +265,7 @@ def _record(
         ActivityEvent.MONEY_ASKED,
         order.order_no,
         by=actor.name,
-        note=wanted.operation.label + then[wanted.follow_up],
+        note=wanted.words,
         yen=yen,
         changes=[["金額", f"{held:,}円", f"{yen:,}円"]] if is_change else [],
     )
@@ -225,6 +295,8 @@ def open(
     """
     now = shared_clock.now()
     shop = settings.load()
+    if yen := _yen_to_approve(orders, wanted, actor, shop):
+        raise second_look.ApprovalNeeded(yen)  # an entrance that did not ask
     rows = []
     for order in orders:
         _require(order, wanted.operation, shop, now)

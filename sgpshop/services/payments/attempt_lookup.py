@@ -314,7 +314,11 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
         return
     goes_to_bank = order.transaction is not None and bool(order.transaction.return_url)
     wanted = OperationRequest(
-        attempt.operation, attempt.follow_up, attempt.choices, by_three_ds=goes_to_bank
+        attempt.operation,
+        attempt.follow_up,
+        attempt.choices,
+        by_three_ds=goes_to_bank,
+        is_agreed=True,
     )
     # A savepoint: refused or of another amount, the look-up's own result must still be recorded.
     step = session.begin_nested()

@@ -25,7 +25,8 @@ from sgpshop.services import settings
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.orders import acting, alerts, history
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts, transaction_numbers, transactions
+from sgpshop.services.payments import acts, second_look, transaction_numbers, transactions
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.storage import shared_clock
 
@@ -165,7 +166,10 @@ def _capture(session: Session, row: Any) -> None:
     order = acting.lock_order(session, row.order_id)
     actor = Actor(row.actor_kind, row.actor)
     try:
-        acts.open(session, [order], acts.CAPTURE, actor)
+        wanted = OperationRequest(
+            Operation.CAPTURE, choices=second_look.agreed(row.choices), is_agreed=True
+        )
+        acts.open(session, [order], wanted, actor)
     except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
         history.record(
             order.id,

@@ -19,9 +19,11 @@ from sgpshop.domain.order_acts import is_refund_open, may_waive_cancel
 from sgpshop.domain.order_rules import taken_too_much
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.personal_data import ERASED, OF_BUYER, OF_RECIPIENT, without_person
+from sgpshop.domain.second_look import ApprovalState
 from sgpshop.models import (
     ActorKind,
     Alert,
+    Approval,
     Billing,
     BillingState,
     HistoryEntry,
@@ -86,6 +88,11 @@ def why_stays(session: Session, order: Order) -> str:
     is_too_much = status is PaymentStatus.CAPTURED and taken_too_much(order)
     if may_waive_cancel(order) or is_refund_open(order) or is_too_much:
         return "返金が済んでいません"
+    is_asked = sa.exists().where(
+        Approval.order_id == order.id, Approval.state == ApprovalState.WAITING
+    )
+    if session.scalar(sa.select(is_asked)):
+        return "承認を待っている操作があります"
     is_open = sa.exists().where(Alert.order_id == order.id, Alert.acknowledged_at.is_(None))
     if session.scalar(sa.select(is_open)) or order.is_asked:
         return "確認が必要なお知らせがあります"

@@ -25,7 +25,7 @@ from sgpshop.domain.shop_terms import (
 )
 from sgpshop.models import Activity, Setting
 from sgpshop.services import activities
-from sgpshop.services.settings import contract_change, logo, rules
+from sgpshop.services.settings import contract_change, logo, rules, second_person
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault
 from sgpshop.storage.database import write_alone, writing
@@ -133,6 +133,10 @@ class ShopSettings:
     #: how long buyers' data stays after an order is closed: a value of shop_terms.PersonalDataFor (S12a)
     personal_data_for: str = PersonalDataFor.EVER.value
 
+    #: yen from which refunds, and captures of one act together, need a second person; 0: never (R157)
+    approve_refunds_from: int = 0
+    approve_captures_from: int = 0
+
     #: addresses and networks, one a line, from which screens and API are used; empty: from everywhere
     screen_networks: str = ""
     api_networks: str = ""
@@ -184,8 +188,8 @@ def save(actor: str, **values: Value) -> list[str]:
 
     An empty password keeps the stored one.  Returns the names that changed, which are also logged,
     and kept with what each was and is; of secrets the name alone (R86).  Raises SettingRefused for
-    a name that cannot be set, a value its rule does not allow, or another contract while something
-    of the present one is open; then nothing was stored.
+    a name that cannot be set, a value its rule does not allow, a second look where one person is
+    alone, or another contract while something of the present one is open; then nothing was stored.
     """
     with writing() as session:
         changed = store(session, actor, values)
@@ -207,6 +211,7 @@ def store(session: Session, actor: str, values: Mapping[str, Value]) -> list[str
     contract_change.require_nothing_open(
         session, [name for name in changed if getattr(before, name, "")]
     )
+    second_person.require_one(session, {name: wanted[name] for name in changed})
     for name in changed:
         stored, text = _as_stored(name, wanted[name])
         session.merge(Setting(name=stored, value=text, updated_by=actor))

@@ -312,6 +312,8 @@ RULES = {
     "other_methods": SettingRule("SGPカード決済ではない決済方法", _names),
     "second_factor_for": _choice_of("2段階認証を必須にする人", SecondFactorFor),
     "personal_data_for": _choice_of("購入者の情報を残す期間", PersonalDataFor),
+    "approve_refunds_from": SettingRule("承認が必要な返金(円以上)", _whole(0, 99_999_999)),
+    "approve_captures_from": SettingRule("承認が必要な実売上処理(円以上)", _whole(0, 99_999_999)),
     "screen_networks": SettingRule("画面を使えるネットワーク", _networks),
     "api_networks": SettingRule("APIを使えるネットワーク", _networks),
     "notify_salt": SettingRule(

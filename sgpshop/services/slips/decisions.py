@@ -102,6 +102,7 @@ class OrderDecision:
 
 #: what a problem begins with -> the same for programs
 _CODES = {
+    "承認なし": "not_approved",
     "該当注文なし": "not_found",
     "更新されています": "stale",
     "配送先番号が不正": "no_such_parcel",

@@ -27,14 +27,17 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.order_rules import Refusal, is_big
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.row_files import Limits
+from sgpshop.domain.second_look import ApprovalState, captured_to_approve
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, ItemResult, SlipRow, SlipRun, utc_now
+from sgpshop.models import ActorKind, Approval, ItemResult, Operation, SlipRow, SlipRun, utc_now
 from sgpshop.services import activities, settings
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import acts
+from sgpshop.services.payments import acts, second_look
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
+from sgpshop.services.payments.second_look import ApprovalAsked, ApprovalNeeded
 from sgpshop.services.slips import carriers, matching
 from sgpshop.services.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.slips.matching import Match
@@ -154,7 +157,11 @@ def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None,
 def _make_room(session: Session, person_id: int) -> None:
     """Of the files that this person only looks at the newest stay: the database holds their rows."""
     theirs = sa.select(SlipRun.id).where(
-        SlipRun.person_id == person_id, SlipRun.started_at.is_(None)
+        SlipRun.person_id == person_id,
+        SlipRun.started_at.is_(None),
+        ~sa.exists().where(
+            Approval.slip_run_id == SlipRun.id, Approval.state == ApprovalState.WAITING
+        ),
     )
     older = session.scalars(
         theirs.order_by(SlipRun.created_at.desc(), SlipRun.id)
@@ -172,6 +179,10 @@ def change_terms(run_id: str, terms: SlipTerms, *, person_id: int, carrier: str 
     if carrier and carrier not in CARRIERS:
         raise ShopError("配送会社を選び直してください。")
     run = own(run_id, person_id)
+    if (asked := second_look.newest_of_run(slips=run_id)) is not None and asked.is_waiting:
+        raise ShopError(
+            "この登録は承認を待っています。変えるときは、先に「承認待ち」で取り下げてください。"
+        )
     fingerprint = _fingerprint(run.content_hash, terms)
     if (earlier := _started(db.session(), fingerprint)) is not None:
         return earlier
@@ -205,10 +216,12 @@ def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) ->
     A second start does nothing (P19), and the start of a file that another run was started with
     leads to that one (R82a).  Raises NotFound (also for somebody else's run), ShopError when
     nothing can be done, the second confirmation is missing (S21), or there is no usable contract.
+    Raises ApprovalAsked where a second person has to agree: that is written down then (R157).
     """
+    asked = None
     try:
         with writing() as session:
-            shown, accepted = _start(session, run_id, person_id, sum_confirmed=sum_confirmed)
+            shown, accepted, asked = _start(session, run_id, person_id, sum_confirmed=sum_confirmed)
             if accepted:
                 _record(session, run_id, **accepted)
     except IntegrityError:  # the same file was started at this very moment
@@ -217,6 +230,8 @@ def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) ->
         if twin is None:
             raise
         return twin
+    if asked is not None:
+        raise asked
     if accepted:
         logs.event("slips_started", run=run_id, **accepted)
     return shown
@@ -224,15 +239,28 @@ def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) ->
 
 def _start(
     session: Session, run_id: str, person_id: int | None, *, sum_confirmed: bool
-) -> tuple[str, dict[str, int]]:
-    """The id of the run to be shown, and what was accepted just now, if anything."""
+) -> tuple[str, dict[str, int], ApprovalAsked | None]:
+    """The id of the run to be shown, and what was accepted just now, if anything, or asked for."""
     run = session.get(SlipRun, run_id, populate_existing=True, with_for_update=True)
     if run is None or run.person_id != person_id:
         raise NotFound(_NOT_FOUND)
     if run.started_at is not None:
-        return run_id, {}
+        return run_id, {}, None
     if (twin := _started(session, run.fingerprint)) is not None:
-        return twin, {}
+        return twin, {}, None
+    rows = _pending(session, run_id)
+    captures, yen = _to_capture(rows)
+    if is_big(captures, yen) and not sum_confirmed:
+        raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
+    if captures:
+        usable_gateway()  # what cannot be sent is not accepted (R2)
+    if to_approve := captured_to_approve(yen, settings.load()):
+        return run_id, {}, _asked(session, run, captures, to_approve)
+    return run_id, _begin(session, run, rows), None
+
+
+def _pending(session: Session, run_id: str) -> list[SlipRow]:
+    """What can be carried out.  Raises ShopError for nothing."""
     rows = list(
         session.scalars(
             sa.select(SlipRow)
@@ -242,13 +270,57 @@ def _start(
     )
     if not rows:
         raise ShopError("処理できる行がありません。問題のある行を直して、もう一度選んでください。")
+    return rows
+
+
+def _to_capture(rows: Iterable[SlipRow]) -> tuple[int, int]:
+    """How many captures were shown, and their yen."""
+    captures = [row.amount for row in rows if row.amount is not None]
+    return len(captures), sum(captures)
+
+
+def _asked(session: Session, run: SlipRun, captures: int, yen: int) -> ApprovalAsked:
+    """The request for what a second person has to agree to (R157).
+
+    Raises ApprovalNeeded for a command: from nobody in particular no second person can be told apart.
+    """
+    if run.person_id is None and run.key_id is None:
+        raise ApprovalNeeded(yen)
+    before = second_look.newest_of_run(slips=run.id)
+    if before is not None and before.is_waiting:
+        return ApprovalAsked(before)
+    return ApprovalAsked(
+        second_look.ask(
+            session,
+            actor_of(run),
+            slip_run_id=run.id,
+            what="伝票番号の登録と実売上処理",
+            operation=Operation.CAPTURE,
+            orders=captures,
+            yen=yen,
+        )
+    )
+
+
+def start_approved(session: Session, run: SlipRun, seen: tuple[int, int], by: str) -> int:
+    """Begin a run that was asked for, whose row is locked, as `by` agreed to; how many captures.
+
+    `seen`: captures and yen that `by` saw.  Raises ShopError where it is not to be begun any more.
+    """
+    if run.started_at is not None or _started(session, run.fingerprint) is not None:
+        raise ShopError("同じ内容のファイルは、すでに処理されています。")
+    rows = _pending(session, run.id)
+    if _to_capture(rows) != seen:
+        raise ShopError("依頼したあとで、登録の内容が変わりました。")
+    begun = _begin(session, run, rows, agreed_by=by)
+    return begun["captures"]
+
+
+def _begin(
+    session: Session, run: SlipRun, rows: Sequence[SlipRow], *, agreed_by: str = ""
+) -> dict[str, int]:
+    """Take the orders and hand the other rows to the worker; what was accepted.  The run's row is locked."""
     orders = _by_order(rows)
-    captures = [row for row in rows if row.amount is not None]
-    yen = sum(row.amount or 0 for row in captures)
-    if is_big(len(captures), yen) and not sum_confirmed:
-        raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
-    if captures:
-        usable_gateway()  # what cannot be sent is not accepted (R2)
     now = utc_now()
     facts = load_facts(orders, lock=True, with_parcels=True)
     run.started_at = now
@@ -289,9 +361,11 @@ def _start(
             )
     session.execute(sa.update(SlipRow), values)
     queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
-    _queue(session, sorted(to_capture, key=_by_age), actor_of(run))
+    choices = {second_look.APPROVED_BY: agreed_by} if agreed_by else {}
+    wanted = OperationRequest(Operation.CAPTURE, choices=choices, is_agreed=bool(agreed_by))
+    _queue(session, sorted(to_capture, key=_by_age), wanted, actor_of(run))
     yen = sum(order.total for order, _ in to_capture)
-    return run_id, {"rows": len(rows), "captures": len(to_capture), "yen": yen}
+    return {"rows": len(rows), "captures": len(to_capture), "yen": yen}
 
 
 def _record(session: Session, run_id: str, *, rows: int, captures: int, yen: int) -> None:
@@ -311,11 +385,12 @@ def _record(session: Session, run_id: str, *, rows: int, captures: int, yen: int
 def _queue(
     session: Session,
     captures: Sequence[tuple[Facts, Sequence[SlipRow]]],
+    wanted: OperationRequest,
     actor: Actor,
 ) -> None:
     """Take the orders: an attempt each, in this order, and the rows that wait for it (R12a, P7)."""
     orders = [order for order, _ in captures]
-    attempts = acts.open(session, orders, acts.CAPTURE, actor)
+    attempts = acts.open(session, orders, wanted, actor)
     waiting = [
         {"id": row.id, "attempt_id": attempt.id}
         for attempt, (_, rows) in zip(attempts, captures, strict=True)

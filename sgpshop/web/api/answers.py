@@ -11,11 +11,12 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import AttemptState, Operation, Order, OrderKind, Scope
+from sgpshop.models import Approval, AttemptState, Operation, Order, OrderKind, Scope
 from sgpshop.services.health import readiness
 from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.payments import three_ds
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.api import content
 from sgpshop.web.api.access import caller
 from sgpshop.web.api.content import DateTime, moment
@@ -316,6 +317,37 @@ def _content(now: OrderNow) -> dict[str, Any]:
         ),
     }
     return told if Scope.READ in caller().scopes else dict.fromkeys(told)
+
+
+Code = Annotated[
+    Literal["needs_approval"],
+    Field(description="A second person at the shop has to agree first; nothing was sent."),
+]
+Detail = Annotated[str, Field(description="The same for people, in Japanese.")]
+ApprovalYen = Annotated[int, Field(description="Yen that it takes, or gives back.")]
+Until = Annotated[
+    DateTime, Field(description="Nothing comes of it where nobody has agreed by then.")
+]
+
+
+class WaitingOrderAnswer(OrderAnswer):
+    """The order as it is, while what was asked for waits for a second person's yes (202)."""
+
+    code: Code
+    detail: Detail
+    approval_yen: ApprovalYen
+    approval_expires_at: Until
+
+
+def waits(asked: Approval) -> dict[str, Any]:
+    """What is told beside everything else while `asked` waits (R157)."""
+    waiting = ApprovalAsked(asked)
+    return {
+        "code": "needs_approval",
+        "detail": waiting.message,
+        "approval_yen": asked.yen,
+        "approval_expires_at": asked.expires_at.isoformat(timespec="seconds"),
+    }
 
 
 def respond(answer: AnswerBody, status: int = 200) -> Response:

@@ -30,6 +30,8 @@ _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (answers.OrderAnswer, "serialization"),
     (answers.OrdersAnswer, "serialization"),
+    (answers.WaitingOrderAnswer, "serialization"),
+    (fulfilments.WaitingFulfilmentAnswer, "serialization"),
     (events.EventsAnswer, "serialization"),
     (events.WebhookMessage, "serialization"),
     (fulfilments.FulfilmentAnswer, "serialization"),
@@ -60,6 +62,9 @@ TEST_TOKENS = {
 _TEST_TOKENS = "; ".join(f"`{name}` ({about})" for name, about in TEST_TOKENS.items())
 #: newest first; what a caller may have to change comes with the reason
 _CHANGES = """
+- Where the shop wants a second person to agree to big acts: 202 with `code` `needs_approval` (new) from
+  `/capture`, `/cancel`, `/refund-difference` and `/fulfilments`, and `reason` `not_approved` afterwards, where
+  nobody agreed.  Off unless the shop switches it on.
 - `tax_rate` of an item may be 0.
 - `three_ds` left out means `required`, with or without a `return_url`.  Before, leaving out `return_url`
   left out 3-D Secure as well, so that who forgot it bore the risk of fraud.  Who charges a buyer who is not
@@ -120,6 +125,12 @@ examples here work as they stand against it, each on a new order.
 it happens, signed by the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
 `webhook-signature` with the key that the screen showed once).  At least once, in order for each order,
 tried again for three days; `webhook-id` is the event's `id`, by which one that comes twice is known.
+
+**A second person**: where the shop has set an amount, a capture or refund from so many yen on (all orders of
+a fulfilment together) is answered 202 with `code` `needs_approval` beside all else, and nothing is sent before
+somebody there agrees.  Send it again with its `Idempotency-Key`, ask for the order or fulfilment, or wait for its
+event.  After seven days, or once the order changed, nothing comes of it (422 `not_possible`, `reason`
+`not_approved`).
 
 **Limits** hold for each key and each address, in spans of {SPAN} seconds; beyond them 429 with
 `Retry-After`.  Each answer says in `RateLimit-Policy` and
@@ -260,6 +271,7 @@ def document() -> dict[str, Any]:
         "Something is waiting or uncertain; ask `GET /fulfilments/{id}`.",
         examples.FULFILLING,
         replay=True,
+        waiting=fulfilments.WaitingFulfilmentAnswer,
     )
     paths["/fulfilments"] = {
         "post": _operation(
@@ -325,9 +337,11 @@ def _money(
                 200: _answered(order, "It is done; the order now.", examples.ORDER, replay=True),
                 202: _answered(
                     order,
-                    "It goes on, see `open_operation`; ask for the order, or send this again.",
+                    "It goes on, see `open_operation`, or waits for a second person, see `code`;"
+                    " ask for the order, or send this again.",
                     examples.GOING_ON,
                     replay=True,
+                    waiting=answers.WaitingOrderAnswer,
                 ),
             },
             refused=(404, 409, 413, 415, 422),
@@ -470,12 +484,22 @@ _WEBHOOK: dict[str, Any] = {
 
 
 def _answered(
-    model: type[BaseModel], about: str, example: dict[str, Any], *, replay: bool = False
+    model: type[BaseModel],
+    about: str,
+    example: dict[str, Any],
+    *,
+    replay: bool = False,
+    waiting: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
+    """`waiting`: what is answered in its place while a second person has to agree."""
     headers = _headers()
     if replay:
         headers[replays.REPLAYED] = _header("`true`: this request was answered before.")
-    content = {"application/json": _content(model, example)}
+    said = _content(model, example)
+    if waiting is not None:
+        other = {"$ref": _REFERENCE.format(model=waiting.__name__)}
+        said["schema"] = {"anyOf": [said["schema"], other]}
+    content = {"application/json": said}
     return {"description": about, "headers": headers, "content": content}
 
 

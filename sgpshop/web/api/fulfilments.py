@@ -19,7 +19,9 @@ from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import ItemResult, Scope
 from sgpshop.services.health import readiness
+from sgpshop.services.payments import second_look
 from sgpshop.services.payments.acts import SumNotConfirmed
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.services.slips import handed_in
 from sgpshop.services.slips.decisions import code_of
 from sgpshop.services.slips.handed_in import OrderNews, OrderResult, ParcelNews
@@ -129,7 +131,7 @@ class ParcelResult(AnswerBody):
     code: Annotated[
         str | None,
         Field(
-            description="Why it failed: not_found, stale, no_such_parcel, duplicate, bad_day,"
+            description="Why it failed: not_found, stale, no_such_parcel, duplicate, bad_day, not_approved,"
             " moves_back (it would undo what is reported), not_possible, capture_failed (see"
             f" `error_codes`), or why it cannot be captured: {', '.join(Refusal)}."
         ),
@@ -161,6 +163,15 @@ class FulfilmentAnswer(AnswerBody):
     orders: list[FulfilledOrder]
 
 
+class WaitingFulfilmentAnswer(FulfilmentAnswer):
+    """The same while it waits for a second person's yes: nothing of it is done yet (202)."""
+
+    code: answers.Code
+    detail: answers.Detail
+    approval_yen: answers.ApprovalYen
+    approval_expires_at: answers.Until
+
+
 @bp.post("")
 @needs(Scope.FULFIL)
 def create() -> Response:
@@ -180,6 +191,8 @@ def create() -> Response:
             )
         except SumNotConfirmed as big:
             refuse_unconfirmed(big.yen)
+        except ApprovalAsked:
+            pass  # told by the answer
         return _answer(token)
 
     return replays.once(given, act)
@@ -262,6 +275,9 @@ def _answer(run_id: str) -> Response:
         is_worker_there=not readiness.warnings().is_worker_gone,
         orders=orders,
     )
+    asked = None if is_finished else second_look.newest_of_run(slips=run_id)
+    if asked is not None and asked.is_waiting:
+        answer = WaitingFulfilmentAnswer(**answer.model_dump(), **answers.waits(asked))
     return answers.respond(answer, 200 if is_finished else 202)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
+from sgpshop.domain.money_effect import money_effect
 from sgpshop.domain.order_rules import reserves_nothing
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Order, Scope
@@ -24,9 +25,9 @@ from sgpshop.services.order_detail.unfinished import may_refund
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments import acts, cancelling
+from sgpshop.services.payments import acts, cancelling, second_look
 from sgpshop.services.payments.acts import OperationRequest
-from sgpshop.services.payments.cancelling import money_effect
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.api import answers, replays
 from sgpshop.web.api.access import caller, needs
 from sgpshop.web.api.bodies import AmountBody, CancelBody, CaptureBody, SeenBody
@@ -48,7 +49,7 @@ def capture(order_no: str) -> Response:
         seen = Seen(given.version, given.amount, token, "capture")
         wanted = OperationRequest(Operation.CAPTURE, is_sum_confirmed=given.confirm_large_amount)
         try:
-            with _telling(number):
+            with _telling(number), suppress(ApprovalAsked):
                 run_and_wait.carry_out(number, wanted, seen, caller().actor)
         except acts.SumNotConfirmed:
             refuse_unconfirmed(given.amount)
@@ -67,7 +68,7 @@ def cancel(order_no: str) -> Response:
     def act(token: str) -> Response:
         seen = Seen(given.version, given.amount, token, "cancel")
         if not acting.was_accepted(get_order(number).id, seen):
-            with _telling(number):
+            with _telling(number), suppress(ApprovalAsked):
                 _cancel(number, given, seen)
         return _ended(number, token)
 
@@ -160,7 +161,7 @@ def _simply(order_no: str, model: type[SeenBody], operation: Operation) -> Respo
         seen = Seen(given.version, given.amount, token, operation.value)
         wanted = OperationRequest(operation, is_sum_confirmed=is_confirmed)
         try:
-            with _telling(number):
+            with _telling(number), suppress(ApprovalAsked):
                 run_and_wait.carry_out(number, wanted, seen, caller().actor)
         except acts.RefundNotConfirmed:
             _refuse_refund()
@@ -193,11 +194,22 @@ def _refuse_refund() -> None:
 
 
 def _ended(order_no: str, token: str) -> Response:
-    """The order after the attempt with that token.  Raises ApiRefusal where it was not carried out."""
+    """The order after the attempt with that token, or what waits for a second person.
+
+    Raises ApiRefusal where it was not carried out, or not approved.
+    """
     now = order_answers.one(order_no)
     answer = answers.of_order(now)
+    asked = second_look.by_token(db.session(), token)
+    if asked is not None and asked.is_waiting:
+        waiting = answers.WaitingOrderAnswer(**answer.model_dump(), **answers.waits(asked))
+        return answers.respond(waiting, 202)
+    if asked is not None and asked.attempt_id is None:
+        with _telling(order_no):
+            raise second_look.refused_before(asked)
+    is_ours = Attempt.request_token == token if asked is None else Attempt.id == asked.attempt_id
     ended = db.session.execute(
-        sa.select(Attempt.state, Attempt.operation).where(Attempt.request_token == token)
+        sa.select(Attempt.state, Attempt.operation).where(is_ours)
     ).one_or_none()
     if ended is not None and ended.state is AttemptState.REJECTED:
         problem = now.problem

@@ -68,7 +68,10 @@ def once(given: BaseModel, act: Callable[[str], Response]) -> Response:
 def _goes_on(said: dict[str, Any]) -> bool:
     """Whether an answer tells of something that has not ended."""
     return bool(
-        said.get("open_operation") or said.get("redirect_url") or said.get("is_finished") is False
+        said.get("code") == "needs_approval"
+        or said.get("open_operation")
+        or said.get("redirect_url")
+        or said.get("is_finished") is False
     )
 
 

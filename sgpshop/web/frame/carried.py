@@ -40,6 +40,8 @@ ACTS = {
     "bulk_runs.prepare": "一括処理の確認画面を開く",
     "bulk_runs.reconcile": "選択した注文をSMBC-GPに確認",
     "bulk_runs.select": "注文の選択",
+    "approvals.refuse": "承認の依頼の却下",
+    "approvals.withdraw": "承認の依頼の取り下げ",
     "dashboard.try_again": "止まっている処理をもう一度試す",
     "delivery_notes.print_chosen": "納品書の印刷",
     "exports.export_chosen": "選択した注文の書き出し",
@@ -93,6 +95,7 @@ ACTS = {
     "second_factor.renew_codes": "予備コードの作成",
     "second_factor.set_up": "2段階認証の設定",
     "second_factor.turn_off": "2段階認証の解除",
+    "second_look.save": "承認の設定の保存",
     "settings.check_connection": "接続の確認",
     "settings.save_sgp": "SGP:クレジットカードの設定の保存",
     "slips.fill": "伝票番号の入力",
@@ -111,6 +114,7 @@ ACTS = {
 }
 #: What may move money: its words, and the screen on which it is asked for again.
 MONEY = {
+    "approvals.approve": ("承認", "approvals.show"),
     "bulk_runs.start": ("一括処理", "bulk_runs.show"),
     "order_detail.cancel": ("注文キャンセル", "order_detail.ask-cancel"),
     "order_detail.capture": ("SGPカード実売上処理", "order_detail.ask-capture"),

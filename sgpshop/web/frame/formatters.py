@@ -44,6 +44,7 @@ from sgpshop.domain.order_rules import (
 )
 from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.second_look import captured_to_approve, yen_to_approve
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, Role, utc_now
 from sgpshop.services.deliveries.parcels import can_deliver, can_return
@@ -278,6 +279,8 @@ def init_app(app: Flask) -> None:
         increase=increase,
         is_unsent=is_unsent,
         is_to_be_charged=is_to_be_charged,
+        yen_to_approve=yen_to_approve,
+        captured_to_approve=captured_to_approve,
         is_sent_elsewhere=is_sent_elsewhere,
         given_back_there=given_back_there,
         review_cause=review_cause,

@@ -12,11 +12,13 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.history import sentence
 from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.order_rules import Button
+from sgpshop.domain.second_look import is_on
 from sgpshop.models import Attempt, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_detail.detail import Detail, get_detail
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.services.payments.second_look import waiting_of_order
 from sgpshop.storage.queue import Task, tell_now
 
 Buttons = dict[Act, Button]
@@ -69,6 +71,7 @@ def looked_at(order_no: str) -> tuple[Detail, Buttons, dict[str, Any]]:
             "consoles": console_links(shop),
             "carriers": CARRIERS,
             "tell": sentence,
+            "approvals": waiting_of_order(detail.order.id) if is_on(shop) else [],
             "may_act": may_act(),
             "may_ship": may_act(Role.SHIPPER),
             "may_capture_with_slips": may_capture_with_slips(),

@@ -36,17 +36,22 @@ def carry_out(
     What is still under way then goes on by itself and shows as 処理中.  `actor` None: the person
     who is signed in; `also` as in `acts.open_attempt`.
     Returns what happened to the money, "" unless it is done.
-    Raises NotFound, and ShopError when it was not accepted: nothing was sent then.
+    Raises NotFound, and ShopError when it was not accepted: nothing was sent then; ApprovalAsked
+    when it waits for a second person (R157).
     """
     order_id = acting.id_of(order_no)
     actor = actor or Actor.person(current_user.name)
-    attempt_id = acts.open_attempt(order_id, wanted, seen, actor, also)
+    return wait_for(order_no, acts.open_attempt(order_id, wanted, seen, actor, also))
+
+
+def wait_for(order_no: str, attempt_id: int) -> str:
+    """What happened to the money by then, as `carry_out` returns it."""
     tell_now(Task.OPERATION, attempt_id)
     journal.wait_for_end(attempt_id, current_app.config["ANSWER_WAIT"])
     ended = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     if ended.state is not AttemptState.DONE:
         return ""  # the panel says why, or that it goes on
-    return _DONE[wanted.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
+    return _DONE[ended.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
 
 
 _DONE = {

@@ -10,6 +10,7 @@ from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.money_effect import money_effect
 from sgpshop.domain.order_acts import (
     REFUND_CLASSES,
     Act,
@@ -24,7 +25,6 @@ from sgpshop.services.order_detail import letters
 from sgpshop.services.order_search import search
 from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
-from sgpshop.services.payments.cancelling import money_effect
 from sgpshop.services.payments.transactions import standing
 from sgpshop.web.frame.formatters import waiting
 from sgpshop.web.frame.fragments import wants_fragment, with_messages

@@ -18,6 +18,7 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import CARRIER, is_sum_confirmed
 from sgpshop.web.frame.looking import require_captures_with_slips
@@ -53,6 +54,8 @@ def register(order_no: str) -> ResponseReturnValue:
     except InputRefused as problem:
         form.complain(problem)
         return screen.render(order_no, refusal=problem, slips_form=form)
+    except ApprovalAsked as waiting:
+        done = f"伝票番号を登録しました。{waiting.message}"
     except ShopError as problem:
         return screen.render(order_no, refusal=problem, slips_form=form)
     return screen.done(order_no, notice=done)

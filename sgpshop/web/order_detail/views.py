@@ -21,6 +21,7 @@ from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import cancelling
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
 from sgpshop.web.frame.security import requires
@@ -165,6 +166,8 @@ def _carry_out(order_no: str, wanted: OperationRequest, *, asking: str = "") -> 
         done = run_and_wait.carry_out(order_no, wanted, ActForm().seen())
     except NotFound:
         raise
+    except ApprovalAsked as waiting:
+        return screen.done(order_no, notice=waiting.message)
     except SumNotConfirmed as problem:
         return screen.render(order_no, asking=asking, refusal=problem)
     except ShopError as problem:

@@ -30,6 +30,7 @@ from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
 from sgpshop.web.frame.fragments import wants_fragment
@@ -179,6 +180,8 @@ def send(order_no: str) -> ResponseReturnValue:
         done = run_and_wait.carry_out(order_no, wanted, form.seen())
     except NotFound:
         raise
+    except ApprovalAsked as waiting:
+        return _show_again(order_no, EditScreen(notice=waiting.message))
     except SumNotConfirmed as problem:
         shown = EditScreen(problem.status, refusal=problem, asks_to_capture=follow_up is not None)
         return screen.render(order_no, shown)

@@ -6,7 +6,16 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.exceptions import Forbidden
@@ -20,8 +29,9 @@ from sgpshop.services.bulk import actions, report, runs
 from sgpshop.services.bulk.runs import RunPreview
 from sgpshop.services.order_search.totals import status_totals
 from sgpshop.services.orders import facts
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.payments import second_look, transaction_lookup
 from sgpshop.services.payments.gateway_access import console_links
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment
@@ -144,6 +154,9 @@ def start(run_id: str) -> ResponseReturnValue:
         raise Forbidden  # rights may have changed since it was prepared
     try:
         runs.start(run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form)
+    except ApprovalAsked as waiting:
+        flash(waiting.message, "success")
+        return _to_approval(waiting.approval_id)
     except ShopError as problem:
         return _ask_again(run_id, problem)
     if wants_fragment():
@@ -165,6 +178,9 @@ def progress(run_id: str) -> ResponseReturnValue:
 def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the confirmation (R47, R49)."""
     if runs.get(run_id).started_at is None:
+        asked = second_look.newest_of_run(bulk=run_id)
+        if asked is not None and asked.is_waiting:
+            return _to_approval(asked.id)
         return render_template("bulk_runs/confirm.html", preview=_preview(run_id))
     template = "bulk_runs/_result.html" if wants_fragment() else "bulk_runs/show.html"
     offset = result_lines.offset()
@@ -186,6 +202,13 @@ def download(run_id: str) -> ResponseReturnValue:
     content = report.as_csv(run_id)
     activities.exported("bulk_result", "一括処理の結果", run=run_id)
     return attached(content, f"bulk-{run_id[:8]}.csv")
+
+
+def _to_approval(approval_id: int) -> ResponseReturnValue:
+    address = url_for("approvals.show", approval_id=approval_id)
+    if wants_fragment():
+        return Response(status=200, headers={"HX-Redirect": address})
+    return redirect(address, code=303)
 
 
 def _preview(run_id: str) -> RunPreview:

@@ -93,6 +93,13 @@ class NetworksForm(SettingsForm):
     api_networks = _text("api_networks", TextAreaField)
 
 
+class SecondLookForm(SettingsForm):
+    """From how many yen on a second person has to agree."""
+
+    approve_refunds_from = _text("approve_refunds_from")
+    approve_captures_from = _text("approve_captures_from")
+
+
 class PersonalDataForm(SettingsForm):
     """How long buyers' data stays."""
 

@@ -44,6 +44,7 @@ _SCREENS = (
     ("people.index", "ユーザー"),
     ("api_keys.show", "APIキー"),
     ("webhooks.show", "Webhook"),
+    ("second_look.show", "承認"),
     ("networks.show", "接続元"),
     ("personal_data.show", "購入者の情報"),
     ("activities.show", "操作の記録"),

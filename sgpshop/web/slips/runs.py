@@ -10,10 +10,13 @@ from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.csv_writing import Encoding, csv_file
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.row_files import FileRefused
+from sgpshop.domain.second_look import captured_to_approve
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import ItemResult, Role, SlipRun
-from sgpshop.services import activities, slips
+from sgpshop.services import activities, settings, slips
 from sgpshop.services.access.rate_limits import Use
+from sgpshop.services.payments import second_look
+from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.services.slips import SlipTerms, Typed, Uploaded
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
@@ -79,6 +82,9 @@ def show(run_id: str) -> ResponseReturnValue:
     """Progress and result of a run; before it is started, the preview (R81)."""
     run = _visible(run_id)
     if run.started_at is None:
+        asked = second_look.newest_of_run(slips=run_id)
+        if asked is not None and asked.is_waiting:
+            return redirect(url_for("approvals.show", approval_id=asked.id), code=303)
         return _preview_page(run)
     shown = "slips/_result.html" if wants_fragment() else "slips/show.html"
     offset = result_lines.offset()
@@ -123,6 +129,9 @@ def start(run_id: str) -> ResponseReturnValue:
         shown = slips.start(
             run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
         )
+    except ApprovalAsked as waiting:
+        flash(waiting.message, "success")
+        return redirect(url_for("approvals.show", approval_id=waiting.approval_id), code=303)
     except ShopError as problem:
         if problem.status == 404:
             raise
@@ -192,6 +201,7 @@ def _preview_page(run: SlipRun, problem: ShopError | None = None) -> ResponseRet
         lines=slips.lines(run.id, after=offset, limit=result_lines.LINES_PER_PAGE),
         offset=offset,
         per_page=result_lines.LINES_PER_PAGE,
+        to_approve=captured_to_approve(preview.capture_yen, settings.load()),
         terms=SlipTerms(run.capture, run.on_failure),
         on_failures=list(OnCaptureFailure),
         error=problem.message if problem else "",

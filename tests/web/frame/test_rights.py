@@ -127,6 +127,7 @@ _OF_SHIPPER = """
     GET /orders/<order_no>/return POST /orders/<order_no>/return
     GET /orders/<order_no>/statuses POST /orders/<order_no>/statuses
     GET /orders/<order_no>/ship POST /orders/<order_no>/slips POST /orders/<order_no>/notes
+    POST /approvals/<int:approval_id>/withdraw
 """
 _OF_ACCOUNTANT = """
     POST /journals POST /sales POST /subscriptions/export
