@@ -77,6 +77,7 @@ SENTENCES = {
     "number_was_left": "{who}が、SMBC-GPの取引({found})を、購入者が支払わなかったものとしました",
     "number_is_others": "{who}が、SMBC-GPの取引({found})を別の注文の決済としました",
     "number_asked_again": "{who}が、SMBC-GPの取引({found})を別の注文の決済とした答えを取り消しました",
+    "number_not_ours": "{who}が、SMBC-GPの取引({found})をこの注文の決済とした答えを取り消しました",
     "kind_mended": "ファイルの取込で変わっていた注文の種類を、決済を始めたときの「{kind}」に戻しました",
     "total_corrected": "{who}が合計金額を修正しました",
     "total_calculated": "{who}が合計金額を自動計算に戻しました",

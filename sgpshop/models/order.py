@@ -64,7 +64,8 @@ REPORTED_BACK = sa.text(
 
 
 def _later_stem(context: DefaultExecutionContext) -> str | None:
-    return later_stem(context.get_current_parameters()["order_no"])
+    row = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return later_stem(row["order_no"])
 
 
 class Order(Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -32,6 +33,8 @@ class UnknownNumber(Base):
     #: or said that its buyer left without paying, and that no monthly file brought it; asked anew
     #: once something is paid there
     is_left: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    #: how the order stood when it was called its own (payments.answers_taken_back)
+    taken_over: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     @hybrid_property
     def is_open(self) -> bool:

@@ -41,6 +41,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    UnknownNumber,
     utc_now,
 )
 from sgpshop.services import (
@@ -68,6 +69,7 @@ from sgpshop.services.orders import alerts, money_movements
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import (
     acts,
+    answers_taken_back,
     attempt_lookup,
     cancelling,
     gateway_access,
@@ -350,6 +352,7 @@ _ACTS: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "cart_opens": (2, lambda dice: {"tells": _told_of(dice)}),
     "cart_is_paid": (2, lambda _: {}),
     "gives_up": (2, lambda _: {}),
+    "answer_taken_back": (2, lambda _: {}),
     "come_back": (1, lambda dice: {"passes": dice.random() < 0.7}),
     "restart": (1, lambda _: {}),
 }
@@ -664,6 +667,16 @@ class Stage:
         life.page = None
         if (order := self._order(life)) is not None and not life.is_filed:
             say_left(order.order_no)
+
+    def do_answer_taken_back(self, life: Life) -> None:
+        """A person said whose a payment is, and finds that this was wrong; next morning it is said anew."""
+        if (order := self._order(life)) is None:
+            return
+        answered = sa.select(UnknownNumber.id).where(
+            UnknownNumber.order_id == order.id, UnknownNumber.is_ours.is_not(None)
+        )
+        for question in db.session.scalars(answered).all():
+            answers_taken_back.ask_again(order.order_no, question, TANAKA)
 
     def do_lost_file(self, life: Life, further: int) -> None:
         """What a registration takes was in a file of before already: a backup was put back since."""

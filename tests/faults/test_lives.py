@@ -18,7 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Card
 from sgpshop.models import Billing, BillingState, Order
 from sgpshop.services import notifications
-from sgpshop.services.orders import alerts
+from sgpshop.services.orders import alerts, money_movements
 from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
 from sgpshop.services.subscriptions import stages
 from sgpshop.services.subscriptions.billing import planning
@@ -197,6 +197,23 @@ class TestItWouldNotice:
             Step(1.2, 0, "capture", {}),
         )
         assert ("charged though" in found) is not is_guarded, found
+
+    @pytest.mark.parametrize("is_balanced", [True, False])
+    def test_a_sale_that_was_called_ours_and_is_not(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_balanced: bool
+    ) -> None:
+        """Taken back, and said again in the next morning's comparison: it is booked once."""
+        if not is_balanced:
+            monkeypatch.setattr(money_movements, "book_back", lambda *_: None)
+        found = self.ends(
+            app,
+            order(),
+            Step(1, 0, "cart_opens", {"tells": ("paid",)}),
+            Step(1.1, 0, "cart_is_paid", {}),
+            Step(8.9, 0, "answer_taken_back", {}),
+            days=9,
+        )
+        assert ("5000 yen in the journals" in found) is not is_balanced, found
 
     def test_another_card_of_the_buyer(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever card comes first is charged, not the one that was checked."""

@@ -34,6 +34,8 @@ class Movement:
     is_late: bool = False
     #: a person said that it went back, or that this was said wrongly
     is_by_hand: bool = False
+    #: it balances one that was booked for this order by mistake (money_movements.book_back)
+    is_against: bool = False
 
     @property
     def amount(self) -> int:
@@ -89,20 +91,28 @@ def movements(first: date, last: date) -> Iterator[Movement]:
             moved.tax_10,
             moved.at_0,
             moved.is_by_hand,
+            moved.is_refund,
         )
         .join(Order, Order.id == moved.order_id)
         .where(_are_in(first, last))
         .order_by(moved.day, Order.order_no, moved.id),
         execution_options={"yield_per": _PART},
     )
-    for day, order_no, yen, at_8, tax_8, tax_10, at_0, is_by_hand in rows:
+    for day, order_no, yen, at_8, tax_8, tax_10, at_0, is_by_hand, is_refund in rows:
         by_rate = (
             RateShare(8, at_8, tax_8),
             RateShare(10, yen - at_8 - at_0, tax_10),
             RateShare(0, at_0, 0),
         )
         shares = tuple(share for share in by_rate if share.amount)
-        yield Movement(day, order_no, shares, is_late=day < first, is_by_hand=is_by_hand)
+        yield Movement(
+            day,
+            order_no,
+            shares,
+            is_late=day < first,
+            is_by_hand=is_by_hand,
+            is_against=not is_by_hand and is_refund is not (yen < 0),
+        )
 
 
 def sums_of(first: date, last: date) -> Sums:
@@ -114,7 +124,7 @@ def sums_of(first: date, last: date) -> Sums:
 
     row = db.session.execute(
         sa.select(
-            sa.func.count().filter(~is_refund),
+            summed(sa.case((~is_refund, COUNTED))),
             summed(sa.case((~is_refund, MOVED))),
             summed(sa.case((is_refund, COUNTED))),
             summed(sa.case((is_refund, MOVED))),

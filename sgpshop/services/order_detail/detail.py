@@ -28,7 +28,7 @@ from sgpshop.models.attempt import AttemptState
 from sgpshop.services import settings
 from sgpshop.services.orders import alerts, history
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments import answers_taken_back, unknown_numbers
 from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.error_content import error_content, is_past
 from sgpshop.services.subscriptions import facts
@@ -65,8 +65,8 @@ class Detail:
     transactions: list[CardTransaction]
     #: payments at SMBC-GP of which a person has to say whose they are, and what there is to say
     questions: Sequence[tuple[UnknownNumber, Sequence[unknown_numbers.Answer]]]
-    #: those which somebody said to be another order's
-    of_others: Sequence[UnknownNumber]
+    #: those of which somebody said it, and can take that back
+    answered: Sequence[UnknownNumber]
 
     @property
     def is_changed_there(self) -> bool:
@@ -82,7 +82,7 @@ class Detail:
 def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
-    open_numbers, of_others = unknown_numbers.open_and_of_others(order.id)
+    open_numbers, answered = unknown_numbers.open_and_answered(order.id)
     billing = facts.latest_billing(order.id) if order.kind is OrderKind.SUBSCRIPTION else None
     return Detail(
         order=order,
@@ -98,7 +98,7 @@ def get_detail(order_no: str) -> Detail:
         billing=billing,
         transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
         questions=[(row, unknown_numbers.answers_to(order.kind, row)) for row in open_numbers],
-        of_others=of_others,
+        answered=[row for row in answered if not answers_taken_back.why_not(row)],
     )
 
 

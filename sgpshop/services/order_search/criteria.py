@@ -224,6 +224,8 @@ def _period(criteria: SearchCriteria) -> list[Condition]:
         by_day = sa.select(MoneyMovement.order_id).where(
             MoneyMovement.is_refund == is_refund, MOVED != 0, *moved
         )
+        # What was booked and taken back is neither sold nor given back.
+        by_day = by_day.group_by(MoneyMovement.order_id).having(sa.func.sum(MOVED) != 0)
     return [Order.id.in_(by_day.correlate(None))]
 
 

@@ -77,6 +77,28 @@ def mended(session: Session, order_id: int, kind: AlertKind, by: str, now: datet
     )
 
 
+def open_again(
+    session: Session,
+    order_id: int,
+    kinds: Collection[AlertKind],
+    by: Collection[str],
+    since: datetime,
+) -> None:
+    """What of these kinds was over because of what is taken back: ended `by` these since then."""
+    for kind in kinds:
+        of_kind = sa.and_(Alert.order_id == order_id, Alert.kind == kind)
+        is_open = sa.exists().where(of_kind, Alert.acknowledged_at.is_(None))
+        ended = sa.select(sa.func.max(Alert.id)).where(
+            of_kind, Alert.acknowledged_at >= since, Alert.acknowledged_by.in_(by)
+        )
+        if not session.scalar(sa.select(is_open)) and (last := session.scalar(ended)):
+            session.execute(
+                sa.update(Alert)
+                .where(Alert.id == last)
+                .values(acknowledged_at=None, acknowledged_by="")
+            )
+
+
 def money_is_there(
     session: Session,
     order: Order,

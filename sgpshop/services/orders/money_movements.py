@@ -112,7 +112,7 @@ def refunded_of(order_ids: Collection[int]) -> dict[int, int]:
         sa.select(MoneyMovement.order_id, sa.func.sum(_WENT_BACK))
         .where(
             MoneyMovement.order_id.in_(order_ids),
-            sa.or_(_WENT_BACK > 0, MoneyMovement.is_by_hand),
+            MoneyMovement.is_refund,
         )
         .group_by(MoneyMovement.order_id)
     )
@@ -161,6 +161,39 @@ def book_by_hand(order: Order, yen: int, day: date) -> None:
     assert there is not None
     left = left_of(order)
     _add(order.id, there.id, left, left - yen, day, is_by_hand=True)
+
+
+def book_back(order_id: int, transaction_id: int) -> None:
+    """What was booked of this number was another's: each movement is balanced, on its own day.
+
+    A row that was there is never changed (append-only); files that told it tell this as 「前回の期間に
+    さかのぼる分」.  What was balanced before stays so.
+    """
+    moved = table_of(MoneyMovement)
+    rows = db.session.execute(
+        sa.select(moved).where(moved.c.transaction_id == transaction_id).order_by(moved.c.id)
+    ).all()
+    balanced = max((n for n, row in enumerate(rows, 1) if _is_against(row)), default=0)
+    now = utc_now()
+    for row in rows[balanced:]:
+        turned = {name: -getattr(row, name) for name in ("at_8", "at_0", "tax_8", "tax_10")}
+        against = {
+            **row._mapping,
+            "kept_before": row.kept_after,
+            "kept_after": row.kept_before,
+            "booked_on": row.booked_on
+            if _is_from_before(order_id, row.day)
+            else max(row.booked_on, _day_of_file(row.day, now)),
+            "learned_at": now,
+            **turned,
+        }
+        against.pop("id")
+        db.session.connection().execute(_INSERT, against)
+
+
+def _is_against(row: Any) -> bool:
+    """Whether it balances another: a sale that is less afterwards, or 返金 of which more is left."""
+    return bool(row.is_refund is not (row.kept_after < row.kept_before)) and not row.is_by_hand
 
 
 def _add(
@@ -269,9 +302,10 @@ def learned_late(first: date, last: date) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-#: A record of 返金済み that was taken back is one refund fewer.
+#: A record of 返金済み that was taken back is one refund fewer, and what `book_back` balanced one sale.
 COUNTED = sa.case(
     (sa.and_(MoneyMovement.is_refund, MoneyMovement.kept_after > MoneyMovement.kept_before), -1),
+    (sa.and_(~MoneyMovement.is_refund, MoneyMovement.kept_after < MoneyMovement.kept_before), -1),
     else_=1,
 )
 

@@ -29,6 +29,7 @@ from sgpshop.models import (
     Attempt,
     AttemptState,
     CardTransaction,
+    MoneyMovement,
     Operation,
     Order,
     OrderKind,
@@ -217,7 +218,8 @@ def of_other_orders(session: Session, order_id: int, order_no: str) -> set[str]:
 def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     """Another's payment stands under that number: where `order` (locked) meant to use it, it takes the next.
 
-    Where it does not even mean to any more, the number is given back.  Raises NumbersUsedUp.
+    Where it does not even mean to any more, the number is given back; but what was booked of it, and
+    balanced since, stays with a number of the order.  Raises NumbersUsedUp.
     """
     meant = session.scalars(
         sa.select(CardTransaction).where(
@@ -227,7 +229,8 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     ).one_or_none()
     if meant is None:
         return
-    if meant.is_current:
+    was_booked = sa.exists().where(MoneyMovement.transaction_id == meant.id)
+    if meant.is_current or session.scalar(sa.select(was_booked)):
         meant.sequence = _next_sequence(order)
         meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
     else:
@@ -319,6 +322,17 @@ def return_to(
     session.expire(order, ["transaction"])
     tell_less(session, order)  # what was told of may be where the order is paid
     return known
+
+
+def count_again(order: Order, transaction: CardTransaction) -> None:
+    """`transaction` counts for `order` (locked), as it is: what took its place was not the order's."""
+    session, now = object_session(order), order.transaction
+    assert session is not None
+    if now is not None and now is not transaction:
+        _retire(session, now)
+        transaction.is_current = True
+        session.flush()
+        session.expire(order, ["transaction"])
 
 
 def pays_instead(order: Order, paid: CardTransaction) -> bool:

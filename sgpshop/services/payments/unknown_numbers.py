@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -175,7 +176,7 @@ def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
     current = order.transaction
     if current is not None and current.next_look_at is None:
         current.next_look_at = looks_again_at(session, order.id)
-    _tell(session, order)
+    tell_open(session, order)
 
 
 def may_be_of(number: str) -> int | None:
@@ -235,7 +236,7 @@ def not_there(session: Session, order: Order, numbers: Collection[str]) -> None:
         session.delete(row)
     session.flush()
     if gone:
-        _tell(session, order)
+        tell_open(session, order)
 
 
 def give_way(session: Session, order_nos: Collection[str]) -> None:
@@ -299,14 +300,14 @@ def open_of(order_id: int) -> Sequence[UnknownNumber]:
     return _unanswered(db.session(), order_id)
 
 
-def open_and_of_others(order_id: int) -> tuple[list[UnknownNumber], list[UnknownNumber]]:
-    """What is still to be answered of one order; and what was said to be another's, which can be taken back."""
+def open_and_answered(order_id: int) -> tuple[list[UnknownNumber], list[UnknownNumber]]:
+    """What is still to be answered of one order; and what was said to be its own, or another's."""
     rows = db.session.scalars(
         sa.select(UnknownNumber)
         .where(UnknownNumber.order_id == order_id)
         .order_by(UnknownNumber.sequence)
     ).all()
-    return [row for row in rows if row.is_open], [row for row in rows if row.is_ours is False]
+    return [row for row in rows if row.is_open], [row for row in rows if row.is_ours is not None]
 
 
 def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
@@ -341,7 +342,8 @@ def describe(row: UnknownNumber) -> str:
     return f"{row.gateway_order_id} {describe_state(row.gateway_state, row.amount)}"
 
 
-def _tell(session: Session, order: Order) -> None:
+def tell_open(session: Session, order: Order) -> None:
+    """What is still to be answered of the locked `order` stands on it as an alert, and nothing else."""
     found = "、".join(describe(row) for row in _unanswered(session, order.id))
     if not found:
         alerts.mended(session, order.id, AlertKind.UNKNOWN_NUMBER, LOOK_UP.name, utc_now())
@@ -367,8 +369,8 @@ class Answer(Reason):
     )
 
     @property
-    def is_final(self) -> bool:
-        """Whether it cannot be taken back: the payment is booked as the order's."""
+    def is_weighty(self) -> bool:
+        """Whether it is confirmed: the payment is booked as the order's, and acts build on that."""
         return self is Answer.OURS
 
 
@@ -394,7 +396,7 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         order = lock_order(session, id_of(order_no))
         row = session.get(UnknownNumber, question_id, populate_existing=True)
         if row is None or row.order_id != order.id:
-            raise NotFound(_GONE)
+            raise NotFound(GONE)
         if not row.is_open:
             return
         is_filing = _is_filing(session, order, row)
@@ -407,16 +409,15 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         else:
             row.is_ours = said is Answer.OURS
             session.flush()
-        if said is Answer.OURS and is_filing:
-            _take_later(session, order, row)
-        elif said is Answer.OURS:
-            _take(session, order, row)
+        if said is Answer.OURS:
+            row.taken_over = _as_it_stands(session, order, row)
+            (_take_later if is_filing else _take)(session, order, row)
         elif said is Answer.OTHERS:
             transaction_numbers.make_way(session, order, row.gateway_order_id)
         history.record_change(
             order, said.value, actor, before=order.payment_status, found=describe(row)
         )
-        _tell(session, order)
+        tell_open(session, order)
 
 
 def _is_filing(session: Session, order: Order, row: UnknownNumber) -> bool:
@@ -431,31 +432,7 @@ def _is_filing(session: Session, order: Order, row: UnknownNumber) -> bool:
     return bool(session.scalar(sa.select(by_file)))
 
 
-def ask_again(order_no: str, question_id: int, actor: Actor) -> None:
-    """「別の注文の決済です」 was wrong: it is a question again, and SMBC-GP is asked what stands there.
-
-    Also while an operation waits: it is a word to our books alone, and whoever sends hears it.  Raises
-    NotFound where there is no such answer.
-    """
-    with writing() as session:
-        order = lock_order(session, id_of(order_no))
-        row = session.get(UnknownNumber, question_id, populate_existing=True)
-        if row is None or row.order_id != order.id or row.is_ours:
-            raise NotFound(_GONE)
-        if row.is_ours is None:  # a second click (P19)
-            return
-        row.is_ours, row.found_at = None, utc_now()
-        session.flush()
-        if order.transaction is not None:
-            look_now(order.transaction)
-            queue.tell(session, Task.SWEEP, [0], Urgency.LATER)
-        history.record_change(
-            order, "number_asked_again", actor, before=order.payment_status, found=describe(row)
-        )
-        _tell(session, order)
-
-
-_GONE = "この取引は、もう確認の必要がありません。画面を開き直してください。"
+GONE = "この取引は、もう確認の必要がありません。画面を開き直してください。"
 _OTHER_BY_NOW = (
     "この取引の状態では選べない答えです。画面を開き直し、いまの状態を確認して選んでください。"
 )
@@ -482,6 +459,23 @@ def _leave(session: Session, order: Order, row: UnknownNumber) -> None:
         .values(retry_at=shared_clock.now())
         .execution_options(synchronize_session=False)
     )
+
+
+#: Columns of a number that was only meant to be used: the card that was to pay there.
+MEANT = ("member_id", "card_seq", "card_last4", "is_charge")
+
+
+def _as_it_stands(session: Session, order: Order, row: UnknownNumber) -> dict[str, Any]:
+    """What is put back of the locked `order`, should the answer be taken back (answers_taken_back)."""
+    assert order.transaction is not None
+    own = _of_number(session, row.gateway_order_id).one_or_none()
+    return {
+        "at": utc_now().isoformat(),
+        "counted": order.transaction.id,
+        "status": order.payment_status,
+        "claimed": order.claimed_status,
+        "own": {name: getattr(own, name) for name in MEANT} if own else {},
+    }
 
 
 def _take(session: Session, order: Order, row: UnknownNumber) -> None:

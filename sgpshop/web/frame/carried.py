@@ -65,7 +65,7 @@ ACTS = {
     "order_detail.close-uncertain": "自動確認をやめて手動で判断する",
     "order_detail.deliver": "配送完了",
     "order_detail.notes": "社内メモ・対応状況の記録",
-    "order_detail.number_asked_again": "「別の注文の決済です」の取り消し",
+    "order_detail.number_asked_again": "どの注文の決済かの答えの取り消し",
     "order_detail.number_is_others": "この注文の支払いではないと記録",
     "order_detail.number_is_ours": "この注文の支払いだと記録",
     "order_detail.number_was_left": "購入者が支払わなかったと記録",

@@ -13,7 +13,7 @@ from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments import answers_taken_back, unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.security import requires
@@ -52,7 +52,7 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
 def number_is_ours(order_no: str, question_id: int) -> ResponseReturnValue:
     """この注文の決済です: the payment becomes the order's, and what SMBC-GP shows decides (R141).
 
-    It cannot be taken back, so it is confirmed beside its button.
+    Acts build on it, and then it cannot be taken back: it is confirmed beside its button.
     """
     if "is_sure" not in request.form:
         unsure = "別の注文の取引でないことを確認し、確認欄にチェックを入れてください。何も変更していません。"
@@ -81,7 +81,7 @@ def number_was_left(order_no: str, question_id: int) -> ResponseReturnValue:
 def number_asked_again(order_no: str, question_id: int) -> ResponseReturnValue:
     """答えを取り消す: whose that payment is becomes a question again (R141)."""
     try:
-        unknown_numbers.ask_again(order_no, question_id, Actor.person(current_user.name))
+        answers_taken_back.ask_again(order_no, question_id, Actor.person(current_user.name))
     except OrderNotFound:
         raise
     except ShopError as problem:

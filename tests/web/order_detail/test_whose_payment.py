@@ -12,12 +12,13 @@ from flask.testing import FlaskClient
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, OrderKind, Role, UnknownNumber, utc_now
+from sgpshop.models import Operation, Order, OrderKind, Role, UnknownNumber, utc_now
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.database import writing
 from tests.factories import fresh, make_order, order_number
 from tests.gateway_world import World
+from tests.services.acting import press
 from tests.services.payments.test_earlier_transactions import make_due, transaction_of
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -95,6 +96,35 @@ def test_an_answer_given_by_mistake_is_taken_back(app: Flask, world: World, orde
     with app.app_context():
         transaction_lookup.look_up(transaction_of(f"{order.order_no}-1").id)
         assert fresh(order).payment_status is PaymentStatus.AUTHORIZED
+
+
+def test_this_orders_payment_is_taken_back(app: Flask, order: Order) -> None:
+    """Until an act was built on it: then there is no button, and who kept the page is told why."""
+    operator = signed_in(app, Role.OPERATOR)
+    number = f"{order.order_no}-1"
+    ours, again = address(app, order, "ours"), address(app, order, "again")
+
+    def say_so() -> None:
+        operator.post(ours, data=SURE)
+        with app.app_context():
+            transaction_lookup.look_up(transaction_of(number).id)
+
+    say_so()
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert f"{number}は、この注文の決済としてあります。" in page
+    assert operator.post(again).status_code == 303
+    page = flat(operator.get(f"/orders/{order.order_no}"))
+    assert "この注文の決済とした答えを取り消しました" in page
+    assert "この注文の決済です</button>" in page
+    with app.app_context():
+        assert fresh(order).payment_status is PaymentStatus.NEEDS_REVIEW
+    say_so()
+    with app.app_context():
+        press(fresh(order), Operation.CAPTURE)
+    assert "答えを取り消す" not in flat(operator.get(f"/orders/{order.order_no}"))
+    assert "処理(実売上処理、注文キャンセルなど)をしたため" in flat(operator.post(again))
+    with app.app_context():
+        assert fresh(order).payment_status is PaymentStatus.CAPTURED
 
 
 def test_of_what_a_subscriptions_buyer_left_unpaid_that_can_be_said(

@@ -50,8 +50,9 @@ class JournalLayout:
 
 
 def summary(movement: Movement) -> str:
-    """摘要: the order, that money went back, and that the files of before do not have it."""
-    words = [f"注文 {movement.order_no}", "返金" * movement.is_refund]
+    """摘要: the order, that money went back, or was booked by mistake, and that it is of days before."""
+    what = "記帳の取消" if movement.is_against else "返金" * movement.is_refund
+    words = [f"注文 {movement.order_no}", what]
     words += ["前回の期間にさかのぼる分"] * movement.is_late
     return " ".join(filter(None, words))
 
