@@ -17,6 +17,26 @@ _DAY = re.compile(r"(?:\d{4}[/-])?(\d{1,2})[/月-](\d{1,2})日?", re.ASCII)
 _LIKE_A_DAY = re.compile(r"(\d{1,2})[/-](\d{1,2})", re.ASCII)
 
 
+#: no shop's numbers begin with more
+_MOST_ZEROS = 10
+#: of an order number
+_LONGEST = 27
+
+
+def alike_but_for_zeros(number: str) -> list[str]:
+    """Numbers of which `number` may be what is left without leading zeros, or the other way round."""
+    if not (number.isascii() and number.isdigit()):
+        return []
+    plain = number.lstrip("0")
+    alike = ("0" * n + plain for n in range(_MOST_ZEROS + 1))
+    return [one for one in alike if one and one != number and len(one) <= _LONGEST]
+
+
+def shows_zeros(number: str) -> bool:
+    """Whether it is a number that no spreadsheet program took the leading zeros of."""
+    return number.isascii() and number.isdigit() and number.startswith("0")
+
+
 def is_cut_number(text: str) -> bool:
     """Whether only the first digits of a long number are left."""
     return _CUT_NUMBER.fullmatch(text) is not None

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from sgpshop.domain.spreadsheets import alike_but_for_zeros, shows_zeros
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order
 from sgpshop.services.orders import endings
@@ -50,6 +51,25 @@ def exact(numbers: Iterable[str]) -> dict[str, Match]:
         )
         found.update((row.order_no, Match(row.id, row.order_no)) for row in rows)
     return found
+
+
+def without_zeros(found: dict[str, Match]) -> dict[str, Match]:
+    """The same for values that may have lost leading zeros: 7002 may be order 0007002 as well (R143).
+
+    Excel takes them off all numbers of a file, so one that shows a zero lost none.
+    """
+    if any(map(shows_zeros, found)):
+        return found
+    alike = {value: alike_but_for_zeros(value) for value, match in found.items() if match.order_id}
+    others = exact(number for numbers in alike.values() for number in numbers)
+    result = dict(found)
+    for value, numbers in alike.items():
+        if here := [others[number] for number in numbers if number in others]:
+            result[value] = Match(
+                problem=_WITHOUT_ZEROS.format(value, here[0].order_no),
+                candidates=(found[value], *here),
+            )
+    return result
 
 
 def meant(values: Iterable[str]) -> dict[str, Match]:
@@ -132,6 +152,10 @@ _PERHAPS_ANOTHER = (
 )
 _READ_AS_PARCEL = (
     "「{0}」を注文{1}のお届け先{2}と読みました。別の注文の番号であれば、この行を除いてください。"
+)
+_WITHOUT_ZEROS = (
+    "「{0}」は注文{0}とも、先頭の0がExcelなどで消えた注文{1}とも読めるため、決められません。"
+    "先頭の0が消えていないファイルか、注文の画面で登録してください。"
 )
 _TWO_WAYS = (
     "「{0}」は注文{0}とも、注文{1}のお届け先{2}とも読めるため、決められません。"

@@ -112,6 +112,8 @@ def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None,
         file = typed(given.rows, limits())
     numbers = [row.order_no for row in file.rows if not (row.problem or row.left_out)]
     found = matching.exact(numbers) if file.is_ours else matching.meant(numbers)
+    if isinstance(given, Uploaded):  # what is typed in 発送 is of the order it stands beside
+        found = matching.without_zeros(found)
     known, today = matching.registered(found.values()), jst_day(utc_now())
     rows = [
         new_row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -135,14 +135,17 @@ def _decide(
     ]
     takers = [
         taker(session, good.values())
-        for taker in (LostZeros, partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
+        for taker in (partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
     ]
+    zeros = LostZeros(session, good.values())
     for one in batch:
         if one.order is None:
             decided.problems += [(one, issue) for issue in one.issues]
             continue
         try:
             change = decide(one.order, known.get(one.order_no), shop=shop, now=now, said_at=said_at)
+            if told := zeros.take(change):
+                change = replace(change, warnings=(*change.warnings, told))
             for taker in takers:
                 taker.take(change)
         except OrderLeftOut as reason:

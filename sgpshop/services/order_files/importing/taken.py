@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.spreadsheets import alike_but_for_zeros, shows_zeros
 from sgpshop.models import CardTransaction, Order
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut
 from sgpshop.services.order_files.reading import ParsedOrder
@@ -93,31 +95,69 @@ class TakenNumbers:
 
 
 class LostZeros:
-    """New orders whose number is that of a known one without its zeros: Excel took them off."""
+    """Numbers that differ by leading zeros alone, 7002 and 0007002: Excel takes them off (R143).
 
-    #: no shop's numbers begin with more
-    _MOST = 10
+    Which order such a row means is never guessed.
+    """
 
     def __init__(self, session: Session, orders: Iterable[ParsedOrder]) -> None:
-        plain = [one.order_no for one in orders if one.order_no.isdigit()]
-        longer = ["0" * n + number for number in plain for n in range(1, self._MOST + 1)]
-        known = [
-            order_no
-            for chunk in chunks(longer)
-            for order_no in session.scalars(
-                sa.select(Order.order_no).where(Order.order_no.in_(chunk))
+        alike = {one.order_no: alike_but_for_zeros(one.order_no) for one in orders}
+        wanted = {number for numbers in alike.values() for number in numbers}
+        known = {
+            row.order_no: (_minute(row.ordered_at), row.total)
+            for chunk in chunks(sorted(wanted))
+            for row in session.execute(
+                sa.select(Order.order_no, Order.ordered_at, Order.total).where(
+                    Order.order_no.in_(chunk)
+                )
             )
-        ]
-        self._known = {order_no.lstrip("0"): order_no for order_no in known}
+        }
+        self._known = {
+            order_no: {number: known[number] for number in numbers if number in known}
+            for order_no, numbers in alike.items()
+        }
 
-    def take(self, change: OrderChange) -> None:
-        """Raises OrderLeftOut where the order is most likely another."""
-        known = self._known.get(change.parsed.order_no.lstrip("0"))
-        if known and change.stored is None:
-            raise OrderLeftOut(
-                f"「注文番号」は、登録済みの注文 {known} の先頭の0がExcelなどで消えたものと思われるため、"
-                "取り込みません。元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
-            )
+    def take(self, change: OrderChange) -> str:
+        """What is to be told of the order; "" for nothing.  Raises OrderLeftOut where it may be another."""
+        parsed, values = change.parsed, change.content.values
+        order_no, others = parsed.order_no, self._known.get(change.parsed.order_no, {})
+        is_whole = parsed.keeps_zeros or shows_zeros(order_no)
+        if change.stored is not None and is_whole:
+            return ""
+        if not others:
+            return _TWIN.format(order_no) if parsed.has_twin and change.stored is None else ""
+        other, at = min(others), _minute(values["ordered_at"])
+        if change.stored is not None:
+            is_its = at == _minute(change.stored.content.values["ordered_at"])
+            if is_its and all(at != of_other for of_other, _ in others.values()):
+                return _ITS.format(order_no, other)
+            raise OrderLeftOut(_WHICH.format(order_no, other))
+        if not is_whole:
+            raise OrderLeftOut(_LOST.format(other))
+        if not parsed.has_twin and (at, values["total"]) in others.values():
+            raise OrderLeftOut(_SAME.format(other))
+        return _BESIDE.format(other)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)  # all that Excel leaves
+
+
+_LOST = (
+    "「注文番号」は、登録済みの注文 {} の先頭の0がExcelなどで消えたものと思われるため、"
+    "取り込みません。元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
+)
+_WHICH = (
+    "「注文番号」{0}は、注文 {0} とも、先頭の0がExcelなどで消えた注文 {1} とも読めるため、更新しませんでした。"
+    "元のプログラムからもう一度出力し、Excelで開かずに取り込んでください。"
+)
+_ITS = "注文 {1} もあるため、「注文日時」で注文 {0} と判断しました。"
+_SAME = (
+    "「注文日時」と「合計金額」が同じ注文 {} が、先頭の0のない(または多い)番号で登録されているため、取り込みません。"
+    "同じ注文なら、登録済みの方を注文キャンセルにしてください。別の注文なら、どちらかの番号を変えて取り込んでください。"
+)
+_BESIDE = "先頭の0だけが違う注文 {} もあります。同じ注文でないか確認してください。"
+_TWIN = "先頭の0だけが「{}」と違う番号の注文も、このファイルにあります。同じ注文でないか確認してください。"
 
 
 class ClaimedAccess:

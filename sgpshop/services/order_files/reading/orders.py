@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.row_files import Limits
+from sgpshop.domain.spreadsheets import alike_but_for_zeros, shows_zeros
 from sgpshop.models import IssueLevel
 from sgpshop.services.files.layout import Row, RowsRefused, Table
 from sgpshop.services.order_files.reading import rows as of_rows
@@ -70,7 +71,18 @@ def survey(
         seen.add(group.order_no)
         if on_order is not None:
             on_order()
-    return Survey(rows, orders, frozenset(scattered), table.layout, tuple(table.unread))
+    with_zeros = {number for number in seen if shows_zeros(number)}
+    alike = {one for number in with_zeros for one in alike_but_for_zeros(number)} & seen
+    twins = alike | {one for number in alike for one in alike_but_for_zeros(number)} & seen
+    return Survey(
+        rows,
+        orders,
+        frozenset(scattered),
+        table.layout,
+        tuple(table.unread),
+        keeps_zeros=bool(with_zeros),
+        twins=frozenset(twins),
+    )
 
 
 def read_orders(
@@ -81,7 +93,11 @@ def read_orders(
     table, groups = read_groups(files, limits, otherwise)
     for group in groups:
         is_scattered = group.order_no in found.scattered
-        yield _order(group, table, methods, is_scattered=is_scattered)
+        one = _order(group, table, methods, is_scattered=is_scattered)
+        if one.order is not None and found.keeps_zeros:
+            has_twin = one.order_no in found.twins
+            one.order = replace(one.order, keeps_zeros=True, has_twin=has_twin)
+        yield one
 
 
 def _order(group: Group, table: Table, methods: KnownMethods, *, is_scattered: bool) -> FileOrder:

@@ -58,6 +58,10 @@ class ParsedOrder:
     claim: PaymentClaim | None
     #: of a parcel: what stands in the file only fills what is empty here
     fills: tuple[str, ...] = ()
+    #: the file shows leading zeros of numbers, so this one lost none
+    keeps_zeros: bool = False
+    #: the file has its number with more or fewer leading zeros, too
+    has_twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,6 @@ class Survey:
     layout: Layout
     #: headings that nothing is taken from
     unread: tuple[str, ...] = ()
+    #: whether one of its numbers begins with a zero, and those that differ from another by such alone
+    keeps_zeros: bool = False
+    twins: frozenset[str] = frozenset()
