@@ -96,3 +96,24 @@ def test_what_was_told_before_the_order_came_in_is_heard(shop: World, by: str) -
     assert [t["order_id"] for t in shop.ledger() if t["status"] in ("SALES", "CAPTURE")] == [
         "7002-1"
     ]
+
+
+@pytest.mark.parametrize(
+    "claim", [{"決済方法ステータス": "決済完了"}, {"取引ID": "b" * 32, "取引パスワード": "c" * 32}]
+)
+def test_what_a_row_that_cannot_be_taken_in_says_is_heard_all_the_same(
+    shop: World, claim: dict[str, str]
+) -> None:
+    """The file says that its buyer paid in another way; a cell beside it is wrong."""
+    open_shop()
+    shop.authorize("7002", 2500)
+    take_in(row(注文番号="7002", 決済方法ステータス="仮売上"))
+    order = looked_up("7002")
+    pay(shop, "7002-1")
+    run = take_in(row(注文番号="7002", 数量="二", **claim))
+    assert run.left_out == 1
+    press(order, Operation.CAPTURE)
+    assert alerts_of(order) == [AlertKind.UNKNOWN_NUMBER]
+    assert [t["order_id"] for t in shop.ledger() if t["status"] in ("SALES", "CAPTURE")] == [
+        "7002-1"
+    ]

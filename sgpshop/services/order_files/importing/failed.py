@@ -60,11 +60,12 @@ def heed(
 
 def _is_paid_otherwise(one: FileOrder, stored: StoredOrder) -> bool:
     """Whether the file calls what is to be charged paid, or names another transaction than ours."""
-    claim = one.order.claim if one.order is not None else None
-    if claim is None or stored.status not in CAPTURABLE:
+    if stored.status not in CAPTURABLE or (one.order is not None and one.order.claim is None):
         return False
-    is_another = bool(stored.access_id) and claim.has_access
-    return claim.status in PAID or (is_another and claim.access_id != stored.access_id)
+    claim = one.order.claim if one.order is not None else None
+    says_paid = claim.status in PAID if claim is not None else one.is_paid
+    is_another = bool(stored.access_id) and bool(one.access_id)
+    return says_paid or (is_another and one.access_id != stored.access_id)
 
 
 def _entry(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
 from sgpshop.domain.payment_methods import KnownMethods, plain_name
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.models import SGP_METHOD
 from sgpshop.services.order_files.reading.cells import at
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim
@@ -93,6 +93,23 @@ def is_cancelled(rows: list[FileRow]) -> bool | None:
 def is_failed(rows: list[FileRow]) -> bool:
     """Whether the file calls the order 売上失敗, asked of any rows, bad ones too."""
     return any(row.order.get("payment_status") is PaymentStatus.CAPTURE_FAILED for row in rows)
+
+
+def is_paid(rows: list[FileRow]) -> bool:
+    """Whether the file calls the order paid, asked in the same way."""
+    return any(row.order.get("payment_status") in PAID for row in rows)
+
+
+def named_access(rows: list[FileRow]) -> str:
+    """The 取引ID that the file names with its password; "" for none."""
+    return next(
+        (
+            str(row.order["access_id"])
+            for row in rows
+            if row.order.get("access_id") and row.order.get("access_pass")
+        ),
+        "",
+    )
 
 
 def _moment(value: datetime | date, clock: time | None) -> datetime:

@@ -13,7 +13,13 @@ from sgpshop.domain.spreadsheets import alike_but_for_zeros, shows_zeros
 from sgpshop.models import IssueLevel
 from sgpshop.services.files.layout import Row, RowsRefused, Table
 from sgpshop.services.order_files.reading import rows as of_rows
-from sgpshop.services.order_files.reading.building import build_order, is_cancelled, is_failed
+from sgpshop.services.order_files.reading.building import (
+    build_order,
+    is_cancelled,
+    is_failed,
+    is_paid,
+    named_access,
+)
 from sgpshop.services.order_files.reading.columns import BY_KEY, ORDER_NO, REQUIRED, Part
 from sgpshop.services.order_files.reading.groups import GENERAL, Group, mapped, read_groups
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, Survey
@@ -45,6 +51,9 @@ class FileOrder:
     is_cancelled: bool | None = None
     #: whether it is 売上失敗 there, left out or not
     is_failed: bool = False
+    #: whether it is paid there, or what transaction it names, left out or not
+    is_paid: bool = False
+    access_id: str = ""
 
 
 def survey(
@@ -72,8 +81,13 @@ def survey(
         if on_order is not None:
             on_order()
     with_zeros = {number for number in seen if shows_zeros(number)}
-    alike = {one for number in with_zeros for one in alike_but_for_zeros(number)} & seen
-    twins = alike | {one for number in alike for one in alike_but_for_zeros(number)} & seen
+    twins = {
+        one
+        for number in with_zeros
+        for other in alike_but_for_zeros(number)
+        if other in seen
+        for one in (number, other)
+    }
     return Survey(
         rows,
         orders,
@@ -112,7 +126,8 @@ def _order(group: Group, table: Table, methods: KnownMethods, *, is_scattered: b
     result = FileOrder(group.order_no if is_valid else "", group.rows[0].line, issues=problems)
     rows = _parsed(group, table, result)
     result.is_cancelled = is_cancelled(rows)
-    result.is_failed = is_failed(rows)
+    result.is_failed, result.is_paid = is_failed(rows), is_paid(rows)
+    result.access_id = named_access(rows)
     if is_valid and is_scattered:
         problems += [
             Issue(
