@@ -20,6 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.models import (
     Alert,
     Attempt,
+    AttemptState,
     Billing,
     CardTransaction,
     MoneyMovement,
@@ -109,7 +110,8 @@ def why_not(row: UnknownNumber) -> str:
     acted = sa.exists().where(
         Attempt.transaction_id == taken.id,
         Attempt.created_at >= since,
-        Attempt.sent_at.is_not(None),
+        # Also what found that nothing was left to be sent: its effects are the order's.
+        sa.or_(Attempt.sent_at.is_not(None), Attempt.state == AttemptState.DONE),
     )
     recorded = sa.exists().where(MoneyMovement.transaction_id == taken.id, MoneyMovement.is_by_hand)
     billed = sa.exists().where(Billing.gateway_order_id == row.gateway_order_id)

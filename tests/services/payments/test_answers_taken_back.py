@@ -37,7 +37,7 @@ from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import tell
-from tests.services.acting import TANAKA, last_attempt, press
+from tests.services.acting import TANAKA, cancel, last_attempt, press
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
 from tests.services.importing import counts, messages, take_in
@@ -60,6 +60,15 @@ def held(shop: World) -> Order:
     order = looked_up(OWN)
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
     return order
+
+
+def left_unpaid(shop: World) -> Order:
+    """要確認: nothing was paid under its number; somebody's hold stands under the one with -1."""
+    open_shop()
+    shop.authorize(LATER, 2500)
+    shop.gateway.enter(OWN, Job.AUTH, 2500)
+    take_in(row(注文番号=OWN))
+    return looked_up(OWN)
 
 
 def preorder(shop: World, **said: str) -> Order:
@@ -187,17 +196,27 @@ def test_what_was_given_back_since_is_balanced_too(shop: World) -> None:
 
 
 def test_not_once_an_act_was_built_on_it(shop: World) -> None:
-    open_shop()
-    shop.authorize(LATER, 2500)
-    shop.gateway.enter(OWN, Job.AUTH, 2500)
-    take_in(row(注文番号=OWN))
-    order = looked_up(OWN)
+    order = left_unpaid(shop)
     say_ours()
     press(order, Operation.CAPTURE)
     assert (fresh(order).payment_status, counted(order)) == (S.CAPTURED, LATER)
     with pytest.raises(NotPossible, match="処理"):
         take_back()
     assert (fresh(order).payment_status, booked(), question().is_ours) == (S.CAPTURED, [2500], True)
+
+
+def test_nor_once_the_order_was_cancelled_with_it(shop: World) -> None:
+    """SMBC-GP had given it back already, so nothing was sent; but the parcels are cancelled."""
+    order = left_unpaid(shop)
+    say_ours()
+    trade = shop.gateway.search_trade(LATER)
+    assert trade is not None
+    shop.gateway.cancel(trade.access, Cancellation.VOID)
+    cancel(order)
+    assert fresh(order).payment_status is S.CANCELLED
+    with pytest.raises(NotPossible, match="処理"):
+        take_back()
+    assert fresh(order).payment_status is S.CANCELLED
 
 
 def test_nor_an_answer_of_an_earlier_version(shop: World) -> None:
