@@ -17,7 +17,7 @@ from sgpshop.environment import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
 from sgpshop.services import installation, settings
-from sgpshop.services.demo import seed_rows
+from sgpshop.services.demo.rows import seed_rows
 from tests.conftest import make_app
 from tests.postgresql import PostgresqlServer
 

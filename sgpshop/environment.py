@@ -11,11 +11,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from sgpshop import keys
 from sgpshop.domain.errors import EnvironmentUnusable
@@ -41,17 +41,17 @@ def _switch(value: str) -> bool:
     raise ValueError("1(true、on、yes)か 0(false、off、no)にしてください")
 
 
-def _whole(least: int, most: int) -> BeforeValidator:
+def _whole(least: int, most: int) -> Callable[[str], int]:
     wanted = f"{least}から{most}までの整数にしてください"
-    return BeforeValidator(lambda value: _within(int, value, least, most, wanted))
+    return lambda value: _within(int, value, least, most, wanted)
 
 
-def _seconds(least: float, most: float, unit: str = "秒数") -> BeforeValidator:
+def _seconds(least: float, most: float, unit: str = "秒数") -> Callable[[str], float]:
     wanted = f"{least:g}から{most:g}までの{unit}にしてください"
-    return BeforeValidator(lambda value: _within(float, value, least, most, wanted))
+    return lambda value: _within(float, value, least, most, wanted)
 
 
-def _number(least: float, most: float) -> BeforeValidator:
+def _number(least: float, most: float) -> Callable[[str], float]:
     return _seconds(least, most, "数")
 
 
@@ -218,26 +218,25 @@ def _queue(value: str) -> str:
     return value
 
 
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Hour = Annotated[int | None, BeforeValidator(_hour)]
-Hosts = Annotated[list[str], BeforeValidator(_hosts)]
-Networks = Annotated[
-    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_networks)
-]
-BaseUrl = Annotated[str, BeforeValidator(_base_url)]
+Switch = Annotated[bool, _switch]
+Hour = Annotated[int | None, _hour]
+Hosts = Annotated[list[str], _hosts]
+Networks = Annotated[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], _networks]
+BaseUrl = Annotated[str, _base_url]
 
 
-class Environment(BaseModel):
-    """The variables without their prefix, in the order in which mistakes are told."""
+class Environment:
+    """The variables without their prefix, in the order in which mistakes are told.
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    Each says its type and, unless that itself reads a text, what does; and its default.
+    """
 
     INSTANCE_PATH: Path = Path("instance")
-    DATABASE_URL: Annotated[str, BeforeValidator(_database)] = ""
-    QUEUE_URL: Annotated[str, BeforeValidator(_queue)] = ""
+    DATABASE_URL: Annotated[str, _database] = ""
+    QUEUE_URL: Annotated[str, _queue] = ""
     SECRET_KEY: str = ""
     ENCRYPTION_KEY: str = ""
-    GATEWAY_URL: Annotated[str, BeforeValidator(_gateway_url)] = ""
+    GATEWAY_URL: Annotated[str, _gateway_url] = ""
     GATEWAY_HOSTS: Hosts = []
     GATEWAY_CONCURRENCY: Annotated[int, _whole(1, 64)] = 4
     GATEWAY_CONNECT_TIMEOUT: Annotated[float, _seconds(0.05, 60)] = 5
@@ -246,7 +245,7 @@ class Environment(BaseModel):
     GATEWAY_TRIES: Annotated[int, _whole(1, 10)] = 3
     CONGESTION_TRIES: Annotated[int, _whole(1, 50)] = 8
     QUIET_PERIOD: Annotated[float, _seconds(0, 3600)] = 90
-    RESOLVE_SCHEDULE: Annotated[tuple[float, ...], BeforeValidator(_schedule)] = (0, 30, 95, 600)
+    RESOLVE_SCHEDULE: Annotated[tuple[float, ...], _schedule] = (0, 30, 95, 600)
     LEASE_SECONDS: Annotated[float, _seconds(1, 3600)] = 60
     NIGHTLY_COMPARE_HOUR: Hour = 3
     NIGHTLY_PACE: Annotated[float, _number(0.01, 100)] = 2
@@ -254,26 +253,26 @@ class Environment(BaseModel):
     ANSWER_WAIT: Annotated[float, _seconds(0, 20)] = 2
     CHECKOUT_WAIT: Annotated[float, _seconds(0, 60)] = 10
     ABANDONED_AFTER: Annotated[float, _seconds(60, 86400)] = 3600
-    BACKUP_FOLDER: Annotated[str, BeforeValidator(_folder)] = ""
+    BACKUP_FOLDER: Annotated[str, _folder] = ""
     BACKUP_HOUR: Hour = 2
     BACKUP_KEEP: Annotated[int, _whole(1, 1000)] = 7
-    BACKUP_PASSPHRASE: Annotated[str, BeforeValidator(_long_secret(12))] = ""
-    METRICS_TOKEN: Annotated[str, BeforeValidator(_long_secret(20))] = ""
-    SENTRY_DSN: Annotated[str, BeforeValidator(_https)] = ""
-    MAIL_SERVER: Annotated[str, BeforeValidator(_mail_server)] = ""
+    BACKUP_PASSPHRASE: Annotated[str, _long_secret(12)] = ""
+    METRICS_TOKEN: Annotated[str, _long_secret(20)] = ""
+    SENTRY_DSN: Annotated[str, _https] = ""
+    MAIL_SERVER: Annotated[str, _mail_server] = ""
     MAIL_PORT: Annotated[int, _whole(1, 65535)] = 587
-    MAIL_SECURITY: Annotated[str, BeforeValidator(_mail_security)] = "starttls"
+    MAIL_SECURITY: Annotated[str, _mail_security] = "starttls"
     MAIL_USERNAME: str = ""
     MAIL_PASSWORD: str = ""
-    MAIL_FROM: Annotated[str, BeforeValidator(_mail_from)] = ""
+    MAIL_FROM: Annotated[str, _mail_from] = ""
     MAIL_TIMEOUT: Annotated[float, _seconds(0.1, 60)] = 10
-    LOG_LEVEL: Annotated[str, BeforeValidator(_level)] = "info"
+    LOG_LEVEL: Annotated[str, _level] = "info"
     PUBLIC_URL: BaseUrl = ""
     CONSOLE_URL: BaseUrl = "https://k01.smbc-gp.co.jp"
     TEST_MODE: Switch = False
     CLOCK_AHEAD: Annotated[float, _number(-(10.0**9), 10.0**9)] = 0
     DEBUG: Switch = False
-    TRUSTED_HOSTS: Annotated[list[str], BeforeValidator(_own_hosts)] = [
+    TRUSTED_HOSTS: Annotated[list[str], _own_hosts] = [
         "localhost",
         "127.0.0.1",
         "[::1]",
@@ -314,17 +313,25 @@ def load(environ: Mapping[str, str]) -> dict[str, Any]:
     given = {
         name.removeprefix(PREFIX): environ[name] for name in environ if name.startswith(PREFIX)
     }
-    try:
-        values = Environment.model_validate(given).model_dump()
-    except ValidationError as mistakes:
-        first = mistakes.errors()[0]
-        raise EnvironmentUnusable(f"{PREFIX}{first['loc'][0]}: {first['ctx']['error']}") from None
+    values: dict[str, Any] = {}
+    for name, read in variables().items():
+        try:
+            values[name] = read(given[name]) if name in given else copy(getattr(Environment, name))
+        except ValueError as mistake:
+            raise EnvironmentUnusable(f"{PREFIX}{name}: {mistake}") from None
     return values | {"INSTANCE_PATH": ROOT / values["INSTANCE_PATH"]}
+
+
+@cache
+def variables() -> dict[str, Callable[[str], Any]]:
+    """Each variable without its prefix, and what reads its text; that raises ValueError with a sentence."""
+    hints = get_type_hints(Environment, include_extras=True)
+    return {name: (*getattr(hint, "__metadata__", ()), hint)[0] for name, hint in hints.items()}
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each variable with our prefix that is none of ours: perhaps mistyped."""
-    known = set(Environment.model_fields)
+    known = set(variables())
     return [
         f"{PREFIX}{name} という設定はありません。{_meant(name, known)}"
         for name in sorted(key.removeprefix(PREFIX) for key in environ if key.startswith(PREFIX))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huey.storage  # noqa: F401 - with all clients: apps of one process have queues of all kinds
 import hypothesis
 import pytest
 from flask import Flask

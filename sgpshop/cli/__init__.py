@@ -6,15 +6,19 @@ ask (database or gateway away, other schema).  Every failure is one line.
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from flask.cli import ScriptInfo
 
 from sgpshop import logs
 from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: Command -> module and name; a module is loaded only for its own commands, so each starts fast.
 _COMMANDS = {
@@ -88,10 +92,20 @@ def commands(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    script = ScriptInfo(create_app=_load_app, set_debug_flag=False)
+    commands.main(obj=script, prog_name="app.py")
+
+
+def _load_app() -> Flask:
+    """The application; what is loaded stays, so nobody looks for rubbish in it, now or later."""
     from sgpshop import create_app
 
-    script = ScriptInfo(create_app=create_app, set_debug_flag=False)
-    commands.main(obj=script, prog_name="app.py")
+    gc.disable()
+    try:
+        return create_app()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _gateway_trouble(problem: Exception) -> tuple[str, int] | None:

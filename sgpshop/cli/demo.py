@@ -186,7 +186,7 @@ def _prepare(simulator_url: str, running: Processes) -> _Ready:
     from sgpshop.services import installation, notifications
     from sgpshop.services import settings as shop_settings
     from sgpshop.services.access import people
-    from sgpshop.services.demo import is_seeded, seed_sample
+    from sgpshop.services.demo.seeding import is_seeded, seed_sample
     from sgpshop.services.demo.simulator import Simulator
 
     app = create_app()

@@ -12,7 +12,6 @@ import click
 from sgpshop.cli.shop import with_shop
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun
-from sgpshop.services.demo import seed_many, seed_rows, seed_sample
 from sgpshop.services.order_files import importing
 
 _ACTOR = "コマンド import-orders"
@@ -50,6 +49,10 @@ def import_orders(files: tuple[BinaryIO, ...]) -> None:
 @with_shop
 def seed_demo(count: int | None, without_gateway: bool) -> None:
     """Bring in the shipped sample, or N made-up orders, with transactions at the simulator."""
+    from sgpshop.services.demo.many import seed_many
+    from sgpshop.services.demo.rows import seed_rows
+    from sgpshop.services.demo.seeding import seed_sample
+
     if without_gateway:
         if count is None:
             raise click.UsageError("--without-gateway には --orders N が必要です。")

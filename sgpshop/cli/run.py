@@ -69,6 +69,9 @@ def worker(until_idle: bool) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from sgpshop.services.health import due_work
+    from sgpshop.storage.queue import messages
+
+    _ = messages().store  # before the engine loads huey: with what this queue needs and no more
     from sgpshop.worker.engine import Worker
 
     _wait_until_ready()

@@ -17,14 +17,13 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from pydantic import BaseModel, ValidationError
 
 from sgpshop.domain.errors import CouldNotAsk, EnvironmentUnusable, ShopError
 from sgpshop.extensions import db
@@ -36,19 +35,41 @@ _SALT = 16
 #: A dump is packed already; SQLite's file is packed as fast as a disk takes it.
 _PACKING = {"sqlite": zipfile.ZIP_DEFLATED, "postgresql": zipfile.ZIP_STORED}
 _VERSION_TABLE = "alembic_version"
+_FORMAT = 1
 
 
-class About(BaseModel):
+@dataclass(frozen=True)
+class About:
     """What a backup says of itself, without any secret."""
 
-    format: Literal[1] = 1
     #: number of the newest migration
     version: str
-    database: Literal["sqlite", "postgresql"]
+    #: "sqlite" or "postgresql"
+    database: str
     taken_at: datetime
     #: of the ENCRYPTION_KEY the database belongs to (storage/vault.py)
     key_fingerprint: str
     has_keys: bool
+
+    def to_json(self) -> str:
+        """As `from_json` reads it."""
+        return json.dumps({"format": _FORMAT} | asdict(self), default=datetime.isoformat)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> About:
+        """What `data` says.  Raises ValueError unless that is a backup's, of a form we know."""
+        match json.loads(data):
+            case {
+                "format": 1,
+                "version": str(version),
+                "database": "sqlite" | "postgresql" as database,
+                "taken_at": str(taken_at),
+                "key_fingerprint": str(fingerprint),
+                "has_keys": bool(has_keys),
+            }:
+                taken = datetime.fromisoformat(taken_at)
+                return cls(version, database, taken, fingerprint, has_keys)
+        raise ValueError("no backup of ours")
 
 
 class NotABackup(ShopError):
@@ -80,7 +101,7 @@ def write(path: Path, about: About, keys: Mapping[str, str], passphrase: str) ->
             # Packed with the mode of the file made by mkstemp: its owner alone reads it (S12).
             packing = _PACKING[about.database]
             with zipfile.ZipFile(part, "w", packing, compresslevel=1) as archive:
-                archive.writestr(_ABOUT, about.model_dump_json())
+                archive.writestr(_ABOUT, about.to_json())
                 if about.has_keys:
                     archive.writestr(_KEYS, _seal(keys, passphrase))
                 archive.write(database, _DATABASE)
@@ -97,8 +118,8 @@ def read_about(path: Path) -> About:
     """What the backup says of itself.  Raises NotABackup."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return About.model_validate_json(archive.read(_ABOUT))
-    except (OSError, zipfile.BadZipFile, KeyError, ValidationError):
+            return About.from_json(archive.read(_ABOUT))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
         raise NotABackup(path) from None
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,7 @@ class Messages:
     @cached_property
     def store(self) -> Store:
         """Where the messages lie; made when first asked for, as most commands send none."""
+        _load_huey(with_clients=bool(self._url))
         from sgpshop.storage.queue_stores import store_for  # it takes longer than a command
 
         return store_for(self._url, self._folder)
@@ -163,6 +166,18 @@ class Messages:
         if self.is_away:
             logs.event("queue_back", level=logging.WARNING)
         self._failed_at = float("-inf")
+
+
+def _load_huey(*, with_clients: bool) -> None:
+    """huey loads the clients of Redis and PostgreSQL wherever they are installed: 15 MB and 0.1 s that a
+    queue in a file has no use for.  What is None among the modules counts as not installed."""
+    hidden = [name for name in ("redis", "psycopg") if not with_clients and name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        import_module("huey.storage")
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def init_app(app: Flask) -> None:

@@ -23,7 +23,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun, IssueLevel, Role
 from sgpshop.services import activities
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.demo import SAMPLE
+from sgpshop.services.demo.sample import SAMPLE
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState, mappings
 from sgpshop.web.frame.attachments import attached

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from sgpshop.services.demo import SAMPLE
+from sgpshop.services.demo.sample import SAMPLE
 from tests.browser.conftest import Site, Visitor, look_again_until
 
 BAD = Path(__file__).parent.parent / "data" / "orders-with-bad-rows.csv"

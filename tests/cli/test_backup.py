@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,8 @@ def test_one_of_a_later_version_is_3(shop: Path, tmp_path: Path) -> None:
         for name in old.namelist():
             content = old.read(name)
             if name == "about.json":
-                about = storage.read_about(file).model_copy(update={"version": "9999"})
-                content = about.model_dump_json().encode()
+                about = replace(storage.read_about(file), version="9999")
+                content = about.to_json().encode()
             new.writestr(name, content)
     refused = run(tmp_path / "other", "restore", later, passphrase=RIGHT)
     assert refused.exit_code == 3

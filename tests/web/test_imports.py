@@ -22,7 +22,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportRun, Job, JobKind, Order, Role, utc_now
 from sgpshop.services import settings
-from sgpshop.services.demo import SAMPLE
+from sgpshop.services.demo.sample import SAMPLE
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import batches, kept
 from sgpshop.storage import jobs, shared_clock, stopping

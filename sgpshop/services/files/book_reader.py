@@ -3,7 +3,8 @@
 It writes a JSON array per row, every cell as the text that a CSV file would have, and ends with 0 or
 one of the codes below.  The library makes room for the whole rectangle up to the last cell, unpacks
 what it is told to and aborts when memory ends; here that ends nothing but this process.
-It imports nothing of ours: so it starts within some 50 ms.
+It imports nothing of ours: so it starts within some 50 ms;
+and the library is loaded where it is used, as who starts the process knows its codes from here.
 """
 
 from __future__ import annotations
@@ -16,14 +17,6 @@ import zipfile
 from datetime import date, datetime, time
 from typing import Any
 
-from python_calamine import (
-    CalamineError,
-    CalamineWorkbook,
-    PasswordError,
-    SheetTypeEnum,
-    SheetVisibleEnum,
-)
-
 #: How the process ends if it does not end well; any other way means that a limit was met.
 PASSWORD, UNREADABLE, ARCHIVE = 10, 11, 12
 #: Orders stand in one of the first sheets: each look at one reads it whole.
@@ -34,6 +27,8 @@ _MOST_DIGITS = 15
 
 def main(memory: int, cpu: int, most_characters: int, longest: int) -> int:
     """Bytes, seconds, characters of all cells: so much and no more; of one cell only the beginning."""
+    from python_calamine import CalamineError, PasswordError
+
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -57,6 +52,8 @@ def main(memory: int, cpu: int, most_characters: int, longest: int) -> int:
 
 def _write_rows(most_characters: int, longest: int) -> int:
     """The first visible sheet that has rows, from its first row, empty ones included."""
+    from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
     book = CalamineWorkbook.from_filelike(sys.stdin.buffer)
     for sheet in book.sheets_metadata[:_MOST_SHEETS]:
         if sheet.visible is SheetVisibleEnum.Visible and sheet.typ is SheetTypeEnum.WorkSheet:

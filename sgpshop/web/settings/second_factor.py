@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import segno
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -139,6 +138,8 @@ def _page(
 
 def _picture(uri: str) -> str:
     """The QR code as a picture inside the page: no other address is asked, nothing is stored."""
+    import segno  # for this page alone
+
     picture: str = segno.make(uri, error="l", micro=False).svg_inline(
         scale=4, border=4, dark="#000", light="#fff"
     )

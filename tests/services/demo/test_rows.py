@@ -22,7 +22,8 @@ from sgpshop.models import (
     Role,
 )
 from sgpshop.services import installation
-from sgpshop.services.demo import rows, seed_rows
+from sgpshop.services.demo import rows
+from sgpshop.services.demo.rows import seed_rows
 from sgpshop.services.order_search import texts
 from sgpshop.services.orders import beginnings
 from sgpshop.services.orders.history_check import Verification

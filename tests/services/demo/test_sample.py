@@ -13,8 +13,7 @@ from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.payment_methods import KnownMethods
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import IssueLevel
-from sgpshop.services.demo import SAMPLE
-from sgpshop.services.demo.sample import sample_orders
+from sgpshop.services.demo.sample import SAMPLE, sample_orders
 from sgpshop.services.order_files.reading import FileOrder, read_orders, survey
 
 BAD_ROWS = Path(__file__).parents[2] / "data" / "orders-with-bad-rows.csv"

@@ -21,7 +21,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportRun, Operation, Order, OrderKind
-from sgpshop.services.demo import SAMPLE
+from sgpshop.services.demo.sample import SAMPLE
 from sgpshop.services.order_files import exporting, importing
 from sgpshop.services.order_files.exporting import Source
 from sgpshop.services.order_search.criteria import SearchCriteria

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from sgpshop.domain.csv_writing import Value, csv_file
 from sgpshop.services.journals.sales.month import MonthOfSales
 
@@ -50,6 +48,8 @@ def as_csv(found: MonthOfSales) -> bytes:
 
 def as_excel(found: MonthOfSales) -> bytes:
     """The same as a workbook of one sheet."""
+    import xlsxwriter  # type: ignore[import-untyped]  # for a book alone
+
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True})
     sheet = book.add_worksheet(f"{found.first:%Y-%m}")

@@ -11,8 +11,6 @@ import unicodedata
 from datetime import datetime
 from typing import IO, Any
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from sgpshop.domain.csv_writing import Value
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.services.order_files.exporting.columns import MONEY, TITLES, rows
@@ -54,6 +52,8 @@ _WIDTHS = {
 
 def write_excel(source: Source, out: IO[bytes], *, per_sheet: int = ROWS_PER_SHEET) -> int:
     """Write all orders of `source` into `out`; how many rows without headings."""
+    import xlsxwriter  # type: ignore[import-untyped]  # for a book alone
+
     with tempfile.TemporaryDirectory(prefix="sgpshop-") as folder:
         book = xlsxwriter.Workbook(
             out,
