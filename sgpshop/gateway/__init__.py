@@ -44,7 +44,7 @@ from sgpshop.gateway.records import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.gateway.transport import only_while
+from sgpshop.gateway.wanted import only_while
 
 __all__ = [
     "ADDRESS_REFUSED",

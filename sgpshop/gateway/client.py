@@ -4,11 +4,11 @@ A method returns only what the gateway provably said.  Otherwise it raises one o
 (P9): GatewayRejected, GatewayUnreachable or GatewayOutcomeUnknown.  Nothing is ever sent twice.
 """
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Callable, Collection
-from typing import TypeVar, overload
-
-import requests
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from sgpshop import metrics
 from sgpshop.domain.other_clock import OtherClock
@@ -30,7 +30,6 @@ from sgpshop.gateway.records import (
     TradeAccess,
     TradeStatus,
 )
-from sgpshop.gateway.transport import Connections, Transport, new_session
 from sgpshop.gateway.wire import (
     Answer,
     MalformedAnswer,
@@ -38,6 +37,11 @@ from sgpshop.gateway.wire import (
     encode_form,
     parse_answer,
 )
+
+if TYPE_CHECKING:
+    import requests
+
+    from sgpshop.gateway.transport import Connections
 
 _T = TypeVar("_T")
 
@@ -76,6 +80,8 @@ class SmbcGpGateway:
         allow_loopback_http: bool = False,
         hosts: Collection[str] | None = None,
     ) -> None:
+        from sgpshop.gateway.transport import Transport, new_session  # see wanted.py
+
         self._credentials = credentials
         self._allow_loopback_http = allow_loopback_http
         self._session = session or new_session(pool_size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from sgpshop.gateway.transport import AddressRefused, Transport, new_session
+from sgpshop.gateway.exceptions import AddressRefused
 
 #: `GatewayUnreachable.reason` where no address of the name is allowed.
 ADDRESS_REFUSED = f"connect:{AddressRefused.__name__}"
@@ -22,6 +22,8 @@ class Elsewhere:
     """One address of somebody else; of one thread."""
 
     def __init__(self, url: str, may_connect: Callable[[str], bool]) -> None:
+        from sgpshop.gateway.transport import Transport, new_session  # see wanted.py
+
         parts = urlsplit(url)
         self._path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
         self._session = new_session(1, may_connect)

@@ -122,3 +122,7 @@ def _sentence(codes: tuple[str, ...]) -> str:
 
 def _with_codes(message: str, codes: tuple[str, ...]) -> str:
     return f"{message}（{'、'.join(codes[:_SHOWN])}）"
+
+
+class AddressRefused(OSError):
+    """No address of the name is one that may be connected to."""

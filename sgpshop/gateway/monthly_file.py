@@ -4,6 +4,8 @@ Not the idPass wire: a CSV file in cp932 goes to ``/_batch/<ShopID>/<yyyyMM>`` w
 password as HTTP Basic, and around the 18th the same lines come back with their results.
 """
 
+from __future__ import annotations
+
 import base64
 import csv
 import io
@@ -13,13 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgpshop.gateway.error_kinds import is_clear_no
 from sgpshop.gateway.exceptions import GatewayOutcomeUnknown, GatewayRejected
 from sgpshop.gateway.records import ShopCredentials
-from sgpshop.gateway.transport import Transport
 from sgpshop.gateway.wire import ENCODING
+
+if TYPE_CHECKING:
+    from sgpshop.gateway.transport import Transport
 
 #: The window for files is the 1st to the 10th of a month, by the gateway's clock.
 WINDOW_CLOSED = "FILE_WINDOW_CLOSED"

@@ -12,9 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -30,9 +28,11 @@ from sgpshop.domain.other_clock import OtherClock
 from sgpshop.gateway.exceptions import (
     NO_FREE_CONNECTION,
     NOT_WANTED,
+    AddressRefused,
     GatewayOutcomeUnknown,
     GatewayUnreachable,
 )
+from sgpshop.gateway.wanted import is_wanted
 
 log = logging.getLogger(__name__)
 
@@ -51,43 +51,9 @@ _HEADERS = {
 }
 
 
-def _always() -> bool:
-    return True
-
-
-#: Asked when a connection stands and the first byte of a request comes next: is it wanted still?
-#: And whether it is asked of each request, or of the first.
-_may_send: ContextVar[tuple[Callable[[], bool], bool]] = ContextVar(
-    "may_send", default=(_always, True)
-)
-
-
-@contextmanager
-def only_while(may_send: Callable[[], bool], *, each: bool = False) -> Iterator[None]:
-    """The first request of this block leaves only if `may_send` says so right before its first byte.
-
-    GatewayUnreachable (NOT_WANTED) otherwise, and where `may_send` raises (P17).  Those that follow
-    are not asked about: GatewayUnreachable means that nothing was sent.  Unless all of them only ask:
-    then `each` is.
-    """
-    token = _may_send.set((may_send, each))
-    try:
-        yield
-    finally:
-        _may_send.reset(token)
-
-
 def require_wanted(connection: HTTPConnection) -> None:
     """Raise NewConnectionError if the request that comes next is not wanted any more."""
-    try:
-        may_send, is_each = _may_send.get()
-        is_wanted = may_send()
-        if not is_each:
-            _may_send.set((_always, True))
-    except Exception:  # who cannot be asked has not said yes
-        log.exception("whether a request is wanted still could not be asked")
-        is_wanted = False
-    if not is_wanted:
+    if not is_wanted():
         raise NewConnectionError(connection, NOT_WANTED.partition(":")[2])
 
 
@@ -110,10 +76,6 @@ class _DeadlineSocket(_DeadlineMixin, socket.socket):
 
 class _DeadlineSSLSocket(_DeadlineMixin, ssl.SSLSocket):
     pass
-
-
-class AddressRefused(OSError):
-    """No address of the name is one that may be connected to."""
 
 
 def any_address(_address: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Response
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
@@ -22,9 +22,6 @@ from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.api.queries import EventsQuery, SearchQuery
 from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
 from sgpshop.web.frame import problems
-from sgpshop.web.frame.security import for_machines
-
-bp = Blueprint("api_document", __name__, url_prefix="/api/v1")
 
 _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
@@ -153,8 +150,6 @@ there (SaveCard, SearchCard, DeleteCard, by the shop front's own contract).  Her
 """
 
 
-@bp.get("/openapi.json")
-@for_machines
 def show() -> Response:
     """The document."""
     return Response(json.dumps(document(), ensure_ascii=False), content_type="application/json")

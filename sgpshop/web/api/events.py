@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, Response
+from flask import Response
 from pydantic import Field
 
-from sgpshop.models import Scope
 from sgpshop.services.orders import feed
 from sgpshop.services.orders.entries import values_of_event
 from sgpshop.web.api import answers
-from sgpshop.web.api.access import needs
 from sgpshop.web.api.content import DateTime
 from sgpshop.web.api.entries import EntryAnswer
 from sgpshop.web.api.fields import ORDER_NO, AnswerBody
 from sgpshop.web.api.queries import EventsQuery, place, read_plain
-
-bp = Blueprint("api_events", __name__, url_prefix="/api/v1/events")
 
 
 class EventAnswer(EntryAnswer):
@@ -51,8 +47,6 @@ class EventsAnswer(AnswerBody):
     has_more: Annotated[bool, Field(description="More are there already.")]
 
 
-@bp.get("")
-@needs(Scope.READ, is_search=True)
 def show() -> Response:
     """Events after a place."""
     query = read_plain(EventsQuery)

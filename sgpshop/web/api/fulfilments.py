@@ -9,7 +9,7 @@ import re
 from datetime import date
 from typing import Annotated, Literal
 
-from flask import Blueprint, Response
+from flask import Response
 from pydantic import Field
 
 from sgpshop.domain.carriers import CARRIERS
@@ -27,12 +27,10 @@ from sgpshop.services.slips.decisions import code_of
 from sgpshop.services.slips.handed_in import OrderNews, OrderResult, ParcelNews
 from sgpshop.services.slips.report import ReportedRow
 from sgpshop.web.api import answers, replays
-from sgpshop.web.api.access import caller, may, needs
+from sgpshop.web.api.access import caller, may
 from sgpshop.web.api.fields import AnswerBody, Body, Day, Version, Yen
 from sgpshop.web.api.reading import refuse_unconfirmed, sent
 from sgpshop.web.frame.problems import ApiRefusal
-
-bp = Blueprint("api_fulfilments", __name__, url_prefix="/api/v1/fulfilments")
 
 MOST_ORDERS, _MOST_PARCELS, _MOST_SLIPS = 200, 50, 12
 #: of all orders of a call together, for they are begun in one transaction
@@ -172,8 +170,6 @@ class WaitingFulfilmentAnswer(FulfilmentAnswer):
     approval_expires_at: answers.Until
 
 
-@bp.post("")
-@needs(Scope.FULFIL)
 def create() -> Response:
     """Register what happened to parcels, and capture with it where that is asked for."""
     given = sent(FulfilmentBody)
@@ -198,8 +194,6 @@ def create() -> Response:
     return replays.once(given, act)
 
 
-@bp.get("/<run_id>")
-@needs(Scope.FULFIL)
 def show(run_id: str) -> Response:
     """What became of it by now."""
     if not re.fullmatch(r"[0-9a-f]{32}", run_id):

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import sqlalchemy as sa
-from flask import Blueprint, Response
+from flask import Response
 
 from sgpshop.domain.errors import NotPossible, OrderBusy, OrderChanged
 from sgpshop.domain.money_effect import money_effect
 from sgpshop.domain.order_rules import reserves_nothing
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, Operation, Order, Scope
+from sgpshop.models import Attempt, AttemptState, Operation, Order
 from sgpshop.services import order_editing
 from sgpshop.services.order_detail import answers as order_answers
 from sgpshop.services.order_detail.unfinished import may_refund
@@ -29,17 +29,13 @@ from sgpshop.services.payments import acts, cancelling, second_look
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.api import answers, replays
-from sgpshop.web.api.access import caller, needs
+from sgpshop.web.api.access import caller
 from sgpshop.web.api.bodies import AmountBody, CancelBody, CaptureBody, SeenBody
 from sgpshop.web.api.reading import known, refuse_unconfirmed, sent
 from sgpshop.web.frame import problems, run_and_wait
 from sgpshop.web.frame.problems import ApiRefusal
 
-bp = Blueprint("api_money", __name__, url_prefix="/api/v1/orders/<order_no>")
 
-
-@bp.post("/capture")
-@needs(Scope.CAPTURE)
 def capture(order_no: str) -> Response:
     """SGPカード実売上処理 of what the caller saw (R55, P20)."""
     given = sent(CaptureBody)
@@ -58,8 +54,6 @@ def capture(order_no: str) -> Response:
     return replays.once(given, act)
 
 
-@bp.post("/cancel")
-@needs(Scope.CAPTURE)
 def cancel(order_no: str) -> Response:
     """注文キャンセル: SMBC-GP first, the order after (R91, R92)."""
     given = sent(CancelBody)
@@ -75,8 +69,6 @@ def cancel(order_no: str) -> Response:
     return replays.once(given, act)
 
 
-@bp.post("/amount")
-@needs(Scope.CHANGE)
 def change_amount(order_no: str) -> Response:
     """The total becomes another, and SMBC-GP holds that: both, or neither is begun (R64, R67).
 
@@ -128,15 +120,11 @@ def _has_nothing_to_send(order: Order, total: int) -> bool:
     return order.total != total == there.gateway_amount
 
 
-@bp.post("/extend")
-@needs(Scope.CHANGE)
 def extend(order_no: str) -> Response:
     """オーソリ期間延長 (R83)."""
     return _simply(order_no, SeenBody, Operation.EXTEND)
 
 
-@bp.post("/refund-difference")
-@needs(Scope.CAPTURE)
 def refund_difference(order_no: str) -> Response:
     """差額を返金: what was taken beyond the total goes back to the buyer (R100)."""
     return _simply(order_no, CancelBody, Operation.REFUND_DIFFERENCE)

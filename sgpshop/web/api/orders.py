@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
-from sgpshop.models import Scope
 from sgpshop.services import intake
 from sgpshop.services.order_detail import answers as order_answers
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.orders import feed
 from sgpshop.web.api import answers, queries, replays
-from sgpshop.web.api.access import caller, needs
+from sgpshop.web.api.access import caller
 from sgpshop.web.api.bodies import NewOrderBody, new_order_of
 from sgpshop.web.api.reading import known, sent, take_no_parameters
 
 _DECLINED = (Unfinished.DECLINED, Unfinished.AUTHENTICATION_FAILED)
 
-bp = Blueprint("api_orders", __name__, url_prefix="/api/v1/orders")
 
-
-@bp.get("")
-@needs(Scope.READ, is_search=True)
 def search() -> Response:
     """One page of a search by the conditions of the screen (R35), or of what changed since."""
     query = queries.read()
@@ -40,16 +35,12 @@ def search() -> Response:
     )
 
 
-@bp.get("/<order_no>")
-@needs(Scope.READ)
 def show(order_no: str) -> Response:
     """One order as it is now."""
     take_no_parameters()
     return answers.respond(answers.of_order(order_answers.one(known(order_no))))
 
 
-@bp.post("")
-@needs(Scope.INTAKE)
 def create() -> Response:
     """Take an order in and have its card authorized, charged or checked (T1-T5, P27)."""
     given = sent(NewOrderBody)
