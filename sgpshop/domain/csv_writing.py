@@ -21,6 +21,10 @@ Value = str | int | datetime | date | None
 #: Apostrophes before it count as well, so that ours can be told from one that was there (§14.3).
 _FORMULA = re.compile(r"'*(?:[\s\u3000]*[=+\-@＝＋－＠]|[\t\r\n])")
 
+#: What may be a formula, or has to be quoted.
+_TO_BE_CARED_FOR = re.compile(r"['\s\u3000=+\-@＝＋－＠]|[^,\"\r\n]*[,\"\r\n]")
+_TO_BE_QUOTED = re.compile(r'[,"\r\n]')
+
 #: Stands for a character that CP932 has not (§14.3).
 REPLACEMENT = "〓"
 #: Same sign, other number: what CP932 has in the place of these.
@@ -82,8 +86,16 @@ def _cell(value: Value, encoding: Encoding) -> str | int:
     if isinstance(value, int):
         return value
     if isinstance(value, datetime):
-        return f"{value.astimezone(JST):%Y/%m/%d %H:%M:%S}"
-    return f"{value:%Y/%m/%d}"
+        return value.astimezone(JST).isoformat(" ", "seconds")[:19].replace("-", "/")
+    return value.isoformat().replace("-", "/")
+
+
+def csv_text(value: Value, encoding: Encoding = Encoding.UTF_8) -> str:
+    """`value` as it stands between two commas of `csv_file`, for who writes the commas himself."""
+    if type(value) is str and encoding is Encoding.UTF_8 and not _TO_BE_CARED_FOR.match(value):
+        return value  # nearly all
+    text = str(_cell(value, encoding))
+    return '"' + text.replace('"', '""') + '"' if _TO_BE_QUOTED.search(text) else text
 
 
 def csv_guarded(text: str) -> str:

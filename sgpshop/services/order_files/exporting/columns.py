@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from sgpshop.domain.csv_writing import Value
 from sgpshop.domain.payment_status import CAPTURABLE
+from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine
+from sgpshop.models.base import UtcDateTime
 from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 
 if TYPE_CHECKING:
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 _LEFT_OUT = frozenset({"access_pass", "ordered_time", "order_state"})
 _OF_TRANSACTION = frozenset({"access_id", "authorized_at", "gateway_amount"})
 #: field of an order file -> column of our table, where the names differ
-_OTHER_NAMES = {"processing": "processing_class"}
-#: yes and no that a file has other words for than 1 and 0
-_WORDS = {"prices_include_tax": {True: "税込", False: "税別"}}
+_OTHER_NAMES = {"processing": "processing_class", "is_reduced": "tax_rate"}
+#: of an item: whether its rate is the reduced one
+_IS_REDUCED = "is_reduced"
+#: values that a file has words of its own for
+_WORDS: dict[str, Callable[[Any], Value]] = {
+    "prices_include_tax": {True: "税込", False: "税別", None: None}.__getitem__,
+    _IS_REDUCED: lambda rate: int(rate == 8),
+}
+#: So many different values are kept with what a file says for them.
+_MOST_KEPT = 20_000
 
 
 def _columns_of(part: Part) -> tuple[FileColumn, ...]:
@@ -31,8 +39,8 @@ def _columns_of(part: Part) -> tuple[FileColumn, ...]:
 
 _ORDER, _DELIVERY, _ITEM = (_columns_of(part) for part in (Part.ORDER, Part.DELIVERY, Part.ITEM))
 
-#: What happened since the order came in; the importer passes over these.
-_SINCE: dict[str, Callable[[Any], Value]] = {
+#: What happened since the order came in, as it is stored; the importer passes over these.
+_SINCE: dict[str, Callable[[Any], Any]] = {
     "修正額": lambda order: _correction(order),
     "SMBC-GP側金額": lambda order: order.gateway_amount,
     "金額送信日時": lambda order: order.amount_sent_at,
@@ -40,6 +48,20 @@ _SINCE: dict[str, Callable[[Any], Value]] = {
     "取消日時": lambda order: order.cancelled_at,
     "オーソリ期限": lambda order: _deadline(order),
 }
+_SINCE_ATTRIBUTES = dict(
+    zip(
+        _SINCE,
+        (
+            Order.total,
+            CardTransaction.gateway_amount,
+            CardTransaction.amount_sent_at,
+            CardTransaction.captured_at,
+            CardTransaction.cancelled_at,
+            CardTransaction.auth_expires_at,
+        ),
+        strict=True,
+    )
+)
 _ERROR_TITLES = ("エラーコード", "エラー内容")
 
 TITLES: tuple[str, ...] = (
@@ -67,76 +89,147 @@ MONEY = frozenset(
 )
 
 
-def _selected(columns: Iterable[FileColumn], model: Any) -> list[Any]:
-    return [
-        getattr(CardTransaction if column.field in _OF_TRANSACTION else model, name).label(
-            column.field
+def _attributes(columns: Iterable[FileColumn], model: Any) -> dict[str, Any]:
+    """Our column for each of `columns`, by its field, in their order."""
+    return {
+        column.field: getattr(
+            CardTransaction if column.field in _OF_TRANSACTION else model,
+            _OTHER_NAMES.get(column.field, column.field),
         )
         for column in columns
-        if (name := _OTHER_NAMES.get(column.field, column.field))
-        not in ("ordered_at", "is_reduced")
+    }
+
+
+def _as_stored(attributes: dict[str, Any]) -> list[sa.Label[Any]]:
+    """Read as the database has it: `_Cells` makes times and words of it, once for many alike."""
+    return [
+        sa.type_coerce(attribute, sa.types.NULLTYPE).label(field)
+        for field, attribute in attributes.items()
     ]
 
 
-ORDER_FIELDS: list[sa.Label[Any]] = [
-    *_selected(_ORDER, Order),
-    Order.kind.label("kind"),
-    Order.original_total.label("original_total"),
-    CardTransaction.amount_sent_at.label("amount_sent_at"),
-    CardTransaction.captured_at.label("captured_at"),
-    CardTransaction.cancelled_at.label("cancelled_at"),
-    CardTransaction.auth_expires_at.label("auth_expires_at"),
-]
-DELIVERY_FIELDS: list[sa.Label[Any]] = _selected(_DELIVERY, Delivery)
-ITEM_FIELDS: list[sa.Label[Any]] = _selected(_ITEM, OrderLine)
+_OF_ORDER, _OF_PARCEL, _OF_ITEM = (
+    _attributes(columns, model)
+    for columns, model in ((_ORDER, Order), (_DELIVERY, Delivery), (_ITEM, OrderLine))
+)
+#: What is read of each part: its columns as they stand in a file, and what else is asked of it.
+ORDER_FIELDS = _as_stored(
+    _OF_ORDER
+    | {
+        "kind": Order.kind,
+        "original_total": Order.original_total,
+        "amount_sent_at": CardTransaction.amount_sent_at,
+        "captured_at": CardTransaction.captured_at,
+        "cancelled_at": CardTransaction.cancelled_at,
+        "auth_expires_at": CardTransaction.auth_expires_at,
+    }
+)
+DELIVERY_FIELDS = _as_stored(_OF_PARCEL)
+ITEM_FIELDS = _as_stored(_OF_ITEM)
 
 
 def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
     """One row an item, in the order of TITLES; order and delivery columns repeat."""
-    for exported in orders:
-        of_order = [_of_order(exported.order, column) for column in _ORDER]
-        since = [value(exported.order) for value in _SINCE.values()]
+    return Rows().of(orders)
+
+
+class Rows:
+    """Makes the rows of one file.
+
+    `written` says what stands in it for a value, `together` what for some cells of a row, which are
+    the last ones or not: what repeats is made once.
+    """
+
+    def __init__(
+        self,
+        written: Callable[[Value], Any] = lambda value: value,
+        together: Callable[[list[Any], bool], Any] = lambda cells, _is_last: cells,
+    ) -> None:
+        self._written, self._together = written, together
+        moments = _Kept(_in_turn(_reader(UtcDateTime()), written))  # the same one in many columns
+        self._orders = _Cells(_OF_ORDER, written, moments)
+        self._parcels = _Cells(_OF_PARCEL, written, moments)
+        self._items = _Cells(_OF_ITEM, written, moments)
+        self._later = _Cells(_SINCE_ATTRIBUTES, written, moments)
+        self._no_parcel = together([written(None)] * len(_DELIVERY), False)
+
+    def of(self, orders: Iterable[ExportedOrder]) -> Iterator[Any]:
+        """As `rows`."""
+        together, no_parcel, item = self._together, self._no_parcel, self._items.of
+        for exported in orders:
+            of_order = together(self._orders.of(exported.order), False)
+            since = together(self._since(exported), True)
+            parcels = {
+                number: together(self._parcels.of(parcel), False)
+                for number, parcel in exported.parcels.items()
+            }
+            for line in exported.lines:
+                of_parcel = parcels.get(line[-2], no_parcel)  # delivery_number (reading.py)
+                yield of_order + of_parcel + together(item(line), False) + since
+
+    def _since(self, exported: ExportedOrder) -> list[Any]:
         error = exported.error
-        since += ["|".join(error.codes), error.sentence] if error else ["", ""]
-        parcels = {number: _of_parcel(parcel) for number, parcel in exported.parcels.items()}
-        for line in exported.lines:
-            of_parcel = parcels.get(line.delivery_number, _NO_PARCEL)
-            yield [*of_order, *of_parcel, *(_of_item(line, column) for column in _ITEM), *since]
+        words = ("|".join(error.codes), error.sentence) if error else ("", "")
+        of_order = self._later.of([value(exported.order) for value in _SINCE.values()])
+        return of_order + [self._written(word) for word in words]
 
 
-def _of_order(order: Any, column: FileColumn) -> Value:
-    value = getattr(order, column.field)
-    words = _WORDS.get(column.field)
-    return words[value] if words else _plain(value)
+class _Cells:
+    """What a file says for the columns of one part."""
+
+    def __init__(
+        self, attributes: dict[str, Any], form: Callable[[Value], Any], moments: _Kept
+    ) -> None:
+        self._width = len(attributes)
+        self._plain = _Kept(form, {True: form(1), False: form(0)})
+        #: Times and words have each their own: what is stored for one may be a text of people elsewhere.
+        self._special: list[tuple[int, _Kept]] = []
+        for at, (field, attribute) in enumerate(attributes.items()):
+            if isinstance(attribute.type, UtcDateTime):
+                self._special.append((at, moments))
+            elif field in _WORDS:
+                self._special.append((at, _Kept(_in_turn(_WORDS[field], form))))
+            elif isinstance(attribute.type, sa.Enum | sa.Date):
+                self._special.append((at, _Kept(_in_turn(_reader(attribute.type), form))))
+
+    def of(self, row: Sequence[Any]) -> list[Any]:
+        """The cells of one row of the database."""
+        cells = list(map(self._plain.__getitem__, row[: self._width]))
+        for at, kept in self._special:
+            cells[at] = kept[row[at]]
+        return cells
 
 
-def _of_parcel(parcel: Any) -> list[Value]:
-    return [_plain(getattr(parcel, column.field)) for column in _DELIVERY]
+def _reader(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Value]:
+    """What makes a value of what is stored; words are as the screen says them."""
+    dialect = db.engine.dialect
+    read = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return _label if read is None else lambda stored: _label(read(stored))
 
 
-_NO_PARCEL: list[Value] = [None] * len(_DELIVERY)
+def _in_turn(words: Callable[[Any], Value], form: Callable[[Value], Any]) -> Callable[[Any], Any]:
+    return lambda value: form(words(value))
 
 
-def _of_item(line: Any, column: FileColumn) -> Value:
-    return (
-        int(line.tax_rate == 8)
-        if column.field == "is_reduced"
-        else _plain(getattr(line, column.field))
-    )
+class _Kept(dict[Any, Any]):
+    """Values and what is made of them, as long as there are not too many."""
+
+    def __init__(self, made: Callable[[Any], Any], always: dict[Any, Any] | None = None) -> None:
+        super().__init__(always or {})
+        self._made, self._always = made, always or {}
+
+    def __missing__(self, value: Any) -> Any:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+            self.update(self._always)
+        made = self[value] = self._made(value)
+        return made
 
 
-#: most values by far: nothing is looked for in them
-_PLAIN = (str, int)
-
-
-def _plain(value: Any) -> Value:
-    """Words as the screen says them, yes and no as 1 and 0."""
-    if value is None or type(value) in _PLAIN:
-        return value  # type: ignore[no-any-return]
-    if isinstance(value, bool):
-        return int(value)
-    label: str | None = getattr(value, "label", None)
-    return value if label is None else label
+def _label(word: Any) -> Value:
+    """As the screen says it; a word of another version of this program is itself."""
+    label: str | None = getattr(word, "label", word)
+    return label
 
 
 def _correction(order: Any) -> int | None:
@@ -145,7 +238,7 @@ def _correction(order: Any) -> int | None:
     return order.total if first is not None and first != order.total else None
 
 
-def _deadline(order: Any) -> datetime | None:
+def _deadline(order: Any) -> Any:
     """The end of the hold, where one is waited for (R111, R130)."""
-    is_waited_for = order.payment_status in CAPTURABLE and order.kind is OrderKind.NORMAL
+    is_waited_for = order.payment_status in CAPTURABLE and order.kind == OrderKind.NORMAL
     return order.auth_expires_at if is_waited_for else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from sgpshop.domain.csv_writing import Encoding, Value, csv_file, for_cp932
-from sgpshop.services.order_files.exporting.columns import TITLES, rows
+from sgpshop.domain.csv_writing import Encoding, Value, csv_file, csv_text, for_cp932
+from sgpshop.services.order_files.exporting.columns import TITLES, Rows, rows
 from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source
 
 _PLACES_TOLD = 20
@@ -36,7 +37,15 @@ class Loss:
 
 def as_csv(source: Source, encoding: Encoding = Encoding.UTF_8) -> Iterator[bytes]:
     """The file, a few hundred orders at a time."""
-    return csv_file(TITLES, (rows(orders) for orders in source()), encoding)
+    yield from csv_file(TITLES, (), encoding)
+    is_utf_8 = encoding is Encoding.UTF_8
+    made = Rows(csv_text if is_utf_8 else partial(csv_text, encoding=encoding), _together)
+    for orders in source():
+        yield "".join(made.of(orders)).encode(encoding)
+
+
+def _together(cells: list[str], is_last: bool) -> str:
+    return ",".join(cells) + ("\r\n" if is_last else ",")
 
 
 def look_for_loss(source: Source) -> Loss:

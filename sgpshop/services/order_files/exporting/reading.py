@@ -88,18 +88,18 @@ def _newest_first(order_ids: Sequence[int]) -> list[int]:
 
 def _read(ids: list[int]) -> list[ExportedOrder]:
     """The orders of one chunk in four or five queries; no transaction is open after."""
-    session = db.session
-    orders = session.execute(_ORDERS, {"ids": ids}).all()
+    connection = db.session.connection()  # past the session, which looks through each row again
+    orders = connection.execute(_ORDERS, {"ids": ids}).all()
     parcels: dict[int, dict[int, Any]] = defaultdict(dict)
-    for parcel in session.execute(_PARCELS, {"ids": ids}):
-        parcels[parcel.order_id][parcel.number] = parcel
+    for parcel in connection.execute(_PARCELS, {"ids": ids}):
+        parcels[parcel[-1]][parcel[-2]] = parcel
     lines: dict[int, list[Any]] = defaultdict(list)
-    for line in session.execute(_LINES, {"ids": ids}):
-        lines[line.order_id].append(line)
+    for line in connection.execute(_LINES, {"ids": ids}):
+        lines[line[-1]].append(line)
     errors = _errors(ids)
-    session.commit()
+    db.session.commit()
     return [
-        ExportedOrder(order, parcels[order.id], lines[order.id], errors.get(order.id))
+        ExportedOrder(order, parcels[order[-1]], lines[order[-1]], errors.get(order[-1]))
         for order in orders
     ]
 
@@ -117,18 +117,21 @@ def _errors(order_ids: Sequence[int]) -> dict[int, ErrorContent | None]:
     }
 
 
+# What a row is found by stands last, where it is got at soonest.
 _ids: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _ORDERS = (
-    sa.select(Order.id, Order.ordered_at, *ORDER_FIELDS)
+    sa.select(*ORDER_FIELDS, Order.id)
     .outerjoin(
         CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
     )
     .where(Order.id.in_(_ids))
     .order_by(Order.ordered_at.desc(), Order.id.desc())
 )
-_PARCELS = sa.select(Delivery.order_id, *DELIVERY_FIELDS).where(Delivery.order_id.in_(_ids))
+_PARCELS = sa.select(*DELIVERY_FIELDS, Delivery.number.label("which"), Delivery.order_id).where(
+    Delivery.order_id.in_(_ids)
+)
 _LINES = (
-    sa.select(OrderLine.order_id, OrderLine.delivery_number, *ITEM_FIELDS)
+    sa.select(*ITEM_FIELDS, OrderLine.delivery_number, OrderLine.order_id)
     .where(OrderLine.order_id.in_(_ids))
     .order_by(OrderLine.order_id, OrderLine.position)
 )
