@@ -114,7 +114,7 @@ def test_what_the_document_says_is_so(api: Api, label: str) -> None:
         statuses[answer.status_code] += 1
 
     holds()
-    assert min(statuses) in (200, 201), statuses  # the valid ones do something
+    assert min(statuses) < 300, statuses  # the valid ones do something
 
 
 def _whole(value: Any) -> Any:
