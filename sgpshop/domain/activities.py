@@ -37,6 +37,7 @@ class ActivityEvent(Labelled):
     SECOND_FACTOR_OFF = "second_factor_off", "2段階認証を解除", ActivityKind.PEOPLE
     RECOVERY_CODES_RENEWED = "recovery_codes_renewed", "予備コードを作り直し", ActivityKind.PEOPLE
     PASSKEY_ADDED = "passkey_added", "パスキーを追加", ActivityKind.PEOPLE
+    PASSKEY_ALONE = "passkey_alone", "パスキーだけのログインを変更", ActivityKind.PEOPLE
     PASSKEY_REMOVED = "passkey_removed", "パスキーを削除", ActivityKind.PEOPLE
 
     API_KEY_CREATED = "api_key_created", "APIキーを作成", ActivityKind.KEYS

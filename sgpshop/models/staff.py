@@ -44,6 +44,8 @@ class Person(Base):
     totp_sealed: Mapped[str | None] = mapped_column(sa.Text)
     #: the newest span of 30 seconds whose code was taken: a code works once
     totp_step: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: a passkey whose device knows its owner opens without name and password (S2)
+    passkey_alone: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
@@ -61,7 +63,7 @@ class RecoveryCode(Base):
 
 
 class Passkey(Base):
-    """A key of a person's device, good as the second step on one host name (S2)."""
+    """A key of a person's device, good on one host name: as the second step, or alone (S2)."""
 
     __tablename__ = "passkeys"
 

@@ -47,6 +47,9 @@ bp = Blueprint("auth", __name__)
 bp.add_app_template_global(needs_https)
 bp.add_app_template_global(recent_password.passkey_question)
 bp.add_app_template_global(lambda: warn_before(), "warn_before")
+bp.add_app_template_global(
+    lambda: passkeys.ask_alone(site) if (site := this_site()) else None, "passkey_alone"
+)
 bp.add_app_template_global(lambda: LoginForm(formdata=None), "new_login_form")
 
 
@@ -102,6 +105,43 @@ def enter() -> ResponseReturnValue:
     return go_on(person)
 
 
+@bp.post("/login/passkey")
+@public
+def enter_by_passkey() -> ResponseReturnValue:
+    """パスキーでログイン: the device says who it is, and knows its owner (S2)."""
+    site, answer = this_site(), request.form.get("passkey", "")
+    question = request.form.get("passkey_question", "")
+    try:
+        if site is None:
+            raise PasskeyRefused
+        person = sessions.sign_in_by_passkey(
+            passkeys.owner_of(site, answer),
+            lambda session, person: passkeys.use(
+                session, person, site, question, answer, is_alone=True
+            ),
+            address=request.remote_addr or "",
+            browser=request.user_agent.string,
+            device=device(),
+        )
+    except TooOften as refusal:
+        return _too_often(render_template("auth/login.html", form=None, problem=refusal), refusal)
+    except (PasskeyRefused, sessions.SignInRefused):
+        problem = PasskeyAloneRefused()
+        return render_template("auth/login.html", form=None, problem=problem), 422
+    return go_on(person)
+
+
+class PasskeyAloneRefused(ShopError):
+    """Whatever was wrong with it, nobody is told which (S2)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "パスキーでログインできませんでした。ユーザー名とパスワードでログインしてください。"
+            "パスキーだけのログインは、アカウントの「2段階認証」で選んだ人が使えます。"
+        )
+
+
+@bp.get("/login/passkey")
 @bp.get("/login/code")
 @public
 def to_login() -> ResponseReturnValue:

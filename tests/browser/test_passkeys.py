@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession
+from sgpshop.models import Activity, LoginSession, Passkey, Person
 from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.signing_in import PASSWORD
@@ -148,3 +148,90 @@ def test_what_a_device_answered_opens_once(page: Page, site: Site) -> None:
 def test_by_a_number_for_an_address_the_screen_says_why_not(site: Site, visitor: Visitor) -> None:
     page = visitor.open(URL)
     expect(page.locator("main")).to_contain_text("https で始まるホスト名のアドレス")
+
+
+def alone(page: Page, site: Site) -> None:
+    """The button of the login page, by keyboard; the device is asked for any key it has for us."""
+    page.goto(f"{named(site)}/login")
+    page.get_by_role("button", name=LOGIN).press("Enter")
+
+
+def choose_alone(page: Page, site: Site, words: str) -> None:
+    page.goto(named(site) + URL)
+    page.get_by_role("button", name=words, exact=True).press("Enter")
+    expect(page.locator(".notice.is-success")).to_be_visible()
+
+
+def test_who_wants_it_signs_in_by_a_passkey_alone(page: Page, site: Site) -> None:
+    page.goto(f"{named(site)}/login")
+    expect(page.get_by_role("button", name=LOGIN)).to_have_count(0)  # nobody wants it
+    set_up(page, site)
+    choose_alone(page, site, "パスキーだけでログインできるようにする")
+    check(page)
+    page.context.clear_cookies()
+    alone(page, site)
+    expect(page).to_have_url(f"{named(site)}/")
+    with site.app.app_context():
+        newest = db.session.scalars(sa.select(Activity).order_by(Activity.id.desc())).first()
+        assert newest is not None
+        assert (newest.event, newest.actor) == ("signed_in", "田中")
+        assert newest.detail["note"].endswith("パスキーだけ")
+
+    choose_alone(page, site, "利用しない")
+    page.context.clear_cookies()
+    page.goto(f"{named(site)}/login")
+    expect(page.get_by_role("button", name=LOGIN)).to_have_count(0)
+
+
+def test_a_key_alone_opens_to_its_own_wish_and_once(page: Page, site: Site) -> None:
+    set_up(page, site)
+    choose_alone(page, site, "パスキーだけでログインできるようにする")
+    page.context.clear_cookies()
+    heard: list[str] = []
+
+    def keep(route: Route) -> None:
+        heard.append(route.request.post_data or "")
+        route.abort()
+
+    page.route("**/login/passkey", keep)  # it never arrives
+    with page.expect_event("requestfailed"):
+        alone(page, site)
+    page.unroute("**/login/passkey")
+    sent = {name: values[0] for name, values in parse_qs(heard[0]).items()}
+
+    def send(**other: str) -> int:
+        """The same answer from another browser, which has a token of its own."""
+        browser = requests.Session()
+        form = browser.get(f"{named(site)}/login", timeout=10).text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form)
+        assert token is not None
+        data = sent | {"csrf_token": token[1]} | other
+        headers = {"Origin": named(site)}
+        return browser.post(
+            f"{named(site)}/login/passkey",
+            data=data,
+            headers=headers,
+            timeout=10,
+            allow_redirects=False,
+        ).status_code
+
+    for odd in ("", "{}", "[]", '{"id": 1}', '{"id": "x"}'):
+        assert send(passkey=odd) == 422
+    assert send(passkey_question="x") == 422
+    with site.app.app_context():
+        db.session.execute(sa.update(Person).values(is_active=False))
+        db.session.commit()
+    assert send() == 422  # who may not sign in does not so either
+    with site.app.app_context():
+        db.session.execute(sa.update(Person).values(is_active=True, passkey_alone=False))
+        db.session.commit()
+    assert send() == 422  # nor who does not want it
+    with site.app.app_context():
+        other = Person(name="佐藤", role="viewer", password_hash="x", passkey_alone=True)
+        db.session.add(other)
+        db.session.execute(sa.update(Person).values(passkey_alone=True))
+        db.session.commit()
+    assert send() == 303
+    assert send() == 422  # a challenge is good once
+    with site.app.app_context():
+        assert db.session.query(Passkey).count() == 1

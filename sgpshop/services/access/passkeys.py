@@ -1,4 +1,5 @@
-"""Passkeys: a key in the person's own device as the second step, beside one-time codes (S2; WebAuthn).
+"""Passkeys: a key in the person's own device as the second step, beside one-time codes, or as the only one
+where the person wants that (S2; WebAuthn).
 
 A challenge is nowhere but in the form that asked for it, sealed, and is good once.  We keep public keys
 only.
@@ -36,6 +37,8 @@ MOST = 10
 LONGEST_NAME = 40
 _GOOD_FOR = timedelta(minutes=10)
 _USED = "PASSKEY"
+#: what a challenge is sealed for that nobody in particular was asked
+_ALONE = "passkey alone"
 #: Bytes of what a browser answers; the largest have keys of RSA and a certificate.
 _LONGEST_ANSWER = 20_000
 
@@ -74,7 +77,11 @@ def of_person(person_id: int) -> Sequence[Passkey]:
 def ask_for_new(person: SignedIn, site: Site, shop: str) -> Question:
     """What is asked to make a key for this person."""
     import webauthn
-    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
+    from webauthn.helpers.structs import (
+        AuthenticatorSelectionCriteria,
+        PublicKeyCredentialDescriptor,
+        ResidentKeyRequirement,
+    )
 
     challenge = secrets.token_bytes(32)
     options = webauthn.generate_registration_options(
@@ -83,6 +90,10 @@ def ask_for_new(person: SignedIn, site: Site, shop: str) -> Question:
         user_name=person.name,
         user_id=hashlib.sha256(f"sgpshop person {person.id}".encode()).digest(),
         challenge=challenge,
+        # One that the device finds by the site alone can be the only step, too.
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.PREFERRED
+        ),
         exclude_credentials=[
             PublicKeyCredentialDescriptor(id=_bytes(one.credential))
             for one in of_person(person.id)
@@ -169,6 +180,55 @@ def ask(person_id: int, site: Site, *, is_again: bool = False) -> Question | Non
     return Question(webauthn.options_to_json(options), sealed)
 
 
+def ask_alone(site: Site) -> Question | None:
+    """What is asked of whoever signs in, before anything of them is known: any key the device has for us.
+
+    It has to know its owner, for it takes the place of name and password.  None where nobody wants that.
+    """
+    import webauthn
+    from webauthn.helpers.structs import UserVerificationRequirement
+
+    is_wanted = sa.exists().where(Passkey.host == site.host).where(Passkey.person_id == Person.id)
+    if not db.session.scalar(sa.select(sa.exists().where(Person.passkey_alone, is_wanted))):
+        return None
+    challenge = secrets.token_bytes(32)
+    options = webauthn.generate_authentication_options(
+        rp_id=site.host,
+        challenge=challenge,
+        user_verification=UserVerificationRequirement.REQUIRED,
+    )
+    return Question(webauthn.options_to_json(options), _sealed(challenge, _ALONE))
+
+
+def owner_of(site: Site, answer: str) -> int:
+    """Whose key answered, who wants it as the only step: nothing is proved yet.  Raises PasskeyRefused."""
+    credential = _read(answer).get("id")
+    owner = db.session.scalar(
+        sa.select(Passkey.person_id)
+        .join(Person, Person.id == Passkey.person_id)
+        .where(Passkey.host == site.host, Passkey.credential == credential, Person.passkey_alone)
+    )
+    if owner is None:
+        raise PasskeyRefused
+    return int(owner)
+
+
+def choose_alone(person: SignedIn, *, is_on: bool) -> None:
+    """Whether a passkey alone lets this person in.  Raises NotFound without one."""
+    with writing() as session:
+        stored = session.get_one(Person, person.id, populate_existing=True, with_for_update=True)
+        has_any = sa.exists().where(Passkey.person_id == person.id)
+        if is_on and not session.scalar(sa.select(has_any)):
+            raise NotFound("パスキーが登録されていません。先に追加してください。")
+        if stored.passkey_alone is is_on:
+            return
+        stored.passkey_alone = is_on
+        words = ["利用しない", "利用する"]
+        change = ["パスキーだけのログイン", words[not is_on], words[is_on]]
+        activities.record(session, ActivityEvent.PASSKEY_ALONE, person.name, changes=[change])
+    logs.event("passkey_alone", name=person.name, is_on=is_on)
+
+
 def use(
     session: Session,
     person: Person,
@@ -177,14 +237,19 @@ def use(
     answer: str,
     *,
     is_again: bool = False,
+    is_alone: bool = False,
 ) -> None:
     """Take what the device answered, which is good once.  Raises PasskeyRefused.
+
+    In place of the password (`is_again`) or of name and password (`is_alone`) the device has to know its
+    owner.
 
     The person's row is locked, and `rate_limits.count_code` came first, as with codes.
     """
     import webauthn
 
-    challenge, credential = _opened(sealed, _asked_of(person.id, is_again)), _read(answer)
+    context = _ALONE if is_alone else _asked_of(person.id, is_again)
+    challenge, credential = _opened(sealed, context), _read(answer)
     _use_once(session, challenge)
     known = session.scalars(
         sa.select(Passkey).where(
@@ -203,7 +268,7 @@ def use(
             expected_origin=site.origin,
             credential_public_key=_bytes(known.public_key),
             credential_current_sign_count=known.sign_count,
-            require_user_verification=is_again,
+            require_user_verification=is_again or is_alone,
         )
     except _broken() as problem:
         raise _refused(person.id, problem) from None
@@ -224,6 +289,8 @@ def remove(person: SignedIn, passkey_id: int) -> None:
             raise StillRequired
         session.delete(known)
         name = known.name
+        if len(theirs) == 1:
+            stored.passkey_alone = False
         if is_last:
             one_time_codes.forget_recovery_codes(session, person.id)
         activities.record(session, ActivityEvent.PASSKEY_REMOVED, person.name, note=name)

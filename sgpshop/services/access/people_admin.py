@@ -110,6 +110,8 @@ def set_rights(person_id: int, role: Role, *, is_active: bool) -> bool:
 def set_password(person_id: int, password: str, *, keep_token: str = "") -> None:
     """Give a person a new password and end their sessions, but that of `keep_token`.
 
+    A passkey alone opens no longer, until the person chooses that again (S2).
+
     Raises NotFound, PasswordRefused or TooOften.
     """
     name = get(person_id).name
@@ -120,7 +122,9 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     passwords.check(password, name)
     new_hash = passwords.make_hash(password)  # takes time: not while others wait to write
     with writing() as session:
-        _get(session, person_id).password_hash = new_hash
+        person = _get(session, person_id)
+        # Whoever had come in may have left a key of theirs: alone it opens no more.
+        person.password_hash, person.passkey_alone = new_hash, False
         end_sessions_of(session, person_id, keep_token=keep_token)
         activities.record(session, ActivityEvent.PASSWORD_CHANGED, name)
     logs.event("password_changed", name=name)

@@ -144,7 +144,7 @@ def _forget(person_id: int, *, keep_token: str = "") -> str:
         person = session.get(Person, person_id, populate_existing=True)
         if person is None:
             raise NotFound("このユーザーは登録されていません。")
-        person.totp_sealed, name = None, person.name
+        person.totp_sealed, person.passkey_alone, name = None, False, person.name
         session.execute(sa.delete(Passkey).where(Passkey.person_id == person_id))
         one_time_codes.forget_recovery_codes(session, person_id)
         end_sessions_of(session, person_id, keep_token=keep_token)

@@ -64,6 +64,7 @@ _OF_SESSION = (
         LoginSession.confirmed_at,
         HAS_SECOND_FACTOR.label("has_second_factor"),
         Person.totp_sealed.is_not(None).label("has_codes"),
+        Person.passkey_alone,
         _RULE.label("second_factor_for"),
     )
     .select_from(LoginSession)
@@ -125,6 +126,8 @@ class SignedIn:
     needs_second_factor: bool = False
     #: one-time codes of a telephone are among it
     has_codes: bool = False
+    #: a passkey alone lets this person in
+    passkey_alone: bool = False
 
     is_authenticated = True
     is_active = True
@@ -223,6 +226,37 @@ def sign_in_second(
         "login", result="done", name=signed_in.name, address=address, by_recovery_code=is_recovery
     )
     return signed_in, is_recovery
+
+
+def sign_in_by_passkey(
+    person_id: int,
+    prove: Callable[[Session, Person], None],
+    *,
+    address: str,
+    browser: str,
+    device: str = "",
+) -> SignedIn:
+    """The only step of who wants it so: a device that knows its owner (S2).
+
+    `prove` takes its answer; the person is locked.  Raises TooOften, SignInRefused, or what `prove` raises.
+    """
+    rate_limits.count_code(person_id)
+    try:
+        with writing() as session:
+            person = session.get(Person, person_id, populate_existing=True, with_for_update=True)
+            if person is None or not _may_enter(person) or not person.passkey_alone:
+                raise SignInRefused
+            prove(session, person)
+            signed_in = _begin(session, person, address, browser, device)
+            words = f"{device_name(browser)}、パスキーだけ"
+            activities.record(session, ActivityEvent.SIGNED_IN, by=person.name, note=words)
+    except ShopError:
+        name = db.session.scalar(sa.select(Person.name).where(Person.id == person_id)) or ""
+        activities.refused(ActivityEvent.SIGN_IN_REFUSED, name, "パスキー", by=name)
+        logs.event("login", result="passkey refused", person=person_id, address=address)
+        raise
+    logs.event("login", result="done", name=signed_in.name, address=address, by_passkey=True)
+    return signed_in
 
 
 def _begin(session: Session, person: Person, address: str, browser: str, device: str) -> SignedIn:
@@ -400,6 +434,7 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
         row.second_factor_for == SecondFactorFor.ALL
         or (row.second_factor_for == SecondFactorFor.OWNERS and row.role == Role.OWNER),
         row.has_codes,
+        row.passkey_alone,
     )
 
 

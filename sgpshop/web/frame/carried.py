@@ -91,6 +91,7 @@ ACTS = {
     "people.require_second_factor": "2段階認証の必須設定",
     "reconciling.compare": "取引一覧と突き合わせ",
     "second_factor.add_passkey": "パスキーの追加",
+    "second_factor.choose_alone": "パスキーだけのログインの設定",
     "second_factor.remove_passkey": "パスキーを外す",
     "second_factor.renew_codes": "予備コードの作成",
     "second_factor.set_up": "2段階認証の設定",

@@ -104,6 +104,25 @@ def remove_passkey(passkey_id: int) -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
+@bp.post("/alone")
+@requires(Role.VIEWER)
+def choose_alone() -> ResponseReturnValue:
+    """Whether a passkey alone lets this person in."""
+    asked, is_on = recent_password.check(), request.form.get("alone") == "1"
+    seed = None if current_user.has_codes else second_factor.begin(current_user)
+    if asked.problem:
+        return asked.answer(_page(asked, seed, act="alone"))
+    passkeys.choose_alone(current_user, is_on=is_on)
+    words = (
+        "パスキーだけでログインできるようにしました。"
+        if is_on
+        else "パスキーだけではログインできないようにしました。"
+    )
+    flash(words, "success")
+    return redirect(url_for(".show"), code=303)
+
+
+@bp.get("/alone")
 @bp.get("/codes")
 @bp.get("/off")
 @bp.get("/passkeys")
@@ -126,7 +145,7 @@ def _page(
         qr=_picture(uri) if uri else "",
         asked={
             name: asked if name == act else PasswordPrompt(asked.is_needed)
-            for name in ("codes", "off", "passkey", "remove")
+            for name in ("codes", "off", "passkey", "remove", "alone")
         }
         | {"set_up": asked},
         problem=problem,
