@@ -81,7 +81,7 @@ def _tell(run: ImportRun) -> None:
 def _summarize(run: ImportRun) -> None:
     click.echo(
         f"{run.rows:,}行 {run.orders:,}件: 新規 {run.added:,}, 更新 {run.updated:,}, "
-        f"変更なし {run.unchanged:,}, 取り込めず {run.left_out:,}"
+        f"変更なし {run.unchanged:,}, エラー {run.left_out:,}"
     )
     for issue in importing.issues(run.id, limit=None):
         number = f" {issue.order_no}" if issue.order_no else ""

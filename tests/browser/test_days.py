@@ -149,6 +149,7 @@ def test_the_owner(site: Site, visitor: Visitor) -> None:
     expect(page.locator("[data-confirm-yes]")).to_be_focused()
     page.keyboard.press("Enter")
     stands(page, "captured")
+    expect(page.locator("#messages")).to_contain_text("実売上 ¥7,500 が完了しました")
 
     # A delivery that will not come is called off, although the session ends once more; the day too.
     find(page, called_off.order_no)

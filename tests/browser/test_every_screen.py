@@ -43,6 +43,9 @@ def addresses(app: Flask, client: FlaskClient) -> Iterator[str]:
 
 _LOAD_AXE = f"() => {{ if (!window.axe) {{ {Axe().axe_script} }} }}"
 _RUN_AXE = "(only) => axe.run({...only, resultTypes: ['violations'], preload: false})"
+#: fields too narrow to read what is typed in them: a quantity of four digits needs as much
+_SQUEEZED = """() => [...document.querySelectorAll("input:not([type=checkbox], [type=radio]), select, textarea")]
+    .filter((field) => field.checkVisibility() && field.offsetWidth < 64).map((field) => field.name)"""
 _CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -71,6 +74,7 @@ def check(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 844})
         beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert (page.url, width, beyond > 0) == (page.url, width, False)
+        assert (page.url, width, page.evaluate(_SQUEEZED)) == (page.url, width, [])
     page.set_viewport_size(size)
 
 

@@ -1,8 +1,7 @@
-"""What people saw on the screens once and stumbled over, in the order of the list of it (B7, B8, B12-B15, B19, B22).
+"""What people saw on the screens once and stumbled over, in the order of the list of it.
 
-The others have files of their own: B1 unsaved, B2 no_answer, B3 days and scanner, B4 and B18 print, B5
-changed_there, B6 every_screen, B9 desk, B10 console_file, B11 find, B16 preorders, B20 typed_contacts,
-B21 billing_choices.
+The others have files of their own: B1 unsaved, B2 no_answer, B3 days and scanner, B4 and B18 print, B6
+every_screen, B9 desk, B10 console_file, B11 find.
 """
 
 from __future__ import annotations
@@ -10,14 +9,42 @@ from __future__ import annotations
 import re
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Route, expect
 
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.gateway import Job
+from sgpshop.models import CardTransaction
+from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor
 from tests.browser.test_main_job import changed_orders
-from tests.factories import days_ago
+from tests.factories import days_ago, fresh
+from tests.services.subscribing import make_subscription
+from tests.services.test_preorders_list import ordered
 
 YES = "[data-confirm-yes]"
+
+
+def test_an_amount_changed_in_smbc_gps_console_is_taken_over_and_never_undone(
+    site: Site, visitor: Visitor
+) -> None:  # B5
+    [order] = site.orders(1, total=2479)
+    page = visitor.open(f"/orders/{order.order_no}")
+    page.get_by_role("button", name="照合", exact=True).click()
+    expect(page.locator("#messages")).to_contain_text("一致しています")
+    trade = site.world.gateway.search_trade(order.order_no)
+    assert trade
+    site.world.gateway.change_amount(trade.access, 1111, job=Job.AUTH)  # as a person does there
+    page.get_by_role("button", name="照合", exact=True).click()
+    told = page.locator("#changed-there")
+    expect(told).to_contain_text("管理画面で金額が変更されています")
+    expect(page.get_by_role("button", name="¥2,479 を送信し直す")).to_be_visible()
+    expect(page.locator(".acts .is-primary")).to_have_count(0)
+    expect(page.locator("main")).not_to_contain_text("修正額が未送信")
+    told.get_by_role("button", name="合計金額を ¥1,111 に合わせる").click()
+    expect(page.locator("[data-version]")).to_have_attribute("data-total", "1111")
+    expect(told).to_have_count(0)
+    assert site.world.trade(order.order_no)["amount"] == 1111
 
 
 def test_the_pressed_button_keeps_its_colour(site: Site, visitor: Visitor) -> None:  # B7
@@ -91,7 +118,13 @@ class TestSlow:
         page.locator(YES).click()
         expect(page.locator("#payment-error")).to_contain_text("処理中")
         assert {one.strip() for one in buttons.all_inner_texts()} <= before
+        memo = page.locator("#memo")
+        memo.focus()
         expect(page.locator("[data-version]")).to_have_attribute("data-payment-status", "captured")
+        # What it did is said although nobody presses anything, and the focus stays.
+        expect(page.locator("#said")).to_contain_text("が完了しました")
+        expect(page.locator("#messages")).to_contain_text("が完了しました")
+        expect(memo).to_be_focused()
 
 
 def test_beside_the_button_it_is_said_that_the_hold_is_over(
@@ -107,6 +140,18 @@ def test_beside_the_button_it_is_said_that_the_hold_is_over(
     assert above["y"] < below["y"]
 
 
+def test_with_no_preorder_ticked_the_list_stays_and_says_so(
+    site: Site, visitor: Visitor
+) -> None:  # B16
+    with site.app.app_context():
+        ordered(2)
+    page = visitor.open("/preorders?tab=open")
+    page.get_by_role("button", name="選択した注文を一括処理へ").click()
+    expect(page.locator("#messages")).to_contain_text("注文が選択されていません")
+    assert page.url.endswith("/preorders?tab=open")
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
 def test_a_value_that_is_none_is_said_beside_its_field_and_hides_nothing(
     site: Site, visitor: Visitor
 ) -> None:  # B19
@@ -115,6 +160,34 @@ def test_a_value_that_is_none_is_said_beside_its_field_and_hides_nothing(
     expect(page.locator("[aria-invalid=true]")).to_have_attribute("name", "amount_min")
     expect(page.locator(f"#row-{order.order_no}")).to_be_visible()
     expect(page.locator("main")).not_to_contain_text("この期間にはありません")
+
+
+def test_a_phone_number_that_is_none_is_not_saved_and_stays_in_its_field(
+    site: Site, visitor: Visitor
+) -> None:  # B20
+    [order] = site.orders(1, buyer_tel="03-1234-5678")
+    page = visitor.open(f"/orders/{order.order_no}/edit")
+    field = page.locator("[name=buyer_tel]")
+    field.fill("abc")
+    page.get_by_role("button", name="変更内容を保存").click()
+    expect(page.locator("main")).to_contain_text("市外局番から")
+    expect(field).to_have_value("abc")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    with site.app.app_context():
+        assert fresh(order).buyer_tel == "03-1234-5678"
+
+
+def test_a_subscription_without_a_card_is_told_before_the_day_it_is_registered(
+    site: Site, visitor: Visitor
+) -> None:  # B21
+    with site.app.app_context():
+        order = make_subscription()
+        with writing() as session:  # a look-up was made and shows no card
+            session.execute(sa.update(CardTransaction).values(looks=1))
+    page = visitor.open("/subscriptions?tab=attention")
+    expect(page.locator("tbody tr")).to_contain_text([order.order_no])
+    expect(page.locator("tbody tr")).to_contain_text(["カード未確認"])
+    expect(page.locator("[data-figure=lacks-card]")).to_contain_text("登録できない")
 
 
 def test_a_day_of_another_year_is_told_with_its_year(site: Site, visitor: Visitor) -> None:  # B22

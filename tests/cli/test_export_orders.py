@@ -47,7 +47,7 @@ def test_all_orders_into_a_file_that_only_we_can_read(
     assert all(order.order_no in text for order in orders)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600  # S12
     imported = app.test_cli_runner().invoke(commands, ["import-orders", str(path)])
-    assert "取り込めず 0" in imported.stdout
+    assert "エラー 0" in imported.stdout
 
 
 def test_only_the_wanted_days_and_statuses(app: Flask, orders: list[Order], tmp_path: Path) -> None:

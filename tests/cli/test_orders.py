@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_good_file_ends_with_0(app: Flask, path: Path) -> None:
     result = run(app, str(path))
     assert result.exit_code == 0
-    assert "2行 2件: 新規 2, 更新 0, 変更なし 0, 取り込めず 0" in result.stdout
+    assert "2行 2件: 新規 2, 更新 0, 変更なし 0, エラー 0" in result.stdout
     assert "2 / 2" in result.stderr
     assert count(app) == 2
 

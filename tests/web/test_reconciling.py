@@ -92,6 +92,16 @@ class TestOneOrder:
         assert "SMBC-GP側金額は3,600円に変わっていました。" in told
         assert "合計金額2,500円への変更は、まだ送信されていません。" in told
 
+    def test_an_amount_changed_there_alone_is_not_called_unsent(
+        self, app: Flask, world: World, operator: FlaskClient
+    ) -> None:  # B5
+        with app.app_context():
+            order = authorized_order(world)
+            by_hand(world, order, "3600")
+        told = self.press(operator, order)
+        assert told.endswith("合計金額3,000円とどちらが正しいか、確かめてください。")
+        assert "送信されていません" not in told
+
     def test_a_check_and_an_unfinished_purchase(
         self, app: Flask, world: World, operator: FlaskClient
     ) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import current_app
+import sqlalchemy as sa
+from flask import current_app, flash
 from flask_login import current_user
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Attempt, AttemptState, Operation, Order
+from sgpshop.models import Attempt, AttemptState, FollowUp, Operation, Order
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
@@ -51,7 +52,36 @@ def wait_for(order_no: str, attempt_id: int) -> str:
     ended = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     if ended.state is not AttemptState.DONE:
         return ""  # the panel says why, or that it goes on
-    return _DONE[ended.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
+    done = _DONE[ended.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
+    if ended.follow_up is FollowUp.CAPTURE and _was_captured_after(ended):
+        return f"{done}続けて、実売上 ¥{ended.amount:,} が完了しました。"
+    return done
+
+
+def tell_end(order_no: str) -> None:
+    """Say what the operation did that a page waited for, once it has ended.
+
+    For the request that such a page makes by itself: who pressed was answered before that.
+    """
+    last = db.session.scalar(
+        sa.select(Attempt)
+        .where(Attempt.order_id == acting.id_of(order_no))
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    if last is not None and last.state is AttemptState.DONE and last.operation in _DONE:
+        flash(_DONE[last.operation].format(number=order_no, yen=f"¥{last.amount:,}"), "success")
+
+
+def _was_captured_after(first: Attempt) -> bool:
+    """Whether the second step of the act, an attempt of its own, has taken the money as well."""
+    captured = sa.exists().where(
+        Attempt.order_id == first.order_id,
+        Attempt.id > first.id,
+        Attempt.operation == Operation.CAPTURE,
+        Attempt.state == AttemptState.DONE,
+    )
+    return bool(db.session.scalar(sa.select(captured)))
 
 
 _DONE = {
@@ -128,6 +158,8 @@ def _what_was_found(seen: _OrderBefore, order: Order) -> str:
         )
     if amount != seen.amount and amount is not None and seen.amount is not None:
         result = f"状態({status.label})は一致し、SMBC-GP側金額は{amount:,}円に変わっていました。"
+        if seen.amount == order.total:  # nobody changed it here: there is nothing to send (B5)
+            return f"SMBC-GPと照合しました。{result}合計金額{order.total:,}円とどちらが正しいか、確かめてください。"
     elif status is PaymentStatus.NEEDS_REVIEW:
         return f"SMBC-GPと照合しました。支払いはまだ完了していません({standing(transaction)})。"
     elif amount is None or status is PaymentStatus.CANCELLED:

@@ -24,6 +24,7 @@ from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
+from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, parcels, screen
 
@@ -32,6 +33,8 @@ from sgpshop.web.order_detail import bp, parcels, screen
 @requires(Role.VIEWER)
 def show(order_no: str) -> ResponseReturnValue:
     """The whole screen, or with HTMX the part that changes."""
+    if "waited" in request.args and wants_fragment():
+        run_and_wait.tell_end(order_no)
     return screen.render(order_no)
 
 

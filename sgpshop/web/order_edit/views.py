@@ -50,6 +50,8 @@ _NOTHING_NEW = "変更はありませんでした。修正として記録して�
 @requires(Role.VIEWER)
 def show(order_no: str) -> ResponseReturnValue:
     """The screen; read-only with the reason where the order cannot be edited (R75a)."""
+    if "waited" in request.args and wants_fragment():
+        run_and_wait.tell_end(order_no)
     return screen.render(order_no)
 
 

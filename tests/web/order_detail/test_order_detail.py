@@ -149,7 +149,7 @@ class TestSlowGateway:
         world.fault("delay:1")
         page = press(operator, order.order_no)
         assert "処理中" in page
-        assert f'hx-get="/orders/{order.order_no}"' in page
+        assert f'hx-get="/orders/{order.order_no}?waited=1"' in page
         assert 'hx-trigger="load delay:1s"' in page
         assert "disabled" in page[page.index("SGPカード実売上処理") - 200 :]
         own_worker.finish(app)

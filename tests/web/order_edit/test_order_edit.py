@@ -924,6 +924,7 @@ class TestSending:
         assert order.order_no in asked
         answer = screen.post("/send")
         assert 'data-payment-status="captured"' in answer.text
+        assert "¥9,500 に変更しました。続けて、実売上 ¥9,500 が完了しました。" in answer.text
         assert world.trade(order.order_no)["status"] == "SALES"
         assert world.trade(order.order_no)["amount"] == 9_500
 

@@ -67,5 +67,5 @@ LAYOUT = Layout(
     purpose=Purpose.ORDERS,
     signature=("注文番号", "注文日時", "決済方法", "合計金額", "商品名", "単価", "数量"),
     columns=COLUMNS,
-    export="注文検索/一括処理の「CSV」、または見本ファイルを使ってください。",
+    export="注文検索/一括処理の「CSV」、またはテンプレートを使ってください。",
 )
