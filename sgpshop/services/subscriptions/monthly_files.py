@@ -166,11 +166,21 @@ class ListedFile:
         )
 
     @property
+    def may_be_there(self) -> bool:
+        """Whether nobody knows if it was taken in: what is 決済待ち of it may be charged (P3)."""
+        return self.waits_until is not None
+
+    @property
+    def headline(self) -> str:
+        """What became of it, where it was not taken in for all we know."""
+        if self.may_be_there:
+            return "SMBC-GPに届いたかどうかを確認できませんでした"
+        return "SMBC-GPに受け付けられませんでした"
+
+    @property
     def _refusal(self) -> str:
         codes = self.codes
-        if codes:
-            return explain(worst(codes)).sentence
-        return "SMBC-GPがファイルを受け付けませんでした。"
+        return explain(worst(codes)).sentence if codes else f"{self.headline}。"
 
     @property
     def next_step(self) -> str:

@@ -28,6 +28,7 @@ from sgpshop.models import (
     MonthlyResults,
     Operation,
     Order,
+    Role,
 )
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.orders import acting
@@ -51,6 +52,7 @@ from tests.services.subscriptions.test_billing_faults import (
     not_delivered,
     the_billing,
 )
+from tests.signing_in import signed_in
 
 S, B = PaymentStatus, BillingState
 
@@ -210,6 +212,7 @@ class TestInAFileThatWasTakenForRefused:
     ) -> None:
         [file] = subscriptions.files()
         assert "先に送った分が届いていれば、結果の日に請求されます" in file.why
+        assert file.headline == "SMBC-GPに届いたかどうかを確認できませんでした"
         assert "12月20日まで" in file.why
         order = cancel(not_delivered(order))
         assert last_attempt(order).reason == "in_file"
@@ -219,6 +222,15 @@ class TestInAFileThatWasTakenForRefused:
         billing.resume()
         [file] = subscriptions.files()
         assert "結果の日" not in file.why
+
+    def test_no_page_calls_it_uncharged(self, app: Flask, order: Order) -> None:
+        with app.app_context():  # who is signed in belongs to the context
+            reader = signed_in(app, Role.VIEWER)
+            page, first = reader.get("/subscriptions").text, reader.get("/").text
+        assert order.order_no in page
+        assert "結果の日まで、別の方法で請求しないでください" in page
+        assert "請求されていません)" not in page
+        assert "受け付けられませんでした" not in page + first
 
     @pytest.mark.parametrize("is_shown", [True, False])
     def test_by_api_it_is_found_in_the_file_and_charged_once(
