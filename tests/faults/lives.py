@@ -198,6 +198,8 @@ def draw(dice: random.Random, lives: int, span: Span = MONTHS) -> list[Step]:
     if span.has_troubles:
         steps += list(_troubles(dice))
         steps += list(_lost_files(dice, steps))
+        # Whose a payment is is said on the mornings of the 10th, too, while files may be under way.
+        steps += [Step(day, -1, "answer", {}) for day in (8.92, 9.05, 39.92, 40.05)]
     return sorted(steps, key=lambda step: (step.day, step.life))
 
 
@@ -933,6 +935,10 @@ class Stage:
         site = {"SiteID": "tsite00000001", "SitePass": "sitepass01"}
         with suppress(ConnectionDropped):
             self.world.simulator.test_client().post(f"/payment/{api}.idPass", data=site | params)
+
+    def do_answer(self) -> None:
+        """A person says of whatever is asked that it is the order's."""
+        say_ours()
 
     def do_driver(self, driver: str) -> None:
         settings.save("test", billing_driver=BillingDriver(driver))

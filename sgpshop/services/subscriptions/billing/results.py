@@ -209,23 +209,30 @@ def _tell(window: date, line: ResultLine) -> bool:
     with writing() as session:
         order = acting.lock_order(session, order_id)
         billing = _billing(session, number)
-        if billing is not None and billing.state is BillingState.PAID and line.is_charged:
+        if line.is_charged and billing is not None and billing.state is BillingState.PAID:
             return False
+        token = None if line.is_charged else _token(session, window, number)
         is_ours = transaction is not None and unknown_numbers.is_ours(session, transaction.id)
+        is_meant = billing is not None and (line.is_charged or _is_waiting(session, billing))
+        #: the sale that the result ends
+        sale = billing if is_ours and is_meant else None
+        if sale is None and token is None and not line.is_charged:
+            return False
         if order.open_attempt is not None:
             raise _Busy
         if line.is_charged:
-            if billing is not None and is_ours:
-                return _charged(session, order, billing, line.line.amount, "bill_paid")
+            if sale is not None:
+                return _charged(session, order, sale, line.line.amount, "bill_paid")
             _look_at(session, order, number)
             return False
         words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
-        token = _token(session, window, number)
-        if billing is None or not is_ours or not _is_waiting(session, billing):
-            return token is not None and _heard(session, order, number, token, words)
-        _not_charged(session, order, billing, "bill_not_paid", words | {"request_token": token})
-        billing.result = line.result.value
-        billing.error_codes = join_codes(line.codes)
+        words |= {"request_token": token}
+        if sale is None:
+            _heard(session, order, number, words)
+            return True
+        _not_charged(session, order, sale, "bill_not_paid", words)
+        sale.result = line.result.value
+        sale.error_codes = join_codes(line.codes)
     return True
 
 
@@ -244,25 +251,14 @@ def _token(session: Session, window: date, number: str) -> str | None:
     return None if session.scalar(sa.select(was_told)) else token
 
 
-def _heard(
-    session: Session, order: Order, number: str, token: str, words: dict[str, Any]
-) -> Literal[True]:
+def _heard(session: Session, order: Order, number: str, words: dict[str, Any]) -> None:
     """Refused under a number of the locked order that ends nothing here: told, and looked at.
 
     A line of a file that our books do not know, or one that was charged, refused or given up before.
     """
     _look_at(session, order, number)
     before = order.payment_status
-    history.record_change(
-        order,
-        "bill_result_heard",
-        WORKER,
-        before=before,
-        number=number,
-        request_token=token,
-        **words,
-    )
-    return True
+    history.record_change(order, "bill_result_heard", WORKER, before=before, number=number, **words)
 
 
 def _look_at(session: Session, order: Order, number: str) -> None:
