@@ -73,7 +73,8 @@ def paid_there(
     ours = [row for row in rows if row.gateway_order_id in known]
     #: passed over, or only meant: somebody may have paid there since
     strange = {row.gateway_order_id: row.sequence for row in rows if row not in ours}
-    in_files = filed_numbers.waiting_of(db.session(), order_id)
+    may_be_filed = order.kind is OrderKind.SUBSCRIPTION
+    in_files = filed_numbers.waiting_of(db.session(), order_id) if may_be_filed else []
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     for row in ours:
         if row.gateway_order_id == own or not row.may_hold_money:
