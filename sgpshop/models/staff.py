@@ -58,7 +58,7 @@ class RecoveryCode(Base):
     person_id: Mapped[int] = mapped_column(
         sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
     )
-    #: SHA-256: a code has 79 random bits
+    #: SHA-256: a code has 118 random bits
     code_hash: Mapped[str] = mapped_column(sa.String(64))
 
 

@@ -28,7 +28,9 @@ SPAN = 30
 _RECOVERY_CODES = 10
 _SIGNS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _DIGITS = re.compile(r"[0-9]{6}")
-_RECOVERY = re.compile(f"[{_SIGNS}]{{16}}")
+#: Of 118 random bits; those of before had 16 signs, and are good until they are used.
+_LENGTH = 24
+_RECOVERY = re.compile(f"[{_SIGNS}]{{16}}|[{_SIGNS}]{{{_LENGTH}}}")
 
 
 class CodeRefused(ShopError):
@@ -93,9 +95,11 @@ def step_of(seed: str, typed: str) -> int | None:
 def new_recovery_codes(session: Session, person_id: int) -> list[str]:
     """Codes in place of all earlier ones, as they are shown this once."""
     forget_recovery_codes(session, person_id)
-    codes = ["".join(secrets.choice(_SIGNS) for _ in range(16)) for _ in range(_RECOVERY_CODES)]
+    codes = [
+        "".join(secrets.choice(_SIGNS) for _ in range(_LENGTH)) for _ in range(_RECOVERY_CODES)
+    ]
     session.add_all(RecoveryCode(person_id=person_id, code_hash=_hash(code)) for code in codes)
-    return ["-".join(code[at : at + 4] for at in range(0, 16, 4)) for code in codes]
+    return ["-".join(code[at : at + 4] for at in range(0, _LENGTH, 4)) for code in codes]
 
 
 def forget_recovery_codes(session: Session, person_id: int) -> None:

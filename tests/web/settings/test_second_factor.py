@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -49,7 +50,7 @@ def set_up(client: FlaskClient, page: str = URL) -> tuple[str, list[str]]:
     seed = seed_on(shown)
     answer = client.post(URL, data=hidden_of(shown) | {"code": code(seed)})
     assert answer.status_code == 200
-    return seed, re.findall(r"[A-Z2-9]{4}(?:-[A-Z2-9]{4}){3}", answer.text)
+    return seed, re.findall(r"[A-Z2-9]{4}(?:-[A-Z2-9]{4}){5}", answer.text)
 
 
 def second(client: FlaskClient, page: TestResponse, **typed: str) -> TestResponse:
@@ -183,6 +184,21 @@ def test_a_recovery_code_opens_once(app: Flask, tanaka: FlaskClient) -> None:
     assert renewed.status_code == 200
     assert codes[1] not in renewed.text
     assert second(other, enter(other), recovery_code=codes[1]).status_code == 422
+
+
+def test_a_recovery_code_of_before_is_good_until_it_is_used(
+    app: Flask, tanaka: FlaskClient
+) -> None:
+    set_up(tanaka)
+    old = "ABCDEFGHJKMNPQRS"  # they had 16 signs
+    with app.app_context():
+        person = db.session.query(Person).filter_by(name="田中").one()
+        kept = hashlib.sha256(old.encode()).hexdigest()
+        db.session.add(RecoveryCode(person_id=person.id, code_hash=kept))
+        db.session.commit()
+    for status in (303, 422):
+        browser = app.test_client()
+        assert second(browser, enter(browser), recovery_code=old).status_code == status
 
 
 def test_neither_seed_nor_codes_lie_open(app: Flask, tanaka: FlaskClient) -> None:  # S10
