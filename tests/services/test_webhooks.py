@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -184,7 +185,7 @@ def test_who_dies_after_the_answer_sends_again_under_the_same_id(
 def test_what_arrived_is_written_down_although_a_failure_could_not_be(
     shop: World, hook: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is busy just then: nothing comes twice, and what was not tried waits for no lease."""
+    """The database is busy just then: what arrived beside it does not come twice."""
     first, second, third = (make_order(told=True) for _ in range(3))
     receiver.says[second.order_no] = 500
     with monkeypatch.context() as busy:
@@ -194,17 +195,18 @@ def test_what_arrived_is_written_down_although_a_failure_could_not_be(
     assert [row.state for row in rows()] == [
         WebhookState.SENT,
         WebhookState.SENDING,
-        WebhookState.WAITING,
+        WebhookState.SENT,
     ]
     receiver.says.clear()
-    assert send(hook) == 1
     later()
     assert send(hook) == 1
-    assert [said["data"]["order_no"] for _, said in receiver.got] == [
+    assert {said["data"]["order_no"] for _, said in receiver.got} == {
         first.order_no,
         third.order_no,
         second.order_no,
-    ]
+    }
+    assert receiver.got[-1][1]["data"]["order_no"] == second.order_no
+    assert len(receiver.got) == 3
 
 
 def test_several_are_taken_at_once_and_none_by_two(
@@ -222,6 +224,17 @@ def test_several_are_taken_at_once_and_none_by_two(
     }
     assert webhooks.send_due(hook) == 4
     assert receiver.of(orders[0].order_no) == ["imported", "delivered"]
+
+
+def test_a_receiver_that_thinks_about_each_is_told_of_several_orders_at_once(
+    shop: World, hook: int, receiver: Receiver
+) -> None:
+    """One after the other, a bulk capture would leave it minutes behind."""
+    for _ in range(4):
+        make_order(told=True)
+    together = threading.Barrier(3, timeout=8)
+    receiver.meanwhile = lambda: receiver.got and together.wait()  # the first goes alone
+    assert send(hook) == 4
 
 
 def test_a_receiver_that_is_away_is_tried_later(shop: World, hook: int, receiver: Receiver) -> None:
@@ -374,6 +387,7 @@ class TestSwitchedOff:
     @pytest.mark.parametrize("is_deleted", [False, True])
     def test_by_hand_nothing_more_of_what_was_taken_goes_out(
         self,
+        app: Flask,
         shop: World,
         hook: int,
         receiver: Receiver,
@@ -383,12 +397,13 @@ class TestSwitchedOff:
         first, *_ = [make_order(told=True) for _ in range(3)]
         real = sending._post
 
-        def post(*told: Any) -> tuple[str, bool]:
-            answer = real(*told)
-            if is_deleted:
-                webhooks.delete(hook, by="店長")
-            else:
-                webhooks.switch(hook, is_on=False, by="店長")
+        def post(*told: Any, **more: Any) -> tuple[str, bool]:
+            answer = real(*told, **more)
+            with app.app_context():
+                if is_deleted:
+                    webhooks.delete(hook, by="店長")
+                else:
+                    webhooks.switch(hook, is_on=False, by="店長")
             return answer
 
         with monkeypatch.context() as stopping:

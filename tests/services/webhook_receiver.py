@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +23,8 @@ class Receiver:
         #: set by who wants it to hold what it takes, until it is set again
         self.goes_on = threading.Event()
         self.goes_on.set()
+        #: what it does with each before it answers
+        self.meanwhile: Callable[[], object] = lambda: None
         self.tried: list[tuple[str, Any]] = []
         self.got: list[tuple[str, Any]] = []
         receiver = self
@@ -32,6 +35,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.goes_on.wait(30)
+                receiver.meanwhile()
                 status = receiver.take(dict(self.headers), body)
                 self.send_response(status)
                 for name, value in receiver.headers.items():

@@ -1,17 +1,20 @@
-"""Handing messages over, of each receiver one after the other, of each order in its order.
+"""Handing messages over, of each order in its order, of several orders at once.
 
 Some are taken at once, each of another order, under a lease that is committed before a byte leaves: while
-hundreds of orders change, two commits for each message would leave them behind.  Who dies meanwhile leaves
-them to the next: a message may come twice, under one id, and none is lost (at least once).
+hundreds of orders change, two commits for each message would leave them behind, and so would a receiver that
+thinks about each for a while.  Who dies meanwhile leaves them to the next: a message may come twice, under one
+id, and none is lost (at least once).
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +47,8 @@ from sgpshop.storage.database import writing
 _LEASE = timedelta(minutes=2)
 #: So many are taken under one lease, and so long at most before those that are left are put back.
 _AT_ONCE, _SECONDS_AT_ONCE = 50, 30.0
+#: So many of them are on their way to one receiver at the same moment, over a connection each.
+_WAYS = 8
 _INNER = "送信先の名前が内部のネットワークのアドレスを指しているため、送信しませんでした。"
 _AWAY = "送信先に接続できませんでした。"
 _NO_ANSWER = "送信先から、時間内に正しい応答がありませんでした。"
@@ -62,6 +67,27 @@ def waiting_receivers() -> list[int]:
     return list(found)
 
 
+class _Ways:
+    """Connections to one receiver: as many as messages were ever on their way together."""
+
+    def __init__(self, url: str, in_test_mode: bool, closed: ExitStack) -> None:
+        self._url, self._in_test_mode, self._closed = url, in_test_mode, closed
+        self._ways: list[Elsewhere] = []
+        self._threads = closed.enter_context(ThreadPoolExecutor(_WAYS, "webhook"))
+
+    def post(self, secret: str, messages: Sequence[WebhookMessage]) -> Iterable[tuple[str, bool]]:
+        """What `_post` says of each: all of them at the same moment."""
+        bodies = [message.body.encode() for message in messages]
+        headers = [_signed(secret, one.event_id, one.body) for one in messages]
+        may_connect = partial(_may_connect, in_test_mode=self._in_test_mode)
+        while len(self._ways) < len(messages):
+            way = self._closed.enter_context(closing(Elsewhere(self._url, may_connect)))
+            self._ways.append(way)
+        send = partial(_post, url=self._url, in_test_mode=self._in_test_mode)
+        each = map if len(messages) == 1 else self._threads.map
+        return each(send, self._ways, bodies, headers)
+
+
 def send_due(webhook_id: int, is_over: Callable[[], bool] = lambda: False) -> int:
     """Send what is due to one receiver until `is_over`; how many arrived.
 
@@ -70,30 +96,33 @@ def send_due(webhook_id: int, is_over: Callable[[], bool] = lambda: False) -> in
     found = db.session.get(Webhook, webhook_id)
     if found is None:
         return 0
-    with closing(Elsewhere(found.url, may_connect)) as way:
-        return _send_over(way, webhook_id, is_over)
+    with ExitStack() as closed:
+        ways = _Ways(found.url, current_app.config["TEST_MODE"], closed)
+        return _send_over(ways, webhook_id, is_over)
 
 
-def _send_over(way: Elsewhere, webhook_id: int, is_over: Callable[[], bool]) -> int:
-    sent, is_away = 0, False
+def _send_over(ways: _Ways, webhook_id: int, is_over: Callable[[], bool]) -> int:
+    # The first goes alone: a receiver that is away is waited for once.
+    sent, is_away, at_once = 0, False, 1
     while not is_away and not is_over() and (taken := _take(webhook_id)):
         receiver = db.session.get(Webhook, webhook_id)
         if receiver is None:
             break
-        url, secret = receiver.url, vault.unseal(receiver.secret_sealed, context_of(webhook_id))
+        secret = vault.unseal(receiver.secret_sealed, context_of(webhook_id))
         db.session.rollback()  # no transaction is open while the receiver is waited for
         until, arrived = time.monotonic() + _SECONDS_AT_ONCE, []
         try:
             while taken and not is_away and not is_over() and time.monotonic() < until:
-                if not _is_wanted(taken[0]):
+                if not _are_wanted(taken[:at_once]):
                     break
-                message = taken.pop(0)
-                headers = _signed(secret, message.event_id, message.body)
-                problem, is_away = _post(way, url, message.body.encode(), headers)
-                if problem:
-                    _try_later(message, problem)
-                else:
-                    arrived.append(message)
+                together, taken = taken[:at_once], taken[at_once:]
+                at_once = _WAYS
+                said = list(zip(together, ways.post(secret, together), strict=True))
+                arrived += [message for message, (problem, _) in said if not problem]
+                for message, (problem, was_away) in said:
+                    if problem:
+                        _try_later(message, problem)
+                        is_away = is_away or was_away
         finally:  # also where that could not be written down: what arrived is not sent again
             _arrived(arrived)
             _put_back(taken)
@@ -101,9 +130,9 @@ def _send_over(way: Elsewhere, webhook_id: int, is_over: Callable[[], bool]) -> 
     return sent
 
 
-def may_connect(address: str) -> bool:
+def _may_connect(address: str, *, in_test_mode: bool) -> bool:
     """Whether something may be sent to that address of the network (S16a)."""
-    return is_public(address) or (current_app.config["TEST_MODE"] and is_loopback(address))
+    return is_public(address) or (in_test_mode and is_loopback(address))
 
 
 def _signed(secret: str, event_id: str, body: str) -> dict[str, str]:
@@ -116,10 +145,12 @@ def _signed(secret: str, event_id: str, body: str) -> dict[str, str]:
     }
 
 
-def _post(way: Elsewhere, url: str, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
+def _post(
+    way: Elsewhere, body: bytes, headers: dict[str, str], *, url: str, in_test_mode: bool
+) -> tuple[str, bool]:
     """Why it did not arrive, or ""; and whether the receiver is away."""
     # Asked anew: it may have been written in test mode, or by an earlier version.
-    if problem := problem_of(url, in_test_mode=current_app.config["TEST_MODE"]):
+    if problem := problem_of(url, in_test_mode=in_test_mode):
         return problem, True
     try:
         status = way.post(body, headers)
@@ -136,15 +167,16 @@ def _post(way: Elsewhere, url: str, body: bytes, headers: dict[str, str]) -> tup
 _IS_WANTED = sa.or_(Webhook.is_active, WebhookMessage.order_no == "")
 
 
-def _is_wanted(message: WebhookMessage) -> bool:
-    """Whether it is still to be sent: a person may have switched its receiver off, or deleted it."""
+def _are_wanted(messages: Sequence[WebhookMessage]) -> bool:
+    """Whether they are still to be sent: a person may have switched their receiver off, or deleted it."""
     found = db.session.scalar(
-        sa.select(WebhookMessage.id)
+        sa.select(sa.func.count())
+        .select_from(WebhookMessage)
         .join(Webhook, Webhook.id == WebhookMessage.webhook_id)
-        .where(WebhookMessage.id == message.id, _IS_WANTED)
+        .where(WebhookMessage.id.in_([message.id for message in messages]), _IS_WANTED)
     )
     db.session.rollback()
-    return found is not None
+    return found == len(messages)
 
 
 def _is_due() -> tuple[sa.ColumnElement[bool], ...]:
