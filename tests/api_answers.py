@@ -54,6 +54,9 @@ def check(method: str, path: str, status: int, media_type: str | None, said: Any
     if found:
         described = found[0]["responses"].get(str(status))
         assert described is not None, (method, where, status)
+        if media_type == _PROBLEM:
+            codes = re.findall(r"\w+", described["description"].partition(":")[2])
+            assert said["code"] in codes, (method, where, status, said["code"])
         _schema(json.dumps(described["content"][media_type]["schema"])).validate(said)
     elif media_type == _PROBLEM:  # an address, or a method, that there is not
         _schema('{"$ref": "#/components/schemas/ProblemAnswer"}').validate(said)
@@ -63,4 +66,16 @@ def check(method: str, path: str, status: int, media_type: str | None, said: Any
 def _schema(text: str) -> Draft202012Validator:
     from sgpshop.web.api.document import document
 
-    return Draft202012Validator(json.loads(text) | {"components": document()["components"]})
+    return Draft202012Validator(
+        json.loads(text) | {"components": _strict(document()["components"])}
+    )
+
+
+def _strict(schema: Any) -> Any:
+    """The same without room for fields of later versions: we say nothing that is not described."""
+    if isinstance(schema, list):
+        return [_strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
+    return closed | {name: _strict(part) for name, part in schema.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sgpshop.domain.delivery_rules import DeliveryRefusal
-from sgpshop.domain.order_acts import Act, ActTerms, button
+from sgpshop.domain.order_acts import EXTENDING_IS_OFF, Act, ActTerms, button
 from sgpshop.domain.order_rules import (
     OrderFacts,
     Refusal,
@@ -43,11 +43,7 @@ class HoldRefusal(Reason):
         "送信する変更がない",
         "合計金額とSMBC-GP側金額が同じため、送信は不要です。",
     )
-    SWITCHED_OFF = (
-        "switched_off",
-        "利用しない設定",
-        "「SGP:クレジットカードの設定」で、オーソリ期間延長を利用しない設定になっています。",
-    )
+    SWITCHED_OFF = "switched_off", "利用しない設定", EXTENDING_IS_OFF
     OTHER_TRANSACTION = Refusal.OTHER_TRANSACTION.parts
     CALLED_OFF = Refusal.CALLED_OFF.parts
     NOT_LINKED = Refusal.NOT_LINKED.parts

@@ -112,6 +112,11 @@ _REASONS = {
     ),
 }
 
+#: of オーソリ期間延長 alone (R83)
+EXTENDING_IS_OFF = (
+    "「SGP:クレジットカードの設定」で、オーソリ期間延長を利用しない設定になっています。"
+)
+
 #: An upgrade is under way, and this process does not know what the new one wrote.
 _OTHER_VERSION = (
     "このプログラムの版では分からない状態です。新しい版に更新してから操作してください。"
@@ -172,7 +177,10 @@ def require(act: Act, order: OrderFacts, terms: ActTerms, now: datetime) -> None
     """Refuse what the button does not offer.  Raises NotPossible with the reason in words."""
     found = button(act, order, terms, now)
     if not found.is_enabled:
-        raise NotPossible(found.reason or _why_absent(act, order), why_not(act, order, terms))
+        why = why_not(act, order, terms)
+        is_off = why == WhyNot.SWITCHED_OFF
+        absent = EXTENDING_IS_OFF if is_off else _why_absent(act, order)
+        raise NotPossible(found.reason or absent, why)
 
 
 class WhyNot(StrEnum):

@@ -98,6 +98,11 @@ class Declined(ShopError):
         super().__init__(sentence)
         self.codes = codes
 
+    @property
+    def is_of_authentication(self) -> bool:
+        """The buyer was not who they should be, or did not say so: not the card's fault."""
+        return bool(self.codes) and explain(worst(self.codes)).kind is ErrorKind.THREE_DS
+
 
 class PaymentUnavailable(ShopError):
     """Nothing could be paid, through no fault of the card; the order was not kept."""

@@ -105,6 +105,7 @@ _CODES = {
     "承認なし": "not_approved",
     "該当注文なし": "not_found",
     "更新されています": "stale",
+    "金額の相違": "amount_differs",
     "配送先番号が不正": "no_such_parcel",
     "出荷日が不正": "bad_day",
     "状態の逆行": "moves_back",

@@ -219,12 +219,13 @@ def _refuse_what_was_not_seen(rows: Sequence[dict[str, Any]], news: Sequence[Ord
             for row in theirs:
                 row["version"] = version if is_compared else None
             continue
+        is_seen = one.version in (None, version)
         for row in theirs:
             row |= {
                 "result": ItemResult.FAILED,
                 "refusal": "",
                 "amount": None,
-                "message": planning.STALE,
+                "message": planning.AMOUNT_DIFFERS if is_seen else planning.STALE,
             }
 
 

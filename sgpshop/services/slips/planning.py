@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.errors import OrderChanged
+from sgpshop.domain.errors import AmountDiffers, OrderChanged
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, ItemResult, Order, SlipRow, SlipRun, utc_now
@@ -150,6 +150,7 @@ def _remark(row: dict[str, Any], words: str) -> None:
 
 _REPLACES = "配送完了のお届け先の伝票番号「{}」を、この番号に置き換えます。"
 STALE = f"更新されています：{OrderChanged().message}"
+AMOUNT_DIFFERS = f"金額の相違：{AmountDiffers().message}"
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"
 _NOT_PLANNED: dict[str, Any] = {"version": None, "amount": None, "refusal": ""}
 

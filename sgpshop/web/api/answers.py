@@ -28,14 +28,15 @@ from sgpshop.web.frame.problem_codes import CODES, title
 class OpenOperation(AnswerBody):
     """An operation of the order that has not ended yet."""
 
-    operation: Operation
+    operation: Annotated[Operation, Field(description="What is done.")]
     state: Annotated[
         Literal["queued", "sending", "unknown"],
         Field(
-            description="unknown: sent, the outcome is being looked up (payment_status is then needs_review)."
+            description="queued: not sent yet; sending: on its way; unknown: sent, the outcome is"
+            " being looked up (payment_status is then needs_review)."
         ),
     ]
-    since: DateTime
+    since: Annotated[DateTime, Field(description="When that state began.")]
     is_worker_there: Annotated[
         bool,
         Field(description="false: nobody works at the shop just now, and it waits for that."),
@@ -45,9 +46,9 @@ class OpenOperation(AnswerBody):
 class OtherTransaction(AnswerBody):
     """Money of the order under a number that does not count any more."""
 
-    gateway_order_id: str
+    gateway_order_id: Annotated[str, Field(description="OrderID at SMBC-GP.")]
     is_captured: Annotated[bool, Field(description="false: reserved.")]
-    amount: int
+    amount: Annotated[int, Field(description="Yen.")]
 
 
 class LastError(AnswerBody):
@@ -57,7 +58,7 @@ class LastError(AnswerBody):
         str | None,
         Field(description="ErrInfo code of SMBC-GP; null: it has none, read the sentence."),
     ]
-    codes: list[str]
+    codes: Annotated[list[str], Field(description="All of them, where it named several.")]
     headline: Annotated[str, Field(description="Who said no, and to what, in Japanese.")]
     sentence: Annotated[str, Field(description="What happened, in Japanese.")]
     next_step: Annotated[str, Field(description="What the shop can do about it, in Japanese.")]
@@ -69,9 +70,18 @@ _FOR_READERS = Field(description="null: the key has no scope `read`.")
 class OrderAnswer(AnswerBody):
     """One order.  Amounts are yen."""
 
-    order_no: Annotated[str, Field(pattern=ORDER_NO)]
+    order_no: Annotated[
+        str, Field(pattern=ORDER_NO, description="Its number, as it was handed in.")
+    ]
     payment_status: Annotated[
-        PaymentStatus | None, Field(description="null: the order is not paid by SGP card.")
+        PaymentStatus | None,
+        Field(
+            description="authorized: reserved on the card; captured: taken; capture_failed: it was to"
+            " be taken and was not; cancelled: released or given back; needs_review: see"
+            " `unfinished_payment` and `open_operation`; awaiting_billing: a subscription, charged"
+            " after the month in which the goods went out; billing_reported: registered for that."
+            "  null: the order is not paid by SGP card."
+        ),
     ]
     buyer_text: Annotated[
         str | None, Field(description="What the buyer may be told; null as payment_status.")
@@ -102,7 +112,7 @@ class OrderAnswer(AnswerBody):
             " the payment has none, and for keys with neither scope `intake` nor `read`."
         ),
     ]
-    kind: OrderKind
+    kind: Annotated[OrderKind, Field(description="What was sold, as it was handed in.")]
     total: Annotated[int, Field(ge=0, description="What the buyer is to be charged.")]
     gateway_amount: Annotated[
         int | None, Field(description="What SMBC-GP holds; null while nothing is reserved.")
@@ -110,9 +120,13 @@ class OrderAnswer(AnswerBody):
     captured_amount: Annotated[
         int | None, Field(description="What was captured and not given back; null: nothing.")
     ]
-    open_operation: OpenOperation | None
+    open_operation: Annotated[
+        OpenOperation | None, Field(description="null: nothing is under way.")
+    ]
     version: Annotated[int, Field(ge=1, description="Rises with every change of the order.")]
-    last_error: LastError | None
+    last_error: Annotated[
+        LastError | None, Field(description="null: there is none that still says something.")
+    ]
     other_transactions: Annotated[
         list[OtherTransaction],
         Field(
@@ -121,7 +135,7 @@ class OrderAnswer(AnswerBody):
         ),
     ]
 
-    ordered_at: DateTime
+    ordered_at: Annotated[DateTime, Field(description="When it was ordered.")]
     created_at: Annotated[DateTime, Field(description="When the shop got it.")]
     changed_at: Annotated[DateTime, Field(description="Of the latest change; see `version`.")]
     processing_class: Annotated[
@@ -144,13 +158,15 @@ class OrderAnswer(AnswerBody):
     buyer: Annotated[content.BuyerAnswer | None, _FOR_READERS]
     items: Annotated[list[content.ItemAnswer] | None, _FOR_READERS]
     deliveries: Annotated[list[content.ParcelAnswer] | None, _FOR_READERS]
-    shipping_fee: int
-    handling_fee: int
-    discount: int
-    bulk_discount: int
-    coupon: int
-    points_used: int
-    prices_include_tax: bool
+    shipping_fee: Annotated[int, Field(description="送料.")]
+    handling_fee: Annotated[int, Field(description="手数料.")]
+    discount: Annotated[int, Field(description="値引き, taken off.")]
+    bulk_discount: Annotated[int, Field(description="まとめ買い割引, taken off.")]
+    coupon: Annotated[int, Field(description="クーポン, taken off.")]
+    points_used: Annotated[int, Field(description="ポイント, taken off.")]
+    prices_include_tax: Annotated[
+        bool, Field(description="false: tax is added to prices and fees.")
+    ]
     memo: Annotated[
         str | None,
         Field(
@@ -178,7 +194,7 @@ class OrderAnswer(AnswerBody):
 class OrdersAnswer(AnswerBody):
     """One page of a search."""
 
-    orders: list[OrderAnswer]
+    orders: Annotated[list[OrderAnswer], Field(description="Up to `size` of them.")]
     next_cursor: Annotated[str | None, Field(description="null: this is the last page.")]
     changed_cursor: Annotated[
         str | None,
@@ -197,15 +213,15 @@ class FieldProblem(AnswerBody):
     pointer: Annotated[
         str, Field(description="JSON pointer into the body, or `?` and the name of a parameter.")
     ]
-    detail: str
+    detail: Annotated[str, Field(description="What is wrong with it, in Japanese.")]
 
 
 class ProblemAnswer(AnswerBody):
     """RFC 9457.  Branch on `code`; the sentences are for people and may change."""
 
-    type: str
+    type: Annotated[str, Field(description="A name for `code`: urn:sgpshop:problem: and it.")]
     title: Annotated[str, Field(description="What `code` means, in English.")]
-    status: int
+    status: Annotated[int, Field(description="The HTTP status.")]
     code: Annotated[
         Literal[tuple(CODES)],  # type: ignore[valid-type]
         Field(description="\n".join(f"- `{code}`: {title(code)}." for code in CODES)),
@@ -214,14 +230,26 @@ class ProblemAnswer(AnswerBody):
     request_id: Annotated[
         str, Field(description="Name it when you ask the shop about this answer.")
     ]
-    errors: list[FieldProblem] | None = None
+    buyer_text: Annotated[
+        str | None,
+        Field(
+            description="Where an order could not be paid (declined, token_refused, payment_refused,"
+            " unavailable): what the buyer may be told, in Japanese."
+        ),
+    ] = None
+    errors: Annotated[
+        list[FieldProblem] | None, Field(description="invalid: each mistake, up to 20.")
+    ] = None
     total: Annotated[int | None, Field(description="total_mismatch: what was sent.")] = None
     calculated: Annotated[int | None, Field(description="total_mismatch: what the lines make.")] = (
         None
     )
     codes: Annotated[
         list[str] | None,
-        Field(description="declined, payment_refused, operation_failed: ErrInfo codes of SMBC-GP."),
+        Field(
+            description="declined, token_refused, payment_refused, operation_failed: ErrInfo codes of"
+            " SMBC-GP."
+        ),
     ] = None
     reason: Annotated[
         Literal[REASONS] | None,  # type: ignore[valid-type]
@@ -232,7 +260,11 @@ class ProblemAnswer(AnswerBody):
         ),
     ] = None
     order: Annotated[
-        OrderAnswer | None, Field(description="operation_failed: the order as it is now.")
+        OrderAnswer | None,
+        Field(
+            description="Of an act on one order (operation_failed, stale, amount_differs, busy,"
+            " not_possible): the order as it is now."
+        ),
     ] = None
 
 

@@ -44,28 +44,37 @@ from sgpshop.web.api.fields import (
 from sgpshop.web.frame.problems import ApiRefusal
 
 _MOST_ITEMS, _MOST_DELIVERIES = 50, 50
+_TEL = "Telephone number, with or without hyphens."
+_POSTAL_CODE = "Postal code, with or without a hyphen."
+_PREFECTURE = "都道府県."
+_ADDRESS = "What follows the prefecture: town, number, building."
 
 
 class BuyerBody(Body):
     """注文者."""
 
-    name: Name
-    kana: Text200 = ""
-    email: Text254 = ""
-    tel: Text30 = ""
-    postal_code: Text10 = ""
-    prefecture: Text10 = ""
-    address: Text400 = ""
-    member_id: BuyerMemberId | None = None
+    name: Annotated[Name, Field(description="Whole name, as it stands on labels.")]
+    kana: Annotated[Text200, Field(description="Its reading in kana.")] = ""
+    email: Annotated[Text254, Field(description="Mail address.")] = ""
+    tel: Annotated[Text30, Field(description=_TEL)] = ""
+    postal_code: Annotated[Text10, Field(description=_POSTAL_CODE)] = ""
+    prefecture: Annotated[Text10, Field(description=_PREFECTURE)] = ""
+    address: Annotated[Text400, Field(description=_ADDRESS)] = ""
+    member_id: Annotated[
+        BuyerMemberId | None,
+        Field(description="The buyer's, in your own words; null: a guest."),
+    ] = None
 
 
 class ItemBody(Body):
     """One line of the order; the price includes tax, unless `prices_include_tax` is false."""
 
-    code: Text100 = ""
-    name: ItemName
-    unit_price: YenOrNone
-    quantity: Quantity
+    code: Annotated[
+        Text100, Field(description="Your number of the goods; needed where there are `deliveries`.")
+    ] = ""
+    name: Annotated[ItemName, Field(description="What it is called.")]
+    unit_price: Annotated[YenOrNone, Field(description="Yen for one.")]
+    quantity: Annotated[Quantity, Field(description="How many.")]
     tax_rate: Annotated[
         Literal[8, 10, 0], Field(description="Percent; 0 for what bears no tax.")
     ] = 10
@@ -79,34 +88,47 @@ class ItemBody(Body):
 class DeliveryItemBody(Body):
     """So many of the item with that code go into this parcel."""
 
-    code: Code
-    quantity: Quantity
+    code: Annotated[Code, Field(description="`items[].code`.")]
+    quantity: Annotated[Quantity, Field(description="How many of it.")]
 
 
 class DeliveryBody(Body):
     """One parcel."""
 
-    name: Name
-    postal_code: Text10 = ""
-    prefecture: Text10 = ""
-    address: Text400 = ""
-    tel: Text30 = ""
-    wish_date: Day | None = None
-    wish_time: Text60 = ""
-    items: Annotated[list[DeliveryItemBody], Field(min_length=1, max_length=_MOST_ITEMS)]
+    name: Annotated[Name, Field(description="Whose parcel it is.")]
+    postal_code: Annotated[Text10, Field(description=_POSTAL_CODE)] = ""
+    prefecture: Annotated[Text10, Field(description=_PREFECTURE)] = ""
+    address: Annotated[Text400, Field(description=_ADDRESS)] = ""
+    tel: Annotated[Text30, Field(description=_TEL)] = ""
+    wish_date: Annotated[
+        Day | None, Field(description="The day on which it is wanted; null: any.")
+    ] = None
+    wish_time: Annotated[
+        Text60, Field(description="The hours, in the shop's words, as 午前中 or 14-16.")
+    ] = ""
+    items: Annotated[
+        list[DeliveryItemBody],
+        Field(min_length=1, max_length=_MOST_ITEMS, description="What goes into it."),
+    ]
 
 
 class TokenBody(Body):
     """A card by the one-time token of SMBC-GP's token script.  Never a card number (S11)."""
 
-    token: Token
+    token: Annotated[Token, Field(description="As the script made it; it is good once.")]
 
 
 class StoredCardBody(Body):
     """A card that SMBC-GP keeps for a member."""
 
-    member_id: MemberId
-    card_seq: Annotated[int, Field(ge=0, le=9999)]
+    member_id: Annotated[
+        MemberId,
+        Field(
+            description="MemberID at SMBC-GP: the buyer's own, so the same as `buyer.member_id`, where"
+            " that is told."
+        ),
+    ]
+    card_seq: Annotated[int, Field(ge=0, le=9999, description="CardSeq at SMBC-GP (SeqMode 0).")]
 
 
 class OtherPaymentBody(Body):
@@ -128,18 +150,32 @@ def _card_kind(value: Any) -> str:
 class SubscriptionBody(Body):
     """Which 定期購入 the order belongs to."""
 
-    id: Id
-    round: Annotated[int, Field(ge=1, le=9999)]
+    id: Annotated[Id, Field(description="Your number of the subscription.")]
+    round: Annotated[
+        int, Field(ge=1, le=9999, description="Which of its orders this is; each is there once.")
+    ]
 
 
 class NewOrderBody(Body):
     """A new order with the card that pays for it, or how else it is paid.  Amounts are yen."""
 
-    order_no: OrderNo
-    ordered_at: Moment
-    kind: Literal["normal", "preorder", "subscription"]
-    buyer: BuyerBody
-    items: Annotated[list[ItemBody], Field(min_length=1, max_length=_MOST_ITEMS)]
+    order_no: Annotated[
+        OrderNo, Field(description="Your number of the order, and its OrderID at SMBC-GP.")
+    ]
+    ordered_at: Annotated[Moment, Field(description="When it was ordered.")]
+    kind: Annotated[
+        Literal["normal", "preorder", "subscription"],
+        Field(
+            description="normal: authorized or charged now, as the shop has set; preorder: the card is"
+            " checked now, and charged by the capture; subscription: the card is checked now, and"
+            " charged by the registration of the month in which the goods went out."
+        ),
+    ]
+    buyer: Annotated[BuyerBody, Field(description="Who ordered.")]
+    items: Annotated[
+        list[ItemBody],
+        Field(min_length=1, max_length=_MOST_ITEMS, description="What was ordered."),
+    ]
     deliveries: Annotated[
         list[DeliveryBody],
         Field(
@@ -147,11 +183,11 @@ class NewOrderBody(Body):
             description="Empty: one parcel to the buyer.  Else every item goes into some parcel.",
         ),
     ] = []
-    shipping_fee: YenOrNone = 0
-    handling_fee: YenOrNone = 0
-    discount: YenOrNone = 0
-    coupon: YenOrNone = 0
-    points_used: YenOrNone = 0
+    shipping_fee: Annotated[YenOrNone, Field(description="送料.")] = 0
+    handling_fee: Annotated[YenOrNone, Field(description="手数料.")] = 0
+    discount: Annotated[YenOrNone, Field(description="値引き, to be taken off.")] = 0
+    coupon: Annotated[YenOrNone, Field(description="クーポン, to be taken off.")] = 0
+    points_used: Annotated[YenOrNone, Field(description="ポイント, to be taken off.")] = 0
     prices_include_tax: Annotated[
         bool,
         Field(
@@ -167,17 +203,28 @@ class NewOrderBody(Body):
             "  0 only with another payment `method`."
         ),
     ]
-    memo: Memo = ""
+    memo: Annotated[Memo, Field(description="What the buyer wrote, for the shop to read.")] = ""
     payment: Annotated[
         Annotated[TokenBody, Tag("token")]
         | Annotated[StoredCardBody, Tag("stored")]
         | Annotated[OtherPaymentBody, Tag("other")],
         Discriminator(_card_kind),
+        Field(description="A card by its token, a stored card, or another way to pay."),
     ]
     subscription: Annotated[
         SubscriptionBody | None, Field(description="With kind `subscription`, and only then.")
     ] = None
-    return_url: ReturnUrl | None = None
+    return_url: Annotated[
+        ReturnUrl | None,
+        Field(
+            description="Where the buyer's browser goes after 3-D Secure: an https address "
+            "(http to this machine in test mode) without a fragment.  Its own parameters stay, none of"
+            " which should be called as ours are; behind them come `order_no`, `result`, `timestamp`"
+            " and `signature`, see above.  They prove nothing of the payment: only `GET"
+            " /orders/{order_no}` decides.  null: the buyer stays on a page of ours that says how it"
+            " ended."
+        ),
+    ] = None
     three_ds: Annotated[
         Literal["required", "none"] | None,
         Field(
@@ -191,8 +238,9 @@ class NewOrderBody(Body):
     on_decline: Annotated[
         Literal["refuse", "keep"],
         Field(
-            description="When the card is declined: `refuse` answers 402 and keeps nothing, `keep` "
-            "keeps the order as needs_review and answers 201."
+            description="When the card is declined: `refuse` answers 402 and keeps nothing (an order"
+            " that waited, for 3-D Secure or for SMBC-GP, stays as needs_review), `keep` keeps the"
+            " order as needs_review and answers 201."
         ),
     ] = "refuse"
 
@@ -200,7 +248,7 @@ class NewOrderBody(Body):
 class SeenBody(Body):
     """What the caller saw of the order; if it is otherwise by now, nothing is done (409)."""
 
-    version: Version
+    version: Annotated[Version, Field(description="`version` of the order.")]
     amount: Annotated[Yen, Field(description="`total` of the order.")]
 
 

@@ -20,47 +20,51 @@ DateOnly = Annotated[str, Field(json_schema_extra={"format": "date"})]
 class BuyerAnswer(AnswerBody):
     """Who ordered."""
 
-    name: str
-    kana: str
-    company: str
-    department: str
-    email: str
-    tel: str
-    postal_code: str
-    prefecture: str
-    address: str
-    member_id: str | None
+    name: Annotated[str, Field(description="Whole name.")]
+    kana: Annotated[str, Field(description="Its reading in kana.")]
+    company: Annotated[str, Field(description="会社名; not handed in by this API.")]
+    department: Annotated[str, Field(description="部署名; not handed in by this API.")]
+    email: Annotated[str, Field(description="Mail address.")]
+    tel: Annotated[str, Field(description="Telephone number, as it was handed in.")]
+    postal_code: Annotated[str, Field(description="Postal code, as it was handed in.")]
+    prefecture: Annotated[str, Field(description="都道府県.")]
+    address: Annotated[str, Field(description="What follows the prefecture.")]
+    member_id: Annotated[str | None, Field(description="null: a guest.")]
 
 
 class ItemAnswer(AnswerBody):
     """One line of the order."""
 
     delivery_number: Annotated[int, Field(description="`number` of the parcel it goes into.")]
-    code: str
-    name: str
-    option: str
-    jan: str
-    unit_price: int
-    quantity: int
-    tax_rate: int
+    code: Annotated[str, Field(description="The goods' number.")]
+    name: Annotated[str, Field(description="What it is called.")]
+    option: Annotated[str, Field(description="Colour, size and the like, where a file told it.")]
+    jan: Annotated[str, Field(description="JAN code, where a file told it.")]
+    unit_price: Annotated[
+        int, Field(description="Yen for one, with tax or without: `prices_include_tax`.")
+    ]
+    quantity: Annotated[int, Field(description="How many go into that parcel.")]
+    tax_rate: Annotated[int, Field(description="Percent.")]
 
 
 class ParcelAnswer(AnswerBody):
     """One parcel, and how far it is."""
 
     number: Annotated[
-        int, Field(description="0 for the only parcel; it names the parcel in /fulfilment.")
+        int, Field(description="0 for the only parcel; it names the parcel in /fulfilments.")
     ]
-    name: str
-    postal_code: str
-    prefecture: str
-    address: str
-    tel: str
-    wish_date: DateOnly | None
-    wish_time: str
-    carrier_code: Annotated[str, Field(description="Three digits, or empty while unknown.")]
+    name: Annotated[str, Field(description="To whom it goes.")]
+    postal_code: Annotated[str, Field(description="Postal code, as it was handed in.")]
+    prefecture: Annotated[str, Field(description="都道府県.")]
+    address: Annotated[str, Field(description="What follows the prefecture.")]
+    tel: Annotated[str, Field(description="Telephone number, as it was handed in.")]
+    wish_date: Annotated[DateOnly | None, Field(description="The day on which it is wanted.")]
+    wish_time: Annotated[str, Field(description="The hours, in the shop's words; empty: any.")]
+    carrier_code: Annotated[str, Field(description="As of `ParcelBody`, or empty while unknown.")]
     carrier: Annotated[str, Field(description="Name of the carrier in Japanese.")]
-    slip_numbers: list[str]
+    slip_numbers: Annotated[
+        list[str], Field(description="One, or several where it went in several pieces.")
+    ]
     status: Annotated[
         DeliveryStatus,
         Field(
@@ -68,23 +72,23 @@ class ParcelAnswer(AnswerBody):
             " left; returned: it came back; cancelled: it will not be sent."
         ),
     ]
-    delivered_at: DateTime | None
-    returned_on: DateOnly | None
-    return_reason: str
+    delivered_at: Annotated[DateTime | None, Field(description="When it left.")]
+    returned_on: Annotated[DateOnly | None, Field(description="When it came back.")]
+    return_reason: Annotated[str, Field(description="Why, as somebody of the shop typed it.")]
 
 
 class OrderSubscription(AnswerBody):
     """Which subscription the order belongs to."""
 
-    id: str
-    round: int | None
+    id: Annotated[str, Field(description="Its number.")]
+    round: Annotated[int | None, Field(description="Which of its orders this is.")]
 
 
 class StoredCard(AnswerBody):
     """The card kept at SMBC-GP that was named when the order was handed in."""
 
-    member_id: str
-    card_seq: int | None
+    member_id: Annotated[str, Field(description="MemberID at SMBC-GP.")]
+    card_seq: Annotated[int | None, Field(description="CardSeq at SMBC-GP.")]
 
 
 def buyer(order: Order) -> BuyerAnswer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -59,6 +60,10 @@ TEST_TOKENS = {
 _TEST_TOKENS = "; ".join(f"`{name}` ({about})" for name, about in TEST_TOKENS.items())
 #: newest first; what a caller may have to change comes with the reason
 _CHANGES = """
+- A wrong `amount` of an order in `/fulfilments` has the code `amount_differs` (was `stale`).  Added:
+  `buyer_text` of an order that could not be paid; `order_no` of a search takes hyphens, as numbers may have
+  them.  The document leaves room in answers for fields of later versions, and says of each call which codes
+  it may be refused with.
 - Where the shop wants a second person to agree to big acts: 202 with `code` `needs_approval` (new) from
   `/capture`, `/cancel`, `/refund-difference` and `/fulfilments`, and `reason` `not_approved` afterwards, where
   nobody agreed.  Off unless the shop switches it on.
@@ -85,15 +90,16 @@ refused.  **Errors** are `application/problem+json`; branch on `code`, which nev
 your own, keep it, and `POST /orders` with an `Idempotency-Key` that you keep as well.  201 or 200: look at
 `payment_status`; `authorized` or `captured` is paid, and while it is `needs_review` show the buyer
 `buyer_text` and ask `GET /orders/{{order_no}}` again, or wait for its event.  202: send the browser to
-`redirect_url`.  402 `declined`, 422 `token_refused`: let the buyer try another card, with the same order
-and a new key.  No answer, or a process that died: send the same request with the same key.  An order
-`abandoned` at the bank may be sent again with a new token, or cancelled without `refund`.
+`redirect_url`.  402 `declined`, 422 `token_refused`: show `buyer_text` and let the buyer try another card,
+with the same order, a new token and a new key.  No answer, or a process that died: send the same request
+with the same key.  An order `abandoned` at the bank may be sent again with a new token, or cancelled
+without `refund`.
 
 **A warehouse**: `GET /orders?status=authorized&processing=unprocessed` (and `next_cursor`) lists what is to
-go out, `changed_since` what changed; print `deliveries` of each order; `POST /fulfilments` with slip numbers
-and `delivered`, and with `capture: true` and the order's `total` as `amount` to take the money with the last
-parcel; where that is 202, ask `GET /fulfilments/{{id}}`.  What changes afterwards comes by `/events?after=` or
-a webhook.
+go out, `changed_since` what changed; print `deliveries` of each order, into which go its `items` of the
+same `delivery_number`; `POST /fulfilments` with slip numbers and `delivered`, and with `capture: true` and
+the order's `total` as `amount` to take the money with the last parcel; where that is 202, ask `GET
+/fulfilments/{{id}}`. What changes afterwards comes by `/events?after=` or a webhook.
 
 **Sending again**: with an `Idempotency-Key` the same request gets the first answer for 24 hours
 (header `{replays.REPLAYED}: true`); while what it began has not ended, how it is by then.  The same
@@ -114,13 +120,16 @@ thank by what `GET /orders/{{order_no}}` says, and by nothing else.
 
 **Trying it**: the simulator of `make run` knows these tokens, each good as often as you like:
 {_TEST_TOKENS}.  Its page of the bank, where 3-D Secure asks the buyer, is a form with `answer` `yes`, `no`
-or `break_off`.  SMBC-GP knows none of these tokens.  A key is made on 設定 → APIキー, or with
+or `break_off`; who does not wait an hour for `abandoned` starts with `SGPSHOP_ABANDONED_AFTER=60 make run`.
+SMBC-GP knows none of these tokens.  A key is made on 設定 → APIキー, or with
 `SGPSHOP_TEST_MODE=1 python app.py create-api-key NAME --scope intake,read,capture,change,fulfil`.  The
 examples here work as they stand against it, each on a new order.
 
 **Webhooks** (設定 → Webhook) post each event of `/events`, or of the chosen types, to addresses of yours as
 it happens, signed by the Standard Webhooks scheme (its libraries verify `webhook-id`, `webhook-timestamp` and
-`webhook-signature` with the key that the screen showed once).  At least once, in order for each order,
+`webhook-signature` with the key that the screen showed once: in Python
+`standardwebhooks.Webhook(key).verify(body, headers)`, of the body as it came).  Addresses are https and of
+the internet; in test mode http to this machine, too.  At least once, in order for each order,
 tried again for three days; `webhook-id` is the event's `id`, by which one that comes twice is known.
 
 **A second person**: where the shop has set an amount, a capture or refund from so many yen on (all orders of
@@ -145,8 +154,14 @@ While the outcome of an operation is unknown, `payment_status` is `needs_review`
 payment is that is not finished.
 
 **Stored cards** are kept by SMBC-GP for the members of the shop's site, and saved, listed and deleted
-there (SaveCard, SearchCard, DeleteCard, by the shop front's own contract).  Here one is charged by
-`payment: {{"member_id", "card_seq"}}`, of the buyer that the order names, and never by an order number.
+there (SaveMember, SaveCard, SearchCard, DeleteCard, by the shop front's own contract).  Here one is charged
+by `payment: {{"member_id", "card_seq"}}`, the buyer's own (the same as `buyer.member_id`, where the order tells
+that), and never by an order number; a card or member that SMBC-GP does not know is 422 `payment_refused`.
+Where the buyer is not there, that is with `"three_ds": "none"`.  The simulator of `make run` keeps one so:
+
+    SITE='SiteID=tsite00000001&SitePass=sitepass01&MemberID=m1'
+    curl -d "$SITE" http://127.0.0.1:8001/payment/SaveMember.idPass
+    curl -d "$SITE&Token=tok_test_good" http://127.0.0.1:8001/payment/SaveCard.idPass
 """
 
 
@@ -168,7 +183,7 @@ def document() -> dict[str, Any]:
                 "The conditions of the screen; they combine with AND.  Without any condition: the "
                 "orders of the last seven days.  Unknown parameters are refused.",
                 answered={200: _answered(answers.OrdersAnswer, "One page.", examples.ORDERS)},
-                refused=(410, 422),
+                refused=("cursor_lost", "invalid", "invalid_cursor"),
             )
             | {"parameters": _parameters(SearchQuery)},
             "post": _operation(
@@ -176,13 +191,18 @@ def document() -> dict[str, Any]:
                 Scope.INTAKE,
                 "Take an order in",
                 "The card is authorized, charged or checked, by the shop's sales mode and `kind`.  "
-                "The same order again (same number, same content) gets 200 and nothing happens; "
-                "only a subscription that could not be billed (`capture_failed`) is then paid again, "
-                "with another card, or with the same stored card, which may have been renewed.",
+                "The same order again (same number, same content but for `payment`) gets 200, and "
+                "nothing happens, unless it is known that it is not paid: declined, not authenticated, "
+                "not paid, abandoned (see `unfinished_payment`), or a subscription that could not be "
+                "billed (`capture_failed`).  Then the card that comes with it pays, and of a "
+                "subscription the same stored card, too, which may have been renewed.",
                 sent=(bodies.NewOrderBody, examples.NEW_ORDER),
                 answered={
                     200: _answered(
-                        placed, "The order was here already.", examples.ORDER, replay=True
+                        placed,
+                        "The order was here already; this is how it is now.",
+                        examples.ORDER,
+                        replay=True,
                     ),
                     201: _answered(placed, "Taken in.", examples.ORDER, replay=True),
                     202: _answered(
@@ -192,7 +212,18 @@ def document() -> dict[str, Any]:
                         replay=True,
                     ),
                 },
-                refused=(402, 409, 413, 415, 422),
+                refused=(
+                    *_WRITING,
+                    "declined",
+                    "intake_closed",
+                    "order_no_taken",
+                    "being_billed",
+                    "round_taken",
+                    "three_ds_not_set_up",
+                    "total_mismatch",
+                    "token_refused",
+                    "payment_refused",
+                ),
             ),
         },
         "/orders/{order_no}": {
@@ -202,7 +233,7 @@ def document() -> dict[str, Any]:
                 Scope.READ,
                 "One order as it is now",
                 answered={200: _answered(order, "The order.", examples.ORDER)},
-                refused=(404, 422),
+                refused=("not_found", "invalid"),
             ),
         },
         "/orders/{order_no}/capture": _money(
@@ -211,6 +242,7 @@ def document() -> dict[str, Any]:
             "What is reserved is taken, of an order as you saw it.",
             (bodies.CaptureBody, examples.SEEN),
             Scope.CAPTURE,
+            "large_amount_not_confirmed",
         ),
         "/orders/{order_no}/cancel": _money(
             "cancel",
@@ -220,6 +252,7 @@ def document() -> dict[str, Any]:
             " came back.",
             (bodies.CancelBody, examples.SEEN_FOR_CANCEL),
             Scope.CAPTURE,
+            "refund_not_confirmed",
         ),
         "/orders/{order_no}/amount": _money(
             "change_amount",
@@ -228,12 +261,15 @@ def document() -> dict[str, Any]:
             " it, `total` is the new one and `gateway_amount` the old: nothing is captured until they"
             " agree, so send another, or `gateway_amount` to take it back.",
             (bodies.AmountBody, examples.AMOUNT),
+            Scope.CHANGE,
+            "increase_not_confirmed",
         ),
         "/orders/{order_no}/extend": _money(
             "extend",
             "Reserve the amount anew",
             "Another authorization of the same card, where the shop has that switched on.",
             (bodies.SeenBody, examples.SEEN),
+            Scope.CHANGE,
         ),
         "/orders/{order_no}/refund-difference": _money(
             "refund_difference",
@@ -241,6 +277,7 @@ def document() -> dict[str, Any]:
             "Needs `refund: true`.  A part of the right amount cannot be given back.",
             (bodies.CancelBody, examples.SEEN_FOR_CANCEL | {"refund": True}),
             Scope.CAPTURE,
+            "refund_not_confirmed",
         ),
     }
     paths["/events"] = {
@@ -251,7 +288,7 @@ def document() -> dict[str, Any]:
             "Oldest first, at least once, in order for each order; nothing is missed, however late"
             " it is written.  Keep `next_after`, and ask with it again.",
             answered={200: _answered(events.EventsAnswer, "Events.", examples.EVENTS)},
-            refused=(410, 422),
+            refused=("cursor_lost", "invalid", "invalid_cursor"),
         )
         | {"parameters": _parameters(EventsQuery)}
     }
@@ -278,7 +315,7 @@ def document() -> dict[str, Any]:
             " the others, so look at `failed`.  What is there already is `unchanged`.",
             sent=(fulfilments.FulfilmentBody, examples.FULFILMENT),
             answered={200: finished, 202: waiting},
-            refused=(409, 413, 415, 422),
+            refused=(*_WRITING, "large_amount_not_confirmed"),
         )
     }
     paths["/fulfilments/{id}"] = {
@@ -289,7 +326,7 @@ def document() -> dict[str, Any]:
             "What became of a fulfilment by now",
             "Of those that this key asked for.",
             answered={200: finished, 202: waiting},
-            refused=(404, 422),
+            refused=("not_found",),
         ),
     }
     return {
@@ -300,7 +337,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "webhooks": {"orderEvent": {"post": _WEBHOOK}},
         "components": {
-            "schemas": _tidy(models_json_schema(_MODELS, ref_template=_REFERENCE)[1]["$defs"]),
+            "schemas": _schemas(),
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -317,7 +354,8 @@ def _money(
     summary: str,
     about: str,
     sent: tuple[type[BaseModel], dict[str, Any]],
-    scope: Scope = Scope.CHANGE,
+    scope: Scope,
+    *unconfirmed: str,
 ) -> dict[str, Any]:
     order = answers.OrderAnswer
     return {
@@ -339,7 +377,16 @@ def _money(
                     waiting=answers.WaitingOrderAnswer,
                 ),
             },
-            refused=(404, 409, 413, 415, 422),
+            refused=(
+                *_WRITING,
+                *unconfirmed,
+                "not_found",
+                "stale",
+                "amount_differs",
+                "busy",
+                "not_possible",
+                "operation_failed",
+            ),
         ),
     }
 
@@ -378,9 +425,12 @@ def _operation(
     *,
     sent: tuple[type[BaseModel], dict[str, Any]] | None = None,
     answered: dict[int, dict[str, Any]],
-    refused: tuple[int, ...],
+    refused: tuple[str, ...],
 ) -> dict[str, Any]:
-    problems_ = {status: _problem(status) for status in sorted({*refused, *_ALWAYS})}
+    problems_ = {
+        status: _problem(status, codes)
+        for status, codes in sorted(_by_status([*refused, *_ALWAYS]).items())
+    }
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
@@ -416,7 +466,8 @@ def _plain(schema: dict[str, Any], known: dict[str, Any]) -> Any:
     """A parameter's schema without references and without null, which a query cannot say."""
     if "$ref" in schema:
         rest = {name: part for name, part in schema.items() if name != "$ref"}
-        return {**known[schema["$ref"].rpartition("/")[2]], **rest}
+        enum = known[schema["$ref"].rpartition("/")[2]]
+        return {name: part for name, part in enum.items() if name != "description"} | rest
     if "anyOf" in schema:
         [only] = [part for part in schema["anyOf"] if part.get("type") != "null"]
         return _plain(only, known)
@@ -429,19 +480,31 @@ def _plain(schema: dict[str, Any], known: dict[str, Any]) -> Any:
 _RULES = re.compile(r"\s*\((?:[RSTP]\d+[a-z]?(?:, |-)?)+\)")
 
 
+def _schemas() -> dict[str, Any]:
+    """All models: what we take as strictly as it is checked, what we say with room for more."""
+    known = models_json_schema(_MODELS, ref_template=_REFERENCE)[1]["$defs"]
+    found = {}
+    for name, schema in known.items():
+        if "enum" in schema:  # the note on it is about our own words
+            schema.pop("description", None)
+        if not name.endswith("Body"):
+            schema.pop("additionalProperties", None)
+        found[name] = _tidy(schema)
+    return found
+
+
 def _tidy(schema: Any) -> Any:
-    """Without what says nothing to a reader outside: made-up titles, notes on our own words."""
+    """Without what says nothing to a reader outside: made-up titles, numbers of our rules."""
     if isinstance(schema, list):
         return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if isinstance(about := schema.get("description"), str):
         schema = schema | {"description": _RULES.sub("", about)}
-    left_out = {"title"} | ({"description"} if "enum" in schema else set())
     return {
         name: _tidy(part)
         for name, part in schema.items()
-        if not (name in left_out and isinstance(part, str))
+        if not (name == "title" and isinstance(part, str))
     }
 
 
@@ -493,7 +556,8 @@ def _answered(
     said = _content(model, example)
     if waiting is not None:
         other = {"$ref": _REFERENCE.format(model=waiting.__name__)}
-        said["schema"] = {"anyOf": [said["schema"], other]}
+        # The narrower one first: with room for later fields the other fits as well.
+        said["schema"] = {"anyOf": [other, said["schema"]]}
     content = {"application/json": said}
     return {"description": about, "headers": headers, "content": content}
 
@@ -511,31 +575,56 @@ def _header(about: str) -> dict[str, Any]:
 
 
 #: what every call may be answered with
-_ALWAYS = (400, 401, 403, 405, 414, 429, 500, 503)
-#: which codes there are with which status; ProblemAnswer.code says what each means
-_CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    402: "declined",
-    403: "forbidden, intake_closed",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "stale, amount_differs, busy, order_no_taken, being_billed, round_taken,"
-    " three_ds_not_set_up, in_progress",
-    410: "cursor_lost",
-    413: "too_large",
-    414: "uri_too_long",
-    415: "not_json",
-    422: "invalid, card_number, total_mismatch, token_refused, payment_refused, not_possible,"
-    " refund_not_confirmed, large_amount_not_confirmed, increase_not_confirmed, operation_failed,"
-    " invalid_cursor, key_reused, refused",
-    429: "too_many_requests",
-    500: "error",
-    503: "unavailable",
+_ALWAYS = (
+    "bad_request",
+    "unauthorized",
+    "forbidden",
+    "wrong_network",
+    "method_not_allowed",
+    "uri_too_long",
+    "card_number",
+    "too_many_requests",
+    "error",
+    "unavailable",
+)
+#: and every call with a body
+_WRITING = ("in_progress", "too_large", "not_json", "invalid", "key_reused", "refused")
+#: the status of each code; ProblemAnswer.code says what it means
+_STATUS = {
+    "bad_request": 400,
+    "unauthorized": 401,
+    "declined": 402,
+    "forbidden": 403,
+    "wrong_network": 403,
+    "intake_closed": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "stale": 409,
+    "amount_differs": 409,
+    "busy": 409,
+    "order_no_taken": 409,
+    "being_billed": 409,
+    "round_taken": 409,
+    "three_ds_not_set_up": 409,
+    "in_progress": 409,
+    "cursor_lost": 410,
+    "too_large": 413,
+    "uri_too_long": 414,
+    "not_json": 415,
+    "too_many_requests": 429,
+    "error": 500,
+    "unavailable": 503,
 }
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _by_status(codes: Iterable[str]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for code in codes:
+        found.setdefault(_STATUS.get(code, 422), []).append(code)
+    return found
+
+
+def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
     headers = _headers()
     if status == 405:
         headers["Allow"] = _header("The methods that this address takes.")
@@ -543,8 +632,10 @@ def _problem(status: int) -> dict[str, Any]:
         headers["Retry-After"] = _header("Seconds to wait.")
     if status == 401:
         headers["WWW-Authenticate"] = _header("Bearer.")
-    content = {problems.MEDIA_TYPE: _content(answers.ProblemAnswer, examples.problem(status))}
-    about = f"`code`: {_CODES[status]}."
+    content = {
+        problems.MEDIA_TYPE: _content(answers.ProblemAnswer, examples.problem(status, codes[0]))
+    }
+    about = f"`code`: {', '.join(codes)}."
     return {"description": about, "headers": headers, "content": content}
 
 

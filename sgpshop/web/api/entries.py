@@ -28,20 +28,28 @@ class EntryAnswer(AnswerBody):
             " to look at the order; other: anything else."
         ),
     ]
-    at: DateTime
+    at: Annotated[DateTime, Field(description="When it happened.")]
     action: Annotated[
         str, Field(description="What was done, as one word; more words may come with versions.")
     ]
     by: Annotated[ActorKind | None, Field(description="Who did it; null for an alert.")]
     version: Annotated[int | None, Field(description="Of the order after it; null for an alert.")]
-    payment_status_before: PaymentStatus | None
-    payment_status: PaymentStatus | None
-    total_before: int | None
-    total: int | None
-    gateway_amount: int | None
+    payment_status_before: Annotated[
+        PaymentStatus | None, Field(description="Before it; null also for an alert.")
+    ]
+    payment_status: Annotated[
+        PaymentStatus | None, Field(description="After it; null also for an alert.")
+    ]
+    total_before: Annotated[int | None, Field(description="The order's `total` before it.")]
+    total: Annotated[int | None, Field(description="The order's `total` after it.")]
+    gateway_amount: Annotated[
+        int | None, Field(description="What SMBC-GP holds or took, as of the order.")
+    ]
     captured_amount: Annotated[int | None, Field(description="Captured so far.")]
     refunded_amount: Annotated[int | None, Field(description="Of it given back by a cancel.")]
-    processing_class: ProcessingClass | None
+    processing_class: Annotated[
+        ProcessingClass | None, Field(description="All parcels together after it.")
+    ]
     alert: Annotated[AlertKind | None, Field(description="With type `alert`, what it is about.")]
 
 

@@ -20,7 +20,7 @@ class EventAnswer(EntryAnswer):
     """The same, with its place among all events of the shop."""
 
     id: Annotated[str, Field(description="Unique; `after` takes it as well as `next_after`.")]
-    order_no: Annotated[str, Field(pattern=ORDER_NO)]
+    order_no: Annotated[str, Field(pattern=ORDER_NO, description="Which order it is about.")]
 
 
 class WebhookMessage(AnswerBody):
@@ -34,13 +34,13 @@ class WebhookMessage(AnswerBody):
         ),
     ]
     timestamp: Annotated[DateTime, Field(description="When it happened: `at` of the event.")]
-    data: EventAnswer
+    data: Annotated[EventAnswer, Field(description="The event, as `/events` tells it.")]
 
 
 class EventsAnswer(AnswerBody):
     """Events in the order in which they became readable."""
 
-    events: list[EventAnswer]
+    events: Annotated[list[EventAnswer], Field(description="Up to `size`, oldest first.")]
     next_after: Annotated[
         str, Field(description="Ask with this as `after` next time, now or later.")
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.web.frame.problem_codes import heading, title
-from sgpshop.web.frame.problems import CODE_OF_STATUS, TYPE
+from sgpshop.web.frame.problems import TYPE
 
 NEW_ORDER: dict[str, Any] = {
     "order_no": "P261123101500000001",
@@ -205,9 +205,8 @@ AMOUNT = SEEN | {"new_amount": 2000, "confirm_increase": False}
 SEEN_FOR_CANCEL = SEEN | {"refund": False}
 
 
-def problem(status: int) -> dict[str, Any]:
-    """A problem document with that status."""
-    code = CODE_OF_STATUS.get(status, "error")
+def problem(status: int, code: str) -> dict[str, Any]:
+    """A problem document with that status and code."""
     return {
         "type": TYPE + code,
         "title": title(code),

@@ -36,7 +36,10 @@ class Body(BaseModel):
 
 
 class AnswerBody(BaseModel):
-    """An object in an answer."""
+    """An object in an answer.
+
+    We fill none that we do not know; the document leaves room for those of later versions.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -148,14 +151,6 @@ Day = Annotated[
 ]
 ReturnUrl = Annotated[
     str,
-    Field(
-        max_length=500,
-        pattern=r"^https?://[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]+$",
-        description="Where the buyer's browser goes after 3-D Secure: an https address "
-        "(http to this machine in test mode) without a fragment.  Its own parameters stay, and behind "
-        "them come `order_no`, `result`, `timestamp` and `signature`, see above.  They prove nothing"
-        " of the payment: only `GET /orders/{order_no}` decides."
-        "  null: the buyer stays on a page of ours that says how it ended.",
-    ),
+    Field(max_length=500, pattern=r"^https?://[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]+$"),
     AfterValidator(_return_url),
 ]

@@ -33,6 +33,7 @@ from sgpshop.web.api.reading import refuse_unconfirmed, sent
 from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_ORDERS, _MOST_PARCELS, _MOST_SLIPS = 200, 50, 12
+_CARRIERS = "; ".join(f"`{code}` {name}" for code, name in CARRIERS.items()) + "."
 #: of all orders of a call together, for they are begun in one transaction
 _MOST_AT_ONCE = 1000
 
@@ -55,7 +56,7 @@ class ParcelBody(Body):
     ]
     carrier_code: Annotated[
         Literal[tuple(CARRIERS)] | None,  # type: ignore[valid-type]
-        Field(description="Three digits; null keeps what is stored."),
+        Field(description=f"Null keeps what is stored.  {_CARRIERS}"),
     ] = None
     slip_numbers: Annotated[
         list[SlipNumber] | None,
@@ -75,8 +76,20 @@ class ParcelBody(Body):
 class FulfilledOrderBody(Body):
     """What happened to the parcels of one order."""
 
-    order_no: Annotated[str, Field(min_length=1, max_length=28, pattern=r"^[!-~]*$")]
-    parcels: Annotated[list[ParcelBody], Field(min_length=1, max_length=_MOST_PARCELS)]
+    order_no: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=28, pattern=r"^[!-~]*$", description="Which order it is about."
+        ),
+    ]
+    parcels: Annotated[
+        list[ParcelBody],
+        Field(
+            min_length=1,
+            max_length=_MOST_PARCELS,
+            description="Those of which there is news; the others stay as they are.",
+        ),
+    ]
     version: Annotated[
         Version | None,
         Field(description="As you saw it; the order stays as it is when it is otherwise by now."),
@@ -114,7 +127,7 @@ class FulfilmentBody(Body):
 class ParcelResult(AnswerBody):
     """What became of one parcel."""
 
-    number: int
+    number: Annotated[int, Field(description="As it was sent.")]
     result: Annotated[
         Literal["done", "unchanged", "waiting", "uncertain", "failed"],
         Field(
@@ -129,7 +142,8 @@ class ParcelResult(AnswerBody):
     code: Annotated[
         str | None,
         Field(
-            description="Why it failed: not_found, stale, no_such_parcel, duplicate, bad_day, not_approved,"
+            description="Why it failed: not_found, stale, amount_differs, no_such_parcel, duplicate, bad_day,"
+            " not_approved,"
             " moves_back (it would undo what is reported), not_possible, capture_failed (see"
             f" `error_codes`), or why it cannot be captured: {', '.join(Refusal)}."
         ),
@@ -141,24 +155,33 @@ class ParcelResult(AnswerBody):
 class FulfilledOrder(AnswerBody):
     """What became of one order; the rest tells how it is now, null if there is none."""
 
-    order_no: str
-    parcels: list[ParcelResult]
-    processing_class: ProcessingClass | None
-    payment_status: PaymentStatus | None
-    version: int | None
+    order_no: Annotated[str, Field(description="As it was sent.")]
+    parcels: Annotated[list[ParcelResult], Field(description="One for each that was sent.")]
+    processing_class: Annotated[
+        ProcessingClass | None, Field(description="All parcels together, as of an order.")
+    ]
+    payment_status: Annotated[
+        PaymentStatus | None, Field(description="null also where it is not paid by card here.")
+    ]
+    version: Annotated[int | None, Field(description="Of the order.")]
 
 
 class FulfilmentAnswer(AnswerBody):
     """An answer for each order."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    id: Annotated[
+        str,
+        Field(pattern=r"^[0-9a-f]{32}$", description="Names it for `GET /fulfilments/{id}`."),
+    ]
     is_finished: Annotated[bool, Field(description="false: something is waiting or uncertain.")]
     failed: Annotated[int, Field(description="Parcels that failed.")]
     is_worker_there: Annotated[
         bool,
         Field(description="false: nobody works at the shop just now; what waits, waits for that."),
     ]
-    orders: list[FulfilledOrder]
+    orders: Annotated[
+        list[FulfilledOrder], Field(description="What became of each, in the order as sent.")
+    ]
 
 
 class WaitingFulfilmentAnswer(FulfilmentAnswer):

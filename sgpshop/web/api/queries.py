@@ -71,8 +71,8 @@ class SearchQuery(Body):
     order_no: Annotated[
         str | None,
         Field(
-            max_length=25 * MOST_NUMBERS,
-            pattern=r"^[A-Za-z0-9]+([, ][A-Za-z0-9]+)*$",
+            max_length=29 * MOST_NUMBERS,
+            pattern=r"^#?[A-Za-z0-9][A-Za-z0-9-]*([, ]#?[A-Za-z0-9][A-Za-z0-9-]*)*$",
             description="Up to 200 numbers divided by commas; one alone with 4 characters or more "
             "is a beginning.",
         ),
@@ -159,7 +159,8 @@ class EventsQuery(Body):
         Place,
         Field(
             description="`next_after` of the answer before, the `id` of an event, or a time with"
-            " offset; empty: the oldest event that is kept (30 days)."
+            " offset to begin at, which may bring events of up to an hour before it; empty: the oldest"
+            " event that is kept (30 days)."
         ),
     ] = ""
     size: Annotated[_Size, Field(description="Events in one answer.")] = 100
@@ -233,7 +234,7 @@ def _criteria(query: SearchQuery, *, is_first: bool) -> SearchCriteria:
         first, last = default_period(jst_day(utc_now()))
     if len(query.keywords) != len(query.keyword_fields):
         _refuse("kw[]", "kw_field[]と同じ数だけ指定してください。")
-    numbers = tuple(dict.fromkeys(re.findall(r"[A-Za-z0-9]+", query.order_no or "")))
+    numbers = tuple(dict.fromkeys((query.order_no or "").replace(",", " ").split()))
     if len(numbers) > MOST_NUMBERS:
         _refuse("order_no", f"{MOST_NUMBERS}件以下にしてください。")
     criteria = SearchCriteria(

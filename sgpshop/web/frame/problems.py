@@ -25,6 +25,7 @@ from sgpshop.domain.errors import (
 from sgpshop.services import intake
 from sgpshop.services.access import api_keys, idempotency
 from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.orders import feed
 from sgpshop.web.frame.problem_codes import heading, title
 
@@ -73,6 +74,7 @@ _BY_REFUSAL: dict[type[ShopError], str] = {
 _SENTENCES = {
     "not_found": "URLを確認してください。",
     "method_not_allowed": "AllowヘッダーにあるメソッドでこのURLを呼び出してください。",
+    "invalid_cursor": "この位置の指定は使えません。前の応答の値をそのまま、同じ条件で送ってください。",
     "error": (
         "決済の操作をしていた場合は、注文を開いて現在の状態を確認してください。"
         "同じIdempotency-Keyで再送しても、二重に処理されることはありません。"
@@ -110,6 +112,8 @@ def is_wanted() -> bool:
 
 def of_refusal(refusal: ShopError) -> Response:
     """The answer that says `refusal`."""
+    if isinstance(refusal, CursorInvalid):
+        return answer(refusal.status, "invalid_cursor", _SENTENCES["invalid_cursor"])
     if isinstance(refusal, ApiRefusal):
         return answer(
             refusal.status, refusal.code, refusal.message, dict(refusal.headers), refusal.more
@@ -125,10 +129,19 @@ def of_refusal(refusal: ShopError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="sgpshop"'
     more: dict[str, Any] | None = None
     if isinstance(refusal, intake.Declined | intake.PaymentRefused):
-        more = {"codes": list(refusal.codes)}
+        more = {"codes": list(refusal.codes), "buyer_text": _buyer_text(refusal)}
+    elif isinstance(refusal, intake.PaymentUnavailable):
+        more = {"buyer_text": Unfinished.NOT_PAID.buyer_text}
     elif isinstance(refusal, NotPossible):
         more = {"reason": refusal.reason}
     return answer(status, code, refusal.message, headers, more)
+
+
+def _buyer_text(refusal: intake.Declined | intake.PaymentRefused) -> str:
+    if isinstance(refusal, intake.PaymentRefused):
+        return Unfinished.NOT_PAID.buyer_text
+    is_stranger = refusal.is_of_authentication
+    return (Unfinished.AUTHENTICATION_FAILED if is_stranger else Unfinished.DECLINED).buyer_text
 
 
 def with_order(refusal: ShopError, order: Mapping[str, Any]) -> ApiRefusal:

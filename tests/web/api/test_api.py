@@ -93,6 +93,18 @@ class TestSearching:
         assert [order["order_no"] for order in page["orders"]] == [failed.order_no]
         assert page["next_cursor"] is None
 
+    def test_by_numbers_of_any_spelling(self, app: Flask, program: Program) -> None:
+        with app.app_context():
+            for number in ("40-12345678-1", "40-12345678-2", "#1001", "P7"):
+                make_order(order_no=number)
+
+        def found(query: str) -> list[str]:
+            answer = program.get(f"{ORDERS}?order_no={query}").get_json()
+            return sorted(order["order_no"] for order in answer["orders"])
+
+        assert found("40-12345678") == ["40-12345678-1", "40-12345678-2"]
+        assert found("40-12345678-1,%231001 P7") == ["#1001", "40-12345678-1", "P7"]
+
     def test_page_by_page(self, app: Flask, program: Program) -> None:  # S20
         with app.app_context():
             numbers = [
@@ -143,7 +155,8 @@ class TestSearching:
         assert [error["pointer"] for error in said["errors"]] == [pointer]
 
     def test_a_cursor_of_its_own_making(self, program: Program) -> None:
-        problem(program.get(f"{ORDERS}?cursor=abc"), 422, "invalid_cursor")
+        said = problem(program.get(f"{ORDERS}?cursor=abc"), 422, "invalid_cursor")
+        assert "表示" not in said["detail"], "nothing is shown to a program"
 
     def test_the_number_of_queries_does_not_depend_on_the_page(
         self, app: Flask, program: Program

@@ -18,6 +18,7 @@ from openapi_spec_validator import validate
 
 from sgpshop.services import settings
 from sgpshop.web.api.document import document
+from sgpshop.web.frame.problem_codes import CODES
 from tests.gateway_world import DECLINED_CARD, World
 from tests.web.api_calls import ORDERS, Program, make_key, new_order
 
@@ -37,6 +38,20 @@ def test_every_operation_lists_what_it_refuses_and_describes_its_parameters() ->
             assert {"400", "401", "403", "405", "429", "500", "503"} <= set(operation["responses"])
             for parameter in [*operation.get("parameters", []), *operations.get("parameters", [])]:
                 assert parameter.get("description"), (path, parameter["name"])
+    refused = str(document()["paths"])
+    assert [code for code in CODES if code not in refused] == []
+
+
+def test_every_field_is_described_and_answers_have_room_for_later_ones() -> None:
+    schemas = document()["components"]["schemas"]
+    assert [
+        f"{model}.{name}"
+        for model, schema in schemas.items()
+        for name, field in schema.get("properties", {}).items()
+        if not field.get("description")
+    ] == []
+    closed = {model for model, schema in schemas.items() if "additionalProperties" in schema}
+    assert closed == {model for model in schemas if model.endswith("Body")}
 
 
 @pytest.fixture(scope="module")

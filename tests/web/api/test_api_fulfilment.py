@@ -181,8 +181,13 @@ def test_an_order_that_is_not_as_it_was_seen_stays(
     app: Flask, world: World, program: Program
 ) -> None:
     order = order_in(app, world)
-    for seen in ({"version": 7}, {"amount": 1}):
-        assert outcomes(tell(program, of(order, **seen))) == [("failed", "stale")]
+    for seen, code in (
+        ({"version": 7}, "stale"),
+        ({"version": 7, "amount": 1}, "stale"),
+        ({"amount": 1}, "amount_differs"),
+        ({"version": 1, "amount": 1}, "amount_differs"),
+    ):
+        assert outcomes(tell(program, of(order, **seen))) == [("failed", code)]
     [found] = stored(app, order)
     assert found.status is DeliveryStatus.UNPROCESSED
 
@@ -269,7 +274,7 @@ class TestCapturing:
     ) -> None:
         order = order_in(app, world)
         said = tell(program, of(order, amount=2999), capture=True)
-        assert outcomes(said) == [("failed", "stale")]
+        assert outcomes(said) == [("failed", "amount_differs")]
         assert world.requests(order.order_no) == []
         [found] = stored(app, order)
         assert found.slip_no == ""

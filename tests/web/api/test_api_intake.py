@@ -107,6 +107,7 @@ class TestTakenIn:
         first = program.post(ORDERS, body, again="cart-1")
         said = problem(first, 402, "declined")
         assert said["codes"] == ["42G020000"]
+        assert said["buyer_text"] == "カードが承認されませんでした。別のカードをご利用ください。"
         assert orders(app) == 0
         second = program.post(ORDERS, body, again="cart-1")
         assert second.get_json() == said  # the card is not asked again
@@ -118,12 +119,14 @@ class TestTakenIn:
         said = problem(program.post(ORDERS, body), 422, "payment_refused")
         assert said["codes"] == ["E01390002"]
         assert "会員" in said["detail"]
+        assert "請求はされていません" in said["buyer_text"]
         assert orders(app) == 0
 
     @pytest.mark.parametrize(
         ("code", "status"),
         [
             ("42G020000", 402),
+            ("E21030202", 402),  # the buyer was not authenticated
             ("E01390002", 422),  # what was handed in
             ("E01030002", 422),  # for the shop to mend
             ("E92000001", 503),  # passes by itself
@@ -134,7 +137,9 @@ class TestTakenIn:
     ) -> None:
         app.config["CONGESTION_TRIES"] = 1
         world.fault(f"error:{code}", "EntryTran", times=9)
-        assert program.post(ORDERS, new_order(world)).status_code == status
+        answer = program.post(ORDERS, new_order(world))
+        assert answer.status_code == status
+        assert ("本人認証" in answer.get_json()["buyer_text"]) == (code == "E21030202")
         assert orders(app) == 0
 
     def test_a_declined_card_may_be_kept_as_unfinished(

@@ -151,6 +151,7 @@ def test_the_hold_is_made_anew(app: Flask, world: World, program: Program) -> No
     order = order_in(app, world)
     said = problem(post(program, order, "extend"), 422, "not_possible")
     assert said["reason"] == "switched_off"
+    assert "利用しない設定" in said["detail"]
     with app.app_context():
         settings.save("test", extend_auth_enabled=True)
     said = post(program, order, "extend").get_json()
