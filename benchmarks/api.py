@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 
 from benchmarks.table import show
 from sgpshop.extensions import db
@@ -35,19 +36,25 @@ def run() -> None:
             installation.migrate()
             first = make_order(told=True).order_no
             copies([make_order(told=True).id for _ in range(SLIPS)])
+        app.test_client_class = (
+            FlaskClient  # that of the tests looks every answer up in the document
+        )
         program = Program(app)
+        now = far_cursor(app, 0)
+        nothing = median(lambda: program.get(f"/api/v1/events?after={now}").status_code)
         empty = median(lambda: program.get(f"{ORDERS}?order_no=P404").status_code)
         order = median(lambda: program.get(f"{ORDERS}/{first}").status_code)
         page = f"{ORDERS}?size=100&changed_since="
         first_page = median(lambda: program.get(page).status_code)
-        far = far_cursor(app)
+        far = far_cursor(app, 100)
         last_page = median(lambda: program.get(f"{page}{far}").status_code)
         show(
             f"The API, {MANY:,} orders",
             ("what", "ms", "ratio", "wanted"),
             [
-                ("a search that finds nothing", f"{empty:.1f}", "1", ""),
-                ("GET order", f"{order:.1f}", f"{order / empty:.2f}", "≤ 3"),
+                ("an empty page: no events", f"{nothing:.1f}", "1", ""),
+                ("a search that finds nothing", f"{empty:.1f}", f"{empty / nothing:.2f}", ""),
+                ("GET order", f"{order:.1f}", f"{order / nothing:.2f}", "≤ 3"),
                 ("changed_since, the first page of 100", f"{first_page:.1f}", "1", ""),
                 (
                     "changed_since, behind all but 100",
@@ -81,11 +88,11 @@ def copies(ids: list[int]) -> None:
         session.execute(sa.text("UPDATE feeds SET position = (SELECT max(id) FROM orders)"))
 
 
-def far_cursor(app: Flask) -> str:
-    """A cursor behind which 100 orders are left."""
+def far_cursor(app: Flask, left: int) -> str:
+    """A cursor behind which so many orders are left."""
     with app.app_context():
         return db.session.execute(
-            sa.text("SELECT generation || '-' || (position - 100) FROM feeds")
+            sa.text("SELECT generation || '-' || (position - :left) FROM feeds"), {"left": left}
         ).scalar_one()
 
 
@@ -105,11 +112,11 @@ def slips(app: Flask, program: Program) -> float:
 
 
 def median(call: Callable[[], int]) -> float:
-    """Milliseconds of one of many calls."""
+    """Milliseconds of processor time of one of many calls: other processes do not count."""
     call()
     found = []
     for _ in range(TIMES):
-        began = time.perf_counter()
+        began = time.process_time()
         assert call() == 200
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return sorted(found)[TIMES // 2] * 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -446,10 +447,9 @@ def test_by_hand_a_test_and_one_message_again(shop: World, hook: int, receiver: 
     webhooks.switch(hook, is_on=False, by="店長")
     webhooks.send_test(hook, 1)
     assert send(hook) == 1, "a test goes also where nothing else does"
-    for _ in range(17):
-        webhooks.send_test(hook, 1)
+    tests = iter(lambda: webhooks.send_test(hook, 1), False)
     with pytest.raises(TooOften):
-        webhooks.send_test(hook, 1)
+        list(itertools.islice(tests, 2 * 20 + 1))  # a minute may begin anew meanwhile
     refused = sa.select(Activity.about).where(Activity.event == ActivityEvent.LIMITED)
     assert db.session.scalars(refused).all() == ["Webhookのテスト送信・再送"]
     webhooks.delete(hook, by="店長")
