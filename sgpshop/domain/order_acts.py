@@ -405,10 +405,10 @@ def _could_stand(act: Act, order: OrderFacts, terms: ActTerms) -> bool:
         return terms.extend_auth_enabled and not reserves_nothing(order)  # R83
     if act is Act.REFUND_DIFFERENCE:  # a part of the right amount is never given back (R100)
         there = order.transaction
-        is_whole = (
-            there is not None and not there.given_by_hand
-        )  # SMBC-GP would give all of it back
-        return taken_too_much(order) > 0 and is_whole and not _is_filed_too_much(order)
+        if there is None or taken_too_much(order) <= 0:
+            return False
+        # SMBC-GP would give all of it back.
+        return not there.given_by_hand and not _is_filed_too_much(order)
     if act is Act.SEND_CHANGES:  # R67, R69
         is_changed = order.edited_at is not None or is_unsent(order)
         return is_changed and not reserves_nothing(order)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -383,6 +384,19 @@ class OrderLine(Base):
 MISMATCH = "mismatch"
 
 
+@cache  # making the statement takes several times as long as asking it
+def _of_transaction(name: str) -> sa.Select[Any]:
+    wanted = getattr(CardTransaction, name)
+    return sa.select(wanted).where(CardTransaction.id == sa.bindparam("transaction"))
+
+
+def _asked_of(transaction: CardTransaction, name: str) -> Any:
+    """What the database says of one transaction."""
+    session = object_session(transaction)
+    assert session is not None
+    return session.scalar(_of_transaction(name), {"transaction": transaction.id})
+
+
 class CardTransaction(Base):
     """One transaction at the gateway for an order, as our last answer or look-up showed it."""
 
@@ -461,10 +475,7 @@ class CardTransaction(Base):
     @hybrid_property
     def others_live(self) -> bool:
         """Whether money of the order is reserved or taken under another of its numbers."""
-        session = object_session(self)
-        assert session is not None
-        wanted = sa.select(CardTransaction.others_live).where(CardTransaction.id == self.id)
-        return bool(session.scalar(wanted))
+        return bool(_asked_of(self, "others_live"))
 
     @others_live.inplace.expression
     @classmethod
@@ -487,10 +498,7 @@ class CardTransaction(Base):
     @hybrid_property
     def given_by_hand(self) -> int:
         """Yen of it that a person recorded as given back by another way (返金済み)."""
-        session = object_session(self)
-        assert session is not None
-        wanted = sa.select(CardTransaction.given_by_hand).where(CardTransaction.id == self.id)
-        return session.scalar(wanted) or 0
+        return _asked_of(self, "given_by_hand") or 0
 
     @given_by_hand.inplace.expression
     @classmethod
@@ -512,10 +520,7 @@ class CardTransaction(Base):
         Not where the file's line was refused, and a call of ours entered the number afterwards; but
         where SMBC-GP said so itself, of a file our books do not know.
         """
-        session = object_session(self)
-        assert session is not None
-        wanted = sa.select(CardTransaction.is_filed).where(CardTransaction.id == self.id)
-        return bool(session.scalar(wanted))
+        return bool(_asked_of(self, "is_filed"))
 
     @is_filed.inplace.expression
     @classmethod
@@ -528,12 +533,7 @@ class CardTransaction(Base):
     @hybrid_property
     def was_refused_to_calls(self) -> bool:
         """SMBC-GP said to any call on the number that a file brought it: that beats all we believe."""
-        session = object_session(self)
-        assert session is not None
-        wanted = sa.select(CardTransaction.was_refused_to_calls).where(
-            CardTransaction.id == self.id
-        )
-        return bool(session.scalar(wanted))
+        return bool(_asked_of(self, "was_refused_to_calls"))
 
     @was_refused_to_calls.inplace.expression
     @classmethod

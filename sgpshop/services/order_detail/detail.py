@@ -112,10 +112,16 @@ def _transactions(order: Order) -> list[CardTransaction]:
     )
 
 
+_LAST = (
+    sa.select(Attempt)
+    .where(Attempt.order_id == sa.bindparam("order"))
+    .order_by(Attempt.id.desc())
+    .limit(1)
+)
+
+
 def _problem(order: Order, billing: BillingFacts | None) -> OrderProblem | None:
-    last = db.session.scalars(
-        sa.select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.id.desc()).limit(1)
-    ).one_or_none()
+    last = db.session.scalars(_LAST, {"order": order.id}).one_or_none()
     return problem_of(order, last, billing)
 
 

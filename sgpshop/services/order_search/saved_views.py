@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.text import has_control_characters
-from sgpshop.extensions import db
 from sgpshop.models import SavedView
 from sgpshop.storage.database import writing
+from sgpshop.storage.rows import read as rows_of
 
 LONGEST_NAME, MOST, _LONGEST_QUERY = 40, 20, 8000
 _IS_OWN = SavedView.person_id == sa.bindparam("person")
 _VISIBLE = (
-    sa.select(SavedView)
+    sa.select(
+        SavedView.id, SavedView.person_id, SavedView.name, SavedView.query, SavedView.is_shared
+    )
     .where(_IS_OWN | SavedView.is_shared)
     .order_by(~_IS_OWN, SavedView.name, SavedView.id)
 )
 
 
-def visible(person_id: int) -> Sequence[SavedView]:
+class View(NamedTuple):
+    """One of them, as a list of them shows it."""
+
+    id: int
+    person_id: int
+    name: str
+    query: str
+    is_shared: bool
+
+
+def visible(person_id: int) -> list[View]:
     """The views this person may open, the own first, by name."""
-    return db.session.scalars(_VISIBLE, {"person": person_id}).all()
+    return [View(*row) for row in rows_of(_VISIBLE, {"person": person_id})]
 
 
 def save(person_id: int, name: str, query: str, *, is_shared: bool) -> None:

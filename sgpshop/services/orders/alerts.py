@@ -202,15 +202,16 @@ def _raise(session: Session, order_id: int, kind: AlertKind, facts: str) -> None
         alert.facts = facts
 
 
+_OPEN = (
+    sa.select(Alert)
+    .where(Alert.order_id == sa.bindparam("order"), Alert.acknowledged_at.is_(None))
+    .order_by(Alert.id)
+)
+
+
 def open_of(order_id: int) -> list[Alert]:
     """What is still to be acknowledged of one order, oldest first."""
-    return list(
-        db.session.scalars(
-            sa.select(Alert)
-            .where(Alert.order_id == order_id, Alert.acknowledged_at.is_(None))
-            .order_by(Alert.id)
-        )
-    )
+    return list(db.session.scalars(_OPEN, {"order": order_id}))
 
 
 def newest_open(limit: int) -> list[Alert]:

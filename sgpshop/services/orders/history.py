@@ -244,13 +244,14 @@ def since_version(order_id: int, version: int) -> list[HistoryEntry]:
     )
 
 
+_NEWEST = (
+    sa.select(HistoryEntry)
+    .where(HistoryEntry.order_id == sa.bindparam("order"))
+    .order_by(HistoryEntry.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def entries(order_id: int, limit: int = 200) -> list[HistoryEntry]:
     """The newest entries of one order, newest first."""
-    return list(
-        db.session.scalars(
-            sa.select(HistoryEntry)
-            .where(HistoryEntry.order_id == order_id)
-            .order_by(HistoryEntry.id.desc())
-            .limit(limit)
-        )
-    )
+    return list(db.session.scalars(_NEWEST, {"order": order_id, "most": limit}))

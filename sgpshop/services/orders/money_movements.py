@@ -124,7 +124,8 @@ def left_of(order: Order) -> int:
     there = order.transaction
     if there is None:
         return 0
-    return max(0, kept(there.gateway_state, there.captured_amount) - there.given_by_hand)
+    has = kept(there.gateway_state, there.captured_amount)
+    return max(0, has - there.given_by_hand) if has else 0
 
 
 def book(order_id: int, transaction_id: int, before: int, after: int, at: datetime) -> None:

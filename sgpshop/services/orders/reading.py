@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
@@ -13,11 +14,11 @@ from sgpshop.models import Order
 from sgpshop.storage.database import chunks
 
 
-def get_order(order_no: str) -> Order:
-    """The order with that number, ready for the screen.  Raises NotFound."""
-    order: Order | None = db.session.scalars(
+@cache  # making it takes as long as asking it
+def _whole() -> sa.Select[Order]:
+    return (
         sa.select(Order)
-        .where(Order.order_no == order_no)
+        .where(Order.order_no == sa.bindparam("number"))
         .options(
             joinedload(Order.transaction),
             joinedload(Order.open_attempt),
@@ -25,7 +26,13 @@ def get_order(order_no: str) -> Order:
             selectinload(Order.deliveries),
         )
         .execution_options(populate_existing=True)
-    ).one_or_none()
+    )
+
+
+def get_order(order_no: str) -> Order:
+    """The order with that number, ready for the screen.  Raises NotFound."""
+    found = db.session.scalars(_whole(), {"number": order_no})
+    order: Order | None = found.one_or_none()
     if order is None:
         raise OrderNotFound
     return order

@@ -300,13 +300,16 @@ def open_of(order_id: int) -> Sequence[UnknownNumber]:
     return _unanswered(db.session(), order_id)
 
 
+_ALL = (
+    sa.select(UnknownNumber)
+    .where(UnknownNumber.order_id == sa.bindparam("order"))
+    .order_by(UnknownNumber.sequence)
+)
+
+
 def open_and_answered(order_id: int) -> tuple[list[UnknownNumber], list[UnknownNumber]]:
     """What is still to be answered of one order; and what was said to be its own, or another's."""
-    rows = db.session.scalars(
-        sa.select(UnknownNumber)
-        .where(UnknownNumber.order_id == order_id)
-        .order_by(UnknownNumber.sequence)
-    ).all()
+    rows = db.session.scalars(_ALL, {"order": order_id}).all()
     return [row for row in rows if row.is_open], [row for row in rows if row.is_ours is not None]
 
 

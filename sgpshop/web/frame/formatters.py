@@ -42,7 +42,7 @@ from sgpshop.domain.order_rules import (
     is_unsent,
     review_cause,
 )
-from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning
+from sgpshop.domain.payment_calendar import JST, HoldWarning, days_left, hold_warning, jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.second_look import captured_to_approve, yen_to_approve
 from sgpshop.domain.text import search_key
@@ -69,10 +69,13 @@ def number(value: int | None) -> str:
 
 def jst(moment: datetime | None) -> str:
     """An aware time as 11/23(月) 14:05 in Japan time, the full one as its title."""
-    if moment is None:
-        return _NOTHING
+    return _NOTHING if moment is None else _jst(moment, _this_year())
+
+
+@lru_cache(maxsize=4096)  # a list is looked at again and again, and each of its moments with it
+def _jst(moment: datetime, this_year: int) -> Markup:
     local = moment.astimezone(JST)
-    day, clock = _day(local), f"{local.hour:02}:{local.minute:02}"
+    day, clock = _day(local.date(), this_year), f"{local.hour:02}:{local.minute:02}"
     seconds = f"{clock}:{local.second:02}"
     return _time(
         f"{local.date()}T{seconds}+09:00",
@@ -83,11 +86,13 @@ def jst(moment: datetime | None) -> str:
 
 def jst_date(moment: datetime | None) -> str:
     """The Japanese day of an aware time as 11/23(月), with the year as its title."""
-    if moment is None:
-        return _NOTHING
-    local = moment.astimezone(JST)
-    day = _day(local)
-    return _time(str(local.date()), f"{local.year}年{day.long}", day.short)
+    return _NOTHING if moment is None else _jst_date(jst_day(moment), _this_year())
+
+
+@lru_cache(maxsize=1024)
+def _jst_date(local: date, this_year: int) -> Markup:
+    day = _day(local, this_year)
+    return _time(str(local), f"{local.year}年{day.long}", day.short)
 
 
 def jst_full_day(moment: datetime) -> str:
@@ -101,12 +106,11 @@ class _Day(NamedTuple):
     long: str
 
 
-def _day(local: datetime) -> _Day:
-    return _words_of(local.date(), utc_now().astimezone(JST).year)
+def _this_year() -> int:
+    return jst_day(utc_now()).year
 
 
-@lru_cache(maxsize=1024)  # a list has few days, and each in every row
-def _words_of(local: date, this_year: int) -> _Day:
+def _day(local: date, this_year: int) -> _Day:
     month, day, weekday = local.month, local.day, _WEEKDAYS[local.weekday()]
     # A day of another year would else be taken for one of this (11/27 of last year).
     year = "" if local.year == this_year else f"{local.year}/"

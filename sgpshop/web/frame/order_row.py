@@ -6,7 +6,7 @@ White space would be sent as often, and show between chips.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -26,14 +26,42 @@ _OUT_OF_BAND = ' hx-swap-oob="true"'
 
 
 def init_app(app: Flask) -> None:
-    """Give `order_row(order, selectable, badges, …)` to all templates of `app`."""
+    """Give `order_row(order, selectable, badges, …)` and `order_rows(…)` to all templates of `app`."""
     known: dict[str, Any] = app.jinja_env.globals
     address, chip = known["url_for"], known["status_chip"]
 
     def row(*args: Any, **more: Any) -> Markup:
         return order_row(*args, orders=address("order_search.show"), chip=chip, **more)
 
-    known["order_row"] = row
+    def rows(
+        orders: Iterable[Facts],
+        selectable: bool,
+        badges: Badges,
+        *,
+        ticked: Collection[str],
+        all_ticked: bool,
+        dated: str,
+        reasons: Mapping[int, str],
+    ) -> Markup:
+        more: dict[str, Any] = {
+            "orders": address("order_search.show"),
+            "chip": chip,
+            "dated": dated,
+        }
+        made = (
+            order_row(
+                order,
+                selectable,
+                badges,
+                is_ticked=all_ticked or order.order_no in ticked,
+                reason=reasons.get(order.id, ""),
+                **more,
+            )
+            for order in orders
+        )
+        return Markup("").join(made)
+
+    known.update(order_row=row, order_rows=rows)
 
 
 def order_row(

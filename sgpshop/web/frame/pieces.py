@@ -22,9 +22,10 @@ _NOTHING = {"request": None, "session": None, "g": None, "csrf_token": None}
 
 
 def init_app(app: Flask) -> None:
-    """Give `csrf_token()` to all templates of `app`."""
+    """Give `piece(…)` and `csrf_token()` to all templates of `app`."""
     app.extensions[_KEY] = {}
-    app.context_processor(lambda: {"csrf_token": token})  # as Flask-WTF gives its own
+    app.jinja_env.globals.update(csrf_token=token, piece=piece)
+    app.context_processor(lambda: {"csrf_token": token})  # Flask-WTF gives its own in both ways
 
 
 def piece(

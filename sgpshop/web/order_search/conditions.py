@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from typing import NamedTuple
 
 from flask import request
 from flask_login import current_user
@@ -14,7 +13,7 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.handling import Handling
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import SUBSCRIPTION_STATUSES, PaymentStatus
-from sgpshop.models import SavedView, utc_now
+from sgpshop.models import utc_now
 from sgpshop.services.order_search import saved_views, search_fields
 from sgpshop.services.order_search.search_fields import FIELDS
 from sgpshop.services.order_search.totals import Totals
@@ -45,7 +44,7 @@ def panel(
             "fields": tuple(name for name in FIELDS if name in {*chosen, *form.used_fields}),
             "chosen_fields": tuple(chosen),
             "statuses": statuses,
-            "views": tuple(map(_as_given, saved_views.visible(current_user.id))),
+            "views": tuple(saved_views.visible(current_user.id)),
             "person_id": current_user.id,
             "csrf_token": token(),
             "today": today,
@@ -61,18 +60,6 @@ def panel(
         },
         is_typed=form.is_typed,
     )
-
-
-class _View(NamedTuple):
-    id: int
-    person_id: int
-    name: str
-    query: str
-    is_shared: bool
-
-
-def _as_given(view: SavedView) -> _View:
-    return _View(view.id, view.person_id, view.name, view.query, view.is_shared)
 
 
 def _statuses(shop: ShopSettings, totals: Totals) -> Iterator[PaymentStatus]:
