@@ -128,7 +128,7 @@ def _send(url: str, key: str, simulator: str, number: int) -> tuple[list[float],
         began = time.monotonic()
         answer = _local.session.post(
             f"{url}/api/v1/orders",
-            json=_order(n, made["token"]),
+            json=order_body(n, made["token"]),
             headers={"Authorization": f"Bearer {key}"},
             timeout=60,
         )
@@ -139,7 +139,8 @@ def _send(url: str, key: str, simulator: str, number: int) -> tuple[list[float],
     return [took for took, _ in results], Counter(status for _, status in results)
 
 
-def _order(n: int, token: str) -> dict[str, Any]:
+def order_body(n: int, token: str) -> dict[str, Any]:
+    """The n-th order, as the API takes it."""
     return {
         "order_no": f"P9{n:017d}",
         "ordered_at": "2026-11-23T10:15:00+09:00",
