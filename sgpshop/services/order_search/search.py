@@ -52,8 +52,7 @@ def search(criteria: SearchCriteria, wanted: PageRequest) -> Page[Facts]:
     """The orders of one page in two queries; in four for a word.  Raises CursorInvalid."""
     if criteria.word and wanted.sort is SortKey.ORDERED_AT:
         holding = _holding(criteria, wanted)
-        found = facts.read(facts.ROWS.where(Order.id.in_(holding.rows)))
-        by_id = {order.id: order for order in found}
+        by_id = {order.id: order for order in facts.with_ids(holding.rows)}
         return holding.showing([by_id[one] for one in holding.rows if one in by_id])
     page = _found(_rows(criteria, utc_now()), wanted, criteria)
     return page.showing(facts.made_of(page.rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
@@ -216,15 +217,18 @@ def open_of(order_id: int) -> list[Alert]:
 
 def newest_open(limit: int) -> list[Alert]:
     """What is still to be acknowledged of any order, newest first, alerts before notices."""
+    return list(db.session.scalars(_newest(), {"most": limit}))
+
+
+@cache
+def _newest() -> sa.Select[Alert]:
     notices = [kind for kind in AlertKind if kind.is_notice]
-    return list(
-        db.session.scalars(
-            sa.select(Alert)
-            .where(Alert.acknowledged_at.is_(None))
-            .order_by(Alert.kind.in_(notices), Alert.since.desc(), Alert.id.desc())
-            .limit(limit)
-            .options(joinedload(Alert.order))
-        )
+    return (
+        sa.select(Alert)
+        .where(Alert.acknowledged_at.is_(None))
+        .order_by(Alert.kind.in_(notices), Alert.since.desc(), Alert.id.desc())
+        .limit(sa.bindparam("most", type_=sa.Integer))
+        .options(joinedload(Alert.order))
     )
 
 

@@ -12,13 +12,17 @@ from typing import Any
 
 from flask import Flask, current_app, request, session
 from flask_wtf.csrf import generate_csrf
+from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 _KEY = "sgpshop.pieces"
 #: so many pieces, of a few kB each, and tokens of sessions
 _MOST, _MOST_TOKENS = 256, 1024
 #: What Flask lets every template ask, and a piece may not.
-_NOTHING = {"request": None, "session": None, "g": None, "csrf_token": None}
+_NOTHING = {
+    name: StrictUndefined(name=name)
+    for name in ("request", "session", "g", "current_user", "csrf_token")
+}
 
 
 def init_app(app: Flask) -> None:
