@@ -209,6 +209,8 @@ def owner_of(site: Site, answer: str) -> int:
         .where(Passkey.host == site.host, Passkey.credential == credential, Person.passkey_alone)
     )
     if owner is None:
+        logs.event("login", result="unknown passkey")
+        activities.refused(ActivityEvent.SIGN_IN_REFUSED, "登録のないパスキー", "パスキー", by="")
         raise PasskeyRefused
     return int(owner)
 

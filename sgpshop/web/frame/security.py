@@ -56,7 +56,7 @@ REFUSED = "sgpshop.refused"
 _MARK = "sgpshop_right"
 _FOR_MACHINES = "sgpshop_for_machines"
 #: What takes a form that came after the session was over (carried.py).
-_SIGNING_IN = frozenset({"auth.enter", "auth.enter_code"})
+_SIGNING_IN = frozenset({"auth.enter", "auth.enter_code", "auth.enter_by_passkey"})
 #: What somebody may do who still has to set up 2段階認証 (S2).
 _BEFORE_SET_UP = frozenset(
     {

@@ -49,7 +49,7 @@ from sgpshop.services.personal_data import erasing
 from sgpshop.services.settings.rules import SettingRefused
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
-from tests.factories import authorized_order, fresh
+from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, correct, effects, press, run_act, seen
@@ -161,6 +161,18 @@ def test_smaller_acts_and_releases_need_nobody(shop: World, two: object) -> None
         assert fresh(order).payment_status is PaymentStatus.CANCELLED
     little = press(authorized_order(shop, total=LIMIT - 1), Operation.CAPTURE)
     assert little.payment_status is PaymentStatus.CAPTURED
+
+
+def test_what_may_turn_out_to_be_a_refund_waits_too(shop: World, two: object) -> None:
+    number = order_number()
+    shop.gateway.capture(shop.authorize(number, 8000), 8000)
+    order = make_order(order_no=number, status=PaymentStatus.NEEDS_REVIEW, total=8000)
+    approval = asked(order, cancellation(order))
+    assert effects(shop, order) == [("SALES", 8000)]
+    attempt_id = agree(approval).attempt_id
+    assert attempt_id is not None
+    run_act(attempt_id)
+    assert effects(shop, order)[-1] == ("VOID", 8000)
 
 
 def test_sending_and_capturing_waits_as_a_whole(shop: World, two: object) -> None:

@@ -221,6 +221,15 @@ class TestNeedsReview:
         assert cancel(order).payment_status is PaymentStatus.CANCELLED
         assert effects(shop, order)[-1] == ("VOID", 3_000)
 
+    def test_no_more_goes_back_than_was_shown(self, shop: World) -> None:  # P20, S21
+        number = order_number()
+        shop.gateway.capture(shop.authorize(number, 90_000), 90_000)
+        order = make_order(order_no=number, status=PaymentStatus.NEEDS_REVIEW, total=3_000)
+        assert cancel(order).payment_status is PaymentStatus.CAPTURED  # as SMBC-GP has it
+        assert effects(shop, order) == [("SALES", 90_000)]
+        assert cancel(order).payment_status is PaymentStatus.CANCELLED  # now it was shown
+        assert effects(shop, order)[-1] == ("VOID", 90_000)
+
     def test_a_lost_answer_to_that_is_resolved(self, app: Flask, shop: World) -> None:
         app.config["QUIET_PERIOD"] = 0.0
         number = order_number()

@@ -62,6 +62,9 @@ class CancelPlan(Plan):
             return found(trade, Event.FOUND_BILLED)  # a charged sale counts (R104)
         if not (trade.state.is_reserved or trade.state.is_captured):
             return not_usable(_US, trade, "unknown_state")
+        if in_review and trade.state.is_captured:
+            # Shown was that the whole may go back, and of how much: more was nobody asked about.
+            return None if trade.total <= claimed.amount else found_elsewhere(_US, trade)
         return None if in_review or _is_as_shown(trade, claimed) else found_elsewhere(_US, trade)
 
     def steps(
