@@ -16,7 +16,9 @@ help:
 	@echo "make soak       everything on both databases, the random tests in their long form"
 	@echo "make bench      the figures of docs/figures.md, as ratios"
 
+# Whoever runs the product may not write here, and would compile it anew at each start.
 install: .venv/product
+	$(BIN)/python -m compileall -q sgpshop
 
 run: .venv/product
 	@$(BIN)/python app.py
