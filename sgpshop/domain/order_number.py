@@ -13,8 +13,9 @@ INTAKE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9-]{0,26}$"
 RESERVED = frozenset({"bulk", "export", "imports", "reconcile", "views"})
 #: no number begins with it, and no screen
 _MARK = "-"
-#: SMBC-GP takes 27 of A–Z, a–z, 0–9 and hyphens, `-99` included
-_LONGEST_BASE = 24
+#: SMBC-GP takes so many of A–Z, a–z, 0–9 and hyphens, `-99` included
+LONGEST = 27
+_LONGEST_BASE = LONGEST - len("-99")
 _DIGEST = 12
 _LATER = re.compile(r"(.+)-([1-9]\d?)")
 
@@ -57,7 +58,7 @@ def as_later(number: str) -> tuple[str, int] | None:
 
     Of a long order number the first is its `later_stem`.
     """
-    found = _LATER.fullmatch(number)
+    found = _LATER.fullmatch(number) if len(number) <= LONGEST else None
     return (found[1], int(found[2])) if found else None
 
 

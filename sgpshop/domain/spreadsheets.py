@@ -9,6 +9,8 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
+from sgpshop.domain.order_number import LONGEST
+
 #: 4.90715E+11 (Excel), 1.23456789012346E+020 (LibreOffice): the end of the number is lost for good.
 _CUT_NUMBER = re.compile(r"\d(?:\.\d+)?E\+\d{1,3}", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
@@ -19,8 +21,6 @@ _LIKE_A_DAY = re.compile(r"(\d{1,2})[/-](\d{1,2})", re.ASCII)
 
 #: no shop's numbers begin with more
 _MOST_ZEROS = 10
-#: of an order number
-_LONGEST = 27
 
 
 def alike_but_for_zeros(number: str) -> list[str]:
@@ -29,7 +29,7 @@ def alike_but_for_zeros(number: str) -> list[str]:
         return []
     plain = number.lstrip("0")
     alike = ("0" * n + plain for n in range(_MOST_ZEROS + 1))
-    return [one for one in alike if one and one != number and len(one) <= _LONGEST]
+    return [one for one in alike if one and one != number and len(one) <= LONGEST]
 
 
 def shows_zeros(number: str) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from sgpshop import logs
-from sgpshop.domain.order_number import at_gateway, later_stem
+from sgpshop.domain.order_number import LONGEST, at_gateway, later_stem
 from sgpshop.domain.order_rules import MOST_NUMBERS
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
@@ -100,12 +100,13 @@ def _of_long(number: sa.ColumnElement[str]) -> sa.Select[int]:
 
 
 def _is_later(number: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Whether it ends in 1 to MOST_NUMBERS, as a look-up asks for them."""
+    """Whether it ends in 1 to MOST_NUMBERS, as a look-up asks for them; SMBC-GP has no longer ones."""
     start = sa.func.length(sa.func.rtrim(number, _DIGITS))
     return sa.and_(
         sa.func.rtrim(number, _DIGITS).like("%-"),
         sa.func.length(number).between(start + 1, start + len(str(MOST_NUMBERS))),
         sa.func.substr(number, start + 1, 1) != "0",
+        sa.func.length(number) <= LONGEST,
     )
 
 

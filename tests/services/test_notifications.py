@@ -548,6 +548,16 @@ def test_a_number_that_only_looks_alike_is_nobodys(shop: World, like: str) -> No
     assert tell(like.format(order.order_no)) is N.UNMATCHED
 
 
+@pytest.mark.postgresql
+def test_a_number_that_smbc_gp_cannot_have_holds_nothing_back(shop: World) -> None:
+    """It cannot be asked for, so a forged one about it would have shut every act of its order out."""
+    number = "ABCDEFGHIJKLMNOPQRSTUVWXYZ1"
+    order = make_order(order_no=number, access=shop.authorize(number, 3000))
+    assert tell(f"{number}-1") is N.UNMATCHED
+    press(order, Operation.CAPTURE)
+    assert fresh(order).payment_status is S.CAPTURED
+
+
 @pytest.mark.parametrize(
     ("said", "becomes"),
     [
