@@ -54,13 +54,12 @@ def exact(numbers: Iterable[str]) -> dict[str, Match]:
 
 
 def without_zeros(found: dict[str, Match]) -> dict[str, Match]:
-    """The same for values that may have lost leading zeros: 7002 may be order 0007002 as well (R143).
-
-    Excel takes them off all numbers of a file, so one that shows a zero lost none.
-    """
-    if any(map(shows_zeros, found)):
-        return found
-    alike = {value: alike_but_for_zeros(value) for value, match in found.items() if match.order_id}
+    """The same for values that may have lost leading zeros: 7002 may be order 0007002 as well (R143)."""
+    alike = {
+        value: alike_but_for_zeros(value)
+        for value, match in found.items()
+        if match.order_id and not shows_zeros(value)
+    }
     others = exact(number for numbers in alike.values() for number in numbers)
     result = dict(found)
     for value, numbers in alike.items():

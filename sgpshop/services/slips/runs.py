@@ -29,6 +29,7 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.row_files import Limits
 from sgpshop.domain.second_look import ApprovalState, captured_to_approve
 from sgpshop.domain.shop_terms import OnCaptureFailure
+from sgpshop.domain.spreadsheets import shows_zeros
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Approval, ItemResult, Operation, SlipRow, SlipRun, utc_now
 from sgpshop.services import activities, settings
@@ -112,7 +113,8 @@ def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None,
         file = typed(given.rows, limits())
     numbers = [row.order_no for row in file.rows if not (row.problem or row.left_out)]
     found = matching.exact(numbers) if file.is_ours else matching.meant(numbers)
-    if isinstance(given, Uploaded):  # what is typed in 発送 is of the order it stands beside
+    # Excel takes them off all numbers of a file; what is typed in 発送 is of the order it stands beside.
+    if isinstance(given, Uploaded) and not any(shows_zeros(row.order_no) for row in file.rows):
         found = matching.without_zeros(found)
     known, today = matching.registered(found.values()), jst_day(utc_now())
     rows = [

@@ -11,11 +11,14 @@ from flask import Flask
 
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order
+from sgpshop.services import settings
 from sgpshop.services.order_files import importing
+from sgpshop.services.slips import matching
 from tests.factories import fresh, make_order
 from tests.services.importing import NO_LIMITS, counts, messages, take_in
 from tests.services.order_csv import csv_file, row
 from tests.services.slip_files import NO_CAPTURE, prepare, results, slip, slip_file
+from tests.services.test_labels import SENDER, made, rows, to
 
 BANK = {"決済方法": "銀行振込"}
 LATER = {"注文日時": "2026/11/24 09:00"}
@@ -86,6 +89,22 @@ class TestBothAreKnown:
         db.session.commit()
         [(result, _)] = results(prepare(slip_file(slip("7002", "123456789012")), NO_CAPTURE))
         assert result is not ItemResult.FAILED
+
+    def test_a_label_says_what_comes_back_as_its_order(self) -> None:
+        settings.save("山田", **SENDER)
+        orders = db.session.scalars(sa.select(Order).order_by(Order.order_no)).all()
+        for order in orders:
+            to(
+                order,
+                postal_code="100-0001",
+                prefecture="東京都",
+                address="千代田区1-1",
+                tel="03-0000-0001",
+            )
+        [_, *labels] = rows(made("b2cloud", list(orders)))
+        assert [label[0] for label in labels] == ["0007002", "7002-01"]
+        found = matching.without_zeros(matching.meant(["7002-01"]))
+        assert found["7002-01"].order_no == "7002"
 
 
 class TestOneIsKnown:

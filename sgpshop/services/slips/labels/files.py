@@ -206,6 +206,7 @@ def _numbers(layout: LabelLayout, labels: Sequence[Label]) -> dict[Label, str]:
         return dict.fromkeys(labels, "")
     wanted = {label: label.numbers(most) for label in labels}
     found = matching.meant(number for numbers in wanted.values() for number in numbers)
+    found = matching.without_zeros(found)
     chosen: dict[Label, str] = {}
     for label, numbers in wanted.items():
         for number in numbers:
