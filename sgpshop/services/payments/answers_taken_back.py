@@ -142,6 +142,7 @@ def _undo(session: Session, order: Order, row: UnknownNumber) -> None:
     money_movements.book_back(order.id, taken.id)
     for name, value in {**_UNSEEN, **row.taken_over["own"]}.items():
         setattr(taken, name, value)
+    taken.looks += 1  # a look-up of it that is under way asked when it was the order's (P17)
     session.flush()
     if taken.is_current:
         _put_back(session, order, taken, row.taken_over)

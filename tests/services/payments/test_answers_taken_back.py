@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.bounds import FIRST_DAY, LAST_DAY
 from sgpshop.domain.errors import NotPossible
@@ -176,6 +177,29 @@ def test_it_is_said_and_taken_back_again(shop: World) -> None:
     take_back()
     assert booked() == [2500, -2500, 2500, -2500]
     assert (counted(order), problems()) == (OWN, [])
+
+
+def test_a_look_up_that_was_under_way_says_nothing_any_more(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked when the payment was the order's, and comes back after the answer was taken back."""
+    order = held(shop)
+    say_ours()
+    is_ours = unknown_numbers.is_ours
+
+    def and_then_taken_back(session: Session, transaction_id: int) -> bool:
+        found = is_ours(session, transaction_id)
+        session.commit()
+        monkeypatch.setattr(unknown_numbers, "is_ours", is_ours)
+        take_back()
+        return found
+
+    monkeypatch.setattr(unknown_numbers, "is_ours", and_then_taken_back)
+    make_due(LATER)
+    transaction_lookup.look_up(transaction_of(LATER).id)
+    assert (fresh(order).payment_status, counted(order)) == (S.AUTHORIZED, OWN)
+    assert (booked(), question().is_ours) == ([2500, -2500], None)
+    assert transaction_of(LATER).gateway_state is None
 
 
 def test_what_was_given_back_since_is_balanced_too(shop: World) -> None:
