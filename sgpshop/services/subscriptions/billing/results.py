@@ -225,8 +225,11 @@ def _tell(window: date, line: ResultLine) -> bool:
                 return _charged(session, order, sale, line.line.amount, "bill_paid")
             _look_at(session, order, number)
             return False
-        words = {"result": RESULT_WORDS.get(line.result.value, ""), "codes": list(line.codes)}
-        words |= {"request_token": token}
+        words: dict[str, Any] = {
+            "result": RESULT_WORDS.get(line.result.value, ""),
+            "codes": list(line.codes),
+            "request_token": token,
+        }
         if sale is None:
             _heard(session, order, number, words)
             return True
