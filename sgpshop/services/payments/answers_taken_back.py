@@ -22,6 +22,7 @@ from sgpshop.models import (
     Attempt,
     AttemptState,
     Billing,
+    BillingState,
     CardTransaction,
     MoneyMovement,
     Order,
@@ -161,7 +162,7 @@ def _put_back(
             )
         ).one()
     transaction_numbers.count_again(order, counted)
-    status = PaymentStatus(before["status"])
+    status = _as_billed(session, counted) or PaymentStatus(before["status"])
     if order.payment_status is PaymentStatus.CANCELLED is not status:
         subscription_rounds.share_if_taken(session, order)
     order.payment_status = status
@@ -172,6 +173,20 @@ def _put_back(
     for kind in set(session.scalars(are_open.with_only_columns(Alert.kind))):
         alerts.mended(session, order.id, kind, WORKER.name, utc_now())
     alerts.open_again(session, order.id, _NOT_OVER, (LOOK_UP.name, WORKER.name), since)
+
+
+def _as_billed(session: Session, counted: CardTransaction) -> PaymentStatus | None:
+    """What the registration says that ended under that number since; None: there was none."""
+    state = session.scalar(
+        sa.select(Billing.state)
+        .where(Billing.gateway_order_id == counted.gateway_order_id)
+        .order_by(Billing.id.desc())
+        .limit(1)
+    )
+    if state in (BillingState.REGISTERED, BillingState.PAID):
+        return PaymentStatus.BILLING_REPORTED
+    is_refused = state in (BillingState.REFUSED, BillingState.NOT_PAID)
+    return PaymentStatus.CAPTURE_FAILED if is_refused else None
 
 
 def _transaction_of(session: Session, row: UnknownNumber) -> CardTransaction | None:

@@ -17,7 +17,7 @@ from sgpshop.services import notifications, subscriptions
 from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.orders import history
-from sgpshop.services.payments import transaction_lookup, unknown_numbers
+from sgpshop.services.payments import answers_taken_back, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
@@ -245,6 +245,23 @@ class TestAPaymentThatIsAskedAboutWhileTheFileIsUnderWay:
         assert booked() == 2500 * (is_charged + is_ours)
         is_twice = is_charged and is_ours
         assert told(order) == ([AlertKind.EARLIER_IS_LIVE] if is_twice else [])
+
+    @pytest.mark.parametrize("is_refused", [False, True])
+    def test_whose_answer_is_taken_back_leaves_how_the_line_stands(
+        self, shop: World, travel: Travel, order: Order, question: int, is_refused: bool
+    ) -> None:
+        """It was registered since, or refused: no 決済待ち, as it was when the answer was given."""
+        not_charged(shop, order)
+        unknown_numbers.answer(order.order_no, question, TANAKA, Answer.OURS)
+        work(travel, 10, 11, *((18, 19) if is_refused else ()))
+        assert fresh(order).payment_status is S.BILLING_REPORTED  # by what was called the order's
+        answers_taken_back.ask_again(order.order_no, question, TANAKA)
+        look()
+        failed, reported = S.CAPTURE_FAILED, S.BILLING_REPORTED
+        assert fresh(order).payment_status is (failed if is_refused else reported)
+        assert (booked(), told(order)) == (0, [AlertKind.UNKNOWN_NUMBER])
+        work(travel, 20)
+        assert fresh(order).payment_status is failed
 
     @pytest.mark.parametrize("fault", ["drop_before"])
     def test_pays_the_order_whose_line_never_got_there(
