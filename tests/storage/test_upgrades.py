@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
@@ -19,6 +20,7 @@ from sgpshop.models import (
     InstallationFact,
     MoneyMovement,
     Operation,
+    Order,
     utc_now,
 )
 from sgpshop.services import installation
@@ -340,3 +342,22 @@ def test_what_the_books_had_is_kept_as_it_was(bare: Flask) -> None:
     }
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), writing() as session:
         session.execute(sa.text("UPDATE money_movements SET at_8 = 0"))
+
+
+def test_long_orders_of_before_are_known_by_their_shortened_number(bare: Flask) -> None:  # R141
+    numbers = [
+        "2026-1128-0000-0000-0000-12",
+        "#ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "#1001",
+        "P" + "1" * 23,
+    ]
+    upgrade_to("0064")
+    of_other_ways = {"tax_rounding": "down", "method": "銀行振込"}
+    insert("orders", *({"order_no": number} | of_other_ways for number in numbers))
+    upgrade_to(schema.wanted())
+    rows = db.session.execute(sa.select(Order.order_no, Order.later_stem)).all()
+    stems = {row.order_no: row.later_stem for row in rows}
+    assert {number: f"{stem}-3" for number, stem in stems.items() if stem} == {
+        number: at_gateway(number, 3) for number in numbers[:2]
+    }
+    assert stems.keys() == set(numbers)
