@@ -23,8 +23,10 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PATIENCE = 120
+PATIENCE = 400
 SETTLING = 45
+#: of date fields
+JAPANESE = {"LANGUAGE": "ja", "LANG": "ja_JP.UTF-8"}
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -78,7 +80,9 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         demo, address, password = started(Path(folder))
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=BROWSER, env={**os.environ, **JAPANESE}
+        )
         try:
             wait_until_calm(address)
             context = browser.new_context(viewport=WIDE, locale="ja-JP")

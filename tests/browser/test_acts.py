@@ -22,6 +22,7 @@ from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor
 from tests.factories import make_order
 from tests.services.acting import press, seen
+from tests.services.order_search.test_order_search import change_parcel
 from tests.services.slip_files import slip, slip_file
 from tests.services.test_labels import SENDER
 
@@ -64,9 +65,20 @@ def test_a_callers_order_is_opened_by_whatever_they_say(site: Site, visitor: Vis
             buyer_email="kuniko@example.com",
             ordered_at=utc_now() - timedelta(days=100),
         )
+        change_parcel(caller, slip_no="440012345678")
     page = visitor.open("/")
     number = caller.order_no
-    for words in ("高崎", "たかさき", "09012345678", "5678", number, number[-5:], "kuniko@"):
+    words_said = (
+        "高崎",
+        "たかさき",
+        "09012345678",
+        "5678",
+        number,
+        number[-4:],
+        "4400-1234-5678",
+        "kuniko@",
+    )
+    for words in words_said:
         page.goto(site.url)
         hand = Hand(page)
         hand.send(page.locator("#find-word"), words)

@@ -263,7 +263,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     few = queries()
     for _ in range(30):
         make(app)
-    assert queries() == few <= 9
+    assert queries() == few <= 8
 
 
 def test_names_are_text_whatever_they_hold(app: Flask, operator: FlaskClient) -> None:
