@@ -87,6 +87,9 @@ def test_from_file_to_result(app: Flask, operator: Browser, orders: list[Order])
     assert 'data-run-state="finished"' in fragment
     assert 'data-total="3" data-succeeded="2" data-failed="1"' in fragment
     assert "hx-trigger" not in fragment
+    # What was wrong in the file is no failure: nothing was tried.
+    assert "3行中 2行を登録、1行は未処理(内容の誤り)" in fragment
+    assert '<span class="result is-failed">未処理</span>' in fragment
     with app.app_context():
         assert {fresh(order).payment_status for order in orders} == {PaymentStatus.CAPTURED}
 
@@ -113,6 +116,7 @@ def test_failed_rows_come_back_as_a_file_and_as_a_button(
     run = address(operator.hand_in(slip_file(slip(orders[0], "0123"))))
     operator.post(f"{run}/start")
     Worker(app).run(until_idle=True)
+    assert "1行中 1行が失敗" in flat(operator.get(run))
     errors = operator.get(f"{run}/errors.csv")
     assert errors.data.startswith(b"\xef\xbb\xbf")
     assert "エラー" in errors.text.splitlines()[0]

@@ -32,6 +32,8 @@ class RunProgress:
 
     succeeded: int
     failed: int
+    #: of the failed, lines that were wrong from the start: nothing was tried with them
+    wrong: int
     uncertain: int
     skipped: int
     unattempted: int
@@ -61,7 +63,8 @@ class RunProgress:
             f"{count:,}{unit}{words}"
             for count, words in (
                 (self.succeeded, succeeded),
-                (self.failed, failed),
+                (self.failed - self.wrong, failed),
+                (self.wrong, "は未処理(内容の誤り)"),
                 (self.uncertain, "は結果確認中"),
                 (self.skipped, "は対象外"),
                 (self.unattempted, "はこれから処理"),
@@ -117,10 +120,12 @@ def counted_all(
 def _figures(rows: Mapping[ItemResult, Any], began: datetime, now: datetime) -> dict[str, Any]:
     counts: Mapping[ItemResult, int] = {result: row.number for result, row in rows.items()}
     good = rows.get(ItemResult.SUCCEEDED)
+    bad = rows.get(ItemResult.FAILED)
     left = counts.get(ItemResult.PENDING, 0)
     return {
         "succeeded": counts.get(ItemResult.SUCCEEDED, 0),
         "failed": counts.get(ItemResult.FAILED, 0),
+        "wrong": bad.number - bad.worked if bad else 0,
         "uncertain": counts.get(ItemResult.UNCERTAIN, 0),
         "skipped": counts.get(ItemResult.SKIPPED, 0),
         "unattempted": left,
