@@ -41,7 +41,8 @@ def addresses(app: Flask, client: FlaskClient) -> Iterator[str]:
                     yield rule.rule
 
 
-_LOAD_AXE = f"() => {{ if (!window.axe) {{ {Axe().axe_script} }} }}"
+#: half a million letters: they go to the browser once a page, not each time something is asked of it
+_LOAD_AXE = f"() => {{ {Axe().axe_script} }}"
 _RUN_AXE = "(only) => axe.run({...only, resultTypes: ['violations'], preload: false})"
 #: fields too narrow to read what is typed in them: a quantity of four digits needs as much
 _SQUEEZED = """() => [...document.querySelectorAll("input:not([type=checkbox], [type=radio]), select, textarea")]
@@ -51,7 +52,8 @@ _CONTRAST = {"runOnly": ["color-contrast"]}
 
 def findings(page: Page, only: dict[str, object] | None = None) -> list[str]:
     """What axe calls moderate or worse, with the elements concerned."""
-    page.evaluate(_LOAD_AXE)
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_LOAD_AXE)
     return [
         f"{found['id']}: {[node['html'][:120] for node in found['nodes']]}"
         for found in page.evaluate(_RUN_AXE, only or {})["violations"]
