@@ -217,8 +217,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """PostgreSQL where SQL or locking differ (marked `postgresql`), once for each such test.
 
     All further values there ask the same SQL again, and the rest asks what every database answers
-    alike; with ALL_DATABASES=1 (`make soak`) everything runs on both (P35), with ONLY_SQLITE
-    (`make test-fast`) nothing does.  What is marked `soak` is left to it on either.
+    alike, as does what is marked `alike` in a module marked as a whole; with ALL_DATABASES=1 (`make
+    soak`) everything runs on both (P35), with ONLY_SQLITE (`make test-fast`) nothing does.  What is
+    marked `soak` is left to it on either.
     """
     if os.environ.get("ALL_DATABASES"):
         return
@@ -236,6 +237,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             is_sqlite_enough
             or name in seen
             or item.get_closest_marker("postgresql") is None
+            or item.get_closest_marker("alike") is not None
             or (module in _STORIES and asked[module] == 2)
         )
         (kept if is_wanted and not is_later else left_out).append(item)

@@ -68,6 +68,7 @@ def three(context: None) -> None:
     settings.save("店長", bulk_max=20)
 
 
+@pytest.mark.alike
 @pytest.mark.usefixtures("context")
 def test_signing_in_both_ways_is_kept_with_the_address_but_no_name_that_nobody_has() -> None:
     person = make_person("田中")
@@ -89,6 +90,7 @@ def test_signing_in_both_ways_is_kept_with_the_address_but_no_name_that_nobody_h
     assert problems() == []
 
 
+@pytest.mark.alike
 @pytest.mark.usefixtures("context")
 def test_people_rights_passwords_and_keys_are_kept_from_what_to_what() -> None:
     make_person("店長", Role.OWNER)
@@ -123,6 +125,7 @@ def test_what_is_not_done_leaves_no_entry() -> None:
     assert told() == [("person_created", "田中")]
 
 
+@pytest.mark.alike
 def test_a_capture_and_a_run_are_kept_with_who_asked(shop: World) -> None:
     order = authorized_order(shop, total=3000, told=True)
     press(order, Operation.CAPTURE)

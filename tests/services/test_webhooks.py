@@ -106,6 +106,7 @@ def test_whoever_registers_it_may_have_a_long_name(shop: World, receiver: Receiv
     assert name.startswith(made.created_by)
 
 
+@pytest.mark.alike
 def test_another_key_does_not_verify(shop: World, hook: int, receiver: Receiver) -> None:
     receiver.says[""] = 200
     webhooks.send_test(hook, 1)
@@ -116,6 +117,7 @@ def test_another_key_does_not_verify(shop: World, hook: int, receiver: Receiver)
         receiver.take(headers, row.body.replace("test-", "best-").encode())
 
 
+@pytest.mark.alike
 def test_what_happened_before_is_not_told(shop: World, receiver: Receiver) -> None:
     make_order(told=True)
     webhooks.create(receiver.url, by="店長")
@@ -238,6 +240,7 @@ def test_a_receiver_that_thinks_about_each_is_told_of_several_orders_at_once(
     assert send(hook) == 4
 
 
+@pytest.mark.alike
 def test_a_receiver_that_is_away_is_tried_later(shop: World, hook: int, receiver: Receiver) -> None:
     receiver.stop()
     make_order(told=True)
@@ -248,6 +251,7 @@ def test_a_receiver_that_is_away_is_tried_later(shop: World, hook: int, receiver
     assert (first.tries, second.tries) == (1, 0), "nobody waits for the same twice in a row"
 
 
+@pytest.mark.alike
 def test_a_redirect_is_not_followed(shop: World, hook: int, receiver: Receiver) -> None:
     elsewhere = Receiver()
     receiver.status, receiver.headers = 307, {"Location": elsewhere.url}
@@ -258,6 +262,7 @@ def test_a_redirect_is_not_followed(shop: World, hook: int, receiver: Receiver) 
     elsewhere.stop()
 
 
+@pytest.mark.alike
 class TestAddresses:
     @pytest.mark.parametrize(
         "address",
@@ -432,6 +437,7 @@ class TestSwitchedOff:
         assert webhooks.all_receivers()[0].failing_since is None
 
 
+@pytest.mark.alike
 def test_by_hand_a_test_and_one_message_again(shop: World, hook: int, receiver: Receiver) -> None:
     make_order(told=True)
     send(hook)
@@ -456,6 +462,7 @@ def test_by_hand_a_test_and_one_message_again(shop: World, hook: int, receiver: 
     assert rows() == []
 
 
+@pytest.mark.alike
 def test_its_key_lies_sealed_and_no_more_than_five_are_taken(
     shop: World, hook: int, receiver: Receiver
 ) -> None:

@@ -188,6 +188,7 @@ class TestAlterationIsFound:
             altered = "UPDATE history SET actor = '別人' WHERE id = :id"
             assert f"{place}件目の記録" in found_after(order, altered, id=entry_id)
 
+    @pytest.mark.alike
     def test_two_entries_in_each_others_place(self, order: Order, entry_ids: list[int]) -> None:
         second, third = entry_ids[1:3]
         move = "UPDATE history SET id = {} WHERE id = {}"
@@ -199,12 +200,14 @@ class TestAlterationIsFound:
             taken = "DELETE FROM history WHERE id = :id"
             assert f"{place}件目の記録" in found_after(order, taken, id=entry_id)
 
+    @pytest.mark.alike
     def test_the_last_entry_taken_out(self, order: Order, entry_ids: list[int]) -> None:
         problems = found_after(order, "DELETE FROM history WHERE id = :id", id=entry_ids[-1])
         assert "最後の記録が削除されています" in problems
         assert "決済ステータスは「決済完了」ですが、最後の記録では「売上失敗」です" in problems
         assert "実売上処理の結果が履歴にありません" in problems
 
+    @pytest.mark.alike
     def test_even_with_everything_it_told_undone(self, order: Order, entry_ids: list[int]) -> None:
         problems = found_after(
             order,
@@ -216,6 +219,7 @@ class TestAlterationIsFound:
         )
         assert problems == "最後の記録が削除されています"
 
+    @pytest.mark.alike
     def test_the_last_entries_taken_out_and_the_chain_forged(
         self, order: Order, entry_ids: list[int]
     ) -> None:
@@ -233,6 +237,7 @@ class TestAlterationIsFound:
             forged = f"UPDATE orders SET history_state = {state}"
             assert "履歴がありません" in found_after(order, "DELETE FROM history", forged)
 
+    @pytest.mark.alike
     def test_the_whole_history_taken_out_behind_a_made_up_open_payment(self, order: Order) -> None:
         made_up = (
             "UPDATE attempts SET operation = 'authorize', state = 'queued'"
@@ -243,6 +248,7 @@ class TestAlterationIsFound:
         paying = "UPDATE beginnings SET what = 'paying'"
         assert "受付の記録が、1件目から" in found_by_all(*removed, paying)
 
+    @pytest.mark.alike
     def test_an_order_taken_out_altogether(self, shop: World, order: Order) -> None:
         for _ in range(2):  # not the last one
             authorized_order(shop, told=True)
@@ -304,12 +310,14 @@ class TestAlterationIsFound:
         renumbered = "UPDATE orders SET order_no = 'P7'"
         assert "注文を受け付けた記録がありません" in found_by_all(renumbered)
 
+    @pytest.mark.alike
     def test_the_captured_amount_alone_changed(self, order: Order) -> None:
         for amount, told in (("1", "1円"), ("NULL", "なし")):
             changed = f"UPDATE card_transactions SET captured_amount = {amount}"
             problem = f"売上金額は{told}ですが、最後の記録では2,000円です"
             assert found_after(order, changed) == problem
 
+    @pytest.mark.alike
     def test_a_refund_hidden_or_made_up(self, shop: World, order: Order) -> None:
         made_up = "UPDATE card_transactions SET gateway_state = 'RETURN'"
         assert "返金額は2,000円ですが、最後の記録ではなし" in found_after(order, made_up)
@@ -317,6 +325,7 @@ class TestAlterationIsFound:
         hidden = "UPDATE card_transactions SET gateway_state = 'SALES'"
         assert "返金額はなしですが、最後の記録では2,000円です" in found_after(order, hidden)
 
+    @pytest.mark.alike
     def test_an_entry_put_in(self, order: Order) -> None:
         columns = (
             "order_id, at, actor_kind, actor, event, status_before, status_after, amount_before,"
@@ -328,6 +337,7 @@ class TestAlterationIsFound:
         )
         assert "6件目の記録" in found_after(order, put_in)
 
+    @pytest.mark.alike
     def test_the_history_of_another_order(self, shop: World, order: Order) -> None:
         other = authorized_order(shop, told=True)
         press(other, Operation.CAPTURE)
@@ -381,6 +391,7 @@ class TestThePresentIsExplained:
         sql(change)
         assert found() == [(order.order_no, problem)]
 
+    @pytest.mark.alike
     def test_a_change_that_no_entry_tells(self, order: Order) -> None:
         with writing():
             history.record(
@@ -391,6 +402,7 @@ class TestThePresentIsExplained:
         assert "「要確認」から始まりますが、その前の記録は「決済完了」で終わっています" in problems
         assert "合計1,500円から始まりますが、その前の記録は2,000円で終わっています" in problems
 
+    @pytest.mark.alike
     def test_an_operation_that_no_entry_tells(self, order: Order) -> None:
         sql("INSERT INTO attempts (order_id, transaction_id, operation, state, amount,"
             " gateway_order_id, actor_kind, actor, created_at, tries, lease, looks,"
@@ -405,6 +417,7 @@ class TestThePresentIsExplained:
             order = make_order()
             assert found() == [(order.order_no, "履歴がありません(削除されています)")]
 
+    @pytest.mark.alike
     def test_another_key_explains_nothing(self, app: Flask, order: Order) -> None:
         app.config["ENCRYPTION_KEY"] = "another key" * 4
         assert "1件目の記録" in found_of(order)
@@ -476,6 +489,7 @@ class TestAHealthyShop:
             sa.select(sa.func.count()).select_from(HistoryEntry)
         )
 
+    @pytest.mark.alike
     def test_an_amount_found_where_the_status_has_no_say(self, shop: World) -> None:
         """A 決済待ち order whose number turns out to hold money at SMBC-GP (P5)."""
         order = make_order(

@@ -198,6 +198,7 @@ def test_sums_money_and_feed_are_as_they_were(order: Order, shop: World) -> None
     assert feed.changed(cursor, 100)[0] == [order.id]  # programs learn that it changed
 
 
+@pytest.mark.alike
 def test_refunding_still_works_afterwards(order: Order) -> None:
     erase(order)
     parcels.take_back(
@@ -250,6 +251,7 @@ def test_even_while_erasing_the_guard_lets_only_details_go(order: Order, change:
     assert problems() == []
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize(
     ("status", "why"),
     [
@@ -269,12 +271,14 @@ def test_what_is_not_closed_stays_and_says_why(
     assert fresh(order).buyer_name == "高梨 葵"
 
 
+@pytest.mark.alike
 def test_returned_goods_whose_money_is_not_back_stay(order: Order) -> None:
     back = parcels.ParcelReturn([0], utc_now().date(), "破損", False)
     parcels.take_back(order.id, seen(order), TANAKA, back)
     assert "返金が済んでいません" in erase(order).stayed[0][1]
 
 
+@pytest.mark.alike
 def test_no_file_brings_it_back(shop: World) -> None:
     method = {"決済方法": "銀行振込", "注文者": "高梨 葵", "配送ステータス": "配送完了"}
     assert counts(take_in(row(**method))) == {"added": 1}
@@ -337,6 +341,7 @@ class TestAtNight:
                 daily._step(3, daily.ERASE, utc_now(), lambda job: daily._erase(job, utc_now()))
         renew()
 
+    @pytest.mark.alike
     def test_it_stays_for_ever_unless_somebody_says_otherwise(self, order: Order) -> None:
         self.nights(10_000)
         assert fresh(order).buyer_name == "高梨 葵"
@@ -356,6 +361,7 @@ class TestAtNight:
         assert len(history.entries(order.id)) == count
         assert problems() == []
 
+    @pytest.mark.alike
     def test_it_goes_where_the_comparison_with_smbc_gp_is_off(
         self, app: Flask, order: Order
     ) -> None:
@@ -418,6 +424,7 @@ class TestOnePersonsRequest:
             same_tel.order_no: "電話番号",
         }
 
+    @pytest.mark.alike
     def test_everything_is_written_out(self, order: Order) -> None:
         content = requests.written_out([fresh(order)]).decode("utf-8-sig")
         rows = list(csv.reader(io.StringIO(content)))

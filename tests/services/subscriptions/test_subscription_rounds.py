@@ -52,6 +52,7 @@ class TestByApi:
             intake.place(subscription(shop, subscription_round=3), SHOP_FRONT)
         assert [order.order_no for order in orders()] == [first.order_no]
 
+    @pytest.mark.alike
     def test_the_same_order_again_is_the_first(self, shop: World) -> None:  # P27
         new = subscription(shop, subscription_round=3)
         assert intake.place(new, SHOP_FRONT).is_new
@@ -74,6 +75,7 @@ class TestByFile:
         assert number(1) in told
         assert "二重に請求しない" in told
 
+    @pytest.mark.alike
     def test_twice_in_one_file_the_first_is_taken(self) -> None:
         take_in(
             row(注文番号=number(1), **ROUND),
@@ -82,6 +84,7 @@ class TestByFile:
         )
         assert [order.order_no for order in orders()] == [number(1), number(3)]
 
+    @pytest.mark.alike
     def test_an_order_that_becomes_the_same_round_stays_as_it_was(self) -> None:
         take_in(row(注文番号=number(1), **ROUND))
         take_in(row(注文番号=number(2), **ROUND | {"定期回数": "4"}))
@@ -89,6 +92,7 @@ class TestByFile:
         assert [order.subscription_round for order in orders()] == [3, 4]
         assert len(problems()) == 1
 
+    @pytest.mark.alike
     def test_the_same_file_again_is_no_duplicate(self) -> None:  # R143
         for _ in range(2):
             take_in(row(注文番号=number(1), **ROUND))

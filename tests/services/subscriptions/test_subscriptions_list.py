@@ -104,6 +104,7 @@ class TestTabs:
                 sum(order.total for order in expected),
             )
 
+    @pytest.mark.alike
     def test_the_columns(self) -> None:
         order = make_subscription(
             status=S.BILLING_REPORTED,
@@ -118,6 +119,7 @@ class TestTabs:
         assert row.registered_at == jst(2026, 10, 23)
         assert row.registers_at is None  # nothing is to be registered any more
 
+    @pytest.mark.alike
     def test_when_each_will_be_registered(self, travel: Travel) -> None:  # R101, R102
         november = make_subscription(delivered_at=jst(2026, 11, 30, 23, 59))
         september = make_subscription(delivered_at=jst(2026, 9, 30))
@@ -129,6 +131,7 @@ class TestTabs:
         december = make_subscription(delivered_at=jst(2026, 12, 4))
         assert the_row(december).registers_at == jst(2027, 1, 10, 6)
 
+    @pytest.mark.alike
     def test_a_bad_result_says_why_until_the_buyer_has_paid_again(self) -> None:  # R105, R106
         order = make_subscription(
             status=S.CAPTURE_FAILED, state=B.NOT_PAID, codes="42G830000", result="1"
@@ -187,6 +190,7 @@ class TestOutlook:
         assert planning.plan(NOV_1) == december.next.count
         assert subscriptions.outlook(10).under_way.count == 3
 
+    @pytest.mark.alike
     def test_the_reminder_of_the_months_end(self) -> None:  # R108
         forgotten = make_subscription(slip_no="1234-5678", total=700)
         make_subscription(slip_no="1234-5679", delivered_at=jst(2026, 11, 3))
@@ -194,6 +198,7 @@ class TestOutlook:
         assert subscriptions.outlook(10).reminder.yen == 700
         assert numbers(tab=SubscriptionTab.AWAITING, reminder=True) == [forgotten.order_no]
 
+    @pytest.mark.alike
     @pytest.mark.parametrize("done", [DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED])
     def test_the_other_parcel_of_two_is_not_forgotten(self, done: DeliveryStatus) -> None:
         """Without its 配送完了 nothing is ever billed, and nothing else would say so."""
@@ -203,6 +208,7 @@ class TestOutlook:
         assert subscriptions.outlook(10).reminder.yen == 700
         assert numbers(tab=SubscriptionTab.AWAITING, reminder=True) == [order.order_no]
 
+    @pytest.mark.alike
     def test_returned_after_the_report_is_to_be_refunded(self) -> None:  # R104
         order = make_subscription(status=S.BILLING_REPORTED, total=900)
         order.processing_class = ProcessingClass.RETURNED
@@ -336,6 +342,7 @@ class TestFiles:
         open_shop(billing_mode="refresh_bulk_auth")
         assert "保証されません" in problem(bad).sentence
 
+    @pytest.mark.alike
     def test_a_doubt_says_since_when_and_what_is_next(self, shop: World, travel: Travel) -> None:
         placed(shop)
         shop.fault("drop_after", "Batch", times=5)
@@ -375,6 +382,7 @@ class TestFiles:
         assert get_detail(order.order_no).problem is None
         assert [file.words for file in subscriptions.files()] == ["受付済・結果待ち", "受付不可"]
 
+    @pytest.mark.alike
     def test_only_a_refused_file_can_be_acknowledged(self, shop: World, travel: Travel) -> None:
         placed(shop)
         travel(jst(2026, 12, 10, 6, 1))
@@ -383,6 +391,7 @@ class TestFiles:
             with pytest.raises(NotFound):
                 subscriptions.acknowledge(file_id, TANAKA)
 
+    @pytest.mark.alike
     def test_taken_in_though_the_answer_was_lost_is_no_refusal(
         self, shop: World, travel: Travel
     ) -> None:  # P14
@@ -398,6 +407,7 @@ class TestFiles:
         billing.resume()
         assert (newest_file().words, newest_file().paid) == ("結果受領済", 1)
 
+    @pytest.mark.alike
     def test_a_refused_line_needs_another_way(self, shop: World, travel: Travel) -> None:  # T19
         open_shop(billing_driver="api")
         order = placed(shop)
