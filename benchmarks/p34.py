@@ -158,7 +158,7 @@ def _kinds(
 
     return {
         "list": lambda n: _get(url, _LISTS[n % len(_LISTS)], cookies),
-        "detail": lambda n: _get(url, f"/orders/{number_of(ORDERS - n % 5000)}", cookies),
+        "detail": lambda n: _get(url, f"/orders/{number_of(ORDERS - 1 - n % 5000)}", cookies),
         "home": lambda _: _get(url, "/", cookies),
         "intake": intake,
         "notification": notification,

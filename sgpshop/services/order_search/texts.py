@@ -91,28 +91,44 @@ def compare_from(first: int) -> tuple[int, int | None]:
 
     The next id is None behind the last order.
     """
-    with writing() as session:
-        _wait_for_our_turn(session)
-        both = sa.union(sa.select(Order.id), sa.select(OrderText.order_id)).subquery()
-        window = sa.select(both.c.id).where(both.c.id >= first).order_by(both.c.id).limit(_SAMPLE)
-        ids = list(session.scalars(window))
-        due = set(
-            session.scalars(sa.select(OrderTextDue.order_id).where(OrderTextDue.order_id.in_(ids)))
-        )
-        stored, wanted = _stored(session, ids), _made(session, ids)
-        wrong = [
-            order_id
-            for order_id in ids
-            if order_id not in due
-            and (
-                stored.get(order_id) != wanted.get(order_id)
-                or not _has_grams(session, stored[order_id])
-            )
-        ]
-        _write(session, wrong, even_if_same=True)
+    # Each text is asked of the grams, which takes a second: so long nobody could write.
+    ids = _ids_from(first)
+    suspected = _wrong_among(db.session(), ids)
+    db.session.commit()
+    wrong: list[int] = []
+    if suspected:
+        with writing() as session:
+            _wait_for_our_turn(session)
+            wrong = _wrong_among(session, suspected)
+            _write(session, wrong, even_if_same=True)
     if wrong:
         logs.event("search_texts_mended", orders=len(wrong), first=wrong[0])
     return len(wrong), ids[-1] + 1 if len(ids) == _SAMPLE else None
+
+
+def _ids_from(first: int) -> list[int]:
+    """The ids of the next orders, and of texts whose order is gone."""
+    found: set[int] = set()
+    for column in (Order.id, OrderText.order_id):
+        window = sa.select(column).where(column >= first).order_by(column).limit(_SAMPLE)
+        found.update(db.session.scalars(window))
+    return sorted(found)[:_SAMPLE]
+
+
+def _wrong_among(session: Session, ids: Sequence[int]) -> list[int]:
+    """Those whose text or grams are not as they should be, and are not noted as due either."""
+    noted = sa.select(OrderTextDue.order_id).where(OrderTextDue.order_id.in_(ids))
+    due = set(session.scalars(noted))
+    stored, wanted = _stored(session, ids), _made(session, ids)
+    return [
+        order_id
+        for order_id in ids
+        if order_id not in due
+        and (
+            stored.get(order_id) != wanted.get(order_id)
+            or not _has_grams(session, stored[order_id])
+        )
+    ]
 
 
 def begin_anew() -> None:

@@ -18,7 +18,7 @@ from sgpshop.services.order_search import index, search, texts
 from sgpshop.services.order_search.criteria import KeywordField, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey, the_one
 from sgpshop.services.order_search.totals import status_totals, total
-from sgpshop.storage.database import writing
+from sgpshop.storage.database import short_write, writing
 from sgpshop.storage.questions import answer
 from sgpshop.worker.engine import Worker
 from tests.factories import make_order
@@ -375,3 +375,12 @@ def test_the_newest_key_is_the_latest_order() -> None:
         lambda: index.sort_key(now, 2),
     ]
     assert [key() for key in keys] == sorted(key() for key in keys)
+
+
+def test_texts_are_compared_while_somebody_writes() -> None:
+    """It takes a second: on SQLite nobody could write for so long."""
+    make_order(told=True, buyer="鈴木 一郎")
+    while texts.renew():
+        pass
+    with short_write():
+        assert texts.compare_from(1) == (0, None)
