@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.models import Operation, Order, Role, Scope
+from sgpshop.models import Operation, Order, Role, Scope, utc_now
 from sgpshop.services import settings
+from sgpshop.services.bulk import runs
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.forms import form_of, forms_of, hidden_of, token_of
@@ -275,6 +278,10 @@ class TestPrograms:
             ended = program.get(f"/api/v1/fulfilments/{said['id']}")
             [result] = ended.get_json()["orders"][0]["parcels"]
             if act == "refuse":
+                with app.app_context(), time_machine.travel(utc_now() + timedelta(days=2)):
+                    runs.tidy()  # of a file only looked at nothing would be left
+                asked_again = program.get(f"/api/v1/fulfilments/{said['id']}")
+                assert asked_again.get_json() == ended.get_json()
                 assert (ended.status_code, result["code"]) == (200, "not_approved")
                 assert state(app, order) is PaymentStatus.AUTHORIZED
             else:

@@ -204,6 +204,9 @@ def _end(session: Session, approval: Approval, state: ApprovalState, by: Actor, 
                 finished_at=utc_now(),
             )
         )
+        # Over, and told as long as what was carried out: not forgotten as a preview.
+        over = sa.update(SlipRun).where(SlipRun.id == approval.slip_run_id)
+        session.execute(over.values(started_at=utc_now()))
 
 
 def _locked(
