@@ -40,13 +40,15 @@ def run() -> None:
             FlaskClient  # that of the tests looks every answer up in the document
         )
         program = Program(app)
-        now = far_cursor(app, 0)
+        program.get("/api/v1/events")  # what happened gets its places
+        now = cursor(app, "position")
         nothing = median(lambda: program.get(f"/api/v1/events?after={now}").status_code)
         empty = median(lambda: program.get(f"{ORDERS}?order_no=P404").status_code)
         order = median(lambda: program.get(f"{ORDERS}/{first}").status_code)
         page = f"{ORDERS}?size=100&changed_since="
         first_page = median(lambda: program.get(page).status_code)
-        far = far_cursor(app, 100)
+        far = cursor(app, "(SELECT max(position) FROM order_changes) - 100")
+        assert len(program.get(f"{page}{far}").get_json()["orders"]) == 100
         last_page = median(lambda: program.get(f"{page}{far}").status_code)
         show(
             f"The API, {MANY:,} orders",
@@ -88,11 +90,11 @@ def copies(ids: list[int]) -> None:
         session.execute(sa.text("UPDATE feeds SET position = (SELECT max(id) FROM orders)"))
 
 
-def far_cursor(app: Flask, left: int) -> str:
-    """A cursor behind which so many orders are left."""
+def cursor(app: Flask, place: str) -> str:
+    """A cursor at that place, in SQL."""
     with app.app_context():
         return db.session.execute(
-            sa.text("SELECT generation || '-' || (position - :left) FROM feeds"), {"left": left}
+            sa.text(f"SELECT generation || '-' || ({place}) FROM feeds")
         ).scalar_one()
 
 
