@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
@@ -124,6 +124,11 @@ def site(app: Flask) -> Iterator[Site]:
     thread.join()
 
 
+def _empty(route: Route) -> None:
+    """A page without anything; without its own icon Chromium would ask for one."""
+    route.fulfill(content_type="text/html", body="<link rel=icon href='data:,'>")
+
+
 class Windows:
     """Windows of the browser, used by one test after the other: to open one takes longer than to use it."""
 
@@ -143,11 +148,11 @@ class Windows:
         context.set_default_timeout(PATIENCE * 1000)
         return context.new_page()
 
-    def give_back(self, page: Page, still: str, *, javascript: bool, is_well: bool) -> None:
+    def give_back(self, page: Page, host: str, *, javascript: bool, is_well: bool) -> None:
         """Leave nothing of the test in it, nor any window that it opened.
 
-        `still` is an address of the same host at which nothing goes on: for an empty page Chromium
-        would start a process, and another one for the next test.
+        It stays at an empty page of `host`, which no server is asked for: for about:blank Chromium would
+        start a process, and another one for the next test.
         """
         if not is_well:
             page.context.close()
@@ -157,7 +162,9 @@ class Windows:
                 other.close()
         page.unroute_all()
         page.emulate_media(media="null")
-        page.goto(still)
+        page.route(f"{host}/**", _empty)
+        page.goto(f"{host}/empty")
+        page.unroute_all()
         page.context.clear_cookies()
         self._free[javascript].append(page)
 
@@ -195,8 +202,8 @@ class Visitor:
         for page, javascript in self._mine:
             page.remove_listener("console", self._heard)
             page.remove_listener("pageerror", self._failed)
-            still = f"{self._site.url}/static/favicon.svg"
-            self._windows.give_back(page, still, javascript=javascript, is_well=is_well)
+            host = self._site.url
+            self._windows.give_back(page, host, javascript=javascript, is_well=is_well)
 
     def _failed(self, error: object) -> None:
         self.complaints.append(str(error))
