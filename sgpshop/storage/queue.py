@@ -177,7 +177,7 @@ def _load_huey(*, with_clients: bool) -> None:
         import_module("huey.storage")
     finally:
         for name in hidden:
-            del sys.modules[name]
+            sys.modules.pop(name, None)  # another queue of this process may have begun as well
 
 
 def init_app(app: Flask) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ _USED = "PASSKEY"
 _ALONE = "passkey alone"
 #: Bytes of what a browser answers; the largest have keys of RSA and a certificate.
 _LONGEST_ANSWER = 20_000
+#: How a browser names a key: its bytes in the base64 of addresses.
+_CREDENTIAL = re.compile(r"[\w=-]+", re.ASCII)
 
 
 class PasskeyRefused(ShopError):
@@ -325,12 +328,14 @@ def _opened(sealed: str, context: str) -> bytes:
 
 
 def _read(answer: str) -> dict[str, object]:
-    """What the browser sent.  Raises PasskeyRefused for what is no JSON object."""
+    """What the browser sent.  Raises PasskeyRefused for what is no JSON object with the name of a key."""
     try:
         read = json.loads(answer) if len(answer) <= _LONGEST_ANSWER else None
     except (ValueError, RecursionError):
         read = None
-    if not isinstance(read, dict) or not isinstance(read.get("id"), str):
+    name = read.get("id") if isinstance(read, dict) else None
+    # Nothing else is looked for: no database takes half a character, or a zero byte.
+    if not isinstance(name, str) or not _CREDENTIAL.fullmatch(name):
         raise PasskeyRefused
     return read
 

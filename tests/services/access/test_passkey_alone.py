@@ -70,6 +70,17 @@ def test_it_ends_with_what_it_rests_on(app: Flask, tanaka: SignedIn, what: str) 
             sessions.sign_in_by_passkey(tanaka.id, lambda *_: None, address="", browser="")
 
 
+@pytest.mark.parametrize("name", [r"\ud800", r"abc\u0000", "", "鍵"])
+def test_what_names_no_key_is_refused_as_one_of_nobody(
+    app: Flask, tanaka: SignedIn, name: str
+) -> None:
+    """Whoever came in without signing in could else send what the database does not take."""
+    with app.app_context():
+        passkeys.choose_alone(tanaka, is_on=True)
+        with pytest.raises(PasskeyRefused):
+            passkeys.owner_of(SITE, f'{{"id": "{name}"}}')
+
+
 def test_without_a_key_there_is_nothing_to_choose(app: Flask, tanaka: SignedIn) -> None:
     with app.app_context():
         second_factor.reset(tanaka.id)
