@@ -13,7 +13,7 @@ from flask_login import current_user
 from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.second_look import is_on
 from sgpshop.models import Role, utc_now
-from sgpshop.services import dashboard, settings
+from sgpshop.services import approvals, dashboard, settings
 from sgpshop.services.dashboard import Figures, pictures, recent
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
@@ -174,6 +174,14 @@ def _lines(
             "ほかの人が承認するまで、SMBC-GPに送信しません",
             url_for("approvals.index"),
             "確認する",
+        )
+    if is_on(shop) and (missed := approvals.not_agreed_to(current_user.name)).count:
+        yield WorkLine(
+            "承認されなかった依頼",
+            missed,
+            "ご自身の依頼が却下・無効・期限切れになり、何も送信していません。必要なら、もう一度依頼してください",
+            url_for("approvals.index"),
+            "理由を見る",
         )
     yield WorkLine(
         "売上失敗",

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, Role, Scope, utc_now
-from sgpshop.services import settings
+from sgpshop.services import approvals, settings
 from sgpshop.services.bulk import runs
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
@@ -166,6 +166,41 @@ def test_what_changed_is_void_in_words(
     assert other.get("/approvals/999999").status_code == 404
     token = {"csrf_token": token_of(other.get("/account"))}
     assert other.post("/approvals/999999/approve", data=token).status_code in (404, 422)
+
+
+def test_who_asked_is_told_of_what_nobody_agreed_to(
+    app: Flask, world: World, asker: FlaskClient, other: FlaskClient
+) -> None:
+    """A note of a colleague is enough to make it void: a refund would be forgotten then."""
+    order = order_of(app, world, captured=True)
+    url = f"/orders/{order.order_no}"
+
+    def ask() -> None:
+        form = form_on(asker.get(f"{url}/cancel").text, f"{url}/cancel")
+        asker.post(f"{url}/cancel", data=form | {"refund_confirmed": "1"})
+
+    def is_told(who: FlaskClient) -> bool:
+        return "承認されなかった依頼" in flat(who.get("/"))
+
+    ask()
+    assert not is_told(asker)
+    note = form_of(other.get(url), f"{url}/notes").fields | {"memo": "至急"}
+    assert other.post(f"{url}/notes", data=note).status_code == 303
+    with app.app_context():
+        approvals.tidy()
+    assert (is_told(asker), is_told(other)) == (True, False)
+    ask()
+    assert not is_told(asker)
+    assert decide(other, "/approvals/2", "refuse", reason="数量を確認").status_code == 303
+    assert is_told(asker)
+    assert state(app, order) is PaymentStatus.CAPTURED
+    with app.app_context():  # the asker went on in another way
+        settings.save("店長", approve_refunds_from=0)
+    ask()
+    assert not is_told(asker)
+    with app.app_context():
+        settings.save("店長", approve_refunds_from=LIMIT)
+    assert not is_told(asker)
 
 
 def test_a_run_and_a_slip_file_wait(

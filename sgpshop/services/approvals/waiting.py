@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from sgpshop.domain import rights
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.rights import Role
-from sgpshop.domain.second_look import ApprovalState
+from sgpshop.domain.second_look import EXPIRES_AFTER, ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
     ActorKind,
     ApiKey,
     Approval,
+    Attempt,
     BulkItem,
     BulkRun,
     ItemResult,
@@ -37,6 +38,7 @@ from sgpshop.storage.questions import Question
 _ENDED_SHOWN = 50
 _ORDERS_SHOWN = 100
 _IS_WAITING = Approval.state == ApprovalState.WAITING
+_NOT_AGREED = (ApprovalState.REFUSED, ApprovalState.VOID, ApprovalState.EXPIRED)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,36 @@ def waiting_question() -> Question[Total]:
         sa.select(sa.func.count(Approval.id), yen).where(_IS_WAITING),
         lambda row: Total(int(row[0]), int(row[1])),
     )
+
+
+def not_agreed_to(name: str) -> Total:
+    """What this person asked for, nobody agreed to within the last days, and was not taken up again since.
+
+    How many, and their yen: nothing was sent, and nobody else is to do anything about it.
+    """
+    newer = aliased(Approval)
+    is_asked_again = sa.exists().where(
+        newer.id > Approval.id,
+        sa.or_(
+            newer.order_id == Approval.order_id,
+            newer.bulk_run_id == Approval.bulk_run_id,
+            newer.slip_run_id == Approval.slip_run_id,
+        ),
+    )
+    is_begun = sa.exists().where(
+        Attempt.order_id == Approval.order_id, Attempt.created_at >= Approval.asked_at
+    )
+    count, yen = db.session.execute(
+        sa.select(sa.func.count(Approval.id), sa.func.coalesce(sa.func.sum(Approval.yen), 0)).where(
+            Approval.actor_kind == ActorKind.PERSON,
+            Approval.actor == name,
+            Approval.state.in_(_NOT_AGREED),
+            Approval.decided_at >= utc_now() - EXPIRES_AFTER,
+            ~is_asked_again,
+            ~is_begun,
+        )
+    ).one()
+    return Total(int(count), int(yen))
 
 
 def what_it_is(approval: Approval) -> Content:
