@@ -333,7 +333,9 @@ def _read(answer: str) -> dict[str, object]:
         read = json.loads(answer) if len(answer) <= _LONGEST_ANSWER else None
     except (ValueError, RecursionError):
         read = None
-    name = read.get("id") if isinstance(read, dict) else None
+    if not isinstance(read, dict):
+        raise PasskeyRefused
+    name = read.get("id")
     # Nothing else is looked for: no database takes half a character, or a zero byte.
     if not isinstance(name, str) or not _CREDENTIAL.fullmatch(name):
         raise PasskeyRefused
