@@ -144,10 +144,24 @@ def _undo(session: Session, order: Order, row: UnknownNumber) -> None:
     for name, value in {**_UNSEEN, **row.taken_over["own"]}.items():
         setattr(taken, name, value)
     taken.looks += 1  # a look-up of it that is under way asked when it was the order's (P17)
+    _hand_on(session, order, taken, row.taken_over)
     session.flush()
     if taken.is_current:
         _put_back(session, order, taken, row.taken_over)
     transaction_numbers.tell_less(session, order)
+
+
+def _hand_on(
+    session: Session, order: Order, taken: CardTransaction, before: dict[str, Any]
+) -> None:
+    """Answers that were given while `taken` counted go back to what it had replaced, not to it."""
+    others = sa.select(UnknownNumber).where(
+        UnknownNumber.order_id == order.id, UnknownNumber.is_ours
+    )
+    for other in session.scalars(others):
+        if other.taken_over is not None and other.taken_over["counted"] == taken.id:
+            replaced = {name: before[name] for name in ("counted", "status", "claimed")}
+            other.taken_over = {**other.taken_over, **replaced}
 
 
 def _put_back(

@@ -332,3 +332,37 @@ def test_the_number_meant_for_the_next_charge_is_that_again(shop: World) -> None
     assert problems() == []
     kept = set(db.session.scalars(sa.select(CardTransaction.gateway_order_id)))
     assert "7002-2" not in kept  # it is free for the order whose it is
+
+
+def of(number: str) -> int:
+    db.session.rollback()
+    return db.session.scalars(
+        sa.select(UnknownNumber.id).where(UnknownNumber.gateway_order_id == number)
+    ).one()
+
+
+def look_at_all(order: Order) -> None:
+    """Whatever counts meanwhile is looked up as well, until nothing is news any more."""
+    for _ in range(3):
+        for one in db.session.scalars(
+            sa.select(CardTransaction).filter_by(order_id=order.id)
+        ).all():
+            make_due(one.gateway_order_id)
+            transaction_lookup.look_up(one.id)
+
+
+def test_of_two_answers_that_are_taken_back_neither_counts_any_more(shop: World) -> None:
+    """The second was given while the first one's payment counted, which is nobody's by then."""
+    order, third = held(shop), "7002-2"
+    shop.gateway.authorize(third, 2500, GOOD_CARD, job=Job.CAPTURE)
+    tell(third, Status="CAPTURE", JobCd="CAPTURE")
+    looked_up(OWN)
+    for number, counts in ((LATER, LATER), (third, LATER)):
+        unknown_numbers.answer(OWN, of(number), TANAKA, Answer.OURS)
+        look_at_all(order)
+        assert (fresh(order).payment_status, counted(order)) == (S.CAPTURED, counts)
+    for number, stands in ((LATER, (S.CAPTURED, third)), (third, (S.AUTHORIZED, OWN))):
+        answers_taken_back.ask_again(OWN, of(number), TANAKA)
+        look_at_all(order)
+        assert (fresh(order).payment_status, counted(order)) == stands
+    assert (sum(booked()), problems()) == (0, [])
