@@ -156,7 +156,7 @@ def _hand_on(
 ) -> None:
     """Answers that were given while `taken` counted go back to what it had replaced, not to it."""
     others = sa.select(UnknownNumber).where(
-        UnknownNumber.order_id == order.id, UnknownNumber.is_ours
+        UnknownNumber.order_id == order.id, UnknownNumber.is_ours.is_(True)
     )
     for other in session.scalars(others):
         if other.taken_over is not None and other.taken_over["counted"] == taken.id:
