@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 import sqlalchemy as sa
 from flask import Flask
 
-from benchmarks.bulk import make_orders
+from benchmarks.bulk import make_orders, signed_in
 from benchmarks.table import show
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, BulkItem, Order, Person, Role, utc_now
@@ -23,8 +24,10 @@ from sgpshop.services.bulk import report, runs
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts
+from sgpshop.services.payments.runner import run_operation
 from sgpshop.storage.queue import Task, messages, tell_now
 from tests.conftest import make_app
+from tests.forms import form_of
 from tests.own_worker import working_by
 from tests.postgresql import PostgresqlServer
 from tests.processes import Processes
@@ -39,10 +42,23 @@ _STORES = ("file", "postgresql", "redis")
 
 def run() -> None:
     """Print, for each store, how soon work begins, what rest costs, and a run with two workers."""
-    rows = []
+    rows, clicks = [], []
     for store in _STORES:
         with _place(store) as (path, database_url, queue_url):
+            clicks.append([store, *_clicks(path, database_url, queue_url)])
+        with _place(store) as (path, database_url, queue_url):
             rows.append([store, *_case(path, database_url, queue_url)])
+    show(
+        f"{CLICKS} presses of SGPカード実売上処理, the gateway answers at once: what the way over a worker costs",
+        (
+            "store",
+            "pressed → panel p50 ms",
+            "panel alone p50 ms",
+            "capture by this process p50 ms",
+            "more than both, ms (<= 60)",
+        ),
+        clicks,
+    )
     show(
         f"The queue: {CLICKS} captures one by one, {REST_SECONDS:.0f} s of rest, "
         f"{ORDERS} captures of {LATENCY_MS} ms over {CONNECTIONS} connections of two workers",
@@ -88,6 +104,51 @@ def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
         f"{wall:.1f}",
         f"{ideal / wall:.2f}",
     ]
+
+
+def _clicks(path: Path, database_url: str, queue_url: str) -> list[object]:
+    """What a press takes, beside its two parts: the same panel without a call (the form sent once
+    more, which does nothing: P19), and the same capture carried out by who asks for it."""
+    app = make_app(path, QUEUE_URL=queue_url, **_database(database_url))
+    processes = Processes(path, database_url, QUEUE_URL=queue_url)
+    with app.app_context(), working_by(app, "off"), processes:
+        installation.migrate()
+        processes.start_simulator(0)
+        app.config["GATEWAY_URL"] = processes.simulator_url
+        orders = make_orders(processes, 2 * CLICKS)
+        make_person("bench", Role.OPERATOR)
+        direct = [_capture_ms(order) for order in orders[CLICKS:]]
+        _, url = processes.start_web()
+        processes.start("worker")
+        browser = signed_in(url)
+        pressed, again = zip(
+            *(_press_ms(browser, url, order.order_no) for order in orders[:CLICKS]), strict=True
+        )
+        db.session.remove()
+        db.engine.dispose()
+    whole, panel, call = (statistics.median(times) for times in (pressed, again, direct))
+    return [f"{whole:.0f}", f"{panel:.0f}", f"{call:.0f}", f"{whole - panel - call:.0f}"]
+
+
+def _capture_ms(order: Order) -> float:
+    started = time.monotonic()
+    seen = Seen(1, order.total, f"click {order.id}")
+    attempt_id = acts.open_capture(order.id, seen, Actor.person("bench"))
+    run_operation(attempt_id)
+    return (time.monotonic() - started) * 1000
+
+
+def _press_ms(browser: requests.Session, url: str, order_no: str) -> tuple[float, float]:
+    """The press, and the same form once more."""
+    address = f"/orders/{order_no}/capture"
+    form = form_of(browser.get(url + address, timeout=60), address).fields
+    times = []
+    for _ in range(2):
+        started = time.monotonic()
+        answer = browser.post(url + address, data=form, headers={"HX-Request": "true"}, timeout=60)
+        times.append((time.monotonic() - started) * 1000)
+        assert "決済完了" in answer.text
+    return times[0], times[1]
 
 
 def _begin_ms(order: Order) -> float:
