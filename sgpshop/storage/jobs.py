@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 import sqlalchemy as sa
@@ -185,16 +185,16 @@ def due(limit: int) -> list[int]:
     return list(
         db.session.scalars(
             sa.select(Job.id)
-            .where(is_due(), ~setbacks.rests(Queue.JOB, Job.id))
+            .where(is_due(shared_clock.now()), ~setbacks.rests(Queue.JOB, Job.id))
             .order_by(Job.due_at)
             .limit(limit)
         )
     )
 
 
-def is_due() -> sa.ColumnElement[bool]:
+def is_due(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     """Condition: it is open, and whoever had it has given no sign for too long."""
-    return sa.and_(Job.finished_at.is_(None), Job.due_at <= shared_clock.now())
+    return sa.and_(Job.finished_at.is_(None), Job.due_at <= now)
 
 
 def work(job_id: int, doing: Mapping[JobKind, Callable[[Claim], dict[str, Any]]]) -> None:
@@ -213,7 +213,7 @@ def work(job_id: int, doing: Mapping[JobKind, Callable[[Claim], dict[str, Any]]]
 
 def _claim(job_id: int) -> Claim | None:
     with writing() as session:
-        claimed = sa.update(Job).where(Job.id == job_id, is_due())
+        claimed = sa.update(Job).where(Job.id == job_id, is_due(shared_clock.now()))
         values = {"lease": Job.lease + 1, "due_at": shared_clock.now() + shared_clock.lease_time()}
         if session.execute(claimed.values(values)).rowcount != 1:  # type: ignore[attr-defined]
             return None

@@ -22,7 +22,7 @@ from sgpshop.storage import bells
 Letter = tuple[bytes, int]
 
 #: Seconds a thread waits for a message before it looks whether it is to end.
-_WAIT = 2.0
+_WAIT = 4.0
 #: Seconds between two looks into the file without anybody having rung.
 _SLOW_POLL = 5.0
 _CONNECT_WITHIN = 3

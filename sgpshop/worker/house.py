@@ -38,29 +38,31 @@ from sgpshop.worker.told import Key, Told
 log = logging.getLogger(__name__)
 
 #: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
-_SWEEP_EVERY = 2.0
+_SWEEP_EVERY = 3.0
+#: And between two questions for the database's version; whoever writes asks in any case (P36).
+_VERSION_EVERY = 5.0
 #: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
 _SWEEP_AFTER_WORK = 1.0
 #: So many times the threads is told at once; another worker may be first with some of it.
 _AHEAD = 4
 _BEAT_EVERY = 15.0
 _CONNECTIONS_EVERY = 2.0
-_REPLAN_EVERY = 30.0
+_REPLAN_EVERY, _MATCH_EVERY = 60.0, 30.0
 _TIDY_EVERY, _DAY = 3600.0, 86_400.0
 #: While the nightly comparison is under way; else it is enough to see in time that its hour came.
 _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
 _BACKUP_EVERY = 30.0
 _FOLD_EVERY, _SHORTEN_EVERY = 60.0, 5.0
-#: Texts of changed orders; after so long a round of it the others have their turn.
+#: Texts of changed orders, if a sweep saw any; after so long a round of it the others have their turn.
 _TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
-_SUMS_EVERY = 15.0
+_SUMS_EVERY = 30.0
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
 _OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
 #: What there is to tell by webhooks, and what is due of it; and where nobody is to be told.
-_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 2.0
+_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 15.0
 #: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
 _SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
@@ -118,7 +120,7 @@ class House:
         self._woken = threading.Event()
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
-        self._is_billing_due = self._is_backup_due = False
+        self._is_billing_due = self._is_backup_due = self._are_texts_due = False
         self._name = name
         self._gave_sign = False
         #: what is sent to others in threads of its own: a slow one holds up nothing (R156, S16a)
@@ -141,7 +143,7 @@ class House:
             _Periodic(_BEAT_EVERY, clocks.watch),
             _Periodic(_CONNECTIONS_EVERY, _keep_connections),
             _Periodic(_REPLAN_EVERY, replanning.replan),
-            _Periodic(_REPLAN_EVERY, notifications.match_late),
+            _Periodic(_MATCH_EVERY, notifications.match_late),
             _Periodic(_BILLING_EVERY, self._ask_for_billing),
             self._daily,
             _Periodic(_BACKUP_EVERY, self._ask_for_backup),
@@ -227,7 +229,7 @@ class House:
         try:
             was_busy = self._worker.is_busy  # asked first: a task may leave new work
             with self._app.app_context():
-                schema.require_unchanged()
+                schema.require_unchanged(every=_VERSION_EVERY)
                 queue = messages()
                 is_any = self._tell(queue)
                 is_empty = self.when_idle is None or not queue.size()
@@ -279,7 +281,9 @@ class House:
         if self._is_backup_due:
             self._is_backup_due = False
             yield Task.BACKUP, _BACKUP, Urgency.LATER
-        if not due_work.is_any_due() and not self._is_billing_due:
+        any_due = due_work.any_due()
+        self._are_texts_due |= any_due.texts
+        if not any_due.work and not self._is_billing_due:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
         most = _AHEAD * self._threads
@@ -352,10 +356,13 @@ class House:
             self.sweep_soon()
 
     def _renew_texts(self) -> None:
+        if not self._are_texts_due:
+            return
         until = time.monotonic() + _TEXTS_FOR
         while is_more := texts.renew():
             if time.monotonic() > until:
                 break
+        self._are_texts_due = is_more
         self._texts.every = 0.0 if is_more else _TEXTS_EVERY
 
     def _give_sign(self) -> None:

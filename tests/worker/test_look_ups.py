@@ -11,6 +11,7 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Queue
 from sgpshop.services.health import due_work
+from sgpshop.services.health.due_work import AnyDue
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.queue import Messages, Task, Urgency, decode, messages
 from sgpshop.worker import house as module
@@ -87,7 +88,7 @@ def test_the_end_of_one_tells_of_the_next_without_a_sweep(
     house.loop()
     assert len(told) == CONNECTIONS - 1  # one is left for captures
     sweeps: list[int] = []
-    monkeypatch.setattr(due_work, "is_any_due", lambda: sweeps.append(1))
+    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(bool(sweeps.append(1)), texts=False))
     done = 0
     while done < len(told):
         assert len(told) - done <= CONNECTIONS - 1
@@ -112,7 +113,7 @@ def test_of_two_workers_each_goes_on_with_what_the_other_told(
     houses[0].loop()
     houses[1].loop()
     senders = [0] * (CONNECTIONS - 1) + [1] * (CONNECTIONS - 1)
-    monkeypatch.setattr(due_work, "is_any_due", lambda: False)
+    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=False, texts=False))
     done = 0
     while done < len(told):
         _, row_id, _ = told[done]
@@ -150,7 +151,7 @@ def test_what_was_found_and_runs_low_asks_for_the_next_sweep(
         ids = list(range(1, limit + 1))
         return due_work.DueWork([], [], ids, [], [], [], [], frozenset(), is_more=True)
 
-    monkeypatch.setattr(due_work, "is_any_due", lambda: True)
+    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=True, texts=False))
     monkeypatch.setattr(due_work, "due_work", many)
     house = House(app, "test", threads, Threads())
     house.loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -14,11 +14,13 @@ from sgpshop.models import (
     CardTransaction,
     Notification,
     NotificationState,
+    OrderTextDue,
     Queue,
     SlipRow,
     WorkerBeat,
 )
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
+from sgpshop.models.base import UtcDateTime
 from sgpshop.services import slips
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
@@ -55,23 +57,36 @@ class DueWork:
 _IS_FRESH = sa.and_(Attempt.state == AttemptState.QUEUED, Attempt.tries == 0)
 
 
-def is_any_due() -> bool:
-    """Whether `due_work` or a notification may have something to do now; one statement."""
-    now = shared_clock.now()
-    found = db.session.scalar(
-        sa.select(
-            sa.or_(
-                sa.exists().where(Attempt.due_at <= now, Attempt.is_open),
-                sa.exists().where(CardTransaction.next_look_at <= now),
-                sa.exists().where(BulkRun.is_work_due),
-                sa.exists().where(SlipRow.is_due),
-                sa.exists().where(jobs.is_due()),
-                sa.exists().where(Notification.state == NotificationState.WAITING),
-            )
-        )
-    )
+@dataclass(frozen=True)
+class AnyDue:
+    """What a worker at rest asks again and again."""
+
+    #: `due_work` or a notification may have something to do
+    work: bool
+    #: orders changed, and the search does not know it yet
+    texts: bool
+
+
+_NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UtcDateTime)
+#: Made once: most of what it costs is to make it.
+_ANY_DUE = sa.select(
+    sa.or_(
+        sa.exists().where(Attempt.due_at <= _NOW, Attempt.is_open),
+        sa.exists().where(CardTransaction.next_look_at <= _NOW),
+        sa.exists().where(BulkRun.is_work_due),
+        sa.exists().where(SlipRow.is_due),
+        sa.exists().where(jobs.is_due(_NOW)),
+        sa.exists().where(Notification.state == NotificationState.WAITING),
+    ),
+    sa.exists(sa.select(OrderTextDue.id)),
+)
+
+
+def any_due() -> AnyDue:
+    """Whether there is anything to do now; one statement."""
+    work, texts = db.session.execute(_ANY_DUE, {"now": shared_clock.now()}).one()
     db.session.commit()
-    return bool(found)
+    return AnyDue(bool(work), bool(texts))
 
 
 def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:

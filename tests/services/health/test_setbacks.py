@@ -25,6 +25,7 @@ from sgpshop.models import (
 from sgpshop.services import notifications, webhooks
 from sgpshop.services.bulk import working
 from sgpshop.services.health import due_work, readiness
+from sgpshop.services.health.due_work import AnyDue
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, runner, transaction_lookup
 from sgpshop.services.slips import writing as slip_writing
@@ -198,7 +199,9 @@ def test_notifications_that_break_off_spoil_no_other_step(
 
     asked = []
     monkeypatch.setattr(notifications, "ask_for_looks", broken)
-    monkeypatch.setattr(due_work, "is_any_due", lambda: True)  # a notification waits
+    monkeypatch.setattr(
+        due_work, "any_due", lambda: AnyDue(work=True, texts=False)
+    )  # a notification waits
     monkeypatch.setattr(billing, "is_due", lambda: bool(asked.append("billing")))
     work(app)
     assert setback().queue is Queue.HOUSEKEEPING

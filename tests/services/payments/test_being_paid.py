@@ -258,4 +258,5 @@ def test_nothing_new_refers_to_orders_unless_a_refusal_lets_go_of_it() -> None:
         ("billings", "attempts"),
         ("money_movements", "orders"),  # so was what money moved for
         ("money_movements", "card_transactions"),
+        ("approvals", "attempts"),  # nothing is asked for of an order that is being paid
     }

@@ -36,6 +36,7 @@ def test_strangers_see_only_what_everybody_may_see(app: Flask) -> None:
         "/metrics",  # 404 without its setting, then a token of its own opens it
         "/login",
         "/setup",  # the first owner, while there is nobody; a link opens it (S1a)
+        "/login/passkey",  # a device that knows its owner, in place of the password (S1)
         "/login/code",  # the step after the password: opened by what the password gave (S2)
         "/session",  # tells whoever asks when their own session ends
         "/notify/<secret>",  # has no session and no token; S15

@@ -235,6 +235,8 @@ _ELSEWHERE = {
     "screen_networks",
     "api_networks",
     "personal_data_for",
+    "approve_refunds_from",
+    "approve_captures_from",
 }
 
 
