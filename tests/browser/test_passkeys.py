@@ -51,6 +51,9 @@ def page(site: Site, visitor: Visitor) -> Iterator[Page]:
 def sign_in(page: Page, site: Site) -> None:
     """Name and password, by keyboard."""
     page.goto(f"{named(site)}/login")
+    expect(
+        page.locator("[name=name]")
+    ).to_be_focused()  # with the first frame, late on a busy machine
     page.keyboard.type("田中")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
