@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from flask import Flask
 
@@ -175,7 +173,7 @@ def test_everything_else_is_left_out_with_its_reason(
 
 def test_a_status_of_another_version_is_no_authorization(shop: World, tanaka: Person) -> None:
     [order] = load_facts([corrected(shop, 3500).id]).values()
-    later = replace(order, payment_status=words.read(PaymentStatus, "of_a_later_version"))
+    later = order._replace(payment_status=words.read(PaymentStatus, "of_a_later_version"))
     for act in (Act.SEND_CHANGES, Act.EXTEND):
         refusal = hold_refusal(act, later, settings.load(), utc_now())
         assert refusal is HoldRefusal.NEEDS_REVIEW
