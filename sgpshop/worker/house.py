@@ -38,9 +38,9 @@ from sgpshop.worker.told import Key, Told
 log = logging.getLogger(__name__)
 
 #: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
-_SWEEP_EVERY = 3.0
+_SWEEP_EVERY = 4.0
 #: And between two questions for the database's version; whoever writes asks in any case (P36).
-_VERSION_EVERY = 5.0
+_VERSION_EVERY = 10.0
 #: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
 _SWEEP_AFTER_WORK = 1.0
 #: So many times the threads is told at once; another worker may be first with some of it.
