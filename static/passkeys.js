@@ -1,7 +1,7 @@
-/* パスキー: the browser asks the device, the form carries its answer. */
+/* パスキー: the device is asked, the form carries its answer. */
 const keys = window.PublicKeyCredential;
 for (const button of keys?.parseRequestOptionsFromJSON ? document.querySelectorAll("[data-passkey]") : []) {
-  button.hidden = false;
+  button.hidden = button.form.hidden = false;
   if (button.autofocus) button.focus();
   button.onclick = async () => {
     const { form, dataset: { passkey, isNew } } = button, again = button.closest("[data-again]");
@@ -13,7 +13,7 @@ for (const button of keys?.parseRequestOptionsFromJSON ? document.querySelectorA
         ? await credentials.create({ publicKey: keys.parseCreationOptionsFromJSON(options) })
         : await credentials.get({ publicKey: keys.parseRequestOptionsFromJSON(options) }));
       if (!again) return form.submit();
-      form.elements.current_password.required = false; // the form goes as by its own button
+      form.elements.current_password.required = false; // it goes as by its own button
       form.requestSubmit((button.closest("dialog") ?? form).querySelector("button:not([type=button])"));
     } catch {
       problem.hidden = false;

@@ -226,7 +226,7 @@ def _tell(window: date, line: ResultLine) -> bool:
             _look_at(session, order, number)
             return False
         words: dict[str, Any] = {
-            "result": RESULT_WORDS.get(line.result.value, ""),
+            "result": RESULT_WORDS.get(line.result.value) or "理由の記載なし",
             "codes": list(line.codes),
             "request_token": token,
         }
