@@ -38,7 +38,7 @@ from sgpshop.worker.told import Key, Told
 log = logging.getLogger(__name__)
 
 #: Seconds between two sweeps with nothing to do; whoever makes something due wakes us before.
-_SWEEP_EVERY = 4.0
+_SWEEP_EVERY = 2.0
 #: And between two questions for the database's version; whoever writes asks in any case (P36).
 _VERSION_EVERY = 10.0
 #: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
@@ -120,7 +120,8 @@ class House:
         self._woken = threading.Event()
         self._sweep_at = self._swept_at = 0.0
         self._next_slips = 0.0
-        self._is_billing_due = self._is_backup_due = self._are_texts_due = False
+        self._is_billing_due = self._is_backup_due = False
+        self._are_texts_due = True  # for all we know; then as the last sweep saw it
         self._name = name
         self._gave_sign = False
         #: what is sent to others in threads of its own: a slow one holds up nothing (R156, S16a)
@@ -282,7 +283,9 @@ class House:
             self._is_backup_due = False
             yield Task.BACKUP, _BACKUP, Urgency.LATER
         any_due = due_work.any_due()
-        self._are_texts_due |= any_due.texts
+        if any_due.texts and not self._are_texts_due:
+            self._are_texts_due = True
+            self.wake()
         if not any_due.work and not self._is_billing_due:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
