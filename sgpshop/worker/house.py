@@ -62,7 +62,7 @@ _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
 _OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
 #: What there is to tell by webhooks, and what is due of it; and where nobody is to be told.
-_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 15.0
+_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 2.0
 #: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
 _SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
