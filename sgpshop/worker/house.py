@@ -61,8 +61,8 @@ _SUMS_EVERY = 30.0
 _SLIPS_EVERY = 2.0
 #: What there is to tell by mail; and mails that are due.
 _OCCASIONS_EVERY, _MAILS_EVERY = 60.0, 5.0
-#: What there is to tell by webhooks, and what is due of it; and where nobody is to be told.
-_WEBHOOKS_EVERY, _WEBHOOKS_AT_REST = 0.25, 2.0
+#: What there is to tell by webhooks, and what is due of it, while anybody is to be told.
+_WEBHOOKS_EVERY = 0.25
 #: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
 _SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
@@ -126,8 +126,8 @@ class House:
         self._gave_sign = False
         #: what is sent to others in threads of its own: a slow one holds up nothing (R156, S16a)
         self._sending: dict[str, threading.Thread] = {}
-        #: until the next round of telling others
-        self._telling_rests = _WEBHOOKS_EVERY
+        #: others are to be told by webhooks, as the last sweep saw it
+        self._are_others_to_tell = threading.Event()
         self._told = Told(self._room_for_look_ups)
         #: captures wait in the queue, as the last sweep saw it
         self._is_crowded = False
@@ -180,6 +180,7 @@ class House:
 
     def shutdown(self) -> None:
         """Let what is under way to others arrive; else it would be sent again."""
+        self._are_others_to_tell.set()  # who waits for it sees that it is over
         until = time.monotonic() + _SENDING_MAY_TAKE
         for thread in list(self._sending.values()):
             thread.join(max(0.0, until - time.monotonic()))
@@ -286,6 +287,11 @@ class House:
         if any_due.texts and not self._are_texts_due:
             self._are_texts_due = True
             self.wake()
+        # What broke off is called again although it may have nothing to do.
+        if any_due.others or self._broken_off():
+            self._are_others_to_tell.set()
+        else:
+            self._are_others_to_tell.clear()
         if not any_due.work and not self._is_billing_due:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
@@ -381,17 +387,19 @@ class House:
             self._send_beside("mails", _MAILS, mails.send_due)
 
     def _tell_others(self) -> None:
-        while not self.stop_flag.wait(self._telling_rests):
-            self._telling_rests = _FAULT_PAUSE  # unless a round goes through
+        pause = _WEBHOOKS_EVERY
+        while True:
+            self._are_others_to_tell.wait()
+            if self.stop_flag.wait(pause):
+                return
             try:
                 with self._app.app_context():
-                    self._carefully(_TELL, self._write_messages)
+                    self._carefully(_TELL, webhooks.write_due)
                     self._carefully(_HAND_OVER, self._hand_over)
+                pause = _WEBHOOKS_EVERY
             except Exception:  # the database is away: what was not written is found the next time
                 log.exception("telling others failed")
-
-    def _write_messages(self) -> None:
-        self._telling_rests = _WEBHOOKS_EVERY if webhooks.write_due() else _WEBHOOKS_AT_REST
+                pause = _FAULT_PAUSE
 
     def _hand_over(self) -> None:
         broke_off = {number - _RECEIVER for number in self._broken_off() if number > _RECEIVER}

@@ -489,3 +489,23 @@ def test_a_slow_receiver_holds_up_no_capture(
         receiver.goes_on.set()
         wait_until(lambda: len(receiver.of(order.order_no)) >= 2)
     assert receiver.of(order.order_no)[0] == "imported"
+
+
+@pytest.mark.alike
+def test_a_worker_that_had_nobody_to_tell_asks_nothing_and_tells_the_first_that_comes(
+    app: Flask, shop: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    ask = webhooks.write_due
+    monkeypatch.setattr(webhooks, "write_due", lambda: (asked.append(1), ask()))
+    with working(app):
+        captured = authorized_order(shop, told=True)
+        acts.open_attempt(
+            captured.id, acts.CAPTURE, Seen(captured.version, captured.total, "t"), TANAKA
+        )
+        wait_until(lambda: fresh(captured).payment_status is PaymentStatus.CAPTURED)
+        assert asked == []
+        receiver.secret = webhooks.create(receiver.url, by="店長")
+        order = make_order(told=True)
+        wait_until(lambda: receiver.of(order.order_no))
+    assert receiver.of(order.order_no) == ["imported"]

@@ -88,7 +88,9 @@ def test_the_end_of_one_tells_of_the_next_without_a_sweep(
     house.loop()
     assert len(told) == CONNECTIONS - 1  # one is left for captures
     sweeps: list[int] = []
-    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(bool(sweeps.append(1)), texts=False))
+    monkeypatch.setattr(
+        due_work, "any_due", lambda: AnyDue(bool(sweeps.append(1)), texts=False, others=False)
+    )
     done = 0
     while done < len(told):
         assert len(told) - done <= CONNECTIONS - 1
@@ -113,7 +115,7 @@ def test_of_two_workers_each_goes_on_with_what_the_other_told(
     houses[0].loop()
     houses[1].loop()
     senders = [0] * (CONNECTIONS - 1) + [1] * (CONNECTIONS - 1)
-    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=False, texts=False))
+    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=False, texts=False, others=False))
     done = 0
     while done < len(told):
         _, row_id, _ = told[done]
@@ -151,7 +153,7 @@ def test_what_was_found_and_runs_low_asks_for_the_next_sweep(
         ids = list(range(1, limit + 1))
         return due_work.DueWork([], [], ids, [], [], [], [], frozenset(), is_more=True)
 
-    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=True, texts=False))
+    monkeypatch.setattr(due_work, "any_due", lambda: AnyDue(work=True, texts=False, others=False))
     monkeypatch.setattr(due_work, "due_work", many)
     house = House(app, "test", threads, Threads())
     house.loop()

@@ -21,7 +21,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.attempt import OPEN_STATES, AttemptState
 from sgpshop.models.base import UtcDateTime
-from sgpshop.services import slips
+from sgpshop.services import slips, webhooks
 from sgpshop.services.bulk import working
 from sgpshop.services.payments import clocks
 from sgpshop.storage import jobs, setbacks, shared_clock
@@ -65,6 +65,8 @@ class AnyDue:
     work: bool
     #: orders changed, and the search does not know it yet
     texts: bool
+    #: others are to be told by webhooks: of what comes, or of what waits
+    others: bool
 
 
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UtcDateTime)
@@ -79,14 +81,15 @@ _ANY_DUE = sa.select(
         sa.exists().where(Notification.state == NotificationState.WAITING),
     ),
     sa.exists(sa.select(OrderTextDue.id)),
+    webhooks.IS_ANYBODY_TO_TELL,
 )
 
 
 def any_due() -> AnyDue:
     """Whether there is anything to do now; one statement."""
-    work, texts = db.session.execute(_ANY_DUE, {"now": shared_clock.now()}).one()
+    found = db.session.execute(_ANY_DUE, {"now": shared_clock.now()}).one()
     db.session.commit()
-    return AnyDue(bool(work), bool(texts))
+    return AnyDue(*map(bool, found))
 
 
 def due_work(limit: int, *, with_fresh: bool = True) -> DueWork:

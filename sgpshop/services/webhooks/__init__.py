@@ -15,9 +15,10 @@ from sgpshop.services.webhooks.receivers import (
     last_messages,
     switch,
 )
-from sgpshop.services.webhooks.sending import send_due, waiting_receivers
+from sgpshop.services.webhooks.sending import IS_ANYBODY_TO_TELL, send_due, waiting_receivers
 
 __all__ = [
+    "IS_ANYBODY_TO_TELL",
     "all_receivers",
     "choose",
     "chosen",

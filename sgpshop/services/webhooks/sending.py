@@ -56,6 +56,17 @@ _REDIRECT = "送信先が別のアドレスへの転送を返しました(HTTP {
 _NOT_OK = "送信先がHTTP {}を返しました。"
 
 
+def _is_open(of: type[WebhookMessage]) -> sa.ColumnElement[bool]:
+    # Written out, as the index has it.
+    return of.state.in_([sa.literal_column("'waiting'"), sa.literal_column("'sending'")])
+
+
+#: Else neither `write_due` nor `waiting_receivers` finds anything: a test is sent to one that is off.
+IS_ANYBODY_TO_TELL = sa.or_(
+    sa.exists().where(Webhook.is_active), sa.exists().where(_is_open(WebhookMessage))
+)
+
+
 def waiting_receivers() -> list[int]:
     """Those to which something is to be sent now."""
     found = db.session.scalars(
@@ -193,11 +204,6 @@ def _is_due() -> tuple[sa.ColumnElement[bool], ...]:
             _is_open(before),
         ),
     )
-
-
-def _is_open(of: type[WebhookMessage]) -> sa.ColumnElement[bool]:
-    # Written out, as the index has it.
-    return of.state.in_([sa.literal_column("'waiting'"), sa.literal_column("'sending'")])
 
 
 def _take(webhook_id: int) -> list[WebhookMessage]:

@@ -200,7 +200,7 @@ def test_notifications_that_break_off_spoil_no_other_step(
     asked = []
     monkeypatch.setattr(notifications, "ask_for_looks", broken)
     monkeypatch.setattr(
-        due_work, "any_due", lambda: AnyDue(work=True, texts=False)
+        due_work, "any_due", lambda: AnyDue(work=True, texts=False, others=False)
     )  # a notification waits
     monkeypatch.setattr(billing, "is_due", lambda: bool(asked.append("billing")))
     work(app)
