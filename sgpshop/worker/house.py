@@ -174,7 +174,7 @@ class House:
     def initialize(self) -> None:
         """Begin to tell others: in a thread of its own, for rounds of the house may be long (S16a)."""
         self._sending["webhooks"] = threading.Thread(
-            target=self._tell_others, name="webhooks", daemon=True
+            target=self._keep_telling, name="webhooks", daemon=True
         )
         self._sending["webhooks"].start()
 
@@ -204,6 +204,13 @@ class House:
         """Something became due."""
         self._sweep_at = 0.0
         self.wake()
+
+    def tell_others(self, is_any: bool) -> None:
+        """Whether anybody is to be told by webhooks: from now on until it is said anew."""
+        if is_any:
+            self._are_others_to_tell.set()
+        else:
+            self._are_others_to_tell.clear()
 
     def is_done(self, key: Key) -> None:
         """A task ended: its row may be told again, and may have left something to do."""
@@ -288,10 +295,7 @@ class House:
             self._are_texts_due = True
             self.wake()
         # What broke off is called again although it may have nothing to do.
-        if any_due.others or self._broken_off():
-            self._are_others_to_tell.set()
-        else:
-            self._are_others_to_tell.clear()
+        self.tell_others(any_due.others or bool(self._broken_off()))
         if not any_due.work and not self._is_billing_due:
             return
         self._carefully(_NOTICES, notifications.ask_for_looks)
@@ -386,7 +390,7 @@ class House:
         if mails.is_any_due() or _MAILS in self._broken_off():
             self._send_beside("mails", _MAILS, mails.send_due)
 
-    def _tell_others(self) -> None:
+    def _keep_telling(self) -> None:
         pause = _WEBHOOKS_EVERY
         while True:
             self._are_others_to_tell.wait()

@@ -217,10 +217,11 @@ def test_notifications_that_break_off_spoil_no_other_step(
 @pytest.fixture
 def telling(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A worker's house that does nothing but tell others."""
-    for pause in ("_WEBHOOKS_EVERY", "_WEBHOOKS_AT_REST", "_FAULT_PAUSE"):
+    for pause in ("_WEBHOOKS_EVERY", "_FAULT_PAUSE"):
         monkeypatch.setattr(house, pause, 0.05)
     at_work = house.House(app, "test", 1, Worker(app))
     at_work.initialize()
+    at_work.tell_others(True)  # as its sweep would say
     yield
     at_work.stop_flag.set()
     at_work.shutdown()
