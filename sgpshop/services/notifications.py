@@ -132,6 +132,15 @@ _OTHERWISE = sa.and_(
 _IS_OTHER_TOLD = sa.exists().where(Alert.order_id == Order.id, Alert.kind == AlertKind.OTHER_METHOD)
 #: told at a time: each locks its order
 _TOLD_TOGETHER = 100
+#: Asked every few seconds by a worker at rest, and made once: most of what they cost is to make them.
+_IS_ANY_LATE = sa.select(sa.exists().where(_IS_LATE))
+_OF_OTHERS = (
+    sa.select(Order.id)
+    .join(Notification, _OTHERWISE)
+    .where(~_IS_OTHER_TOLD)
+    .distinct()
+    .limit(_TOLD_TOGETHER)
+)
 _COUNT_COPY = (
     sa.update(_notifications)
     .where(_notifications.c.fingerprint == bindparam("print"))
@@ -390,7 +399,7 @@ def match_late() -> int:
     And tell of those whose order is paid in another way.
     """
     matched = 0
-    if db.session.scalar(sa.select(sa.exists().where(_IS_LATE))):
+    if db.session.scalar(_IS_ANY_LATE):
         with writing() as session:
             matched = _match(session, _IS_LATE)
     _tell_of_others()
@@ -399,14 +408,7 @@ def match_late() -> int:
 
 def _tell_of_others() -> None:
     """An order of another way of payment was perhaps paid by card too: a person is told, once."""
-    of_them = (
-        sa.select(Order.id)
-        .join(Notification, _OTHERWISE)
-        .where(~_IS_OTHER_TOLD)
-        .distinct()
-        .limit(_TOLD_TOGETHER)
-    )
-    found = db.session.scalars(of_them).all()
+    found = db.session.scalars(_OF_OTHERS).all()
     db.session.commit()
     for order_id in found:
         with writing() as session:

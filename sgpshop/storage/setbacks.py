@@ -28,6 +28,7 @@ from sgpshop.models import (
     Setback,
     SlipRow,
 )
+from sgpshop.models.base import UtcDateTime
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
@@ -75,8 +76,13 @@ class SetAside:
 def rests(queue: Queue, row_id: sa.SQLColumnExpression[int]) -> sa.ColumnElement[bool]:
     """Condition: this row broke off and is not to be tried now."""
     return sa.exists().where(
-        Setback.queue == queue, Setback.row_id == row_id, Setback.next_try_at > shared_clock.now()
+        Setback.queue == queue, Setback.row_id == row_id, Setback.next_try_at > _now()
     )
+
+
+def _now() -> sa.BindParameter[datetime]:
+    """The moment at which a statement is carried out, so that it can be made once."""
+    return sa.bindparam(None, callable_=shared_clock.now, type_=UtcDateTime, unique=True)
 
 
 def is_resting(queue: Queue, row_id: int) -> bool:

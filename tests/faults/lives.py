@@ -511,9 +511,11 @@ class Stage:
         for _ in range(40):
             db.session.rollback()
             self._guarded("match_late", lambda: notifications.match_late())
+            is_billing = billing.is_due()
+            if not due_work.any_due().work and not is_billing:
+                return  # as the worker asks at rest
             self._guarded("ask_for_looks", lambda: notifications.ask_for_looks())
             due = due_work.due_work(200)
-            is_billing = billing.is_due()
             if not due and not is_billing:
                 return
             if is_billing:

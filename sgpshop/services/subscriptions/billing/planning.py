@@ -7,6 +7,7 @@ while it is being registered (R31).  Run twice, in parallel or after a crash it 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -82,7 +83,13 @@ def is_any_passed_over(now: datetime) -> bool:
     """Whether `plan_again` would go on with something that the registration could not take."""
     if _is_over(is_by_file(), now):
         return False
-    return bool(db.session.scalar(sa.select(sa.exists().where(passed_over(now)))))
+    return bool(db.session.scalar(_any_passed_over(*due_last(now))))
+
+
+@lru_cache(maxsize=2)
+def _any_passed_over(month: date, punctual_until: datetime) -> sa.Select[bool]:
+    """Made once a month: a worker at rest asks it twice a minute, and most of its cost is to make it."""
+    return sa.select(sa.exists().where(was_passed_over(month, punctual_until)))
 
 
 def punctual_until(month: date, billing_day: int) -> datetime:

@@ -39,6 +39,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.attempt import AttemptState
+from sgpshop.models.base import UtcDateTime
 from sgpshop.services import settings
 from sgpshop.services.payments import runner
 from sgpshop.services.payments.clocks import usable_gateway
@@ -59,22 +60,23 @@ class RegistrationReport:
     under_way: int
 
 
+_NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UtcDateTime)
+#: Made once: most of what it costs is to make it.
+_IS_STEP_DUE = sa.select(
+    sa.or_(
+        sa.exists().where(BillingFile.due_at <= _NOW),
+        sa.exists().where(BillingFile.results_due_at <= _NOW),
+        sa.exists().where(MonthlyResults.due_at <= _NOW),
+        sa.exists().where(preparing.IS_PLANNED, ~rests(Queue.BILLING_LINE, Billing.id)),
+        sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= _NOW),
+    )
+)
+
+
 def is_due() -> bool:
     """Whether `resume` has something to do now; a few indexed queries."""
     now = utc_now()
-    found = bool(
-        db.session.scalar(
-            sa.select(
-                sa.or_(
-                    sa.exists().where(BillingFile.due_at <= now),
-                    sa.exists().where(BillingFile.results_due_at <= now),
-                    sa.exists().where(MonthlyResults.due_at <= now),
-                    sa.exists().where(preparing.IS_PLANNED, ~rests(Queue.BILLING_LINE, Billing.id)),
-                    sa.exists().where(planning.IS_PUT_OFF, Billing.retry_at <= now),
-                )
-            )
-        )
-    )
+    found = bool(db.session.scalar(_IS_STEP_DUE, {"now": now}))
     found = found or planning.is_any_passed_over(now)
     db.session.commit()
     return found or _is_registration_due(now) or cards.is_due(now)
