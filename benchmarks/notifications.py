@@ -18,7 +18,8 @@ from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Notification
-from sgpshop.services import installation, notifications, settings
+from sgpshop.services import installation, settings
+from sgpshop.services.payments import notifications
 from tests.conftest import make_app
 from tests.factories import make_order
 from tests.notifying import FORM, SHOP_ID, body

@@ -29,9 +29,10 @@ from benchmarks.intake import order_body
 from benchmarks.table import p95, show
 from sgpshop.extensions import db
 from sgpshop.models import Role, Scope
-from sgpshop.services import notifications, settings
+from sgpshop.services import settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.demo.rows import number_of
+from sgpshop.services.payments import notifications
 from tests.conftest import make_app
 from tests.notifying import FORM, body
 from tests.processes import Processes

@@ -17,9 +17,10 @@ from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import SlipRow, WorkerBeat, utc_now
-from sgpshop.services import installation, settings, slips
+from sgpshop.services import installation, settings
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import SlipTerms, Uploaded
 from sgpshop.services.order_files import importing
-from sgpshop.services.slips import SlipTerms, Uploaded
 from tests.conftest import make_app
 from tests.factories import make_order, order_number
 from tests.processes import Processes

@@ -16,10 +16,11 @@ from benchmarks.bulk import make_orders
 from benchmarks.table import show
 from sgpshop.extensions import db
 from sgpshop.models import HistoryEntry, Order, OrderEvent, Role, utc_now
-from sgpshop.services import installation, webhooks
+from sgpshop.services import installation
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.outgoing import webhooks
 from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.own_worker import working_by

@@ -31,7 +31,8 @@ def create_app(
     from sgpshop.domain.errors import EnvironmentUnusable
     from sgpshop.extensions import csrf, db, htmx, login_manager
     from sgpshop.models.base import set_clock_ahead
-    from sgpshop.services import mails, slips
+    from sgpshop.services.deliveries import slips
+    from sgpshop.services.outgoing import mails
     from sgpshop.services.payments import effects, gateway_access
     from sgpshop.storage import queue
     from sgpshop.storage.database import prepare_engine

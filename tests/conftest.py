@@ -187,7 +187,7 @@ def pytest_collection_finish() -> None:
 #: One SQL in many stories of payments: PostgreSQL hears the first two of each module in `make test`, and
 #: all in `make soak`.  What locks, races, migrates, searches or adds up is not among them.
 STORIES = {
-    "health": ["setbacks"],
+    "installation/health": ["setbacks"],
     "payments": [
         "called_off_by_file",
         "change_amount",

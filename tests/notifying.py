@@ -18,7 +18,8 @@ from sgpshop.models import (
     NotificationLook,
     NotificationState,
 )
-from sgpshop.services import notifications, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import notifications
 from sgpshop.services.settings import ShopSettings
 from sgpshop.simulator.notices import Notices, parse_sending
 from sgpshop.storage.database import writing

@@ -23,7 +23,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @with_shop
 def backup(file: Path) -> None:
     """Write database, keys and version into FILE, while everything goes on."""
-    from sgpshop.services import backups
+    from sgpshop.services.installation import backups
 
     taken = backups.take(file)
     click.echo(f"{file} に書き出しました({taken.size:,}バイト)。")
@@ -47,7 +47,7 @@ def restore(context: click.Context, file: Path) -> None:
     about = read_about(file)
     _bring_keys(environment.load(os.environ), about, file)
     with context.ensure_object(ScriptInfo).load_app().app_context():
-        from sgpshop.services import backups
+        from sgpshop.services.installation import backups
 
         looks = backups.restore(file, about)
     taken = about.taken_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -97,7 +97,7 @@ def change_encryption_key() -> None:
     database has neither key; 3: somebody works with it, or it is away.  But for 0 nothing was changed.
     """
     from sgpshop import logs
-    from sgpshop.services import rekeying
+    from sgpshop.services.installation import rekeying
 
     old_key = os.environ.get(f"{PREFIX}OLD_ENCRYPTION_KEY", "").strip()
     if not old_key:

@@ -184,11 +184,12 @@ def _prepare(simulator_url: str, running: Processes) -> _Ready:
     # Imported here, while the simulator is starting already.
     from sgpshop import create_app
     from sgpshop.models import utc_now
-    from sgpshop.services import installation, notifications
+    from sgpshop.services import installation
     from sgpshop.services import settings as shop_settings
     from sgpshop.services.access import people
     from sgpshop.services.demo.seeding import is_seeded, seed_sample
     from sgpshop.services.demo.simulator import Simulator
+    from sgpshop.services.payments import notifications
 
     app = create_app()
     with app.app_context():

@@ -11,7 +11,8 @@ from sgpshop.cli.days import parsed_month
 from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.billing_calendar import next_month
-from sgpshop.services import activities, journals, settings
+from sgpshop.services import journals, settings
+from sgpshop.services.access import activities
 
 
 @click.command("export-journal")

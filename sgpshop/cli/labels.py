@@ -13,10 +13,9 @@ from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import utc_now
-from sgpshop.services import activities
-from sgpshop.services.deliveries import waiting
-from sgpshop.services.slips import labels
-from sgpshop.services.slips.labels import Cool, LabelJob
+from sgpshop.services.access import activities
+from sgpshop.services.deliveries import labels, waiting
+from sgpshop.services.deliveries.labels import Cool, LabelJob
 
 
 @click.command("export-labels")

@@ -13,7 +13,7 @@ from sgpshop.cli.shop import with_shop
 from sgpshop.cli.writing import require_folder, write_whole
 from sgpshop.domain.csv_writing import Encoding
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_files.exporting import ExportedOrder, Form, Loss, Source
 from sgpshop.services.order_search.criteria import SearchCriteria

@@ -11,8 +11,9 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.models import Role
-from sgpshop.services import first_set_up, settings
+from sgpshop.services import settings
 from sgpshop.services.access import people, second_factor
+from sgpshop.services.installation import first_set_up
 from sgpshop.web.frame.security import list_rights
 
 _PASSWORD = "SGPSHOP_NEW_PASSWORD"  # noqa: S105 - the name of a variable

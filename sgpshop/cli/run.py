@@ -68,7 +68,7 @@ def worker(until_idle: bool) -> None:
     """Carry out queued operations, look up uncertain ones."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sgpshop.services.health import due_work
+    from sgpshop.services.installation.health import due_work
     from sgpshop.storage.queue import messages
 
     _ = messages().store  # before the engine loads huey: with what this queue needs and no more
@@ -132,7 +132,7 @@ def _tell_start(program: str, **more: int) -> None:
 
 def _tell_first_owner() -> None:
     """Say how an instance that has nobody yet gets its owner."""
-    from sgpshop.services import first_set_up
+    from sgpshop.services.installation import first_set_up
 
     if first_set_up.is_open():
         click.echo(

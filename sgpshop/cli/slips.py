@@ -14,10 +14,10 @@ from sgpshop.domain.order_rules import is_big
 from sgpshop.domain.row_files import FileRefused
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, SlipRun
-from sgpshop.services import slips
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.payments.second_look import ApprovalNeeded
-from sgpshop.services.slips import ReportedRow, SlipProgress, SlipTerms, Uploaded
 
 _ACTOR = "コマンド import-slips"
 #: So long nothing may move before the rest is left to a worker.

@@ -1,4 +1,4 @@
-"""Receivers of webhooks, and one row for each message to each of them (services/webhooks)."""
+"""Receivers of webhooks, and one row for each message to each of them (services/outgoing/webhooks)."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from sgpshop.domain.errors import ShopError
-from sgpshop.services import first_set_up
 from sgpshop.services.access import rate_limits, sessions
 from sgpshop.services.access.passwords import PasswordRefused
 from sgpshop.services.access.rate_limits import TooOften
+from sgpshop.services.installation import first_set_up
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import SettingRefused
 from sgpshop.web import auth

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from sgpshop import metrics
-from sgpshop.services.health import readiness
+from sgpshop.services.installation.health import readiness
 from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.security import public
 
@@ -46,7 +46,7 @@ def figures() -> ResponseReturnValue:
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return Response(status=401, headers={"WWW-Authenticate": "Bearer"})
     # Loaded only where it is wanted: nobody else needs prometheus-client.
-    from sgpshop.services.health.figures import DatabaseFigures
+    from sgpshop.services.installation.health.figures import DatabaseFigures
 
     content = metrics.exposition(DatabaseFigures())
     return Response(content, content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -13,7 +13,8 @@ from sgpshop.domain.bounds import DAYS_WORDS, is_usable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities, journals, settings
+from sgpshop.services import journals, settings
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file

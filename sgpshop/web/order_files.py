@@ -21,7 +21,7 @@ from flask_login import current_user
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import ImportRun, IssueLevel, Role
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.demo.sample import SAMPLE
 from sgpshop.services.order_files import importing

@@ -10,9 +10,10 @@ from flask_login import current_user
 
 from sgpshop.domain.errors import CursorInvalid
 from sgpshop.models import Role
-from sgpshop.services import preorders, settings
+from sgpshop.services import settings
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.preorders import ListedPreorder, PreorderTab
+from sgpshop.services.order_search import preorders
+from sgpshop.services.order_search.preorders import ListedPreorder, PreorderTab
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import requires

@@ -13,7 +13,8 @@ from sgpshop.domain.billing_calendar import month_of, next_month, parse_month, p
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities, journals, settings, subscriptions
+from sgpshop.services import journals, settings, subscriptions
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.journals import sales
 from sgpshop.services.journals.sales import Line

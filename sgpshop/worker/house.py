@@ -18,13 +18,14 @@ from flask import Flask
 
 from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.models import Queue
-from sgpshop.services import approvals, mails, notifications, webhooks
+from sgpshop.services import approvals
 from sgpshop.services.bulk import runs
-from sgpshop.services.health import due_work, replanning
+from sgpshop.services.installation.health import due_work, replanning
 from sgpshop.services.order_files.importing import kept
 from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders import feed, money_days
-from sgpshop.services.payments import checkouts, clocks
+from sgpshop.services.outgoing import mails, webhooks
+from sgpshop.services.payments import checkouts, clocks, notifications
 from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgpshop.models import JobKind, Queue
-from sgpshop.services import slips
 from sgpshop.services.bulk import working
+from sgpshop.services.deliveries import slips
 from sgpshop.services.order_files import exporting, importing
 from sgpshop.services.payments import attempt_lookup, journal, runner, transaction_lookup
 from sgpshop.services.reconciliation import daily

@@ -16,15 +16,15 @@ from playwright.sync_api import Locator, Page, expect
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.models import Operation, Order, utc_now
 from sgpshop.services import settings
-from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history import Actor
 from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor
 from tests.factories import make_order
 from tests.services.acting import press, seen
+from tests.services.deliveries.test_labels import SENDER
 from tests.services.order_search.test_order_search import change_parcel
 from tests.services.slip_files import slip, slip_file
-from tests.services.test_labels import SENDER
 
 
 class Hand:

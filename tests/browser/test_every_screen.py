@@ -19,8 +19,8 @@ from tests.browser.conftest import NARROW, WIDE, Site, Visitor
 from tests.factories import days_ago
 from tests.notifying import tell
 from tests.services.acting import press
+from tests.services.order_search.test_preorders_list import ordered
 from tests.services.subscribing import make_subscription
-from tests.services.test_preorders_list import ordered
 from tests.signing_in import signed_in
 
 WORDS = {"moderate", "serious", "critical"}

@@ -19,8 +19,8 @@ from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor
 from tests.browser.test_main_job import changed_orders
 from tests.factories import days_ago, fresh
+from tests.services.order_search.test_preorders_list import ordered
 from tests.services.subscribing import make_subscription
-from tests.services.test_preorders_list import ordered
 
 YES = "[data-confirm-yes]"
 

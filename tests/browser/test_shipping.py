@@ -19,7 +19,7 @@ from tests.browser.test_every_screen import check
 from tests.browser.test_order_files import upload
 from tests.browser.test_slips import hand_in
 from tests.seeds import LATER
-from tests.services.test_labels import SENDER
+from tests.services.deliveries.test_labels import SENDER
 
 MAKESHOP = Path(__file__).parent.parent / "data" / "layouts" / "a01-makeshop-order-list.csv"
 #: the two orders of it that are paid by SGP card
@@ -45,7 +45,7 @@ def yupri_r(made: Rows) -> Rows:
     ("layout", "carrier"),
     [
         pytest.param("b2cloud", b2cloud, id="b2cloud"),
-        # What each carrier reads and writes is asked without a browser (tests/services/test_labels.py).
+        # What each carrier reads and writes is asked without a browser (tests/services/deliveries/test_labels.py).
         pytest.param("ehiden3", ehiden3, id="ehiden3", marks=LATER),
         pytest.param("yupri-r", yupri_r, id="yupri-r", marks=LATER),
     ],

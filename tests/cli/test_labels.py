@@ -11,7 +11,7 @@ from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services import settings
 from tests.factories import make_order
-from tests.services.test_labels import SENDER, people
+from tests.services.deliveries.test_labels import SENDER, people
 
 
 def run(app: Flask, *arguments: object) -> Result:

@@ -44,17 +44,10 @@ from sgpshop.models import (
     UnknownNumber,
     utc_now,
 )
-from sgpshop.services import (
-    intake,
-    notifications,
-    order_editing,
-    settings,
-    slips,
-    subscriptions,
-)
+from sgpshop.services import intake, settings, subscriptions
 from sgpshop.services.bulk import working
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.health import due_work
+from sgpshop.services.deliveries import slips
+from sgpshop.services.installation.health import due_work
 from sgpshop.services.intake.new_order import (
     Buyer,
     CardSource,
@@ -64,8 +57,9 @@ from sgpshop.services.intake.new_order import (
     OnDecline,
     ShipTo,
 )
+from sgpshop.services.order_detail import editing
 from sgpshop.services.order_files import importing
-from sgpshop.services.orders import alerts, money_movements
+from sgpshop.services.orders import alerts, money_movements, parcels
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import (
     acts,
@@ -74,6 +68,7 @@ from sgpshop.services.payments import (
     cancelling,
     gateway_access,
     journal,
+    notifications,
     runner,
     three_ds,
     transaction_lookup,
@@ -795,7 +790,7 @@ class Stage:
 
     def do_edit(self, life: Life, total: int) -> None:
         if (order := self._order(life)) is not None:
-            order_editing.correct_total(order.id, total, _seen(order), TANAKA)
+            editing.correct_total(order.id, total, _seen(order), TANAKA)
 
     def do_deliver(self, life: Life, parcel: int) -> None:
         """All parcels (0), or the first or second one."""

@@ -25,7 +25,8 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, utc_now
-from sgpshop.services import settings, slips
+from sgpshop.services import settings
+from sgpshop.services.deliveries import slips
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.simulator import cards
 from tests import own_worker

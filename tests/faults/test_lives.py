@@ -17,9 +17,15 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.gateway import Card
 from sgpshop.models import Billing, BillingState, Order
-from sgpshop.services import notifications
 from sgpshop.services.orders import alerts, money_movements
-from sgpshop.services.payments import filed_numbers, journal, other_numbers, outcomes, stored_cards
+from sgpshop.services.payments import (
+    filed_numbers,
+    journal,
+    notifications,
+    other_numbers,
+    outcomes,
+    stored_cards,
+)
 from sgpshop.services.subscriptions import stages
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives

@@ -201,7 +201,7 @@ def test_every_variable_that_is_named_there_is_one() -> None:
 def test_what_is_to_be_watched_is_told() -> None:
     source = "".join(
         (ROOT / "sgpshop" / file).read_text()
-        for file in ("metrics.py", "services/health/figures.py")
+        for file in ("metrics.py", "services/installation/health/figures.py")
     )
     table = DOCUMENT[DOCUMENT.index("## 8. What to watch") :]
     names = re.findall(r"`([a-z]+(?:_[a-z]+)*)(?:\{|`,|` \|)", table)

@@ -13,7 +13,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import Delivery, ItemResult, Order, SlipRow
-from sgpshop.services import settings, slips
+from sgpshop.services import settings
+from sgpshop.services.deliveries import slips
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import effects
 from sgpshop.worker.engine import Worker

@@ -31,15 +31,17 @@ from sgpshop.models import (
     Person,
     Scope,
 )
-from sgpshop.services import approvals, order_editing, settings, slips
+from sgpshop.services import approvals, settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.approvals import Content
 from sgpshop.services.bulk import actions
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import handed_in
+from sgpshop.services.deliveries.slips.handed_in import OrderNews, OrderResult, ParcelNews
+from sgpshop.services.order_detail import editing
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.payments import acts, cancelling, journal
 from sgpshop.services.payments.acts import OperationRequest
-from sgpshop.services.slips import handed_in
-from sgpshop.services.slips.handed_in import OrderNews, OrderResult, ParcelNews
 from tests import own_worker
 from tests.factories import authorized_order
 from tests.faults.judging import complaints, settle, work_off
@@ -129,7 +131,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(total=st.integers(1, 12).map(lambda n: n * 500))
     def edit(self, total: int) -> None:
-        self.attempt(lambda seen: order_editing.correct_total(self.order.id, total, seen, TANAKA))
+        self.attempt(lambda seen: editing.correct_total(self.order.id, total, seen, TANAKA))
 
     @rule(fault=fault, api=api, follow_up=st.sampled_from([None, FollowUp.CAPTURE]))
     def send(self, fault: str, api: str, follow_up: FollowUp | None) -> None:

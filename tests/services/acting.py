@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, FollowUp, Operation, Order
-from sgpshop.services import order_editing
+from sgpshop.services.order_detail import editing
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, cancelling, runner
@@ -75,7 +75,7 @@ def cancel(order: Order, *, refund_confirmed: bool = True, **choices: bool) -> O
 
 def correct(order: Order, total: int) -> Order:
     """注文内容修正: type another total and press 確定."""
-    order_editing.correct_total(order.id, total, seen(order), TANAKA)
+    editing.correct_total(order.id, total, seen(order), TANAKA)
     return fresh(order)
 
 

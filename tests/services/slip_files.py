@@ -11,8 +11,8 @@ from flask import Flask
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, ItemResult, Order, Person, SlipRow, SlipRun
-from sgpshop.services import slips
-from sgpshop.services.slips import SlipTerms, Uploaded
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import SlipTerms, Uploaded
 from sgpshop.worker.engine import Worker
 from tests.factories import fresh
 from tests.signing_in import make_person

@@ -27,7 +27,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.bulk import runs
-from sgpshop.services.health import due_work
+from sgpshop.services.installation.health import due_work
 from sgpshop.services.orders import alerts, money_movements
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, make_order

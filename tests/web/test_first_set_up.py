@@ -18,8 +18,9 @@ from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import LoginAttempt, Person, Role, utc_now
-from sgpshop.services import first_set_up, installation, settings
+from sgpshop.services import installation, settings
 from sgpshop.services.access import people
+from sgpshop.services.installation import first_set_up
 from sgpshop.services.payments import gateway_access
 from tests.factories import make_order
 from tests.forms import token_of

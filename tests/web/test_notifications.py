@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
 from sgpshop.models import LoginSession, Notification, Role, utc_now
-from sgpshop.services import notifications, settings
+from sgpshop.services import settings
+from sgpshop.services.payments import notifications
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, make_order, order_number
 from tests.forms import token_of

@@ -15,8 +15,8 @@ from tests.factories import make_order
 from tests.forms import hidden_of
 from tests.gateway_world import World
 from tests.services.acting import press
+from tests.services.order_search.test_preorders_list import ordered
 from tests.services.payments.test_preorders import declining, preorder
-from tests.services.test_preorders_list import ordered
 from tests.signing_in import signed_in
 from tests.web.pages import flat
 

@@ -17,7 +17,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import Alert, CardTransaction, Operation, Order, Role
-from sgpshop.services import order_editing, settings
+from sgpshop.services import settings
+from sgpshop.services.order_detail import editing
 from sgpshop.services.payments import transaction_lookup
 from tests import own_worker
 from tests.factories import authorized_order, fresh, make_order
@@ -86,7 +87,7 @@ class TestOneOrder:
     ) -> None:
         with app.app_context():
             order = authorized_order(world)
-            order_editing.correct_total(order.id, 2500, seen(order), TANAKA)
+            editing.correct_total(order.id, 2500, seen(order), TANAKA)
             by_hand(world, order, "3600")
         told = self.press(operator, order)
         assert "SMBC-GP側金額は3,600円に変わっていました。" in told

@@ -29,7 +29,7 @@ from sgpshop.models import (
 )
 from sgpshop.models.base import set_clock_ahead
 from sgpshop.services.access import api_keys, idempotency
-from sgpshop.services.health import replanning
+from sgpshop.services.installation.health import replanning
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, checkouts, journal, runner

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Job, JobKind, Queue, Setback, WorkerBeat
 from sgpshop.models.base import set_clock_ahead
-from sgpshop.services.health import due_work, readiness
+from sgpshop.services.installation.health import due_work, readiness
 from sgpshop.storage import jobs, setbacks, shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker

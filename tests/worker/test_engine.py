@@ -25,7 +25,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.health import due_work, readiness
+from sgpshop.services.installation.health import due_work, readiness
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, attempt_lookup, gateway_access, runner

@@ -10,8 +10,8 @@ from flask import Flask
 
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Queue
-from sgpshop.services.health import due_work
-from sgpshop.services.health.due_work import AnyDue
+from sgpshop.services.installation.health import due_work
+from sgpshop.services.installation.health.due_work import AnyDue
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.storage.queue import Messages, Task, Urgency, decode, messages
 from sgpshop.worker import house as module

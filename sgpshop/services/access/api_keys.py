@@ -20,8 +20,7 @@ from sgpshop.domain.payment_calendar import start_of_day
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import ApiKey, Scope, utc_now
-from sgpshop.services import activities
-from sgpshop.services.orders.history import Actor
+from sgpshop.services.access import activities
 from sgpshop.storage.database import write_if_free, writing
 
 LONGEST_NAME = 60
@@ -63,11 +62,6 @@ class Caller:
     name: str
     prefix: str
     scopes: tuple[Scope, ...]
-
-    @property
-    def actor(self) -> Actor:
-        """The same for the journal and the history."""
-        return Actor.api_key(self.name)
 
 
 def create(

@@ -26,8 +26,7 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Passkey, Person, RecentUse, utc_now
-from sgpshop.services import activities
-from sgpshop.services.access import one_time_codes, rate_limits
+from sgpshop.services.access import activities, one_time_codes, rate_limits
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.second_factor import StillRequired
 from sgpshop.services.access.sessions import SignedIn

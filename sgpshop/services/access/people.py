@@ -17,8 +17,7 @@ from sgpshop.domain.rights import DEMO_NAME
 from sgpshop.domain.text import is_name
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
-from sgpshop.services import activities
-from sgpshop.services.access import passwords
+from sgpshop.services.access import activities, passwords
 from sgpshop.storage.database import writing
 
 LONGEST_NAME = 80

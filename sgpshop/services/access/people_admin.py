@@ -22,8 +22,7 @@ from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.rights import DEMO_NAME
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, LoginSession, Person, Role, Scheme, utc_now
-from sgpshop.services import activities
-from sgpshop.services.access import passwords
+from sgpshop.services.access import activities, passwords
 from sgpshop.services.access.sessions import is_open_at, key_of
 from sgpshop.storage.database import writing
 

@@ -35,7 +35,7 @@ from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import ApiCount, LoginAttempt, RecentUse, table_of, utc_now
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.storage.database import insert, write_alone, writing
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.storage.write_together import write_together

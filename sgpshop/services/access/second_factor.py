@@ -16,8 +16,7 @@ from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, Passkey, Person, RecoveryCode
-from sgpshop.services import activities
-from sgpshop.services.access import one_time_codes
+from sgpshop.services.access import activities, one_time_codes
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.sessions import SignedIn
 from sgpshop.storage import vault

@@ -33,8 +33,7 @@ from sgpshop.models import (
     Setting,
     utc_now,
 )
-from sgpshop.services import activities
-from sgpshop.services.access import one_time_codes, passwords, rate_limits
+from sgpshop.services.access import activities, one_time_codes, passwords, rate_limits
 from sgpshop.services.access.people import LONGEST_NAME, is_demo
 from sgpshop.storage import vault
 from sgpshop.storage.database import write_if_free, writing

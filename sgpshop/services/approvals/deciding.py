@@ -27,12 +27,12 @@ from sgpshop.models import (
 )
 from sgpshop.services.approvals.waiting import asked_by, get, why_void
 from sgpshop.services.bulk import runs as bulk_runs
+from sgpshop.services.deliveries.slips import runs as slip_runs
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.history import WORKER, Actor
 from sgpshop.services.payments import acts, second_look
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.clocks import usable_gateway
-from sgpshop.services.slips import runs as slip_runs
 from sgpshop.storage.database import read_alone, writing
 
 #: A sweep ends so many at once.

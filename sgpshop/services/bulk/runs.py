@@ -34,7 +34,8 @@ from sgpshop.models import (
     SlipRun,
     utc_now,
 )
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.bulk import actions
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.bulk.selection import TooMany

@@ -1,1 +1,1 @@
-"""Parcels: 配送完了, 返送処理, ステータスの変更, and the sheet that goes into them."""
+"""What goes out: which parcels wait, the papers and labels that go with them, their slip numbers."""

@@ -25,7 +25,6 @@ from sgpshop.models import (
     RefusedCheckout,
     utc_now,
 )
-from sgpshop.services import notifications
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
 from sgpshop.services.intake.new_order import NewOrder, OnDecline
 from sgpshop.services.intake.problems import (
@@ -44,6 +43,7 @@ from sgpshop.services.orders.subscription_rounds import RoundTaken, round_of
 from sgpshop.services.payments import (
     acts,
     checkouts,
+    notifications,
     stored_cards,
     transaction_lookup,
     unknown_numbers,

@@ -14,11 +14,10 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError
 from sgpshop.models import SGP_METHOD, CardTransaction, utc_now
-from sgpshop.services import notifications
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
-from sgpshop.services.payments import transaction_lookup, unknown_numbers
+from sgpshop.services.payments import notifications, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.gateway_access import current_gateway
 from sgpshop.storage.database import writing
 

@@ -28,7 +28,7 @@ from sgpshop.models import (
     Order,
     table_of,
 )
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.orders import beginnings, history
 
 #: Orders read with one statement, so that each is seen as it was at one moment.

@@ -36,7 +36,8 @@ from sgpshop.models import (
     Operation,
     Order,
 )
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.orders.acting import Seen, first_use, lock_order, require_seen
 from sgpshop.services.orders.facts import Facts, TransactionFacts
 from sgpshop.services.orders.history import Actor

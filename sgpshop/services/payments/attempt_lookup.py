@@ -33,7 +33,7 @@ from sgpshop.models import (
     SlipRow,
 )
 from sgpshop.models.attempt import AttemptState, LookResult
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.orders import acting, history
 from sgpshop.services.orders.history import LOOK_UP, Actor
 from sgpshop.services.payments import (

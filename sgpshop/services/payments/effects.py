@@ -22,8 +22,7 @@ from sgpshop.domain.reconciliation import AlertKind, Decision
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import CHECKOUTS, AttemptState, CardTransaction, FollowUp, Operation, Order
 from sgpshop.services import settings
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.orders import acting, alerts, history
+from sgpshop.services.orders import acting, alerts, history, parcels
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, second_look, transaction_numbers, transactions
 from sgpshop.services.payments.acts import OperationRequest

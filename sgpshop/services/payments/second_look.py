@@ -19,7 +19,7 @@ from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.second_look import EXPIRES_AFTER, LONGEST_REASON, ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Approval, Order, utc_now
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import WORKER, Actor
 

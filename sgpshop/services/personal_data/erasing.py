@@ -33,7 +33,7 @@ from sgpshop.models import (
     SlipRow,
     table_of,
 )
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.order_files.importing.content import delivery_search, order_search
 from sgpshop.services.order_files.reading.columns import COLUMNS, Part
 from sgpshop.services.orders import history

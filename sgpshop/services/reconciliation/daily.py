@@ -36,7 +36,8 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import backups, dashboard, settings
+from sgpshop.services import dashboard, settings
+from sgpshop.services.installation import backups
 from sgpshop.services.order_search import sums
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts

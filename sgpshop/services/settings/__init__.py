@@ -24,7 +24,7 @@ from sgpshop.domain.shop_terms import (
     SecondFactorFor,
 )
 from sgpshop.models import Activity, Setting
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.settings import contract_change, logo, rules, second_person
 from sgpshop.services.settings.rules import CONTRACT_ID, SECRETS, UNTOLD, Value
 from sgpshop.storage import vault

@@ -12,7 +12,7 @@ from sgpshop.domain import logos
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.extensions import db
 from sgpshop.models import Setting
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.storage.database import write_alone, writing
 
 #: The row that has the picture; `ShopSettings.paper_logo` says which it is.

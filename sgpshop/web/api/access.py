@@ -14,10 +14,10 @@ from flask import Response, after_this_request, g, request
 from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.models import ActorKind, Scope
-from sgpshop.services import activities
-from sgpshop.services.access import api_keys, rate_limits
+from sgpshop.services.access import activities, api_keys, rate_limits
 from sgpshop.services.access.api_keys import Caller, KeyRefused
 from sgpshop.services.access.rate_limits import SPAN, Left
+from sgpshop.services.orders.history import Actor
 from sgpshop.web.api import strict_json
 from sgpshop.web.frame.problems import ApiRefusal
 from sgpshop.web.frame.security import for_api
@@ -51,6 +51,11 @@ def caller() -> Caller:
     """The program behind this request."""
     found: Caller = g.api_caller
     return found
+
+
+def actor_here() -> Actor:
+    """The same for the journal and the history."""
+    return Actor.api_key(caller().name)
 
 
 def _admit(scope: Scope, is_search: bool) -> Caller:

@@ -12,7 +12,7 @@ from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.order_rules import HELD_STATES, TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Approval, AttemptState, Operation, Order, OrderKind, Scope
-from sgpshop.services.health import readiness
+from sgpshop.services.installation.health import readiness
 from sgpshop.services.order_detail.answers import OrderNow
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.payments import three_ds

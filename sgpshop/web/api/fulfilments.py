@@ -1,6 +1,6 @@
 """`/api/v1/fulfilments`: slip numbers, 配送完了 and 返送 by a warehouse's program (interfaces.md §5).
 
-Planned, decided and written as a slip file is (services/slips/handed_in.py).
+Planned, decided and written as a slip file is (services/deliveries/slips/handed_in.py).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sgpshop.domain.errors import NotFound
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import ItemResult, Scope
-from sgpshop.services.health import readiness
+from sgpshop.services.deliveries.slips import handed_in
+from sgpshop.services.deliveries.slips.decisions import code_of
+from sgpshop.services.deliveries.slips.handed_in import OrderNews, OrderResult, ParcelNews
+from sgpshop.services.deliveries.slips.report import ReportedRow
+from sgpshop.services.installation.health import readiness
 from sgpshop.services.payments import second_look
 from sgpshop.services.payments.acts import SumNotConfirmed
 from sgpshop.services.payments.second_look import ApprovalAsked
-from sgpshop.services.slips import handed_in
-from sgpshop.services.slips.decisions import code_of
-from sgpshop.services.slips.handed_in import OrderNews, OrderResult, ParcelNews
-from sgpshop.services.slips.report import ReportedRow
 from sgpshop.web.api import answers, replays
 from sgpshop.web.api.access import caller, may
 from sgpshop.web.api.fields import AnswerBody, Body, Day, Version, Yen

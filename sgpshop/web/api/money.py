@@ -19,8 +19,8 @@ from sgpshop.domain.money_effect import money_effect
 from sgpshop.domain.order_rules import reserves_nothing
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Order
-from sgpshop.services import order_editing
 from sgpshop.services.order_detail import answers as order_answers
+from sgpshop.services.order_detail import editing
 from sgpshop.services.order_detail.unfinished import may_refund
 from sgpshop.services.orders import acting
 from sgpshop.services.orders.acting import Seen
@@ -29,7 +29,7 @@ from sgpshop.services.payments import acts, cancelling, second_look
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.api import answers, replays
-from sgpshop.web.api.access import caller
+from sgpshop.web.api.access import actor_here
 from sgpshop.web.api.bodies import AmountBody, CancelBody, CaptureBody, SeenBody
 from sgpshop.web.api.reading import known, refuse_unconfirmed, sent
 from sgpshop.web.frame import problems, run_and_wait
@@ -46,7 +46,7 @@ def capture(order_no: str) -> Response:
         wanted = OperationRequest(Operation.CAPTURE, is_sum_confirmed=given.confirm_large_amount)
         try:
             with _telling(number), suppress(ApprovalAsked):
-                run_and_wait.carry_out(number, wanted, seen, caller().actor)
+                run_and_wait.carry_out(number, wanted, seen, actor_here())
         except acts.SumNotConfirmed:
             refuse_unconfirmed(given.amount)
         return _ended(number, token)
@@ -79,20 +79,20 @@ def change_amount(order_no: str) -> Response:
 
     def act(token: str) -> Response:
         seen = Seen(given.version, given.amount, token, f"amount:{given.new_amount}")
-        actor = caller().actor
+        actor = actor_here()
         # One token, one row: the change of the total has its own, and is written with the attempt.
         other = hashlib.sha256(f"total:{token}".encode()).hexdigest()
         of_total = replace(seen, token=other)
 
         def also(order: Order) -> None:
-            order_editing.change_total(order, given.new_amount, of_total, actor)
+            editing.change_total(order, given.new_amount, of_total, actor)
 
         order = get_order(number)
         # What was begun by this very request is found by its token, whatever is held by now (P19).
         is_new = not acting.was_accepted(order.id, seen)
         if is_new and _has_nothing_to_send(order, given.new_amount):
             with _telling(number):
-                order_editing.correct_total(order.id, given.new_amount, of_total, actor)
+                editing.correct_total(order.id, given.new_amount, of_total, actor)
             return _ended(number, token)
         wanted = OperationRequest(Operation.CHANGE_AMOUNT, is_sum_confirmed=given.confirm_increase)
         try:
@@ -150,7 +150,7 @@ def _simply(order_no: str, model: type[SeenBody], operation: Operation) -> Respo
         wanted = OperationRequest(operation, is_sum_confirmed=is_confirmed)
         try:
             with _telling(number), suppress(ApprovalAsked):
-                run_and_wait.carry_out(number, wanted, seen, caller().actor)
+                run_and_wait.carry_out(number, wanted, seen, actor_here())
         except acts.RefundNotConfirmed:
             _refuse_refund()
         return _ended(number, token)
@@ -169,7 +169,7 @@ def _cancel(order_no: str, given: CancelBody, seen: Seen) -> None:
     wanted = cancelling.operation_request(
         order_no, restock=False, return_points=False, refund_confirmed=is_safe
     )
-    run_and_wait.carry_out(order_no, wanted, seen, caller().actor)
+    run_and_wait.carry_out(order_no, wanted, seen, actor_here())
 
 
 def _refuse_refund() -> None:

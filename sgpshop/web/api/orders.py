@@ -9,7 +9,7 @@ from sgpshop.services.order_detail import answers as order_answers
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.orders import feed
 from sgpshop.web.api import answers, queries, replays
-from sgpshop.web.api.access import caller
+from sgpshop.web.api.access import actor_here
 from sgpshop.web.api.bodies import NewOrderBody, new_order_of
 from sgpshop.web.api.reading import known, sent, take_no_parameters
 
@@ -48,7 +48,7 @@ def create() -> Response:
 
     def place(_token: str) -> Response:
         # Repeatable by its order number: an order begun before goes on, or is only told of.
-        placed = intake.place(order, caller().actor)
+        placed = intake.place(order, actor_here())
         now = order_answers.one(placed.order_no)
         if given.on_decline == "refuse" and now.unfinished in _DECLINED:
             # Told as here before: the order stays, and so does what became of its card.

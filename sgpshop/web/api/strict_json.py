@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.card_data import contains_card_number
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.web.frame.problems import ApiRefusal
 
 MOST_BYTES = 256 * 1024

@@ -47,8 +47,8 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.second_look import captured_to_approve, yen_to_approve
 from sgpshop.domain.text import search_key
 from sgpshop.models import Order, Role, utc_now
-from sgpshop.services.deliveries.parcels import can_deliver, can_return
-from sgpshop.services.health import readiness
+from sgpshop.services.installation.health import readiness
+from sgpshop.services.orders.parcels import can_deliver, can_return
 
 _WEEKDAYS = "月火水木金土日"
 _NOTHING = "—"

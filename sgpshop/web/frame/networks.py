@@ -14,7 +14,8 @@ from werkzeug.exceptions import Forbidden
 from sgpshop import logs
 from sgpshop.domain import networks
 from sgpshop.domain.activities import ActivityEvent
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.web.frame import problems
 from sgpshop.web.frame.problems import ApiRefusal
 

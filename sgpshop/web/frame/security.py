@@ -40,8 +40,8 @@ from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.text import has_control_characters
 from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import ActorKind, Role, Scope
-from sgpshop.services import activities, first_set_up
-from sgpshop.services.access import sessions
+from sgpshop.services.access import activities, sessions
+from sgpshop.services.installation import first_set_up
 from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
 from sgpshop.web.frame.fragments import wants_fragment
 

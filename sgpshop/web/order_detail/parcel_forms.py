@@ -13,9 +13,9 @@ from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.text import has_control_characters, nfkc
 from sgpshop.models import utc_now
-from sgpshop.services.deliveries.parcels import LONGEST_REASON, InputRefused, ParcelSlips
 from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.cells import CellProblem
+from sgpshop.services.orders.parcels import LONGEST_REASON, InputRefused, ParcelSlips
 from sgpshop.web.frame.forms import ActForm, NumberField
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"

@@ -16,9 +16,9 @@ from flask_login import current_user
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import utc_now
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.parcels import InputRefused, ParcelReturn
 from sgpshop.services.orders.reading import get_order
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen

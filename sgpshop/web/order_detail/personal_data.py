@@ -8,7 +8,7 @@ from flask_login import current_user
 
 from sgpshop import logs
 from sgpshop.models import Role
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.personal_data import erasing, requests
 from sgpshop.services.personal_data.requests import TheirOrder

@@ -12,10 +12,9 @@ from flask_login import current_user
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.models import FollowUp, Operation, Order
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, ParcelSlips
-from sgpshop.services.orders import history
+from sgpshop.services.orders import history, parcels
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.parcels import InputRefused, ParcelSlips
 from sgpshop.services.orders.reading import get_order
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.second_look import ApprovalAsked

@@ -18,7 +18,7 @@ from wtforms.widgets import TextInput, html_params
 from sgpshop.domain.amounts import FEES, REDUCTIONS, TAXES
 from sgpshop.domain.personal_data import BUYER
 from sgpshop.models import Delivery, Order, OrderLine
-from sgpshop.services.order_editing import MOST_QUANTITY
+from sgpshop.services.order_detail.editing import MOST_QUANTITY
 from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 

@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Delivery, Order, OrderLine
-from sgpshop.services.order_editing import ContentEdit, LineEdit
+from sgpshop.services.order_detail.editing import ContentEdit, LineEdit
 from sgpshop.web.order_edit.edit_fields import (
     DELIVERY_INPUTS,
     OF_DELIVERY,

@@ -13,8 +13,8 @@ from sgpshop.domain.order_acts import Act
 from sgpshop.domain.order_rules import Button, is_unsent
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.models import HistoryEntry, Order, OrderKind
-from sgpshop.services import order_editing
-from sgpshop.services.order_editing import ChoiceNeeded, Draft
+from sgpshop.services.order_detail import editing
+from sgpshop.services.order_detail.editing import ChoiceNeeded, Draft
 from sgpshop.services.orders import history
 from sgpshop.web.frame.fragments import wants_fragment, with_messages
 from sgpshop.web.frame.looking import looked_at, may_act
@@ -81,9 +81,9 @@ def render(order_no: str, shown: EditScreen | None = None) -> Response:
     shown = shown or EditScreen()
     detail, buttons, shared = looked_at(order_no)
     order = detail.order
-    editing = _editing(buttons[Act.EDIT])
+    may_edit = _editing(buttons[Act.EDIT])
     content = shown.content or edit_form.shown(order)
-    template = _template(is_editable=editing.is_enabled)
+    template = _template(is_editable=may_edit.is_enabled)
     page = render_template(
         template,
         **shared,
@@ -92,7 +92,7 @@ def render(order_no: str, shown: EditScreen | None = None) -> Response:
             (str(n), f"お届け先{n}") for n in sorted(d.number for d in order.deliveries)
         ],
         shown=shown,
-        editing=editing,
+        editing=may_edit,
         content=content,
         preview=preview_of(order, content),
         step=step_of(order),
@@ -124,7 +124,7 @@ def step_of(order: Order) -> EditStep | None:
 def preview_of(order: Order, content: ContentForm) -> EditPreview:
     """What the order would come to with what is typed."""
     try:
-        return EditPreview(order_editing.work_out(order, content.edit()))
+        return EditPreview(editing.work_out(order, content.edit()))
     except edit_form.FormInvalid:
         return EditPreview(problem="入力の途中か、使えない値の項目があるため、まだ計算できません。")
     except ShopError as problem:

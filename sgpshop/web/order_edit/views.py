@@ -24,8 +24,9 @@ from sgpshop.domain.errors import (
 )
 from sgpshop.domain.order_acts import Act, require
 from sgpshop.models import FollowUp, Operation, Order, Role, utc_now
-from sgpshop.services import order_editing, settings
-from sgpshop.services.order_editing import SaveResult
+from sgpshop.services import settings
+from sgpshop.services.order_detail import editing
+from sgpshop.services.order_detail.editing import SaveResult
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.orders.reading import get_order
@@ -90,9 +91,7 @@ def correct_total(order_no: str) -> ResponseReturnValue:
     return _save(
         order_no,
         shown,
-        lambda order, seen: order_editing.correct_total(
-            order.id, typed_total(text), seen, _actor()
-        ),
+        lambda order, seen: editing.correct_total(order.id, typed_total(text), seen, _actor()),
     )
 
 
@@ -103,7 +102,7 @@ def return_to_calculation(order_no: str) -> ResponseReturnValue:
     return _save(
         order_no,
         EditScreen(notice="合計金額を自動計算に戻しました。"),
-        lambda order, seen: order_editing.return_to_calculation(order.id, seen, _actor()),
+        lambda order, seen: editing.return_to_calculation(order.id, seen, _actor()),
     )
 
 
@@ -125,7 +124,7 @@ def change_content(order_no: str) -> ResponseReturnValue:
             if edit.total == order.total:
                 shown.total_text = None
         before = order.buyer_email
-        saved = order_editing.change_content(order.id, edit, seen, _actor())
+        saved = editing.change_content(order.id, edit, seen, _actor())
         mail = request.form.get("buyer_email", "").strip()
         if mail and mail != before and not _MAIL.fullmatch(mail):
             flash(

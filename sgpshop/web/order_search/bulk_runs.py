@@ -23,7 +23,8 @@ from werkzeug.exceptions import Forbidden
 from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import actions, report, runs
 from sgpshop.services.bulk.runs import RunPreview

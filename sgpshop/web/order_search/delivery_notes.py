@@ -10,8 +10,8 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.shop_terms import PaperAmounts
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities, settings
-from sgpshop.services.access import rate_limits
+from sgpshop.services import settings
+from sgpshop.services.access import activities, rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.deliveries import notes, picking

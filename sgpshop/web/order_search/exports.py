@@ -29,8 +29,7 @@ from sgpshop import logs
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.models import JobKind, Role, utc_now
-from sgpshop.services import activities
-from sgpshop.services.access import rate_limits
+from sgpshop.services.access import activities, rate_limits
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_files import exporting
 from sgpshop.services.order_files.exporting import Form, Source

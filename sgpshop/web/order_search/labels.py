@@ -12,11 +12,11 @@ from sgpshop.domain.bounds import is_usable
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.slips import labels
-from sgpshop.services.slips.labels import Cool, LabelJob
-from sgpshop.services.slips.labels.layouts.layout import LabelLayout
+from sgpshop.services.deliveries import labels
+from sgpshop.services.deliveries.labels import Cool, LabelJob
+from sgpshop.services.deliveries.labels.layouts.layout import LabelLayout
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.security import requires

@@ -13,10 +13,10 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.mail_kinds import CHOICES
 from sgpshop.models import Role, Scheme
-from sgpshop.services import mails
 from sgpshop.services.access import people_admin
 from sgpshop.services.access.passwords import LONGEST, SHORTEST, PasswordRefused
-from sgpshop.services.mails.choices import AddressRefused, chosen_by
+from sgpshop.services.outgoing import mails
+from sgpshop.services.outgoing.mails.choices import AddressRefused, chosen_by
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt

@@ -14,10 +14,9 @@ from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.errors import CursorInvalid, ShopError
 from sgpshop.domain.payment_calendar import JST, start_of_day
 from sgpshop.models import Activity, Role, utc_now
-from sgpshop.services import activities
-from sgpshop.services.access import people_admin
+from sgpshop.services.access import activities, people_admin
+from sgpshop.services.access.activities import MOST_IN_FILE, Wanted
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.activities import MOST_IN_FILE, Wanted
 from sgpshop.services.settings import rules
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file

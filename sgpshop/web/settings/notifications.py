@@ -29,7 +29,9 @@ from sgpshop import logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.gateway import explain, read_notice
 from sgpshop.models import Role
-from sgpshop.services import activities, notifications, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
+from sgpshop.services.payments import notifications
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.recent_password import PasswordPrompt

@@ -13,7 +13,7 @@ from sgpshop.domain.errors import ShopError
 from sgpshop.domain.history import EventKind
 from sgpshop.domain.webhook_rules import LONGEST_URL, MOST, WebhookState
 from sgpshop.models import Role
-from sgpshop.services import webhooks
+from sgpshop.services.outgoing import webhooks
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt

@@ -17,11 +17,10 @@ from sgpshop.domain.bounds import is_usable
 from sgpshop.domain.carriers import CARRIERS
 from sgpshop.domain.errors import CursorInvalid, ShopError
 from sgpshop.models import Role
-from sgpshop.services import slips
 from sgpshop.services.access.rate_limits import Use
-from sgpshop.services.deliveries import waiting
+from sgpshop.services.deliveries import slips, waiting
+from sgpshop.services.deliveries.slips import SlipTerms, Typed
 from sgpshop.services.deliveries.waiting import WaitingFilter, WaitingParcel
-from sgpshop.services.slips import SlipTerms, Typed
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.forms import CARRIER
 from sgpshop.web.frame.limits import limited

@@ -13,11 +13,13 @@ from sgpshop.domain.row_files import FileRefused
 from sgpshop.domain.second_look import captured_to_approve
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models import ItemResult, Role, SlipRun
-from sgpshop.services import activities, settings, slips
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.access.rate_limits import Use
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import SlipTerms, Typed, Uploaded
 from sgpshop.services.payments import second_look
 from sgpshop.services.payments.second_look import ApprovalAsked
-from sgpshop.services.slips import SlipTerms, Typed, Uploaded
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.fragments import wants_fragment

@@ -24,8 +24,8 @@ from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode
 from sgpshop.models import Role, utc_now
-from sgpshop.services import activities, settings, subscriptions
-from sgpshop.services.access import rate_limits
+from sgpshop.services import settings, subscriptions
+from sgpshop.services.access import activities, rate_limits
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab

@@ -34,14 +34,16 @@ from sgpshop.models import (
     SlipRun,
     utc_now,
 )
-from sgpshop.services import activities, approvals, mails, settings, slips
-from sgpshop.services.access import api_keys, people_admin
+from sgpshop.services import approvals, settings
+from sgpshop.services.access import activities, api_keys, people_admin
 from sgpshop.services.approvals import AlreadyDecided, RequestVoid
 from sgpshop.services.approvals.deciding import OwnRequest
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.runs import RunChanged
+from sgpshop.services.deliveries import slips
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.outgoing import mails
 from sgpshop.services.payments import acts, cancelling, second_look
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.second_look import ApprovalAsked, ApprovalNeeded, AskedBefore

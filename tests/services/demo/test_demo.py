@@ -30,13 +30,13 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import can_deliver
 from sgpshop.services.demo import seeding
 from sgpshop.services.demo.many import seed_many
 from sgpshop.services.demo.sample import sample_orders
 from sgpshop.services.demo.seeding import is_seeded, seed_sample
 from sgpshop.services.demo.simulator import Simulator
+from sgpshop.services.orders import parcels
+from sgpshop.services.orders.parcels import can_deliver
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.subscriptions import billing, monthly_files
 from sgpshop.worker.engine import Worker

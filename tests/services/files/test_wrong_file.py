@@ -13,13 +13,14 @@ from flask import Flask
 from sgpshop.domain.amounts import RateShare
 from sgpshop.domain.csv_writing import csv_file
 from sgpshop.domain.row_files import FileRefused, Limits
-from sgpshop.services import settings, slips
+from sgpshop.services import settings
 from sgpshop.services.bulk import report as bulk
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import reading
 from sgpshop.services.journals import LAYOUTS, Movement, written
 from sgpshop.services.journals.sales import files as sales
 from sgpshop.services.order_files.reading import UnknownLayout, survey
 from sgpshop.services.reconciliation import console_file
-from sgpshop.services.slips import reading
 from sgpshop.services.subscriptions import csv_file as subscriptions
 
 DATA = Path(__file__).parent.parent.parent / "data"

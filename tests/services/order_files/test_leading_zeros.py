@@ -12,13 +12,13 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order
 from sgpshop.services import settings
+from sgpshop.services.deliveries.slips import matching
 from sgpshop.services.order_files import importing
-from sgpshop.services.slips import matching
 from tests.factories import fresh, make_order
+from tests.services.deliveries.test_labels import SENDER, made, rows, to
 from tests.services.importing import NO_LIMITS, counts, messages, take_in
 from tests.services.order_csv import csv_file, row
 from tests.services.slip_files import NO_CAPTURE, prepare, results, slip, slip_file
-from tests.services.test_labels import SENDER, made, rows, to
 
 BANK = {"決済方法": "銀行振込"}
 LATER = {"注文日時": "2026/11/24 09:00"}

@@ -29,9 +29,8 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import installation, settings
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_files import importing
-from sgpshop.services.orders import history, history_check
+from sgpshop.services.orders import history, history_check, parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner, transaction_lookup
 from sgpshop.storage.database import writing

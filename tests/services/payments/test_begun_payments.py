@@ -34,10 +34,9 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.order_files import mending
-from sgpshop.services.orders import acting, alerts
+from sgpshop.services.orders import acting, alerts, parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, transaction_lookup
 from sgpshop.services.payments.acts import OperationRequest

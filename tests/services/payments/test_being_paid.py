@@ -31,14 +31,14 @@ from sgpshop.models import (
     SlipRow,
 )
 from sgpshop.models.base import Base
-from sgpshop.services import intake, notifications, slips
+from sgpshop.services import intake
 from sgpshop.services.bulk import actions, runs
 from sgpshop.services.bulk.selection import weigh
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import ParcelSlips
+from sgpshop.services.deliveries import slips
 from sgpshop.services.intake.new_order import CardSource
-from sgpshop.services.orders import alerts, notes
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.services.orders import alerts, notes, parcels
+from sgpshop.services.orders.parcels import ParcelSlips
+from sgpshop.services.payments import notifications, transaction_lookup
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
 from tests.notifying import received, tell

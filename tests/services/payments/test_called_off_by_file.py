@@ -22,18 +22,18 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Job
 from sgpshop.models import CardTransaction, FollowUp, Operation, Order, OrderKind, utc_now
-from sgpshop.services import settings, slips
+from sgpshop.services import settings
 from sgpshop.services.bulk import runs
-from sgpshop.services.deliveries import notes, parcels, picking, waiting
+from sgpshop.services.deliveries import labels, notes, picking, slips, waiting
+from sgpshop.services.deliveries.labels import LAYOUTS, LabelJob
+from sgpshop.services.deliveries.slips import SlipTerms
+from sgpshop.services.deliveries.slips.decisions import code_of
 from sgpshop.services.deliveries.waiting import WaitingFilter
-from sgpshop.services.orders import alerts
+from sgpshop.services.orders import alerts, parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
 from sgpshop.services.payments.error_content import error_content
-from sgpshop.services.slips import SlipTerms, labels
-from sgpshop.services.slips.decisions import code_of
-from sgpshop.services.slips.labels import LAYOUTS, LabelJob
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing import files
 from sgpshop.worker.engine import Worker

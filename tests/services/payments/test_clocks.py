@@ -12,7 +12,7 @@ from sgpshop.domain.other_clock import OtherClock
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, AttemptState, Operation, Role, WorkerBeat, utc_now
-from sgpshop.services.health import due_work, readiness
+from sgpshop.services.installation.health import due_work, readiness
 from sgpshop.services.payments import acts, clocks, runner
 from sgpshop.services.payments.clocks import ClockWrong
 from sgpshop.worker.engine import Worker

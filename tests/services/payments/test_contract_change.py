@@ -13,7 +13,7 @@ import time_machine
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.models import Billing, BillingFile, MonthlyResults, Operation, Order
 from sgpshop.services import intake, settings
-from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders import parcels
 from sgpshop.services.payments import filed_numbers
 from sgpshop.services.settings.rules import SettingRefused
 from sgpshop.services.subscriptions import billing

@@ -16,8 +16,8 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Card
 from sgpshop.models import CardTransaction, Operation, Order, OrderKind
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.orders import parcels
 from sgpshop.services.payments import attempt_lookup, stored_cards, transaction_lookup
 from sgpshop.services.payments.card_notes import NOT_KEPT
 from sgpshop.services.payments.error_content import error_content

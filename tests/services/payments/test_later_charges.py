@@ -18,12 +18,13 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import Alert, Attempt, Billing, CardTransaction, Operation, Order, utc_now
-from sgpshop.services import intake, preorders
-from sgpshop.services.deliveries import parcels
+from sgpshop.services import intake
+from sgpshop.services.order_search import preorders
+from sgpshop.services.order_search.preorders import PreorderTab
 from sgpshop.services.order_search.totals import Total
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, runner
-from sgpshop.services.preorders import PreorderTab
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
 from tests.factories import fresh

@@ -14,7 +14,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayUnreachable
 from sgpshop.models import Attempt, AttemptState, CardTransaction, Order, utc_now
-from sgpshop.services.health import readiness
+from sgpshop.services.installation.health import readiness
 from sgpshop.services.order_detail.detail import get_detail
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor

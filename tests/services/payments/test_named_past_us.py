@@ -17,7 +17,7 @@ from sgpshop.domain.row_files import Limits
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, Job
 from sgpshop.models import CardTransaction, InstallationFact, Operation, Order, utc_now
-from sgpshop.services import backups
+from sgpshop.services.installation import backups
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
 from sgpshop.storage.database import writing

@@ -21,9 +21,9 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Cancellation, Job, TradeState
 from sgpshop.models import AttemptState, Operation, Order, OrderKind, utc_now
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.intake.problems import BeingBilled
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing

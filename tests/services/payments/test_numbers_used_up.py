@@ -19,8 +19,8 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.models import Billing, CardTransaction, Operation, Order, utc_now
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, OnDecline
+from sgpshop.services.orders import parcels
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage.database import writing
 from tests import own_worker

@@ -18,8 +18,8 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, Job, TradeAccess
 from sgpshop.models import Alert, Billing, BillingState, CardTransaction, Operation, Order
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.subscriptions import billing

@@ -17,8 +17,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.models import Operation, Order, OrderKind
 from sgpshop.services import intake, subscriptions
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, runner, transaction_lookup
 from sgpshop.services.subscriptions import billing

@@ -13,8 +13,8 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import BulkItem, ItemResult, Operation, Order
-from sgpshop.services import slips
 from sgpshop.services.bulk import report
+from sgpshop.services.deliveries import slips
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, status_totals, total
 from sgpshop.services.orders import alerts

@@ -15,8 +15,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Job
 from sgpshop.models import ActorKind, Attempt, AttemptState, LateAnswer, Operation, Order
-from sgpshop.services import activities
-from sgpshop.services.health import due_work, readiness
+from sgpshop.services.access import activities
+from sgpshop.services.installation.health import due_work, readiness
 from sgpshop.services.orders import history
 from sgpshop.services.payments import (
     acts,

@@ -31,13 +31,14 @@ from sgpshop.models import (
     SlipRow,
     utc_now,
 )
-from sgpshop.services import activities, order_editing, settings
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.order_editing import ContentEdit
+from sgpshop.services import settings
+from sgpshop.services.access import activities
+from sgpshop.services.order_detail import editing
+from sgpshop.services.order_detail.editing import ContentEdit
 from sgpshop.services.order_search import search, sums, texts
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
-from sgpshop.services.orders import feed, history, money_days, notes
+from sgpshop.services.orders import feed, history, money_days, notes, parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.personal_data import erasing, requests
 from sgpshop.services.reconciliation import daily
@@ -96,7 +97,7 @@ def order(shop: World) -> Order:
             parcel.id: {"name": "高梨 楓", "address": "港町九の八", "tel": "090-9876-5432"}
         },
     )
-    order_editing.change_content(order.id, edit, seen(order), TANAKA)
+    editing.change_content(order.id, edit, seen(order), TANAKA)
     notes.save(order.id, seen(order), TANAKA, Handling.ON_HOLD, "電話で確認済み")
     correct(order, 2000)
     press(order, Operation.CHANGE_AMOUNT)

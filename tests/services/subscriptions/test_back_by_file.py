@@ -11,8 +11,8 @@ from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import CardTransaction, ItemResult, Order, OrderKind, utc_now
 from sgpshop.services import journals
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import ParcelReturn
+from sgpshop.services.orders import parcels
+from sgpshop.services.orders.parcels import ParcelReturn
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import World

@@ -29,8 +29,8 @@ from sgpshop.models import (
     Order,
 )
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing.selecting import to_register

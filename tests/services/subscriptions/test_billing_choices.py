@@ -28,13 +28,12 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import journals, settings, subscriptions
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.deliveries.parcels import InputRefused, ParcelReturn
 from sgpshop.services.journals import sales
 from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import total
-from sgpshop.services.orders import alerts, money_movements
+from sgpshop.services.orders import alerts, money_movements, parcels
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.orders.parcels import InputRefused, ParcelReturn
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing.selecting import to_register
 from sgpshop.storage.database import writing

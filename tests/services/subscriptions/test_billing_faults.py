@@ -30,9 +30,8 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import dashboard, intake, settings, subscriptions
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.order_search.totals import Total
-from sgpshop.services.orders import history
+from sgpshop.services.orders import history, parcels
 from sgpshop.services.orders.alerts import acknowledge, open_of, raise_cancelled_in_file
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import (

@@ -18,9 +18,9 @@ from sgpshop.extensions import db
 from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Alert, CardTransaction, Mail, Order, utc_now
 from sgpshop.services import intake, subscriptions
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
-from sgpshop.services.mails import contents
+from sgpshop.services.orders import parcels
+from sgpshop.services.outgoing.mails import contents
 from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.searching import search

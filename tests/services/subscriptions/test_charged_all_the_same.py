@@ -19,11 +19,10 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation, Card, Job, SmbcGpGateway, ThreeDs
 from sgpshop.models import BillingState, MoneyMovement, Operation, Order, utc_now
 from sgpshop.services import intake, settings
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import DeliveryItem, ShipTo
 from sgpshop.services.order_detail import letters
 from sgpshop.services.order_detail.detail import OrderProblem
-from sgpshop.services.orders import alerts, facts, history
+from sgpshop.services.orders import alerts, facts, history, parcels
 from sgpshop.services.payments import acts, runner, unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.subscriptions import SubscriptionTab, again, billing, monthly_files

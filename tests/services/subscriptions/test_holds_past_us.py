@@ -13,9 +13,9 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.gateway import Cancellation, Card, Job
 from sgpshop.models import Operation, Order
-from sgpshop.services import notifications, subscriptions
-from sgpshop.services.deliveries import parcels
-from sgpshop.services.payments import transaction_lookup, unknown_numbers
+from sgpshop.services import subscriptions
+from sgpshop.services.orders import parcels
+from sgpshop.services.payments import notifications, transaction_lookup, unknown_numbers
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World

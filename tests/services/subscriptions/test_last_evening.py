@@ -13,9 +13,9 @@ from flask import Flask
 from sgpshop.domain.billing_calendar import month_of
 from sgpshop.domain.row_files import Limits
 from sgpshop.models import Order
-from sgpshop.services import slips
 from sgpshop.services.bulk import working
-from sgpshop.services.health import due_work
+from sgpshop.services.deliveries import slips
+from sgpshop.services.installation.health import due_work
 from sgpshop.services.order_files import importing
 from tests.factories import fresh
 from tests.gateway_world import World

@@ -28,8 +28,8 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import intake
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource, NewOrder
+from sgpshop.services.orders import parcels
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import again, billing

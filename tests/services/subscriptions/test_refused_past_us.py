@@ -13,11 +13,15 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import BillingState, CardTransaction, MonthlyResults, Order, utc_now
-from sgpshop.services import notifications, subscriptions
-from sgpshop.services.deliveries import parcels
+from sgpshop.services import subscriptions
 from sgpshop.services.order_detail.detail import get_detail
-from sgpshop.services.orders import history
-from sgpshop.services.payments import answers_taken_back, transaction_lookup, unknown_numbers
+from sgpshop.services.orders import history, parcels
+from sgpshop.services.payments import (
+    answers_taken_back,
+    notifications,
+    transaction_lookup,
+    unknown_numbers,
+)
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing

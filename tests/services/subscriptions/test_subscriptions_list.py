@@ -19,10 +19,10 @@ from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
 from sgpshop.models import BillingState, Delivery, Order
 from sgpshop.services import intake, subscriptions
-from sgpshop.services.deliveries import parcels
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.order_detail.answers import one
 from sgpshop.services.order_detail.detail import OrderProblem, get_detail
+from sgpshop.services.orders import parcels
 from sgpshop.services.subscriptions import (
     ListedFile,
     SubscriptionCriteria,

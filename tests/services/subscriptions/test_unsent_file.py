@@ -15,7 +15,7 @@ from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayOutcomeUnknown, GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Attempt, AttemptState, BillingFile, BillingState, FileState, Order
-from sgpshop.services.deliveries import parcels
+from sgpshop.services.orders import parcels
 from sgpshop.services.payments import outcomes, stored_cards
 from sgpshop.services.subscriptions import billing
 from tests.factories import fresh

@@ -22,13 +22,14 @@ from sgpshop.models import (
     SlipRun,
     utc_now,
 )
-from sgpshop.services import settings, slips
+from sgpshop.services import settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.bulk import runs
 from sgpshop.services.dashboard import recent
-from sgpshop.services.slips import handed_in
-from sgpshop.services.slips import writing as writing_module
-from sgpshop.services.slips.decisions import _CODES, code_of
+from sgpshop.services.deliveries import slips
+from sgpshop.services.deliveries.slips import handed_in
+from sgpshop.services.deliveries.slips import writing as writing_module
+from sgpshop.services.deliveries.slips.decisions import _CODES, code_of
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, days_ago, fresh, make_order

@@ -21,7 +21,7 @@ from sgpshop.models import (
     WorkerBeat,
     utc_now,
 )
-from sgpshop.services.health import due_work
+from sgpshop.services.installation.health import due_work
 from tests.factories import make_order
 from tests.signing_in import signed_in
 

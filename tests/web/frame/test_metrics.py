@@ -20,7 +20,7 @@ from sgpshop import error_sink, logs, metrics
 from sgpshop.environment import ROOT
 from sgpshop.extensions import db
 from sgpshop.models import Operation
-from sgpshop.services import backups
+from sgpshop.services.installation import backups
 from sgpshop.services.payments import gateway_access
 from tests.factories import authorized_order
 from tests.gateway_world import World

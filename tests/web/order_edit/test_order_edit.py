@@ -27,7 +27,7 @@ from sgpshop.models import (
     OrderLine,
     Role,
 )
-from sgpshop.services import order_editing
+from sgpshop.services.order_detail import editing
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.history import Actor
@@ -187,7 +187,7 @@ def somebody_corrects(app: Flask, order: Order, total: int) -> None:
     with app.app_context():
         now = fresh(order)
         seen = Seen(now.version, now.total, secrets.token_hex(16))
-        order_editing.correct_total(order.id, total, seen, Actor.person("佐々木"))
+        editing.correct_total(order.id, total, seen, Actor.person("佐々木"))
 
 
 class TestTotal:

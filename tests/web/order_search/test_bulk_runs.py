@@ -15,7 +15,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import BulkRun, Order, OrderKind, Role
 from sgpshop.services import settings
-from sgpshop.services.health import due_work
+from sgpshop.services.installation.health import due_work
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.forms import token_of

@@ -10,7 +10,7 @@ from sgpshop.services import settings
 from tests.factories import make_order
 from tests.forms import form_of
 from tests.gateway_world import World
-from tests.services.test_labels import SENDER, to
+from tests.services.deliveries.test_labels import SENDER, to
 from tests.web.order_search.test_bulk_runs import Browser
 from tests.web.pages import flat
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from sgpshop.models import Role
-from sgpshop.services import mails
+from sgpshop.services.outgoing import mails
 from tests.forms import form_of
 from tests.signing_in import signed_in
 from tests.web.pages import flat

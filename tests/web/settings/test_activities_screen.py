@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from sgpshop.extensions import db
 from sgpshop.models import Activity, ActorKind, Operation, Role, Scope
-from sgpshop.services import activities, settings
-from sgpshop.services.access import api_keys
+from sgpshop.services import settings
+from sgpshop.services.access import activities, api_keys
 from sgpshop.services.orders.history_check import Verification
 from tests.factories import authorized_order
 from tests.forms import form_of, hidden_of, token_of

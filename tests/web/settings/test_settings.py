@@ -28,7 +28,8 @@ from sgpshop.models import (
     Setting,
     utc_now,
 )
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.payments import gateway_access
 from sgpshop.services.settings.rules import RULES, SECRETS
 from sgpshop.storage import vault, waiting

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from sgpshop.domain.history import EventKind
 from sgpshop.models import Role
-from sgpshop.services import webhooks
+from sgpshop.services.outgoing import webhooks
 from sgpshop.web.api.document import document
 from tests.factories import make_order
 from tests.forms import form_of, token_of

@@ -13,10 +13,10 @@ from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.rights import Role
 from sgpshop.models import BulkRun, Order
 from sgpshop.services.bulk.action import Action, Refused
-from sgpshop.services.deliveries.parcels import deliver_all, describe
 from sgpshop.services.orders import history
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.parcels import deliver_all, describe
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.extensions import db
 from sgpshop.models import ImportIssue, ImportRun, IssueLevel, utc_now
-from sgpshop.services import notifications, settings
+from sgpshop.services import settings
 from sgpshop.services.order_files.importing import cancelled, failed, stored, writer
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut, decide
 from sgpshop.services.order_files.importing.taken import (
@@ -24,7 +24,7 @@ from sgpshop.services.order_files.importing.taken import (
     TakenRounds,
 )
 from sgpshop.services.order_files.reading import FileOrder, Issue
-from sgpshop.services.payments import unknown_numbers
+from sgpshop.services.payments import notifications, unknown_numbers
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.jobs import Interrupted

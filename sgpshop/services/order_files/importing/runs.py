@@ -28,7 +28,8 @@ from sgpshop.domain.errors import FormUsed, NotFound, ShopError
 from sgpshop.domain.row_files import FileRefused, Limits
 from sgpshop.extensions import db
 from sgpshop.models import ImportFile, ImportIssue, ImportRun, IssueLevel, JobKind, Queue, utc_now
-from sgpshop.services import activities, settings
+from sgpshop.services import settings
+from sgpshop.services.access import activities
 from sgpshop.services.files import layout as layouts
 from sgpshop.services.order_files.importing import batches, kept, mappings, preview
 from sgpshop.services.order_files.reading import (

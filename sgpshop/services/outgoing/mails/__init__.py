@@ -1,0 +1,22 @@
+"""Mail to people of the shop about what they chose to hear of (R156).
+
+`occasions` finds what there is to tell and writes a row for each person, `contents` says it,
+`sending` hands it to the mail server.
+"""
+
+from sgpshop.services.outgoing.mails.choices import is_on, last_mails, save_choice, send_test
+from sgpshop.services.outgoing.mails.occasions import look_for_occasions, tidy, worker_begins
+from sgpshop.services.outgoing.mails.sending import init_app, is_any_due, send_due
+
+__all__ = [
+    "init_app",
+    "is_any_due",
+    "is_on",
+    "last_mails",
+    "look_for_occasions",
+    "save_choice",
+    "send_due",
+    "send_test",
+    "tidy",
+    "worker_begins",
+]
