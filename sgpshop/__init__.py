@@ -36,6 +36,7 @@ def create_app(
     from sgpshop.services.payments import effects, gateway_access
     from sgpshop.storage import queue
     from sgpshop.storage.database import prepare_engine
+    from sgpshop.web.frame.templating import PlainEnvironment
 
     values = environment.load(os.environ) | (overrides or {})
     environment.complete(values)
@@ -46,6 +47,7 @@ def create_app(
         static_folder=str(environment.ROOT / "static"),
         instance_path=str(values["INSTANCE_PATH"]),
     )
+    app.jinja_environment = PlainEnvironment  # before anybody asks for it
     app.config.from_mapping(values)
     app.config["SQLALCHEMY_DATABASE_URI"] = values["DATABASE_URL"]
     app.config.setdefault(
