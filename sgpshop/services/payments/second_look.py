@@ -137,18 +137,16 @@ _ENDS = {
 
 
 def _waiting_beside(session: Session, approval: Approval) -> Approval | None:
-    return session.scalar(
-        sa.select(Approval).where(
-            Approval.state == ApprovalState.WAITING,
-            sa.or_(
-                sa.and_(
-                    Approval.order_id == approval.order_id,
-                    Approval.operation == approval.operation,
-                ),
-                Approval.bulk_run_id == approval.bulk_run_id,
-                Approval.slip_run_id == approval.slip_run_id,
-            ),
+    about = (
+        (Approval.order_id == approval.order_id, Approval.operation == approval.operation)
+        if approval.order_id is not None
+        else (
+            Approval.bulk_run_id == approval.bulk_run_id,
+            Approval.slip_run_id == approval.slip_run_id,
         )
+    )
+    return session.scalar(
+        sa.select(Approval).where(Approval.state == ApprovalState.WAITING, *about)
     )
 
 

@@ -372,8 +372,8 @@ def _put_off(transaction_id: int, looks: int, now: datetime) -> bool:
 
 def _plan(transaction_id: int, claim: _Claim, problem: str, pause: timedelta | None = None) -> None:
     with writing() as session:
-        transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
-        if transaction.looks == claim.looks:
+        transaction = session.get(CardTransaction, transaction_id, populate_existing=True)
+        if transaction is not None and transaction.looks == claim.looks:
             _plan_next(transaction, problem)
             if pause is not None:
                 transaction.next_look_at = shared_clock.now() + pause
@@ -400,13 +400,13 @@ def _record(
 ) -> None:
     trade = seen_there.trade
     with writing() as session:
-        order_id = session.execute(
-            sa.select(CardTransaction.order_id).where(CardTransaction.id == transaction_id)
-        ).scalar_one()
-        news.tell(session, order_id)
-        order = lock_order(session, order_id)
-        transaction = session.get_one(CardTransaction, transaction_id, populate_existing=True)
-        if transaction.looks != claim.looks:
+        is_there = sa.exists().where(CardTransaction.id == transaction_id)
+        if not session.scalar(sa.select(is_there)):
+            return  # the number was given back meanwhile, or its order taken back
+        news.tell(session, claim.order_id)
+        order = lock_order(session, claim.order_id)
+        transaction = session.get(CardTransaction, transaction_id, populate_existing=True)
+        if transaction is None or transaction.looks != claim.looks:
             return  # frozen so long that somebody else looked (P17)
         if not transaction.is_current:  # perhaps only since we asked
             _ask_about_itself(session, order, transaction, seen_there)

@@ -58,13 +58,16 @@ Numbered = tuple[int, TradeStatus]
 def is_ours(session: Session, transaction_id: int) -> bool:
     """Whether that transaction is the order's: its own number, or one that an act of ours may have entered.
 
-    A later number that was only reserved for the next try is not: another's payment may stand there.
+    A later number that was only reserved for the next try is not: another's payment may stand there;
+    nor is one that was given back.
     """
     row = session.execute(
         sa.select(CardTransaction.gateway_order_id, _IS_ENTERED).where(
             CardTransaction.id == transaction_id
         )
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return False
     return bool(row[1]) or filed_numbers.was_filed(session, row.gateway_order_id)
 
 
@@ -154,16 +157,19 @@ def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[
 def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
     """Whose these are is a question to a person from now on; `order` is locked.
 
-    The number that counts is looked up with all that is asked about: there the question ends.
+    The number that counts is looked up with all that is asked about: there the question ends.  What
+    was answered while SMBC-GP was asked is none.
     """
     rows = session.scalars(
         sa.select(UnknownNumber)
-        .where(UnknownNumber.order_id == order.id, UnknownNumber.is_ours.is_(None))
+        .where(UnknownNumber.order_id == order.id)
         .execution_options(populate_existing=True)
     )
     known = {row.gateway_order_id: row for row in rows}
     for sequence, trade in found:
         row = known.get(trade.order_id)
+        if row is not None and row.is_ours is not None:
+            continue
         if row is None:
             row = UnknownNumber(
                 order_id=order.id, gateway_order_id=trade.order_id, sequence=sequence

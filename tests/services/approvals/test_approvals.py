@@ -154,6 +154,16 @@ def test_a_refund_waits_for_a_second_person_and_names_both(
         agree(approval)
 
 
+def test_who_asks_for_the_same_hears_of_that_request_and_no_other(shop: World, two: object) -> None:
+    first, second = captured(shop), captured(shop)
+    asked(first, cancellation(first))
+    suzuki = Actor.person(SUZUKI)
+    with pytest.raises(ApprovalAsked):
+        acts.open_attempt(second.id, cancellation(second), seen(second), suzuki)
+    with pytest.raises(AskedBefore, match=f"{SUZUKI}さんが依頼"):
+        acts.open_attempt(second.id, cancellation(second), seen(second), TANAKA)
+
+
 def test_smaller_acts_and_releases_need_nobody(shop: World, two: object) -> None:
     small = captured(shop, LIMIT - 1)
     run_act(acts.open_attempt(small.id, cancellation(small), seen(small), TANAKA))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from sgpshop.services.payments import acts, transaction_lookup, unknown_numbers
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.reconciliation import ledgers
+from sgpshop.storage.database import writing
 from tests.factories import make_order
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
@@ -411,6 +413,38 @@ def test_what_is_another_s_under_a_number_not_meant_any_more_frees_it(shop: Worl
         say_ours(is_ours=False)
     assert numbers_of("7002") == ["7002", "7002-2"]
     assert list(Verification().problems()) == []
+
+
+@pytest.mark.parametrize("when", ["asked", "answered"])
+def test_an_answer_while_its_number_is_looked_up_stands(
+    shop: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The number is given back, or said to be another's, before what SMBC-GP showed is written down."""
+    shop.gateway.check_card("7002", GOOD_CARD)
+    take_in(row(注文番号="7002", 予約フラグ="1"))
+    looked_up("7002")
+    access = shop.enter("7002-1", 2500)
+    with time_machine.travel(utc_now() + timedelta(hours=1)):
+        settle(press(order_of("7002"), Operation.CAPTURE).id)
+        shop.gateway.execute(access, GOOD_CARD, job="AUTH")
+        make_due("7002-1")
+        transaction_lookup.look_up(transaction_of("7002-1").id)
+        [row_] = unknown_numbers.open_of(order_of("7002").id)
+        question_id, trade = row_.id, shop.gateway.search_trade("7002-1")
+        assert trade is not None
+        answer = partial(unknown_numbers.answer, "7002", question_id, TANAKA)
+        if when == "asked":
+            make_due("7002-1")
+            monkeypatch.setattr(
+                shop.gateway, "search_trade", lambda _number: answer(Answer.OTHERS) or trade
+            )
+            transaction_lookup.look_up(transaction_of("7002-1").id)
+        else:
+            answer(Answer.OTHERS)
+            with writing() as session:
+                unknown_numbers.ask(session, order_of("7002"), [(1, trade)])
+    assert numbers_of("7002") == ["7002", "7002-2"]
+    assert question(order_of("7002")) == ""
 
 
 def test_the_transaction_a_file_names_is_the_orders(shop: World) -> None:
