@@ -128,6 +128,9 @@ def _tell_start(program: str, **more: int) -> None:
         gateway=current_app.config["GATEWAY_URL"],
         **more,
     )
+    # This thread asks no more: a reading transaction it left open would keep SQLite's log from
+    # ever being folded back (P31).
+    db.session.remove()
 
 
 def _tell_first_owner() -> None:

@@ -1,7 +1,9 @@
-"""SQLite's log is emptied once it grew long, though somebody always reads."""
+"""SQLite's log goes back into its file, and is emptied once it grew long, though somebody always reads."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from sgpshop.extensions import db
 from sgpshop.models import InstallationFact
 from sgpshop.storage import database
 from sgpshop.storage.database import shorten_log, writing
+from tests.processes import Processes
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -48,3 +52,20 @@ def test_a_long_log_is_emptied_as_soon_as_readers_let_it(
         shorten_log()
         assert log.stat().st_size == 0
         assert db.session.get_one(InstallationFact, "touched").value == "0" * 100_000
+
+
+def test_web_and_worker_at_rest_read_in_nothing_that_keeps_the_log(
+    app: Flask, tmp_path: Path
+) -> None:
+    with app.app_context(), Processes(tmp_path) as processes:
+        processes.start_simulator()
+        processes.start_web()
+        processes.start("worker")
+        write(3)
+        with closing(sqlite3.connect(str(db.engine.url.database))) as other:
+
+            def is_folded_back() -> bool:
+                busy, logged, copied = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                return not busy and logged == copied > 0
+
+            wait_until(is_folded_back)
