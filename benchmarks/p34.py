@@ -32,6 +32,7 @@ from sgpshop.models import Role, Scope
 from sgpshop.services import settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.demo.rows import number_of
+from sgpshop.services.orders import feed, money_days
 from sgpshop.services.payments import notifications
 from tests.conftest import make_app
 from tests.notifying import FORM, body
@@ -73,7 +74,10 @@ def run() -> None:
             "API_REQUESTS_PER_KEY": 1_000_000,
             "API_REQUESTS_PER_ADDRESS": 1_000_000,
         }
+        # As the unit files have it.
+        os.environ["MALLOC_ARENA_MAX"] = "2"
         with Processes(folder, **settings_of_it) as processes:
+            processes.are_own = True
             processes.start_simulator(LATENCY_MS)
             key, notify = _prepare(folder, processes)
             web, url = processes.start_web()
@@ -129,6 +133,9 @@ def _prepare(folder: Path, processes: Processes) -> tuple[str, str]:
         settings.save("bench", site_pass="sitepass01", shop_pass="shoppass01", enabled=True)
         make_person("bench", Role.OPERATOR)
         key = api_keys.create("bench", [Scope.INTAKE], by="bench")
+        # What a worker of a shop that grew day by day did long ago.
+        feed.tidy()
+        money_days.fold()
         path = f"/notify/{notifications.secret_of(settings.load())}"
         db.session.remove()
         db.engine.dispose()

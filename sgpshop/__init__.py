@@ -52,11 +52,13 @@ def create_app(
     app.config["SQLALCHEMY_DATABASE_URI"] = values["DATABASE_URL"]
     app.config.setdefault(
         "SQLALCHEMY_ENGINE_OPTIONS",
-        # A connection for each thread that may want one: web threads, operations, sweeper.
+        # A connection for each thread that may want one: web threads, operations, sweeper.  The one
+        # that was used last is used next: each keeps pages and statements of its own in memory.
         # What a statement was given may be personal or secret: not in errors and logs (S12).
         {
             "pool_size": values["GATEWAY_CONCURRENCY"] + 16,
             "max_overflow": 16,
+            "pool_use_lifo": True,
             "hide_parameters": True,
         },
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
@@ -35,8 +36,9 @@ WRITE_WAIT = 6
 #: loses them while the lease of its work still runs (P17).
 _IDLE_IN_TRANSACTION = 30
 _TRY_EVERY = 0.005
-#: Bytes of a log that is emptied; milliseconds that this may keep writers waiting.
-LONG_LOG, _LOG_WAIT = 40_000_000, 300
+#: Pages of SQLite's log after which it is to begin anew, and bytes its file keeps then; milliseconds
+#: that this may keep writers waiting.
+LONG_LOG, _LOG_KEPT, _LOG_WAIT = 4_000, 48_000_000, 300
 _PATIENCE = f"PRAGMA busy_timeout={WRITE_WAIT * 1000}"
 _IMPATIENCE = "PRAGMA busy_timeout=200"
 _PRAGMAS = (
@@ -45,7 +47,9 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA wal_autocheckpoint=8000",  # 32 MB: copying back stops all writers, so not so often
+    # A worker writes the log back (fold_back).  Where none runs, whoever commits does, while all writers wait.
+    "PRAGMA wal_autocheckpoint=12000",
+    f"PRAGMA journal_size_limit={_LOG_KEPT}",
 )
 
 
@@ -121,43 +125,43 @@ def _be_patient(raw: sqlite3.Connection) -> None:
         raw.execute(_PATIENCE)
 
 
+_FOLDED_AT = "sgpshop.log"
+
+
 def fold_back() -> None:
-    """Write SQLite's log back into its file, as far as nobody reads or writes just now.
+    """Write SQLite's log back into its file, if it was written to; let a long one begin anew.
 
-    So whoever copies the file alone, without the one beside it, misses no more than the last minute.
-    """
-    if db.engine.dialect.name != "sqlite":
-        return
-    with db.engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
-        raw.execute("PRAGMA busy_timeout=0")  # writers do not wait for it, and it not for them
-        try:
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        finally:
-            _be_patient(raw)
-
-
-def shorten_log() -> None:
-    """Empty SQLite's log where it grew long, because somebody was always reading.
-
-    A log is written from its beginning again only when nobody reads in it.  So nobody writes while the
-    reading transactions that are open end, for _LOG_WAIT at most; then the next time.
+    So whoever copies the file alone, without the one beside it, misses no more than the last seconds.  A
+    log is written from its beginning again only when nobody reads in it.  So while a long one is written
+    back, nobody writes until the reading transactions that are open have ended, for _LOG_WAIT at most;
+    else the next time.
     """
     path = db.engine.url.database
     if db.engine.dialect.name != "sqlite" or path is None:
         return
     log = Path(f"{path}-wal")
-    if not log.exists() or log.stat().st_size < LONG_LOG:
+    written_at = log.stat().st_mtime_ns if log.exists() else 0
+    if current_app.extensions.get(_FOLDED_AT) == written_at:
         return
     with db.engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
-        raw.execute(f"PRAGMA busy_timeout={_LOG_WAIT}")
-        try:
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            _be_patient(raw)
+        # Most of it while others write: neither waits for the other.
+        pages, is_over = _checkpoint(raw, "PASSIVE", 0)
+        if pages >= LONG_LOG:
+            _, is_over = _checkpoint(raw, "RESTART", _LOG_WAIT)
+    if is_over:
+        current_app.extensions[_FOLDED_AT] = written_at
+
+
+def _checkpoint(raw: sqlite3.Connection, how: str, milliseconds: int) -> tuple[int, bool]:
+    """Pages in the log, and whether everything that was to be done is done."""
+    raw.execute(f"PRAGMA busy_timeout={milliseconds}")
+    try:
+        [is_busy, pages, written] = raw.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+    finally:
+        _be_patient(raw)
+    return pages, not is_busy and written == pages
 
 
 def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:

@@ -56,6 +56,9 @@ def write_together(function: Callable[[Session], _T], *, within: float | None = 
     if db.engine.dialect.name != "sqlite":
         with writing(within) as session:
             return function(session)
+    # Ends a reading transaction: the log cannot begin anew while somebody reads in it, least of all
+    # somebody who waits for those that wait for the log (storage.database.fold_back).
+    db.session.commit()
     queue: deque[_PendingWrite] = current_app.extensions.setdefault(f"{_KEY}.{within}", deque())
     pending = _PendingWrite(function)
     queue.append(pending)

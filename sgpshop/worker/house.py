@@ -30,7 +30,7 @@ from sgpshop.services.payments.connections import connections
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import jobs, schema, setbacks
-from sgpshop.storage.database import fold_back, shorten_log
+from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK
@@ -54,7 +54,7 @@ _TIDY_EVERY, _DAY = 3600.0, 86_400.0
 _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
 _BACKUP_EVERY = 30.0
-_FOLD_EVERY, _SHORTEN_EVERY = 60.0, 5.0
+_FOLD_EVERY = 2.0
 #: Texts of changed orders, if a sweep saw any; after so long a round of it the others have their turn.
 _TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
 _SUMS_EVERY = 30.0
@@ -150,7 +150,6 @@ class House:
             self._daily,
             _Periodic(_BACKUP_EVERY, self._ask_for_backup),
             _Periodic(_FOLD_EVERY, fold_back),
-            _Periodic(_SHORTEN_EVERY, shorten_log),
             _Periodic(_TIDY_EVERY, runs.tidy),
             _Periodic(_TIDY_EVERY, notifications.tidy),
             _Periodic(_TIDY_EVERY, checkouts.tidy),

@@ -1,8 +1,9 @@
-"""SQLite's log goes back into its file, and is emptied once it grew long, though somebody always reads."""
+"""SQLite's log is written back and begins anew, though somebody always reads (P34)."""
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from flask import Flask
 from sgpshop.extensions import db
 from sgpshop.models import InstallationFact
 from sgpshop.storage import database
-from sgpshop.storage.database import shorten_log, writing
+from sgpshop.storage.database import fold_back, writing, writing_in_turn
+from sgpshop.storage.write_together import write_together
 from tests.processes import Processes
 from tests.waiting import wait_until
 
@@ -29,29 +31,50 @@ def write(times: int) -> None:
             session.merge(InstallationFact(name="touched", value=f"{number}" * 100_000))
 
 
-def test_a_long_log_is_emptied_as_soon_as_readers_let_it(
+def test_a_long_log_begins_anew_as_soon_as_readers_let_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "LONG_LOG", 1_000_000)
+    monkeypatch.setattr(database, "LONG_LOG", 100)
     with app.app_context():
         log = Path(f"{db.engine.url.database}-wal")
-        write(2)
-        short = log.stat().st_size
-        shorten_log()
-        assert log.stat().st_size == short > 0
         with db.engine.connect() as reader:
             count = sa.select(sa.func.count()).select_from(InstallationFact)
             before = reader.scalar(count)
             write(20)
             grown = log.stat().st_size
-            assert grown > 1_000_000
-            shorten_log()  # somebody reads what was before: nothing is lost, and nothing fails
-            assert log.stat().st_size == grown
+            fold_back()  # somebody reads what was before: nothing is lost, and nothing fails
+            write(20)
+            assert log.stat().st_size > 1.8 * grown
             assert reader.scalar(count) == before
-        write(1)  # nobody waits for it either
-        shorten_log()
-        assert log.stat().st_size == 0
-        assert db.session.get_one(InstallationFact, "touched").value == "0" * 100_000
+        grown = log.stat().st_size
+        fold_back()
+        write(20)
+        assert log.stat().st_size == grown  # written from its beginning
+        assert db.session.get_one(InstallationFact, "touched").value == "19" * 100_000
+
+
+def test_who_waits_for_a_turn_to_write_does_not_read_on(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LONG_LOG", 1)
+    waits = threading.Event()
+
+    def visitor() -> None:
+        with app.app_context():
+            db.session.scalar(sa.select(InstallationFact.value))  # as who asks whose key it is
+            waits.set()
+            write_together(lambda session: session.execute(sa.text("SELECT 1")).close())
+
+    with app.app_context():
+        write(1)
+        with writing_in_turn():
+            thread = threading.Thread(target=visitor)
+            thread.start()
+            assert waits.wait(30)
+            with closing(sqlite3.connect(db.engine.url.database or "", timeout=10)) as other:
+                [is_busy, *_] = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                assert not is_busy
+        thread.join()
 
 
 def test_web_and_worker_at_rest_read_in_nothing_that_keeps_the_log(
