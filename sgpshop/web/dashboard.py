@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -227,18 +228,18 @@ def _lines(
         "bad" if overdue.count else "warning",
         "needs_review",
     )
-    if outlook := found.subscriptions:
+    if urgent := found.subscriptions:
         yield WorkLine(
             "定期:要対応",
-            outlook.attention,
+            urgent.attention,
             "理由は定期購入の画面にあります",
             url_for("subscriptions.show", tab="attention"),
             "見る",
         )
-        left = f"あと{outlook.days_until_last}日" if outlook.days_until_last else "今日まで"
+        left = f"あと{urgent.days_until_last}日" if urgent.days_until_last else "今日まで"
         yield WorkLine(
             f"定期:月末締め({left})",
-            outlook.undelivered,
+            urgent.undelivered,
             "未発送。間に合わないと翌月まわし",
             url_for("subscriptions.show", tab="awaiting"),
             "見る",
@@ -256,7 +257,9 @@ def _lines(
 def _list(**conditions: Any) -> str:
     """The order list under `conditions`; empty ones are left out."""
     given = {name: value for name, value in conditions.items() if value != ""}
-    return url_for("order_search.show", **given)
+    # A page names some thirty of them, of one screen.
+    orders = current_app.jinja_env.globals["url_for"]("order_search.show")  # type: ignore[operator]
+    return f"{orders}?{urlencode(given)}"
 
 
 def _holds(last: int | None) -> str:

@@ -38,6 +38,9 @@ from sgpshop.storage.questions import Question
 _ENDED_SHOWN = 50
 _ORDERS_SHOWN = 100
 _IS_WAITING = Approval.state == ApprovalState.WAITING
+_WAITING = sa.select(
+    sa.func.count(Approval.id), sa.func.coalesce(sa.func.sum(Approval.yen), 0)
+).where(_IS_WAITING)
 _NOT_AGREED = (ApprovalState.REFUSED, ApprovalState.VOID, ApprovalState.EXPIRED)
 
 
@@ -87,11 +90,7 @@ def get(approval_id: int) -> Approval:
 
 def waiting_question() -> Question[Total]:
     """How many wait, and their yen."""
-    yen = sa.func.coalesce(sa.func.sum(Approval.yen), 0)
-    return Question(
-        sa.select(sa.func.count(Approval.id), yen).where(_IS_WAITING),
-        lambda row: Total(int(row[0]), int(row[1])),
-    )
+    return Question(_WAITING, lambda row: Total(int(row[0]), int(row[1])))
 
 
 def not_agreed_to(name: str) -> Total:

@@ -10,7 +10,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from sgpshop.domain.payment_calendar import SOON_DAYS
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, Webhook, utc_now
@@ -21,7 +20,7 @@ from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
 from sgpshop.services.order_search.totals import Total, added, totals_of
 from sgpshop.services.orders.alerts import last_compared
 from sgpshop.services.settings import ShopSettings
-from sgpshop.services.subscriptions import ListedFile, Outlook
+from sgpshop.services.subscriptions import ListedFile, Urgent
 from sgpshop.storage import setbacks
 from sgpshop.storage.questions import Question, answers
 
@@ -45,7 +44,7 @@ class Figures:
     #: orders for which a look-up found something nobody has acknowledged yet (R121)
     alerts: Total
     #: 定期:今月末締め, where subscriptions are used or some are under way (R26, R87)
-    subscriptions: Outlook | None
+    subscriptions: Urgent | None
     #: files of the monthly registration that were refused, until acknowledged (R105)
     refused_files: list[ListedFile]
     #: files whose results are overdue (R105)
@@ -76,20 +75,19 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
     now = utc_now()
     totals, *sums = totals_of(
         SearchCriteria(),
-        SearchCriteria(auth_days_left=SOON_DAYS),
         SearchCriteria(waiting_hours=shop.needs_review_alert_hours),
         SearchCriteria(unsent=True),
         SearchCriteria(shipped_uncaptured=True),
         SearchCriteria(returned_open=True),
         SearchCriteria(alert=True),
     )
-    soon, overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
-    taken, ending, late, outlook, is_in_trouble, is_set_aside, compared_at, _, given_up, asked = (
+    overdue, unsent, shipped, returned, alerts = (added(one) for one in sums)
+    taken, ending, late, urgent, is_in_trouble, is_set_aside, compared_at, _, given_up, asked = (
         answers(
             captured(now, days),
             holds(now),
             preorders.overdue(),
-            subscriptions.outlook_question(shop.billing_day, now),
+            subscriptions.urgent_question(now),
             subscriptions.trouble_question(),
             setbacks.is_set_aside_question(),
             last_compared(),
@@ -102,7 +100,7 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
     refused, late_files = subscriptions.trouble() if is_in_trouble else ([], [])
     return Figures(
         authorized=totals.get(PaymentStatus.AUTHORIZED, Total()),
-        deadline_soon=soon,
+        deadline_soon=ending.soon,
         capture_failed=totals.get(PaymentStatus.CAPTURE_FAILED, Total()),
         needs_review=totals.get(PaymentStatus.NEEDS_REVIEW, Total()),
         review_overdue=overdue,
@@ -110,14 +108,14 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
         shipped_uncaptured=shipped,
         returned_open=returned,
         alerts=alerts,
-        subscriptions=outlook if has_subscriptions else None,
+        subscriptions=urgent if has_subscriptions else None,
         refused_files=refused if has_subscriptions else [],
         overdue_files=late_files if has_subscriptions else [],
         preorders_overdue=late,
         has_orders=bool(totals),
         has_captured=PaymentStatus.CAPTURED in totals or PaymentStatus.BILLING_REPORTED in totals,
         captured=taken,
-        holds=ending,
+        holds=ending.heaps,
         has_set_aside=is_set_aside,
         given_up_webhooks=given_up,
         approvals=asked,

@@ -14,14 +14,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_calendar import SOON_DAYS, jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.gateway import in_short, worst
 from sgpshop.models import Attempt, AttemptState, CardTransaction, MoneyMovement, Order, split_codes
 from sgpshop.services.order_search.criteria import HOLDING
+from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import money_movements
 from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import read as rows_of
 
 #: so many days are drawn, today included: at first, and when more are asked for
 DAYS, MORE_DAYS = 14, 30
@@ -75,22 +76,39 @@ def _captured_by(today: date, number: int) -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*sums)
 
 
-def holds(now: datetime) -> Question[list[int]]:
-    """How many authorizations end in each of the HEAPS, expired ones first (R130)."""
-    return Question(
-        _heaps(jst_day(now)),
-        lambda row: [count - before for before, count in zip((0, *row), row, strict=False)],
-    )
+@dataclass(frozen=True)
+class Holds:
+    """How many authorizations end in each of the HEAPS, expired ones first, and what ends soon (R130)."""
+
+    heaps: list[int]
+    #: within SOON_DAYS, expired ones included
+    soon: Total
+
+
+def holds(now: datetime) -> Question[Holds]:
+    """When they end; one look at each of them."""
+
+    def read(row: tuple[Any, ...]) -> Holds:
+        *up_to, yen = row
+        heaps = [count - before for before, count in zip((0, *up_to), up_to, strict=False)]
+        return Holds(heaps, Total(up_to[HEAPS.index(SOON_DAYS)], int(yen or 0)))
+
+    return Question(_heaps(jst_day(now)), read)
 
 
 @lru_cache(maxsize=2)
 def _heaps(today: date) -> sa.Select[*tuple[Any, ...]]:
-    """How many end before each."""
-    ends = [start_of_day(today + timedelta(days=last + 1)) for last in HEAPS if last is not None]
+    """How many end before each, and the yen of what ends soon."""
     at = CardTransaction.auth_expires_at
-    up_to = [sa.func.count().filter(at < end) for end in ends]
+    is_in = {
+        last: at < start_of_day(today + timedelta(days=last + 1))
+        for last in HEAPS
+        if last is not None
+    }
+    up_to = [sa.func.count().filter(condition) for condition in is_in.values()]
+    yen = sa.func.sum(Order.total).filter(is_in[SOON_DAYS])
     return (
-        sa.select(*up_to, sa.func.count(at))
+        sa.select(*up_to, sa.func.count(at), yen)
         .select_from(Order)
         .join(CardTransaction, CardTransaction.order_id == Order.id)
         .where(CardTransaction.is_current, *HOLDING)
@@ -106,18 +124,19 @@ class Reason:
     code: str
 
 
+_REASONS = sa.select(Attempt.order_id, Attempt.error_codes).where(
+    Attempt.id.in_(
+        sa.select(sa.func.max(Attempt.id))
+        .where(Attempt.order_id.in_(sa.bindparam("ids", expanding=True)))
+        .group_by(Attempt.order_id)
+    ),
+    Attempt.state == AttemptState.REJECTED,
+)
+
+
 def reasons(order_ids: Sequence[int]) -> dict[int, str]:
     """Why the capture of each of these orders failed last, in few words; one query."""
-    newest = (
-        sa.select(sa.func.max(Attempt.id))
-        .where(Attempt.order_id.in_(order_ids))
-        .group_by(Attempt.order_id)
-    )
-    rows = db.session.execute(
-        sa.select(Attempt.order_id, Attempt.error_codes).where(
-            Attempt.id.in_(newest), Attempt.state == AttemptState.REJECTED
-        )
-    )
+    rows = rows_of(_REASONS, {"ids": order_ids})
     return {order_id: _short(text) for order_id, text in rows}
 
 
@@ -128,7 +147,7 @@ def _short(error_codes: str) -> str:
 
 def failures() -> list[Reason]:
     """The commonest reasons of the orders in 売上失敗, in few words; one query."""
-    rows = db.session.execute(_failed())
+    rows = rows_of(_failed())
     counts: Counter[str] = Counter()
     codes: dict[str, set[str]] = {}
     for text, number in rows:

@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
     BulkItem,
@@ -22,6 +21,7 @@ from sgpshop.models import (
     SlipRun,
 )
 from sgpshop.services.bulk import actions
+from sgpshop.storage.rows import read as rows_of
 
 _SHOWN = 5
 _FILES = {"slips": "伝票番号の登録", "orders": "注文ファイル"}
@@ -61,7 +61,7 @@ class RecentRun:
 
 def recent() -> list[RecentRun]:
     """The newest of all three kinds, newest first."""
-    rows = db.session.execute(_statement())
+    rows = rows_of(_statement())
     found: dict[str, RecentRun] = {}
     for kind, id_, action, at, actor, total, done, failed, result, number, yen in rows:
         words = _FILES.get(kind) or actions.named(action).label

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -36,6 +36,7 @@ from sgpshop.models import (
     MoneyMovement,
     Order,
     OrderKind,
+    utc_now,
 )
 from sgpshop.models.order import IS_THROUGH, UNFINISHED
 from sgpshop.services.order_search import index
@@ -138,6 +139,12 @@ class SearchCriteria:
             if low is not None and high is not None and low > high  # type: ignore[operator]
         ]
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether it holds what somebody typed, of which nobody else asks the same."""
+        texts = self.word, self.item, self.slip, self.order_numbers, self.keywords
+        return any(texts)
+
     def without_statuses(self) -> SearchCriteria:
         """The same search over every status, as the tabs count it."""
         return replace(self, statuses=())
@@ -151,32 +158,28 @@ def default_period(today: date) -> tuple[date, date]:
 _R = TypeVar("_R")
 
 
-def made_once(make: Callable[..., _R]) -> Callable[..., _R]:
-    """`make(criteria, now, …)`, which makes a statement; what it made is kept for the day.
+def made_once(
+    make: Callable[[SearchCriteria, datetime], _R],
+) -> Callable[[SearchCriteria, datetime], _R]:
+    """`make(criteria, now)`, which makes a statement; what it made is kept for the day.
 
-    Nothing is kept where hours count, for it is never asked again; nor what people typed, and how words
-    are looked for depends on the database.
+    Nothing is kept of what people typed, and how words are looked for depends on the database.
     """
     kept = lru_cache(maxsize=64)(make)
 
-    @wraps(make)
-    def made(criteria: SearchCriteria, now: datetime, *more: Any) -> _R:
-        typed = (
-            criteria.word,
-            criteria.order_numbers,
-            criteria.keywords,
-            criteria.item,
-            criteria.slip,
-        )
-        if any(typed) or criteria.waiting_hours is not None:
-            return make(criteria, now, *more)
-        return kept(criteria, start_of_day(jst_day(now)), *more)
+    def made(criteria: SearchCriteria, now: datetime) -> _R:
+        if criteria.is_typed:
+            return make(criteria, now)
+        return kept(criteria, start_of_day(jst_day(now)))
 
     return made
 
 
 def conditions(criteria: SearchCriteria, now: datetime) -> list[Condition]:
-    """The WHERE conditions on `Order` that `criteria` stands for, at the moment `now`."""
+    """The WHERE conditions on `Order` that `criteria` stands for, on the day of `now`.
+
+    Hours are counted when the statement is asked.
+    """
     found: list[Condition] = [*_period(criteria), *_numbers(criteria), *_amounts(criteria)]
     if len(criteria.statuses) == 1:  # the tabs; an IN would be spelled out anew for each page
         found.append(Order.payment_status == criteria.statuses[0])
@@ -310,7 +313,7 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
     if criteria.waiting_hours is not None:
         found.append(Order.payment_status == PaymentStatus.NEEDS_REVIEW)
-        then = now - timedelta(hours=criteria.waiting_hours)
+        then = _ago(timedelta(hours=criteria.waiting_hours))
         # An old order whose capture went unanswered a moment ago has not waited since it came in.
         just_now = exists(
             Attempt.order_id == Order.id, Attempt.is_open, Attempt.uncertain_since > then
@@ -334,6 +337,12 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         )
         found.append(Order.id.in_(failed))
     return found
+
+
+def _ago(span: timedelta) -> sa.BindParameter[datetime]:
+    """The moment before so much time, counted from when the statement is asked: it may be kept."""
+    moment = Order.ordered_at.type
+    return sa.bindparam(None, callable_=lambda: utc_now() - span, type_=moment, unique=True)
 
 
 #: The money of these is still to come.

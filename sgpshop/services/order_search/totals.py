@@ -14,20 +14,21 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import aliased
 
-from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, utc_now
 from sgpshop.services.order_search import index, sums
-from sgpshop.services.order_search.criteria import SearchCriteria, conditions, made_once
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.storage.questions import Question, answer, once
 from sgpshop.storage.rows import read as rows_of
 
@@ -161,15 +162,26 @@ _STATUS = sa.type_coerce(sa.func.nullif(Order.payment_status, ""), Order.payment
 
 def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
     """The sums of all searches in one query, of which each part uses the index of its conditions."""
-    parts = [part for at, one in enumerate(searches) for part in _parts(one, now, at)]
+    make = _statement if any(one.is_typed for one in searches) else _kept_statement
     found: list[Totals] = [{} for _ in searches]
-    for place, status, number, amount in rows_of(sa.union_all(*parts)):
+    for place, status, number, amount in rows_of(make(tuple(searches), start_of_day(jst_day(now)))):
         before = found[place].get(status, Total())
         found[place][status] = Total(before.count + int(number), before.yen + int(amount or 0))
     return found
 
 
-@made_once
+def _statement(
+    searches: tuple[SearchCriteria, ...], now: datetime
+) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    return sa.union_all(
+        *(part for place, one in enumerate(searches) for part in _parts(one, now, place))
+    )
+
+
+#: What nobody typed is asked again all day.
+_kept_statement = lru_cache(maxsize=64)(_statement)
+
+
 def _parts(
     criteria: SearchCriteria, now: datetime, place: int
 ) -> tuple[sa.Select[*tuple[Any, ...]], ...]:

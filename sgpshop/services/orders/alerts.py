@@ -216,7 +216,10 @@ def open_of(order_id: int) -> list[Alert]:
 
 
 def newest_open(limit: int) -> list[Alert]:
-    """What is still to be acknowledged of any order, newest first, alerts before notices."""
+    """What is still to be acknowledged of any order, newest first, alerts before notices.
+
+    Of its order the number alone is read.
+    """
     return list(db.session.scalars(_newest(), {"most": limit}))
 
 
@@ -228,7 +231,7 @@ def _newest() -> sa.Select[Alert]:
         .where(Alert.acknowledged_at.is_(None))
         .order_by(Alert.kind.in_(notices), Alert.since.desc(), Alert.id.desc())
         .limit(sa.bindparam("most", type_=sa.Integer))
-        .options(joinedload(Alert.order))
+        .options(joinedload(Alert.order).load_only(Order.order_no))
     )
 
 

@@ -36,7 +36,7 @@ from sgpshop.models import (
     Order,
     utc_now,
 )
-from sgpshop.services import dashboard, settings
+from sgpshop.services import dashboard, settings, subscriptions
 from sgpshop.services.installation import backups
 from sgpshop.services.order_search import sums
 from sgpshop.services.order_search.totals import Total
@@ -290,7 +290,8 @@ def _erase(job: DailyJob, now: datetime) -> None:
 
 def _digest(job: DailyJob, now: datetime) -> None:
     """One line in the log with what waits for somebody (R130)."""
-    figures = dashboard.figures(settings.load())
+    shop = settings.load()
+    figures = dashboard.figures(shop)
     with writing() as session:
         locked = _locked(session, job)
         if locked.finished_at is not None:
@@ -306,7 +307,8 @@ def _digest(job: DailyJob, now: datetime) -> None:
         "unsent": figures.unsent,
         "returned_open": figures.returned_open,
     }
-    if (outlook := figures.subscriptions) is not None:
+    if figures.subscriptions is not None:
+        outlook = subscriptions.outlook(shop.billing_day)
         waiting |= {
             "billing_put_off": outlook.put_off,
             "billing_lacks_card": outlook.lacks_card,

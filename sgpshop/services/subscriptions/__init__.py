@@ -24,7 +24,7 @@ from sgpshop.services.subscriptions.monthly_files import (
     trouble,
     trouble_question,
 )
-from sgpshop.services.subscriptions.outlook import Outlook, outlook, outlook_question
+from sgpshop.services.subscriptions.outlook import Outlook, Urgent, outlook, urgent_question
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.searching import search, tab_totals
 from sgpshop.services.subscriptions.stages import (
@@ -44,6 +44,7 @@ __all__ = [
     "SubscriptionCriteria",
     "SubscriptionDate",
     "SubscriptionTab",
+    "Urgent",
     "acknowledge",
     "as_csv",
     "failed_months",
@@ -56,7 +57,6 @@ __all__ = [
     "notices",
     "notices_of",
     "outlook",
-    "outlook_question",
     "overdue",
     "refused_since",
     "search",
@@ -64,4 +64,5 @@ __all__ = [
     "take_again",
     "trouble",
     "trouble_question",
+    "urgent_question",
 ]

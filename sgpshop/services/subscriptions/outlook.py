@@ -38,7 +38,8 @@ from sgpshop.services.subscriptions.stages import (
     NEEDS_REMINDER,
     causes_of_attention,
 )
-from sgpshop.storage.questions import Question, answer
+from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import read as rows_of
 
 
 @dataclass(frozen=True)
@@ -87,35 +88,29 @@ _COUNTED = (
 
 def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
     """The figures at `now` (aware); one query."""
-    return answer(outlook_question(billing_day, now or utc_now()))
-
-
-def outlook_question(billing_day: int, now: datetime) -> Question[Outlook]:
-    """The same, to be asked together with others."""
+    now = now or utc_now()
     over = due_month(now, billing_day)
     upcoming, this_month = next_month(over), month_of(now)
     next_at = next_registration(now, billing_day)
-    last_day = jst_day(end_of(this_month) - timedelta(seconds=1))
-
-    def read(figures: tuple[Any, ...]) -> Outlook:
-        pairs = zip(figures[0::2], figures[1::2], strict=False)
-        totals = {
-            name: Total(count, int(yen)) for name, (count, yen) in zip(_COUNTED, pairs, strict=True)
-        }
-        for name in ("to_refund", "attention"):
-            totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
-        return Outlook(
-            next_at=next_at,
-            days_until_next=_days_until(next_at, now),
-            next_month=upcoming,
-            later_at=registers_at(next_month(upcoming), billing_day),
-            last_day=last_day,
-            days_until_last=(last_day - jst_day(now)).days,
-            this_month_at=registers_at(this_month, billing_day),
-            **totals,
-        )
-
-    return Question(_statement(over, *planning.due_last(utc_now())), read)
+    last_day = _last_day(this_month)
+    statement = _statement(over, *planning.due_last(utc_now()))
+    figures = tuple(rows_of(statement).one())
+    pairs = zip(figures[0::2], figures[1::2], strict=False)
+    totals = {
+        name: Total(count, int(yen)) for name, (count, yen) in zip(_COUNTED, pairs, strict=True)
+    }
+    for name in ("to_refund", "attention"):
+        totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
+    return Outlook(
+        next_at=next_at,
+        days_until_next=_days_until(next_at, now),
+        next_month=upcoming,
+        later_at=registers_at(next_month(upcoming), billing_day),
+        last_day=last_day,
+        days_until_last=(last_day - jst_day(now)).days,
+        this_month_at=registers_at(this_month, billing_day),
+        **totals,
+    )
 
 
 @lru_cache(maxsize=4)
@@ -166,6 +161,58 @@ def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*
     # Money that already moved is among these in 要返金 only.
     columns.append(more_taken([IS_SUBSCRIPTION, NEEDS_REFUND]))
     return sa.select(*columns).select_from(asked)
+
+
+@dataclass(frozen=True)
+class Urgent:
+    """What of it stands on the first page: counted by the same conditions as `Outlook`."""
+
+    undelivered: Total
+    days_until_last: int
+    attention: Total
+
+
+def urgent_question(now: datetime) -> Question[Urgent]:
+    """The figures at `now` (aware), to be asked together with others."""
+    days_left = (_last_day(month_of(now)) - jst_day(now)).days
+
+    def read(figures: tuple[Any, ...]) -> Urgent:
+        undelivered, its_yen, attention, yen, more = (int(one or 0) for one in figures)
+        return Urgent(
+            undelivered=Total(undelivered, its_yen),
+            days_until_last=days_left,
+            attention=Total(attention, yen + more),
+        )
+
+    return Question(_urgent(*planning.due_last(now)), read)
+
+
+@lru_cache(maxsize=4)
+def _urgent(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]]:
+    needs_attention = sa.or_(*causes_of_attention(month, punctual_until).values())
+    asked = (
+        sa.select(
+            Order.total, IS_UNDELIVERED.label("undelivered"), needs_attention.label("attention")
+        )
+        .where(
+            IS_SUBSCRIPTION,
+            sa.or_(Order.payment_status == PaymentStatus.AWAITING_BILLING, NEEDS_REFUND),
+        )
+        .offset(0)  # as above
+        .subquery()
+    )
+    return sa.select(
+        *(
+            figure.filter(is_meant)
+            for is_meant in (asked.c.undelivered, asked.c.attention)
+            for figure in (sa.func.count(), sa.func.sum(asked.c.total))
+        ),
+        more_taken([IS_SUBSCRIPTION, NEEDS_REFUND]),
+    ).select_from(asked)
+
+
+def _last_day(month: date) -> date:
+    return jst_day(end_of(month) - timedelta(seconds=1))
 
 
 def _days_until(moment: datetime, now: datetime) -> int:

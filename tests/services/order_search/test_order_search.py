@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.errors import CursorInvalid
@@ -340,9 +341,7 @@ def test_kept_sums_are_made_again_as_soon_as_an_order_changed() -> None:
     assert status_totals(ALL) == {S.CAPTURED: Total(1, 1000)}
 
 
-def test_what_hours_or_typed_words_are_in_is_made_anew_and_pushes_nothing_out_of_what_is_kept() -> (
-    None
-):
+def test_what_typed_words_are_in_is_made_anew_and_pushes_nothing_out_of_what_is_kept() -> None:
     made: list[SearchCriteria] = []
 
     @made_once
@@ -354,7 +353,15 @@ def test_what_hours_or_typed_words_are_in_is_made_anew_and_pushes_nothing_out_of
     for criteria in (ALL, waiting, typed, ALL):
         for times in range(100):
             make(criteria, now + timedelta(microseconds=times))
-    assert (made.count(ALL), made.count(waiting), made.count(typed)) == (1, 100, 100)
+    assert (made.count(ALL), made.count(waiting), made.count(typed)) == (1, 1, 100)
+
+
+def test_hours_are_counted_when_it_is_asked_and_not_when_the_statement_was_made() -> None:
+    make_order(status=S.NEEDS_REVIEW, ordered_at=utc_now() - timedelta(minutes=58))
+    waiting, now = SearchCriteria(waiting_hours=1), utc_now()
+    for minutes, count in ((0, 0), (1, 0), (3, 1)):
+        with time_machine.travel(now + timedelta(minutes=minutes), tick=False):
+            assert total(waiting).count == len(numbers(waiting)) == count  # R20
 
 
 def test_a_question_with_a_typed_word_is_kept_nowhere() -> None:

@@ -17,7 +17,7 @@ from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeAccess
-from sgpshop.models import BillingState, Delivery, Order
+from sgpshop.models import BillingState, Delivery, Order, utc_now
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.order_detail.answers import one
@@ -33,6 +33,7 @@ from sgpshop.services.subscriptions import (
 )
 from sgpshop.services.subscriptions.billing import planning
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from tests.factories import fresh, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, seen
@@ -213,7 +214,16 @@ class TestOutlook:
         order = make_subscription(status=S.BILLING_REPORTED, total=900)
         order.processing_class = ProcessingClass.RETURNED
         db.session.commit()
-        assert subscriptions.outlook(10).to_refund.yen == 900
+        make_subscription(total=60)
+        outlook, shown = subscriptions.outlook(10), answer(subscriptions.urgent_question(utc_now()))
+        assert outlook.to_refund.yen == 900
+        # What the first page shows is the same, asked with less.
+        assert (shown.attention, shown.undelivered, shown.days_until_last) == (
+            outlook.attention,
+            outlook.undelivered,
+            outlook.days_until_last,
+        )
+        assert (shown.attention.yen, shown.undelivered.yen) == (900, 60)
         assert the_row(order).needs_refund
 
 
