@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sgpshop.domain import history_chain
 from sgpshop.models import utc_now
 from sgpshop.storage import vault
+from sgpshop.storage.rows import put
 
 #: Rows read with one statement, and written with one.
 _BATCH = 5_000
@@ -40,12 +41,15 @@ class Chain:
         end = connection.execute(self._the_end().with_for_update()).one_or_none()
         last, state = (end.last, end.state) if end else (0, history_chain.START)
         key, now, added = vault.derived_key(self.name), utc_now(), []
+        names: list[str] = []
         for entry in entries:
             last += 1
             values = {"id": last, "at": now, **entry}
             state = history_chain.link(key, state, values)
-            added.append(values | {"mark": history_chain.mark(key, state)})
-        connection.execute(sa.insert(self.rows), added)
+            values["mark"] = history_chain.mark(key, state)
+            names = names or list(values)
+            added.append([values[name] for name in names])
+        put(connection, self.rows, names, added)
         stands = {"last": last, "state": state}
         if end is None:  # taken away by somebody: the next check tells
             connection.execute(sa.insert(self.end).values(id=1, **stands))

@@ -1,13 +1,20 @@
-"""Plain rows, read past the ORM: for a short statement what it does for objects takes longer than asking."""
+"""Plain rows, past the ORM: for a short statement what it does for objects takes longer than asking.
+
+Many rows are written past SQLAlchemy too, which makes the parameters of each row one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVarTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import chain
+from typing import Any, TypeVarTuple, cast
 
 import sqlalchemy as sa
+from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
 from sgpshop.extensions import db
+from sgpshop.models.base import UtcDateTime
 
 _Columns = TypeVarTuple("_Columns")
 
@@ -24,3 +31,68 @@ def read(
     if session.autoflush:
         session.flush()
     return session.connection().execute(statement, values)
+
+
+# ---- many rows are written ------------------------------------------------------------------------
+
+#: Rows of one statement of SQLite, which makes the lists of words in a table's CHECKs anew for each
+#: statement: written one by one, rows of attempts and history cost twice as much.
+_TOGETHER = 100
+
+
+def free_ids(connection: sa.Connection, table: sa.Table, count: int) -> Sequence[int]:
+    """Ids for so many new rows, within an open write transaction."""
+    if connection.dialect.name == "sqlite":  # one writes at a time there
+        first = (connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
+        return range(first, first + count)
+    sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+    many = sa.func.generate_series(1, count).table_valued("at")
+    return list(connection.scalars(sa.select(sa.func.nextval(sequence)).select_from(many)))
+
+
+def put(
+    connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows of the columns `names` within an open write transaction; the others get their default.
+
+    Triggers and CHECKs hold as for any INSERT.
+    """
+    if not rows:
+        return
+    dialect = connection.dialect
+    defaults = {
+        column: column.default.arg
+        if isinstance(column.default, ScalarElementColumnDefault)
+        else column.default.arg(cast(Any, None))
+        for column in table.c
+        if column.name not in names
+        and isinstance(column.default, ScalarElementColumnDefault | CallableColumnDefault)
+    }
+    columns = [*(table.c[name] for name in names), *defaults]
+    given = [*zip(*rows, strict=True), *([value] * len(rows) for value in defaults.values())]
+    makers = [_stored_form(column.type, dialect) for column in columns]
+    made = [[*map(make, of)] if make else of for make, of in zip(makers, given, strict=True)]
+    place = "?" if dialect.paramstyle == "qmark" else "%s"
+    row = f"({', '.join([place] * len(columns))})"
+    into = f"INSERT INTO {table.name} ({', '.join(c.name for c in columns)}) VALUES "  # noqa: S608
+    for start in range(0, len(rows), _TOGETHER):
+        some = [*zip(*(values[start : start + _TOGETHER] for values in made), strict=True)]
+        statement = into + ", ".join([row] * len(some))
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+
+
+def _stored_form(
+    kind: sa.types.TypeEngine[Any], dialect: sa.Dialect
+) -> Callable[[Any], Any] | None:
+    """What makes a value of Python one of the database's; None: nothing has to."""
+    return _maker(_MOMENT if isinstance(kind, UtcDateTime) else kind, dialect)
+
+
+_MOMENT = UtcDateTime()
+
+
+@cache
+def _maker(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    make = kind.dialect_impl(dialect).bind_processor(dialect)
+    is_of_few = isinstance(kind, sa.Enum | sa.Date)
+    return lru_cache(maxsize=2_000)(make) if make and is_of_few else make

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.exc import IntegrityError
 
-from sgpshop.models import Setting
+from sgpshop.domain.delivery_status import DeliveryStatus
+from sgpshop.extensions import db
+from sgpshop.models import Delivery, Order, Setting, table_of
 from sgpshop.storage import rows
 from sgpshop.storage.database import writing
 
+BOTH = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 NAMES = sa.select(Setting.name).where(Setting.name == sa.bindparam("name"))
 
 
@@ -22,3 +29,57 @@ def test_what_the_session_was_given_is_there_and_gone_with_its_transaction(app: 
         except LookupError:
             pass
         assert rows.read(NAMES, {"name": "one"}).all() == []
+
+
+@BOTH
+@pytest.mark.postgresql
+def test_many_rows_are_as_objects_would_have_been_written(app: Flask) -> None:
+    at = datetime(2026, 4, 1, 9, 30, 0, 5, UTC)
+    with app.app_context():
+        with writing() as session:
+            connection = session.connection()
+            ids = rows.free_ids(connection, table_of(Order), 250)
+            given = [
+                (
+                    i,
+                    f"P{i:018d}",
+                    None,
+                    at + timedelta(seconds=i),
+                    "代金引換",
+                    f"O'Neill\t{i}",
+                    i,
+                    at,
+                )
+                for i in ids
+            ]
+            names = ("id", "order_no", "later_stem", "ordered_at", "method", "buyer_name", "total")
+            rows.put(connection, table_of(Order), (*names, "created_at"), given)
+            parcels = [(i, DeliveryStatus.DELIVERED, at.date()) for i in ids]
+            rows.put(connection, table_of(Delivery), ("order_id", "status", "returned_on"), parcels)
+            rows.put(connection, table_of(Delivery), ("order_id",), [])
+            order = Order(order_no="P1", ordered_at=at, method="代金引換", total=1)
+            session.add(order)
+        assert order.id > max(ids)
+        fields = [c.name for c in table_of(Order).c if c.name not in ("id", "updated_at")]
+        many = db.session.scalars(sa.select(Order).where(Order.id.in_(ids)).order_by(Order.id))
+        for i, one in zip(ids, many, strict=True):
+            its_own = {
+                "order_no": f"P{i:018d}",
+                "ordered_at": at + timedelta(seconds=i),
+                "buyer_name": f"O'Neill\t{i}",
+                "total": i,
+                "created_at": at,
+            }
+            assert {name: getattr(one, name) for name in fields} == {
+                name: getattr(order, name) for name in fields
+            } | its_own
+            assert one.updated_at is not None
+            (parcel,) = one.deliveries
+            assert (parcel.status, parcel.returned_on) == (DeliveryStatus.DELIVERED, at.date())
+
+
+@BOTH
+@pytest.mark.postgresql
+def test_what_the_database_refuses_of_many_is_refused(app: Flask) -> None:
+    with app.app_context(), pytest.raises(IntegrityError), writing() as session:
+        rows.put(session.connection(), table_of(Delivery), ("order_id", "name"), [(404, "佐藤")])

@@ -8,20 +8,20 @@ command goes on behind them.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
+from sgpshop.domain import history_chain
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
 from sgpshop.domain.errors import ShopError
-from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_number import at_gateway, later_stem
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
@@ -49,14 +49,13 @@ from sgpshop.models import (
     table_of,
     utc_now,
 )
-from sgpshop.models.base import Base, UtcDateTime
 from sgpshop.services import installation
 from sgpshop.services.demo import made_up
 from sgpshop.services.demo.made_up import Cart, Item, Person, Step, Story
 from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders import beginnings, feed, history
-from sgpshop.services.orders.history import OrderSnapshot
 from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.rows import free_ids, put
 
 _BATCH = 5_000
 _SPREAD = timedelta(days=1095)
@@ -103,6 +102,7 @@ class _Order(NamedTuple):
 
     id: int
     order_no: str
+    later_stem: str | None
     ordered_at: datetime
     kind: OrderKind
     method: str
@@ -204,7 +204,12 @@ class _Movement(NamedTuple):
     owed_since: date | None
 
 
-_ENTRY = (*history.LINKED, "mark")
+#: In the order in which `_Batch` enters them.
+_ENTRY = (
+    *("order_id", "at", "actor_kind", "actor", "event", "status_before", "status_after"),
+    *("amount_before", "amount_after", "attempt_id", "order_version", "detail"),
+    *("processing_class", "gateway_amount", "captured_amount", "refunded_amount", "mark"),
+)
 _LINE = ("order_id", "delivery_number", *Item._fields)
 _BILLING = (
     *("order_id", "month", "gateway_order_id", "amount", "state", "attempt_id", "by_file"),
@@ -248,7 +253,7 @@ class _Batch:
         transaction_ids: Iterator[int],
         attempt_ids: Iterator[int],
     ) -> None:
-        self._chance, self._now = chance, now
+        self._chance, self._now, self._key = chance, now, history.chain_key()
         self._order_ids, self._transaction_ids = order_ids, transaction_ids
         self._attempt_ids = attempt_ids
         self.orders: list[_Order] = []
@@ -383,7 +388,7 @@ class _Batch:
     ) -> None:
         is_first = order.version == 0
         order.version += 1
-        values = {
+        entry = {
             "order_id": order.id,
             "at": order.at,
             "actor_kind": ActorKind.IMPORT if is_first else ActorKind.PERSON,
@@ -395,14 +400,14 @@ class _Batch:
             "amount_after": order.total,
             "attempt_id": attempt_id,
             "order_version": order.version,
-            "request_token": None,
-            "request_act": None,
             "detail": detail,
+            "processing_class": order.processing,
+            "gateway_amount": order.held,
+            "captured_amount": order.captured,
+            "refunded_amount": order.captured if order.cancelled_at else None,
         }
-        given_back = order.captured if order.cancelled_at else None
-        stand = order.chain, order.processing, order.held, order.captured, given_back
-        entry, order.chain = history.linked(OrderSnapshot(*stand), values)
-        self.entries.append([entry[name] for name in _ENTRY])
+        order.chain = history_chain.link(self._key, order.chain, entry)
+        self.entries.append((*entry.values(), history_chain.mark(self._key, order.chain)))
 
     def _move(self, order: _Told, transaction_id: int, before: int) -> None:
         day, rates = jst_day(order.at), order.cart.rates(order.kept)
@@ -439,6 +444,7 @@ class _Batch:
         order = _Order(
             id=told.id,
             order_no=told.number,
+            later_stem=later_stem(told.number),
             ordered_at=ordered_at,
             kind=kind,
             method=SGP_METHOD if is_sgp else _OTHER_METHODS[n % len(_OTHER_METHODS)],
@@ -515,18 +521,18 @@ def _write(session: Session, numbers: range, count: int, now: datetime) -> int:
     missing = [n for number, n in wanted.items() if number not in there]
     if not missing:
         return 0
+    connection = session.connection()
     # No story has more than two transactions and two attempts.
     ids = [
-        _free_ids(session, model, len(missing) * each)
+        free_ids(connection, table_of(model), len(missing) * each)
         for model, each in ((Order, 1), (CardTransaction, 2), (Attempt, 2))
     ]
     chance = random.Random(numbers[0])  # noqa: S311
     batch = _Batch(chance, now, *map(iter, ids))
     for n in missing:
         batch.add(n, now - timedelta(seconds=_SPREAD.total_seconds() * (count - n) // count))
-    connection = session.connection()
     triggers = _take_off_triggers(connection)
-    for model, columns, rows in (
+    for model, columns, made in (
         (Order, _Order._fields, batch.orders),
         (OrderLine, _LINE, batch.lines),
         (Delivery, _Parcel._fields, batch.parcels),
@@ -537,7 +543,7 @@ def _write(session: Session, numbers: range, count: int, now: datetime) -> int:
         (Billing, _BILLING, batch.billings),
         (Alert, _ALERT, batch.alerts),
     ):
-        _put(connection, table_of(model), columns, rows)
+        put(connection, table_of(model), columns, made)
     began = [(order.id, order.order_no) for order in batch.orders]
     beginnings.note(connection, BeginningStep.KEPT, began)
     texts.put_in(session, batch.texts)
@@ -581,52 +587,3 @@ def _note_for_programs(session: Session, orders: Sequence[_Order], now: datetime
             model.order_id.between(first, last), at > now - feed.KEPT
         )
         session.execute(sa.insert(OrderEvent).from_select(["order_id", column], new))
-
-
-def _free_ids(session: Session, model: type[Base], count: int) -> list[int]:
-    table = table_of(model)
-    if session.get_bind().dialect.name == "sqlite":  # one writes at a time there
-        first = (session.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
-        return list(range(first, first + count))
-    sequence = sa.func.pg_get_serial_sequence(table.name, "id")
-    many = sa.func.generate_series(1, count).table_valued("at")
-    return list(session.scalars(sa.select(sa.func.nextval(sequence)).select_from(many)))
-
-
-def _put(
-    connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Any]
-) -> None:
-    """Insert rows of these columns by the driver itself: the ORM's way takes three times as long."""
-    dialect = connection.dialect
-    constants: dict[sa.Column[Any], Any] = {
-        column: column.default.arg
-        for column in table.c
-        if column.name not in names and isinstance(column.default, ScalarElementColumnDefault)
-    } | {column: {} for column in table.c if column.name == "choices"}
-    columns = [*(table.c[name] for name in names), *constants]
-    makers = [_stored_form(column.type, dialect) for column in columns]
-    place = "?" if dialect.paramstyle == "qmark" else "%s"
-    statement = (
-        f"INSERT INTO {table.name} ({', '.join(column.name for column in columns)})"  # noqa: S608
-        f" VALUES ({', '.join([place] * len(columns))})"
-    )
-    if rows:
-        given = [*zip(*rows, strict=True), *([value] * len(rows) for value in constants.values())]
-        made = (map(make, of) if make else of for make, of in zip(makers, given, strict=True))
-        connection.exec_driver_sql(statement, list(zip(*made, strict=True)))
-
-
-def _stored_form(
-    kind: sa.types.TypeEngine[Any], dialect: sa.Dialect
-) -> Callable[[Any], Any] | None:
-    """What makes a value of Python one of the database's; None: nothing has to."""
-    return _maker(_MOMENT if isinstance(kind, UtcDateTime) else kind, dialect)
-
-
-_MOMENT = UtcDateTime()
-
-
-@cache
-def _maker(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
-    make = kind.dialect_impl(dialect).bind_processor(dialect)
-    return make if make is None or isinstance(kind, sa.JSON) else lru_cache(maxsize=50_000)(make)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -225,40 +226,55 @@ def _being_renewed(
 
 def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
     """The grams of an order's texts."""
-    return set().union(*(_tokens_in(text, field.has_end) for field, text in fields))
+    return set().union(
+        *(
+            (_tokens_again if field is ITEM else _tokens_in)(text, field.has_end)
+            for field, text in fields
+            if text
+        )
+    )
 
 
-@lru_cache(maxsize=2_000)
-def _tokens_in(text: str, has_end: bool) -> frozenset[str]:
-    grams: set[str] = set()
+def _tokens_in(text: str, has_end: bool) -> set[str]:
+    tokens: set[str] = set()
     for line in text.split("\n"):
-        grams.update([line[at : at + 2] for at in range(len(line) - 1)])
-        for run in _DIGITS.findall(line):
-            grams.update(_threes(run))
-        if has_end and len(line) >= LAST:
-            grams.add(line[-LAST:])
-    return frozenset(map(_token, grams))
+        codes = [*map(_code, line)]
+        tokens.update(map(_token, pairwise(codes)))
+        for run in _DIGITS.finditer(line):
+            tokens.update(_threes(codes[slice(*run.span())]))
+        if has_end and len(codes) >= LAST:
+            tokens.add(_token(codes[-LAST:]))
+    return tokens
+
+
+#: The same things are in many orders.
+_tokens_again = lru_cache(maxsize=1_000)(_tokens_in)
 
 
 def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
     """Grams that an order with `key` in one of its texts must have, the narrowest first."""
-    if at_end and len(key) >= LAST:
-        yield _token(key[-LAST:])
+    codes = [*map(_code, key)]
+    if at_end and len(codes) >= LAST:
+        yield _token(codes[-LAST:])
     runs = [match.span() for match in _DIGITS.finditer(key)]
     for begin, end in runs:
-        yield from map(_token, _threes(key[begin:end]))
-    for at in range(len(key) - 1):
+        yield from _threes(codes[begin:end])
+    for at, two in enumerate(pairwise(codes)):
         if not any(begin <= at and at + 2 <= end for begin, end in runs):
-            yield _token(key[at : at + 2])
+            yield _token(two)
 
 
-def _threes(digits: str) -> list[str]:
-    return [digits[at : at + 3] for at in range(len(digits) - 2)]
+def _threes(digits: Sequence[str]) -> Iterator[str]:
+    return map(_token, zip(digits, digits[1:], digits[2:], strict=False))
 
 
-@lru_cache(maxsize=20_000)
-def _token(signs: str) -> str:
-    return "x".join(f"{ord(sign):x}" for sign in signs)
+#: A gram, given by the codes of its signs.
+_token = "x".join
+
+
+@lru_cache(maxsize=10_000)
+def _code(sign: str) -> str:
+    return f"{ord(sign):x}"
 
 
 def has_grams(tokens: Iterable[str]) -> Condition:
@@ -271,20 +287,23 @@ def has_grams(tokens: Iterable[str]) -> Condition:
 
 def put_in(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
     """Index the grams of texts by their sort keys, under which there are none."""
-    statement = "INSERT INTO order_grams (rowid, grams) VALUES (:key, :grams)"
-    if not _is_sqlite():
-        statement += " ON CONFLICT (rowid) DO UPDATE SET grams = excluded.grams"
-    _execute(session, statement, rows)
+    if _is_sqlite():
+        _tell_fts5(session, "INSERT INTO order_grams (rowid, grams) VALUES (?, ?)", rows)
+    elif values := _as_arrays(rows):
+        statement = (
+            "INSERT INTO order_grams (rowid, grams) VALUES (:key, :grams)"
+            " ON CONFLICT (rowid) DO UPDATE SET grams = excluded.grams"
+        )
+        session.execute(sa.text(statement), values)
 
 
 def take_out(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
     """Forget the grams of these sort keys; FTS5 has to be told which they were."""
-    statement = "DELETE FROM order_grams WHERE rowid = :key"
     if _is_sqlite():
-        statement = (
-            "INSERT INTO order_grams (order_grams, rowid, grams) VALUES ('delete', :key, :grams)"
-        )
-    _execute(session, statement, rows)
+        told = "INSERT INTO order_grams (order_grams, rowid, grams) VALUES ('delete', ?, ?)"
+        _tell_fts5(session, told, rows)
+    elif values := _as_arrays(rows):
+        session.execute(sa.text("DELETE FROM order_grams WHERE rowid = :key"), values)
 
 
 def empty(session: Session) -> None:
@@ -295,13 +314,14 @@ def empty(session: Session) -> None:
     session.execute(sa.text(statement))
 
 
-def _execute(session: Session, statement: str, rows: Iterable[tuple[int, set[str]]]) -> None:
-    values = [
-        {"key": key, "grams": " ".join(sorted(tokens)) if _is_sqlite() else sorted(tokens)}
-        for key, tokens in rows
-    ]
+def _tell_fts5(session: Session, statement: str, rows: Iterable[tuple[int, set[str]]]) -> None:
+    values = [(key, " ".join(tokens)) for key, tokens in rows]
     if values:
-        session.execute(sa.text(statement), values)
+        session.connection().exec_driver_sql(statement, values)
+
+
+def _as_arrays(rows: Iterable[tuple[int, set[str]]]) -> list[dict[str, Any]]:
+    return [{"key": key, "grams": sorted(tokens)} for key, tokens in rows]
 
 
 def _is_sqlite() -> bool:

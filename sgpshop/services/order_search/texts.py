@@ -22,6 +22,7 @@ from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue, 
 from sgpshop.services.order_search import index
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import put
 
 #: Orders renewed in one transaction: others wait for it on SQLite.
 _BATCH = 200
@@ -172,7 +173,8 @@ def _write(session: Session, order_ids: Sequence[int], *, even_if_same: bool = F
 def put_in(session: Session, new: Sequence[_Text]) -> None:
     """Write these texts of orders that have none, in the caller's transaction."""
     if new:
-        session.execute(sa.insert(_texts), new)
+        names = ("order_id", "sort_key", *_FIELDS)
+        put(session.connection(), _texts, names, [[row[name] for name in names] for row in new])
         index.put_in(session, ((row["sort_key"], _grams(row)) for row in new))
 
 
@@ -230,7 +232,7 @@ def text_of(order: Any, parcels: Sequence[Any], items: Sequence[Any]) -> _Text:
         "member": _lines(order.member_id),
         "recipient": _lines(*(parcel.name for parcel in parcels)),
         "slip": _lines(*slips),
-        "item": _lines(*(text for i in items for text in (i.name, i.code, i.option, i.jan))),
+        "item": _lines_again(*(text for i in items for text in (i.name, i.code, i.option, i.jan))),
     }
 
 
@@ -247,8 +249,11 @@ def _rows_of(
     return found
 
 
-@lru_cache(maxsize=2_000)
 def _lines(*texts: str | None) -> str:
     """Each text once, in the form of `search_key`, between line breaks."""
     keys = dict.fromkeys(filter(None, (search_key(text) for text in texts)))
     return "\n".join(["", *keys, ""]) if keys else ""
+
+
+#: The same things are in many orders.
+_lines_again = lru_cache(maxsize=1_000)(_lines)
