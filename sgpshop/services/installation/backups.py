@@ -123,9 +123,10 @@ def finish_restore() -> int:
             )
         )
         # Whoever held them works on the books of before, or not at all: the worker goes on with them.
+        # What a monthly file carries is due by that file alone (P29): a call would charge it besides.
         session.execute(
             sa.update(Attempt)
-            .where(Attempt.is_open)
+            .where(Attempt.is_open, Attempt.due_at.is_not(None))
             .values(due_at=now)
             .execution_options(synchronize_session=False)
         )

@@ -23,13 +23,25 @@ from sgpshop.domain.errors import EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.extensions import db
-from sgpshop.models import LoginSession, Operation, Order, OrderKind, Role, utc_now
+from sgpshop.models import (
+    Alert,
+    Billing,
+    LoginSession,
+    Operation,
+    Order,
+    OrderKind,
+    Role,
+    utc_now,
+)
 from sgpshop.services import installation, intake, journals
+from sgpshop.services.deliveries import parcels
 from sgpshop.services.installation import backups
 from sgpshop.services.intake.new_order import CardSource, OnDecline
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, gateway_access, transaction_lookup
 from sgpshop.services.reconciliation import daily, ledgers
+from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions.billing import planning
 from sgpshop.storage import backup, schema
 from sgpshop.storage.backup import NotABackup, NotEmpty
 from sgpshop.storage.database import fold_back, writing
@@ -39,7 +51,7 @@ from tests.conftest import KEYS, make_app
 from tests.factories import authorized_order, make_order
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, correct, press, run_act, seen
-from tests.services.arriving import SHOP_FRONT, new_order, open_shop
+from tests.services.arriving import SHOP_FRONT, new_order, open_shop, subscription
 from tests.services.importing import take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_refund_difference import access
@@ -257,6 +269,34 @@ class TestTakenInSince:
             assert by_number(new.order_no).payment_status is S.AUTHORIZED
             assert press(by_number(new.order_no), Operation.CAPTURE).payment_status is S.CAPTURED
             assert differences() == []
+
+
+class TestWhileTheMonthIsRegistered:
+    @pytest.mark.parametrize("is_sent", [False, True])
+    def test_what_goes_by_file_is_charged_by_no_call(
+        self, shop: World, taken: Path, elsewhere: Flask, is_sent: bool
+    ) -> None:  # P29
+        with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
+            billing.resume()
+            number = intake.place(subscription(shop), SHOP_FRONT).order_no
+            order = by_number(number)
+            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            clock.move_to(jst(2026, 12, 10, 6, 5))
+            planning.plan(date(2026, 11, 1))
+            if is_sent:
+                shop.fault("drop_before", "Batch")
+                billing.resume()
+            backups.take(taken)
+            with elsewhere.app_context(), watched_background(elsewhere):
+                restore(taken)
+                for minute in (6, 8):
+                    clock.move_to(jst(2026, 12, 10, 6, minute))
+                    work(elsewhere)
+                    assert by_number(number).payment_status is not S.NEEDS_REVIEW
+                assert by_number(number).payment_status is S.BILLING_REPORTED
+                assert shop.trade(f"{number}-1")["status"] == "UNPROCESSED"  # until the 18th
+                assert db.session.scalars(sa.select(Billing.file_id)).one() is not None
+                assert not db.session.scalars(sa.select(Alert)).all()
 
 
 class TestBooksOfDaysThatWereLost:
