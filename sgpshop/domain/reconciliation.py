@@ -85,6 +85,9 @@ _NOTICES = frozenset({AlertKind.CAPTURED_ELSEWHERE, AlertKind.CANCELLED_ELSEWHER
 #: the money is there.
 MISSING = frozenset({AlertKind.HOLD_MISSING, AlertKind.UNCOLLECTED, AlertKind.RESULT_MISSING})
 
+#: What says before a subscription's charge that it will fail, or may not be wanted: over with it.
+BEFORE_CHARGE = frozenset({AlertKind.CARD_UNFIT, AlertKind.CANCELLED_UNBILLED})
+
 _WORDS = {
     AlertKind.HOLD_MISSING: (
         "仮売上がありません",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import MISSING, AlertKind, Decision
+from sgpshop.domain.reconciliation import BEFORE_CHARGE, MISSING, AlertKind, Decision
 from sgpshop.extensions import db
 from sgpshop.models import Alert, DailyJob, Order, utc_now
 from sgpshop.services.orders import history
@@ -110,12 +110,12 @@ def money_is_there(
 ) -> None:
     """SMBC-GP has reserved money of the locked order, or taken it: what says that it is missing is over.
 
-    So is what says of what it took that no card would pay it.
+    So is what was said of it before it was taken (BEFORE_CHARGE).
 
     `news` is what it has, in words, where it was taken past us, and not before: if a person took
     note of the warning and perhaps collected the money in another way, that is told.
     """
-    kinds = {*MISSING, AlertKind.CARD_UNFIT} if is_taken else {AlertKind.HOLD_MISSING}
+    kinds = MISSING | BEFORE_CHARGE if is_taken else {AlertKind.HOLD_MISSING}
     was_noted = sa.exists().where(
         Alert.order_id == order.id,
         Alert.kind.in_(MISSING),

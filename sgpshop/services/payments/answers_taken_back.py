@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import MISSING, AlertKind
+from sgpshop.domain.reconciliation import BEFORE_CHARGE, MISSING, AlertKind
 from sgpshop.extensions import db
 from sgpshop.models import (
     Alert,
@@ -47,7 +47,11 @@ _OF_THE_PAYMENT = (
     AlertKind.UNEXPECTED_CHARGE,
 )
 #: What ends once a payment is found, and was not over.
-_NOT_OVER = (*sorted(MISSING), AlertKind.CLAIM_UNPROVED, AlertKind.CANCELLED_IN_FILE)
+_NOT_OVER = (
+    *sorted(MISSING | BEFORE_CHARGE),
+    AlertKind.CLAIM_UNPROVED,
+    AlertKind.CANCELLED_IN_FILE,
+)
 #: What answers and look-ups wrote into a transaction, as it is in one that was never seen.
 _UNSEEN: dict[str, Any] = {
     "access_id": None,

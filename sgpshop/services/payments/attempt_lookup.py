@@ -152,9 +152,10 @@ def resolve_all() -> tuple[int, int]:
 
 def is_uncertain(attempt: Attempt) -> bool:
     """Whether nobody knows how this stands: no usable answer, or its worker was lost (P13)."""
-    is_lost = (
+    is_lost = (  # a line of a monthly file has no time: the file is what is tried again
         attempt.state is AttemptState.SENDING
-        and (attempt.due_at or shared_clock.now()) < shared_clock.now()
+        and attempt.due_at is not None
+        and attempt.due_at < shared_clock.now()
     )
     return is_lost or attempt.state is AttemptState.UNKNOWN
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.billing_calendar import file_window_ends
 from sgpshop.domain.order_rules import ONLY_BY_FILE
 from sgpshop.domain.payment_status import Event
-from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.domain.reconciliation import BEFORE_CHARGE, AlertKind
 from sgpshop.gateway import ErrorKind, TradeStatus, explain, worst
 from sgpshop.models import (
     AttemptState,
@@ -162,7 +162,8 @@ def mark(session: Session, attempt_id: int, row: Any, outcome: Outcome, now: dat
     else:
         billing.state = BillingState.REFUSED
     if billing.state is not BillingState.POSTPONED:  # how it ended says more than what was feared
-        alerts.mended(session, row.order_id, AlertKind.CARD_UNFIT, WORKER.name, now)
+        for kind in BEFORE_CHARGE:
+            alerts.mended(session, row.order_id, kind, WORKER.name, now)
     if not is_billed:  # a payment that was called the order's meanwhile may count from now on
         for other in transaction_numbers.live_elsewhere([row.order_id]):
             if other.is_captured:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.domain.reconciliation import AlertKind, Decision
+from sgpshop.domain.reconciliation import BEFORE_CHARGE, AlertKind, Decision
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import CHECKOUTS, AttemptState, CardTransaction, FollowUp, Operation, Order
 from sgpshop.services import settings
@@ -74,7 +74,7 @@ def settle(session: Session, row: Any, outcome: Outcome, now: datetime) -> None:
         )
     elif row.operation is Operation.CANCEL:
         cancel_parcels(acting.lock_order(session, row.order_id))
-        for kind in (AlertKind.CANCELLED_IN_FILE, AlertKind.CARD_UNFIT):
+        for kind in (AlertKind.CANCELLED_IN_FILE, *BEFORE_CHARGE):
             alerts.mended(session, row.order_id, kind, row.actor, now)
     elif row.operation is Operation.REFUND_DIFFERENCE:
         alerts.mended(session, row.order_id, AlertKind.AMOUNT_DIFFERS, row.actor, now)

@@ -32,6 +32,7 @@ from sgpshop.services import intake
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing.selecting import to_register
 from sgpshop.storage.database import writing
@@ -300,6 +301,8 @@ def test_while_it_is_being_registered_nobody_changes_the_order(
     billing.resume()
     order = fresh(order)
     assert not status_change(order).is_enabled
+    assert order.open_attempt is not None
+    assert not attempt_lookup.is_uncertain(order.open_attempt)  # whoever opens it waits for nothing
     with pytest.raises((NotPossible, ShopError)):
         cancel(order)
 

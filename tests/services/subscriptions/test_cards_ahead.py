@@ -19,12 +19,13 @@ from sgpshop.gateway import GatewayUnreachable, SmbcGpGateway
 from sgpshop.models import Alert, CardTransaction, Mail, Order, utc_now
 from sgpshop.services import intake, subscriptions
 from sgpshop.services.intake.new_order import CardSource
-from sgpshop.services.orders import parcels
+from sgpshop.services.orders import acting, alerts, parcels
 from sgpshop.services.outgoing.mails import contents
 from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.searching import search
 from sgpshop.services.subscriptions.stages import SubscriptionCriteria, SubscriptionTab
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, seen
@@ -250,6 +251,10 @@ def test_an_end_of_the_order_ends_it(shop: World, travel: Travel) -> None:
     cancelled, registered = (delivered(shop, payment=soon_over(shop)) for _ in range(2))
     look(travel, 2026, 12, 5)
     assert len(told(cancelled)) == len(told(registered)) == 1
+    with writing() as session:  # nor does «このままでは請求されます» say anything any more
+        for one in (cancelled, registered):
+            order = acting.lock_order(session, one.id)
+            alerts.raise_once(session, order, AlertKind.CANCELLED_UNBILLED, found="取消")
     came_back = parcels.ParcelReturn([0], jst_day(utc_now()))
     parcels.take_back(cancelled.id, seen(fresh(cancelled)), TANAKA, came_back)
     cancel(fresh(cancelled))
@@ -258,6 +263,7 @@ def test_an_end_of_the_order_ends_it(shop: World, travel: Travel) -> None:
     billing.resume()  # refused or taken by SMBC-GP's own rules: that is told, not what was feared
     assert fresh(registered).payment_status is PaymentStatus.BILLING_REPORTED
     assert told(registered) == []
+    assert alerts.count_open() == 0
 
 
 def test_nothing_is_charged_and_nobody_is_looked_at_who_is_not_due(

@@ -19,7 +19,7 @@ from sgpshop import logs
 from sgpshop.domain.billing_calendar import RESULTS_OVERDUE, results_at, written
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.payment_status import Event, PaymentStatus, is_possible, next_status
-from sgpshop.domain.reconciliation import AlertKind, decide
+from sgpshop.domain.reconciliation import BEFORE_CHARGE, AlertKind, decide
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
 from sgpshop.gateway import GatewayError, ResultLine, SmbcGpGateway, TradeState, TradeStatus
@@ -290,7 +290,8 @@ def _not_charged(
             for other in transaction_numbers.live_elsewhere([order.id]):
                 if other.is_captured:
                     transactions.look_now(other)
-            alerts.mended(session, order.id, AlertKind.CARD_UNFIT, WORKER.name, utc_now())
+            for kind in BEFORE_CHARGE:
+                alerts.mended(session, order.id, kind, WORKER.name, utc_now())
     history.record_change(order, sentence, WORKER, before=before, **words)
 
 
