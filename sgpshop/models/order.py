@@ -555,6 +555,17 @@ class CardTransaction(Base):
         """Whether nothing was sent under it, and nothing seen there so far."""
         return not (self.entry_sent_at or self.access_id or self.gateway_state)
 
+    @hybrid_property
+    def is_used(self) -> bool:
+        """Whether it counts, or something was sent under it or seen there: not merely named by SMBC-GP."""
+        return self.is_current or not self.is_mere_number
+
+    @is_used.inplace.expression
+    @classmethod
+    def _is_used_expression(cls) -> sa.ColumnElement[bool]:
+        was_used = (cls.entry_sent_at, cls.access_id, cls.gateway_state)
+        return sa.or_(cls.is_current, *(column.is_not(None) for column in was_used))
+
     @property
     def is_captured(self) -> bool:
         """Whether SMBC-GP showed last that its money is taken."""

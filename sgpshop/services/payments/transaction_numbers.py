@@ -180,16 +180,21 @@ def is_repayment(transaction: CardTransaction) -> bool:
 def _next_sequence(order: Order) -> int:
     """The next number's suffix.  Raises NumbersUsedUp behind the last one.
 
-    A number that another order has is passed over: `A-1` may be one of a shop that numbers so.
+    A number that another order has is passed over: `A-1` may be one of a shop that numbers so.  Behind
+    one that SMBC-GP named, and no act of ours used, there may be none left: then those before it serve.
     """
     session = object_session(order)
     assert session is not None
-    last: int = session.execute(
-        sa.select(sa.func.max(CardTransaction.sequence)).where(CardTransaction.order_id == order.id)
-    ).scalar_one()
+    rows = session.scalars(
+        sa.select(CardTransaction).where(CardTransaction.order_id == order.id)
+    ).all()
+    places = {row.sequence for row in rows}
+    last = max(places)
+    used = max((row.sequence for row in rows if row.is_used), default=0)
     others = of_other_orders(session, order.id, order.order_no)
-    for sequence in range(last + 1, MOST_NUMBERS + 1):
-        if at_gateway(order.order_no, sequence) not in others:
+    others |= {row.gateway_order_id for row in rows}
+    for sequence in (*range(last + 1, MOST_NUMBERS + 1), *range(used + 1, last)):
+        if sequence not in places and at_gateway(order.order_no, sequence) not in others:
             return sequence
     raise NumbersUsedUp
 

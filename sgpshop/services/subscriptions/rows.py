@@ -21,6 +21,7 @@ from sgpshop.services.orders.facts import Facts
 from sgpshop.services.subscriptions.billing import planning
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
+    HAS_A_NUMBER,
     IS_QUESTIONED,
 )
 from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_from
@@ -62,6 +63,8 @@ class ListedSubscription:
     is_held_up: bool
     #: it was when its month was registered, and waits for the next registration (R102, R105)
     was_passed_over: bool
+    #: SMBC-GP takes no further number of it (R141)
+    is_used_up: bool
     #: because of an alert that waits for an answer
     is_questioned: bool
     #: yen that SMBC-GP took, where it took any
@@ -109,7 +112,7 @@ class ListedSubscription:
         if self.is_held_up:
             return _QUESTIONED if self.is_questioned else Refusal.OTHERS_LIVE.sentence
         if self.was_passed_over:
-            return _PASSED_OVER
+            return Refusal.NUMBERS_USED_UP.sentence if self.is_used_up else _PASSED_OVER
         return self.billing.why if self.billing and self._is_of_interest else ""
 
     @property
@@ -144,6 +147,7 @@ _FACTS = (
     LACKS_CARD.label("lacks_card"),
     IS_HELD_UP.label("is_held_up"),
     IS_QUESTIONED.label("is_questioned"),
+    HAS_A_NUMBER.label("has_a_number"),
     _CURRENT.captured_amount,
     _CURRENT.gateway_state.in_(sorted(TAKEN_STATES)).label("is_taken"),
     Billing.id.label("billing_id"),
@@ -201,6 +205,7 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         lacks_card=bool(facts.lacks_card),
         is_held_up=bool(facts.is_held_up),
         was_passed_over=bool(facts.was_passed_over),
+        is_used_up=not facts.has_a_number,
         is_questioned=bool(facts.is_questioned),
         captured=facts.captured_amount,
         is_taken=bool(facts.is_taken),

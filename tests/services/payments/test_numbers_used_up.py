@@ -21,7 +21,10 @@ from sgpshop.models import Billing, CardTransaction, Operation, Order, utc_now
 from sgpshop.services import intake
 from sgpshop.services.intake.new_order import CardSource, OnDecline
 from sgpshop.services.orders import parcels
+from sgpshop.services.payments import transaction_lookup, unknown_numbers
 from sgpshop.services.subscriptions import billing
+from sgpshop.services.subscriptions.searching import search
+from sgpshop.services.subscriptions.stages import SubscriptionCriteria, SubscriptionTab
 from sgpshop.storage.database import writing
 from tests import own_worker
 from tests.factories import fresh
@@ -117,3 +120,26 @@ def test_a_subscription_stays_unregistered(
     settle(order.id)
     assert fresh(order).payment_status is S.AWAITING_BILLING
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Billing)) == 0
+    assert not billing.is_due()
+    page = search(SubscriptionCriteria(tab=SubscriptionTab.ATTENTION))
+    assert ["これ以上決済できません" in row.why for row in page.rows] == [True]
+
+
+@pytest.mark.parametrize("driver", list(BillingDriver))
+def test_a_number_that_smbc_gp_only_named_uses_none_up(
+    shop: World,
+    travel: Travel,  # noqa: F811
+    driver: BillingDriver,
+) -> None:
+    """A list of SMBC-GP has `<order number>-99`, which is nobody's: it is asked for, and not there."""
+    open_shop(billing_driver=driver.value)
+    intake.place(subscription(shop), SHOP_FRONT)
+    [order] = orders()
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    transaction_lookup.look_soon_at(unknown_numbers.keep_named(f"{order.order_no}-99"))
+    settle(order.id)
+    travel(jst(2026, 12, 10, 6, 1))
+    billing.resume()
+    settle(order.id)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert shop.trade(f"{order.order_no}-1")["amount"] == order.total

@@ -33,6 +33,7 @@ from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
+    HAS_A_NUMBER,
     IS_FREE,
     may_be_of,
     to_register,
@@ -74,7 +75,8 @@ def plan_again(now: datetime) -> int:
             planned += 1
             continue
         _try_later(billing_id, sa.and_(Order.id == order_id, may_be_of(month)), at)
-    free_now = [] if is_over else read_alone(sa.select(Order.id).where(passed_over(now)))
+    wanted = sa.select(Order.id).where(passed_over(now), HAS_A_NUMBER)
+    free_now = [] if is_over else read_alone(wanted)
     month = _month_due(now)
     return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in free_now)
 
@@ -89,7 +91,7 @@ def is_any_passed_over(now: datetime) -> bool:
 @lru_cache(maxsize=2)
 def _any_passed_over(month: date, punctual_until: datetime) -> sa.Select[bool]:
     """Made once a month: a worker at rest asks it twice a minute, and most of its cost is to make it."""
-    return sa.select(sa.exists().where(was_passed_over(month, punctual_until)))
+    return sa.select(sa.exists().where(was_passed_over(month, punctual_until), HAS_A_NUMBER))
 
 
 def punctual_until(month: date, billing_day: int) -> datetime:
@@ -98,7 +100,8 @@ def punctual_until(month: date, billing_day: int) -> datetime:
 
 
 def passed_over(now: datetime) -> sa.ColumnElement[bool]:
-    """What the registration due last could not take, and can by now: by file until the window closes."""
+    """What the registration due last could not take, and nothing holds up by now but the window of
+    the monthly file, or that its numbers are used up."""
     return was_passed_over(*due_last(now))
 
 

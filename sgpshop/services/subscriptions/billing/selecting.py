@@ -92,8 +92,10 @@ HAS_UNFIT_CARD = sa.and_(
 )
 
 #: It can be planned: else what was passed over would be tried every half a minute for ever.
-_HAS_A_NUMBER = ~sa.exists().where(
-    CardTransaction.order_id == Order.id, CardTransaction.sequence >= MOST_NUMBERS
+HAS_A_NUMBER = ~sa.exists().where(
+    CardTransaction.order_id == Order.id,
+    CardTransaction.sequence >= MOST_NUMBERS,
+    CardTransaction.is_used,
 ).correlate(Order)
 
 #: Money of the order is reserved or taken already: it is never charged beside that (P1).
@@ -150,4 +152,4 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
         # Order is two selects further out, where it is not found by itself: it would be any order.
         .correlate(Order, DailyJob),
     )
-    return sa.and_(to_register(month), IS_FREE, _HAS_A_NUMBER, was_there.correlate(Order))
+    return sa.and_(to_register(month), IS_FREE, was_there.correlate(Order))
