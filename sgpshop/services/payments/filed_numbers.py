@@ -112,6 +112,13 @@ def may_be_entered(session: Session, gateway_order_id: str) -> bool:
     return bool(was_sent) and not is_waiting(session, gateway_order_id)
 
 
+def _is_first(gateway_order_id: str) -> sa.Exists:
+    """It is the number of an order's first payment."""
+    return sa.exists().where(
+        CardTransaction.gateway_order_id == gateway_order_id, CardTransaction.sequence == 0
+    )
+
+
 def _is_of_file(gateway_order_id: str) -> sa.Exists:
     return sa.exists().where(
         CardTransaction.gateway_order_id == gateway_order_id, CardTransaction.was_refused_to_calls
@@ -186,7 +193,7 @@ def waiting_of(session: Session, order_id: int) -> list[str]:
 
 
 def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
-    """Who brought `trade`, of an order of that `kind`, to SMBC-GP.
+    """Who brought `trade`, of an order of that `kind`, to SMBC-GP; files have later numbers alone.
 
     The line of a file shows, until the results, as what a call of ours would have entered
     (protocol.md §13.9).  Our books do not know it when another system sent the file, or when they
@@ -205,6 +212,8 @@ def whose(kind: OrderKind, trade: TradeStatus) -> Whose:
 
 def _whose(session: Session, trade: TradeStatus) -> Whose:
     number = trade.order_id
+    if session.scalar(sa.select(_is_first(number))):  # that of an order called `20261128-001`
+        return Whose.OURS
     file = filed(session, number)
     if file is not None:
         return Whose.OVER if file.is_over else Whose.OURS
