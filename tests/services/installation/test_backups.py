@@ -34,9 +34,9 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import installation, intake, journals
-from sgpshop.services.orders import parcels
 from sgpshop.services.installation import backups
 from sgpshop.services.intake.new_order import CardSource, OnDecline
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, gateway_access, transaction_lookup
 from sgpshop.services.reconciliation import daily, ledgers
