@@ -185,8 +185,10 @@ def _next_sequence(order: Order) -> int:
     """
     session = object_session(order)
     assert session is not None
-    rows = session.scalars(
-        sa.select(CardTransaction).where(CardTransaction.order_id == order.id)
+    rows: Sequence[CardTransaction] = session.scalars(
+        sa.select(CardTransaction)
+        .where(CardTransaction.order_id == order.id)
+        .execution_options(populate_existing=True)
     ).all()
     places = {row.sequence for row in rows}
     last = max(places)
