@@ -16,6 +16,8 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
+    Billing,
+    BillingState,
     CardTransaction,
     InstallationFact,
     LoginSession,
@@ -130,6 +132,9 @@ def finish_restore() -> int:
             .values(due_at=now)
             .execution_options(synchronize_session=False)
         )
+        # What was asked about a line before does not know what was told since (preparing.is_ready).
+        is_planned = Billing.state == BillingState.PLANNED
+        session.execute(sa.update(Billing).where(is_planned).values(ready_at=None))
         for model in (LoginSession, WorkerBeat):
             session.execute(sa.delete(model))
         feed.begin_anew(session)

@@ -21,8 +21,10 @@ from flask import Flask
 
 from sgpshop.domain.errors import EnvironmentUnusable, ShopError
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.extensions import db
+from sgpshop.gateway import Job
 from sgpshop.models import (
     Alert,
     Billing,
@@ -41,7 +43,7 @@ from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts, gateway_access, transaction_lookup
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.subscriptions import billing
-from sgpshop.services.subscriptions.billing import planning
+from sgpshop.services.subscriptions.billing import planning, preparing
 from sgpshop.storage import backup, schema
 from sgpshop.storage.backup import NotABackup, NotEmpty
 from sgpshop.storage.database import fold_back, writing
@@ -49,7 +51,7 @@ from sgpshop.worker.engine import Worker
 from tests import own_worker
 from tests.conftest import KEYS, make_app
 from tests.factories import authorized_order, make_order
-from tests.gateway_world import World
+from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, correct, press, run_act, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, subscription
 from tests.services.importing import take_in
@@ -289,7 +291,12 @@ class TestWhileTheMonthIsRegistered:
             backups.take(taken)
             with elsewhere.app_context(), watched_background(elsewhere):
                 restore(taken)
-                for minute in (6, 8):
+                for minute in (
+                    6,
+                    8,
+                    20,
+                    22,
+                ):  # also a file of which nobody knows whether it arrived
                     clock.move_to(jst(2026, 12, 10, 6, minute))
                     work(elsewhere)
                     assert by_number(number).payment_status is not S.NEEDS_REVIEW
@@ -297,6 +304,27 @@ class TestWhileTheMonthIsRegistered:
                 assert shop.trade(f"{number}-1")["status"] == "UNPROCESSED"  # until the 18th
                 assert db.session.scalars(sa.select(Billing.file_id)).one() is not None
                 assert not db.session.scalars(sa.select(Alert)).all()
+
+    def test_what_was_asked_before_says_nothing_of_what_was_lost(
+        self, shop: World, taken: Path, elsewhere: Flask
+    ) -> None:  # P1
+        with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
+            billing.resume()
+            number = intake.place(subscription(shop), SHOP_FRONT).order_no
+            order = by_number(number)
+            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            clock.move_to(jst(2026, 12, 10, 6, 5))
+            planning.plan(date(2026, 11, 1))
+            assert preparing.prepare(shop.gateway)
+            backups.take(taken)
+            with shop.elsewhere():  # and we were notified of it
+                shop.gateway.authorize(f"{number}-2", 2500, GOOD_CARD, job=Job.CAPTURE)
+            with elsewhere.app_context(), watched_background(elsewhere):
+                restore(taken)
+                work(elsewhere)
+                assert [trade["order_id"] for trade in shop.ledger()] == [number, f"{number}-2"]
+                [told] = db.session.scalars(sa.select(Alert.kind))
+                assert told is AlertKind.UNKNOWN_NUMBER
 
 
 class TestBooksOfDaysThatWereLost:
