@@ -20,7 +20,7 @@ from sgpshop.services.deliveries.labels import LAYOUTS, Cool, LabelFile, LabelJo
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 
-SAMPLES = Path(__file__).parent.parent / "data" / "labels"
+SAMPLES = Path(__file__).parents[2] / "data" / "labels"
 DAY = date(2026, 11, 28)
 SENDER = {
     "label_sender_name": "見本商店",

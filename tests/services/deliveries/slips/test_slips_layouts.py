@@ -28,7 +28,7 @@ from tests.services.deliveries.test_labels import SENDER, to
 from tests.services.slip_files import CAPTURE, NO_CAPTURE, carry_out, prepare, results
 
 DONE = (ItemResult.SUCCEEDED, "")
-SAMPLES = Path(__file__).parent.parent.parent / "data" / "slips"
+SAMPLES = Path(__file__).parents[3] / "data" / "slips"
 DAY = date(2026, 11, 28)
 
 
