@@ -474,7 +474,7 @@ class TestTheFile:
 def about() -> backup.About:
     return backup.About(
         version=schema.wanted(),
-        database="sqlite",
+        database=db.engine.dialect.name,
         taken_at=utc_now(),
         key_fingerprint="",
         has_keys=False,
