@@ -7,6 +7,7 @@ subscription's billing (R112, R102) are new transactions, sent as `<order number
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
@@ -195,7 +196,7 @@ def _next_sequence(order: Order) -> int:
     used = max((row.sequence for row in rows if row.is_used), default=0)
     others = of_other_orders(session, order.id, order.order_no)
     others |= {row.gateway_order_id for row in rows}
-    for sequence in (*range(last + 1, MOST_NUMBERS + 1), *range(used + 1, last)):
+    for sequence in chain(range(last + 1, MOST_NUMBERS + 1), range(used + 1, last)):
         if sequence not in places and at_gateway(order.order_no, sequence) not in others:
             return sequence
     raise NumbersUsedUp
