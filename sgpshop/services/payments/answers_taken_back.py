@@ -32,7 +32,7 @@ from sgpshop.models import (
 from sgpshop.services.orders import alerts, history, money_movements, subscription_rounds
 from sgpshop.services.orders.acting import id_of, lock_order
 from sgpshop.services.orders.history import LOOK_UP, WORKER, Actor
-from sgpshop.services.payments import transaction_numbers, unknown_numbers
+from sgpshop.services.payments import billing_marks, transaction_numbers, unknown_numbers
 from sgpshop.services.payments.transactions import look_now
 from sgpshop.storage import queue
 from sgpshop.storage.database import writing
@@ -119,7 +119,11 @@ def why_not(row: UnknownNumber) -> str:
         sa.or_(Attempt.sent_at.is_not(None), Attempt.state == AttemptState.DONE),
     )
     recorded = sa.exists().where(MoneyMovement.transaction_id == taken.id, MoneyMovement.is_by_hand)
-    billed = sa.exists().where(Billing.gateway_order_id == row.gateway_order_id)
+    billing_id, _ = row.taken_over.get("put_off") or (None, "")
+    billed = sa.exists().where(
+        Billing.gateway_order_id == row.gateway_order_id,
+        Billing.id.is_distinct_from(billing_id),
+    )
     found = db.session.execute(sa.select(acted, recorded, billed)).one()
     return next((words for is_so, words in zip(found, _BUILT, strict=True) if is_so), "")
 
@@ -149,6 +153,9 @@ def _undo(session: Session, order: Order, row: UnknownNumber) -> None:
         setattr(taken, name, value)
     taken.looks += 1  # a look-up of it that is under way asked when it was the order's (P17)
     _hand_on(session, order, taken, row.taken_over)
+    if row.taken_over.get("put_off"):
+        billing_id, number = row.taken_over["put_off"]
+        billing_marks.put_off_again(session, billing_id, number, row.gateway_order_id)
     session.flush()
     if taken.is_current:
         _put_back(session, order, taken, row.taken_over)

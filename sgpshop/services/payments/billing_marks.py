@@ -28,6 +28,7 @@ from sgpshop.models import (
     CardTransaction,
     Order,
     join_codes,
+    utc_now,
 )
 from sgpshop.services.orders import alerts
 from sgpshop.services.orders.history import WORKER
@@ -196,6 +197,22 @@ def _wait_for_results(session: Session, billing: Billing, now: datetime) -> None
         sa.update(BillingFile)
         .where(BillingFile.id == found.file_id, BillingFile.results_due_at.is_(None))
         .values(results_due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def put_off_again(session: Session, billing_id: int, number: str, paid_as: str) -> None:
+    """What a look-up ended as paid under the number `paid_as` was not: it is to come, under `number`."""
+    session.execute(
+        sa.update(Billing)
+        .where(Billing.id == billing_id, Billing.gateway_order_id == paid_as)
+        .values(
+            state=BillingState.POSTPONED,
+            gateway_order_id=number,
+            registered_at=None,
+            result_at=None,
+            retry_at=utc_now(),
+        )
         .execution_options(synchronize_session=False)
     )
 

@@ -470,6 +470,8 @@ def _leave(session: Session, order: Order, row: UnknownNumber) -> None:
     )
 
 
+#: A registration that is still to come, for all we know.
+NOT_REGISTERED = (BillingState.PLANNED, BillingState.POSTPONED)
 #: Columns of a number that was only meant to be used: the card that was to pay there.
 MEANT = ("member_id", "card_seq", "card_last4", "is_charge")
 
@@ -478,8 +480,15 @@ def _as_it_stands(session: Session, order: Order, row: UnknownNumber) -> dict[st
     """What is put back of the locked `order`, should the answer be taken back (answers_taken_back)."""
     assert order.transaction is not None
     own = _of_number(session, row.gateway_order_id).one_or_none()
+    put_off = session.execute(  # it ends as paid there
+        sa.select(Billing.id, Billing.gateway_order_id)
+        .where(Billing.order_id == order.id, Billing.state.in_(NOT_REGISTERED))
+        .order_by(Billing.id.desc())
+        .limit(1)
+    ).one_or_none()
     return {
         "at": utc_now().isoformat(),
+        "put_off": list(put_off) if put_off else None,
         "counted": order.transaction.id,
         "status": order.payment_status,
         "claimed": order.claimed_status,

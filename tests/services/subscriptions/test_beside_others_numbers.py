@@ -7,21 +7,24 @@ from datetime import date
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
+from sgpshop.extensions import db
 from sgpshop.gateway import Card, Job
-from sgpshop.models import Order
-from sgpshop.services.payments import unknown_numbers
+from sgpshop.models import BillingState, Order, UnknownNumber
+from sgpshop.services.payments import answers_taken_back, unknown_numbers
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from tests import own_worker
 from tests.factories import fresh
 from tests.faults.judging import work_off
 from tests.gateway_world import World
+from tests.services.acting import TANAKA
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
 from tests.services.payments.test_earlier_transactions import told
@@ -122,4 +125,29 @@ def test_nor_do_the_results_of_another_systems_file(
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert (f"{order.order_no}-2", 2500) in sold(shop, order)
     assert told(order) == []
+    assert explained() == []
+
+
+def test_called_its_own_by_mistake_it_is_still_to_be_billed(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    travel(jst(2026, 12, 9, 12))
+    sell_the_other(shop, order)
+    travel(THE_10TH)
+    go_on(order)
+    assert say_ours() == 1
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert the_billing(order).state is BillingState.PAID
+    [question] = db.session.scalars(sa.select(UnknownNumber.id))
+    answers_taken_back.ask_again(order.order_no, question, TANAKA)
+    work_off(order.id)
+    is_untouched(order)
+    assert the_billing(order).state is BillingState.POSTPONED
+    assert say_ours(is_ours=False) == 1
+    travel(jst(2026, 12, 10, 12))
+    go_on(order)
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert (f"{order.order_no}-2", 2500) in sold(shop, order)
+    assert the_billing(order).gateway_order_id == f"{order.order_no}-2"
     assert explained() == []
