@@ -69,7 +69,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, quiet, with Japanese date fields; one for all tests of a process."""
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
             args=[
                 "--no-sandbox",
                 "--disable-gpu",

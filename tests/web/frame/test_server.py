@@ -81,10 +81,10 @@ def answers(server: Server, path: str) -> int:
 
 def read_all(connection: socket.socket) -> tuple[bytes, dict[str, str], bytes]:
     """Status line, headers by lower name and body of everything until the server hangs up."""
-    content = b""
+    content = bytearray()  # which grows in place: of bytes each piece would copy all before it
     while piece := connection.recv(65_536):
         content += piece
-    head, _, body = content.partition(b"\r\n\r\n")
+    head, _, body = bytes(content).partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     headers = dict(line.decode().split(": ", 1) for line in lines)
     return first, {name.lower(): value for name, value in headers.items()}, body
