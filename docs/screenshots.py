@@ -81,7 +81,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         demo, address, password = started(Path(folder))
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=BROWSER, env={**os.environ, **JAPANESE}
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            args=BROWSER,
+            env={**os.environ, **JAPANESE},
         )
         try:
             wait_until_calm(address)

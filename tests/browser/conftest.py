@@ -66,7 +66,7 @@ def look_again_until(page: Page, is_so: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, quiet, with Japanese date fields; one for all tests of a process."""
+    """Debian's Chromium, quiet, without windows where it comes so; one for all tests of a process."""
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
