@@ -4,7 +4,7 @@ Others use what is exported here and nothing else.
 """
 
 from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
-from sgpshop.gateway.client import SmbcGpGateway
+from sgpshop.gateway.client import SmbcGpGateway, only_while
 from sgpshop.gateway.elsewhere import ADDRESS_REFUSED, Elsewhere
 from sgpshop.gateway.error_kinds import ErrorKind, worst
 from sgpshop.gateway.error_words import (
@@ -44,7 +44,6 @@ from sgpshop.gateway.records import (
     TradeState,
     TradeStatus,
 )
-from sgpshop.gateway.wanted import only_while
 
 __all__ = [
     "ADDRESS_REFUSED",

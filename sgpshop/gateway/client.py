@@ -7,7 +7,10 @@ A method returns only what the gateway provably said.  Otherwise it raises one o
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from sgpshop import metrics
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+log = logging.getLogger(__name__)
+
 MAX_AMOUNT = 9_999_999  # seven digits, protocol.md §3.4
 
 _LUMP_SUM = "1"  # Method
@@ -54,6 +59,45 @@ _THREE_DS_2 = "2"  # TdFlag
 _BY_POST = "1"  # CallbackType: the browser brings AccessID back in a form
 _TENANT_NAME_BYTES = 18  # 24 characters of base64, of the 25 allowed
 _MEMBER_EXISTS = "E01390010"
+
+
+def _always() -> bool:
+    return True
+
+
+#: Asked when a connection stands and the first byte of a request comes next: is it wanted still?
+#: And whether it is asked of each request, or of the first.
+_may_send: ContextVar[tuple[Callable[[], bool], bool]] = ContextVar(
+    "may_send", default=(_always, True)
+)
+
+
+@contextmanager
+def only_while(may_send: Callable[[], bool], *, each: bool = False) -> Iterator[None]:
+    """The first request of this block leaves only if `may_send` says so right before its first byte.
+
+    GatewayUnreachable (NOT_WANTED) otherwise, and where `may_send` raises (P17).  Those that follow
+    are not asked about: GatewayUnreachable means that nothing was sent.  Unless all of them only ask:
+    then `each` is.
+    """
+    token = _may_send.set((may_send, each))
+    try:
+        yield
+    finally:
+        _may_send.reset(token)
+
+
+def is_wanted() -> bool:
+    """Whether the request that comes next is wanted still; from then on the following are."""
+    try:
+        may_send, is_each = _may_send.get()
+        said = may_send()
+        if not is_each:
+            _may_send.set((_always, True))
+    except Exception:  # who cannot be asked has not said yes
+        log.exception("whether a request is wanted still could not be asked")
+        return False
+    return said
 
 
 class SmbcGpGateway:
@@ -80,7 +124,7 @@ class SmbcGpGateway:
         allow_loopback_http: bool = False,
         hosts: Collection[str] | None = None,
     ) -> None:
-        from sgpshop.gateway.transport import Transport, new_session  # see wanted.py
+        from sgpshop.gateway.transport import Transport, new_session  # loads an HTTP client (5 MB)
 
         self._credentials = credentials
         self._allow_loopback_http = allow_loopback_http

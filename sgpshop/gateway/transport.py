@@ -25,6 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from sgpshop.domain.other_clock import OtherClock
+from sgpshop.gateway.client import is_wanted
 from sgpshop.gateway.exceptions import (
     NO_FREE_CONNECTION,
     NOT_WANTED,
@@ -32,7 +33,6 @@ from sgpshop.gateway.exceptions import (
     GatewayOutcomeUnknown,
     GatewayUnreachable,
 )
-from sgpshop.gateway.wanted import is_wanted
 
 log = logging.getLogger(__name__)
 

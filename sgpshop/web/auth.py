@@ -36,7 +36,7 @@ from sgpshop.services.access.people import LONGEST_NAME
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import carried, recent_password
 from sgpshop.web.frame.forms import Form
-from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
 from sgpshop.web.frame.security import own_path, public, requires
 from sgpshop.web.frame.site import this_site

@@ -27,8 +27,8 @@ from sgpshop.services.demo.sample import SAMPLE
 from sgpshop.services.order_files import importing
 from sgpshop.services.order_files.importing import RunState, mappings
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited, makes_file
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 
 bp = Blueprint("imports", __name__, url_prefix="/orders/imports")

@@ -45,7 +45,13 @@ class Actor:
         """Another program, by the name of its key."""
         return cls(ActorKind.API_KEY, name)
 
+    @property
+    def begins_of_itself(self) -> bool:
+        """Whether this is nobody's act: the worker's, a look-up's or a file's."""
+        return self.kind in _OF_ITSELF
 
+
+_OF_ITSELF = frozenset({ActorKind.WORKER, ActorKind.LOOK_UP, ActorKind.IMPORT})
 #: Look-ups act on their own account: what they find, SMBC-GP said.
 LOOK_UP = Actor(ActorKind.LOOK_UP, "照会")
 WORKER = Actor(ActorKind.WORKER, "自動処理")

@@ -251,7 +251,7 @@ def _yen_to_approve(
     orders: Sequence[OrderFacts], wanted: OperationRequest, actor: Actor, shop: ShopSettings
 ) -> int:
     """Yen that a second person has to agree to before this is opened; 0: none (R157)."""
-    if wanted.is_agreed or not second_look.is_asked_of(actor):
+    if wanted.is_agreed or actor.begins_of_itself:
         return 0
     return yen_to_approve(orders, wanted.operation, shop, captures=wanted.captures)
 

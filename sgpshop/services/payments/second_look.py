@@ -18,13 +18,11 @@ from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.order_acts import WhyNot
 from sgpshop.domain.second_look import EXPIRES_AFTER, LONGEST_REASON, ApprovalState
 from sgpshop.extensions import db
-from sgpshop.models import ActorKind, Approval, Order, utc_now
+from sgpshop.models import Approval, Order, utc_now
 from sgpshop.services.access import activities
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history import WORKER, Actor
 
-#: What begins by itself is no person's act.
-_OF_ITSELF = frozenset({ActorKind.WORKER, ActorKind.LOOK_UP, ActorKind.IMPORT})
 #: `Attempt.choices`: who agreed, told in the history of the order
 APPROVED_BY = "approved_by"
 CHANGED = "依頼したあとで注文が変わりました"
@@ -68,11 +66,6 @@ class ApprovalNeeded(NotPossible):
 def agreed(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Of an attempt's choices what its second step keeps: who agreed to both."""
     return {name: value for name, value in choices.items() if name == APPROVED_BY}
-
-
-def is_asked_of(actor: Actor) -> bool:
-    """Whether what this one wants done can need a second look at all."""
-    return actor.kind not in _OF_ITSELF
 
 
 def ask(session: Session, actor: Actor, **values: object) -> Approval:

@@ -20,7 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.storage import schema
 from sgpshop.storage.database_words import is_unavailable
 from sgpshop.web.frame import networks, problems, proxies
-from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.right_database import WrongDatabase, WrongVersion
 from sgpshop.web.frame.security import CardNumberRefused, CrossSiteRequest
 

@@ -1,7 +1,8 @@
-"""Pieces of pages that are the same on each of them, made once: menus, forms that nobody filled in.
+"""Pieces of pages: whether one is asked for, and those that are the same everywhere, made once.
 
-Such a template knows nothing but what it is given, neither the request nor the person, so that what was
-made for one cannot be shown to another.  What somebody typed is not kept.
+Menus and forms that nobody filled in are made once.  Their template knows nothing but what it is
+given, neither the request nor the person, so that what was made for one cannot be shown to another.
+What somebody typed is not kept.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask, current_app, request, session
+from flask import Flask, current_app, get_flashed_messages, render_template, session
 from flask_wtf.csrf import generate_csrf
+from htmx_flask import request
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
@@ -30,6 +32,22 @@ def init_app(app: Flask) -> None:
     app.extensions[_KEY] = {}
     app.jinja_env.globals.update(csrf_token=token, piece=piece)
     app.context_processor(lambda: {"csrf_token": token})  # Flask-WTF gives its own in both ways
+
+
+def wants_fragment() -> bool:
+    """Whether htmx asks for a piece of the page it shows; a history restore wants the whole (S9)."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def with_messages(page: str) -> str:
+    """`page` as it is to be sent; beside a fragment goes what was flashed.
+
+    A piece that renews itself leaves what was said where it stands; the next act takes it away.  A
+    whole page says its messages itself.
+    """
+    if not wants_fragment() or (request.method == "GET" and not get_flashed_messages()):
+        return page
+    return page + render_template("_messages.html", is_beside=True)
 
 
 def piece(

@@ -43,7 +43,7 @@ from sgpshop.models import ActorKind, Role, Scope
 from sgpshop.services.access import activities, sessions
 from sgpshop.services.installation import first_set_up
 from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
-from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.pieces import wants_fragment
 
 View = TypeVar("View", bound=Callable[..., Any])
 Right = Role | Literal["public", "api:intake", "api:read", "api:capture"]

@@ -27,8 +27,8 @@ from sgpshop.services.orders import money_movements
 from sgpshop.services.payments import attempt_lookup, transaction_numbers
 from sgpshop.services.payments.transactions import standing
 from sgpshop.web.frame.formatters import waiting
-from sgpshop.web.frame.fragments import wants_fragment, with_messages
 from sgpshop.web.frame.looking import Buttons, looked_at, may_act
+from sgpshop.web.frame.pieces import wants_fragment, with_messages
 
 #: A planned look-up is worth waiting for if it comes within this.
 _SOON = timedelta(seconds=60)

@@ -24,7 +24,7 @@ from sgpshop.services.payments.acts import OperationRequest, SumNotConfirmed
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.forms import ActForm, is_sum_confirmed
-from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, parcels, screen
 

@@ -16,8 +16,8 @@ from sgpshop.models import HistoryEntry, Order, OrderKind
 from sgpshop.services.order_detail import editing
 from sgpshop.services.order_detail.editing import ChoiceNeeded, Draft
 from sgpshop.services.orders import history
-from sgpshop.web.frame.fragments import wants_fragment, with_messages
 from sgpshop.web.frame.looking import looked_at, may_act
+from sgpshop.web.frame.pieces import wants_fragment, with_messages
 from sgpshop.web.order_edit import edit_fields, edit_form
 from sgpshop.web.order_edit.edit_form import ContentForm
 

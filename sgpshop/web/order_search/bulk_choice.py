@@ -17,7 +17,7 @@ from sgpshop.services.bulk.runs import NO_ORDER_CHOSEN
 from sgpshop.services.bulk.selection import Selection, TooMany, weigh
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.totals import added, status_totals, total
-from sgpshop.web.frame.fragments import wants_fragment
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.choices import Choice
 from sgpshop.web.order_search.form import SearchForm, parse_query

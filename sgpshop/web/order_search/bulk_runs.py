@@ -35,8 +35,8 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited, makes_file
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (

@@ -37,8 +37,8 @@ from sgpshop.services.order_search.search import matching_ids
 from sgpshop.services.order_search.totals import total
 from sgpshop.storage import jobs
 from sgpshop.web.frame.attachments import at_readers_pace, disposition
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import SOON, Writing
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 from sgpshop.web.order_search.form import SearchForm

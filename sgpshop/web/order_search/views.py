@@ -12,8 +12,8 @@ from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.bulk import report, runs
 from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search import saved_views, search, search_fields
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search

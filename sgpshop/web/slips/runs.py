@@ -22,9 +22,9 @@ from sgpshop.services.payments import second_look
 from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
-from sgpshop.web.frame.fragments import wants_fragment
 from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.looking import may_capture_with_slips, require_captures_with_slips
+from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.security import requires
 from sgpshop.web.slips import bp
 
