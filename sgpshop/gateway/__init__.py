@@ -7,31 +7,18 @@ from sgpshop.gateway.base_url import InvalidGatewayUrl, check_base_url
 from sgpshop.gateway.client import SmbcGpGateway, only_while
 from sgpshop.gateway.elsewhere import ADDRESS_REFUSED, Elsewhere
 from sgpshop.gateway.error_kinds import ErrorKind, worst
-from sgpshop.gateway.error_words import (
-    UNCHANGED,
-    Explanation,
-    explain,
-    for_buyer,
-    in_short,
-    without_answer,
-)
+from sgpshop.gateway.error_words import UNCHANGED, explain, for_buyer, in_short, without_answer
 from sgpshop.gateway.exceptions import (
     GatewayError,
     GatewayOutcomeUnknown,
     GatewayRejected,
     GatewayUnreachable,
 )
-from sgpshop.gateway.monthly_file import (
-    FileReceipt,
-    FileResult,
-    MonthlyLine,
-    ResultLine,
-)
+from sgpshop.gateway.monthly_file import FileReceipt, FileResult, MonthlyLine, ResultLine
 from sgpshop.gateway.notices import Notice, read_notice
 from sgpshop.gateway.records import (
     Cancellation,
     Card,
-    CardDetail,
     Challenge,
     IfUnsupported,
     Job,
@@ -44,44 +31,3 @@ from sgpshop.gateway.records import (
     TradeState,
     TradeStatus,
 )
-
-__all__ = [
-    "ADDRESS_REFUSED",
-    "UNCHANGED",
-    "Cancellation",
-    "Card",
-    "CardDetail",
-    "Challenge",
-    "Elsewhere",
-    "ErrorKind",
-    "Explanation",
-    "FileReceipt",
-    "FileResult",
-    "GatewayError",
-    "GatewayOutcomeUnknown",
-    "GatewayRejected",
-    "GatewayUnreachable",
-    "IfUnsupported",
-    "InvalidGatewayUrl",
-    "Job",
-    "MonthlyLine",
-    "Notice",
-    "Receipt",
-    "RecurringCharge",
-    "ResultLine",
-    "ShopCredentials",
-    "SmbcGpGateway",
-    "StoredCard",
-    "ThreeDs",
-    "TradeAccess",
-    "TradeState",
-    "TradeStatus",
-    "check_base_url",
-    "explain",
-    "for_buyer",
-    "in_short",
-    "only_while",
-    "read_notice",
-    "without_answer",
-    "worst",
-]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 from sgpshop.models.order import Order
 
 _OPEN = sa.text("acknowledged_at IS NULL")
@@ -20,14 +20,7 @@ class Alert(Base):
     __tablename__ = "alerts"
     __table_args__ = (
         # The same thing is said once, however often it is found before somebody looks.
-        sa.Index(
-            "uq_alerts_open",
-            "order_id",
-            "kind",
-            unique=True,
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
-        ),
+        index_of("uq_alerts_open", "order_id", "kind", unique=True, where=_OPEN),
         sa.Index("ix_alerts_order_id", "order_id"),
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.second_look import LONGEST_REASON, ApprovalState
 from sgpshop.models.attempt import ActorKind, FollowUp, Operation
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 from sgpshop.models.order import Order
 
 _WAITING = sa.text("state = 'waiting'")
@@ -18,13 +18,7 @@ _WAITING = sa.text("state = 'waiting'")
 
 def _one_waiting(*columns: str) -> sa.Index:
     """However many ask at once: one request waits for each of these, by the database itself."""
-    return sa.Index(
-        f"uq_approvals_waiting_{columns[0]}",
-        *columns,
-        unique=True,
-        sqlite_where=_WAITING,
-        postgresql_where=_WAITING,
-    )
+    return index_of(f"uq_approvals_waiting_{columns[0]}", *columns, unique=True, where=_WAITING)
 
 
 class Approval(Base):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Labelled
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 from sgpshop.models.order import CardTransaction, Order
 
 
@@ -113,12 +113,10 @@ class Attempt(Base):
     __tablename__ = "attempts"
     __table_args__ = (
         # P7: at most one open attempt per order, by the database itself.
-        sa.Index(
-            "uq_attempts_open", "order_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
-        ),
+        index_of("uq_attempts_open", "order_id", unique=True, where=_OPEN),
         sa.Index("ix_attempts_order_id_id", "order_id", "id"),
         # What the worker asks for: due queued, overdue sending, uncertain ones to look up.
-        sa.Index("ix_attempts_due", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        index_of("ix_attempts_due", "due_at", where=_OPEN),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

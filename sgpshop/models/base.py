@@ -85,6 +85,14 @@ class _Words(sa.Enum):
         return self._object_value_for_elem
 
 
+def index_of(
+    name: str, *columns: str, where: str | sa.TextClause, unique: bool = False
+) -> sa.Index:
+    """An index of those rows alone that are as `where` says, on either database."""
+    rows = sa.text(where) if isinstance(where, str) else where
+    return sa.Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)
+
+
 def enum_column(enum: type[StrEnum], name: str) -> sa.Enum:
     """A column type for the values of `enum`, checked by the database as well."""
     return _Words(

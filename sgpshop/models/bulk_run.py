@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.words import Labelled
 from sgpshop.models.attempt import Attempt
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 from sgpshop.models.order import Order
 
 
@@ -28,12 +28,7 @@ class BulkRun(Base):
 
     __tablename__ = "bulk_runs"
     __table_args__ = (
-        sa.Index(
-            "ix_bulk_runs_work_due",
-            "started_at",
-            sqlite_where=sa.text("is_work_due"),
-            postgresql_where=sa.text("is_work_due"),
-        ),
+        index_of("ix_bulk_runs_work_due", "started_at", where="is_work_due"),
         sa.Index("ix_bulk_runs_started_at", "started_at"),
     )
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime
+from sgpshop.models.base import Base, UtcDateTime, index_of
 
 _UNPLACED = sa.text("position IS NULL")
 
@@ -35,12 +35,7 @@ class OrderChange(Base):
 
     __tablename__ = "order_changes"
     __table_args__ = (
-        sa.Index(
-            "ix_order_changes_unplaced",
-            "order_id",
-            sqlite_where=_UNPLACED,
-            postgresql_where=_UNPLACED,
-        ),
+        index_of("ix_order_changes_unplaced", "order_id", where=_UNPLACED),
         sa.Index("ix_order_changes_placed_at_position", "placed_at", "position"),
     )
 
@@ -56,9 +51,7 @@ class OrderEvent(Base):
 
     __tablename__ = "order_events"
     __table_args__ = (
-        sa.Index(
-            "ix_order_events_unplaced", "id", sqlite_where=_UNPLACED, postgresql_where=_UNPLACED
-        ),
+        index_of("ix_order_events_unplaced", "id", where=_UNPLACED),
         sa.Index("ix_order_events_placed_at_position", "placed_at", "position"),
     )
 

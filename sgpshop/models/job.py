@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sgpshop.domain.words import Labelled
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 
 
 class JobKind(Labelled):
@@ -25,14 +25,7 @@ class Job(Base):
     """One piece of such work (`storage/jobs.py`)."""
 
     __tablename__ = "jobs"
-    __table_args__ = (
-        sa.Index(
-            "ix_jobs_due_at",
-            "due_at",
-            sqlite_where=sa.text("finished_at IS NULL"),
-            postgresql_where=sa.text("finished_at IS NULL"),
-        ),
-    )
+    __table_args__ = (index_of("ix_jobs_due_at", "due_at", where="finished_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     #: random, unguessable: the end of the address of its page

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sgpshop.domain.mail_kinds import MailKind, MailState
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 
 _OPEN = sa.text("state IN ('waiting', 'sending')")
 
@@ -20,7 +20,7 @@ class Mail(Base):
     __table_args__ = (
         # However many workers see an occasion, and however often: one mail.
         sa.UniqueConstraint("person_id", "kind", "event"),
-        sa.Index("ix_mails_due_at", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        index_of("ix_mails_due_at", "due_at", where=_OPEN),
         sa.Index("ix_mails_kind_event", "kind", "event"),
     )
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime, utc_now
+from sgpshop.models.base import Base, UtcDateTime, index_of, utc_now
 
 
 class MoneyMovement(Base):
@@ -35,20 +35,10 @@ class MoneyMovement(Base):
             "order_id",
         ),
         # Few are learned too late for the file of their day.
-        sa.Index(
-            "ix_money_movements_late",
-            "day",
-            "booked_on",
-            sqlite_where=sa.text("booked_on > day"),
-            postgresql_where=sa.text("booked_on > day"),
-        ),
+        index_of("ix_money_movements_late", "day", "booked_on", where="booked_on > day"),
         # 未回収: few goods are paid in a later month than they went out.
-        sa.Index(
-            "ix_money_movements_owed_since",
-            "day",
-            "owed_since",
-            sqlite_where=sa.text("owed_since IS NOT NULL"),
-            postgresql_where=sa.text("owed_since IS NOT NULL"),
+        index_of(
+            "ix_money_movements_owed_since", "day", "owed_since", where="owed_since IS NOT NULL"
         ),
     )
 

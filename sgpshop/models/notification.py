@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 
 
 class NotificationState(StrEnum):
@@ -35,18 +35,8 @@ class Notification(Base):
 
     __tablename__ = "notifications"
     __table_args__ = (
-        sa.Index(
-            "ix_notifications_waiting",
-            "transaction_id",
-            sqlite_where=_WAITING,
-            postgresql_where=_WAITING,
-        ),
-        sa.Index(
-            "ix_notifications_unmatched",
-            "gateway_order_id",
-            sqlite_where=_UNMATCHED,
-            postgresql_where=_UNMATCHED,
-        ),
+        index_of("ix_notifications_waiting", "transaction_id", where=_WAITING),
+        index_of("ix_notifications_unmatched", "gateway_order_id", where=_UNMATCHED),
         sa.Index("ix_notifications_last_at", "last_at"),
         sa.Index("ix_notifications_transaction_id", "transaction_id"),
     )

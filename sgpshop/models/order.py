@@ -24,7 +24,7 @@ from sgpshop.domain.order_rules import (
 )
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 
 if TYPE_CHECKING:
     from sgpshop.models.attempt import Attempt
@@ -84,73 +84,35 @@ class Order(Base):
             "ix_orders_ordered_at_payment_status_total", "ordered_at", "payment_status", "total"
         ),
         # 返送済み・返金未対応 is looked for on every first page (R90a).
-        sa.Index(
-            "ix_orders_returned",
-            "ordered_at",
-            "id",
-            sqlite_where=sa.text("processing_class = 'returned'"),
-            postgresql_where=sa.text("processing_class = 'returned'"),
-        ),
+        index_of("ix_orders_returned", "ordered_at", "id", where="processing_class = 'returned'"),
         # The order list as it is first seen.
-        sa.Index(
-            "ix_orders_unfinished",
-            "ordered_at",
-            "id",
-            "payment_status",
-            "total",
-            sqlite_where=UNFINISHED,
-            postgresql_where=UNFINISHED,
+        index_of(
+            "ix_orders_unfinished", "ordered_at", "id", "payment_status", "total", where=UNFINISHED
         ),
-        sa.Index(
-            "ix_orders_reported_back",
-            "id",
-            sqlite_where=REPORTED_BACK,
-            postgresql_where=REPORTED_BACK,
-        ),
+        index_of("ix_orders_reported_back", "id", where=REPORTED_BACK),
         # 定期購入 and 予約: their screens page through one status; latest order of a subscription.
-        sa.Index(
+        index_of(
             "ix_orders_subscriptions",
             "payment_status",
             "ordered_at",
             "id",
-            sqlite_where=sa.text("kind = 'subscription'"),
-            postgresql_where=sa.text("kind = 'subscription'"),
+            where="kind = 'subscription'",
         ),
-        sa.Index(
-            "ix_orders_subscription_id",
-            "subscription_id",
-            sqlite_where=sa.text("subscription_id IS NOT NULL"),
-            postgresql_where=sa.text("subscription_id IS NOT NULL"),
+        index_of(
+            "ix_orders_subscription_id", "subscription_id", where="subscription_id IS NOT NULL"
         ),
         # Two orders of one round would both be billed; a cancelled one frees it.
-        sa.Index(
+        index_of(
             "uq_orders_subscription_round",
             "subscription_id",
             "subscription_round",
             unique=True,
-            sqlite_where=_HOLDS_ROUND,
-            postgresql_where=_HOLDS_ROUND,
+            where=_HOLDS_ROUND,
         ),
-        sa.Index(
-            "ix_orders_preorders",
-            "payment_status",
-            "id",
-            sqlite_where=sa.text("kind = 'preorder'"),
-            postgresql_where=sa.text("kind = 'preorder'"),
-        ),
-        sa.Index(
-            "ix_orders_handling",
-            "handling",
-            sqlite_where=sa.text("handling <> 'open'"),
-            postgresql_where=sa.text("handling <> 'open'"),
-        ),
+        index_of("ix_orders_preorders", "payment_status", "id", where="kind = 'preorder'"),
+        index_of("ix_orders_handling", "handling", where="handling <> 'open'"),
         # Which order SMBC-GP names by a number that was shortened (R141).
-        sa.Index(
-            "ix_orders_later_stem",
-            "later_stem",
-            sqlite_where=sa.text("later_stem IS NOT NULL"),
-            postgresql_where=sa.text("later_stem IS NOT NULL"),
-        ),
+        index_of("ix_orders_later_stem", "later_stem", where="later_stem IS NOT NULL"),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
@@ -403,18 +365,9 @@ class CardTransaction(Base):
     __tablename__ = "card_transactions"
     __table_args__ = (
         sa.UniqueConstraint("order_id", "sequence"),
-        sa.Index(
-            "uq_card_transactions_current",
-            "order_id",
-            unique=True,
-            sqlite_where=sa.text("is_current"),
-            postgresql_where=sa.text("is_current"),
-        ),
-        sa.Index(
-            "ix_card_transactions_next_look_at",
-            "next_look_at",
-            sqlite_where=sa.text("next_look_at IS NOT NULL"),
-            postgresql_where=sa.text("next_look_at IS NOT NULL"),
+        index_of("uq_card_transactions_current", "order_id", unique=True, where="is_current"),
+        index_of(
+            "ix_card_transactions_next_look_at", "next_look_at", where="next_look_at IS NOT NULL"
         ),
         sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
         sa.Index("ix_card_transactions_access_id", "access_id"),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.shop_terms import OnCaptureFailure
 from sgpshop.models.attempt import Attempt
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 from sgpshop.models.bulk_run import ItemResult
 
 _STARTED = sa.text("started_at IS NOT NULL")
@@ -23,13 +23,7 @@ class SlipRun(Base):
     __tablename__ = "slip_runs"
     __table_args__ = (
         # R82a: the same content under the same terms is started once, by the database itself.
-        sa.Index(
-            "uq_slip_runs_started",
-            "fingerprint",
-            unique=True,
-            sqlite_where=_STARTED,
-            postgresql_where=_STARTED,
-        ),
+        index_of("uq_slip_runs_started", "fingerprint", unique=True, where=_STARTED),
     )
 
     #: random, unguessable: it is the one-time token as well (P19)
@@ -73,9 +67,7 @@ class SlipRow(Base):
         sa.Index("ix_slip_rows_run_id_result", "run_id", "result"),
         sa.Index("ix_slip_rows_attempt_id", "attempt_id"),
         sa.Index("ix_slip_rows_order_id", "order_id"),
-        sa.Index(
-            "ix_slip_rows_due", "run_id", "order_id", sqlite_where=_DUE, postgresql_where=_DUE
-        ),
+        index_of("ix_slip_rows_due", "run_id", "order_id", where=_DUE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

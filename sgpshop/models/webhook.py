@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sgpshop.domain.webhook_rules import LONGEST_URL, WebhookState
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
 
 LONGEST_BY = 60
 _OPEN = sa.text("state IN ('waiting', 'sending')")
@@ -43,21 +43,8 @@ class WebhookMessage(Base):
     __tablename__ = "webhook_messages"
     __table_args__ = (
         sa.UniqueConstraint("webhook_id", "event_id"),
-        sa.Index(
-            "ix_webhook_messages_due",
-            "webhook_id",
-            "due_at",
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
-        ),
-        sa.Index(
-            "ix_webhook_messages_order",
-            "webhook_id",
-            "order_no",
-            "id",
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
-        ),
+        index_of("ix_webhook_messages_due", "webhook_id", "due_at", where=_OPEN),
+        index_of("ix_webhook_messages_order", "webhook_id", "order_no", "id", where=_OPEN),
         sa.Index("ix_webhook_messages_created_at", "created_at"),
     )
 

@@ -4,5 +4,3 @@ Speaks protocol.md §2-§5 with the decisions of its §13.1-13.8.  Imports nothi
 """
 
 from .server import ConnectionDropped, GatewayServer, create_app, serve
-
-__all__ = ["ConnectionDropped", "GatewayServer", "create_app", "serve"]

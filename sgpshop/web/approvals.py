@@ -18,7 +18,7 @@ from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.approvals import AlreadyDecided
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.limits import limited
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 
 bp = Blueprint("approvals", __name__, url_prefix="/approvals")
 
@@ -94,13 +94,14 @@ def withdraw(approval_id: int) -> ResponseReturnValue:
     return redirect(url_for(".index"), code=303)
 
 
-@bp.get("/<int:approval_id>/approve")
-@bp.get("/<int:approval_id>/refuse")
-@bp.get("/<int:approval_id>/withdraw")
-@requires(Role.VIEWER)
-def to_screen(approval_id: int) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the request."""
-    return redirect(url_for(".show", approval_id=approval_id), code=303)
+leads_back(
+    bp,
+    Role.VIEWER,
+    "/<int:approval_id>/approve",
+    "/<int:approval_id>/refuse",
+    "/<int:approval_id>/withdraw",
+    of="approval_id",
+)
 
 
 def _answer(approval_id: int, problem: ShopError, reason: str = "") -> ResponseReturnValue:

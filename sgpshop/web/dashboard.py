@@ -22,7 +22,7 @@ from sgpshop.services.payments.gateway_access import console_links
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import setbacks
 from sgpshop.web.frame import menus
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 
 bp = Blueprint("dashboard", __name__)
 
@@ -283,8 +283,4 @@ def try_again() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
-@bp.get("/set-aside/try-again")
-@requires(Role.VIEWER)
-def to_start() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the first page."""
-    return redirect(url_for(".show"), code=303)
+leads_back(bp, Role.VIEWER, "/set-aside/try-again")

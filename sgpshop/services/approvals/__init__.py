@@ -24,22 +24,3 @@ from sgpshop.services.approvals.waiting import (
     waiting_question,
     what_it_is,
 )
-
-__all__ = [
-    "AlreadyDecided",
-    "Content",
-    "RequestVoid",
-    "approve",
-    "ended",
-    "get",
-    "ids_of_others",
-    "may_decide",
-    "not_agreed_to",
-    "others",
-    "refuse",
-    "tidy",
-    "waiting",
-    "waiting_question",
-    "what_it_is",
-    "withdraw",
-]

@@ -1,7 +1,7 @@
 """Orders that come in with a card to be authorized (rules.md T1-T6, reliability P27)."""
 
-from sgpshop.services.intake.coming_back import CheckoutReturn, come_back
-from sgpshop.services.intake.placing import IntakeResult, place
+from sgpshop.services.intake.coming_back import come_back
+from sgpshop.services.intake.placing import place
 from sgpshop.services.intake.problems import (
     BeingBilled,
     ChangedSince,
@@ -15,21 +15,3 @@ from sgpshop.services.intake.problems import (
     TokenRefused,
 )
 from sgpshop.services.orders.subscription_rounds import RoundTaken
-
-__all__ = [
-    "BeingBilled",
-    "ChangedSince",
-    "CheckoutReturn",
-    "Declined",
-    "IntakeClosed",
-    "IntakeResult",
-    "NumberInQuestion",
-    "OrderNumberTaken",
-    "PaymentRefused",
-    "PaymentUnavailable",
-    "RoundTaken",
-    "ThreeDsNotSetUp",
-    "TokenRefused",
-    "come_back",
-    "place",
-]

@@ -1,20 +1,9 @@
 """定期購入 (R101-R109): the list by stage of billing, what is registered next, the monthly files."""
 
-from sgpshop.services.subscriptions.again import (
-    FailedMonth,
-    failed_months,
-    failed_of,
-    take_again,
-)
+from sgpshop.services.subscriptions.again import failed_months, failed_of, take_again
 from sgpshop.services.subscriptions.csv_file import as_csv
-from sgpshop.services.subscriptions.facts import (
-    BillingFacts,
-    guarantee,
-    latest_billing,
-    refused_since,
-)
+from sgpshop.services.subscriptions.facts import guarantee, refused_since
 from sgpshop.services.subscriptions.monthly_files import (
-    FileNotice,
     ListedFile,
     acknowledge,
     files,
@@ -33,36 +22,3 @@ from sgpshop.services.subscriptions.stages import (
     SubscriptionTab,
 )
 from sgpshop.services.subscriptions.use import in_use, in_use_question
-
-__all__ = [
-    "BillingFacts",
-    "FailedMonth",
-    "FileNotice",
-    "ListedFile",
-    "ListedSubscription",
-    "Outlook",
-    "SubscriptionCriteria",
-    "SubscriptionDate",
-    "SubscriptionTab",
-    "Urgent",
-    "acknowledge",
-    "as_csv",
-    "failed_months",
-    "failed_of",
-    "files",
-    "guarantee",
-    "in_use",
-    "in_use_question",
-    "latest_billing",
-    "notices",
-    "notices_of",
-    "outlook",
-    "overdue",
-    "refused_since",
-    "search",
-    "tab_totals",
-    "take_again",
-    "trouble",
-    "trouble_question",
-    "urgent_question",
-]

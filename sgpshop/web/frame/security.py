@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from flask import (
+    Blueprint,
     Flask,
     Response,
     abort,
@@ -119,6 +120,21 @@ def requires(role: Role) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def leads_back(bp: Blueprint, role: Role, *addresses: str, to: str = ".show", of: str = "") -> None:
+    """Let a reload of `addresses`, to which only forms are sent, lead to the page `to`.
+
+    `of` names what of the address that page needs.
+    """
+
+    @requires(role)
+    def back(**of_the_address: Any) -> ResponseReturnValue:
+        needed = {name: value for name, value in of_the_address.items() if name == of}
+        return redirect(url_for(to, **needed), code=303)
+
+    for address in addresses:
+        bp.add_url_rule(address, f"back_{of or to.rpartition('.')[2]}", back)
 
 
 def public(view: View) -> View:

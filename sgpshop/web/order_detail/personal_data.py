@@ -16,7 +16,7 @@ from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import makes_file
 from sgpshop.web.frame.recent_password import PasswordPrompt
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_detail import bp
 
 _NOTHING_CHOSEN = "注文を1件以上選んでください。"
@@ -66,12 +66,14 @@ def erase(order_no: str) -> ResponseReturnValue:
     return redirect(url_for(".personal_data", order_no=order_no), code=303)
 
 
-@bp.get("/<order_no>/personal-data/export")
-@bp.get("/<order_no>/personal-data/erase")
-@requires(Role.OWNER)
-def to_personal_data(order_no: str) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back."""
-    return redirect(url_for(".personal_data", order_no=order_no), code=303)
+leads_back(
+    bp,
+    Role.OWNER,
+    "/<order_no>/personal-data/export",
+    "/<order_no>/personal-data/erase",
+    to=".personal_data",
+    of="order_no",
+)
 
 
 def _chosen(order_no: str) -> list[TheirOrder]:

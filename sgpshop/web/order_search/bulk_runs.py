@@ -37,7 +37,7 @@ from sgpshop.web.frame import result_lines
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.pieces import wants_fragment
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_search import order_list
 from sgpshop.web.order_search.bulk_choice import (
     bar,
@@ -58,13 +58,7 @@ _OVERLAP = timedelta(seconds=3)
 _WATCHED = timedelta(minutes=10)
 
 
-@bp.get("")
-@bp.get("/selection")
-@bp.get("/reconcile")
-@requires(Role.VIEWER)
-def to_list() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for("order_search.show"), code=303)
+leads_back(bp, Role.VIEWER, "", "/selection", "/reconcile", to="order_search.show")
 
 
 @bp.post("/selection")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -17,18 +17,13 @@ from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.deliveries import notes, picking
 from sgpshop.services.deliveries.notes import MOST_ORDERS, Prints, TooManyToPrint
 from sgpshop.web.frame.limits import limited
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 
 bp = Blueprint("delivery_notes", __name__, url_prefix="/orders")
 
 
-@bp.get("/bulk/print")
-@bp.get("/bulk/picking")
-@requires(Role.VIEWER)
-def to_list() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for("order_search.show"), code=303)
+leads_back(bp, Role.VIEWER, "/bulk/print", "/bulk/picking", to="order_search.show")
 
 
 @bp.post("/bulk/print")

@@ -39,7 +39,7 @@ from sgpshop.storage import jobs
 from sgpshop.web.frame.attachments import at_readers_pace, disposition
 from sgpshop.web.frame.limits import SOON, Writing
 from sgpshop.web.frame.pieces import wants_fragment
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 from sgpshop.web.order_search.form import SearchForm
 
@@ -52,12 +52,7 @@ _ALL = 2**31 - 1
 _FETCHED_AT_ONCE, _FETCHED_BY_ONE = 6, 2
 
 
-@bp.get("/export")
-@bp.get("/bulk/export")
-@requires(Role.VIEWER)
-def to_list() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for("order_search.show"), code=303)
+leads_back(bp, Role.VIEWER, "/export", "/bulk/export", to="order_search.show")
 
 
 @bp.post("/export")

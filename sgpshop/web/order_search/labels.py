@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -19,7 +19,7 @@ from sgpshop.services.deliveries.labels import Cool, LabelJob
 from sgpshop.services.deliveries.labels.layouts.layout import LabelLayout
 from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_search.bulk_choice import refused, require_chosen, search_of_form
 
 bp = Blueprint("labels", __name__, url_prefix="/orders/bulk/labels")
@@ -33,12 +33,7 @@ def label_layouts() -> list[LabelLayout]:
     return list(labels.LAYOUTS.values())
 
 
-@bp.get("")
-@bp.get("/file")
-@requires(Role.VIEWER)
-def to_list() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for("order_search.show"), code=303)
+leads_back(bp, Role.VIEWER, "", "/file", to="order_search.show")
 
 
 @bp.post("")

@@ -14,7 +14,7 @@ from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.order_search import saved_views, search, search_fields
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.pieces import wants_fragment
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.order_search import choices, order_list
 from sgpshop.web.order_search.form import SearchForm, parse_query, parse_search
 from sgpshop.web.order_search.order_list import BulkBar
@@ -69,12 +69,7 @@ def delete_view(view_id: int) -> ResponseReturnValue:
     return redirect(f"{url_for('.show')}?{form.query()}", code=303)
 
 
-@bp.get("/views")
-@bp.get("/views/<int:view_id>/delete")
-@requires(Role.VIEWER)
-def to_list(view_id: int = 0) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for(".show"), code=303)
+leads_back(bp, Role.VIEWER, "/views", "/views/<int:view_id>/delete")
 
 
 def _reselected(form: SearchForm) -> ResponseReturnValue:

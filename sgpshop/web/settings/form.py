@@ -71,20 +71,6 @@ class SettingsForm(Form):
 class JournalForm(SettingsForm):
     """The names of 会計ソフト用ファイル."""
 
-    journal_receivable = _text("journal_receivable")
-    journal_sales = _text("journal_sales")
-    journal_partner = _text("journal_partner")
-    journal_out_of_scope = _text("journal_out_of_scope")
-    journal_freee_tax_8 = _text("journal_freee_tax_8")
-    journal_freee_tax_10 = _text("journal_freee_tax_10")
-    journal_freee_tax_0 = _text("journal_freee_tax_0")
-    journal_mf_tax_8 = _text("journal_mf_tax_8")
-    journal_mf_tax_10 = _text("journal_mf_tax_10")
-    journal_mf_tax_0 = _text("journal_mf_tax_0")
-    journal_yayoi_tax_8 = _text("journal_yayoi_tax_8")
-    journal_yayoi_tax_10 = _text("journal_yayoi_tax_10")
-    journal_yayoi_tax_0 = _text("journal_yayoi_tax_0")
-
 
 class NetworksForm(SettingsForm):
     """From where screens and API are used: addresses and networks, one a line."""
@@ -116,21 +102,12 @@ class PaperForm(SettingsForm):
 class LabelForm(SettingsForm):
     """Who sends, and the contracts with the carriers."""
 
-    label_sender_name = _text("label_sender_name")
-    label_sender_postal_code = _text("label_sender_postal_code")
-    label_sender_address = _text("label_sender_address")
-    label_sender_tel = _text("label_sender_tel")
-    label_contents = _text("label_contents")
-    label_b2_customer_code = _text("label_b2_customer_code")
-    label_b2_class_code = _text("label_b2_class_code")
-    label_b2_freight_code = _text("label_b2_freight_code")
-    label_b2_kind = _choice("label_b2_kind")
-    label_sagawa_customer_code = _text("label_sagawa_customer_code")
-    label_sagawa_sender_code = _text("label_sagawa_sender_code")
-    label_yupri_form = _text("label_yupri_form")
-    label_yupri_size = _text("label_yupri_size")
-    label_yupri_cloud_form = _text("label_yupri_cloud_form")
-    label_yupri_cloud_product = _text("label_yupri_cloud_product")
+
+# Each rule of theirs is a field, in the order of the rules.
+for _name, _rule in rules.RULES.items():
+    for _start, _form in (("journal_", JournalForm), ("label_", LabelForm)):
+        if _name.startswith(_start):
+            setattr(_form, _name, _choice(_name) if _rule.words else _text(_name))
 
 
 class SgpForm(SettingsForm):

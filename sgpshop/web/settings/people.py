@@ -23,7 +23,7 @@ from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.recent_password import PasswordPrompt
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.settings.form import new_password
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -99,11 +99,7 @@ def create() -> ResponseReturnValue:
     return redirect(url_for(".index"), code=303)
 
 
-@bp.get("/second-factor")
-@requires(Role.OWNER)
-def to_list() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for(".index"), code=303)
+leads_back(bp, Role.OWNER, "/second-factor", to=".index")
 
 
 @bp.post("/second-factor")

@@ -15,7 +15,7 @@ from sgpshop.services.access.passkeys import PasskeyRefused
 from sgpshop.services.access.second_factor import NewSeed, SetUpOver
 from sgpshop.web.frame import recent_password
 from sgpshop.web.frame.recent_password import PasswordPrompt
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.frame.site import this_site
 
 bp = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
@@ -122,15 +122,9 @@ def choose_alone() -> ResponseReturnValue:
     return redirect(url_for(".show"), code=303)
 
 
-@bp.get("/alone")
-@bp.get("/codes")
-@bp.get("/off")
-@bp.get("/passkeys")
-@bp.get("/passkeys/<int:passkey_id>/remove")
-@requires(Role.VIEWER)
-def to_screen(passkey_id: int = 0) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the screen."""
-    return redirect(url_for(".show"), code=303)
+leads_back(
+    bp, Role.VIEWER, "/alone", "/codes", "/off", "/passkeys", "/passkeys/<int:passkey_id>/remove"
+)
 
 
 def _page(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from flask import redirect, render_template, request, session, url_for
+from flask import render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -24,7 +24,7 @@ from sgpshop.services.deliveries.waiting import WaitingFilter, WaitingParcel
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.forms import CARRIER
 from sgpshop.web.frame.limits import limited
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.slips import bp, runs
 
 _UNREADABLE = "送信内容を確認できませんでした。画面を開き直して、もう一度入力してください。"
@@ -60,12 +60,7 @@ def index() -> ResponseReturnValue:
     return _page(Grid(typed, slips.usual_terms(), _wanted(request.args.get)))
 
 
-@bp.get("/grid")
-@bp.get("/grid/check")
-@requires(Role.SHIPPER)
-def to_grid() -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the grid."""
-    return redirect(url_for(".index"), code=303)
+leads_back(bp, Role.SHIPPER, "/grid", "/grid/check", to=".index")
 
 
 @bp.post("/grid")

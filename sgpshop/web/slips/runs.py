@@ -25,7 +25,7 @@ from sgpshop.web.frame.attachments import attached
 from sgpshop.web.frame.limits import limited, makes_file
 from sgpshop.web.frame.looking import may_capture_with_slips, require_captures_with_slips
 from sgpshop.web.frame.pieces import wants_fragment
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.slips import bp
 
 _DONE_BEFORE = (
@@ -100,13 +100,7 @@ def show(run_id: str) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<run_id>/terms")
-@bp.get("/<run_id>/start")
-@bp.get("/<run_id>/retry")
-@requires(Role.SHIPPER)
-def reloaded(run_id: str) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the run."""
-    return redirect(url_for(".show", run_id=run_id), code=303)
+leads_back(bp, Role.SHIPPER, "/<run_id>/terms", "/<run_id>/start", "/<run_id>/retry", of="run_id")
 
 
 @bp.post("/<run_id>/terms")

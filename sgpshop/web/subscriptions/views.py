@@ -32,7 +32,7 @@ from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate,
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.attachments import disposition
 from sgpshop.web.frame.limits import limited
-from sgpshop.web.frame.security import requires
+from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
 
@@ -117,12 +117,7 @@ def _month(text: str) -> date:
         raise NotFound("月は 2026-11 のように指定してください。") from None
 
 
-@bp.get("/export")
-@bp.get("/files/<int:file_id>/acknowledge")
-@requires(Role.VIEWER)
-def to_list(file_id: int = 0) -> ResponseReturnValue:
-    """A reload of an address that only forms are sent to leads back to the list."""
-    return redirect(url_for(".show"), code=303)
+leads_back(bp, Role.VIEWER, "/export", "/files/<int:file_id>/acknowledge")
 
 
 @bp.post("/export")

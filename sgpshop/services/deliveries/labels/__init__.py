@@ -1,22 +1,5 @@
 """送り状ファイル: chosen orders as files from which carriers' programs print labels."""
 
-from sgpshop.services.deliveries.labels.files import (
-    LabelFile,
-    Problem,
-    SettingsMissing,
-    made,
-    named,
-)
+from sgpshop.services.deliveries.labels.files import LabelFile, SettingsMissing, made, named
 from sgpshop.services.deliveries.labels.job import Cool, LabelJob
 from sgpshop.services.deliveries.labels.layouts import LAYOUTS
-
-__all__ = [
-    "LAYOUTS",
-    "Cool",
-    "LabelFile",
-    "LabelJob",
-    "Problem",
-    "SettingsMissing",
-    "made",
-    "named",
-]

@@ -10,7 +10,6 @@ from sgpshop.services.deliveries.slips.columns import TITLES
 from sgpshop.services.deliveries.slips.planning import SlipTerms
 from sgpshop.services.deliveries.slips.report import (
     ReportedRow,
-    SlipPreview,
     SlipProgress,
     errors_csv,
     failed_lines,
@@ -33,32 +32,3 @@ from sgpshop.services.deliveries.slips.runs import (
     usual_terms,
 )
 from sgpshop.services.deliveries.slips.writing import after_capture, due, process_batch
-
-__all__ = [
-    "TITLES",
-    "ReportedRow",
-    "SlipPreview",
-    "SlipProgress",
-    "SlipTerms",
-    "Typed",
-    "Uploaded",
-    "after_capture",
-    "change_terms",
-    "due",
-    "errors_csv",
-    "failed_lines",
-    "get",
-    "limits",
-    "lines",
-    "own",
-    "prepare",
-    "preview",
-    "process_batch",
-    "progress",
-    "progresses",
-    "recent",
-    "rows_typed",
-    "start",
-    "usual_carrier",
-    "usual_terms",
-]

@@ -2,5 +2,3 @@
 
 from sgpshop.services.journals.sales.files import as_csv, as_excel, file_name
 from sgpshop.services.journals.sales.month import Line, MonthOfSales, read
-
-__all__ = ["Line", "MonthOfSales", "as_csv", "as_excel", "file_name", "read"]

@@ -4,7 +4,6 @@ What SMBC-GP holds stays as it is until 「変更内容をSMBC-GPに送信」 (s
 """
 
 from sgpshop.services.order_detail.editing.draft import (
-    MOST_KINDS,
     MOST_QUANTITY,
     ChoiceNeeded,
     ContentEdit,
@@ -20,19 +19,3 @@ from sgpshop.services.order_detail.editing.saving import (
     correct_total,
     return_to_calculation,
 )
-
-__all__ = [
-    "MOST_KINDS",
-    "MOST_QUANTITY",
-    "ChoiceNeeded",
-    "ContentEdit",
-    "Draft",
-    "EditRefused",
-    "LineEdit",
-    "SaveResult",
-    "change_content",
-    "change_total",
-    "correct_total",
-    "return_to_calculation",
-    "work_out",
-]

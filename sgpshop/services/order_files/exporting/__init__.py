@@ -17,21 +17,3 @@ from sgpshop.services.order_files.exporting.forms import (
     write,
 )
 from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source, chosen, found
-
-__all__ = [
-    "MOST_AT_ONCE",
-    "ExportedOrder",
-    "Form",
-    "Loss",
-    "Source",
-    "as_csv",
-    "ask",
-    "chosen",
-    "files",
-    "form_of",
-    "found",
-    "look_for_loss",
-    "work",
-    "write",
-    "write_excel",
-]

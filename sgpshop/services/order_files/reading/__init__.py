@@ -6,21 +6,5 @@ one order after the other, in constant memory.
 """
 
 from sgpshop.services.order_files.reading.groups import UnknownLayout
-from sgpshop.services.order_files.reading.orders import (
-    FileOrder,
-    Issue,
-    read_orders,
-    survey,
-)
+from sgpshop.services.order_files.reading.orders import FileOrder, Issue, read_orders, survey
 from sgpshop.services.order_files.reading.parsed import ParsedOrder, PaymentClaim, Survey
-
-__all__ = [
-    "FileOrder",
-    "Issue",
-    "ParsedOrder",
-    "PaymentClaim",
-    "Survey",
-    "UnknownLayout",
-    "read_orders",
-    "survey",
-]

@@ -7,16 +7,3 @@
 from sgpshop.services.outgoing.mails.choices import is_on, last_mails, save_choice, send_test
 from sgpshop.services.outgoing.mails.occasions import look_for_occasions, tidy, worker_begins
 from sgpshop.services.outgoing.mails.sending import init_app, is_any_due, send_due
-
-__all__ = [
-    "init_app",
-    "is_any_due",
-    "is_on",
-    "last_mails",
-    "look_for_occasions",
-    "save_choice",
-    "send_due",
-    "send_test",
-    "tidy",
-    "worker_begins",
-]

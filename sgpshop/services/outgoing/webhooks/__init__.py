@@ -19,20 +19,3 @@ from sgpshop.services.outgoing.webhooks.sending import (
     send_due,
     waiting_receivers,
 )
-
-__all__ = [
-    "IS_ANYBODY_TO_TELL",
-    "all_receivers",
-    "choose",
-    "chosen",
-    "create",
-    "delete",
-    "last_messages",
-    "send_again",
-    "send_due",
-    "send_test",
-    "switch",
-    "tidy",
-    "waiting_receivers",
-    "write_due",
-]

@@ -1,11 +1,4 @@
 """売上報告: the monthly registration of delivered subscription orders (R25, R101-R105, P29)."""
 
 from sgpshop.services.subscriptions.billing.results import give_up
-from sgpshop.services.subscriptions.billing.running import (
-    RegistrationReport,
-    is_due,
-    report,
-    resume,
-)
-
-__all__ = ["RegistrationReport", "give_up", "is_due", "report", "resume"]
+from sgpshop.services.subscriptions.billing.running import is_due, report, resume
