@@ -195,7 +195,11 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         registers_at=(
             # Its own day, or when that is over the next on which sales are registered (R102).
             max(own_day, next_registration(now, billing_day))
-            if is_awaiting and is_delivered and is_waiting and not facts.is_held_up
+            if is_awaiting
+            and is_delivered
+            and is_waiting
+            and facts.has_a_number
+            and not facts.is_held_up
             else None
         ),
         is_late=is_awaiting and is_delivered and is_waiting and own_day <= now,
