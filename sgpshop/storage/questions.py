@@ -6,8 +6,8 @@ Making a long statement takes longer than asking it, so those that are asked on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any, Generic, TypeVar
 
@@ -27,20 +27,23 @@ class Question(Generic[_V]):
 
     statement: sa.Select[*tuple[Any, ...]]
     read: Callable[[tuple[Any, ...]], _V]
+    #: what the statement is given when it is asked, by names that no other has
+    values: Mapping[str, Any] = field(default_factory=dict)
     #: somebody typed what is in the statement: it is kept nowhere
     is_typed: bool = False
 
 
 def answer(question: Question[_V]) -> _V:
     """What came of it; one query."""
-    return question.read(tuple(rows_of(question.statement).one()))
+    return question.read(tuple(rows_of(question.statement, question.values).one()))
 
 
 def answers(*questions: Question[Any]) -> list[Any]:
     """What came of each, asked in one query but for what was typed: joining that anew takes longer."""
     kept = [question for question in questions if not question.is_typed]
     together, widths = _together(tuple(question.statement for question in kept))
-    row = tuple(rows_of(together).one())
+    values = {name: value for question in kept for name, value in question.values.items()}
+    row = tuple(rows_of(together, values).one())
     parts = []
     for width in widths:
         parts.append(row[:width])

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -24,8 +24,12 @@ from sqlalchemy.sql.operators import in_op
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue
 from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import read as rows_of
 
 Condition = sa.ColumnElement[bool]
+#: What a key is compared with by LIKE: written into a statement, or given when that is asked.
+Pattern = sa.BindParameter[str]
+_ESCAPE, _SPECIAL = "/", re.compile("[/%_]")
 
 #: SQLite has a table of FTS5 of this name, PostgreSQL one with an array; `rowid` is `OrderText.sort_key`.
 GRAMS = sa.table(
@@ -46,20 +50,28 @@ _NO_MOMENT = sa.type_coerce(sa.null(), Order.ordered_at.type)
 
 
 class Where(Enum):
-    """Where in a field a key is looked for: its pattern in a text of the index."""
+    """Where in a field a key is looked for: its patterns in a text of the index, and in a column."""
 
-    ANYWHERE = "{}"
-    AT_END = "{}\n"
-    WHOLE = "\n{}\n"
+    ANYWHERE = "%{}%", "%{}%"
+    AT_END = "%{}\n%", "%{}"
+    WHOLE = "%\n{}\n%", "{}"
 
-    def in_column(self, column: Any, key: str) -> Condition:
-        """The same asked of a column of the order itself."""
-        if self is Where.WHOLE:
-            whole: Condition = column == key
-            return whole
-        ask = column.contains if self is Where.ANYWHERE else column.endswith
-        found: Condition = ask(key, autoescape=True)
-        return found
+    def patterns(self, key: str) -> list[str]:
+        """What `_like` compares a text of the index with, and a column of the order itself."""
+        escaped = _SPECIAL.sub(rf"{_ESCAPE}\g<0>", key)
+        return [pattern.format(escaped) for pattern in self.value]
+
+
+class Key(NamedTuple):
+    """One key as a statement asks for it; `in_text` None: whoever has its grams has all of it."""
+
+    in_text: Pattern | None
+    in_order: Pattern
+
+
+def _like(column: Any, pattern: Pattern) -> Condition:
+    found: Condition = column.like(pattern, escape=_ESCAPE)
+    return found
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Field:
     """A field of the index, and the condition on `Order` that asks the order itself for a key."""
 
     text: InstrumentedAttribute[str]
-    of_order: Callable[[str, Where], Condition]
+    of_order: Callable[[Pattern], Condition]
     #: somebody may know no more than its end
     has_end: bool = False
 
@@ -77,13 +89,13 @@ def exists(*conditions: sa.ColumnExpressionArgument[bool]) -> Condition:
     return sa.exists().where(*conditions).correlate(Order)
 
 
-def _of(column: Any) -> Callable[[str, Where], Condition]:
-    return lambda key, where: where.in_column(column, key)
+def _of(column: Any) -> Callable[[Pattern], Condition]:
+    return lambda pattern: _like(column, pattern)
 
 
-def _of_rows(model: Any, *columns: Any) -> Callable[[str, Where], Condition]:
-    return lambda key, where: exists(
-        model.order_id == Order.id, sa.or_(*(where.in_column(column, key) for column in columns))
+def _of_rows(model: Any, *columns: Any) -> Callable[[Pattern], Condition]:
+    return lambda pattern: exists(
+        model.order_id == Order.id, sa.or_(*(_like(column, pattern) for column in columns))
     )
 
 
@@ -114,8 +126,29 @@ def holds(keys: Sequence[str], fields: Sequence[Field] = ALL) -> Condition:
     """The condition on `Order` that each of `keys` (domain/text.py) is in one of `fields`."""
     if not keys or not all(keys):
         return sa.false()
-    known = _indexed(OrderText.order_id, keys, fields, Where.ANYWHERE)
-    return Order.id.in_(sa.union_all(known, _being_renewed(keys, fields, Where.ANYWHERE)))
+    where = Where.ANYWHERE
+    written = [Key(*map(sa.literal, where.patterns(key))) for key in keys]
+    if len(fields) == len(ALL):
+        written = [
+            one._replace(in_text=None) if len(key) == _GRAM else one
+            for one, key in zip(written, keys, strict=True)
+        ]
+    grams = _grams_of(keys, where)
+    narrowed = sa.literal(_given(grams), _GRAMS) if grams else None
+    known = _indexed(OrderText.order_id, written, fields, narrowed)
+    return Order.id.in_(sa.union_all(known, _being_renewed(written, fields)))
+
+
+class _Form(NamedTuple):
+    """What decides a statement of `newest` or `number_of`; keys, place and number are given to it."""
+
+    where: Where
+    #: of each key whether its grams say all of it
+    is_gram: tuple[bool, ...]
+    has_grams: bool
+    has_start: bool
+    descending: bool
+    is_sqlite: bool
 
 
 def newest(
@@ -135,9 +168,9 @@ def newest(
     """
     if not keys or not all(keys):
         return []
+    form, values = _asked_for(keys, where, most, beyond=beyond, descending=descending)
     found = []
-    both = _first(keys, beside, most=most, beyond=beyond, descending=descending, where=where)
-    for place, order_id, ordered_at in db.session.execute(both):
+    for place, order_id, ordered_at in rows_of(_first(form, beside), values):
         if ordered_at is not None:
             place = sort_key(ordered_at, order_id)
         if beyond is None or (place < beyond if descending else place > beyond):
@@ -149,34 +182,74 @@ def number_of(keys: Sequence[str], beside: Sequence[Condition] = (), *, most: in
     """How many orders hold all `keys` and meet `beside`, counted up to `most`."""
     if not keys or not all(keys):
         return Question(sa.select(sa.literal(0)), lambda _row: 0)
-    both = _first(keys, beside, most=most).subquery()
-    counted = sa.select(sa.func.count()).select_from(both)
-    return Question(counted, lambda row: min(int(row[0]), most), is_typed=True)
+    form, values = _asked_for(keys, Where.ANYWHERE, most)
+    counted = _counted(form, beside) if beside else _kept_counted(form)
+    return Question(counted, lambda row: min(int(row[0]), most), values, is_typed=bool(beside))
 
 
-def _first(
+def _asked_for(
     keys: Sequence[str],
-    beside: Sequence[Condition],
-    *,
+    where: Where,
     most: int,
+    *,
     beyond: int | None = None,
     descending: bool = True,
-    where: Where = Where.ANYWHERE,
+) -> tuple[_Form, dict[str, Any]]:
+    """The statement that looks for `keys`, and what it is given."""
+    grams = _grams_of(keys, where)
+    is_gram = tuple(where is Where.ANYWHERE and len(key) == _GRAM for key in keys)
+    form = _Form(where, is_gram, bool(grams), beyond is not None, descending, _is_sqlite())
+    values: dict[str, Any] = {"most": most}
+    for number, key in enumerate(keys):
+        values[f"text_{number}"], values[f"order_{number}"] = where.patterns(key)
+    if grams:
+        values["grams"] = _given(grams)
+    if beyond is not None:
+        values["beyond"] = beyond
+    return form, values
+
+
+def _first(form: _Form, beside: Sequence[Condition]) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    return _made_first(form, beside) if beside else _kept_first(form)
+
+
+def _made_first(
+    form: _Form, beside: Sequence[Condition] = ()
 ) -> sa.CompoundSelect[*tuple[Any, ...]]:
     """Sort key and id of what the index knows; id and moment of those whose text is being renewed."""
-    fields = [field for field in ALL if field.has_end or where is Where.ANYWHERE]
-    statement = _indexed(OrderText.sort_key, keys, fields, where).add_columns(OrderText.order_id)
+    fields = [field for field in ALL if field.has_end or form.where is Where.ANYWHERE]
+    keys = [
+        Key(
+            None if is_gram else sa.bindparam(f"text_{number}", type_=sa.String),
+            sa.bindparam(f"order_{number}", type_=sa.String),
+        )
+        for number, is_gram in enumerate(form.is_gram)
+    ]
+    grams = sa.bindparam("grams", type_=_GRAMS) if form.has_grams else None
+    statement = _indexed(OrderText.sort_key, keys, fields, grams).add_columns(OrderText.order_id)
     if beside:
         statement = statement.join(Order, Order.id == OrderText.order_id)
         statement = statement.where(*map(_looked_into, beside))
-    key = _key_of(keys)
-    statement = statement.order_by(key.desc() if descending else key).limit(most)
-    if beyond is not None:
-        statement = statement.where(key < beyond if descending else key > beyond)
-    fresh = _being_renewed(keys, fields, where).add_columns(Order.ordered_at).where(*beside)
+    # FTS5 goes through its hits by the rowid alone, so that is what they are sorted by.
+    key = GRAMS.c.rowid if form.has_grams else OrderText.sort_key.expression
+    statement = statement.order_by(key.desc() if form.descending else key)
+    statement = statement.limit(sa.bindparam("most", type_=sa.Integer))
+    if form.has_start:
+        start = sa.bindparam("beyond", type_=sa.BigInteger)
+        statement = statement.where(key < start if form.descending else key > start)
+    fresh = _being_renewed(keys, fields).add_columns(Order.ordered_at).where(*beside)
     return sa.union_all(
         sa.select(statement.subquery(), _NO_MOMENT), sa.select(sa.null(), *fresh.subquery().c)
     )
+
+
+def _counted(form: _Form, beside: Sequence[Condition] = ()) -> sa.Select[int]:
+    return sa.select(sa.func.count()).select_from(_first(form, beside).subquery())
+
+
+#: With nothing beside the words it is the same statement for whoever types any: making one takes longer
+#: than asking it.
+_kept_first, _kept_counted = lru_cache(maxsize=64)(_made_first), lru_cache(maxsize=16)(_counted)
 
 
 def _looked_into(condition: Condition) -> Condition:
@@ -191,33 +264,24 @@ def _looked_into(condition: Condition) -> Condition:
 
 
 def _indexed(
-    column: Any, keys: Sequence[str], fields: Sequence[Field], where: Where
+    column: Any,
+    keys: Sequence[Key],
+    fields: Sequence[Field],
+    grams: sa.BindParameter[Any] | None,
 ) -> sa.Select[*tuple[Any, ...]]:
     statement = sa.select(column).where(OrderText.order_id.not_in(_DUE))
-    tokens = [token for key in keys for token in asked(key, at_end=where is not Where.ANYWHERE)]
-    if tokens:
+    if grams is not None:
         statement = statement.join(GRAMS, GRAMS.c.rowid == OrderText.sort_key)
-        statement = statement.where(has_grams(dict.fromkeys(tokens[:_MOST_GRAMS])))
-    is_anywhere = where is Where.ANYWHERE and len(fields) == len(ALL)
+        statement = statement.where(_have(grams))
     for key in keys:
-        if is_anywhere and len(key) == _GRAM:
-            continue  # whoever has the gram has all of it
-        here = where.value.format(key)
-        in_any = (field.text.contains(here, autoescape=True) for field in fields)
-        statement = statement.where(sa.or_(*in_any))
+        if key.in_text is not None:
+            in_any = (_like(field.text, key.in_text) for field in fields)
+            statement = statement.where(sa.or_(*in_any))
     return statement.correlate(None)
 
 
-def _key_of(keys: Sequence[str]) -> sa.ColumnElement[int]:
-    """FTS5 goes through its hits by the rowid alone, so that is what they are sorted by."""
-    is_indexed = any(True for key in keys for _ in asked(key))
-    return GRAMS.c.rowid if is_indexed else OrderText.sort_key.expression
-
-
-def _being_renewed(
-    keys: Sequence[str], fields: Sequence[Field], where: Where
-) -> sa.Select[*tuple[Any, ...]]:
-    each = (sa.or_(*(field.of_order(key, where) for field in fields)) for key in keys)
+def _being_renewed(keys: Sequence[Key], fields: Sequence[Field]) -> sa.Select[*tuple[Any, ...]]:
+    each = (sa.or_(*(field.of_order(key.in_order) for field in fields)) for key in keys)
     return sa.select(Order.id).where(Order.id.in_(_DUE), *each).correlate(None)
 
 
@@ -277,12 +341,29 @@ def _code(sign: str) -> str:
     return f"{ord(sign):x}"
 
 
+def _grams_of(keys: Sequence[str], where: Where) -> list[str]:
+    tokens = [token for key in keys for token in asked(key, at_end=where is not Where.ANYWHERE)]
+    return list(dict.fromkeys(tokens[:_MOST_GRAMS]))
+
+
 def has_grams(tokens: Iterable[str]) -> Condition:
     """The condition on `GRAMS` that a row has all `tokens`."""
+    return _have(sa.literal(_given(tokens), _GRAMS))
+
+
+#: Grams that are asked for: words of FTS5, or an array.
+_GRAMS = sa.Text().with_variant(ARRAY(sa.Text), "postgresql")
+
+
+def _given(tokens: Iterable[str]) -> str | list[str]:
+    return " ".join(tokens) if _is_sqlite() else list(tokens)
+
+
+def _have(grams: sa.BindParameter[Any]) -> Condition:
     if _is_sqlite():
-        matches: Condition = sa.literal_column("order_grams").op("MATCH")(" ".join(tokens))
+        matches: Condition = sa.literal_column("order_grams").op("MATCH")(grams)
         return matches
-    return GRAMS.c.grams.contains(sa.cast(list(tokens), ARRAY(sa.Text)))
+    return GRAMS.c.grams.contains(grams)
 
 
 def put_in(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:

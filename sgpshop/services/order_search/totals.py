@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,6 +104,14 @@ def status_totals(criteria: SearchCriteria) -> Totals:
     return totals_of(criteria.without_statuses())[0]
 
 
+def totals_of_found(order_ids: Sequence[int]) -> Totals:
+    """The same where these are all orders of a search; at most one query."""
+    if not order_ids:
+        return {}
+    [found] = _read(rows_of(_of_found(), {"ids": order_ids}), 1)
+    return found
+
+
 def _first(criteria: SearchCriteria) -> int:
     """How many orders a search for a word finds, as far as they are counted."""
     return once(criteria, lambda: answer(_number_question(criteria)))
@@ -163,8 +171,12 @@ _STATUS = sa.type_coerce(sa.func.nullif(Order.payment_status, ""), Order.payment
 def _add_up(searches: Sequence[SearchCriteria], now: datetime) -> list[Totals]:
     """The sums of all searches in one query, of which each part uses the index of its conditions."""
     make = _statement if any(one.is_typed for one in searches) else _kept_statement
-    found: list[Totals] = [{} for _ in searches]
-    for place, status, number, amount in rows_of(make(tuple(searches), start_of_day(jst_day(now)))):
+    return _read(rows_of(make(tuple(searches), start_of_day(jst_day(now)))), len(searches))
+
+
+def _read(rows: Iterable[Any], searches: int) -> list[Totals]:
+    found: list[Totals] = [{} for _ in range(searches)]
+    for place, status, number, amount in rows:
         before = found[place].get(status, Total())
         found[place][status] = Total(before.count + int(number), before.yen + int(amount or 0))
     return found
@@ -182,15 +194,26 @@ def _statement(
 _kept_statement = lru_cache(maxsize=64)(_statement)
 
 
-def _parts(
-    criteria: SearchCriteria, now: datetime, place: int
-) -> tuple[sa.Select[*tuple[Any, ...]], ...]:
+def _parts(criteria: SearchCriteria, now: datetime, place: int) -> list[sa.Select[Any]]:
     wanted = conditions(criteria, now)
-    count, yen = sa.func.count(), sa.func.sum(Order.total)
+    if not wanted:
+        return [sums.by_status(place), _taken_otherwise((), place=place)]
     # The few unfinished ones have an index of their own.
-    status = _STATUS if criteria.unfinished else Order.payment_status.expression
-    counted = sa.select(sa.literal(place), status, count, yen).where(*wanted).group_by(status)
-    return counted if wanted else sums.by_status(place), _taken_otherwise(wanted, place=place)
+    return _sums_of(wanted, place, None if criteria.unfinished else Order.payment_status.expression)
+
+
+def _sums_of(
+    wanted: Sequence[sa.ColumnElement[bool]], place: int, status: Any = None
+) -> list[sa.Select[Any]]:
+    status = _STATUS if status is None else status
+    figures = sa.func.count(), sa.func.sum(Order.total)
+    counted = sa.select(sa.literal(place), status, *figures).where(*wanted).group_by(status)
+    return [counted, _taken_otherwise(wanted, place=place)]
+
+
+@cache
+def _of_found() -> sa.CompoundSelect[Any]:
+    return sa.union_all(*_sums_of([Order.id.in_(sa.bindparam("ids", expanding=True))], 0))
 
 
 def taken_otherwise(

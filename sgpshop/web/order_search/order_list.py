@@ -28,6 +28,7 @@ from sgpshop.services.order_search.totals import (
     questions_ahead,
     status_totals,
     total,
+    totals_of_found,
 )
 from sgpshop.services.orders.facts import Facts
 from sgpshop.services.payments.gateway_access import console_links
@@ -142,16 +143,21 @@ def _context(
     form: SearchForm, bar: BulkBar | None, ticked: Collection[str], *, is_beside: bool = False
 ) -> dict[str, Any]:
     shop = settings.load()
+    result = _search(form)  # first: it may complain about the cursor
+    is_whole = _is_whole(form, result)
     running, is_being_built, *_ = answers(
         runs.latest_running(current_user.id),
         texts.is_being_built(),
         use.in_use_question(),
-        *questions_ahead(form.criteria),
+        *(() if is_whole else questions_ahead(form.criteria)),
     )
     run_id = running if bar is None else None
-    totals = status_totals(form.criteria)
+    totals = (
+        totals_of_found([row.id for row in result.rows])
+        if is_whole
+        else status_totals(form.criteria)
+    )
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
-    result = _search(form)  # first: it may complain about the cursor
     failed = [row.id for row in result.rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
     return {
         "result": result,
@@ -176,6 +182,12 @@ def _context(
         "list_title": _title(form, in_force, hits.words),
         "share_built": texts.share_built() if is_being_built and form.looks_for_one else None,
     }
+
+
+def _is_whole(form: SearchForm, result: Page[Facts]) -> bool:
+    """Whether this page shows all that somebody who typed something finds, whatever tab is chosen."""
+    is_all = not (form.page.cursor or result.next_cursor or form.criteria.statuses)
+    return is_all and form.criteria.is_typed
 
 
 def _of_all_periods(form: SearchForm) -> Total | None:

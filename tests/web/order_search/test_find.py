@@ -71,14 +71,16 @@ def test_very_many_hits_are_not_counted_before_they_are_shown(
 ) -> None:
     monkeypatch.setattr(totals, "MOST_COUNTED", 3)
     with app.app_context():
-        for _ in range(4):
+        for _ in range(21):
             make_order()
-    page = flat(viewer.get("/orders?q=佐藤"))
-    assert "3件以上</span>中 4件を表示" in page
+    page = flat(viewer.get("/orders?q=佐藤&size=20"))
+    assert "3件以上</span>中 20件を表示" in page
     assert "<b>3件以上</b>" in page
     assert "未売上" not in page.split('id="bulk"')[0].split('id="status-tabs"')[1]
     chosen = flat(viewer.get("/orders?q=佐藤&status=captured"))
     assert "<b>0件</b>" not in chosen
+    # What stands on one page is counted there.
+    assert "21件</span>中 21件を表示" in flat(viewer.get("/orders?q=佐藤&size=40"))
 
 
 def test_it_says_that_the_index_is_being_made(
