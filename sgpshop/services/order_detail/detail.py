@@ -33,6 +33,8 @@ from sgpshop.services.payments.attempt_lookup import describe_look
 from sgpshop.services.payments.error_content import error_content, is_past
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
+from sgpshop.services.subscriptions.use import in_use_question
+from sgpshop.storage.questions import answers
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,15 @@ class Detail:
 def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
-    open_numbers, answered = unknown_numbers.open_and_answered(order.id)
+    # What most orders have none of is not asked for one by one; the menu wants to know the last.
+    has_numbers, has_alerts, _ = answers(
+        unknown_numbers.has_any_question(order.id),
+        alerts.has_open_question(order.id),
+        in_use_question(),
+    )
+    open_numbers, answered = (
+        unknown_numbers.open_and_answered(order.id) if has_numbers else ([], [])
+    )
     billing = facts.latest_billing(order.id) if order.kind is OrderKind.SUBSCRIPTION else None
     return Detail(
         order=order,
@@ -94,7 +104,7 @@ def get_detail(order_no: str) -> Detail:
         problem=_problem(order, billing),
         last_look=describe_look(order.open_attempt) if order.open_attempt else "",
         history=history.entries(order.id),
-        alerts=alerts.open_of(order.id),
+        alerts=alerts.open_of(order.id) if has_alerts else [],
         billing=billing,
         transactions=[] if order.kind is OrderKind.NORMAL else _transactions(order),
         questions=[(row, unknown_numbers.answers_to(order.kind, row)) for row in open_numbers],

@@ -203,11 +203,14 @@ def _raise(session: Session, order_id: int, kind: AlertKind, facts: str) -> None
         alert.facts = facts
 
 
-_OPEN = (
-    sa.select(Alert)
-    .where(Alert.order_id == sa.bindparam("order"), Alert.acknowledged_at.is_(None))
-    .order_by(Alert.id)
-)
+_IS_OPEN_OF = sa.and_(Alert.order_id == sa.bindparam("order"), Alert.acknowledged_at.is_(None))
+_OPEN = sa.select(Alert).where(_IS_OPEN_OF).order_by(Alert.id)
+_HAS_OPEN = sa.select(sa.exists().where(_IS_OPEN_OF))
+
+
+def has_open_question(order_id: int) -> Question[bool]:
+    """Whether anything is still to be acknowledged of one order."""
+    return Question(_HAS_OPEN, lambda row: bool(row[0]), {"order": order_id})
 
 
 def open_of(order_id: int) -> list[Alert]:

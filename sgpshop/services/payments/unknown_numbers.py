@@ -42,6 +42,7 @@ from sgpshop.services.payments.clocks import TOLERANCE
 from sgpshop.services.payments.transactions import describe_state, look_now
 from sgpshop.storage import news, queue, shared_clock
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import Question
 from sgpshop.storage.queue import Task, Urgency
 
 #: Reason of what is neither charged nor cancelled beside one.
@@ -311,6 +312,14 @@ _ALL = (
     .where(UnknownNumber.order_id == sa.bindparam("order"))
     .order_by(UnknownNumber.sequence)
 )
+
+
+_HAS_ANY = sa.select(sa.exists().where(UnknownNumber.order_id == sa.bindparam("order")))
+
+
+def has_any_question(order_id: int) -> Question[bool]:
+    """Whether there is any of one order."""
+    return Question(_HAS_ANY, lambda row: bool(row[0]), {"order": order_id})
 
 
 def open_and_answered(order_id: int) -> tuple[list[UnknownNumber], list[UnknownNumber]]:
