@@ -15,14 +15,19 @@ from tests import own_worker
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Return as soon as `condition()` is true; it sees the database as it is at each look."""
+    """Return soon after `condition()` is true; it sees the database as it is at each look.
+
+    Who has waited longer looks less often: what is waited for has the processor meanwhile.
+    """
     until = time.monotonic() + seconds
+    pause = 0.02
     while True:
         db.session.rollback()
         if condition():
             return
         assert time.monotonic() < until, "still not so"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.2)
 
 
 @contextmanager

@@ -58,10 +58,12 @@ def pytest_runtest_makereport(
 def look_again_until(page: Page, is_so: Callable[[], object]) -> None:
     """Load the page anew until it is so: what a person does whose browser has no JavaScript."""
     until = time.monotonic() + PATIENCE
+    pause = 100.0
     while not is_so():
         assert time.monotonic() < until, "still not so"
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(pause)
         page.reload()
+        pause = min(500.0, pause * 1.5)
 
 
 @pytest.fixture(scope="session")

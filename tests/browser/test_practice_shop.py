@@ -23,6 +23,7 @@ from sgpshop.models import Scope
 from sgpshop.services import settings
 from sgpshop.services.access import api_keys
 from sgpshop.services.payments import gateway_access
+from sgpshop.worker import house
 from tests.browser.conftest import Site, Visitor, look_again_until
 
 NOW = datetime(2026, 12, 31, 23, 40, tzinfo=JST)
@@ -44,6 +45,7 @@ def overrides() -> dict[str, Any]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[time_machine.Coordinates]:
     """The clock of shop, worker and simulator."""
+    monkeypatch.setattr(house, "_BILLING_EVERY", 0.5)  # as soon as the clock was set on
     monkeypatch.setenv("TZ", "America/Los_Angeles")
     time.tzset()
     with time_machine.travel(NOW, tick=True) as travelled:
