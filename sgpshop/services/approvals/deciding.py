@@ -194,7 +194,13 @@ def _over(approval: Approval) -> ApprovalState:
 def _end(session: Session, approval: Approval, state: ApprovalState, by: Actor, why: str) -> None:
     second_look.end(session, approval, state, by, why)
     # A program that asked finds its parcels failed; of a person's file the preview stays (R81).
-    if approval.slip_run_id is not None and approval.actor_kind is ActorKind.API_KEY:
+    if approval.slip_run_id is None or approval.actor_kind is not ActorKind.API_KEY:
+        return
+    # Over, and told as long as what was carried out: not forgotten as a preview.
+    over = sa.update(SlipRun).where(
+        SlipRun.id == approval.slip_run_id, SlipRun.started_at.is_(None)
+    )
+    if session.execute(over.values(started_at=utc_now())).rowcount:  # type: ignore[attr-defined]
         session.execute(
             sa.update(SlipRow)
             .where(SlipRow.run_id == approval.slip_run_id, SlipRow.result == ItemResult.PENDING)
@@ -204,9 +210,6 @@ def _end(session: Session, approval: Approval, state: ApprovalState, by: Actor, 
                 finished_at=utc_now(),
             )
         )
-        # Over, and told as long as what was carried out: not forgotten as a preview.
-        over = sa.update(SlipRun).where(SlipRun.id == approval.slip_run_id)
-        session.execute(over.values(started_at=utc_now()))
 
 
 def _locked(

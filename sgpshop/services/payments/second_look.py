@@ -199,6 +199,14 @@ def newest_of_run(*, bulk: str | None = None, slips: str | None = None) -> Appro
     )
 
 
+def not_needed(session: Session, *, bulk: str | None = None, slips: str | None = None) -> None:
+    """That run (locked) begins without a second person, as the settings say by now: nobody is asked any more."""
+    is_of_run = Approval.bulk_run_id == bulk if bulk else Approval.slip_run_id == slips
+    waiting = sa.select(Approval).where(is_of_run, Approval.state == ApprovalState.WAITING)
+    for approval in session.scalars(waiting.with_for_update()):
+        end(session, approval, ApprovalState.VOID, why="承認が要らなくなり、依頼した人が開始しました。")
+
+
 def waiting_of_order(order_id: int) -> list[Approval]:
     """What waits for this order alone."""
     return list(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -319,6 +320,28 @@ def test_a_slip_file_waits_with_its_captures(app: Flask, shop: World, two: objec
         assert effects(shop, order) == [("SALES", 3000)]
         assert fresh(order).deliveries[0].slip_no == "1234-5678"
     assert db.session.get_one(SlipRun, run_id, populate_existing=True).started_at is not None
+
+
+def test_what_begins_without_anybody_else_asks_nobody_any_more(
+    app: Flask, shop: World, two: tuple[Person, ...]
+) -> None:
+    orders = [authorized_order(shop, total=8000, told=True) for _ in range(2)]
+    run_id = prepare(orders[:1], two[0])
+    file_id = prepare_slips(slip_file(slip(orders[1])), CAPTURE)
+    begin = partial(runs.start, run_id, person_id=two[0].id), partial(start_slips, file_id)
+    for start in begin:
+        with pytest.raises(ApprovalAsked):
+            start()
+    asked_for = approvals.waiting()
+    settings.save("test", approve_captures_from=0)
+    for start in begin:
+        start()
+    assert approvals.waiting() == []
+    for approval in asked_for:
+        with pytest.raises(AlreadyDecided, match="無効"):
+            agree(approval)
+    Worker(app).run(until_idle=True)
+    assert [effects(shop, order) for order in orders] == [[("SALES", 8000)], [("SALES", 8000)]]
 
 
 def test_a_command_is_told_to_use_the_screen(shop: World, two: object) -> None:
