@@ -16,6 +16,7 @@ from sgpshop.models import ActorKind, Approval, Role
 from sgpshop.services import approvals, settings
 from sgpshop.services.access.rate_limits import Use
 from sgpshop.services.approvals import AlreadyDecided
+from sgpshop.storage.questions import answer
 from sgpshop.web.frame import run_and_wait
 from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import leads_back, requires
@@ -31,6 +32,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "approvals/index.html",
         waiting=approvals.waiting(),
+        all_waiting=answer(approvals.waiting_question()).count,
         ended=approvals.ended(),
         is_on=is_on(shop),
         shop=shop,

@@ -35,7 +35,7 @@ from sgpshop.services.payments import second_look
 from sgpshop.services.settings import second_person
 from sgpshop.storage.questions import Question
 
-_ENDED_SHOWN = 50
+_WAITING_SHOWN, _ENDED_SHOWN = 200, 50
 _ORDERS_SHOWN = 100
 _IS_WAITING = Approval.state == ApprovalState.WAITING
 _WAITING = sa.select(
@@ -59,13 +59,14 @@ class Content:
     void: str = ""
 
 
-def waiting() -> Sequence[Approval]:
-    """What waits, the oldest first."""
+def waiting(most: int = _WAITING_SHOWN) -> Sequence[Approval]:
+    """What waits, the oldest first; of what a program asks for by the thousand the first `most`."""
     return db.session.scalars(
         sa.select(Approval)
         .where(_IS_WAITING)
         .options(joinedload(Approval.order))
         .order_by(Approval.asked_at, Approval.id)
+        .limit(most)
     ).all()
 
 
@@ -208,11 +209,25 @@ def may_decide(approval: Approval, name: str) -> bool:
     return not asked_by(db.session(), approval, name)
 
 
-def ids_of_others(approval: Approval) -> list[int]:
-    """Of who may approve it."""
+def ids_of_others(asked: Sequence[Approval]) -> list[frozenset[int]]:
+    """Of who may approve each; two queries, however many there are."""
     session = db.session()
     people = second_person.who_may_approve(session)
-    return [one.id for one in people if not asked_by(session, approval, one.name)]
+    programs = {one.actor for one in asked if one.actor_kind is ActorKind.API_KEY}
+    keys = sa.select(ApiKey.name, ApiKey.created_by).where(ApiKey.name.in_(programs))
+    makers = {(row.name, row.created_by) for row in session.execute(keys)} if programs else set()
+    return [
+        frozenset(
+            person.id
+            for person in people
+            if (
+                (one.actor, person.name) not in makers
+                if one.actor_kind is ActorKind.API_KEY
+                else one.actor != person.name
+            )
+        )
+        for one in asked
+    ]
 
 
 def others(approval: Approval | None = None, name: str = "") -> list[str]:

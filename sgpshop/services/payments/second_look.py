@@ -204,7 +204,12 @@ def not_needed(session: Session, *, bulk: str | None = None, slips: str | None =
     is_of_run = Approval.bulk_run_id == bulk if bulk else Approval.slip_run_id == slips
     waiting = sa.select(Approval).where(is_of_run, Approval.state == ApprovalState.WAITING)
     for approval in session.scalars(waiting.with_for_update()):
-        end(session, approval, ApprovalState.VOID, why="承認が要らなくなり、依頼した人が開始しました。")
+        end(
+            session,
+            approval,
+            ApprovalState.VOID,
+            why="承認が要らなくなり、依頼した人が開始しました。",
+        )
 
 
 def waiting_of_order(order_id: int) -> list[Approval]:

@@ -20,6 +20,7 @@ from sgpshop.domain.second_look import EXPIRES_AFTER, ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
     Activity,
+    ActorKind,
     Approval,
     Attempt,
     BulkRun,
@@ -51,6 +52,7 @@ from sgpshop.services.payments.second_look import ApprovalAsked, ApprovalNeeded,
 from sgpshop.services.personal_data import erasing
 from sgpshop.services.settings.rules import SettingRefused
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.test_races import all_at_once
@@ -342,6 +344,21 @@ def test_what_begins_without_anybody_else_asks_nobody_any_more(
             agree(approval)
     Worker(app).run(until_idle=True)
     assert [effects(shop, order) for order in orders] == [[("SALES", 8000)], [("SALES", 8000)]]
+
+
+def test_a_program_that_asks_for_much_makes_no_long_list(
+    shop: World, two: tuple[Person, Person]
+) -> None:
+    api_keys.create("倉庫", [Scope.CAPTURE], by="田中")
+    program = Actor(ActorKind.API_KEY, "倉庫")
+    for who in (program, TANAKA, program):
+        order = authorized_order(shop, total=8000)
+        with pytest.raises(ApprovalAsked):
+            acts.open_attempt(order.id, OperationRequest(Operation.CAPTURE), seen(order), who)
+    of_suzuki = frozenset([two[1].id])
+    assert approvals.ids_of_others(approvals.waiting()) == [of_suzuki] * 3
+    assert [one.actor for one in approvals.waiting(2)] == ["倉庫", "田中"]
+    assert answer(approvals.waiting_question()).count == 3
 
 
 def test_a_command_is_told_to_use_the_screen(shop: World, two: object) -> None:

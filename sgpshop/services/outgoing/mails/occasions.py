@@ -265,9 +265,8 @@ def _approvals(now: datetime) -> Iterator[Occasion]:
         sa.select(Approval).where(
             Approval.state == ApprovalState.WAITING, Approval.asked_at >= now - _NEWS
         )
-    )
-    for one in asked:
-        people = frozenset(approvals.ids_of_others(one))
+    ).all()
+    for one, people in zip(asked, approvals.ids_of_others(asked), strict=True):
         yield Occasion(MailKind.APPROVAL, str(one.id), one.asked_at, people)
 
 
