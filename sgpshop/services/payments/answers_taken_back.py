@@ -121,6 +121,7 @@ def why_not(row: UnknownNumber) -> str:
     recorded = sa.exists().where(MoneyMovement.transaction_id == taken.id, MoneyMovement.is_by_hand)
     billing_id, _ = row.taken_over.get("put_off") or (None, "")
     billed = sa.exists().where(
+        Billing.order_id == row.order_id,
         Billing.gateway_order_id == row.gateway_order_id,
         Billing.id.is_distinct_from(billing_id),
     )
@@ -204,7 +205,10 @@ def _as_billed(session: Session, counted: CardTransaction) -> PaymentStatus | No
     """What the registration says that ended under that number since; None: there was none."""
     state = session.scalar(
         sa.select(Billing.state)
-        .where(Billing.gateway_order_id == counted.gateway_order_id)
+        .where(
+            Billing.order_id == counted.order_id,
+            Billing.gateway_order_id == counted.gateway_order_id,
+        )
         .order_by(Billing.id.desc())
         .limit(1)
     )

@@ -219,7 +219,10 @@ def put_off_again(session: Session, billing_id: int, number: str, paid_as: str) 
 
 def is_billed(session: Session, transaction: CardTransaction) -> bool:
     """Whether the number of `transaction` was registered from here."""
-    row = sa.exists().where(Billing.gateway_order_id == transaction.gateway_order_id)
+    row = sa.exists().where(
+        Billing.order_id == transaction.order_id,
+        Billing.gateway_order_id == transaction.gateway_order_id,
+    )
     return bool(session.scalar(sa.select(row)))
 
 
@@ -245,8 +248,10 @@ def found(
     if not trade.state.is_captured:
         return
     number = trade.access.order_id
-    is_known = sa.select(sa.exists().where(Billing.gateway_order_id == number))
-    rows = [Billing.gateway_order_id == number, Billing.state.in_(NOT_YET_PAID)]
+    # Of this order: another one meant to use the number, until it turned out to be this one's.
+    is_of_number = sa.and_(Billing.order_id == order_id, Billing.gateway_order_id == number)
+    is_known = sa.select(sa.exists().where(is_of_number))
+    rows = [is_of_number, Billing.state.in_(NOT_YET_PAID)]
     if is_billing and not session.scalar(is_known):
         put_off = sa.select(sa.func.max(Billing.id)).where(
             Billing.order_id == order_id, Billing.state == BillingState.POSTPONED

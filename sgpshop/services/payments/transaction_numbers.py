@@ -29,6 +29,7 @@ from sgpshop.models import (
     ENTERED_OTHERWISE,
     Attempt,
     AttemptState,
+    Billing,
     CardTransaction,
     MoneyMovement,
     Operation,
@@ -241,6 +242,12 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     if meant.is_current or session.scalar(sa.select(was_booked)):
         meant.sequence = _next_sequence(order)
         meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
+        session.execute(  # what was put off is to be charged under that
+            sa.update(Billing)
+            .where(Billing.order_id == order.id, Billing.gateway_order_id == gateway_order_id)
+            .values(gateway_order_id=meant.gateway_order_id)
+            .execution_options(synchronize_session=False)
+        )
     else:
         assert order.transaction is not None
         # Their own column keeps the number they were wanted under.

@@ -27,7 +27,10 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
+from tests.services.importing import take_in
+from tests.services.order_csv import row
 from tests.services.payments.test_earlier_transactions import told
+from tests.services.payments.test_numbers_of_others import looked_up
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import (
     THE_10TH,
@@ -150,4 +153,26 @@ def test_called_its_own_by_mistake_it_is_still_to_be_billed(
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert (f"{order.order_no}-2", 2500) in sold(shop, order)
     assert the_billing(order).gateway_order_id == f"{order.order_no}-2"
+    assert explained() == []
+
+
+def test_the_other_comes_in_as_a_subscription_of_its_own(
+    shop: World, travel: Travel, order: Order
+) -> None:
+    """The next round is called P-1, and paid: that says nothing of P, which is billed in its month."""
+    travel(jst(2026, 12, 9, 12))
+    sell_the_other(shop, order)
+    travel(THE_10TH)
+    go_on(order)
+    is_untouched(order)
+    said = {"定期購入ID": "T-2", "定期回数": "2", "決済方法ステータス": "決済待ち"}
+    take_in(row(注文番号=f"{order.order_no}-1", 合計金額="9900", 単価="9900", **said))
+    looked_up(f"{order.order_no}-1")
+    assert the_billing(order).state is BillingState.POSTPONED
+    travel(jst(2026, 12, 10, 13))
+    go_on(order)
+    nights(travel, order, (2026, 12, 18), (2026, 12, 19))
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert sold(shop, order) == [(f"{order.order_no}-1", 9900), (f"{order.order_no}-2", 2500)]
+    assert told(order) == []
     assert explained() == []

@@ -208,7 +208,7 @@ def _tell(window: date, line: ResultLine) -> bool:
         return False
     with writing() as session:
         order = acting.lock_order(session, order_id)
-        billing = _billing(session, number)
+        billing = _billing(session, order_id, number)
         if line.is_charged and billing is not None and billing.state is BillingState.PAID:
             return False
         token = None if line.is_charged else _token(session, window, number)
@@ -380,7 +380,7 @@ def _look_for(gateway: SmbcGpGateway, window: date, gateway_order_id: str) -> No
     order_id = transaction.order_id
     with writing() as session:
         order = acting.lock_order(session, order_id)
-        billing = _billing(session, gateway_order_id)
+        billing = _billing(session, order_id, gateway_order_id)
         if billing is None or billing.state is not BillingState.REGISTERED:
             return
         if order.open_attempt is not None:  # asked for again
@@ -423,11 +423,11 @@ def _transaction_of(gateway_order_id: str) -> Any:
     return found
 
 
-def _billing(session: Session, gateway_order_id: str) -> Billing | None:
-    """The latest row of that number: an order taken back and delivered again may have two."""
+def _billing(session: Session, order_id: int, gateway_order_id: str) -> Billing | None:
+    """The order's latest row of that number: one taken back and delivered again may have two."""
     found: Billing | None = session.scalars(
         sa.select(Billing)
-        .where(Billing.gateway_order_id == gateway_order_id)
+        .where(Billing.order_id == order_id, Billing.gateway_order_id == gateway_order_id)
         .order_by(Billing.id.desc())
         .limit(1)
         .execution_options(populate_existing=True)
