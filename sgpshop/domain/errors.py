@@ -7,10 +7,12 @@ class ShopError(Exception):
     """Something a person asked for cannot be done; nothing was changed."""
 
     status = 422
+    #: what a class says that always says the same
+    sentence = ""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str = "") -> None:
+        self.message = message or self.sentence
+        super().__init__(self.message)
 
 
 class NotFound(ShopError):
@@ -22,8 +24,7 @@ class NotFound(ShopError):
 class OrderNotFound(NotFound):
     """No order has that number."""
 
-    def __init__(self) -> None:
-        super().__init__("この注文番号の注文はありません。")
+    sentence = "この注文番号の注文はありません。"
 
 
 class NotPossible(ShopError):
@@ -39,43 +40,33 @@ class OrderChanged(ShopError):
     """Somebody changed the order since this person saw it (R61, P20)."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__(
-            "この注文は、開いている間に更新されました。今の操作は行っていません。"
-            "最新の内容を確認してから、もう一度操作してください。"
-        )
+    sentence = (
+        "この注文は、開いている間に更新されました。今の操作は行っていません。"
+        "最新の内容を確認してから、もう一度操作してください。"
+    )
 
 
 class AmountDiffers(OrderChanged):
     """The version is that of the order, and the amount was never its total: a caller's mistake."""
 
-    def __init__(self) -> None:
-        ShopError.__init__(
-            self,
-            "金額が注文の合計金額と違います。注文の内容を確認してください。何も行っていません。",
-        )
+    sentence = "金額が注文の合計金額と違います。注文の内容を確認してください。何も行っていません。"
 
 
 class FormUsed(ShopError):
     """The one-time token of this form belongs to something else that was done with it (P19)."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__(
-            "この画面の送信内容は、すでに別の操作に使われています。今回の操作では何も行っていません。"
-            "画面を開き直して、もう一度操作してください。"
-        )
+    sentence = (
+        "この画面の送信内容は、すでに別の操作に使われています。今回の操作では何も行っていません。"
+        "画面を開き直して、もう一度操作してください。"
+    )
 
 
 class OrderBusy(ShopError):
     """Another operation of this order is still open (P7, R43)."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__("この注文は処理中です。結果が出るまでお待ちください。")
+    sentence = "この注文は処理中です。結果が出るまでお待ちください。"
 
 
 class CouldNotAsk(ShopError):
@@ -89,8 +80,7 @@ class EnvironmentUnusable(CouldNotAsk):
 class ContractMissing(CouldNotAsk):
     """No contract data, so nothing can be asked of the gateway (R2)."""
 
-    def __init__(self) -> None:
-        super().__init__("SGPの契約情報が未登録です。設定画面で登録してください。")
+    sentence = "SGPの契約情報が未登録です。設定画面で登録してください。"
 
 
 class ImpossibleTransition(Exception):
@@ -103,5 +93,4 @@ class ImpossibleTransition(Exception):
 class CursorInvalid(ShopError):
     """A cursor that was not made by us, or belongs to another sorting."""
 
-    def __init__(self) -> None:
-        super().__init__("ページの指定が正しくないため、先頭のページを表示しています。")
+    sentence = "ページの指定が正しくないため、先頭のページを表示しています。"

@@ -82,11 +82,10 @@ class NotABackup(ShopError):
 class NotEmpty(ShopError):
     """What is there already would be lost."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "データベースにはすでにデータがあります。何も変更していません。"
-            "空のインスタンス(別のフォルダー、または新しいデータベース)に戻してください。"
-        )
+    sentence = (
+        "データベースにはすでにデータがあります。何も変更していません。"
+        "空のインスタンス(別のフォルダー、または新しいデータベース)に戻してください。"
+    )
 
 
 def write(path: Path, about: About, keys: Mapping[str, str], passphrase: str) -> int:

@@ -24,27 +24,22 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 class OtherSchema(CouldNotAsk):
     """The database is of an earlier version, or empty."""
 
-    def __init__(self) -> None:
-        super().__init__("データベースの準備ができていません: python app.py migrate")
+    sentence = "データベースの準備ができていません: python app.py migrate"
 
 
 class NewerSchema(CouldNotAsk):
     """The database was written by a later version; starting on it could damage it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "データベースはこのプログラムより新しい版で作られています。新しい版のプログラムで起動してください。"
-        )
+    sentence = "データベースはこのプログラムより新しい版で作られています。新しい版のプログラムで起動してください。"
 
 
 class HalfRestored(CouldNotAsk):
     """A restore was cut off before its end."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "データベースの復元が途中で止まっています。空のデータベースを作り直して、"
-            "もう一度 python app.py restore を実行してください。"
-        )
+    sentence = (
+        "データベースの復元が途中で止まっています。空のデータベースを作り直して、"
+        "もう一度 python app.py restore を実行してください。"
+    )
 
 
 def migrate() -> tuple[str | None, str]:

@@ -134,11 +134,10 @@ def enter_by_passkey() -> ResponseReturnValue:
 class PasskeyAloneRefused(ShopError):
     """Whatever was wrong with it, nobody is told which (S2)."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "パスキーでログインできませんでした。ユーザー名とパスワードでログインしてください。"
-            "パスキーだけのログインは、アカウントの「2段階認証」で選んだ人が使えます。"
-        )
+    sentence = (
+        "パスキーでログインできませんでした。ユーザー名とパスワードでログインしてください。"
+        "パスキーだけのログインは、アカウントの「2段階認証」で選んだ人が使えます。"
+    )
 
 
 @bp.get("/login/passkey")

@@ -37,21 +37,17 @@ class KeyRefused(ShopError):
     """No key, or one that is unknown, revoked or over: nobody is told which."""
 
     status = 401
-
-    def __init__(self) -> None:
-        super().__init__("APIキーがないか、無効です。")
+    sentence = "APIキーがないか、無効です。"
 
 
 class AlreadyMade(ShopError):
     """This very form made a key before; it was shown then, and cannot be shown again (P19)."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__(
-            "このキーはすでに作成されています。キーは作成した直後に一度だけ表示されます。"
-            "控えがない場合は、そのキーを無効にして、新しいキーを作成してください。"
-        )
+    sentence = (
+        "このキーはすでに作成されています。キーは作成した直後に一度だけ表示されます。"
+        "控えがない場合は、そのキーを無効にして、新しいキーを作成してください。"
+    )
 
 
 @dataclass(frozen=True)

@@ -31,21 +31,14 @@ _TIDIED = 50
 class KeyReused(ShopError):
     """The Idempotency-Key came before, with other content; nothing was changed (P27)."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "このIdempotency-Keyは、別の内容のリクエストで使われています。何も変更していません。"
-        )
+    sentence = "このIdempotency-Keyは、別の内容のリクエストで使われています。何も変更していません。"
 
 
 class StillBusy(ShopError):
     """The same request is under way at this moment."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__(
-            "同じIdempotency-Keyのリクエストを処理中です。少し待って再送してください。"
-        )
+    sentence = "同じIdempotency-Keyのリクエストを処理中です。少し待って再送してください。"
 
 
 @dataclass(frozen=True)

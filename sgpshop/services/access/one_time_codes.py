@@ -36,11 +36,10 @@ _RECOVERY = re.compile(f"[{_SIGNS}]{{16}}|[{_SIGNS}]{{{_LENGTH}}}")
 class CodeRefused(ShopError):
     """Not the code of now, or one that was used; nothing was done."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "認証コードが違うか、すでに使われています。認証アプリに表示されている新しい6桁の数字を入力してください。"
-            "続けて違うと表示されるときは、スマートフォンの時刻が合っているかを確認してください。"
-        )
+    sentence = (
+        "認証コードが違うか、すでに使われています。認証アプリに表示されている新しい6桁の数字を入力してください。"
+        "続けて違うと表示されるときは、スマートフォンの時刻が合っているかを確認してください。"
+    )
 
 
 def context_of(person_id: int) -> str:

@@ -48,10 +48,7 @@ _CREDENTIAL = re.compile(r"[\w=-]+", re.ASCII)
 class PasskeyRefused(ShopError):
     """The device's answer is none of this person, of this site or of now; nothing was done."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "パスキーを確認できませんでした。画面を開き直して、もう一度お試しください。"
-        )
+    sentence = "パスキーを確認できませんでした。画面を開き直して、もう一度お試しください。"
 
 
 @dataclass(frozen=True)

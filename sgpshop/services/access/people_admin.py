@@ -33,10 +33,9 @@ _MARK = 16
 class LastOwner(ShopError):
     """Nobody would be left who can change the settings; nothing was changed."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "利用できるオーナーがほかにいないため、変更できません。先に別の人をオーナーにしてください。"
-        )
+    sentence = (
+        "利用できるオーナーがほかにいないため、変更できません。先に別の人をオーナーにしてください。"
+    )
 
 
 class Colleague(NamedTuple):

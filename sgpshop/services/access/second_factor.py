@@ -29,19 +29,18 @@ _SEED_SIGNS = 32  # signs of base 32: 160 bits (RFC 4226)
 class SetUpOver(ShopError):
     """The form is too old, or not of this person."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "設定の画面を開いてから時間がたちました。下の新しいQRコードを読み取り直してください。"
-        )
+    sentence = (
+        "設定の画面を開いてから時間がたちました。下の新しいQRコードを読み取り直してください。"
+    )
 
 
 class StillRequired(ShopError):
     """The shop wants everybody of this role to have it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "このショップでは2段階認証が必須のため、解除できません。別のスマートフォンに変えるには「スマートフォンを変更」を押してください。"
-        )
+    sentence = (
+        "このショップでは2段階認証が必須のため、解除できません。"
+        "別のスマートフォンに変えるには「スマートフォンを変更」を押してください。"
+    )
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,7 @@ _OF_SESSION = (
 class SignInRefused(ShopError):
     """Unknown name, wrong password or disabled person: nobody is told which (S2)."""
 
-    def __init__(self) -> None:
-        super().__init__("ユーザー名またはパスワードが違います。")
+    sentence = "ユーザー名またはパスワードが違います。"
 
 
 class CodeNeeded(ShopError):
@@ -90,17 +89,13 @@ class CodeNeeded(ShopError):
 class StepOver(ShopError):
     """Too long after the password, or things have changed since: from the beginning."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "時間がたったため、もう一度ユーザー名とパスワードからログインしてください。"
-        )
+    sentence = "時間がたったため、もう一度ユーザー名とパスワードからログインしてください。"
 
 
 class WrongPassword(ShopError):
     """The password asked for again was not the right one; nothing was done (S5)."""
 
-    def __init__(self) -> None:
-        super().__init__("パスワードが違います。何も変更していません。")
+    sentence = "パスワードが違います。何も変更していません。"
 
 
 @dataclass(frozen=True)

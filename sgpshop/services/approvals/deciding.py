@@ -67,10 +67,7 @@ class RequestVoid(ShopError):
 class OwnRequest(ShopError):
     """The second person has to be another one; nothing was done."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "ご自身(またはご自身が作成したAPIキー)の依頼は承認できません。ほかの人に承認してもらってください。"
-        )
+    sentence = "ご自身(またはご自身が作成したAPIキー)の依頼は承認できません。ほかの人に承認してもらってください。"
 
 
 def approve(approval_id: int, *, by: str, seen: tuple[int, int]) -> Approval:

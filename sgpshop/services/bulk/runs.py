@@ -60,12 +60,10 @@ class RunChanged(ShopError):
     """A run is not what was seen of it any more; nothing was begun (P20)."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__(
-            "表示したあとで、対象の件数か金額が変わりました。まだ何も行っていません。"
-            "いまの内容を確認してから、もう一度操作してください。"
-        )
+    sentence = (
+        "表示したあとで、対象の件数か金額が変わりました。まだ何も行っていません。"
+        "いまの内容を確認してから、もう一度操作してください。"
+    )
 
 
 @dataclass(frozen=True)

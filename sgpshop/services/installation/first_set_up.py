@@ -40,9 +40,7 @@ class SetUpOver(ShopError):
     """Somebody is registered already; nothing was changed."""
 
     status = 409
-
-    def __init__(self) -> None:
-        super().__init__("最初の設定は、すでに終わっています。ログインしてください。")
+    sentence = "最初の設定は、すでに終わっています。ログインしてください。"
 
 
 def is_open() -> bool:

@@ -18,42 +18,32 @@ class IntakeClosed(ShopError):
     """The shop takes no new orders of this kind (R87)."""
 
     status = 403
-
-    def __init__(
-        self, message: str = "このショップは、いま新しい注文を受け付けていません。"
-    ) -> None:
-        super().__init__(message)
+    sentence = "このショップは、いま新しい注文を受け付けていません。"
 
 
 class OrderNumberTaken(ShopError):
     """The number belongs to an order with other content; nothing was changed (P27)."""
 
     status = 409
-
-    def __init__(
-        self, message: str = "この注文番号は、内容の異なる注文ですでに使われています。"
-    ) -> None:
-        super().__init__(message)
+    sentence = "この注文番号は、内容の異なる注文ですでに使われています。"
 
 
 class NumberInQuestion(OrderNumberTaken):
     """A person is asked whose the payment under this number is: no new card is charged beside it (R141)."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "SMBC-GPに、この注文番号と同じオーダーIDの決済がすでにあり、どの注文のものか確認中です。"
-            "別の注文番号で、もう一度手続きしてください。"
-        )
+    sentence = (
+        "SMBC-GPに、この注文番号と同じオーダーIDの決済がすでにあり、どの注文のものか確認中です。"
+        "別の注文番号で、もう一度手続きしてください。"
+    )
 
 
 class ChangedSince(OrderNumberTaken):
     """The order was changed after it came in: another card does not pay what was asked for then."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "この注文は受付後に内容が変更されたため、このお支払いは受け付けられません。"
-            "注文の内容を確認してください。"
-        )
+    sentence = (
+        "この注文は受付後に内容が変更されたため、このお支払いは受け付けられません。"
+        "注文の内容を確認してください。"
+    )
 
 
 class ThreeDsNotSetUp(ShopError):

@@ -33,8 +33,7 @@ _LAST_COMPARED = sa.select(sa.func.max(DailyJob.finished_at)).where(DailyJob.nam
 class NoteRefused(ShopError):
     """The note of the person cannot be kept as it is."""
 
-    def __init__(self) -> None:
-        super().__init__(f"メモは{REASON_MOST}文字以内の文字で入力してください。")
+    sentence = f"メモは{REASON_MOST}文字以内の文字で入力してください。"
 
 
 def raise_for(

@@ -51,12 +51,10 @@ class PlaceLost(ShopError):
     """The cursor is from before a restore, or of events that were tidied away since."""
 
     status = 410
-
-    def __init__(self) -> None:
-        super().__init__(
-            "この位置からは続けられません(データの復元の前の位置か、30日より前の位置です)。"
-            "日時を指定して、取得し直してください。"
-        )
+    sentence = (
+        "この位置からは続けられません(データの復元の前の位置か、30日より前の位置です)。"
+        "日時を指定して、取得し直してください。"
+    )
 
 
 def changed(after: str | datetime, size: int) -> tuple[list[int], str, bool]:

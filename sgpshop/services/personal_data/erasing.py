@@ -62,10 +62,7 @@ _entries, _orders = table_of(HistoryEntry), table_of(Order)
 class HistoryAltered(ShopError):
     """The order's history is not as it was written: nothing may be linked anew over that."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "履歴が書かれたときのままではないため、消していません(verify-history で確認)"
-        )
+    sentence = "履歴が書かれたときのままではないため、消していません(verify-history で確認)"
 
 
 @dataclass

@@ -51,10 +51,7 @@ class FormInvalid(ShopError):
 class FormBroken(ShopError):
     """A form that is not one of ours."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
-        )
+    sentence = "送信内容を確認できませんでした。画面を開き直して、もう一度操作してください。"
 
 
 @dataclass

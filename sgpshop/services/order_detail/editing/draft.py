@@ -34,10 +34,7 @@ class EditRefused(ShopError):
 class ChoiceNeeded(EditRefused):
     """The total was typed in and the items changed: which of them is to win (R76b)?"""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "合計金額は手入力された金額です。手入力の金額のままにするか、計算した金額にするかを選んでください。"
-        )
+    sentence = "合計金額は手入力された金額です。手入力の金額のままにするか、計算した金額にするかを選んでください。"
 
 
 @dataclass(frozen=True)
