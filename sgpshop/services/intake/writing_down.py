@@ -10,6 +10,7 @@ from flask import current_app
 from sqlalchemy.orm import Session, object_session
 
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
@@ -23,6 +24,8 @@ from sgpshop.models import (
     OrderKind,
     OrderLine,
     RefusedCheckout,
+    UnknownNumber,
+    table_of,
     utc_now,
 )
 from sgpshop.services.intake.content import card_token, content_of, fingerprint
@@ -53,6 +56,22 @@ from sgpshop.services.payments.outcomes import CHALLENGED
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.database import writing
 
+_orders, _transactions = table_of(Order), table_of(CardTransaction)
+_parcels, _lines = table_of(Delivery), table_of(OrderLine)
+_OWN, _THEIR = sa.bindparam("own", type_=sa.String), sa.bindparam("their", type_=sa.String)
+#: Whether anything is known of a number, ours or SMBC-GP's: of most that come in nothing is.  Made once, as
+#: all that runs for every one of them: others wait until it is written.
+_IS_KNOWN = sa.select(
+    sa.or_(
+        sa.exists().where(_orders.c.order_no == _OWN),
+        sa.exists().where(_transactions.c.gateway_order_id.in_([_OWN, _THEIR])),
+        sa.exists().where(UnknownNumber.gateway_order_id == _THEIR),
+        sa.exists().where(RefusedCheckout.order_no == _OWN),
+    )
+)
+_INSERT_ORDER = sa.insert(_orders).returning(_orders.c.id)
+_INSERT_TRANSACTION = sa.insert(_transactions).returning(_transactions.c.id)
+
 
 @dataclass(frozen=True)
 class IntakeStarted:
@@ -72,28 +91,22 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
     card that was declined before, IntakeClosed, ThreeDsNotSetUp, ShopError; and IntegrityError when
     somebody else wrote the same order at this moment: call again.
     """
+    numbers = {"own": new.order_no, "their": at_gateway(new.order_no)}
     with writing() as session:
-        order = session.scalars(
-            sa.select(Order).where(Order.order_no == new.order_no).with_for_update()
-        ).one_or_none()
-        if order is not None:
-            return _again(session, order, new, actor, shop)
-        if unknown_numbers.is_asked(session, new.order_no):
-            raise NumberInQuestion
-        unknown_numbers.give_way(session, [new.order_no])
-        is_used = sa.exists().where(
-            CardTransaction.gateway_order_id == new.order_no,
-            CardTransaction.order_id == Order.id,
-            # The same order may have been written since we looked: then the unique number says so.
-            Order.order_no != new.order_no,
-        )
-        if session.scalar(sa.select(is_used)):  # that of an order #1001 from a file
-            raise OrderNumberTaken
+        is_known = bool(session.connection().execute(_IS_KNOWN, numbers).scalar())
+        if is_known:
+            order = session.scalars(
+                sa.select(Order).where(Order.order_no == new.order_no).with_for_update()
+            ).one_or_none()
+            if order is not None:
+                return _again(session, order, new, actor, shop)
+            _make_room(session, new)
         if new.method:
             order_id = _write_order(session, new, shop)
             checkouts.receive(order_id, actor)
             return IntakeStarted(order_id, None, is_new=True, is_ours=False)
-        _refuse_declined(session, new)
+        if is_known:
+            _refuse_declined(session, new)
         if not shop.enabled:
             raise IntakeClosed
         if new.kind is OrderKind.SUBSCRIPTION and not shop.subscription_enabled:
@@ -102,6 +115,21 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
             )
         _refuse_taken_round(session, new)
         return _write(session, new, actor, shop)
+
+
+def _make_room(session: Session, new: NewOrder) -> None:
+    """See that the number may be this order's.  Raises NumberInQuestion or OrderNumberTaken."""
+    if unknown_numbers.is_asked(session, new.order_no):
+        raise NumberInQuestion
+    unknown_numbers.give_way(session, [new.order_no])
+    is_used = sa.exists().where(
+        CardTransaction.gateway_order_id == new.order_no,
+        CardTransaction.order_id == Order.id,
+        # The same order may have been written since we looked: then the unique number says so.
+        Order.order_no != new.order_no,
+    )
+    if session.scalar(sa.select(is_used)):  # that of an order #1001 from a file
+        raise OrderNumberTaken
 
 
 def _refuse_taken_round(session: Session, new: NewOrder) -> None:
@@ -143,7 +171,9 @@ def _again(
         session.flush()
     wanted = OperationRequest(operation, by_three_ds=bool(new.return_url))  # 再決済 (R106)
     [attempt] = acts.open(session, [locked], wanted, actor, **_card(new))
-    _pay_with(session.get_one(CardTransaction, attempt.transaction_id), new)
+    transaction = session.get_one(CardTransaction, attempt.transaction_id)
+    for name, value in _payer(new).items():
+        setattr(transaction, name, value)
     return IntakeStarted(order.id, attempt.id, is_new=False, is_ours=True)
 
 
@@ -245,50 +275,43 @@ def _refuse_wrong_three_ds(new: NewOrder, shop: ShopSettings) -> None:
 def _write_order(session: Session, new: NewOrder, shop: ShopSettings) -> int:
     # Whether prices include tax a program says, whatever the shop's own do (interfaces.md §5).
     content = content_of(new, replace(shop.tax_rule, is_included=new.prices_include_tax))
-    order_id: int = session.execute(
-        sa.insert(Order)
-        .values(
-            content.order_row()
-            | {
-                "order_no": new.order_no,
-                "payment_status": None if new.method else PaymentStatus.NEEDS_REVIEW,
-                "intake_fingerprint": fingerprint(new),
-            }
-        )
-        .returning(Order.id)
-    ).scalar_one()
-    session.execute(sa.insert(Delivery), content.delivery_rows(order_id))
-    session.execute(sa.insert(OrderLine), content.line_rows(order_id))
+    connection, row = session.connection(), content.order_row()
+    row |= {
+        "order_no": new.order_no,
+        "payment_status": None if new.method else PaymentStatus.NEEDS_REVIEW,
+        "intake_fingerprint": fingerprint(new),
+    }
+    order_id: int = connection.execute(_INSERT_ORDER, row).scalar_one()
+    connection.execute(sa.insert(_parcels), content.delivery_rows(order_id))
+    connection.execute(sa.insert(_lines), content.line_rows(order_id))
     return order_id
 
 
 def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
     _refuse_wrong_three_ds(new, shop)
     order_id, now = _write_order(session, new, shop), utc_now()
-    transaction = CardTransaction(order_id=order_id, gateway_order_id=new.order_no)
-    _pay_with(transaction, new)
-    session.add(transaction)
-    session.flush()
+    transaction = {"order_id": order_id, "gateway_order_id": new.order_no} | _payer(new)
+    transaction_id = session.connection().execute(_INSERT_TRANSACTION, transaction).scalar_one()
     notifications.come_in(session, [new.order_no])
     refuses = new.on_decline is OnDecline.REFUSE
     row = {
         "order_id": order_id,
-        "transaction_id": transaction.id,
+        "transaction_id": transaction_id,
         "operation": _operation(new, shop),
         "amount": new.total,
-        "gateway_order_id": transaction.gateway_order_id,
+        "gateway_order_id": new.order_no,
         "actor_kind": actor.kind,
         "actor": actor.name,
         "created_at": now,
         "status_before": PaymentStatus.NEEDS_REVIEW,
         "choices": {"on_decline": checkouts.REFUSE} if refuses else {},
     }
-    [attempt] = acts.open_rows(session, [row | _card(new)])
+    attempt_id = acts.open_one(session, row | _card(new))
     if refuses:
         beginnings.note(session.connection(), BeginningStep.PAYING, [(order_id, new.order_no)])
     else:
         checkouts.receive(order_id, actor)
-    return IntakeStarted(order_id, attempt.id, is_new=True, is_ours=True)
+    return IntakeStarted(order_id, attempt_id, is_new=True, is_ours=True)
 
 
 def _card(new: NewOrder) -> dict[str, Any]:
@@ -301,9 +324,11 @@ def _card(new: NewOrder) -> dict[str, Any]:
     }
 
 
-def _pay_with(transaction: CardTransaction, new: NewOrder) -> None:
-    """A stored card that is to pay, and where its buyer goes afterwards."""
+def _payer(new: NewOrder) -> dict[str, Any]:
+    """Columns of the transaction: a stored card that is to pay, and where its buyer goes afterwards."""
     card = new.payment
-    transaction.member_id = "" if card.token else card.member_id
-    transaction.card_seq = None if card.token else card.card_seq
-    transaction.return_url = new.return_url or ""
+    return {
+        "member_id": "" if card.token else card.member_id,
+        "card_seq": None if card.token else card.card_seq,
+        "return_url": new.return_url or "",
+    }

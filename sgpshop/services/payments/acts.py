@@ -35,6 +35,7 @@ from sgpshop.models import (
     FollowUp,
     Operation,
     Order,
+    table_of,
 )
 from sgpshop.services import settings
 from sgpshop.services.access import activities
@@ -77,6 +78,9 @@ _MAY_BEGIN_IN = {
 }
 
 
+_attempts = table_of(Attempt)
+#: Made once: it runs for every order that comes in.
+_OPEN_ONE = sa.insert(_attempts).returning(_attempts.c.id)
 _THEN = {None: "", FollowUp.CAPTURE: "と実売上処理", FollowUp.DELIVER: "と配送完了"}
 
 
@@ -333,8 +337,16 @@ def open(
     return attempts
 
 
+def open_one(session: Session, row: dict[str, Any]) -> int:
+    """The id of a QUEUED attempt of just these columns, which its caller carries out."""
+    attempt_id: int = (
+        session.connection().execute(_OPEN_ONE, {"state": AttemptState.QUEUED} | row).scalar_one()
+    )
+    return attempt_id
+
+
 def open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Attempt]:
-    """QUEUED attempts of just these columns; `open` makes them, and intake for an order it writes."""
+    """QUEUED attempts of just these columns, which workers are told of."""
     if not rows:
         return []
     # Not RETURNING: for its order SQLite would get a statement each.  Each has one open attempt (P7).

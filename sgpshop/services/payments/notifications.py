@@ -123,6 +123,14 @@ _IS_LATE = sa.and_(
 _ASKED_FOR = bindparam("order_no", type_=sa.String)
 #: one after the other: an order that has just that number is meant first
 _FINDS = (_FIND, _of_order(_ASKED_FOR), _of_long(_ASKED_FOR))
+#: Whether any of these numbers was told of while nobody had it; made once: asked for every order that comes
+#: in, of a partial index, which SQLite takes only where the state is written out.
+_IS_ANY_NAMED = sa.select(
+    sa.exists().where(
+        sa.text(f"state = '{NotificationState.UNMATCHED.value}'"),
+        _NAMED.in_(bindparam("numbers", expanding=True)),
+    )
+)
 #: An order of another way of payment has that number.
 _OTHERWISE = sa.and_(
     Notification.state == NotificationState.UNMATCHED,
@@ -427,7 +435,10 @@ def come_in(session: Session, order_nos: Collection[str]) -> None:
     names_one = sa.or_(_NAMED.in_(theirs), _stem(_NAMED).in_([*theirs, *stems]))
     if len(theirs) <= _FEW:  # by the index, however many are of somebody else
         later = (at_gateway(own, n) for own in order_nos for n in range(1, MOST_NUMBERS + 1))
-        names_one = _NAMED.in_([*theirs, *later])
+        numbers = [*theirs, *later]
+        if not session.connection().execute(_IS_ANY_NAMED, {"numbers": numbers}).scalar():
+            return
+        names_one = _NAMED.in_(numbers)
     if _match(session, sa.and_(_IS_LATE, names_one)):
         _end_of_others(session, order_nos)
 
