@@ -38,6 +38,7 @@ _ALL = {
     "notifications": notifications.run,
     "intake": intake.run,
     "p34": p34.run,
+    "p34_postgresql": p34.run_on_postgresql,
     "look_ups": look_ups.run,
     "slips": slips.run,
     "structure": structure.run,

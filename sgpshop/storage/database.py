@@ -164,6 +164,12 @@ def _checkpoint(raw: sqlite3.Connection, how: str, milliseconds: int) -> tuple[i
     return pages, not is_busy and written == pages
 
 
+def take_time(session: Session) -> None:
+    """Let this transaction stand still for as long as what it writes is made: of a command nobody waits for."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
 def insert(session: Session, table: sa.Table) -> sqlite_dialect.Insert | postgresql.Insert:
     """INSERT that can say ON CONFLICT, which both databases spell alike."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"

@@ -6,9 +6,9 @@
 | wrong links of the first set-up | address | one by one, with the failed sign-ins |
 | wrong one-time codes | person | the same |
 | exports and bulk prints | person, address | one by one |
-| requests of the API, searches besides | key, address | in spans of SPAN seconds, for they are many |
-| uploads, bulk actions | person | the same |
-| searches | person | the same, in lots: to read a list is not worth a write |
+| uploads, bulk actions | person | in spans of SPAN seconds, for they are many |
+| requests of the API, searches besides | key, address | the same, in lots: a write for each would cost as much |
+| searches | person | the same |
 
 The numbers are variables of the environment (interfaces.md §3).
 """
@@ -20,7 +20,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -42,7 +42,8 @@ from sgpshop.storage.write_together import write_together
 
 #: Requests are counted in spans of so many seconds.
 SPAN = 60
-#: A process takes so many lots of a person's searches before the limit is reached.
+#: A process takes so many lots of one's requests before the limit is reached; what it has left of one is
+#: lost with the span.
 _LOTS = 20
 #: Seconds a search waits to take a lot while others write; then the lot is given uncounted (P32).
 _PATIENCE = 0.3
@@ -230,7 +231,17 @@ def count_request(
         limits[f"key:{key_id}"] = config["API_REQUESTS_PER_KEY"]
         if is_search:
             limits[f"search:{key_id}"] = config["API_SEARCHES_PER_KEY"]
-    return count_in_span(limits, is_reading=is_reading)
+    lots: _Lots = current_app.extensions.setdefault("requests", _Lots())
+    if missing := lots.use(limits):
+        sizes = {subject: max(1, limits[subject] // _LOTS) for subject in missing}
+        counted = count_in_span(
+            {subject: limits[subject] for subject in missing}, sizes, is_reading=is_reading
+        )
+        if counted is None:
+            return None
+        lots.put(sizes, counted)
+        lots.use(limits, even_if_missing=True)
+    return lots.nearest(limits)
 
 
 def count_use(use: Use, person_id: int) -> None:
@@ -240,10 +251,11 @@ def count_use(use: Use, person_id: int) -> None:
         count_in_span({subject: most}, is_reading=False)
         return
     lots: _Lots = current_app.extensions.setdefault("searches", _Lots())
-    if not lots.take(subject):
-        size = max(1, most // _LOTS)
-        count_in_span({subject: most}, size, is_reading=True, within=_PATIENCE)
-        lots.put(subject, size - 1)
+    if lots.use([subject]):
+        sizes = {subject: max(1, most // _LOTS)}
+        counted = count_in_span({subject: most}, sizes, is_reading=True, within=_PATIENCE)
+        lots.put(sizes, counted or {})
+        lots.use([subject], even_if_missing=True)
 
 
 class _Lots:
@@ -253,34 +265,56 @@ class _Lots:
         self._lock = threading.Lock()
         self._span = 0.0
         self._left: Counter[str] = Counter()
+        #: how many were counted in the database, as far as we know
+        self._counted: dict[str, int] = {}
 
-    def take(self, subject: str) -> bool:
-        """Use one up, if there is one."""
+    def use(self, subjects: Collection[str], *, even_if_missing: bool = False) -> set[str]:
+        """Use one of each up; those of which there is none, and then nothing is used up."""
         with self._lock:
             self._begin()
-            self._left[subject] -= 1
-            if is_there := self._left[subject] >= 0:
-                return is_there
-            del self._left[subject]
-            return False
+            missing = {subject for subject in subjects if self._left[subject] <= 0}
+            if even_if_missing or not missing:
+                self._left.subtract(list(subjects))
+            return missing
 
-    def put(self, subject: str, count: int) -> None:
-        """Add what was counted in the database."""
+    def put(self, sizes: Mapping[str, int], counted: Mapping[str, int]) -> None:
+        """Add lots that the database counted, or that nobody could count."""
         with self._lock:
             self._begin()
-            self._left[subject] += count
+            self._left.update(sizes)
+            self._counted |= counted
+
+    def nearest(self, limits: Mapping[str, int]) -> Left:
+        """What is left of the limit that is nearest."""
+        with self._lock:
+            return min(
+                (
+                    Left(
+                        subject,
+                        most,
+                        max(0, most - self._counted.get(subject, 0) + self._left[subject]),
+                    )
+                    for subject, most in sorted(limits.items())
+                ),
+                key=lambda one: one.left,
+            )
 
     def _begin(self) -> None:
         span = utc_now().timestamp() // SPAN
         if span != self._span:
             self._span = span
             self._left.clear()
+            self._counted.clear()
 
 
 def count_in_span(
-    limits: dict[str, int], size: int = 1, *, is_reading: bool, within: float = 1.0
-) -> Left | None:
-    """Count `size` requests of each subject against its limit in this span; the nearest of them.
+    limits: Mapping[str, int],
+    sizes: Mapping[str, int] | None = None,
+    *,
+    is_reading: bool,
+    within: float = 1.0,
+) -> dict[str, int] | None:
+    """Count so many requests of each subject, or one, against its limit in this span; what they come to.
 
     What is too many is not counted.  Raises TooOften.  While the database cannot be written
     `within` so many seconds, reading goes on uncounted (P32).
@@ -288,8 +322,8 @@ def count_in_span(
     now = utc_now().timestamp()
     began_at = datetime.fromtimestamp(now // SPAN * SPAN, UTC)
     try:
-        left = write_together(
-            lambda session: _count(session, began_at, limits, size),
+        counted = write_together(
+            lambda session: _count(session, began_at, limits, sizes or {}),
             within=within if is_reading else 6.0,
         )
     except DBAPIError as problem:
@@ -297,9 +331,9 @@ def count_in_span(
             raise
         logs.event("api_request_not_counted")
         return None
-    if left is None:
+    if counted is None:
         _refuse(sorted(limits), now)
-    return left
+    return counted
 
 
 def _refuse(subjects: list[str], now: float) -> NoReturn:
@@ -311,12 +345,15 @@ def _refuse(subjects: list[str], now: float) -> NoReturn:
     raise TooOften("リクエストが多すぎるため、一時的に受け付けていません。", wait)
 
 
-def _count(session: Session, began_at: datetime, limits: dict[str, int], size: int) -> Left | None:
+def _count(
+    session: Session, began_at: datetime, limits: Mapping[str, int], sizes: Mapping[str, int]
+) -> dict[str, int] | None:
     """None when one is used up.  In subject order, so that no two transactions wait for each other."""
     counts = table_of(ApiCount)
     subjects = sorted(limits)
-    is_first, left = False, []
+    is_first, counted = False, {}
     for subject in subjects:
+        size = sizes.get(subject, 1)
         statement = insert(session, counts).values(subject=subject, began_at=began_at, count=size)
         reached = session.execute(
             statement.on_conflict_do_update(
@@ -326,19 +363,19 @@ def _count(session: Session, began_at: datetime, limits: dict[str, int], size: i
         is_first = is_first or reached == size
         if reached > limits[subject]:
             # Taken back by hand: the transaction may be other threads' as well.
-            for counted in subjects[: subjects.index(subject) + 1]:
+            for one in subjects[: subjects.index(subject) + 1]:
                 session.execute(
                     sa.update(counts)
-                    .where(counts.c.subject == counted, counts.c.began_at == began_at)
-                    .values({"count": counts.c["count"] - size})
+                    .where(counts.c.subject == one, counts.c.began_at == began_at)
+                    .values({"count": counts.c["count"] - sizes.get(one, 1)})
                 )
             return None
-        left.append(Left(subject, limits[subject], limits[subject] - reached))
+        counted[subject] = reached
     if is_first:
         session.execute(
             sa.delete(counts).where(counts.c.began_at < began_at - timedelta(seconds=SPAN))
         )
-    return min(left, key=lambda one: one.left)
+    return counted
 
 
 def source_of(address: str) -> str:

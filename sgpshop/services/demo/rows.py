@@ -54,7 +54,7 @@ from sgpshop.services.demo import made_up
 from sgpshop.services.demo.made_up import Cart, Item, Person, Step, Story
 from sgpshop.services.order_search import sums, texts
 from sgpshop.services.orders import beginnings, feed, history
-from sgpshop.storage.database import chunks, writing
+from sgpshop.storage.database import chunks, take_time, writing
 from sgpshop.storage.rows import free_ids, put
 
 _BATCH = 5_000
@@ -87,6 +87,7 @@ def seed_rows(count: int) -> int:
     for start in range(0, count, _BATCH):
         numbers = range(start, min(start + _BATCH, count))
         with writing() as session:
+            take_time(session)
             new += _write(session, numbers, count, now)
         sums.fold()
     return new

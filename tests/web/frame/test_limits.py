@@ -110,6 +110,24 @@ def test_searches_count_across_processes_and_write_once_for_many(app: Flask, mos
 
 
 @pytest.mark.usefixtures("a_minute")
+def test_requests_of_a_program_count_the_same_way_and_it_is_told_what_is_left(app: Flask) -> None:
+    app.config |= {"API_REQUESTS_PER_KEY": 100, "API_REQUESTS_PER_ADDRESS": 200}
+    processes, left = [rate_limits._Lots(), rate_limits._Lots()], []
+    with app.app_context():
+        for n in range(2 * 100 + 2):
+            app.extensions["requests"] = processes[n % 2 if n >= 7 else 0]
+            with suppress(TooOften):
+                left.append(rate_limits.count_request("192.0.2.1", 7, is_reading=False))
+            if n == 6:
+                written = dict(
+                    db.session.execute(sa.select(ApiCount.subject, ApiCount.count)).all()
+                )
+                assert written == {"key:7": 10, "address:192.0.2.1": 10}
+    assert [one.left for one in left[:7] if one] == [99, 98, 97, 96, 95, 94, 93]
+    assert len(left) == 100
+
+
+@pytest.mark.usefixtures("a_minute")
 def test_searching_goes_on_while_nothing_can_be_written(app: Flask) -> None:  # P32
     path = app.config["SQLALCHEMY_DATABASE_URI"].removeprefix("sqlite:///")
     operator = signed_in(app, Role.OPERATOR)
