@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Test processes side by side: two more than cores, since the tests of pages and processes, which come
-# first, wait half of the time.
-JOBS ?= 4
+# Test processes side by side: one more than cores, since a third of the time a test waits for
+# processes, threads and pages.
+JOBS ?= 3
 
 .PHONY: help install run test test-fast lint soak bench screenshots requirements
 

@@ -11,9 +11,11 @@ import multiprocessing
 import os
 import signal
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +54,7 @@ def _in_turn(items: list[pytest.Item]) -> list[tuple[int, int]]:
         item.get_closest_marker("long") is not None or item.path.parent.name in _LONG
         for item in items
     ]
-    alone = [(n, n + 1) for n in range(len(items)) if is_long[n]]
+    alone = [(n, n + 1) for n in _mixed([n for n in range(len(items)) if is_long[n]], items)]
     together = []
     for _, same in itertools.groupby(range(len(items)), lambda n: (items[n].path, is_long[n])):
         numbers = list(same)
@@ -60,6 +62,18 @@ def _in_turn(items: list[pytest.Item]) -> list[tuple[int, int]]:
             for first in range(numbers[0], numbers[-1] + 1, _AT_ONCE):
                 together.append((first, min(first + _AT_ONCE, numbers[-1] + 1)))
     return alone + together
+
+
+def _mixed(numbers: list[int], items: list[pytest.Item]) -> list[int]:
+    """Each folder evenly spread: not all that start many processes and threads at the same time."""
+    size = Counter(items[n].path.parent for n in numbers)
+    before: Counter[Path] = Counter()
+    place = {}
+    for n in numbers:
+        folder = items[n].path.parent
+        place[n] = before[folder] / size[folder]
+        before[folder] += 1
+    return sorted(numbers, key=place.__getitem__)
 
 
 def _run(session: pytest.Session, jobs: int) -> None:
