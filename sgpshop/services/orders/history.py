@@ -108,6 +108,11 @@ class OrderSnapshot:
     refunded_amount: int | None = None
 
 
+def beginning(processing_class: ProcessingClass, gateway_amount: int | None) -> OrderSnapshot:
+    """What the first entry of an order is built on that is about to be written."""
+    return OrderSnapshot(history_chain.START, processing_class, gateway_amount)
+
+
 def chain_key() -> bytes:
     """The key of the chains, which is not in the database."""
     return vault.derived_key(CHAIN)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.delivery_status import DeliveryStatus
-from sgpshop.domain.order_number import at_gateway
+from sgpshop.domain.order_number import at_gateway, later_stem
 from sgpshop.models import (
     ActorKind,
+    BeginningStep,
     CardTransaction,
     Delivery,
+    HistoryEntry,
     Order,
     OrderLine,
     table_of,
@@ -24,7 +27,8 @@ from sgpshop.services.order_files.importing.content import Content, Values
 from sgpshop.services.order_files.importing.decisions import OrderChange
 from sgpshop.services.order_files.importing.differences import differences
 from sgpshop.services.order_files.importing.failed import CLAIM
-from sgpshop.services.orders import history
+from sgpshop.services.orders import beginnings, history
+from sgpshop.storage.rows import free_ids, put
 
 _TRANSACTION_DEFAULTS: Values = {
     "access_id": None,
@@ -52,31 +56,37 @@ def write(
 def _insert(session: Session, changes: Sequence[OrderChange], actor: str, now: datetime) -> None:
     if not changes:
         return
-    numbers = session.execute(
-        sa.insert(table_of(Order)).returning(Order.order_no, Order.id),
-        [
+    connection = session.connection()
+    ids = free_ids(connection, table_of(Order), len(changes))
+    placed = list(zip(ids, changes, strict=True))
+    transactions = {
+        order_id: _new_transaction(order_id, change, now)
+        for order_id, change in placed
+        if change.parsed.claim is not None
+    }
+    orders, entries = [], []
+    for order_id, change in placed:
+        held = transactions[order_id]["gateway_amount"] if order_id in transactions else None
+        snapshot = history.beginning(change.content.processing_class, held)
+        entry, state = history.linked(snapshot, _entry(order_id, change, "imported", actor, now))
+        entries.append(entry)
+        orders.append(
             change.content.order_row()
             | {
+                "id": order_id,
                 "order_no": change.parsed.order_no,
+                "later_stem": later_stem(change.parsed.order_no),
                 "payment_status": change.status,
                 "claimed_status": change.claimed,
+                "history_state": state,
             }
-            for change in changes
-        ],
-    )
-    ids = {row.order_no: row.id for row in numbers}
-    placed = [(ids[change.parsed.order_no], change) for change in changes]
+        )
+    _insert_all(session, Order, orders)
     _insert_children(session, placed)
-    _insert_all(
-        session,
-        CardTransaction,
-        (
-            _new_transaction(order_id, change, now)
-            for order_id, change in placed
-            if change.parsed.claim is not None
-        ),
-    )
-    history.record_many(session, [_entry(i, c, "imported", actor, now) for i, c in placed])
+    _insert_all(session, CardTransaction, transactions.values())
+    _insert_all(session, HistoryEntry, entries)
+    began = [(order_id, change.parsed.order_no) for order_id, change in placed]
+    beginnings.note(connection, BeginningStep.KEPT, began)
 
 
 def _update(session: Session, changes: Sequence[OrderChange], actor: str, now: datetime) -> None:
@@ -198,4 +208,5 @@ def _corrections(change: OrderChange) -> Values:
 
 def _insert_all(session: Session, model: type[Any], rows: Iterable[Values]) -> None:
     if listed := list(rows):
-        session.execute(sa.insert(table_of(model)), listed)
+        names = list(listed[0])
+        put(session.connection(), table_of(model), names, [*map(itemgetter(*names), listed)])
