@@ -160,12 +160,13 @@ def ask(person_id: int, site: Site, *, is_again: bool = False) -> Question | Non
     None of somebody who has no key for this site.  In place of the password the device has to know its
     owner; beside the password it is enough to have it.
     """
-    import webauthn
-    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement
-
     known = [one for one in of_person(person_id) if one.host == site.host]
     if not known:
         return None
+    # Only now: it takes 9 MiB, and most shops have nobody with a key.
+    import webauthn
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement
+
     challenge = secrets.token_bytes(32)
     options = webauthn.generate_authentication_options(
         rp_id=site.host,
@@ -184,12 +185,12 @@ def ask_alone(site: Site) -> Question | None:
 
     It has to know its owner, for it takes the place of name and password.  None where nobody wants that.
     """
-    import webauthn
-    from webauthn.helpers.structs import UserVerificationRequirement
-
     is_wanted = sa.exists().where(Passkey.host == site.host).where(Passkey.person_id == Person.id)
     if not db.session.scalar(sa.select(sa.exists().where(Person.passkey_alone, is_wanted))):
         return None
+    import webauthn  # as in `ask`
+    from webauthn.helpers.structs import UserVerificationRequirement
+
     challenge = secrets.token_bytes(32)
     options = webauthn.generate_authentication_options(
         rp_id=site.host,

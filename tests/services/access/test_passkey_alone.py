@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from flask import Flask
 
@@ -37,6 +39,19 @@ def tanaka(app: Flask) -> SignedIn:
 def alone(person: SignedIn) -> bool:
     db.session.rollback()
     return db.session.get_one(Person, person.id, populate_existing=True).passkey_alone
+
+
+def test_a_shop_where_nobody_wants_it_loads_nothing_for_it(
+    app: Flask, tanaka: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sign-in page asks for it each time, and what makes the question takes 9 MiB."""
+    monkeypatch.setitem(sys.modules, "webauthn", None)
+    other = Site("other.example", "https://other.example")
+    with app.app_context():
+        assert passkeys.ask_alone(SITE) is None
+        assert passkeys.ask(tanaka.id, other) is None
+        with pytest.raises(ImportError):
+            passkeys.ask(tanaka.id, SITE)
 
 
 def test_nobody_is_asked_for_it_before_somebody_wants_it(app: Flask, tanaka: SignedIn) -> None:
