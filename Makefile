@@ -24,9 +24,10 @@ run: .venv/product
 	@$(BIN)/python app.py
 
 # The linters run beside the tests and say what they found at the end.  Without byte code on the disk
-# each process that is not forked would compile everything anew.
+# each of the dozens of processes would compile everything anew; in a new clone one does it for all.
 BESIDE_LINT = said=$$(mktemp); $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
-	unset PYTHONDONTWRITEBYTECODE; $(BIN)/pytest --jobs $(JOBS) $(1); tests=$$?; \
+	unset PYTHONDONTWRITEBYTECODE; test -d tests/__pycache__ || $(BIN)/pytest -q --collect-only $(1) >/dev/null; \
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(1); tests=$$?; \
 	wait $$lint; lint=$$?; cat $$said; rm $$said; exit $$((tests | lint))
 
 test: .venv/everything
@@ -49,9 +50,9 @@ lint: .venv/everything
 # DAYS_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 API_EXAMPLES=$${API_EXAMPLES:-100} $(BIN)/pytest --jobs $(JOBS) -k 'postgresql or soak or document_says_is_so'
+	ALL_DATABASES=1 API_EXAMPLES=$${API_EXAMPLES:-100} $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak or document_says_is_so'
 	SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_API_WALKS=$${SOAK_API_WALKS:-200} SOAK_CASES=$${SOAK_CASES:-2000} \
-		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest --jobs $(JOBS) -rP -o log_level=CRITICAL \
+		SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \
 		tests/faults/test_walk.py tests/faults/test_api_walk.py tests/faults/test_matrix.py tests/faults/test_arrivals.py \
 		tests/faults/test_lives.py tests/faults/test_two_of_each.py -k 'no_walk or chains or every_yen or each_order_once' \
 		| grep -vE '^\{'

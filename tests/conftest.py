@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import huey.storage  # noqa: F401 - with all clients: apps of one process have queues of all kinds
@@ -30,8 +29,6 @@ from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
 from tests.sharing import CompiledTemplates, share_statements
 from tests.signing_in import cheap_hashes
-
-pytest_plugins = ["tests.side_by_side"]
 
 # How long an example takes says how busy the machine is, and nothing about the program.
 hypothesis.settings.register_profile(
@@ -68,8 +65,10 @@ def _cards_are_kept() -> Iterator[None]:
         yield
 
 
-for _name in [name for name in os.environ if name.startswith("SGPSHOP_")]:
-    del os.environ[_name]  # no settings from outside
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("SGPSHOP_")]:
+        del os.environ[name]
 
 
 #: Templates are read and compiled once for all apps of a test run: that takes longer than most tests.
@@ -103,15 +102,15 @@ def make_app(path: Path, **overrides: Any) -> Flask:
     return app
 
 
-@cache
-def empty_sqlite() -> bytes:
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file at the newest schema, to be copied for each test."""
-    with TemporaryDirectory(dir=_memory) as folder:
-        app = make_app(Path(folder))
-        with app.app_context():
-            installation.migrate()
-            db.engine.dispose()
-        return (Path(folder) / "sgpshop.db").read_bytes()
+    path = tmp_path_factory.mktemp("schema")
+    app = make_app(path)
+    with app.app_context():
+        installation.migrate()
+        db.engine.dispose()
+    return path / "sgpshop.db"
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +158,7 @@ def app(
         template = request.getfixturevalue("empty_postgresql")
         app = make_app(tmp_path, DATABASE_URL=server.new_database(template), **overrides)
     else:
-        (tmp_path / "sgpshop.db").write_bytes(empty_sqlite())
+        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "sgpshop.db")
         app = make_app(tmp_path, **overrides)
     logs.write_to("stdout")  # a command run by an earlier test left them on stderr
     yield app
@@ -178,16 +177,8 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Before the processes of `--jobs` part, make what they have in common."""
-    if session.config.option.jobs > 1 and not session.config.option.collectonly:
-        empty_sqlite()
-        with TemporaryDirectory(dir=_memory) as folder:
-            templates = make_app(Path(folder)).jinja_env
-            for name in templates.list_templates():
-                templates.get_template(name)
-    # What is loaded by now stays: let the collector not walk through it again and again.
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: let the collector not walk through it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

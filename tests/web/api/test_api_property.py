@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from sgpshop.extensions import db
 from sgpshop.services import settings as shop_settings
 from sgpshop.services.payments import gateway_access
-from tests.conftest import empty_sqlite, make_app
+from tests.conftest import make_app
 from tests.factories import authorized_order
 from tests.gateway_world import World
 from tests.web.api_calls import make_key, token
@@ -56,9 +57,9 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("api")
-    (folder / "sgpshop.db").write_bytes(empty_sqlite())
+    (folder / "sgpshop.db").write_bytes(empty_database.read_bytes())
     app = make_app(folder, PUBLIC_URL="https://shop.example.jp", **UNLIMITED)
     world = World()
     gateway_access.init_app(app, world.gateway)
