@@ -58,6 +58,7 @@ from tests.services.importing import take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_refund_difference import access
 from tests.services.subscribing import jst
+from tests.services.subscriptions.test_lines_of_lost_books import file_of_lost_books
 from tests.signing_in import signed_in
 from tests.waiting import wait_until, watched_background, working
 
@@ -304,6 +305,35 @@ class TestWhileTheMonthIsRegistered:
                 assert shop.trade(f"{number}-1")["status"] == "UNPROCESSED"  # until the 18th
                 assert db.session.scalars(sa.select(Billing.file_id)).one() is not None
                 assert not db.session.scalars(sa.select(Alert)).all()
+
+    def test_a_later_file_that_was_lost_does_not_show_that_the_one_in_doubt_got_there(
+        self, shop: World, taken: Path, elsewhere: Flask
+    ) -> None:  # P1
+        with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
+            billing.resume()
+            paid, other = (
+                by_number(intake.place(subscription(shop), SHOP_FRONT).order_no) for _ in range(2)
+            )
+            for order in (paid, other):
+                parcels.deliver(order.id, seen(order), TANAKA, [0])
+            numbers = [order.order_no for order in (paid, other)]
+            clock.move_to(jst(2026, 12, 10, 6, 5))
+            shop.fault("drop_before", "Batch")
+            billing.resume()
+            backups.take(taken)
+            with shop.elsewhere():  # told of it, the lost books made the next file without it
+                shop.gateway.authorize(f"{numbers[0]}-2", 2500, GOOD_CARD, job=Job.CAPTURE)
+                file_of_lost_books(shop, other)
+            with elsewhere.app_context(), watched_background(elsewhere):
+                restore(taken)
+                for minute in (8, 20):
+                    clock.move_to(jst(2026, 12, 10, 6, minute))
+                    work(elsewhere)
+                assert f"{numbers[0]}-1" not in {trade["order_id"] for trade in shop.ledger()}
+                states = [by_number(number).payment_status for number in numbers]
+                assert states == [S.AWAITING_BILLING, S.BILLING_REPORTED]
+                [told] = db.session.scalars(sa.select(Alert.kind))
+                assert told is AlertKind.UNKNOWN_NUMBER
 
     def test_what_was_asked_before_says_nothing_of_what_was_lost(
         self, shop: World, taken: Path, elsewhere: Flask

@@ -400,7 +400,8 @@ def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
     """Whether SMBC-GP shows any of the first lines of that file: it has it, and takes it again unchanged.
 
     As a file brings them: waiting, with our amount.  A cart may have paid under one of these numbers,
-    or an earlier file have brought it.  False where SMBC-GP does not say, too.
+    or an earlier file have brought it; or a later one, where the books were put back since (P36): then
+    no line was asked about, and none shows it.  False where SMBC-GP does not say, too.
     """
     in_others = sa.exists().where(
         FiledNumber.gateway_order_id == Billing.gateway_order_id, FiledNumber.file_id != file_id
@@ -408,7 +409,7 @@ def _is_there(gateway: SmbcGpGateway, file_id: int) -> bool:
     is_named = past_us.learned(Billing.order_id, Billing.ready_at)
     lines = db.session.execute(
         sa.select(Billing.gateway_order_id, Billing.amount)
-        .where(Billing.file_id == file_id, ~in_others, ~is_named)
+        .where(Billing.file_id == file_id, Billing.ready_at.is_not(None), ~in_others, ~is_named)
         .order_by(Billing.id)
         .limit(_ASKED_OF_FILE)
     ).all()
