@@ -24,6 +24,7 @@ from tests.factories import order_number
 from tests.processes import Processes
 from tests.seeds import dice_of
 from tests.waiting import wait_until
+from tests.web.api_calls import ORDERED_AT
 
 ORDERS = 24
 SETTINGS = {
@@ -59,7 +60,7 @@ class ShopFront:
         token = self._processes.post_control("tokens", card)["token"]
         body = {
             "order_no": order_no,
-            "ordered_at": "2026-11-23T10:15:00+09:00",
+            "ordered_at": ORDERED_AT.isoformat(),
             "kind": "normal",
             "buyer": {"name": "佐藤 花子"},
             "items": [{"code": "A-1", "name": "煎茶", "unit_price": 1000, "quantity": 1}],

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from sgpshop.models import Scope
+from sgpshop.domain.payment_calendar import JST
+from sgpshop.models import Scope, utc_now
 from sgpshop.services.access import api_keys
 from tests.factories import order_number
 from tests.gateway_world import World
 
 ORDERS = "/api/v1/orders"
+#: Yesterday morning: a search that names no days asks for those of the last week.
+ORDERED_AT = (utc_now().astimezone(JST) - timedelta(days=1)).replace(
+    hour=10, minute=15, second=0, microsecond=0
+)
 _names = itertools.count(1)
 
 
@@ -50,7 +56,7 @@ def new_order(world: World, card_no: str = "4111111111111111", **changes: Any) -
     """The body of interfaces.md §5 with a fresh card token and `changes`."""
     return {
         "order_no": order_number(),
-        "ordered_at": "2026-11-23T10:15:00+09:00",
+        "ordered_at": ORDERED_AT.isoformat(),
         "kind": "normal",
         "buyer": {"name": "佐藤 花子", "email": "h@example.jp", "member_id": None},
         "items": [

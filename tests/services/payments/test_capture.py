@@ -276,7 +276,7 @@ class TestKilledWorker:
 
     @pytest.fixture
     def overrides(self) -> dict[str, object]:
-        return {"QUIET_PERIOD": 0.0, "GATEWAY_CONNECT_TIMEOUT": 0.05}
+        return {"QUIET_PERIOD": 0.0}
 
     def lose(self, attempt_id: int) -> None:
         """The lease runs out."""

@@ -26,7 +26,7 @@ from sgpshop.services.payments import gateway_access
 from tests.conftest import make_app
 from tests.factories import authorized_order
 from tests.gateway_world import World
-from tests.web.api_calls import make_key, token
+from tests.web.api_calls import ORDERED_AT, make_key, token
 
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))
 UNLIMITED = dict.fromkeys(
@@ -141,7 +141,7 @@ def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None
     if "items" not in body:
         return
     case.body = body = _whole(body)
-    body["ordered_at"] = "2026-11-23T10:15:00+09:00"  # most generated days no order can have
+    body["ordered_at"] = ORDERED_AT.isoformat()  # most generated days no order can have
     for item in body["items"]:  # a sum that a card can pay
         item.update(unit_price=min(item["unit_price"], 9_999), quantity=min(item["quantity"], 9))
     items = sum(item["unit_price"] * item["quantity"] for item in body["items"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from sgpshop.services import settings
 from sgpshop.services.orders import alerts
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
-from tests.web.api_calls import ORDERS, Program, new_order, problem
+from tests.web.api_calls import ORDERED_AT, ORDERS, Program, new_order, problem
 
 EVENTS = "/api/v1/events"
 
@@ -64,7 +64,7 @@ def test_an_order_tells_what_was_handed_in(shop: World, program: Program) -> Non
     assert parcel | to == parcel
     assert (parcel["number"], parcel["status"], parcel["slip_numbers"]) == (0, "unprocessed", [])
     assert (said["shipping_fee"], said["memo"]) == (500, "のし")
-    assert said["ordered_at"] == "2026-11-23T01:15:00+00:00"
+    assert said["ordered_at"] == ORDERED_AT.astimezone(UTC).isoformat()
 
 
 def test_an_order_tells_its_money_over_its_whole_life(shop: World, program: Program) -> None:
