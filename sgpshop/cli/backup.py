@@ -61,6 +61,13 @@ def restore(context: click.Context, file: Path) -> None:
             f"ワーカーを起動すると、{looks:,}件の取引をSMBC-GPに照会します。"
             "照会が済むまで、その取引には何も送信しません。"
         )
+    # It leaves no trace at SMBC-GP, so no look-up can know (P36).
+    click.echo(
+        "予約と定期購入(決済待ち)の注文は、バックアップより後の注文キャンセル・金額の修正・返送・"
+        "配送完了がSMBC-GPに残っていません。ワーカーを起動する前に、もう一度行ってください。"
+        "起動すると、登録日には元の内容で請求します。",
+        err=True,
+    )
     click.echo(
         "全員のログインを終了しました。バックアップより後に無効にしたユーザーとAPIキーは有効に"
         "戻っています。確認してください。",

@@ -40,7 +40,8 @@ from sgpshop.services.installation import backups
 from sgpshop.services.intake.new_order import CardSource, OnDecline
 from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
-from sgpshop.services.payments import acts, gateway_access, transaction_lookup
+from sgpshop.services.orders.parcels import ParcelReturn
+from sgpshop.services.payments import acts, cancelling, gateway_access, transaction_lookup
 from sgpshop.services.reconciliation import daily, ledgers
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing import planning, preparing
@@ -50,7 +51,7 @@ from sgpshop.storage.database import fold_back, writing
 from sgpshop.worker.engine import Worker
 from tests import own_worker
 from tests.conftest import KEYS, make_app
-from tests.factories import authorized_order, make_order
+from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import TANAKA, cancel, correct, press, run_act, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, subscription
@@ -305,6 +306,32 @@ class TestWhileTheMonthIsRegistered:
                 assert shop.trade(f"{number}-1")["status"] == "UNPROCESSED"  # until the 18th
                 assert db.session.scalars(sa.select(Billing.file_id)).one() is not None
                 assert not db.session.scalars(sa.select(Alert)).all()
+
+    def test_a_cancel_done_again_before_the_worker_starts_comes_before_the_charge(
+        self, shop: World, taken: Path, elsewhere: Flask
+    ) -> None:  # P36: it left no trace at SMBC-GP
+        with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
+            billing.resume()
+            number = intake.place(subscription(shop), SHOP_FRONT).order_no
+            order = by_number(number)
+            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            backups.take(taken)
+            clock.move_to(jst(2026, 12, 10, 6, 5))
+            with elsewhere.app_context(), watched_background(elsewhere):
+                restore(taken)
+                order = by_number(number)
+                back = ParcelReturn([0], date(2026, 12, 9), reason="のし違い")
+                parcels.take_back(order.id, seen(order), TANAKA, back)
+                order = by_number(number)
+                wanted = cancelling.operation_request(
+                    number, restock=False, return_points=False, refund_confirmed=False
+                )
+                acts.open_attempt(order.id, wanted, seen(order), TANAKA)
+                work(elsewhere)
+                clock.move_to(jst(2026, 12, 10, 6, 20))
+                work(elsewhere)
+                assert fresh(order).payment_status is S.CANCELLED
+                assert f"{number}-1" not in {trade["order_id"] for trade in shop.ledger()}
 
     def test_a_later_file_that_was_lost_does_not_show_that_the_one_in_doubt_got_there(
         self, shop: World, taken: Path, elsewhere: Flask
