@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -198,9 +198,19 @@ def _may_still_ask(session: Session, approval: Approval) -> bool:
 
 def asked_by(session: Session, approval: Approval, name: str) -> bool:
     """Whether this person asked, or made the key of the program that did."""
+    return _is_asked_by(approval, name, _makers(session, [approval]))
+
+
+def _makers(session: Session, asked: Sequence[Approval]) -> set[tuple[str, str]]:
+    """Names of the programs among who asked, and of the people who made their keys; at most one query."""
+    programs = {one.actor for one in asked if one.actor_kind is ActorKind.API_KEY}
+    keys = sa.select(ApiKey.name, ApiKey.created_by).where(ApiKey.name.in_(programs))
+    return {(row.name, row.created_by) for row in session.execute(keys)} if programs else set()
+
+
+def _is_asked_by(approval: Approval, name: str, makers: Set[tuple[str, str]]) -> bool:
     if approval.actor_kind is ActorKind.API_KEY:
-        of_key = sa.exists().where(ApiKey.name == approval.actor, ApiKey.created_by == name)
-        return bool(session.scalar(sa.select(of_key)))
+        return (approval.actor, name) in makers
     return approval.actor == name
 
 
@@ -213,19 +223,9 @@ def ids_of_others(asked: Sequence[Approval]) -> list[frozenset[int]]:
     """Of who may approve each; two queries, however many there are."""
     session = db.session()
     people = second_person.who_may_approve(session)
-    programs = {one.actor for one in asked if one.actor_kind is ActorKind.API_KEY}
-    keys = sa.select(ApiKey.name, ApiKey.created_by).where(ApiKey.name.in_(programs))
-    makers = {(row.name, row.created_by) for row in session.execute(keys)} if programs else set()
+    makers = _makers(session, asked)
     return [
-        frozenset(
-            person.id
-            for person in people
-            if (
-                (one.actor, person.name) not in makers
-                if one.actor_kind is ActorKind.API_KEY
-                else one.actor != person.name
-            )
-        )
+        frozenset(person.id for person in people if not _is_asked_by(one, person.name, makers))
         for one in asked
     ]
 

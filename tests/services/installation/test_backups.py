@@ -275,16 +275,21 @@ class TestTakenInSince:
             assert differences() == []
 
 
+def delivered(shop: World) -> str:
+    """The number of a 定期 that is to be billed with the next registration."""
+    billing.resume()
+    order = by_number(intake.place(subscription(shop), SHOP_FRONT).order_no)
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    return order.order_no
+
+
 class TestWhileTheMonthIsRegistered:
     @pytest.mark.parametrize("is_sent", [False, True])
     def test_what_goes_by_file_is_charged_by_no_call(
         self, shop: World, taken: Path, elsewhere: Flask, is_sent: bool
     ) -> None:  # P29
         with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
-            billing.resume()
-            number = intake.place(subscription(shop), SHOP_FRONT).order_no
-            order = by_number(number)
-            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            number = delivered(shop)
             clock.move_to(jst(2026, 12, 10, 6, 5))
             planning.plan(date(2026, 11, 1))
             if is_sent:
@@ -293,12 +298,8 @@ class TestWhileTheMonthIsRegistered:
             backups.take(taken)
             with elsewhere.app_context(), watched_background(elsewhere):
                 restore(taken)
-                for minute in (
-                    6,
-                    8,
-                    20,
-                    22,
-                ):  # also a file of which nobody knows whether it arrived
+                # Later also a file of which nobody knows whether it arrived.
+                for minute in (6, 8, 20, 22):
                     clock.move_to(jst(2026, 12, 10, 6, minute))
                     work(elsewhere)
                     assert by_number(number).payment_status is not S.NEEDS_REVIEW
@@ -311,10 +312,7 @@ class TestWhileTheMonthIsRegistered:
         self, shop: World, taken: Path, elsewhere: Flask
     ) -> None:  # P36: it left no trace at SMBC-GP
         with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
-            billing.resume()
-            number = intake.place(subscription(shop), SHOP_FRONT).order_no
-            order = by_number(number)
-            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            number = delivered(shop)
             backups.take(taken)
             clock.move_to(jst(2026, 12, 10, 6, 5))
             with elsewhere.app_context(), watched_background(elsewhere):
@@ -366,10 +364,7 @@ class TestWhileTheMonthIsRegistered:
         self, shop: World, taken: Path, elsewhere: Flask
     ) -> None:  # P1
         with time_machine.travel(jst(2026, 11, 12, 12), tick=True) as clock:
-            billing.resume()
-            number = intake.place(subscription(shop), SHOP_FRONT).order_no
-            order = by_number(number)
-            parcels.deliver(order.id, seen(order), TANAKA, [0])
+            number = delivered(shop)
             clock.move_to(jst(2026, 12, 10, 6, 5))
             planning.plan(date(2026, 11, 1))
             assert preparing.prepare(shop.gateway)
