@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ from sgpshop.models import (
     BillingFile,
     BillingState,
     CardTransaction,
+    FiledNumber,
     MoneyMovement,
     Operation,
     Order,
@@ -38,6 +39,7 @@ from sgpshop.models import (
 from sgpshop.services import journals, settings
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.subscriptions.stages import NEEDS_REMINDER, needs_attention
+from sgpshop.simulator.processing import BY_FILE
 from tests.gateway_world import World
 from tests.services.acting import TANAKA
 
@@ -161,13 +163,26 @@ def _number(trade: Trade) -> str:
 
 
 def _charged_beside(paid: Trade, ours: list[Trade]) -> Iterator[str]:
-    """A call of ours that took money while the buyer's payment past us stood: it has to ask before."""
+    """A call or file of ours that took money while the buyer's payment past us stood: it has to ask before."""
     for trade in ours:
         for step in trade["history"]:
             if step["by"] == "api" and step["status"] in _TAKEN and not step["error"]:
-                before = [other for other in paid["history"] if other["time"] < step["time"]]
+                sent = _sent(trade, step)
+                before = [other for other in paid["history"] if sent and _time(other) < sent]
                 if before and before[-1]["status"] in _TAKEN:
                     yield f"{_number(trade)}: charged though {_number(paid)} was paid"
+
+
+def _sent(trade: Trade, step: Trade) -> datetime | None:
+    """When we sent what took that money; None of a file that our books have lost since."""
+    if step["api"] != BY_FILE:
+        return _time(step)
+    sent = sa.select(sa.func.max(BillingFile.sent_at)).join(FiledNumber)
+    return db.session.scalar(sent.where(FiledNumber.gateway_order_id == _number(trade)))
+
+
+def _time(step: Trade) -> datetime:
+    return datetime.fromisoformat(step["time"])
 
 
 def _took_ourselves(trade: Trade) -> bool:

@@ -187,6 +187,22 @@ class TestItWouldNotice:
         )
         assert ("taken 2 times" in found) is not is_guarded, found
 
+    def test_nothing_in_a_lost_file_that_went_out_before_the_buyer_paid_past_us(
+        self, app: Flask
+    ) -> None:
+        """What was sent before a backup was put back is charged: no call of ours could ask before."""
+        found = self.ends(
+            app,
+            Step(0, -1, "driver", {"driver": "api"}),
+            order(kind="subscription"),
+            Step(2, 0, "deliver", {"parcel": 0}),
+            Step(30, 0, "cart_opens", {"tells": ("paid",)}),
+            Step(39.86, 0, "lost_file", {"further": 2}),
+            Step(39.87, 0, "cart_is_paid", {}),
+            days=75,
+        )
+        assert found == ""
+
     @pytest.mark.parametrize("is_guarded", [True, False])
     def test_a_charge_beside_what_we_were_notified_of(
         self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
