@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from sgpshop.cli.shop import with_shop
 from sgpshop.services import installation
-from sgpshop.services.order_search import sums, texts
+from sgpshop.services.order_search import holds, sums, texts
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup
 from sgpshop.services.reconciliation import ledgers
@@ -85,14 +85,17 @@ def check_search(*, anew: bool) -> None:
 @click.command("check-sums")
 @with_shop
 def check_sums() -> None:
-    """Compare the kept sums over the orders with the orders, and mend them; exit 1 if any differed."""
-    mended = sums.compare()
+    """Compare what is kept of the orders (sums, ends of holds) with them, and mend it; exit 1 if any differed."""
+    mended, ends = sums.compare(), holds.compare()
     click.echo(
         f"注文の件数と合計: {mended:,}つの決済ステータスで直しました。"
         if mended
         else "注文の件数と合計に誤りはありません。"
     )
-    sys.exit(1 if mended else 0)
+    click.echo(
+        f"オーソリ期限: {ends:,}件を直しました。" if ends else "オーソリ期限に誤りはありません。"
+    )
+    sys.exit(1 if mended or ends else 0)
 
 
 @click.command("compare-ledgers")

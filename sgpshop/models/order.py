@@ -372,7 +372,12 @@ class CardTransaction(Base):
         index_of(
             "ix_card_transactions_next_look_at", "next_look_at", where="next_look_at IS NOT NULL"
         ),
-        sa.Index("ix_card_transactions_auth_expires_at", "auth_expires_at"),
+        index_of(
+            "ix_card_transactions_hold_ends_at",
+            "hold_ends_at",
+            "order_id",
+            where="hold_ends_at IS NOT NULL",
+        ),
         sa.Index("ix_card_transactions_access_id", "access_id"),
         sa.Index("ix_card_transactions_captured_at", "captured_at"),
         sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
@@ -401,6 +406,9 @@ class CardTransaction(Base):
     authorized_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: end of the hold by the configured term (§10 `auth_valid_days`); it warns, the gateway decides
     auth_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: the same while it is of use: current, and its order may be captured; triggers alone write it
+    #: (order_search/holds.py)
+    hold_ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     captured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     captured_amount: Mapped[int | None]
     #: 取消日時: when SMBC-GP released or gave back all of it

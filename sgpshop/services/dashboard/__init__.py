@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, Order, Webhook, utc_now
+from sgpshop.models import Webhook, utc_now
 from sgpshop.services import approvals, subscriptions
 from sgpshop.services.dashboard.pictures import DAYS, Captured, captured, holds
+from sgpshop.services.order_search import holds as kept
 from sgpshop.services.order_search import preorders
-from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria
+from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.totals import Total, added, totals_of
 from sgpshop.services.orders.alerts import last_compared
 from sgpshop.services.settings import ShopSettings
@@ -131,12 +132,6 @@ def _given_up_webhooks() -> Question[int]:
 
 def expired(now: datetime) -> Total:
     """Authorizations whose term is over, as far as we know it (R130)."""
-    is_over = sa.exists().where(
-        CardTransaction.order_id == Order.id,
-        CardTransaction.is_current,
-        CardTransaction.auth_expires_at <= now,
-    )
-    count, yen = db.session.execute(
-        sa.select(sa.func.count(), sa.func.sum(Order.total)).where(*HOLDING, is_over)
-    ).one()
+    over = sa.select(sa.func.count(), sa.func.sum(kept.yen)).where(kept.ends_at <= now)
+    count, yen = db.session.execute(over).one()
     return Total(count, int(yen or 0))

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import SOON_DAYS, jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.gateway import in_short, worst
-from sgpshop.models import Attempt, AttemptState, CardTransaction, MoneyMovement, Order, split_codes
-from sgpshop.services.order_search.criteria import HOLDING
+from sgpshop.models import Attempt, AttemptState, MoneyMovement, Order, split_codes
+from sgpshop.services.order_search import holds as kept
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import money_movements
 from sgpshop.storage.questions import Question
@@ -99,20 +99,14 @@ def holds(now: datetime) -> Question[Holds]:
 @lru_cache(maxsize=2)
 def _heaps(today: date) -> sa.Select[*tuple[Any, ...]]:
     """How many end before each, and the yen of what ends soon."""
-    at = CardTransaction.auth_expires_at
     is_in = {
-        last: at < start_of_day(today + timedelta(days=last + 1))
+        last: kept.ends_at < start_of_day(today + timedelta(days=last + 1))
         for last in HEAPS
         if last is not None
     }
     up_to = [sa.func.count().filter(condition) for condition in is_in.values()]
-    yen = sa.func.sum(Order.total).filter(is_in[SOON_DAYS])
-    return (
-        sa.select(*up_to, sa.func.count(at), yen)
-        .select_from(Order)
-        .join(CardTransaction, CardTransaction.order_id == Order.id)
-        .where(CardTransaction.is_current, *HOLDING)
-    )
+    yen = sa.func.sum(kept.yen).filter(is_in[SOON_DAYS])
+    return sa.select(*up_to, sa.func.count(), yen).where(kept.ends_at.is_not(None))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.order import IS_THROUGH, UNFINISHED
-from sgpshop.services.order_search import index
+from sgpshop.services.order_search import holds, index
 from sgpshop.services.order_search.index import Condition, exists
 from sgpshop.services.orders.money_movements import MOVED
 
@@ -310,7 +310,8 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
         found.append(_transaction(_UNSENT))
     if criteria.auth_days_left is not None:
         end = start_of_day(jst_day(now) + timedelta(days=criteria.auth_days_left + 1))
-        found += [*HOLDING, _transaction(CardTransaction.auth_expires_at < end)]
+        ending = sa.select(CardTransaction.order_id).where(holds.ends_at < end)
+        found.append(Order.id.in_(ending.correlate(None)))
     if criteria.waiting_hours is not None:
         found.append(Order.payment_status == PaymentStatus.NEEDS_REVIEW)
         then = _ago(timedelta(hours=criteria.waiting_hours))
@@ -407,10 +408,3 @@ def _returned_open() -> list[Condition]:
         ),
         Order.cancel_waived_at.is_(None),
     ]
-
-
-#: Orders whose authorization ends if nobody captures: the ones that show a deadline (R111, R130).
-HOLDING: tuple[Condition, ...] = (
-    Order.payment_status.in_(sorted(CAPTURABLE)),
-    Order.kind == OrderKind.NORMAL,
-)

@@ -17,8 +17,8 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, utc_now
-from sgpshop.services.order_search import index
-from sgpshop.services.order_search.criteria import HOLDING, SearchCriteria, conditions, made_once
+from sgpshop.services.order_search import holds, index
+from sgpshop.services.order_search.criteria import SearchCriteria, conditions, made_once
 from sgpshop.services.order_search.index import MOST_KEY, Where
 from sgpshop.services.orders import facts
 from sgpshop.services.orders.facts import Facts
@@ -175,15 +175,11 @@ def _sorting_by(sort: SortKey, descending: bool, is_of_period: bool) -> Sorting:
         return Sorting(sort, Order.total.expression, int, descending)
     never = _LONG_AGO if descending else _NEVER
     column: sa.ColumnElement[Any] = {
-        SortKey.DEADLINE: CardTransaction.auth_expires_at.expression,
+        SortKey.DEADLINE: holds.ends_at.expression,
         SortKey.CAPTURED_AT: CardTransaction.captured_at.expression,
         SortKey.CANCELLED_AT: CardTransaction.cancelled_at.expression,
     }[sort]
-    has_value: sa.ColumnElement[bool] = column.is_not(None)
-    moment = column
-    if sort is SortKey.DEADLINE:  # of what is not held any more nobody asks when it ends
-        has_value, moment = sa.and_(*HOLDING, has_value), sa.case((sa.and_(*HOLDING), column))
     if is_of_period:  # all of them have it
-        return Sorting(sort, moment, datetime, descending)
-    key = sa.func.coalesce(moment, sa.literal(never, moment.type))
-    return Sorting(sort, key, datetime, descending, column, has_value, never)
+        return Sorting(sort, column, datetime, descending)
+    key = sa.func.coalesce(column, sa.literal(never, column.type))
+    return Sorting(sort, key, datetime, descending, column, column.is_not(None), never)

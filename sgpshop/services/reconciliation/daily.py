@@ -38,7 +38,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import dashboard, settings, subscriptions
 from sgpshop.services.installation import backups
-from sgpshop.services.order_search import sums
+from sgpshop.services.order_search import holds, sums
 from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import transaction_lookup
@@ -48,7 +48,7 @@ from sgpshop.storage.database import writing
 COMPARE = alerts.COMPARE
 DIGEST = "digest"
 BACKUP = "backup"
-#: the kept sums over the orders
+#: what is kept of the orders: their sums, and when holds end
 SUMS = "sums"
 #: buyers' data whose time is over
 ERASE = "erase"
@@ -273,6 +273,7 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
 
 def _add_up(job: DailyJob, now: datetime) -> None:
     sums.compare()
+    holds.compare()
     with writing() as session:
         _locked(session, job).finished_at = now
 

@@ -130,7 +130,10 @@ def test_the_command_says_whether_they_were_right(app: Flask) -> None:
 
     make_order(total=1000)
     db.session.commit()
-    assert check() == (0, "注文の件数と合計に誤りはありません。\n")
+    assert check() == (
+        0,
+        "注文の件数と合計に誤りはありません。\nオーソリ期限に誤りはありません。\n",
+    )
     with writing() as session:
         session.execute(sa.update(OrderSum).values(yen=OrderSum.yen + 1))
     code, said = check()

@@ -34,7 +34,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import approvals
-from sgpshop.services.order_search.criteria import HOLDING
+from sgpshop.services.order_search import holds
 from sgpshop.services.outgoing.mails.choices import is_on
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import insert, writing
@@ -204,16 +204,11 @@ def _holds(now: datetime) -> Iterator[Occasion]:
 
 def holds_of(day: date) -> sa.Select[str, int, datetime | None]:
     """Number, yen and end of the holds that end on that Japanese day."""
-    at = CardTransaction.auth_expires_at
+    at = holds.ends_at
     return (
         sa.select(Order.order_no, Order.total, at)
         .join(CardTransaction, CardTransaction.order_id == Order.id)
-        .where(
-            CardTransaction.is_current,
-            *HOLDING,
-            at >= start_of_day(day),
-            at < start_of_day(day + timedelta(days=1)),
-        )
+        .where(at >= start_of_day(day), at < start_of_day(day + timedelta(days=1)))
     )
 
 
