@@ -159,12 +159,15 @@ def _news(session: Session, order: Order, kind: AlertKind, found: str) -> tuple[
     return not session.scalar(sa.select(was_told)), facts
 
 
-def raise_cancelled_in_file(session: Session, order: Order) -> None:
-    """A file calls the locked `order` 注文キャンセル while its payment stands (R143).
+def raise_cancelled_in_file(session: Session, order: Order, other: str = "") -> None:
+    """A file calls the locked `order` 注文キャンセル while its payment stands (R143), or perhaps the `other`.
 
     Told once, and again after a file said otherwise.
     """
-    raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=PaymentStatus.CANCELLED.label)
+    found = PaymentStatus.CANCELLED.label
+    if other:
+        found += f"(先頭の0が消えた注文 {other} のことかもしれません)"
+    raise_once(session, order, AlertKind.CANCELLED_IN_FILE, found=found)
 
 
 def not_cancelled_in_file(session: Session, order_ids: Collection[int]) -> None:

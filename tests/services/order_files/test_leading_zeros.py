@@ -9,12 +9,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from sgpshop.domain.payment_status import PaymentStatus as S
+from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order
 from sgpshop.services import settings
 from sgpshop.services.deliveries.slips import matching
 from sgpshop.services.order_files import importing
+from sgpshop.services.orders import alerts
 from tests.factories import fresh, make_order
+from tests.gateway_world import World
 from tests.services.deliveries.test_labels import SENDER, made, rows, to
 from tests.services.importing import NO_LIMITS, counts, messages, take_in
 from tests.services.order_csv import csv_file, row
@@ -105,6 +109,24 @@ class TestBothAreKnown:
         assert [label[0] for label in labels] == ["0007002", "7002-01"]
         found = matching.without_zeros(matching.meant(["7002-01"]))
         assert found["7002-01"].order_no == "7002"
+
+
+def test_a_cancel_that_may_be_eithers_says_so_and_claims_nothing(shop: World) -> None:
+    """The row is left out, a person hears of it, and both orders are named wherever it is told."""
+    take_in(*(row(注文番号=f"000{number}", **BANK) for number in ("7002", "7003")))
+    seen = make_order(order_no="7002", access=shop.authorize("7002", 3000))
+    unseen = make_order(order_no="7003", status=S.NEEDS_REVIEW, gateway_state=None)
+    cancel = {"配送ステータス": "注文キャンセル"}
+    run = take_in(row(注文番号="7002", **cancel), row(注文番号="7003", **cancel))
+    assert counts(run) == {"left_out": 2}
+    for number in ("7002", "7003"):
+        told = [words for words in messages(run) if f"注文 {number} " in words]
+        assert [f"注文 000{number} " in words for words in told] == [True, True]
+        assert any(f"注文 000{number} のどちらのことか" in words for words in told)
+    [alert] = alerts.open_of(seen.id)
+    assert alert.kind is AlertKind.CANCELLED_IN_FILE
+    assert "注文 0007002 のことかもしれません" in alert.facts
+    assert fresh(unseen).claimed_status is None  # nobody guesses
 
 
 class TestOneIsKnown:

@@ -40,6 +40,8 @@ class Decided:
     problems: list[tuple[FileOrder, Issue]] = field(default_factory=list)
     #: the orders of the batch that are here already, whatever becomes of their rows
     stored: list[tuple[FileOrder, stored.StoredOrder]] = field(default_factory=list)
+    #: by number: the other order that its row may mean as well
+    unclear: dict[str, str] = field(default_factory=dict)
 
     def issue_rows(self, run_id: str) -> list[dict[str, Any]]:
         """Rows of ImportIssue."""
@@ -98,7 +100,8 @@ def _try(
         came_in = [one.parsed.order_no for one in decided.changes]
         unknown_numbers.settle(session, came_in)
         notifications.come_in(session, came_in)
-        cancelled.heed(session, decided.stored, {one.parsed.order_no for one in decided.changes})
+        taken_in = {one.parsed.order_no for one in decided.changes}
+        cancelled.heed(session, decided.stored, taken_in, decided.unclear)
         counts["left_out"] = len(batch) - len(decided.changes)
         sums = {name: getattr(ImportRun, name) + number for name, number in counts.items()}
         moved = session.execute(
@@ -128,21 +131,27 @@ def _decide(
     shop, now = settings.load(), utc_now()
     known = stored.load(session, [one.order_no for one in batch], lock=lock)
     decided = Decided(stored=[(one, known[one.order_no]) for one in batch if one.order_no in known])
-    decided.problems += [
-        (one, Issue(one.line, cancelled.WARNING, IssueLevel.WARNING))
+    zeros = LostZeros(session, good.values())
+    decided.unclear = {
+        one.order_no: other
         for one, here in decided.stored
-        if cancelled.is_told(one, here)
+        if one.order is not None and (other := zeros.may_be(one.order, here))
+    }
+    decided.problems += [
+        (one, Issue(one.line, words, IssueLevel.WARNING))
+        for one, here in decided.stored
+        if (words := cancelled.warning(one, here, decided.unclear.get(one.order_no, "")))
     ]
     takers = [
         taker(session, good.values())
         for taker in (partial(TakenNumbers, gave_way=lock), ClaimedAccess, TakenRounds)
     ]
-    zeros = LostZeros(session, good.values())
     for one in batch:
         if one.order is None:
             decided.problems += [(one, issue) for issue in one.issues]
             continue
         try:
+            zeros.refuse(one.order, known.get(one.order_no))
             change = decide(one.order, known.get(one.order_no), shop=shop, now=now, said_at=said_at)
             if told := zeros.take(change):
                 change = replace(change, warnings=(*change.warnings, told))

@@ -6,7 +6,7 @@ once a look-up finds it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,6 +22,19 @@ WARNING = (
     "ファイルでは注文キャンセルですが、決済が残っています。"
     "取り消す場合は注文キャンセルをしてください。"
 )
+
+
+_UNCLEAR = (
+    "ファイルでは注文キャンセルですが、注文 {} と注文 {} のどちらのことか分かりません。"
+    "確かめて、その注文の画面で注文キャンセルをしてください。"
+)
+
+
+def warning(one: FileOrder, stored: StoredOrder, other: str) -> str:
+    """What the row says to whoever takes it in; "" for nothing.  `other`: the order it may mean as well."""
+    if other and one.is_cancelled:
+        return _UNCLEAR.format(one.order_no, other)
+    return WARNING if is_told(one, stored) else ""
 
 
 def is_told(one: FileOrder, stored: StoredOrder) -> bool:
@@ -43,19 +56,27 @@ def heed(
     session: Session,
     found: Iterable[tuple[FileOrder, StoredOrder]],
     taken_in: Collection[str],
+    unclear: Mapping[str, str],
 ) -> None:
     """Tell of the orders that are cancelled there, once until a file says otherwise.
 
     `taken_in` are the numbers of those whose rows went in; what another row claims before the first
-    look-up is kept all the same.
+    look-up is kept all the same, unless it is `unclear`, by number, which other order it may mean.
     """
     unseen, otherwise = [], []
     for one, stored in found:
         if is_told(one, stored):
-            alerts.raise_cancelled_in_file(session, session.get_one(Order, stored.facts.id))
+            order = session.get_one(Order, stored.facts.id)
+            alerts.raise_cancelled_in_file(session, order, unclear.get(one.order_no, ""))
+        elif one.order_no in unclear:
+            continue
         elif one.is_cancelled is False:
             otherwise.append(stored.facts.id)
-        if one.order_no not in taken_in and _is_cancelled(one, stored) and _may_claim(stored):
+        if (
+            one.order_no not in {*taken_in, *unclear}
+            and _is_cancelled(one, stored)
+            and _may_claim(stored)
+        ):
             unseen.append(stored.facts.id)
     alerts.not_cancelled_in_file(session, otherwise)
     if unseen:

@@ -13,6 +13,7 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.spreadsheets import alike_but_for_zeros, shows_zeros
 from sgpshop.models import CardTransaction, Order
 from sgpshop.services.order_files.importing.decisions import OrderChange, OrderLeftOut
+from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder
 from sgpshop.services.orders import subscription_rounds
 from sgpshop.services.orders.subscription_rounds import Round, RoundTaken, round_of
@@ -117,26 +118,46 @@ class LostZeros:
             for order_no, numbers in alike.items()
         }
 
+    def may_be(self, parsed: ParsedOrder, stored: StoredOrder | None) -> str:
+        """The other order that a row with the number of `stored` may mean as well; "": none."""
+        others = self._known.get(parsed.order_no, {})
+        if stored is None or not others or _is_whole(parsed):
+            return ""
+        at = _minute(parsed.values["ordered_at"])
+        is_its = at == _minute(stored.content.values["ordered_at"])
+        is_proved = is_its and all(at != of_other for of_other, _ in others.values())
+        return "" if is_proved else min(others)
+
+    def refuse(self, parsed: ParsedOrder, stored: StoredOrder | None) -> None:
+        """Raises OrderLeftOut where the row may be another's."""
+        if other := self.may_be(parsed, stored):
+            raise OrderLeftOut(_WHICH.format(parsed.order_no, other))
+
     def take(self, change: OrderChange) -> str:
-        """What is to be told of the order; "" for nothing.  Raises OrderLeftOut where it may be another."""
+        """What is to be told of an order that is not refused; "" for nothing.
+
+        Raises OrderLeftOut where a new one is not.
+        """
         parsed, values = change.parsed, change.content.values
         order_no, others = parsed.order_no, self._known.get(change.parsed.order_no, {})
-        is_whole = parsed.keeps_zeros or shows_zeros(order_no)
+        is_whole = _is_whole(parsed)
         if change.stored is not None and is_whole:
             return ""
         if not others:
             return _TWIN.format(order_no) if parsed.has_twin and change.stored is None else ""
         other, at = min(others), _minute(values["ordered_at"])
         if change.stored is not None:
-            is_its = at == _minute(change.stored.content.values["ordered_at"])
-            if is_its and all(at != of_other for of_other, _ in others.values()):
-                return _ITS.format(order_no, other)
-            raise OrderLeftOut(_WHICH.format(order_no, other))
+            return _ITS.format(order_no, other)
         if not is_whole:
             raise OrderLeftOut(_LOST.format(other))
         if not parsed.has_twin and (at, values["total"]) in others.values():
             raise OrderLeftOut(_SAME.format(other))
         return _BESIDE.format(other)
+
+
+def _is_whole(parsed: ParsedOrder) -> bool:
+    """Whether its number lost no zeros."""
+    return parsed.keeps_zeros or shows_zeros(parsed.order_no)
 
 
 def _minute(at: datetime) -> datetime:
