@@ -41,7 +41,7 @@ from sgpshop.models import (
 from sgpshop.services import settings
 from sgpshop.services.orders import acting, alerts
 from sgpshop.services.orders.history import WORKER
-from sgpshop.services.payments import journal, transaction_lookup
+from sgpshop.services.payments import journal, past_us, transaction_lookup
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import queue, vault
 from sgpshop.storage.database import writing
@@ -324,8 +324,11 @@ def _candidates(now: datetime) -> sa.Select[int, int]:
             else_=0,
         )
     )
+    # What lies ahead is the rest of a look-up of many numbers; what lies further, a clock that was set back.
+    longest = now + (now - pause) * MOST_NUMBERS
     was_asked = sa.exists().where(
-        NotificationLook.transaction_id == transaction.id, NotificationLook.at.between(pause, now)
+        NotificationLook.transaction_id == transaction.id,
+        NotificationLook.at.between(pause, longest),
     )
     # Before our own answer it is only kept; right after an answer or look-up there is no need.
     is_at_work = sa.exists().where(
@@ -372,12 +375,16 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
             transaction_lookup.make_due(session, CardTransaction.id == transaction_id)
         )
     if is_due:
+        session.add(NotificationLook(transaction_id=transaction_id, at=now))
+        # Each further number that notifications name is a question more, and a pause more.
+        if attempt is None and (further := _further(session, transaction_id)):
+            rest = timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"] * further)
+            session.add(NotificationLook(transaction_id=transaction_id, at=now + rest))
         is_told = (
             sa.true()
             if attempt is None
             else Notification.gateway_order_id == attempt.gateway_order_id
         )
-        session.add(NotificationLook(transaction_id=transaction_id, at=now))
         session.execute(
             sa.update(Notification)
             .where(
@@ -389,6 +396,16 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
             .execution_options(synchronize_session=False)
         )
     return is_due
+
+
+def _further(session: Session, transaction_id: int) -> int:
+    """How many numbers besides its own the look-up of this transaction asks about because they were named."""
+    order_id, own = session.execute(
+        sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
+            CardTransaction.id == transaction_id
+        )
+    ).one()
+    return len(past_us.named(session, [order_id])[order_id].keys() - {own})
 
 
 def _is_alone(session: Session) -> bool:

@@ -300,6 +300,24 @@ def test_many_for_one_order_lead_to_one_look_up(app: Flask, shop: World) -> None
     assert looks(shop, order) == 2  # there is nothing left to ask
 
 
+def test_each_further_number_that_is_named_is_a_pause_more(app: Flask, shop: World) -> None:
+    order = authorized_order(shop)
+    numbers = [at_gateway(order.order_no, n) for n in range(1, 100)]
+    tell(order.order_no)
+    for number in numbers:
+        tell(number)
+    work(app)
+    assert [len(shop.requests(number, "SearchTrade")) for number in numbers] == [1] * 99
+    tell(order.order_no, TranID="2")
+    for seconds in (11, 60, 600):
+        time_passes(seconds)
+        work(app)
+    assert looks(shop, order) == 1  # forged ones make no work by the hundred
+    time_passes(99 * 10)
+    work(app)
+    assert looks(shop, order) == 2
+
+
 def test_copies_are_counted_and_looked_up_at_the_same_pace(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
     for _ in range(3):
