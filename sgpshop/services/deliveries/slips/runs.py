@@ -61,6 +61,7 @@ from sgpshop.storage.database import writing
 from sgpshop.storage.queue import Task, Urgency
 
 _MOST_PREVIEWS = 5
+_STARTED_BEFORE = "同じ内容のファイルは、すでに処理されています。"
 _NOT_FOUND = (
     "この伝票番号ファイルは見つかりません。実行する前の確認は、新しい5件までが1日だけ残ります。"
 )
@@ -314,10 +315,15 @@ def start_approved(session: Session, run: SlipRun, seen: tuple[int, int], by: st
     `seen`: captures and yen that `by` saw.  Raises ShopError where it is not to be begun any more.
     """
     if run.started_at is not None or _started(session, run.fingerprint) is not None:
-        raise ShopError("同じ内容のファイルは、すでに処理されています。")
+        raise ShopError(_STARTED_BEFORE)
     rows = _pending(session, run.id)
     if _to_capture(rows) != seen:
         raise ShopError("依頼したあとで、登録の内容が変わりました。")
+    run.started_at = utc_now()
+    try:
+        session.flush()
+    except IntegrityError:  # the same file is started at this very moment
+        raise ShopError(_STARTED_BEFORE) from None
     begun = _begin(session, run, rows, agreed_by=by)
     return begun["captures"]
 
@@ -409,7 +415,7 @@ def _queue(
 def actor_of(run: SlipRun) -> Actor:
     """Who wants what the run does (P5)."""
     if run.key_id is not None:
-        return Actor.api_key(run.actor)
+        return Actor.api_key(run.actor, run.key_id)
     return Actor(ActorKind.COMMAND if run.person_id is None else ActorKind.PERSON, run.actor)
 
 
