@@ -16,6 +16,7 @@ from sgpshop.domain.second_look import LONGEST_REASON, ApprovalState
 from sgpshop.domain.text import has_control_characters
 from sgpshop.models import (
     ActorKind,
+    ApiKey,
     Approval,
     BulkRun,
     ItemResult,
@@ -174,7 +175,11 @@ def tidy() -> None:
         Order.id == Approval.order_id,
         sa.or_(Order.version != Approval.version, Order.total != Approval.total),
     )
-    is_over = sa.or_(Approval.expires_at <= utc_now(), is_other)
+    is_by_no_key = sa.exists().where(
+        ApiKey.id == Approval.key_id,
+        sa.or_(ApiKey.revoked_at.is_not(None), ApiKey.expires_at <= utc_now()),
+    )
+    is_over = sa.or_(Approval.expires_at <= utc_now(), is_other, is_by_no_key)
     wanted = sa.select(Approval.id).where(Approval.state == ApprovalState.WAITING, is_over)
     for approval_id in read_alone(wanted.order_by(Approval.id).limit(_ENDED_AT_ONCE)):
         with writing() as session:

@@ -164,6 +164,8 @@ def why_void(session: Session, approval: Approval) -> str:
     if approval.expires_at <= utc_now():
         return "依頼から7日が過ぎました"
     if not _may_still_ask(session, approval):
+        if approval.actor_kind is ActorKind.API_KEY:
+            return "依頼したAPIキーが無効になったか、その権限がなくなりました"
         return "依頼した人の権限がなくなりました"
     if approval.order is not None:
         if not second_look.is_as_asked(approval, approval.order):
@@ -176,9 +178,14 @@ def why_void(session: Session, approval: Approval) -> str:
 def _may_still_ask(session: Session, approval: Approval) -> bool:
     """Whether who asked could still ask for it."""
     if approval.actor_kind is ActorKind.API_KEY:
+        is_theirs = (
+            ApiKey.name == approval.actor
+            if approval.key_id is None
+            else ApiKey.id == approval.key_id
+        )
         keys = session.scalars(
             sa.select(ApiKey).where(
-                ApiKey.name == approval.actor,
+                is_theirs,
                 ApiKey.revoked_at.is_(None),
                 sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utc_now()),
             )

@@ -34,6 +34,8 @@ class Actor:
 
     kind: ActorKind
     name: str
+    #: of a program: which of the keys of that name
+    key_id: int | None = None
 
     @classmethod
     def person(cls, name: str) -> Actor:
@@ -41,9 +43,9 @@ class Actor:
         return cls(ActorKind.PERSON, name)
 
     @classmethod
-    def api_key(cls, name: str) -> Actor:
-        """Another program, by the name of its key."""
-        return cls(ActorKind.API_KEY, name)
+    def api_key(cls, name: str, key_id: int | None = None) -> Actor:
+        """Another program, by its key and the key's name."""
+        return cls(ActorKind.API_KEY, name, key_id)
 
     @property
     def begins_of_itself(self) -> bool:

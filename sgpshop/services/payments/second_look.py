@@ -77,6 +77,7 @@ def ask(session: Session, actor: Actor, **values: object) -> Approval:
     approval = Approval(
         actor_kind=actor.kind,
         actor=actor.name,
+        key_id=actor.key_id,
         asked_at=now,
         expires_at=now + EXPIRES_AFTER,
         state=ApprovalState.WAITING,

@@ -55,7 +55,7 @@ def caller() -> Caller:
 
 def actor_here() -> Actor:
     """The same for the journal and the history."""
-    return Actor.api_key(caller().name)
+    return Actor.api_key(caller().name, caller().key_id)
 
 
 def _admit(scope: Scope, is_search: bool) -> Caller:

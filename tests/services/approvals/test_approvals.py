@@ -388,6 +388,48 @@ def test_who_made_the_key_of_a_program_is_no_second_person(
     assert effects(shop, order) == []
 
 
+def test_what_a_revoked_key_asked_for_is_void_whatever_else_is_called_so(
+    app: Flask, shop: World, two: tuple[Person, Person]
+) -> None:
+    """Names of keys are not unique: a new one of the same name takes nothing over."""
+    key = api_keys.recognize(api_keys.create("倉庫", [Scope.CAPTURE], by="田中"))
+    program = Actor.api_key(key.name, key.key_id)
+    orders = [authorized_order(shop, total=8000) for _ in range(2)]
+    for order in orders:
+        with pytest.raises(ApprovalAsked):
+            acts.open_attempt(order.id, acts.CAPTURE, seen(order), program)
+    first, second = approvals.waiting()
+    api_keys.revoke(key.prefix, by=SUZUKI)
+    api_keys.create("倉庫", [Scope.CAPTURE], by="田中")
+    with pytest.raises(RequestVoid, match="APIキーが無効"):
+        agree(first)
+    approvals.tidy()
+    db.session.rollback()
+    assert approvals.get(second.id).state is ApprovalState.VOID
+    Worker(app).run(until_idle=True)
+    assert [effects(shop, order) for order in orders] == [[], []]
+
+
+def test_of_twin_files_approved_at_once_one_is_void_in_words(
+    app: Flask, shop: World, two: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PostgreSQL does with two at once: neither sees the other start, the database refuses one."""
+    order = authorized_order(shop, total=8000)
+    content = slip_file(slip(order))
+    for _ in range(2):
+        run_id = slips.prepare(slips.Uploaded(content), CAPTURE, person_id=two[0].id, actor="田中")
+        with pytest.raises(ApprovalAsked):
+            slips.start(run_id, person_id=two[0].id)
+    first, second = approvals.waiting()
+    agree(first)
+    monkeypatch.setattr(slips.runs, "_started", lambda _session, _fingerprint: None)
+    with pytest.raises(RequestVoid, match="すでに処理されています"):
+        agree(second)
+    assert approvals.get(second.id).state is ApprovalState.VOID
+    Worker(app).run(until_idle=True)
+    assert effects(shop, order) == [("SALES", 8000)]
+
+
 def test_no_entrance_opens_it_without_having_asked(shop: World, two: object) -> None:
     order = authorized_order(shop, total=8000)
     with writing() as session, pytest.raises(ApprovalNeeded):
@@ -432,6 +474,34 @@ def test_those_who_may_are_told_by_mail(
     approvals.withdraw(approval.id, by="田中")
     db.session.rollback()
     assert mails.contents.content_of(found[0]) is None
+
+
+def test_what_a_program_asks_for_by_the_hundred_is_told_in_one_mail(
+    app: Flask, shop: World, two: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
+    with writing():
+        two[1].email, two[1].mail_kinds = "suzuki@example.jp", [MailKind.APPROVAL.value]
+    with writing() as session, time_machine.travel("2027-02-01T03:10:00Z"):
+        for n in range(30):
+            yen = 5000 + n
+            second_look.ask(
+                session, TANAKA, what="実売上処理", operation=Operation.CAPTURE, orders=1, yen=yen
+            )
+    with time_machine.travel("2027-02-01T03:50:00Z"):
+        assert mails.look_for_occasions() == 5
+        approvals.withdraw(approvals.waiting(1)[0].id, by="田中")  # no other moves up in its place
+        assert mails.look_for_occasions() == 0
+    with time_machine.travel("2027-02-01T04:00:01Z"):
+        assert mails.look_for_occasions() == 1
+        assert mails.look_for_occasions() == 0
+    [hour] = db.session.scalars(sa.select(Mail).where(Mail.event.like("%T%")))
+    content = mails.contents.content_of(hour)
+    assert content is not None
+    yen = sum(5000 + n for n in range(5, 30))
+    assert content.subject == f"承認の依頼: 25件 ¥{yen:,}"
+    assert len(content.rows) == 20
+    assert content.ending.startswith("ほか5件")
 
 
 def test_a_buyer_stays_while_a_refund_waits(shop: World, two: object) -> None:

@@ -17,13 +17,14 @@ from sgpshop.domain.devices import device_name
 from sgpshop.domain.errors import NotFound
 from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import Alert, Approval, Attempt, ItemResult, KnownDevice, Mail, Order, utc_now
 from sgpshop.services import dashboard, settings
 from sgpshop.services.bulk import report
 from sgpshop.services.dashboard import Figures
 from sgpshop.services.order_search.totals import Total
-from sgpshop.services.outgoing.mails.occasions import holds_of
+from sgpshop.services.outgoing.mails.occasions import holds_of, told_singly
 
 _MOST_ROWS = 20
 
@@ -223,17 +224,47 @@ def _new_device(event: str) -> Content | None:
 
 
 def _approval(event: str) -> Content | None:
+    if not event.isdecimal():
+        return _approvals(datetime.fromisoformat(event))
     asked = db.session.get(Approval, int(event))
     if asked is None or not asked.is_waiting:
         return None
     until = asked.expires_at.astimezone(JST)
-    what = asked.order.order_no if asked.order is not None else f"{asked.orders:,}件"
     return Content(
         f"承認の依頼: {asked.what} ¥{asked.yen:,}",
         f"{asked.who}が、承認を依頼しています。承認されるまで、SMBC-GPには何も送信しません"
         f"({until.month}/{until.day} {until:%H:%M}を過ぎると無効になります)。",
-        (Row(f"{asked.what} {what}", f"¥{asked.yen:,}", f"/approvals/{asked.id}"),),
+        (_asked(asked),),
     )
+
+
+def _approvals(hour: datetime) -> Content | None:
+    """What was asked for in that hour and still waits, but for what was told each by itself."""
+    asked = db.session.scalars(
+        sa.select(Approval)
+        .where(
+            Approval.state == ApprovalState.WAITING,
+            Approval.asked_at >= hour,
+            Approval.asked_at < hour + timedelta(hours=1),
+        )
+        .order_by(Approval.id)
+    ).all()
+    singly = told_singly(hour)
+    found = [one for one in asked if one.id not in singly]
+    if not found:
+        return None
+    yen = sum(one.yen for one in found)
+    return Content(
+        f"承認の依頼: {len(found):,}件 ¥{yen:,}",
+        f"{len(found):,}件の承認の依頼が届いています。承認されるまで、SMBC-GPには何も送信しません。",
+        tuple(_asked(one) for one in found[:_MOST_ROWS]),
+        _more(len(found), "/approvals"),
+    )
+
+
+def _asked(one: Approval) -> Row:
+    about = one.order.order_no if one.order is not None else f"{one.orders:,}件"
+    return Row(f"{one.what} {about}", f"¥{one.yen:,}", f"/approvals/{one.id}")
 
 
 def _webhook_off(_event: str) -> Content:

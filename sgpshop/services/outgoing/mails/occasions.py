@@ -5,6 +5,7 @@ Whatever can come in heaps (unknown outcomes, differences) is told by the hour i
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -51,6 +52,8 @@ _NEWS = timedelta(days=2)
 _KEPT = timedelta(days=30)
 #: So long without any sign of life the worker stood still.
 _STOOD = timedelta(minutes=10)
+#: So many requests for 承認 of one hour are told each by itself.
+_TOLD_SINGLY = 5
 _mails = table_of(Mail)
 
 
@@ -255,14 +258,44 @@ def _differences(now: datetime) -> Iterator[Occasion]:
 
 
 def _approvals(now: datetime) -> Iterator[Occasion]:
-    """What waits for a second person, told to those who may be that (R157)."""
+    """What waits for a second person, told to those who may be that (R157).
+
+    The first of an hour each at once, what a program asks for beyond them together when the hour is over.
+    """
     asked = db.session.scalars(
         sa.select(Approval).where(
-            Approval.state == ApprovalState.WAITING, Approval.asked_at >= now - _NEWS
+            Approval.state == ApprovalState.WAITING, Approval.asked_at >= hour_of(now - _NEWS)
         )
     ).all()
+    if not asked:
+        return
+    singly = told_singly(hour_of(now - _NEWS))
+    together = defaultdict[datetime, set[int]](set)
     for one, people in zip(asked, approvals.ids_of_others(asked), strict=True):
-        yield Occasion(MailKind.APPROVAL, str(one.id), one.asked_at, people)
+        hour = hour_of(one.asked_at)
+        if one.id in singly:
+            yield Occasion(MailKind.APPROVAL, str(one.id), one.asked_at, people)
+        elif hour < hour_of(now):
+            together[hour] |= people
+    for hour, everybody in together.items():
+        at = hour + timedelta(hours=1)
+        yield Occasion(MailKind.APPROVAL, hour.isoformat(), at, frozenset(everybody))
+
+
+def told_singly(since: datetime) -> set[int]:
+    """The ids of the first requests of each hour since the full hour `since`, whatever became of them."""
+    rows = db.session.execute(
+        sa.select(Approval.id, Approval.asked_at)
+        .where(Approval.asked_at >= since)
+        .order_by(Approval.id)
+    )
+    found: set[int] = set()
+    counts = Counter[datetime]()
+    for approval_id, asked_at in rows:
+        counts[hour_of(asked_at)] += 1
+        if counts[hour_of(asked_at)] <= _TOLD_SINGLY:
+            found.add(approval_id)
+    return found
 
 
 def _webhooks_off(now: datetime) -> Iterator[Occasion]:
