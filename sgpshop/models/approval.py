@@ -63,7 +63,7 @@ class Approval(Base):
     actor_kind: Mapped[ActorKind] = mapped_column(enum_column(ActorKind, "actor_kind"))
     #: names of people are unique and stay theirs
     actor: Mapped[str] = mapped_column(sa.String(80))
-    #: names of keys are not: the one that asked; None: of before 0069
+    #: names of keys are not: the one that asked; None: of before 0070
     key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("api_keys.id"))
     #: the one-time token of the form that asked, and what it asked for (P19)
     request_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
