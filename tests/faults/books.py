@@ -174,11 +174,15 @@ def _charged_beside(paid: Trade, ours: list[Trade]) -> Iterator[str]:
 
 
 def _sent(trade: Trade, step: Trade) -> datetime | None:
-    """When we sent what took that money; None of a file that our books have lost since."""
-    if step["api"] != BY_FILE:
-        return _time(step)
-    sent = sa.select(sa.func.max(BillingFile.sent_at)).join(FiledNumber)
-    return db.session.scalar(sent.where(FiledNumber.gateway_order_id == _number(trade)))
+    """When we sent what took that money; None: the shop front did, or a file our books have lost since."""
+    if step["api"] == BY_FILE:
+        file = sa.select(sa.func.max(BillingFile.sent_at)).join(FiledNumber)
+        return db.session.scalar(file.where(FiledNumber.gateway_order_id == _number(trade)))
+    call = sa.select(sa.func.max(Attempt.sent_at)).where(
+        Attempt.gateway_order_id == _number(trade),
+        Attempt.sent_at < _time(step) + timedelta(seconds=1),  # the gateway's time is in seconds
+    )
+    return db.session.scalar(call)
 
 
 def _time(step: Trade) -> datetime:

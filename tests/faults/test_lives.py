@@ -203,6 +203,22 @@ class TestItWouldNotice:
         )
         assert found == ""
 
+    def test_nothing_in_what_the_shop_front_took_after_the_buyer_paid_past_us(
+        self, app: Flask
+    ) -> None:
+        """No call of ours took it; both are told."""
+        tells = {"tells": ("paid",)}
+        found = self.ends(
+            app,
+            order(kind="subscription", source="late", parcels=2),
+            Step(5, 0, "cart_opens", tells),
+            Step(5.02, 0, "cart_is_paid", {}),
+            Step(5.4, 0, "deliver", {"parcel": 0}),
+            Step(9, 0, "front", {"what": "charge", "total": 2_500}),
+            days=45,
+        )
+        assert found == ""
+
     @pytest.mark.parametrize("is_guarded", [True, False])
     def test_a_charge_beside_what_we_were_notified_of(
         self, app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
