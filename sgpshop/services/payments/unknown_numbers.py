@@ -14,16 +14,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
 from sgpshop.domain.order_number import as_later, at_gateway
 from sgpshop.domain.order_rules import LIVE_STATES, UNFINISHED_STATES
+from sgpshop.domain.payment_status import PAID, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.words import Reason
 from sgpshop.extensions import db
 from sgpshop.gateway import TradeState, TradeStatus
 from sgpshop.models import (
+    IN_FILE,
     Attempt,
     Billing,
     BillingState,
@@ -143,6 +145,26 @@ def holds(kind: OrderKind, trade: TradeStatus) -> bool:
 def is_filed(kind: OrderKind, trade: TradeStatus) -> bool:
     """Whether a monthly file that our books do not know may still charge it."""
     return filed_numbers.whose(kind, trade) is filed_numbers.Whose.UNKNOWN_FILE
+
+
+_later = aliased(Attempt)
+#: Whether some number may be in a monthly file that our books do not know: asked about, or what an act
+#: of ours ended for (of a number that was taken for ours, which is not asked about).
+IS_ANY_PERHAPS_FILED = sa.or_(
+    sa.exists().where(
+        UnknownNumber.is_open,
+        UnknownNumber.gateway_state.in_(sorted(UNFINISHED_STATES)),
+        Order.id == UnknownNumber.order_id,
+        Order.kind == OrderKind.SUBSCRIPTION,
+    ),
+    sa.exists().where(
+        Attempt.reason.in_((filed_numbers.MAY_BE_FILED, IN_FILE)),
+        ~sa.exists().where(_later.order_id == Attempt.order_id, _later.id > Attempt.id),
+        Order.id == Attempt.order_id,
+        Order.payment_status.not_in((*sorted(PAID), PaymentStatus.CANCELLED)),
+        ~sa.exists().where(UnknownNumber.order_id == Attempt.order_id),
+    ),
+)
 
 
 def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[str], set[str]]:

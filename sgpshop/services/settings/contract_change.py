@@ -54,7 +54,8 @@ def require_nothing_open(session: Session, changed: Collection[str]) -> None:
             name,
             f"{waiting}ため、{label(name)}を変更できません。"
             "結果は、いまの契約でSMBC-GPから届きます。届いたことを「定期購入」の画面で確認してから、"
-            "もう一度変更してください。",
+            "もう一度変更してください。もう届かないとSMBC-GPに確認できたときは、close-results コマンドで"
+            "待つのをやめられます。",
         )
 
 

@@ -107,6 +107,8 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         logs.event("billing_results_not_read", window=str(window), reason=failure.reason)
         return 0
     if lines is None and not _is_closed(window):
+        if is_late:
+            _unless_waited_for(window, again)
         return 0
     lines = lines or []
     _read(window, [line.order_id for line in lines if not line.is_charged])
@@ -131,6 +133,19 @@ def _read(window: date, not_charged: Collection[str] = (), *, is_closed: bool = 
         row.not_charged = sorted({*row.not_charged, *not_charged})
         row.is_closed = row.is_closed or is_closed
         session.add(row)
+
+
+def _unless_waited_for(window: date, again: datetime) -> None:
+    """No number is perhaps in a file our books do not know any more: results that are overdue, and not
+    there, are not asked for on its account.  Who sees such a number asks anew (filed_numbers.whose).
+    """
+    with writing() as session:
+        if not session.scalar(sa.select(unknown_numbers.IS_ANY_PERHAPS_FILED)):
+            session.execute(
+                sa.update(MonthlyResults)
+                .where(MonthlyResults.window == window, MonthlyResults.due_at == again)
+                .values(due_at=None)
+            )
 
 
 def give_up(window: date) -> None:
