@@ -100,10 +100,15 @@ LATEST_BILLING = (
 )
 _NG = (BillingState.REFUSED, BillingState.NOT_PAID)
 #: Was to be registered, was not, and is tried again (R105): nothing failed, or it is 決済待ち once more.
+#: What came back and left anew since waits for its own registration, like any other.
 IS_PUT_OFF: Condition = sa.and_(
     IS_BILLABLE,
     sa.exists()
-    .where(Billing.id == LATEST_BILLING, Billing.state.in_((BillingState.POSTPONED, *_NG)))
+    .where(
+        Billing.id == LATEST_BILLING,
+        Billing.state.in_((BillingState.POSTPONED, *_NG)),
+        Billing.planned_at >= DELIVERED_AT,
+    )
     .correlate(Order),
 )
 #: Failed, or put off: a person can have it registered again (R105).

@@ -48,6 +48,7 @@ from sgpshop.services.reconciliation.ledgers import Verdict
 from sgpshop.services.subscriptions import (
     SubscriptionCriteria,
     SubscriptionTab,
+    again,
     billing,
     csv_file,
     rows,
@@ -372,6 +373,62 @@ def test_put_off_and_then_questioned_it_goes_on_once_that_is_answered(
     go_on(order)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert explained() == []
+
+
+@pytest.mark.postgresql
+def test_put_off_and_then_delivered_anew_it_is_registered_with_its_new_month(
+    shop: World, travel: Travel
+) -> None:
+    """And held up on that day it goes on once that is over, whatever was put off a month before."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order, other = delivered(shop), delivered(shop)
+    shop.fault("error:E01030002", "EntryTran", times=2)
+    travel(THE_10TH)
+    go_on(order, other)
+    travel(jst(2026, 12, 10, 6, 5))
+    for one in (order, other):
+        not_delivered(one)
+    travel(jst(2026, 12, 13, 12))
+    for one in (order, other):
+        parcels.deliver(one.id, seen(one), TANAKA, [0])
+    go_on(order, other)
+    assert subscriptions.failed_months() == []  # もう一度登録する would do nothing
+    assert subscriptions.outlook(10).put_off == Total(0, 0)
+    with writing() as session:
+        raise_cancelled_in_file(session, session.get_one(Order, order.id))
+    travel(jst(2027, 1, 10, 6, 1))
+    go_on(order, other)
+    assert fresh(other).payment_status is S.BILLING_REPORTED
+    assert fresh(order).payment_status is S.AWAITING_BILLING
+    travel(jst(2027, 1, 11, 9))
+    [alert] = open_of(order.id)
+    acknowledge(order.order_no, alert.id, TANAKA, "そのまま販売する")
+    assert billing.is_due()
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert not billing.is_due()
+    assert len([one for one in shop.ledger() if one["status"] == "CAPTURE"]) == 2
+
+
+def test_what_was_put_off_and_left_anew_can_be_registered_by_a_person(
+    shop: World, travel: Travel
+) -> None:
+    """もう一度登録する, after a month whose registration is over: of the delivery it has now."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    shop.fault("error:E01030002", "EntryTran", times=1_000)
+    travel(THE_10TH)
+    go_on(order)
+    not_delivered(order)
+    travel(jst(2026, 12, 13, 12))
+    parcels.deliver(order.id, seen(order), TANAKA, [0])
+    travel(jst(2027, 1, 10, 6, 1))
+    go_on(order)
+    shop.behave()
+    assert again.take_again([order.order_no], "a token of a form", TANAKA)
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert not billing.is_due()
 
 
 @pytest.mark.postgresql

@@ -61,7 +61,7 @@ def plan_again(now: datetime) -> int:
     Also what the registration passed over, whatever held it up then.  A monthly file is taken until
     the window closes; after that it waits for the next registration.
     """
-    by_file = is_by_file()
+    by_file, due_by_now = is_by_file(), _month_due(now)
     is_over = _is_over(by_file, now)
     due = db.session.execute(
         sa.select(Billing.id, Billing.order_id, Billing.month)
@@ -70,15 +70,15 @@ def plan_again(now: datetime) -> int:
     ).all()
     db.session.commit()
     planned, at = 0, None if is_over else now + _BUSY
-    for billing_id, order_id, month in due:
+    for billing_id, order_id, put_off in due:
+        month = max(put_off, due_by_now)  # it may have come back, and left anew, since
         if not is_over and _plan_alone(order_id, month, WORKER, by_file):
             planned += 1
             continue
         _try_later(billing_id, sa.and_(Order.id == order_id, may_be_of(month)), at)
     wanted = sa.select(Order.id).where(passed_over(now), HAS_A_NUMBER)
     free_now = [] if is_over else read_alone(wanted)
-    month = _month_due(now)
-    return planned + sum(_plan_alone(one, month, WORKER, by_file) for one in free_now)
+    return planned + sum(_plan_alone(one, due_by_now, WORKER, by_file) for one in free_now)
 
 
 def is_any_passed_over(now: datetime) -> bool:
@@ -199,6 +199,12 @@ def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_fil
     billing.planned_at = utc_now()
     _keep_day(session, order_id, delivered_at)
     session.flush()
+    session.execute(  # what was put off before it came back and left anew is this sale by now
+        sa.update(Billing)
+        .where(Billing.order_id == order_id, Billing.id != billing.id, IS_PUT_OFF)
+        .values(retry_at=None)
+        .execution_options(synchronize_session=False)
+    )
     return True
 
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from sgpshop.domain.billing_calendar import end_of, next_month
+from sgpshop.domain.billing_calendar import end_of, next_month, previous_month
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.order_rules import LIVE_STATES, MOST_NUMBERS
 from sgpshop.domain.payment_status import PaymentStatus
@@ -91,12 +91,21 @@ HAS_UNFIT_CARD = sa.and_(
     .correlate(Order),
 )
 
+_behind = aliased(CardTransaction)
+_last_used = (
+    sa.select(sa.func.coalesce(sa.func.max(CardTransaction.sequence), 0))
+    .where(CardTransaction.order_id == Order.id, CardTransaction.is_used)
+    .correlate(Order)
+    .scalar_subquery()
+)
+_kept_behind = (
+    sa.select(sa.func.count())
+    .where(_behind.order_id == Order.id, _behind.sequence > _last_used)
+    .correlate(Order)
+    .scalar_subquery()
+)
 #: It can be planned: else what was passed over would be tried every half a minute for ever.
-HAS_A_NUMBER = ~sa.exists().where(
-    CardTransaction.order_id == Order.id,
-    CardTransaction.sequence >= MOST_NUMBERS,
-    CardTransaction.is_used,
-).correlate(Order)
+HAS_A_NUMBER = _last_used + _kept_behind < MOST_NUMBERS
 
 #: Money of the order is reserved or taken already: it is never charged beside that (P1).
 HAS_LIVE_MONEY = (
@@ -129,7 +138,8 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
     """To be registered for `month`, whose registration could not take it: whatever held it up is over.
 
     A question that was answered since, a return that is decided, an act that was under way, money
-    that is not reserved any more.  What was put off goes on by its own clock.  What came in later, or
+    that is not reserved any more.  What was put off goes on by its own clock; but what was so of an
+    earlier month, and left anew in this one, is this one's.  What came in later, or
     was said only later to have left, whatever day was given, waits for the next (R102).  Where the
     first registration of all came after `punctual_until`, it took nothing: the months before were
     somebody else's.
@@ -145,7 +155,10 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
         .where(
             Billing.order_id == Order.id,
             sa.or_(
-                Billing.state == BillingState.POSTPONED,
+                sa.and_(
+                    Billing.state == BillingState.POSTPONED,
+                    sa.or_(Billing.month >= month, end_of(previous_month(month)) > DELIVERED_AT),
+                ),
                 Billing.planned_at >= DailyJob.started_at,
             ),
         )
