@@ -7,7 +7,6 @@ subscription's billing (R112, R102) are new transactions, sent as `<order number
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, object_session
@@ -182,8 +181,9 @@ def is_repayment(transaction: CardTransaction) -> bool:
 def _next_sequence(order: Order) -> int:
     """The next number's suffix.  Raises NumbersUsedUp behind the last one.
 
-    A number that another order has is passed over: `A-1` may be one of a shop that numbers so.  Behind
-    one that SMBC-GP named, and no act of ours used, there may be none left: then those before it serve.
+    A number that another order has is passed over: `A-1` may be one of a shop that numbers so; and one
+    that SMBC-GP named, too.  But the first free one behind what acts of ours used is taken, not behind
+    what was named: books put back from a backup find what follows by asking one number after the other.
     """
     session = object_session(order)
     assert session is not None
@@ -193,11 +193,10 @@ def _next_sequence(order: Order) -> int:
         .execution_options(populate_existing=True)
     ).all()
     places = {row.sequence for row in rows}
-    last = max(places)
     used = max((row.sequence for row in rows if row.is_used), default=0)
     others = of_other_orders(session, order.id, order.order_no)
     others |= {row.gateway_order_id for row in rows}
-    for sequence in chain(range(last + 1, MOST_NUMBERS + 1), range(used + 1, last)):
+    for sequence in range(used + 1, MOST_NUMBERS + 1):
         if sequence not in places and at_gateway(order.order_no, sequence) not in others:
             return sequence
     raise NumbersUsedUp
@@ -242,6 +241,7 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     if meant.is_current or session.scalar(sa.select(was_booked)):
         meant.sequence = _next_sequence(order)
         meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
+        meant.looks += 1  # a look-up that is under way asks about the other's (P17)
         session.execute(  # what was put off is to be charged under that
             sa.update(Billing)
             .where(Billing.order_id == order.id, Billing.gateway_order_id == gateway_order_id)
@@ -355,7 +355,9 @@ def pays_instead(order: Order, paid: CardTransaction) -> bool:
 
     Only what no act of ours may be at is passed over for it: no money is there, or only held where
     this was taken (R141), and none will come by a monthly file.  A mere hold does not count instead
-    of what was taken and given back: whoever captured it would charge a buyer who has his money again.
+    of what was taken and given back: whoever captured it would charge a buyer who has his money again;
+    nor instead of what books put back from a backup have yet to see (P36).  A look that was planned of
+    what is passed over is made all the same: it may have been paid since it was seen.
     """
     current = order.transaction
     assert current is not None
@@ -365,11 +367,12 @@ def pays_instead(order: Order, paid: CardTransaction) -> bool:
     is_mere_hold = is_live and not current.is_captured and paid.is_captured
     if order.open_attempt is not None or (is_live and not is_mere_hold):
         return False
-    is_to_be_seen = current.gateway_state is None and current.next_look_at is not None
-    if is_to_be_seen or _waits_for_file(current):
+    is_to_be_seen = current.next_look_at is not None
+    is_unseen = current.gateway_state is None or (current.is_restored and not paid.is_captured)
+    if (is_to_be_seen and is_unseen) or _waits_for_file(current):
         return False
     return_to(order, paid.gateway_order_id)
-    if is_mere_hold:  # what is left over is told at once
+    if is_mere_hold or is_to_be_seen:  # what is left over is told at once
         look_now(current)
     return True
 
