@@ -359,6 +359,18 @@ def is_unpaid_charge(kind: OrderKind, row: UnknownNumber) -> bool:
     return kind is OrderKind.SUBSCRIPTION and is_unpaid
 
 
+def may_be_charged_by_file(session: Session, order_id: int) -> bool:
+    """Whether a monthly file, ours or one our books do not know, may still charge what the total was."""
+    is_asked = sa.exists().where(
+        UnknownNumber.order_id == order_id,
+        UnknownNumber.is_open,
+        UnknownNumber.gateway_state == TradeState.UNPROCESSED.value,
+        Order.id == UnknownNumber.order_id,
+        Order.kind == OrderKind.SUBSCRIPTION,
+    )
+    return bool(filed_numbers.waiting_of(session, order_id) or session.scalar(sa.select(is_asked)))
+
+
 def looks_again_at(session: Session, order_id: int) -> datetime | None:
     """When whoever is paying under a number that is asked about has paid or gone; None: nobody is.
 

@@ -14,6 +14,7 @@ import time_machine
 from flask import Flask, current_app
 
 from sgpshop.cli import commands
+from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
@@ -30,6 +31,7 @@ from sgpshop.models import (
 from sgpshop.services import intake
 from sgpshop.services.intake.new_order import CardSource, NewOrder
 from sgpshop.services.orders import parcels
+from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.payments.error_content import error_content
 from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import again, billing
@@ -40,7 +42,7 @@ from tests.faults.judging import settle, work_off
 from tests.gateway_world import Killed, World
 from tests.seeds import each_once
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
-from tests.services.answering import say_ours
+from tests.services.answering import say_left, say_ours
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.payments.test_three_ds import OURS
 from tests.services.subscribing import Travel, jst
@@ -341,7 +343,8 @@ def test_trouble_while_paying_makes_it_no_number_of_ours(
         order = fresh(order)
         back = parcels.ParcelReturn([0], date(2026, 12, 10))
         parcels.take_back(order.id, seen(order), TANAKA, back)
-        correct(order, 1500)
+        with pytest.raises(NotPossible, match="月次ファイル"):
+            correct(order, 1500)
         parcels.waive_cancel(order.id, seen(order), TANAKA, "一部は受け取った")
     for hour in (8, 10, 20):
         travel(jst(2026, 12, 10, hour))
@@ -527,3 +530,20 @@ def test_what_is_charged_after_a_refused_cancel_is_found(
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert the_billing(order).state is B.PAID
     assert explained() == []
+
+
+def test_its_total_stays_while_such_a_line_may_charge_what_it_was(
+    shop: World, travel: Travel
+) -> None:
+    """R103: on the screen and by a file, until a person says that the buyer left, or its results are here."""
+    order = not_delivered(delivered(shop))
+    travel(jst(2026, 12, 10, 5))
+    file_of_lost_books(shop, order)
+    transaction_lookup.look_soon(order.id)
+    work_off(order.id)
+    with pytest.raises(NotPossible, match="結果が届くまで、金額は変更できません"):
+        correct(order, 1500)
+    assert fresh(order).total == 2500
+    travel(jst(2026, 12, 10, 6))
+    say_left(order.order_no)
+    assert correct(order, 1500).total == 1500

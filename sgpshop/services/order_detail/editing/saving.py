@@ -33,7 +33,7 @@ from sgpshop.services.order_files.importing.content import (
 from sgpshop.services.orders import history
 from sgpshop.services.orders.acting import Seen, lock_for_act
 from sgpshop.services.orders.history import Actor
-from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments import filed_numbers, unknown_numbers
 from sgpshop.storage.database import writing
 
 _SEARCHED = ("buyer_name", "buyer_kana", "buyer_company", "buyer_tel")
@@ -123,7 +123,7 @@ def _new_total(order: Order, total: int, *, is_set: bool) -> list[Correction]:
 
 def _set_total(order: Order, total: int) -> None:
     """Raises NotPossible while a monthly file may charge what the total was (R103)."""
-    if filed_numbers.waiting_of(db.session(), order.id):
+    if unknown_numbers.may_be_charged_by_file(db.session(), order.id):
         raise NotPossible(filed_numbers.TOTAL_IS_FILED, Refusal.IN_FILE.value)
     if order.original_total is None:
         order.original_total = order.total

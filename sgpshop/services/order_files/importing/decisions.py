@@ -24,7 +24,7 @@ from sgpshop.services.order_files.importing.damage import undo_damage
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
 from sgpshop.services.order_files.importing.stored import StoredOrder
 from sgpshop.services.order_files.reading import ParsedOrder, PaymentClaim
-from sgpshop.services.payments import filed_numbers
+from sgpshop.services.payments import filed_numbers, unknown_numbers
 from sgpshop.services.settings import ShopSettings
 from sgpshop.storage.vault import seal_access_pass
 
@@ -206,7 +206,7 @@ def _check_amounts(
     edit = button(Act.EDIT, stored.facts, shop, now)
     if not edit.is_enabled and (stored.payment_began or not stored.facts.is_sgp):
         raise OrderLeftOut(f"金額は変更できません。{edit.reason}登録済みの内容のままにしました。")
-    if filed_numbers.waiting_of(db.session(), stored.facts.id):
+    if unknown_numbers.may_be_charged_by_file(db.session(), stored.facts.id):
         raise OrderLeftOut(f"{filed_numbers.TOTAL_IS_FILED}登録済みの内容のままにしました。")
     if stored.facts.is_sgp and content.values["total"] < 1:
         raise OrderLeftOut(
