@@ -293,6 +293,22 @@ def test_all_sums_are_one_query(app: Flask, viewer: FlaskClient) -> None:
     assert not [one for one in found if one.startswith("SELECT orders.payment_status, count(*)")]
 
 
+def test_its_long_statement_is_made_once(app: Flask, viewer: FlaskClient) -> None:
+    """Putting it together takes longer than asking it."""
+    with app.app_context():
+        engine = db.engine
+    asked: list[object] = []
+    listen = lambda *arguments: asked.append(arguments[1])  # noqa: E731 - to listen and to stop
+    sa.event.listen(engine, "before_execute", listen)
+    for _ in range(2):
+        assert viewer.get("/").status_code == 200
+    sa.event.remove(engine, "before_execute", listen)
+    first, second = (
+        one for one in asked if isinstance(one, sa.Select) and len(one.selected_columns) > 30
+    )
+    assert first is second
+
+
 def test_the_frame_bears_the_name_of_the_shop(app: Flask, viewer: FlaskClient) -> None:
     assert ">SGP Shop</a>" in viewer.get("/").text
     with app.app_context():

@@ -25,6 +25,11 @@ from sgpshop.services.subscriptions import ListedFile, Urgent
 from sgpshop.storage import setbacks
 from sgpshop.storage.questions import Question, answers
 
+#: Receivers that were switched off because nothing arrived.
+_GIVEN_UP_WEBHOOKS = Question(
+    sa.select(sa.func.count()).where(Webhook.given_up_at.is_not(None)), lambda row: int(row[0])
+)
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -93,7 +98,7 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
             setbacks.is_set_aside_question(),
             last_compared(),
             subscriptions.in_use_question(),
-            _given_up_webhooks(),
+            _GIVEN_UP_WEBHOOKS,
             approvals.waiting_question(),
         )
     )
@@ -122,12 +127,6 @@ def figures(shop: ShopSettings, *, days: int = DAYS) -> Figures:
         approvals=asked,
         compared_at=compared_at,
     )
-
-
-def _given_up_webhooks() -> Question[int]:
-    """How many receivers were switched off because nothing arrived."""
-    given_up = sa.select(sa.func.count()).where(Webhook.given_up_at.is_not(None))
-    return Question(given_up, lambda row: int(row[0]))
 
 
 def expired(now: datetime) -> Total:

@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import SOON_DAYS, jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.gateway import in_short, worst
-from sgpshop.models import Attempt, AttemptState, MoneyMovement, Order, split_codes
+from sgpshop.models import Attempt, AttemptState, Order, split_codes
 from sgpshop.services.order_search import holds as kept
 from sgpshop.services.order_search.totals import Total
-from sgpshop.services.orders import money_movements
+from sgpshop.services.orders import money_days
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
 
@@ -62,13 +62,8 @@ def _last_days(today: date, number: int) -> list[date]:
 
 @lru_cache(maxsize=4)
 def _captured_by(today: date, number: int) -> sa.Select[*tuple[Any, ...]]:
-    days, month, day = _last_days(today, number), today.replace(day=1), MoneyMovement.day
-    by_day = (
-        sa.select(day, sa.func.sum(money_movements.MOVED).label("yen"))
-        .where(day.between(min(month, days[0]), today), ~MoneyMovement.is_refund)
-        .group_by(day)
-        .subquery()
-    )
+    days, month = _last_days(today, number), today.replace(day=1)
+    by_day = money_days.sold(min(month, days[0]), today)
     spans = [(one, one) for one in days] + [(month, today)]
     sums = (
         sa.func.sum(by_day.c.yen).filter(by_day.c.day.between(first, last)) for first, last in spans

@@ -53,7 +53,7 @@ from sgpshop.services import installation
 from sgpshop.services.demo import made_up
 from sgpshop.services.demo.made_up import Cart, Item, Person, Step, Story
 from sgpshop.services.order_search import sums, texts
-from sgpshop.services.orders import beginnings, feed, history
+from sgpshop.services.orders import beginnings, feed, history, money_days
 from sgpshop.storage.database import chunks, take_time, writing
 from sgpshop.storage.rows import free_ids, put
 
@@ -90,6 +90,7 @@ def seed_rows(count: int) -> int:
             take_time(session)
             new += _write(session, numbers, count, now)
         sums.fold()
+    money_days.fold()
     return new
 
 

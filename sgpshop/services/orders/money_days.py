@@ -43,6 +43,17 @@ _KEPT = (
     MoneyDay.at_0,
 )
 _MARK = sa.select(sa.func.coalesce(sa.func.max(MoneyDay.up_to), 0)).scalar_subquery()
+#: What came after the mark, one by one, as `_KEPT` has it.  OFFSET: asked for by day, SQLite would go
+#: through all there is along the index of days, which stands in this order already.
+_SINCE = (
+    sa.select(
+        *_BY, COUNTED.label("count"), MOVED.label("yen"), MoneyMovement.at_8, MoneyMovement.at_0
+    )
+    .where(MoneyMovement.id > _MARK, MOVED != 0)
+    .offset(0)
+    .subquery()
+    .c
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,11 @@ class DaySums:
 
 def sums_by_day(first: date, last: date) -> list[DaySums]:
     """The sums of the days from `first` to `last`; one query, which reads what is kept and what came after."""
-    # Wrapped: by day alone all of the month would be read.
-    day = sa.func.coalesce(MoneyMovement.day, MoneyMovement.booked_on)
+    by, sums_ = (_SINCE.day, _SINCE.is_refund, _SINCE.is_subscription), list(_SINCE)[3:]
     since = (
-        sa.select(*_BY, *_SUMS)
-        .where(MoneyMovement.id > _MARK, day.between(first, last), MOVED != 0)
-        .group_by(*_BY)
+        sa.select(*by, *map(sa.func.sum, sums_))
+        .where(_SINCE.day.between(first, last))
+        .group_by(*by)
     )
     kept = sa.select(*_KEPT).where(MoneyDay.day.between(first, last))
     sums: dict[tuple[date, bool, bool], list[int]] = {}
@@ -74,6 +84,15 @@ def sums_by_day(first: date, last: date) -> list[DaySums]:
         for place, more in enumerate(one[3:]):
             found[place] += int(more)
     return [DaySums(*key, *sums[key]) for key in sorted(sums)]
+
+
+def sold(first: date, last: date) -> sa.Subquery:
+    """The same of sales alone, to be asked with more: rows of `day` and `yen`, several a day."""
+    parts = (
+        sa.select(rows.day, rows.yen).where(rows.day.between(first, last), ~rows.is_refund)
+        for rows in (MoneyDay, _SINCE)
+    )
+    return sa.union_all(*parts).subquery()
 
 
 def fold() -> None:

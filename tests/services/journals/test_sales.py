@@ -18,12 +18,14 @@ from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
 from sgpshop.models import MoneyDay, MoneyMovement, Operation, Order, OrderLine, utc_now
 from sgpshop.services import journals
+from sgpshop.services.dashboard.pictures import captured
 from sgpshop.services.journals import sales
 from sgpshop.services.order_search import search
 from sgpshop.services.order_search.criteria import DateField, SearchCriteria
 from sgpshop.services.order_search.search import PageRequest, SortKey
 from sgpshop.services.orders import money_days
 from sgpshop.storage.database import writing
+from sgpshop.storage.questions import answer
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.seeds import seed_of
@@ -281,6 +283,12 @@ def by_day(shop: World) -> dict[date, list[int]]:
     return days
 
 
+def sold_in_october() -> int:
+    """Yen of the sales, as the picture of ホーム adds them up."""
+    db.session.rollback()
+    return answer(captured(datetime(2026, 10, 31, 23, tzinfo=JST))).this_month
+
+
 class TestKeptSums:
     """Days added up ahead say what adding up anew does, whenever the mark moved."""
 
@@ -301,9 +309,11 @@ class TestKeptSums:
         after = month(OCTOBER)
         assert after.whole.sales == before.whole.sales + 1
         assert after.whole.refunds == 1
+        assert sold_in_october() == 3 * 5020
         for _ in range(2):  # the second time there is nothing new
             money_days.fold()
             assert month(OCTOBER) == after
+            assert sold_in_october() == 3 * 5020
         assert money_days.compare()
 
     @pytest.mark.postgresql
