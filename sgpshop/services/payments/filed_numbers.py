@@ -34,6 +34,7 @@ from sgpshop.models import (
     CardTransaction,
     FiledNumber,
     FileState,
+    HistoryEntry,
     MonthlyResults,
     OrderKind,
     UnknownNumber,
@@ -145,9 +146,18 @@ def filed(session: Session, gateway_order_id: str) -> Filed | None:
     """
     is_told = sa.or_(has_result(gateway_order_id), is_entered(gateway_order_id))
     files = _files(session, gateway_order_id, ~is_told)
-    return (
-        Filed(files[0].id, _is_over(session, files[0].window, gateway_order_id)) if files else None
-    )
+    if not files:
+        return None
+    window = files[0].window
+    # A refusal that was told stays one when the sale goes on under the next number (has_result).
+    was_told = sa.exists().where(HistoryEntry.request_token == token_of(window, gateway_order_id))
+    is_over = bool(session.scalar(sa.select(was_told)))
+    return Filed(files[0].id, is_over or _is_over(session, window, gateway_order_id))
+
+
+def token_of(window: date, gateway_order_id: str) -> str:
+    """What the history has where results of that month, which refused the number, were told."""
+    return f"result:{window:%Y%m}:{gateway_order_id}"
 
 
 def was_filed(session: Session, gateway_order_id: str) -> bool:

@@ -532,6 +532,27 @@ def test_what_is_charged_after_a_refused_cancel_is_found(
     assert explained() == []
 
 
+def test_what_results_refused_is_charged_by_call_as_soon_as_a_person_wants_it(
+    shop: World, travel: Travel
+) -> None:
+    """Registered by file on the 10th, NG on the 18th; then the shop charges by API."""
+    open_shop(billing_driver=BillingDriver.FILE.value)
+    order = delivered(shop)
+    travel(THE_10TH)
+    go_on(order)
+    not_charged(shop, order)
+    travel(THE_18TH)
+    go_on(order)
+    assert fresh(order).payment_status is S.CAPTURE_FAILED
+    open_shop(billing_driver=BillingDriver.API.value)
+    assert again.take_again([order.order_no], "again", TANAKA) == 1
+    go_on(order)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    nights(travel, order, (2026, 12, 19), (2026, 12, 21))
+    assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
+    assert explained() == []
+
+
 def test_its_total_stays_while_such_a_line_may_charge_what_it_was(
     shop: World, travel: Travel
 ) -> None:

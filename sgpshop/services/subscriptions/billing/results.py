@@ -264,7 +264,7 @@ def _is_waiting(session: Session, billing: Billing) -> bool:
 
 def _token(session: Session, window: date, number: str) -> str | None:
     """What the entry about the refusal of that number in results of that month has; None: it was told."""
-    token = f"result:{window:%Y%m}:{number}"
+    token = filed_numbers.token_of(window, number)
     was_told = sa.exists().where(HistoryEntry.request_token == token)
     return None if session.scalar(sa.select(was_told)) else token
 
