@@ -934,7 +934,9 @@ class Stage:
             self.world.simulator.test_client().post(f"/payment/{api}.idPass", data=site | params)
 
     def do_answer(self) -> None:
-        """A person says of whatever is asked that it is the order's."""
+        """A person says of whatever is asked that it is the order's: of what is alike together."""
+        alike = [line.question_id for line in subscriptions.lost_lines()]
+        subscriptions.take_for_theirs(alike, TANAKA)
         say_ours()
 
     def do_driver(self, driver: str) -> None:

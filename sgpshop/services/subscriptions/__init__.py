@@ -3,6 +3,7 @@
 from sgpshop.services.subscriptions.again import failed_months, failed_of, take_again
 from sgpshop.services.subscriptions.csv_file import as_csv
 from sgpshop.services.subscriptions.facts import guarantee, refused_since
+from sgpshop.services.subscriptions.lost_lines import charged_alike, lost_lines, take_for_theirs
 from sgpshop.services.subscriptions.monthly_files import (
     ListedFile,
     acknowledge,

@@ -112,6 +112,7 @@ ACTS = {
     "webhooks.switch": "Webhookの停止・再開",
     "subscriptions.acknowledge": "確認済みにする",
     "subscriptions.export": "月次ファイルの作成",
+    "subscriptions.take_for_theirs": "この注文の支払いだと記録",
 }
 #: What may move money: its words, and the screen on which it is asked for again.
 MONEY = {

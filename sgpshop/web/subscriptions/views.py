@@ -36,6 +36,9 @@ from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
 
+#: no row of a table has it, and no more is asked of a database
+_NO_ID = 2**31
+
 bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 
 
@@ -63,6 +66,7 @@ def show() -> ResponseReturnValue:
         overdue=subscriptions.overdue(),
         notices=subscriptions.notices_of(subscriptions.notices()),
         failed_months=subscriptions.failed_months(),
+        charged=subscriptions.charged_alike(),
         mode=BillingMode(shop.billing_mode),
         driver=BillingDriver(shop.billing_driver),
         guarantee=subscriptions.guarantee(shop.billing_mode),
@@ -108,6 +112,32 @@ def take_again() -> ResponseReturnValue:
     else:
         flash("もう一度登録できる注文はありませんでした。最新の状態を確認してください。", "error")
     return redirect(url_for(".show", tab=SubscriptionTab.ATTENTION.value), code=303)
+
+
+@bp.get("/charged")
+@requires(Role.OPERATOR)
+def ask_charged() -> ResponseReturnValue:
+    """What a file that the books do not know most likely charged, each with a tick (R141)."""
+    _require_on()
+    return render_template("subscriptions/charged.html", lines=subscriptions.lost_lines())
+
+
+@bp.post("/charged")
+@requires(Role.OPERATOR)
+@limited(Use.BULK)
+def take_for_theirs() -> ResponseReturnValue:
+    """«この注文の決済です» of the ticked ones."""
+    _require_on()
+    chosen = [one for one in request.form.getlist("question", type=int) if 0 < one < _NO_ID]
+    if not chosen:
+        flash("注文を選んでください。", "error")
+        return redirect(url_for(".ask_charged"), code=303)
+    taken = subscriptions.take_for_theirs(chosen, Actor.person(current_user.name))
+    if taken:
+        flash(f"{taken}件をこの注文の決済としました。SMBC-GPに照合しています。", "success")
+    else:
+        flash("まとめて答えられる注文はありませんでした。最新の状態を確認してください。", "error")
+    return redirect(url_for(".show", tab=SubscriptionTab.REPORTED.value), code=303)
 
 
 def _month(text: str) -> date:
