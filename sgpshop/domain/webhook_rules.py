@@ -45,6 +45,8 @@ def is_public(address: str) -> bool:
             return is_public(str(ip.ipv4_mapped))
         if ip.sixtofour is not None or ip.teredo is not None or ip in _TRANSLATED:
             return False
+        if ip.is_site_local:  # fec0::/10: of before fc00::/7, and Python calls it global
+            return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved)
 
 
