@@ -143,6 +143,7 @@ def test_a_total_is_understood_however_it_is_written(amount: int) -> None:
         assert typed_total(text) == amount  # R65
 
 
+@pytest.mark.long
 @given(st.text())
 def test_no_text_is_taken_for_what_it_is_not(text: str) -> None:
     try:

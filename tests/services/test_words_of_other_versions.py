@@ -25,6 +25,8 @@ from tests.gateway_world import World
 from tests.services.acting import press
 from tests.signing_in import make_person, signed_in
 
+pytestmark = pytest.mark.long
+
 #: Every column of a word, by table and name.
 COLUMNS = [
     (table.name, column.name)

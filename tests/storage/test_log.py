@@ -19,6 +19,8 @@ from sgpshop.storage.write_together import write_together
 from tests.processes import Processes
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def database_kind() -> str:

@@ -37,6 +37,8 @@ from tests.old_database import insert, upgrade_to
 from tests.seeds import some
 from tests.services.acting import TANAKA, last_attempt, seen
 
+pytestmark = pytest.mark.long
+
 #: Written by migrations and by the program alone, chained or sealed: a row of ours would spoil them.
 #: What triggers and CHECKs want of the rest.
 _SENSIBLE = {"quantity": 1, "tax_rate": 8, "content": b"x"}

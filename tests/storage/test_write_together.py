@@ -16,6 +16,8 @@ from sgpshop.extensions import db
 from sgpshop.storage import write_together as module
 from sgpshop.storage.write_together import write_together
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _sqlite(database_kind: str) -> None:

@@ -37,6 +37,8 @@ from tests.services.acting import correct, effects, press, seen
 from tests.services.running import items, prepare, started
 from tests.signing_in import make_person
 
+pytestmark = pytest.mark.long
+
 SEND, EXTEND = "send_changes", "extend"
 each_act = pytest.mark.parametrize(
     ("action", "operation"),

@@ -15,6 +15,8 @@ from sgpshop.storage.database import writing
 from tests.conftest import make_app
 from tests.old_database import insert, upgrade_to
 
+pytestmark = pytest.mark.long
+
 RUN = "0" * 32
 
 

@@ -43,6 +43,8 @@ from sgpshop.worker.engine import Worker
 from tests.services.acting import TANAKA, seen
 from tests.simulator.live import LiveGateway
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def database_kind() -> str:

@@ -29,6 +29,8 @@ from sgpshop.services.orders import beginnings
 from sgpshop.services.orders.history_check import Verification
 from tests.signing_in import signed_in
 
+pytestmark = pytest.mark.long
+
 COUNT = 600
 
 

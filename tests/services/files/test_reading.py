@@ -186,6 +186,7 @@ class TestBooks:
         with pytest.raises(FileRefused, match="2行目にテキストではないデータ"):
             rows(edited(book(["a"], [7]), seven, nul))
 
+    @pytest.mark.long
     def test_one_long_text_in_all_cells_is_refused(self) -> None:
         content = book(*(["x" * 30_000] * 40 for _ in range(1_500)))
         assert len(content) < 300_000
@@ -197,6 +198,7 @@ class TestBooks:
         with pytest.raises(FileRefused, match="中身が大きすぎます"):
             rows((Path(__file__).parent / "far.xls").read_bytes())
 
+    @pytest.mark.long
     def test_a_book_may_not_keep_us_busy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         memory, _, characters = books._OF_COMMAND
         monkeypatch.setattr(books, "_OF_COMMAND", (memory, 1, characters))

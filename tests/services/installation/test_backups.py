@@ -63,6 +63,8 @@ from tests.services.subscriptions.test_lines_of_lost_books import file_of_lost_b
 from tests.signing_in import signed_in
 from tests.waiting import wait_until, watched_background, working
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 RIGHT = "ein langer Satz, den niemand errät"
 

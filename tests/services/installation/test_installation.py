@@ -208,6 +208,7 @@ def _leave(what: str) -> None:
         insert("card_transactions", {"order_id": 1} | passed)
 
 
+@pytest.mark.long
 class TestMigratingWithAnotherKey:
     """The key was lost, or the database restored without it, and then the program renewed."""
 

@@ -369,6 +369,7 @@ class TestDays:
                 session.execute(sa.text(act))
 
 
+@pytest.mark.long
 @pytest.mark.postgresql
 def test_drawn_months_add_up_to_the_ledger_of_smbc_gp(shop: World, clock: Any) -> None:
     """Captures, refunds of another month and of a part, corrections: each month, each file, to the yen."""

@@ -205,6 +205,7 @@ def test_the_rates_of_a_sale_stay_whatever_becomes_of_the_order(shop: World, clo
     assert tuple(taxes) == (0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.postgresql
 def test_drawn_months_are_what_smbc_gp_says_by_day(shop: World, clock: Any) -> None:
     """Captures, partial refunds, cancels of another month, sales and cancels in the console."""

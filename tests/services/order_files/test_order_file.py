@@ -518,6 +518,7 @@ class TestDeliveryStatus:
         assert "「処理状況」" in found.issues[0].message
 
 
+@pytest.mark.long
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     heading = ",".join(ROW).encode("cp932") + b"\r\n"

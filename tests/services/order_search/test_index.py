@@ -89,6 +89,7 @@ def steps_of(criteria: SearchCriteria) -> int:
     return steps
 
 
+@pytest.mark.long
 def test_one_more_condition_costs_no_square(database_kind: str) -> None:
     if database_kind != "sqlite":
         pytest.skip("PostgreSQL plans by its own figures")

@@ -534,6 +534,7 @@ class TestAHealthyShop:
         assert found() == []
 
 
+@pytest.mark.long
 class TestADatabaseFromBefore:
     @pytest.fixture
     def old(

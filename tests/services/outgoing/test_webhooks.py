@@ -39,7 +39,7 @@ from tests.gateway_world import World
 from tests.services.webhook_receiver import Receiver
 from tests.waiting import wait_until, working
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.long, pytest.mark.postgresql]
 TANAKA = Actor.person("田中")
 
 

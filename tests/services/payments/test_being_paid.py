@@ -56,6 +56,8 @@ from tests.services.slip_files import prepare as hand_in
 from tests.services.slip_files import slip, slip_file, start, tanaka
 from tests.waiting import watched_background
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def overrides() -> dict[str, Any]:

@@ -34,6 +34,8 @@ from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_charged_all_the_same import told
 from tests.services.subscriptions.test_lines_of_lost_books import overrides, travel
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

@@ -62,6 +62,8 @@ from tests.services.subscribing import jst
 from tests.services.subscriptions.test_billing_faults import delivered as waiting_for_billing
 from tests.services.subscriptions.test_billing_faults import go_on
 
+pytestmark = pytest.mark.long
+
 S, PC, D = PaymentStatus, ProcessingClass, DeliveryStatus
 TOLD = [AlertKind.CANCELLED_IN_FILE]
 

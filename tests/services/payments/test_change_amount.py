@@ -254,6 +254,7 @@ class TestSendAndCapture:
         assert effects(shop, order) == []
         assert fresh(order).open_attempt is None
 
+    @pytest.mark.long
     @pytest.mark.postgresql
     def test_a_killed_worker_is_followed_by_another(
         self, app: Flask, shop: World, order: Order

@@ -32,7 +32,7 @@ from tests.services.order_csv import number, row
 from tests.services.slip_files import tanaka
 from tests.services.subscribing import Travel, jst
 
-pytestmark = pytest.mark.usefixtures("says_ours")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("says_ours")]
 
 S = PaymentStatus
 KINDS = {"予約": {"予約フラグ": "1"}, "定期": {"定期購入ID": "T-9", "定期回数": "1"}}

@@ -25,6 +25,8 @@ from tests.services.acting import TANAKA, press, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst
 
+pytestmark = pytest.mark.long
+
 OTHERS = [{"shop_id": "tshop00000002"}, {"site_id": "tsite00000002"}, {"shop_id": ""}]
 THE_10TH, THE_18TH = jst(2026, 12, 10, 6, 1), jst(2026, 12, 18, 7)
 

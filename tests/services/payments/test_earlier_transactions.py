@@ -38,7 +38,7 @@ from tests.services.acting import TANAKA, cancel, press
 from tests.services.arriving import open_shop
 from tests.signing_in import signed_in
 
-pytestmark = pytest.mark.usefixtures("says_ours")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("says_ours")]
 
 S = PaymentStatus
 LIMITS = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)

@@ -18,6 +18,8 @@ from tests.services.acting import press
 from tests.services.answering import say_ours
 from tests.services.payments.test_preorders import charges, explained, preorder
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

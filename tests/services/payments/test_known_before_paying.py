@@ -29,6 +29,8 @@ from tests.services.payments.test_numbers_of_others import looked_up
 from tests.services.payments.test_three_ds import _open, at_bank, back, begun, overrides, told
 from tests.services.subscriptions.test_charged_all_the_same import pay
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

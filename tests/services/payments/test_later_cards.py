@@ -31,6 +31,8 @@ from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, su
 from tests.services.subscribing import Travel, jst
 from tests.waiting import background_ended, wait_until, watched_background
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 BUYER = "buyer-1"
 #: The buyer's cards by their number today; the order is paid with the second.

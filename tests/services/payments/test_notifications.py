@@ -300,6 +300,7 @@ def test_many_for_one_order_lead_to_one_look_up(app: Flask, shop: World) -> None
     assert looks(shop, order) == 2  # there is nothing left to ask
 
 
+@pytest.mark.long
 def test_each_further_number_that_is_named_is_a_pause_more(app: Flask, shop: World) -> None:
     order = authorized_order(shop)
     numbers = [at_gateway(order.order_no, n) for n in range(1, 100)]

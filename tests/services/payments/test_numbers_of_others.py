@@ -35,6 +35,8 @@ from tests.services.order_csv import row
 from tests.services.order_files.test_order_import import take_in
 from tests.services.payments.test_earlier_transactions import make_due, told, transaction_of
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

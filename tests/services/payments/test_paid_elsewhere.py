@@ -235,6 +235,7 @@ class TestThePreorder:
         assert explained() == []
 
 
+@pytest.mark.long
 class TestPayingAgain:
     """売上失敗 by our own charge, which SMBC-GP carries out after all before the buyer pays again."""
 

@@ -25,6 +25,8 @@ from tests.faults.judging import settle
 from tests.gateway_world import Killed, World
 from tests.services.acting import TANAKA, correct, effects, last_attempt, run_act, seen
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 REFUND = OperationRequest(Operation.REFUND_DIFFERENCE, is_sum_confirmed=True)
 

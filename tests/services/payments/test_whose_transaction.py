@@ -32,6 +32,8 @@ from tests.services.acting import TANAKA, cancel, press, seen
 from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 TOTAL = 2500
 

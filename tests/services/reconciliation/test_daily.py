@@ -28,6 +28,8 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, press, seen
 from tests.waiting import wait_until, working
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 NIGHT = datetime(2026, 11, 27, 3, 0, 5, tzinfo=JST)
 SECOND = timedelta(seconds=1)

@@ -41,6 +41,8 @@ from tests.services.subscriptions.test_billing_faults import (
 )
 from tests.services.subscriptions.test_lines_of_lost_books import file_of_lost_books, nights, sold
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

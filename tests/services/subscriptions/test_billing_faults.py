@@ -64,6 +64,8 @@ from tests.services.order_files.test_order_import import take_in
 from tests.services.slip_files import carry_out, slip, slip_file
 from tests.services.subscribing import Travel, jst
 
+pytestmark = pytest.mark.long
+
 S, B = PaymentStatus, BillingState
 THE_10TH = jst(2026, 12, 10, 6, 1)
 THE_18TH = jst(2026, 12, 18, 6, 1)

@@ -56,6 +56,8 @@ from tests.services.subscriptions.test_lines_of_lost_books import (
     travel,
 )
 
+pytestmark = pytest.mark.long
+
 S, B = PaymentStatus, BillingState
 DECEMBER = date(2026, 12, 1)
 

@@ -25,6 +25,8 @@ from tests.services.arriving import open_shop
 from tests.services.subscribing import Travel, jst
 from tests.services.subscriptions.test_billing_faults import delivered, the_billing
 
+pytestmark = pytest.mark.long
+
 S, B = PaymentStatus, BillingState
 THE_10TH = jst(2026, 12, 10, 6, 1)
 

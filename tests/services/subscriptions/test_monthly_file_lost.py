@@ -54,6 +54,8 @@ from tests.services.subscriptions.test_billing_faults import (
 )
 from tests.signing_in import signed_in
 
+pytestmark = pytest.mark.long
+
 S, B = PaymentStatus, BillingState
 
 

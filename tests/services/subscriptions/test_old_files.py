@@ -17,6 +17,8 @@ from sgpshop.storage import schema
 from tests.conftest import make_app
 from tests.old_database import insert, upgrade_to
 
+pytestmark = pytest.mark.long
+
 THEN, LATER = (datetime(2026, 12, day, tzinfo=UTC) for day in (10, 11))
 
 

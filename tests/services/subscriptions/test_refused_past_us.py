@@ -46,6 +46,8 @@ from tests.services.subscriptions.test_lines_of_lost_books import (
     travel,
 )
 
+pytestmark = pytest.mark.long
+
 S, B = PaymentStatus, BillingState
 
 

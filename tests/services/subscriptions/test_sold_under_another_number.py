@@ -27,7 +27,7 @@ from tests.services.subscriptions.test_billing_faults import (
     the_billing,
 )
 
-pytestmark = pytest.mark.usefixtures("says_ours")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("says_ours")]
 
 S, B = PaymentStatus, BillingState
 

@@ -137,6 +137,7 @@ def test_what_was_handed_in_twice_before_waits_for_a_person(app: Flask) -> None:
     assert db.session.scalars(wanted).all() == [first.id]
 
 
+@pytest.mark.long
 def test_the_migration_keeps_duplicates_of_before_and_tells_of_them(
     tmp_path: Path, database_kind: str, request: pytest.FixtureRequest
 ) -> None:

@@ -43,7 +43,7 @@ from tests.signing_in import make_person
 from tests.waiting import wait_until
 
 #: What it asks of the database, both answer differently or in another order.
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.long, pytest.mark.postgresql]
 
 
 class OwnFault(Exception):
