@@ -22,7 +22,7 @@ from sgpshop.services.orders import endings
 from sgpshop.services.orders.endings import Ended
 from sgpshop.storage.database import chunks
 
-#: The zeros are those of our labels (services/labels).
+#: The zeros are those of our labels (services/deliveries/labels).
 _PARCEL = re.compile(r"(.+)-(0{0,2})([1-9]\d?)")
 #: so many orders tell whether the shop has numbers like `A-1`
 _NEWEST = 20_000
