@@ -185,8 +185,8 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         _leave_out(session, refused, now)
         asked = _asked(session, run, action, orders)
         if asked is None:
-            second_look.not_needed(session, bulk=run_id)
             _begin(session, run, action, taken)
+            second_look.not_needed(session, bulk=run_id)  # it records, which comes last of all
             event = (
                 ActivityEvent.BULK_STARTED
                 if action.operation is None

@@ -201,7 +201,10 @@ def newest_of_run(*, bulk: str | None = None, slips: str | None = None) -> Appro
 
 
 def not_needed(session: Session, *, bulk: str | None = None, slips: str | None = None) -> None:
-    """That run (locked) begins without a second person, as the settings say by now: nobody is asked any more."""
+    """That run (locked) begins without a second person, as the settings say by now: nobody is asked any more.
+
+    After its orders are locked: an entry in 操作の記録 comes last, or others wait in a circle.
+    """
     is_of_run = Approval.bulk_run_id == bulk if bulk else Approval.slip_run_id == slips
     waiting = sa.select(Approval).where(is_of_run, Approval.state == ApprovalState.WAITING)
     for approval in session.scalars(waiting.with_for_update()):

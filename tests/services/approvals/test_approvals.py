@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.activities import ActivityKind
 from sgpshop.domain.errors import NotPossible, ShopError
@@ -344,6 +345,30 @@ def test_what_begins_without_anybody_else_asks_nobody_any_more(
             agree(approval)
     Worker(app).run(until_idle=True)
     assert [effects(shop, order) for order in orders] == [[("SALES", 8000)], [("SALES", 8000)]]
+
+
+def test_the_end_of_a_request_is_recorded_after_its_orders_are_locked(
+    shop: World, two: tuple[Person, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever acts on one order locks it and then writes 操作の記録: the other way round both would wait."""
+    orders = [authorized_order(shop, total=8000, told=True) for _ in range(2)]
+    run_id = prepare(orders[:1], two[0])
+    file_id = prepare_slips(slip_file(slip(orders[1])), CAPTURE)
+    begin = partial(runs.start, run_id, person_id=two[0].id), partial(start_slips, file_id)
+    for start in begin:
+        with pytest.raises(ApprovalAsked):
+            start()
+    settings.save("test", approve_captures_from=0)
+    opened, record = [], second_look.record
+
+    def look(session: Session, *about: Any, **said: Any) -> None:
+        opened.append(session.query(Attempt).count())
+        record(session, *about, **said)
+
+    monkeypatch.setattr(second_look, "record", look)
+    for start in begin:
+        start()
+    assert opened == [1, 2]
 
 
 def test_a_program_that_asks_for_much_makes_no_long_list(

@@ -262,8 +262,9 @@ def _start(
         usable_gateway()  # what cannot be sent is not accepted (R2)
     if to_approve := captured_to_approve(yen, settings.load()):
         return run_id, {}, _asked(session, run, captures, to_approve)
-    second_look.not_needed(session, slips=run_id)
-    return run_id, _begin(session, run, rows), None
+    begun = _begin(session, run, rows)
+    second_look.not_needed(session, slips=run_id)  # it records, which comes last of all
+    return run_id, begun, None
 
 
 def _pending(session: Session, run_id: str) -> list[SlipRow]:
