@@ -15,8 +15,9 @@ import logging
 import random
 import re
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ from sgpshop.models import (
     Billing,
     CardTransaction,
     FollowUp,
+    InstallationFact,
     Operation,
     Order,
     OrderKind,
@@ -47,6 +49,7 @@ from sgpshop.models import (
 from sgpshop.services import intake, settings, subscriptions
 from sgpshop.services.bulk import working
 from sgpshop.services.deliveries import slips
+from sgpshop.services.installation import backups
 from sgpshop.services.installation.health import due_work
 from sgpshop.services.intake.new_order import (
     Buyer,
@@ -78,6 +81,7 @@ from sgpshop.services.reconciliation import daily
 from sgpshop.services.subscriptions import billing
 from sgpshop.services.subscriptions.billing.selecting import IS_FREE, to_register
 from sgpshop.simulator.server import ConnectionDropped
+from sgpshop.storage.database import writing
 from tests import own_worker
 from tests.faults import books
 from tests.forms import hidden_of
@@ -184,6 +188,8 @@ class Life:
 # ---- drawing ------------------------------------------------------------------------------------
 
 _KINDS = ("normal", "preorder", "subscription")
+#: of the day before a registration, and of its own: before 06:00, and after
+_TENTH = (0.5, 0.86, 1.1, 1.3)
 _TOTALS = tuple(range(1500, 9001, 500))
 
 
@@ -196,6 +202,21 @@ def draw(dice: random.Random, lives: int, span: Span = MONTHS) -> list[Step]:
         # Whose a payment is is said on the mornings of the 10th, too, while files may be under way.
         steps += [Step(day, -1, "answer", {}) for day in (8.92, 9.05, 39.92, 40.05)]
     return sorted(steps, key=lambda step: (step.day, step.life))
+
+
+def put_back(dice: random.Random, steps: list[Step]) -> list[Step]:
+    """The same steps, but the books of some moment are put back after hours or days (P36).
+
+    Often about a registration.  What came in between is left out: no book of ours would have it.
+    """
+    day = dice.choice(
+        (dice.uniform(2, 70), *(first + part for first in (8, 39) for part in _TENTH))
+    )
+    end = day + dice.choice((0.2, 0.6, 1.5, 3.0, 6.0, 9.5))
+    lost = {step.life for step in steps if step.act == "place" and day <= step.day <= end}
+    kept = [step for step in steps if step.life not in lost]
+    kept += [Step(day, -1, "backup", {}), Step(end, -1, "put_back", {})]
+    return sorted(kept, key=lambda step: (step.day, step.life))
 
 
 def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
@@ -433,6 +454,7 @@ class Stage:
         self._lives: dict[int, Life] = {}
         self._numbers = itertools.count(1)
         self._now = 0.0
+        self._kept: tuple[datetime, sqlite3.Connection] | None = None
         self.broken: dict[str, None] = {}
         self._steps: dict[str, Callable[..., None]] = {
             name.removeprefix("do_"): getattr(self, name)
@@ -938,6 +960,27 @@ class Stage:
         alike = [line.question_id for line in subscriptions.lost_lines()]
         subscriptions.take_for_theirs(alike, TANAKA)
         say_ours()
+
+    def do_backup(self) -> None:
+        """Our books as they are now, kept."""
+        self._kept = utc_now(), sqlite3.connect(":memory:")
+        with closing(db.engine.raw_connection()) as books_now:
+            assert books_now.driver_connection is not None
+            books_now.driver_connection.backup(self._kept[1])
+
+    def do_put_back(self) -> None:
+        """The books of the last backup are put back: whatever was done since is SMBC-GP's to tell (P36)."""
+        if self._kept is None:
+            return
+        taken_at, kept = self._kept
+        db.session.remove()
+        with closing(db.engine.raw_connection()) as books_now:
+            assert books_now.driver_connection is not None
+            kept.backup(books_now.driver_connection)
+        with writing() as session:
+            session.merge(InstallationFact(name=backups.RESTORED, value=taken_at.isoformat()))
+        backups.finish_restore()
+        self.work()
 
     def do_driver(self, driver: str) -> None:
         settings.save("test", billing_driver=BillingDriver(driver))

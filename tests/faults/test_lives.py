@@ -1,7 +1,7 @@
 """Lives of orders of every kind, by dice: each yen the gateway has is in our books, once (P1-P5, P26).
 
 `make test` goes one way on each database; `make soak` lives SOAK_LIVES lives of three months and as
-many busy days on each, LIVES_SEED=… and DAYS_SEED=… repeat a batch.
+many busy days on each, LIVES_SEED=…, DAYS_SEED=… and BACK_SEED=… repeat a batch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,17 @@ from sgpshop.services.payments import (
 from sgpshop.services.subscriptions import stages
 from sgpshop.services.subscriptions.billing import planning
 from tests.faults import lives
-from tests.faults.lives import BUSY_DAYS, GOOD, MONTHS, RESULTS, Span, Step, draw, stage
+from tests.faults.lives import (
+    BUSY_DAYS,
+    GOOD,
+    MONTHS,
+    RESULTS,
+    Span,
+    Step,
+    draw,
+    put_back,
+    stage,
+)
 from tests.seeds import is_soaking, seed_of
 
 #: so many share a shop and its calendar: of months, and of busy days
@@ -55,6 +65,15 @@ def test_every_yen_is_in_our_books_once(
     steps = draw(random.Random(seed_of(name, batch + 1)), number, span)
     with stage(app) as shop:
         assert shop.play(steps, span) == [], told(steps)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_nor_is_any_lost_with_books_of_before_that_are_put_back(app: Flask, batch: int) -> None:
+    dice = random.Random(seed_of("BACK_SEED", batch + 1))
+    steps = put_back(dice, draw(dice, 12 if is_soaking() else 3, MONTHS))
+    with stage(app) as shop:
+        assert shop.play(steps, MONTHS) == [], told(steps)
 
 
 def told(steps: list[Step]) -> str:
