@@ -70,10 +70,33 @@ def _as_text(value: datetime | None) -> str | None:
     return value.isoformat(" ", "microseconds")[:26]
 
 
+def _written_out(value: Any) -> Any:
+    """Words of an enum as they stand in a statement; anything else as it is."""
+    if isinstance(value, StrEnum):
+        return sa.literal_column(f"'{value.value}'")
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_written_out(one) for one in value]
+    return value
+
+
 class _Words(sa.Enum):
-    """Its rows may hold words of another version of this program (domain/words.py)."""
+    """Its rows may hold words of another version of this program (domain/words.py).
+
+    What it is compared with is written out, not bound: else SQLite plans a statement anew each time it
+    is given a value that a partial index is about, and no PostgreSQL takes such an index for it; and
+    the words of an IN would be spelled out anew each time.
+    """
 
     inherit_cache = True
+
+    class Comparator(sa.Enum.Comparator):
+        """The comparisons of such a column."""
+
+        def operate(self, op: Any, *other: Any, **options: Any) -> Any:
+            """Written out."""
+            return super().operate(op, *map(_written_out, other), **options)
+
+    comparator_factory = Comparator
 
     def _object_value_for_elem(self, elem: str | None) -> Any:
         if elem is None:

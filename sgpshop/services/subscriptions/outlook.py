@@ -37,6 +37,7 @@ from sgpshop.services.subscriptions.stages import (
     NEEDS_REFUND,
     NEEDS_REMINDER,
     causes_of_attention,
+    waits_after,
 )
 from sgpshop.storage.questions import Question
 from sgpshop.storage.rows import read as rows_of
@@ -136,7 +137,9 @@ def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*
     )
     # OFFSET: else each is put, and asked, where its count is and where its yen are.
     asked = (
-        sa.select(Order.total, *(question.label(name) for name, question in questions.items()))
+        sa.select(
+            Order.total, *(_asked(question).label(name) for name, question in questions.items())
+        )
         .where(IS_SUBSCRIPTION, is_of_interest)
         .offset(0)
         .subquery()
@@ -161,6 +164,11 @@ def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*
     # Money that already moved is among these in 要返金 only.
     columns.append(more_taken([IS_SUBSCRIPTION, NEEDS_REFUND]))
     return sa.select(*columns).select_from(asked)
+
+
+def _asked(question: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """As a column.  CASE: else SQLite looks up both sides of each AND and OR, whatever the first one says."""
+    return sa.case((question, sa.true()), else_=sa.false())
 
 
 @dataclass(frozen=True)
@@ -189,10 +197,11 @@ def urgent_question(now: datetime) -> Question[Urgent]:
 
 @lru_cache(maxsize=4)
 def _urgent(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]]:
-    needs_attention = sa.or_(*causes_of_attention(month, punctual_until).values())
     asked = (
         sa.select(
-            Order.total, IS_UNDELIVERED.label("undelivered"), needs_attention.label("attention")
+            Order.total,
+            IS_UNDELIVERED.label("undelivered"),
+            _asked(waits_after(month, punctual_until)).label("attention"),
         )
         .where(
             IS_SUBSCRIPTION,

@@ -39,6 +39,7 @@ from sgpshop.services.subscriptions.billing.selecting import (
     IS_BILLABLE,
     IS_FREE,
     IS_QUESTIONED,
+    was_left_behind,
     was_passed_over,
 )
 
@@ -190,7 +191,13 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
-    return sa.or_(*causes_of_attention(*planning.due_last(utc_now())).values())
+    return waits_after(*planning.due_last(utc_now()))
+
+
+def waits_after(month: date, punctual_until: datetime) -> Condition:
+    """Any of causes_of_attention: what is held up counts already, so of what was left behind nobody asks that again."""
+    causes = causes_of_attention(month, punctual_until)
+    return sa.or_(*(causes | {"passed_over": was_left_behind(month, punctual_until)}).values())
 
 
 def causes_of_attention(month: date, punctual_until: datetime) -> dict[str, Condition]:

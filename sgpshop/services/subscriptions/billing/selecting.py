@@ -65,31 +65,20 @@ IS_BILLABLE = sa.and_(
 IS_FREE = ~sa.exists().where(Attempt.order_id == Order.id, Attempt.is_open)
 
 
+def _has_open(*kinds: AlertKind) -> sa.ColumnElement[bool]:
+    """Nobody took note yet of such an alert: they are few, so all of them are looked up once."""
+    open_ones = sa.select(Alert.order_id).where(
+        Alert.kind.in_(kinds), Alert.acknowledged_at.is_(None)
+    )
+    return Order.id.in_(open_ones.correlate(None))
+
+
 #: Only a person can say whether it is to be charged: another order is for the same round, or the
 #: shop front cancelled it.
-_QUESTIONS = (AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)
-IS_QUESTIONED = (
-    sa.exists()
-    .where(
-        Alert.order_id == Order.id,
-        Alert.kind.in_(_QUESTIONS),
-        Alert.acknowledged_at.is_(None),
-    )
-    .correlate(Order)
-)
-
+IS_QUESTIONED = _has_open(AlertKind.DUPLICATE_ROUND, AlertKind.CANCELLED_IN_FILE)
 
 #: Its card will not pay on the day, as far as was seen (R102a); it is registered all the same.
-HAS_UNFIT_CARD = sa.and_(
-    IS_BILLABLE,
-    sa.exists()
-    .where(
-        Alert.order_id == Order.id,
-        Alert.kind == AlertKind.CARD_UNFIT,
-        Alert.acknowledged_at.is_(None),
-    )
-    .correlate(Order),
-)
+HAS_UNFIT_CARD = sa.and_(IS_BILLABLE, _has_open(AlertKind.CARD_UNFIT))
 
 _behind = aliased(CardTransaction)
 _last_used = (
@@ -135,7 +124,12 @@ def to_register(month: date) -> sa.ColumnElement[bool]:
 
 
 def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[bool]:
-    """To be registered for `month`, whose registration could not take it: whatever held it up is over.
+    """To be registered for `month`, whose registration could not take it: whatever held it up is over."""
+    return sa.and_(was_left_behind(month, punctual_until), ~IS_QUESTIONED, ~HAS_LIVE_MONEY)
+
+
+def was_left_behind(month: date, punctual_until: datetime) -> sa.ColumnElement[bool]:
+    """The same, where a question or live money may hold it up still.
 
     A question that was answered since, a return that is decided, an act that was under way, money
     that is not reserved any more.  What was put off goes on by its own clock; but what was so of an
@@ -165,4 +159,4 @@ def was_passed_over(month: date, punctual_until: datetime) -> sa.ColumnElement[b
         # Order is two selects further out, where it is not found by itself: it would be any order.
         .correlate(Order, DailyJob),
     )
-    return sa.and_(to_register(month), IS_FREE, was_there.correlate(Order))
+    return sa.and_(is_of(month), IS_FREE, was_there.correlate(Order))
