@@ -1,4 +1,4 @@
-"""Count and yen of all orders by payment status, kept by triggers of migration 0055."""
+"""Count and yen of all orders by payment status and kind, kept by triggers of migrations 0055 and 0071."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from sgpshop.models.base import Base
 
 
 class OrderSum(Base):
-    """One status, or on PostgreSQL what one statement added to it; all rows of a status add up."""
+    """One status and kind, or on PostgreSQL what one statement added to it; all rows of both add up."""
 
     __tablename__ = "order_sums"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     #: "" stands for the orders that are not paid by SGP card
     status: Mapped[str] = mapped_column(sa.String(32), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(32), default="normal", server_default="normal")
     count: Mapped[int]
     yen: Mapped[int] = mapped_column(sa.BigInteger)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, utc_now
+from sgpshop.models import Order, OrderKind, utc_now
 from sgpshop.models.order import IS_THROUGH
 from sgpshop.services import settings
-from sgpshop.services.order_search.totals import Total, taken_otherwise
+from sgpshop.services.order_search.totals import Total, taken_otherwise, totals_of_kind
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import (
+    IS_SUBSCRIPTION,
     SubscriptionCriteria,
     SubscriptionTab,
     needs_attention,
@@ -35,15 +37,10 @@ def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubsc
 
 def tab_totals(criteria: SubscriptionCriteria) -> dict[SubscriptionTab, Total]:
     """Count and yen of each tab for the same search, captured yen where money moved; four queries."""
-    is_delivered = IS_THROUGH
     counts: Counter[SubscriptionTab] = Counter()
     sums: Counter[SubscriptionTab] = Counter()
-    for status, delivered, count, yen in db.session.execute(
-        sa.select(Order.payment_status, is_delivered, sa.func.count(), sa.func.sum(Order.total))
-        .where(*searched(criteria))
-        .group_by(Order.payment_status, is_delivered)
-    ):
-        for tab in (_tab_of(status, is_delivered=bool(delivered)), SubscriptionTab.ALL):
+    for status, delivered, count, yen in _by_status(searched(criteria)):
+        for tab in (_tab_of(status, is_delivered=delivered), SubscriptionTab.ALL):
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
@@ -59,6 +56,24 @@ def tab_totals(criteria: SubscriptionCriteria) -> dict[SubscriptionTab, Total]:
     more = sum(taken_otherwise([*searched(criteria), needs_attention()]).values())
     counts[SubscriptionTab.ATTENTION], sums[SubscriptionTab.ATTENTION] = count, int(yen) + more
     return {tab: Total(counts[tab], sums[tab]) for tab in SubscriptionTab}
+
+
+def _by_status(
+    about: list[sa.ColumnElement[bool]],
+) -> Iterator[tuple[PaymentStatus | None, bool, int, int]]:
+    """Status, whether all is 配送完了, count and yen.  Of all there are only those that wait are counted."""
+    waits = Order.payment_status == PaymentStatus.AWAITING_BILLING
+    are_all = all(one is IS_SUBSCRIPTION for one in about)
+    counted = (
+        sa.select(Order.payment_status, IS_THROUGH, sa.func.count(), sa.func.sum(Order.total))
+        .where(*about, *([waits] if are_all else []))
+        .group_by(Order.payment_status, IS_THROUGH)
+    )
+    for status, delivered, count, yen in db.session.execute(counted):
+        yield status, bool(delivered), count, int(yen)
+    for kept, total in totals_of_kind(OrderKind.SUBSCRIPTION).items() if are_all else ():
+        if kept is not PaymentStatus.AWAITING_BILLING:
+            yield kept, False, total.count, total.yen
 
 
 def _tab_of(status: PaymentStatus | None, *, is_delivered: bool) -> SubscriptionTab | None:

@@ -12,10 +12,10 @@ from flask import Flask
 from sgpshop.cli import commands
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Order, OrderSum
+from sgpshop.models import Order, OrderKind, OrderSum
 from sgpshop.services.order_search import sums
 from sgpshop.services.order_search.criteria import SearchCriteria
-from sgpshop.services.order_search.totals import Total, Totals, totals_of
+from sgpshop.services.order_search.totals import Total, Totals, totals_of, totals_of_kind
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 
@@ -62,6 +62,12 @@ def test_every_way_of_changing_orders_changes_them() -> None:
     assert kept() == counted() == {S.CAPTURED: Total(3, 7500)}
     change(method="代金引換", payment_status=None)
     assert kept() == counted() == {None: Total(3, 7500)}
+    assert totals_of_kind(OrderKind.NORMAL) == counted()
+    change(kind=OrderKind.PREORDER)
+    assert kept() == counted()
+    assert totals_of_kind(OrderKind.NORMAL) == {}
+    assert totals_of_kind(OrderKind.PREORDER) == counted()
+    make_order(total=700)
     change(note="nothing that counts")
     sums.fold()
     assert kept() == counted()
@@ -96,7 +102,8 @@ def test_drift_is_found_logged_and_mended(
     assert kept() != counted()
     assert sums.compare() == 2
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "mended" in line]
-    assert told[0]["statuses"]["authorized"] == {"count": -count, "yen": -yen}
+    its = {"status": "authorized", "kind": "normal"}
+    assert told[0]["sums"][0] == {**its, "count": -count, "yen": -yen}
     assert kept() == counted()
     assert sums.compare() == 0
     change(payment_status=S.CAPTURED)
