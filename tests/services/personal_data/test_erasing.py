@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.handling import Handling
-from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.personal_data import ERASED
 from sgpshop.extensions import db
@@ -206,7 +206,7 @@ def test_refunding_still_works_afterwards(order: Order) -> None:
         order.id,
         seen(order),
         TANAKA,
-        parcels.ParcelReturn([0], utc_now().date(), "破損", False),
+        parcels.ParcelReturn([0], jst_day(utc_now()), "破損", False),
     )
     assert cancel(order).payment_status is PaymentStatus.CANCELLED
     assert problems() == []
@@ -274,7 +274,7 @@ def test_what_is_not_closed_stays_and_says_why(
 
 @pytest.mark.alike
 def test_returned_goods_whose_money_is_not_back_stay(order: Order) -> None:
-    back = parcels.ParcelReturn([0], utc_now().date(), "破損", False)
+    back = parcels.ParcelReturn([0], jst_day(utc_now()), "破損", False)
     parcels.take_back(order.id, seen(order), TANAKA, back)
     assert "返金が済んでいません" in erase(order).stayed[0][1]
 
