@@ -507,16 +507,20 @@ def test_what_a_program_asks_for_by_the_hundred_is_told_in_one_mail(
     monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
     with writing():
         two[1].email, two[1].mail_kinds = "suzuki@example.jp", [MailKind.APPROVAL.value]
+    about = {"what": "実売上処理", "operation": Operation.CAPTURE, "orders": 1}
+    api_keys.create("倉庫", [Scope.CAPTURE], by="田中")
+    program = Actor.api_key("倉庫", api_keys.all_keys()[0].id)
     with writing() as session, time_machine.travel("2027-02-01T03:10:00Z"):
         for n in range(30):
-            yen = 5000 + n
-            second_look.ask(
-                session, TANAKA, what="実売上処理", operation=Operation.CAPTURE, orders=1, yen=yen
-            )
+            second_look.ask(session, program, yen=5000 + n, **about)
     with time_machine.travel("2027-02-01T03:50:00Z"):
         assert mails.look_for_occasions() == 5
-        approvals.withdraw(approvals.waiting(1)[0].id, by="田中")  # no other moves up in its place
+        first = approvals.waiting(1)[0]
+        approvals.refuse(first.id, by=SUZUKI, reason="重複")  # no other moves up in its place
         assert mails.look_for_occasions() == 0
+        with writing() as session:
+            second_look.ask(session, TANAKA, yen=9000, **about)
+        assert mails.look_for_occasions() == 1  # a person's is told at once all the same
     with time_machine.travel("2027-02-01T04:00:01Z"):
         assert mails.look_for_occasions() == 1
         assert mails.look_for_occasions() == 0

@@ -18,6 +18,7 @@ from sgpshop.domain.payment_calendar import jst_day, start_of_day
 from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
+    ActorKind,
     Alert,
     Approval,
     Attempt,
@@ -52,7 +53,7 @@ _NEWS = timedelta(days=2)
 _KEPT = timedelta(days=30)
 #: So long without any sign of life the worker stood still.
 _STOOD = timedelta(minutes=10)
-#: So many requests for 承認 of one hour are told each by itself.
+#: So many requests for 承認 of one person or program in an hour are told each by itself.
 _TOLD_SINGLY = 5
 _mails = table_of(Mail)
 
@@ -260,7 +261,7 @@ def _differences(now: datetime) -> Iterator[Occasion]:
 def _approvals(now: datetime) -> Iterator[Occasion]:
     """What waits for a second person, told to those who may be that (R157).
 
-    The first of an hour each at once, what a program asks for beyond them together when the hour is over.
+    The first of everybody in an hour each at once, what is beyond them together when the hour is over.
     """
     asked = db.session.scalars(
         sa.select(Approval).where(
@@ -283,17 +284,21 @@ def _approvals(now: datetime) -> Iterator[Occasion]:
 
 
 def told_singly(since: datetime) -> set[int]:
-    """The ids of the first requests of each hour since the full hour `since`, whatever became of them."""
+    """The ids of the first requests of everybody in each hour since the full hour `since`.
+
+    Whatever became of them; and a program that asks for hundreds delays no word of what a person asks for.
+    """
     rows = db.session.execute(
-        sa.select(Approval.id, Approval.asked_at)
+        sa.select(Approval.id, Approval.asked_at, Approval.actor_kind, Approval.actor)
         .where(Approval.asked_at >= since)
         .order_by(Approval.id)
     )
     found: set[int] = set()
-    counts = Counter[datetime]()
-    for approval_id, asked_at in rows:
-        counts[hour_of(asked_at)] += 1
-        if counts[hour_of(asked_at)] <= _TOLD_SINGLY:
+    counts = Counter[tuple[datetime, ActorKind, str]]()
+    for approval_id, asked_at, kind, name in rows:
+        place = (hour_of(asked_at), kind, name)
+        counts[place] += 1
+        if counts[place] <= _TOLD_SINGLY:
             found.add(approval_id)
     return found
 
