@@ -56,6 +56,7 @@ def test_with_a_passphrase_one_file_is_all_there_is(shop: Path, tmp_path: Path) 
     assert restored.exit_code == 0
     assert "0件の取引をSMBC-GPに照会します" in restored.stdout
     assert "もう一度行ってください" in restored.stderr  # what no look-up finds (P36)
+    assert "承認の依頼は承認待ちに戻っています" in restored.stderr
     for key in ("secret_key", "encryption_key"):
         assert (other / key).read_text() == (shop / key).read_text()
         assert (other / key).stat().st_mode & 0o777 == 0o600
