@@ -101,14 +101,13 @@ def fetch(gateway: SmbcGpGateway, window: date) -> int:
         session.execute(insert(session, table).values(first).on_conflict_do_nothing())
         if is_late:  # nothing was registered, and nothing of it came after all
             _nothing_more(session, window)
+            _unless_waited_for(session, window)
     try:
         lines = gateway.fetch_monthly_result(f"{window:%Y%m}")
     except GatewayError as failure:
         logs.event("billing_results_not_read", window=str(window), reason=failure.reason)
         return 0
     if lines is None and not _is_closed(window):
-        if is_late:
-            _unless_waited_for(window, again)
         return 0
     lines = lines or []
     _read(window, [line.order_id for line in lines if not line.is_charged])
@@ -135,17 +134,13 @@ def _read(window: date, not_charged: Collection[str] = (), *, is_closed: bool = 
         session.add(row)
 
 
-def _unless_waited_for(window: date, again: datetime) -> None:
-    """No number is perhaps in a file our books do not know any more: results that are overdue, and not
-    there, are not asked for on its account.  Who sees such a number asks anew (filed_numbers.whose).
+def _unless_waited_for(session: Session, window: date) -> None:
+    """Overdue results are asked for this once, where no number is perhaps in a file our books do not
+    know: whoever sees such a number asks for them anew (filed_numbers.whose).
     """
-    with writing() as session:
-        if not session.scalar(sa.select(unknown_numbers.IS_ANY_PERHAPS_FILED)):
-            session.execute(
-                sa.update(MonthlyResults)
-                .where(MonthlyResults.window == window, MonthlyResults.due_at == again)
-                .values(due_at=None)
-            )
+    if not session.scalar(sa.select(unknown_numbers.IS_ANY_PERHAPS_FILED)):
+        this_month = sa.update(MonthlyResults).where(MonthlyResults.window == window)
+        session.execute(this_month.values(due_at=None))
 
 
 def give_up(window: date) -> None:
