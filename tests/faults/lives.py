@@ -233,9 +233,9 @@ def _life(dice: random.Random, life: int, span: Span) -> Iterator[Step]:
     if how["source"] == "file" and kind == "subscription" and life % 2:
         how["source"] = "late"  # the file was faster than the card check
         front = dice.choice(("check", "charge", "hold"))
-        yield Step(
-            day + dice.choice((0.1, 2, 9)), life, "front", {"what": front, "total": how["total"]}
-        )
+        # Within the days of the span: what comes after them nobody looks at any more.
+        later = min(day + dice.choice((0.1, 2, 9)), float(span.days))
+        yield Step(later, life, "front", {"what": front, "total": how["total"]})
     if dice.random() < 0.15:
         yield _mishap(dice, day, life)
     yield Step(day, life, "place", how)
