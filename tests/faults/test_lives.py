@@ -165,7 +165,8 @@ class TestItWouldNotice:
     ) -> None:
         monkeypatch.setattr(planning, "plan", lambda *_: 0)
         monkeypatch.setattr(planning, "plan_again", lambda *_: 0)
-        monkeypatch.setattr(stages, "was_passed_over", lambda *_: Order.id < 0)  # nor listed
+        for listed in ("was_passed_over", "was_left_behind"):  # nor listed
+            monkeypatch.setattr(stages, listed, lambda *_: Order.id < 0)
         delivered = Step(1, 0, "deliver", {"parcel": 0})
         found = self.ends(app, order(kind="subscription"), delivered, days=75)
         assert "never billed and nobody is told" in found
