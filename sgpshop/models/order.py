@@ -504,15 +504,13 @@ class CardTransaction(Base):
     def _was_refused_to_calls_expression(cls) -> sa.ColumnElement[bool]:
         names = ("order_id", "gateway_order_id")
         tried = sa.table("attempts", *map(sa.column, names), sa.column("error_codes", sa.String)).c
-        return (
-            sa.exists()
-            .where(
-                tried.order_id == cls.order_id,  # which has an index
-                tried.gateway_order_id == cls.gateway_order_id,
-                tried.error_codes.contains(ONLY_BY_FILE),
-            )
-            .correlate(cls)
+        its = sa.select(tried.order_id).where(
+            tried.order_id == cls.order_id,  # which has an index
+            tried.gateway_order_id == cls.gateway_order_id,
+            tried.error_codes.contains(ONLY_BY_FILE),
         )
+        # OFFSET: else PostgreSQL reads all attempts there are once, for any list of orders.
+        return its.offset(sa.literal_column("0")).correlate(cls).exists()
 
     @property
     def is_mere_number(self) -> bool:
