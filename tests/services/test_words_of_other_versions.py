@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.words import read
 from sgpshop.extensions import db
 from sgpshop.models import (
     Base,
@@ -145,3 +146,9 @@ def test_nothing_is_done_to_a_payment_of_a_status_nobody_knows(app: Flask, order
 def test_an_order_that_has_no_payment_status_has_none(shop: World) -> None:
     order = fresh(make_order(method="銀行振込"))
     assert order.payment_status is None
+
+
+def test_such_a_word_is_compared_as_data_whatever_it_is(order: Order) -> None:
+    strange = read(PaymentStatus, "x' OR '1'='1")
+    of_that_status = sa.select(Order.id).where(Order.payment_status == strange)
+    assert db.session.scalars(of_that_status).all() == []

@@ -152,7 +152,9 @@ def _undo(session: Session, order: Order, row: UnknownNumber) -> None:
     money_movements.book_back(order.id, taken.id)
     for name, value in {**_UNSEEN, **row.taken_over["own"]}.items():
         setattr(taken, name, value)
-    taken.looks += 1  # a look-up of it that is under way asked when it was the order's (P17)
+    # A look-up of it that is under way asked when it was the order's (P17); the database counts, as
+    # one that begins just now does so without the order's lock.
+    taken.looks = CardTransaction.looks + 1
     _hand_on(session, order, taken, row.taken_over)
     if row.taken_over.get("put_off"):
         billing_id, number = row.taken_over["put_off"]

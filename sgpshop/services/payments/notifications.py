@@ -55,6 +55,8 @@ _KEPT = timedelta(days=90)
 MOST_KEPT = 100_000
 _LOOKS_KEPT = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
+#: So long at most numbers that notifications name put off the next look-up of an order.
+_LONGEST_REST = timedelta(minutes=15)
 # Made once: they run for every notification.
 _notifications = table_of(Notification)
 _FIND = sa.select(CardTransaction.id).where(
@@ -325,7 +327,7 @@ def _candidates(now: datetime) -> sa.Select[int, int]:
         )
     )
     # What lies ahead is the rest of a look-up of many numbers; what lies further, a clock that was set back.
-    longest = now + (now - pause) * MOST_NUMBERS
+    longest = now + _LONGEST_REST
     was_asked = sa.exists().where(
         NotificationLook.transaction_id == transaction.id,
         NotificationLook.at.between(pause, longest),
@@ -379,7 +381,8 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
         # Each further number that notifications name is a question more, and a pause more.
         if attempt is None and (further := _further(session, transaction_id)):
             rest = timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"] * further)
-            session.add(NotificationLook(transaction_id=transaction_id, at=now + rest))
+            at = now + min(rest, _LONGEST_REST)
+            session.add(NotificationLook(transaction_id=transaction_id, at=at))
         is_told = (
             sa.true()
             if attempt is None

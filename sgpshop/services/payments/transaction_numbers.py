@@ -241,7 +241,9 @@ def make_way(session: Session, order: Order, gateway_order_id: str) -> None:
     if meant.is_current or session.scalar(sa.select(was_booked)):
         meant.sequence = _next_sequence(order)
         meant.gateway_order_id = at_gateway(order.order_no, meant.sequence)
-        meant.looks += 1  # a look-up that is under way asks about the other's (P17)
+        # A look-up that is under way asks about the other's (P17).  The database counts: one that
+        # begins just now does so without the order's lock.
+        meant.looks = CardTransaction.looks + 1
         session.execute(  # what was put off is to be charged under that
             sa.update(Billing)
             .where(Billing.order_id == order.id, Billing.gateway_order_id == gateway_order_id)

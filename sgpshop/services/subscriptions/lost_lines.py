@@ -23,6 +23,7 @@ from sgpshop.services.order_search.totals import Total
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
+from sgpshop.services.subscriptions.billing.selecting import HAS_LIVE_MONEY, IS_QUESTIONED
 from sgpshop.services.subscriptions.stages import IS_SUBSCRIPTION
 
 #: So many stand on one page; the rest is there after the first were answered.
@@ -35,6 +36,8 @@ _IS_ALIKE = sa.and_(
     UnknownNumber.amount == Order.total,
     IS_SUBSCRIPTION,
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
+    ~IS_QUESTIONED,
+    ~HAS_LIVE_MONEY,
     ~sa.exists().where(
         _other.order_id == UnknownNumber.order_id, _other.id != UnknownNumber.id, _other.is_open
     ),

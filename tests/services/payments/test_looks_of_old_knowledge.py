@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
+from sgpshop.extensions import db
 from sgpshop.gateway import Job
-from sgpshop.models import Operation, Order
-from sgpshop.services.payments import transaction_lookup
+from sgpshop.models import CardTransaction, Operation, Order
+from sgpshop.services.payments import transaction_lookup, transaction_numbers
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World
@@ -93,3 +95,25 @@ def test_a_look_up_of_a_number_that_was_given_to_another_order_says_nothing(
     assert transaction.gateway_order_id == "7001-2"
     assert told(order) == []
     assert looked_up("7001-1").payment_status is S.AUTHORIZED
+
+
+def test_a_look_up_that_begins_while_the_number_is_given_away_counts_for_itself(
+    shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts without the order's lock, after this order's number was read: neither count is lost."""
+    shop.wire.cut_off("EntryTran")
+    press(order, Operation.CAPTURE)
+    settle(order.id)
+    shop.wire.cut_off()
+    shop.authorize("7001-1", 9000)
+    before, next_sequence = transaction_of("7001-1").looks, transaction_numbers._next_sequence
+
+    def slow(of: Order) -> int:
+        sequence = next_sequence(of)
+        begins = sa.update(CardTransaction).where(CardTransaction.gateway_order_id == "7001-1")
+        db.session.connection().execute(begins.values(looks=CardTransaction.looks + 1))
+        return sequence
+
+    monkeypatch.setattr(transaction_numbers, "_next_sequence", slow)
+    take_in(row(注文番号="7001-1", 合計金額="9000"))
+    assert transaction_of("7001-2").looks == before + 2

@@ -51,6 +51,8 @@ UNCERTAIN_LONG = timedelta(hours=1)
 _NEWS = timedelta(days=2)
 #: Days for which it is known who was told of what; what began before is no news either.
 _KEPT = timedelta(days=30)
+#: What was asked for in an hour may be written down so much later, by a machine whose clock is behind.
+_LATE = timedelta(minutes=2)
 #: So long without any sign of life the worker stood still.
 _STOOD = timedelta(minutes=10)
 #: So many requests for 承認 of one person or program in an hour are told each by itself.
@@ -276,7 +278,7 @@ def _approvals(now: datetime) -> Iterator[Occasion]:
         hour = hour_of(one.asked_at)
         if one.id in singly:
             yield Occasion(MailKind.APPROVAL, str(one.id), one.asked_at, people)
-        elif hour < hour_of(now):
+        elif hour < hour_of(now - _LATE):
             together[hour] |= people
     for hour, everybody in together.items():
         at = hour + timedelta(hours=1)
