@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import sqlalchemy as sa
@@ -97,8 +98,12 @@ def paid_there(
             _keep(order_id, row.id, trade)
     if is_first:
         return None
-    passed_over = set() if by_file else {own}
-    return _beside_unknown(gateway, operation, order_id, ours[-1].sequence, strange, passed_over)
+    beside = partial(_beside_unknown, gateway, operation, order_id, ours[-1].sequence, strange)
+    ended = beside(set() if by_file else {own})
+    if ended is None or by_file or own in known:
+        return ended
+    # No call is to enter our own number now, that would say what stands there.
+    return beside(set()) or ended
 
 
 def _beside_unknown(

@@ -201,6 +201,24 @@ def test_paid_past_us_under_the_number_that_was_only_meant(shop: World, travel: 
     assert told(order) == [AlertKind.EARLIER_IS_LIVE]
 
 
+def test_what_the_buyer_paid_is_seen_beside_a_page_that_stands_open(
+    shop: World, travel: Travel
+) -> None:
+    """Nobody told of `-1`, the number that is only meant; of `-2` its results alone would say more."""
+    open_shop(billing_driver=BillingDriver.API.value)
+    order = delivered(shop)
+    travel(jst(2026, 12, 9, 5))
+    pay(shop, f"{order.order_no}-1")
+    shop.gateway.enter(f"{order.order_no}-2", Job.CAPTURE, 2500)
+    travel(jst(2026, 12, 10, 7))
+    go_on(order)
+    asked = {question.gateway_order_id for question in unknown_numbers.open_of(order.id)}
+    assert asked == {f"{order.order_no}-1", f"{order.order_no}-2"}
+    say_ours()
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert sold(shop, order) == [(f"{order.order_no}-1", 2500)]
+
+
 @pytest.mark.postgresql
 def test_a_page_that_a_subscriptions_buyer_left_is_passed_over_once_a_person_says_so(
     shop: World, travel: Travel
