@@ -113,6 +113,7 @@ MONTHS = Span(75, 1, 8, 115, has_troubles=True)
 BUSY_DAYS = Span(3, 12, 30, 6, has_troubles=False)
 
 _TO_BE_CHARGED = (PaymentStatus.AUTHORIZED, PaymentStatus.AWAITING_BILLING)
+_LIVE = ("AUTH", "CAPTURE", "SALES")
 GOOD, SECOND, SHORT, LOST = (
     "4111111111111111",
     "5555555555554444",
@@ -671,6 +672,12 @@ class Stage:
         opened, access, tells = life.page
         if utc_now() > opened + timedelta(days=25):
             return  # no cart keeps one for longer
+        order = self._order(life)
+        is_paid = (
+            order is not None and order.transaction and order.transaction.gateway_state in _LIVE
+        )
+        if is_paid and "paid" not in tells:
+            return  # no charge of ours asks any more: nothing but a notification could tell us
         with self.world.elsewhere():
             self.world.gateway.execute(access, GOOD_CARD, job=Job.CAPTURE)
         life.page = None
