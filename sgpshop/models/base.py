@@ -73,9 +73,8 @@ def _as_text(value: datetime | None) -> str | None:
 def _written_out(value: Any) -> Any:
     """Words of an enum as they stand in a statement; anything else as it is."""
     if isinstance(value, StrEnum):
-        word = value.value.replace(
-            "'", "''"
-        )  # one that a row of another version holds may be any text
+        # What a row of another version holds may be any text.
+        word = value.value.replace("'", "''")
         return sa.literal_column(f"'{word}'")
     if isinstance(value, list | tuple | set | frozenset):
         return [_written_out(one) for one in value]

@@ -29,6 +29,7 @@ from flask import Flask
 from sgpshop.domain.billing_calendar import month_of, previous_month
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.domain.errors import ShopError
+from sgpshop.domain.order_rules import LIVE_STATES
 from sgpshop.domain.payment_calendar import JST, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.row_files import Limits
@@ -113,7 +114,6 @@ MONTHS = Span(75, 1, 8, 115, has_troubles=True)
 BUSY_DAYS = Span(3, 12, 30, 6, has_troubles=False)
 
 _TO_BE_CHARGED = (PaymentStatus.AUTHORIZED, PaymentStatus.AWAITING_BILLING)
-_LIVE = ("AUTH", "CAPTURE", "SALES")
 GOOD, SECOND, SHORT, LOST = (
     "4111111111111111",
     "5555555555554444",
@@ -674,7 +674,9 @@ class Stage:
             return  # no cart keeps one for longer
         order = self._order(life)
         is_paid = (
-            order is not None and order.transaction and order.transaction.gateway_state in _LIVE
+            order is not None
+            and order.transaction
+            and order.transaction.gateway_state in LIVE_STATES
         )
         if is_paid and "paid" not in tells:
             return  # no charge of ours asks any more: nothing but a notification could tell us
@@ -716,9 +718,8 @@ class Stage:
         was_taken = sa.exists().where(Billing.order_id == order.id)
         if card.card_seq is None or not db.session.scalar(sa.select(sa.and_(to_take, ~was_taken))):
             return
-        live = ("AUTH", "CAPTURE", "SALES")
         if any(
-            trade["order_id"].startswith(life.order_no) and trade["status"] in live
+            trade["order_id"].startswith(life.order_no) and trade["status"] in LIVE_STATES
             for trade in self.world.ledger()
         ):
             return

@@ -70,15 +70,20 @@ def test_of_two_payments_of_which_smbc_gp_told_neither_is_forgotten(
     assert AlertKind.EARLIER_IS_LIVE in told(order)
 
 
-def test_a_look_up_of_a_number_that_was_given_to_another_order_says_nothing(
-    shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file brings the order `7001-1`, of which number this one was looked up just then."""
+def meant_and_taken(shop: World, order: Order) -> None:
+    """`7001-1` is the number a capture of this order meant to use; another's payment stands there."""
     shop.wire.cut_off("EntryTran")
     press(order, Operation.CAPTURE)
     settle(order.id)
     shop.wire.cut_off()
     shop.authorize("7001-1", 9000)
+
+
+def test_a_look_up_of_a_number_that_was_given_to_another_order_says_nothing(
+    shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file brings the order `7001-1`, of which number this one was looked up just then."""
+    meant_and_taken(shop, order)
     make_due("7001-1")
     ask = shop.gateway.search_trade
 
@@ -101,11 +106,7 @@ def test_a_look_up_that_begins_while_the_number_is_given_away_counts_for_itself(
     shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts without the order's lock, after this order's number was read: neither count is lost."""
-    shop.wire.cut_off("EntryTran")
-    press(order, Operation.CAPTURE)
-    settle(order.id)
-    shop.wire.cut_off()
-    shop.authorize("7001-1", 9000)
+    meant_and_taken(shop, order)
     before, next_sequence = transaction_of("7001-1").looks, transaction_numbers._next_sequence
 
     def slow(of: Order) -> int:
