@@ -20,6 +20,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from sgpshop.domain.billing_calendar import parse_month
+from sgpshop.domain.bounds import whole_number
 from sgpshop.domain.errors import CursorInvalid, NotFound
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.shop_terms import BillingDriver, BillingMode
@@ -35,9 +36,6 @@ from sgpshop.web.frame.limits import limited
 from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
-
-#: no row of a table has it, and no more is asked of a database
-_NO_ID = 2**31
 
 bp = Blueprint("subscriptions", __name__, url_prefix="/subscriptions")
 
@@ -128,7 +126,7 @@ def ask_charged() -> ResponseReturnValue:
 def take_for_theirs() -> ResponseReturnValue:
     """«この注文の決済です» of the ticked ones."""
     _require_on()
-    chosen = [one for one in request.form.getlist("question", type=int) if 0 < one < _NO_ID]
+    chosen = [one for text in request.form.getlist("question") if (one := whole_number(text))]
     if not chosen:
         flash("注文を選んでください。", "error")
         return redirect(url_for(".ask_charged"), code=303)
