@@ -13,7 +13,9 @@ from tests.browser.test_every_screen import check
 def test_the_orders_of_the_list_follow_one_another(site: Site, visitor: Visitor) -> None:
     site.orders(3)
     page = visitor.open("/orders?status=authorized")
-    numbers = [link.inner_text() for link in page.locator("#order-table tbody tr a").all()]
+    links = page.locator("#order-table tbody tr a")
+    expect(links).to_have_count(3)
+    numbers = links.all_inner_texts()
     page.locator("#order-table tbody tr").nth(0).locator("a").first.click()
     place = page.locator("#neighbours")
     expect(place).to_contain_text("仮売上 1/3")
@@ -25,8 +27,7 @@ def test_the_orders_of_the_list_follow_one_another(site: Site, visitor: Visitor)
     page.keyboard.press("k")
     expect(place).to_contain_text("2/3")
     page.locator(".breadcrumb a").click()
-    assert page.url.endswith("/orders?status=authorized")
-    assert len(numbers) >= 3
+    page.wait_for_url("**/orders?status=authorized")
     page.goto(f"{site.url}/orders/{numbers[0]}")
     page.evaluate("sessionStorage.clear()")
 
@@ -55,7 +56,9 @@ def test_after_a_capture_the_next_order_of_the_list_is_one_press_away(
 ) -> None:
     site.orders(3)
     page = visitor.open("/orders?status=authorized&sort=ordered_at&dir=asc")
-    numbers = [link.inner_text() for link in page.locator("#order-table tbody tr a").all()]
+    links = page.locator("#order-table tbody tr a")
+    expect(links).to_have_count(3)
+    numbers = links.all_inner_texts()
     page.locator("#order-table tbody tr").nth(0).locator("a").first.click()
     for here, after in itertools.pairwise(numbers):
         page.wait_for_url(f"**/orders/{here}")
