@@ -307,6 +307,8 @@ class Transport:
         call = _Call(method, path, body, {**_HEADERS, **headers}, statuses, limit)
         total = patience or self._total_timeout
         patience = min(self._connect_timeout, total)
+        # Before the wait: while we hold a connection nobody else can use it.
+        prepared = self._prepared(call)
         begun = time.monotonic()
         if not self._free.acquire(timeout=patience):
             raise GatewayUnreachable(NO_FREE_CONNECTION)
@@ -314,19 +316,21 @@ class Transport:
             now = time.monotonic()
             if now - begun > patience:  # frozen while waiting: too late to send anything (P17)
                 raise GatewayUnreachable(NO_FREE_CONNECTION)
-            outcome = self._exchange(call, now + total)
+            outcome = self._exchange(call, prepared, now + total)
         finally:
             self._free.release()
         if isinstance(outcome, tuple):
             return outcome
         raise outcome
 
-    def _exchange(
-        self, call: _Call, deadline: float
-    ) -> _Received | GatewayUnreachable | GatewayOutcomeUnknown:
-        request = requests.Request(
+    def _prepared(self, call: _Call) -> requests.PreparedRequest:
+        return requests.Request(
             call.method, self._base_url + call.path, data=call.body, headers=dict(call.headers)
-        )
+        ).prepare()
+
+    def _exchange(
+        self, call: _Call, prepared: requests.PreparedRequest, deadline: float
+    ) -> _Received | GatewayUnreachable | GatewayOutcomeUnknown:
         left = deadline - time.monotonic()
         if left <= 0:
             return GatewayUnreachable("connect:too_late")
@@ -335,7 +339,7 @@ class Transport:
             # Not session.send(): that one reads the body of a redirect to its end, keeps
             # cookies for the next call and asks the environment for proxies.
             response = self._session.get_adapter(self._base_url).send(
-                request.prepare(),
+                prepared,
                 stream=True,
                 timeout=timeout,
                 verify=self._session.verify or True,  # there is no way around verification (S16)
