@@ -15,7 +15,8 @@ import requests
 import sqlalchemy as sa
 from flask import Flask
 
-from benchmarks.bulk import make_orders, signed_in
+from benchmarks import controls
+from benchmarks.bulk import SHOP, make_orders, signed_in
 from benchmarks.table import show
 from sgpshop.extensions import db
 from sgpshop.models import Attempt, BulkItem, Order, Person, Role, utc_now
@@ -70,6 +71,8 @@ def run() -> None:
             "ideal s",
             "wall s",
             f"ideal/wall (>= {WANTED})",
+            "the same of bare calls",
+            "a small work at rest, times over",
         ),
         rows,
     )
@@ -87,7 +90,14 @@ def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
         worker = processes.start("worker")
         order_ids = [order.id for order in orders[:ORDERS]]
         begins = [_begin_ms(order) for order in orders[ORDERS:]]
-        core = _core_at_rest(worker.pid)
+        core, over = _core_at_rest(worker.pid)
+        bare = controls.bare_ratio(
+            processes.simulator_url,
+            SHOP,
+            calls=ORDERS,
+            connections=CONNECTIONS,
+            latency_ms=LATENCY_MS,
+        )
         processes.start("worker")
         wall = _run_seconds(order_ids, person)
         for child in processes.children:
@@ -103,6 +113,8 @@ def _case(path: Path, database_url: str, queue_url: str) -> list[object]:
         f"{ideal:.1f}",
         f"{wall:.1f}",
         f"{ideal / wall:.2f}",
+        f"{bare:.2f}",
+        f"{over:.1f}",
     ]
 
 
@@ -165,13 +177,16 @@ def _begin_ms(order: Order) -> float:
     return (sent_at - committed).total_seconds() * 1000
 
 
-def _core_at_rest(pid: int) -> float:
+def _core_at_rest(pid: int) -> tuple[float, float]:
+    """Its share of a core in per cent, and how much more than awake a small work of another process took meanwhile."""
     db.session.rollback()  # PostgreSQL ends transactions that stand still
     time.sleep(12.0)  # its first rounds, and the connections it gives back
     process = psutil.Process(pid)
+    control = controls.wakes(REST_SECONDS)
     before = sum(process.cpu_times()[:2])
     time.sleep(REST_SECONDS)
-    return (sum(process.cpu_times()[:2]) - before) / REST_SECONDS * 100
+    core = (sum(process.cpu_times()[:2]) - before) / REST_SECONDS * 100
+    return core, controls.times_over(control)
 
 
 def _statements_at_rest(app: Flask) -> float:
