@@ -2,7 +2,7 @@
 
 | what | counted for | how |
 | --- | --- | --- |
-| failed sign-ins | account, address | one by one; a right password takes them back |
+| failed sign-ins | account, address; known browser | one by one; a right password takes them back |
 | wrong links of the first set-up | address | one by one, with the failed sign-ins |
 | wrong one-time codes | person | the same |
 | exports and bulk prints | person, address | one by one |
@@ -82,20 +82,23 @@ class TooOften(ShopError):
         self.retry_after = retry_after
 
 
-def count_try(account: str, address: str) -> None:
+def count_try(account: str, address: str, known: str = "") -> None:
     """Count a sign-in as failed before looking at the password, so that none slips by in parallel.
+
+    `known`, where it is not "": the secret of somebody who was let in before, who is counted by that
+    alone: no stranger who fails under the same name, or from the same address, shuts them out.
 
     A refused try is not counted, so the table is bounded.  Raises TooOften.
     """
     config, source, now = current_app.config, source_of(address), utc_now()
-    limits = (
-        (LoginAttempt.account == account, config["LOGIN_FAILURES_PER_ACCOUNT"]),
-        (LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]),
-    )
+    counted_as = known or account
+    limits = [(LoginAttempt.account == counted_as, config["LOGIN_FAILURES_PER_ACCOUNT"])]
+    if not known:
+        limits.append((LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]))
     with writing() as session:
         wait = _wait(session, LoginAttempt, sa.true(), limits, config["LOGIN_WINDOW"], now)
         if not wait:
-            session.add(LoginAttempt(at=now, account=account, address=source))
+            session.add(LoginAttempt(at=now, account=counted_as, address=source))
             return
     logs.event("login", result="throttled", name=account, address=source)
     activities.refused(ActivityEvent.SIGN_IN_REFUSED, "ログイン", "失敗が続いたため", by="")
@@ -120,7 +123,7 @@ def count_wrong_link(address: str) -> None:
 
 
 def take_back_tries(session: Session, account: str) -> None:
-    """The password was right: its account's failures count no more, wherever they came from."""
+    """The password was right: what failed as this account, or as `known`, counts no more, wherever it came from."""
     session.execute(sa.delete(LoginAttempt).filter_by(account=account))
 
 

@@ -145,11 +145,11 @@ def sign_in(name: str, password: str, *, address: str, browser: str, device: str
     Raises TooOften, or SignInRefused with the same words after the same time whatever was wrong;
     CodeNeeded when the password was right and this person has 2段階認証.
     """
-    known = _recognized(name, password, address)
+    known = _recognized(name, password, address, _known_device(name, device))
     account = name[:LONGEST_NAME]
     with writing() as session:
         person = _still_good(session, known, password)
-        rate_limits.take_back_tries(session, account)
+        rate_limits.take_back_tries(session, known.counted_as)
         if passwords.is_outdated(person.password_hash):
             person.password_hash = passwords.make_hash(password)
         signed_in = None
@@ -282,13 +282,13 @@ def confirm(person: SignedIn, password: str, *, address: str) -> None:
     """Ask a signed-in person for the password again, before something grave (S5).
 
     The session is good for CONFIRMED_FOR from now.  Raises TooOften or WrongPassword; tries are
-    counted together with those of signing in.
+    counted by the session.
     """
     try:
-        known = _recognized(person.name, password, address)
+        known = _recognized(person.name, password, address, key_of(person.token))
         with writing() as session:
             _still_good(session, known, password)
-            rate_limits.take_back_tries(session, person.name[:LONGEST_NAME])
+            rate_limits.take_back_tries(session, known.counted_as)
             _note_confirmed(session, person)
     except SignInRefused:
         raise WrongPassword from None
@@ -347,12 +347,28 @@ class _CheckedPerson:
 
     id: int
     password_hash: str = field(repr=False)
+    #: whose failures count no more
+    counted_as: str = field(repr=False)
 
 
-def _recognized(name: str, password: str, address: str) -> _CheckedPerson:
-    """The person with that name and password.  Raises TooOften, SignInRefused."""
+def _known_device(name: str, device: str) -> str:
+    """As what a try in a browser is counted in which that person signed in before; "" in any other."""
+    device_hash = key_of(device)
+    person_id = db.session.scalar(
+        sa.select(KnownDevice.person_id)
+        .join(Person, Person.id == KnownDevice.person_id)
+        .where(Person.name == name, KnownDevice.device_hash == device_hash)
+    )
+    return "" if person_id is None else f"{device_hash[:56]}:{person_id}"
+
+
+def _recognized(name: str, password: str, address: str, known_as: str) -> _CheckedPerson:
+    """The person with that name and password; `known_as` goes with rate_limits.count_try.
+
+    Raises TooOften, SignInRefused.
+    """
     account = name[:LONGEST_NAME]
-    rate_limits.count_try(account, address)
+    rate_limits.count_try(account, address, known_as)
     person = db.session.scalar(sa.select(Person).filter_by(name=name))
     stored_hash = person.password_hash if person else None
     is_right = passwords.matches(password, stored_hash)
@@ -367,7 +383,7 @@ def _recognized(name: str, password: str, address: str) -> _CheckedPerson:
             by=known,
         )
         raise SignInRefused
-    return _CheckedPerson(person.id, stored_hash)
+    return _CheckedPerson(person.id, stored_hash, known_as or account)
 
 
 def _still_good(session: Session, known: _CheckedPerson, password: str) -> Person:

@@ -29,9 +29,12 @@ def context(app: Flask) -> Any:
         yield
 
 
-def enter(name: str = "田中", password: str = PASSWORD, address: str = "192.0.2.7") -> str:
+def enter(
+    name: str = "田中", password: str = PASSWORD, address: str = "192.0.2.7", device: str = ""
+) -> str:
     """The token of a new session."""
-    return sessions.sign_in(name, password, address=address, browser="test").token
+    seen = {"address": address, "browser": "test", "device": device}
+    return sessions.sign_in(name, password, **seen).token
 
 
 def count(table: type) -> int:
@@ -197,6 +200,36 @@ def test_one_subscriber_of_ipv6_is_one_address() -> None:
         enter("別の名前", "wrong", "2001:db8:1:2:ffff::1")
     with pytest.raises(SignInRefused):
         enter("別の名前", "wrong", "2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize("strangers", ["192.0.2.7", "203.0.113.9"])
+def test_no_stranger_shuts_out_who_was_let_in_before(strangers: str) -> None:  # S2
+    """Who knows a name can fail under it all day, next door or far away."""
+    make_person("田中")
+    make_person("鈴木")
+    person = sessions.sign_in(
+        "田中", PASSWORD, address="192.0.2.7", browser="test", device="mark of a browser"
+    )
+    for at in range(40):
+        with pytest.raises(ShopError):
+            enter("田中" if at < 10 else f"名前{at}", "wrong", strangers, "another mark")
+    with pytest.raises(TooOften):
+        enter(address=strangers)
+    sessions.confirm(person, PASSWORD, address="192.0.2.7")
+    assert enter(device="mark of a browser")
+    with pytest.raises(TooOften):  # which takes back nothing of theirs
+        enter(address="198.51.100.1")
+    for _ in range(10):  # and is no way to guess either, for nobody
+        with pytest.raises(SignInRefused):
+            enter(password="wrong", device="mark of a browser")
+        with pytest.raises(WrongPassword):
+            sessions.confirm(person, "wrong", address="192.0.2.7")
+    with pytest.raises(TooOften):
+        enter(device="mark of a browser")
+    with pytest.raises(TooOften):
+        sessions.confirm(person, PASSWORD, address="192.0.2.7")
+    with pytest.raises(SignInRefused):  # a browser is known to whom it was used by
+        enter("鈴木", "wrong", "198.51.100.2", "mark of a browser")
 
 
 def test_a_right_password_clears_the_count() -> None:  # S2
