@@ -280,9 +280,9 @@ def _sorted(
 def ask_for_looks() -> int:
     """Let the look-ups be due that notifications call for and the pace allows; how many (S15).
 
-    At most one per order in NOTIFY_LOOK_PAUSE seconds and NOTIFY_LOOKS_PER_MINUTE in all; what
-    has to wait stays WAITING.  Those that tell something new go first, and half of each minute is
-    kept for them.
+    At most one per order in NOTIFY_LOOK_PAUSE seconds and NOTIFY_LOOKS_PER_MINUTE in all, each further
+    number that is asked about with it counting as one; what has to wait stays WAITING.  Those that tell
+    something new go first, of few numbers before of many, and half of each minute is kept for them.
     """
     if not _room(utc_now()):
         return 0
@@ -292,15 +292,16 @@ def ask_for_looks() -> int:
             return 0
         room = _room(now)
         quiet_room = room - int(current_app.config["NOTIFY_LOOKS_PER_MINUTE"]) // 2
-        rows = session.execute(_candidates(now).limit(room)).all()
-        chosen = [row for n, row in enumerate(rows) if row.is_news or n < quiet_room]
+        chosen: dict[int, int] = {}
+        spent = 0
+        for row in session.execute(_candidates(now).limit(room)).all():  # news first
+            if spent >= (room if row.is_news else quiet_room):
+                break
+            chosen[row.id] = further = _further(session, row.id)
+            spent += 1 + further
         # In the order of their ids, as everybody else: otherwise two could wait for each other.
-        asked = [_ask(session, row.id, now) for row in sorted(chosen, key=_by_id)]
+        asked = [_ask(session, one, chosen[one], now) for one in sorted(chosen)]
     return sum(asked)
-
-
-def _by_id(row: sa.Row[int, int]) -> int:
-    return int(row.id)
 
 
 def _room(now: datetime) -> int:
@@ -359,12 +360,20 @@ def _candidates(now: datetime) -> sa.Select[int, int]:
             sa.not_(is_of_another),
         )
         .group_by(transaction.id)
-        .order_by(is_news.desc(), sa.func.min(Notification.id))
+        .order_by(
+            is_news.desc(),
+            # What names many, which take the pace of others, comes after those.
+            sa.func.count(sa.distinct(Notification.gateway_order_id)),
+            sa.func.min(Notification.id),
+        )
     )
 
 
-def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
-    """Let the look-up of this transaction be due: the open attempt's on it, if there is one."""
+def _ask(session: Session, transaction_id: int, further: int, now: datetime) -> bool:
+    """Let the look-up of this transaction be due: the open attempt's on it, if there is one.
+
+    `further`: how many numbers more it asks about.
+    """
     attempt = session.scalar(
         sa.select(Attempt)
         .where(Attempt.transaction_id == transaction_id, Attempt.is_open)
@@ -377,12 +386,10 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
             transaction_lookup.make_due(session, CardTransaction.id == transaction_id)
         )
     if is_due:
-        session.add(NotificationLook(transaction_id=transaction_id, at=now))
         # Each further number that notifications name is a question more, and a pause more.
-        if attempt is None and (further := _further(session, transaction_id)):
-            rest = timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"] * further)
-            at = now + min(rest, _LONGEST_REST)
-            session.add(NotificationLook(transaction_id=transaction_id, at=at))
+        rest = timedelta(seconds=current_app.config["NOTIFY_LOOK_PAUSE"] * further)
+        at = [now] * (1 + further) + [now + min(rest, _LONGEST_REST)] * bool(further)
+        session.add_all(NotificationLook(transaction_id=transaction_id, at=one) for one in at)
         is_told = (
             sa.true()
             if attempt is None
@@ -402,7 +409,13 @@ def _ask(session: Session, transaction_id: int, now: datetime) -> bool:
 
 
 def _further(session: Session, transaction_id: int) -> int:
-    """How many numbers besides its own the look-up of this transaction asks about because they were named."""
+    """How many numbers besides its own the look-up of this transaction asks about because they were named.
+
+    That of an attempt in doubt asks about its own alone.
+    """
+    in_doubt = sa.exists().where(Attempt.transaction_id == transaction_id, Attempt.is_open)
+    if session.scalar(sa.select(in_doubt)):
+        return 0
     order_id, own = session.execute(
         sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
             CardTransaction.id == transaction_id

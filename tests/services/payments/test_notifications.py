@@ -365,6 +365,24 @@ class TestPace:
         )
         assert db.session.scalar(last_minute) == 4
 
+    def test_numbers_that_are_named_count_too(self, app: Flask, shop: World) -> None:
+        """Named for every order, they would make a hundred questions of each look-up that is allowed."""
+        orders = [authorized_order(shop) for _ in range(4)]
+        numbers = [at_gateway(order.order_no, n) for order in orders for n in range(1, 9)]
+        for number in numbers:
+            tell(number)
+        asked = []
+        for _ in range(3):
+            work(app)
+            asked.append(sum(len(shop.requests(number, "SearchTrade")) for number in numbers))
+            time_passes(61)
+        assert asked == [8, 16, 24]
+        news = authorized_order(shop)
+        capture_by_hand(shop, news)
+        tell(news.order_no)
+        work(app)  # and wait for none of those that came before
+        assert fresh(news).payment_status is S.CAPTURED
+
     @pytest.mark.postgresql
     def test_several_workers_together_keep_the_limit(self, app: Flask, shop: World) -> None:
         for _ in range(12):
