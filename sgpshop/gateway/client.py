@@ -404,7 +404,10 @@ class SmbcGpGateway:
         contradictory = any(name in answer for name in answers.PROOFS)
         if contradictory or not is_clear_no(answer.codes):
             raise GatewayOutcomeUnknown.by_codes(answer.codes)
-        raise GatewayRejected.by_codes(answer.codes)
+        refusal = GatewayRejected.by_codes(answer.codes)
+        if refusal.is_congestion:
+            self._transport.free.congested()
+        raise refusal
 
     def _card_params(self, card: Card) -> dict[str, str]:
         if card.token:

@@ -246,6 +246,16 @@ class Connections(Protocol):
     def release(self) -> None:
         """It is over."""
 
+    def congested(self) -> None:
+        """SMBC-GP says E92: fewer at once from now on (P12)."""
+
+
+class _OfThisProcess(threading.BoundedSemaphore):
+    """As many as there are; who paces a single process is its caller."""
+
+    def congested(self) -> None:
+        pass
+
 
 class Transport:
     """Exchanges with one base URL within the limits of P12.  Safe for many threads.
@@ -270,7 +280,7 @@ class Transport:
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._max_answer_bytes = max_answer_bytes
-        self._free: Connections = free or threading.BoundedSemaphore(pool_size)
+        self.free: Connections = free or _OfThisProcess(pool_size)
         #: what the answers say of the time there
         self.clock = OtherClock()
 
@@ -310,7 +320,7 @@ class Transport:
         # Before the wait: while we hold a connection nobody else can use it.
         prepared = self._prepared(call)
         begun = time.monotonic()
-        if not self._free.acquire(timeout=patience):
+        if not self.free.acquire(timeout=patience):
             raise GatewayUnreachable(NO_FREE_CONNECTION)
         try:
             now = time.monotonic()
@@ -318,7 +328,7 @@ class Transport:
                 raise GatewayUnreachable(NO_FREE_CONNECTION)
             outcome = self._exchange(call, prepared, now + total)
         finally:
-            self._free.release()
+            self.free.release()
         if isinstance(outcome, tuple):
             return outcome
         raise outcome

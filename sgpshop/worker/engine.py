@@ -333,7 +333,6 @@ class Worker:
                 return
         if ran is RunResult.CONGESTED:
             self._pace.congested()
-            self._connections.congested()
         else:
             self._pace.went_well()
 

@@ -20,7 +20,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.models.base import UtcDateTime
-from sgpshop.services.bulk.pace import RunPace
+from sgpshop.services.bulk.time_left import RunPace
 
 #: What somebody has to do something about comes first (look.md).
 _FIRST = (ItemResult.FAILED, ItemResult.UNCERTAIN)

@@ -139,6 +139,7 @@ class Connections:
             _write(connection, _PACE, _Row(allowed, allowed, now))
         self._asked_at = float("-inf")
         self.look_again(0.0)
+        self._give_back()  # the exchange that said so is over
 
     def leave(self) -> None:
         """This process ends: others may have its connections."""

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+import requests
 import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.extensions import db
+from sgpshop.gateway import GatewayRejected, SmbcGpGateway
 from sgpshop.models import GatewayShare, utc_now
 from sgpshop.services.payments import connections as module
-from sgpshop.services.payments.connections import Connections, share_out
+from sgpshop.services.payments.connections import Connections, connections, share_out
+from tests.gateway_world import CREDENTIALS, World
 
 pytestmark = pytest.mark.postgresql
 MOST = 4
@@ -169,6 +172,25 @@ def test_congestion_slows_all_of_them_and_passes(process: Callable[[], Connectio
     db.session.commit()
     settle(second)
     assert take_all(second) == 1
+
+
+def test_whoever_hears_of_congestion_slows_all_of_them(
+    world: World, process: Callable[[], Connections]
+) -> None:
+    """Not captures alone: comparisons, monthly files and the command line ask as well (P12)."""
+    session = requests.Session()
+    session.mount("http://", world.wire)
+    gateway = SmbcGpGateway(
+        "http://127.0.0.1",
+        CREDENTIALS,
+        session=session,
+        free=connections(),
+        allow_loopback_http=True,
+    )
+    world.fault("error:E92000001", "SearchTrade")
+    with pytest.raises(GatewayRejected):
+        gateway.search_trade("20261129-001")
+    assert take_all(process()) == MOST // 2
 
 
 def _hold(holder: str, slots: int, until: object) -> None:

@@ -24,9 +24,9 @@ LONGEST_MORE = 400
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
 NOT_YET = "対象外:伝票番号がまだありません(未発送)。"
-#: Companies whose numbers have 12 digits, the last of which checks the others.
 #: the doubt of a remark that the preview counts
 WRONG_DIGIT = "末尾の数字が合いません"
+#: Companies whose numbers have 12 digits, the last of which checks the others.
 _CHECKED = frozenset({"001", "002", "003"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sgpshop.services.bulk.pace import RunPace
+from sgpshop.services.bulk.time_left import RunPace
 
 BEGAN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
