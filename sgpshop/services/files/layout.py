@@ -1,7 +1,7 @@
 """What another program's file looks like, as data: which headings give it away, what they mean here.
 
-One module in `layouts/` is one layout, found there by itself (no list to keep); its sample beside the
-tests proves it.  To add one:
+One module in `layouts/` is one program's layouts, or those of a kind that their headings tell; they are
+found there by themselves (no list to keep), and a sample beside the tests proves one.  To add one:
 
     LAYOUT = Layout(
         id="b15",                                  # of the catalogue of layouts

@@ -1,1 +1,1 @@
-"""One module a layout; `services/files/layout.py` says how to write one."""
+"""One module a program, and one for the plain slip files; `services/files/layout.py` says how to write one."""
