@@ -186,11 +186,8 @@ class Attempt(Base):
     @is_open.inplace.expression
     @classmethod
     def _is_open_expression(cls) -> sa.ColumnElement[bool]:
-        # Written out, not bound: a partial index serves only a condition it can be compared with.
-        states: sa.BindParameter[AttemptState] = sa.bindparam(
-            None, OPEN_STATES, expanding=True, literal_execute=True
-        )
-        return cls.state.in_(states)
+        # As in the partial index, which serves only a condition it can be compared with.
+        return cls.state.in_(OPEN_STATES)
 
 
 class LateAnswer(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
@@ -100,14 +100,11 @@ class _Words(sa.Enum):
 
     comparator_factory = Comparator
 
-    def _object_value_for_elem(self, elem: str | None) -> Any:
-        if elem is None:
-            return None
-        return words.read(cast(type[StrEnum], self.enum_class), elem)
-
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
         """Without asking Enum and String first, which have nothing to say here."""
-        return self._object_value_for_elem
+        enum = cast(type[StrEnum], self.enum_class)
+        known: Callable[[str | None], Any] = enum._value2member_map_.get
+        return lambda text: known(text) or (None if text is None else words.read(enum, text))
 
 
 def index_of(

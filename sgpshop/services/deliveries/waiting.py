@@ -107,10 +107,7 @@ _IS_ROW = (Delivery.status.in_(OPEN_STATUSES), Delivery.slip_no == "")
 
 
 def _conditions(wanted: WaitingFilter) -> list[Condition]:
-    """Written out, not bound: only so does the index of unfinished orders serve."""
-    is_open = Order.processing_class == sa.bindparam(
-        None, ProcessingClass.UNPROCESSED, unique=True, literal_execute=True
-    )
+    is_open = Order.processing_class == ProcessingClass.UNPROCESSED
     may_be_sent = sa.or_(
         Order.payment_status.is_(None),
         Order.payment_status.not_in((PaymentStatus.CANCELLED, PaymentStatus.NEEDS_REVIEW)),

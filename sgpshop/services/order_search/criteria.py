@@ -393,12 +393,8 @@ def _uncollected(day: date) -> sa.CompoundSelect[int]:
 def _returned_open() -> list[Condition]:
     # A sub-select on the partial index of returned orders, which are few: beside GROUP BY and
     # ORDER BY the planner would walk through all orders, and without the cast through nearly all,
-    # by status.  The index serves only a condition it can be compared with, so the word is written
-    # out, not bound.
-    returned: sa.BindParameter[ProcessingClass] = sa.bindparam(
-        None, ProcessingClass.RETURNED, unique=True, literal_execute=True
-    )
-    few = sa.select(Order.id).where(Order.processing_class == returned)
+    # by status.
+    few = sa.select(Order.id).where(Order.processing_class == ProcessingClass.RETURNED)
     return [
         Order.id.in_(few.correlate(None)),
         sa.cast(Order.payment_status, sa.String).in_(sorted(UNCANCELLED_STATUSES)),

@@ -43,10 +43,7 @@ _STATUS_OF_TAB = {
     PreorderTab.CAPTURED: PaymentStatus.CAPTURED,
     PreorderTab.ALL: None,
 }
-#: Written out, not bound: the partial index of preorders serves only what it can be compared with.
-_IS_PREORDER: Condition = Order.kind == sa.bindparam(
-    None, OrderKind.PREORDER, unique=True, literal_execute=True
-)
+_IS_PREORDER: Condition = Order.kind == OrderKind.PREORDER
 #: 出荷予定日: there is no such field in an order; the earliest 配送希望日 of its parcels stands for it.
 _SHIPS_ON = (
     sa.select(sa.func.min(Delivery.wish_date))

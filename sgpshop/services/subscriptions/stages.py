@@ -84,10 +84,7 @@ class SubscriptionCriteria:
     reminder: bool = False
 
 
-#: Written out, not bound: the partial index of subscriptions serves only what it can be compared with.
-IS_SUBSCRIPTION: Condition = Order.kind == sa.bindparam(
-    None, OrderKind.SUBSCRIPTION, unique=True, literal_execute=True
-)
+IS_SUBSCRIPTION: Condition = Order.kind == OrderKind.SUBSCRIPTION
 IS_UNDELIVERED: Condition = sa.and_(
     Order.payment_status == PaymentStatus.AWAITING_BILLING,
     ~IS_THROUGH,
