@@ -171,10 +171,10 @@ def made_of(
     items: dict[int, list[str]] = defaultdict(list)
     wanted = {"ids": [row[0] for row in rows]}
     if with_parcels and rows:
-        for order_id, *parcel in rows_of(_PARCELS, wanted):
+        for order_id, *parcel in rows_of(_PARCELS, wanted).all():
             parcels[order_id].append(ParcelFacts._make(parcel))
     if with_items and rows:
-        for order_id, name in rows_of(_ITEMS, wanted):
+        for order_id, name in rows_of(_ITEMS, wanted).all():
             items[order_id].append(name)
     return [one_of(row, parcels.get(row[0], ()), items.get(row[0], ())) for row in rows]
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from flask import Flask, has_request_context, request, url_for
+from flask import Flask, request, url_for
 from markupsafe import Markup
 
 from sgpshop.domain import rights
@@ -247,9 +247,12 @@ def _kept_addresses() -> Callable[..., str]:
     kept: dict[tuple[str, str], str] = {}
 
     def find(endpoint: str, **values: Any) -> str:
-        if values or endpoint.startswith(".") or not has_request_context():
+        if values or endpoint.startswith("."):
             return url_for(endpoint, **values)
-        key = request.script_root, endpoint
+        try:
+            key = request.script_root, endpoint
+        except RuntimeError:  # no request: a mail
+            return url_for(endpoint)
         if key not in kept:
             kept[key] = url_for(endpoint)
         return kept[key]

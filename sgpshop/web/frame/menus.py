@@ -25,11 +25,13 @@ class Way(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Give `top_bar()`, `bottom_bar()` and `search_there(…)` to all templates of `app`."""
-    app.jinja_env.globals.update(top_bar=top_bar, bottom_bar=bottom_bar, search_there=search_there)
+    """Give `main_menu()`, the bars that show it and `search_there(…)` to all templates of `app`."""
+    app.jinja_env.globals.update(
+        main_menu=main_menu, top_bar=top_bar, bottom_bar=bottom_bar, search_there=search_there
+    )
 
 
-def top_bar() -> Markup:
+def top_bar(menu: tuple[Way, ...]) -> Markup:
     """The name of the shop, what there is to practise with, the search box, the menu."""
     person: Any = current_user._get_current_object()
     practice = tuple(_practice_menu(person)) if is_practice() else ()
@@ -43,21 +45,21 @@ def top_bar() -> Markup:
             "shop_name": settings.load().shop_name,
             "practice": practice,
             "word": word,
-            "menu": tuple(_main_menu(person)),
+            "menu": menu,
             "csrf_token": token(),
         },
         is_typed=bool(word),
     )
 
 
-def bottom_bar() -> Markup:
+def bottom_bar(menu: tuple[Way, ...]) -> Markup:
     """On a telephone: the places that a thumb goes to most, and behind その他 the whole menu."""
     person: Any = current_user._get_current_object()
     return piece(
         "frame/_bottom_bar.html",
         {
             "tabs": tuple(_phone_tabs(person)),
-            "menu": tuple(_main_menu(person)),
+            "menu": menu,
             "may_reconcile": person.may_act_as(Role.OPERATOR),
             "may_export": person.may_act_as(Role.ACCOUNTANT),
             "csrf_token": token(),
@@ -88,8 +90,13 @@ def _practice_menu(person: Any) -> Iterable[Way]:
     yield Way(url_for("help_page.show", _anchor="practice-start-over"), "データを最初に戻すには")
 
 
-def _main_menu(person: Any) -> Iterable[Way]:
+def main_menu() -> tuple[Way, ...]:
     """Each screen that this person may open and this shop uses (R26, R150)."""
+    person: Any = current_user._get_current_object()
+    return tuple(_main_menu(person)) if person.is_authenticated else ()
+
+
+def _main_menu(person: Any) -> Iterable[Way]:
     screens = {
         "order_search.show": ("注文検索/一括処理", True),
         "imports.index": ("注文ファイル取込", True),

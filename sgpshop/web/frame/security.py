@@ -273,15 +273,16 @@ def _is_our_host() -> bool:
 
 def _refusal(right: Right | None) -> ResponseReturnValue | None:
     """Send strangers to the login; raise Forbidden for people without the right (S4)."""
-    if not current_user.is_authenticated:
+    person: Any = current_user._get_current_object()
+    if not person.is_authenticated:
         return _to_login()
-    logs.bind(person=current_user.name)
-    activities.act_as(ActorKind.PERSON, current_user.name, networks.address())
-    if not isinstance(right, Role) or not current_user.may_act_as(right):
+    logs.bind(person=person.name)
+    activities.act_as(ActorKind.PERSON, person.name, networks.address())
+    if not isinstance(right, Role) or not person.may_act_as(right):
         logs.event("refused", reason="right", needs=right, path=request.path)
         activities.refused(ActivityEvent.REFUSED, _tried(), "権限がない")
         raise Forbidden
-    is_set_up = current_user.has_second_factor or not current_user.needs_second_factor
+    is_set_up = person.has_second_factor or not person.needs_second_factor
     if not is_set_up and request.endpoint not in _BEFORE_SET_UP:
         return _to_set_up()
     return None

@@ -77,13 +77,13 @@ _AT_ONCE = (
 
 def offered() -> list[Choice]:
     """All buttons of the chooser, in their order, as settings and rights offer them."""
-    shop = settings.load()
+    shop, may_act_as = settings.load(), current_user.may_act_as
     found = [
         Choice(action.word, action.label, action.hint, action.role, run=action)
         for action in actions.ALL
         if action.is_offered(shop)
     ]
-    return [choice for choice in (*found, *_AT_ONCE) if current_user.may_act_as(choice.role)]
+    return [choice for choice in (*found, *_AT_ONCE) if may_act_as(choice.role)]
 
 
 def find(word: str) -> Choice | None:

@@ -193,6 +193,7 @@ class _Reader:
 
     def __init__(self, form: SearchForm) -> None:
         self._form = form
+        self._typed = form.values.to_dict()  # the first of each; most are not there
 
     def criteria(self) -> SearchCriteria:
         criteria = SearchCriteria(
@@ -213,7 +214,7 @@ class _Reader:
             has_slip=self._yes_no("has_slip"),
             kinds=self._words("kind", OrderKind),
             handling=self._words("handling", Handling),
-            unfinished=self._form.values.get("unfinished", "") in ("1", BY_ITSELF),
+            unfinished=self._typed.get("unfinished", "") in ("1", BY_ITSELF),
             unsent=bool(self._yes_no("unsent")),
             auth_days_left=self._number("auth_days_left", MOST_DAYS),
             waiting_hours=self._number("waiting_hours", MOST_HOURS),
@@ -230,7 +231,7 @@ class _Reader:
 
     def page(self) -> PageRequest:
         """Sorting and paging; anything unknown is the default, for nobody types these."""
-        get = self._form.values.get
+        get = self._typed.get
         size = get("size", "")
         sort = get("sort", "")
         return PageRequest(
@@ -244,7 +245,7 @@ class _Reader:
         self._form.errors.setdefault(name, sentence)
 
     def _text(self, name: str) -> str:
-        return self._checked(name, self._form.values.get(name, "").strip())
+        return self._checked(name, self._typed.get(name, "").strip())
 
     def _checked(self, name: str, text: str) -> str:
         if len(text) > LONGEST_WORD:
@@ -279,7 +280,7 @@ class _Reader:
         return int(text)
 
     def _yes_no(self, name: str) -> bool | None:
-        return {"1": True, "0": False}.get(self._form.values.get(name, ""))
+        return {"1": True, "0": False}.get(self._typed.get(name, ""))
 
     def _word(self, name: str, words: Callable[[str], Word]) -> Word | None:
         found = self._words(name, words)
@@ -299,7 +300,7 @@ class _Reader:
         return tuple(found)
 
     def _order_numbers(self) -> tuple[str, ...]:
-        typed = nfkc(self._form.values.get("order_no", ""))
+        typed = nfkc(self._typed.get("order_no", ""))
         numbers = tuple(dict.fromkeys(typed.replace(",", " ").replace("、", " ").split()))
         if len(numbers) > MOST_NUMBERS:
             self._complain("order_no", f"注文番号は{MOST_NUMBERS}件まで指定できます。")
@@ -308,7 +309,7 @@ class _Reader:
 
     def _names_among_numbers(self) -> tuple[tuple[KeywordField, str], ...]:
         """What was typed as a number and cannot be one: a name, and never refused."""
-        typed = self._form.values.get("order_no", "")
+        typed = self._typed.get("order_no", "")
         word = " ".join(part for part in typed.split() if not _can_be_number(nfkc(part)))
         checked = self._checked("order_no", word)
         return ((KeywordField.BUYER, checked),) if checked else ()
