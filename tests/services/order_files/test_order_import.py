@@ -42,7 +42,9 @@ from sgpshop.services import settings
 from sgpshop.services.order_files import card_order, importing
 from sgpshop.services.order_files.importing import batches
 from sgpshop.services.order_files.importing.runs import RunState, state_of
+from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.parcels import ParcelSlips
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
 from sgpshop.storage import jobs, setbacks
@@ -50,7 +52,7 @@ from sgpshop.storage.database import writing
 from sgpshop.storage.vault import open_access_pass
 from tests import own_worker
 from tests.gateway_world import World
-from tests.services.acting import cancel
+from tests.services.acting import TANAKA, cancel, seen
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file
 from tests.services.order_csv import ROW, csv_file, number, row
 
@@ -269,6 +271,11 @@ class TestTheSameFileAgain:
         assert nothing is None
 
 
+def slips_of(order: Order) -> list[str]:
+    """All numbers of each parcel."""
+    return [f"{one.slip_no} {one.more_slips}".strip() for one in order.deliveries]
+
+
 class TestUpdates:
     def test_buyer_lines_deliveries_and_amounts(self) -> None:
         take_in(row(注文者="佐藤", 伝票番号=""), row(注文者="佐藤", 商品名="湯呑", 伝票番号=""))
@@ -291,6 +298,24 @@ class TestUpdates:
         assert (order.lines[0].jan, order.lines[0].tax_rate) == ("4901234567894", 8)
         assert order.deliveries[0].name == "甲"
         assert order.kind is OrderKind.PREORDER
+
+    def test_the_further_numbers_of_a_parcel_in_several_pieces_stay(self) -> None:
+        """複数個口: a file has one of them, or none; and what stays of the first may be 123."""
+        take_in(row(伝票番号=""))
+        order = the_order()
+        given = ParcelSlips(0, "002", ["0123", "456", "789"])
+        parcels.register_slips(order.id, seen(order), TANAKA, given, delivers=False)
+        for said in (
+            {"備考": "急ぎ"},
+            {"伝票番号": "0123"},
+            {"伝票番号": "789"},
+            {"伝票番号": "123"},
+        ):
+            take_in(row(**said))
+            assert slips_of(the_order()) == ["0123 456 789"]
+        assert counts(take_in(row(伝票番号="456"))) == {"unchanged": 1}
+        take_in(row(伝票番号="999"))  # another label
+        assert slips_of(the_order()) == ["999"]
 
     def test_a_missing_password_column_keeps_the_stored_one(self) -> None:  # §14.2
         take_in(row(**LINKED))

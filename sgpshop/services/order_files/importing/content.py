@@ -5,7 +5,7 @@ Columns that a file does not have keep what is stored, so a short file may follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -41,10 +41,11 @@ def _defaults(part: Part, model: type[Any], **others: Any) -> Values:
 ORDER_DEFAULTS = _defaults(Part.ORDER, Order)
 del ORDER_DEFAULTS["order_no"], ORDER_DEFAULTS["payment_status"]
 ORDER_DEFAULTS |= TAX_INCLUDED.columns
-#: The last three no file brings, but they follow from its status and stay with the parcel.
+#: These no file brings: further slip numbers, and what follows from its status; they stay with the parcel.
 DELIVERY_DEFAULTS = _defaults(
     Part.DELIVERY,
     Delivery,
+    more_slips="",
     status=DeliveryStatus.UNPROCESSED,
     delivered_at=None,
     returned_on=None,
@@ -188,6 +189,25 @@ _FARTHER = {
     DeliveryStatus.DELIVERED: (DeliveryStatus.RETURNED,),
     DeliveryStatus.CANCELLED: (DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED),
 }
+
+
+def with_all_slips(content: Content, before: Content) -> Content:
+    """`content` with all numbers of a parcel in several pieces, of which a file has one (複数個口).
+
+    Another number than any of them is that of another label: then it is the only one.
+    """
+    known = {parcel["number"]: parcel for parcel in before.deliveries}
+    parcels = [
+        _slips_beside(parcel, known.get(parcel["number"], parcel)) for parcel in content.deliveries
+    ]
+    return replace(content, deliveries=parcels)
+
+
+def _slips_beside(parcel: Values, known: Values) -> Values:
+    if parcel["slip_no"] == known["slip_no"]:
+        return parcel
+    is_one_of_them = parcel["slip_no"] in known["more_slips"].split()
+    return parcel | ({"slip_no": known["slip_no"]} if is_one_of_them else {"more_slips": ""})
 
 
 def lost_parcels(before: Content, after: Content) -> list[int]:

@@ -19,6 +19,7 @@ from sgpshop.services.order_files.importing.content import (
     lost_parcels,
     merge,
     opens_again,
+    with_all_slips,
 )
 from sgpshop.services.order_files.importing.damage import undo_damage
 from sgpshop.services.order_files.importing.fixed import keep_fixed, keep_parcels
@@ -95,6 +96,7 @@ def decide(
     told: list[str] = []
     if content != stored.content:
         content, mended = undo_damage(content, stored.content)
+        content = with_all_slips(content, stored.content)
         content, warnings = keep_fixed(content, stored)
         content, reasons = keep_parcels(content, stored, shop, now)
         told = [*mended, *warnings, *reasons]

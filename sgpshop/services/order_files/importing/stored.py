@@ -111,7 +111,7 @@ def _stored(
     *values, claimed, is_erased, was_attempted, access_id, is_established = row[-len(_ADDED) :]
     deliveries = [dict(zip(_PARCEL_NAMES, parcel, strict=True)) for parcel in parcels]
     for delivery in deliveries:
-        del delivery["id"], delivery["more_slips"]  # no file brings them
+        del delivery["id"]
     return StoredOrder(
         facts,
         Content(
