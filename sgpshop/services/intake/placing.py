@@ -140,10 +140,7 @@ def _raise_refusal(new: NewOrder) -> None:
 def _standing(begun: IntakeStarted) -> IntakeResult:
     row = db.session.execute(
         sa.select(Order.order_no, Order.payment_status, CardTransaction.challenge_url)
-        .join(
-            CardTransaction,
-            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
-        )
+        .join(Order.transaction)
         .where(Order.id == begun.order_id)
     ).one()
     last = db.session.scalar(

@@ -132,11 +132,8 @@ def joined(*columns: Any) -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(*columns)
         .select_from(Order)
-        .outerjoin(
-            CardTransaction,
-            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
-        )
-        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
+        .outerjoin(Order.transaction)
+        .outerjoin(Order.open_attempt)
     )
 
 

@@ -78,10 +78,7 @@ _STAND = (
         Order.order_no,
         *PAID,
     )
-    .outerjoin(
-        CardTransaction,
-        sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
-    )
+    .outerjoin(Order.transaction)
     .with_for_update(of=Order)
 )
 _STAND_OF_ONE = _STAND.where(Order.id == bindparam("order"))

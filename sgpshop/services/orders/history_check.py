@@ -59,10 +59,7 @@ _READ = (
         .label("is_arriving"),
         _entries,
     )
-    .outerjoin(
-        CardTransaction,
-        sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
-    )
+    .outerjoin(Order.transaction)
     .outerjoin(_entries, _entries.c.order_id == Order.id)
     .order_by(Order.id, _entries.c.id)
 )

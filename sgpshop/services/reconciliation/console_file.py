@@ -216,7 +216,7 @@ def _known(order_ids: Sequence[str]) -> dict[str, _BookedOrder]:
             Attempt.id.is_not(None),
         )
         .join(Order, Order.id == CardTransaction.order_id)
-        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
+        .outerjoin(Order.open_attempt)
         .where(CardTransaction.gateway_order_id.in_(sorted(wanted)), Order.method == SGP_METHOD)
     )
     return {row[0]: _made(*row[1:]) for row in rows}

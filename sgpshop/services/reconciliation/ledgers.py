@@ -382,11 +382,8 @@ def _read(are_meant: sa.ColumnElement[bool], limit: int) -> list[BookedOrder]:
             .scalar_subquery(),
             past_us.MAY_BE_PAID,
         )
-        .outerjoin(
-            CardTransaction,
-            sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current),
-        )
-        .outerjoin(Attempt, sa.and_(Attempt.order_id == Order.id, Attempt.is_open))
+        .outerjoin(Order.transaction)
+        .outerjoin(Order.open_attempt)
         .where(Order.method == SGP_METHOD, are_meant)
         .order_by(Order.id)
         .limit(limit)

@@ -160,9 +160,7 @@ _IS_BACK = (
 #: A monthly file took too much, and nobody said since that it stays; each was told, so they are few.
 _IS_TOO_MUCH = (
     sa.select(Order.id)
-    .join(
-        CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
-    )
+    .join(Order.transaction)
     .where(
         Order.id.in_(sa.select(Alert.order_id).where(Alert.kind == AlertKind.AMOUNT_DIFFERS)),
         CardTransaction.gateway_state.in_(sorted(TAKEN_STATES)),

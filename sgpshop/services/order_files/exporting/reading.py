@@ -17,7 +17,6 @@ from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
     AttemptState,
-    CardTransaction,
     Delivery,
     Order,
     OrderLine,
@@ -121,9 +120,7 @@ def _errors(order_ids: Sequence[int]) -> dict[int, ErrorContent | None]:
 _ids: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _ORDERS = (
     sa.select(*ORDER_FIELDS, Order.id)
-    .outerjoin(
-        CardTransaction, sa.and_(CardTransaction.order_id == Order.id, CardTransaction.is_current)
-    )
+    .outerjoin(Order.transaction)
     .where(Order.id.in_(_ids))
     .order_by(Order.ordered_at.desc(), Order.id.desc())
 )
