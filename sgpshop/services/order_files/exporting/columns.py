@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sgpshop.domain.payment_status import CAPTURABLE
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine
 from sgpshop.models.base import UtcDateTime
+from sgpshop.services.order_files.reading import cells
 from sgpshop.services.order_files.reading.columns import COLUMNS, FileColumn, Part
 
 if TYPE_CHECKING:
@@ -39,29 +41,17 @@ def _columns_of(part: Part) -> tuple[FileColumn, ...]:
 
 _ORDER, _DELIVERY, _ITEM = (_columns_of(part) for part in (Part.ORDER, Part.DELIVERY, Part.ITEM))
 
-#: What happened since the order came in, as it is stored; the importer passes over these.
-_SINCE: dict[str, Callable[[Any], Any]] = {
-    "修正額": lambda order: _correction(order),
-    "SMBC-GP側金額": lambda order: order.gateway_amount,
-    "金額送信日時": lambda order: order.amount_sent_at,
-    "売上日時": lambda order: order.captured_at,
-    "取消日時": lambda order: order.cancelled_at,
-    "オーソリ期限": lambda order: _deadline(order),
+#: What happened since the order came in: the column it stands in, and what is told of an order; the
+#: importer passes over these.
+_SINCE: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "修正額": (Order.total, lambda order: _correction(order)),
+    "SMBC-GP側金額": (CardTransaction.gateway_amount, attrgetter("gateway_amount")),
+    "金額送信日時": (CardTransaction.amount_sent_at, attrgetter("amount_sent_at")),
+    "売上日時": (CardTransaction.captured_at, attrgetter("captured_at")),
+    "取消日時": (CardTransaction.cancelled_at, attrgetter("cancelled_at")),
+    "オーソリ期限": (CardTransaction.auth_expires_at, lambda order: _deadline(order)),
 }
-_SINCE_ATTRIBUTES = dict(
-    zip(
-        _SINCE,
-        (
-            Order.total,
-            CardTransaction.gateway_amount,
-            CardTransaction.amount_sent_at,
-            CardTransaction.captured_at,
-            CardTransaction.cancelled_at,
-            CardTransaction.auth_expires_at,
-        ),
-        strict=True,
-    )
-)
+_OF_SINCE = {title: column for title, (column, _) in _SINCE.items()}
 _ERROR_TITLES = ("エラーコード", "エラー内容")
 
 TITLES: tuple[str, ...] = (
@@ -70,23 +60,10 @@ TITLES: tuple[str, ...] = (
     *_ERROR_TITLES,
 )
 #: columns in yen
-MONEY = frozenset(
-    {
-        "送料",
-        "手数料",
-        "まとめ買い割引",
-        "クーポン",
-        "使用ポイント",
-        "値引き",
-        "消費税8%",
-        "消費税10%",
-        "合計金額",
-        "オーソリ金額",
-        "単価",
-        "修正額",
-        "SMBC-GP側金額",
-    }
-)
+MONEY = {column.title for column in COLUMNS if column.parse in (cells.yen, cells.reduction)} | {
+    "修正額",
+    "SMBC-GP側金額",
+}
 
 
 def _attributes(columns: Iterable[FileColumn], model: Any) -> dict[str, Any]:
@@ -114,15 +91,7 @@ _OF_ORDER, _OF_PARCEL, _OF_ITEM = (
 )
 #: What is read of each part: its columns as they stand in a file, and what else is asked of it.
 ORDER_FIELDS = _as_stored(
-    _OF_ORDER
-    | {
-        "kind": Order.kind,
-        "original_total": Order.original_total,
-        "amount_sent_at": CardTransaction.amount_sent_at,
-        "captured_at": CardTransaction.captured_at,
-        "cancelled_at": CardTransaction.cancelled_at,
-        "auth_expires_at": CardTransaction.auth_expires_at,
-    }
+    _OF_ORDER | {one.key: one for one in (Order.kind, Order.original_total, *_OF_SINCE.values())}
 )
 DELIVERY_FIELDS = _as_stored(_OF_PARCEL)
 ITEM_FIELDS = _as_stored(_OF_ITEM)
@@ -150,7 +119,7 @@ class Rows:
         self._orders = _Cells(_OF_ORDER, written, moments)
         self._parcels = _Cells(_OF_PARCEL, written, moments)
         self._items = _Cells(_OF_ITEM, written, moments)
-        self._later = _Cells(_SINCE_ATTRIBUTES, written, moments)
+        self._later = _Cells(_OF_SINCE, written, moments)
         self._no_parcel = together([written(None)] * len(_DELIVERY), False)
 
     def of(self, orders: Iterable[ExportedOrder]) -> Iterator[Any]:
@@ -170,7 +139,7 @@ class Rows:
     def _since(self, exported: ExportedOrder) -> list[Any]:
         error = exported.error
         words = ("|".join(error.codes), error.sentence) if error else ("", "")
-        of_order = self._later.of([value(exported.order) for value in _SINCE.values()])
+        of_order = self._later.of([told(exported.order) for _, told in _SINCE.values()])
         return of_order + [self._written(word) for word in words]
 
 
