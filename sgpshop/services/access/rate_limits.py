@@ -90,19 +90,16 @@ def count_try(account: str, address: str, known: str = "") -> None:
 
     A refused try is not counted, so the table is bounded.  Raises TooOften.
     """
-    config, source, now = current_app.config, source_of(address), utc_now()
+    config, source = current_app.config, source_of(address)
     counted_as = known or account
     limits = [(LoginAttempt.account == counted_as, config["LOGIN_FAILURES_PER_ACCOUNT"])]
     if not known:
         limits.append((LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]))
-    with writing() as session:
-        wait = _wait(session, LoginAttempt, sa.true(), limits, config["LOGIN_WINDOW"], now)
-        if not wait:
-            session.add(LoginAttempt(at=now, account=counted_as, address=source))
-            return
-    logs.event("login", result="throttled", name=account, address=source)
-    activities.refused(ActivityEvent.SIGN_IN_REFUSED, "ログイン", "失敗が続いたため", by="")
-    raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
+    tried = LoginAttempt(account=counted_as, address=source)
+    if wait := _count_unless(limits, config["LOGIN_WINDOW"], sa.true(), tried):
+        logs.event("login", result="throttled", name=account, address=source)
+        activities.refused(ActivityEvent.SIGN_IN_REFUSED, "ログイン", "失敗が続いたため", by="")
+        raise TooOften("ログインの失敗が続いたため、一時的に受け付けていません。", wait)
 
 
 def count_wrong_link(address: str) -> None:
@@ -111,15 +108,12 @@ def count_wrong_link(address: str) -> None:
     By address alone, and never before a right one is let in: no stranger can shut out who has it, and
     256 bits are not guessed.
     """
-    config, source, now = current_app.config, source_of(address), utc_now()
+    config, source = current_app.config, source_of(address)
     limit = LoginAttempt.address == source, config["LOGIN_FAILURES_PER_ADDRESS"]
-    with writing() as session:
-        wait = _wait(session, LoginAttempt, sa.true(), [limit], config["LOGIN_WINDOW"], now)
-        if not wait:
-            session.add(LoginAttempt(at=now, account=_NO_ACCOUNT, address=source))
-            return
-    logs.event("first_set_up", result="throttled", address=source)
-    raise TooOften("開けないアドレスが続いたため、一時的に受け付けていません。", wait)
+    tried = LoginAttempt(account=_NO_ACCOUNT, address=source)
+    if wait := _count_unless([limit], config["LOGIN_WINDOW"], sa.true(), tried):
+        logs.event("first_set_up", result="throttled", address=source)
+        raise TooOften("開けないアドレスが続いたため、一時的に受け付けていません。", wait)
 
 
 def take_back_tries(session: Session, account: str) -> None:
@@ -129,23 +123,13 @@ def take_back_tries(session: Session, account: str) -> None:
 
 def count_code(person_id: int) -> None:
     """Count a one-time code as wrong before looking at it, as with passwords.  Raises TooOften."""
-    config, now = current_app.config, utc_now()
-    is_theirs = _codes_of(person_id)
-    with writing() as session:
-        wait = _wait(
-            session,
-            RecentUse,
-            RecentUse.what == _CODES,
-            [(is_theirs, config["CODE_FAILURES"])],
-            config["CODE_WINDOW"],
-            now,
-        )
-        if not wait:
-            session.add(RecentUse(what=_CODES, who=f"person {person_id}", at=now))
-            return
-    logs.event("throttled", what=_CODES, person=person_id)
-    activities.refused(ActivityEvent.LIMITED, "認証コード", "間違いが続いたため")
-    raise TooOften("コードの間違いが続いたため、一時的に受け付けていません。", wait)
+    config = current_app.config
+    limit = _codes_of(person_id), config["CODE_FAILURES"]
+    tried = RecentUse(what=_CODES, who=f"person {person_id}")
+    if wait := _count_unless([limit], config["CODE_WINDOW"], RecentUse.what == _CODES, tried):
+        logs.event("throttled", what=_CODES, person=person_id)
+        activities.refused(ActivityEvent.LIMITED, "認証コード", "間違いが続いたため")
+        raise TooOften("コードの間違いが続いたため、一時的に受け付けていません。", wait)
 
 
 def take_back_codes(session: Session, person_id: int) -> None:
@@ -162,49 +146,51 @@ def count_export(person_id: int, address: str) -> None:
 
     While the database cannot be written it is let through uncounted: reading goes on (P32).
     """
-    config, now = current_app.config, utc_now()
+    config = current_app.config
     most = {
         f"person {person_id}": config["EXPORTS_PER_PERSON"],
         f"address {source_of(address)}": config["EXPORTS_PER_ADDRESS"],
     }
     is_export = RecentUse.what == _EXPORTS
     limits = [(sa.and_(is_export, RecentUse.who == who), most[who]) for who in most]
+    made = [RecentUse(what=_EXPORTS, who=who) for who in most]
     try:
-        with writing() as session:
-            wait = _wait(session, RecentUse, is_export, limits, config["EXPORTS_WINDOW"], now)
-            if not wait:
-                session.add_all(RecentUse(what=_EXPORTS, who=who, at=now) for who in most)
-                return
+        wait = _count_unless(limits, config["EXPORTS_WINDOW"], is_export, *made)
     except DBAPIError as problem:
         if not is_unavailable(problem):
             raise
         logs.event("use_not_counted", level=logging.WARNING, what=_EXPORTS)
         return
-    logs.event("throttled", what=_EXPORTS, person=person_id, address=address)
-    activities.refused(ActivityEvent.LIMITED, "書き出し・印刷")
-    raise TooOften("短い時間に書き出し・印刷が続いたため、一時的に受け付けていません。", wait)
+    if wait:
+        logs.event("throttled", what=_EXPORTS, person=person_id, address=address)
+        activities.refused(ActivityEvent.LIMITED, "書き出し・印刷")
+        raise TooOften("短い時間に書き出し・印刷が続いたため、一時的に受け付けていません。", wait)
 
 
-def _wait(
-    session: Session,
-    uses: type[LoginAttempt] | type[RecentUse],
-    of_kind: sa.ColumnElement[bool],
+def _count_unless(
     limits: Sequence[tuple[sa.ColumnElement[bool], int]],
     window: float,
-    now: datetime,
+    of_kind: sa.ColumnElement[bool],
+    *made: LoginAttempt | RecentUse,
 ) -> int:
-    """Seconds to wait before one more use is free; 0: it is.  Forgets what left the window."""
-    span = timedelta(seconds=window)
-    write_alone(session, uses)
-    session.execute(sa.delete(uses).where(of_kind, uses.at <= now - span))
-    for condition, most in limits:
-        # Of the newest `most` uses the oldest: when it leaves the window, one is free.
-        oldest = session.scalar(
-            sa.select(uses.at).where(condition).order_by(uses.at.desc()).offset(most - 1).limit(1)
-        )
-        if oldest is not None:
-            return max(1, math.ceil((oldest + span - now).total_seconds()))
-    return 0
+    """Count what was `made` just now, unless so many within `window` seconds reach one of the `limits`.
+
+    Seconds to wait until one is free, 0: it was counted.  Forgets what left the window.
+    """
+    uses, now, span = type(made[0]), utc_now(), timedelta(seconds=window)
+    with writing() as session:
+        write_alone(session, uses)
+        session.execute(sa.delete(uses).where(of_kind, uses.at <= now - span))
+        for condition, most in limits:
+            # Of the newest `most` uses the oldest: when it leaves the window, one is free.
+            newest = sa.select(uses.at).where(condition).order_by(uses.at.desc())
+            oldest = session.scalar(newest.offset(most - 1).limit(1))
+            if oldest is not None:
+                return max(1, math.ceil((oldest + span - now).total_seconds()))
+        for use in made:
+            use.at = now
+        session.add_all(made)
+        return 0
 
 
 @dataclass(frozen=True)
