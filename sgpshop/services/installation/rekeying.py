@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
@@ -81,7 +81,7 @@ def change_key(old_key: str) -> Rekeyed | None:
         return None
     with writing() as session:
         _keep_others_out(session)
-        secrets = sum(_reseal(session, old_key, *place) for place in _PLACES)
+        secrets = sum(_reseal(session, old_key, place) for place in _PLACES)
         with _writable(session):
             entries = _link_histories(session, old_key)
             _link_chains(session, old_key)
@@ -91,72 +91,43 @@ def change_key(old_key: str) -> Rekeyed | None:
 
 # ---- what is sealed -----------------------------------------------------------------------------
 
-#: The sealed column, and what it is bound to, from the row's key columns.
-_Place = tuple[sa.Column[Any], sa.Select[Any], Callable[[sa.Row[Any]], str]]
+
+class _Place(NamedTuple):
+    """A column that is sealed, what its seal is bound to, and how the context is made of that."""
+
+    column: sa.Column[Any]
+    bound: sa.ColumnElement[Any]
+    context: Callable[[Any], str]
+    #: rows that have any
+    those: sa.ColumnElement[bool] = sa.true()
 
 
-def _places() -> Iterator[_Place]:
-    table = table_of(Setting)
-    names = [f"{name}_sealed" for name in settings.SECRETS]
-    yield (
-        table.c.value,
-        sa.select(table.c.name, table.c.value.label("sealed")).where(table.c.name.in_(names)),
-        lambda row: f"setting:{row.name.removesuffix('_sealed')}",
-    )
-    table = table_of(CardTransaction)
-    yield (
-        table.c.access_pass_sealed,
-        sa.select(table.c.id, table.c.access_pass_sealed.label("sealed"), table.c.gateway_order_id),
-        lambda row: vault.context_of_access_pass(row.gateway_order_id),
-    )
-    table = table_of(Attempt)
-    yield (
-        table.c.card_sealed,
-        sa.select(table.c.id, table.c.card_sealed.label("sealed"), _orders.c.order_no).join(
-            _orders, _orders.c.id == table.c.order_id
-        ),
-        lambda row: stored_cards.context_of(row.order_no),
-    )
-    table = table_of(ImportFile)
-    yield (
-        table.c.content_sealed,
-        sa.select(table.c.id, table.c.content_sealed.label("sealed"), table.c.run_id),
-        lambda row: kept.context_of(row.run_id),
-    )
-    table = table_of(Job)
-    yield (
-        table.c.input_sealed,
-        sa.select(table.c.id, table.c.input_sealed.label("sealed"), table.c.token),
-        lambda row: jobs.context_of(row.token),
-    )
-    table = table_of(Person)
-    yield (
-        table.c.totp_sealed,
-        sa.select(table.c.id, table.c.totp_sealed.label("sealed")),
-        lambda row: one_time_codes.context_of(row.id),
-    )
-    table = table_of(Webhook)
-    yield (
-        table.c.secret_sealed,
-        sa.select(table.c.id, table.c.secret_sealed.label("sealed")),
-        lambda row: receivers.context_of(row.id),
-    )
+_settings, _cards, _attempts = map(table_of, (Setting, CardTransaction, Attempt))
+_files, _jobs, _people, _webhooks = map(table_of, (ImportFile, Job, Person, Webhook))
+_number = sa.select(_orders.c.order_no).where(_orders.c.id == _attempts.c.order_id)
+_PLACES = (
+    _Place(
+        _settings.c.value,
+        _settings.c.name,
+        lambda name: f"setting:{name.removesuffix('_sealed')}",
+        _settings.c.name.in_([f"{name}_sealed" for name in settings.SECRETS]),
+    ),
+    _Place(_cards.c.access_pass_sealed, _cards.c.gateway_order_id, vault.context_of_access_pass),
+    _Place(_attempts.c.card_sealed, _number.scalar_subquery(), stored_cards.context_of),
+    _Place(_files.c.content_sealed, _files.c.run_id, kept.context_of),
+    _Place(_jobs.c.input_sealed, _jobs.c.token, jobs.context_of),
+    _Place(_people.c.totp_sealed, _people.c.id, one_time_codes.context_of),
+    _Place(_webhooks.c.secret_sealed, _webhooks.c.id, receivers.context_of),
+)
 
 
-_PLACES = tuple(_places())
-
-
-def _reseal(
-    session: Session,
-    old_key: str,
-    column: sa.Column[Any],
-    wanted: sa.Select[Any],
-    context: Callable[[sa.Row[Any]], str],
-) -> int:
+def _reseal(session: Session, old_key: str, place: _Place) -> int:
+    column = place.column
     table, [key] = column.table, list(column.table.primary_key)
     change = (
         sa.update(table).where(key == sa.bindparam("row")).values({column: sa.bindparam("new")})
     )
+    wanted = sa.select(key, column.label("sealed"), place.bound.label("bound")).where(place.those)
     count = 0
     # Read whole before anything is written: the rows are short, and SQLite reads what it changes.
     rows = session.execute(wanted.where(sa.func.coalesce(column, "") != "")).all()
@@ -164,7 +135,7 @@ def _reseal(
         changes = []
         for row in some:
             try:
-                new = vault.reseal(row.sealed, context(row), old_key)
+                new = vault.reseal(row.sealed, place.context(row.bound), old_key)
             except vault.SealBroken as broken:
                 raise _Altered(f"元の鍵で開けないものがあります({broken})") from None
             changes.append({"row": row[0], "new": new})
