@@ -52,7 +52,7 @@ class BillingFile(Base):
     window: Mapped[date]
     content: Mapped[str] = mapped_column(sa.Text)
     lines: Mapped[int]
-    yen: Mapped[int]
+    yen: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer(), "sqlite"))
     state: Mapped[FileState] = mapped_column(
         enum_column(FileState, "state"), default=FileState.PREPARED
     )

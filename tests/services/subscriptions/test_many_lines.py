@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +13,12 @@ import time_machine
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BillingFile, BillingState, FileState, Order
+from sgpshop.models import Billing, BillingFile, BillingState, FileState, Order
 from sgpshop.services import subscriptions
 from sgpshop.services.payments import stored_cards
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
-from sgpshop.services.subscriptions.billing import files, preparing
+from sgpshop.services.subscriptions.billing import files, planning, preparing
+from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, Killed, World
 from tests.notifying import tell
@@ -112,6 +113,20 @@ def test_several_are_asked_about_at_a_time_and_one_connection_is_left(
     billing.resume()
     assert [fresh(one).payment_status for one in three] == [S.BILLING_REPORTED] * 3
     assert [file.lines for file in the_files()] == [3]
+
+
+@pytest.mark.postgresql
+def test_a_file_may_hold_more_yen_than_any_order(
+    three: list[Order], shop: World, travel: Travel
+) -> None:
+    """Else none is made, and nobody is charged for that month."""
+    travel(THE_10TH)
+    planning.plan(date(2026, 11, 1))
+    preparing.prepare(shop.gateway)
+    with writing() as session:  # in place of hundreds of lines
+        session.execute(sa.update(Billing).values(amount=999_999_999))
+    assert files.make() == 3
+    assert [file.yen for file in the_files()] == [2_999_999_997]
 
 
 def test_told_of_a_payment_while_it_is_asked_about_it_is_asked_again(
