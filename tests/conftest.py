@@ -27,7 +27,7 @@ from tests.api_answers import CheckingClient
 from tests.memory import in_memory
 from tests.postgresql import PostgresqlServer
 from tests.seeds import is_soaking
-from tests.sharing import CompiledTemplates, share_statements
+from tests.sharing import CompiledTemplates, share_addresses, share_statements
 from tests.signing_in import cheap_hashes
 
 # How long an example takes says how busy the machine is, and nothing about the program.
@@ -93,6 +93,7 @@ def make_app(path: Path, **overrides: Any) -> Flask:
             **overrides,
         }
     )
+    share_addresses(app)
     app.jinja_env.bytecode_cache = _TEMPLATES
     app.extensions[clocks.DATABASE] = NoClock()
     own_worker.install(app)

@@ -25,6 +25,7 @@ from sgpshop.gateway import Card, Job, ShopCredentials, SmbcGpGateway, TradeAcce
 from sgpshop.gateway.transport import require_wanted
 from sgpshop.simulator.server import ConnectionDropped
 from sgpshop.simulator.server import create_app as create_simulator
+from tests.sharing import share_addresses
 
 GOOD_CARD = Card(number="4111111111111111", expire="4912")
 CREDENTIALS = ShopCredentials("tshop00000001", "shoppass01", "tsite00000001", "sitepass01")
@@ -140,6 +141,7 @@ class World:
 
     def __init__(self, credentials: ShopCredentials = CREDENTIALS) -> None:
         self.simulator = create_simulator(":memory:", seed=1)
+        share_addresses(self.simulator)
         self._control = self.simulator.test_client()
         session = requests.Session()
         self.wire = SimulatorAdapter(self.simulator)

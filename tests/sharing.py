@@ -1,79 +1,63 @@
 """What the thousands of apps of a test run share, so that not each compiles it anew.
 
-Making an app and a simulator costs more than most tests.  Nothing here changes what they do: an
-address is taken apart once, its builder compiled when the first address is built, the tree of addresses
-made when the first is looked for, SQL compiled once for each kind of database, a template once.
+Making an app and a simulator costs more than most tests.  Nothing here changes what they do: the
+addresses of the first app of a kind are those of all, SQL is compiled once for each kind of database,
+a template once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
+from flask import Flask
+from flask.sansio.app import App
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
-from werkzeug.routing import Rule
-from werkzeug.routing.matcher import StateMachineMatcher
+from werkzeug.routing import Map
 
-_compile = Rule.compile
-_compile_builder = Rule._compile_builder
-_add_to_matcher = StateMachineMatcher.add
-_sort_matcher = StateMachineMatcher.update
-#: What a rule knows of itself once it is compiled; nobody changes it afterwards.
-_COMPILED = ("_parts", "_trace", "_converters", "arguments")
-_rules: dict[Hashable, dict[str, Any]] = {}
-_builders: dict[Hashable, Callable[..., Any]] = {}
+_add_url_rule = App.add_url_rule
+#: the addresses of a kind of app, and by rule and endpoint which these are
+_known: dict[str, tuple[Map, set[tuple[str, str]]]] = {}
 _statements: dict[type, LRUCache[Any, Any]] = {}
 
 
-def _key(rule: Rule) -> Hashable:
-    return (
-        rule.rule,
-        rule.subdomain,
-        rule.host,
-        rule.merge_slashes,
-        repr(rule.defaults),
-        rule.map.host_matching,
-        *rule.map.converters.values(),
-    )
+def share_addresses(app: Flask) -> None:
+    """Let the apps of this kind that are made from now on have these addresses, taken apart already."""
+    if app.import_name not in _known:
+        own = {(rule.rule, rule.endpoint) for rule in app.url_map.iter_rules()}
+        _known[app.import_name] = app.url_map, own
 
 
-def _compile_once(self: Rule) -> None:
-    key = _key(self)
-    if key not in _rules:
-        _compile(self)
-        _rules[key] = {name: getattr(self, name) for name in _COMPILED}
-    self.__dict__.update(_rules[key])
-    self._build = _builder_when_needed(key, False).__get__(self, None)
-    self._build_unknown = _builder_when_needed(key, True).__get__(self, None)
+def _add_known(
+    self: App,
+    rule: str,
+    endpoint: str | None = None,
+    view_func: Callable[..., Any] | None = None,
+    provide_automatic_options: bool | None = None,
+    **options: Any,
+) -> None:
+    """Add an address to `self`; one that no other app of its kind has is its own."""
+    addresses, known = _known.get(self.import_name, (None, set()))
+    name = endpoint or getattr(view_func, "__name__", "")
+    if view_func is not None and (rule, name) in known:
+        self.url_map, self.view_functions[name] = addresses, view_func
+        return
+    if self.url_map is addresses:
+        self.url_map = _copy(addresses)
+    _add_url_rule(self, rule, endpoint, view_func, provide_automatic_options, **options)
 
 
-def _builder_when_needed(key: Hashable, append_unknown: bool) -> Callable[..., Any]:
-    def build(self: Rule, **values: Any) -> Any:
-        which = (key, append_unknown)
-        if which not in _builders:
-            _builders[which] = _compile_builder(self, append_unknown)
-        return _builders[which](self, **values)
-
-    return build
-
-
-def _add_when_needed(self: StateMachineMatcher, rule: Rule) -> None:
-    self.__dict__.setdefault("waiting", []).append(rule)
-
-
-def _add_and_sort(self: StateMachineMatcher) -> None:
-    """Before the first address is looked for, and by one thread at a time: most tests look for none."""
-    for rule in self.__dict__.pop("waiting", ()):
-        _add_to_matcher(self, rule)
-    _sort_matcher(self)
-
-
-def _compile_no_builder(self: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-    return _compile_no_builder  # `_compile_once` puts its own there
+def _copy(addresses: Map) -> Map:
+    copy = Map(converters=addresses.converters)
+    for rule in addresses.iter_rules():
+        own: Any = rule.empty()
+        own.provide_automatic_options = rule.provide_automatic_options  # type: ignore[attr-defined]
+        copy.add(own)
+    return copy
 
 
 class CompiledTemplates(BytecodeCache):
@@ -103,9 +87,6 @@ def _hash(self: DefaultDialect) -> int:
     return hash(type(self))
 
 
-Rule.compile = _compile_once  # type: ignore[method-assign]
-Rule._compile_builder = _compile_no_builder  # type: ignore[method-assign]
-StateMachineMatcher.add = _add_when_needed  # type: ignore[method-assign]
-StateMachineMatcher.update = _add_and_sort  # type: ignore[method-assign]
+App.add_url_rule = _add_known  # type: ignore[method-assign]
 DefaultDialect.__eq__ = _is_same  # type: ignore[method-assign]
 DefaultDialect.__hash__ = _hash  # type: ignore[method-assign]
