@@ -14,6 +14,9 @@ from sgpshop.domain.words import Labelled
 #: Gateway amounts have seven digits (R65).
 MOST_YEN = 9_999_999
 
+#: All lines of an order come to no more, whatever its total: what moves is booked by rate in 32 bits (R146).
+MOST_IN_LINES = 999_999_999
+
 #: 送料, 手数料 and 金額調整 are taxed at this rate (R77b, R77c).
 _FEES_RATE = 10
 #: 0: 非課税, 免税 and the like

@@ -280,6 +280,14 @@ class TestItems:
             change(order, lines=new)
         assert len(change(order, lines=new[:49]).lines) == 50
 
+    def test_lines_of_more_yen_than_books_hold_are_refused_whatever_the_total(
+        self, order: Order
+    ) -> None:
+        lines = line_of(order, unit_price=9_999_999, quantity=101)
+        with pytest.raises(EditRefused, match="999,999,999円以下"):
+            change(order, lines=lines, total=2500)
+        assert fresh(order).version == 1
+
     @pytest.mark.parametrize(
         ("values", "words"),
         [({"unit_price": 0}, "0円"), ({"unit_price": 9_999_999, "quantity": 9_999}, "7桁")],

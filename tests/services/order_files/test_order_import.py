@@ -51,10 +51,13 @@ from sgpshop.storage import jobs, setbacks
 from sgpshop.storage.database import writing
 from sgpshop.storage.vault import open_access_pass
 from tests import own_worker
+from tests.faults.judging import work_off
 from tests.gateway_world import World
-from tests.services.acting import TANAKA, cancel, seen
+from tests.services.acting import TANAKA, cancel, press, seen
+from tests.services.arriving import open_shop
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file
 from tests.services.order_csv import ROW, csv_file, number, row
+from tests.services.subscriptions.test_charged_all_the_same import booked
 
 NUMBER = ROW["注文番号"]
 LINKED = {
@@ -269,6 +272,22 @@ class TestTheSameFileAgain:
         again, nothing = importing.begin(token, "田中", [io.BytesIO(csv_file(ROW))], NO_LIMITS)
         assert again.id == first.id
         assert nothing is None
+
+
+@pytest.mark.postgresql
+def test_an_order_whose_lines_come_to_what_no_books_hold_stays_out(shop: World) -> None:
+    """Its total was taken, and nothing could be written down of that (R146)."""
+    open_shop()
+    held = {"決済方法ステータス": "仮売上", "合計金額": "2500", "税率": "8"}
+    run = take_in(row(**held, 単価="500000", 数量="2000"))
+    assert counts(run) == {"left_out": 1}
+    assert "合計999,999,999円以下" in messages(run)[0]
+    shop.authorize(NUMBER, 2500)
+    take_in(row(**held, 単価="9999999", 数量="100"))
+    work_off(the_order().id)
+    press(the_order(), Operation.CAPTURE)
+    assert the_order().payment_status is PaymentStatus.CAPTURED
+    assert booked() == 2500
 
 
 def slips_of(order: Order) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sgpshop.domain.amounts import (
     AMOUNT_COLUMNS,
+    MOST_IN_LINES,
     MOST_YEN,
     TAX_INCLUDED,
     TAXES,
@@ -118,6 +119,8 @@ def work_out(order: Order, edit: ContentEdit) -> Draft:
         if values["tax_10"] == stored["tax_10"]:  # 金額調整 is at 10 %: it was without it (R77c)
             values["tax_10"] = None
     _check_total(order, total)
+    if after.items > MOST_IN_LINES:
+        raise EditRefused(f"単価×数量の合計は{MOST_IN_LINES:,}円以下にしてください。")
     return Draft(
         values=values,
         lines=lines,

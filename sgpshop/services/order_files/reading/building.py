@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Any
 
+from sgpshop.domain.amounts import MOST_IN_LINES
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass, processing_class
 from sgpshop.domain.payment_methods import KnownMethods, plain_name
 from sgpshop.domain.payment_status import PAID, PaymentStatus
@@ -50,6 +51,8 @@ def build_order(
     is_sgp = True if _has_payment(given) else methods.is_sgp(given["method"])
     values["method"] = SGP_METHOD if is_sgp else plain_name(given["method"])
     lines = [_line(row, errors) for row in rows]
+    if sum(line["unit_price"] * line["quantity"] for line in lines) > MOST_IN_LINES:
+        errors.append(f"「単価」×「数量」は、注文ごとに合計{MOST_IN_LINES:,}円以下にしてください。")
     deliveries = _deliveries(rows, given, warnings)
     claim = _claim(given, deliveries, is_failed=is_failed(rows)) if is_sgp else None
     if claim is not None:
