@@ -8,9 +8,7 @@ from sgpshop.services.subscriptions.monthly_files import (
     ListedFile,
     acknowledge,
     files,
-    notices,
     notices_of,
-    overdue,
     trouble,
     trouble_question,
 )

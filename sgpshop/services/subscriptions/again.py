@@ -24,6 +24,7 @@ from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import CAN_BE_TAKEN_AGAIN, LATEST_BILLING
 from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.rows import read as rows_of
 
 #: So many orders stand on one page; the rest is there after the first were taken.
 MOST = 200
@@ -37,16 +38,18 @@ class FailedMonth:
     total: Total
 
 
+_FAILED = (
+    sa.select(Billing.month, sa.func.count(), sa.func.sum(Order.total))
+    .join(Order, Billing.id == LATEST_BILLING)
+    .where(CAN_BE_TAKEN_AGAIN)
+    .group_by(Billing.month)
+    .order_by(Billing.month.desc())
+)
+
+
 def failed_months() -> list[FailedMonth]:
     """The months with something to take again, newest first; one query."""
-    found = db.session.execute(
-        sa.select(Billing.month, sa.func.count(), sa.func.sum(Order.total))
-        .join(Order, Billing.id == LATEST_BILLING)
-        .where(CAN_BE_TAKEN_AGAIN)
-        .group_by(Billing.month)
-        .order_by(Billing.month.desc())
-    )
-    return [FailedMonth(month, Total(count, int(yen))) for month, count, yen in found]
+    return [FailedMonth(month, Total(count, int(yen))) for month, count, yen in rows_of(_FAILED)]
 
 
 def failed_of(month: date) -> list[ListedSubscription]:

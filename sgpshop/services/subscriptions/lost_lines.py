@@ -25,6 +25,7 @@ from sgpshop.services.payments import unknown_numbers
 from sgpshop.services.payments.unknown_numbers import Answer
 from sgpshop.services.subscriptions.billing.selecting import HAS_LIVE_MONEY, IS_QUESTIONED
 from sgpshop.services.subscriptions.stages import IS_SUBSCRIPTION
+from sgpshop.storage.rows import read as rows_of
 
 #: So many stand on one page; the rest is there after the first were answered.
 MOST = 500
@@ -55,13 +56,16 @@ class LostLine:
     yen: int
 
 
+_ALIKE = (
+    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0))
+    .select_from(UnknownNumber)
+    .join(Order, _IS_ALIKE)
+)
+
+
 def charged_alike() -> Total:
     """How many there are, and their yen; one query."""
-    count, yen = db.session.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0))
-        .select_from(UnknownNumber)
-        .join(Order, _IS_ALIKE)
-    ).one()
+    count, yen = rows_of(_ALIKE).one()
     return Total(count, int(yen))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,9 +31,10 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions.billing.results import overdue_since
 from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import read as rows_of
 
 _SHOWN = 12
-_NOTICES = 20
+_NOTICES = 40
 _ORDERS_NAMED = 20
 #: What became of a line that SMBC-GP took.
 _TAKEN = (BillingState.REGISTERED, BillingState.PAID, BillingState.NOT_PAID)
@@ -208,7 +210,7 @@ class FileNotice:
 
 def files() -> list[ListedFile]:
     """The latest files, newest first; one query."""
-    return _read(_newest(sa.true(), _SHOWN))
+    return _read(_ALL, _SHOWN)
 
 
 _MAY_BE_REFUSED = sa.and_(
@@ -219,29 +221,24 @@ _MAY_BE_REFUSED = sa.and_(
     BillingFile.acknowledged_at.is_(None),
 )
 _MAY_BE_OVERDUE = BillingFile.results_due_at.is_not(None)
-_MAY_BE_IN_TROUBLE = sa.select(sa.exists().where(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE)))
-
-
-def notices() -> list[ListedFile]:
-    """Files refused as a whole that nobody has acknowledged, newest first; one query."""
-    return [file for file in _read(_newest(_MAY_BE_REFUSED)) if file.is_refused]
-
-
-def overdue() -> list[ListedFile]:
-    """Files whose results are overdue, newest first; one query (R105)."""
-    return [file for file in _read(_newest(_MAY_BE_OVERDUE)) if file.is_overdue]
+_MAY_BE_IN_TROUBLE = sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE)
+_IS_ANY_IN_TROUBLE = sa.select(sa.exists().where(_MAY_BE_IN_TROUBLE))
+_ALL = sa.true()
 
 
 def trouble() -> tuple[list[ListedFile], list[ListedFile]]:
-    """Both of them; one query."""
-    found = _read(_newest(sa.or_(_MAY_BE_REFUSED, _MAY_BE_OVERDUE), 2 * _NOTICES))
+    """Files refused as a whole that nobody has acknowledged, and those whose results are overdue (R105).
+
+    Newest first; one query.
+    """
+    found = _read(_MAY_BE_IN_TROUBLE, _NOTICES)
     refused = [file for file in found if file.is_refused and file.acknowledged_at is None]
     return refused, [file for file in found if file.is_overdue]
 
 
 def trouble_question() -> Question[bool]:
     """Whether there may be any."""
-    return Question(_MAY_BE_IN_TROUBLE, lambda row: bool(row[0]))
+    return Question(_IS_ANY_IN_TROUBLE, lambda row: bool(row[0]))
 
 
 def notices_of(refused: Sequence[ListedFile]) -> list[FileNotice]:
@@ -269,7 +266,7 @@ def acknowledge(file_id: int, actor: Actor) -> None:
 
     Once more changes nothing: who was first stays (P19).
     """
-    if not any(file.id == file_id for file in _read(_one(file_id)) if file.is_refused):
+    if not any(file.is_refused for file in _read(BillingFile.id == file_id, 1)):
         raise NotFound("このファイルの通知はありません。")
     with writing() as session:
         session.execute(
@@ -280,18 +277,10 @@ def acknowledge(file_id: int, actor: Actor) -> None:
     logs.event("billing_file_acknowledged", file=file_id, by=actor.name)
 
 
-def _one(file_id: int) -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*_COLUMNS).where(BillingFile.id == file_id)
-
-
-def _newest(
-    condition: sa.ColumnElement[bool], limit: int = _NOTICES
-) -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*_COLUMNS).where(condition).order_by(BillingFile.id.desc()).limit(limit)
-
-
-def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
-    found = statement.cte()
+@lru_cache(maxsize=8)  # of the conditions above: making it takes longer than asking it
+def _newest(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[*tuple[Any, ...]]:
+    newest = sa.select(*_COLUMNS).where(condition).order_by(BillingFile.id.desc()).limit(limit)
+    found = newest.cte()
     lines = (
         sa.select(
             Billing.file_id,
@@ -308,11 +297,15 @@ def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
         .group_by(Billing.file_id)
         .subquery()
     )
-    rows = db.session.execute(
+    return (
         sa.select(lines.c.file_id, found, *list(lines.c)[1:])
         .outerjoin_from(found, lines, lines.c.file_id == found.c.id)
         .order_by(found.c.id.desc())
     )
+
+
+def _read(condition: sa.ColumnElement[bool], limit: int) -> list[ListedFile]:
+    rows = rows_of(_newest(condition, limit))
     now, mode = utc_now(), settings.load().billing_mode
     listed = [ListedFile(*(row if has_lines else row[: len(_COLUMNS)])) for has_lines, *row in rows]
     return [

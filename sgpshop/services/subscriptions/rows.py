@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +14,11 @@ from sqlalchemy.orm import aliased
 from sgpshop.domain.billing_calendar import month_of, next_registration, registers_at
 from sgpshop.domain.order_rules import TAKEN_STATES, Refusal
 from sgpshop.domain.payment_status import PAID, PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingState, CardTransaction, Order
 from sgpshop.models.order import IS_THROUGH
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
-from sgpshop.services.subscriptions.billing import planning
+from sgpshop.services.subscriptions.billing import planning, selecting
 from sgpshop.services.subscriptions.billing.selecting import (
     DELIVERED_AT,
     HAS_A_NUMBER,
@@ -32,6 +32,7 @@ from sgpshop.services.subscriptions.stages import (
     LATEST_BILLING,
     NEEDS_REFUND,
 )
+from sgpshop.storage.rows import read as rows_of
 
 _QUESTIONED = (
     "確認されていない通知があるため、売上報告していません。"
@@ -154,24 +155,25 @@ _FACTS = (
 )
 
 
+@lru_cache(maxsize=2)  # made once a month: making it takes longer than asking it
+def _statement(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]]:
+    was_passed_over = selecting.was_passed_over(month, punctual_until)
+    return (
+        sa.select(*_FACTS, was_passed_over.label("was_passed_over"), *COLUMNS)
+        .select_from(Order)
+        .outerjoin(Billing, Billing.id == LATEST_BILLING)
+        .outerjoin(_CURRENT, sa.and_(_CURRENT.order_id == Order.id, _CURRENT.is_current))
+        .where(Order.id.in_(sa.bindparam("ids", expanding=True)))
+    )
+
+
 def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[ListedSubscription]:
     """The rows of these orders, in this order."""
     if not order_ids:
         return []
-    orders = {
-        order.id: order
-        for order in order_facts.read(order_facts.ROWS.where(Order.id.in_(order_ids)))
-    }
-    facts = {
-        row[0]: row
-        for row in db.session.execute(
-            sa.select(*_FACTS, planning.passed_over(now).label("was_passed_over"), *COLUMNS)
-            .select_from(Order)
-            .outerjoin(Billing, Billing.id == LATEST_BILLING)
-            .outerjoin(_CURRENT, sa.and_(_CURRENT.order_id == Order.id, _CURRENT.is_current))
-            .where(Order.id.in_(order_ids))
-        )
-    }
+    orders = {order.id: order for order in order_facts.with_ids(order_ids)}
+    asked = _statement(*planning.due_last(now))
+    facts = {row[0]: row for row in rows_of(asked, {"ids": order_ids})}
     return [
         _row(orders[order_id], facts[order_id], now, billing_day)
         for order_id in order_ids

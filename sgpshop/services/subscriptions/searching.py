@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from sgpshop.domain.payment_status import PaymentStatus
-from sgpshop.extensions import db
 from sgpshop.models import Order, OrderKind, utc_now
 from sgpshop.models.order import IS_THROUGH
 from sgpshop.services import settings
 from sgpshop.services.order_search.totals import Total, taken_otherwise, totals_of_kind
 from sgpshop.services.subscriptions import rows
+from sgpshop.services.subscriptions.outlook import Outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
 from sgpshop.services.subscriptions.stages import (
     IS_SUBSCRIPTION,
@@ -25,6 +27,7 @@ from sgpshop.services.subscriptions.stages import (
 )
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import NEWEST_FIRST, Page
+from sgpshop.storage.rows import read as rows_of
 
 PAGE_SIZE = 40
 
@@ -35,41 +38,54 @@ def search(criteria: SubscriptionCriteria, cursor: str = "") -> Page[ListedSubsc
     return page.showing(rows.load(page.rows, utc_now(), settings.load().billing_day))
 
 
-def tab_totals(criteria: SubscriptionCriteria) -> dict[SubscriptionTab, Total]:
-    """Count and yen of each tab for the same search, captured yen where money moved; four queries."""
+def tab_totals(criteria: SubscriptionCriteria, of_all: Outlook) -> dict[SubscriptionTab, Total]:
+    """Count and yen of each tab for the same search, captured yen where money moved; at most five queries.
+
+    Where nothing is searched for, `of_all` has counted 要対応 already.
+    """
     counts: Counter[SubscriptionTab] = Counter()
     sums: Counter[SubscriptionTab] = Counter()
-    for status, delivered, count, yen in _by_status(searched(criteria)):
+    about = searched(criteria)
+    are_all = len(about) == 1  # the subscriptions
+    for status, delivered, count, yen in _by_status(about, are_all=are_all):
         for tab in (_tab_of(status, is_delivered=delivered), SubscriptionTab.ALL):
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
-    for status, more in taken_otherwise(searched(criteria)).items():
+    for status, more in taken_otherwise(about).items():
         for tab in (_tab_of(status, is_delivered=True), SubscriptionTab.ALL):
             if tab is not None:
                 sums[tab] += more
-    count, yen = db.session.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0)).where(
-            *searched(criteria), needs_attention()
-        )
-    ).one()
-    more = sum(taken_otherwise([*searched(criteria), needs_attention()]).values())
-    counts[SubscriptionTab.ATTENTION], sums[SubscriptionTab.ATTENTION] = count, int(yen) + more
-    return {tab: Total(counts[tab], sums[tab]) for tab in SubscriptionTab}
+    found = {tab: Total(counts[tab], sums[tab]) for tab in SubscriptionTab}
+    found[SubscriptionTab.ATTENTION] = of_all.attention if are_all else _attention(about)
+    return found
+
+
+def _attention(about: list[sa.ColumnElement[bool]]) -> Total:
+    wanted = [*about, needs_attention()]
+    figures = sa.func.count(), sa.func.coalesce(sa.func.sum(Order.total), 0)
+    count, yen = rows_of(sa.select(*figures).where(*wanted)).one()
+    return Total(count, int(yen) + sum(taken_otherwise(wanted).values()))
+
+
+def _counted(*about: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(Order.payment_status, IS_THROUGH, sa.func.count(), sa.func.sum(Order.total))
+        .where(*about)
+        .group_by(Order.payment_status, IS_THROUGH)
+    )
+
+
+@cache
+def _waiting() -> sa.Select[*tuple[Any, ...]]:
+    return _counted(IS_SUBSCRIPTION, Order.payment_status == PaymentStatus.AWAITING_BILLING)
 
 
 def _by_status(
-    about: list[sa.ColumnElement[bool]],
+    about: list[sa.ColumnElement[bool]], *, are_all: bool
 ) -> Iterator[tuple[PaymentStatus | None, bool, int, int]]:
     """Status, whether all is 配送完了, count and yen.  Of all there are only those that wait are counted."""
-    waits = Order.payment_status == PaymentStatus.AWAITING_BILLING
-    are_all = all(one is IS_SUBSCRIPTION for one in about)
-    counted = (
-        sa.select(Order.payment_status, IS_THROUGH, sa.func.count(), sa.func.sum(Order.total))
-        .where(*about, *([waits] if are_all else []))
-        .group_by(Order.payment_status, IS_THROUGH)
-    )
-    for status, delivered, count, yen in db.session.execute(counted):
+    for status, delivered, count, yen in rows_of(_waiting() if are_all else _counted(*about)):
         yield status, bool(delivered), count, int(yen)
     for kept, total in totals_of_kind(OrderKind.SUBSCRIPTION).items() if are_all else ():
         if kept is not PaymentStatus.AWAITING_BILLING:

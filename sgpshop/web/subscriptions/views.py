@@ -49,20 +49,21 @@ def show() -> ResponseReturnValue:
     if not subscriptions.in_use(shop):
         return render_template("subscriptions/off.html", shop=shop)
     form = search_form.parse(request.args)
-    found = _search(form)
+    found, outlook = _search(form), subscriptions.outlook(shop.billing_day)
+    refused, overdue = subscriptions.trouble()
     page = render_template(
         "subscriptions/index.html",
         shop=shop,
         form=form,
         found=found,
-        totals=subscriptions.tab_totals(form.criteria),
+        totals=subscriptions.tab_totals(form.criteria, outlook),
         tabs=list(SubscriptionTab),
         Tab=SubscriptionTab,
         date_choices=[(field.value, field.label) for field in SubscriptionDate],
-        outlook=subscriptions.outlook(shop.billing_day),
+        outlook=outlook,
         files=subscriptions.files(),
-        overdue=subscriptions.overdue(),
-        notices=subscriptions.notices_of(subscriptions.notices()),
+        overdue=overdue,
+        notices=subscriptions.notices_of(refused),
         failed_months=subscriptions.failed_months(),
         charged=subscriptions.charged_alike(),
         mode=BillingMode(shop.billing_mode),

@@ -410,15 +410,15 @@ def test_results_that_do_not_come_are_told(
     monkeypatch.setattr(shop.gateway, "fetch_monthly_result", lambda _month: None)
     travel(jst(2026, 12, 19, 7))
     billing.resume()
-    assert subscriptions.overdue() == []
+    assert subscriptions.trouble()[1] == []
     travel(jst(2026, 12, 20, 7))
     billing.resume()
-    [file] = subscriptions.overdue()
+    [file] = subscriptions.trouble()[1]
     assert file.words == "結果が届いていません"
     with writing() as session:
         session.execute(sa.update(Billing).values(state=B.PAID))
     db.session.rollback()
-    assert subscriptions.overdue() == []
+    assert subscriptions.trouble()[1] == []
     assert fresh(order).payment_status is S.BILLING_REPORTED
 
 

@@ -943,16 +943,19 @@ def test_the_tabs_of_subscriptions_say_what_was_taken(shop: World, travel: Trave
     transaction_lookup.look_soon(order.id)
     transaction_lookup.look_up(order.transaction.id)
     assert (fresh(order).total, fresh(order).payment_status) == (2500, S.BILLING_REPORTED)
-    assert subscriptions.tab_totals(SubscriptionCriteria())[SubscriptionTab.REPORTED] == Total(
-        1, 2000
-    )
+    assert subscriptions.tab_totals(SubscriptionCriteria(), subscriptions.outlook(10))[
+        SubscriptionTab.REPORTED
+    ] == Total(1, 2000)
     assert [row.yen for row in rows.load([order.id], utc_now(), 10)] == [2000]
     reported = SubscriptionCriteria(tab=SubscriptionTab.REPORTED)
     assert ",2000,売上報告済," in b"".join(csv_file.as_csv(reported)).decode()
     with writing() as session:
         session.execute(sa.update(Order).values(processing_class=ProcessingClass.RETURNED))
-    totals = subscriptions.tab_totals(SubscriptionCriteria())
+    totals = subscriptions.tab_totals(SubscriptionCriteria(), subscriptions.outlook(10))
     assert totals[SubscriptionTab.ATTENTION] == totals[SubscriptionTab.ALL] == Total(1, 2000)
     coming = subscriptions.outlook(10)
     assert coming.to_refund == coming.attention == Total(1, 2000)
     assert coming.undelivered == Total()
+    for order_no, found in ((order.order_no, 1), ("another", 0)):
+        searched = subscriptions.tab_totals(SubscriptionCriteria(order_no=order_no), coming)
+        assert searched[SubscriptionTab.ATTENTION].count == found

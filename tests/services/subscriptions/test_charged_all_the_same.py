@@ -135,11 +135,11 @@ def test_a_line_of_ours_whose_results_never_come_is_looked_up_once_a_person_give
     shop.spoil_results("uncharged")
     monkeypatch.setattr(SmbcGpGateway, "fetch_monthly_result", lambda _self, _month: None)
     nights(travel, order, (2026, 12, 18), (2026, 12, 21))
-    assert monthly_files.overdue()
+    assert monthly_files.trouble()[1]
     travel(jst(2026, 12, 22, 8))
     billing.give_up(DECEMBER)
     nights(travel, order, (2026, 12, 22))
-    assert monthly_files.overdue() == []
+    assert monthly_files.trouble()[1] == []
     assert fresh(order).payment_status is S.CAPTURE_FAILED
     monkeypatch.undo()
     again.take_again([order.order_no], "again", TANAKA)

@@ -97,7 +97,7 @@ class TestTabs:
             SubscriptionTab.FAILED: [failed],
             SubscriptionTab.ALL: [waiting, back, with_month, late, reported, failed, gone],
         }
-        totals = subscriptions.tab_totals(SubscriptionCriteria())
+        totals = subscriptions.tab_totals(SubscriptionCriteria(), subscriptions.outlook(10))
         for tab, expected in stages.items():
             assert sorted(numbers(tab=tab)) == sorted(order.order_no for order in expected)
             assert (totals[tab].count, totals[tab].yen) == (
@@ -260,7 +260,9 @@ class TestSearch:  # R109
         assert numbers(date_field=SubscriptionDate.REGISTERED, **november) == only
         assert set(numbers(is_ok=True)) == {one_.order_no, repaid.order_no}
         assert numbers(is_ok=False) == [other.order_no]
-        totals = subscriptions.tab_totals(SubscriptionCriteria(is_ok=False))
+        totals = subscriptions.tab_totals(
+            SubscriptionCriteria(is_ok=False), subscriptions.outlook(10)
+        )
         assert (totals[SubscriptionTab.FAILED].count, totals[SubscriptionTab.ALL].count) == (1, 1)
 
     def test_going_on_is_what_the_newest_order_of_the_subscription_says(self) -> None:
@@ -339,7 +341,7 @@ class TestFiles:
         billing.resume()
         file = newest_file()
         assert (file.words, file.paid, file.not_paid) == ("結果受領済", 1, 1)
-        assert subscriptions.notices() == []
+        assert subscriptions.trouble()[0] == []
         assert get_detail(good.order_no).problem is None
         told = problem(bad)  # R105
         assert told.headline == "売上報告の結果がNGでした"
@@ -373,7 +375,7 @@ class TestFiles:
         order = placed(shop)
         travel(jst(2026, 12, 11, 9))  # the window has closed
         billing.resume()
-        [notice] = subscriptions.notices_of(subscriptions.notices())
+        [notice] = subscriptions.notices_of(subscriptions.trouble()[0])
         assert notice.order_nos == (order.order_no,)
         assert (notice.file.words, notice.file.postponed) == ("受付不可", 1)
         assert "受け付ける期間" in notice.file.why
@@ -384,7 +386,7 @@ class TestFiles:
 
         subscriptions.acknowledge(notice.file.id, TANAKA)
         subscriptions.acknowledge(notice.file.id, SHOP_FRONT)  # P19: the first stays
-        assert subscriptions.notices() == []
+        assert subscriptions.trouble()[0] == []
         assert newest_file().acknowledged_by == "田中"
 
         travel(jst(2027, 1, 10, 6, 1))
@@ -411,7 +413,7 @@ class TestFiles:
         billing.resume()
         travel(jst(2026, 12, 11, 1))
         billing.resume()
-        assert subscriptions.notices() == []
+        assert subscriptions.trouble()[0] == []
         assert newest_file().taken == 1
         travel(jst(2026, 12, 18, 6, 1))  # its results are fetched all the same
         billing.resume()
