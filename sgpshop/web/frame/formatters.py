@@ -8,6 +8,7 @@ Filters: `yen`, `number`, `jst`, `jst_date`, `jst_day`.  Functions: `icon(name)`
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from sgpshop.domain.order_acts import (
     status_change,
     status_choices,
 )
+from sgpshop.domain.order_number import in_address
 from sgpshop.domain.order_rules import (
     OrderFacts,
     given_back_there,
@@ -242,20 +244,26 @@ def _for_every_page() -> dict[str, Any]:
     }
 
 
+#: Order numbers that are their own address, and one that stands for any of them.
+_PLAIN_NUMBER, _ANY = re.compile(r"[A-Za-z0-9-]+"), "any-order-number"
+
+
 def _kept_addresses() -> Callable[..., str]:
-    """url_for, which finds the address of a screen once: a page names fifty of them."""
-    kept: dict[tuple[str, str], str] = {}
+    """url_for, which builds each address once: a page names fifty screens, a list forty orders' pages."""
+    kept: dict[tuple[str, str, bool], str] = {}
 
     def find(endpoint: str, **values: Any) -> str:
-        if values or endpoint.startswith("."):
+        number = in_address(values["order_no"]) if values.keys() == {"order_no"} else ""
+        if endpoint.startswith(".") or (values and not _PLAIN_NUMBER.fullmatch(number)):
             return url_for(endpoint, **values)
         try:
-            key = request.script_root, endpoint
+            key = request.script_root, endpoint, bool(values)
         except RuntimeError:  # no request: a mail
-            return url_for(endpoint)
+            return url_for(endpoint, **values)
         if key not in kept:
-            kept[key] = url_for(endpoint)
-        return kept[key]
+            any_of_them: dict[str, Any] = dict.fromkeys(values, _ANY)
+            kept[key] = url_for(endpoint, **any_of_them)
+        return kept[key].replace(_ANY, number)
 
     return find
 
