@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -35,7 +37,7 @@ def show() -> ResponseReturnValue:
     this_month = month_of(utc_now())
     typed = request.args.get("month", "")
     month = _month(typed) if typed else this_month
-    found = sales.read(month or this_month, utc_now())
+    found, orders = sales.read(month or this_month, utc_now()), url_for("order_search.show")
     page = render_template(
         "sales/show.html",
         found=found,
@@ -43,8 +45,8 @@ def show() -> ResponseReturnValue:
         error="" if month else "月は 2026-11 のように入力してください。",
         before=previous_month(found.first),
         after=next_month(found.first),
-        bars=[_bar(line) for line in found.days],
-        list_of=list_of,
+        bars=[_bar(orders, line) for line in found.days],
+        list_of=partial(list_of, orders),
         layouts=list(journals.LAYOUTS.values()),
         has_subscriptions=subscriptions.in_use(settings.load()) or found.whole.subscriptions,
         may_export=current_user.may_act_as(Role.ACCOUNTANT),
@@ -76,17 +78,16 @@ def _month(text: str) -> date | None:
         return None
 
 
-def list_of(what: str, first: date, last: date, **more: Any) -> str:
-    """The order list of what moved on these days: `what` is a 期間対象 of it."""
-    found: dict[str, Any] = {"date_field": what, "from": first, "to": last, **more}
-    return url_for("order_search.show", **found)
+def list_of(orders: str, what: str, first: date, last: date, **more: Any) -> str:
+    """The order list (at `orders`) of what moved on these days: `what` is a 期間対象 of it."""
+    return f"{orders}?{urlencode({'date_field': what, 'from': first, 'to': last, **more})}"
 
 
-def _bar(line: Line) -> dict[str, Any]:
+def _bar(orders: str, line: Line) -> dict[str, Any]:
     assert line.day is not None
     return {
         "words": f"{line.day.month}/{line.day.day}",
         "value": line.sold,
-        "href": list_of("captured_at", line.day, line.day),
+        "href": list_of(orders, "captured_at", line.day, line.day),
         "tone": "",
     }

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.domain.words import Labelled
-from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Delivery, Order, OrderKind, OrderLine, utc_now
-from sgpshop.services.order_search.totals import Total, added, taken_otherwise, totals_of_kind
+from sgpshop.services.order_search.totals import Total, added, otherwise_of_kind, totals_of_kind
 from sgpshop.services.orders import facts as order_facts
 from sgpshop.services.orders.facts import Facts
 from sgpshop.storage import keyset
 from sgpshop.storage.keyset import Page, Sorting
 from sgpshop.storage.questions import Question, answer
+from sgpshop.storage.rows import read as rows_of
 
 PAGE_SIZE = 40
 Condition = sa.ColumnElement[bool]
@@ -94,7 +94,7 @@ def tab_totals() -> dict[PreorderTab, Total]:
         for tab, status in _STATUS_OF_TAB.items()
     }
     totals[PreorderTab.OVERDUE] = answer(overdue())
-    more = sum(taken_otherwise([_IS_PREORDER]).values())
+    more = sum(otherwise_of_kind(OrderKind.PREORDER).values())
     for tab in (PreorderTab.CAPTURED, PreorderTab.ALL):  # taken from the buyer on no other tab
         totals[tab] = replace(totals[tab], yen=totals[tab].yen + more)
     return totals
@@ -118,45 +118,32 @@ def _of_tab(tab: PreorderTab, today: date) -> Condition:
     return Order.payment_status == status if status else sa.true()
 
 
+#: A new transaction charges the same card: whichever of them shows it (R112).
+_LAST4 = sa.select(sa.func.max(CardTransaction.card_last4)).where(
+    CardTransaction.order_id == Order.id
+)
+_FIRST_ITEM = (
+    sa.select(OrderLine.name)
+    .where(OrderLine.order_id == Order.id)
+    .order_by(OrderLine.is_preorder.desc(), OrderLine.position)
+    .limit(1)
+)
+_ITEMS = sa.select(sa.func.count()).where(OrderLine.order_id == Order.id)
+_MORE = sa.select(
+    Order.id,
+    _SHIPS_ON.label("ships_on"),
+    _LAST4.correlate(Order).scalar_subquery().label("last4"),
+    _ITEMS.correlate(Order).scalar_subquery().label("items"),
+    _FIRST_ITEM.correlate(Order).scalar_subquery().label("first"),
+).where(Order.id.in_(sa.bindparam("ids", expanding=True)))
+
+
 def _load(order_ids: Sequence[int], today: date) -> list[ListedPreorder]:
     """The rows of these orders, in this order; three queries."""
     if not order_ids:
         return []
-    rows = order_facts.ROWS.where(Order.id.in_(order_ids))
-    orders = {order.id: order for order in order_facts.read(rows)}
-    # A new transaction charges the same card: whichever of them shows it (R112).
-    last4 = (
-        sa.select(sa.func.max(CardTransaction.card_last4))
-        .where(CardTransaction.order_id == Order.id)
-        .correlate(Order)
-        .scalar_subquery()
-    )
-    items = (
-        sa.select(sa.func.count())
-        .where(OrderLine.order_id == Order.id)
-        .correlate(Order)
-        .scalar_subquery()
-    )
-    first = (
-        sa.select(OrderLine.name)
-        .where(OrderLine.order_id == Order.id)
-        .order_by(OrderLine.is_preorder.desc(), OrderLine.position)
-        .limit(1)
-        .correlate(Order)
-        .scalar_subquery()
-    )
-    facts = {
-        row.id: row
-        for row in db.session.execute(
-            sa.select(
-                Order.id,
-                _SHIPS_ON.label("ships_on"),
-                last4.label("last4"),
-                items.label("items"),
-                first.label("first"),
-            ).where(Order.id.in_(order_ids))
-        )
-    }
+    orders = {order.id: order for order in order_facts.with_ids(order_ids)}
+    facts = {row.id: row for row in rows_of(_MORE, {"ids": order_ids})}
     return [
         ListedPreorder(
             order=orders[order_id],

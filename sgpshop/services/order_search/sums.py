@@ -6,6 +6,7 @@ leaves them true.  Once a night they are compared with the orders all the same.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,7 @@ _DRIFT = (
 )
 
 
+@cache
 def by_status(place: int, kind: OrderKind | None = None) -> sa.Select[*tuple[Any, ...]]:
     """Rows of `place`, status (NULL: not paid by SGP card), count and yen, as totals.py adds up.
 

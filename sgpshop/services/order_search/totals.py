@@ -158,6 +158,17 @@ def totals_of_kind(kind: OrderKind) -> Totals:
     return found
 
 
+def otherwise_of_kind(kind: OrderKind) -> dict[PaymentStatus | None, int]:
+    """What `taken_otherwise` says of all orders of a kind."""
+    rows = rows_of(_otherwise_of(kind))
+    return {status: int(more or 0) for _, status, _, more in rows}
+
+
+@cache
+def _otherwise_of(kind: OrderKind) -> sa.Select[*tuple[Any, ...]]:
+    return _taken_otherwise([Order.kind == kind], place=0)
+
+
 def totals_of(*searches: SearchCriteria) -> list[Totals]:
     """Count and yen by status of each search; at most two queries, however many searches."""
     now = utc_now()

@@ -13,7 +13,12 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order, OrderKind, utc_now
 from sgpshop.models.order import IS_THROUGH
 from sgpshop.services import settings
-from sgpshop.services.order_search.totals import Total, taken_otherwise, totals_of_kind
+from sgpshop.services.order_search.totals import (
+    Total,
+    otherwise_of_kind,
+    taken_otherwise,
+    totals_of_kind,
+)
 from sgpshop.services.subscriptions import rows
 from sgpshop.services.subscriptions.outlook import Outlook
 from sgpshop.services.subscriptions.rows import ListedSubscription
@@ -52,7 +57,8 @@ def tab_totals(criteria: SubscriptionCriteria, of_all: Outlook) -> dict[Subscrip
             if tab is not None:
                 counts[tab] += count
                 sums[tab] += int(yen)
-    for status, more in taken_otherwise(about).items():
+    otherwise = otherwise_of_kind(OrderKind.SUBSCRIPTION) if are_all else taken_otherwise(about)
+    for status, more in otherwise.items():
         for tab in (_tab_of(status, is_delivered=True), SubscriptionTab.ALL):
             if tab is not None:
                 sums[tab] += more
