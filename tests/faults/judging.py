@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import sqlalchemy as sa
+from flask import current_app
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -20,6 +21,7 @@ from sgpshop.services.orders import history
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import attempt_lookup, journal, transaction_lookup
 from sgpshop.storage.database import writing
+from tests import own_worker
 from tests.faults.oracle import violations
 from tests.gateway_world import World
 from tests.services.acting import effects, run_act
@@ -28,7 +30,11 @@ _SENT_ON_TO_AUTH = (Operation.CHANGE_AMOUNT, Operation.EXTEND)
 
 
 def settle(order_id: int) -> None:
-    """Work for this order until nothing is open; the gateway behaves by now."""
+    """Work for this order until nothing is open; the gateway behaves by now.
+
+    Who works on it just now ends first: an attempt of a living thread is not taken for a lost one.
+    """
+    own_worker.ended(current_app)
     for _ in range(20):
         if not open_attempts(order_id):
             return

@@ -29,6 +29,13 @@ def overrides() -> dict[str, object]:
 
 
 @pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine is within the moments of congestion all the same."""
+    monkeypatch.setattr(module, "_SAME_MOMENT", timedelta(hours=1))
+    monkeypatch.setattr(module, "_FASTER_EVERY", timedelta(hours=1))
+
+
+@pytest.fixture
 def process(app: Flask) -> Iterator[Callable[[], Connections]]:
     """Makes what one more worker would have."""
     made: list[Connections] = []
@@ -159,6 +166,7 @@ def test_a_process_that_was_frozen_begins_nothing_before_it_has_looked(
     assert not first._has_free()
 
 
+@pytest.mark.usefixtures("soon")
 def test_congestion_slows_all_of_them_and_passes(process: Callable[[], Connections]) -> None:
     first, second = process(), process()
     first.congested()
@@ -167,13 +175,14 @@ def test_congestion_slows_all_of_them_and_passes(process: Callable[[], Connectio
     db.session.execute(  # it was a while ago
         sa.update(GatewayShare)
         .where(GatewayShare.holder == "*")
-        .values(until=utc_now() - timedelta(seconds=10))
+        .values(until=utc_now() - timedelta(hours=2))
     )
     db.session.commit()
     settle(second)
     assert take_all(second) == 1
 
 
+@pytest.mark.usefixtures("soon")
 def test_whoever_hears_of_congestion_slows_all_of_them(
     world: World, process: Callable[[], Connections]
 ) -> None:
