@@ -44,6 +44,7 @@ from sgpshop.services.order_files.importing import batches
 from sgpshop.services.order_files.importing.runs import RunState, state_of
 from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history import Actor
+from sgpshop.services.orders.money_movements import MOVED
 from sgpshop.services.orders.parcels import ParcelSlips
 from sgpshop.services.payments import transaction_lookup
 from sgpshop.services.reconciliation import console_file
@@ -57,7 +58,6 @@ from tests.services.acting import TANAKA, cancel, press, seen
 from tests.services.arriving import open_shop
 from tests.services.importing import NO_LIMITS, counts, messages, take_in, take_in_file
 from tests.services.order_csv import ROW, csv_file, number, row
-from tests.services.subscriptions.test_charged_all_the_same import booked
 
 NUMBER = ROW["注文番号"]
 LINKED = {
@@ -287,7 +287,7 @@ def test_an_order_whose_lines_come_to_what_no_books_hold_stays_out(shop: World) 
     work_off(the_order().id)
     press(the_order(), Operation.CAPTURE)
     assert the_order().payment_status is PaymentStatus.CAPTURED
-    assert booked() == 2500
+    assert db.session.scalar(sa.select(MOVED)) == 2500
 
 
 def slips_of(order: Order) -> list[str]:
