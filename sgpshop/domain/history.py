@@ -103,6 +103,7 @@ SENTENCES = {
     "cancelled_unbilled": "{who}が注文をキャンセルしました。売上報告の対象から外れます",
     "change_amount_found_already": "SMBC-GP側の金額がすでに変更後の金額であることを確認しました",
     "follow_up_stopped": "{who}の続く実売上処理は行いませんでした。{why}",
+    "delivery_stopped": "{who}の続く配送完了は行いませんでした。{why}",
     "approval_asked": "{who}が{what}({yen})の承認を依頼しました。承認されるまで、SMBC-GPには送信しません",
     "approval_given": "{who}が、{asker}の依頼した{what}({yen})を承認しました",
     "approval_refused": "{who}が、{asker}の依頼した{what}({yen})を却下しました(理由:{why})",

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 from sqlalchemy.orm import Session
 
+from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.delivery_status import DeliveryStatus, processing_class
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.payment_status import PaymentStatus
@@ -170,27 +171,29 @@ def _capture(session: Session, row: Any) -> None:
         )
         acts.open(session, [order], wanted, actor)
     except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
-        history.record(
-            order.id,
-            "follow_up_stopped",
-            actor,
-            before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
-            why=problem.message,
-        )
+        _stopped(order, "follow_up_stopped", actor, problem.message)
     session.flush()
 
 
 def _deliver(session: Session, row: Any, now: datetime) -> None:
     """配送完了, confirmed together with the capture (R30)."""
-    order = acting.lock_order(session, row.order_id)
-    delivered = parcels.deliver_all(session, order, now)
-    if delivered:
-        history.record_change(
-            order,
-            "delivered_after_capture",
-            Actor(row.actor_kind, row.actor),
-            before=order.payment_status,
-        )
+    order, actor = acting.lock_order(session, row.order_id), Actor(row.actor_kind, row.actor)
+    if order.is_called_off:  # asked for before, as what a run has left to do (R143)
+        _stopped(order, "delivery_stopped", actor, DeliveryRefusal.CALLED_OFF.sentence)
+    elif parcels.deliver_all(session, order, now):
+        before = order.payment_status
+        history.record_change(order, "delivered_after_capture", actor, before=before)
+
+
+def _stopped(order: Order, event: str, actor: Actor, why: str) -> None:
+    """The second step of an act is not taken: told, and the order stays as it is."""
+    history.record(
+        order.id,
+        event,
+        actor,
+        before=order.payment_status,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        why=why,
+    )

@@ -29,7 +29,7 @@ from sgpshop.services.deliveries.labels import LAYOUTS, LabelJob
 from sgpshop.services.deliveries.slips import SlipTerms
 from sgpshop.services.deliveries.slips.decisions import code_of
 from sgpshop.services.deliveries.waiting import WaitingFilter
-from sgpshop.services.orders import alerts, parcels
+from sgpshop.services.orders import alerts, history, parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import CAPTURE
@@ -494,6 +494,23 @@ class TestWhatBeginsAfterwards:
         work_off(order.id)
         assert self.stands(shop, order)
         assert shop.trade(order.order_no)["amount"] == 2400
+
+    def test_nor_is_it_delivered_by_the_second_step_of_its_capture(
+        self, shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = shop.gateway.capture
+
+        def sent(*args: Any, **more: Any) -> Any:
+            call_off(order)
+            return send(*args, **more)
+
+        monkeypatch.setattr(shop.gateway, "capture", sent)
+        after = press(order, Operation.CAPTURE, FollowUp.DELIVER)
+        assert (after.payment_status, after.processing_class) == (S.CAPTURED, PC.UNPROCESSED)
+        [last] = history.entries(order.id, limit=1)
+        assert last.event == "delivery_stopped"
+        acknowledge(order)
+        assert delivered(fresh(order)).processing_class is PC.DELIVERED
 
 
 @pytest.mark.parametrize("is_made", [False, True])
