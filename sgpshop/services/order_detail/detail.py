@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,7 +35,7 @@ from sgpshop.services.payments.error_content import error_content, is_past
 from sgpshop.services.subscriptions import facts
 from sgpshop.services.subscriptions.facts import BillingFacts
 from sgpshop.services.subscriptions.use import in_use_question
-from sgpshop.storage.questions import answers
+from sgpshop.storage.questions import Question, answers
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ def get_detail(order_no: str) -> Detail:
     """Everything about one order.  Raises NotFound."""
     order = get_order(order_no)
     # What most orders have none of is not asked for one by one; the menu wants to know the last.
-    has_numbers, has_alerts, _ = answers(
+    has_numbers, has_alerts, was_refused, _ = answers(
         unknown_numbers.has_any_question(order.id),
         alerts.has_open_question(order.id),
+        Question(_WAS_REFUSED, lambda row: bool(row[0]), {"order": order.id}),
         in_use_question(),
     )
     open_numbers, answered = (
@@ -101,7 +103,7 @@ def get_detail(order_no: str) -> Detail:
             order.lines,
             total=order.total,
         ),
-        problem=_problem(order, billing),
+        problem=problem_of(order, _last(order) if was_refused else None, billing),
         last_look=describe_look(order.open_attempt) if order.open_attempt else "",
         history=history.entries(order.id),
         alerts=alerts.open_of(order.id) if has_alerts else [],
@@ -122,25 +124,26 @@ def _transactions(order: Order) -> list[CardTransaction]:
     )
 
 
-_LAST = (
-    sa.select(Attempt)
-    .where(Attempt.order_id == sa.bindparam("order"))
-    .order_by(Attempt.id.desc())
-    .limit(1)
-)
+def _newest(wanted: Any) -> sa.Select[Any]:
+    its_own = Attempt.order_id == sa.bindparam("order")
+    return sa.select(wanted).where(its_own).order_by(Attempt.id.desc()).limit(1)
 
 
-def _problem(order: Order, billing: BillingFacts | None) -> OrderProblem | None:
-    last = db.session.scalars(_LAST, {"order": order.id}).one_or_none()
-    return problem_of(order, last, billing)
+_LAST: sa.Select[Attempt] = _newest(Attempt)
+_WAS_REFUSED = sa.select(_newest(Attempt.state).scalar_subquery() == AttemptState.REJECTED)
+
+
+def _last(order: Order) -> Attempt:
+    return db.session.scalars(_LAST, {"order": order.id}).one()
 
 
 def problem_of(
     order: Order, last: Attempt | None, billing: BillingFacts | None = None
 ) -> OrderProblem | None:
-    """The error content of `order`, whose newest attempt is `last`; None if nothing is wrong.
+    """The error content of `order`; None if nothing is wrong.
 
-    `billing` is the latest registration of a subscription order.
+    `last` is its newest attempt, which matters where it was refused; `billing` the latest registration
+    of a subscription order.
     """
     if order.open_attempt is not None:
         return None  # the panel tells of the operation under way itself
