@@ -32,6 +32,8 @@ NOT_WANTED = "connect:not_wanted"
 
 #: An answer may carry any number of codes; a sentence and the journal show the first few.
 _SHOWN = 10
+#: of `reason`, as the journal keeps it
+_LONGEST = 120
 
 
 class GatewayError(Exception):
@@ -112,7 +114,7 @@ class GatewayOutcomeUnknown(GatewayError):
 
 
 def _joined(codes: tuple[str, ...]) -> str:
-    return "codes:" + "|".join(codes[:_SHOWN])
+    return ("codes:" + "|".join(codes[:_SHOWN]))[:_LONGEST]
 
 
 def _sentence(codes: tuple[str, ...]) -> str:

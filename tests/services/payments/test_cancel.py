@@ -13,12 +13,14 @@ from sgpshop.domain.errors import NotPossible, ShopError
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
+from sgpshop.gateway import GatewayRejected
 from sgpshop.models import AttemptState, Delivery, Operation, Order, OrderKind
 from sgpshop.services import settings
 from sgpshop.services.orders import history
 from sgpshop.services.payments import runner
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, days_ago, fresh, make_order, order_number
+from tests.faults.judging import work_off
 from tests.gateway_world import GOOD_CARD, World
 from tests.services.acting import cancel, correct, effects, last_attempt, look, press
 
@@ -106,6 +108,23 @@ def test_a_refusal_leaves_the_order_as_it_was(shop: World, order: Order) -> None
     assert kept.payment_status is PaymentStatus.AUTHORIZED  # R98
     assert kept.processing_class is ProcessingClass.UNPROCESSED
     assert cancel(order).payment_status is PaymentStatus.CANCELLED  # a retry is possible
+
+
+@pytest.mark.postgresql
+def test_codes_longer_than_any_we_know_hold_nothing_up(
+    shop: World, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL cuts nothing off: what does not fit would break off each try."""
+
+    def refuse(_order_id: str) -> None:
+        raise GatewayRejected.by_codes(tuple(f"X{n:019}" for n in range(20)))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.gateway, "search_trade", refuse)
+        cancel(order)
+        assert last_attempt(order).state is AttemptState.QUEUED
+    work_off(order.id)
+    assert fresh(order).payment_status is PaymentStatus.CANCELLED
 
 
 def test_an_unsent_change_does_not_matter_to_a_cancel(shop: World, order: Order) -> None:
