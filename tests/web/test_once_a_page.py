@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from sgpshop.models import (
     utc_now,
 )
 from sgpshop.services import settings
+from sgpshop.services.installation.health import readiness
 from sgpshop.storage.database import writing
 from tests.factories import authorized_order, make_order
 from tests.gateway_world import World
@@ -41,7 +43,7 @@ def owner(app: Flask) -> FlaskClient:
 
 @contextmanager
 def asked(app: Flask, part: str = "SELECT") -> Iterator[list[str]]:
-    """The questions to the database meanwhile that hold `part`."""
+    """The questions to the database meanwhile that hold `part`; not those about health, asked now and then."""
     found: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
@@ -50,9 +52,11 @@ def asked(app: Flask, part: str = "SELECT") -> Iterator[list[str]]:
 
     with app.app_context():
         engine = db.engine
+        readiness.warnings()
     sa.event.listen(engine, "before_cursor_execute", note)
     try:
-        yield found
+        with patch.object(readiness, "_MOMENT", 3600.0):
+            yield found
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
 
