@@ -457,6 +457,7 @@ class Stage:
         self._now = 0.0
         self._kept: tuple[datetime, sqlite3.Connection] | None = None
         self.broken: dict[str, None] = {}
+        self._is_restless = False
         self._steps: dict[str, Callable[..., None]] = {
             name.removeprefix("do_"): getattr(self, name)
             for name in dir(self)
@@ -526,7 +527,7 @@ class Stage:
 
     def work(self) -> None:
         """What the worker does until nothing is due."""
-        for _ in range(40):
+        for _ in range(2 if self._is_restless else 40):
             db.session.rollback()
             self._guarded("match_late", lambda: notifications.match_late())
             is_billing = billing.is_due()
@@ -548,6 +549,7 @@ class Stage:
             ):
                 for one in ids:
                     self._guarded(action.__name__, lambda act=action, one=one: act(one))
+        self._is_restless = True  # which is said once, and tried no more
         self.broken.setdefault(f"the worker never rests: {due}, billing {is_billing}")
 
     def _guarded(self, what: str, act: Callable[[], object]) -> None:
