@@ -41,6 +41,7 @@ from sgpshop.web.api.fields import (
     Yen,
     YenOrNone,
 )
+from sgpshop.web.api.reading import mistake
 from sgpshop.web.frame.problems import ApiRefusal
 
 _MOST_ITEMS, _MOST_DELIVERIES = 50, 50
@@ -351,11 +352,10 @@ def _parcel(delivery: DeliveryBody) -> new_order.ShipTo:
 
 def _check_subscription(body: NewOrderBody) -> None:
     if (body.kind == "subscription") != (body.subscription is not None):
-        raise ApiRefusal(
-            422,
-            "invalid",
+        raise mistake(
+            "/subscription",
+            "kindと合いません。",
             "subscriptionは、kindがsubscriptionのときだけ、必ず指定してください。",
-            errors=[{"pointer": "/subscription", "detail": "kindと合いません。"}],
         )
 
 
@@ -363,11 +363,10 @@ def _check_whose_card(body: NewOrderBody) -> None:
     """A buyer pays with a card of their own."""
     card, buyer = body.payment, body.buyer.member_id
     if isinstance(card, StoredCardBody) and buyer is not None and card.member_id != buyer:
-        raise ApiRefusal(
-            422,
-            "invalid",
+        raise mistake(
+            "/payment/member_id",
+            "注文者の会員IDと合いません。",
             "登録済みのカードは、注文者(buyer.member_id)本人のものだけが使えます。",
-            errors=[{"pointer": "/payment/member_id", "detail": "注文者の会員IDと合いません。"}],
         )
 
 
@@ -375,18 +374,16 @@ def _check_other_payment(body: NewOrderBody) -> None:
     """What is charged later is charged on a card; and a card is charged a yen at least."""
     is_other = isinstance(body.payment, OtherPaymentBody)
     if is_other and body.kind != "normal":
-        raise ApiRefusal(
-            422,
-            "invalid",
+        raise mistake(
+            "/kind",
+            "payment.methodと合いません。",
             "カード以外の決済方法(payment.method)は、kindがnormalの注文だけで使えます。",
-            errors=[{"pointer": "/kind", "detail": "payment.methodと合いません。"}],
         )
     if not is_other and not body.total:
-        raise ApiRefusal(
-            422,
-            "invalid",
+        raise mistake(
+            "/total",
+            "1以上にしてください。",
             "合計金額(total)が0円の注文は、カードで支払えません。payment.methodを指定してください。",
-            errors=[{"pointer": "/total", "detail": "1以上にしてください。"}],
         )
 
 
@@ -402,12 +399,11 @@ def _check_deliveries(body: NewOrderBody) -> None:
         for part in delivery.items:
             sent[part.code] += part.quantity
     if ordered != sent:
-        raise ApiRefusal(
-            422,
-            "invalid",
+        raise mistake(
+            "/deliveries",
+            "itemsと合いません。",
             "deliveriesの商品の数が、itemsと合いません。お届け先を指定するときは、"
             "すべての商品にcodeを付け、数量の合計を合わせてください。",
-            errors=[{"pointer": "/deliveries", "detail": "itemsと合いません。"}],
         )
 
 

@@ -29,8 +29,7 @@ from sgpshop.services.payments.second_look import ApprovalAsked
 from sgpshop.web.api import answers, replays
 from sgpshop.web.api.access import caller, may
 from sgpshop.web.api.fields import AnswerBody, Body, Day, Version, Yen
-from sgpshop.web.api.reading import refuse_unconfirmed, sent
-from sgpshop.web.frame.problems import ApiRefusal
+from sgpshop.web.api.reading import mistake, refuse_unconfirmed, sent
 
 MOST_ORDERS, _MOST_PARCELS, _MOST_SLIPS = 200, 50, 12
 _CARRIERS = "; ".join(f"`{code}` {name}" for code, name in CARRIERS.items()) + "."
@@ -229,29 +228,22 @@ def _check(given: FulfilmentBody) -> None:
     if given.capture:
         may(Scope.CAPTURE)
     if sum(len(order.parcels) for order in given.orders) > _MOST_AT_ONCE:
-        _refuse(
+        raise mistake(
             "/orders",
             f"お届け先は合わせて{_MOST_AT_ONCE:,}件までです。何回かに分けて送ってください。",
         )
     seen: set[str] = set()
     for place, order in enumerate(given.orders):
         if order.order_no in seen:
-            _refuse(f"/orders/{place}/order_no", "同じ注文が2回あります。")
+            raise mistake(f"/orders/{place}/order_no", "同じ注文が2回あります。")
         seen.add(order.order_no)
         if given.capture and order.amount is None:
-            _refuse(f"/orders/{place}/amount", "captureを指定したときは必須です。")
+            raise mistake(f"/orders/{place}/amount", "captureを指定したときは必須です。")
         for number, parcel in enumerate(order.parcels):
             if len(" ".join(parcel.slip_numbers or ())) > 400:
-                _refuse(f"/orders/{place}/parcels/{number}/slip_numbers", "伝票番号が多すぎます。")
-
-
-def _refuse(pointer: str, sentence: str) -> None:
-    raise ApiRefusal(
-        422,
-        "invalid",
-        "送信された内容を確認してください。",
-        errors=[{"pointer": pointer, "detail": sentence}],
-    )
+                raise mistake(
+                    f"/orders/{place}/parcels/{number}/slip_numbers", "伝票番号が多すぎます。"
+                )
 
 
 def _news(order: FulfilledOrderBody) -> OrderNews:

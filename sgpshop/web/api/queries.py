@@ -27,8 +27,7 @@ from sgpshop.services.order_search.criteria import (
 )
 from sgpshop.services.order_search.search import PageRequest, SortKey
 from sgpshop.web.api.fields import Body, Day, Text100
-from sgpshop.web.api.reading import validated
-from sgpshop.web.frame.problems import ApiRefusal
+from sgpshop.web.api.reading import mistake, validated
 
 Query = TypeVar("Query", bound=Body)
 
@@ -280,9 +279,4 @@ def _day(text: str | None) -> date | None:
 
 
 def _refuse(name: str, sentence: str) -> NoReturn:
-    raise ApiRefusal(
-        422,
-        "invalid",
-        "検索条件を確認してください。",
-        errors=[{"pointer": f"?{name}", "detail": sentence}],
-    )
+    raise mistake(f"?{name}", sentence, "検索条件を確認してください。")

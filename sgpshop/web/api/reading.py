@@ -20,6 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 #: Mistakes told at once.
 _MOST_ERRORS = 20
 _LONGEST_NAME = 60
+_LOOK_AGAIN = "送信された内容を確認してください。"
 #: kind of pydantic's mistake -> sentence; fields come from its context
 _SENTENCES = {
     "missing": "必須です。",
@@ -75,15 +76,15 @@ def refuse_unconfirmed(yen: int) -> NoReturn:
     )
 
 
+def mistake(pointer: str, detail: str, sentence: str = _LOOK_AGAIN) -> ApiRefusal:
+    """What was sent is wrong at one place: `detail` says how, `sentence` what it is about (422)."""
+    return ApiRefusal(422, "invalid", sentence, errors=[{"pointer": pointer, "detail": detail}])
+
+
 def take_no_parameters() -> None:
     """Raises ApiRefusal (422)."""
     if request.args:
-        raise ApiRefusal(
-            422,
-            "invalid",
-            "このURLにパラメーターは指定できません。",
-            errors=[{"pointer": "?", "detail": "パラメーターはありません。"}],
-        )
+        raise mistake("?", "パラメーターはありません。", "このURLにパラメーターは指定できません。")
 
 
 def validated(model: type[Model], sent: dict[str, Any]) -> Model:
@@ -108,7 +109,7 @@ def _refusal(mistakes: ValidationError, start: str) -> ApiRefusal:
         {"pointer": start + _place(mistake["loc"]), "detail": _sentence(mistake)}
         for mistake in found[:_MOST_ERRORS]
     ]
-    return ApiRefusal(422, "invalid", "送信された内容を確認してください。", errors=errors)
+    return ApiRefusal(422, "invalid", _LOOK_AGAIN, errors=errors)
 
 
 def _place(parts: tuple[int | str, ...]) -> str:
