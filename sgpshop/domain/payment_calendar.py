@@ -31,9 +31,9 @@ class HoldWarning(StrEnum):
 SOON_DAYS, URGENT_DAYS = 14, 3
 
 
-def days_left(expires_at: datetime, now: datetime) -> int:
-    """Japanese days until the hold ends: 0 on its last day, negative once that day is over."""
-    return (jst_day(expires_at) - jst_day(now)).days
+def days_left(until: datetime, now: datetime) -> int:
+    """Japanese days left, of a hold say: 0 on its last day, negative once that day is over."""
+    return (jst_day(until) - jst_day(now)).days
 
 
 def hold_warning(expires_at: datetime, now: datetime) -> HoldWarning:

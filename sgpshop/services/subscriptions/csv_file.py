@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 from sgpshop.domain.csv_writing import Value, csv_file
-from sgpshop.domain.payment_calendar import JST
+from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
 from sgpshop.models import utc_now
 from sgpshop.services import settings
@@ -74,4 +74,4 @@ def _cells(row: ListedSubscription) -> tuple[Value, ...]:
 
 
 def _day(moment: datetime | None) -> date | None:
-    return moment.astimezone(JST).date() if moment else None
+    return jst_day(moment) if moment else None

@@ -20,7 +20,7 @@ from sgpshop.domain.billing_calendar import (
     next_registration,
     registers_at,
 )
-from sgpshop.domain.payment_calendar import jst_day
+from sgpshop.domain.payment_calendar import days_left, jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Order, utc_now
 from sgpshop.services.order_search.totals import Total, more_taken
@@ -104,7 +104,7 @@ def outlook(billing_day: int, now: datetime | None = None) -> Outlook:
         totals[name] = replace(totals[name], yen=totals[name].yen + int(figures[-1] or 0))
     return Outlook(
         next_at=next_at,
-        days_until_next=_days_until(next_at, now),
+        days_until_next=days_left(next_at, now),
         next_month=upcoming,
         later_at=registers_at(next_month(upcoming), billing_day),
         last_day=last_day,
@@ -182,13 +182,13 @@ class Urgent:
 
 def urgent_question(now: datetime) -> Question[Urgent]:
     """The figures at `now` (aware), to be asked together with others."""
-    days_left = (_last_day(month_of(now)) - jst_day(now)).days
+    days_until_last = (_last_day(month_of(now)) - jst_day(now)).days
 
     def read(figures: tuple[Any, ...]) -> Urgent:
         undelivered, its_yen, attention, yen, more = (int(one or 0) for one in figures)
         return Urgent(
             undelivered=Total(undelivered, its_yen),
-            days_until_last=days_left,
+            days_until_last=days_until_last,
             attention=Total(attention, yen + more),
         )
 
@@ -222,7 +222,3 @@ def _urgent(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]
 
 def _last_day(month: date) -> date:
     return jst_day(end_of(month) - timedelta(seconds=1))
-
-
-def _days_until(moment: datetime, now: datetime) -> int:
-    return (jst_day(moment) - jst_day(now)).days
