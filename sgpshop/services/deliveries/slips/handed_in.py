@@ -24,7 +24,6 @@ from sgpshop.extensions import db
 from sgpshop.models import ItemResult, Order, SlipRow, SlipRun
 from sgpshop.services.deliveries.slips import matching, planning, runs, writing
 from sgpshop.services.deliveries.slips.report import ReportedRow, in_order
-from sgpshop.services.orders.facts import keep
 from sgpshop.services.payments import journal
 from sgpshop.services.payments.acts import SumNotConfirmed
 from sgpshop.storage.database import writing as writing_transaction
@@ -143,29 +142,22 @@ def _prepare(
         ]
     planning.plan(rows, terms, names_all=True)
     _refuse_what_was_not_seen(rows, news)
+    content = hashlib.sha256(token.encode()).hexdigest()
+    run = SlipRun(
+        id=token,
+        person_id=None,
+        key_id=key_id,
+        actor=key_name,
+        content_hash=content,
+        fingerprint=content,
+        capture=capture,
+        on_failure=terms.on_failure,
+        header=[],
+        program=_PROGRAM,
+        mails=0,
+    )
     with writing_transaction() as session:
-        there = keep(session, [row["order_id"] for row in rows if row["order_id"]])
-        for row in rows:
-            if row["order_id"] not in there:
-                planning.without_order(row)
-        content = hashlib.sha256(token.encode()).hexdigest()
-        session.add(
-            SlipRun(
-                id=token,
-                person_id=None,
-                key_id=key_id,
-                actor=key_name,
-                content_hash=content,
-                fingerprint=content,
-                capture=capture,
-                on_failure=terms.on_failure,
-                header=[],
-                program=_PROGRAM,
-                mails=0,
-            )
-        )
-        session.flush()
-        session.execute(sa.insert(SlipRow), rows)
+        planning.write_down(session, run, rows)
 
 
 def _row(

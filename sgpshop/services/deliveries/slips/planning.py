@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from sgpshop.domain.errors import AmountDiffers, OrderChanged
 from sgpshop.domain.shop_terms import OnCaptureFailure
@@ -19,7 +20,7 @@ from sgpshop.services import settings
 from sgpshop.services.deliveries.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.deliveries.slips.matching import Match
 from sgpshop.services.deliveries.slips.rows import LONGEST_MORE, ReadRow
-from sgpshop.services.orders.facts import Facts, load_facts
+from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.storage.database import chunks
 
 _LONGEST_MESSAGE = 300
@@ -191,6 +192,17 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms, *, names_all: bool = 
         if decision.is_to_be_captured:
             pairs = zip(of_order, decision.rows, strict=True)
             next(row for row, one in pairs if one.waits)["amount"] = order.total
+
+
+def write_down(session: Session, run: SlipRun, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep a new run with its planned rows, as far as their orders are still there."""
+    there = keep(session, [row["order_id"] for row in rows if row["order_id"] is not None])
+    for row in rows:
+        if row["order_id"] not in there:
+            without_order(row)
+    session.add(run)
+    session.flush()
+    session.execute(sa.insert(SlipRow), rows)
 
 
 def is_stale(run: SlipRun, row: SlipRow, order: Facts) -> bool:

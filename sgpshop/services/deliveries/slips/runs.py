@@ -47,10 +47,10 @@ from sgpshop.services.deliveries.slips.planning import (
     outcomes_of,
     plan,
     remark_shared_numbers,
-    without_order,
+    write_down,
 )
 from sgpshop.services.deliveries.slips.reading import read, typed
-from sgpshop.services.orders.facts import Facts, keep, load_facts
+from sgpshop.services.orders.facts import Facts, load_facts
 from sgpshop.services.orders.history import Actor
 from sgpshop.services.payments import acts, second_look
 from sgpshop.services.payments.acts import OperationRequest
@@ -133,28 +133,21 @@ def prepare(given: Uploaded | Typed, terms: SlipTerms, *, person_id: int | None,
         join_parcels(rows)
     remark_shared_numbers(rows)
     plan(rows, terms)
+    run = SlipRun(
+        id=run_id,
+        person_id=person_id,
+        actor=actor,
+        content_hash=content_hash,
+        fingerprint=fingerprint,
+        capture=terms.capture,
+        on_failure=terms.on_failure,
+        header=file.header,
+        program=file.program,
+        is_typed=isinstance(given, Typed),
+        mails=sum(bool(row.values.get("mail")) for row in file.rows),
+    )
     with writing() as session:
-        there = keep(session, [row["order_id"] for row in rows if row["order_id"] is not None])
-        for row in rows:
-            if row["order_id"] not in there:
-                without_order(row)
-        session.add(
-            SlipRun(
-                id=run_id,
-                person_id=person_id,
-                actor=actor,
-                content_hash=content_hash,
-                fingerprint=fingerprint,
-                capture=terms.capture,
-                on_failure=terms.on_failure,
-                header=file.header,
-                program=file.program,
-                is_typed=isinstance(given, Typed),
-                mails=sum(bool(row.values.get("mail")) for row in file.rows),
-            )
-        )
-        session.flush()
-        session.execute(sa.insert(SlipRow), rows)
+        write_down(session, run, rows)
         if person_id is not None:
             _make_room(session, person_id)
     return run_id
