@@ -14,6 +14,7 @@ from .cards import Card
 from .clock import JST, machine_time
 from .endpoint import APIS, Endpoint
 from .faults import parse_rule
+from .page_helpers import secured
 from .practice_api import Exchange, Exchanges, NoAnswer, PracticeApi, Reply
 from .practice_goods import (
     CARD_EXPIRES,
@@ -65,15 +66,8 @@ def blueprint(endpoint: Endpoint, shop: PracticeShop) -> Blueprint:
 
     @bp.after_request
     def secure(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = (
-            # nothing on forms: buying may lead on to 3-D Secure and back to the shop
-            "default-src 'none'; style-src 'self'; img-src 'self';"
-            " base-uri 'none'; frame-ancestors 'none'"
-        )
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        # nothing on forms: buying may lead on to 3-D Secure and back to the shop
+        return secured(response)
 
     @bp.get("/")
     def counter() -> str:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from . import trade_records
 from .endpoint import Endpoint
+from .page_helpers import secured
 from .three_ds import (
     BROKEN_OFF,
     BY_ADDRESS,
@@ -91,11 +92,4 @@ def _secured(response: Response) -> Response:
     No word on where forms may go: browsers apply that to every address the shop redirects to
     afterwards, and those are the shop's own affair.
     """
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
-    )
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "strict-origin"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return secured(response, "script-src 'self'", "strict-origin")
