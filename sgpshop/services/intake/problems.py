@@ -113,8 +113,6 @@ class PaymentRefused(ShopError):
     kept.
     """
 
-    status = 422
-
     def __init__(self, codes: tuple[str, ...], reason: str) -> None:
         content = content_of(codes, reason)
         super().__init__(f"{content.sentence}{content.next_step}")

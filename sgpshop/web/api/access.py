@@ -99,7 +99,7 @@ def _refuse(scope: Scope) -> NoReturn:
     logs.event("refused", reason="scope", needs=scope.value, path=request.path)
     activities.refused(ActivityEvent.REFUSED, "API", f"「{scope.label}」の権限がないAPIキー")
     raise ApiRefusal(
-        403, "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
+        "forbidden", f"このAPIキーには「{scope.label}」({scope.value})の権限がありません。"
     )
 
 

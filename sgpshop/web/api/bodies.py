@@ -416,7 +416,6 @@ def _check_total(body: NewOrderBody) -> None:
     ).calculated
     if calculated != body.total:
         raise ApiRefusal(
-            422,
             "total_mismatch",
             f"合計金額(total){body.total:,}円が、明細から計算した{calculated:,}円と合いません。",
             total=body.total,

@@ -135,22 +135,13 @@ def moment(at: datetime | None) -> str | None:
     return at.isoformat(timespec="seconds") if at else None
 
 
-_OF_PARCEL = (
-    "number",
-    "name",
-    "postal_code",
-    "prefecture",
-    "address",
-    "tel",
-    "wish_time",
-    "carrier_code",
-    "status",
-    "return_reason",
-)
+#: what of a parcel is not told as it is kept
+_TOLD_OTHERWISE = {"carrier", "slip_numbers", "wish_date", "delivered_at", "returned_on"}
 
 
 def _parcel(parcel: Delivery) -> ParcelAnswer:
-    values: dict[str, Any] = {name: getattr(parcel, name) for name in _OF_PARCEL}
+    as_kept = ParcelAnswer.model_fields.keys() - _TOLD_OTHERWISE
+    values: dict[str, Any] = {name: getattr(parcel, name) for name in as_kept}
     return ParcelAnswer(
         **values,
         wish_date=parcel.wish_date.isoformat() if parcel.wish_date else None,

@@ -23,6 +23,7 @@ from sgpshop.web.api.fields import ORDER_NO
 from sgpshop.web.api.queries import EventsQuery, SearchQuery
 from sgpshop.web.api.strict_json import DEEPEST, MOST_BYTES
 from sgpshop.web.frame import problems
+from sgpshop.web.frame.problem_codes import status_of
 
 _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
@@ -589,38 +590,12 @@ _ALWAYS = (
 )
 #: and every call with a body
 _WRITING = ("in_progress", "too_large", "not_json", "invalid", "key_reused", "refused")
-#: the status of each code; ProblemAnswer.code says what it means
-_STATUS = {
-    "bad_request": 400,
-    "unauthorized": 401,
-    "declined": 402,
-    "forbidden": 403,
-    "wrong_network": 403,
-    "intake_closed": 403,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "stale": 409,
-    "amount_differs": 409,
-    "busy": 409,
-    "order_no_taken": 409,
-    "being_billed": 409,
-    "round_taken": 409,
-    "three_ds_not_set_up": 409,
-    "in_progress": 409,
-    "cursor_lost": 410,
-    "too_large": 413,
-    "uri_too_long": 414,
-    "not_json": 415,
-    "too_many_requests": 429,
-    "error": 500,
-    "unavailable": 503,
-}
 
 
 def _by_status(codes: Iterable[str]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for code in codes:
-        found.setdefault(_STATUS.get(code, 422), []).append(code)
+        found.setdefault(status_of(code), []).append(code)
     return found
 
 

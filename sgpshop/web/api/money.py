@@ -100,7 +100,6 @@ def change_amount(order_no: str) -> Response:
                 run_and_wait.carry_out(number, wanted, seen, actor, also)
         except acts.IncreaseNotConfirmed as increase:
             raise ApiRefusal(
-                422,
                 "increase_not_confirmed",
                 f"{increase.yen:,}円の増額です。金額に間違いがなければ、"
                 "confirm_increaseにtrueを指定してください。",
@@ -174,7 +173,6 @@ def _cancel(order_no: str, given: CancelBody, seen: Seen) -> None:
 
 def _refuse_refund() -> None:
     raise ApiRefusal(
-        422,
         "refund_not_confirmed",
         "返金になる(または返金になる可能性がある)注文です。"
         "返金してよければ、refundにtrueを指定してください。",
@@ -202,7 +200,6 @@ def _ended(order_no: str, token: str) -> Response:
     if ended is not None and ended.state is AttemptState.REJECTED:
         problem = now.problem
         raise ApiRefusal(
-            422,
             "operation_failed",
             problem.sentence if problem else f"{ended.operation.label}は行われませんでした。",
             codes=list(problem.codes) if problem else [],

@@ -69,7 +69,6 @@ def sent(model: type[Model]) -> Model:
 def refuse_unconfirmed(yen: int) -> NoReturn:
     """A capture of so much has to be confirmed (S21).  Raises ApiRefusal (422)."""
     raise ApiRefusal(
-        422,
         "large_amount_not_confirmed",
         f"{yen:,}円の実売上処理です。金額に間違いがなければ、"
         "confirm_large_amountにtrueを指定してください。",
@@ -78,7 +77,7 @@ def refuse_unconfirmed(yen: int) -> NoReturn:
 
 def mistake(pointer: str, detail: str, sentence: str = _LOOK_AGAIN) -> ApiRefusal:
     """What was sent is wrong at one place: `detail` says how, `sentence` what it is about (422)."""
-    return ApiRefusal(422, "invalid", sentence, errors=[{"pointer": pointer, "detail": detail}])
+    return ApiRefusal("invalid", sentence, errors=[{"pointer": pointer, "detail": detail}])
 
 
 def take_no_parameters() -> None:
@@ -109,7 +108,7 @@ def _refusal(mistakes: ValidationError, start: str) -> ApiRefusal:
         {"pointer": start + _place(mistake["loc"]), "detail": _sentence(mistake)}
         for mistake in found[:_MOST_ERRORS]
     ]
-    return ApiRefusal(422, "invalid", _LOOK_AGAIN, errors=errors)
+    return ApiRefusal("invalid", _LOOK_AGAIN, errors=errors)
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

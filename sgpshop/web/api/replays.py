@@ -80,7 +80,7 @@ def _key() -> str | None:
     if sent is None:
         return None
     if not re.fullmatch(PATTERN, sent):
-        raise ApiRefusal(400, "bad_request", f"{HEADER}は半角の英数字と記号200文字以内です。")
+        raise ApiRefusal("bad_request", f"{HEADER}は半角の英数字と記号200文字以内です。")
     strict_json.refuse_card_number(sent)
     return sent
 

@@ -31,13 +31,13 @@ _RANDOM_FIELDS = frozenset({"token"})
 def read() -> bytes:
     """The body, which is JSON as we want it.  Raises ApiRefusal: 400, 413, 415 or 422."""
     if request.mimetype != "application/json":
-        raise ApiRefusal(415, "not_json", "Content-Typeをapplication/jsonにしてください。")
+        raise ApiRefusal("not_json", "Content-Typeをapplication/jsonにしてください。")
     request.max_content_length = MOST_BYTES
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise ApiRefusal(
-            413, "too_large", f"リクエストは{MOST_BYTES // 1024}KiB以内にしてください。"
+            "too_large", f"リクエストは{MOST_BYTES // 1024}KiB以内にしてください。"
         ) from None
     check(body)
     return body
@@ -108,7 +108,7 @@ def _check_values(content: Any) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if len(text) > _LONGEST_TEXT:
-        raise ApiRefusal(422, "invalid", f"{_LONGEST_TEXT:,}文字を超える文字列は使えません。")
+        raise ApiRefusal("invalid", f"{_LONGEST_TEXT:,}文字を超える文字列は使えません。")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         _refuse("使用できない文字(NULまたは対になっていないサロゲート)が含まれています。")
     is_random = name in _RANDOM_FIELDS and any(character.isalpha() for character in text)
@@ -123,14 +123,13 @@ def refuse_card_number(text: str) -> None:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    raise ApiRefusal(400, "bad_request", sentence)
+    raise ApiRefusal("bad_request", sentence)
 
 
 def _refuse_card() -> NoReturn:
     logs.event("refused", reason="card_number", path=request.path)
     activities.refused(ActivityEvent.REFUSED, "API", "カード番号")
     raise ApiRefusal(
-        422,
         "card_number",
         "カード番号と思われる数字が含まれているため、受け付けませんでした(保存もしていません)。"
         "カードはトークンで指定してください。",

@@ -51,7 +51,6 @@ def check() -> None:
     activities.refused(ActivityEvent.REFUSED, "API" if is_api else "画面", "登録されていない接続元")
     if is_api:
         raise ApiRefusal(
-            403,
             "wrong_network",
             f"このアドレス({address()})からは、APIを使えません。"
             "設定の「接続元」でオーナーが登録したネットワークから呼び出してください。",

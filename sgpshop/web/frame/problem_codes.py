@@ -107,6 +107,41 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "unavailable": ("Not to be done just now; send it again", "ただいま処理できません"),
 }
 
+#: the status of each code but those of 422; what only has a status has the first code of that
+_STATUS: Final = {
+    "bad_request": 400,
+    "unauthorized": 401,
+    "declined": 402,
+    "forbidden": 403,
+    "wrong_network": 403,
+    "intake_closed": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "stale": 409,
+    "amount_differs": 409,
+    "busy": 409,
+    "order_no_taken": 409,
+    "being_billed": 409,
+    "round_taken": 409,
+    "three_ds_not_set_up": 409,
+    "in_progress": 409,
+    "cursor_lost": 410,
+    "too_large": 413,
+    "uri_too_long": 414,
+    "not_json": 415,
+    "too_many_requests": 429,
+    "error": 500,
+    "unavailable": 503,
+}
+CODE_OF_STATUS: Final = {status: code for code, status in reversed(_STATUS.items())} | {
+    422: "refused"
+}
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of an answer with that code."""
+    return _STATUS.get(code, 422)
+
 
 def title(code: str) -> str:
     """What programs' people read of it."""

@@ -27,29 +27,12 @@ from sgpshop.services.access import api_keys, idempotency
 from sgpshop.services.access.rate_limits import TooOften
 from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.orders import feed
-from sgpshop.web.frame.problem_codes import heading, title
+from sgpshop.web.frame.problem_codes import CODE_OF_STATUS, heading, status_of, title
 
 PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sgpshop:problem:"
 
-#: the code where only the status is known
-CODE_OF_STATUS = {
-    400: "bad_request",
-    401: "unauthorized",
-    402: "declined",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "stale",
-    410: "cursor_lost",
-    413: "too_large",
-    414: "uri_too_long",
-    415: "not_json",
-    422: "refused",
-    429: "too_many_requests",
-    503: "unavailable",
-}
 _BY_REFUSAL: dict[type[ShopError], str] = {
     NotFound: "not_found",
     NotPossible: "not_possible",
@@ -89,19 +72,10 @@ _SENTENCES = {
 class ApiRefusal(ShopError):
     """A refusal with a code of its own, and what more can be said of it."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        **more: Any,
-    ) -> None:
+    def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = status_of(code)
         self.code = code
-        self.headers = headers or {}
         self.more = more
 
 
@@ -115,9 +89,7 @@ def of_refusal(refusal: ShopError) -> Response:
     if isinstance(refusal, CursorInvalid):
         return answer(refusal.status, "invalid_cursor", _SENTENCES["invalid_cursor"])
     if isinstance(refusal, ApiRefusal):
-        return answer(
-            refusal.status, refusal.code, refusal.message, dict(refusal.headers), refusal.more
-        )
+        return answer(refusal.status, refusal.code, refusal.message, more=refusal.more)
     code = _code_of(refusal)
     status = 503 if code == "unavailable" else refusal.status
     headers = {}
@@ -147,7 +119,7 @@ def _buyer_text(refusal: intake.Declined | intake.PaymentRefused) -> str:
 def with_order(refusal: ShopError, order: Mapping[str, Any]) -> ApiRefusal:
     """The same refusal of an act on one order, with the order as it is now."""
     more: dict[str, Any] = {"reason": refusal.reason} if isinstance(refusal, NotPossible) else {}
-    return ApiRefusal(refusal.status, _code_of(refusal), refusal.message, order=order, **more)
+    return ApiRefusal(_code_of(refusal), refusal.message, order=order, **more)
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Response:

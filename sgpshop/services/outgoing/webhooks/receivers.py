@@ -34,8 +34,6 @@ _SENDING = {True: "送信する", False: "送信しない"}
 class WebhookRefused(ShopError):
     """There is no such receiver to be had."""
 
-    status = 422
-
 
 def create(url: str, kinds: Collection[EventKind] = tuple(EventKind), *, by: str) -> str:
     """Tell `url` of these events from now on; the key of its signatures, which is shown but once.
