@@ -1,6 +1,6 @@
 """Files of slip numbers that their headings tell: of carriers' programs, then of carts and order programs.
 
-Where headings alone do not say all, a layout has a module of its own (b01, b08, b09, b13).
+Where headings alone do not say all, a layout has a module of its own (b01, b08, b13).
 """
 
 from __future__ import annotations
@@ -215,3 +215,23 @@ EMS = _slips(
     carrier=always("008"),
     export="Invoice numberとEMS item numberの列がある、出荷データのファイルを選んでください。",
 )
+
+
+def _without_slips(id_: str, what: str, *signature: str) -> Layout:
+    """ネクストエンジン without 発送伝票番号: its 伝票番号 would be taken for the carrier's."""
+    return Layout(
+        id=id_,
+        program=f"ネクストエンジン {what}(発送伝票番号なし)",
+        purpose=Purpose.SLIPS,
+        signature=signature,
+        without=("発送伝票番号",),
+        columns={},
+        refusal=(
+            "「伝票番号」はネクストエンジンの中の番号で、送り状の番号ではありません。"
+            "出荷確定データに「受注番号」と「発送伝票番号」の列を入れて、CSVダウンロードしてください。"
+        ),
+    )
+
+
+NEXT_ENGINE_ORDERS = _without_slips("b24", "受注", "店舗伝票番号", "伝票番号")
+NEXT_ENGINE_SHIPPED = _without_slips("b25", "出荷確定", "受注番号", "伝票番号", "出荷確定日")
