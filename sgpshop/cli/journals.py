@@ -35,7 +35,7 @@ def export_journal(file: Path, word: str, text: str) -> None:
     month = parsed_month(text)
     require_folder(file)
     period = (month, next_month(month) - timedelta(days=1))
-    content = journals.written(journals.LAYOUTS[word], journals.movements(*period), settings.load())
+    content = journals.LAYOUTS[word].written(journals.movements(*period), settings.load())
     write_whole(file, lambda out: out.write(content))
     sums = journals.sums_of(*period)
     count = sums.sales + sums.refunds

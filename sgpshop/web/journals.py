@@ -67,10 +67,10 @@ def download() -> ResponseReturnValue:
         raise ShopError("会計ソフトを選んでください。")
     first, last = _period(request.form)
     sums = journals.sums_of(first, last)
-    content = journals.written(layout, journals.movements(first, last), settings.load())
+    content = layout.written(journals.movements(first, last), settings.load())
     count = sums.sales + sums.refunds
     activities.exported(f"journal_{layout.word}", "会計ソフト用ファイル", count=count)
-    return attached(content, journals.file_name(layout, first, last))
+    return attached(content, layout.file_name(first, last))
 
 
 def _period(wanted: dict[str, str]) -> tuple[date, date]:

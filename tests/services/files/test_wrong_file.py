@@ -17,7 +17,7 @@ from sgpshop.services import settings
 from sgpshop.services.bulk import report as bulk
 from sgpshop.services.deliveries import slips
 from sgpshop.services.deliveries.slips import reading
-from sgpshop.services.journals import LAYOUTS, Movement, written
+from sgpshop.services.journals import LAYOUTS, Movement
 from sgpshop.services.journals.sales import files as sales
 from sgpshop.services.order_files.reading import UnknownLayout, survey
 from sgpshop.services.reconciliation import console_file
@@ -100,7 +100,7 @@ def test_a_file_from_which_labels_are_made(app: Flask, entrance: str, sample: Pa
 def test_a_file_for_the_books(app: Flask, entrance: str, layout: str) -> None:
     sale = Movement(date(2026, 11, 28), "P1", (RateShare(10, 1100, 100),))
     with app.app_context():
-        content = written(LAYOUTS[layout], [sale], settings.load())
+        content = LAYOUTS[layout].written([sale], settings.load())
         words = refusal(ENTRANCES[entrance], content)
     assert f"{LAYOUTS[layout].label}の仕訳" in words
     assert "会計ソフト" in words

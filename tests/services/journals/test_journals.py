@@ -81,7 +81,7 @@ def taken(found: Iterable[journals.Movement]) -> list[tuple[int, int]]:
 
 def rows(word: str, period: tuple[date, date]) -> list[list[str]]:
     layout = LAYOUTS[word]
-    content = journals.written(layout, journals.movements(*period), settings.load())
+    content = layout.written(journals.movements(*period), settings.load())
     text = content.decode({"utf-8": "utf-8-sig", "cp932": "cp932"}[layout.encoding.value])
     return list(csv.reader(io.StringIO(text)))
 
@@ -438,4 +438,4 @@ def test_only_the_wanted_days(app: Flask, shop: World, clock: Any) -> None:
     db.session.rollback()
     found = list(journals.movements(date(2026, 11, 28), date(2026, 11, 28)))
     assert [one.day.day for one in found] == [28]
-    assert Path(journals.file_name(LAYOUTS["mf"], *NOVEMBER)).suffix == ".csv"
+    assert Path(LAYOUTS["mf"].file_name(*NOVEMBER)).suffix == ".csv"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import islice
 
 from sgpshop.domain.amounts import RATES
-from sgpshop.domain.csv_writing import Encoding, Value
+from sgpshop.domain.csv_writing import Encoding, Value, csv_file
 from sgpshop.services.journals.movements import Movement
 from sgpshop.services.settings import ShopSettings
+
+#: rows that are written together
+_PART = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,20 @@ class JournalLayout:
             out_of_scope=shop.journal_out_of_scope,
             tax={rate: getattr(shop, f"journal_{self.word}_tax_{rate}") for rate in RATES},
         )
+
+    def written(self, found: Iterable[Movement], shop: ShopSettings) -> bytes:
+        """The file of these; accounts and tax words are those of the settings."""
+        parts = _parts(self.rows(found, self.terms(shop)))
+        return b"".join(csv_file(self.headings, parts, self.encoding, is_quoted=self.is_quoted))
+
+    def file_name(self, first: date, last: date) -> str:
+        """Under which the file of that period is saved."""
+        return f"journal-{self.word}-{first:%Y%m%d}-{last:%Y%m%d}.csv"
+
+
+def _parts(rows: Iterator[Sequence[Value]]) -> Iterator[list[Sequence[Value]]]:
+    while part := list(islice(rows, _PART)):
+        yield part
 
 
 def summary(movement: Movement) -> str:
