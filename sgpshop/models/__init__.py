@@ -29,10 +29,9 @@ from sgpshop.models.billing import (
 )
 from sgpshop.models.bulk_run import BulkItem, BulkRun, ItemResult
 from sgpshop.models.feed import Feed, OrderChange, OrderEvent
-from sgpshop.models.gateway_share import GatewayShare
 from sgpshop.models.history import CLAIMS_FAILURE, CLAIMS_PAYMENT, IS_FAILURE, HistoryEntry
 from sgpshop.models.import_run import ImportFile, ImportIssue, ImportMapping, ImportRun, IssueLevel
-from sgpshop.models.installation import InstallationFact
+from sgpshop.models.installation import GatewayShare, InstallationFact, WorkerBeat
 from sgpshop.models.job import Job, JobKind, JobPart
 from sgpshop.models.mail import Mail
 from sgpshop.models.money_movement import MoneyDay, MoneyMovement
@@ -51,7 +50,7 @@ from sgpshop.models.order_text import OrderText, OrderTextDue
 from sgpshop.models.recent_use import RecentUse
 from sgpshop.models.refused_checkout import RefusedCheckout
 from sgpshop.models.setback import Queue, Setback
-from sgpshop.models.setting import Setting, WorkerBeat
+from sgpshop.models.setting import Setting
 from sgpshop.models.slip_run import SlipRow, SlipRun
 from sgpshop.models.staff import (
     HAS_SECOND_FACTOR,

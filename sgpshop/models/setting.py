@@ -1,4 +1,4 @@
-"""Settings that people change on screens (rules.md §10), and what processes say of themselves."""
+"""Settings that people change on screens (rules.md §10)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,3 @@ class Setting(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now, onupdate=utc_now)
     #: no code reads it: it is evidence (activities have what is shown)
     updated_by: Mapped[str] = mapped_column(sa.String(80))
-
-
-class WorkerBeat(Base):
-    """The last sign of life of a worker process (T3)."""
-
-    __tablename__ = "worker_beats"
-
-    worker: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
