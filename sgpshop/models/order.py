@@ -69,6 +69,21 @@ def _later_stem(context: DefaultExecutionContext) -> str | None:
     return later_stem(row["order_no"])
 
 
+@cache  # making the statement takes several times as long as asking it
+def _of_one(model: type[Order | CardTransaction], name: str) -> sa.Select[Any]:
+    return sa.select(getattr(model, name)).where(model.id == sa.bindparam("id"))
+
+
+def _asked_of(row: Order | CardTransaction, name: str) -> Any:
+    """What the database says of one order or transaction."""
+    session = object_session(row)
+    assert session is not None
+    if session.autoflush:
+        session.flush()
+    # Past the ORM, whose own part takes as long as asking it.
+    return session.connection().scalar(_of_one(type(row), name), {"id": row.id})
+
+
 class Order(Base):
     """One order (受注).  Amounts are yen; `total` is what the buyer is to be charged."""
 
@@ -230,9 +245,7 @@ class Order(Base):
     @hybrid_property
     def is_called_off(self) -> bool:
         """Whether a file called it 注文キャンセル while its payment stands, and nobody took note of it yet."""
-        session = object_session(self)
-        assert session is not None
-        return bool(session.scalar(sa.select(Order.is_called_off).where(Order.id == self.id)))
+        return bool(_asked_of(self, "is_called_off"))
 
     @is_called_off.inplace.expression
     @classmethod
@@ -253,9 +266,7 @@ class Order(Base):
     @hybrid_property
     def is_asked(self) -> bool:
         """Whether money stands, or is being paid, under a number of nobody knows whom (R141)."""
-        session = object_session(self)
-        assert session is not None
-        return bool(session.scalar(sa.select(Order.is_asked).where(Order.id == self.id)))
+        return bool(_asked_of(self, "is_asked"))
 
     @is_asked.inplace.expression
     @classmethod
@@ -344,22 +355,6 @@ class OrderLine(Base):
 
 #: `look_problem` of a transaction whose AccessID is not that of its OrderID at the gateway.
 MISMATCH = "mismatch"
-
-
-@cache  # making the statement takes several times as long as asking it
-def _of_transaction(name: str) -> sa.Select[Any]:
-    wanted = getattr(CardTransaction, name)
-    return sa.select(wanted).where(CardTransaction.id == sa.bindparam("transaction"))
-
-
-def _asked_of(transaction: CardTransaction, name: str) -> Any:
-    """What the database says of one transaction."""
-    session = object_session(transaction)
-    assert session is not None
-    if session.autoflush:
-        session.flush()
-    # Past the ORM, whose own part takes as long as asking it.
-    return session.connection().scalar(_of_transaction(name), {"transaction": transaction.id})
 
 
 class CardTransaction(Base):
