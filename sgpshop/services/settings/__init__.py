@@ -169,11 +169,7 @@ _QUERY = sa.select(Setting.name, Setting.value).where(Setting.name != logo.PICTU
 
 def load() -> ShopSettings:
     """The settings as they are now; one query a transaction, so a page asks once."""
-    return once("settings", _load)
-
-
-def _load() -> ShopSettings:
-    return _made_of(frozenset(map(tuple, rows_of(_QUERY))))
+    return once("settings", lambda: _made_of(frozenset(map(tuple, rows_of(_QUERY)))))
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import date
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -112,9 +111,5 @@ def _page(
         problem=problem,
         keys=api_keys.all_keys(),
         is_over=api_keys.is_over,
-        today=_today(),
+        today=jst_day(utc_now()),
     )
-
-
-def _today() -> date:
-    return jst_day(utc_now())

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sgpshop.domain.delivery_status import ProcessingClass
-from sgpshop.domain.order_acts import ActTerms
-from sgpshop.domain.order_rules import OrderFacts, Refusal, capture_refusal
+from sgpshop.domain.order_rules import Refusal, capture_refusal
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation
 from sgpshop.services.bulk.action import Action, Refused
@@ -27,10 +26,6 @@ class CaptureFigures:
     preorders: int
 
 
-def _refusal(order: OrderFacts, _terms: ActTerms, _now: datetime) -> Refusal | None:
-    return capture_refusal(order)
-
-
 def _figures(orders: Sequence[Facts], _refused: Sequence[Refused], now: datetime) -> CaptureFigures:
     terms = [order.transaction.auth_expires_at for order in orders if order.transaction]
     return CaptureFigures(
@@ -45,7 +40,7 @@ ACTION = Action(
     word="sgp_capture",
     label="SGPカード決済",
     hint="選んだ注文の実売上処理をします(仮売上・売上失敗の注文が対象です)。",
-    refusal=_refusal,
+    refusal=lambda order, _terms, _now: capture_refusal(order),
     reasons=Refusal,
     done="が決済完了",
     failed="が売上失敗",

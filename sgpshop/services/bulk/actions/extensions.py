@@ -14,7 +14,6 @@ from sgpshop.models import Operation
 from sgpshop.services import settings
 from sgpshop.services.bulk.action import Action, Refused
 from sgpshop.services.orders.facts import Facts
-from sgpshop.services.settings import ShopSettings
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,6 @@ def _figures(
     )
 
 
-def _is_offered(shop: ShopSettings) -> bool:
-    return shop.extend_auth_enabled
-
-
 ACTION = Action(
     word="extend",
     label=Act.EXTEND.label,
@@ -62,5 +57,5 @@ ACTION = Action(
     remark="実売上処理は行っていません。延長できなかった注文は、今のオーソリと期限のままです。",
     operation=Operation.EXTEND,
     figures=_figures,
-    is_offered=_is_offered,
+    is_offered=lambda shop: shop.extend_auth_enabled,
 )

@@ -12,7 +12,6 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -369,7 +368,8 @@ def _begin(
     queue.tell(session, Task.SWEEP, [0], Urgency.MANY)
     choices = {second_look.APPROVED_BY: agreed_by} if agreed_by else {}
     wanted = OperationRequest(Operation.CAPTURE, choices=choices, is_agreed=bool(agreed_by))
-    _queue(session, sorted(to_capture, key=_by_age), wanted, actor_of(run))
+    to_capture.sort(key=lambda one: (one[0].ordered_at, one[0].id))  # R48
+    _queue(session, to_capture, wanted, actor_of(run))
     yen = sum(order.total for order, _ in to_capture)
     return {"rows": len(rows), "captures": len(to_capture), "yen": yen}
 
@@ -411,10 +411,6 @@ def actor_of(run: SlipRun) -> Actor:
     if run.key_id is not None:
         return Actor.api_key(run.actor, run.key_id)
     return Actor(ActorKind.COMMAND if run.person_id is None else ActorKind.PERSON, run.actor)
-
-
-def _by_age(one: tuple[Facts, Sequence[SlipRow]]) -> tuple[datetime, int]:
-    return one[0].ordered_at, one[0].id  # R48
 
 
 def _keep_to_what_was_seen(decision: OrderDecision, order: Facts, rows: Sequence[SlipRow]) -> None:

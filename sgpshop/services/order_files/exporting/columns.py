@@ -35,11 +35,10 @@ _WORDS: dict[str, Callable[[Any], Value]] = {
 _MOST_KEPT = 20_000
 
 
-def _columns_of(part: Part) -> tuple[FileColumn, ...]:
-    return tuple(c for c in COLUMNS if c.part is part and c.field not in _LEFT_OUT)
-
-
-_ORDER, _DELIVERY, _ITEM = (_columns_of(part) for part in (Part.ORDER, Part.DELIVERY, Part.ITEM))
+_ORDER, _DELIVERY, _ITEM = (
+    tuple(c for c in COLUMNS if c.part is part and c.field not in _LEFT_OUT)
+    for part in (Part.ORDER, Part.DELIVERY, Part.ITEM)
+)
 
 #: What happened since the order came in: the column it stands in, and what is told of an order; the
 #: importer passes over these.

@@ -199,7 +199,7 @@ def record_lines(gateway: SmbcGpGateway, file_id: int) -> None:
                 is_filed = _waits_for_file(line.gateway_order_id)
                 outcome = _look_up(gateway, line.gateway_order_id, outcome, is_filed=is_filed)
         else:
-            outcome = _registered()
+            outcome = Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_done")
         if outcome is None and is_late:
             # Put off and told.  Asked again by itself, under the same number while that may be there.
             outcome = outcomes.rejected(_BILL, billing_marks.FILE_IN_DOUBT)
@@ -240,10 +240,6 @@ def _waits_for_file(gateway_order_id: str) -> bool:
     is_waiting = filed_numbers.is_waiting(db.session(), gateway_order_id)
     db.session.commit()
     return is_waiting
-
-
-def _registered() -> Outcome:
-    return Outcome(AttemptState.DONE, Event.BILL_DONE, "bill_done")
 
 
 def _postponed(codes: tuple[str, ...], reason: str, *, is_doubtful: bool) -> Outcome:
