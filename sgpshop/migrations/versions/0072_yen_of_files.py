@@ -10,7 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    if (
-        op.get_bind().dialect.name == "postgresql"
-    ):  # SQLite's numbers are as long as they have to be
+    # SQLite's numbers are as long as they have to be.
+    if op.get_bind().dialect.name == "postgresql":
         op.alter_column("billing_files", "yen", type_=sa.BigInteger())

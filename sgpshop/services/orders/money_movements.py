@@ -12,7 +12,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.amounts import AMOUNT_COLUMNS, RATES, RateShare, TaxRule, break_down_order
+from sgpshop.domain.amounts import (
+    AMOUNT_COLUMNS,
+    MOST_IN_LINES,
+    RATES,
+    RateShare,
+    TaxRule,
+    break_down_order,
+)
 from sgpshop.domain.delivery_status import ProcessingClass
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.extensions import db
@@ -52,7 +59,7 @@ _LINES = (
         .correlate(Order)
         .scalar_subquery()
         .label("gone_at"),
-        # Lines of before MOST_IN_LINES: PostgreSQL multiplies in 32 bits, unless told otherwise.
+        # They may be of before MOST_IN_LINES, and PostgreSQL multiplies in 32 bits.
         (sa.cast(OrderLine.unit_price, sa.BigInteger) * OrderLine.quantity).label("amount"),
         OrderLine.tax_rate,
     )
@@ -246,6 +253,8 @@ def _of_the_order(
     columns: Mapping[str, Any] = {**lines[0]._mapping}
     booked = db.session.execute(_BOOKED_BEFORE, {"transaction_id": transaction_id}).one()
     items = [line for line in lines if line.amount is not None]
+    if sum(line.amount for line in items) > MOST_IN_LINES:
+        items = []  # of before that limit: nobody sold goods for so much, and no books hold it
     now = _rates(columns, items, after, booked.by_hand + given)
     gone = columns["gone_at"]
     is_gone = is_sale and columns["processing_class"] is ProcessingClass.DELIVERED and gone
