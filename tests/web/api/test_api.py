@@ -26,6 +26,7 @@ from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
 from tests.web.api_calls import ORDERS, Program, problem
+from tests.web.test_once_a_page import asked
 
 
 @pytest.fixture
@@ -161,20 +162,15 @@ class TestSearching:
     def test_the_number_of_queries_does_not_depend_on_the_page(
         self, app: Flask, program: Program
     ) -> None:
-        statements: list[str] = []
-        with app.app_context():
-            db.event.listen(
-                db.engine, "before_cursor_execute", lambda *said: statements.append(said[2])
-            )
         counts = []
         program.get(ORDERS)  # what a process asks once
         for _ in range(2):
             with app.app_context():
                 for _ in range(3):
                     make_order()
-            statements.clear()
-            assert program.get(ORDERS).status_code == 200
-            counts.append(sum(text.startswith("SELECT") for text in statements))
+            with asked(app) as statements:
+                assert program.get(ORDERS).status_code == 200
+            counts.append(len(statements))
         assert counts[0] == counts[1]
 
 

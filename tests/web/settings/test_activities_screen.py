@@ -24,6 +24,7 @@ from tests.services.acting import press
 from tests.signing_in import PASSWORD, make_person, signed_in
 from tests.web.api_calls import ORDERS, Program
 from tests.web.pages import flat
+from tests.web.test_once_a_page import asked
 
 URL = "/settings/activities"
 OFFICE = {"environ_base": {"REMOTE_ADDR": "203.0.113.7"}}
@@ -171,17 +172,7 @@ def test_a_page_takes_no_more_than_eight_queries(app: Flask, owner: FlaskClient)
     with app.app_context():
         for number in range(1, 40):
             settings.save("店長", bulk_max=number)
-        engine = db.engine
     owner.get(URL)
-    asked: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
-        if statement.lstrip().upper().startswith("SELECT"):
-            asked.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
+    with asked(app) as statements:
         assert len(rows(owner.get(f"{URL}?kind=settings&who=店長&from=2026-01-01"))) == 39
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
-    assert len(asked) <= 8, asked
+    assert len(statements) <= 8, statements
