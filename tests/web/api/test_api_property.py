@@ -93,28 +93,34 @@ def test_what_the_document_says_is_so(api: Api, label: str) -> None:
     numbers = api.make_orders() if "order_no" in label else []
     statuses: Counter[int] = Counter()
 
-    @settings(
-        max_examples=EXAMPLES * (2 if label == "POST /orders" else 1),  # few are whole orders
-        deadline=None,
-        derandomize="API_EXAMPLES" not in os.environ,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(
-        case=st.one_of(
-            operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
-            operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
-        ),
-        choice=st.integers(0, 35),
-    )
+    fits = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    anything = fits | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    choices = st.integers(0, 35)
+
     def holds(case: Case, choice: int) -> None:
         _make_fitting(api, numbers, case, choice)
         answer = case.call(headers=api.headers)
         case.validate_response(answer, excluded_checks=left_out)
         statuses[answer.status_code] += 1
 
-    holds()
+    # Which are made up depends on the modules that are loaded, too: of the first there may be none
+    # that can be done.
+    for cases, chosen in ((anything, choices), (fits, choices.filter(_is_made_fitting))):
+        _examples(given(case=cases, choice=chosen)(holds))()
     assert min(statuses) < 300, statuses  # the valid ones do something
+
+
+_examples = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="API_EXAMPLES" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def _is_made_fitting(choice: int) -> bool:
+    return choice % 3 != 0
 
 
 def _whole(value: Any) -> Any:
@@ -129,7 +135,7 @@ def _whole(value: Any) -> Any:
 def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None:
     """In two of three that fit the schema: an order that is there, the right sum, a card that pays."""
     assert case.meta is not None
-    if case.meta.generation.mode is not GenerationMode.POSITIVE or choice % 3 == 0:
+    if case.meta.generation.mode is not GenerationMode.POSITIVE or not _is_made_fitting(choice):
         return
     body = case.body if isinstance(case.body, dict) else {}
     if "order_no" in (case.path_parameters or {}):
@@ -143,7 +149,6 @@ def _make_fitting(api: Api, numbers: list[str], case: Case, choice: int) -> None
     case.body = body = _whole(body)
     body["ordered_at"] = ORDERED_AT.isoformat()  # most generated days no order can have
     # What a schema cannot say: which hosts a buyer may be sent to, and that tax adds to the sum.
-    # Without these so few are whole orders that it hangs on the modules loaded whether any is.
     if "return_url" in body:
         body["return_url"] = "https://shop.example.jp/thanks"
     body.pop("prices_include_tax", None)
