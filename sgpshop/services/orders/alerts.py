@@ -272,14 +272,10 @@ def _acknowledge(
     alert.acknowledged_by = actor.name
     alert.reason = reason
     session.flush()
-    history.record(
-        order.id,
+    history.record_unchanged(
+        order,
         "alert_acknowledged_why" if reason else "alert_acknowledged",
         actor,
-        before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         alert=alert.kind.label,
         reason=reason,
     )

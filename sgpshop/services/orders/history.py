@@ -138,6 +138,23 @@ def record_change(
     )
 
 
+def record_unchanged(order: Order, event: str, actor: Actor, **more: Any) -> None:
+    """Add an entry about the order as it is: no new version, whatever a form has seen stays true.
+
+    `more` as in `record`, within the present write transaction.
+    """
+    record(
+        order.id,
+        event,
+        actor,
+        before=order.payment_status,
+        after=order.payment_status,
+        total=order.total,
+        version=order.version,
+        **more,
+    )
+
+
 def record(
     order_id: int,
     event: str,

@@ -348,14 +348,10 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
         .where(SlipRow.attempt_id == attempt.id)
         .values(attempt_id=again.id, result=ItemResult.PENDING, finished_at=None)
     )
-    history.record(
-        order.id,
+    history.record_unchanged(
+        order,
         "resent",
         LOOK_UP,
-        before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         attempt_id=again.id,
         operation=attempt.operation.label,
     )

@@ -22,14 +22,10 @@ def not_kept(order_id: int, failure: GatewayError) -> None:
         order.transaction.look_problem = NOT_KEPT
         session.flush()
         # No new version: whoever hands the order in was told of the present one.
-        history.record(
-            order.id,
+        history.record_unchanged(
+            order,
             "card_not_kept",
             history.WORKER,
-            before=order.payment_status,
-            after=order.payment_status,
-            total=order.total,
-            version=order.version,
             why="、".join(failure.codes[:5]) or str(failure)[:100],
         )
 

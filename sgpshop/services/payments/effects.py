@@ -171,7 +171,7 @@ def _capture(session: Session, row: Any) -> None:
         )
         acts.open(session, [order], wanted, actor)
     except NotPossible as problem:  # SMBC-GP holds something else than was confirmed
-        _stopped(order, "follow_up_stopped", actor, problem.message)
+        history.record_unchanged(order, "follow_up_stopped", actor, why=problem.message)
     session.flush()
 
 
@@ -179,21 +179,8 @@ def _deliver(session: Session, row: Any, now: datetime) -> None:
     """配送完了, confirmed together with the capture (R30)."""
     order, actor = acting.lock_order(session, row.order_id), Actor(row.actor_kind, row.actor)
     if order.is_called_off:  # asked for before, as what a run has left to do (R143)
-        _stopped(order, "delivery_stopped", actor, DeliveryRefusal.CALLED_OFF.sentence)
+        why = DeliveryRefusal.CALLED_OFF.sentence
+        history.record_unchanged(order, "delivery_stopped", actor, why=why)
     elif parcels.deliver_all(session, order, now):
         before = order.payment_status
         history.record_change(order, "delivered_after_capture", actor, before=before)
-
-
-def _stopped(order: Order, event: str, actor: Actor, why: str) -> None:
-    """The second step of an act is not taken: told, and the order stays as it is."""
-    history.record(
-        order.id,
-        event,
-        actor,
-        before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
-        why=why,
-    )

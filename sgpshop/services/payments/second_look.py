@@ -146,14 +146,10 @@ def _waiting_beside(session: Session, approval: Approval) -> Approval | None:
 
 def tell(order: Order, event: str, actor: Actor, approval: Approval, **detail: Any) -> None:
     """An entry in the history of the one order it is about; the order itself stays as it is."""
-    history.record(
-        order.id,
+    history.record_unchanged(
+        order,
         event,
         actor,
-        before=order.payment_status,
-        after=order.payment_status,
-        total=order.total,
-        version=order.version,
         what=approval.what,
         yen=f"{approval.yen:,}円",
         asker=approval.who,
