@@ -55,6 +55,29 @@ def widen(table: str, column: str, length: int) -> None:
     _make_anew(table, re.sub(rf"(\b{column} VARCHAR)\(\d+\)", rf"\1({length})", text))
 
 
+def number_once(*tables: str) -> None:
+    """Let no row of these get the id of one that is gone; on PostgreSQL none does.
+
+    With no trigger in place: those of other tables name these, which are not there for a moment.
+    """
+    connection = op.get_bind()
+    if connection.dialect.name != "sqlite":
+        return
+    query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    triggers = connection.execute(query).all()
+    for trigger in triggers:
+        connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
+    for table in tables:
+        text, key = _stored(table)[0], re.compile(r"\bid INTEGER NOT NULL\b")
+        whole = re.compile(rf",\s*CONSTRAINT pk_{table} PRIMARY KEY \(id\)")
+        if not (key.search(text) and whole.search(text)):
+            raise LookupError(f"no key of its own in {table}")
+        counted = key.sub("id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", text, count=1)
+        _make_anew(table, whole.sub("", counted))
+    for trigger in triggers:
+        connection.exec_driver_sql(trigger.sql)
+
+
 def _condition(table: str, check: str) -> str:
     """The text of a CHECK as the database has it."""
     connection = op.get_bind()

@@ -12,7 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.words import Labelled
-from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
+from sgpshop.models.base import (
+    NUMBERED_ONCE,
+    Base,
+    UtcDateTime,
+    enum_column,
+    index_of,
+    utc_now,
+)
 from sgpshop.models.order import CardTransaction, Order
 
 
@@ -117,6 +124,7 @@ class Attempt(Base):
         sa.Index("ix_attempts_order_id_id", "order_id", "id"),
         # What the worker asks for: due queued, overdue sending, uncertain ones to look up.
         index_of("ix_attempts_due", "due_at", where=_OPEN),
+        NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -107,6 +107,11 @@ class _Words(sa.Enum):
         return lambda text: known(text) or (None if text is None else words.read(enum, text))
 
 
+#: For `__table_args__`: the id of a row that is gone is given to no other.  Whoever asked for an order and
+#: waits for its end, or for the database, must not find the next one there (SQLite; PostgreSQL never does).
+NUMBERED_ONCE = {"sqlite_autoincrement": True}
+
+
 def index_of(
     name: str, *columns: str, where: str | sa.TextClause, unique: bool = False
 ) -> sa.Index:

@@ -24,7 +24,14 @@ from sgpshop.domain.order_rules import (
 )
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
-from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
+from sgpshop.models.base import (
+    NUMBERED_ONCE,
+    Base,
+    UtcDateTime,
+    enum_column,
+    index_of,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     from sgpshop.models.attempt import Attempt
@@ -132,6 +139,7 @@ class Order(Base):
         sa.CheckConstraint(
             "(method = 'SGP') = (payment_status IS NOT NULL)", name="status_only_for_sgp"
         ),
+        NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -376,6 +384,7 @@ class CardTransaction(Base):
         sa.Index("ix_card_transactions_access_id", "access_id"),
         sa.Index("ix_card_transactions_captured_at", "captured_at"),
         sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
+        NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

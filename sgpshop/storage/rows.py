@@ -40,10 +40,17 @@ def read(
 _TOGETHER = 100
 
 
+_given = sa.table("sqlite_sequence", sa.column("name", sa.String), sa.column("seq", sa.Integer))
+
+
 def free_ids(connection: sa.Connection, table: sa.Table, count: int) -> Sequence[int]:
     """Ids for so many new rows, within an open write transaction."""
     if connection.dialect.name == "sqlite":  # one writes at a time there
-        first = (connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
+        last = sa.select(sa.func.max(table.c.id)).scalar_subquery()
+        # Where ids are given once, that of a row that is gone (NUMBERED_ONCE).
+        gone = sa.select(_given.c.seq).where(_given.c.name == table.name).scalar_subquery()
+        known = sa.select(sa.func.max(sa.func.coalesce(last, 0), sa.func.coalesce(gone, 0)))
+        first = (connection.scalar(known) or 0) + 1
         return range(first, first + count)
     sequence = sa.func.pg_get_serial_sequence(table.name, "id")
     many = sa.func.generate_series(1, count).table_valued("at")

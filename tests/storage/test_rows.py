@@ -83,3 +83,22 @@ def test_many_rows_are_as_objects_would_have_been_written(app: Flask) -> None:
 def test_what_the_database_refuses_of_many_is_refused(app: Flask) -> None:
     with app.app_context(), pytest.raises(IntegrityError), writing() as session:
         rows.put(session.connection(), table_of(Delivery), ("order_id", "name"), [(404, "佐藤")])
+
+
+@BOTH
+@pytest.mark.postgresql
+def test_what_is_gone_takes_its_id_along(app: Flask) -> None:
+    """Whoever waits for an order that was taken back does not find the next one in its place."""
+    at = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
+    given = []
+    with app.app_context():
+        for number in range(3):
+            with writing() as session:
+                order = Order(order_no=f"P{number}", ordered_at=at, method="代金引換", total=1)
+                session.add(order)
+                session.flush()
+                given.append(order.id)
+                session.delete(order)
+        with writing() as session:
+            given += rows.free_ids(session.connection(), table_of(Order), 2)
+    assert given == sorted(set(given))

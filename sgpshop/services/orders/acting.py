@@ -116,12 +116,17 @@ def id_of(order_no: str) -> int:
 
 
 def lock_order(session: Session, order_id: int) -> Order:
-    """The order as it is now, kept from other writers until the transaction ends."""
-    order: Order = session.scalars(
+    """The order as it is now, kept from other writers until the transaction ends.
+
+    Raises OrderNotFound for one that was taken back since its id was read.
+    """
+    order = session.scalars(
         sa.select(Order)
         .where(Order.id == order_id)
         .with_for_update(of=Order)
         .execution_options(populate_existing=True)
-    ).one()
+    ).one_or_none()
+    if order is None:
+        raise OrderNotFound
     session.expire(order, ["transaction", "open_attempt", "lines", "deliveries"])
     return order

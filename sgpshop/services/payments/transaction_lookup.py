@@ -223,15 +223,17 @@ def look_soon_and_wait(transaction: CardTransaction, seconds: float) -> bool:
     """The same for the order of this transaction; whether its look-up is over by then."""
     look_soon(transaction.order_id)
     tell_now(Task.LOOK_UP, transaction.id)
-    before = transaction.looks
+    transaction_id, before = transaction.id, transaction.looks
 
     def was_looked_up() -> bool:
         now = db.session.execute(
             sa.select(CardTransaction.looks, CardTransaction.next_look_at).where(
-                CardTransaction.id == transaction.id
+                CardTransaction.id == transaction_id
             )
-        ).one()
+        ).one_or_none()
         db.session.commit()  # the next look sees what others wrote meanwhile
+        if now is None:  # its order was taken back
+            return True
         # While it is under way the next one is planned for just _LOOKING after its beginning.
         soonest = shared_clock.now() + _LOOKING / 2
         is_at_it = (

@@ -18,6 +18,7 @@ from sgpshop.services import intake
 from sgpshop.services.intake.new_order import CardSource, DeliveryItem, Item, OnDecline, ShipTo
 from sgpshop.services.orders import history
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import journal
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import World
@@ -158,6 +159,24 @@ class TestDeclined:
             with pytest.raises(intake.Declined):
                 intake.place(new, SHOP_FRONT)
         assert len(shop.requests(new.order_no, "ExecTran")) == 1
+
+    def test_the_next_order_answers_for_itself_alone(
+        self, shop: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # P2
+        """It comes in between the card company's no and the answer to the shop front."""
+        new, following = new_order(shop, card=SHORT_OF_MONEY), new_order(shop)
+        wait, came = journal.wait_for_end, []
+
+        def waits(attempt_id: int, seconds: float) -> None:
+            wait(attempt_id, seconds)
+            if not came:
+                came.append(following.order_no)
+                intake.place(following, SHOP_FRONT)
+
+        monkeypatch.setattr(journal, "wait_for_end", waits)
+        with pytest.raises(intake.Declined):
+            intake.place(new, SHOP_FRONT)
+        assert [order.order_no for order in orders()] == [following.order_no]
 
     def test_another_card_pays_for_the_same_number(self, shop: World) -> None:
         new = new_order(shop, card=SHORT_OF_MONEY)

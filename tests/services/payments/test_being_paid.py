@@ -12,7 +12,7 @@ from flask import Flask
 
 from sgpshop.domain.delivery_rules import DeliveryRefusal
 from sgpshop.domain.delivery_status import DeliveryStatus
-from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.errors import NotPossible, OrderNotFound
 from sgpshop.domain.handling import Handling
 from sgpshop.domain.order_rules import Refusal
 from sgpshop.domain.payment_status import PaymentStatus
@@ -37,8 +37,10 @@ from sgpshop.services.bulk.selection import weigh
 from sgpshop.services.deliveries import slips
 from sgpshop.services.intake.new_order import CardSource
 from sgpshop.services.orders import alerts, notes, parcels
+from sgpshop.services.orders.acting import Seen
 from sgpshop.services.orders.parcels import ParcelSlips
-from sgpshop.services.payments import notifications, transaction_lookup
+from sgpshop.services.payments import acts, notifications, transaction_lookup
+from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
 from tests.notifying import received, tell
@@ -95,6 +97,22 @@ def tick(order: Order, action: str) -> str:
 
 def left_out(run_id: str) -> list[Any]:
     return runs.preview(run_id, tanaka().id).left_out
+
+
+@pytest.mark.postgresql
+def test_what_waited_until_it_was_refused_finds_no_order(
+    shop: World, while_paying: Callable[..., None]
+) -> None:
+    """Pressed, or sent by a program, between the card company's question and its no."""
+    waiting: list[tuple[int, Seen]] = []
+    while_paying(lambda order: waiting.append((order.id, seen(order))))
+    with pytest.raises(intake.Declined):
+        intake.place(new_order(shop, card=SHORT_OF_MONEY), SHOP_FRONT)
+    [(order_id, what)] = waiting
+    with pytest.raises(OrderNotFound):
+        acts.open_attempt(order_id, OperationRequest(Operation.CAPTURE), what, TANAKA)
+    with pytest.raises(OrderNotFound):
+        parcels.deliver(order_id, what, TANAKA, [0])
 
 
 @pytest.mark.postgresql

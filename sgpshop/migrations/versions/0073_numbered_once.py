@@ -1,0 +1,16 @@
+"""An order that was declined is gone, and its id with it: the next order gets another one.
+
+SQLite gave the greatest id of a table anew once its row was gone.  Whoever had asked for the order that
+was declined, and waited for how it ended, could find the next one in its place.
+"""
+
+from sgpshop.migrations.words import number_once
+
+revision = "0073"
+down_revision = "0072"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    number_once("orders", "card_transactions", "attempts")
