@@ -357,7 +357,11 @@ def _known_device(name: str, device: str) -> str:
     person_id = db.session.scalar(
         sa.select(KnownDevice.person_id)
         .join(Person, Person.id == KnownDevice.person_id)
-        .where(Person.name == name, KnownDevice.device_hash == device_hash)
+        .where(
+            Person.name == name,
+            KnownDevice.device_hash == device_hash,
+            KnownDevice.seen_at >= utc_now() - DEVICE_KEPT,
+        )
     )
     return "" if person_id is None else f"{device_hash[:56]}:{person_id}"
 

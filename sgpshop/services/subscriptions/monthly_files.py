@@ -210,7 +210,7 @@ class FileNotice:
 
 def files() -> list[ListedFile]:
     """The latest files, newest first; one query."""
-    return _read(_ALL, _SHOWN)
+    return _read(_newest(_ALL, _SHOWN))
 
 
 _MAY_BE_REFUSED = sa.and_(
@@ -231,7 +231,7 @@ def trouble() -> tuple[list[ListedFile], list[ListedFile]]:
 
     Newest first; one query.
     """
-    found = _read(_MAY_BE_IN_TROUBLE, _NOTICES)
+    found = _read(_newest(_MAY_BE_IN_TROUBLE, _NOTICES))
     refused = [file for file in found if file.is_refused and file.acknowledged_at is None]
     return refused, [file for file in found if file.is_overdue]
 
@@ -266,7 +266,7 @@ def acknowledge(file_id: int, actor: Actor) -> None:
 
     Once more changes nothing: who was first stays (P19).
     """
-    if not any(file.is_refused for file in _read(BillingFile.id == file_id, 1)):
+    if not any(file.is_refused for file in _read(_made(BillingFile.id == file_id, 1))):
         raise NotFound("このファイルの通知はありません。")
     with writing() as session:
         session.execute(
@@ -277,8 +277,12 @@ def acknowledge(file_id: int, actor: Actor) -> None:
     logs.event("billing_file_acknowledged", file=file_id, by=actor.name)
 
 
-@lru_cache(maxsize=8)  # of the conditions above: making it takes longer than asking it
+@lru_cache(maxsize=2)  # of the two conditions above: making it takes longer than asking it
 def _newest(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[*tuple[Any, ...]]:
+    return _made(condition, limit)
+
+
+def _made(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[*tuple[Any, ...]]:
     newest = sa.select(*_COLUMNS).where(condition).order_by(BillingFile.id.desc()).limit(limit)
     found = newest.cte()
     lines = (
@@ -304,8 +308,8 @@ def _newest(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[*tuple[A
     )
 
 
-def _read(condition: sa.ColumnElement[bool], limit: int) -> list[ListedFile]:
-    rows = rows_of(_newest(condition, limit))
+def _read(statement: sa.Select[*tuple[Any, ...]]) -> list[ListedFile]:
+    rows = rows_of(statement)
     now, mode = utc_now(), settings.load().billing_mode
     listed = [ListedFile(*(row if has_lines else row[: len(_COLUMNS)])) for has_lines, *row in rows]
     return [

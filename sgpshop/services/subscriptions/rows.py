@@ -28,6 +28,7 @@ from sgpshop.services.subscriptions.facts import COLUMNS, BillingFacts, made_fro
 from sgpshop.services.subscriptions.stages import (
     HAS_SLIP,
     IS_HELD_UP,
+    IS_PUT_OFF,
     LACKS_CARD,
     LATEST_BILLING,
     NEEDS_REFUND,
@@ -64,6 +65,8 @@ class ListedSubscription:
     is_held_up: bool
     #: it was when its month was registered, and waits for the next registration (R102, R105)
     was_passed_over: bool
+    #: it was to be registered as it left, was not, and is tried again (stages.IS_PUT_OFF)
+    is_put_off: bool
     #: SMBC-GP takes no further number of it (R141)
     is_used_up: bool
     #: because of an alert that waits for an answer
@@ -104,8 +107,7 @@ class ListedSubscription:
 
     @property
     def _is_of_interest(self) -> bool:
-        is_awaiting = self.order.payment_status is PaymentStatus.AWAITING_BILLING
-        return self.is_bad or (is_awaiting and self.billing is not None and self.billing.is_put_off)
+        return self.is_bad or self.is_put_off
 
     @property
     def why(self) -> str:
@@ -147,6 +149,7 @@ _FACTS = (
     NEEDS_REFUND.label("needs_refund"),
     LACKS_CARD.label("lacks_card"),
     IS_HELD_UP.label("is_held_up"),
+    IS_PUT_OFF.label("is_put_off"),
     IS_QUESTIONED.label("is_questioned"),
     HAS_A_NUMBER.label("has_a_number"),
     _CURRENT.captured_amount,
@@ -211,6 +214,7 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         lacks_card=bool(facts.lacks_card),
         is_held_up=bool(facts.is_held_up),
         was_passed_over=bool(facts.was_passed_over),
+        is_put_off=bool(facts.is_put_off),
         is_used_up=not facts.has_a_number,
         is_questioned=bool(facts.is_questioned),
         captured=facts.captured_amount,

@@ -232,6 +232,18 @@ def test_no_stranger_shuts_out_who_was_let_in_before(strangers: str) -> None:  #
         enter("鈴木", "wrong", "198.51.100.2", "mark of a browser")
 
 
+def test_a_browser_that_nobody_used_for_long_is_known_no_more() -> None:  # S2, S3
+    """Its cookie is over by then; whoever still has the mark is a stranger."""
+    make_person("田中")
+    assert enter(device="mark of a browser")
+    with time_machine.travel(utc_now() + sessions.DEVICE_KEPT + timedelta(days=1), tick=False):
+        for _ in range(10):
+            with pytest.raises(SignInRefused):
+                enter(password="wrong", address="203.0.113.9")
+        with pytest.raises(TooOften):
+            enter(device="mark of a browser")
+
+
 def test_a_right_password_clears_the_count() -> None:  # S2
     make_person("田中")
     for _ in range(2):

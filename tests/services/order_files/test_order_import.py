@@ -337,6 +337,11 @@ class TestUpdates:
         assert counts(take_in(row(伝票番号="456"))) == {"unchanged": 1}
         take_in(row(伝票番号="999"))  # another label
         assert slips_of(the_order()) == ["999"]
+        last = sa.select(HistoryEntry.detail).order_by(HistoryEntry.id.desc()).limit(1)
+        assert db.session.scalars(last).one()["corrections"] == [  # as the preview says
+            ["伝票番号", "0123", "999"],
+            ["複数個口の伝票番号", "456 789", ""],
+        ]
 
     def test_a_missing_password_column_keeps_the_stored_one(self) -> None:  # §14.2
         take_in(row(**LINKED))

@@ -412,6 +412,13 @@ def test_put_off_and_then_delivered_anew_it_is_registered_with_its_new_month(
     assert len([one for one in shop.ledger() if one["status"] == "CAPTURE"]) == 2
 
 
+def why(order: Order) -> str:
+    """What 「定期購入」 says of its registration."""
+    wanted = SubscriptionCriteria(tab=SubscriptionTab.ALL, order_no=order.order_no)
+    [shown] = subscriptions.search(wanted).rows
+    return shown.why
+
+
 def test_what_was_put_off_and_left_anew_can_be_registered_by_a_person(
     shop: World, travel: Travel
 ) -> None:
@@ -421,11 +428,14 @@ def test_what_was_put_off_and_left_anew_can_be_registered_by_a_person(
     shop.fault("error:E01030002", "EntryTran", times=1_000)
     travel(THE_10TH)
     go_on(order)
+    assert why(order)
     not_delivered(order)
     travel(jst(2026, 12, 13, 12))
     parcels.deliver(order.id, seen(order), TANAKA, [0])
+    assert why(order) == ""  # it waits for its own registration, like any other
     travel(jst(2027, 1, 10, 6, 1))
     go_on(order)
+    assert why(order)
     shop.behave()
     assert again.take_again([order.order_no], "a token of a form", TANAKA)
     go_on(order)

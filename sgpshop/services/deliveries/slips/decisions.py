@@ -70,6 +70,13 @@ class SlipInstruction:
         went_out = parcel.status is DeliveryStatus.DELIVERED and bool(parcel.slip_no)
         return went_out and self.slips_of(parcel)[0] != parcel.slip_no
 
+    def drops(self, parcel: ParcelFacts) -> list[str]:
+        """The further numbers of `parcel` that it has no more afterwards, without a word of the row's."""
+        if self.names_all:
+            return []
+        first, more = self.slips_of(parcel)
+        return [slip for slip in parcel.more_slips.split() if slip not in (first, *more.split())]
+
 
 @dataclass(slots=True)
 class RowDecision:

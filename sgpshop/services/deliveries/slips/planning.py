@@ -150,6 +150,7 @@ def _remark(row: dict[str, Any], words: str) -> None:
 
 
 _REPLACES = "配送完了のお届け先の伝票番号「{}」を、この番号に置き換えます。"
+_DROPS = "複数個口の伝票番号「{}」は、このお届け先から外れます。"
 STALE = f"更新されています：{OrderChanged().message}"
 AMOUNT_DIFFERS = f"金額の相違：{AmountDiffers().message}"
 NO_ORDER = "該当注文なし：この注文番号の注文はありません。"
@@ -180,8 +181,12 @@ def plan(rows: Iterable[dict[str, Any]], terms: SlipTerms, *, names_all: bool = 
         decision = decide(order, instructions, capture=terms.capture, terms=shop, now=now)
         planned = outcomes_of(decision, terms)
         for row, one in zip(of_order, decision.rows, strict=True):
-            if not one.problem and one.parcel and one.instruction.replaces(one.parcel):
+            if one.problem or one.parcel is None:
+                continue
+            if one.instruction.replaces(one.parcel):
                 _remark(row, _REPLACES.format(one.parcel.slip_no))
+            if dropped := one.instruction.drops(one.parcel):
+                _remark(row, _DROPS.format("、".join(dropped)))
         for row, (result, refusal, message) in zip(of_order, planned, strict=True):
             row |= _NOT_PLANNED | {
                 "result": result,

@@ -18,6 +18,8 @@ _LONGEST = 100
 _TITLES: dict[Part, dict[str, str]] = {
     part: {column.field: column.title for column in COLUMNS if column.part is part} for part in Part
 }
+#: A file has one number of a parcel in several pieces; with another one these go.
+_TITLES[Part.DELIVERY]["more_slips"] = "複数個口の伝票番号"
 
 #: label, before, after
 Difference = tuple[str, str, str]

@@ -458,6 +458,9 @@ class TestWarnings:
         assert words(again, "skipped")[0] == "対象外:登録済み"
         told = "配送完了のお届け先の伝票番号「400000000011」を、この番号に置き換えます。"
         assert remarks(carrier("71001,400000000033")).count(told) == 1
+        beside = "複数個口の伝票番号「400000000022」は、このお届け先から外れます。"
+        assert remarks(carrier("71001,400000000033")).count(beside) == 1
+        assert beside not in remarks(first)
         assert told not in remarks(first)
         assert fresh(sent).deliveries[0].more_slips == "400000000022"
 
