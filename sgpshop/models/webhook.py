@@ -8,7 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sgpshop.domain.webhook_rules import LONGEST_URL, WebhookState
-from sgpshop.models.base import Base, UtcDateTime, enum_column, index_of, utc_now
+from sgpshop.models.base import (
+    NUMBERED_ONCE,
+    Base,
+    UtcDateTime,
+    enum_column,
+    index_of,
+    utc_now,
+)
 
 LONGEST_BY = 60
 _OPEN = sa.text("state IN ('waiting', 'sending')")
@@ -18,6 +25,7 @@ class Webhook(Base):
     """One receiver."""
 
     __tablename__ = "webhooks"
+    __table_args__ = NUMBERED_ONCE
 
     id: Mapped[int] = mapped_column(primary_key=True)
     url: Mapped[str] = mapped_column(sa.String(LONGEST_URL))
@@ -46,6 +54,7 @@ class WebhookMessage(Base):
         index_of("ix_webhook_messages_due", "webhook_id", "due_at", where=_OPEN),
         index_of("ix_webhook_messages_order", "webhook_id", "order_no", "id", where=_OPEN),
         sa.Index("ix_webhook_messages_created_at", "created_at"),
+        NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -107,6 +107,29 @@ def test_whoever_registers_it_may_have_a_long_name(shop: World, receiver: Receiv
     assert name.startswith(made.created_by)
 
 
+def test_who_was_deleted_hears_nothing_that_is_meant_for_the_next(
+    app: Flask, shop: World, hook: int, receiver: Receiver
+) -> None:
+    """A wrong address is deleted and the right one registered while the first still thinks about a message."""
+    make_order(told=True)
+    following, orders = Receiver(), []
+
+    def mend() -> None:
+        receiver.meanwhile = lambda: None
+        with app.app_context():
+            webhooks.delete(hook, by="店長")
+            following.secret = webhooks.create(following.url, by="店長")
+            orders.append(make_order(told=True).order_no)
+            webhooks.write_due()
+
+    receiver.meanwhile = mend
+    assert send(hook) == 1
+    assert webhooks.send_due(webhooks.all_receivers()[0].id) == 1
+    assert [said["data"]["order_no"] for _, said in following.got] == orders
+    assert len(receiver.tried) == 1
+    following.stop()
+
+
 @pytest.mark.alike
 def test_another_key_does_not_verify(shop: World, hook: int, receiver: Receiver) -> None:
     receiver.says[""] = 200
