@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sgpshop.domain.rights import Role
 from sgpshop.domain.words import Labelled
-from sgpshop.models.base import Base, UtcDateTime, enum_column, utc_now
+from sgpshop.models.base import NUMBERED_ONCE, Base, UtcDateTime, enum_column, utc_now
 
 
 class Scheme(Labelled):
@@ -66,6 +66,7 @@ class Passkey(Base):
     """A key of a person's device, good on one host name: as the second step, or alone (S2)."""
 
     __tablename__ = "passkeys"
+    __table_args__ = NUMBERED_ONCE
 
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(
@@ -93,6 +94,7 @@ class SavedView(Base):
     """Conditions of the order list that a person gave a name."""
 
     __tablename__ = "saved_views"
+    __table_args__ = NUMBERED_ONCE
 
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sgpshop.models.base import Base, UtcDateTime, utc_now
+from sgpshop.models.base import NUMBERED_ONCE, Base, UtcDateTime, utc_now
 
 
 class UnknownNumber(Base):
     """What stands under `<order number>-n`, which no act of ours entered, as it was seen last."""
 
     __tablename__ = "unknown_numbers"
-    __table_args__ = (sa.UniqueConstraint("order_id", "gateway_order_id"),)
+    __table_args__ = (sa.UniqueConstraint("order_id", "gateway_order_id"), NUMBERED_ONCE)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id", ondelete="CASCADE"))

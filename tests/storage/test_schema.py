@@ -66,3 +66,23 @@ def test_sqlite_is_durable_and_checks_keys(app: Flask, database_kind: str) -> No
 
         assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)  # P31
         assert (pragma("foreign_keys"), pragma("busy_timeout")) == (1, 6000)
+
+
+def test_migrations_and_models_agree_whose_ids_are_given_once(
+    app: Flask, database_kind: str
+) -> None:
+    """What SQLite keeps of that is in the text of a table alone."""
+    if database_kind != "sqlite":
+        return
+    with app.app_context(), db.engine.connect() as connection:
+        asked = (
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '% AUTOINCREMENT%'"
+        )
+        found = set(connection.scalars(sa.text(asked)))
+    wanted = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if table.dialect_options["sqlite"]["autoincrement"]
+    }
+    assert found == wanted
+    assert "orders" in wanted

@@ -1,8 +1,9 @@
-"""An order that was declined is gone, and its id with it: the next order gets another one; so do webhooks.
+"""The id of a row that is gone is given to no other one, where somebody may still have it in hand.
 
-SQLite gave the greatest id of a table anew once its row was gone.  Whoever had asked for the order that
-was declined, and waited for how it ended, could find the next one in its place; and who still sent to a
-receiver that was deleted went on with the messages of the next.
+SQLite gave the greatest id of a table anew once its row was gone.  Whoever had asked for the order that was
+declined, and waited for how it ended, could find the next one in its place; who still sent to a receiver
+that was deleted went on with the messages of the next; and a page that asks whose a payment is could answer
+the question that came after it.
 """
 
 from sgpshop.migrations.words import number_once
@@ -14,4 +15,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    number_once("orders", "card_transactions", "attempts", "webhooks", "webhook_messages")
+    number_once("orders", "card_transactions", "attempts", "unknown_numbers")
+    number_once("webhooks", "webhook_messages", "passkeys", "saved_views")

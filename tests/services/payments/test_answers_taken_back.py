@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.bounds import FIRST_DAY, LAST_DAY
-from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.errors import NotFound, NotPossible
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
@@ -368,3 +368,18 @@ def test_of_two_answers_that_are_taken_back_neither_counts_any_more(shop: World)
         look_at_all(order)
         assert (fresh(order).payment_status, counted(order)) == stands
     assert (sum(booked()), problems()) == (0, [])
+
+
+def test_an_answer_is_about_the_payment_that_was_asked_about(shop: World) -> None:
+    """The page was open while that turned out to be another order's, and one more payment came in."""
+    order = held(shop)
+    asked = question().id
+    take_in(row(注文番号=LATER))
+    assert told(order) == []
+    shop.gateway.authorize("7002-2", 2500, GOOD_CARD, job=Job.CAPTURE)
+    tell("7002-2", Status="CAPTURE", JobCd="CAPTURE")
+    looked_up(OWN)
+    assert question().gateway_order_id == "7002-2"
+    with pytest.raises(NotFound):
+        unknown_numbers.answer(OWN, asked, TANAKA, Answer.OURS)
+    assert booked() == []
