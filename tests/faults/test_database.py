@@ -116,7 +116,7 @@ def test_what_was_started_while_the_file_was_read_only_writes_once_it_is_not(
 
 
 _FILL_THE_DISK = """
-import resource, sys
+import resource, sys, time
 from pathlib import Path
 from tests.conftest import make_app
 app = make_app(Path(sys.argv[1]))
@@ -126,6 +126,7 @@ def writable():
 before = writable()
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1, most))  # no file of ours can grow any more
+time.sleep(0.6)  # what was found good a moment ago is
 full = writable()
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 print("found", before, full, writable())

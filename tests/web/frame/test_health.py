@@ -89,6 +89,20 @@ def test_not_ready_while_nothing_can_be_written(app: Flask, client: FlaskClient)
     assert ready(client)[0] == 200
 
 
+def test_asking_often_writes_seldom(app: Flask, client: FlaskClient) -> None:  # S23
+    """Anybody may ask; a durable write for each question would keep the shop's own waiting."""
+    written: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        written.extend([statement] * statement.startswith(("UPDATE", "INSERT")))
+
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+    for _ in range(20):
+        ready(client)
+    assert 1 <= len(written) < 10
+
+
 def test_not_ready_without_tables(app: Flask, client: FlaskClient) -> None:
     with app.app_context():
         db.session.execute(sa.text("DROP TABLE worker_beats"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -97,7 +98,10 @@ class Warnings:
 
 #: So long an outcome may be unknown before every page says so.
 UNCERTAIN_LONG = timedelta(minutes=10)
-_KEY = "sgpshop.warnings"
+_KEY, _TRIED = "sgpshop.warnings", "sgpshop.written"
+_trying = threading.Lock()
+#: Seconds for which a try that went well answers for everybody.
+_SAME_MOMENT = 0.5
 #: One reading of the database serves all pages of a process for so many seconds.
 _MOMENT = 5.0
 
@@ -157,7 +161,22 @@ def _last_beat(now: datetime) -> datetime | None:
 
 
 def _is_database_writable() -> bool:
-    """Whether a row can be written and kept just now: a full disk lets only that fail."""
+    """Whether a row can be written and kept just now: a full disk lets only that fail.
+
+    Tried for all who ask at the same moment: anybody may ask, and each try is a durable write.
+    """
+    asked_at = time.monotonic()
+    with _trying:
+        tried_at, was_so = current_app.extensions.get(_TRIED, (float("-inf"), False))
+        # Who waited for another's try hears what came of it; a good one is good for a moment longer.
+        if tried_at >= asked_at - (_SAME_MOMENT if was_so else 0.0):
+            return bool(was_so)
+        is_so = _try_to_write()
+        current_app.extensions[_TRIED] = time.monotonic(), is_so
+        return is_so
+
+
+def _try_to_write() -> bool:
     try:
         with writing_without_waiting() as connection:
             installation.touch(connection)
