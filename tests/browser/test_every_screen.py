@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -42,23 +43,26 @@ def addresses(app: Flask, client: FlaskClient) -> Iterator[str]:
 
 
 #: half a million letters: they go to a page once, not each time something is asked of it
-_LOAD_AXE = f"() => {{ {Axe().axe_script} }}"
-#: What is in order axe would describe and the browser hand over at length: nobody reads it.
-_RUN_AXE = """(only) => window.axe && axe.run({...only, reporter: 'no-passes', preload: false})
-  .then(({violations}) => violations.map(({id, impact, nodes}) =>
-    ({id, impact, nodes: nodes.map((node) => node.html.slice(0, 120))})))"""
-#: fields too narrow to read what is typed in them: a quantity of four digits needs as much
-_SQUEEZED = """() => [...document.querySelectorAll("input:not([type=checkbox], [type=radio]), select, textarea")]
-    .filter((field) => field.checkVisibility() && field.offsetWidth < 64).map((field) => field.name)"""
-_CONTRAST = {"runOnly": ["color-contrast"]}
+_LOAD = f"() => {{ {Axe().axe_script} {Path(__file__).with_name('looks.js').read_text('utf-8')} }}"
+_IS_LOADED = "() => 'judge' in window"
+_JUDGE = "([isWhole, known]) => judge(isWhole, known)"
+#: the looks of text that axe found readable
+_readable: set[str] = set()
+#: what stands beside the window, and fields too narrow to read what is typed: four digits need as much
+_WIDTH = """() => [
+  document.documentElement.scrollWidth > innerWidth,
+  [...document.querySelectorAll("input:not([type=checkbox], [type=radio]), select, textarea")]
+    .filter((field) => field.checkVisibility() && field.offsetWidth < 64).map((field) => field.name)]"""
 
 
-def findings(page: Page, only: dict[str, object] | None = None) -> list[str]:
-    """What axe calls moderate or worse, with the elements concerned."""
-    violations = page.evaluate(_RUN_AXE, only or {})
-    if violations is None:
-        page.evaluate(_LOAD_AXE)
-        violations = page.evaluate(_RUN_AXE, only or {})
+def findings(page: Page, *, is_whole: bool) -> list[str]:
+    """What axe calls moderate or worse, with the elements concerned; else of the colours alone."""
+    known: list[str] = []
+    if not page.evaluate(_IS_LOADED):
+        page.evaluate(_LOAD)
+        known = [*_readable]
+    violations, readable = page.evaluate(_JUDGE, [is_whole, known])
+    _readable.update(readable)
     return [f"{found['id']}: {found['nodes']}" for found in violations if found["impact"] in WORDS]
 
 
@@ -66,16 +70,16 @@ def check(page: Page) -> None:
     """The page as it stands is for everybody: in wide windows and narrow ones, light and dark."""
     size = page.viewport_size
     assert size is not None
-    others = (size, NARROW if size == WIDE else WIDE)
-    for other in others:
-        page.set_viewport_size(other)  # type: ignore[arg-type]
-        assert_it_fits(page, other["width"])
-        assert (page.url, other["width"], findings(page)) == (page.url, other["width"], [])
-        page.emulate_media(color_scheme="dark")
-        dark = findings(page, _CONTRAST)
-        assert (page.url, other["width"], "dark", dark) == (page.url, other["width"], "dark", [])
-        page.emulate_media(color_scheme="light")
-    for width in WIDTHS - {other["width"] for other in others}:
+    other = NARROW if size == WIDE else WIDE
+    for viewport, schemes in ((size, ("light", "dark")), (other, ("dark", "light"))):
+        width = viewport["width"]
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        assert_it_fits(page, width)
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found = findings(page, is_whole=scheme == "light")
+            assert (page.url, width, scheme, found) == (page.url, width, scheme, [])
+    for width in WIDTHS - {size["width"], other["width"]}:
         page.set_viewport_size({"width": width, "height": 844})
         assert_it_fits(page, width)
     page.set_viewport_size(size)
@@ -83,9 +87,24 @@ def check(page: Page) -> None:
 
 def assert_it_fits(page: Page, width: int) -> None:
     """Nothing of the page stands beside the window, and no field is squeezed."""
-    beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert (page.url, width, beyond > 0) == (page.url, width, False)
-    assert (page.url, width, page.evaluate(_SQUEEZED)) == (page.url, width, [])
+    assert (page.url, width, page.evaluate(_WIDTH)) == (page.url, width, [False, []])
+
+
+_WRITE_PALE = """() => {
+  const words = document.createElement("p");
+  words.append("too pale");
+  words.style.setProperty("color", "light-dark(#bbb, #444)");
+  document.querySelector("main").append(words);
+}"""
+
+
+def test_what_cannot_be_read_is_found_light_and_dark(site: Site, visitor: Visitor) -> None:
+    page = visitor.open("/help")
+    for is_pale in (False, True):
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert bool(findings(page, is_whole=False)) is is_pale, scheme
+        page.evaluate(_WRITE_PALE)
 
 
 def owner(site: Site) -> FlaskClient:
