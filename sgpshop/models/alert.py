@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -36,6 +37,11 @@ class Alert(Base):
     reason: Mapped[str] = mapped_column(sa.String(200), default="")
 
     order: Mapped[Order] = relationship()
+
+    @property
+    def mark(self) -> str:
+        """Tells what it says now from what it said before: an open one says what was seen last."""
+        return hashlib.sha256(self.facts.encode()).hexdigest()[:16]
 
 
 class DailyJob(Base):

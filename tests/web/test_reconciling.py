@@ -16,10 +16,11 @@ from werkzeug.test import TestResponse
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.gateway import Cancellation
-from sgpshop.models import Alert, CardTransaction, Operation, Order, Role
+from sgpshop.models import Alert, CardTransaction, Operation, Order, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.order_detail import editing
 from sgpshop.services.payments import transaction_lookup
+from sgpshop.storage.database import writing
 from tests import own_worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.gateway_world import World
@@ -259,6 +260,16 @@ class TestAlerts:
             alert = db.session.query(Alert).one()
             return f"/orders/{alert.order.order_no}/alerts/{alert.id}/acknowledge"
 
+    def look(self, transaction_id: int) -> None:
+        transaction_lookup.look_soon_at([transaction_id])
+        transaction_lookup.look_up(transaction_id)
+
+    def read(self, operator: FlaskClient, order: Order) -> dict[str, str]:
+        """What the form of the page says of the alert on it."""
+        page = operator.get(f"/orders/{order.order_no}").text
+        [mark] = re.findall(r'name="read" value="(\w+)"', page)
+        return {"read": mark}
+
     def test_on_the_order(self, operator: FlaskClient, order: Order) -> None:
         page = flat(operator.get(f"/orders/{order.order_no}"))
         assert 'data-payment-status="authorized"' in page
@@ -278,7 +289,8 @@ class TestAlerts:
         self, app: Flask, operator: FlaskClient, order: Order
     ) -> None:
         address = self.address(app)
-        answer = operator.post(address, data={"reason": "返金ではなく金額変更でした"})
+        note = {"reason": "返金ではなく金額変更でした"}
+        answer = operator.post(address, data=self.read(operator, order) | note)
         assert answer.status_code == 303
         page = flat(operator.get(answer.location))
         assert "data-alert" not in page
@@ -286,6 +298,34 @@ class TestAlerts:
         assert "data-alert" not in flat(operator.get("/"))
         again = operator.post(address, headers=HTMX)  # P19
         assert again.status_code == 200
+
+    def test_not_what_was_found_while_the_page_was_open(
+        self, app: Flask, world: World, operator: FlaskClient
+    ) -> None:  # P20
+        """A hold under another number, which will lapse; and then it is captured beside the order's own."""
+        with app.app_context():
+            order = press(authorized_order(world), Operation.CAPTURE)
+            other = world.authorize(f"{order.order_no}-1", 3000)
+            with writing() as session:
+                kept = CardTransaction(
+                    order_id=order.id,
+                    gateway_order_id=f"{order.order_no}-1",
+                    sequence=1,
+                    is_current=False,
+                    entry_sent_at=utc_now(),
+                )
+                session.add(kept)
+            self.look(kept.id)
+        assert "仮売上 3,000円" in operator.get(f"/orders/{order.order_no}").text
+        sent = self.read(operator, order)
+        with app.app_context():
+            world.gateway.capture(other, 3000)
+            self.look(kept.id)
+        answer = operator.post(self.address(app), data=sent)
+        assert answer.status_code == 409
+        assert "実売上 3,000円" in answer.text
+        assert "data-alert" in operator.get("/").text
+        assert operator.post(self.address(app), data=self.read(operator, order)).status_code == 303
 
     def test_a_note_that_is_too_long_is_refused(
         self, app: Flask, operator: FlaskClient, order: Order

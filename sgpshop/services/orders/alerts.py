@@ -36,6 +36,16 @@ class NoteRefused(ShopError):
     sentence = f"メモは{REASON_MOST}文字以内の文字で入力してください。"
 
 
+class OtherByNow(ShopError):
+    """What the alert says is not what the person read (P20)."""
+
+    status = 409
+    sentence = (
+        "この通知の内容は、画面を開いている間に変わりました。確認済みにしていません。"
+        "いまの内容を読んでから、もう一度「確認済みにする」を押してください。"
+    )
+
+
 def raise_for(
     session: Session,
     order_id: int,
@@ -247,10 +257,15 @@ def count_open() -> int:
     ).scalar_one()
 
 
-def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None:
+def acknowledge(
+    order_no: str, alert_id: int, actor: Actor, reason: str, *, read: str | None = None
+) -> None:
     """Somebody has seen it, and perhaps noted something; a second click changes nothing (P19).
 
-    Raises NotFound, NotPossible while the buyer is paying, ShopError for one that has to be answered.
+    `read` is the `mark` of what stood on the page: what was found since is told on (P20).
+
+    Raises NotFound, OtherByNow, NotPossible while the buyer is paying, ShopError for one that has to be
+    answered.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
@@ -262,6 +277,8 @@ def acknowledge(order_no: str, alert_id: int, actor: Actor, reason: str) -> None
         require_received(order)
         if alert.kind.is_question:  # it is answered: payments.unknown_numbers
             raise ShopError("どの注文の決済かを選んでください。選ぶと、この通知は消えます。")
+        if read not in (None, alert.mark):
+            raise OtherByNow
         _acknowledge(session, order, alert, actor, reason, utc_now())
 
 

@@ -39,7 +39,8 @@ def acknowledge(order_no: str, alert_id: int) -> ResponseReturnValue:
     if not form.reason.validate(form) or has_control_characters(note):
         return screen.render(order_no, refusal=alerts.NoteRefused())
     try:
-        alerts.acknowledge(order_no, alert_id, Actor.person(current_user.name), note)
+        actor, read = Actor.person(current_user.name), request.form.get("read", "")
+        alerts.acknowledge(order_no, alert_id, actor, note, read=read)
     except NotFound:
         raise
     except ShopError as problem:
