@@ -29,10 +29,17 @@ def scan(page: Page, code: str) -> None:
 
 def reach(page: Page, place: Locator) -> None:
     """Go there by Tab, as without a mouse."""
+    wanted = (
+        place.first.element_handle()
+    )  # to look for it by its name takes longer than to press Tab
     for _ in range(200):
-        if place.first.evaluate("one => one === document.activeElement"):
+        at = wanted.evaluate("one => one.isConnected && [one === document.activeElement]")
+        if not at:  # another stands in its place meanwhile
+            wanted = place.first.element_handle()
+        elif at[0]:
             return
-        page.keyboard.press("Tab")
+        else:
+            page.keyboard.press("Tab")
     raise AssertionError(f"no way to {place}")
 
 

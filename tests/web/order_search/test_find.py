@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from sgpshop.models import Role
 from sgpshop.services.order_search import texts, totals
-from tests.factories import make_order
+from tests.factories import days_ago, make_order
+from tests.services.order_search.test_order_search import change_parcel
 from tests.signing_in import signed_in
 from tests.web.pages import flat
 
@@ -41,6 +42,35 @@ def test_one_hit_is_opened_and_several_are_listed(app: Flask, viewer: FlaskClien
     assert "<span>検索:<bdi>佐藤 花子</bdi></span>" in page
     assert "2件</span>中 2件を表示" in page
     assert old.order_no not in page
+
+
+def test_a_callers_order_is_opened_by_whatever_they_say(app: Flask, viewer: FlaskClient) -> None:
+    with app.app_context():
+        make_order()
+        caller = make_order(
+            buyer="髙﨑 邉子",
+            buyer_kana="タカサキ クニコ",
+            buyer_tel="090-1234-5678",
+            tel_search="09012345678",
+            buyer_email="kuniko@example.com",
+            ordered_at=days_ago(100),
+        )
+        change_parcel(caller, slip_no="440012345678")
+        texts.renew()
+    number = caller.order_no
+    said = [
+        "高崎",
+        "たかさき",
+        "09012345678",
+        "5678",
+        number,
+        number[-4:],
+        "4400-1234-5678",
+        "kuniko@",
+    ]
+    for words in said:
+        answer = viewer.get("/find", query_string={"q": words})
+        assert (words, answer.location) == (words, f"/orders/{number}")
 
 
 @pytest.mark.parametrize(
