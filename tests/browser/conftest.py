@@ -146,6 +146,7 @@ class Windows:
             locale="ja-JP",
             timezone_id="Asia/Tokyo",
             java_script_enabled=javascript,
+            reduced_motion="reduce",  # or each wait for an answer draws sixty pictures a second
         )
         context.set_default_timeout(PATIENCE * 1000)
         return context.new_page()
