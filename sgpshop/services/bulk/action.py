@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,15 @@ class Doing(Protocol):
     """One line of a run that asks SMBC-GP nothing, with its order locked; raises the version."""
 
     def __call__(self, session: Session, order: Order, run: BulkRun, now: datetime) -> None: ...
+
+
+class Line(NamedTuple):
+    """What a run keeps of one order: its place, and yen and version as they were seen (P20)."""
+
+    id: int
+    order_id: int
+    amount: int
+    version: int
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class Action:
         return words.read(self.reasons, word)
 
     def left_out(
-        self, line: BulkItem, order: OrderFacts, terms: ActTerms, now: datetime
+        self, line: Line | BulkItem, order: OrderFacts, terms: ActTerms, now: datetime
     ) -> Reason | None:
         """Why the order of this line is left out; also when it is not as it was seen (P20)."""
         refusal = self.refusal(order, terms, now)

@@ -32,12 +32,13 @@ from sgpshop.models import (
     Operation,
     SlipRow,
     SlipRun,
+    table_of,
     utc_now,
 )
 from sgpshop.services import settings
 from sgpshop.services.access import activities
 from sgpshop.services.bulk import actions
-from sgpshop.services.bulk.action import Action, Refused
+from sgpshop.services.bulk.action import Action, Line, Refused
 from sgpshop.services.bulk.selection import TooMany
 from sgpshop.services.orders.facts import Facts, keep, load_facts
 from sgpshop.services.orders.history import Actor
@@ -49,6 +50,8 @@ from sgpshop.storage import queue
 from sgpshop.storage.database import read_alone, writing
 from sgpshop.storage.questions import Question
 from sgpshop.storage.queue import Task, Urgency
+from sgpshop.storage.rows import put
+from sgpshop.storage.rows import read as rows_of
 
 #: What a program said of parcels is told for so long; so many of its runs go in one transaction.
 _PROGRAMS_KEPT, _FORGOTTEN_AT_ONCE = timedelta(weeks=8), 20
@@ -111,16 +114,12 @@ def prepare(order_ids: Sequence[int], action: str, *, person_id: int, actor: str
             raise ShopError("選択された注文が見つかりません。検索し直してください。")
         session.add(BulkRun(id=run_id, action=action, person_id=person_id, actor=actor))
         session.flush()
-        session.execute(
-            sa.insert(BulkItem),
+        put(
+            session.connection(),
+            _items,
+            ("run_id", "position", "order_id", "amount", "version"),
             [
-                {
-                    "run_id": run_id,
-                    "position": position,
-                    "order_id": order.id,
-                    "amount": known.amount(order),
-                    "version": order.version,
-                }
+                (run_id, position, order.id, known.amount(order), order.version)
                 for position, order in enumerate(chosen)
             ],
         )
@@ -179,7 +178,7 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         orders = [order for _, order in taken]
         if not orders:
             raise ShopError(action.nothing)
-        yen = sum(item.amount for item, _ in taken)
+        yen = sum(line.amount for line, _ in taken)
         if action.has_yen and action.asks_twice(orders, yen) and not sum_confirmed:
             raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
         _leave_out(session, refused, now)
@@ -252,7 +251,7 @@ def start_approved(session: Session, run: BulkRun, seen: tuple[int, int], by: st
     taken, refused = _weighed(session, run.id, action, now, lock=True)
     if not taken:
         raise ShopError(action.nothing)
-    if (len(taken), sum(item.amount for item, _ in taken)) != seen:
+    if (len(taken), sum(line.amount for line, _ in taken)) != seen:
         raise RunChanged
     _leave_out(session, refused, now)
     _begin(session, run, action, taken, agreed_by=by)
@@ -263,7 +262,7 @@ def _begin(
     session: Session,
     run: BulkRun,
     action: Action,
-    taken: Sequence[tuple[BulkItem, Facts]],
+    taken: Sequence[tuple[Line, Facts]],
     *,
     agreed_by: str = "",
 ) -> None:
@@ -278,10 +277,23 @@ def _begin(
     orders = [order for _, order in taken]
     attempts = acts.open(session, orders, wanted, Actor.person(run.actor))
     waiting = zip(taken, attempts, strict=True)
-    session.execute(
-        sa.update(BulkItem),
-        [{"id": item.id, "attempt_id": attempt.id} for (item, _), attempt in waiting],
+    session.connection().execute(
+        _OF_ATTEMPT, [{"line": line.id, "attempt": attempt.id} for (line, _), attempt in waiting]
     )
+
+
+_items = table_of(BulkItem)
+#: Past the ORM, as what a run begins with is thousands of rows.
+_OF_ATTEMPT = (
+    sa.update(_items)
+    .where(_items.c.id == sa.bindparam("line"))
+    .values(attempt_id=sa.bindparam("attempt"))
+)
+_LINES = (
+    sa.select(*(getattr(BulkItem, name) for name in Line._fields))
+    .where(BulkItem.run_id == sa.bindparam("run"), BulkItem.result == ItemResult.PENDING)
+    .order_by(BulkItem.position)
+)
 
 
 def latest_running(person_id: int) -> Question[str | None]:
@@ -343,39 +355,33 @@ def _own(run_id: str, person_id: int) -> Action:
 
 def _weighed(
     session: Session, run_id: str, action: Action, now: datetime, *, lock: bool = False
-) -> tuple[list[tuple[BulkItem, Facts]], list[tuple[BulkItem, Refused]]]:
+) -> tuple[list[tuple[Line, Facts]], list[tuple[Line, Refused]]]:
     """The lines that can take part now, and those that are left out."""
-    items = session.scalars(
-        sa.select(BulkItem)
-        .where(BulkItem.run_id == run_id, BulkItem.result == ItemResult.PENDING)
-        .order_by(BulkItem.position)
-    ).all()
-    orders = load_facts((item.order_id for item in items), lock=lock)
+    lines = [*map(Line._make, rows_of(_LINES, {"run": run_id}))]
+    orders = load_facts((line.order_id for line in lines), lock=lock)
     terms = settings.load()
     taken, refused = [], []
-    for item in items:
-        order = orders.get(item.order_id)
+    for line in lines:
+        order = orders.get(line.order_id)
         if order is None:  # taken back at this very moment, and the line with it
             continue
-        reason = action.left_out(item, order, terms, now)
+        reason = action.left_out(line, order, terms, now)
         if reason is None:
-            taken.append((item, order))
+            taken.append((line, order))
         else:
-            refused.append((item, Refused(order, reason)))
+            refused.append((line, Refused(order, reason)))
     return taken, refused
 
 
-def _leave_out(
-    session: Session, refused: Sequence[tuple[BulkItem, Refused]], now: datetime
-) -> None:
+def _leave_out(session: Session, refused: Sequence[tuple[Line, Refused]], now: datetime) -> None:
     skipped = [
         {
-            "id": item.id,
+            "id": line.id,
             "result": ItemResult.SKIPPED,
             "reason": str(one.reason),
             "finished_at": now,
         }
-        for item, one in refused
+        for line, one in refused
     ]
     if skipped:
         session.execute(sa.update(BulkItem), skipped)

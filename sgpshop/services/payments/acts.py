@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -49,6 +49,7 @@ from sgpshop.services.settings import ShopSettings
 from sgpshop.storage import queue, shared_clock
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.queue import Task, Urgency
+from sgpshop.storage.rows import free_ids, put
 
 #: The entrance tells a worker itself and waits; the sweeper finds the row if its process died first.
 TAKE_OVER_AFTER = timedelta(seconds=5)
@@ -114,6 +115,16 @@ class OperationRequest:
 
 
 CAPTURE = OperationRequest(Operation.CAPTURE)
+
+
+class Opened(NamedTuple):
+    """An attempt that was just made."""
+
+    id: int
+    transaction_id: int
+    gateway_order_id: str
+    #: yen
+    amount: int
 
 
 class SumNotConfirmed(ShopError):
@@ -292,7 +303,7 @@ def open(
     wanted: OperationRequest,
     actor: Actor,
     **values: Any,
-) -> list[Attempt]:
+) -> list[Opened]:
     """The one place that makes attempts: one each of what is `wanted` on these locked orders (P6, P7).
 
     In their order (R48), QUEUED and due unless `values` of the rows say otherwise; versions of the
@@ -326,7 +337,7 @@ def open(
     }
     session.flush()  # transactions that were made for them
     # The unique index on open attempts refuses a second one here, before any version has moved (P7).
-    attempts = open_rows(session, [row | of_all | values for row in rows])
+    attempts = _open_rows(session, [row | of_all | values for row in rows])
     for chunk in chunks([order.id for order in orders]):
         session.execute(
             sa.update(Order)
@@ -345,25 +356,27 @@ def open_one(session: Session, row: dict[str, Any]) -> int:
     return attempt_id
 
 
-def open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Attempt]:
-    """QUEUED attempts of just these columns, which workers are told of."""
+def _open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Opened]:
+    """QUEUED attempts of just these columns, all of the same, which workers are told of."""
     if not rows:
         return []
-    # Not RETURNING: for its order SQLite would get a statement each.  Each has one open attempt (P7).
-    session.execute(sa.insert(Attempt), [{"state": AttemptState.QUEUED} | row for row in rows])
-    made: dict[int, Attempt] = {}
-    for chunk in chunks([row["order_id"] for row in rows]):
-        are_theirs = sa.and_(Attempt.order_id.in_(chunk), Attempt.is_open)
-        for attempt in session.scalars(sa.select(Attempt).where(are_theirs)):
-            made[attempt.order_id] = attempt
-    now = shared_clock.now()
-    queue.tell(
-        session,
-        Task.OPERATION,
-        (one.id for one in made.values() if one.due_at is not None and one.due_at <= now),
-        Urgency.NEXT_STEP if len(rows) == 1 else Urgency.MANY,
+    connection = session.connection()
+    ids = free_ids(connection, _attempts, len(rows))
+    names, made = rows[0], [*zip(ids, rows, strict=True)]
+    put(
+        connection,
+        _attempts,
+        ("id", "state", *names),
+        [(attempt_id, AttemptState.QUEUED, *row.values()) for attempt_id, row in made],
     )
-    return [made[row["order_id"]] for row in rows]
+    now = shared_clock.now()
+    due = (one for one, row in made if row["due_at"] is not None and row["due_at"] <= now)
+    urgency = Urgency.NEXT_STEP if len(rows) == 1 else Urgency.MANY
+    queue.tell(session, Task.OPERATION, due, urgency)
+    return [
+        Opened(one, row["transaction_id"], row["gateway_order_id"], row["amount"])
+        for one, row in made
+    ]
 
 
 def _require(order: Order | Facts, operation: Operation, shop: ShopSettings, now: datetime) -> None:
