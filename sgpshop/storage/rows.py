@@ -76,9 +76,11 @@ def put(
         and isinstance(column.default, ScalarElementColumnDefault | CallableColumnDefault)
     }
     columns = [*(table.c[name] for name in names), *defaults]
-    given = [*zip(*rows, strict=True), *([value] * len(rows) for value in defaults.values())]
     makers = [_stored_form(column.type, dialect) for column in columns]
-    made = [[*map(make, of)] if make else of for make, of in zip(makers, given, strict=True)]
+    given = zip(makers[: len(names)], zip(*rows, strict=True), strict=True)
+    made: list[Sequence[Any]] = [[*map(make, of)] if make else of for make, of in given]
+    for make, value in zip(makers[len(names) :], defaults.values(), strict=True):
+        made.append([make(value) if make else value] * len(rows))
     place = "?" if dialect.paramstyle == "qmark" else "%s"
     row = f"({', '.join([place] * len(columns))})"
     into = f"INSERT INTO {table.name} ({', '.join(c.name for c in columns)}) VALUES "  # noqa: S608

@@ -436,10 +436,10 @@ class TestAfterARestart:
                 plug.setattr(jobs.Claim, "go_on", pull_the_plug)
                 with pytest.raises(KeyboardInterrupt):
                     jobs.work(job_id, JOBS)
-            assert importing.progress(run_id).done == 200
+            assert importing.progress(run_id).done == batches.SIZE
             assert jobs.due(9) == []  # it may be running still
             jobs.work(job_id, JOBS)
-            assert importing.progress(run_id).done == 200
+            assert importing.progress(run_id).done == batches.SIZE
             gave_no_sign(job_id)
         page = operator.get(path)
         assert "続きは自動で再開します" in page.text
@@ -528,7 +528,7 @@ class TestAfterARestart:
         self, app: Flask, operator: FlaskClient
     ) -> None:
         path = shown(
-            operator, csv_file(*(row(注文番号=number(n)) for n in range(250)))
+            operator, csv_file(*(row(注文番号=number(n)) for n in range(450)))
         ).request.path
         with own_worker.working_by(app, "off"):
             press_start(operator, path)
@@ -540,7 +540,7 @@ class TestAfterARestart:
             assert jobs.due(9) == [job_id]
             assert "まで取り込みました" in operator.get(path).text
             with working(app):
-                wait_until(lambda: count(app) == 250)
+                wait_until(lambda: count(app) == 450)
 
     def test_a_run_that_cannot_go_on_is_let_go(self, app: Flask, operator: FlaskClient) -> None:
         content = csv_file(row(), row(注文番号=number(2)))

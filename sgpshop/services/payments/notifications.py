@@ -133,6 +133,11 @@ _IS_ANY_NAMED = sa.select(
         _NAMED.in_(bindparam("numbers", expanding=True)),
     )
 )
+_IS_ANY_UNMATCHED = sa.select(
+    sa.exists(
+        sa.select(Notification.id).where(sa.text(f"state = '{NotificationState.UNMATCHED.value}'"))
+    )
+)
 #: An order of another way of payment has that number.
 _OTHERWISE = sa.and_(
     Notification.state == NotificationState.UNMATCHED,
@@ -466,7 +471,10 @@ def come_in(session: Session, order_nos: Collection[str]) -> None:
     theirs = list(map(at_gateway, order_nos))
     stems = [stem for order_no in order_nos if (stem := later_stem(order_no)) is not None]
     names_one = sa.or_(_NAMED.in_(theirs), _stem(_NAMED).in_([*theirs, *stems]))
-    if len(theirs) <= _FEW:  # by the index, however many are of somebody else
+    if len(theirs) > _FEW:
+        if not session.connection().execute(_IS_ANY_UNMATCHED).scalar():
+            return
+    else:  # by the index, however many are of somebody else
         later = (at_gateway(own, n) for own in order_nos for n in range(1, MOST_NUMBERS + 1))
         numbers = [*theirs, *later]
         if not session.connection().execute(_IS_ANY_NAMED, {"numbers": numbers}).scalar():

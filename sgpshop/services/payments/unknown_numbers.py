@@ -134,6 +134,15 @@ IS_FREE = sa.and_(
 )
 
 
+#: Made once, as all that is asked for each batch of a file.
+_MEANT = sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
+    CardTransaction.gateway_order_id.in_(sa.bindparam("numbers", expanding=True)), IS_FREE
+)
+_IS_ANY_ASKED = sa.select(
+    sa.exists(sa.select(UnknownNumber.id).where(UnknownNumber.is_ours.is_(None)))
+)
+
+
 def holds(kind: OrderKind, trade: TradeStatus) -> bool:
     """Whether money is there, or may be, or may still come: by a buyer who is paying, or a monthly file."""
     is_recent = trade.total > 0 and trade.processed_at > utc_now() - _PAYING
@@ -274,11 +283,7 @@ def give_way(session: Session, order_nos: Collection[str]) -> None:
     One that has no number left keeps it.
     """
     numbers = [at_gateway(order_no) for order_no in order_nos]
-    meant = session.execute(
-        sa.select(CardTransaction.order_id, CardTransaction.gateway_order_id).where(
-            CardTransaction.gateway_order_id.in_(numbers), IS_FREE
-        )
-    ).all()
+    meant = session.execute(_MEANT, {"numbers": numbers}).all()
     if not meant:
         return
     # With those that come in, which are locked next: all in one order, so nobody waits in a circle.
@@ -296,6 +301,8 @@ def give_way(session: Session, order_nos: Collection[str]) -> None:
 
 def settle(session: Session, order_nos: Collection[str]) -> None:
     """Orders with these numbers came in: what stands under a number of theirs is theirs."""
+    if not session.scalar(_IS_ANY_ASKED):
+        return
     numbers = [at_gateway(order_no) for order_no in order_nos]
     order_ids = session.scalars(
         sa.delete(UnknownNumber)

@@ -29,7 +29,8 @@ from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 from sgpshop.storage.jobs import Interrupted
 
-SIZE = 200
+#: Orders of one transaction.  What is asked once for all of them is a fifth of the work with 200.
+SIZE = 400
 
 
 @dataclass

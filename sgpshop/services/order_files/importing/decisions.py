@@ -87,7 +87,10 @@ def decide(
         is_card = parsed.claim is not None
         warned = (*(_called_off(content, None) if is_card else ()), *_of_sum(content))
         change = _new(parsed, content, auth_valid)
-        return replace(change, warnings=warned, claimed=_claimed(change))
+        claimed = _claimed(change)
+        if not warned and claimed is None:  # nearly all
+            return change
+        return replace(change, warnings=warned, claimed=claimed)
     if stored.facts.is_sgp and parsed.claim is None:
         raise OrderLeftOut(
             "SGPカード決済の注文の「決済方法」をほかの方法に変えることはできません。"

@@ -84,7 +84,10 @@ _ADDED = (
         sa.and_(CardTransaction.looks > 0, CardTransaction.look_problem != "unanswered"),
     ),
 )
-_ORDERS = ROWS.add_columns(*_ADDED)
+#: Made once: it is asked for each batch of a file.
+_IS_WANTED = Order.order_no.in_(sa.bindparam("numbers", expanding=True))
+_ORDERS = ROWS.add_columns(*_ADDED).where(_IS_WANTED)
+_LOCKED = sa.select(Order.id).where(_IS_WANTED).order_by(Order.id).with_for_update()
 _OF_FACTS = ParcelFacts._fields
 _PARCEL_NAMES = (*_OF_FACTS, *(name for name in DELIVERY_DEFAULTS if name not in _OF_FACTS))
 
@@ -93,10 +96,12 @@ def load(
     session: Session, order_nos: Iterable[str], *, lock: bool = True
 ) -> dict[str, StoredOrder]:
     """The orders with these numbers, by number; `lock` keeps them from other writers until the end."""
-    wanted = Order.order_no.in_(list(order_nos))
+    wanted = {"numbers": list(order_nos)}
     if lock:
-        session.execute(sa.select(Order.id).where(wanted).order_by(Order.id).with_for_update())
-    rows = session.execute(_ORDERS.where(wanted)).all()
+        session.execute(_LOCKED, wanted)
+    rows = session.execute(_ORDERS, wanted).all()
+    if not rows:
+        return {}
     ids = [row[0] for row in rows]
     parcels = _rows_of(session, Delivery, _PARCEL_NAMES, ids, "number")
     lines = _rows_of(session, OrderLine, LINE_DEFAULTS, ids, "position")

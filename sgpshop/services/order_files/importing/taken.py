@@ -73,12 +73,8 @@ class TakenNumbers:
     ) -> None:
         """Unless all `gave_way` that could, who has only meant to use a number will."""
         numbers = {at_gateway(order.order_no) for order in orders if order.claim}
-        are_used = sa.true() if gave_way else ~unknown_numbers.IS_FREE
-        rows = session.execute(
-            sa.select(CardTransaction.gateway_order_id, Order.order_no)
-            .join(Order, Order.id == CardTransaction.order_id)
-            .where(CardTransaction.gateway_order_id.in_(numbers), are_used)
-        )
+        used = _USED if gave_way else _USED_NOW
+        rows = session.execute(used, {"numbers": list(numbers)}) if numbers else ()
         self._holders = {str(number): str(order_no) for number, order_no in rows}
 
     def take(self, change: OrderChange) -> None:
@@ -93,6 +89,20 @@ class TakenNumbers:
                 f"注文 {holder} がSMBC-GPで同じオーダーID「{at_gateway(order_no)}」を使っています。"
                 "どちらかの注文番号を変えてから取り込んでください。"
             )
+
+
+#: Made once: asked for each batch of a file.
+_USED = (
+    sa.select(CardTransaction.gateway_order_id, Order.order_no)
+    .join(Order, Order.id == CardTransaction.order_id)
+    .where(CardTransaction.gateway_order_id.in_(sa.bindparam("numbers", expanding=True)))
+)
+_USED_NOW = _USED.where(~unknown_numbers.IS_FREE)
+_CLAIMED = (
+    sa.select(CardTransaction.access_id, Order.order_no)
+    .join(Order, Order.id == CardTransaction.order_id)
+    .where(CardTransaction.access_id.in_(sa.bindparam("claimed", expanding=True)))
+)
 
 
 class LostZeros:
@@ -189,11 +199,7 @@ class ClaimedAccess:
 
     def __init__(self, session: Session, orders: Iterable[ParsedOrder]) -> None:
         claimed = {one for order in orders if (one := _claimed(order))}
-        rows = session.execute(
-            sa.select(CardTransaction.access_id, Order.order_no)
-            .join(Order, Order.id == CardTransaction.order_id)
-            .where(CardTransaction.access_id.in_(claimed))
-        )
+        rows = session.execute(_CLAIMED, {"claimed": list(claimed)}) if claimed else ()
         self._holders: dict[str, set[str]] = {}
         for access_id, order_no in rows:
             self._holders.setdefault(str(access_id), set()).add(order_no)

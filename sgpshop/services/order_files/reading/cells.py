@@ -54,6 +54,10 @@ _NONE = frozenset(
         "0",
     )
 )
+#: What nearly all programs write.
+_USUAL = re.compile(
+    r"(20[0-9]{2})([/-])([0-9]{1,2})\2([0-9]{1,2}) ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?"
+)
 _COMPACT = re.compile(r"(\d{8})(\d{6})?")
 _DATE = re.compile(r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -289,6 +293,10 @@ def moment(value: str) -> datetime | date:
     """
     plain = nfkc(value)
     try:
+        if usual := _USUAL.fullmatch(plain):
+            [year, _, month, day, hour, minute, second] = usual.groups("0")
+            of_day = int(hour), int(minute), int(second)
+            return utc(datetime(int(year), int(month), int(day), *of_day, tzinfo=JST))
         if days := _EXCEL_DAYS.fullmatch(plain):
             counted = _EXCEL_EPOCH + timedelta(days=float(plain))
             return utc(counted) if days[2] else counted.date()
@@ -302,8 +310,8 @@ def moment(value: str) -> datetime | date:
             iso = datetime.fromisoformat(plain)
             return utc(_in_range(iso if iso.tzinfo else iso.replace(tzinfo=JST)))
         day_text, _, time_text = plain.partition(" ")
-        day = _day(day_text)
-        return at(day, clock_time(time_text.strip())) if time_text.strip() else day
+        on = _day(day_text)
+        return at(on, clock_time(time_text.strip())) if time_text.strip() else on
     except ValueError:
         raise CellProblem(
             "は 2026/11/23 10:15 または 20261123101500 のような日時で入力してください。"
