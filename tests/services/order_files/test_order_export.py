@@ -218,7 +218,10 @@ def test_a_long_search_comes_in_pieces_newest_first_and_none_twice(
     orders = [make_order(ordered_at=moment) for _ in range(5)]  # all in the same second
     orders += [make_order(ordered_at=datetime(2026, 11, 2 + n, tzinfo=UTC)) for n in range(3)]
     monkeypatch.setattr(exporting.reading, "_CHUNK", 2)
-    pieces = [[one.order.order_no for one in piece] for piece in exporting.found(EVERYTHING)()]
+    pieces = [
+        [number for number, *_ in exporting.columns.rows(piece)]
+        for piece in exporting.found(EVERYTHING)()
+    ]
     assert [len(piece) for piece in pieces] == [2, 2, 2, 2]
     wanted = [order.order_no for order in reversed(orders)]
     assert [number for piece in pieces for number in piece] == wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -40,22 +40,20 @@ _ORDER, _DELIVERY, _ITEM = (
     for part in (Part.ORDER, Part.DELIVERY, Part.ITEM)
 )
 
-#: What happened since the order came in: the column it stands in, and what is told of an order; the
-#: importer passes over these.
-_SINCE: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-    "修正額": (Order.total, lambda order: _correction(order)),
-    "SMBC-GP側金額": (CardTransaction.gateway_amount, attrgetter("gateway_amount")),
-    "金額送信日時": (CardTransaction.amount_sent_at, attrgetter("amount_sent_at")),
-    "売上日時": (CardTransaction.captured_at, attrgetter("captured_at")),
-    "取消日時": (CardTransaction.cancelled_at, attrgetter("cancelled_at")),
-    "オーソリ期限": (CardTransaction.auth_expires_at, lambda order: _deadline(order)),
+#: What happened since the order came in, and the column it stands in; the importer passes over these.
+_OF_SINCE: dict[str, Any] = {
+    "修正額": Order.total,
+    "SMBC-GP側金額": CardTransaction.gateway_amount,
+    "金額送信日時": CardTransaction.amount_sent_at,
+    "売上日時": CardTransaction.captured_at,
+    "取消日時": CardTransaction.cancelled_at,
+    "オーソリ期限": CardTransaction.auth_expires_at,
 }
-_OF_SINCE = {title: column for title, (column, _) in _SINCE.items()}
 _ERROR_TITLES = ("エラーコード", "エラー内容")
 
 TITLES: tuple[str, ...] = (
     *(column.title for column in (*_ORDER, *_DELIVERY, *_ITEM)),
-    *_SINCE,
+    *_OF_SINCE,
     *_ERROR_TITLES,
 )
 #: columns in yen
@@ -92,6 +90,7 @@ _OF_ORDER, _OF_PARCEL, _OF_ITEM = (
 ORDER_FIELDS = _as_stored(
     _OF_ORDER | {one.key: one for one in (Order.kind, Order.original_total, *_OF_SINCE.values())}
 )
+_AT = {field.name: at for at, field in enumerate(ORDER_FIELDS)}
 DELIVERY_FIELDS = _as_stored(_OF_PARCEL)
 ITEM_FIELDS = _as_stored(_OF_ITEM)
 
@@ -138,7 +137,7 @@ class Rows:
     def _since(self, exported: ExportedOrder) -> list[Any]:
         error = exported.error
         words = ("|".join(error.codes), error.sentence) if error else ("", "")
-        of_order = self._later.of([told(exported.order) for _, told in _SINCE.values()])
+        of_order = self._later.of([told(exported.order) for told in _SINCE])
         return of_order + [self._written(word) for word in words]
 
 
@@ -200,13 +199,26 @@ def _label(word: Any) -> Value:
     return label
 
 
-def _correction(order: Any) -> int | None:
+_first_total, _total, _kind, _status, _held_until = (
+    itemgetter(_AT[name])
+    for name in ("original_total", "total", "kind", "payment_status", "auth_expires_at")
+)
+
+
+def _correction(order: Sequence[Any]) -> int | None:
     """The corrected total, where there was a correction (R64)."""
-    first = order.original_total
-    return order.total if first is not None and first != order.total else None
+    first, total = _first_total(order), _total(order)
+    return total if first is not None and first != total else None
 
 
-def _deadline(order: Any) -> Any:
+def _deadline(order: Sequence[Any]) -> Any:
     """The end of the hold, where one is waited for (R111, R130)."""
-    is_waited_for = order.payment_status in CAPTURABLE and order.kind == OrderKind.NORMAL
-    return order.auth_expires_at if is_waited_for else None
+    is_waited_for = _status(order) in CAPTURABLE and _kind(order) == OrderKind.NORMAL
+    return _held_until(order) if is_waited_for else None
+
+
+#: What is told of an order for each of `_OF_SINCE`.
+_SINCE: list[Callable[[Sequence[Any]], Any]] = [
+    {"修正額": _correction, "オーソリ期限": _deadline}.get(title) or itemgetter(_AT[column.key])
+    for title, column in _OF_SINCE.items()
+]
