@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 #: Seconds before the next try; after the last of them it is set aside and tried once a day.
 _PAUSES = (60, 300, 900)
 _SET_ASIDE = 86_400
-#: What touches everything, no single row: the database is away, there is no usable contract (P32).
-OF_EVERYTHING = (ShopError, OperationalError, InterfaceError)
+#: What touches everything, no single row: the database is away, there is no usable contract (P32).  What
+#: else is said in words for people (ShopError) is about one order, and holds up no other.
+OF_EVERYTHING = (CouldNotAsk, OperationalError, InterfaceError)
 
 #: For queues of rows that others can end too: whether there is still anything to try.
 _STILL_WAITS: dict[Queue, sa.ColumnElement[bool]] = {

@@ -25,7 +25,7 @@ from huey.registry import Message
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from sgpshop import logs
-from sgpshop.domain.errors import ShopError
+from sgpshop.domain.errors import CouldNotAsk
 from sgpshop.services.order_files import mending
 from sgpshop.services.payments import journal
 from sgpshop.services.payments.connections import connections
@@ -319,7 +319,7 @@ class Worker:
                 ran = work.do(key[1])
                 if self._house.was_set_back(key):
                     setbacks.forget(key[0], [key[1]])
-            except ShopError as problem:  # no contract, no usable address: nothing can be asked
+            except CouldNotAsk as problem:  # no contract, no usable address: nothing can be asked
                 log.warning("gateway not usable: %s", problem.message)
                 self._pause()
                 return

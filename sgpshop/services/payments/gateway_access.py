@@ -191,7 +191,7 @@ def _opened(sealed: str, name: str) -> str:
     try:
         password = vault.unseal(sealed, f"setting:{name}")
     except vault.SealBroken:  # altered, or moved here from elsewhere: the key is the database's
-        raise ShopError(
+        raise CouldNotAsk(
             "保存されたパスワードを読み取れません。SGPの設定画面で、もう一度登録してください。"
         ) from None
     logs.register_secret(password)

@@ -29,6 +29,7 @@ from sgpshop.services.installation.health.due_work import AnyDue
 from sgpshop.services.orders.acting import Seen
 from sgpshop.services.outgoing import webhooks
 from sgpshop.services.payments import acts, notifications, runner, transaction_lookup
+from sgpshop.services.payments.transaction_numbers import NumbersUsedUp
 from sgpshop.services.subscriptions import billing
 from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
@@ -174,6 +175,18 @@ def test_one_row_that_breaks_off(
     assert warnings() == 0
     setbacks.tidy()
     assert setbacks.all_known() == frozenset()
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_what_is_said_of_one_order_holds_up_no_other(
+    app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch, queue: Callable[..., Broken]
+) -> None:
+    """That all its numbers are used up, say: in words for people, as that there is no contract."""
+    monkeypatch.setattr(f"{__name__}.OwnFault", lambda _: NumbersUsedUp())
+    name, _, good = queue(shop, monkeypatch)
+    work(app)
+    assert went_through(good)
+    assert (setback().queue, setback().error) == (name, "NumbersUsedUp")
 
 
 def test_the_monthly_registration(app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
