@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _SWEEP_EVERY = 2.0
 #: And between two questions for the database's version; whoever writes asks in any case (P36).
 _VERSION_EVERY = 10.0
+#: So often the steps are gone through, sweep or not: sweeps pause while database or queue are away.
+_ROUND_EVERY = 2.0
 #: While there is work it may leave something to do: a look-up that is due at once, rows of a file.
 _SWEEP_AFTER_WORK = 1.0
 #: So many times the threads is told at once; another worker may be first with some of it.
@@ -55,8 +57,9 @@ _DAILY_EVERY, _DAILY_AT_REST = 5.0, 30.0
 _BILLING_EVERY = 30.0
 _BACKUP_EVERY = 30.0
 _FOLD_EVERY = 2.0
-#: Texts of changed orders, if a sweep saw any; after so long a round of it the others have their turn.
-_TEXTS_EVERY, _TEXTS_FOR = 2.0, 0.3
+#: Texts of changed orders, if a sweep saw any; after so long a round of it the others have their turn,
+#: and after a pause the next round if there are more.
+_TEXTS_EVERY, _TEXTS_FOR, _TEXTS_PAUSE = 2.0, 0.3, 1.0
 _SUMS_EVERY = 30.0
 #: While captures wait, rows of slip files are written only so often, many in one transaction.
 _SLIPS_EVERY = 2.0
@@ -192,7 +195,9 @@ class House:
         if time.monotonic() >= self._sweep_at:
             self._sweep()
         if not self.stop_flag.is_set():
-            self._woken.wait(max(0.0, min(1.0, self._sweep_at - time.monotonic())))
+            # Steps wait for the next sweep: at rest it is the number of rounds that costs.
+            most = _TEXTS_PAUSE if self._are_texts_due else _ROUND_EVERY
+            self._woken.wait(max(0.0, min(most, self._sweep_at - time.monotonic())))
 
     def wake(self) -> None:
         """Begin the next round now."""
