@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from sgpshop.models import Order
 from tests.browser.conftest import NARROW, WIDE, Site, Visitor, look_again_until
+from tests.seeds import LATER
 from tests.services.acting import correct
 
 DONE = re.compile("決済完了")
@@ -26,7 +27,9 @@ def status_of(page: Page, order: Order) -> object:
     return page.locator(f'tr[data-order-no="{order.order_no}"] [data-status-text]')
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+@pytest.mark.parametrize(
+    "viewport", [pytest.param(WIDE, marks=LATER), NARROW], ids=["1280", "390"]
+)  # the wide one: test_acts, test_desk
 def test_bulk_capture_updates_the_rows_in_place(
     site: Site, visitor: Visitor, viewport: dict[str, int]
 ) -> None:
@@ -175,7 +178,11 @@ def test_a_declined_capture_tells_why_and_a_retry_succeeds(site: Site, visitor: 
 
 
 @pytest.mark.parametrize(
-    ("fault", "ends"), [("drop_after", "captured"), ("drop_before", "capture_failed")]
+    ("fault", "ends"),
+    [
+        ("drop_after", "captured"),
+        pytest.param("drop_before", "capture_failed", marks=LATER),
+    ],
 )
 def test_a_lost_answer_ends_as_the_gateway_says(
     site: Site, visitor: Visitor, fault: str, ends: str

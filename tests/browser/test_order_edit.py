@@ -9,8 +9,14 @@ from sgpshop.models import Order, OrderKind
 from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
 from tests.factories import make_order
+from tests.seeds import LATER, each_once
 
-JAVASCRIPT = pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])
+_PLAIN = pytest.param(False, id="plain forms")
+_PLAIN_LATER = pytest.param(False, id="plain forms", marks=LATER)
+_HTMX = pytest.param(True, id="htmx")
+JAVASCRIPT = pytest.mark.parametrize("javascript", [_HTMX, _PLAIN])
+#: the same plain forms as those of the tests above it
+JAVASCRIPT_FIRST = pytest.mark.parametrize("javascript", [_HTMX, _PLAIN_LATER])
 
 
 def root(page: Page) -> object:
@@ -55,7 +61,7 @@ def test_edit_confirm_send_capture(site: Site, visitor: Visitor, javascript: boo
     assert (trade["status"], trade["amount"]) == ("SALES", 9_500)  # R73
 
 
-@JAVASCRIPT
+@JAVASCRIPT_FIRST
 def test_send_and_capture_in_one_go(site: Site, visitor: Visitor, javascript: bool) -> None:
     [order] = site.orders(1, total=10_000)
     page = visitor.open(f"/orders/{order.order_no}/edit", javascript=javascript)
@@ -71,7 +77,7 @@ def test_send_and_capture_in_one_go(site: Site, visitor: Visitor, javascript: bo
     assert site.world.trade(order.order_no)["amount"] == 9_000
 
 
-@JAVASCRIPT
+@JAVASCRIPT_FIRST
 def test_cancelling_the_edit_changes_nothing(
     site: Site, visitor: Visitor, javascript: bool
 ) -> None:
@@ -161,8 +167,7 @@ def test_a_typed_total_is_asked_about(site: Site, visitor: Visitor, javascript: 
     expect(root(page)).to_have_attribute("data-total", "10500")  # type: ignore[arg-type]
 
 
-@JAVASCRIPT
-@pytest.mark.parametrize("what", ["total", "content"])
+@pytest.mark.parametrize(("javascript", "what"), each_once([True, False], ["total", "content"]))
 def test_two_people(site: Site, visitor: Visitor, javascript: bool, what: str) -> None:
     [order] = site.orders(1, total=10_000)
     path = f"/orders/{order.order_no}/edit"

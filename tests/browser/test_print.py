@@ -12,6 +12,7 @@ from sgpshop.models import Order, OrderLine
 from sgpshop.storage.database import writing
 from tests.browser.conftest import Site, Visitor, look_again_until
 from tests.browser.test_every_screen import check
+from tests.seeds import LATER
 
 
 def pages_of(page: Page) -> int:
@@ -67,7 +68,9 @@ def test_on_paper_each_sheet_begins_a_page_and_only_the_sheets_are_there(
     assert pages_of(page) >= 2
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "plain forms"])
+@pytest.mark.parametrize(
+    "javascript", [True, pytest.param(False, marks=LATER)], ids=["htmx", "plain forms"]
+)
 def test_printing_and_delivering_many(site: Site, visitor: Visitor, javascript: bool) -> None:
     orders = site.orders(3, total=1000)
     page = visitor.open("/orders", javascript=javascript)

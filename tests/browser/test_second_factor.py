@@ -10,9 +10,12 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NARROW, Site, Visitor
 from tests.browser.test_every_screen import check
+from tests.seeds import LATER
 from tests.signing_in import PASSWORD
 
-both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "plain"])
+both_ways = pytest.mark.parametrize(
+    "javascript", [True, pytest.param(False, marks=LATER)], ids=["javascript", "plain"]
+)
 
 
 def code(seed: str, *, later: int = 0) -> str:
