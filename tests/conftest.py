@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,65 +184,74 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-#: One SQL in many stories of payments: PostgreSQL hears the first two of each module in `make test`, and
-#: all in `make soak`.  What locks, races, migrates, searches or adds up is not among them.
-STORIES = {
-    "installation/health": ["setbacks"],
+#: In these rooms stories ask one SQL again and again.  Of them `make test` asks PostgreSQL only in these
+#: modules: what locks, races, searches or adds up, and some for all others, which `make soak` asks, and the
+#: lives of tests/faults come by.
+ON_POSTGRESQL = {
     "payments": [
-        "called_off_by_file",
-        "change_amount",
-        "given_back_meanwhile",
-        "numbers_of_others",
+        "cancel",
+        "capture",
+        "clocks",
+        "connections",
+        "linking",
+        "look_up_races",
+        "notifications",
+        "preorders",
         "refund_difference",
-        "sold_elsewhere",
-        "suspended",
-        "whose_transaction",
+        "slow_questions",
+        "three_ds",
+        "uncertain",
     ],
     "subscriptions": [
         "billing",
-        "billing_choices",
         "billing_faults",
-        "charged_all_the_same",
-        "lines_of_lost_books",
-        "monthly_file_lost",
-        "unsent_file",
+        "cards_ahead",
+        "many_lines",
+        "subscription_rounds",
+        "subscriptions_list",
     ],
 }
-_STORIES = {
-    f"tests/services/{room}/test_{name}.py" for room, names in STORIES.items() for name in names
+_ROOMS = tuple(f"tests/services/{room}/" for room in ON_POSTGRESQL)
+_ASKED = {
+    f"tests/services/{room}/test_{name}.py"
+    for room, names in ON_POSTGRESQL.items()
+    for name in names
 }
+
+
+def is_for_postgresql(test: pytest.Item) -> bool:
+    """Whether this run asks PostgreSQL of this test, which may ask both databases.
+
+    `make test`: where SQL or locking differ (marked `postgresql`).  The rest asks what every database
+    answers alike, as does what is marked `alike` in a module marked as a whole; with ALL_DATABASES=1
+    (`make soak`) everything runs on both (P35), with ONLY_SQLITE (`make test-fast`) nothing does.
+    """
+    if os.environ.get("ALL_DATABASES"):
+        return True
+    if "ONLY_SQLITE" in os.environ or test.get_closest_marker("postgresql") is None:
+        return False
+    module = test.nodeid.partition("::")[0]
+    is_left_out = module.startswith(_ROOMS) and module not in _ASKED
+    return not is_left_out and test.get_closest_marker("alike") is None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """PostgreSQL where SQL or locking differ (marked `postgresql`), once for each such test.
+    """PostgreSQL where this run asks it, once for each such test: further values ask the same SQL again.
 
-    All further values there ask the same SQL again, and the rest asks what every database answers
-    alike, as does what is marked `alike` in a module marked as a whole; with ALL_DATABASES=1 (`make
-    soak`) everything runs on both (P35), with ONLY_SQLITE (`make test-fast`) nothing does.  What is
-    marked `soak` is left to it on either.
+    What is marked `soak` is left to it on either.
     """
     if os.environ.get("ALL_DATABASES"):
         return
-    is_sqlite_enough = "ONLY_SQLITE" in os.environ
     seen: set[str] = set()
-    asked: Counter[str] = Counter()
     kept, left_out = [], []
     for item in items:
         values = getattr(item, "callspec", None)
         is_second = values is not None and values.params.get("database_kind") == "postgresql"
         name = item.nodeid.partition("[")[0]
-        module = name.partition("::")[0]
         is_later = item.get_closest_marker("soak") is not None
-        is_wanted = not is_second or not (
-            is_sqlite_enough
-            or name in seen
-            or item.get_closest_marker("postgresql") is None
-            or item.get_closest_marker("alike") is not None
-            or (module in _STORIES and asked[module] == 2)
-        )
+        is_wanted = not is_second or (name not in seen and is_for_postgresql(item))
         (kept if is_wanted and not is_later else left_out).append(item)
         if is_second and not is_later:
             seen.add(name)
-            asked[module] += is_wanted
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from sgpshop.extensions import db
+from tests.conftest import is_for_postgresql
 from tests.gateway_world import World
 from tests.services.answering import says_ours
 
@@ -18,6 +19,17 @@ from tests.services.answering import says_ours
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What this run does not ask PostgreSQL is not made for it: it would be half of all tests."""
+    test = metafunc.definition
+    if "database_kind" not in metafunc.fixturenames or is_for_postgresql(test):
+        return
+    if all("database_kind" not in mark.args[0] for mark in test.iter_markers("parametrize")):
+        alone = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+        test.add_marker(alone)
 
 
 @pytest.fixture

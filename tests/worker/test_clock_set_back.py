@@ -80,6 +80,7 @@ def test_a_queued_capture_is_made(app: Flask, shop: World, before: Later) -> Non
     assert shop.sales(order.order_no) == 1
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize(
     ("fault", "ends"),
     [("drop_after", PaymentStatus.CAPTURED), ("drop_before", PaymentStatus.CAPTURE_FAILED)],
@@ -96,6 +97,7 @@ def test_a_lost_answer_is_looked_up_and_its_quiet_period_ends(
     assert shop.sales(order.order_no) == (ends is PaymentStatus.CAPTURED)
 
 
+@pytest.mark.alike
 def test_a_capture_whose_worker_was_lost_is_found_out_about(
     app: Flask, shop: World, before: Later
 ) -> None:
@@ -134,6 +136,7 @@ def transaction_of(transaction_id: int) -> CardTransaction:
     return db.session.get_one(CardTransaction, transaction_id, populate_existing=True)
 
 
+@pytest.mark.alike
 def test_a_planned_look_at_a_transaction_is_made(app: Flask, shop: World, before: Later) -> None:
     order = authorized_order(shop)
     with before():
@@ -145,6 +148,7 @@ def test_a_planned_look_at_a_transaction_is_made(app: Flask, shop: World, before
     assert transaction.looks == 1
 
 
+@pytest.mark.alike
 def test_a_buyer_at_the_bank_keeps_their_time_and_no_more(shop: World, before: Later) -> None:
     with before():
         transaction_id = plan_look(
@@ -175,6 +179,7 @@ def test_a_monthly_file_is_gone_on_with(
     assert getattr(file, column) <= utc_now() + longest
 
 
+@pytest.mark.alike
 def test_a_sale_that_was_put_off_is_tried_again(shop: World, before: Later) -> None:
     order = authorized_order(shop)
     with before():
@@ -206,6 +211,7 @@ def test_what_broke_off_is_tried_again(shop: World, before: Later) -> None:
     assert not setbacks.is_resting(Queue.SLIP_RUN, 7)
 
 
+@pytest.mark.alike
 def test_wrong_passwords_are_counted_no_longer_than_otherwise(shop: World, before: Later) -> None:
     with before(), writing() as session:
         session.add(LoginAttempt(account="tanaka", address="192.0.2.1"))
@@ -214,6 +220,7 @@ def test_wrong_passwords_are_counted_no_longer_than_otherwise(shop: World, befor
     assert at <= utc_now()
 
 
+@pytest.mark.alike
 def test_a_request_of_the_api_that_broke_off_may_come_again(shop: World, before: Later) -> None:
     api_keys.create("カート", [Scope.CAPTURE], by="店長")
     key_id = api_keys.all_keys()[0].id
@@ -222,6 +229,7 @@ def test_a_request_of_the_api_that_broke_off_may_come_again(shop: World, before:
     assert idempotency.begin(key_id, "POST /x", "k", b"1").token == begun.token
 
 
+@pytest.mark.alike
 def test_plans_of_our_own_clock_stay_as_they_are(app: Flask, shop: World) -> None:
     shop.fault("drop_after")
     waiting, lost = authorized_order(shop), authorized_order(shop)

@@ -106,6 +106,7 @@ class TestUncertain:
         assert shop.sales(order.order_no) == (ends is PaymentStatus.CAPTURED)
 
 
+@pytest.mark.alike
 def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
     with app.app_context():
         world = World()
@@ -125,6 +126,7 @@ def test_without_a_contract_work_waits_and_is_not_lost(app: Flask) -> None:
         db.session.remove()
 
 
+@pytest.mark.alike
 def test_it_shows_that_it_is_alive(app: Flask, shop: World) -> None:
     Worker(app).run(until_idle=True)
     db.session.rollback()
@@ -179,6 +181,7 @@ def test_a_failed_sign_of_life_does_not_stop_the_work(
     assert fresh(order).payment_status is PaymentStatus.CAPTURED  # P32
 
 
+@pytest.mark.alike
 def test_an_order_whose_secret_is_unreadable_fails_alone(app: Flask, shop: World) -> None:
     broken, good = authorized_order(shop), authorized_order(shop)
     attempt_id = due_capture(broken)
@@ -254,6 +257,7 @@ def test_what_was_told_twice_is_done_once(app: Flask, shop: World) -> None:
     assert shop.sales(order.order_no) == 1
 
 
+@pytest.mark.alike
 def test_who_writes_into_the_queue_moves_nothing(app: Flask, shop: World) -> None:
     """What is to be done stands in the rows: a message can only have one looked at sooner (P17)."""
     order, other = authorized_order(shop), authorized_order(shop)
@@ -301,6 +305,7 @@ class Away:
         raise ConnectionRefusedError(name)
 
 
+@pytest.mark.alike
 def test_a_task_of_another_version_is_kept_for_a_worker_that_knows_it(
     app: Flask, shop: World
 ) -> None:
@@ -317,6 +322,7 @@ def test_a_task_of_another_version_is_kept_for_a_worker_that_knows_it(
     assert list(store.result_items()) == [key]
 
 
+@pytest.mark.alike
 def test_no_more_of_them_are_kept_than_there_is_room_for(
     app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -78,6 +78,7 @@ def looked_up(transaction_id: int) -> None:
     db.session.rollback()
 
 
+@pytest.mark.alike
 def test_the_end_of_one_tells_of_the_next_without_a_sweep(
     app: Flask, due: list[int], told: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_end_of_one_tells_of_the_next_without_a_sweep(
     assert sweeps  # the last one asked for it at once
 
 
+@pytest.mark.alike
 def test_of_two_workers_each_goes_on_with_what_the_other_told(
     app: Flask, due: list[int], told: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_of_two_workers_each_goes_on_with_what_the_other_told(
     assert {row_id for _, row_id, _ in told} == set(due)
 
 
+@pytest.mark.alike
 def test_while_captures_wait_one_look_up_goes_after_the_other_among_them(
     app: Flask, due: list[int], told: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,7 @@ class TestUncertainLines:
         assert shop.sales(order.order_no) == 1
 
 
+@pytest.mark.alike
 def test_a_run_backs_off_when_the_gateway_is_congested(
     app: Flask, shop: World, tanaka: Person
 ) -> None:

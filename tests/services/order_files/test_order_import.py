@@ -693,7 +693,6 @@ class TestNoCardOrderIsLost:
         take_in(row(決済方法="その他") | LINKED)
         assert the_order().is_sgp
 
-    @pytest.mark.postgresql
     def test_an_order_taken_for_another_method_is_mended_by_the_next_file(
         self, shop: World
     ) -> None:
@@ -708,7 +707,6 @@ class TestNoCardOrderIsLost:
         assert the_order().payment_status is PaymentStatus.AUTHORIZED
         assert events() == ["imported", "import_updated", "linked"]
 
-    @pytest.mark.postgresql
     def test_an_order_is_made_a_card_order_where_smbc_gp_knows_its_number(
         self, shop: World
     ) -> None:

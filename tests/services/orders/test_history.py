@@ -592,6 +592,7 @@ class TestADatabaseFromBefore:
         with pytest.raises(DBAPIError, match="append-only"):
             sql("DELETE FROM history")
 
+    @pytest.mark.alike
     def test_its_orders_and_amounts_are_in_the_chains_too(self, old: Flask) -> None:
         installation.migrate()
         changed = "UPDATE card_transactions SET captured_amount = 1 WHERE order_id = 1"

@@ -501,6 +501,7 @@ def test_its_key_lies_sealed_and_no_more_than_five_are_taken(
         webhooks.create("https://shop.example.jp/5", by="店長")
 
 
+@pytest.mark.alike
 def test_a_slow_receiver_holds_up_no_capture(
     app: Flask, shop: World, hook: int, receiver: Receiver
 ) -> None:
