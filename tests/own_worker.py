@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from flask import Flask, current_app
 
 from sgpshop.domain.errors import ShopError
 from sgpshop.extensions import db
-from sgpshop.models import Attempt
 from sgpshop.services.payments import journal
+from sgpshop.storage import waiting
 from sgpshop.storage.queue import Messages, Task, Urgency, decode
 from sgpshop.worker.tasks import WORK
 
@@ -118,22 +117,24 @@ def ended(app: Flask) -> None:
 
 @contextmanager
 def waited_for() -> Iterator[None]:
-    """Within the block who waits for the end of an act waits for its thread as well.
+    """Within the block who waits for the end of an act waits for its thread.
 
-    After the end is on record a card is kept yet: a test goes on when that is done too.
+    When that is over so is all that is done just now, and a card is kept; what is left open is a
+    worker's, and there is none: nobody waits in vain, looks at the database meanwhile, or listens for news.
     """
     wait_for_end = journal.wait_for_end
 
-    def wait_for_all(attempt_id: int, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        wait_for_end(attempt_id, seconds)
-        attempt = db.session.get(Attempt, attempt_id, populate_existing=True)
-        db.session.commit()
-        thread = of(current_app).handed.get((Task.OPERATION, attempt_id))
-        if thread is not None and (attempt is None or not attempt.is_open):
-            wait([thread], max(0.0, until - time.monotonic()))
+    def wait_for_thread(attempt_id: int, seconds: float) -> None:
+        own = of(current_app)
+        thread = own.handed.get((Task.OPERATION, attempt_id))
+        if thread is None or own.how == "off":
+            wait_for_end(attempt_id, seconds)
+            return
+        db.session.commit()  # no transaction is open meanwhile (P8)
+        with waiting.for_an_answer(seconds) as left:
+            wait([thread], left)
 
-    with patch.object(journal, "wait_for_end", wait_for_all):
+    with patch.object(journal, "wait_for_end", wait_for_thread):
         yield
 
 
