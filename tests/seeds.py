@@ -19,6 +19,11 @@ def is_soaking() -> bool:
     return bool(os.environ.get("SOAK"))
 
 
+def is_thorough() -> bool:
+    """Whether this is any part of `make soak`, which has the time for more of the same."""
+    return is_soaking() or bool(os.environ.get("ALL_DATABASES"))
+
+
 def seed_of(name: str, short: int = 1) -> int:
     """The seed of the test that calls itself `name`; it is printed, and `name`=… repeats it.
 
@@ -35,18 +40,19 @@ def dice_of(name: str, short: int = 1) -> random.Random:
     return random.Random(seed_of(name, short))
 
 
-def each_once(*values: Sequence[Any]) -> list[Any]:
-    """Every combination of these, for `parametrize`: `make test` asks each value once, `make soak` all."""
+def each_once(*values: Sequence[Any], always: Sequence[Any] = ()) -> list[Any]:
+    """Every combination of these, for `parametrize`: `make test` asks each value once, `make soak` all.
+
+    `make test` asks those of `always` with all others.
+    """
     longest = max(map(len, values))
     asked = {tuple(at % len(of) for of in values) for at in range(longest)}
-    places = itertools.product(*(range(len(of)) for of in values))
-    return [
-        pytest.param(
-            *(of[one] for of, one in zip(values, at, strict=True)),
-            marks=() if at in asked else LATER,
-        )
-        for at in places
-    ]
+    found = []
+    for at in itertools.product(*(range(len(of)) for of in values)):
+        combined = [of[one] for of, one in zip(values, at, strict=True)]
+        is_asked = at in asked or any(one in always for one in combined)
+        found.append(pytest.param(*combined, marks=() if is_asked else LATER))
+    return found
 
 
 def some(values: Sequence[Any], every: int, newest: int) -> list[Any]:

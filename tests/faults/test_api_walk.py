@@ -266,6 +266,7 @@ class Walk(RuleBasedStateMachine):
             assert [found.what for found in Verification([order.id]).problems()] == []
 
 
+@pytest.mark.alike
 def test_whatever_programs_do_every_yen_is_booked_once(
     app: Flask, shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

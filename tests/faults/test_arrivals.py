@@ -27,7 +27,7 @@ from tests import own_worker
 from tests.faults.judging import settle
 from tests.faults.test_races import all_at_once
 from tests.gateway_world import Killed, World
-from tests.seeds import dice_of
+from tests.seeds import dice_of, each_once
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders
 from tests.waiting import background_ended, watched_background
 
@@ -57,8 +57,7 @@ def holds(shop: World, order_no: str) -> int:
     )
 
 
-@pytest.mark.parametrize("api", ["EntryTran", "ExecTran"])
-@pytest.mark.parametrize("fault", ["", *FAULTS])
+@pytest.mark.parametrize(("api", "fault"), each_once(["ExecTran", "EntryTran"], ["", *FAULTS]))
 def test_twenty_at_once_make_one_order_and_one_authorization(
     app: Flask, shop: World, api: str, fault: str
 ) -> None:

@@ -85,6 +85,7 @@ class ShopFront:
                 return checked(answer).status_code
 
 
+@pytest.mark.alike
 def test_orders_handed_in_while_everything_is_killed(app: Flask, processes: Processes) -> None:
     dice = dice_of("ARRIVALS_KILL_SEED")
     with app.app_context():

@@ -44,7 +44,7 @@ from tests.faults.lives import (
 from tests.seeds import is_soaking, seed_of
 
 #: so many share a shop and its calendar: of months, and of busy days
-LIVES, BUSY_LIVES = (25, 12) if is_soaking() else (8, 4)
+LIVES, BUSY_LIVES = (25, 12) if is_soaking() else (6, 3)
 BATCHES = max(1, int(os.environ.get("SOAK_LIVES", "0")) // LIVES)
 WAYS = [
     *[(MONTHS, LIVES, "LIVES_SEED", batch) for batch in range(BATCHES)],
@@ -190,7 +190,7 @@ class TestItWouldNotice:
             # The look-up of that night is not answered; the next comes after the registration.
             Step(39.86, 0, "fault", {"api": "SearchTrade", "fault": "http:503", "suffix": ""}),
             Step(39.87, 0, "front", {"what": "charge", "total": 2_500}),
-            days=75,
+            days=52,
         )
         assert ("taken 2 times" in found) is not is_guarded, found
 
@@ -206,7 +206,7 @@ class TestItWouldNotice:
             order(kind="subscription"),
             Step(2, 0, "deliver", {"parcel": 0}),
             Step(39.86, 0, "lost_file", {"further": 2}),
-            days=75,
+            days=52,
         )
         assert ("taken 2 times" in found) is not is_guarded, found
 
@@ -222,7 +222,7 @@ class TestItWouldNotice:
             Step(30, 0, "cart_opens", {"tells": ("paid",)}),
             Step(39.86, 0, "lost_file", {"further": 2}),
             Step(39.87, 0, "cart_is_paid", {}),
-            days=75,
+            days=52,
         )
         assert found == ""
 

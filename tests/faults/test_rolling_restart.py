@@ -20,6 +20,7 @@ from tests.web.api_calls import make_key
 __all__ = ["orders", "processes"]
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("orders", [13], indirect=True)
 def test_captures_under_way_are_answered_and_the_next_process_takes_over_the_port(
     app: Flask,

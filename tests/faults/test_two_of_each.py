@@ -33,7 +33,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.postgresql
 FEW = SETTINGS | {"GATEWAY_CONCURRENCY": 4}
-ORDERS = 300 if is_soaking() else 60
+ORDERS = 300 if is_soaking() else 40
 CONNECTIONS, LATENCY = 4, 60
 
 
@@ -99,6 +99,7 @@ def test_all_of_them_together_keep_to_the_number_of_connections(
     judge(processes, orders)
 
 
+@pytest.mark.alike
 def test_a_worker_that_is_told_to_end_leaves_nothing_being_sent(
     app: Flask, processes: Processes
 ) -> None:
@@ -162,6 +163,7 @@ SILENCE = 30.0 if is_soaking() else 5.0
 SILENT = {"QUIET_PERIOD": SILENCE + 2, "RESOLVE_SCHEDULE": f"0,1.5,{SILENCE + 3},{SILENCE + 6}"}
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("overrides", [SILENT], ids=["silent"])
 def test_a_gateway_that_is_silent_for_a_while_is_asked_afterwards(
     app: Flask, tmp_path: Path, processes: Processes, overrides: dict[str, object]
@@ -170,7 +172,8 @@ def test_a_gateway_that_is_silent_for_a_while_is_asked_afterwards(
     simulator = processes.children[0]
     orders = make_orders(processes, ORDERS)
     _, url = processes.start_web()
-    start_all(processes)
+    for _ in range(2):
+        processes.start("worker")
     run_id = start_run(orders)
     wait_until(lambda: report.progress(run_id).succeeded > 3)
     with frozen(simulator):
