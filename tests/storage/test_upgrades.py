@@ -134,7 +134,7 @@ def counts() -> dict[str, int]:
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("version", some(schema.known()[:-1], every=8, newest=4))
+@pytest.mark.parametrize("version", some(schema.known()[:-1], every=16, newest=2))
 def test_an_upgrade_keeps_every_row(bare: Flask, version: str) -> None:
     upgrade_to(version, told_order)
     assert {"attempts", "bulk_items", "import_runs"} <= fill()

@@ -171,7 +171,6 @@ class TestAnHourLater:
             assert problems() == []
         assert [shop.sales(number) for number in numbers.values()] == [1, 0, 0, 1, 1, 0]
 
-    @pytest.mark.postgresql
     @pytest.mark.parametrize("name", ["captured", "cancelled", "changed", "left alone"])
     def test_who_presses_before_the_look_up_sends_nothing_unseen(
         self, shop: World, taken: Path, numbers: dict[str, str], elsewhere: Flask, name: str
@@ -224,7 +223,6 @@ def _die() -> None:
 class TestTakenInSince:
     """The order is not in the backup, its hold is at SMBC-GP, and somebody hands it in again."""
 
-    @pytest.mark.postgresql
     @pytest.mark.parametrize("on_decline", list(OnDecline))
     @pytest.mark.parametrize("mode", list(SalesMode))
     def test_by_the_api_it_is_taken_over_with_its_money(
@@ -261,7 +259,6 @@ class TestTakenInSince:
             assert by_number(new.order_no).payment_status is S.AUTHORIZED
             assert differences() == []
 
-    @pytest.mark.postgresql
     def test_by_a_file_it_is_looked_up_and_linked(
         self, shop: World, taken: Path, elsewhere: Flask
     ) -> None:
@@ -387,7 +384,6 @@ class TestBooksOfDaysThatWereLost:
     LOST = (date(2026, 11, 16), date(2026, 11, 22))
     NEXT = (date(2026, 11, 23), date(2026, 11, 29))
 
-    @pytest.mark.postgresql
     def test_what_moved_then_is_in_the_file_of_its_own_day(
         self, shop: World, taken: Path, elsewhere: Flask
     ) -> None:

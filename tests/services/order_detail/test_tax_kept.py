@@ -37,6 +37,8 @@ from tests.services.importing import counts, messages, take_in, take_in_file
 from tests.services.order_csv import csv_file, number, row
 from tests.services.orders.test_history import insert
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 WITHOUT_TAX = {"tax_included": False, "tax_rounding": "up"}
 

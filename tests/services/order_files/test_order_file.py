@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from sgpshop.services.order_files.reading import (
     read_orders,
     survey,
 )
+from tests.seeds import is_thorough
 from tests.services.order_csv import ROW, csv_file, number, row
 
 SCREEN = Limits(max_bytes=5_242_880, max_lines=20_000, max_cell=1_000)  # S17
@@ -528,6 +530,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 
 
 @pytest.mark.long
+@hypothesis.settings(max_examples=100 if is_thorough() else 30)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -58,6 +58,8 @@ from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
 from tests.services.payments.test_three_ds import OURS, at_bank, back, begun
 
+pytestmark = pytest.mark.long
+
 S, K, PC = PaymentStatus, OrderKind, ProcessingClass
 
 

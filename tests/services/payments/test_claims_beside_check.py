@@ -25,6 +25,7 @@ from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle
 from tests.gateway_world import GOOD_CARD, World
+from tests.seeds import each_once
 from tests.services.acting import TANAKA, press
 from tests.services.arriving import open_shop, orders
 from tests.services.importing import counts, take_in
@@ -213,8 +214,10 @@ def test_cards_that_were_all_declined_check_nothing(shop: World, kind: str) -> N
     assert fresh(order).payment_status is first
 
 
-@pytest.mark.parametrize("driver", list(BillingDriver))
-@pytest.mark.parametrize("said", ["決済完了", "売上失敗", "注文キャンセル", "売上報告済"])
+@pytest.mark.parametrize(
+    ("said", "driver"),
+    each_once(["決済完了", "売上失敗", "注文キャンセル", "売上報告済"], list(BillingDriver)),
+)
 def test_what_was_settled_elsewhere_is_never_registered(
     shop: World, travel: Travel, said: str, driver: BillingDriver
 ) -> None:

@@ -26,6 +26,7 @@ from sgpshop.storage.database import writing
 from tests.factories import fresh, make_order, order_number
 from tests.faults.judging import settle
 from tests.gateway_world import World
+from tests.seeds import each_once
 from tests.services.acting import TANAKA, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, new_order, open_shop, orders, subscription
 from tests.services.subscribing import Travel, jst
@@ -159,8 +160,9 @@ def test_another_card_is_not_charged(shop: World) -> None:
     )
 
 
-@pytest.mark.parametrize("driver", [BillingDriver.FILE, BillingDriver.API])
-@pytest.mark.parametrize("is_replaced", [False, True])
+@pytest.mark.parametrize(
+    ("driver", "is_replaced"), each_once([BillingDriver.FILE, BillingDriver.API], [False, True])
+)
 def test_so_is_a_subscription_by_either_way(
     shop: World, travel: Travel, driver: BillingDriver, is_replaced: bool
 ) -> None:

@@ -30,10 +30,13 @@ from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, Killed, World
+from tests.seeds import each_once
 from tests.services.acting import TANAKA, correct, last_attempt, press, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 from tests.services.payments.test_preorders import charges, preorder
 from tests.services.subscribing import Travel, jst
+
+pytestmark = pytest.mark.long
 
 S = PaymentStatus
 
@@ -116,8 +119,7 @@ def test_what_our_books_alone_call_live_is_asked_about_with_pauses_and_then_told
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("how", ["lost", "unreachable"])
-@pytest.mark.parametrize("total", [2000, 4000])
+@pytest.mark.parametrize(("how", "total"), each_once(["lost", "unreachable"], [2000, 4000]))
 def test_a_preorder_corrected_after_a_capture_that_never_got_there(
     shop: World, how: str, total: int
 ) -> None:  # P1, R141: the amount at SMBC-GP is that of the first try
@@ -174,8 +176,14 @@ def alerts_of(order: Order) -> list[Alert]:
     return list(db.session.scalars(sa.select(Alert).where(Alert.order_id == order.id)))
 
 
-@pytest.mark.parametrize("api", ["SearchTrade", "EntryTran", "SearchCard", "ExecTran"])
-@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "error:E92000001", "killed"])
+@pytest.mark.parametrize(
+    ("api", "fault"),
+    each_once(
+        ["SearchTrade", "EntryTran", "SearchCard", "ExecTran"],
+        ["drop_before", "drop_after", "error:E92000001", "killed"],
+        always=["ExecTran"],
+    ),
+)
 def test_whatever_gets_lost_on_the_next_number_it_is_charged_once(
     shop: World, api: str, fault: str
 ) -> None:  # P1, P33

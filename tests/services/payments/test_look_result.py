@@ -14,6 +14,8 @@ from sgpshop.services.payments.attempt_lookup import describe_look
 from tests.conftest import make_app
 from tests.old_database import insert, upgrade_to
 
+pytestmark = pytest.mark.long
+
 #: as version 0017 wrote them, and what they are now
 WRITTEN = {
     "": (None, "", None),

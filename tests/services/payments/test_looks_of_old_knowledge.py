@@ -23,6 +23,8 @@ from tests.services.order_csv import row
 from tests.services.payments.test_earlier_transactions import make_due, told, transaction_of
 from tests.services.payments.test_numbers_of_others import looked_up
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

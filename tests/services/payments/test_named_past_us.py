@@ -25,6 +25,7 @@ from tests.factories import fresh
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import tell
+from tests.seeds import each_once
 from tests.services.acting import cancel, correct, press
 from tests.services.answering import say_ours
 from tests.services.arriving import open_shop
@@ -86,9 +87,11 @@ def books_put_back(shop: World) -> None:
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("is_looked_up", [True, False])
 @pytest.mark.parametrize(
-    "learn", [list_of_console, file_that_names_it, file_that_says_it, books_put_back]
+    ("learn", "is_looked_up"),
+    each_once(
+        [list_of_console, file_that_names_it, file_that_says_it, books_put_back], [True, False]
+    ),
 )
 def test_a_hold_is_not_captured_beside_what_we_heard_of(
     shop: World, learn: Callable[[World], None], is_looked_up: bool

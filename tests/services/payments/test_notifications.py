@@ -46,7 +46,10 @@ from tests.factories import authorized_order, fresh, make_order, order_number
 from tests.faults.oracle import violations
 from tests.gateway_world import GOOD_CARD, World
 from tests.notifying import SHOP_ID, body, connect, received, tell, time_passes
+from tests.seeds import LATER
 from tests.services.acting import TANAKA, cancel, correct, last_attempt, press, seen
+
+pytestmark = pytest.mark.long
 
 S = PaymentStatus
 N = NotificationState
@@ -175,12 +178,12 @@ def test_the_order_number_alone_decides_what_is_looked_up(app: Flask, shop: Worl
     "sending",
     [
         {},
-        {"duplicate": True},
-        {"order": "reverse"},
+        pytest.param({"duplicate": True}, marks=LATER),
+        pytest.param({"order": "reverse"}, marks=LATER),
         {"before_answer": True},
-        {"lose": True},
+        pytest.param({"lose": True}, marks=LATER),
         {"duplicate": True, "order": "reverse", "lose": 0.5},
-        {"delay_seconds": 7200},
+        pytest.param({"delay_seconds": 7200}, marks=LATER),
     ],
     ids=str,
 )

@@ -38,7 +38,7 @@ from tests.services.payments.test_preorders import preorder
 from tests.services.payments.test_repaying import OURS, failed, travel  # noqa: F401
 from tests.services.subscribing import Travel, jst
 
-pytestmark = pytest.mark.usefixtures("says_ours")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("says_ours")]
 
 S = PaymentStatus
 OTHER_CARD = "5555555555554444"

@@ -44,6 +44,8 @@ from tests.services.payments.test_preorders import preorder
 from tests.services.payments.test_repaying import travel  # noqa: F401
 from tests.services.subscribing import Travel, jst
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 
 

@@ -27,6 +27,7 @@ from tests import own_worker
 from tests.factories import authorized_order, fresh, make_order
 from tests.faults.judging import settle, work_off
 from tests.gateway_world import GOOD_CARD, World
+from tests.seeds import each_once
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 from tests.services.answering import say_ours
 from tests.services.arriving import SHOP_FRONT, open_shop, orders
@@ -37,7 +38,7 @@ from tests.services.payments.test_repaying import failed, number_of, travel  # n
 from tests.services.payments.test_three_ds import CHALLENGE, OURS, THANKS, at_bank, back
 from tests.services.subscribing import Travel, jst
 
-pytestmark = pytest.mark.usefixtures("says_ours")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("says_ours")]
 
 S = PaymentStatus
 THE_10TH = jst(2026, 12, 10, 6, 1)
@@ -278,9 +279,10 @@ class TestPayingAgain:
 class TestCancelling:
     """Nothing is held under its own number: the others are asked before it counts as cancelled."""
 
-    @pytest.mark.parametrize("kind", ["要確認", "予約"])
-    @pytest.mark.parametrize("job", [Job.AUTH, Job.CAPTURE])
-    @pytest.mark.parametrize("number", [1, 3])
+    @pytest.mark.parametrize(
+        ("kind", "job", "number"),
+        each_once(["要確認", "予約"], [Job.CAPTURE, Job.AUTH], [1, 3], always=[Job.CAPTURE]),
+    )
     def test_it_is_not_cancelled_beside_money(
         self, shop: World, kind: str, job: Job, number: int
     ) -> None:

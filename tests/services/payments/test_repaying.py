@@ -32,6 +32,8 @@ from tests.services.payments.test_later_cards import BUYER, replace_kept, site
 from tests.services.payments.test_three_ds import CHALLENGE, OURS, THANKS, at_bank, back, told
 from tests.services.subscribing import Travel, jst
 
+pytestmark = pytest.mark.long
+
 S = PaymentStatus
 SLOT = CardSource(member_id=BUYER, card_seq=0)
 

@@ -31,6 +31,8 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, seen
 from tests.services.arriving import SHOP_FRONT, open_shop, orders, subscription
 
+pytestmark = pytest.mark.long
+
 Travel = Callable[[datetime], None]
 
 

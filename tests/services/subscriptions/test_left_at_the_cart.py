@@ -34,6 +34,8 @@ from tests.services.subscriptions.test_billing_faults import (
     the_billing,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def overrides() -> dict[str, Any]:

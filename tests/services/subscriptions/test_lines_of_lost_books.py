@@ -147,7 +147,7 @@ def mended(shop: World) -> None:
 def nights(travel: Travel, order: Order, *days: tuple[int, int, int]) -> None:
     """The worker on these days, and its comparison of the night."""
     for day in days:
-        for hour in (3, 4, 9, 12):
+        for hour in (3, 9):
             travel(jst(*day, hour, 1))
             daily.run()
             work_off(order.id)
