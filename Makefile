@@ -50,7 +50,7 @@ lint: .venv/everything
 # MATRIX_SEED=…, ARRIVALS_SEED=…, LIVES_SEED=…, DAYS_SEED=… and BACK_SEED=… go the same way again.
 soak: .venv/everything
 	sh tests/system-packages.sh
-	ALL_DATABASES=1 API_EXAMPLES=$${API_EXAMPLES:-100} $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak or document_says_is_so'
+	ALL_DATABASES=1 API_EXAMPLES=$${API_EXAMPLES:-100} $(BIN)/pytest -n $(JOBS) --dist worksteal -k 'postgresql or soak or document_says_is_so or random_calls or any_cells'
 	@# Without the lines of the log; but what the tests end with is what this ends with.
 	ended=$$(mktemp); { SOAK=1 ALL_DATABASES=1 SOAK_WALKS=$${SOAK_WALKS:-400} SOAK_API_WALKS=$${SOAK_API_WALKS:-200} \
 		SOAK_CASES=$${SOAK_CASES:-2000} SOAK_LIVES=$${SOAK_LIVES:-1000} $(BIN)/pytest -n $(JOBS) -rP -o log_level=CRITICAL \

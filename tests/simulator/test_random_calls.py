@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sgpshop.simulator import create_app
 from sgpshop.simulator.endpoint import APIS
+from tests.seeds import is_thorough
 
 from .shop import FORM, SHOP, SITE, SettableClock, Shop, fields, form, jst
 
@@ -36,7 +37,11 @@ CALLS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60 if is_thorough() else 20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(calls=st.lists(CALLS, max_size=25))
 def test_random_calls_get_an_answer_and_leave_consistent_books(
     calls: list[tuple[str, str, str, dict[str, str]]],
@@ -87,7 +92,9 @@ def test_random_calls_get_an_answer_and_leave_consistent_books(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150 if is_thorough() else 50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(api=st.sampled_from([*sorted(APIS), "Nothing"]), body=st.binary(max_size=200))
 def test_any_bytes_get_an_error_answer(shop: Shop, api: str, body: bytes) -> None:
