@@ -100,7 +100,7 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
             processes.kill(worker)
         processes.start("worker")
         processes.start("worker")  # T5: two of them
-        wait_until(lambda: settled(run_id), seconds=60)
+        wait_until(lambda: settled(run_id), seconds=120)
         now = report.progress(run_id)
         assert (now.total, now.succeeded) == (ORDERS, ORDERS)  # P2: all that was accepted
         assert (
@@ -121,7 +121,7 @@ def test_lost_answers_in_a_run_end_as_the_ledger_says(
         wait_until(lambda: report.progress(run_id).succeeded > ORDERS // 4)
         processes.kill(worker)
         processes.start("worker")
-        wait_until(lambda: settled(run_id), seconds=60)
+        wait_until(lambda: settled(run_id), seconds=120)
         assert (
             violations(processes.control("ledger"), processes.control("requests"), statuses()) == []
         )
@@ -149,7 +149,7 @@ def test_killing_the_worker_amid_changes_and_cancels(
             time.sleep(dice.random() * 0.2)
             processes.kill(worker)
         processes.start("worker")
-        wait_until(lambda: still_open() == 0, seconds=60)
+        wait_until(lambda: still_open() == 0, seconds=120)
         judge_all(processes, orders)
 
 
@@ -176,7 +176,7 @@ def test_killing_the_web_process_amid_clicks(
         accepted = db.session.query(Attempt).count()
         assert accepted > 5
         processes.start("worker")
-        wait_until(lambda: still_open() == 0, seconds=60)
+        wait_until(lambda: still_open() == 0, seconds=120)
         captured = [s for s in statuses().values() if s is PaymentStatus.CAPTURED]
         assert len(captured) >= accepted  # P2: all that was accepted; resends are new attempts
         judge_all(processes, orders)

@@ -68,12 +68,12 @@ def test_killing_the_worker_again_and_again_loses_and_doubles_nothing(
         for _ in range(3):
             worker = processes.start("worker")
             done = left(run_id)
-            wait_until(lambda done=done: left(run_id) < done or left(run_id) == 0)
+            wait_until(lambda done=done: left(run_id) < done or left(run_id) == 0, seconds=120)
             time.sleep(dice.random() * CAPTURED / 200)  # any moment
             processes.kill(worker)
         processes.start("worker")
         processes.start("worker")  # T5: two of them
-        wait_until(lambda: left(run_id) == 0, seconds=60)
+        wait_until(lambda: left(run_id) == 0, seconds=120)
         assert {result for result, _ in results(run_id)} == {ItemResult.SUCCEEDED}  # P2
         judge(processes, orders)
         assert start(run_id) == run_id  # P19: and again changes nothing

@@ -144,10 +144,16 @@ def mended(shop: World) -> None:
     shop.behave()
 
 
-def nights(travel: Travel, order: Order, *days: tuple[int, int, int]) -> None:
-    """The worker on these days, and its comparison of the night."""
+#: of a day on which one thing follows from the other
+ALL_DAY = (3, 4, 9, 12)
+
+
+def nights(
+    travel: Travel, order: Order, *days: tuple[int, int, int], hours: tuple[int, ...] = (3, 9)
+) -> None:
+    """The worker on these days: its comparison of the night, and in the morning."""
     for day in days:
-        for hour in (3, 9):
+        for hour in hours:
             travel(jst(*day, hour, 1))
             daily.run()
             work_off(order.id)
@@ -498,6 +504,7 @@ def test_a_line_that_was_not_charged_is_given_up_after_its_results(
         order,
         *((2026, 12, day) for day in (18, 21)),
         *((2027, 1, day) for day in (9, 10, 19)),
+        hours=ALL_DAY,
     )
     assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
     assert the_billing(order).state is B.PAID

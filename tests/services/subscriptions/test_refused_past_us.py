@@ -37,6 +37,7 @@ from tests.services.subscriptions.test_billing_faults import delivered, the_bill
 from tests.services.subscriptions.test_charged_all_the_same import booked, pay, told
 from tests.services.subscriptions.test_holds_past_us import give_back
 from tests.services.subscriptions.test_lines_of_lost_books import (
+    ALL_DAY,
     _open,
     file_of_lost_books,
     nights,
@@ -197,13 +198,13 @@ def test_a_line_of_another_file_ends_nothing_and_is_told_once(shop: World, trave
     travel(jst(2026, 12, 10, 5))
     file_of_lost_books(shop, order)
     not_charged(shop, order)
-    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 20)))
+    nights(travel, order, *((2026, 12, day) for day in (10, 18, 19, 20)), hours=ALL_DAY)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert sold(shop, order) == [(f"{order.order_no}-2", 2500)]
     assert events(order).count("bill_result_heard") == 1
     with writing() as session:
         session.get_one(MonthlyResults, jst(2026, 12, 1).date()).due_at = utc_now()
-    nights(travel, order, (2026, 12, 21))
+    nights(travel, order, (2026, 12, 21), hours=ALL_DAY)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert events(order).count("bill_result_heard") == 1
     assert told(order) == []
