@@ -110,8 +110,9 @@ class Span(NamedTuple):
 
 #: until the results of what was delivered last are here
 MONTHS = Span(75, 1, 8, 115, has_troubles=True)
-#: many acts on the same orders
-BUSY_DAYS = Span(3, 12, 30, 6, has_troubles=False)
+#: many acts on the same orders, until the results of what was delivered: a charge is what asks whether the
+#: buyer of a 定期購入 paid past us meanwhile
+BUSY_DAYS = Span(3, 12, 30, 60, has_troubles=False)
 
 _TO_BE_CHARGED = (PaymentStatus.AUTHORIZED, PaymentStatus.AWAITING_BILLING)
 GOOD, SECOND, SHORT, LOST = (
