@@ -139,6 +139,9 @@ class House:
         self._is_low_at = 0
         #: rows that broke off before and have not gone through since
         self._set_back: frozenset[Key] | None = None
+        #: steps among them that broke off here
+        self._steps_set_back: frozenset[Key] = frozenset()
+        self._noting = threading.Lock()
         self._daily = _Periodic(_DAILY_EVERY, self._do_daily)
         self._texts = _Periodic(_TEXTS_EVERY, self._renew_texts)
         #: the place of a step is its number among the setbacks
@@ -311,7 +314,8 @@ class House:
         due = due_work.due_work(most, with_fresh=waiting < self._threads)
         if due.is_more:
             self._is_low_at = self._threads
-        self._set_back = due.set_back
+        with self._noting:  # what threads of ours noted since it was read is known, too
+            self._set_back = due.set_back | self._steps_set_back
         if self._is_billing_due:
             self._is_billing_due = False
             yield Task.BILLING, 0, Urgency.FOUND
@@ -355,12 +359,18 @@ class House:
     def _carefully(self, number: int, do: Callable[[], object]) -> None:
         """One step; the database is asked whether it rests only if it broke off before."""
         key = (Queue.HOUSEKEEPING, number)
-        if self._set_back is None:
-            self._set_back = setbacks.all_known()
-        if setbacks.carefully(key[0], [number], do, may_rest=key in self._set_back):
-            self._set_back -= {key}
-        else:
-            self._set_back |= {key}
+        with self._noting:
+            if self._set_back is None:
+                self._set_back = setbacks.all_known()
+            may_rest = key in self._set_back
+        went_through = setbacks.carefully(key[0], [number], do, may_rest=may_rest)
+        with self._noting:  # of several threads none undoes what another noted
+            if went_through:
+                self._set_back -= {key}
+                self._steps_set_back -= {key}
+            else:
+                self._set_back |= {key}
+                self._steps_set_back |= {key}
 
     def _ask_for_billing(self) -> None:
         is_resting = setbacks.is_resting(Queue.BILLING, 0)
