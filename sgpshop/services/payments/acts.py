@@ -367,7 +367,8 @@ def _open_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[Opened]
         connection,
         _attempts,
         ("id", "state", *names),
-        [(attempt_id, AttemptState.QUEUED, *row.values()) for attempt_id, row in made],
+        # By name: in whatever order a row was put together, no value lands in another column.
+        [(one, AttemptState.QUEUED, *(row[name] for name in names)) for one, row in made],
     )
     now = shared_clock.now()
     due = (one for one, row in made if row["due_at"] is not None and row["due_at"] <= now)
