@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, aliased, mapped_column, object_session, relationship
+from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
 from sgpshop.domain.amounts import TaxRounding
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
@@ -448,7 +448,9 @@ class CardTransaction(Base):
     @others_live.inplace.expression
     @classmethod
     def _others_live_expression(cls) -> sa.ColumnElement[bool]:
-        other = aliased(CardTransaction)
+        # Not `aliased`, which makes each of the mapper's columns anew whenever it is asked.
+        names = ("id", "order_id", "gateway_state", "challenge_url")
+        other = sa.table("card_transactions", *map(sa.column, names)).alias().c
         return (
             sa.exists()
             .where(
