@@ -117,7 +117,7 @@ def _acknowledge(begun: IntakeStarted) -> bool:
         attempt = session.get(Attempt, begun.attempt_id, populate_existing=True)
         is_open = attempt is not None and attempt.state in OPEN_STATES
         if attempt is not None and is_open and attempt.choices.get("on_decline"):
-            attempt.choices = {}
+            attempt.choices = {k: v for k, v in attempt.choices.items() if k != "on_decline"}
             if not order.history_state:
                 checkouts.receive(order.id, Actor(attempt.actor_kind, attempt.actor))
     return True

@@ -14,6 +14,7 @@ from sgpshop.domain.order_number import at_gateway
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.shop_terms import SalesMode
 from sgpshop.models import (
+    ENTERED_OTHERWISE,
     Attempt,
     BeginningStep,
     Billing,
@@ -114,7 +115,8 @@ def write_down(new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted
                 "定期購入を利用しない設定のため、定期購入の注文は受け付けていません。"
             )
         _refuse_taken_round(session, new)
-        return _write(session, new, actor, shop)
+        otherwise = is_known and _was_entered_otherwise(session, new)
+        return _write(session, new, actor, shop, entered_otherwise=otherwise)
 
 
 def _make_room(session: Session, new: NewOrder) -> None:
@@ -251,6 +253,7 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
         .where(
             RefusedCheckout.order_no == new.order_no,
             RefusedCheckout.card_token == card_token(new),
+            RefusedCheckout.amount == new.total,  # of another sum the card company may say yes
         )
         .order_by(RefusedCheckout.id.desc())
         .limit(1)
@@ -260,6 +263,16 @@ def _refuse_declined(session: Session, new: NewOrder) -> None:
     problem = declined(before.error_codes, before.reason)
     if isinstance(problem, Declined):  # what was our own trouble may work by now
         raise problem
+
+
+def _was_entered_otherwise(session: Session, new: NewOrder) -> bool:
+    """Whether a checkout that was declined may have entered its number with another wish for 3-D Secure.
+
+    No look-up shows which, and to pay it would skip what this request wants (transaction_numbers).
+    """
+    is_other = RefusedCheckout.by_three_ds.is_distinct_from(bool(new.return_url))
+    wanted = sa.exists().where(RefusedCheckout.order_no == new.order_no, is_other)
+    return bool(session.scalar(sa.select(wanted)))
 
 
 def _refuse_wrong_three_ds(new: NewOrder, shop: ShopSettings) -> None:
@@ -287,7 +300,9 @@ def _write_order(session: Session, new: NewOrder, shop: ShopSettings) -> int:
     return order_id
 
 
-def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) -> IntakeStarted:
+def _write(
+    session: Session, new: NewOrder, actor: Actor, shop: ShopSettings, *, entered_otherwise: bool
+) -> IntakeStarted:
     _refuse_wrong_three_ds(new, shop)
     order_id, now = _write_order(session, new, shop), utc_now()
     transaction = {"order_id": order_id, "gateway_order_id": new.order_no} | _payer(new)
@@ -304,7 +319,8 @@ def _write(session: Session, new: NewOrder, actor: Actor, shop: ShopSettings) ->
         "actor": actor.name,
         "created_at": now,
         "status_before": PaymentStatus.NEEDS_REVIEW,
-        "choices": {"on_decline": checkouts.REFUSE} if refuses else {},
+        "choices": ({"on_decline": checkouts.REFUSE} if refuses else {})
+        | ({ENTERED_OTHERWISE: True} if entered_otherwise else {}),
     }
     attempt_id = acts.open_one(session, row | _card(new))
     if refuses:

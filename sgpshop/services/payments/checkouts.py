@@ -70,9 +70,9 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
     """
     attempts = table_of(Attempt)
     refused = session.execute(
-        sa.select(attempts.c.request_token, attempts.c.gateway_order_id).where(
-            attempts.c.id == attempt_id
-        )
+        sa.select(Attempt.request_token, Attempt.gateway_order_id, CardTransaction.return_url)
+        .join(CardTransaction, CardTransaction.id == Attempt.transaction_id)
+        .where(Attempt.id == attempt_id)
     ).one()
     session.add(
         RefusedCheckout(
@@ -80,6 +80,7 @@ def refuse(session: Session, attempt_id: int, row: Any, outcome: Outcome) -> Non
             card_token=refused.request_token,
             amount=row.amount,
             gateway_order_id=refused.gateway_order_id,
+            by_three_ds=bool(refused.return_url),
             reason=outcome.reason,
             error_codes=join_codes(outcome.codes),
         )

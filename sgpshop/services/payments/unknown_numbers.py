@@ -33,6 +33,7 @@ from sgpshop.models import (
     FiledNumber,
     Order,
     OrderKind,
+    RefusedCheckout,
     UnknownNumber,
     utc_now,
 )
@@ -181,9 +182,20 @@ def held_and_asked(kind: OrderKind, trades: Iterable[TradeStatus]) -> tuple[set[
 
     What was given back says so too.
     """
-    seen = list(trades)
+    seen = [trade for trade in trades if not _was_declined(trade)]
     held = {trade.order_id for trade in seen if holds(kind, trade)}
     return held, held | {trade.order_id for trade in seen if trade.state.is_cancelled}
+
+
+def _was_declined(trade: TradeStatus) -> bool:
+    """Whether a checkout of ours entered it whose card was declined: nobody is paying there any more."""
+    if not trade.state.is_unfinished:
+        return False
+    session = db.session()
+    was_ours = sa.exists().where(RefusedCheckout.gateway_order_id == trade.order_id)
+    found = bool(session.scalar(sa.select(was_ours)))
+    session.commit()  # no transaction is open while we wait for the network (P8)
+    return found
 
 
 def ask(session: Session, order: Order, found: Sequence[Numbered]) -> None:
