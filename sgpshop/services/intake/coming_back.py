@@ -67,6 +67,7 @@ def _begin(gateway_order_id: str, access_id: str) -> int | None:
             if transaction is None or transaction.access_id != access_id:
                 raise _unknown()
             order = acting.lock_order(session, transaction.order_id)
+            session.refresh(transaction)  # another card may have taken its place while we waited
             is_waiting = (
                 transaction.is_current
                 and transaction.challenge_url

@@ -92,7 +92,8 @@ def look_up(attempt_id: int, *, not_within: float = 0.0) -> RunResult:
     if _was_never_sent(attempt):
         _begin_anew(attempt)
         return RunResult.ENDED
-    proof = prove(attempt, trade, shared_clock.now())
+    # As of when it was asked: what a slow answer shows may be as old (P14).
+    proof = prove(attempt, trade, attempt.looked_up_at or shared_clock.now())
     if proof is Proof.DONE:
         _close_done(attempt, trade)
         if attempt.operation in stored_cards.KEPT_AFTER:

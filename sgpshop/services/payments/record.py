@@ -54,6 +54,8 @@ _RESULTS = {
 }
 
 
+#: Milliseconds that fit into the column: a machine that stood still for a month must not stop the end.
+_MOST_LATENCY = 2**31 - 1
 _orders, _attempts = table_of(Order), table_of(Attempt)
 _transactions, _items = table_of(CardTransaction), table_of(BulkItem)
 
@@ -349,7 +351,8 @@ def _ending(row: Any, outcome: Outcome, now: datetime) -> dict[str, Any]:
         "finished_at": now,
     }
     if row.sent_at is not None and _decided_by(outcome) == "answer":
-        values["latency_ms"] = max(0, round((now - row.sent_at).total_seconds() * 1000))
+        taken = round((now - row.sent_at).total_seconds() * 1000)
+        values["latency_ms"] = min(max(0, taken), _MOST_LATENCY)
     if outcome.state is AttemptState.UNKNOWN:
         since = outcome.uncertain_since or now
         schedule = current_app.config["RESOLVE_SCHEDULE"]

@@ -7,14 +7,24 @@ from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
+import sqlalchemy as sa
+import time_machine
 from flask import Flask, current_app
 
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import NotPossible, OrderBusy
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.gateway import Job
-from sgpshop.models import ActorKind, Attempt, AttemptState, LateAnswer, Operation, Order
+from sgpshop.gateway import Job, TradeStatus
+from sgpshop.models import (
+    ActorKind,
+    Attempt,
+    AttemptState,
+    LateAnswer,
+    Operation,
+    Order,
+    utc_now,
+)
 from sgpshop.services.access import activities
 from sgpshop.services.installation.health import due_work, readiness
 from sgpshop.services.orders import history
@@ -28,6 +38,7 @@ from sgpshop.services.payments import (
     transaction_lookup,
 )
 from sgpshop.storage.chain import Chain
+from sgpshop.storage.database import writing
 from tests.factories import authorized_order, fresh
 from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, effects, last_attempt, look, press, seen
@@ -75,6 +86,41 @@ def test_a_person_ends_it_and_the_order_follows_the_look_up(shop: World, odd: Or
     assert effects(shop, odd) == [("CHANGE", 2_000)]  # P15: nothing was sent again
     told = [entry for entry in history.entries(odd.id) if entry.event == "closed_by_person"]
     assert [(entry.actor, entry.detail["why"]) for entry in told] == [("田中", "管理画面で確認")]
+
+
+def test_what_a_slow_answer_shows_is_as_old_as_the_question(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P14
+    """Asked within the quiet period and answered after it: SMBC-GP may still have been at it."""
+    monkeypatch.setitem(current_app.config, "QUIET_PERIOD", 90.0)
+    order = authorized_order(shop)
+    shop.fault("drop_before")
+    press(order, Operation.CAPTURE)
+    search = shop.gateway.search_trade
+    with time_machine.travel(utc_now() + timedelta(seconds=80)) as clock:
+
+        def slowly(number: str) -> TradeStatus | None:
+            found = search(number)
+            clock.shift(20)
+            return found
+
+        monkeypatch.setattr(shop.gateway, "search_trade", slowly)
+        assert look(order).payment_status is PaymentStatus.NEEDS_REVIEW
+        assert look(order).payment_status is PaymentStatus.CAPTURE_FAILED
+
+
+@pytest.mark.postgresql
+def test_a_machine_that_stood_still_for_months(shop: World) -> None:  # P17
+    order = authorized_order(shop)
+    attempt_id = acts.open_attempt(order.id, acts.CAPTURE, seen(order), TANAKA)
+    assert journal.claim(attempt_id)
+    then = utc_now() - timedelta(days=60)
+    with writing() as session:
+        session.execute(
+            sa.update(Attempt).where(Attempt.id == attempt_id).values(sent_at=then, due_at=then)
+        )
+    journal.give_up_lost(attempt_id)
+    assert last_attempt(order).state is AttemptState.UNKNOWN
 
 
 @pytest.mark.postgresql
