@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -38,7 +37,7 @@ from sgpshop.web.frame import carried, recent_password
 from sgpshop.web.frame.forms import Form
 from sgpshop.web.frame.pieces import wants_fragment
 from sgpshop.web.frame.proxies import needs_https
-from sgpshop.web.frame.security import own_path, public, requires
+from sgpshop.web.frame.security import own_path, public, requires, split
 from sgpshop.web.frame.site import this_site
 
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{32}")
@@ -261,7 +260,7 @@ def watch() -> ResponseReturnValue:
 def extend() -> ResponseReturnValue:
     """ログインを延長する: this request is the use that the session waits for."""
     if not wants_fragment():
-        return redirect(own_path(request.referrer and urlsplit(request.referrer).path), code=303)
+        return redirect(own_path(split(request.referrer or "").path), code=303)
     return render_template("auth/_session.html")
 
 

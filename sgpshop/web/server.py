@@ -8,6 +8,7 @@ and answers whatever was accepted (P33).
 from __future__ import annotations
 
 import copy
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest
 
 from sgpshop import logs
 from sgpshop.storage.waiting import WEB_THREADS
@@ -41,6 +43,14 @@ _PARTING = 2
 #: Bytes of a request line with its headers.
 _LONGEST_HEAD = 32_768
 _LONGEST_PATH = 2_000
+#: waitress reads a first line that is none, and blanks before a sign that no head may hold, in the square
+#: of their length: 32 kB of it held up everybody for a minute.
+_FIRST_LINE = re.compile(rb"[^ ]+ [^ ]+(?: HTTP/[0-9]\.[0-9])?")
+_IN_NO_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+#: Bytes of what stands between the pieces of a body: waitress keeps them in memory, whatever comes.
+_LONGEST_CHUNK_LINE = 1_000
+#: Requests that may wait on one connection; browsers and proxies send the next one after the answer.
+_MOST_AHEAD = 8
 #: Whoever watches us asks here whether we answer at all (T3).
 _HEALTH = "/healthz"
 #: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
@@ -82,7 +92,7 @@ class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._for_health.set_thread_count(1)
 
     def add_task(self, task: _Connection) -> None:
-        if task.requests and task.requests[0].path == _HEALTH:
+        if task.requests and task.requests[0].is_about_health:
             self._for_health.add_task(task)
         else:
             super().add_task(task)
@@ -96,6 +106,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request; one that gives two lengths for its body is refused (request smuggling)."""
 
     path = query = ""
+    completed = False
     _first_line = b""
 
     def received(self, data: bytes) -> int:
@@ -104,10 +115,27 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.body_rcv is None and len(self._first_line) < _LONGEST_PATH:
             self._first_line += data[:_LONGEST_PATH]
         taken: int = super().received(data)
+        if self.chunked and not self.completed and self._is_line_too_long():
+            self.error, self.completed = BadRequest("Chunk line too long"), True
         return len(data) if self.error else taken
 
+    def _is_line_too_long(self) -> bool:
+        body = self.body_rcv
+        return len(body.control_line) + len(body.trailer) > _LONGEST_CHUNK_LINE
+
+    @property
+    def is_about_health(self) -> bool:
+        """Whether its answer needs nothing; what is refused there gets a page as everywhere."""
+        return self.path == _HEALTH and not self.error and self.command in ("GET", "HEAD")
+
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        first_line = header_plus.partition(b"\r\n")[0].rstrip()
+        if _IN_NO_HEAD.search(header_plus) or not _FIRST_LINE.fullmatch(first_line):
+            raise ParsingError("No head of a request")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as problem:  # an address or a length that Python takes for none
+            raise ParsingError(type(problem).__name__) from None
         has_encoding = self.chunked or "TRANSFER_ENCODING" in self.headers
         if has_encoding and ("CONTENT_LENGTH" in self.headers or self.version != "1.1"):
             raise ParsingError("Content-Length and Transfer-Encoding")
@@ -124,10 +152,14 @@ class _Request(WSGITask):  # type: ignore[misc]
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
+        # A file that waits for its reader would stay open; what was read of it needs none.
+        environ.pop("wsgi.file_wrapper", None)
         return environ | {AT_READERS_PACE: self.channel.keep_pace}
 
     def build_response_header(self) -> bytes:
-        if self.channel.server.is_leaving:
+        channel = self.channel
+        # Who asks on and on without reading would have all answers laid up for him.
+        if channel.server.is_leaving or len(channel.requests) > _MOST_AHEAD:
             self.set_close_on_finish()  # says `Connection: close`
         header: bytes = super().build_response_header()
         return header

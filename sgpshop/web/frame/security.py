@@ -43,7 +43,14 @@ from sgpshop.extensions import csrf, login_manager
 from sgpshop.models import ActorKind, Role, Scope
 from sgpshop.services.access import activities, sessions
 from sgpshop.services.installation import first_set_up
-from sgpshop.web.frame import carried, networks, problems, proxies, response_headers
+from sgpshop.web.frame import (
+    carried,
+    networks,
+    problems,
+    proxies,
+    request_headers,
+    response_headers,
+)
 from sgpshop.web.frame.pieces import wants_fragment
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -216,7 +223,10 @@ def init_app(app: Flask) -> None:
         # Flask's own check of the host does not understand [::1]; ours is in _guard.
         SGPSHOP_HOSTS=frozenset(app.config["TRUSTED_HOSTS"]) | _public_host(app),
         TRUSTED_HOSTS=None,
+        # Nobody is remembered by a cookie besides the session's: no name, so none is looked for.
+        REMEMBER_COOKIE_NAME="",
     )
+    request_headers.install(app)
     proxies.install(app)
     if app.has_static_folder:
         networks.from_anywhere(public(app.view_functions["static"]))
@@ -260,6 +270,7 @@ def _guard() -> ResponseReturnValue | None:
         return refusal
     if request.method in _UNSAFE:
         _check_origin()
+        _check_names()
         if current_app.config["WTF_CSRF_ENABLED"]:
             csrf.protect()
     _check_input()
@@ -340,13 +351,13 @@ def _keep_form(page: str) -> str:
 def _page_to_return_to() -> str:
     if request.method == "GET" and not wants_fragment():
         return request.full_path.rstrip("?")
-    shown = _split(request.headers.get("HX-Current-URL", "") or request.referrer or "")
+    shown = split(request.headers.get("HX-Current-URL", "") or request.referrer or "")
     if shown.netloc != request.host:
         return ""
     return f"{shown.path}?{shown.query}" if shown.query else shown.path
 
 
-def _split(url: str) -> SplitResult:
+def split(url: str) -> SplitResult:
     """The parts of an address a browser sent; all empty when it is none."""
     try:
         return urlsplit(url)
@@ -365,15 +376,22 @@ def _check_origin() -> None:
     if site is not None:
         is_ours = site in ("same-origin", "none")
     else:
-        is_ours = origin is None or _split(origin).netloc == request.host
+        is_ours = origin is None or split(origin).netloc == request.host
     if not is_ours:
         logs.event("refused", reason="cross_site", origin=origin, path=request.path)
         activities.refused(ActivityEvent.REFUSED, _tried(), "ほかのサイトからの操作")
         raise CrossSiteRequest
 
 
+def _check_names() -> None:
+    """Refuse a field without a name: no form has any, and nobody who looks through fields expects it."""
+    if None in request.form:
+        raise BadRequest
+
+
 def _check_input() -> None:
     """Refuse NUL, which no database keeps (S25), and card numbers (S11), wherever they come in."""
+    _check_names()
     if "\0" in request.path:
         raise BadRequest
     for name, value in _typed():

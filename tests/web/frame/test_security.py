@@ -6,11 +6,12 @@ import ipaddress
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 
 from sgpshop.models import Role
 from sgpshop.services import settings
+from sgpshop.web.frame.security import public
 from tests.forms import token_of
 from tests.signing_in import signed_in
 from tests.web.frame.test_auth import HTMX
@@ -317,6 +318,44 @@ def test_addresses_that_are_none_are_no_failure_of_ours(app: Flask, owner: Flask
     stranger = app.test_client()
     answer = stranger.get("/orders", headers={"HX-Request": "true", "HX-Current-URL": "http://["})
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("address", ["/login", "/settings/sgp", "/orders"])
+def test_a_field_without_a_name_is_refused_in_words(owner: FlaskClient, address: str) -> None:
+    body = b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n"
+    for method in ("GET", "POST"):
+        answer = owner.open(
+            address, method=method, data=body, content_type="multipart/form-data; boundary=x"
+        )
+        assert answer.status_code in (303, 400, 405), method
+
+
+HEADERS = {
+    "who is remembered": ("Cookie", "remember_token=x|é"),
+    "no moment": ("If-Modified-Since", f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"),
+    "no hour": ("If-Unmodified-Since", f"Mon, 01 Jan 2026 {'9' * 20}:00:00 GMT"),
+    "no range": ("If-Range", f"Mon, {'9' * 20} Jan 2026 00:00:00 GMT"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), HEADERS.values(), ids=list(HEADERS))
+@pytest.mark.parametrize("path", ["/login", "/static/app.css"])
+def test_headers_that_are_none_are_no_failure_of_ours(
+    app: Flask, path: str, name: str, value: str
+) -> None:
+    client = app.test_client(use_cookies=False)
+    with client.get(path, headers={name: value, "Range": "bytes=0-"}) as answer:
+        assert answer.status_code in (200, 206)
+
+
+def test_blanks_in_a_cookie_cost_nothing(app: Flask) -> None:
+    """werkzeug looks at each way of dividing them: 32 kB would hold up everybody for seconds."""
+    seen: list[str] = []
+    app.add_url_rule("/seen", "seen", public(lambda: seen.append(request.headers["Cookie"]) or ""))
+    cookie = "a=" + " \t" * 15_000 + "x y; sgpshop=z"
+    client = app.test_client(use_cookies=False)
+    assert client.get("/seen", headers={"Cookie": cookie}).status_code == 200
+    assert seen == ["a= x y; sgpshop=z"]
 
 
 # Too much of anything

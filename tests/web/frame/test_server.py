@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
+from waitress import parser
 
 from sgpshop.storage import waiting
 from sgpshop.web import server as module
@@ -218,6 +220,20 @@ class TestBrokenRequests:
             400,
             b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
         ),
+        "chunk without end": (
+            400,
+            b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 20_000,
+        ),
+        "trailer without end": (
+            400,
+            b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
+            + b"a" * 20_000,
+        ),
+        "length": (
+            400,
+            b"POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        ),
+        "blanks": (400, b"GET {} HTTP/1.1\r\nX:" + b" " * 32_000 + b"\x01\r\n\r\n"),
         "encoding": (501, b"POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
         "two lengths": (
             400,
@@ -260,6 +276,87 @@ class TestBrokenRequests:
             _, _, body = read_all(connection)
         assert b"HTTP/1.1" not in body
         assert b'"ok"' not in body
+
+    def test_an_address_that_is_none_is_refused_in_words(self, server: Server) -> None:
+        with connect(server, b"GET http://[ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as connection:
+            first, _, body = read_all(connection)
+        assert first == b"HTTP/1.1 400 BAD REQUEST"
+        assert "受け付けられない内容です" in body.decode()
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"GET http://" + b"1" * 32_000 + b"  x",
+            b"GET http://" + b"1" * 32_000 + b" x",
+            b"GET / HTTP/1.1\r\nX:" + b" " * 32_000 + b"\x01",
+            b"GET / HTTP/1.1\r\nX:" + b" " * 16_000 + b"\r\n " + b" " * 16_000 + b"\x7f",
+        ],
+    )
+    def test_what_is_no_head_is_not_looked_at_for_long(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, head: bytes
+    ) -> None:
+        """waitress would for a minute and more, and answer nobody meanwhile."""
+        looked_at: list[bytes] = []
+        looking = SimpleNamespace(match=looked_at.append, fullmatch=looked_at.append)
+        monkeypatch.setattr(parser, "HEADER_FIELD_RE", looking)
+        monkeypatch.setattr(parser, "first_line_re", looking)
+        with connect(server, head + b"\r\n\r\n") as connection:
+            assert read_all(connection)[0].split()[1] == b"400"
+        assert not looked_at
+
+    @pytest.mark.parametrize(
+        ("head", "is_so"),
+        [
+            (b"GET /healthz HTTP/1.1\r\nHost: x", True),
+            (b"HEAD /healthz HTTP/1.0", True),
+            (b"POST /healthz HTTP/1.1\r\nHost: x", False),
+            (b"GET /healthz HTTP/1.1\r\nContent-Length: x", False),
+            (b"GET /login HTTP/1.1", False),
+        ],
+    )
+    def test_who_watches_us_waits_for_no_page_of_others(
+        self, server: Server, head: bytes, is_so: bool
+    ) -> None:
+        """What is refused, or no question of his, may look into the database."""
+        asked = module._Parser(server.adj)
+        asked.received(head + b"\r\n\r\n")
+        assert asked.completed
+        assert asked.is_about_health is is_so
+
+
+class TestAskedAhead:
+    """Several requests on one connection, sent before the first was answered."""
+
+    ASKED = b"GET /static/htmx-2.0.11.min.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+    def test_some_are_answered_one_after_the_other(self, server: Server) -> None:
+        last = self.ASKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        with connect(server, self.ASKED * 3 + last) as connection:
+            assert _all_of(connection).count(b"HTTP/1.1 200 OK") == 4
+
+    def test_who_asks_for_more_than_he_reads_gets_one_answer(self, server: Server) -> None:
+        """All of them would be laid up, each with its open file, and nobody else be let in."""
+        with connect(server, self.ASKED * 80) as connection:
+            answers = _all_of(connection)
+        assert answers.count(b"HTTP/1.1 200 OK") == 1
+        assert b"Connection: close" in answers
+
+    def test_no_file_stays_open_until_its_reader_has_it(self, app: Flask, server: Server) -> None:
+        given: list[object] = []
+        app.add_url_rule(
+            "/given",
+            "given",
+            public(lambda: given.append("wsgi.file_wrapper" in request.environ) or ""),
+        )
+        assert answers(server, "/given") == 200
+        assert given == [False]
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    content = bytearray()
+    while piece := connection.recv(65_536):
+        content += piece
+    return bytes(content)
 
 
 class TestLeaving:

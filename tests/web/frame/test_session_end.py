@@ -71,3 +71,13 @@ def test_when_it_is_over_the_page_stays_and_says_so(app: Flask, client: FlaskCli
     assert "しばらく操作がなかったため" in over.text
     assert "hx-trigger" not in over.text
     assert "HX-Redirect" not in over.headers
+
+
+@pytest.mark.parametrize("referer", ["http://[", "http://localhost/help", "//evil.example", ""])
+def test_put_off_by_a_plain_form_it_leads_back_to_a_page_of_ours(
+    client: FlaskClient, referer: str
+) -> None:
+    form = hidden_of(client.get("/help"))
+    answer = client.post("/session", data=form, headers={"Referer": referer})
+    assert answer.status_code == 303
+    assert answer.location == ("/help" if referer.endswith("/help") else "/")
