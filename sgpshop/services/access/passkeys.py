@@ -29,7 +29,7 @@ from sgpshop.models import Passkey, Person, RecentUse, utc_now
 from sgpshop.services.access import activities, one_time_codes, rate_limits
 from sgpshop.services.access.people_admin import end_sessions_of
 from sgpshop.services.access.second_factor import StillRequired
-from sgpshop.services.access.sessions import SignedIn
+from sgpshop.services.access.sessions import SignedIn, still_in
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 
@@ -103,7 +103,7 @@ def ask_for_new(person: SignedIn, site: Site, shop: str) -> Question:
 
 
 def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> list[str]:
-    """Keep the new key under a name.  Raises PasskeyRefused, or ShopError for a name or too many.
+    """Keep the new key under a name.  Raises PasskeyRefused, SessionOver, or ShopError for a name or too many.
 
     Returns 予備コード, to be shown this once, when it is the person's first second step; then all other
     sessions end (S3).
@@ -125,7 +125,7 @@ def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> li
         raise _refused(person.id, problem) from None
     credential = _text(made.credential_id)
     with writing() as session:
-        stored = session.get_one(Person, person.id, populate_existing=True, with_for_update=True)
+        stored = still_in(session, person.id, person.token)
         _use_once(session, challenge)
         theirs = session.scalars(
             sa.select(Passkey.credential).where(Passkey.person_id == person.id)
@@ -216,9 +216,9 @@ def owner_of(site: Site, answer: str) -> int:
 
 
 def choose_alone(person: SignedIn, *, is_on: bool) -> None:
-    """Whether a passkey alone lets this person in.  Raises NotFound without one."""
+    """Whether a passkey alone lets this person in.  Raises NotFound without one, SessionOver."""
     with writing() as session:
-        stored = session.get_one(Person, person.id, populate_existing=True, with_for_update=True)
+        stored = still_in(session, person.id, person.token)
         has_any = sa.exists().where(Passkey.person_id == person.id)
         if is_on and not session.scalar(sa.select(has_any)):
             raise NotFound("パスキーが登録されていません。先に追加してください。")
@@ -279,9 +279,12 @@ def use(
 
 
 def remove(person: SignedIn, passkey_id: int) -> None:
-    """Let one key open no more.  Raises NotFound; StillRequired for the last second step where one is wanted."""
+    """Let one key open no more.
+
+    Raises NotFound, SessionOver; StillRequired for the last second step where one is wanted.
+    """
     with writing() as session:
-        stored = session.get_one(Person, person.id, populate_existing=True, with_for_update=True)
+        stored = still_in(session, person.id, person.token)
         theirs = session.scalars(sa.select(Passkey).where(Passkey.person_id == person.id)).all()
         known = next((one for one in theirs if one.id == passkey_id), None)
         if known is None:

@@ -23,7 +23,7 @@ from sgpshop.domain.rights import DEMO_NAME
 from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, LoginSession, Person, Role, Scheme, utc_now
 from sgpshop.services.access import activities, passwords
-from sgpshop.services.access.sessions import is_open_at, key_of
+from sgpshop.services.access.sessions import is_open_at, key_of, still_in
 from sgpshop.storage.database import writing
 
 #: So much of a session's key names it on the screen; the key itself opens nothing.
@@ -106,11 +106,11 @@ def set_rights(person_id: int, role: Role, *, is_active: bool) -> bool:
 
 @passwords.one_of_few()
 def set_password(person_id: int, password: str, *, keep_token: str = "") -> None:
-    """Give a person a new password and end their sessions, but that of `keep_token`.
+    """Give a person a new password and end their sessions, but that of `keep_token`: then it is their own act.
 
     A passkey alone opens no longer, until the person chooses that again (S2).
 
-    Raises NotFound, PasswordRefused or TooOften.
+    Raises NotFound, PasswordRefused or TooOften; SessionOver where that session was ended meanwhile.
     """
     name = get(person_id).name
     if name == DEMO_NAME:
@@ -120,7 +120,9 @@ def set_password(person_id: int, password: str, *, keep_token: str = "") -> None
     passwords.check(password, name)
     new_hash = passwords.make_hash(password)  # takes time: not while others wait to write
     with writing() as session:
-        person = _get(session, person_id)
+        person = (
+            still_in(session, person_id, keep_token) if keep_token else _get(session, person_id)
+        )
         # Whoever had come in may have left a key of theirs: alone it opens no more.
         person.password_hash, person.passkey_alone = new_hash, False
         end_sessions_of(session, person_id, keep_token=keep_token)

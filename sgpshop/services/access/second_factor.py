@@ -18,7 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import HAS_SECOND_FACTOR, Passkey, Person, RecoveryCode
 from sgpshop.services.access import activities, one_time_codes
 from sgpshop.services.access.people_admin import end_sessions_of
-from sgpshop.services.access.sessions import SignedIn
+from sgpshop.services.access.sessions import SignedIn, still_in
 from sgpshop.storage import vault
 from sgpshop.storage.database import writing
 
@@ -81,14 +81,14 @@ def opened(person: SignedIn, sealed: str) -> NewSeed:
 def set_up(person: SignedIn, sealed: str, code: str) -> list[str]:
     """Put the seed in use whose first code was typed; the 予備コード, to be shown this once.
 
-    All other sessions of the person end (S3).  Raises SetUpOver, CodeRefused.
+    All other sessions of the person end (S3).  Raises SetUpOver, CodeRefused, SessionOver.
     """
     seed = opened(person, sealed).seed
     step = one_time_codes.step_of(seed, code)
     if step is None:
         raise one_time_codes.CodeRefused
     with writing() as session:
-        stored = session.get_one(Person, person.id, populate_existing=True)
+        stored = still_in(session, person.id, person.token)
         stored.totp_sealed = vault.seal(seed, one_time_codes.context_of(person.id))
         stored.totp_step = step
         codes = one_time_codes.new_recovery_codes(session, person.id)
@@ -99,8 +99,12 @@ def set_up(person: SignedIn, sealed: str, code: str) -> list[str]:
 
 
 def renew_recovery_codes(person: SignedIn) -> list[str]:
-    """Codes in place of the earlier ones, to be shown this once.  Raises NotFound without 2段階認証."""
+    """Codes in place of the earlier ones, to be shown this once.
+
+    Raises NotFound without 2段階認証, SessionOver.
+    """
     with writing() as session:
+        still_in(session, person.id, person.token)
         held = sa.select(HAS_SECOND_FACTOR).where(Person.id == person.id)
         if not session.scalar(held):
             raise NotFound("2段階認証が設定されていません。")
@@ -117,7 +121,7 @@ def recovery_codes_left(person_id: int) -> int:
 
 
 def turn_off(person: SignedIn) -> None:
-    """From now on the password alone opens.  Raises StillRequired."""
+    """From now on the password alone opens.  Raises StillRequired, SessionOver."""
     if person.needs_second_factor:
         raise StillRequired
     _forget(person.id, keep_token=person.token)
@@ -139,6 +143,8 @@ def reset_of(name: str) -> None:
 
 def _forget(person_id: int, *, keep_token: str = "") -> str:
     with writing() as session:
+        if keep_token:
+            still_in(session, person_id, keep_token)
         person = session.get(Person, person_id, populate_existing=True)
         if person is None:
             raise NotFound("このユーザーは登録されていません。")

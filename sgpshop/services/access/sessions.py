@@ -92,6 +92,13 @@ class StepOver(ShopError):
     sentence = "時間がたったため、もう一度ユーザー名とパスワードからログインしてください。"
 
 
+class SessionOver(ShopError):
+    """The session was ended while its request was under way; nothing was done."""
+
+    status = 401
+    sentence = "このログインは終了しています。何も変更していません。もう一度ログインしてください。"
+
+
 class WrongPassword(ShopError):
     """The password asked for again was not the right one; nothing was done (S5)."""
 
@@ -332,6 +339,21 @@ def _note_confirmed(session: Session, person: SignedIn) -> None:
     ).all()
     if not confirmed:
         raise SignInRefused
+
+
+def still_in(session: Session, person_id: int, token: str) -> Person:
+    """The person of that session, kept so until the commit, if it was not ended meanwhile.
+
+    What somebody changes of the ways by which they come in must not outlive that an owner shut them out, or
+    gave them another password (S3).  Raises SessionOver.
+    """
+    person: Person | None = session.get(
+        Person, person_id, populate_existing=True, with_for_update=True
+    )
+    is_open = sa.exists().where(LoginSession.id == key_of(token))
+    if person is None or not session.scalar(sa.select(is_open)):
+        raise SessionOver
+    return person
 
 
 def is_confirmed(person: SignedIn) -> bool:

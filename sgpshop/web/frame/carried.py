@@ -176,9 +176,9 @@ def open_for(person_id: int) -> CarriedForm | None:
     """What the login page carried, if it was this person's; None for everybody else."""
     try:
         raw = zlib.decompress(b85decode(vault.unseal(request.form.get(FIELD, ""), _CONTEXT)))
-    except (vault.SealBroken, ValueError):
+        form = CarriedForm(**json.loads(raw))
+    except (vault.SealBroken, ValueError, TypeError):  # TypeError: of a version with other fields
         return None
-    form = CarriedForm(**json.loads(raw))
     is_theirs = form.person_id == person_id and 0 <= time.time() - form.at < _GOOD_FOR
     return form if is_theirs else None
 

@@ -98,6 +98,6 @@ def test_what_names_no_key_is_refused_as_one_of_nobody(
 
 def test_without_a_key_there_is_nothing_to_choose(app: Flask, tanaka: SignedIn) -> None:
     with app.app_context():
-        second_factor.reset(tanaka.id)
+        passkeys.remove(tanaka, passkeys.of_person(tanaka.id)[0].id)
         with pytest.raises(NotFound):
             passkeys.choose_alone(tanaka, is_on=True)

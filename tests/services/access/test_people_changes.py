@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import pyotp
 import pytest
 from flask import Flask
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.extensions import db
 from sgpshop.models import Person, Role
-from sgpshop.services.access import passwords, people, people_admin, sessions
+from sgpshop.services.access import (
+    passkeys,
+    passwords,
+    people,
+    people_admin,
+    second_factor,
+    sessions,
+)
 from sgpshop.services.access.people_admin import LastOwner
-from sgpshop.services.access.sessions import SignInRefused
+from sgpshop.services.access.sessions import SignedIn, SignInRefused
 from tests.signing_in import PASSWORD, make_person
 
 NEW = "another good passphrase"
@@ -134,6 +143,36 @@ def test_a_new_password_ends_the_other_sessions() -> None:  # S3
     with pytest.raises(SignInRefused):
         enter("田中")
     assert is_in(enter("田中", NEW))
+
+
+OWN_CHANGES: dict[str, Callable[[SignedIn], object]] = {
+    "password": lambda me: people_admin.set_password(me.id, NEW, keep_token=me.token),
+    "telephone": lambda me: second_factor.set_up(me, *_first_code(me)),
+    "codes": second_factor.renew_recovery_codes,
+    "off": second_factor.turn_off,
+    "passkey alone": lambda me: passkeys.choose_alone(me, is_on=False),
+    "passkey removed": lambda me: passkeys.remove(me, 1),
+}
+
+
+def _first_code(me: SignedIn) -> tuple[str, str]:
+    begun = second_factor.begin(me)
+    return begun.sealed, pyotp.TOTP(begun.seed).now()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("change", OWN_CHANGES.values(), ids=list(OWN_CHANGES))
+def test_how_somebody_comes_in_changes_only_while_their_session_is_open(
+    change: Callable[[SignedIn], object],
+) -> None:
+    """An owner shut them out, or gave them another password, while their request was under way (S3)."""
+    make_person("店長", Role.OWNER)
+    person = make_person("田中")
+    me = sessions.sign_in("田中", PASSWORD, address="192.0.2.7", browser="test")
+    people_admin.set_password(person.id, "a password by the owner")
+    with pytest.raises(sessions.SessionOver):
+        change(me)
+    assert is_in(enter("田中", "a password by the owner"))
 
 
 def test_a_password_set_by_an_owner_ends_them_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,6 +97,15 @@ def test_what_was_sealed_opens_only_unaltered(app: Flask, client: FlaskClient) -
     form["carried"] = form["carried"][:-8] + "AAAAAAA="
     entered = client.post("/login", data=form | {"name": "田中", "password": PASSWORD})
     assert entered.status_code == 303
+
+
+def test_what_another_version_sealed_keeps_nobody_out(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_sessions(app)
+    monkeypatch.setattr(carried, "asdict", lambda form: asdict(form) | {"of_another": True})
+    entered = enter(client, paste(client))
+    assert (entered.status_code, entered.location) == (303, "/slips")
 
 
 def test_a_wrong_password_loses_nothing(app: Flask, client: FlaskClient) -> None:
