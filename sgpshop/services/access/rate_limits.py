@@ -340,6 +340,13 @@ def _count(
     """None when one is used up.  In subject order, so that no two transactions wait for each other."""
     counts = table_of(ApiCount)
     subjects = sorted(limits)
+    known = sa.select(counts.c.subject, counts.c["count"]).where(
+        counts.c.began_at == began_at, counts.c.subject.in_(subjects)
+    )
+    # Who is refused has nothing written: a flood would else keep the disk busy, and others from writing.
+    for subject, before in session.execute(known):
+        if before + sizes.get(subject, 1) > limits[subject]:
+            return None
     is_first, counted = False, {}
     for subject in subjects:
         size = sizes.get(subject, 1)
@@ -351,7 +358,7 @@ def _count(
         ).scalar_one()
         is_first = is_first or reached == size
         if reached > limits[subject]:
-            # Taken back by hand: the transaction may be other threads' as well.
+            # Others were faster.  Taken back by hand: the transaction may be other threads' as well.
             for one in subjects[: subjects.index(subject) + 1]:
                 session.execute(
                     sa.update(counts)

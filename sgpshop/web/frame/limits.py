@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +20,10 @@ _R = TypeVar("_R")
 #: So many files are written at once by one process: the others have threads left (P23).
 _AT_ONCE = 2
 _writers = threading.BoundedSemaphore(_AT_ONCE)
+#: So many files that people hand in are read at once by one process, and so many are taken with those that
+#: wait: each holds a thread, and a book of Excel half a gigabyte for as long.
+_READ_AT_ONCE, MOST_READERS = 2, 6
+_reading, _readers = (threading.BoundedSemaphore(n) for n in (_READ_AT_ONCE, MOST_READERS))
 #: seconds after which a person who found all places taken may try again
 SOON = 30
 
@@ -32,6 +37,19 @@ class Writing:
 
     def __exit__(self, *_details: object) -> None:
         _writers.release()
+
+
+class Reading:
+    """One of the few files that are read at once; raises TooOften when enough wait for that."""
+
+    def __enter__(self) -> None:
+        if not _readers.acquire(blocking=False):
+            raise TooOften("ほかの人のファイルを読み込んでいるため、順番を待っています。", SOON)
+        _reading.acquire()
+
+    def __exit__(self, *_details: object) -> None:
+        _reading.release()
+        _readers.release()
 
 
 def makes_file(view: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -52,14 +70,16 @@ def makes_file(view: Callable[_P, _R]) -> Callable[_P, _R]:
 def limited(use: Use) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Count each call of the view against the person's limit of `use`, before anything is read.
 
-    The view raises TooOften (429).  Goes below `@requires`: strangers count nowhere.
+    A file that is handed in is one of the few that are read at once.  The view raises TooOften (429).  Goes
+    below `@requires`: strangers count nowhere.
     """
 
     def around(view: Callable[_P, _R]) -> Callable[_P, _R]:
         @wraps(view)
         def counted(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             rate_limits.count_use(use, current_user.id)
-            return view(*args, **kwargs)
+            with Reading() if use is Use.UPLOAD else nullcontext():
+                return view(*args, **kwargs)
 
         return counted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ApiCount, Role
 from sgpshop.services.access import rate_limits
 from sgpshop.services.access.rate_limits import TooOften, Use
+from sgpshop.web.frame import limits
 from sgpshop.web.frame.security import right_of
 from tests import own_worker
 from tests.factories import authorized_order, fresh
@@ -125,6 +126,38 @@ def test_requests_of_a_program_count_the_same_way_and_it_is_told_what_is_left(ap
                 assert written == {"key:7": 10, "address:192.0.2.1": 10}
     assert [one.left for one in left[:7] if one] == [99, 98, 97, 96, 95, 94, 93]
     assert len(left) == 100
+
+
+@pytest.mark.usefixtures("a_minute")
+def test_whoever_is_refused_has_nothing_written(app: Flask) -> None:
+    app.config |= {"API_REQUESTS_PER_ADDRESS": 1}
+    written: list[str] = []
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", lambda *call: written.append(call[2]))
+        rate_limits.count_request("192.0.2.1", None, is_reading=True)
+        assert _first_words(written, "api_counts") == {"SELECT", "INSERT", "DELETE"}
+        written.clear()
+        for _ in range(3):
+            with pytest.raises(TooOften):
+                rate_limits.count_request("192.0.2.1", None, is_reading=True)
+    assert _first_words(written, "api_counts") == {"SELECT"}
+
+
+def _first_words(statements: list[str], table: str) -> set[str]:
+    return {statement.split()[0] for statement in statements if table in statement}
+
+
+def test_only_so_many_files_are_read_at_once(app: Flask) -> None:
+    operator = signed_in(app, Role.OPERATOR)
+    with ExitStack() as readers:
+        for _ in range(limits.MOST_READERS):
+            readers.callback(limits._readers.release)
+            assert limits._readers.acquire(blocking=False)
+        refused = operator.post("/orders/imports")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+        assert "順番を待っています" in flat(refused)
+        assert operator.get("/orders").status_code == 200
+    assert operator.post("/orders/imports").status_code == 422
 
 
 @pytest.mark.usefixtures("a_minute")
