@@ -67,9 +67,11 @@ def take(path: Path) -> Taken:
 def take_daily(now: datetime) -> None:
     """Write a backup named after `now` into BACKUP_FOLDER, and keep the newest BACKUP_KEEP."""
     folder = Path(current_app.config["BACKUP_FOLDER"])
-    take(folder / now.astimezone(JST).strftime("sgpshop-%Y%m%d-%H%M%S.backup"))
-    ours = sorted(file for file in folder.iterdir() if _DAILY.fullmatch(file.name))
-    for old in ours[: -current_app.config["BACKUP_KEEP"]]:
+    taken = folder / now.astimezone(JST).strftime("sgpshop-%Y%m%d-%H%M%S.backup")
+    take(taken)
+    others = [file for file in folder.iterdir() if _DAILY.fullmatch(file.name) and file != taken]
+    # This one stays whatever others are called: a clock that was wrong once named them after the future.
+    for old in sorted(others, reverse=True)[current_app.config["BACKUP_KEEP"] - 1 :]:
         old.unlink(missing_ok=True)
 
 

@@ -81,6 +81,23 @@ def usable_gateway(shop: ShopSettings | None = None, *, ask: bool = False) -> Sm
     return gateway
 
 
+def is_wrong() -> bool:
+    """Whether another clock that can be asked now is more than an hour from ours.
+
+    For what goes by the day and cannot be undone.  No transaction may be open (P8).  Raises what
+    schema.require_unchanged raises.
+    """
+    gateway = None
+    with suppress(ShopError):  # no contract: then only a database server knows
+        gateway = current_gateway()
+    schema.require_unchanged()
+    shared_clock.read()
+    if gateway is not None:
+        _hear(gateway, _STALE)
+    found = _worst(gateway)
+    return found is not None and found.stops_money
+
+
 def watch() -> Skew | None:
     """The largest difference over a minute that is known; one that is new is logged.
 

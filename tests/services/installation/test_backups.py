@@ -557,6 +557,15 @@ class TestEveryDay:
             "somebody else's",
         ]
 
+    def test_the_newest_stays_whatever_a_wrong_clock_called_others(
+        self, app: Flask, shop: World, folder: Path
+    ) -> None:
+        app.config["BACKUP_KEEP"] = 1
+        for year in (2099, 2026):
+            with time_machine.travel(jst(year, 12, 1, 2, 5), tick=False):
+                daily.back_up()
+        assert (folder / "sgpshop-20261201-020500.backup").exists()
+
     def test_one_that_broke_off_is_tried_again_after_an_hour(
         self, shop: World, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -40,6 +40,7 @@ from sgpshop.services.order_search.criteria import SearchCriteria
 from sgpshop.services.order_search.search import PageRequest
 from sgpshop.services.orders import feed, history, money_days, notes, parcels
 from sgpshop.services.orders.history_check import Verification
+from sgpshop.services.payments import clocks
 from sgpshop.services.personal_data import erasing, requests
 from sgpshop.services.reconciliation import daily
 from sgpshop.storage.chain import Chain
@@ -49,6 +50,7 @@ from tests.gateway_world import World
 from tests.services.acting import TANAKA, cancel, correct, effects, press, seen
 from tests.services.importing import counts, messages, take_in
 from tests.services.order_csv import row
+from tests.services.payments.test_clocks import set_clock
 from tests.services.slip_files import TITLES, prepare, slip, slip_file
 
 pytestmark = pytest.mark.postgresql
@@ -361,6 +363,21 @@ class TestAtNight:
         self.nights(380)  # it is done once
         assert len(history.entries(order.id)) == count
         assert problems() == []
+
+    @pytest.mark.alike
+    def test_under_a_wrong_clock_it_stays(
+        self, app: Flask, order: Order, shop: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A machine that wakes up in another year would erase what nobody could bring back (P30)."""
+        settings.save("店長", personal_data_for="6")
+        shop.wire.tells_time = True
+        app.extensions.pop(clocks._ASKED)  # it is asked anew, as by a worker that just began
+        with monkeypatch.context() as patch:
+            set_clock(patch, timedelta(days=400))
+            self.nights(200)
+        assert fresh(order).buyer_name == "高梨 葵"
+        self.nights(200)
+        assert fresh(order).buyer_name == ERASED
 
     @pytest.mark.alike
     def test_it_goes_where_the_comparison_with_smbc_gp_is_off(
