@@ -190,6 +190,8 @@ def _base_url(value: str) -> str:
 
 
 def _database(value: str) -> str:
+    if value == "sqlite:///":
+        raise ValueError("ファイル名まで指定してください(例 sqlite:////var/lib/sgpshop/sgpshop.db)")
     if not value or value.startswith("sqlite:///"):
         return value
     wanted = "postgresql+psycopg://ユーザー:パスワード@ホスト:ポート/データベース名 にしてください"

@@ -31,8 +31,8 @@ def read(text: str) -> tuple[Network, ...]:
             raise ValueError("どこからでも使えるようにするには、空欄にしてください。")
         if network not in found:
             found.append(network)
-    if len(found) > MOST:
-        raise ValueError(f"{MOST}個まで入力できます。")
+        if len(found) > MOST:  # each is compared with all before it
+            raise ValueError(f"{MOST}個まで入力できます。")
     return tuple(found)
 
 

@@ -372,7 +372,7 @@ class Transport:
     def _hear(self, response: requests.Response) -> None:
         try:
             moment = parsedate_to_datetime(response.headers.get("Date", ""))
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         if moment.tzinfo is not None:
             self.clock.note(moment)

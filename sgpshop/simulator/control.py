@@ -38,6 +38,13 @@ def blueprint(endpoint: Endpoint, practice: PracticeShop) -> Blueprint:
     bp = Blueprint("control", __name__, url_prefix="/_control")
     context = endpoint.context
 
+    @bp.before_request
+    def refuse_other_sites() -> Response | None:
+        # Browsers say who asks: no page that somebody has open elsewhere steers the gateway.
+        if request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+            return None
+        return _problem(403, "this is not for pages of other sites")
+
     @bp.post("/reset")
     def reset() -> Response:
         context.ledger.clear()
@@ -178,7 +185,7 @@ def _json(content: Any, status: int = 200, mimetype: str = "application/json") -
 
 
 def _problem(status: int, detail: str) -> Response:
-    title = "Bad request" if status == 400 else "Not found"
+    title = {400: "Bad request", 403: "Forbidden"}.get(status, "Not found")
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return _json(content, status, "application/problem+json")
 

@@ -253,6 +253,12 @@ def test_a_redirect_is_not_followed(serve: Serve, connect: Connect) -> None:
     assert elsewhere.connections == 0
 
 
+@pytest.mark.parametrize("year", ["0", "99999", "9" * 30])
+def test_a_date_that_is_none_spoils_no_answer(serve: Serve, connect: Connect, year: str) -> None:
+    date = f"Date: Mon, 01 Jan {year} 00:00:00 GMT\r\n"
+    assert connect(serve(answering(http(ALTERED.encode(), headers=date)))).capture(ACCESS, 3000)
+
+
 def test_an_error_page(serve: Serve, connect: Connect) -> None:
     page = http(b"<html>Service Unavailable</html>", status="503 Service Unavailable")
     assert unknown(connect(serve(answering(page)))) == "http_status:503"

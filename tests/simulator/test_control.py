@@ -76,6 +76,14 @@ def test_a_body_that_is_no_json_is_a_400(shop: Shop, path: str, body: bytes) -> 
     assert (answer.status_code, answer.json["title"]) == (400, "Bad request")
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_steers_nothing(shop: Shop, site: str) -> None:
+    shop.executed("A-1")
+    answer = shop.http.post("/_control/reset", headers={"Sec-Fetch-Site": site})
+    assert (answer.status_code, answer.json["title"]) == (403, "Forbidden")
+    assert shop.status() == "AUTH"
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "nothing"), ("GET", "nothing"), ("GET", "reset"), ("DELETE", "clock")],
