@@ -53,8 +53,12 @@ def holders(session: Session, rounds: Collection[Round]) -> dict[Round, str]:
     return {one: found[one] for one in rounds if one in found}
 
 
-def share_if_taken(session: Session, order: Order) -> None:
-    """A cancelled order (locked) is to stand again: another may hold its round by now."""
+def share_if_taken(session: Session, order: Order) -> str:
+    """A cancelled order (locked) is to stand again: another may hold its round by now.
+
+    The number of that one; "" for none.
+    """
     one = round_of(order.subscription_id, order.subscription_round)
-    if one is not None and one in holders(session, [one]):
-        order.is_round_shared = True
+    holder = holders(session, [one]).get(one, "") if one is not None else ""
+    order.is_round_shared = order.is_round_shared or bool(holder)
+    return holder

@@ -191,9 +191,12 @@ def _put_back(
         ).one()
     transaction_numbers.count_again(order, counted)
     status = _as_billed(session, counted) or PaymentStatus(before["status"])
-    if order.payment_status is PaymentStatus.CANCELLED is not status:
-        subscription_rounds.share_if_taken(session, order)
+    stands_again = order.payment_status is PaymentStatus.CANCELLED is not status
+    holder = subscription_rounds.share_if_taken(session, order) if stands_again else ""
     order.payment_status = status
+    if holder:  # both would be billed
+        kind, total = AlertKind.DUPLICATE_ROUND, order.total
+        alerts.raise_kind(session, order.id, kind, before=status, found=holder, total=total)
     order.claimed_status = PaymentStatus(before["claimed"]) if before["claimed"] else None
     since = datetime.fromisoformat(before["at"])
     told = sa.select(Alert.id).where(Alert.order_id == order.id, Alert.since >= since)

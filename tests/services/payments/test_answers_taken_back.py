@@ -383,3 +383,20 @@ def test_an_answer_is_about_the_payment_that_was_asked_about(shop: World) -> Non
     with pytest.raises(NotFound):
         unknown_numbers.answer(OWN, asked, TANAKA, Answer.OURS)
     assert booked() == []
+
+
+def test_a_round_that_another_order_has_by_now_is_told(shop: World) -> None:  # P29
+    """Cancelled by what was given back, its round came in again; both would be billed."""
+    round_of_both = {"定期購入ID": "T-9", "定期回数": "3"}
+    open_shop()
+    shop.gateway.enter(OWN, Job.CHECK)
+    access = shop.authorize(LATER, 2500)
+    shop.gateway.cancel(access, Cancellation.VOID)
+    take_in(row(注文番号=OWN, **round_of_both))
+    order = looked_up(OWN)
+    say_ours()
+    assert looked_up(OWN).payment_status is S.CANCELLED
+    assert counts(take_in(row(注文番号="7003", **round_of_both))) == {"added": 1}
+    take_back()
+    assert fresh(order).payment_status is S.NEEDS_REVIEW
+    assert AlertKind.DUPLICATE_ROUND in told(order)
