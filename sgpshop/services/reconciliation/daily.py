@@ -255,7 +255,8 @@ def _candidates(after: int, now: datetime) -> sa.Select[int]:
                     sa.or_(
                         _MAY_BE_FILED,
                         CardTransaction.gateway_state.in_(sorted(LIVE_STATES)),
-                        sa.and_(is_recent, _WENT_OUT),
+                        # Called off by a file: nothing is registered while nobody has answered that.
+                        sa.and_(is_recent, sa.or_(_WENT_OUT, Order.is_called_off)),
                     ),
                 ),
                 # Under the number of its own billing: what was charged can be voided there (R120).

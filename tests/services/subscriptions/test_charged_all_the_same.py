@@ -783,6 +783,20 @@ def test_what_went_out_in_part_is_watched_at_night(shop: World, travel: Travel) 
     assert told(order) == [AlertKind.UNKNOWN_NUMBER]
 
 
+def test_what_a_file_called_off_is_watched_at_night(shop: World, travel: Travel) -> None:
+    """It went out all the same, and nothing is registered while nobody has answered the file."""
+    open_shop()
+    placed = intake.place(subscription(shop), SHOP_FRONT)
+    [order] = [order for order in orders() if order.order_no == placed.order_no]
+    ids = {"定期購入ID": order.subscription_id or "", "定期回数": str(order.subscription_round)}
+    take_in(row(注文番号=order.order_no, 注文状態="0", **ids))
+    order = looked_up(order.order_no)
+    parcels.deliver(order.id, seen(order), TANAKA, [one.number for one in order.deliveries])
+    pay(shop, f"{order.order_no}-1")
+    nights(travel, order, (2026, 11, 13))
+    assert set(told(order)) == {AlertKind.CANCELLED_IN_FILE, AlertKind.UNKNOWN_NUMBER}
+
+
 @pytest.mark.parametrize("when", [(2026, 11, 12), (2026, 12, 15)])
 @pytest.mark.parametrize("trouble", ["error:42G120000", "drop_before"])
 def test_what_failed_once_is_watched_for_a_month_after_it_was_paid(
