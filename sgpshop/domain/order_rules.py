@@ -300,6 +300,8 @@ def capture_refusal(order: OrderFacts) -> Refusal | None:
         return Refusal.OTHER_TRANSACTION
     if transaction is None or not transaction.is_linked:
         return Refusal.NOT_LINKED
+    if transaction.gateway_state in TAKEN_STATES:
+        return Refusal.CAPTURED  # the order is told so by its next look-up
     if reserves_nothing(order) and not is_to_be_charged(transaction):
         return Refusal.NOT_LINKED  # a charge needs SMBC-GP's word that nothing is reserved yet
     if transaction.others_live:

@@ -55,6 +55,25 @@ def test_a_run_captures_every_order_once(app: Flask, shop: World, tanaka: Person
         assert shop.sales(order.order_no) == 1
 
 
+def test_an_order_whose_payment_was_seen_taken_stops_no_other(
+    app: Flask, shop: World, tanaka: Person
+) -> None:
+    """Its number was found captured and counts now; the look-up that makes it 決済完了 is still due (R141)."""
+    taken, good = authorized_order(shop), authorized_order(shop)
+    with writing() as session:
+        transaction = fresh(taken).transaction
+        assert transaction is not None
+        transaction.gateway_state = "SALES"
+        session.flush()
+    run_id = started([taken, good], tanaka)
+    Worker(app).run(until_idle=True)
+    db.session.rollback()
+    left_out, done = items(run_id)
+    assert (left_out.reason, left_out.result) == (Refusal.CAPTURED.value, ItemResult.SKIPPED)
+    assert done.result is ItemResult.SUCCEEDED
+    assert shop.sales(taken.order_no) == 0
+
+
 def test_one_failure_stops_nobody(app: Flask, shop: World, tanaka: Person) -> None:
     good, bad, other = (authorized_order(shop) for _ in range(3))
     shop.fault("error:42G020000", order_id=bad.order_no)
