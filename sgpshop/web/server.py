@@ -178,6 +178,10 @@ class _Refusal(WSGITask):  # type: ignore[misc]
 
     def build_response_header(self) -> bytes:
         self.set_close_on_finish()
+        # Without the cookies of the request the application has begun a session of its own: kept,
+        # it would end the one of whoever chose too large a file.
+        headers = self.response_headers
+        headers[:] = [one for one in headers if one[0].lower() != "set-cookie"]
         header: bytes = super().build_response_header()
         return header
 

@@ -254,6 +254,7 @@ class TestBrokenRequests:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["connection"] == "close"
+        assert "set-cookie" not in headers  # who chose too large a file stays signed in
         assert "waitress" not in body.decode()
         assert "ホームに戻る" in body.decode()
 
