@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from flask import Response, make_response, render_template
+from flask_login import current_user
 from htmx_flask import request
 
 from sgpshop.domain.errors import ShopError
@@ -135,7 +136,8 @@ def _editing(found: Button) -> Button:
     """Whether this person may edit this order, and why not (R75a, R150)."""
     if found.is_enabled and not may_act():
         return Button(
-            is_shown=True, reason="閲覧者は注文内容を修正できません。担当者に依頼してください。"
+            is_shown=True,
+            reason=f"{current_user.role.label}は注文内容を修正できません。担当者に依頼してください。",
         )
     return found
 

@@ -346,6 +346,9 @@ def test_viewers_see_but_do_not_capture(app: Flask, world: World, order: Order) 
     viewer = signed_in(app, Role.VIEWER)
     page = viewer.get(f"/orders/{order.order_no}").text
     assert "閲覧者は操作できません" in page
+    assert "閲覧者は注文内容を修正できません" in page
+    shipper = signed_in(app, Role.SHIPPER, name="発送の人").get(f"/orders/{order.order_no}").text
+    assert "発送担当は注文内容を修正できません" in shipper
     assert viewer.get(f"/orders/{order.order_no}/capture").status_code == 403
     assert viewer.post(f"/orders/{order.order_no}/capture").status_code in (400, 403)
     assert world.requests(order.order_no) == []

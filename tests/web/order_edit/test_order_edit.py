@@ -703,6 +703,11 @@ class TestWhoMayEdit:
         viewer = signed_in(app, Role.VIEWER)
         page = viewer.get(f"/orders/{order.order_no}/edit").text
         assert "閲覧者は注文内容を修正できません" in page  # R150
+        shipper = signed_in(app, Role.SHIPPER, name="発送の人").get(
+            f"/orders/{order.order_no}/edit"
+        )
+        assert "発送担当は操作できません" in shipper.text
+        assert "閲覧者" not in shipper.text
         assert button(page, "編集") is None
         for action in ("", "/total", "/total/reset", "/send", "/preview"):
             assert viewer.post(f"/orders/{order.order_no}/edit{action}").status_code == 403
