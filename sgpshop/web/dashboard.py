@@ -126,6 +126,14 @@ def _ending(holds: Sequence[int]) -> str:
     return "・".join(f"{words} {count:,}件" for words, count in counts if count)
 
 
+def _commonest(failures: Sequence[pictures.Reason], total: int) -> str:
+    """Why most of them failed, and how many for other reasons: together they are all."""
+    told = failures[:_REASONS_TOLD]
+    words = [f"{one.words} {one.count:,}" for one in told]
+    others = total - sum(one.count for one in told)
+    return "・".join(words + ([f"ほか {others:,}"] if words and others > 0 else []))
+
+
 def _first_steps(found: Figures, shop: ShopSettings) -> Iterator[FirstStep]:
     is_practice = menus.is_practice()
     yield FirstStep(
@@ -152,13 +160,14 @@ def _first_steps(found: Figures, shop: ShopSettings) -> Iterator[FirstStep]:
 def _lines(
     found: Figures, failures: Sequence[pictures.Reason], shop: ShopSettings
 ) -> Iterator[WorkLine]:
+    may_capture = current_user.may_act_as(Role.OPERATOR)
     yield WorkLine(
         "発送済み・売上処理待ち",
         found.shipped_uncaptured,
         "商品は出ましたが、まだ請求していません",
         # With all of them chosen: what is left is 処理を実行 and its confirmation.
-        _list(shipped_uncaptured="1", choose_all="1"),
-        f"{found.shipped_uncaptured.count:,}件を売上処理",
+        _list(shipped_uncaptured="1", choose_all="1" if may_capture else ""),
+        f"{found.shipped_uncaptured.count:,}件を売上処理" if may_capture else "見る",
     )
     yield WorkLine(
         "期限が近い・切れた",
@@ -187,7 +196,7 @@ def _lines(
     yield WorkLine(
         "売上失敗",
         found.capture_failed,
-        "・".join(f"{one.words} {one.count:,}" for one in failures[:_REASONS_TOLD]),
+        _commonest(failures, found.capture_failed.count),
         _list(status="capture_failed"),
         "理由を見る",
     )

@@ -91,6 +91,9 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
     }
     # What may be lost comes first, and the most of it.
     assert "うち24時間超 1件" in page
+    # Whoever may not capture is led to the list alone.
+    assert "2件を売上処理" not in page
+    assert "2件を売上処理" in flat(signed_in(app, Role.OPERATOR, name="担当").get("/"))
     assert list(found)[:3] == ["返送済み・返金未対応", "売上失敗", "期限が近い・切れた"]
     assert ">¥1,200</a>" in page  # 未回収
     assert "問題なし" not in page or "売上失敗" not in page[page.index("問題なし") :][:80]
@@ -151,17 +154,18 @@ def test_the_reasons_of_failures_are_told_in_few_words(
     app: Flask, world: World, viewer: FlaskClient
 ) -> None:
     with app.app_context():
-        orders = [authorized_order(world) for _ in range(3)]
-        world.fault("error:42G550000", "AlterTran", times=2)
-        world.fault("error:42G020000", "AlterTran")
-        for order in orders:
-            press(order, Operation.CAPTURE)
+        orders = [authorized_order(world) for _ in range(6)]
+        for error, times in (("42G550000", 3), ("42G020000", 2), ("42G830000", 1)):
+            world.fault(f"error:{error}", "AlterTran", times=times)
+            for order in [orders.pop() for _ in range(times)]:
+                press(order, Operation.CAPTURE)
     page = flat(viewer.get("/"))
-    assert table(page, "売上失敗の理由と件数") == {"限度額超過": "2件", "残高不足": "1件"}
+    found = table(page, "売上失敗の理由と件数")
+    assert found == {"限度額超過": "3件", "残高不足": "2件", "カードの有効期限切れ": "1件"}
     told = flat(viewer.get(lines(page)["売上失敗"][2]))  # 理由を見る: each beside its order
-    assert told.count('<span class="muted">限度額超過</span>') == 2
-    assert told.count('<span class="muted">残高不足</span>') == 1
-    assert '<span class="work-why">限度額超過 2・残高不足 1</span>' in page
+    assert told.count('<span class="muted">限度額超過</span>') == 3
+    assert told.count('<span class="muted">残高不足</span>') == 2
+    assert '<span class="work-why">限度額超過 3・残高不足 2・ほか 1</span>' in page
 
 
 def change(order_id: int, **values: object) -> None:
@@ -239,12 +243,14 @@ def test_running_bulk_runs_are_linked(app: Flask, world: World, viewer: FlaskCli
     with app.app_context():
         person = make_person("田中")
         order = authorized_order(world)
-        run_id = runs.prepare([order.id], "sgp_capture", person_id=person.id, actor="田中")
+        other = make_order(method="銀行振込")
+        chosen = [order.id, other.id]
+        run_id = runs.prepare(chosen, "sgp_capture", person_id=person.id, actor="田中")
         runs.start(run_id, person_id=person.id)
     page = flat(viewer.get("/"))
     assert f'href="/orders/bulk/{run_id}"' in page
-    assert "SGPカード決済 1件" in page
-    assert "処理中 1・成功 0" in page
+    assert "SGPカード決済 2件" in page
+    assert "処理中 1・成功 0・対象外 1" in page
 
 
 def test_work_that_does_not_go_through_is_told_and_tried_again(app: Flask, world: World) -> None:

@@ -154,6 +154,7 @@ def test_an_unreadable_file_writes_nothing_and_says_why(app: Flask, operator: Fl
     page = upload(operator, csv_file(row()) + b"\x83\xff\r\n")
     assert attribute(page, "data-run-state") == "refused"
     assert "3行目の文字を読み取れません" in page.text
+    assert "最近の一括処理" not in operator.get("/").text  # told already, and nothing was done
     assert "1件も取り込んでいません" in page.text
     assert 'name="file"' in page.text  # to try again at once
     assert count(app) == 0
@@ -270,6 +271,7 @@ def test_viewers_read_and_do_not_import(app: Flask) -> None:  # R150
     page = viewer.get("/orders/imports")
     assert page.status_code == 200
     assert 'name="file"' not in page.text
+    assert "オーナーまたは担当者が利用できます" in page.text
     assert viewer.post("/orders/imports").status_code == 403
 
 

@@ -27,7 +27,8 @@ _SHOWN = 5
 _FILES = {"slips": "伝票番号の登録", "orders": "注文ファイル"}
 _NONE = sa.literal(0), sa.literal(0), sa.literal(0)
 _DONE = ImportRun.added + ImportRun.updated + ImportRun.unchanged
-_IS_ENDED = ImportRun.finished_at.is_not(None)
+#: a file of which no order could be read was refused to whoever chose it, there and then
+_IS_ENDED = sa.and_(ImportRun.finished_at.is_not(None), ImportRun.orders > 0)
 #: not what programs say, one by one
 _IS_OF_PEOPLE = SlipRun.key_id.is_(None)
 
@@ -46,6 +47,7 @@ class RecentRun:
     failed: int
     yen: int | None
     waiting: int = 0
+    skipped: int = 0
 
     def add(self, result: ItemResult, number: int, yen: int) -> None:
         """So many lines of it ended so."""
@@ -55,6 +57,8 @@ class RecentRun:
             self.yen = yen
         elif result is ItemResult.FAILED:
             self.failed += number
+        elif result is ItemResult.SKIPPED:
+            self.skipped += number
         elif result in (ItemResult.PENDING, ItemResult.UNCERTAIN):
             self.waiting += number
 

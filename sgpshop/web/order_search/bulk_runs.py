@@ -124,13 +124,15 @@ def reconciled() -> ResponseReturnValue:
     shop = settings.load()
     since = _moment(request.args.get("since", ""))
     waiting, looked_up = transaction_lookup.looks_since(_shown_ids(), since)
+    orders = facts.by_ids(looked_up)
     return render_template(
         "bulk_runs/_reconciled.html",
         dated=form.criteria.date_field.value,
         since=since.isoformat(),
         is_waiting=bool(waiting) and utc_now() - since < _WATCHED,
         looked_up=len(looked_up),
-        orders=facts.by_ids(looked_up),
+        orders=orders,
+        reasons=order_list.failure_reasons(orders),
         ticked=set(request.args.getlist("order_no")),
         may_run_bulk=order_list.may_run_bulk(),
         tabs=order_list.tabs(form, status_totals(form.criteria), shop),
@@ -236,6 +238,7 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
     shop = settings.load()
     progress = report.progress(run_id)
     is_whole = since is None or not progress.is_running
+    orders = facts.by_ids(shown.intersection(touched))
     page = render_template(
         "bulk_runs/_progress.html",
         dated=form.criteria.date_field.value,
@@ -243,7 +246,8 @@ def _progress_bar(run_id: str, since: datetime | None) -> ResponseReturnValue:
         is_whole=is_whole,
         since=(now - _OVERLAP).isoformat(),
         just_started=since is None,
-        orders=facts.by_ids(shown.intersection(touched)),
+        orders=orders,
+        reasons=order_list.failure_reasons(orders),
         tabs=order_list.tabs(form, status_totals(form.criteria), shop),
         shop=shop,
         console_url=console_links(shop)["shop"],

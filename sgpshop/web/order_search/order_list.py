@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -127,6 +127,12 @@ def tabs(form: SearchForm, totals: Totals, shop: ShopSettings) -> list[StatusTab
     return found
 
 
+def failure_reasons(rows: Iterable[Facts]) -> dict[int, str]:
+    """Why the capture of those in 売上失敗 failed, in few words, by their ids."""
+    failed = [row.id for row in rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
+    return pictures.reasons(failed) if failed else {}
+
+
 def _first_bar(form: SearchForm) -> BulkBar:
     """The bar of a list just opened: where orders wait to be captured, that is what is done."""
     found = form.criteria
@@ -158,10 +164,9 @@ def _context(
         else status_totals(form.criteria)
     )
     in_force, hits = chips(form), added(totals, form.criteria.statuses)
-    failed = [row.id for row in result.rows if row.payment_status is PaymentStatus.CAPTURE_FAILED]
     return {
         "result": result,
-        "reasons": pictures.reasons(failed) if failed else {},
+        "reasons": failure_reasons(result.rows),
         "form": form,
         "dated": form.criteria.date_field.value,
         "date_words": DATE_WORDS[form.criteria.date_field],

@@ -281,6 +281,7 @@ def test_with_htmx_bar_rows_and_tabs_change_in_place(
     app: Flask, world: World, operator: Browser, orders: list[Order]
 ) -> None:
     shown = ",".join(str(order.id) for order in orders[:2])  # the third is on another page
+    world.fault("error:42G020000", order_id=orders[1].order_no)
     run_id = operator.prepare(*orders)
     started = flat(operator.post(f"/orders/bulk/{run_id}/start", HTMX, shown=shown))
     assert "0 / 3" in words(bar(started))
@@ -291,12 +292,15 @@ def test_with_htmx_bar_rows_and_tabs_change_in_place(
     work(app)
     context = urlencode({"shown": shown, "conditions": "from=&to="})
     finished = flat(operator.get(f"{poll[1]}&{context}", headers=HTMX))
-    assert "3件中 3件が決済完了" in words(finished)
-    for order in orders[:2]:
+    assert "3件中 2件が決済完了、1件が売上失敗" in words(finished)
+    for order, status in zip(orders[:2], ("captured", "capture_failed"), strict=True):
         assert re.search(
-            rf'<tr id="row-{order.order_no}"[^>]*data-payment-status="captured"[^>]*hx-swap-oob',
+            rf'<tr id="row-{order.order_no}"[^>]*data-payment-status="{status}"[^>]*hx-swap-oob',
             finished,
         )
+    assert finished.count('<span class="muted">残高不足</span>') == 1  # as when loaded anew
+    # The rows on the page stay, whether the conditions still hold of them or not.
+    assert "条件に合う注文は、いま3件" in finished
     assert f"row-{orders[2].order_no}" not in finished
     assert re.search(r'id="status-tabs"[^>]*hx-swap-oob', finished)
     assert "load delay" not in finished
