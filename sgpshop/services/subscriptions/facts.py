@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from sgpshop.domain.shop_terms import BillingMode
 from sgpshop.extensions import db
-from sgpshop.gateway import explain, worst
-from sgpshop.models import Attempt, Billing, BillingState, Order, split_codes
+from sgpshop.models import Attempt, Billing, BillingState, Operation, Order, split_codes
 from sgpshop.services.payments.error_content import content_of
 from sgpshop.services.subscriptions.billing.results import RESULT_WORDS
 
@@ -64,11 +63,11 @@ class BillingFacts:
     def why(self) -> str:
         """The reason of a refusal or NG, or why it was put off, in words; "" for none."""
         if self.is_put_off:
-            return content_of(self.codes, self.reason).sentence
+            return content_of(self.codes, self.reason, Operation.BILL).sentence
         if not self.is_bad:
             return ""
         reason = RESULT_WORDS.get(self.result, "") if self.state is BillingState.NOT_PAID else ""
-        explained = explain(worst(self.codes)).sentence if self.codes else ""
+        explained = content_of(self.codes, "", Operation.BILL).sentence if self.codes else ""
         return (
             "。".join(filter(None, (reason, explained.removesuffix("。"))))
             or "理由は届いていません"

@@ -52,7 +52,7 @@ def wait_for(order_no: str, attempt_id: int) -> str:
     ended = db.session.get_one(Attempt, attempt_id, populate_existing=True)
     if ended.state is not AttemptState.DONE:
         return ""  # the panel says why, or that it goes on
-    done = _DONE[ended.operation].format(number=order_no, yen=f"¥{ended.amount:,}")
+    done = _done(order_no, ended)
     if ended.follow_up is FollowUp.CAPTURE and _was_captured_after(ended):
         return f"{done}続けて、実売上 ¥{ended.amount:,} が完了しました。"
     return done
@@ -70,7 +70,18 @@ def tell_end(order_no: str) -> None:
         .limit(1)
     )
     if last is not None and last.state is AttemptState.DONE and last.operation in _DONE:
-        flash(_DONE[last.operation].format(number=order_no, yen=f"¥{last.amount:,}"), "success")
+        flash(_done(order_no, last), "success")
+
+
+def _done(order_no: str, attempt: Attempt) -> str:
+    """What this operation has done with the money; of a cancel what the panel says beside it."""
+    told = ""
+    if attempt.operation is Operation.CANCEL:
+        transaction = get_order_anew(order_no).transaction
+        if transaction and transaction.cancelled_at and transaction.gateway_amount:
+            back = "返金" if transaction.captured_at else "解放"
+            told = f"¥{transaction.gateway_amount:,} は{back}済みです。"
+    return _DONE[attempt.operation].format(number=order_no, yen=f"¥{attempt.amount:,}") + told
 
 
 def _was_captured_after(first: Attempt) -> bool:

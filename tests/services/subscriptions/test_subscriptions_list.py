@@ -140,6 +140,7 @@ class TestTabs:
         row = the_row(order)
         assert (row.result, row.is_bad, row.codes) == ("NG", True, ("42G830000",))
         assert "有効性NG" in row.why
+        assert "請求は行われていません" in row.why  # as the order's own page says it
         repaid = make_subscription(
             status=S.BILLING_REPORTED,
             state=B.NOT_PAID,

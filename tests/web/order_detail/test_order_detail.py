@@ -379,6 +379,7 @@ class TestCancel:
         assert "refund_confirmed" not in page
         page = go_ahead(operator, order.order_no, "cancel", headers, restock="1").text
         assert 'data-payment-status="cancelled"' in page  # R91
+        assert "は解放済みです" in page
         assert "(在庫戻し)" in page  # R93: told in the history
         assert world.trade(order.order_no)["status"] == "VOID"
 
@@ -395,6 +396,7 @@ class TestCancel:
         assert world.trade(order.order_no)["status"] == "SALES"
         page = go_ahead(operator, order.order_no, "cancel", headers, refund_confirmed="1").text
         assert 'data-payment-status="cancelled"' in page
+        assert "は返金済みです" in page
         assert "(返金)" in page
         assert world.trade(order.order_no)["status"] == "VOID"
 
