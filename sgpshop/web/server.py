@@ -43,10 +43,10 @@ _PARTING = 2
 #: Bytes of a request line with its headers.
 _LONGEST_HEAD = 32_768
 _LONGEST_PATH = 2_000
-#: waitress reads a first line that is none, and blanks before a sign that no head may hold, in the square
-#: of their length: 32 kB of it held up everybody for a minute.
+#: waitress reads a first line that is none, and blanks before what a header says, in the square of their
+#: length: 32 kB of it held up everybody for a minute.  A line that goes on would join short rows of them.
 _FIRST_LINE = re.compile(rb"[^ ]+ [^ ]+(?: HTTP/[0-9]\.[0-9])?")
-_IN_NO_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_IN_NO_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\n[ \t]|[ \t]{100}")
 #: Bytes of what stands between the pieces of a body: waitress keeps them in memory, whatever comes.
 _LONGEST_CHUNK_LINE = 1_000
 #: Requests that may wait on one connection; browsers and proxies send the next one after the answer.

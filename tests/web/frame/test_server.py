@@ -291,6 +291,9 @@ class TestBrokenRequests:
             b"GET http://" + b"1" * 32_000 + b" x",
             b"GET / HTTP/1.1\r\nX:" + b" " * 32_000 + b"\x01",
             b"GET / HTTP/1.1\r\nX:" + b" " * 16_000 + b"\r\n " + b" " * 16_000 + b"\x7f",
+            b"GET / HTTP/1.1\r\nX:" + b" " * 32_000 + b"x",
+            b"GET / HTTP/1.1\r\nX: " + b"\t" * 32_000 + b"\xff",
+            b"GET / HTTP/1.1\r\nX:" + b"\r\n " * 10_000 + b"x",
         ],
     )
     def test_what_is_no_head_is_not_looked_at_for_long(
