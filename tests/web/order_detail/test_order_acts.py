@@ -20,6 +20,7 @@ from sgpshop.domain.order_acts import Act, button
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.models import Operation, Order, OrderKind, Role, utc_now
 from sgpshop.services import settings
+from sgpshop.services.installation.health import due_work
 from sgpshop.services.payments import acts
 from sgpshop.services.payments.acts import OperationRequest
 from sgpshop.storage.database import writing
@@ -248,6 +249,23 @@ def test_while_an_operation_is_open_every_payment_button_waits(
     for words in ("SGPカード実売上処理", "注文キャンセル", "オーソリ期間延長", "注文内容修正"):
         assert mark_on(page, words) == "△", words
     assert _BUSY in page
+
+
+def test_an_act_that_no_worker_works_on_says_so(
+    app: Flask, operator: FlaskClient, world: World
+) -> None:
+    with app.app_context():
+        order = order_in(world, "仮売上")
+        acts.open_attempt(order.id, OperationRequest(Operation.CAPTURE), seen(order), TANAKA)
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "自動処理が止まっているため、進んでいません" in page
+    assert "SMBC-GPの応答を待っています" not in page
+    with app.app_context():
+        due_work.beat("w-1")
+    app.extensions.pop("sgpshop.warnings")  # a few seconds later
+    page = operator.get(f"/orders/{order.order_no}").text
+    assert "自動処理が止まって" not in page
+    assert "SMBC-GPの応答を待っています" in page
 
 
 class TestParcel:
