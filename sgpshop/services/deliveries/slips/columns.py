@@ -62,6 +62,12 @@ def _carrier(value: str) -> str:
     return cells.carrier(value)
 
 
+def _slip(value: str) -> str:
+    if not any(map(str.isdigit, value)):  # `-` or `none` would be taken for a parcel that left
+        raise CellProblem("に数字がありません。まだ発送していない注文の行は除いてください。")
+    return cells.slip_number(value)
+
+
 #: In the order of §9.1, which is the order of lines that come without a heading.
 COLUMNS = (
     SlipColumn(
@@ -90,7 +96,7 @@ COLUMNS = (
     SlipColumn(
         "slip_no",
         "伝票番号",
-        _half_width(cells.slip_number),
+        _half_width(_slip),
         "伝票番号の形式",
         ("送り状番号", "deliverynum"),
         required=True,

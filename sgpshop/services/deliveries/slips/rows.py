@@ -20,6 +20,7 @@ from sgpshop.services.order_files.reading.cells import CellProblem, clean
 _LONGEST_NUMBER = 50
 #: of `SlipRow.more_slips`
 LONGEST_MORE = 400
+_TOO_MANY = "伝票番号の形式：1つの荷物の伝票番号が多すぎます。"
 #: What divides several numbers in one cell.
 _BETWEEN_SLIPS = re.compile(r"[,、;/\s]+")
 _SLIP = re.compile(r"[0-9A-Za-z-]{1,30}")
@@ -80,7 +81,7 @@ def _add(row: ReadRow, others: Sequence[str]) -> None:
         return
     row.values["more_slips"] = " ".join(dict.fromkeys(slip for slip in more if slip != first))
     if len(row.values["more_slips"]) > LONGEST_MORE:
-        row.problem = "伝票番号の形式：1つの荷物の伝票番号が多すぎます。"
+        row.problem = _TOO_MANY
     row.remark = " ".join(filter(None, (_doubt(slip, carrier) for slip in row.slips)))
 
 
@@ -156,7 +157,7 @@ def _no_shipment(texts: dict[str, str]) -> str:
         return "対象外:取り消された送り状です。"
     if texts["slip_no"] and not any(map(str.isdigit, texts["order_no"] + texts["slip_no"])):
         return "対象外:見出しの行です。"
-    if not texts["slip_no"]:
+    if not any(map(str.isdigit, texts["slip_no"])):  # also what stands for none: `-`, `/`, N/A
         return NOT_YET
     if not texts["order_no"]:
         return "対象外:該当注文なし(注文番号の欄が空です)。"
@@ -187,13 +188,16 @@ def _take(row: ReadRow, texts: dict[str, str]) -> None:
         ship_date = cell_forms.day_or_none(day)
     except CellProblem as problem:
         raise CellProblem(f"出荷日が不正：「{day[:20]}」{problem}") from None
+    more = " ".join(slips[1:])
+    if len(more) > LONGEST_MORE:
+        raise CellProblem(_TOO_MANY)
     row.remark = " ".join(remarks)
     row.values = {
         "order_no": number,
         "delivery_number": _parcel_number(texts.get("delivery_number", "")),
         "carrier_code": carrier,
         "slip_no": slips[0],
-        "more_slips": " ".join(slips[1:]),
+        "more_slips": more,
         "status": DeliveryStatus.DELIVERED,
         "ship_date": ship_date,
         "mail": False,

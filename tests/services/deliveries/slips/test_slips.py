@@ -354,7 +354,7 @@ class TestBadRows:
             slip(review),
             slip(back),
             slip(good[1]),
-            slip(good[1], "another"),
+            slip(good[1], "another-1"),
             slip(good[1], "4111 1111 1111 1111"),
         ]
         run = carry_out(app, slip_file(*rows))

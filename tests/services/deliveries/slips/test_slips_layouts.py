@@ -464,6 +464,28 @@ class TestWarnings:
         assert told not in remarks(first)
         assert fresh(sent).deliveries[0].more_slips == "400000000022"
 
+    @pytest.mark.parametrize("cell", ["-", "/", "；", "N/A", "none", "なし"])
+    def test_what_stands_for_no_number_is_no_parcel_that_left(self, cell: str) -> None:
+        """It would be 配送完了, and captured with it; or spoil the whole file."""
+        for number in ("72001", "72002"):
+            make_order(order_no=number, method="銀行振込")
+        content = carrier(f"72001,{cell}", "72002,400000000011")
+        assert words(content, "skipped") == ["対象外:伝票番号がまだありません(未発送)。"]
+        assert planned(content) == [("002", "400000000011", "003", None)]
+
+    def test_a_word_in_a_file_of_ours_is_told(self) -> None:
+        make_order(order_no="72003", method="銀行振込")
+        for cell in ("-", "none"):
+            [problem] = words(f"注文番号,伝票番号\n72003,{cell}\n".encode(), "failed")
+            assert "「伝票番号」に数字がありません" in problem
+
+    def test_more_numbers_than_a_parcel_can_have(self) -> None:
+        """PostgreSQL would refuse the row, and with it the whole file."""
+        make_order(order_no="72004", method="銀行振込")
+        many = "/".join(str(400000000000 + n) for n in range(40))
+        [problem] = words(carrier(f"72004,{many}"), "failed")
+        assert problem == "伝票番号の形式：1つの荷物の伝票番号が多すぎます。"
+
     def test_two_columns_that_claim_to_be_the_number(self) -> None:
         content = "注文ID,送り状番号,追跡番号\nP1,1,2\n".encode()
         with pytest.raises(FileRefused, match="伝票番号と思われる列が複数あります"):
