@@ -6,6 +6,7 @@ import ipaddress
 import re
 from datetime import timedelta
 
+from sgpshop.domain import web_addresses
 from sgpshop.domain.words import Labelled
 
 LONGEST_URL = 500
@@ -67,6 +68,10 @@ def problem_of(url: str, *, in_test_mode: bool) -> str:
     parts = _URL.fullmatch(url)
     if parts is None or len(url) > LONGEST_URL:
         return f"送信先のURLを、https:// から{LONGEST_URL}文字以内の半角文字で入力してください。"
+    try:
+        web_addresses.split(url)
+    except ValueError:
+        return "送信先のURLのホスト名かポート番号に誤りがあります。"
     host = parts["host"].strip("[]").lower()
     is_here = host == "localhost" or is_loopback(host)
     if is_here and in_test_mode:

@@ -9,13 +9,12 @@ import ipaddress
 import re
 from datetime import date, datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from flask import current_app
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from sgpshop.domain import order_number, our_members
+from sgpshop.domain import order_number, our_members, web_addresses
 from sgpshop.domain.amounts import MOST_YEN
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -78,12 +77,11 @@ def _not_our_member(text: str) -> str:
 
 def _return_url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        host, _port = parts.hostname or "", parts.port
+        parts = web_addresses.split(text)
     except ValueError:
-        host = ""
-    is_practice = current_app.config["TEST_MODE"] and _is_this_machine(host)
-    if not host or "@" in parts.netloc or (parts.scheme == "http" and not is_practice):
+        raise PydanticCustomError("return_url", "not an address") from None
+    is_practice = current_app.config["TEST_MODE"] and _is_this_machine(parts.hostname or "")
+    if "@" in parts.netloc or (parts.scheme == "http" and not is_practice):
         raise PydanticCustomError("return_url", "not an https address")
     return text
 

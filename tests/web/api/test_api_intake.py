@@ -210,6 +210,9 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"return_url": "http://shop.example.jp/"}, "/return_url"),
     ({"return_url": "https://user@shop.example.jp/"}, "/return_url"),
     ({"return_url": "https://\\evil.example/"}, "/return_url"),
+    ({"return_url": "https://shop..example.jp/"}, "/return_url"),
+    ({"return_url": f"https://{'a' * 64}.jp/"}, "/return_url"),
+    ({"return_url": "https://shop.example.jp:70000/"}, "/return_url"),
     ({"deliveries": [{"name": "a", "items": [{"code": "A-1", "quantity": 1}]}]}, "/deliveries"),
     ({"deliveries": [{"name": "a", "items": [{"code": "B", "quantity": 2}]}]}, "/deliveries"),
 ]  # fmt: skip
