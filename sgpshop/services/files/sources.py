@@ -48,5 +48,6 @@ def labelled(rows: list[Row]) -> list[Row]:
     """The company in our code, of parcels that have a number: before, it is what the shop usually takes."""
     for row in rows:
         word = row.texts.get("carrier_code", "")
-        row.texts["carrier_code"] = (carrier_called(word) or word) if row.texts["slip_no"] else ""
+        has_number = bool(row.texts.get("slip_no"))  # which the shop may not have chosen
+        row.texts["carrier_code"] = (carrier_called(word) or word) if has_number else ""
     return rows

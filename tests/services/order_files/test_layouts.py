@@ -129,6 +129,20 @@ class TestEverySample:
             changed = [change(text(name)) for name in FILES[layout]]
             assert [summary(new(found)) for found in read(changed)] == expected, change.__name__
 
+    def test_without_any_one_column(self, layout: str) -> None:
+        """A shop chooses the columns: what one needs is named, and nothing breaks off."""
+        sources = [rows_of(text(name)) for name in FILES[layout]]
+        left_out = 0
+        for file, rows in enumerate(sources):
+            for column in range(len(rows[0])):
+                less = [[*row[:column], *row[column + 1 :]] for row in rows]
+                changed = [less if n == file else other for n, other in enumerate(sources)]
+                try:
+                    left_out += bool(read([written(one, "utf-8") for one in changed]))
+                except FileRefused as refused:
+                    assert refused.message
+        assert left_out > 5
+
     def test_in_the_order_of_the_second_file_first(self, layout: str) -> None:
         orders = [found.order_no for found in read(contents(layout)[::-1])]
         assert orders == [found.order_no for found in read(contents(layout))]
