@@ -27,7 +27,7 @@ from sgpshop.gateway import (
     TradeStatus,
     only_while,
 )
-from sgpshop.models import AttemptState, Operation, Order, utc_now
+from sgpshop.models import CHECKOUTS, AttemptState, Operation, Order, utc_now
 from sgpshop.models.order import IS_THROUGH
 from sgpshop.services.payments import (
     filed_numbers,
@@ -47,7 +47,7 @@ from sgpshop.services.payments.operations.plan import Plan, Step
 from sgpshop.services.payments.operations.refund_difference import RefundDifferencePlan
 from sgpshop.services.payments.outcomes import Outcome
 from sgpshop.services.payments.record import close
-from sgpshop.services.payments.transaction_numbers import NumbersUsedUp
+from sgpshop.services.payments.transaction_numbers import NumbersUsedUp, was_entered_unseen
 from sgpshop.storage import shared_clock
 from sgpshop.storage.stopping import is_stopping
 from sgpshop.storage.vault import SealBroken
@@ -207,11 +207,21 @@ class _Execution:
                 journal.not_entered(self.claimed)
             if isinstance(failure, GatewayUnreachable):
                 return self._unreachable(failure)
+            self._doubt_entering(failure)
             return self._refused(failure, is_entering=True)
         except GatewayError as failure:
             return self._look_failed(failure)
         self.claimed = replace(self.claimed, is_entered=True)
         return trade
+
+    def _doubt_entering(self, refusal: GatewayRejected) -> None:
+        """A number that is there already, and of which we do not know how it was entered, is no buyer's to pay."""
+        claimed = self.claimed
+        is_there = refusal.is_wrong_state and claimed.operation in CHECKOUTS
+        if is_there and was_entered_unseen(
+            claimed.attempt_id, by_three_ds=bool(claimed.return_url)
+        ):
+            self.claimed = replace(claimed, entered_otherwise=True)
 
     def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""

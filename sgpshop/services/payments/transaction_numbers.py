@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm import Session, aliased, object_session
 
 from sgpshop.domain.errors import NotPossible
 from sgpshop.domain.order_number import at_gateway
@@ -34,6 +34,7 @@ from sgpshop.models import (
     Operation,
     Order,
     OrderKind,
+    RefusedCheckout,
     UnknownNumber,
     utc_now,
 )
@@ -149,6 +150,27 @@ def was_entered_otherwise(transaction: CardTransaction, *, by_three_ds: bool) ->
     if last is None:
         return False
     return bool(last.get(ENTERED_OTHERWISE)) or bool(transaction.return_url) is not by_three_ds
+
+
+def was_entered_unseen(attempt_id: int, *, by_three_ds: bool) -> bool:
+    """Whether nothing of ours says how the number of this attempt was entered, which SMBC-GP knows all the same.
+
+    By a checkout that was declined long ago (checkouts.tidy), by books that were put back since (P36),
+    or by the declined card of another order: with which wish for 3-D Secure no look-up shows.
+    """
+    others = aliased(Attempt)
+    was_declined_so = sa.exists().where(
+        RefusedCheckout.gateway_order_id == Attempt.gateway_order_id,
+        RefusedCheckout.by_three_ds.is_(by_three_ds),
+    )
+    was_ours = sa.or_(
+        Attempt.tries > 1,
+        sa.exists().where(others.transaction_id == Attempt.transaction_id, others.id != Attempt.id),
+        was_declined_so,
+    )
+    found = db.session.scalar(sa.select(was_ours).where(Attempt.id == attempt_id))
+    db.session.commit()  # no transaction is open while we wait for the network (P8)
+    return found is False
 
 
 def number_for_file(order: Order, transaction: CardTransaction) -> CardTransaction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from flask import Flask
 from sgpshop.domain.order_number import LONGEST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import RefusedCheckout, UnknownNumber
+from sgpshop.models import RefusedCheckout, UnknownNumber, utc_now
 from sgpshop.models.base import Base
 from sgpshop.services import intake
 from sgpshop.services.intake.new_order import CardSource, NewOrder
-from sgpshop.services.payments import journal, runner
+from sgpshop.services.payments import checkouts, journal, runner
+from sgpshop.storage.database import writing
 from tests.gateway_world import World
 from tests.services.arriving import GOOD, SHOP_FRONT, SHORT_OF_MONEY, new_order, open_shop, orders
 from tests.waiting import background_ended, watched_background
@@ -102,6 +104,29 @@ def test_the_next_card_passes_three_d_secure_as_that_request_says(
         assert placed.redirect_url is not None
     assert order.transaction is not None
     assert order.transaction.gateway_order_id == f"{new.order_no}-1"
+
+
+def test_it_does_a_month_later_too(shop: World) -> None:
+    """What was declined is forgotten by us then, and not by SMBC-GP."""
+    new = new_order(shop)
+    declined(new, shop)
+    with writing() as session:
+        session.execute(sa.update(RefusedCheckout).values(at=utc_now() - timedelta(days=31)))
+    checkouts.tidy()
+    assert db.session.scalars(sa.select(RefusedCheckout)).all() == []
+    placed = intake.place(replace(paid_with(new, shop, CHALLENGE), three_ds=True), SHOP_FRONT)
+    assert placed.redirect_url is not None
+    assert shop.trade(new.order_no)["status"] == "UNPROCESSED"
+
+
+def test_it_does_where_another_orders_declined_card_had_that_number(shop: World) -> None:  # R141
+    new = new_order(shop)
+    declined(new, shop)
+    declined(replace(new, shipping_fee=0, total=2000), shop)  # under the next number
+    other = new_order(shop, order_no=f"{new.order_no}-1", shipping_fee=0, total=2000, three_ds=True)
+    placed = intake.place(paid_with(other, shop, CHALLENGE), SHOP_FRONT)
+    assert placed.redirect_url is not None
+    assert shop.trade(other.order_no)["status"] == "UNPROCESSED"
 
 
 def test_what_declined_cards_left_is_no_question_to_anybody(shop: World) -> None:  # R141

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +138,8 @@ class TestEverySample:
             for column in range(len(rows[0])):
                 less = [[*row[:column], *row[column + 1 :]] for row in rows]
                 changed = [less if n == file else other for n, other in enumerate(sources)]
-                try:
+                with suppress(FileRefused):
                     left_out += bool(read([written(one, "utf-8") for one in changed]))
-                except FileRefused as refused:
-                    assert refused.message
         assert left_out > 5
 
     def test_in_the_order_of_the_second_file_first(self, layout: str) -> None:
