@@ -144,6 +144,15 @@ def test_the_guide_keeps_text_and_its_form_only(typed: str, kept: str) -> None:
     assert guide_html.clean(cleaned) == cleaned  # saving again changes nothing
 
 
+def test_a_guide_that_is_too_long_is_not_even_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nested lists of 500 kB would take a minute, and answer nobody meanwhile."""
+    cleaned: list[str] = []
+    monkeypatch.setattr(guide_html, "clean", lambda html: cleaned.append(html) or html)
+    with pytest.raises(SettingRefused):
+        rules.read("guide", "<ul><li>" * 2_000)
+    assert not cleaned
+
+
 def test_links_of_the_guide_say_nothing_of_where_from() -> None:
     assert 'rel="noopener noreferrer"' in guide_html.shown('<a href="https://example.jp/">x</a>')
 

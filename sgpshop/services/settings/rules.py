@@ -217,8 +217,9 @@ def _guide(value: Value) -> str:
     text = str(value).replace("\r\n", "\n").replace("\r", "\n").strip()
     if has_control_characters(text, lines=True):
         raise ValueError("使用できない文字が含まれています。取り除いて入力してください。")
-    kept = guide_html.clean(text)
-    if max(half_width_length(text), half_width_length(kept)) > LONGEST_GUIDE:
+    # Too long a text is not even cleaned: what is nested in it costs the square of its length.
+    kept = guide_html.clean(text) if half_width_length(text) <= LONGEST_GUIDE else text
+    if half_width_length(kept) > LONGEST_GUIDE:
         raise ValueError(
             f"半角{LONGEST_GUIDE:,}文字(全角{LONGEST_GUIDE // 2:,}文字)以内で入力してください。"
         )
