@@ -99,7 +99,11 @@ class Order(Base):
         sa.Index("ix_orders_ordered_at_id", "ordered_at", "id"),
         sa.Index("ix_orders_payment_status_ordered_at_id", "payment_status", "ordered_at", "id"),
         sa.Index("ix_orders_total_id", "total", "id"),
-        sa.Index("ix_orders_lower_order_no", sa.func.lower(sa.column("order_no"))),
+        sa.Index(
+            "ix_orders_lower_order_no",
+            sa.func.lower(sa.column("order_no")).label("number"),
+            postgresql_ops={"number": "text_pattern_ops"},  # a beginning, in whatever language
+        ),
         # The sums over the list, with and without a period, from the index alone.
         sa.Index("ix_orders_payment_status_total", "payment_status", "total"),
         sa.Index(

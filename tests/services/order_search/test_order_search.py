@@ -107,6 +107,20 @@ def test_one_order_number_is_a_beginning_and_several_are_exact() -> None:
     assert numbers(SearchCriteria(order_numbers=("P261124", "Q2"))) == ["P261124"]
 
 
+def test_a_beginning_in_a_database_of_whatever_language() -> None:
+    """As PostgreSQL is usually set up `~` sorts before digits; and what LIKE takes for signs is none."""
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TRIGGER orders_text_update ON orders"))
+            column = 'ALTER TABLE orders ALTER COLUMN order_no TYPE varchar(28) COLLATE "ja-x-icu"'
+            connection.execute(sa.text(column))
+    order = make_order(order_no="P261123000000000001")
+    make_order(order_no="P261223")
+    for beginning in ("P2611", "p261123"):
+        assert numbers(SearchCriteria(order_numbers=(beginning,))) == [order.order_no]
+    assert numbers(SearchCriteria(order_numbers=("P26_1",))) == []
+
+
 CONDITIONS: list[tuple[str, SearchCriteria, Callable[[Order], None]]] = [
     (
         "processing class",
