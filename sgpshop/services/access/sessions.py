@@ -41,6 +41,8 @@ from sgpshop.storage.rows import read as rows_of
 
 #: A session's last use is written at most so often: a page must not cost a write.
 _SEEN_EVERY = timedelta(seconds=60)
+#: Whatever began later than that was begun under a clock that was set back since, and would last for as long (P30).
+_AHEAD = timedelta(hours=1)
 #: So long a password once given is good for what is grave (S5).
 CONFIRMED_FOR = timedelta(minutes=10)
 #: So many seconds the code may follow the password.
@@ -444,13 +446,14 @@ def person_of_session(token: str, *, is_use: bool = True) -> SignedIn | None:
     if row is None:
         return None
     now = utc_now()
-    if row.started_at <= _latest_start(now) or row.seen_at <= _latest_use(now):
+    has_no_age = not _latest_start(now) < row.started_at <= now + _AHEAD
+    if has_no_age or row.seen_at <= _latest_use(now):
         return None
     if not row.is_active or (is_demo(row.name) and not current_app.config["TEST_MODE"]):
         end_session(token)
         return None
     seen = row.seen_at
-    if is_use and now - seen >= min(_SEEN_EVERY, _idle() / 10):
+    if is_use and abs(now - seen) >= min(_SEEN_EVERY, _idle() / 10):
         seen = now
         used = sa.update(LoginSession).where(LoginSession.id == key_of(token)).values(seen_at=now)
         write_if_free(used, "session_use_not_written")
@@ -492,7 +495,9 @@ def _may_enter(person: Person) -> bool:
 def is_open_at(now: datetime) -> sa.ColumnElement[bool]:
     """The condition that a session is over neither by its age nor by idling (S3)."""
     return sa.and_(
-        LoginSession.started_at > _latest_start(now), LoginSession.seen_at > _latest_use(now)
+        LoginSession.started_at > _latest_start(now),
+        LoginSession.started_at <= now + _AHEAD,
+        LoginSession.seen_at > _latest_use(now),
     )
 
 

@@ -342,6 +342,18 @@ def test_use_keeps_a_session_alive_but_not_for_ever() -> None:  # S3
         assert sessions.person_of_session(token) is None
 
 
+def test_a_session_of_a_clock_that_was_wrong_does_not_last_until_then() -> None:  # S3, P30
+    make_person("田中")
+    with time_machine.travel(utc_now() + timedelta(days=400), tick=False):
+        token = enter()
+        assert sessions.person_of_session(token) is not None
+        db.session.rollback()
+    assert sessions.person_of_session(token) is None
+    db.session.rollback()
+    enter()
+    assert count(LoginSession) == 1
+
+
 @pytest.mark.postgresql
 def test_use_is_written_at_most_once_a_minute() -> None:
     make_person("田中")
