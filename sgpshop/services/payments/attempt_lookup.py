@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sgpshop.domain.activities import ActivityEvent
@@ -327,7 +328,7 @@ def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> 
     try:
         actor = Actor(attempt.actor_kind, attempt.actor)
         [again] = acts.open(session, [order], wanted, actor, card_sealed=card_sealed)
-    except ShopError:
+    except (ShopError, IntegrityError):  # the database refuses it beside what is live
         step.rollback()
         return  # it is not possible any more; the line stays as the look-up left it
     if again.amount != attempt.amount:  # not what was confirmed (P20)

@@ -249,6 +249,25 @@ def test_a_lost_answer_is_found_out(app: Flask, shop: World, fault: str) -> None
     assert explained() == []
 
 
+@pytest.mark.postgresql
+def test_a_lost_answer_is_found_out_beside_money_that_came_to_light(
+    app: Flask, shop: World
+) -> None:  # P14
+    """Nothing is paid beside it, and the doubt ends all the same."""
+    order, url = begun(shop)
+    access_id = at_bank(shop, url)
+    shop.fault("drop_before", "SecureTran2")
+    assert told(back(app, order, access_id)) == "pending"
+    with writing() as session:
+        number = f"{order.order_no}-1"
+        paid = {"sequence": 1, "is_current": False, "gateway_state": "AUTH", "gateway_amount": 2500}
+        session.add(CardTransaction(order_id=order.id, gateway_order_id=number, **paid))
+    settle(order.id)
+    last = attempts_of(order)[-1]
+    assert (last.is_open, last.reason) == (False, "not_carried_out")
+    assert shop.trade(order.order_no)["status"] == "AUTHENTICATED"
+
+
 def test_another_card_pays_under_the_next_number(app: Flask, shop: World) -> None:  # R106
     new = new_order(shop, card=CHALLENGE, return_url=THANKS)
     first = intake.place(new, SHOP_FRONT)
