@@ -74,6 +74,7 @@ _FAULT_PAUSE = 5.0
 _NOTICES = 100
 #: The same of the daily backup, which is a task: it takes a while.
 _BACKUP = 101
+#: (105 to 108: what is done once a day, reconciliation/daily.py)
 #: And of what is done in threads of its own: mails, messages of webhooks written, handed over, and
 #: handed over to one receiver: this and its id.
 _MAILS, _TELL, _HAND_OVER, _RECEIVER = 102, 103, 104, 1_000

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +35,7 @@ from sgpshop.models import (
     Delivery,
     HistoryEntry,
     Order,
+    Queue,
     utc_now,
 )
 from sgpshop.services import dashboard, settings, subscriptions
@@ -44,6 +46,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments import clocks, transaction_lookup
 from sgpshop.services.personal_data import ending
 from sgpshop.storage.database import writing
+from sgpshop.storage.setbacks import carefully
 
 COMPARE = alerts.COMPARE
 DIGEST = "digest"
@@ -53,6 +56,8 @@ SUMS = "sums"
 #: buyers' data whose time is over
 ERASE = "erase"
 
+#: The number of each among the setbacks, behind those of worker/house.py.
+_PLACES = {COMPARE: 105, SUMS: 106, ERASE: 107, DIGEST: 108}
 #: JST hour of what is done at night here alone, where the comparison is off.
 _NIGHT = 3
 #: So many seconds' worth of look-ups are planned at once.
@@ -129,7 +134,8 @@ def _step(hour: int | None, name: str, now: datetime, work: Callable[[DailyJob],
     if job is None:
         return False
     if (job.next_step_at or now) <= now:
-        work(job)
+        # Each on its own: where one breaks off night after night, the others are done all the same.
+        carefully(Queue.HOUSEKEEPING, [_PLACES[name]], partial(work, job))
     return True
 
 

@@ -16,7 +16,7 @@ from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.extensions import db
-from sgpshop.models import CardTransaction, DailyJob, Operation, Order, OrderSum, utc_now
+from sgpshop.models import CardTransaction, DailyJob, Operation, Order, OrderSum, Setback, utc_now
 from sgpshop.services.order_search import holds, sums
 from sgpshop.services.orders import alerts
 from sgpshop.services.payments import acts, transaction_lookup
@@ -332,6 +332,23 @@ class TestDigest:
         with at(morning + timedelta(days=1)):
             daily.run()
         assert "daily_digest" in capfd.readouterr().out
+
+
+def test_what_breaks_off_at_night_stops_nothing_else(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison goes on step by step: it must not rest with what is done beside it."""
+
+    def breaks_off() -> int:
+        raise ArithmeticError
+
+    monkeypatch.setattr(sums, "compare", breaks_off)
+    with at(NIGHT - timedelta(days=1)):
+        orders = [outdated(shop) for _ in range(3)]
+        daily.run()
+    through_the_night(NIGHT)
+    assert [fresh(order).payment_status for order in orders] == [S.CANCELLED] * 3
+    assert [one.error for one in db.session.query(Setback)] == ["ArithmeticError"]
 
 
 def test_a_worker_without_daily_work_is_idle(app: Flask, shop: World) -> None:
