@@ -24,7 +24,8 @@ class Queue(Labelled):
     #: slip_rows.id: the same for a slip file
     SLIP = "slip", "伝票番号の登録"
     SLIP_RUN = "slip_run", "伝票番号の登録"
-    #: the step of the monthly registration; billings.id; billing_files.id; yyyymm of a window of results
+    #: the step of the monthly registration (0), and orders.id that it plans;
+    #: billings.id; billing_files.id; yyyymm of a window of results
     BILLING = "billing", "売上報告"
     BILLING_LINE = "billing_line", "売上報告の準備"
     BILLING_FILE = "billing_file", "売上報告の月次ファイル"

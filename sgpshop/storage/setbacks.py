@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from sgpshop.domain.errors import CouldNotAsk
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import (
     Attempt,
@@ -52,6 +53,12 @@ _STILL_WAITS: dict[Queue, sa.ColumnElement[bool]] = {
         BulkItem.id == Setback.row_id, BulkItem.result == ItemResult.PENDING
     ),
     Queue.SLIP: sa.exists().where(SlipRow.id == Setback.row_id, SlipRow.is_due),
+    Queue.BILLING: sa.or_(
+        Setback.row_id == 0,
+        sa.exists().where(
+            Order.id == Setback.row_id, Order.payment_status == PaymentStatus.AWAITING_BILLING
+        ),
+    ),
     Queue.JOB: sa.exists().where(Job.id == Setback.row_id, Job.finished_at.is_(None)),
 }
 _WAITS = sa.or_(
@@ -191,6 +198,7 @@ def set_aside(limit: int = 20) -> list[SetAside]:
                 (Queue.LOOK_UP, CardTransaction.order_id, CardTransaction.id),
                 (Queue.DELIVERY, BulkItem.order_id, BulkItem.id),
                 (Queue.SLIP, SlipRow.order_id, SlipRow.id),
+                (Queue.BILLING, Order.id, Order.id),
             )
         )
     )

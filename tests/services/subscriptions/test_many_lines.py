@@ -15,9 +15,10 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Billing, BillingFile, BillingState, FileState, Order
 from sgpshop.services import subscriptions
-from sgpshop.services.payments import stored_cards
+from sgpshop.services.payments import acts, stored_cards
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
 from sgpshop.services.subscriptions.billing import files, planning, preparing
+from sgpshop.storage import setbacks
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.gateway_world import GOOD_CARD, Killed, World
@@ -96,6 +97,32 @@ def test_one_that_breaks_off_is_put_off_and_told_and_stops_nobody(
     travel(jst(2026, 12, 10, 7))
     billing.resume()
     assert fresh(bad).payment_status is S.BILLING_REPORTED
+
+
+@pytest.mark.postgresql
+def test_one_that_cannot_even_be_planned_stops_nobody(
+    three: list[Order], travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody is charged for that month."""
+    bad, *others = three
+    real = acts.open
+
+    def broken(session: Any, orders: Any, *wanted: Any, **values: Any) -> Any:
+        if orders[0].id == bad.id:
+            raise KeyError("unexpected")
+        return real(session, orders, *wanted, **values)
+
+    travel(THE_10TH)
+    with monkeypatch.context() as patched:
+        patched.setattr(acts, "open", broken)
+        for _ in range(2):
+            billing.resume()
+    assert [fresh(one).payment_status for one in others] == [S.BILLING_REPORTED] * 2
+    assert fresh(bad).payment_status is S.AWAITING_BILLING
+    travel(jst(2026, 12, 10, 7))
+    billing.resume()
+    assert fresh(bad).payment_status is S.BILLING_REPORTED
+    assert setbacks.all_known() == frozenset()
 
 
 @pytest.mark.postgresql

@@ -6,6 +6,8 @@ while it is being registered (R31).  Run twice, in parallel or after a crash it 
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
@@ -24,6 +26,7 @@ from sgpshop.models import (
     Delivery,
     Operation,
     Order,
+    Queue,
     utc_now,
 )
 from sgpshop.services import settings
@@ -40,6 +43,9 @@ from sgpshop.services.subscriptions.billing.selecting import (
     was_passed_over,
 )
 from sgpshop.storage.database import read_alone, writing
+from sgpshop.storage.setbacks import OF_EVERYTHING, carefully
+
+log = logging.getLogger(__name__)
 
 _BATCH = 50
 _PUNCTUAL = timedelta(days=1)
@@ -155,16 +161,25 @@ def _plan_batch(ids: list[int], month: date, actor: Actor, by_file: bool) -> int
     try:
         with writing() as session:
             return sum(_plan_one(session, one, month, actor, by_file) for one in ids)
+    except OF_EVERYTHING:
+        raise
     except IntegrityError:  # somebody else plans the same: one at a time, so nobody's is lost
-        return sum(_plan_alone(one, month, actor, by_file) for one in ids)
+        pass
+    except Exception:  # about one of them: the others are registered all the same
+        log.exception("planning the registration of some orders broke off: each on its own")
+    return sum(_plan_alone(one, month, actor, by_file) for one in ids)
 
 
 def _plan_alone(order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
-    try:
-        with writing() as session:
-            return _plan_one(session, order_id, month, actor, by_file)
-    except IntegrityError:
-        return False
+    planned = []
+
+    def plan_it() -> None:
+        with suppress(IntegrityError), writing() as session:
+            if _plan_one(session, order_id, month, actor, by_file):
+                planned.append(order_id)
+
+    went_through = carefully(Queue.BILLING, [order_id], plan_it)
+    return went_through and bool(planned)
 
 
 def _plan_one(session: Session, order_id: int, month: date, actor: Actor, by_file: bool) -> bool:
