@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Connections at once; the next one takes the place of the one that has been silent for longest.
 _MOST_CONNECTIONS = 400
+#: Bytes of one body that comes in, and of one connection's answers that wait for their reader, that are kept
+#: in memory; what is longer lies in a file.  Four hundred strangers may hold as much at once.
+_BODY_IN_MEMORY, _ANSWERS_IN_MEMORY = 65_536, 262_144
 #: Seconds between two requests of a browser or proxy that keeps its connection.
 _IDLE = 75
 #: Seconds in which the head of a request must have come, and in which its body or our answer moves on.
@@ -73,6 +76,8 @@ def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> 
         clear_untrusted_proxy_headers=False,
         max_request_body_size=most_bytes,
         max_request_header_size=_LONGEST_HEAD,
+        inbuf_overflow=_BODY_IN_MEMORY,
+        outbuf_overflow=_ANSWERS_IN_MEMORY,
         connection_limit=2 * _MOST_CONNECTIONS,
         backlog=1024,
         asyncore_use_poll=True,  # select() knows no file number above 1023

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import socket
@@ -326,6 +327,21 @@ class TestBrokenRequests:
         asked.received(head + b"\r\n\r\n")
         assert asked.completed
         assert asked.is_about_health is is_so
+
+
+def test_of_a_body_that_comes_in_little_is_kept_in_memory(server: Server) -> None:
+    """Strangers send one on each of 400 connections and do not end it."""
+    adj = copy.copy(server.adj)
+    adj.max_request_body_size = 1_000_000
+    asked = module._Parser(adj)
+    asked.received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
+    kept = asked.body_rcv.getbuf()
+    for _ in range(12):
+        assert not kept.overflowed
+        asked.received(b"a" * 5_000)
+    asked.received(b"a" * 8_000)
+    assert kept.overflowed
+    kept.close()
 
 
 class TestAskedAhead:
