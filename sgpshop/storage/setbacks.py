@@ -55,9 +55,10 @@ _STILL_WAITS: dict[Queue, sa.ColumnElement[bool]] = {
     Queue.SLIP: sa.exists().where(SlipRow.id == Setback.row_id, SlipRow.is_due),
     Queue.BILLING: sa.or_(
         Setback.row_id == 0,
-        sa.exists().where(
-            Order.id == Setback.row_id, Order.payment_status == PaymentStatus.AWAITING_BILLING
-        ),
+        # Correlated by name: `set_aside` has orders outside, too.
+        sa.exists()
+        .where(Order.id == Setback.row_id, Order.payment_status == PaymentStatus.AWAITING_BILLING)
+        .correlate(Setback),
     ),
     Queue.JOB: sa.exists().where(Job.id == Setback.row_id, Job.finished_at.is_(None)),
 }
@@ -191,7 +192,7 @@ def set_aside(limit: int = 20) -> list[SetAside]:
         *(
             (
                 Setback.queue == queue,
-                sa.select(column).where(row == Setback.row_id).scalar_subquery(),
+                sa.select(column).where(row == Setback.row_id).correlate(Setback).scalar_subquery(),
             )
             for queue, column, row in (
                 (Queue.ATTEMPT, Attempt.order_id, Attempt.id),

@@ -13,7 +13,7 @@ import time_machine
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Billing, BillingFile, BillingState, FileState, Order
+from sgpshop.models import Billing, BillingFile, BillingState, FileState, Order, Setback
 from sgpshop.services import subscriptions
 from sgpshop.services.payments import acts, stored_cards
 from sgpshop.services.subscriptions import SubscriptionCriteria, SubscriptionTab, billing
@@ -119,6 +119,10 @@ def test_one_that_cannot_even_be_planned_stops_nobody(
             billing.resume()
     assert [fresh(one).payment_status for one in others] == [S.BILLING_REPORTED] * 2
     assert fresh(bad).payment_status is S.AWAITING_BILLING
+    with writing() as session:  # as if it had been tried often
+        session.execute(sa.update(Setback).values(is_set_aside=True))
+    assert [one.order_no for one in setbacks.set_aside()] == [bad.order_no]
+    assert setbacks.count_set_aside() == 1
     travel(jst(2026, 12, 10, 7))
     billing.resume()
     assert fresh(bad).payment_status is S.BILLING_REPORTED
