@@ -166,7 +166,7 @@ on("click", ({ target }) => {
   if (!target.closest(ROW)) return;
   const name = first("#status-tabs [aria-current] .tab-name")?.textContent ?? "";
   const links = rows().map((row) => row.querySelector("a")?.pathname);
-  const more = first(".pager [rel]") ? ` (全${byId("hits").textContent})` : "";
+  const more = first(".pager [rel]") ? ` (全${first("#hits *").textContent})` : "";
   keep("list", { from: location.pathname + location.search, name, links, more });
 }, true);
 

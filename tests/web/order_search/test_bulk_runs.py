@@ -300,7 +300,7 @@ def test_with_htmx_bar_rows_and_tabs_change_in_place(
         )
     assert finished.count('<span class="muted">残高不足</span>') == 1  # as when loaded anew
     # The rows on the page stay, whether the conditions still hold of them or not.
-    assert "条件に合う注文は、いま3件" in finished
+    assert "条件に合う注文は、いま<span>3件" in finished
     assert f"row-{orders[2].order_no}" not in finished
     assert re.search(r'id="status-tabs"[^>]*hx-swap-oob', finished)
     assert "load delay" not in finished

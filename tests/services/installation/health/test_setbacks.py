@@ -253,10 +253,12 @@ def set_aside() -> None:
 def test_telling_others(
     shop: World, monkeypatch: pytest.MonkeyPatch, telling: None, step: str
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(webhooks, step, breaking(print, lambda *_: True))
-        set_aside()
-        assert setback().queue is Queue.HOUSEKEEPING
+    # Ended by itself, not by putting the real one back: the house may hold the broken one already.
+    faults = [step]
+    monkeypatch.setattr(webhooks, step, breaking(getattr(webhooks, step), lambda *_: bool(faults)))
+    set_aside()
+    assert setback().queue is Queue.HOUSEKEEPING
+    faults.clear()
     setbacks.try_again()
     wait_until(lambda: not setbacks.all_known())
 
@@ -269,20 +271,20 @@ def test_telling_one_receiver_holds_up_no_other(
         webhooks.create(f"https://shop.example.jp/{number}", by="店長")
     bad, good = (receiver.id for receiver in webhooks.all_receivers())
     sent: list[int] = []
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            webhooks,
-            "send_due",
-            breaking(lambda one, _is_over: sent.append(one), lambda one, _: one == bad),
-        )
-        make_order(told=True)
-        set_aside()
-        assert set(sent) == {good}
-        if is_deleted:
-            webhooks.delete(bad, by="店長")
-        patched.setattr(webhooks, "send_due", lambda *_: 0)
-        setbacks.try_again()
-        wait_until(lambda: not setbacks.all_known())
+    faults = {bad}
+    monkeypatch.setattr(
+        webhooks,
+        "send_due",
+        breaking(lambda one, _is_over: sent.append(one), lambda one, _: one in faults),
+    )
+    make_order(told=True)
+    set_aside()
+    assert set(sent) == {good}
+    if is_deleted:
+        webhooks.delete(bad, by="店長")
+    faults.clear()
+    setbacks.try_again()
+    wait_until(lambda: not setbacks.all_known())
 
 
 def test_what_somebody_ended_otherwise_is_told_no_more(
