@@ -189,8 +189,9 @@ class House:
         """Let what is under way to others arrive; else it would be sent again."""
         self._are_others_to_tell.set()  # who waits for it sees that it is over
         until = time.monotonic() + _SENDING_MAY_TAKE
-        for thread in list(self._sending.values()):
-            thread.join(max(0.0, until - time.monotonic()))
+        for _ in range(2):  # until it ends itself, who hands over may have begun one more
+            for thread in list(self._sending.values()):
+                thread.join(max(0.0, until - time.monotonic()))
 
     def loop(self, _now: object = None) -> None:
         """One round: what is done now and then, a sweep if it is time, then wait."""
