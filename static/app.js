@@ -160,7 +160,7 @@ on("input", ({ target }) => {
 });
 window.addEventListener("beforeunload", (event) => { if (isTyped()) event.preventDefault(); });
 
-/* ‹ 3/10 ›: the orders of the list that this one was opened from, as they stood there. */
+/* ‹ 3/10 ›: the orders of the list that this one was opened from, as they stood. */
 
 on("click", ({ target }) => {
   if (!target.closest(ROW)) return;

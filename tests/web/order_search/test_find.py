@@ -40,7 +40,7 @@ def test_one_hit_is_opened_and_several_are_listed(app: Flask, viewer: FlaskClien
     assert listed(page) == [order.order_no for order in reversed(others)]
     assert 'value="佐藤 花子"' in page
     assert "<span>検索:<bdi>佐藤 花子</bdi></span>" in page
-    assert "2件中 2件を表示" in page
+    assert "<span>2件</span>中 2件を表示" in page
     assert old.order_no not in page
 
 
@@ -104,13 +104,13 @@ def test_very_many_hits_are_not_counted_before_they_are_shown(
         for _ in range(21):
             make_order()
     page = flat(viewer.get("/orders?q=佐藤&size=20"))
-    assert "3件以上中 20件を表示" in page
+    assert "<span>3件以上</span>中 20件を表示" in page
     assert "<b>3件以上</b>" in page
     assert "未売上" not in page.split('id="bulk"')[0].split('id="status-tabs"')[1]
     chosen = flat(viewer.get("/orders?q=佐藤&status=captured"))
     assert "<b>0件</b>" not in chosen
     # What stands on one page is counted there.
-    assert "21件中 21件を表示" in flat(viewer.get("/orders?q=佐藤&size=40"))
+    assert "<span>21件</span>中 21件を表示" in flat(viewer.get("/orders?q=佐藤&size=40"))
 
 
 def test_it_says_that_the_index_is_being_made(
