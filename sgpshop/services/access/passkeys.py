@@ -41,6 +41,8 @@ _USED = "PASSKEY"
 _ALONE = "passkey alone"
 #: Bytes of what a browser answers; the largest have keys of RSA and a certificate.
 _LONGEST_ANSWER = 20_000
+#: and of a key's id (WebAuthn)
+_LONGEST_ID = 1023
 #: How a browser names a key: its bytes in the base64 of addresses.
 _CREDENTIAL = re.compile(r"[\w=-]+", re.ASCII)
 
@@ -123,6 +125,8 @@ def add(person: SignedIn, site: Site, sealed: str, answer: str, name: str) -> li
         )
     except _broken() as problem:
         raise _refused(person.id, problem) from None
+    if len(made.credential_id) > _LONGEST_ID:
+        raise PasskeyRefused
     credential = _text(made.credential_id)
     with writing() as session:
         stored = still_in(session, person.id, person.token)

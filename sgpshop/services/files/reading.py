@@ -33,6 +33,10 @@ _QUOTED = re.compile(r'"[^"]*"')
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 #: End of file of old programs, in a line of its own.
 _END_MARK = "\x1a"
+_NO_TEXT = (
+    "{}行目にテキストではないデータがあります。"
+    "CSVファイル(Shift_JISまたはUTF-8)かExcelのファイルを選んでください。"
+)
 #: Letters that no text has by chance in another encoding: three bytes of Japanese in UTF-8.
 _JAPANESE = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 
@@ -94,11 +98,7 @@ def _encoding(stream: BinaryIO, start: bytes, limits: Limits) -> str:
         size += len(chunk)
         limits.require_bytes(size)
         if b"\0" in chunk and not is_utf16:
-            line += chunk[: chunk.index(b"\0")].count(b"\n")
-            raise FileRefused(
-                f"{line}行目にテキストではないデータがあります。"
-                "CSVファイル(Shift_JISまたはUTF-8)かExcelのファイルを選んでください。"
-            )
+            raise FileRefused(_NO_TEXT.format(line + chunk[: chunk.index(b"\0")].count(b"\n")))
         following = stream.read(_CHUNK)
         for name in [name for name in candidates if name not in wrong]:
             try:
@@ -163,6 +163,8 @@ def _lines(text: io.TextIOWrapper, limits: Limits) -> Iterator[str]:
         if len(line) == _LONGEST_LINE:
             raise FileRefused(f"{number}行目が長すぎます。CSVファイルか確認してください。")
         limits.require_lines(number)
+        if "\0" in line:  # in UTF-16 like any other sign; no database keeps it (S25)
+            raise FileRefused(_NO_TEXT.format(number))
         if line.rstrip() != _END_MARK:
             yield line
 

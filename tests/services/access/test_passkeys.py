@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 
 from sgpshop.models import Passkey, Person
-from sgpshop.services.access import passkeys
+from sgpshop.services.access import passkeys, sessions
 from sgpshop.services.access.passkeys import PasskeyRefused, Site
 from sgpshop.storage.database import writing
-from tests.signing_in import make_person
+from tests.signing_in import PASSWORD, make_person
 
 SITE = Site("shop.example.jp", "https://shop.example.jp")
 _RESPONSE = {"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"}
@@ -87,6 +87,42 @@ def test_one_for_signing_in_is_none_for_asking_again(app: Flask, tanaka: Person)
                     json.dumps(_ANSWER),
                     is_again=not is_again,
                 )
+
+
+def made_key(id_: bytes, challenge: str) -> str:
+    """What a browser sends of a key that a device made under that id, without a word of its maker."""
+    at = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    cose = {1: 2, 3: -7, -1: 1, -2: at.x.to_bytes(32, "big"), -3: at.y.to_bytes(32, "big")}
+    device = hashlib.sha256(SITE.host.encode()).digest() + bytes([0x45]) + bytes(4 + 16)
+    key = len(id_).to_bytes(2, "big") + id_ + cbor2.dumps(cose)
+    attested = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": device + key})
+    said = {"type": "webauthn.create", "challenge": challenge, "origin": SITE.origin}
+    client = json.dumps(said).encode()
+    response = {"clientDataJSON": client, "attestationObject": attested}
+    return json.dumps(
+        {
+            "id": passkeys._text(id_),
+            "rawId": passkeys._text(id_),
+            "type": "public-key",
+            "response": {name: passkeys._text(part) for name, part in response.items()},
+        }
+    )
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(1023, True), (1051, False)])
+def test_an_id_longer_than_any_key_has_is_refused(
+    app: Flask, length: int, is_kept: bool
+) -> None:  # S25: on PostgreSQL it did not fit
+    with app.app_context():
+        make_person("佐藤")
+        person = sessions.sign_in("佐藤", PASSWORD, address="", browser="")
+        question = passkeys.ask_for_new(person, SITE, "店")
+        answer = made_key(b"k" * length, json.loads(question.options)["challenge"])
+        try:
+            passkeys.add(person, SITE, question.sealed, answer, "鍵")
+        except PasskeyRefused:
+            assert not is_kept
+        assert len(passkeys.of_person(person.id)) == is_kept
 
 
 #: What a device says of who is at it: somebody touched it; the owner, by finger, face or PIN.

@@ -71,6 +71,11 @@ class TestText:
         assert text.split(b"\r\n")[1].decode("utf-8") != "1,ﾃｽ"
         assert rows(text) == [["no", "name"], ["1", "ﾃｽ"], ["2", "髙﨑"]]
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "cp932", "utf-16"])
+    def test_a_nul_is_refused_with_the_line(self, encoding: str) -> None:  # S25
+        with pytest.raises(FileRefused, match="3行目にテキストではないデータ"):
+            rows((TEXT + "P\0002,山田\r\n").encode(encoding))
+
     def test_a_file_of_two_encodings_is_refused_with_the_line(self) -> None:
         with pytest.raises(FileRefused, match="3行目の文字"):
             rows(TEXT.encode() + "P2,山田".encode("cp932"))
