@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from sgpshop.domain.csv_writing import csv_guarded
 from sgpshop.domain.text import nfkc
 
 #: How long a text is in a field: characters, or bytes of CP932.
@@ -60,15 +61,34 @@ def divided(prefecture: str, address: str) -> Address:
 
 
 def spread(parts: Sequence[str], limits: Sequence[int], measure: Measure) -> list[str] | None:
-    """`parts`, one to a field if they fit so, else one after the other; None: they do not fit at all."""
+    """`parts`, one to a field if they fit so, else one after the other; None: they do not fit at all.
+
+    No field begins with what gets an apostrophe in a file (S18), like the hyphen of 1-2, unless one must.
+    """
     if all(measure(part) <= limit for part, limit in zip(parts, limits, strict=True)):
         return list(parts)
-    left, fields = "".join(parts), []
+    text = "".join(parts)
+    return _one_after_the_other(text, limits, measure, _between_words) or _one_after_the_other(
+        text, limits, measure, lambda _text, end: end
+    )
+
+
+def _one_after_the_other(
+    left: str, limits: Sequence[int], measure: Measure, broken: Callable[[str, int], int]
+) -> list[str] | None:
+    fields = []
     for limit in limits:
-        end = cut(left, limit, measure)
+        end = broken(left, cut(left, limit, measure))
         fields.append(left[:end])
         left = left[end:]
     return None if left else fields
+
+
+def _between_words(text: str, end: int) -> int:
+    """Where to break at `end` or before it, so that what follows needs no apostrophe."""
+    while end > 1 and csv_guarded(text[end:]) != text[end:]:
+        end -= 1
+    return end
 
 
 def cut(text: str, limit: int, measure: Measure) -> int:

@@ -17,6 +17,7 @@ from sgpshop.models import Delivery, Order
 from sgpshop.services import settings
 from sgpshop.services.deliveries import labels
 from sgpshop.services.deliveries.labels import LAYOUTS, Cool, LabelFile, LabelJob
+from sgpshop.services.deliveries.slips import matching
 from sgpshop.storage.database import writing
 from tests.factories import make_order
 
@@ -197,6 +198,27 @@ class TestBeforeThereIsAFile:
             file = made("yupri-r", orders)
         assert (file.labels, file.refused) == (0, 2)
         assert "末尾15文字が、ほかの注文と同じです" in problems(file)
+
+
+def test_an_ending_begins_with_no_hyphen(app: Flask) -> None:
+    """Numbers of 楽天, 26 signs: with an apostrophe before it (S18) it is longer than the field."""
+    with app.app_context():
+        order = people(101)[0]
+        with writing() as session:
+            session.get_one(Order, order.id).order_no = "123456-20261128-0000012345"
+        [_, row] = rows(made("ehiden3", [order]))
+        found = matching.meant([row[9]])[row[9]]
+    assert row[9] == "20261128-0000012345"
+    assert found.order_no == "123456-20261128-0000012345"
+
+
+def test_no_field_of_an_address_begins_with_a_hyphen(app: Flask) -> None:
+    with app.app_context():
+        order = people(101)[0]
+        address = "千代田区" + "千" * 12 + "１－１－１", "館" * 25
+        to(order, prefecture="東京都", address=" ".join(address))
+        [_, row] = rows(made("clickpost", [order]))
+    assert row[3:6] == ["東京都千代田区" + "千" * 12, "１－１－１" + "館" * 15, "館" * 10]
 
 
 def test_several_parcels_come_back_by_their_number(app: Flask) -> None:

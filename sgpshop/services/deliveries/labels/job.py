@@ -53,7 +53,8 @@ class Label:
         """What may stand for it in a field of `most` signs and come back, best first (R148).
 
         A parcel's with zeros: `A-1` may be the number of an order.  So is the only one's where the
-        number alone reads as a parcel of another.
+        number alone reads as a parcel of another.  No ending begins with a hyphen: the file would have
+        an apostrophe before it (S18), and with that it does not fit any more.
         """
         plain = [""] if self.parcel is None else []
         marks = [*plain, *(f"-{zeros}{self.parcel or 1}" for zeros in ("0", "00"))]
@@ -61,7 +62,7 @@ class Label:
             (
                 self.order_no
                 if len(self.order_no + mark) <= most
-                else self.order_no[len(mark) - most :]
+                else self.order_no[len(mark) - most :].lstrip("-")
             )
             + mark
             for mark in marks
