@@ -26,6 +26,8 @@ from sgpshop.models import (
     CardTransaction,
     Delivery,
     HistoryEntry,
+    ImportFile,
+    ImportIssue,
     ImportRun,
     IssueLevel,
     Job,
@@ -40,7 +42,7 @@ from sgpshop.models import (
 )
 from sgpshop.services import settings
 from sgpshop.services.order_files import card_order, importing
-from sgpshop.services.order_files.importing import batches
+from sgpshop.services.order_files.importing import batches, runs
 from sgpshop.services.order_files.importing.runs import RunState, state_of
 from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history import Actor
@@ -660,6 +662,63 @@ def test_a_batch_that_breaks_off_each_time_ends_the_import_with_words(
     assert "この行からの注文を取り込めませんでした" in issue.message
     assert issue.line == 4
     assert setbacks.count_set_aside() == 0
+
+
+@pytest.mark.parametrize("meanwhile", ["begun", "forgotten"])
+def test_a_preview_that_is_made_too_late_writes_nothing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Begun in another tab, or the oldest of six files that were chosen at once."""
+    content = csv_file(row(注文番号=number(1)), row(注文番号=number(2), 数量="?"))
+    run_id, look_at = importing.new_run_id(), batches.look_at
+    importing.prepare(run_id, "田中", [content], NO_LIMITS)
+    seen_as = importing.fingerprint(importing.find(run_id))
+
+    def overtaken(batch: Any) -> Any:
+        decided = look_at(batch)
+        db.session.rollback()
+        if meanwhile == "begun":
+            with own_worker.working_by(app, "off"):
+                importing.start(run_id, "田中", seen_as)
+            return decided
+        with writing() as session:
+            for table in (ImportIssue, ImportFile, ImportRun):
+                session.execute(sa.delete(table))
+        return decided
+
+    monkeypatch.setattr(batches, "look_at", overtaken)
+    runs.look_again(run_id)
+    assert importing.issues(run_id) == []
+
+
+def test_columns_go_in_as_they_are_shown_whoever_chose_others_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # P20
+    cells = (NUMBER, "2026/11/23", "カード", "2500", "9500", "煎茶", "2500", "1")
+    names = ("番", "日", "払", "計1", "計2", "品", "値", "個")
+    content = csv_file(dict(zip(names, cells, strict=True)))
+    run_id, look_at = importing.new_run_id(), batches.look_at
+    importing.prepare(run_id, "田中", [content], NO_LIMITS)
+    fields = ("order_no", "ordered_at", "method", "item_name", "unit_price", "quantity")
+    wanted = dict(zip((0, 1, 2, 5, 6, 7), fields, strict=True))
+
+    def choose(total: int) -> None:
+        chosen = wanted | {total: "total"}
+        importing.map_columns(run_id, chosen, "田中", is_to_be_remembered=False)
+
+    def overtaken(batch: Any) -> Any:
+        monkeypatch.setattr(batches, "look_at", look_at)
+        db.session.rollback()
+        choose(4)
+        return look_at(batch)
+
+    settings.save("田中", other_methods="カード")
+    monkeypatch.setattr(batches, "look_at", overtaken)
+    choose(3)
+    run = importing.find(run_id)
+    assert run.preview is not None
+    assert run.mapping is not None
+    assert (run.preview["new"][0]["total"], run.mapping["total"]) == (2500, "計1")
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
@@ -33,8 +33,17 @@ _SHOWN = 100
 _ISSUES = 2000
 
 
-def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) -> None:
-    """Look at every order of the files, and keep with the run what would become of it."""
+def make(
+    run_id: str,
+    files: Sequence[BinaryIO],
+    limits: Limits,
+    found: Survey,
+    mapping: Mapping[str, str] | None,
+) -> None:
+    """Look at every order of the files, and keep with the run what would become of it.
+
+    `mapping` is what they were surveyed by: it is kept with that, so that what is shown is what goes in.
+    """
     seen = _Seen()
     methods = settings.load().known_methods
     orders = read_orders(files, limits, found, methods)
@@ -44,19 +53,22 @@ def make(run_id: str, files: Sequence[BinaryIO], limits: Limits, found: Survey) 
         seen.count(batch, decided.changes)
         issues += decided.issue_rows(run_id)[: _ISSUES - len(issues)]
     with writing() as session:
-        session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
-        if issues:
-            session.execute(sa.insert(ImportIssue), issues)
-        session.execute(
+        is_kept = session.execute(
             sa.update(ImportRun)
             .where(ImportRun.id == run_id, ImportRun.started_at.is_(None))
             .values(
                 rows=found.rows,
                 orders=found.orders,
                 layout=found.layout.id,
+                mapping=sa.null() if mapping is None else dict(mapping),
                 preview=seen.as_json(found) | {"methods": methods.as_json()},
             )
-        )
+        ).rowcount  # type: ignore[attr-defined]
+        if not is_kept:  # begun meanwhile, and tells of that; or forgotten for newer ones
+            return
+        session.execute(sa.delete(ImportIssue).where(ImportIssue.run_id == run_id))
+        if issues:
+            session.execute(sa.insert(ImportIssue), issues)
 
 
 def fingerprint(run: ImportRun) -> str:

@@ -110,15 +110,16 @@ def prepare(run_id: str, actor: str, contents: Sequence[bytes], limits: Limits) 
     run = ImportRun(id=run_id, actor=actor, content_hash=_hash(files))
     run, found = _open(run, files, limits, kept_as=contents)
     if found is not None:
-        preview.make(run_id, files, limits, found)
+        preview.make(run_id, files, limits, found, find(run_id).mapping)
     return find(run_id)
 
 
 def look_again(run_id: str) -> None:
     """Make the preview anew: something that decides about it was answered.  Raises NotFound."""
-    files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
-    if files and find(run_id).started_at is None:
-        preview.make(run_id, files, limits, survey(files, limits, find(run_id).mapping))
+    files, limits, run = kept.files(run_id), Limits.of_screen(current_app.config), find(run_id)
+    mapping = run.mapping
+    if files and run.started_at is None:
+        preview.make(run_id, files, limits, survey(files, limits, mapping), mapping)
 
 
 def map_columns(
@@ -135,10 +136,7 @@ def map_columns(
     headings = [heading for heading, _values in columns]
     mapping = mappings.checked(headings, chosen)
     files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
-    found = survey(files, limits, mapping)
-    with writing() as session:
-        session.execute(_of(run_id).values(mapping=mapping))
-    preview.make(run_id, files, limits, found)
+    preview.make(run_id, files, limits, survey(files, limits, mapping), mapping)
     if is_to_be_remembered:
         mappings.remember(headings, mapping, actor)
 
