@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 
 from flask import (
@@ -32,7 +33,7 @@ from sgpshop.services.orders.history import Actor
 from sgpshop.services.subscriptions import ListedSubscription, SubscriptionDate, SubscriptionTab
 from sgpshop.storage.keyset import Page
 from sgpshop.web.frame.attachments import disposition
-from sgpshop.web.frame.limits import limited
+from sgpshop.web.frame.limits import Writing, limited
 from sgpshop.web.frame.security import leads_back, requires
 from sgpshop.web.subscriptions import search_form
 from sgpshop.web.subscriptions.search_form import SubscriptionForm
@@ -156,13 +157,18 @@ def export() -> ResponseReturnValue:
     _require_on()
     form = search_form.parse(request.form)
     rate_limits.count_export(current_user.id, request.remote_addr or "")
-    activities.exported("subscriptions", "定期購入", tab=form.criteria.tab)
-    name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
-    return Response(
-        stream_with_context(_chunks(form)),
+    with ExitStack() as place:
+        place.enter_context(Writing())
+        activities.exported("subscriptions", "定期購入", tab=form.criteria.tab)
+        name = f"subscriptions-{utc_now().astimezone(JST):%Y%m%d-%H%M}.csv"
+        held = place.pop_all()  # it is written while it is sent
+    response = Response(
+        stream_with_context(_chunks(form, held)),
         content_type="text/csv; charset=utf-8",
         headers=disposition(name),
     )
+    response.call_on_close(held.close)  # also of whom nobody reads
+    return response
 
 
 @bp.post("/files/<int:file_id>/acknowledge")
@@ -187,5 +193,6 @@ def _search(form: SubscriptionForm) -> Page[ListedSubscription]:
         return subscriptions.search(form.criteria)
 
 
-def _chunks(form: SubscriptionForm) -> Iterator[bytes]:
-    yield from subscriptions.as_csv(form.criteria)
+def _chunks(form: SubscriptionForm, held: ExitStack) -> Iterator[bytes]:
+    with held:
+        yield from subscriptions.as_csv(form.criteria)

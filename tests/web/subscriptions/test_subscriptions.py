@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from sgpshop.extensions import db
 from sgpshop.models import BillingFile, BillingState, CardTransaction, FiledNumber, Order, Role
 from sgpshop.services import settings
 from sgpshop.services.subscriptions import billing
+from sgpshop.web.frame import limits
 from tests.forms import form_of
 from tests.gateway_world import World
 from tests.services.arriving import open_shop
@@ -186,6 +188,20 @@ def test_the_csv(operator: FlaskClient, viewer: FlaskClient, orders: list[Order]
     assert viewer.post("/subscriptions/export").status_code == 403
     assert "/subscriptions/export" not in viewer.get("/subscriptions").text
     assert operator.get("/subscriptions/export").status_code == 303  # a reload
+
+
+def test_only_so_many_csv_files_are_written_at_once(
+    operator: FlaskClient, orders: list[Order]
+) -> None:  # S23
+    with ExitStack() as writers:
+        for _ in range(limits._AT_ONCE):
+            writers.callback(limits._writers.release)
+            assert limits._writers.acquire(blocking=False)
+        refused = operator.post("/subscriptions/export", data={"tab": "reported"})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    for _ in range(limits._AT_ONCE + 1):  # each gives its place back
+        with operator.post("/subscriptions/export", data={"tab": "reported"}) as answer:
+            assert orders[2].order_no in answer.text
 
 
 def test_where_it_is_off_it_says_where_to_switch_it_on(app: Flask, viewer: FlaskClient) -> None:
