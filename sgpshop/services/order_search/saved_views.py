@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 import sqlalchemy as sa
 
+from sgpshop.domain.card_data import contains_card_number
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.text import has_control_characters
 from sgpshop.models import SavedView
@@ -48,6 +50,10 @@ def save(person_id: int, name: str, query: str, *, is_shared: bool) -> None:
         raise ShopError(f"条件の名前を1文字以上{LONGEST_NAME}文字以内で入力してください。")
     if len(query) > _LONGEST_QUERY:
         raise ShopError("条件が長すぎるため保存できません。注文番号の数を減らしてください。")
+    if contains_card_number(unquote_plus(query)):  # in a form its signs are escaped (S11)
+        raise ShopError(
+            "カード番号と思われる数字が条件に含まれているため、保存していません。取り除いてください。"
+        )
     with writing() as session:
         own = session.scalars(sa.select(SavedView).where(SavedView.person_id == person_id)).all()
         same = next((view for view in own if view.name == name), None)

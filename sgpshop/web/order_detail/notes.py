@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import StringField, TextAreaField
-from wtforms.validators import AnyOf, Length
+from wtforms.validators import AnyOf, Length, ValidationError
 
 from sgpshop.domain.errors import NotFound, ShopError
 from sgpshop.domain.handling import Handling
+from sgpshop.domain.text import has_control_characters
 from sgpshop.models import Role
 from sgpshop.services.orders import acting, notes
 from sgpshop.services.orders.history import Actor
@@ -17,13 +20,21 @@ from sgpshop.web.frame.security import requires
 from sgpshop.web.order_detail import bp, screen
 
 
+def _plain_text(_form: Any, field: Any) -> None:
+    if has_control_characters(field.data, lines=True):
+        raise ValidationError("使用できない文字が含まれています。")
+
+
 class NotesForm(ActForm):
     """対応状況 and 社内メモ."""
 
     handling = StringField("対応状況", [AnyOf(list(Handling), message="一覧から選んでください。")])
     memo = TextAreaField(
         "社内メモ",
-        [Length(max=notes.LONGEST, message=f"{notes.LONGEST}文字以内で入力してください。")],
+        [
+            Length(max=notes.LONGEST, message=f"{notes.LONGEST}文字以内で入力してください。"),
+            _plain_text,
+        ],
         filters=[lambda text: (text or "").replace("\r\n", "\n").strip()],
     )
 

@@ -45,6 +45,16 @@ def test_what_was_noted_stands_on_the_order_and_in_its_history(
         assert fresh(order).memo == "電話した。\n明日かけ直す"
 
 
+def test_signs_that_nobody_sees_are_refused(
+    app: Flask, operator: FlaskClient, order: Order
+) -> None:  # S25
+    page = note(operator, order, "contacted", "電話\x07した")
+    assert page.status_code == 422
+    assert "社内メモ:使用できない文字が含まれています。" in page.text
+    with app.app_context():
+        assert fresh(order).memo == ""
+
+
 def test_the_list_finds_what_is_on_hold_and_says_so(
     app: Flask, operator: FlaskClient, order: Order, world: World
 ) -> None:

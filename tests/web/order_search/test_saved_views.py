@@ -53,6 +53,14 @@ def test_a_view_is_saved_and_opened_again(tanaka: FlaskClient, sato: FlaskClient
     assert list(views(sato)) == ["断られた注文"]
 
 
+def test_a_card_number_is_not_kept_however_it_is_written(tanaka: FlaskClient) -> None:  # S11
+    token = token_of(tanaka.get("/orders"))
+    form = {"csrf_token": token, "conditions": "q=%34111111111111111", "name": "番号"}
+    assert tanaka.post("/orders/views", data=form).status_code == 303
+    assert "カード番号と思われる数字" in flat(tanaka.get("/orders"))
+    assert views(tanaka) == {}
+
+
 def test_only_its_owner_deletes_a_view(tanaka: FlaskClient, sato: FlaskClient) -> None:
     page = save(tanaka, "共有", is_shared="1")
     [path] = re.findall(r'action="(/orders/views/\d+/delete)"', page)
