@@ -38,13 +38,15 @@ def sign_in(app: Flask, name: str) -> str:
 
 
 def capture_by_form(url: str, cookie: str, order: Order) -> int:
-    """Open the confirmation and go ahead; the status of the answer."""
+    """Open the confirmation and go ahead; the status of the answer, or of the page that did not open."""
     with requests.Session() as browser:
         browser.cookies.set("sgpshop", cookie, domain="127.0.0.1")
         address = f"{url}/orders/{order.order_no}/capture"
-        page = browser.get(address, timeout=PATIENCE).text
+        page = browser.get(address, timeout=PATIENCE)
+        if not page.ok:
+            return page.status_code
         names = "csrf_token|version|amount|request_token"
-        form = dict(re.findall(rf'name="({names})" value="([^"]*)"', page))
+        form = dict(re.findall(rf'name="({names})" value="([^"]*)"', page.text))
         answer = browser.post(address, data=form, timeout=PATIENCE, allow_redirects=False)
         return answer.status_code
 

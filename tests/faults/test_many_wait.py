@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -51,6 +53,22 @@ def answer_at_once(shop: World) -> None:
     shop.simulator.extensions["endpoint"].stopping.set()
 
 
+@contextmanager
+def all_answered(shop: World) -> Iterator[None]:
+    """At its end SMBC-GP lets nobody wait; a test that failed would wait for those first."""
+    try:
+        yield
+    finally:
+        answer_at_once(shop)
+
+
+def let_in(ask: Callable[[str, str, Order], int], url: str, who: str, order: Order) -> int:
+    """What is answered at last: where a busy machine's database lets nobody in, one comes again (P23)."""
+    while (status := ask(url, who, order)) == 503:
+        time.sleep(0.1)
+    return status
+
+
 def address_of(url: str, order: Order) -> str:
     """Where that buyer's browser comes back to."""
     return url + three_ds.return_address(order.order_no).removeprefix(OURS)
@@ -77,21 +95,20 @@ def test_buyers_who_wait_keep_nobody_else_waiting(app: Flask, shop: World, url: 
     key, cookie = make_key(app), sign_in(app, "鈴木")
     for api in ("SecureTran2", "AlterTran"):
         shop.fault("delay:600", api, times=100)
-    with ThreadPoolExecutor(BUYERS + 12) as pool:
+    with ThreadPoolExecutor(BUYERS + 12) as pool, all_answered(shop):
         returns = [pool.submit(come_back, *one) for one in brought]
         # At most so many wait, whatever for; the others are told that it goes on.
         told = BUYERS - waiting.MOST_FOR_ANSWERS
         wait_until(lambda: sum(one.done() for one in returns) >= told)
         acts = [
-            *(pool.submit(capture_by_api, url, key, order) for order in by_api),
-            *(pool.submit(capture_by_form, url, cookie, order) for order in by_form),
+            *(pool.submit(let_in, capture_by_api, url, key, order) for order in by_api),
+            *(pool.submit(let_in, capture_by_form, url, cookie, order) for order in by_form),
         ]
         assert {act.result(PATIENCE) for act in acts} <= {200, 202, 303}
         for path in ("/healthz", "/login"):
             assert requests.get(url + path, timeout=PATIENCE).status_code == 200
         assert not all(one.done() for one in returns)  # the others wait all the while
-        answer_at_once(shop)
-        assert all("result=" in one.result() for one in returns)
+    assert all("result=" in one.result() for one in returns)
     # The work went on by itself, whoever waited for it.
     wait_until(lambda: all(fresh(one).payment_status is S.AUTHORIZED for one, _ in begun_ones))
     captured = by_api + by_form
