@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -35,6 +36,26 @@ from sgpshop.storage.database import writing
 from sgpshop.storage.questions import Question
 
 log = logging.getLogger(__name__)
+
+
+class Step(IntEnum):
+    """What the worker's house does that stands for no row: its number in Queue.HOUSEKEEPING.
+
+    What is done every so many seconds has its place in the house for a number, below these.
+    """
+
+    NOTICES = 100
+    BACKUP = 101
+    MAILS = 102
+    WRITE_MESSAGES = 103
+    HAND_OVER = 104
+    COMPARE = 105
+    SUMS = 106
+    ERASE = 107
+    DIGEST = 108
+    #: handing over to one receiver of webhooks: this and its id
+    RECEIVER = 1_000
+
 
 #: Seconds before the next try; after the last of them it is set aside and tried once a day.
 _PAUSES = (60, 300, 900)

@@ -32,6 +32,7 @@ from sgpshop.services.subscriptions import billing
 from sgpshop.storage import jobs, schema, setbacks
 from sgpshop.storage.database import fold_back
 from sgpshop.storage.queue import Messages, Task, Urgency, encode, messages
+from sgpshop.storage.setbacks import Step
 from sgpshop.worker.pace import Throttle
 from sgpshop.worker.tasks import WORK
 from sgpshop.worker.told import Key, Told
@@ -70,14 +71,6 @@ _WEBHOOKS_EVERY = 0.25
 #: So long the end of a worker waits for what is being sent: a mail, or messages of webhooks.
 _SENDING_MAY_TAKE = 5.0
 _FAULT_PAUSE = 5.0
-#: The number of a step that is done with each sweep; the others' is their place in the house.
-_NOTICES = 100
-#: The same of the daily backup, which is a task: it takes a while.
-_BACKUP = 101
-#: (105 to 108: what is done once a day, reconciliation/daily.py)
-#: And of what is done in threads of its own: mails, messages of webhooks written, handed over, and
-#: handed over to one receiver: this and its id.
-_MAILS, _TELL, _HAND_OVER, _RECEIVER = 102, 103, 104, 1_000
 
 
 class Threads(Protocol):
@@ -299,7 +292,7 @@ class House:
         self._is_low_at = 0
         if self._is_backup_due:
             self._is_backup_due = False
-            yield Task.BACKUP, _BACKUP, Urgency.LATER
+            yield Task.BACKUP, Step.BACKUP, Urgency.LATER
         any_due = due_work.any_due()
         if any_due.texts and not self._are_texts_due:
             self._are_texts_due = True
@@ -308,7 +301,7 @@ class House:
         self.tell_others(any_due.others or bool(self._broken_off()))
         if not any_due.work and not self._is_billing_due:
             return
-        self._carefully(_NOTICES, notifications.ask_for_looks)
+        self._carefully(Step.NOTICES, notifications.ask_for_looks)
         most = _AHEAD * self._threads
         waiting = queue.size() or 0
         self._is_crowded = is_crowded = waiting >= most
@@ -404,8 +397,8 @@ class House:
             due_work.beat(self._name)
 
     def _send_mails(self) -> None:
-        if mails.is_any_due() or _MAILS in self._broken_off():
-            self._send_beside("mails", _MAILS, mails.send_due)
+        if mails.is_any_due() or Step.MAILS in self._broken_off():
+            self._send_beside("mails", Step.MAILS, mails.send_due)
 
     def _keep_telling(self) -> None:
         pause = _WEBHOOKS_EVERY
@@ -415,18 +408,22 @@ class House:
                 return
             try:
                 with self._app.app_context():
-                    self._carefully(_TELL, webhooks.write_due)
-                    self._carefully(_HAND_OVER, self._hand_over)
+                    self._carefully(Step.WRITE_MESSAGES, webhooks.write_due)
+                    self._carefully(Step.HAND_OVER, self._hand_over)
                 pause = _WEBHOOKS_EVERY
             except Exception:  # the database is away: what was not written is found the next time
                 log.exception("telling others failed")
                 pause = _FAULT_PAUSE
 
     def _hand_over(self) -> None:
-        broke_off = {number - _RECEIVER for number in self._broken_off() if number > _RECEIVER}
+        broke_off = {
+            number - Step.RECEIVER for number in self._broken_off() if number > Step.RECEIVER
+        }
         for receiver in broke_off.union(webhooks.waiting_receivers()):
             self._send_beside(
-                f"webhook {receiver}", _RECEIVER + receiver, partial(webhooks.send_due, receiver)
+                f"webhook {receiver}",
+                Step.RECEIVER + receiver,
+                partial(webhooks.send_due, receiver),
             )
 
     def _broken_off(self) -> set[int]:

@@ -46,7 +46,7 @@ from sgpshop.services.orders import alerts
 from sgpshop.services.payments import clocks, transaction_lookup
 from sgpshop.services.personal_data import ending
 from sgpshop.storage.database import writing
-from sgpshop.storage.setbacks import carefully
+from sgpshop.storage.setbacks import Step, carefully
 
 COMPARE = alerts.COMPARE
 DIGEST = "digest"
@@ -56,8 +56,7 @@ SUMS = "sums"
 #: buyers' data whose time is over
 ERASE = "erase"
 
-#: The number of each among the setbacks, behind those of worker/house.py.
-_PLACES = {COMPARE: 105, SUMS: 106, ERASE: 107, DIGEST: 108}
+_STEPS = {COMPARE: Step.COMPARE, SUMS: Step.SUMS, ERASE: Step.ERASE, DIGEST: Step.DIGEST}
 #: JST hour of what is done at night here alone, where the comparison is off.
 _NIGHT = 3
 #: So many seconds' worth of look-ups are planned at once.
@@ -135,7 +134,7 @@ def _step(hour: int | None, name: str, now: datetime, work: Callable[[DailyJob],
         return False
     if (job.next_step_at or now) <= now:
         # Each on its own: where one breaks off night after night, the others are done all the same.
-        carefully(Queue.HOUSEKEEPING, [_PLACES[name]], partial(work, job))
+        carefully(Queue.HOUSEKEEPING, [_STEPS[name]], partial(work, job))
     return True
 
 
