@@ -65,6 +65,8 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
         told = make_order(total=4, status=S.NEEDS_REVIEW)
         make_order(total=5, status=S.NEEDS_REVIEW, ordered_at=days_ago(2))
         make_order(total=600, gateway_amount=500, status=S.CAPTURE_FAILED)
+        sent = {"processing_class": ProcessingClass.DELIVERED, "kind": OrderKind.SUBSCRIPTION}
+        make_order(total=100, status=S.CAPTURE_FAILED, **sent)  # registered again, never captured
         make_order(total=900, status=S.CAPTURED, processing_class=ProcessingClass.DELIVERED)
         back = {"processing_class": ProcessingClass.RETURNED, "cancel_waived_at": utc_now()}
         make_order(total=70, status=S.CAPTURE_FAILED, kind=OrderKind.PREORDER, **back)
@@ -82,7 +84,7 @@ def test_each_line_counts_its_orders_and_links_to_them(app: Flask, viewer: Flask
     found = lines(page)
     assert {words: line[:2] for words, line in found.items()} == {
         "期限が近い・切れた": (1, "¥200"),
-        "売上失敗": (3, "¥700"),
+        "売上失敗": (4, "¥800"),
         "要確認": (2, "¥9"),
         "修正額が未送信": (1, "¥600"),
         "発送済み・売上処理待ち": (2, "¥100"),

@@ -118,7 +118,7 @@ class SearchCriteria:
     error: str = ""
     #: 返送済み・返金未対応, without those marked 返金しない (R90a)
     returned_open: bool = False
-    #: 発送済み・売上処理待ち: it left, or came back and its payment stays, and nothing is taken (R130)
+    #: 発送済み・売上処理待ち: it left, or came back and its payment stays; a capture is due (R130)
     shipped_uncaptured: bool = False
     #: SMBC-GPとの食い違い: a look-up found something nobody has acknowledged yet (R121)
     alert: bool = False
@@ -335,7 +335,7 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     if criteria.returned_open:
         found += _returned_open()
     if criteria.shipped_uncaptured:
-        found += [IS_THROUGH, Order.payment_status.in_(sorted(CAPTURABLE))]
+        found += [IS_THROUGH, Order.payment_status.in_(sorted(CAPTURABLE)), ~_IS_BILLED_AGAIN]
     if criteria.alert:  # a sub-select: they are few
         open_ones = sa.select(Alert.order_id).where(Alert.acknowledged_at.is_(None))
         found.append(Order.id.in_(open_ones.correlate(None)))
@@ -356,6 +356,10 @@ def _ago(span: timedelta) -> sa.BindParameter[datetime]:
 
 
 #: The money of these is still to come.
+#: A 定期購入 that failed has no capture (rules.md §4.3): it is among 売上失敗, and registered again.
+_IS_BILLED_AGAIN = sa.and_(
+    Order.kind == OrderKind.SUBSCRIPTION, Order.payment_status == PaymentStatus.CAPTURE_FAILED
+)
 _UNPAID = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW, PaymentStatus.AWAITING_BILLING}
 
 #: order_rules.is_unsent of an order that stands so; NULL differs from nothing.

@@ -320,7 +320,7 @@ def _to_login() -> ResponseReturnValue:
         # or carried there.
         return make_response(render_template("auth/_over.html"), 401)
     if session.pop("_user_id", None):
-        flash("しばらく操作がなかったため、安全のためログアウトしました。", "warning")
+        flash("しばらく操作がなかったか、ほかで終了されたため、ログアウトしました。", "warning")
     page = _page_to_return_to()
     if request.method in _UNSAFE and (kept := _keep_form(page)):
         answer = make_response(
