@@ -144,6 +144,8 @@ class KnownDevice(Base):
     browser: Mapped[str] = mapped_column(sa.String(200), default="")
     #: another one was known by then
     is_news: Mapped[bool] = mapped_column(default=False)
+    #: who is told of it: the person's address before whoever signed in could give another; "": nobody
+    mail_to: Mapped[str] = mapped_column(sa.String(254), default="")
 
 
 class LoginAttempt(Base):

@@ -269,21 +269,25 @@ def _begin(session: Session, person: Person, address: str, browser: str, device:
     seen = {"person_id": person.id, "address": address[:64], "browser": _named(browser)}
     session.add(LoginSession(id=key_of(token), **seen))
     if device:
-        _note_device(session, key_of(device), seen)
+        _note_device(session, key_of(device), seen, person.email)
     chosen = person.search_fields, person.has_shortcuts, person.scheme
     return SignedIn(person.id, person.name, person.role, *chosen, token, utc_now())
 
 
-def _note_device(session: Session, device_hash: str, seen: dict[str, Any]) -> None:
-    """The person's row is locked, so of two sign-ins at once the second finds what the first wrote."""
+def _note_device(session: Session, device_hash: str, seen: dict[str, Any], mail_to: str) -> None:
+    """The person's row is locked, so of two sign-ins at once the second finds what the first wrote.
+
+    `mail_to`: where they are told of it; who came in with a stolen password may give another address next.
+    """
     of_person = KnownDevice.person_id == seen["person_id"]
     known = sa.update(KnownDevice).where(of_person, KnownDevice.device_hash == device_hash)
     if session.execute(known.values(seen_at=utc_now()).returning(KnownDevice.id)).all():
         return
     gone = KnownDevice.seen_at < utc_now() - DEVICE_KEPT
     session.execute(sa.delete(KnownDevice).where(of_person, gone))
-    has_others = session.scalar(sa.select(sa.exists().where(of_person)))
-    session.add(KnownDevice(device_hash=device_hash, is_news=bool(has_others), **seen))
+    is_news = bool(session.scalar(sa.select(sa.exists().where(of_person))))
+    told = {"is_news": is_news, "mail_to": mail_to if is_news else ""}
+    session.add(KnownDevice(device_hash=device_hash, **told, **seen))
 
 
 @passwords.one_of_few()

@@ -648,6 +648,21 @@ def test_a_sign_in_from_a_new_browser_is_told_to_that_person_alone(
     assert len([letter for letter in server.got if "新しい端末" in letter["Subject"]]) == 2
 
 
+@pytest.mark.parametrize("given", ["thief@example.com", ""])
+def test_who_came_in_gives_another_address_too_late(
+    tanaka: int, server: Server, given: str
+) -> None:
+    """A stolen password opens アカウント as well: the sign-in is told where it was before it (S3)."""
+    for device in ("first", "stolen"):
+        sessions.sign_in("田中", PASSWORD, address="192.0.2.9", browser="", device=device)
+    mails.save_choice(tanaka, given, [])
+    mails.save_choice(tanaka, given or "thief@example.com", [])
+    mails.look_for_occasions()
+    mails.send_due()
+    assert server.to == [ADDRESS]
+    assert "新しい端末" in server.got[0]["Subject"]
+
+
 def test_of_before_an_address_was_given_nothing_is_told(app: Flask) -> None:
     with app.app_context():
         person_id = people.create("田中", PASSWORD, Role.OPERATOR)

@@ -19,7 +19,17 @@ from sgpshop.domain.mail_kinds import MailKind
 from sgpshop.domain.payment_calendar import JST
 from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
-from sgpshop.models import Alert, Approval, Attempt, ItemResult, KnownDevice, Mail, Order, utc_now
+from sgpshop.models import (
+    Alert,
+    Approval,
+    Attempt,
+    ItemResult,
+    KnownDevice,
+    Mail,
+    Order,
+    Person,
+    utc_now,
+)
 from sgpshop.services import dashboard, settings
 from sgpshop.services.bulk import report
 from sgpshop.services.dashboard import Figures
@@ -76,6 +86,14 @@ def html_of(content: Content) -> str:
 def content_of(mail: Mail) -> Content | None:
     """What `mail` says; None: nothing any more."""
     return _WORDS[mail.kind](mail.event)
+
+
+def address_of(mail: Mail, person: Person) -> str:
+    """Where `mail` goes; "": nowhere.  News of a sign-in to where they were told before it (S3)."""
+    if mail.kind is MailKind.NEW_DEVICE:
+        device = db.session.get(KnownDevice, int(mail.event))
+        return device.mail_to if device else ""
+    return person.email
 
 
 def _list(**conditions: str) -> str:

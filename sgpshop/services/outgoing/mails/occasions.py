@@ -165,13 +165,8 @@ def _insert(wanted: Iterable[tuple[int, MailKind, str]]) -> int:
 def _of_new_devices(now: datetime) -> Iterator[tuple[int, MailKind, str]]:
     """Sign-ins from a browser in which that person never was, each told to that person alone (S3)."""
     rows = db.session.execute(
-        sa.select(KnownDevice.person_id, KnownDevice.id)
-        .join(Person, Person.id == KnownDevice.person_id)
-        .where(
-            KnownDevice.is_news,
-            KnownDevice.added_at >= now - _NEWS,
-            Person.email != "",
-            sa.or_(Person.mails_since.is_(None), KnownDevice.added_at >= Person.mails_since),
+        sa.select(KnownDevice.person_id, KnownDevice.id).where(
+            KnownDevice.is_news, KnownDevice.added_at >= now - _NEWS, KnownDevice.mail_to != ""
         )
     )
     for person_id, device_id in rows:

@@ -27,7 +27,7 @@ from sgpshop.domain.mail_kinds import UNASKED, MailState, is_mail_address
 from sgpshop.extensions import db
 from sgpshop.models import Mail, Person, utc_now
 from sgpshop.services.outgoing.mails.choices import is_on
-from sgpshop.services.outgoing.mails.contents import content_of, html_of
+from sgpshop.services.outgoing.mails.contents import address_of, content_of, html_of
 from sgpshop.storage import shared_clock
 from sgpshop.storage.database import writing
 
@@ -123,12 +123,12 @@ def _take() -> Mail | None:
 def _send(mail: Mail) -> bool:
     """Raises OSError where another try may help."""
     person = db.session.get(Person, mail.person_id, populate_existing=True)
-    if person is None or not person.is_active or not person.email:
+    address = "" if person is None else address_of(mail, person)
+    if person is None or not person.is_active or not address:
         return _end(mail, MailState.DROPPED)
     if mail.kind.value not in (*(person.mail_kinds or ()), *UNASKED):
         return _end(mail, MailState.DROPPED)
     content = content_of(mail)
-    address = person.email
     db.session.rollback()  # no transaction is open while the server is waited for
     if content is None:
         return _end(mail, MailState.DROPPED)
