@@ -68,12 +68,21 @@ class Server:
         self.refuses_recipients = False
         #: what it says to an address
         self.says: dict[str, str] = {}
+        #: what it says to who sends
+        self.says_to_sender = "250 OK"
         self.sleeps = 0.0
         self._controller: Controller | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
 
     # ---- aiosmtpd's side
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        if self.says_to_sender.startswith("250"):
+            envelope.mail_from, envelope.mail_options = address, options
+        return self.says_to_sender
+
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
@@ -467,6 +476,34 @@ class TestTheServer:
         assert rows()[0].state is MailState.FAILED
         server.refuses_recipients, server.answer = False, "250 OK"
         assert self.later(120) == 0
+
+    @pytest.mark.parametrize("said", ["530 5.7.0 authentication required", "553 not your address"])
+    def test_a_refusal_of_who_sends_may_be_put_right(
+        self, tanaka: int, server: Server, said: str
+    ) -> None:
+        mails.send_test(somebody("鈴木", "suzuki@example.jp"))
+        server.says_to_sender = said
+        assert mails.send_due() == 0
+        assert [(mail.state, mail.tries) for mail in rows()] == [
+            (MailState.WAITING, 1),
+            (MailState.WAITING, 0),
+        ]
+        assert "システム担当者" in rows()[0].problem
+        server.says_to_sender = "250 OK"
+        assert self.later(2) == 2
+
+    def test_a_password_that_no_server_can_be_told_is_no_fault_of_the_mail(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def tell(*_: Any) -> None:
+            "ひみつ".encode("ascii")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sending._Backend, "open", tell)
+            assert mails.send_due() == 0
+        assert rows()[0].state is MailState.WAITING
+        assert "システム担当者" in rows()[0].problem
+        assert self.later(2) == 1
 
     def test_slow_nothing_waits_for_ever(self, app: Flask, server: Server) -> None:
         server.sleeps = 30.0

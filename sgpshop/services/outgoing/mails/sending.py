@@ -148,11 +148,11 @@ def _send(mail: Mail) -> bool:
     letter.attach_alternative(html_of(content), "text/html")
     server = current_app.extensions["mailman"].get_connection()
     try:
-        server.open()
+        _sign_in(server)
         server.send_messages([letter])
     except ValueError:  # a header or address that is none
         return _end(mail, MailState.FAILED, _REFUSED)
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as problem:
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as problem:
         if not _is_for_good(problem):
             raise
         return _end(mail, MailState.FAILED, _REFUSED)
@@ -162,12 +162,22 @@ def _send(mail: Mail) -> bool:
     return _end(mail, MailState.SENT)
 
 
-def _is_for_good(problem: smtplib.SMTPException) -> bool:
-    """Whether the server would say the same tomorrow; a wrong password may be put right."""
+def _sign_in(server: Any) -> None:
+    """Raises OSError, also for a name or password that cannot be said to it: no fault of this mail."""
+    try:
+        server.open()
+    except ValueError as problem:
+        raise ConnectionError from problem
+
+
+def _is_for_good(problem: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> bool:
+    """Whether the server would say the same tomorrow of this recipient or content.
+
+    What it says of us, our name, password or MAIL_FROM, may be put right: then all mails wait.
+    """
     if isinstance(problem, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in problem.recipients.values())
-    is_sign_in = isinstance(problem, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError)
-    return not is_sign_in and getattr(problem, "smtp_code", 0) >= 500
+    return problem.smtp_code >= 500
 
 
 def _is_of_this_mail(problem: OSError) -> bool:
