@@ -184,7 +184,7 @@ def test_a_disabled_person_is_out_at_the_next_request(app: Flask) -> None:  # S3
         db.session.commit()
     answer = client.get("/settings/sgp")
     assert answer.location == "/login?next=/settings/sgp"
-    assert "安全のためログアウトしました" in client.get(answer.location).text
+    assert "ほかで終了されたため、ログアウトしました" in client.get(answer.location).text
 
 
 def test_htmx_is_sent_to_the_login_as_a_whole_page(client: FlaskClient) -> None:
@@ -202,7 +202,7 @@ def test_a_piece_that_renews_itself_leads_nowhere_and_says_why(client: FlaskClie
     answer = client.get("/orders/P1/edit/total/echo?total=1", headers=HTMX)
     assert answer.status_code == 401
     assert "HX-Redirect" not in answer.headers
-    assert "安全のためログアウトしました" in answer.text
+    assert "ほかで終了されたため、ログアウトしました" in answer.text
     assert "<main" not in answer.text
 
 
