@@ -207,21 +207,11 @@ class _Execution:
                 journal.not_entered(self.claimed)
             if isinstance(failure, GatewayUnreachable):
                 return self._unreachable(failure)
-            self._doubt_entering(failure)
             return self._refused(failure, is_entering=True)
         except GatewayError as failure:
             return self._look_failed(failure)
         self.claimed = replace(self.claimed, is_entered=True)
         return trade
-
-    def _doubt_entering(self, refusal: GatewayRejected) -> None:
-        """A number that is there already, and of which we do not know how it was entered, is no buyer's to pay."""
-        claimed = self.claimed
-        is_there = refusal.is_wrong_state and claimed.operation in CHECKOUTS
-        if is_there and was_entered_unseen(
-            claimed.attempt_id, by_three_ds=bool(claimed.return_url)
-        ):
-            self.claimed = replace(claimed, entered_otherwise=True)
 
     def _look_before(self) -> TradeStatus | RunResult | None:
         """What stands at SMBC-GP now, if it lets us send (P11, R43)."""
@@ -290,9 +280,19 @@ class _Execution:
         if ended:
             return self._close(ended)
         is_over = ended is None or whose is filed_numbers.Whose.OVER
+        if self._is_entered_unseen(trade):
+            self.claimed = claimed = replace(claimed, entered_otherwise=True)
         if is_over or self.plan.is_number_taken(trade, claimed):
             return self._take_next_number()
         return trade
+
+    def _is_entered_unseen(self, trade: TradeStatus) -> bool:
+        """Whether nobody here knows how that number was entered: it is no buyer's to pay then."""
+        claimed = self.claimed
+        is_entered_by_us = claimed.is_entered or claimed.access_id or claimed.finishes_three_ds
+        if claimed.operation not in CHECKOUTS or is_entered_by_us or not trade.state.is_unfinished:
+            return False
+        return was_entered_unseen(claimed.attempt_id, by_three_ds=bool(claimed.return_url))
 
     def _take_next_number(self) -> RunResult:
         try:

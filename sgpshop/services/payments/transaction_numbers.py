@@ -164,13 +164,23 @@ def was_entered_unseen(attempt_id: int, *, by_three_ds: bool) -> bool:
         RefusedCheckout.by_three_ds.is_(by_three_ds),
     )
     was_ours = sa.or_(
-        Attempt.tries > 1,
-        sa.exists().where(others.transaction_id == Attempt.transaction_id, others.id != Attempt.id),
+        sa.and_(Attempt.tries > 1, ~_entered_nothing(Attempt)),
+        sa.exists().where(
+            others.transaction_id == Attempt.transaction_id,
+            others.id != Attempt.id,
+            ~_entered_nothing(others),
+        ),
         was_declined_so,
     )
     found = db.session.scalar(sa.select(was_ours).where(Attempt.id == attempt_id))
     db.session.commit()  # no transaction is open while we wait for the network (P8)
     return found is False
+
+
+def _entered_nothing(attempt: type[Attempt]) -> sa.ColumnElement[bool]:
+    """The last try of that attempt provably did not get there (P9)."""
+    words = ("connect:", "unreachable:connect:", "codes:E92")
+    return sa.or_(*(attempt.reason.startswith(word) for word in words))
 
 
 def number_for_file(order: Order, transaction: CardTransaction) -> CardTransaction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from sgpshop.extensions import db
 from sgpshop.models import RefusedCheckout, UnknownNumber, utc_now
 from sgpshop.models.base import Base
 from sgpshop.services import intake
-from sgpshop.services.intake.new_order import CardSource, NewOrder
+from sgpshop.services.intake.new_order import CardSource, NewOrder, OnDecline
 from sgpshop.services.payments import checkouts, journal, runner
 from sgpshop.storage.database import writing
 from tests.gateway_world import World
@@ -106,6 +107,12 @@ def test_the_next_card_passes_three_d_secure_as_that_request_says(
     assert order.transaction.gateway_order_id == f"{new.order_no}-1"
 
 
+def forget_declined() -> None:
+    """As it is when its card was declined more than a month ago."""
+    with writing() as session:
+        session.execute(sa.delete(RefusedCheckout))
+
+
 def test_it_does_a_month_later_too(shop: World) -> None:
     """What was declined is forgotten by us then, and not by SMBC-GP."""
     new = new_order(shop)
@@ -115,6 +122,31 @@ def test_it_does_a_month_later_too(shop: World) -> None:
     checkouts.tidy()
     assert db.session.scalars(sa.select(RefusedCheckout)).all() == []
     placed = intake.place(replace(paid_with(new, shop, CHALLENGE), three_ds=True), SHOP_FRONT)
+    assert placed.redirect_url is not None
+    assert shop.trade(new.order_no)["status"] == "UNPROCESSED"
+
+
+def test_it_does_where_the_first_try_did_not_get_through(shop: World) -> None:
+    """A try that entered nothing says nothing about how the number was entered."""
+    new = new_order(shop)
+    declined(new, shop)
+    forget_declined()
+    shop.fault("error:E92000001", "EntryTran")
+    placed = intake.place(replace(paid_with(new, shop, CHALLENGE), three_ds=True), SHOP_FRONT)
+    assert placed.redirect_url is not None
+    assert shop.trade(new.order_no)["status"] == "UNPROCESSED"
+
+
+def test_it_does_where_nobody_was_there_for_the_first_card(shop: World) -> None:
+    new = replace(new_order(shop), three_ds=True, on_decline=OnDecline.KEEP)
+    declined(replace(new, three_ds=False, on_decline=OnDecline.REFUSE), shop)
+    forget_declined()
+    shop.wire.cut_off("EntryTran")
+    with suppress(intake.PaymentUnavailable):
+        intake.place(paid_with(new, shop, CHALLENGE), SHOP_FRONT)
+    assert orders() != []
+    shop.wire.cut_off()
+    placed = intake.place(paid_with(new, shop, CHALLENGE), SHOP_FRONT)
     assert placed.redirect_url is not None
     assert shop.trade(new.order_no)["status"] == "UNPROCESSED"
 
