@@ -55,7 +55,13 @@ _BUYER_TEXTS = {
 }
 
 
-_PERHAPS_PAID = (UNKNOWN_NUMBER, MAY_BE_FILED, "others_live", "other_transaction")
+_PERHAPS_PAID = (
+    UNKNOWN_NUMBER,
+    MAY_BE_FILED,
+    "others_live",
+    "other_transaction",
+    "unknown_state",
+)
 
 
 def unfinished(order: Order, last: Attempt | None, now: datetime) -> Unfinished | None:
@@ -75,7 +81,7 @@ def unfinished(order: Order, last: Attempt | None, now: datetime) -> Unfinished 
         return Unfinished.UNCONFIRMED if status is PaymentStatus.NEEDS_REVIEW else None
     if last.reason == CHALLENGED:
         return Unfinished.AT_BANK if _is_at_bank(order, last, now) else Unfinished.ABANDONED
-    if last.reason in _PERHAPS_PAID:  # under another number: a person, or a look-up, has to say so
+    if last.reason in _PERHAPS_PAID:  # there or elsewhere: a person, or a look-up, has to say so
         return Unfinished.UNCONFIRMED
     codes = split_codes(last.error_codes)
     kind = explain(worst(codes)).kind if codes else None

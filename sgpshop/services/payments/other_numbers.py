@@ -85,8 +85,11 @@ def paid_there(
         is_live = row.gateway_state in LIVE_STATES if trade is None else trade.state.is_live
         if is_live and (trade is None or is_other):
             return not_usable(operation, trade, "other_transaction")
+        sold = _Sold(order.kind, row.is_charge or row.sequence > 0)
+        if trade is not None and not is_other and found_event(sold, trade) is None:
+            return not_usable(operation, trade, "unknown_state")  # money may be there
         if is_live and trade is not None:
-            return _ended(trade, _Sold(order.kind, row.is_charge or row.sequence > 0))
+            return _ended(trade, sold)
         is_unpaid = trade is None or trade.state.is_unfinished
         if is_unpaid and row.gateway_order_id in in_files:  # charged on the day of results
             return _filed(operation)
@@ -197,7 +200,7 @@ def _filed(operation: Operation) -> Outcome:
 
 def _ended(trade: TradeStatus, sold: _Sold) -> Outcome:
     event = found_event(sold, trade)
-    assert event is not None  # money is reserved or taken there
+    assert event is not None  # else nobody knows what it means
     return replace(found(trade, event), reason="others_live")
 
 

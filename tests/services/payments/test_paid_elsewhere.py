@@ -15,10 +15,12 @@ from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.shop_terms import BillingDriver
 from sgpshop.extensions import db
-from sgpshop.gateway import Cancellation, Card, Job, TradeAccess
+from sgpshop.gateway import Cancellation, Card, Job, TradeAccess, TradeState, TradeStatus
 from sgpshop.models import Alert, Billing, BillingState, CardTransaction, Operation, Order
 from sgpshop.services import intake
-from sgpshop.services.intake.new_order import CardSource
+from sgpshop.services.intake.new_order import CardSource, OnDecline
+from sgpshop.services.order_detail import answers as order_answers
+from sgpshop.services.order_detail.unfinished import Unfinished
 from sgpshop.services.orders import parcels
 from sgpshop.services.orders.history_check import Verification
 from sgpshop.services.payments import transaction_lookup
@@ -30,7 +32,7 @@ from tests.gateway_world import GOOD_CARD, World
 from tests.seeds import each_once
 from tests.services.acting import TANAKA, cancel, last_attempt, press, seen
 from tests.services.answering import say_ours
-from tests.services.arriving import SHOP_FRONT, open_shop, orders
+from tests.services.arriving import SHOP_FRONT, SHORT_OF_MONEY, new_order, open_shop, orders
 from tests.services.order_csv import row
 from tests.services.order_files.test_order_import import take_in
 from tests.services.payments.test_preorders import preorder
@@ -143,6 +145,24 @@ class TestTheMonthlyRegistration:
         assert last_attempt(order).reason == "others_live"
         assert explained() == []
 
+    def test_is_put_off_where_a_small_authorization_stands(
+        self,
+        shop: World,
+        travel: Travel,  # noqa: F811
+        driver: BillingDriver,
+    ) -> None:
+        """簡易オーソリ (protocol.md §3.1): no status of ours says it, and nothing ends in a fault."""
+        open_shop(billing_driver=driver.value)
+        order = from_file()
+        pay(shop, order.order_no, Job.SAUTH)
+        travel(THE_10TH)
+        go_on(order)
+        order = fresh(order)
+        assert (order.payment_status, order.open_attempt) == (S.AWAITING_BILLING, None)
+        assert last_attempt(order).reason == "unknown_state"
+        assert the_billing(order).state is BillingState.POSTPONED
+        assert [entry["status"] for entry in shop.ledger()] == ["SAUTH"]
+
     def test_what_was_paid_can_be_given_back_by_cancelling(
         self,
         shop: World,
@@ -234,6 +254,30 @@ class TestThePreorder:
         assert order.payment_status is (S.CAPTURED if is_taken else S.CAPTURE_FAILED)
         assert told(order) == []  # a person has just said it
         assert explained() == []
+
+
+def test_another_card_is_not_charged_beside_a_word_nobody_knows(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Status of the future under the number of the card that was declined (protocol.md §3.1)."""
+    new = new_order(shop, card=SHORT_OF_MONEY, on_decline=OnDecline.KEEP)
+    intake.place(new, SHOP_FRONT)
+    search = shop.gateway.search_trade
+
+    def says_a_new_word(number: str) -> TradeStatus | None:
+        trade = search(number)
+        assert trade is not None
+        return replace(trade, state=TradeState.UNKNOWN, raw_status="PENDING")
+
+    monkeypatch.setattr(shop.gateway, "search_trade", says_a_new_word)
+    again = replace(new, payment=CardSource(token=shop.token()))
+    intake.place(again, SHOP_FRONT)
+    [order] = orders()
+    settle(order.id)
+    assert live(shop) == {}
+    assert fresh(order).payment_status is S.NEEDS_REVIEW
+    # The buyer is not told that nothing was charged (P3).
+    assert order_answers.one(order.order_no).unfinished is Unfinished.UNCONFIRMED
 
 
 @pytest.mark.long
