@@ -264,8 +264,7 @@ def _close_not_done(attempt: Attempt, trade: TradeStatus | None) -> None:
         trade=trade,
         looked=True,
     )
-    if attempt.operation is Operation.BILL:
-        found = replace(found, event=Event.BILL_POSTPONED)
+    found = _not_failed(found, attempt)
     token = attempt.card_sealed
 
     def go_on(session: Session) -> None:
@@ -287,13 +286,19 @@ def _begin_anew(attempt: Attempt) -> None:
         transaction_lookup.make_due(session, CardTransaction.id == attempt.transaction_id)
         _send_again(session, attempt, token)
 
-    not_sent = outcomes.rejected(attempt.operation, "not_carried_out")
+    not_sent = _not_failed(outcomes.rejected(attempt.operation, "not_carried_out"), attempt)
     close(
         attempt.id,
         attempt.lease,
         replace(not_sent, sentence=f"{attempt.operation}_found_not_done", looked=True),
         go_on=go_on,
     )
+
+
+def _not_failed(not_done: Outcome, attempt: Attempt) -> Outcome:
+    """A registration that was not carried out has not failed: it is to come (R105)."""
+    is_billing = attempt.operation is Operation.BILL
+    return replace(not_done, event=Event.BILL_POSTPONED) if is_billing else not_done
 
 
 def _send_again(session: Session, attempt: Attempt, card_sealed: str | None) -> None:

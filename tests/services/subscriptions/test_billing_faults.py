@@ -53,6 +53,7 @@ from sgpshop.services.subscriptions import (
     csv_file,
     rows,
 )
+from sgpshop.storage import stopping
 from sgpshop.storage.database import writing
 from tests.factories import fresh
 from tests.faults.judging import settle, work_off
@@ -113,6 +114,26 @@ def test_a_doubt_ended_by_hand_that_was_no_charge_is_tried_again(
     settle(order.id)
     assert fresh(order).payment_status is S.BILLING_REPORTED
     assert [one["amount"] for one in shop.ledger() if one["status"] == "CAPTURE"] == [2500]
+
+
+def test_a_worker_that_ends_while_it_enters_fails_nothing(
+    app: Flask, shop: World, travel: Travel
+) -> None:
+    """R105, P33: it ended before it could see for what the number was used; nothing was refused."""
+    open_shop(billing_driver="api")
+    order = delivered(shop)
+    travel(THE_10TH)
+    billing.resume()
+    shop.fault("error:E01040010", "EntryTran")
+    stopping.stop_soon(app)
+    runner.run_operation(last_attempt(order).id)
+    stopping.stopped(app)
+    assert fresh(order).payment_status is S.NEEDS_REVIEW
+    settle(order.id)
+    assert fresh(order).payment_status is S.BILLING_REPORTED
+    assert the_billing(order).state is B.PAID
+    assert [one["amount"] for one in shop.ledger() if one["status"] == "CAPTURE"] == [2500]
+    assert S.CAPTURE_FAILED not in {entry.status_after for entry in history.entries(order.id)}
 
 
 class TestOneLineThatNobodyCanJudge:
