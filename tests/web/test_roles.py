@@ -58,7 +58,7 @@ class TestShipping:
         page = shipper.get("/slips/file")
         assert 'name="capture_on_slip"' not in page.text
         run = address(shipper.hand_in(slip_file(slip(order)), capture_on_slip=""))
-        address(shipper.post(f"{run}/start"))
+        address(shipper.begin(run))
         Worker(app).run(until_idle=True)
         with app.app_context():
             now = fresh(order)
@@ -85,7 +85,7 @@ class TestShipping:
         captures_usually(app, True)
         assert 'name="capture_on_slip"' in shipper.get("/slips/file").text
         run = address(shipper.hand_in(slip_file(slip(order))))
-        address(shipper.post(f"{run}/start"))
+        address(shipper.begin(run))
         Worker(app).run(until_idle=True)
         assert world.sales(order.order_no) == 1
 

@@ -56,7 +56,7 @@ def check(operator: Browser, values: dict[str, Any]) -> TestResponse:
 
 
 def carry_out(app: Flask, operator: Browser, run: str) -> None:
-    assert address(operator.post(f"{run}/start")) == run
+    assert address(operator.begin(run)) == run
     Worker(app).run(until_idle=True)
     db.session.rollback()
 
@@ -133,7 +133,7 @@ def test_what_is_typed_twice_is_registered_once(
     first, second = (address(check(operator, values)) for _ in range(2))
     assert first != second
     for run in (first, second):
-        operator.post(f"{run}/start")
+        operator.begin(run)
     Worker(app).run(until_idle=True)
     third = address(check(operator, values))
     assert 'data-to-do="0"' in operator.get(third).text

@@ -19,7 +19,7 @@ from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
-from tests.forms import token_of
+from tests.forms import hidden_of, token_of
 from tests.gateway_world import World
 from tests.services.slip_files import slip, slip_file
 from tests.signing_in import signed_in
@@ -47,6 +47,10 @@ class Browser:
         if content is not None:
             data["file"] = (io.BytesIO(content), "slips.csv")
         return self.post("/slips", **ON | data)
+
+    def begin(self, run: str, **data: Any) -> TestResponse:
+        """Press 処理を実行 on the preview, as it is now."""
+        return self.post(f"{run}/start", **hidden_of(self.get(run)) | data)
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def test_from_file_to_result(app: Flask, operator: Browser, orders: list[Order])
     assert "該当注文なし" in page
     assert "クロネコヤマト" in page
     assert "処理を実行</button>" in page
-    assert address(operator.post(f"{run}/start")) == run
+    assert address(operator.begin(run)) == run
     page = flat(operator.get(run))
     assert 'data-run-state="running"' in page
     assert 'hx-trigger="load delay:1s"' in page
@@ -100,7 +104,7 @@ def test_double_click_reload_and_the_same_file_show_the_first_result(
     content = slip_file(slip(orders[0]))
     run = address(operator.hand_in(content))
     for _ in range(2):
-        assert address(operator.post(f"{run}/start")) == run
+        assert address(operator.begin(run)) == run
     Worker(app).run(until_idle=True)
     answer = operator.hand_in(content)
     assert address(answer) == run
@@ -114,7 +118,7 @@ def test_failed_rows_come_back_as_a_file_and_as_a_button(
 ) -> None:
     world.fault("error:42G020000")
     run = address(operator.hand_in(slip_file(slip(orders[0], "0123"))))
-    operator.post(f"{run}/start")
+    operator.begin(run)
     Worker(app).run(until_idle=True)
     assert "1行中 1行が失敗" in flat(operator.get(run))
     errors = operator.get(f"{run}/errors.csv")
@@ -124,7 +128,7 @@ def test_failed_rows_come_back_as_a_file_and_as_a_button(
     again = address(operator.post(f"{run}/retry"))
     assert again != run
     assert 'data-captures="1"' in flat(operator.get(again))
-    operator.post(f"{again}/start")
+    operator.begin(again)
     Worker(app).run(until_idle=True)
     assert 'data-succeeded="1"' in flat(operator.get(again))
     assert address(operator.post(f"{again}/retry")) == again  # nothing failed
@@ -189,7 +193,7 @@ def test_the_usual_company_is_proposed_where_nobody_says_it_and_never_set_unaske
     assert "配送会社の分からない荷物" not in page
     assert 'data-captures="2"' in page
     assert carriers(app) == {"", "002"}
-    operator.post(f"{run}/start")
+    operator.begin(run)
     Worker(app).run(until_idle=True)
     with app.app_context():
         kept = [fresh(order).deliveries[0].carrier_code for order in orders]
@@ -225,10 +229,28 @@ def test_big_sums_are_confirmed_twice(app: Flask, operator: Browser, world: Worl
         order = authorized_order(world, total=1_000_001)
     run = address(operator.hand_in(slip_file(slip(order))))
     assert 'name="sum_confirmed"' in operator.get(run).text
-    answer = operator.post(f"{run}/start")
+    answer = operator.begin(run)
     assert answer.status_code == 422
     assert "確認欄にチェック" in flat(answer)
-    assert address(operator.post(f"{run}/start", sum_confirmed="1")) == run
+    assert address(operator.begin(run, sum_confirmed="1")) == run
+
+
+def test_nothing_is_done_otherwise_than_it_was_seen(
+    app: Flask, operator: Browser, orders: list[Order], world: World
+) -> None:  # P20: another tab of it, or the way back
+    run = address(operator.hand_in(slip_file(slip(orders[0])), capture_on_slip=""))
+    seen = operator.get(run)
+    assert "実売上処理は行いません" in flat(seen)
+    assert address(operator.post(f"{run}/terms", **ON)) == run
+    answer = operator.post(f"{run}/start", **hidden_of(seen))
+    Worker(app).run(until_idle=True)
+    assert world.sales(orders[0].order_no) == 0
+    assert answer.status_code == 409
+    assert "まだ何も行っていません" in flat(answer)
+    assert 'data-captures="1"' in flat(answer)  # what it would do now
+    assert address(operator.post(f"{run}/start", **hidden_of(answer))) == run
+    Worker(app).run(until_idle=True)
+    assert world.sales(orders[0].order_no) == 1
 
 
 def test_only_operators_and_only_their_own_preview(

@@ -123,7 +123,10 @@ def start(run_id: str) -> ResponseReturnValue:
         if slips.own(run_id, current_user.id).capture:  # rights and settings may have changed since
             require_captures_with_slips()
         shown = slips.start(
-            run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form
+            run_id,
+            person_id=current_user.id,
+            sum_confirmed="sum_confirmed" in request.form,
+            seen=request.form.get("seen", ""),
         )
     except ApprovalAsked as waiting:
         flash(waiting.message, "success")

@@ -66,6 +66,16 @@ _NOT_FOUND = (
 )
 
 
+class TermsChanged(ShopError):
+    """A run is to be carried out otherwise than it was seen; nothing was begun (P20)."""
+
+    status = 409
+    sentence = (
+        "表示したあとで、実売り同時処理の設定が変わりました。まだ何も行っていません。"
+        "いまの内容を確認してから、もう一度操作してください。"
+    )
+
+
 def usual_terms() -> SlipTerms:
     """As the shop's settings say (§10)."""
     shop = settings.load()
@@ -208,18 +218,23 @@ def change_terms(run_id: str, terms: SlipTerms, *, person_id: int, carrier: str 
     return run_id
 
 
-def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) -> str:
+def start(
+    run_id: str, *, person_id: int | None, sum_confirmed: bool = False, seen: str | None = None
+) -> str:
     """Accept the run; the id of the run to be shown.
 
-    A second start does nothing (P19), and the start of a file that another run was started with
-    leads to that one (R82a).  Raises NotFound (also for somebody else's run), ShopError when
-    nothing can be done, the second confirmation is missing (S21), or there is no usable contract.
+    `seen`: the fingerprint of the run as the person saw it.  A second start does nothing (P19), and
+    the start of a file that another run was started with leads to that one (R82a).  Raises NotFound
+    (also for somebody else's run), ShopError when nothing can be done, the second confirmation is
+    missing (S21), or there is no usable contract; TermsChanged.
     Raises ApprovalAsked where a second person has to agree: that is written down then (R157).
     """
     asked = None
     try:
         with writing() as session:
-            shown, accepted, asked = _start(session, run_id, person_id, sum_confirmed=sum_confirmed)
+            shown, accepted, asked = _start(
+                session, run_id, person_id, sum_confirmed=sum_confirmed, seen=seen
+            )
             if accepted:
                 _record(session, run_id, **accepted)
     except IntegrityError:  # the same file was started at this very moment
@@ -236,7 +251,12 @@ def start(run_id: str, *, person_id: int | None, sum_confirmed: bool = False) ->
 
 
 def _start(
-    session: Session, run_id: str, person_id: int | None, *, sum_confirmed: bool
+    session: Session,
+    run_id: str,
+    person_id: int | None,
+    *,
+    sum_confirmed: bool,
+    seen: str | None,
 ) -> tuple[str, dict[str, int], ApprovalAsked | None]:
     """The id of the run to be shown, and what was accepted just now, if anything, or asked for."""
     run = session.get(SlipRun, run_id, populate_existing=True, with_for_update=True)
@@ -246,6 +266,8 @@ def _start(
         return run_id, {}, None
     if (twin := _started(session, run.fingerprint)) is not None:
         return twin, {}, None
+    if seen is not None and seen != run.fingerprint:  # another tab of the same run
+        raise TermsChanged
     rows = _pending(session, run_id)
     captures, yen = _to_capture(rows)
     if is_big(captures, yen) and not sum_confirmed:
