@@ -35,7 +35,11 @@ from sgpshop.services.orders import beginnings, history
 _BATCH = 500
 #: The entry a migration wrote for orders that are older than the chain: the replay begins there.
 _BEGINS = "chain_begins"
-_GUARDED = {"history": "履歴", "activities": "操作の記録"}
+_GUARDED = {
+    "history": "履歴",
+    "activities": "操作の記録",
+    "money_movements": "売上・返金の記録",
+}
 
 _entries = table_of(HistoryEntry)
 _READ = (

@@ -161,7 +161,8 @@ def _begun(row_id: int, order: Order, what: str) -> str:
 class TestAlterationIsFound:
     def test_missing_guards(self) -> None:
         assert found() == [
-            ("", "履歴の変更・削除を拒む仕組み(トリガー)がデータベースから外されています")
+            ("", f"{what}の変更・削除を拒む仕組み(トリガー)がデータベースから外されています")
+            for what in ("履歴", "売上・返金の記録")
         ]
 
     def test_a_changed_entry(self, order: Order, entry_ids: list[int]) -> None:
