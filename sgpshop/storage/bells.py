@@ -40,7 +40,9 @@ class Bell:
     def listen(self, seconds: float) -> list[bytes]:
         """What was said with each ring, as soon as there was one; nothing after so many seconds."""
         said: list[bytes] = []
-        if select.select([self._socket], [], [], seconds)[0]:
+        rings = select.poll()  # select() knows no file number above 1023
+        rings.register(self._socket, select.POLLIN)
+        if rings.poll(seconds * 1000):
             with suppress(BlockingIOError):
                 while True:
                     said.append(self._socket.recv(64))
@@ -55,12 +57,13 @@ class Bell:
 def ring(folder: Path, kind: str, *words: bytes) -> None:
     """Wake whoever waits in `folder` for this `kind`, once for each of the words or without any.
 
-    Bells of processes that died are taken down.
+    Bells of processes that died are taken down.  Raises nothing: what is told of is committed.
     """
     bells = list(folder.glob(f"{kind}-*.bell"))
     if not bells:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+    # Where no more files can be opened it is not rung.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
         caller.setblocking(False)
         for path in bells:
             try:

@@ -8,11 +8,13 @@ and answers whatever was accepted (P33).
 from __future__ import annotations
 
 import copy
+import logging
 import re
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -21,7 +23,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, Error
 
 from sgpshop import logs
 from sgpshop.storage.waiting import WEB_THREADS
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 
 #: Connections at once; the next one takes the place of the one that has been silent for longest.
 _MOST_CONNECTIONS = 400
-#: Bytes of one body that comes in, and of one connection's answers that wait for their reader, that are kept
-#: in memory; what is longer lies in a file.  Four hundred strangers may hold as much at once.
-_BODY_IN_MEMORY, _ANSWERS_IN_MEMORY = 65_536, 262_144
+#: Bytes of one body that comes in, and of one answer that waits for its reader, that are kept in memory; what
+#: is longer lies in a file.  Four hundred strangers may send as much at once; to none of them a long answer is
+#: given, and no page has to wait for a disk that may be full.
+_BODY_IN_MEMORY, _ANSWER_IN_MEMORY = 65_536, 1 << 20
 #: Seconds between two requests of a browser or proxy that keeps its connection.
 _IDLE = 75
 #: Seconds in which the head of a request must have come, and in which its body or our answer moves on.
@@ -52,8 +55,9 @@ _FIRST_LINE = re.compile(rb"[^ ]+ [^ ]+(?: HTTP/[0-9]\.[0-9])?")
 _IN_NO_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\n[ \t]|[ \t]{100}")
 #: Bytes of what stands between the pieces of a body: waitress keeps them in memory, whatever comes.
 _LONGEST_CHUNK_LINE = 1_000
-#: Requests that may wait on one connection; browsers and proxies send the next one after the answer.
-_MOST_AHEAD = 8
+#: Requests that may wait on one connection, and bytes of earlier answers that nobody has read yet; browsers and
+#: proxies send the next one after the answer.
+_MOST_AHEAD, _MOST_UNREAD = 8, 262_144
 #: Whoever watches us asks here whether we answer at all (T3).
 _HEALTH = "/healthz"
 #: Never reached: a thread is not held up by a reader who takes his time; the rest waits in a file.
@@ -77,7 +81,7 @@ def make_server(app: WSGIApplication, host: str, port: int, most_bytes: int) -> 
         max_request_body_size=most_bytes,
         max_request_header_size=_LONGEST_HEAD,
         inbuf_overflow=_BODY_IN_MEMORY,
-        outbuf_overflow=_ANSWERS_IN_MEMORY,
+        outbuf_overflow=_ANSWER_IN_MEMORY,
         connection_limit=2 * _MOST_CONNECTIONS,
         backlog=1024,
         asyncore_use_poll=True,  # select() knows no file number above 1023
@@ -107,6 +111,12 @@ class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         return bool(super().shutdown(cancel_pending, timeout))
 
 
+class _NoRoom(Error):  # type: ignore[misc]
+    """What came in could not be kept."""
+
+    code = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request; one that gives two lengths for its body is refused (request smuggling)."""
 
@@ -119,9 +129,16 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         begin cannot be told any more."""
         if self.body_rcv is None and len(self._first_line) < _LONGEST_PATH:
             self._first_line += data[:_LONGEST_PATH]
-        taken: int = super().received(data)
+        try:
+            taken: int = super().received(data)
+        except OSError as problem:  # the disk is full: a body lies in a file
+            logs.event("no_room", level=logging.ERROR, reason=problem.strerror)
+            self.error, self.completed, taken = _NoRoom("No room for the body"), True, 0
         if self.chunked and not self.completed and self._is_line_too_long():
             self.error, self.completed = BadRequest("Chunk line too long"), True
+        if self.error or self.body_rcv is None:
+            # Nothing is to come: waitress would say «continue», and wait for it.
+            self.expect_continue = False
         return len(data) if self.error else taken
 
     def _is_line_too_long(self) -> bool:
@@ -164,7 +181,9 @@ class _Request(WSGITask):  # type: ignore[misc]
     def build_response_header(self) -> bytes:
         channel = self.channel
         # Who asks on and on without reading would have all answers laid up for him.
-        if channel.server.is_leaving or len(channel.requests) > _MOST_AHEAD:
+        ahead = len(channel.requests)
+        is_unread = ahead > 1 and channel.total_outbufs_len > _MOST_UNREAD
+        if channel.server.is_leaving or ahead > _MOST_AHEAD or is_unread:
             self.set_close_on_finish()  # says `Connection: close`
         header: bytes = super().build_response_header()
         return header

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -112,6 +114,22 @@ def test_who_waits_is_woken(tmp_path: Path, depth: int) -> None:
     assert not bell.wait(0)
     bell.take_down()
     assert list(folder.glob("*.bell")) == []
+
+
+def test_a_bell_that_cannot_be_rung_undoes_nothing_of_what_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bell = bells.Bell(tmp_path, "worker")
+
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    bells.ring(tmp_path, "worker")
+    monkeypatch.undo()
+    bells.ring(tmp_path, "worker")
+    assert bell.wait(0)
+    bell.take_down()
 
 
 def test_the_bell_of_a_dead_process_is_taken_down(tmp_path: Path) -> None:

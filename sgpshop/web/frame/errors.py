@@ -5,6 +5,7 @@ Under /api/ it is a problem document (web/api/problems.py).
 
 from __future__ import annotations
 
+import errno
 import logging
 from http import HTTPStatus
 
@@ -86,6 +87,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(sqlalchemy.exc.DBAPIError, _database_error)
     app.register_error_handler(sqlalchemy.exc.TimeoutError, _no_connection)
+    app.register_error_handler(OSError, _no_room)
 
 
 def _refused(refusal: ShopError) -> Response:
@@ -154,6 +156,14 @@ def _database_error(error: sqlalchemy.exc.DBAPIError) -> Response:
 
 def _no_connection(error: sqlalchemy.exc.TimeoutError) -> Response:
     _tell(error)
+    return _unavailable()
+
+
+def _no_room(error: OSError) -> Response:
+    """A long form, or a file that is made, lies on the disk for a moment (P32)."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    logs.event("no_room", level=logging.ERROR, reason=error.strerror)
     return _unavailable()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,17 @@ def test_every_status_has_words(owner: FlaskClient, failing: Any, status: int) -
     assert fragment.headers["HX-Reswap"] == "innerHTML"
     assert "<html" not in fragment.text
     assert "data-say" in fragment.text
+
+
+def test_a_disk_that_is_full_is_a_503_whatever_was_to_lie_there(
+    owner: FlaskClient, failing: Any
+) -> None:  # P32
+    failing(raising(OSError(errno.ENOSPC, "No space left on device")))
+    page = owner.get("/help")
+    assert page.status_code == 503
+    assert "ただいまデータを保存できません" in page.text
+    failing(raising(OSError(errno.EACCES, "Permission denied")))
+    assert owner.get("/help").status_code == 500
 
 
 @pytest.mark.parametrize("error", [OrderChanged(), ContractMissing(), NotFound("ありません。")])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import http.client
 import json
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -329,6 +331,46 @@ class TestBrokenRequests:
         assert asked.is_about_health is is_so
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n", b"200"),
+        (b"POST /healthz HTTP/1.1\r\nContent-Length: 0\r\n", b"405"),
+        (b"POST /healthz HTTP/1.1\r\nContent-Length: 900000\r\n", b"413"),
+    ],
+)
+def test_who_has_nothing_to_send_is_not_told_to_go_on(
+    server: Server, head: bytes, status: bytes
+) -> None:
+    """waitress would, and wait for more in place of an answer."""
+    asks = b"Host: 127.0.0.1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    with connect(server, head + asks) as connection:
+        assert read_all(connection)[0].split()[1] == status
+
+
+class TestAFullDisk:
+    """What waits to be read, or is still coming in, lies in a file only where it is long (P32)."""
+
+    @pytest.fixture(autouse=True)
+    def _full(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", full)
+
+    def test_a_long_page_is_shown(self, app: Flask, server: Server) -> None:
+        app.add_url_rule("/page", "page", public(lambda: "x" * 700_000))
+        with connect(server, b"GET /page HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n") as connection:
+            assert len(read_all(connection)[2]) == 700_000
+
+    def test_who_sends_much_is_told(self, server: Server) -> None:
+        head = b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90000\r\n\r\n"
+        with connect(server, head + b"a" * 90_000) as connection:
+            first, _, body = read_all(connection)
+        assert first.split()[1] == b"503"
+        assert "ただいまデータを保存できません" in body.decode()
+
+
 def test_of_a_body_that_comes_in_little_is_kept_in_memory(server: Server) -> None:
     """Strangers send one on each of 400 connections and do not end it."""
     adj = copy.copy(server.adj)
@@ -360,6 +402,19 @@ class TestAskedAhead:
             answers = _all_of(connection)
         assert answers.count(b"HTTP/1.1 200 OK") == 1
         assert b"Connection: close" in answers
+
+    def test_long_answers_are_not_laid_up_one_upon_the_other(
+        self, app: Flask, server: Server
+    ) -> None:
+        given: list[int] = []
+        app.add_url_rule("/long", "long", public(lambda: given.append(1) or "x" * 4_000_000))
+        asked = b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * module._MOST_AHEAD
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", int(server.effective_port)))
+            connection.sendall(asked)
+            assert _all_of(connection).count(b"Connection: close") == 1
+        assert len(given) < module._MOST_AHEAD
 
     def test_no_file_stays_open_until_its_reader_has_it(self, app: Flask, server: Server) -> None:
         given: list[object] = []
