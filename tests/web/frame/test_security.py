@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
+from werkzeug import formparser
 
 from sgpshop.models import Role
 from sgpshop.services import settings
+from sgpshop.web.frame import security
 from sgpshop.web.frame.security import public
 from tests.forms import token_of
 from tests.signing_in import signed_in
@@ -346,6 +348,33 @@ def test_headers_that_are_none_are_no_failure_of_ours(
     client = app.test_client(use_cookies=False)
     with client.get(path, headers={name: value, "Range": "bytes=0-"}) as answer:
         assert answer.status_code in (200, 206)
+
+
+def test_a_form_has_no_more_fields_than_any_of_ours(owner: FlaskClient) -> None:
+    """Five megabytes of them took half a gigabyte."""
+    form = "a&" * security._MOST_FIELDS
+    kind = "application/x-www-form-urlencoded"
+    assert owner.post("/settings/sgp", data=form, content_type=kind).status_code == 400
+    form += "a&"
+    assert owner.post("/settings/sgp", data=form, content_type=kind).status_code == 413
+
+
+def test_what_divides_a_form_is_as_short_as_browsers_make_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each werkzeug makes two patterns, and Python keeps hundreds: strangers grew the process by 140 MB."""
+    made: list[int] = []
+
+    class Decoder(formparser.MultipartDecoder):
+        def __init__(self, boundary: bytes, *arguments: Any, **more: Any) -> None:
+            made.append(len(boundary))
+            super().__init__(boundary, *arguments, **more)
+
+    monkeypatch.setattr(formparser, "MultipartDecoder", Decoder)
+    for length in (70, 1_000, 30_000):
+        kind = f"multipart/form-data; boundary={'a' * length}"
+        assert app.test_client().post("/login", data=b"x", content_type=kind).status_code == 400
+    assert made == [70]
 
 
 def test_blanks_in_a_cookie_cost_nothing(app: Flask) -> None:
