@@ -35,6 +35,18 @@ WRITE_WAIT = 6
 #: Seconds PostgreSQL lets a transaction stand still: a process that was stopped holds rows, and
 #: loses them while the lease of its work still runs (P17).
 _IDLE_IN_TRANSACTION = 30
+#: A PostgreSQL server whose machine or network is gone says nothing, not even no.  Seconds until it is taken
+#: for gone: while we connect, and while we wait for an answer; else it was two minutes, and two hours.
+#: What DATABASE_URL says itself counts.
+SILENT_SERVER = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
+#: So many seconds nobody else waits for one that said nothing.
+_SILENT_FOR = 5.0
 _TRY_EVERY = 0.005
 #: Pages of SQLite's log after which it is to begin anew, and bytes its file keeps then; milliseconds
 #: that this may keep writers waiting.
@@ -91,7 +103,27 @@ def prepare_engine(engine: sa.Engine) -> None:
 
 
 def _limit_waiting(engine: sa.Engine) -> None:
-    """PostgreSQL would wait for ever for a lock, and for the process that holds it (P32)."""
+    """PostgreSQL would wait for ever for a lock, and for the process that holds it (P32); and we for a
+    server that says nothing.
+    """
+    silent_until = float("-inf")
+
+    @event.listens_for(engine, "do_connect")
+    def _connecting(
+        dialect: Any, _record: Any, _arguments: list[Any], parameters: dict[str, Any]
+    ) -> None:
+        if time.monotonic() < silent_until:
+            raise dialect.loaded_dbapi.OperationalError("the server said nothing a moment ago")
+        for name, value in SILENT_SERVER.items():
+            parameters.setdefault(name, value)
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: sa.ExceptionContext) -> None:
+        nonlocal silent_until
+        if isinstance(
+            context.original_exception, context.dialect.loaded_dbapi.errors.ConnectionTimeout
+        ):
+            silent_until = time.monotonic() + _SILENT_FOR
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from huey.storage import PostgresStorage, PriorityRedisStorage, SqliteStorage
 
 from sgpshop.storage import bells
+from sgpshop.storage.database import SILENT_SERVER
 
 #: Bytes of a message, and how soon it is taken: the higher the sooner.
 Letter = tuple[bytes, int]
@@ -131,7 +132,7 @@ class PostgresqlStore(PostgresStorage):  # type: ignore[misc]
             create_tables=False,
             table_prefix="sgpshop_queue",
             read_timeout=_WAIT,
-            connect_timeout=_CONNECT_WITHIN,
+            **(SILENT_SERVER | {"connect_timeout": _CONNECT_WITHIN}),
         )
         # huey gives each thread a connection to listen on; ours take turns on one.
         self._listen_local = SimpleNamespace()

@@ -4,10 +4,12 @@ server that takes no writes is still read (P32)."""
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from sgpshop.models import Attempt, Order, Role, Scope, utc_now
 from sgpshop.services.access import api_keys
 from sgpshop.services.payments import acts, gateway_access, journal
 from sgpshop.storage import database, waiting
+from tests.conftest import make_app
 from tests.factories import authorized_order, fresh
 from tests.forms import token_of
 from tests.gateway_world import World
@@ -142,3 +145,35 @@ def test_what_is_about_to_be_sent_waits_for_no_order_that_is_handed_in_again(
             sending = journal.about_to_send(entered, trade, enters=False, may_be_called_off=True)
         assert sending is not None
         assert sending.access_id == trade.access.access_id
+
+
+def test_who_asks_a_server_that_says_nothing_waits_for_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database.SILENT_SERVER, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.1)
+        port = silent.getsockname()[1]
+        app = make_app(tmp_path, DATABASE_URL=f"postgresql+psycopg://shop@127.0.0.1:{port}/shop")
+        for _ in range(2):
+            assert app.test_client().get("/login").status_code == 503
+        tried = 0
+        with suppress(TimeoutError):
+            while True:
+                silent.accept()[0].close()
+                tried += 1
+    assert tried == 1
+
+
+def test_a_server_that_says_no_more_is_given_up(app: Flask) -> None:
+    """Its machine or network is gone: every page waited for two minutes, and who had asked for two hours."""
+    url = sa.make_url(app.config["DATABASE_URL"]).update_query_dict({"connect_timeout": "9"})
+    for address, patience in ((app.config["DATABASE_URL"], "5"), (url, "9")):
+        engine = sa.create_engine(address, poolclass=sa.NullPool)
+        database.prepare_engine(engine)
+        with engine.connect() as connection:
+            info = connection.connection.driver_connection.info  # type: ignore[union-attr]
+            given = info.get_parameters()
+        assert given["connect_timeout"] == patience
+        assert given["tcp_user_timeout"] == "20000"
+        assert given["keepalives_idle"] == "10"
