@@ -64,8 +64,8 @@ def create_app(
     )
 
     logs.init_app(app)  # first: every later line carries the request's id
-    if values["METRICS_TOKEN"]:
-        metrics.init(values["INSTANCE_PATH"] / "metrics")
+    if values["METRICS_TOKEN"] and not metrics.init(values["INSTANCE_PATH"] / "metrics"):
+        logs.event("metrics_not_counted", level=logging.ERROR, reason="no room in INSTANCE_PATH")
     if values["SENTRY_DSN"]:
         error_sink.init(
             values["SENTRY_DSN"], __version__, "test" if values["TEST_MODE"] else "live"

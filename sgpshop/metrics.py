@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: Seconds that requests and calls are sorted by.
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _METHODS = frozenset(HTTPMethod)
+#: Bytes that a file of counts has from the beginning, more than all of them need.  It is written as memory: where
+#: the disk is full, the first count in a part without a place there would end the process by a signal (SIGBUS).
+_ROOM = 1 << 20
+_FILES = ("counter", "histogram")
 _meters: _Meters | None = None
 
 
@@ -35,6 +39,11 @@ class _Meters:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.folder = folder
         self._number, self._held = _take_number(folder)
+        try:
+            _make_room(folder, self._number)
+        except OSError:
+            self._held.close()
+            raise
         # prometheus-client chooses how it keeps values when it is loaded, by this variable; we choose
         # later, and by a number that does not change with each start.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
@@ -63,11 +72,15 @@ class _Meters:
         )
 
 
-def init(folder: Path) -> None:
-    """Count from now on, in `folder`.  Once a process."""
+def init(folder: Path) -> bool:
+    """Count from now on, in `folder`, unless that cannot be written; whether it can.  Once a process."""
     global _meters
     if _meters is None or _meters.folder != folder:
-        _meters = _Meters(folder)
+        try:
+            _meters = _Meters(folder)
+        except OSError:
+            return False
+    return True
 
 
 def count_request(room: str, method: str, status: int, seconds: float) -> None:
@@ -104,10 +117,20 @@ def exposition(figures: Collector) -> bytes:
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry: CollectorRegistry = CollectorRegistry()
-    assert _meters is not None
-    MultiProcessCollector(registry, path=str(_meters.folder))  # type: ignore[no-untyped-call]
+    if _meters is not None:
+        MultiProcessCollector(registry, path=str(_meters.folder))  # type: ignore[no-untyped-call]
     registry.register(figures)
     return generate_latest(registry)
+
+
+def _make_room(folder: Path, number: str) -> None:
+    """Give the files of that number their place on the disk.  Raises OSError."""
+    for kind in _FILES:
+        path = folder / f"{kind}_{number}.db"
+        path.touch()
+        content = path.read_bytes()
+        with path.open("r+b") as file:
+            file.write(content.ljust(_ROOM, b"\0"))
 
 
 def _take_number(folder: Path) -> tuple[str, IO[str]]:

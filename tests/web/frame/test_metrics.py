@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import logging
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from prometheus_client import values
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
@@ -22,6 +26,7 @@ from sgpshop.extensions import db
 from sgpshop.models import Operation
 from sgpshop.services.installation import backups
 from sgpshop.services.payments import gateway_access
+from tests.conftest import make_app
 from tests.factories import authorized_order
 from tests.gateway_world import World
 from tests.services.acting import press
@@ -39,6 +44,11 @@ def overrides() -> dict[str, Any]:
 def _count_no_more() -> Iterator[None]:
     yield
     metrics._meters = None
+    values.ValueClass = values.MutexValue
+    with warnings.catch_warnings():
+        # A process keeps the files of its counts for as long as it lives.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def figures(client: FlaskClient) -> dict[str, float]:
@@ -55,6 +65,27 @@ def test_methods_that_somebody_invents_count_as_one(client: FlaskClient) -> None
     named = [name for name in figures(client) if name.startswith("sgpshop_requests_total{")]
     assert 'sgpshop_requests_total{method="other",status="405"}' in named
     assert not [name for name in named if "INVENTED" in name]
+
+
+def test_counts_have_their_place_on_the_disk_before_they_are_counted(
+    app: Flask, tmp_path: Path
+) -> None:
+    """On a full one the first count without a place would end the process by a signal."""
+    files = [path.stat() for path in (tmp_path / "metrics").glob("*.db")]
+    assert len(files) == 2
+    assert all(file.st_blocks * 512 >= file.st_size >= metrics._ROOM for file in files)
+
+
+def test_where_there_is_no_place_nothing_is_counted_and_all_else_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(metrics, "_make_room", full)
+    client = make_app(tmp_path, METRICS_TOKEN=TOKEN).test_client()
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/metrics", headers=BEARER).status_code == 200
 
 
 class TestWithoutAToken:
