@@ -94,9 +94,13 @@ def _long_secret(least: int) -> Callable[[str], str]:
     return check
 
 
-def _https(value: str) -> str:
-    if value and not value.startswith("https://"):
-        raise ValueError("https:// で始まるアドレス(DSN)にしてください")
+def _dsn(value: str) -> str:
+    wanted = "https://鍵@ホスト/番号 の形(DSN)にしてください"
+    _require_readable(value, wanted)
+    parts = urlsplit(value)
+    has_all = parts.hostname and parts.username and parts.path.rpartition("/")[2].isdecimal()
+    if value and not (parts.scheme == "https" and has_all):
+        raise ValueError(wanted)
     return value
 
 
@@ -217,7 +221,17 @@ def _queue(value: str) -> str:
     value = value.replace("postgresql+psycopg://", "postgresql://", 1)
     if value and not value.startswith(("postgresql://", "redis://", "rediss://")):
         raise ValueError("空(このパソコンのファイル)か postgresql://… か redis://… にしてください")
+    if value.startswith("redis"):  # PostgreSQL takes several hosts, and tells itself what is none
+        _require_readable(value, "redis://ホスト:ポート/0 の形にしてください")
     return value
+
+
+def _require_readable(address: str, wanted: str) -> None:
+    """Raises ValueError for an address whose host or port is none."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        raise ValueError(wanted) from None
 
 
 Switch = Annotated[bool, _switch]
@@ -260,7 +274,7 @@ class Environment:
     BACKUP_KEEP: Annotated[int, _whole(1, 1000)] = 7
     BACKUP_PASSPHRASE: Annotated[str, _long_secret(12)] = ""
     METRICS_TOKEN: Annotated[str, _long_secret(20)] = ""
-    SENTRY_DSN: Annotated[str, _https] = ""
+    SENTRY_DSN: Annotated[str, _dsn] = ""
     MAIL_SERVER: Annotated[str, _mail_server] = ""
     MAIL_PORT: Annotated[int, _whole(1, 65535)] = 587
     MAIL_SECURITY: Annotated[str, _mail_security] = "starttls"

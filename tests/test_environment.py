@@ -76,6 +76,11 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
         ("DATABASE_URL", "postgresql+psycopg://shop@db:port/shop"),
         ("DATABASE_URL", "mysql://localhost/shop"),
         ("TRUSTED_PROXIES", "proxy.example.jp"),
+        ("QUEUE_URL", "redis://queue:port/0"),
+        ("QUEUE_URL", "redis://[queue:6379/0"),
+        ("SENTRY_DSN", "https://sentry.example.jp/1"),
+        ("SENTRY_DSN", "https://key@sentry.example.jp/shop"),
+        ("SENTRY_DSN", "https://key@[sentry.example.jp/1"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:

@@ -34,6 +34,8 @@ _SCRYPT = {"length": 32, "n": 2**16, "r": 8, "p": 1}
 _SALT = 16
 #: A dump is packed already; SQLite's file is packed as fast as a disk takes it.
 _PACKING = {"sqlite": zipfile.ZIP_DEFLATED, "postgresql": zipfile.ZIP_STORED}
+#: SQLite's codes for a disk that is full, broken or read-only.
+_UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 _VERSION_TABLE = "alembic_version"
 _FORMAT = 1
 
@@ -108,8 +110,10 @@ def write(path: Path, about: About, keys: Mapping[str, str], passphrase: str) ->
                 os.fsync(file.fileno())
             size = part.stat().st_size
             part.replace(path)
-    except OSError as problem:
-        raise ShopError(f"{path} に書き込めません({problem.strerror})。") from None
+    except (OSError, sqlite3.OperationalError) as problem:
+        if not (why := _why_unwritten(problem)):
+            raise
+        raise ShopError(f"{path} に書き込めません({why})。") from None
     return size
 
 
@@ -143,7 +147,7 @@ def restore(path: Path, about: About, note: Mapping[str, str]) -> None:
 
     Killed at any moment it leaves an empty database, or one that nothing starts on.  Raises NotEmpty,
     NotABackup where it is damaged, EnvironmentUnusable for the other kind of database, CouldNotAsk
-    where pg_restore fails.
+    where pg_restore fails, ShopError where there is no room.
     """
     kind = db.engine.dialect.name
     if about.database != kind:
@@ -161,8 +165,18 @@ def restore(path: Path, about: About, note: Mapping[str, str]) -> None:
                 _put_file(database, where, note)
             else:
                 _load_dump(database, about.version, note)
-    except (zipfile.BadZipFile, KeyError, sqlite3.DatabaseError):
+    except (OSError, zipfile.BadZipFile, KeyError, sqlite3.DatabaseError) as problem:
+        if why := _why_unwritten(problem):
+            raise ShopError(f"{where.parent} に書き込めません({why})。") from None
         raise NotABackup(path) from None
+
+
+def _why_unwritten(problem: Exception) -> str:
+    """What the system says where a file could not be written; "" where something else was wrong."""
+    if isinstance(problem, OSError):
+        return problem.strerror or str(problem)
+    code = (getattr(problem, "sqlite_errorcode", None) or 0) & 0xFF
+    return str(problem) if code in _UNWRITTEN else ""
 
 
 @contextmanager

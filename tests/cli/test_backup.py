@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +117,32 @@ def test_what_is_no_backup_or_cannot_be_written_is_1(shop: Path, tmp_path: Path)
     refused = run(shop, "backup", tmp_path / "missing" / "shop.backup")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "書き込めません" in refused.stderr
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of ours gets longer than the smallest of SQLite's."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+
+
+def test_a_disk_that_is_full_is_told_in_one_line(shop: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "shop.backup", tmp_path / "other"
+    with full_disk():
+        refused = run(shop, "backup", file)
+    assert refused.exit_code == 1
+    assert "書き込めません" in refused.stderr
+    assert not list(tmp_path.glob("*.backup*"))
+    run(shop, "backup", file, passphrase=RIGHT)
+    with full_disk():
+        refused = run(other, "restore", file, passphrase=RIGHT)
+    assert refused.exit_code == 1
+    assert "書き込めません" in refused.stderr
+    assert run(other, "restore", file, passphrase=RIGHT).exit_code == 0
 
 
 def test_one_of_a_later_version_is_3(shop: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
-from sgpshop import logs
+from sgpshop import keys, logs
 from sgpshop.domain.activities import ActivityEvent
 from sgpshop.domain.errors import ShopError
 from sgpshop.domain.rights import DEMO_NAME
@@ -90,11 +89,8 @@ def _check_name(name: str) -> None:
 
 
 def _kept_demo_password(path: Path) -> str:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    password = secrets.token_urlsafe(12)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(password)
-    return password
+    if path.exists() and not path.read_text().strip():  # a start was cut off while it was made
+        path.unlink()
+    if not path.exists():
+        keys.keep(path, secrets.token_urlsafe(12))
+    return path.read_text().strip()

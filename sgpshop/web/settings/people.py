@@ -34,6 +34,8 @@ _ROLES = [
     for role in sorted(Role, key=lambda role: role is not Role.OPERATOR)
 ]
 _CHOOSE = InputRequired("選択肢から選んでください。")
+#: So many keys are named in a message: it goes by a cookie, which browsers drop beyond 4 kB.
+_NAMED = 5
 
 
 class NewPersonForm(Form):
@@ -166,7 +168,8 @@ def _set_rights(person_id: int, form: RightsForm) -> str:
 
 
 def _names(keys: Sequence[ApiKey]) -> str:
-    return "、".join(f"「{key.name}」" for key in keys)
+    more = f"、ほか{len(keys) - _NAMED}件" if len(keys) > _NAMED else ""
+    return "、".join(f"「{key.name}」" for key in keys[:_NAMED]) + more
 
 
 def _end_sessions(person_id: int, _form: Form) -> str:

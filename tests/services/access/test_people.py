@@ -135,6 +135,15 @@ def test_the_demo_person_has_a_random_password_that_stays(app: Flask) -> None:
     assert enter(name, password)
 
 
+def test_a_first_start_of_the_demo_that_was_cut_off_leaves_no_login_without_password(
+    app: Flask,
+) -> None:
+    (app.config["INSTANCE_PATH"] / "demo_login").touch()
+    name, password = people.ensure_demo_person()
+    assert len(password) >= 12
+    assert enter(name, password)
+
+
 def test_the_demo_person_is_of_no_use_outside_test_mode(app: Flask) -> None:
     name, password = people.ensure_demo_person()
     token = enter(name, password)

@@ -256,6 +256,20 @@ def test_the_keys_of_somebody_disabled_are_named_and_ended_by_one_act(
     assert "この人が作ったAPIキー" not in flat(owner.get(f"{URL}/{tanaka}"))
 
 
+def test_of_many_keys_of_somebody_disabled_some_are_named(
+    app: Flask, owner: FlaskClient, tanaka: int
+) -> None:
+    """What is said goes by a cookie, and browsers drop one of more than 4 kB."""
+    names = ["".join(chr(0x4E00 + 61 * n + 7 * at * n) for at in range(60)) for n in range(1, 40)]
+    with app.app_context():
+        for name in names:
+            api_keys.create(name, [Scope.READ], by="田中")
+    answer = post(owner, f"{URL}/{tanaka}", act="rights", role="operator", is_active="False")
+    assert max(len(cookie) for cookie in answer.headers.getlist("Set-Cookie")) < 4093
+    said = flat(owner.get(URL))
+    assert f"「{names[4]}」、ほか34件)は、いまも使えます" in said
+
+
 def test_ending_somebodys_keys_needs_the_password_after_ten_minutes(
     app: Flask, owner: FlaskClient, tanaka: int
 ) -> None:  # S5
