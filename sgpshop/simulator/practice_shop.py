@@ -61,6 +61,13 @@ def blueprint(endpoint: Endpoint, shop: PracticeShop) -> Blueprint:
     bp = Blueprint("practice_shop", __name__, url_prefix="/practice-shop")
     context = endpoint.context
 
+    @bp.before_request
+    def refuse_other_sites() -> None:
+        # As /_control does: only a buyer who comes back from 3-D Secure comes from elsewhere.
+        is_act = request.method == "POST" and request.endpoint != f"{bp.name}.thanks"
+        if is_act and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            abort(403)
+
     def api_or_404() -> PracticeApi:
         return shop.api or abort(404)
 

@@ -292,3 +292,15 @@ def test_an_address_or_a_key_that_is_none(shop: Shop, url: str, key: str) -> Non
     told = {"api_url": url, "api_key": key}
     assert shop.http.post("/_control/practice-shop", json=told).status_code == 400
     assert shop.http.post("/_control/practice-shop", json={"api_url": url}).status_code == 400
+
+
+@pytest.mark.usefixtures("small_shop")
+def test_a_page_of_another_site_neither_buys_nor_says_how_a_capture_ends(
+    gateway: LiveGateway,
+) -> None:
+    buyer = Buyer(gateway)
+    buyer.session.headers["Sec-Fetch-Site"] = "cross-site"
+    for path, data in (("next-capture", {"how": "lost-answer"}), ("orders", {"goods": "A-1"})):
+        answer = buyer.session.post(f"{buyer.base}/practice-shop/{path}", data=data)
+        assert answer.status_code == 403
+    assert gateway.control("GET", "faults") == {"faults": []}
