@@ -570,6 +570,24 @@ class TestTheServer:
         server.says = {}
         assert self.later(2) == 1
 
+    def test_one_that_cannot_be_made_holds_up_nobody_else(
+        self, tanaka: int, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mails.send_test(somebody("鈴木", "suzuki@example.jp"))
+        content_of = sending.content_of
+
+        def broken(mail: Mail) -> Any:
+            return 1 // 0 if mail.person_id == tanaka else content_of(mail)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sending, "content_of", broken)
+            assert mails.send_due() == 1
+        assert server.to == ["suzuki@example.jp"]
+        [first, _] = rows()
+        assert first.state is MailState.WAITING
+        assert "システムの不具合" in first.problem
+        assert self.later(2) == 1
+
     def test_a_server_that_closes_is_asked_no_more(self, tanaka: int, server: Server) -> None:
         mails.send_test(somebody("鈴木", "suzuki@example.jp"))
         server.says = {ADDRESS: "421 closing"}

@@ -28,8 +28,10 @@ from sgpshop.extensions import db
 from sgpshop.models import Mail, Person, utc_now
 from sgpshop.services.outgoing.mails.choices import is_on
 from sgpshop.services.outgoing.mails.contents import address_of, content_of, html_of
-from sgpshop.storage import shared_clock
+from sgpshop.storage import setbacks, shared_clock
 from sgpshop.storage.database import writing
+
+log = logging.getLogger(__name__)
 
 #: Longer than all time-outs of one mail together; who holds a mail longer is taken for dead.
 _LEASE = timedelta(minutes=10)
@@ -41,6 +43,9 @@ _GIVE_UP = timedelta(hours=24)
 _CLOSING = 421
 _REFUSED = "メールサーバーが、この宛先または内容を断りました。メールアドレスを確認してください。"
 _NOT_NOW = "メールサーバーが、この宛先または内容を今は受け付けませんでした。時間をおいて、自動的にもう一度送信します。"
+_BROKE_OFF = (
+    "このお知らせを作れませんでした(このシステムの不具合です)。システム担当者にご連絡ください。"
+)
 _AWAY = "メールサーバーに送信できませんでした。システム担当者に、送信の設定を確認するようご連絡ください。"
 
 
@@ -90,6 +95,12 @@ def send_due(is_over: Callable[[], bool] = lambda: False) -> int:
             _try_later(mail, problem, _NOT_NOW if is_of_this else _AWAY)
             if not is_of_this:
                 break
+        except setbacks.OF_EVERYTHING:
+            raise
+        except Exception as fault:  # of ours, about this one: it holds up no other
+            log.exception("mail %s broke off", mail.id)
+            db.session.rollback()
+            _try_later(mail, fault, _BROKE_OFF)
     return sent
 
 
@@ -195,7 +206,7 @@ def _end(mail: Mail, state: MailState, problem: str = "") -> bool:
     return state is MailState.SENT
 
 
-def _try_later(mail: Mail, problem: OSError, told: str) -> None:
+def _try_later(mail: Mail, problem: Exception, told: str) -> None:
     now: datetime = shared_clock.now()
     logs.event("mail_not_sent", level=logging.WARNING, kind=mail.kind, error=type(problem).__name__)
     if utc_now() - mail.created_at > _GIVE_UP:
