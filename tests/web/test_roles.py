@@ -136,7 +136,7 @@ class TestShipping:
         assert shipper.post("/orders/bulk", **chosen | {"action": "sgp_capture"}).status_code == 422
         run = shipper.post("/orders/bulk", **chosen | {"action": "deliver"})
         assert run.status_code == 303
-        assert shipper.post(f"{run.location}/start").status_code == 303
+        assert shipper.begin(run.location).status_code == 303
         Worker(app).run(until_idle=True)
         with app.app_context():
             assert fresh(order).deliveries[0].status is DeliveryStatus.DELIVERED

@@ -14,13 +14,14 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import Delivery, Order, Role, SlipRow
+from sgpshop.models import Delivery, Operation, Order, Role, SlipRow
 from sgpshop.services import settings
 from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
 from tests.factories import authorized_order, fresh
 from tests.forms import hidden_of, token_of
 from tests.gateway_world import World
+from tests.services.acting import correct, press
 from tests.services.slip_files import slip, slip_file
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -251,6 +252,22 @@ def test_nothing_is_done_otherwise_than_it_was_seen(
     assert address(operator.post(f"{run}/start", **hidden_of(answer))) == run
     Worker(app).run(until_idle=True)
     assert world.sales(orders[0].order_no) == 1
+
+
+def test_nothing_is_captured_but_the_amount_that_was_seen(
+    app: Flask, operator: Browser, orders: list[Order], world: World
+) -> None:  # P20: looked at again under the same settings, the order is another by then
+    run = address(operator.hand_in(slip_file(slip(orders[0]))))
+    seen = operator.get(run)
+    with app.app_context():
+        press(correct(orders[0], 95_000), Operation.CHANGE_AMOUNT)
+    assert address(operator.post(f"{run}/terms", **ON)) == run
+    answer = operator.post(f"{run}/start", **hidden_of(seen))
+    Worker(app).run(until_idle=True)
+    assert world.sales(orders[0].order_no) == 0
+    assert answer.status_code == 409
+    assert 'data-capture-yen="95000"' in flat(answer)  # what it would do now
+    assert address(operator.post(f"{run}/start", **hidden_of(answer))) == run
 
 
 def test_only_operators_and_only_their_own_preview(

@@ -159,12 +159,20 @@ def preview(run_id: str, person_id: int) -> RunPreview:
     )
 
 
-def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
+def start(
+    run_id: str,
+    *,
+    person_id: int,
+    sum_confirmed: bool = False,
+    seen: tuple[int, int] | None = None,
+) -> None:
     """Accept the run: hand every line that can take part to the worker, note why others cannot.
 
-    A second start does nothing (P19).  Raises NotFound (also for somebody else's run), ShopError
-    when the second confirmation is missing (S21), no order can take part, or there is no usable
-    contract (R2).  Raises ApprovalAsked where a second person has to agree: that is written down then.
+    `seen`: orders and yen that the person saw; fewer can take part by now, but never more (P20): a
+    lock of time runs out, and a colleague takes note of an alert.  A second start does nothing (P19).
+    Raises NotFound (also for somebody else's run), RunChanged, ShopError when the second confirmation
+    is missing (S21), no order can take part, or there is no usable contract (R2).  Raises
+    ApprovalAsked where a second person has to agree: that is written down then.
     """
     action = _own(run_id, person_id)
     if action.operation is not None:
@@ -179,6 +187,8 @@ def start(run_id: str, *, person_id: int, sum_confirmed: bool = False) -> None:
         if not orders:
             raise ShopError(action.nothing)
         yen = sum(line.amount for line, _ in taken)
+        if seen is not None and (len(orders) > seen[0] or yen > seen[1]):
+            raise RunChanged
         if action.has_yen and action.asks_twice(orders, yen) and not sum_confirmed:
             raise ShopError("件数と合計金額を確認のうえ、確認欄にチェックを入れてください。")
         _leave_out(session, refused, now)

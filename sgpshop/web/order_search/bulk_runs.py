@@ -21,6 +21,7 @@ from flask_login import current_user
 from werkzeug.exceptions import Forbidden
 
 from sgpshop import logs
+from sgpshop.domain.bounds import whole_number
 from sgpshop.domain.errors import ShopError
 from sgpshop.models import Role, utc_now
 from sgpshop.services import settings
@@ -54,6 +55,8 @@ bp = Blueprint("bulk_runs", __name__, url_prefix="/orders/bulk")
 
 #: how far back a poll looks: a line's time is taken a moment before it can be seen
 _OVERLAP = timedelta(seconds=3)
+#: no run comes to more yen
+_MOST_YEN = 10**12
 #: so long a page watches the look-ups it asked for
 _WATCHED = timedelta(minutes=10)
 
@@ -149,8 +152,14 @@ def start(run_id: str) -> ResponseReturnValue:
     action = actions.find(runs.get(run_id).action)
     if action is not None and not current_user.may_act_as(action.role):
         raise Forbidden  # rights may have changed since it was prepared
+    count, yen = (whole_number(request.form.get(name, ""), _MOST_YEN) for name in ("count", "yen"))
     try:
-        runs.start(run_id, person_id=current_user.id, sum_confirmed="sum_confirmed" in request.form)
+        runs.start(
+            run_id,
+            person_id=current_user.id,
+            sum_confirmed="sum_confirmed" in request.form,
+            seen=(count or 0, yen or 0),
+        )
     except ApprovalAsked as waiting:
         flash(waiting.message, "success")
         return _to_approval(waiting.approval_id)

@@ -114,10 +114,10 @@ def test_an_increase_does_not_start_unless_it_was_confirmed_twice(
     world: World, operator: Browser, orders: list[Order], headers: dict[str, str]
 ) -> None:
     run_id = operator.prepare(*orders, **SEND)
-    answer = operator.post(f"/orders/bulk/{run_id}/start", headers)
+    answer = operator.begin(run_id, headers)
     assert answer.status_code == 422  # S21
     assert "確認欄にチェックを入れてください" in flat(answer)
-    answer = operator.post(f"/orders/bulk/{run_id}/start", headers, sum_confirmed="1")
+    answer = operator.begin(run_id, headers, sum_confirmed="1")
     assert answer.status_code == (200 if headers else 303)
 
 
@@ -126,7 +126,7 @@ def test_the_result_is_read_line_by_line_and_the_refused_ones_are_chosen_again(
 ) -> None:
     world.fault("error:42G020000", "ChangeTran", order_id=orders[0].order_no)
     run_id = operator.prepare(*orders, **SEND)
-    operator.post(f"/orders/bulk/{run_id}/start", sum_confirmed="1")
+    operator.begin(run_id, sum_confirmed="1")
     work(app)
     page = flat(operator.get(f"/orders/bulk/{run_id}"))
     assert "3件中 1件の金額変更を送信、1件が送信失敗、1件は対象外" in page
@@ -145,7 +145,7 @@ def test_the_result_is_read_line_by_line_and_the_refused_ones_are_chosen_again(
     assert "処理内容: 変更内容をSMBC-GPに送信" in words(bar(again))  # R49
     assert re.findall(r'<tr id="row-([^"]+)"', again) == [orders[0].order_no]
     second = operator.prepare(orders[0], **SEND)
-    operator.post(f"/orders/bulk/{second}/start", sum_confirmed="1")
+    operator.begin(second, sum_confirmed="1")
     work(app)
     with app.app_context():
         transaction = fresh(orders[0]).transaction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,12 +14,13 @@ from werkzeug.test import TestResponse
 
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
-from sgpshop.models import BulkRun, Order, OrderKind, Role
+from sgpshop.models import BulkRun, Order, OrderKind, Role, utc_now
 from sgpshop.services import settings
 from sgpshop.services.installation.health import due_work
+from sgpshop.storage.database import writing
 from sgpshop.worker.engine import Worker
-from tests.factories import authorized_order, fresh, make_order
-from tests.forms import token_of
+from tests.factories import authorized_order, days_ago, fresh, make_order
+from tests.forms import hidden_of, token_of
 from tests.gateway_world import World
 from tests.signing_in import signed_in
 from tests.web.pages import flat
@@ -41,6 +43,13 @@ class Browser:
     def post(self, path: str, headers: dict[str, str] | None = None, **data: Any) -> TestResponse:
         data = {"csrf_token": self._token, "conditions": "from=&to=", **data}
         return self.client.post(path, data=data, headers=headers)
+
+    def begin(
+        self, run_id: str, headers: dict[str, str] | None = None, **data: Any
+    ) -> TestResponse:
+        """Press the button of the confirmation, as it is now."""
+        seen = hidden_of(self.get(f"/orders/bulk/{run_id}"))
+        return self.post(f"/orders/bulk/{run_id}/start", headers, **seen | data)
 
     def prepare(self, *orders: Order, **data: Any) -> str:
         """Press 処理を実行; the id of the run that waits for confirmation."""
@@ -221,12 +230,48 @@ def test_a_big_run_needs_a_second_confirmation(
     with app.app_context():
         order = authorized_order(world, total=1_000_001)
     run_id = operator.prepare(order)
-    answer = operator.post(f"/orders/bulk/{run_id}/start", headers)
+    answer = operator.begin(run_id, headers)
     assert answer.status_code == 422  # S21
     assert "チェックを入れてください" in flat(answer)
     assert 'name="sum_confirmed" value="1" required' in flat(answer)
-    answer = operator.post(f"/orders/bulk/{run_id}/start", headers, sum_confirmed="1")
+    answer = operator.begin(run_id, headers, sum_confirmed="1")
     assert answer.status_code == (200 if headers else 303)
+
+
+@BOTH
+def test_nothing_more_is_begun_than_was_seen(
+    app: Flask, world: World, operator: Browser, headers: dict[str, str]
+) -> None:  # P20: the lock of a new order runs out while the confirmation is open
+    with app.app_context():
+        settings.save("test", cancel_lock_minutes=30)
+        old = authorized_order(world, authorized_at=days_ago(1))
+        new = authorized_order(world, authorized_at=days_ago(1))
+        _ordered(new, utc_now())
+    run_id = operator.prepare(old, new, action="cancel")
+    seen = operator.get(f"/orders/bulk/{run_id}")
+    assert "対象 1 件" in words(flat(seen))
+    with app.app_context():
+        _ordered(new, utc_now() - timedelta(minutes=31))
+    pressed = hidden_of(seen) | {"sum_confirmed": "1"}
+    answer = operator.post(f"/orders/bulk/{run_id}/start", headers, **pressed)
+    assert answer.status_code == 409
+    assert "まだ何も行っていません" in flat(answer)
+    assert "対象 2 件" in words(flat(answer))  # what it would do now
+    work(app)
+    with app.app_context():
+        assert fresh(old).payment_status is PaymentStatus.AUTHORIZED
+    again = operator.post(
+        f"/orders/bulk/{run_id}/start", headers, **hidden_of(answer), sum_confirmed="1"
+    )
+    assert again.status_code == (200 if headers else 303)
+    work(app)
+    with app.app_context():
+        assert fresh(new).payment_status is PaymentStatus.CANCELLED
+
+
+def _ordered(order: Order, at: datetime) -> None:
+    with writing() as session:
+        session.get_one(Order, order.id).ordered_at = at
 
 
 def test_without_javascript_the_start_leads_to_the_run_page(
@@ -236,7 +281,7 @@ def test_without_javascript_the_start_leads_to_the_run_page(
     with app.app_context():
         captured = make_order(status=PaymentStatus.CAPTURED)
     run_id = operator.prepare(*orders, captured)
-    answer = operator.post(f"/orders/bulk/{run_id}/start")
+    answer = operator.begin(run_id)
     assert (answer.status_code, answer.location) == (303, f"/orders/bulk/{run_id}")
     page = flat(operator.get(answer.location))
     assert 'data-run-state="running"' in page
@@ -266,7 +311,7 @@ def test_a_run_that_no_worker_works_on_says_so(
     app: Flask, operator: Browser, orders: list[Order]
 ) -> None:
     run_id = operator.prepare(*orders)
-    bar = flat(operator.post(f"/orders/bulk/{run_id}/start", HTMX))
+    bar = flat(operator.begin(run_id, HTMX))
     page = flat(operator.get(f"/orders/bulk/{run_id}"))
     assert "画面を閉じても処理は続きます" in page
     for waiting in (bar, page):
@@ -283,7 +328,7 @@ def test_with_htmx_bar_rows_and_tabs_change_in_place(
     shown = ",".join(str(order.id) for order in orders[:2])  # the third is on another page
     world.fault("error:42G020000", order_id=orders[1].order_no)
     run_id = operator.prepare(*orders)
-    started = flat(operator.post(f"/orders/bulk/{run_id}/start", HTMX, shown=shown))
+    started = flat(operator.begin(run_id, HTMX, shown=shown))
     assert "0 / 3" in words(bar(started))
     assert started.count("<template>") == 2
     assert started.count("処理中") == 2
@@ -311,9 +356,9 @@ def test_a_second_start_repeats_nothing(
 ) -> None:
     run_id = operator.prepare(*orders)
     for headers in (None, HTMX, None):
-        assert operator.post(f"/orders/bulk/{run_id}/start", headers).status_code in (200, 303)
+        assert operator.begin(run_id, headers).status_code in (200, 303)
     work(app)
-    operator.post(f"/orders/bulk/{run_id}/start")  # P19: Back and pressed again
+    operator.begin(run_id)  # P19: Back and pressed again
     work(app)
     assert [world.sales(order.order_no) for order in orders] == [1, 1, 1]
 
@@ -322,7 +367,7 @@ def test_after_a_reload_the_running_bar_is_there_again(
     operator: Browser, orders: list[Order]
 ) -> None:
     run_id = operator.prepare(*orders)
-    operator.post(f"/orders/bulk/{run_id}/start")
+    operator.begin(run_id)
     assert f'data-run-id="{run_id}"' in flat(operator.get("/orders"))
 
 
@@ -331,7 +376,7 @@ def test_failed_orders_can_be_chosen_again_and_then_succeed(
 ) -> None:
     world.fault("error:42G020000", order_id=orders[0].order_no)
     run_id = operator.prepare(*orders)
-    operator.post(f"/orders/bulk/{run_id}/start")
+    operator.begin(run_id)
     work(app)
     page = flat(operator.get(f"/orders/bulk/{run_id}"))
     assert "失敗した" in page  # R49
@@ -341,7 +386,7 @@ def test_failed_orders_can_be_chosen_again_and_then_succeed(
     assert "処理内容: SGPカード決済" in words(bar(again))
     assert "disabled" not in run_button(again)
     second = operator.prepare(orders[0])
-    operator.post(f"/orders/bulk/{second}/start")
+    operator.begin(second)
     work(app)
     with app.app_context():
         assert fresh(orders[0]).payment_status is PaymentStatus.CAPTURED  # R41
@@ -352,7 +397,7 @@ def test_the_result_file_opens_in_a_spreadsheet_without_running_anything(
 ) -> None:
     world.fault("error:42G020000", order_id=orders[0].order_no)
     run_id = operator.prepare(*orders)
-    operator.post(f"/orders/bulk/{run_id}/start")
+    operator.begin(run_id)
     work(app)
     answer = operator.get(f"/orders/bulk/{run_id}/result.csv")
     assert answer.data.startswith(b"\xef\xbb\xbf")
@@ -377,14 +422,14 @@ def test_nobody_starts_somebody_elses_run(
     other = Browser(app, Role.OWNER)
     assert operator.get(f"/orders/bulk/{run_id}").status_code == 200
     assert other.get(f"/orders/bulk/{run_id}").status_code == 404
-    assert other.post(f"/orders/bulk/{run_id}/start").status_code == 404  # P19
+    assert other.begin(run_id).status_code == 404  # P19
     work(app)
     assert world.sales(orders[0].order_no) == 0
 
 
 def test_a_fragment_opened_directly_leads_to_a_page(operator: Browser, orders: list[Order]) -> None:
     run_id = operator.prepare(*orders)
-    operator.post(f"/orders/bulk/{run_id}/start")
+    operator.begin(run_id)
     assert operator.get(f"/orders/bulk/{run_id}/progress").location == f"/orders/bulk/{run_id}"
     assert operator.get("/orders/bulk/selection").location == "/orders"  # S9
 
@@ -405,7 +450,7 @@ def test_odd_values_in_the_address_do_no_harm(
     operator: Browser, orders: list[Order], odd: str
 ) -> None:
     run_id = operator.prepare(*orders)
-    operator.post(f"/orders/bulk/{run_id}/start")
+    operator.begin(run_id)
     answer = operator.get(f"/orders/bulk/{run_id}{odd}", headers=HTMX)
     assert answer.status_code == 200  # S22
 

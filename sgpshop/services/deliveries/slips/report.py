@@ -45,6 +45,14 @@ class SlipPreview:
     expired: int
     #: rows of which neither the file nor the order says the company
     without_carrier: int
+    #: versions of the orders of the rows to be carried out, added up: no version ever gets less
+    versions: int
+
+    @property
+    def seen(self) -> str:
+        """What the page shows, in few words: the settings, and the orders as they were then (P20)."""
+        what = (self.to_do, self.captures, self.capture_yen, self.without_carrier, self.versions)
+        return "-".join((self.run.fingerprint, *map(str, what)))
 
     @property
     def nothing_to_do(self) -> bool:
@@ -90,12 +98,13 @@ class ReportedRow:
 def preview(run: SlipRun) -> SlipPreview:
     """The figures of step ①."""
     planned = RunProgress(**counted(SlipRow, run.id, None))
-    captures, yen, kept, doubtful = db.session.execute(
+    captures, yen, kept, doubtful, versions = db.session.execute(
         sa.select(
             sa.func.count(SlipRow.amount),
             sa.func.coalesce(sa.func.sum(SlipRow.amount), 0),
             sa.func.count().filter(SlipRow.refusal != ""),
             sa.func.count().filter(SlipRow.remark.contains(WRONG_DIGIT)),
+            sa.func.coalesce(sa.func.sum(SlipRow.version), 0),
         ).where(SlipRow.run_id == run.id, SlipRow.result == ItemResult.PENDING)
     ).one()
     return SlipPreview(
@@ -110,6 +119,7 @@ def preview(run: SlipRun) -> SlipPreview:
         doubtful=doubtful,
         expired=_expired(run.id),
         without_carrier=len(carriers.unknown(run.id)),
+        versions=int(versions),
     )
 
 

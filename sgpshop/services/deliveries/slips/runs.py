@@ -33,7 +33,7 @@ from sgpshop.extensions import db
 from sgpshop.models import ActorKind, Approval, ItemResult, Operation, SlipRow, SlipRun, utc_now
 from sgpshop.services import settings
 from sgpshop.services.access import activities
-from sgpshop.services.deliveries.slips import carriers, matching
+from sgpshop.services.deliveries.slips import carriers, matching, report
 from sgpshop.services.deliveries.slips.decisions import OrderDecision, SlipInstruction, decide
 from sgpshop.services.deliveries.slips.matching import Match
 from sgpshop.services.deliveries.slips.planning import (
@@ -71,7 +71,7 @@ class TermsChanged(ShopError):
 
     status = 409
     sentence = (
-        "表示したあとで、実売り同時処理の設定が変わりました。まだ何も行っていません。"
+        "表示したあとで、設定か登録の内容が変わりました。まだ何も行っていません。"
         "いまの内容を確認してから、もう一度操作してください。"
     )
 
@@ -223,7 +223,7 @@ def start(
 ) -> str:
     """Accept the run; the id of the run to be shown.
 
-    `seen`: the fingerprint of the run as the person saw it.  A second start does nothing (P19), and
+    `seen`: what the person saw of it (report.SlipPreview.seen).  A second start does nothing (P19), and
     the start of a file that another run was started with leads to that one (R82a).  Raises NotFound
     (also for somebody else's run), ShopError when nothing can be done, the second confirmation is
     missing (S21), or there is no usable contract; TermsChanged.
@@ -266,7 +266,7 @@ def _start(
         return run_id, {}, None
     if (twin := _started(session, run.fingerprint)) is not None:
         return twin, {}, None
-    if seen is not None and seen != run.fingerprint:  # another tab of the same run
+    if seen is not None and seen != report.preview(run).seen:  # another tab of the same run
         raise TermsChanged
     rows = _pending(session, run_id)
     captures, yen = _to_capture(rows)
