@@ -119,7 +119,7 @@ def preview(run: SlipRun) -> SlipPreview:
         doubtful=doubtful,
         expired=_expired(run.id),
         without_carrier=len(carriers.unknown(run.id)),
-        versions=int(versions),
+        versions=int(versions or 0),
     )
 
 
