@@ -179,13 +179,13 @@ def _later_payments(
     is_billed = claim.payment_status is PaymentStatus.BILLING_REPORTED
     session = db.session()
     is_wanted = may_follow and not is_billed
-    is_wanted = is_wanted or past_us.may_be_paid_now(session, claim.order_id)
+    if not is_wanted and not past_us.may_be_paid_now(session, claim.order_id):
+        session.commit()  # no transaction is open while we wait for the network (P8)
+        return None
     others = transaction_numbers.of_other_orders(session, claim.order_id, claim.order_no)
     named = past_us.named(session, [claim.order_id])[claim.order_id]
     named.pop(claim.gateway_order_id, None)
-    session.commit()  # no transaction is open while we wait for the network (P8)
-    if not is_wanted:
-        return None
+    session.commit()
     return list(numbers_after(claim.order_no, claim.sequence, gateway.search_trade, others, named))
 
 
@@ -637,7 +637,7 @@ def _ask_about_itself(
     asked = seen.held if order.transaction.gateway_state in LIVE_STATES else seen.asked
     here = [one for one in seen.later if one[1].order_id == number and number in asked]
     if here and number not in transaction_numbers.of_other_orders(
-        session, order.id, order.order_no
+        session, order.id, order.order_no, among=[number]
     ):
         unknown_numbers.ask(session, order, here)
 

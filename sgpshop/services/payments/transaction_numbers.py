@@ -234,13 +234,15 @@ def _next_sequence(order: Order) -> int:
     raise NumbersUsedUp
 
 
-def of_other_orders(session: Session, order_id: int, order_no: str) -> set[str]:
-    """Which `<order_no>-n` our books know as another order's number or transaction.
+def of_other_orders(
+    session: Session, order_id: int, order_no: str, *, among: Sequence[str] = ()
+) -> set[str]:
+    """Which `<order_no>-n`, or which `among` them, our books know as another order's number or transaction.
 
     A shop may number its orders `A` and `A-1`: whatever is paid there is not this order's.  Nor is
     what a person said is not (unknown_numbers).
     """
-    numbers = [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
+    numbers = among or [at_gateway(order_no, n) for n in range(1, MOST_NUMBERS + 1)]
     transactions = sa.select(CardTransaction.gateway_order_id).where(
         CardTransaction.gateway_order_id.in_(numbers), CardTransaction.order_id != order_id
     )

@@ -254,7 +254,7 @@ def _of_later(session: Session, number: str) -> Order | None:
     if order_id is None:
         return None
     order = lock_order(session, order_id)
-    others = transaction_numbers.of_other_orders(session, order_id, order.order_no)
+    others = transaction_numbers.of_other_orders(session, order_id, order.order_no, among=[number])
     return None if number in others else order
 
 
