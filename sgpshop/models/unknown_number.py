@@ -36,6 +36,11 @@ class UnknownNumber(Base):
     #: how the order stood when it was called its own (payments.answers_taken_back)
     taken_over: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
 
+    @property
+    def mark(self) -> str:
+        """Tells what was seen there last from what was seen before."""
+        return f"{self.gateway_state} {self.amount}"
+
     @hybrid_property
     def is_open(self) -> bool:
         """Whether a person still has to answer."""

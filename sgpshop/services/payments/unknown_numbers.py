@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy
+from sgpshop.domain.errors import NotFound, NotPossible, OrderBusy, ShopError
 from sgpshop.domain.order_number import as_later, at_gateway
 from sgpshop.domain.order_rules import LIVE_STATES, UNFINISHED_STATES
 from sgpshop.domain.payment_status import PAID, PaymentStatus
@@ -456,12 +456,27 @@ def answers_to(kind: OrderKind, row: UnknownNumber) -> tuple[Answer, ...]:
     return (Answer.OTHERS,) if is_being_paid else (Answer.OURS, Answer.OTHERS)
 
 
-def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
+class SeenOtherwise(ShopError):
+    """What stands there is not what the person read (P20)."""
+
+    status = 409
+    sentence = (
+        "この取引の状態か金額は、画面を開いている間に変わりました。まだ何も変更していません。"
+        "いまの内容を読んでから、もう一度選んでください。"
+    )
+
+
+def answer(
+    order_no: str, question_id: int, actor: Actor, said: Answer, *, read: str | None = None
+) -> None:
     """A person says whose that payment is; a second click changes nothing (P19).
+
+    `read` is the `mark` of what stood on the page (P20): what was unpaid there and is paid by now may
+    be another's no more.
 
     What is the order's is looked up at once, and decides by the table of R120 as any other; while a
     monthly file is under way with the order, once that has ended (billing_marks).  Raises NotFound,
-    OrderBusy while another operation is open, NotPossible for what cannot be said of it.
+    OrderBusy while another operation is open, SeenOtherwise, NotPossible for what cannot be said of it.
     """
     with writing() as session:
         order = lock_order(session, id_of(order_no))
@@ -473,6 +488,8 @@ def answer(order_no: str, question_id: int, actor: Actor, said: Answer) -> None:
         is_filing = _is_filing(session, order, row)
         if order.open_attempt is not None and not is_filing:
             raise OrderBusy
+        if read not in (None, row.mark):
+            raise SeenOtherwise
         if said not in answers_to(order.kind, row):
             raise NotPossible(_OTHER_BY_NOW)
         if said is Answer.LEFT:

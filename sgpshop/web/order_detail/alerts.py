@@ -93,9 +93,9 @@ def number_asked_again(order_no: str, question_id: int) -> ResponseReturnValue:
 
 
 def _answer(order_no: str, question_id: int, said: Answer, notice: str) -> ResponseReturnValue:
-    actor = Actor.person(current_user.name)
+    actor, read = Actor.person(current_user.name), request.form.get("read", "")
     try:
-        unknown_numbers.answer(order_no, question_id, actor, said)
+        unknown_numbers.answer(order_no, question_id, actor, said, read=read)
     except OrderNotFound:
         raise
     except ShopError as problem:

@@ -42,7 +42,8 @@ def order(app: Flask, world: World) -> Order:
         return fresh(order)
 
 
-SURE = {"is_sure": "1"}
+READ = {"read": "AUTH 3000"}
+SURE = {"is_sure": "1"} | READ
 
 
 def address(app: Flask, order: Order, answer: str) -> str:
@@ -73,17 +74,37 @@ def test_the_order_asks_and_this_orders_payment_is_taken(app: Flask, order: Orde
 def test_anothers_payment_is_not_asked_about_again(app: Flask, order: Order) -> None:
     operator = signed_in(app, Role.OPERATOR)
     where = address(app, order, "others")
-    page = operator.post(where, headers={"HX-Request": "true"}).text
+    page = operator.post(where, data=READ, headers={"HX-Request": "true"}).text
     assert "data-alert" not in page
     assert "別の注文の決済としました" in page
     assert operator.post(where).status_code == 303  # a second click
     assert operator.get(where).status_code == 303  # a reload
 
 
+def test_an_answer_is_about_what_was_read(app: Flask, world: World, order: Order) -> None:
+    """P20: the hold that stood on the page is taken meanwhile; nothing is said of that unread."""
+    operator = signed_in(app, Role.OPERATOR)
+    page = operator.get(f"/orders/{order.order_no}")
+    assert f'name="read" value="{READ["read"]}"' in page.text
+    with app.app_context():
+        access = world.gateway.search_trade(f"{order.order_no}-1")
+        assert access is not None
+        world.gateway.capture(access.access, 3000)
+        make_due(order.order_no)
+        transaction_lookup.look_up(transaction_of(order.order_no).id)
+    for answer, data in (("others", READ), ("ours", SURE)):
+        refused = operator.post(address(app, order, answer), data=data)
+        assert refused.status_code == 409
+        assert "まだ何も変更していません" in flat(refused)
+        assert f"{order.order_no}-1 実売上 3,000円" in flat(refused)
+    seen = {"read": "SALES 3000"}
+    assert operator.post(address(app, order, "others"), data=seen).status_code == 303
+
+
 def test_an_answer_given_by_mistake_is_taken_back(app: Flask, world: World, order: Order) -> None:
     """The question stands there again, in the words of before, and nothing is captured beside it."""
     operator = signed_in(app, Role.OPERATOR)
-    operator.post(address(app, order, "others"))
+    operator.post(address(app, order, "others"), data=READ)
     page = flat(operator.get(f"/orders/{order.order_no}"))
     assert f"{order.order_no}-1は、別の注文の決済としてあります。" in page
     assert operator.post(address(app, order, "again")).status_code == 303
@@ -133,17 +154,19 @@ def test_of_what_a_subscriptions_buyer_left_unpaid_that_can_be_said(
     with app.app_context(), writing() as session:
         session.execute(sa.update(Order).values(kind=OrderKind.SUBSCRIPTION))
         since = utc_now() - timedelta(hours=1)
-        unpaid = {"gateway_state": "UNPROCESSED", "found_at": since}
-        session.execute(sa.update(UnknownNumber).values(unpaid))
+        session.execute(
+            sa.update(UnknownNumber).values(gateway_state="UNPROCESSED", found_at=since)
+        )
     operator = signed_in(app, Role.OPERATOR)
     page = flat(operator.get(f"/orders/{order.order_no}"))
     assert "この注文の決済です</button>" not in page
     assert "購入者が支払わなかった取引です</button>" in page
     assert "月次ファイルで登録した取引なら、選ばずにお待ちください" in page
     where = address(app, order, "left")
-    page = operator.post(address(app, order, "ours"), data=SURE).text
+    unpaid = {"read": "UNPROCESSED 3000"}
+    page = operator.post(address(app, order, "ours"), data=SURE | unpaid).text
     assert "この取引の状態では選べない答えです" in page
-    page = operator.post(where, headers={"HX-Request": "true"}).text
+    page = operator.post(where, data=unpaid, headers={"HX-Request": "true"}).text
     assert "data-alert" not in page
     assert "購入者が支払わなかったものとしました" in page
     assert operator.post(where).status_code == 303  # a second click
