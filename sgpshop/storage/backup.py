@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -119,16 +119,13 @@ def write(path: Path, about: About, keys: Mapping[str, str], passphrase: str) ->
 
 def read_about(path: Path) -> About:
     """What the backup says of itself.  Raises NotABackup."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return About.from_json(archive.read(_ABOUT))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
-        raise NotABackup(path) from None
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        return About.from_json(archive.read(_ABOUT))
 
 
 def read_keys(path: Path, passphrase: str) -> dict[str, str]:
-    """The keys of a backup that has some.  Raises EnvironmentUnusable for another passphrase."""
-    with zipfile.ZipFile(path) as archive:
+    """The keys of a backup that has some.  Raises EnvironmentUnusable for another passphrase, NotABackup."""
+    with _readable(path), zipfile.ZipFile(path) as archive:
         sealed = archive.read(_KEYS)
     try:
         opened: dict[str, str] = json.loads(
@@ -165,9 +162,26 @@ def restore(path: Path, about: About, note: Mapping[str, str]) -> None:
                 _put_file(database, where, note)
             else:
                 _load_dump(database, about.version, note)
-    except (OSError, zipfile.BadZipFile, KeyError, sqlite3.DatabaseError) as problem:
+    except (OSError, sqlite3.DatabaseError) as problem:
         if why := _why_unwritten(problem):
             raise ShopError(f"{where.parent} に書き込めません({why})。") from None
+        raise NotABackup(path) from None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """While the backup is read: whatever its damage makes of that, raises NotABackup."""
+    try:
+        yield
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        RuntimeError,  # packed or locked in a way that is none of ours
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         raise NotABackup(path) from None
 
 
@@ -193,10 +207,16 @@ def _beside(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def _unpack(path: Path, to: Path) -> None:
-    with zipfile.ZipFile(path) as archive, archive.open(_DATABASE) as packed, to.open("wb") as file:
-        shutil.copyfileobj(
-            packed, file, 1 << 20
-        )  # reads to the end, where its checksum is compared
+    with to.open("wb") as file:
+        for part in _parts(path):
+            file.write(part)
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """The database, to its end, where its checksum is compared.  Raises NotABackup."""
+    with _readable(path), zipfile.ZipFile(path) as archive, archive.open(_DATABASE) as packed:
+        while part := packed.read(1 << 20):
+            yield part
 
 
 def _copy(to: Path) -> None:

@@ -487,6 +487,30 @@ class TestTheFile:
         with pytest.raises(NotABackup):
             backup.read_about(taken)
 
+    @pytest.mark.parametrize("what", ["packing", "kind of packing", "lock"])
+    def test_however_it_is_damaged_that_is_said(
+        self, taken: Path, elsewhere: Flask, what: str
+    ) -> None:
+        """Each breaks the library off in another way: not with a trace of it."""
+        backups.take(taken)
+        with zipfile.ZipFile(taken) as archive:
+            about = archive.getinfo("database")
+        content = bytearray(taken.read_bytes())
+        listed = content.rindex(b"PK\x01\x02")  # the last of the list at the end
+        name = len("database")
+        match what:
+            case "packing":
+                content[about.header_offset + 30 + name] = 0xFF
+            case "kind of packing":
+                content[listed + 10] = 99
+            case "lock":
+                content[listed + 8] |= 1
+        taken.write_bytes(content)
+        with elsewhere.app_context():
+            with pytest.raises(NotABackup):
+                restore(taken)
+            assert sa.inspect(db.engine).get_table_names() == []
+
     def test_a_disk_without_room_leaves_the_last_one_as_it_is(
         self, taken: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
