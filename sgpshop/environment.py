@@ -128,6 +128,12 @@ def _mail_from(value: str) -> str:
     return value
 
 
+def _instance(value: str) -> Path:
+    if not value.strip():  # else it was the folder of the program itself
+        raise ValueError("フォルダー名を指定してください(例 /var/lib/sgpshop)")
+    return Path(value)
+
+
 def _folder(value: str) -> str:
     if value and not Path(value).is_absolute():
         raise ValueError("「/」で始まるフォルダー名にしてください(例 /var/backups/sgpshop)")
@@ -247,7 +253,7 @@ class Environment:
     Each says its type and, unless that itself reads a text, what does; and its default.
     """
 
-    INSTANCE_PATH: Path = Path("instance")
+    INSTANCE_PATH: Annotated[Path, _instance] = Path("instance")
     DATABASE_URL: Annotated[str, _database] = ""
     QUEUE_URL: Annotated[str, _queue] = ""
     SECRET_KEY: str = ""

@@ -34,6 +34,8 @@ def test_four_words_switch_a_switch_on(word: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("INSTANCE_PATH", ""),
+        ("INSTANCE_PATH", " "),
         ("TEST_MODE", "maybe"),
         ("GATEWAY_CONCURRENCY", "0"),
         ("GATEWAY_CONCURRENCY", "four"),
