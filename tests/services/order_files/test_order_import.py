@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.domain.delivery_status import DeliveryStatus, ProcessingClass
-from sgpshop.domain.errors import NotPossible
+from sgpshop.domain.errors import NotFound, NotPossible
 from sgpshop.domain.payment_calendar import jst_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
@@ -719,6 +719,17 @@ def test_columns_go_in_as_they_are_shown_whoever_chose_others_meanwhile(
     assert run.preview is not None
     assert run.mapping is not None
     assert (run.preview["new"][0]["total"], run.mapping["total"]) == (2500, "計1")
+
+
+def test_columns_of_a_file_that_newer_ones_pushed_out_are_not_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = importing.new_run_id()
+    importing.prepare(run_id, "田中", [csv_file(dict.fromkeys("いろはにほへと", "1"))], NO_LIMITS)
+    fields = ("order_no", "ordered_at", "method", "total", "item_name", "unit_price", "quantity")
+    monkeypatch.setattr(runs.kept, "files", lambda _run_id: [])
+    with pytest.raises(NotFound):
+        importing.map_columns(run_id, dict(enumerate(fields)), "田中", is_to_be_remembered=False)
 
 
 @pytest.mark.long

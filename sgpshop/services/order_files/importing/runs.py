@@ -136,6 +136,8 @@ def map_columns(
     headings = [heading for heading, _values in columns]
     mapping = mappings.checked(headings, chosen)
     files, limits = kept.files(run_id), Limits.of_screen(current_app.config)
+    if not files:  # newer ones took its place at this moment
+        raise NotFound(_NOT_FOUND)
     preview.make(run_id, files, limits, survey(files, limits, mapping), mapping)
     if is_to_be_remembered:
         mappings.remember(headings, mapping, actor)
