@@ -355,11 +355,11 @@ def _ago(span: timedelta) -> sa.BindParameter[datetime]:
     return sa.bindparam(None, callable_=lambda: utc_now() - span, type_=moment, unique=True)
 
 
-#: The money of these is still to come.
 #: A 定期購入 that failed has no capture (rules.md §4.3): it is among 売上失敗, and registered again.
 _IS_BILLED_AGAIN = sa.and_(
     Order.kind == OrderKind.SUBSCRIPTION, Order.payment_status == PaymentStatus.CAPTURE_FAILED
 )
+#: The money of these is still to come.
 _UNPAID = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW, PaymentStatus.AWAITING_BILLING}
 
 #: order_rules.is_unsent of an order that stands so; NULL differs from nothing.
