@@ -90,7 +90,8 @@ def change_amount(order_no: str) -> Response:
         order = get_order(number)
         # What was begun by this very request is found by its token, whatever is held by now (P19).
         is_new = not acting.was_accepted(order.id, seen)
-        if is_new and _has_nothing_to_send(order, given.new_amount):
+        was_alone = is_new and acting.was_accepted(order.id, of_total)
+        if was_alone or (is_new and _has_nothing_to_send(order, given.new_amount)):
             with _telling(number):
                 editing.correct_total(order.id, given.new_amount, of_total, actor)
             return _ended(number, token)

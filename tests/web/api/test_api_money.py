@@ -88,6 +88,11 @@ class TestChangingTheAmount:
         said = back.get_json()
         assert (said["total"], said["gateway_amount"], said["last_error"]) == (3000, 3000, None)
         assert program.post(path, body, again="a").get_json() == said
+        with app.app_context(), writing() as session:  # the answer was lost with its process
+            session.execute(
+                sa.update(ApiRequest).values(status=None, body="", busy_until=utc_now())
+            )
+        assert program.post(path, body, again="a").get_json() == said
         problem(program.post(path, body), 409, "stale")
         with app.app_context():
             assert db.session.query(Attempt).count() == 1  # nothing was sent
