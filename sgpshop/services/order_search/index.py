@@ -41,6 +41,8 @@ LAST = 4
 _GRAM = 2
 #: More of a long word make nothing narrower: what is found is compared with the whole of it.
 _MOST_GRAMS = 16
+#: Signs of the names of things that are kept with what follows from them.
+_LONGEST_KEPT = 300
 _DIGITS = re.compile(r"[0-9]{3,}")
 #: Bits of the sort key below the second: the order's id.
 _ID_BITS = 28
@@ -292,11 +294,21 @@ def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
     """The grams of an order's texts."""
     return set().union(
         *(
-            (_tokens_again if field is ITEM else _tokens_in)(text, field.has_end)
+            (_tokens_again if field is ITEM and is_short([text]) else _tokens_in)(
+                text, field.has_end
+            )
             for field, text in fields
             if text
         )
     )
+
+
+def is_short(texts: Iterable[str | None]) -> bool:
+    """Whether it is worth keeping what follows from these: a few things are in many orders, a long list in one.
+
+    The grams of a list take a hundred times its length.
+    """
+    return sum(len(text) for text in texts if text) <= _LONGEST_KEPT
 
 
 def _tokens_in(text: str, has_end: bool) -> set[str]:

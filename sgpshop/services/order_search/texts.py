@@ -232,7 +232,7 @@ def text_of(order: Any, parcels: Sequence[Any], items: Sequence[Any]) -> _Text:
         "member": _lines(order.member_id),
         "recipient": _lines(*(parcel.name for parcel in parcels)),
         "slip": _lines(*slips),
-        "item": _lines_again(*(text for i in items for text in (i.name, i.code, i.option, i.jan))),
+        "item": _lines_of_items([t for i in items for t in (i.name, i.code, i.option, i.jan)]),
     }
 
 
@@ -253,6 +253,10 @@ def _lines(*texts: str | None) -> str:
     """Each text once, in the form of `search_key`, between line breaks."""
     keys = dict.fromkeys(filter(None, (search_key(text) for text in texts)))
     return "\n".join(["", *keys, ""]) if keys else ""
+
+
+def _lines_of_items(texts: Sequence[str | None]) -> str:
+    return (_lines_again if index.is_short(texts) else _lines)(*texts)
 
 
 #: The same things are in many orders.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -385,3 +386,21 @@ def test_texts_are_compared_while_somebody_writes() -> None:
         pass
     with short_write():
         assert texts.compare_from(1) == (0, None)
+
+
+def test_long_lists_of_items_fill_no_memory() -> None:  # S23
+    """What follows from them takes a hundred times their length, and the next order has others."""
+    order = make_order()
+    for kept in (texts._lines_again, index._tokens_again):
+        kept.cache_clear()
+    tracemalloc.start()
+    try:
+        for place in range(40):
+            signs = [chr(0x4E00 + (place * 997 + n * n * 31) % 2_000) for n in range(5_000)]
+            names = ["".join(signs[at : at + 100]) for at in range(0, 5_000, 100)]
+            items = [OrderLine(name=name, code="", option="", jan="") for name in names]
+            texts._grams(texts.text_of(order, [], items))
+        held, _most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_000_000
