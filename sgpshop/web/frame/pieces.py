@@ -18,8 +18,11 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 _KEY = "sgpshop.pieces"
-#: so many pieces, of a few kB each, and tokens of sessions
+#: so many pieces, and tokens of sessions
 _MOST, _MOST_TOKENS = 256, 1024
+#: Signs of a piece that is kept.  Most have a few thousand; an address of 16 kB is in each link of its panel,
+#: and 256 of those would take a hundred megabytes.
+_LONGEST = 65_536
 #: What Flask lets every template ask, and a piece may not.
 _NOTHING = {
     name: StrictUndefined(name=name)
@@ -69,7 +72,7 @@ def piece(
             _NOTHING | {**given, **following()}
         )
         found = Markup(made)  # noqa: S704 - a template's own, which escapes
-        if not is_typed:
+        if not is_typed and len(found) <= _LONGEST:
             if len(kept) >= _MOST:
                 kept.clear()  # they are made anew faster than anybody would notice
             kept[key] = found

@@ -55,6 +55,13 @@ def test_the_name_of_the_shop_changes_at_once(app: Flask) -> None:
         assert f'title="{name}"' in shown(client)
 
 
+def test_a_piece_that_is_long_for_its_address_is_not_kept(app: Flask) -> None:  # S23
+    client = signed_in(app, Role.VIEWER)
+    for days in range(3):
+        shown(client, f"/orders?{'status=authorized&' * 800}auth_days_left={days}")
+    assert len(kept(app)) < 100_000
+
+
 def test_what_somebody_typed_is_shown_and_not_kept(app: Flask) -> None:
     client = signed_in(app, Role.OPERATOR)
     for name in ("q", "order_no", "item", "slip", "error"):
