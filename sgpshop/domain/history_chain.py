@@ -6,7 +6,7 @@ is the first that is not as it was written; states of the past are kept nowhere,
 write to the database, but does not have the key, can leave out the newest entries.
 
 A second chain of the same kind, over the beginnings of all orders, shows that an order vanished with
-everything about it (services/beginnings.py).  Neither shows that all of the database was put back to
+everything about it (services/orders/beginnings.py).  Neither shows that all of the database was put back to
 what an old backup says: what SMBC-GP knows does (`compare-ledgers`).
 
 Never change how entries are hashed: it has to fit what was written years ago.  A column added later

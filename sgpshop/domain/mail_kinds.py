@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sgpshop.domain.payment_calendar import URGENT_DAYS
 from sgpshop.domain.words import Labelled
 
 #: As far as all mail servers agree: no quotes, no blanks, nothing that could begin another header.
@@ -18,7 +19,7 @@ class MailKind(Labelled):
 
     MORNING = "morning", "毎朝のまとめ(することがある日だけ)"
     RUN_FAILED = "run_failed", "一括処理が失敗を含んで終わったとき"
-    HOLD_ENDS = "hold_ends", "オーソリ期限まで3日になったとき"
+    HOLD_ENDS = "hold_ends", f"オーソリ期限まで{URGENT_DAYS}日になったとき"
     UNCERTAIN = "uncertain", "結果の分からない処理が1時間続いたとき"
     DIFFERENCE = "difference", "SMBC-GPとの食い違いが見つかったとき"
     WORKER_STOOD = "worker_stood", "自動処理が止まっていたとき(再開したときにお知らせします)"

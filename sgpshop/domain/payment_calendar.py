@@ -27,7 +27,7 @@ class HoldWarning(StrEnum):
     EXPIRED = "expired"
 
 
-#: days left, in Japanese days, from which a hold is shown as SOON and URGENT (R130)
+#: days left, in Japanese days, from which a hold is shown as SOON and URGENT, and told by mail (R130, R156)
 SOON_DAYS, URGENT_DAYS = 14, 3
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sgpshop.domain.payment_calendar import SOON_DAYS, jst_day, start_of_day
+from sgpshop.domain.payment_calendar import SOON_DAYS, URGENT_DAYS, jst_day, start_of_day
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.gateway import in_short, worst
 from sgpshop.models import Attempt, AttemptState, Order, split_codes
@@ -27,7 +27,7 @@ from sgpshop.storage.rows import read as rows_of
 #: so many days are drawn, today included: at first, and when more are asked for
 DAYS, MORE_DAYS = 14, 30
 #: the last day of each heap of holds, counted from today; None: all the rest
-HEAPS = (-1, 3, 7, 14, 21, 30, None)
+HEAPS = (-1, URGENT_DAYS, 7, SOON_DAYS, 21, 30, None)
 _REASONS_SHOWN = 5
 _UNTOLD = "通信エラー・その他"
 

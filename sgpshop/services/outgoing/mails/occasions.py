@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from sgpshop.domain.mail_kinds import MailKind
-from sgpshop.domain.payment_calendar import jst_day, start_of_day
+from sgpshop.domain.payment_calendar import URGENT_DAYS, jst_day, start_of_day
 from sgpshop.domain.second_look import ApprovalState
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -43,8 +43,6 @@ from sgpshop.storage.database import insert, writing
 
 #: The morning's mails are written only so long after their hour; then the next morning's.
 _MORNING_LASTS = timedelta(hours=6)
-#: Days before the end of a hold.
-HOLD_DAYS = 3
 #: So long an outcome is unknown before it is told.
 UNCERTAIN_LONG = timedelta(hours=1)
 #: What is older is no news: nobody was there to tell.
@@ -192,11 +190,11 @@ def _mornings(now: datetime) -> Iterator[Occasion]:
 
 
 def _holds(now: datetime) -> Iterator[Occasion]:
-    """The days on which holds end, told once each: three days before, or as soon as a worker is there."""
+    """The days on which holds end, told once each: URGENT_DAYS before, or as soon as a worker is there."""
     today = _morning(now)
     if today is None:
         return
-    days = [today + timedelta(days=number) for number in range(HOLD_DAYS + 1)]
+    days = [today + timedelta(days=number) for number in range(URGENT_DAYS + 1)]
     ends = sa.select(*(holds_of(day).exists() for day in days))
     for day, is_any in zip(days, db.session.execute(ends).one(), strict=True):
         if is_any:
