@@ -95,9 +95,9 @@ class Facts(NamedTuple):
     transaction: TransactionFacts | None
     open_attempt: OpenAttemptFacts | None
     #: by number; only where they were asked for
-    deliveries: Sequence[ParcelFacts] = ()
+    deliveries: tuple[ParcelFacts, ...] = ()
     #: names of what was bought, line by line; only where they were asked for
-    items: Sequence[str] = ()
+    items: tuple[str, ...] = ()
 
     @property
     def is_sgp(self) -> bool:
@@ -245,6 +245,6 @@ def one_of(
         *row[:transaction_at],
         TransactionFacts(*transaction) if transaction[0] is not None else None,
         OpenAttemptFacts(*attempt) if attempt[0] is not None else None,
-        deliveries,
-        items,
+        tuple(deliveries),
+        tuple(items),
     )

@@ -71,7 +71,7 @@ def number(value: int | None) -> str:
 
 def jst(moment: datetime | None) -> str:
     """An aware time as 11/23(月) 14:05 in Japan time, the full one as its title."""
-    return _NOTHING if moment is None else _jst(moment, _this_year())
+    return _NOTHING if moment is None else _jst(moment, present_year())
 
 
 @lru_cache(maxsize=4096)  # a list is looked at again and again, and each of its moments with it
@@ -88,7 +88,7 @@ def _jst(moment: datetime, this_year: int) -> Markup:
 
 def jst_date(moment: datetime | None) -> str:
     """The Japanese day of an aware time as 11/23(月), with the year as its title."""
-    return _NOTHING if moment is None else _jst_date(jst_day(moment), _this_year())
+    return _NOTHING if moment is None else _jst_date(jst_day(moment), present_year())
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +108,8 @@ class _Day(NamedTuple):
     long: str
 
 
-def _this_year() -> int:
+def present_year() -> int:
+    """The year in Japan now: days of another one say theirs."""
     return jst_day(utc_now()).year
 
 

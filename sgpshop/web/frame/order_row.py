@@ -17,21 +17,49 @@ from sgpshop.domain.order_number import in_address
 from sgpshop.domain.order_rules import is_unsent
 from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.services.orders.facts import Facts
-from sgpshop.web.frame.formatters import hold, jst, yen
+from sgpshop.web.frame.formatters import hold, jst, present_year, yen
 
 #: given an order, and whether it may have others than those of its payment
 Badges = Callable[[Facts, bool], Markup]
 Chip = Callable[[PaymentStatus], Markup]
 _OUT_OF_BAND = ' hx-swap-oob="true"'
+#: So many rows are kept, and none of an order with more parcels and items than these.
+_MOST, _MOST_PARTS = 512, 8
 
 
 def init_app(app: Flask) -> None:
-    """Give `order_row(order, selectable, badges, …)` and `order_rows(…)` to all templates of `app`."""
+    """Give `order_row(order, selectable, badges, …)` and `order_rows(…)` to all templates of `app`.
+
+    A list is looked at again and again: a row is made anew only where what it shows is not the same.
+    """
     known: dict[str, Any] = app.jinja_env.globals
     address, chip = known["url_for"], known["status_chip"]
+    kept: dict[tuple[object, ...], Markup] = {}
 
-    def row(*args: Any, **more: Any) -> Markup:
-        return order_row(*args, orders=address("order_search.show"), chip=chip, **more)
+    def made(order: Facts, badges: Badges, year: int, how: tuple[Any, ...]) -> Markup:
+        due = hold(order)
+        if not _is_kept(order):
+            return order_row(order, badges, chip, due, *how)
+        key = order, due, year, how
+        found = kept.get(key)
+        if found is None:
+            if len(kept) >= _MOST:
+                kept.clear()
+            found = kept[key] = order_row(order, badges, chip, due, *how)
+        return found
+
+    def row(
+        order: Facts,
+        selectable: bool,
+        badges: Badges,
+        *,
+        is_ticked: bool = False,
+        oob: bool = False,
+        dated: str = "",
+        reason: str = "",
+    ) -> Markup:
+        how = address("order_search.show"), selectable, is_ticked, oob, dated, reason
+        return made(order, badges, present_year(), how)
 
     def rows(
         orders: Iterable[Facts],
@@ -43,43 +71,40 @@ def init_app(app: Flask) -> None:
         dated: str,
         reasons: Mapping[int, str],
     ) -> Markup:
-        more: dict[str, Any] = {
-            "orders": address("order_search.show"),
-            "chip": chip,
-            "dated": dated,
-        }
-        made = (
-            order_row(
-                order,
-                selectable,
-                badges,
-                is_ticked=all_ticked or order.order_no in ticked,
-                reason=reasons.get(order.id, ""),
-                **more,
-            )
-            for order in orders
-        )
-        return Markup("".join(made))  # noqa: S704 - rows, each of which escapes
+        there, year = address("order_search.show"), present_year()
+        found = []
+        for order in orders:
+            is_ticked = all_ticked or order.order_no in ticked
+            how = there, selectable, is_ticked, False, dated, reasons.get(order.id, "")
+            found.append(made(order, badges, year, how))
+        return Markup("".join(found))  # noqa: S704 - rows, each of which escapes
 
     known.update(order_row=row, order_rows=rows)
 
 
+def _is_kept(order: Facts) -> bool:
+    """Not where a badge counts the hours (要確認), and not what would take much memory."""
+    is_small = len(order.items) + order.parcels <= _MOST_PARTS
+    return is_small and order.payment_status is not PaymentStatus.NEEDS_REVIEW
+
+
 def order_row(
     order: Facts,
-    selectable: bool,
     badges: Badges,
-    *,
-    orders: str,
     chip: Chip,
-    is_ticked: bool = False,
-    oob: bool = False,
-    dated: str = "",
-    reason: str = "",
+    due: str,
+    orders: str,
+    selectable: bool,
+    is_ticked: bool,
+    oob: bool,
+    dated: str,
+    reason: str,
 ) -> Markup:
     """The row, from left to right; what is of others is escaped, the rest are our words and figures.
 
-    `badges` are asked for only where there can be any; `orders` is the address of the list; `dated`:
-    which moment it is about, 注文日時 unless it is one of the payment; `reason`: why a capture failed.
+    `badges` are asked for only where there can be any; `due` is what stands under オーソリ期限, `orders`
+    the address of the list; `dated`: which moment it is about, 注文日時 unless it is one of the payment;
+    `reason`: why a capture failed.
     """
     no, status = escape(order.order_no), order.payment_status
     cells = (
@@ -89,7 +114,7 @@ def order_row(
         _moment(order, dated),
         _amount(order),
         _status(order, chip, badges, reason),
-        f'<td class="due" data-label="オーソリ期限">{hold(order)}</td>',
+        f'<td class="due" data-label="オーソリ期限">{due}</td>',
         _parcel(order),
     )
     start = (
