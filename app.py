@@ -4,7 +4,7 @@ if __name__ == "__main__":
     from sgpshop.cli import main
 
     main()
-else:
+elif __name__ != "__mp_main__":  # a process that makes something for the program above
     from sgpshop import create_app
 
     app = create_app()

@@ -5,10 +5,10 @@ Many rows are written past SQLAlchemy too, which makes the parameters of each ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from typing import Any, TypeVarTuple, cast
+from typing import Any, NamedTuple, TypeVarTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
@@ -57,6 +57,13 @@ def free_ids(connection: sa.Connection, table: sa.Table, count: int) -> Sequence
     return list(connection.scalars(sa.select(sa.func.nextval(sequence)).select_from(many)))
 
 
+class Statement(NamedTuple):
+    """A statement as the database's driver takes it, and its values: a list for one to be said for each."""
+
+    text: str
+    values: tuple[Any, ...] | list[tuple[Any, ...]]
+
+
 def put(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
@@ -64,9 +71,21 @@ def put(
 
     Triggers and CHECKs hold as for any INSERT.
     """
+    run(connection, inserts(connection.dialect, table, names, rows))
+
+
+def run(connection: sa.Connection, statements: Iterable[Statement]) -> None:
+    """Say them all, within an open write transaction."""
+    for statement in statements:
+        connection.exec_driver_sql(*statement)
+
+
+def inserts(
+    dialect: sa.Dialect, table: sa.Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Iterator[Statement]:
+    """The statements of `put`."""
     if not rows:
         return
-    dialect = connection.dialect
     defaults = {
         column: column.default.arg
         if isinstance(column.default, ScalarElementColumnDefault)
@@ -84,10 +103,11 @@ def put(
     place = "?" if dialect.paramstyle == "qmark" else "%s"
     row = f"({', '.join([place] * len(columns))})"
     into = f"INSERT INTO {table.name} ({', '.join(c.name for c in columns)}) VALUES "  # noqa: S608
+    many = into + ", ".join([row] * _TOGETHER)
     for start in range(0, len(rows), _TOGETHER):
         some = [*zip(*(values[start : start + _TOGETHER] for values in made), strict=True)]
-        statement = into + ", ".join([row] * len(some))
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+        text = many if len(some) == _TOGETHER else into + ", ".join([row] * len(some))
+        yield Statement(text, tuple(chain.from_iterable(some)))
 
 
 def _stored_form(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
+from operator import add
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from sqlalchemy.sql.operators import in_op
 from sgpshop.extensions import db
 from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue
 from sgpshop.storage.questions import Question
+from sgpshop.storage.rows import Statement
 from sgpshop.storage.rows import read as rows_of
 
 Condition = sa.ColumnElement[bool]
@@ -292,15 +294,13 @@ def _being_renewed(keys: Sequence[Key], fields: Sequence[Field]) -> sa.Select[*t
 
 def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
     """The grams of an order's texts."""
-    return set().union(
-        *(
-            (_tokens_again if field is ITEM and is_short([text]) else _tokens_in)(
-                text, field.has_end
-            )
-            for field, text in fields
-            if text
-        )
-    )
+    tokens: set[str] = set()
+    for field, text in fields:
+        if field is ITEM and is_short([text]):
+            tokens |= _tokens_again(text)
+        elif text:
+            _add_tokens(tokens, text, field.has_end)
+    return tokens
 
 
 def is_short(texts: Iterable[str | None]) -> bool:
@@ -311,20 +311,30 @@ def is_short(texts: Iterable[str | None]) -> bool:
     return sum(len(text) for text in texts if text) <= _LONGEST_KEPT
 
 
-def _tokens_in(text: str, has_end: bool) -> set[str]:
-    tokens: set[str] = set()
+def _add_tokens(tokens: set[str], text: str, has_end: bool) -> None:
     for line in text.split("\n"):
-        codes = [*map(_code, line)]
-        tokens.update(map(_token, pairwise(codes)))
-        for run in _DIGITS.finditer(line):
-            tokens.update(_threes(codes[slice(*run.span())]))
-        if has_end and len(codes) >= LAST:
-            tokens.add(_token(codes[-LAST:]))
-    return tokens
+        if line.isascii():
+            twos = [*map(add, line, line[1:])]
+            tokens.update(map(_ascii_token, twos))
+            for run in _DIGITS.finditer(line):
+                begin, end = run.span()
+                threes = map(add, twos[begin : end - 2], line[begin + 2 : end])
+                tokens.update(map(_ascii_token, threes))
+        else:
+            codes = [*map(_code, line)]
+            tokens.update(map(_token, pairwise(codes)))
+            for run in _DIGITS.finditer(line):
+                tokens.update(_threes(codes[slice(*run.span())]))
+        if has_end and len(line) >= LAST:
+            tokens.add(_token(map(_code, line[-LAST:])))
 
 
 #: The same things are in many orders.
-_tokens_again = lru_cache(maxsize=1_000)(_tokens_in)
+@lru_cache(maxsize=1_000)
+def _tokens_again(text: str) -> frozenset[str]:
+    tokens: set[str] = set()
+    _add_tokens(tokens, text, ITEM.has_end)
+    return frozenset(tokens)
 
 
 def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
@@ -353,6 +363,17 @@ def _code(sign: str) -> str:
     return f"{ord(sign):x}"
 
 
+class _AsciiTokens(dict[str, str]):
+    """Two signs of ASCII, or three digits, as a gram: some thousand."""
+
+    def __missing__(self, signs: str) -> str:
+        made = self[signs] = _token(map(_code, signs))
+        return made
+
+
+_ascii_token = _AsciiTokens().__getitem__
+
+
 def _grams_of(keys: Sequence[str], where: Where) -> list[str]:
     tokens = [token for key in keys for token in asked(key, at_end=where is not Where.ANYWHERE)]
     return list(dict.fromkeys(tokens[:_MOST_GRAMS]))
@@ -378,25 +399,26 @@ def _have(grams: sa.BindParameter[Any]) -> Condition:
     return GRAMS.c.grams.contains(grams)
 
 
-def put_in(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
-    """Index the grams of texts by their sort keys, under which there are none."""
-    if _is_sqlite():
-        _tell_fts5(session, "INSERT INTO order_grams (rowid, grams) VALUES (?, ?)", rows)
-    elif values := _as_arrays(rows):
-        statement = (
-            "INSERT INTO order_grams (rowid, grams) VALUES (:key, :grams)"
-            " ON CONFLICT (rowid) DO UPDATE SET grams = excluded.grams"
-        )
-        session.execute(sa.text(statement), values)
+def insert_of(dialect: sa.Dialect, rows: Iterable[tuple[int, set[str]]]) -> Statement:
+    """What indexes the grams of texts by their sort keys, under which there are none."""
+    if dialect.name == "sqlite":
+        text = "INSERT INTO order_grams (rowid, grams) VALUES (?, ?)"
+        return Statement(text, [(key, " ".join(tokens)) for key, tokens in rows])
+    text = (
+        "INSERT INTO order_grams (rowid, grams) VALUES (%s, %s)"
+        " ON CONFLICT (rowid) DO UPDATE SET grams = excluded.grams"
+    )
+    return Statement(text, [(key, sorted(tokens)) for key, tokens in rows])
 
 
 def take_out(session: Session, rows: Iterable[tuple[int, set[str]]]) -> None:
     """Forget the grams of these sort keys; FTS5 has to be told which they were."""
     if _is_sqlite():
         told = "INSERT INTO order_grams (order_grams, rowid, grams) VALUES ('delete', ?, ?)"
-        _tell_fts5(session, told, rows)
-    elif values := _as_arrays(rows):
-        session.execute(sa.text("DELETE FROM order_grams WHERE rowid = :key"), values)
+        if values := [(key, " ".join(tokens)) for key, tokens in rows]:
+            session.connection().exec_driver_sql(told, values)
+    elif keys := [{"key": key} for key, _ in rows]:
+        session.execute(sa.text("DELETE FROM order_grams WHERE rowid = :key"), keys)
 
 
 def empty(session: Session) -> None:
@@ -405,16 +427,6 @@ def empty(session: Session) -> None:
     if _is_sqlite():
         statement = "INSERT INTO order_grams (order_grams) VALUES ('delete-all')"
     session.execute(sa.text(statement))
-
-
-def _tell_fts5(session: Session, statement: str, rows: Iterable[tuple[int, set[str]]]) -> None:
-    values = [(key, " ".join(tokens)) for key, tokens in rows]
-    if values:
-        session.connection().exec_driver_sql(statement, values)
-
-
-def _as_arrays(rows: Iterable[tuple[int, set[str]]]) -> list[dict[str, Any]]:
-    return [{"key": key, "grams": sorted(tokens)} for key, tokens in rows]
 
 
 def _is_sqlite() -> bool:

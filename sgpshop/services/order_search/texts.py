@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from sgpshop.models import Delivery, Order, OrderLine, OrderText, OrderTextDue, 
 from sgpshop.services.order_search import index
 from sgpshop.storage.database import chunks, writing
 from sgpshop.storage.questions import Question
-from sgpshop.storage.rows import put
+from sgpshop.storage.rows import Statement, inserts, run
 
 #: Orders renewed in one transaction: others wait for it on SQLite.
 _BATCH = 200
@@ -172,10 +173,19 @@ def _write(session: Session, order_ids: Sequence[int], *, even_if_same: bool = F
 
 def put_in(session: Session, new: Sequence[_Text]) -> None:
     """Write these texts of orders that have none, in the caller's transaction."""
+    connection = session.connection()
+    run(connection, inserts_of(connection.dialect, new))
+
+
+def inserts_of(dialect: sa.Dialect, new: Sequence[_Text]) -> Iterator[Statement]:
+    """The statements of `put_in`."""
     if new:
-        names = ("order_id", "sort_key", *_FIELDS)
-        put(session.connection(), _texts, names, [[row[name] for name in names] for row in new])
-        index.put_in(session, ((row["sort_key"], _grams(row)) for row in new))
+        yield from inserts(dialect, _texts, _NAMES, [*map(_in_order, new)])
+        yield index.insert_of(dialect, ((row["sort_key"], _grams(row)) for row in new))
+
+
+_NAMES = ("order_id", "sort_key", *_FIELDS)
+_in_order = itemgetter(*_NAMES)
 
 
 def _take_out(session: Session, stored: dict[int, _Text]) -> None:
@@ -218,20 +228,34 @@ def _made(session: Session, order_ids: Sequence[int]) -> dict[int, _Text]:
     return {order.id: text_of(order, parcels[order.id], lines[order.id]) for order in orders}
 
 
-def text_of(order: Any, parcels: Sequence[Any], items: Sequence[Any]) -> _Text:
-    """The row of order_texts of an order, from rows of it, its deliveries and its lines."""
-    tels = [order.buyer_tel, *(parcel.tel for parcel in parcels)]
+def lines_of(*texts: str | None) -> str:
+    """Each text once, in the form of `search_key`, between line breaks."""
+    keys = dict.fromkeys(filter(None, map(search_key, texts)))
+    return "\n".join(["", *keys, ""]) if keys else ""
+
+
+def text_of(
+    order: Any,
+    parcels: Sequence[Any],
+    items: Sequence[Any],
+    lines_of_names: Callable[..., str] = lines_of,
+) -> _Text:
+    """The row of order_texts of an order, from rows of it, its deliveries and its lines.
+
+    Who has few names in many orders gives `lines_of_names`: what keeps the lines of each.
+    """
+    tels = dict.fromkeys([order.buyer_tel, *(parcel.tel for parcel in parcels)])
     slips = (number for p in parcels for number in (p.slip_no, *p.more_slips.split()))
     return {
         "order_id": order.id,
         "sort_key": index.sort_key(order.ordered_at, order.id),
-        "buyer": _lines(order.buyer_name, order.buyer_kana, order.buyer_company),
-        "tel": _lines(*map(phone_key, tels), *map(digits_only, tels)),
-        "email": _lines(order.buyer_email),
-        "number": _lines(order.order_no),
-        "member": _lines(order.member_id),
-        "recipient": _lines(*(parcel.name for parcel in parcels)),
-        "slip": _lines(*slips),
+        "buyer": lines_of_names(order.buyer_name, order.buyer_kana, order.buyer_company),
+        "tel": lines_of(*map(phone_key, tels), *map(digits_only, tels)),
+        "email": lines_of(order.buyer_email),
+        "number": lines_of(order.order_no),
+        "member": lines_of(order.member_id),
+        "recipient": lines_of_names(*(parcel.name for parcel in parcels)),
+        "slip": lines_of(*slips),
         "item": _lines_of_items([t for i in items for t in (i.name, i.code, i.option, i.jan)]),
     }
 
@@ -249,15 +273,9 @@ def _rows_of(
     return found
 
 
-def _lines(*texts: str | None) -> str:
-    """Each text once, in the form of `search_key`, between line breaks."""
-    keys = dict.fromkeys(filter(None, (search_key(text) for text in texts)))
-    return "\n".join(["", *keys, ""]) if keys else ""
-
-
 def _lines_of_items(texts: Sequence[str | None]) -> str:
-    return (_lines_again if index.is_short(texts) else _lines)(*texts)
+    return (_lines_again if index.is_short(texts) else lines_of)(*texts)
 
 
 #: The same things are in many orders.
-_lines_again = lru_cache(maxsize=1_000)(_lines)
+_lines_again = lru_cache(maxsize=1_000)(lines_of)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -124,6 +126,38 @@ def test_whoever_is_killed_in_a_batch_leaves_whole_orders(
         assert_books_are_true(20)
         assert seed_rows(60) == 40
         assert_books_are_true(60)
+
+
+@pytest.mark.postgresql
+def test_many_are_made_by_processes_of_their_own(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_MANY", 1)
+    monkeypatch.setattr(rows, "_BATCH", 20)
+    monkeypatch.setattr(rows, "_MOST_MAKERS", 1)
+    with app.app_context():
+        assert seed_rows(50) == 50
+        assert_books_are_true(50)
+
+
+@pytest.mark.postgresql
+def test_what_was_made_ahead_is_made_anew_if_somebody_wrote_meanwhile(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_BATCH", 20)
+    fold = rows.sums.fold
+    with app.app_context():
+
+        def the_same_command_again() -> None:
+            monkeypatch.setattr(rows.sums, "fold", fold)
+            monkeypatch.setattr(rows, "_MANY", 1_000)
+            assert seed_rows(45) == 25
+
+        monkeypatch.setattr(rows, "_MANY", 1)
+        monkeypatch.setattr(rows, "_makers", lambda: ThreadPoolExecutor(1))
+        monkeypatch.setattr(rows.sums, "fold", the_same_command_again)
+        assert seed_rows(80) == 20 + 35
+        assert_books_are_true(80)
 
 
 def test_a_shop_at_work_gets_none(app: Flask) -> None:

@@ -300,7 +300,7 @@ def test_killed_in_the_middle_the_note_is_still_there(monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "put_in", die)
+        patch.setattr(index, "insert_of", die)
         with pytest.raises(KeyboardInterrupt):
             texts.renew()
     assert found("高崎") == ["P2026-Ab1001"]
