@@ -85,7 +85,10 @@ def check_search(*, anew: bool) -> None:
 @click.command("check-sums")
 @with_shop
 def check_sums() -> None:
-    """Compare what is kept of the orders (sums, ends of holds) with them, and mend it; exit 1 if any differed."""
+    """Compare what is kept of the orders (sums, ends of holds, amounts that differ) with them, and mend it.
+
+    Exit 1 if anything differed.
+    """
     mended, ends = sums.compare(), holds.compare()
     click.echo(
         f"注文の件数と合計: {mended:,}つの決済ステータスで直しました。"
@@ -93,7 +96,9 @@ def check_sums() -> None:
         else "注文の件数と合計に誤りはありません。"
     )
     click.echo(
-        f"オーソリ期限: {ends:,}件を直しました。" if ends else "オーソリ期限に誤りはありません。"
+        f"オーソリ期限・未送信の修正額: {ends:,}件を直しました。"
+        if ends
+        else "オーソリ期限・未送信の修正額に誤りはありません。"
     )
     sys.exit(1 if mended or ends else 0)
 

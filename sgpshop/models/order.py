@@ -53,6 +53,15 @@ _HOLDS_ROUND = sa.text(
     " AND payment_status <> 'cancelled' AND NOT is_round_shared"
 )
 
+#: Of these all orders are UNFINISHED.
+UNFINISHED_STATUSES = frozenset(
+    {
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.CAPTURE_FAILED,
+        PaymentStatus.NEEDS_REVIEW,
+        PaymentStatus.AWAITING_BILLING,
+    }
+)
 #: What still needs somebody: to be sent, or its payment neither taken nor given back.  Words are
 #: written out, not bound: the index serves only a condition that it can be compared with.
 UNFINISHED = sa.text(
@@ -61,6 +70,14 @@ UNFINISHED = sa.text(
     " OR (cancel_waived_at IS NULL AND (processing_class = 'returned' AND payment_status = 'captured'"
     " OR processing_class IN ('returned', 'cancelled') AND payment_status = 'billing_reported'"
     " AND refunded_on IS NULL))"
+)
+
+#: 発送済み・売上処理待ち (R130), of whatever kind: the goods are through, the money was not taken.  With the
+#: cast no planner goes through all that is held, by status.
+SHIPPED_UNCAPTURED = sa.text(
+    "CAST(payment_status AS VARCHAR) IN ('authorized', 'capture_failed')"
+    " AND (processing_class = 'delivered'"
+    " OR processing_class = 'returned' AND cancel_waived_at IS NOT NULL)"
 )
 
 #: Reported sales whose goods are back or were never sent: money to be given back, and few.  With the
@@ -113,7 +130,17 @@ class Order(Base):
         index_of("ix_orders_returned", "ordered_at", "id", where="processing_class = 'returned'"),
         # The order list as it is first seen.
         index_of(
-            "ix_orders_unfinished", "ordered_at", "id", "payment_status", "total", where=UNFINISHED
+            "ix_orders_unfinished",
+            *("ordered_at", "id", "payment_status", "total"),
+            # SQLite looks at the condition once more, and would read each order for it
+            *("processing_class", "cancel_waived_at", "refunded_on"),
+            where=UNFINISHED,
+        ),
+        index_of(
+            "ix_orders_shipped_uncaptured",
+            *("ordered_at", "id", "payment_status", "total"),
+            *("kind", "processing_class", "cancel_waived_at"),
+            where=SHIPPED_UNCAPTURED,
         ),
         index_of("ix_orders_reported_back", "id", where=REPORTED_BACK),
         # 定期購入 and 予約: their screens page through one status; latest order of a subscription.
@@ -385,6 +412,7 @@ class CardTransaction(Base):
             "order_id",
             where="hold_ends_at IS NOT NULL",
         ),
+        index_of("ix_card_transactions_differs", "order_id", where="differs"),
         sa.Index("ix_card_transactions_access_id", "access_id"),
         sa.Index("ix_card_transactions_captured_at", "captured_at"),
         sa.Index("ix_card_transactions_cancelled_at", "cancelled_at"),
@@ -417,6 +445,8 @@ class CardTransaction(Base):
     #: the same while it is of use: current, and its order may be captured; triggers alone write it
     #: (order_search/holds.py)
     hold_ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: current, and not what its order comes to, which is not paid yet; triggers alone write it, too
+    differs: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     captured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     captured_amount: Mapped[int | None]
     #: 取消日時: when SMBC-GP released or gave back all of it

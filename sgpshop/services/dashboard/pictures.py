@@ -81,7 +81,7 @@ class Holds:
 
 
 def holds(now: datetime) -> Question[Holds]:
-    """When they end; one look at each of them."""
+    """When they end."""
 
     def read(row: tuple[Any, ...]) -> Holds:
         *up_to, yen = row
@@ -96,12 +96,16 @@ def _heaps(today: date) -> sa.Select[*tuple[Any, ...]]:
     """How many end before each, and the yen of what ends soon."""
     is_in = {
         last: kept.ends_at < start_of_day(today + timedelta(days=last + 1))
-        for last in HEAPS
         if last is not None
+        else kept.ends_at.is_not(None)
+        for last in HEAPS
     }
-    up_to = [sa.func.count().filter(condition) for condition in is_in.values()]
-    yen = sa.func.sum(kept.yen).filter(is_in[SOON_DAYS])
-    return sa.select(*up_to, sa.func.count(), yen).where(kept.ends_at.is_not(None))
+    # Each a piece of the index: one look at all of them, each compared with each, takes five times as long.
+    figures = [
+        *(sa.select(sa.func.count(kept.ends_at)).where(one) for one in is_in.values()),
+        sa.select(sa.func.sum(kept.yen)).where(is_in[SOON_DAYS]),
+    ]
+    return sa.select(*(one.scalar_subquery() for one in figures))
 
 
 @dataclass(frozen=True)

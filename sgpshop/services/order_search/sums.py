@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sgpshop import logs
+from sgpshop.domain.payment_status import PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import Order, OrderKind, OrderSum, table_of
 from sgpshop.storage.database import writing
@@ -41,16 +42,20 @@ _DRIFT = (
 
 
 @cache
-def by_status(place: int, kind: OrderKind | None = None) -> sa.Select[*tuple[Any, ...]]:
+def by_status(
+    place: int, kind: OrderKind | None = None, statuses: frozenset[PaymentStatus] = frozenset()
+) -> sa.Select[*tuple[Any, ...]]:
     """Rows of `place`, status (NULL: not paid by SGP card), count and yen, as totals.py adds up.
 
-    Of all orders, or of those of `kind`.
+    Of all orders, or of those of `kind`, or of `statuses`.
     """
     status = sa.type_coerce(sa.func.nullif(_sums.c.status, ""), Order.payment_status.type)
     count, yen = sa.func.sum(_sums.c.count), sa.func.sum(_sums.c.yen)
     found = sa.select(sa.literal(place), status, count, yen).group_by(_sums.c.status)
     if kind is not None:
         found = found.where(_sums.c.kind == kind.value)
+    if statuses:
+        found = found.where(_sums.c.status.in_(sorted(statuses)))
     return found.having(count != 0)
 
 

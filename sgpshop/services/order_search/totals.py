@@ -27,6 +27,7 @@ from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, OrderKind, utc_now
+from sgpshop.models.order import UNFINISHED_STATUSES
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.storage.questions import Question, answer, once
@@ -214,12 +215,22 @@ def _statement(
 _kept_statement = lru_cache(maxsize=64)(_statement)
 
 
+#: The list as it is opened.
+_FIRST_SEEN = SearchCriteria(unfinished=True)
+
+
 def _parts(criteria: SearchCriteria, now: datetime, place: int) -> list[sa.Select[Any]]:
     wanted = conditions(criteria, now)
     if not wanted:
         return [sums.by_status(place), _taken_otherwise((), place=place)]
-    # The few unfinished ones have an index of their own.
-    return _sums_of(wanted, place, None if criteria.unfinished else Order.payment_status.expression)
+    if criteria == _FIRST_SEEN:  # of these statuses all are unfinished, so their sums are kept
+        status = sa.cast(Order.payment_status, sa.String)
+        others = sa.func.coalesce(status, "").not_in(sorted(UNFINISHED_STATUSES))
+        rest, otherwise = _sums_of([*wanted, others], place)
+        return [sums.by_status(place, statuses=UNFINISHED_STATUSES), rest, otherwise]
+    # These few have an index of their own.
+    are_few = criteria.unfinished or criteria.shipped_uncaptured or criteria.unsent
+    return _sums_of(wanted, place, None if are_few else Order.payment_status.expression)
 
 
 def _sums_of(

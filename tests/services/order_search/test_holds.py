@@ -1,4 +1,4 @@
-"""When holds end is kept by whoever changes an order or its transaction, and compared with both."""
+"""When holds end, and which are of another amount, is kept by whoever changes an order or its transaction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from sgpshop.cli import commands
+from sgpshop.domain.order_rules import HOLDING_STATUSES
 from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
 from sgpshop.extensions import db
 from sgpshop.models import CardTransaction, Order, OrderKind
@@ -50,6 +51,12 @@ def are_right() -> bool:
             and order.kind is OrderKind.NORMAL
             and order.payment_status in CAPTURABLE
             else None
+        )
+        and its.differs
+        == (
+            its.is_current
+            and order.payment_status in HOLDING_STATUSES
+            and its.gateway_amount not in (None, order.total)
         )
         for its, order in rows
     )
@@ -98,6 +105,37 @@ def test_every_way_of_changing_orders_and_transactions_changes_them() -> None:
     assert kept() == []
 
 
+def other_amounts() -> list[int]:
+    db.session.rollback()
+    return sorted(db.session.scalars(holds.of_other_amounts))
+
+
+def test_which_amounts_differ_follows_whoever_changes_orders_and_transactions() -> None:
+    order, other = make_order(total=3_000), make_order(total=3_000, status=S.CAPTURED)
+    change(CardTransaction, gateway_amount=3_000)
+    assert other_amounts() == []
+    change(Order, total=2_500)
+    assert other_amounts() == [order.id]
+    change(Order, payment_status=S.NEEDS_REVIEW)  # both
+    assert other_amounts() == [order.id, other.id]
+    change(CardTransaction, gateway_amount=2_500)
+    assert other_amounts() == []
+    change(CardTransaction, gateway_amount=2_501)
+    change(Order, payment_status=S.CAPTURED)
+    assert other_amounts() == []
+    change(Order, payment_status=S.AUTHORIZED)
+    change(CardTransaction, is_current=False)
+    assert other_amounts() == []
+    with writing() as session:  # the next of its transactions, as a row alone
+        session.execute(
+            sa.insert(CardTransaction).values(
+                order_id=order.id, sequence=1, gateway_order_id="x-1", gateway_amount=2_400
+            )
+        )
+    assert other_amounts() == [order.id]
+    assert are_right()
+
+
 def break_off() -> None:
     with writing() as session:
         session.execute(sa.update(Order).values(payment_status=S.CANCELLED))
@@ -131,11 +169,17 @@ def test_drift_is_found_logged_and_mended(app: Flask, capsys: pytest.CaptureFixt
     assert told["transactions"] == 3
     assert are_right()
     assert holds.compare() == 0
-    with writing() as session:
-        session.execute(sa.update(CardTransaction).values(hold_ends_at=None))
+    order = make_order(total=3_000)
+    with writing() as session:  # and one amount is said to differ
+        session.execute(sa.update(CardTransaction).values(hold_ends_at=None, differs=False))
+        session.execute(
+            sa.update(CardTransaction)
+            .where(CardTransaction.order_id == order.id)
+            .values(differs=True)
+        )
     for code, words in (
-        (1, "オーソリ期限: 2件を直しました。"),
-        (0, "オーソリ期限に誤りはありません。"),
+        (1, "オーソリ期限・未送信の修正額: 3件を直しました。"),
+        (0, "オーソリ期限・未送信の修正額に誤りはありません。"),
     ):
         result = app.test_cli_runner().invoke(commands, ["check-sums"])
         assert (result.exit_code, result.stdout.splitlines()[-1]) == (code, words)
