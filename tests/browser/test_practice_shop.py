@@ -62,7 +62,7 @@ def shop_front(clock: time_machine.Coordinates, site: Site) -> Iterator[str]:
         key = api_keys.create("練習ショップ", [Scope.INTAKE, Scope.READ], by="test")
     site.app.config["PUBLIC_URL"] = site.url
     server = make_server("127.0.0.1", 0, site.world.simulator, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
     gateway_access.init_app(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,13 +42,19 @@ def run(folder: Path, *words: object, passphrase: str = "") -> Result:
     return result
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """An instance with somebody in it."""
-    folder = tmp_path / "shop"
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An instance with somebody in it, to be copied for each test."""
+    folder = tmp_path_factory.mktemp("begun") / "shop"
     assert run(folder, "migrate").exit_code == 0
     assert run(folder, "create-user", "店長", "--role", "owner").exit_code == 0
     return folder
+
+
+@pytest.fixture
+def shop(begun: Path, tmp_path: Path) -> Path:
+    """An instance with somebody in it."""
+    return Path(shutil.copytree(begun, tmp_path / "shop"))
 
 
 def test_with_a_passphrase_one_file_is_all_there_is(shop: Path, tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def listener() -> Iterator[tuple[str, list[tuple[str, str | None, bytes]]]]:
     """A shop's server: its address and what it got."""
     handler = type("Handler", (Listening,), {"got": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", handler.got  # type: ignore[attr-defined]
     server.shutdown()

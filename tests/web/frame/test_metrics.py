@@ -40,13 +40,24 @@ def overrides() -> dict[str, Any]:
     return {"METRICS_TOKEN": TOKEN}
 
 
+# A process keeps the files of its counts for as long as it lives: those of a test stay open until the
+# collector comes, which here may be within another one.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.fixture(autouse=True)
 def _count_no_more() -> Iterator[None]:
     yield
     metrics._meters = None
     values.ValueClass = values.MutexValue
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leave_no_files() -> Iterator[None]:
+    yield
     with warnings.catch_warnings():
-        # A process keeps the files of its counts for as long as it lives.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
