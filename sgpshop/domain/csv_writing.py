@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 
 from sgpshop.domain.payment_calendar import JST
@@ -23,6 +23,7 @@ _FORMULA = re.compile(r"'*(?:[\s\u3000]*[=+\-@＝＋－＠]|[\t\r\n])")
 
 #: What may be a formula, or has to be quoted.
 _TO_BE_CARED_FOR = re.compile(r"['\s\u3000=+\-@＝＋－＠]|[^,\"\r\n]*[,\"\r\n]")
+_LINE_TO_BE_CARED_FOR = re.compile(r"\n['\s\u3000=+\-@＝＋－＠]")
 _TO_BE_QUOTED = re.compile(r'[,"\r\n]')
 
 #: Stands for a character that CP932 has not (§14.3).
@@ -96,6 +97,17 @@ def csv_text(value: Value, encoding: Encoding = Encoding.UTF_8) -> str:
         return value  # nearly all
     text = str(_cell(value, encoding))
     return '"' + text.replace('"', '""') + '"' if _TO_BE_QUOTED.search(text) else text
+
+
+def csv_texts(values: Sequence[str | None], encoding: Encoding = Encoding.UTF_8) -> Sequence[str]:
+    """`csv_text` of each; where nothing is to be cared for in any, none is looked at by itself."""
+    if encoding is Encoding.UTF_8:
+        given = [*filter(None, values)]
+        text = "\n".join(["", *given])
+        is_plain = text.count("\n") == len(given) and not any(map(text.__contains__, ',"\r'))
+        if is_plain and not _LINE_TO_BE_CARED_FOR.search(text):
+            return [value or "" for value in values]
+    return [csv_text(value, encoding) for value in values]
 
 
 def csv_guarded(text: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sgpshop.domain.csv_writing import Encoding, csv_file, csv_guarded
+from sgpshop.domain.csv_writing import Encoding, csv_file, csv_guarded, csv_text, csv_texts
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,15 @@ def test_a_cp932_file_has_no_mark_and_a_sign_for_what_it_lacks() -> None:
         "'=1+1,1200,",
         "森〓外,0,2026/11/23 10:15:00",
     ]
+
+
+@given(
+    st.lists(
+        st.none() | st.text(alphabet="aあ\U00020bb7,\"\r\n\t '=+-@＝　〜", max_size=4), max_size=6
+    ),
+    st.sampled_from(Encoding),
+)
+def test_many_texts_are_written_as_each_of_them(
+    values: list[str | None], encoding: Encoding
+) -> None:
+    assert list(csv_texts(values, encoding)) == [csv_text(value, encoding) for value in values]

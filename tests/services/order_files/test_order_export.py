@@ -229,6 +229,31 @@ def test_a_long_search_comes_in_pieces_newest_first_and_none_twice(
     assert chosen == wanted
 
 
+def test_cells_are_the_same_in_whatever_pieces_they_are_made(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["佐藤", "=1+1", "鈴木, 一郎", "", "'@x", '"引用"', "佐藤", "-", "改\n行", "田中"]
+    for name in names:
+        make_order(buyer=name)
+    at_once = written(exporting.found(EVERYTHING))
+    told = [one["注文者"] for one in reversed(table(exporting.found(EVERYTHING)))]
+    assert told == [
+        "佐藤",
+        "'=1+1",
+        "鈴木, 一郎",
+        "",
+        "''@x",
+        '"引用"',
+        "佐藤",
+        "'-",
+        "改\n行",
+        "田中",
+    ]
+    for size in (1, 3):
+        monkeypatch.setattr(exporting.reading, "_CHUNK", size)
+        assert written(exporting.found(EVERYTHING)) == at_once
+
+
 def test_only_what_was_searched_for(shop: World) -> None:
     captured = make_order(status=PaymentStatus.CAPTURED)
     make_order()

@@ -95,76 +95,114 @@ DELIVERY_FIELDS = _as_stored(_OF_PARCEL)
 ITEM_FIELDS = _as_stored(_OF_ITEM)
 
 
-def rows(orders: Iterable[ExportedOrder]) -> Iterator[list[Value]]:
+def rows(orders: Sequence[ExportedOrder]) -> Iterator[list[Value]]:
     """One row an item, in the order of TITLES; order and delivery columns repeat."""
     return Rows().of(orders)
 
 
-class Rows:
-    """Makes the rows of one file.
+def _as_it_is(value: Any) -> Any:
+    return value
 
-    `written` says what stands in it for a value, `together` what for some cells of a row, which are
-    the last ones or not: what repeats is made once.
+
+class Rows:
+    """Makes the rows of one file, some hundred orders at once, column by column: what repeats is made once.
+
+    `written` says what stands in it for a value, and `all_written` for each of a list of texts; `together`
+    what for the cells of each of some rows, which are the last ones or not.
     """
 
     def __init__(
         self,
-        written: Callable[[Value], Any] = lambda value: value,
-        together: Callable[[list[Any], bool], Any] = lambda cells, _is_last: cells,
+        written: Callable[[Value], Any] = _as_it_is,
+        all_written: Callable[[Sequence[str | None]], Sequence[Any]] = _as_it_is,
+        together: Callable[[Iterable[Sequence[Any]], bool], list[Any]] = (
+            lambda rows, _is_last: [*map(list, rows)]
+        ),
     ) -> None:
         self._written, self._together = written, together
         moments = _Kept(_in_turn(_reader(UtcDateTime()), written))  # the same one in many columns
-        self._orders = _Cells(_OF_ORDER, written, moments)
-        self._parcels = _Cells(_OF_PARCEL, written, moments)
-        self._items = _Cells(_OF_ITEM, written, moments)
-        self._later = _Cells(_OF_SINCE, written, moments)
-        self._no_parcel = together([written(None)] * len(_DELIVERY), False)
+        self._orders, self._parcels, self._items, self._later = (
+            _Cells(columns, written, all_written, moments)
+            for columns in (_OF_ORDER, _OF_PARCEL, _OF_ITEM, _OF_SINCE)
+        )
+        [self._no_parcel] = together([[written(None)] * len(_DELIVERY)], False)
 
-    def of(self, orders: Iterable[ExportedOrder]) -> Iterator[Any]:
+    def of(self, orders: Sequence[ExportedOrder]) -> Iterator[Any]:
         """As `rows`."""
-        together, no_parcel, item = self._together, self._no_parcel, self._items.of
-        for exported in orders:
-            of_order = together(self._orders.of(exported.order), False)
-            since = together(self._since(exported), True)
-            parcels = {
-                number: together(self._parcels.of(parcel), False)
-                for number, parcel in exported.parcels.items()
-            }
+        of_orders = self._together(self._orders.of([one.order for one in orders]), False)
+        of_parcels = iter(
+            self._together(
+                self._parcels.of([row for one in orders for row in one.parcels.values()]), False
+            )
+        )
+        of_items = iter(
+            self._together(self._items.of([line for one in orders for line in one.lines]), False)
+        )
+        no_parcel = self._no_parcel
+        for exported, of_order, since in zip(orders, of_orders, self._since(orders), strict=True):
+            of_number = {number: next(of_parcels) for number in exported.parcels}
             for line in exported.lines:
-                of_parcel = parcels.get(line[-2], no_parcel)  # delivery_number (reading.py)
-                yield of_order + of_parcel + together(item(line), False) + since
+                of_parcel = of_number.get(line[-2], no_parcel)  # delivery_number (reading.py)
+                yield of_order + of_parcel + next(of_items) + since
 
-    def _since(self, exported: ExportedOrder) -> list[Any]:
-        error = exported.error
-        words = ("|".join(error.codes), error.sentence) if error else ("", "")
-        of_order = self._later.of([told(exported.order) for told in _SINCE])
-        return of_order + [self._written(word) for word in words]
+    def _since(self, orders: Sequence[ExportedOrder]) -> list[Any]:
+        told = [[*map(tell, (one.order for one in orders))] for tell in _SINCE]
+        cells = [*self._later.columns(told), *self._errors(orders)]
+        return self._together(zip(*cells, strict=True), True)
+
+    def _errors(self, orders: Sequence[ExportedOrder]) -> Iterator[Sequence[Any]]:
+        words = [
+            ("|".join(one.error.codes), one.error.sentence) if one.error else ("", "")
+            for one in orders
+        ]
+        for column in zip(*words, strict=True):
+            yield [*map(self._written, column)]
 
 
 class _Cells:
     """What a file says for the columns of one part."""
 
     def __init__(
-        self, attributes: dict[str, Any], form: Callable[[Value], Any], moments: _Kept
+        self,
+        attributes: dict[str, Any],
+        form: Callable[[Value], Any],
+        all_texts: Callable[[Sequence[str | None]], Sequence[Any]],
+        moments: _Kept,
     ) -> None:
-        self._width = len(attributes)
-        self._plain = _Kept(form, {True: form(1), False: form(0)})
-        #: Times and words have each their own: what is stored for one may be a text of people elsewhere.
-        self._special: list[tuple[int, _Kept]] = []
+        self._all_texts = all_texts
+        #: Of each column, for what is stored for a time or word may be a text of people elsewhere.
+        self._kept: list[_Kept] = []
+        #: Places of columns that are mostly other texts in each row.
+        self._varied: set[int] = set()
+        self._may_vary: set[int] = set()
         for at, (field, attribute) in enumerate(attributes.items()):
             if isinstance(attribute.type, UtcDateTime):
-                self._special.append((at, moments))
+                kept = moments
             elif field in _WORDS:
-                self._special.append((at, _Kept(_in_turn(_WORDS[field], form))))
+                kept = _Kept(_in_turn(_WORDS[field], form))
             elif isinstance(attribute.type, sa.Enum | sa.Date):
-                self._special.append((at, _Kept(_in_turn(_reader(attribute.type), form))))
+                kept = _Kept(_in_turn(_reader(attribute.type), form))
+            else:
+                kept = _Kept(form, {True: form(1), False: form(0)})
+                if isinstance(attribute.type, sa.String):
+                    self._may_vary.add(at)
+            self._kept.append(kept)
 
-    def of(self, row: Sequence[Any]) -> list[Any]:
-        """The cells of one row of the database."""
-        cells = list(map(self._plain.__getitem__, row[: self._width]))
-        for at, kept in self._special:
-            cells[at] = kept[row[at]]
-        return cells
+    def of(self, rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        """The cells of rows of the database."""
+        return zip(*self.columns(zip(*rows, strict=True)), strict=True)
+
+    def columns(self, columns: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        """The cells of each column."""
+        for at, (kept, values) in enumerate(zip(self._kept, columns, strict=False)):
+            if at in self._varied:
+                yield self._all_texts(values)
+                continue
+            before = len(kept)
+            yield [*map(kept.__getitem__, values)]
+            if at in self._may_vary and len(kept) - before > len(values) / 2:
+                self._varied.add(at)
+                kept.clear()
 
 
 def _reader(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Value]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
-from sgpshop.domain.csv_writing import Encoding, Value, csv_file, csv_text, for_cp932
+from sgpshop.domain.csv_writing import Encoding, Value, csv_file, csv_text, csv_texts, for_cp932
 from sgpshop.services.order_files.exporting.columns import TITLES, Rows, rows
 from sgpshop.services.order_files.exporting.reading import ExportedOrder, Source
 
@@ -26,11 +27,12 @@ class Loss:
     def __bool__(self) -> bool:
         return self.characters > 0
 
-    def look_at(self, orders: Iterable[ExportedOrder]) -> None:
+    def look_at(self, orders: Sequence[ExportedOrder]) -> None:
         """Note what these orders lose."""
+        of_all = rows(orders)
         for order in orders:
             before = self.characters
-            for number, row in enumerate(rows([order])):
+            for number, row in enumerate(islice(of_all, len(order.lines))):
                 _look(self, row, is_first=number == 0)
             self.orders += self.characters > before
 
@@ -38,14 +40,16 @@ class Loss:
 def as_csv(source: Source, encoding: Encoding = Encoding.UTF_8) -> Iterator[bytes]:
     """The file, a few hundred orders at a time."""
     yield from csv_file(TITLES, (), encoding)
-    is_utf_8 = encoding is Encoding.UTF_8
-    made = Rows(csv_text if is_utf_8 else partial(csv_text, encoding=encoding), _together)
+    made = Rows(
+        partial(csv_text, encoding=encoding), partial(csv_texts, encoding=encoding), _together
+    )
     for orders in source():
         yield "".join(made.of(orders)).encode(encoding)
 
 
-def _together(cells: list[str], is_last: bool) -> str:
-    return ",".join(cells) + ("\r\n" if is_last else ",")
+def _together(rows: Iterable[Sequence[str]], is_last: bool) -> list[str]:
+    end = "\r\n" if is_last else ","
+    return [text + end for text in map(",".join, rows)]
 
 
 def look_for_loss(source: Source) -> Loss:
