@@ -2,7 +2,8 @@
 
 An order whose text is being renewed (`OrderTextDue`) is asked itself; those are few, so what anybody
 finds is true at once.  A gram is a token of letters and digits, which FTS5 and PostgreSQL's arrays take
-alike.  Digits are in every order: three of them are a gram as well, and the last four of a number.
+alike.  Digits are in every order, any two of them in a third of all: of digits three and four are grams, no
+two, and the last four of a number.
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ GRAMS = sa.table(
 
 #: What somebody remembers of a number: its end, or at least so much of it.
 LAST = 4
-_GRAM = 2
 #: More of a long word make nothing narrower: what is found is compared with the whole of it.
 _MOST_GRAMS = 16
 #: Signs of the names of things that are kept with what follows from them.
 _LONGEST_KEPT = 300
+_GRAM = 2
 _DIGITS = re.compile(r"[0-9]{3,}")
+#: So many of them, one after the other, are a gram.
+_DIGITS_OF_GRAMS = (3, 4)
 #: Bits of the sort key below the second: the order's id.
 _ID_BITS = 28
 MOST_KEY = 2**63 - 1
@@ -134,7 +137,7 @@ def holds(keys: Sequence[str], fields: Sequence[Field] = ALL) -> Condition:
     written = [Key(*map(sa.literal, where.patterns(key))) for key in keys]
     if len(fields) == len(ALL):
         written = [
-            one._replace(in_text=None) if len(key) == _GRAM else one
+            one._replace(in_text=None) if _is_gram(key) else one
             for one, key in zip(written, keys, strict=True)
         ]
     grams = _grams_of(keys, where)
@@ -201,7 +204,7 @@ def _asked_for(
 ) -> tuple[_Form, dict[str, Any]]:
     """The statement that looks for `keys`, and what it is given."""
     grams = _grams_of(keys, where)
-    is_gram = tuple(where is Where.ANYWHERE and len(key) == _GRAM for key in keys)
+    is_gram = tuple(where is Where.ANYWHERE and _is_gram(key) for key in keys)
     form = _Form(where, is_gram, bool(grams), beyond is not None, descending, _is_sqlite())
     values: dict[str, Any] = {"most": most}
     for number, key in enumerate(keys):
@@ -300,7 +303,7 @@ def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
             tokens |= _tokens_again(text)
         elif text:
             _add_tokens(tokens, text, field.has_end)
-    return tokens
+    return tokens - _TWO_DIGITS
 
 
 def is_short(texts: Iterable[str | None]) -> bool:
@@ -318,13 +321,15 @@ def _add_tokens(tokens: set[str], text: str, has_end: bool) -> None:
             tokens.update(map(_ascii_token, twos))
             for run in _DIGITS.finditer(line):
                 begin, end = run.span()
-                threes = map(add, twos[begin : end - 2], line[begin + 2 : end])
+                threes = [*map(add, twos[begin : end - 2], line[begin + 2 : end])]
                 tokens.update(map(_ascii_token, threes))
+                tokens.update(map(_ascii_token, map(add, threes, line[begin + 3 : end])))
         else:
             codes = [*map(_code, line)]
             tokens.update(map(_token, pairwise(codes)))
             for run in _DIGITS.finditer(line):
-                tokens.update(_threes(codes[slice(*run.span())]))
+                digits = codes[slice(*run.span())]
+                tokens.update(*(_successive(digits, number) for number in _DIGITS_OF_GRAMS))
         if has_end and len(line) >= LAST:
             tokens.add(_token(map(_code, line[-LAST:])))
 
@@ -338,20 +343,27 @@ def _tokens_again(text: str) -> frozenset[str]:
 
 
 def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
-    """Grams that an order with `key` in one of its texts must have, the narrowest first."""
+    """Grams that an order with `key` in one of its texts must have, the narrowest first; of two digits none."""
     codes = [*map(_code, key)]
     if at_end and len(codes) >= LAST:
         yield _token(codes[-LAST:])
     runs = [match.span() for match in _DIGITS.finditer(key)]
     for begin, end in runs:
-        yield from _threes(codes[begin:end])
-    for at, two in enumerate(pairwise(codes)):
-        if not any(begin <= at and at + 2 <= end for begin, end in runs):
-            yield _token(two)
+        yield from _successive(codes[begin:end], min(end - begin, max(_DIGITS_OF_GRAMS)))
+    for two in map(_token, pairwise(codes)):
+        if two not in _TWO_DIGITS:
+            yield two
 
 
-def _threes(digits: Sequence[str]) -> Iterator[str]:
-    return map(_token, zip(digits, digits[1:], digits[2:], strict=False))
+def _is_gram(key: str) -> bool:
+    """Whether an order with the gram of `key` has all of it."""
+    if _DIGITS.fullmatch(key):
+        return len(key) in _DIGITS_OF_GRAMS
+    return len(key) == _GRAM and any(asked(key))
+
+
+def _successive(digits: Sequence[str], number: int) -> Iterator[str]:
+    return map(_token, zip(*(digits[at:] for at in range(number)), strict=False))
 
 
 #: A gram, given by the codes of its signs.
@@ -363,8 +375,11 @@ def _code(sign: str) -> str:
     return f"{ord(sign):x}"
 
 
+_TWO_DIGITS = frozenset(_token(map(_code, f"{number:02d}")) for number in range(100))
+
+
 class _AsciiTokens(dict[str, str]):
-    """Two signs of ASCII, or three digits, as a gram: some thousand."""
+    """Two signs of ASCII, or three or four digits, as a gram: some ten thousand."""
 
     def __missing__(self, signs: str) -> str:
         made = self[signs] = _token(map(_code, signs))

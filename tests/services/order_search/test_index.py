@@ -132,6 +132,18 @@ def test_any_field_is_found_by_what_somebody_knows_of_it(*, is_renewed: bool) ->
     assert total(SearchCriteria(word="高崎")).count == 1
 
 
+def test_digits_beside_others_are_found_where_they_stand_and_nowhere_else() -> None:
+    """Of two digits there is no gram, of three and four one says it all, of more each four of them."""
+    numbers = ["A1-B12", "A12", "X120034", "X12034", "X1234567", "Y45671234"]
+    for number in numbers:
+        make_order(order_no=number)
+    renew_all()
+    stored = {number: search_key(number) for number in numbers}
+    for key in ("12", "a12", "b12", "123", "2003", "1234", "12345", "34567", "671234", "x12", "34"):
+        wanted = sorted(number for number, text in stored.items() if key in text)
+        assert sorted(found(key)) == wanted, key
+
+
 def test_what_changed_is_found_by_the_new_and_not_by_the_old_at_once() -> None:
     order = customer()
     renew_all()
