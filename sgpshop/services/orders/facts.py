@@ -179,9 +179,13 @@ def made_of(
 _OF_IDS = ROWS.where(Order.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def with_ids(order_ids: Sequence[int]) -> list[Facts]:
-    """The orders with these ids, in no order: so few that they are parameters of one statement."""
-    return made_of(rows_of(_OF_IDS, {"ids": order_ids}).all()) if order_ids else []
+def with_ids(order_ids: Sequence[int], *, with_parts: bool = True) -> list[Facts]:
+    """The orders with these ids, in no order: so few that they are parameters of one statement.
+
+    `with_parts`: with their parcels and items.
+    """
+    rows = rows_of(_OF_IDS, {"ids": order_ids}).all() if order_ids else []
+    return made_of(rows, with_parcels=with_parts, with_items=with_parts)
 
 
 def by_ids(order_ids: Iterable[int]) -> list[Facts]:

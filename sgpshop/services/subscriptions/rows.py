@@ -1,4 +1,4 @@
-"""A subscription order as the list and the file show it: three queries, however many there are."""
+"""A subscription order as the list and the file show it: two queries, however many there are."""
 
 from __future__ import annotations
 
@@ -174,17 +174,19 @@ def load(order_ids: Sequence[int], now: datetime, billing_day: int) -> list[List
     """The rows of these orders, in this order."""
     if not order_ids:
         return []
-    orders = {order.id: order for order in order_facts.with_ids(order_ids)}
-    asked = _statement(*planning.due_last(now))
+    orders = {one.id: one for one in order_facts.with_ids(order_ids, with_parts=False)}
+    asked, next_at = _statement(*planning.due_last(now)), next_registration(now, billing_day)
     facts = {row[0]: row for row in rows_of(asked, {"ids": order_ids})}
     return [
-        _row(orders[order_id], facts[order_id], now, billing_day)
+        _row(orders[order_id], facts[order_id], now, billing_day, next_at)
         for order_id in order_ids
         if order_id in orders and order_id in facts
     ]
 
 
-def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSubscription:
+def _row(
+    order: Facts, facts: Any, now: datetime, billing_day: int, next_at: datetime
+) -> ListedSubscription:
     is_delivered = bool(facts.is_through)
     is_awaiting = order.payment_status is PaymentStatus.AWAITING_BILLING
     left_at = facts.delivered_at if is_delivered else now  # at the earliest
@@ -199,7 +201,7 @@ def _row(order: Facts, facts: Any, now: datetime, billing_day: int) -> ListedSub
         delivered_at=facts.delivered_at if is_delivered else None,
         registers_at=(
             # Its own day, or when that is over the next on which sales are registered (R102).
-            max(own_day, next_registration(now, billing_day))
+            max(own_day, next_at)
             if is_awaiting
             and is_delivered
             and is_waiting
