@@ -26,6 +26,9 @@ from sgpshop.cli.shop import require_shop
 
 #: Seconds a thread may hold the interpreter while a page waits: intakes share it with the screens.
 _SWITCH_EVERY = 0.001
+#: So many more objects before Python looks for rings among them.  At 700, its own, it looks after every other page,
+#: which is 2-4 % of what pages take; rings of a dozen pages are a megabyte.
+_NEW_OBJECTS = 5_000
 #: Seconds between two tries to reach a database that is away.
 _ASK_AGAIN = 2.0
 #: Set by `demo` for its children, so that none outlives a killed parent.
@@ -54,11 +57,17 @@ def web(host: str, port: int) -> None:
     click.echo(f"http://{host}:{server.effective_port}/", err=True)
     _tell_first_owner()
     _tell_start("web", port=int(server.effective_port))
-    gc.freeze()  # what is loaded stays: no need to look through it again and again
+    settle()
     try:
         server.run()
     finally:
         news.stop(app)
+
+
+def settle() -> None:
+    """What is loaded stays: no need to look through it again and again, nor after every other page."""
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, 10, 10)
 
 
 @click.command("worker")
@@ -83,7 +92,7 @@ def worker(until_idle: bool) -> None:
         signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     _end_with_parent()
     _tell_start("worker")
-    gc.freeze()  # as in web
+    gc.freeze()  # what is loaded stays, as in web
     try:
         running.run(until_idle=until_idle)
     finally:
