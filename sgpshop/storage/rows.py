@@ -38,6 +38,9 @@ def read(
 #: Rows of one statement of SQLite, which makes the lists of words in a table's CHECKs anew for each
 #: statement: written one by one, rows of attempts and history cost twice as much.
 _TOGETHER = 100
+#: psycopg takes the text of a long INSERT apart, sign by sign, for each hundred rows: that took longer than
+#: all else.  More rows than this are copied.
+_FEW, _COPY = 5, "COPY"
 
 
 _given = sa.table("sqlite_sequence", sa.column("name", sa.String), sa.column("seq", sa.Integer))
@@ -58,7 +61,10 @@ def free_ids(connection: sa.Connection, table: sa.Table, count: int) -> Sequence
 
 
 class Statement(NamedTuple):
-    """A statement as the database's driver takes it, and its values: a list for one to be said for each."""
+    """A statement as the database's driver takes it, and its values: a list for one to be said for each.
+
+    Of COPY, the rows that follow it.
+    """
 
     text: str
     values: tuple[Any, ...] | list[tuple[Any, ...]]
@@ -77,7 +83,26 @@ def put(
 def run(connection: sa.Connection, statements: Iterable[Statement]) -> None:
     """Say them all, within an open write transaction."""
     for statement in statements:
-        connection.exec_driver_sql(*statement)
+        if statement.text.startswith(_COPY):
+            _copy(connection, statement)
+        else:
+            connection.exec_driver_sql(*statement)
+
+
+def _copy(connection: sa.Connection, statement: Statement) -> None:
+    """Send the rows of a COPY, of which SQLAlchemy knows nothing; its errors are those of any statement."""
+    dialect = connection.dialect
+    assert dialect.dbapi is not None
+    failure: Any = dialect.dbapi.Error
+    try:
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(statement.text) as copy:
+            for row in statement.values:
+                copy.write_row(row)
+    except failure as error:
+        raise sa.exc.DBAPIError.instance(
+            statement.text, None, error, failure, dialect=dialect
+        ) from error
 
 
 def inserts(
@@ -100,9 +125,13 @@ def inserts(
     made: list[Sequence[Any]] = [[*map(make, of)] if make else of for make, of in given]
     for make, value in zip(makers[len(names) :], defaults.values(), strict=True):
         made.append([make(value) if make else value] * len(rows))
+    into = f"{table.name} ({', '.join(c.name for c in columns)})"
+    if dialect.name == "postgresql" and len(rows) > _FEW:
+        yield Statement(f"{_COPY} {into} FROM STDIN", [*zip(*made, strict=True)])
+        return
     place = "?" if dialect.paramstyle == "qmark" else "%s"
     row = f"({', '.join([place] * len(columns))})"
-    into = f"INSERT INTO {table.name} ({', '.join(c.name for c in columns)}) VALUES "  # noqa: S608
+    into = f"INSERT INTO {into} VALUES "  # noqa: S608
     many = into + ", ".join([row] * _TOGETHER)
     for start in range(0, len(rows), _TOGETHER):
         some = [*zip(*(values[start : start + _TOGETHER] for values in made), strict=True)]

@@ -79,10 +79,14 @@ def test_many_rows_are_as_objects_would_have_been_written(app: Flask) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("number", [1, 20])  # said by itself, or copied
 @pytest.mark.postgresql
-def test_what_the_database_refuses_of_many_is_refused(app: Flask) -> None:
+def test_what_the_database_refuses_of_many_is_refused(app: Flask, number: int) -> None:
+    parcels = [(404 + one, "佐藤") for one in range(number)]
     with app.app_context(), pytest.raises(IntegrityError), writing() as session:
-        rows.put(session.connection(), table_of(Delivery), ("order_id", "name"), [(404, "佐藤")])
+        rows.put(session.connection(), table_of(Delivery), ("order_id", "name"), parcels)
+    with app.app_context(), writing() as session:  # the connection is as good as any
+        assert session.scalar(sa.select(sa.func.count(Delivery.id))) == 0
 
 
 @BOTH
