@@ -1,4 +1,4 @@
-"""100,000 orders as CSV and as Excel, against csv.writer with the same rows in memory (P23)."""
+"""100,000 orders as CSV and as Excel, against csv.writer and XlsxWriter with the same rows in memory (P23)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
+import xlsxwriter  # type: ignore[import-untyped]
 from flask import Flask
 
 from benchmarks.table import show
@@ -29,16 +30,18 @@ from tests.conftest import make_app
 ORDERS = 100_000
 _CHUNK = 5_000
 WANTED_MB = 100
+#: times what the library alone takes
+WANTED = {"csv": 3, "xlsx": 2}
 
 
 def run() -> None:
-    """Print seconds, memory on top of an idle process, and the ratio to csv.writer alone."""
+    """Print seconds, memory on top of an idle process, and the ratio to the library alone."""
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(Path(folder))
         with app.app_context():
             installation.migrate()
             fill()
-            alone = _csv_alone()
+            alone = _alone()
             db.session.remove()
             db.engine.dispose()
         rows = []
@@ -51,12 +54,21 @@ def run() -> None:
                     f"{more:.0f}",
                     f"< {WANTED_MB}",
                     f"{size / 1e6:.0f}",
-                    f"{seconds / alone:.0f}",
+                    f"{seconds / alone[form]:.2f}",
+                    f"<= {WANTED[form]}",
                 )
             )
     show(
         f"書き出し: {ORDERS:,} orders",
-        ("form", "s", "more MB", "wanted MB", "file MB", "ratio to csv.writer alone"),
+        (
+            "form",
+            "s",
+            "more MB",
+            "wanted MB",
+            "file MB",
+            "ratio to csv.writer, XlsxWriter alone",
+            "wanted",
+        ),
         rows,
     )
 
@@ -87,28 +99,44 @@ def _export(app: Flask, folder: Path, form: str) -> None:
                 most = max(most, process.memory_info().rss)
                 yield orders
 
-        started = time.perf_counter()
+        started = time.process_time()
         if form == "csv":
             for chunk in exporting.as_csv(watched):  # type: ignore[arg-type]
                 out.write(chunk)
         else:
             exporting.write_excel(watched, out)  # type: ignore[arg-type]
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         most = max(most, process.memory_info().rss)
     print(took, (most - before) / 1e6, os.path.getsize(path))
 
 
-def _csv_alone() -> float:
-    rows: list[list[object]] = []
-    for orders in exporting.found(SearchCriteria())():
-        rows.extend(list(row) for row in exporting.columns.rows(orders))
-    return _timed(lambda: csv.writer(io.StringIO(), lineterminator="\r\n").writerows(rows))
+def _alone() -> dict[str, float]:
+    """Seconds that the library takes for the same rows, by form."""
+    found = exporting.found(SearchCriteria())()
+    rows = [list(row) for orders in found for row in exporting.columns.rows(orders)]
+    return {
+        "csv": _timed(lambda: _csv_alone(rows)),
+        "xlsx": _timed(lambda: _excel_alone(rows)),
+    }
+
+
+def _csv_alone(rows: Sequence[Sequence[object]]) -> None:
+    csv.writer(io.StringIO(), lineterminator="\r\n").writerows(rows)
+
+
+def _excel_alone(rows: Sequence[Sequence[object]]) -> None:
+    book = xlsxwriter.Workbook(io.BytesIO(), {"constant_memory": True, "remove_timezone": True})
+    sheet = book.add_worksheet()
+    for number, row in enumerate(rows):
+        sheet.write_row(number, 0, row)
+    book.close()
 
 
 def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    """Seconds of the processor: of whatever else goes on it says nothing."""
+    started = time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def fill() -> None:
