@@ -84,6 +84,7 @@ def render(
     is_early = order.payment_status is PaymentStatus.NEEDS_REVIEW and not waiting(
         order, shop.needs_review_alert_hours
     )
+    refund_left, refund_preset = _refundable(order)
     page = render_template(
         "order_detail/_order.html" if wants_fragment() else "order_detail/show.html",
         **shared,
@@ -92,10 +93,8 @@ def render(
         is_looking=_is_looking(order),
         effect=money_effect(order),
         letter=None if is_early else letters.letter(order, detail.problem, shop),
-        refund_left=(left := money_movements.left_of(order)),
-        refund_preset=left
-        if order.processing_class in REFUND_CLASSES
-        else min(left, taken_too_much(order)),
+        refund_left=refund_left,
+        refund_preset=refund_preset,
         next_to_capture=search.next_to_capture(order) if _was_just_captured(order) else None,
         left=transaction_numbers.left_elsewhere(order.id) if asking == Act.CANCEL else "",
         standing=standing,
@@ -116,6 +115,15 @@ def done(order_no: str, *, notice: str = "") -> ResponseReturnValue:
     if wants_fragment():
         return render(order_no)
     return redirect(url_for("order_detail.show", order_no=order_no), code=303)
+
+
+def _refundable(order: Order) -> tuple[int, int]:
+    """Yen that can still go back by another way, and what is proposed: of what was reported as sold (R104)."""
+    if order.payment_status is not PaymentStatus.BILLING_REPORTED:
+        return 0, 0
+    left = money_movements.left_of(order)
+    is_whole = order.processing_class in REFUND_CLASSES
+    return left, left if is_whole else min(left, taken_too_much(order))
 
 
 def _is_looking(order: Order) -> bool:
