@@ -300,7 +300,7 @@ def tokens_of(fields: Iterable[tuple[Field, str]]) -> set[str]:
     tokens: set[str] = set()
     for field, text in fields:
         if field is ITEM and is_short([text]):
-            tokens |= _tokens_again(text)
+            tokens.update(_tokens_again(text).split())
         elif text:
             _add_tokens(tokens, text, field.has_end)
     return tokens - _TWO_DIGITS
@@ -336,10 +336,11 @@ def _add_tokens(tokens: set[str], text: str, has_end: bool) -> None:
 
 #: The same things are in many orders.
 @lru_cache(maxsize=1_000)
-def _tokens_again(text: str) -> frozenset[str]:
+def _tokens_again(text: str) -> str:
+    """As one text, which takes an eighth of the memory of a set."""
     tokens: set[str] = set()
     _add_tokens(tokens, text, ITEM.has_end)
-    return frozenset(tokens)
+    return " ".join(tokens)
 
 
 def asked(key: str, *, at_end: bool = False) -> Iterator[str]:
