@@ -2,17 +2,18 @@
 
 Making an app and a simulator costs more than most tests.  Nothing here changes what they do: the
 addresses of the first app of a kind are those of all, SQL is compiled once for each kind of database,
-a template once.
+a template read and compiled once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from flask import Flask
 from flask.sansio.app import App
-from jinja2 import BytecodeCache
+from jinja2 import BytecodeCache, Environment, FileSystemLoader
 from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
@@ -20,6 +21,7 @@ from sqlalchemy.util import LRUCache
 from werkzeug.routing import Map
 
 _add_url_rule = App.add_url_rule
+_get_source = FileSystemLoader.get_source
 #: the addresses of a kind of app, and by rule and endpoint which these are
 _known: dict[str, tuple[Map, set[tuple[str, str]]]] = {}
 _statements: dict[type, LRUCache[Any, Any]] = {}
@@ -73,6 +75,19 @@ class CompiledTemplates(BytecodeCache):
         self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
+@cache
+def _read(folders: tuple[str, ...], encoding: str, template: str) -> tuple[str, str]:
+    text, path, _ = _get_source(FileSystemLoader(folders, encoding), Environment(), template)
+    return text, path
+
+
+def _get_known(
+    self: FileSystemLoader, _environment: Environment, template: str
+) -> tuple[str, str, Callable[[], bool]]:
+    """A template as it was read first: each app would read all of its own anew."""
+    return *_read(tuple(self.searchpath), self.encoding, template), lambda: True
+
+
 def share_statements(engine: Engine) -> None:
     """Let `engine` use the SQL that engines of its kind compiled before."""
     kind = type(engine.dialect)
@@ -88,5 +103,6 @@ def _hash(self: DefaultDialect) -> int:
 
 
 App.add_url_rule = _add_known  # type: ignore[method-assign]
+FileSystemLoader.get_source = _get_known  # type: ignore[method-assign]
 DefaultDialect.__eq__ = _is_same  # type: ignore[method-assign]
 DefaultDialect.__hash__ = _hash  # type: ignore[method-assign]
