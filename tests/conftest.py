@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from sgpshop import create_app, logs
 from sgpshop.domain.other_clock import OtherClock
 from sgpshop.extensions import db
-from sgpshop.services import installation
+from sgpshop.services import installation, settings
 from sgpshop.services.payments import clocks
 from sgpshop.storage import news
 from tests import own_worker
@@ -114,6 +114,19 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def database_with_contract(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of it in which the contract is filled in, as `World` knows it."""
+    path = tmp_path_factory.mktemp("contract")
+    shutil.copy(empty_database, path / "sgpshop.db")
+    app = make_app(path)
+    with app.app_context():
+        settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
+        db.session.remove()
+        db.engine.dispose()
+    return path / "sgpshop.db"
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     """A PostgreSQL server of our own, or the one TEST_DATABASE_URL names."""
     with PostgresqlServer() as server:
@@ -144,6 +157,12 @@ def overrides() -> dict[str, Any]:
 
 
 @pytest.fixture
+def first_database(empty_database: Path) -> Path:
+    """The SQLite file an app begins with; overridden where most tests begin further on."""
+    return empty_database
+
+
+@pytest.fixture
 def app(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -158,7 +177,7 @@ def app(
         template = request.getfixturevalue("empty_postgresql")
         app = make_app(tmp_path, DATABASE_URL=server.new_database(template), **overrides)
     else:
-        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "sgpshop.db")
+        shutil.copy(request.getfixturevalue("first_database"), tmp_path / "sgpshop.db")
         app = make_app(tmp_path, **overrides)
     logs.write_to("stdout")  # a command run by an earlier test left them on stderr
     yield app

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync
 from werkzeug.serving import make_server
 
 from sgpshop.models import Order, Role
-from sgpshop.services import settings
 from sgpshop.services.payments import gateway_access
 from tests.factories import authorized_order
 from tests.gateway_world import World
@@ -106,12 +106,15 @@ def overrides() -> dict[str, Any]:
 
 
 @pytest.fixture
+def first_database(database_with_contract: Path) -> Path:
+    return database_with_contract
+
+
+@pytest.fixture
 def site(app: Flask) -> Iterator[Site]:
     """The shop, with somebody signed in as an operator."""
     world = World()
     gateway_access.init_app(app, world.gateway)
-    with app.app_context():
-        settings.save("test", site_id="tsite00000001", shop_id="tshop00000001")
     client = signed_in(app, Role.OPERATOR, "田中")
     client.get("/healthz")
     server = make_server("127.0.0.1", 0, app, threaded=True)
