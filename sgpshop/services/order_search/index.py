@@ -221,9 +221,12 @@ def _first(form: _Form, beside: Sequence[Condition]) -> sa.CompoundSelect[*tuple
 
 
 def _made_first(
-    form: _Form, beside: Sequence[Condition] = ()
+    form: _Form, beside: Sequence[Condition] = (), *, is_any: bool = False
 ) -> sa.CompoundSelect[*tuple[Any, ...]]:
-    """Sort key and id of what the index knows; id and moment of those whose text is being renewed."""
+    """Sort key and id of what the index knows; id and moment of those whose text is being renewed.
+
+    `is_any`: of whichever that many, in no order, for which PostgreSQL does not look at all there are.
+    """
     fields = [field for field in ALL if field.has_end or form.where is Where.ANYWHERE]
     keys = [
         Key(
@@ -239,7 +242,8 @@ def _made_first(
         statement = statement.where(*map(_looked_into, beside))
     # FTS5 goes through its hits by the rowid alone, so that is what they are sorted by.
     key = GRAMS.c.rowid if form.has_grams else OrderText.sort_key.expression
-    statement = statement.order_by(key.desc() if form.descending else key)
+    if not is_any:
+        statement = statement.order_by(key.desc() if form.descending else key)
     statement = statement.limit(sa.bindparam("most", type_=sa.Integer))
     if form.has_start:
         start = sa.bindparam("beyond", type_=sa.BigInteger)
@@ -251,7 +255,8 @@ def _made_first(
 
 
 def _counted(form: _Form, beside: Sequence[Condition] = ()) -> sa.Select[int]:
-    return sa.select(sa.func.count()).select_from(_first(form, beside).subquery())
+    found = _made_first(form, beside, is_any=True)
+    return sa.select(sa.func.count()).select_from(found.subquery())
 
 
 #: With nothing beside the words it is the same statement for whoever types any: making one takes longer

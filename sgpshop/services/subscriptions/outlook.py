@@ -37,6 +37,7 @@ from sgpshop.services.subscriptions.stages import (
     NEEDS_REFUND,
     NEEDS_REMINDER,
     causes_of_attention,
+    stands_or_goes_back,
     waits_after,
 )
 from sgpshop.storage.questions import Question
@@ -130,17 +131,12 @@ def _statement(over: date, month: date, punctual_until: datetime) -> sa.Select[*
         "in_review": Order.payment_status == PaymentStatus.NEEDS_REVIEW,
         **causes,
     }
-    # One status after the other, so that the many that are through are not read for nothing.
-    is_of_interest = sa.or_(
-        Order.payment_status.in_((PaymentStatus.AWAITING_BILLING, PaymentStatus.NEEDS_REVIEW)),
-        NEEDS_REFUND,
-    )
     # OFFSET: else each is put, and asked, where its count is and where its yen are.
     asked = (
         sa.select(
             Order.total, *(_asked(question).label(name) for name, question in questions.items())
         )
-        .where(IS_SUBSCRIPTION, is_of_interest)
+        .where(stands_or_goes_back(PaymentStatus.AWAITING_BILLING, PaymentStatus.NEEDS_REVIEW))
         .offset(0)
         .subquery()
     )
@@ -203,10 +199,7 @@ def _urgent(month: date, punctual_until: datetime) -> sa.Select[*tuple[Any, ...]
             IS_UNDELIVERED.label("undelivered"),
             _asked(waits_after(month, punctual_until)).label("attention"),
         )
-        .where(
-            IS_SUBSCRIPTION,
-            sa.or_(Order.payment_status == PaymentStatus.AWAITING_BILLING, NEEDS_REFUND),
-        )
+        .where(stands_or_goes_back(PaymentStatus.AWAITING_BILLING))
         .offset(0)  # as above
         .subquery()
     )

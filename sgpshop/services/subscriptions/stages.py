@@ -179,6 +179,18 @@ NEEDS_REFUND: Condition = sa.and_(
     Order.refunded_on.is_(None),
     Order.id.in_(sa.union_all(_IS_BACK, _IS_TOO_MUCH)),
 )
+
+
+def stands_or_goes_back(*statuses: PaymentStatus) -> Condition:
+    """Subscription orders that stand so, or of which money is to be given back.
+
+    By their ids: asked for by either, PostgreSQL reads all that was ever reported.
+    """
+    either = (Order.payment_status.in_(statuses), NEEDS_REFUND)
+    found = (sa.select(Order.id).where(IS_SUBSCRIPTION, one).correlate(None) for one in either)
+    return Order.id.in_(sa.union_all(*found))
+
+
 #: Through, and still not registered: money of it is reserved or taken under another number, or an
 #: alert waits for a person's answer.
 IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONED))
@@ -186,7 +198,8 @@ IS_HELD_UP: Condition = sa.and_(IS_BILLABLE, sa.or_(HAS_LIVE_MONEY, IS_QUESTIONE
 
 def needs_attention() -> Condition:
     """要対応: what waits for a person, or for trouble to pass; or was held up, and waits for a month."""
-    return waits_after(*planning.due_last(utc_now()))
+    is_asked_about = stands_or_goes_back(PaymentStatus.AWAITING_BILLING)
+    return sa.and_(is_asked_about, waits_after(*planning.due_last(utc_now())))
 
 
 def waits_after(month: date, punctual_until: datetime) -> Condition:
