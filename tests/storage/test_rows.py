@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from sgpshop.domain.delivery_status import DeliveryStatus
 from sgpshop.extensions import db
@@ -87,6 +87,18 @@ def test_what_the_database_refuses_of_many_is_refused(app: Flask, number: int) -
         rows.put(session.connection(), table_of(Delivery), ("order_id", "name"), parcels)
     with app.app_context(), writing() as session:  # the connection is as good as any
         assert session.scalar(sa.select(sa.func.count(Delivery.id))) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("number", [1, 20])
+@pytest.mark.postgresql
+def test_a_refusal_does_not_say_the_row_that_is_refused(app: Flask, number: int) -> None:
+    parcels = [(404 + one, "佐藤", "4400" * 99) for one in range(number)]
+    columns = ("order_id", "name", "slip_no")
+    with app.app_context(), pytest.raises(DataError) as refused, writing() as session:
+        rows.put(session.connection(), table_of(Delivery), columns, parcels)
+    assert "too long" in str(refused.value)
+    assert not any(said in str(refused.value) for said in ("佐藤", "4400"))
 
 
 @BOTH
