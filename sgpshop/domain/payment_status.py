@@ -43,6 +43,8 @@ SUBSCRIPTION_STATUSES = frozenset({PaymentStatus.AWAITING_BILLING, PaymentStatus
 
 #: A capture may start from here, and from nowhere else (R40, R41).
 CAPTURABLE = frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURE_FAILED})
+#: The money of these is still to come.
+UNPAID = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW, PaymentStatus.AWAITING_BILLING}
 
 
 #: A cancel may start from here; what the parcel says is another matter (T7, T14, T15, T21).

@@ -53,16 +53,7 @@ _HOLDS_ROUND = sa.text(
     " AND payment_status <> 'cancelled' AND NOT is_round_shared"
 )
 
-#: Of these all orders are UNFINISHED.
-UNFINISHED_STATUSES = frozenset(
-    {
-        PaymentStatus.AUTHORIZED,
-        PaymentStatus.CAPTURE_FAILED,
-        PaymentStatus.NEEDS_REVIEW,
-        PaymentStatus.AWAITING_BILLING,
-    }
-)
-#: What still needs somebody: to be sent, or its payment neither taken nor given back.  Words are
+#: What still needs somebody: to be sent, or its payment neither taken nor given back: all UNPAID are.  Words are
 #: written out, not bound: the index serves only a condition that it can be compared with.
 UNFINISHED = sa.text(
     "processing_class = 'unprocessed'"

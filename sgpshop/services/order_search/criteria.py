@@ -21,7 +21,7 @@ from sgpshop.domain.order_rules import (
     LIVE_STATES,
 )
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
-from sgpshop.domain.payment_status import CAPTURABLE, PaymentStatus
+from sgpshop.domain.payment_status import UNPAID, PaymentStatus
 from sgpshop.domain.text import asked_keys, digits_only, phone_key, search_key
 from sgpshop.extensions import db
 from sgpshop.models import (
@@ -312,7 +312,7 @@ def _any_delivery(*conditions: Condition) -> Condition:
 
 def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
     found: list[Condition] = []
-    if criteria.unfinished:  # without a type: of a Boolean SQLite is asked whether it is 1
+    if criteria.unfinished:
         found.append(_written(UNFINISHED))
     if criteria.unsent:
         found.append(Order.id.in_(holds.of_other_amounts.correlate(None)))
@@ -353,7 +353,10 @@ def _payment(criteria: SearchCriteria, now: datetime) -> list[Condition]:
 
 
 def _written(rows: sa.TextClause) -> Condition:
-    """The condition of a partial index, as that is written: the index serves no other."""
+    """The condition of a partial index, as that is written: the index serves no other.
+
+    Without a type: of a Boolean SQLite is asked whether it is 1.
+    """
     return sa.literal_column(f"({rows})")
 
 
@@ -367,9 +370,6 @@ def _ago(span: timedelta) -> sa.BindParameter[datetime]:
 _IS_BILLED_AGAIN = sa.and_(
     Order.kind == OrderKind.SUBSCRIPTION, Order.payment_status == PaymentStatus.CAPTURE_FAILED
 )
-#: The money of these is still to come.
-_UNPAID = CAPTURABLE | {PaymentStatus.NEEDS_REVIEW, PaymentStatus.AWAITING_BILLING}
-
 #: order_rules.is_unsent of an order that stands so; NULL differs from nothing.
 _UNSENT = sa.and_(
     CardTransaction.gateway_amount != Order.total,
@@ -403,7 +403,7 @@ def _uncollected(day: date) -> sa.CompoundSelect[int]:
     is_gone = sa.and_(Order.processing_class == ProcessingClass.DELIVERED, ~later)
     registered = sa.select(Billing.order_id).where(Billing.state == BillingState.REGISTERED)
     return sa.union(
-        sa.select(Order.id).where(Order.payment_status.in_(sorted(_UNPAID)), is_gone),
+        sa.select(Order.id).where(Order.payment_status.in_(sorted(UNPAID)), is_gone),
         sa.select(Order.id).where(Order.id.in_(registered), is_gone),
         sa.select(MoneyMovement.order_id).where(
             MoneyMovement.day > day, MoneyMovement.owed_since <= day

@@ -41,11 +41,11 @@ GRAMS = sa.table(
 
 #: What somebody remembers of a number: its end, or at least so much of it.
 LAST = 4
+_GRAM = 2
 #: More of a long word make nothing narrower: what is found is compared with the whole of it.
 _MOST_GRAMS = 16
 #: Signs of the names of things that are kept with what follows from them.
 _LONGEST_KEPT = 300
-_GRAM = 2
 _DIGITS = re.compile(r"[0-9]{3,}")
 #: So many of them, one after the other, are a gram.
 _DIGITS_OF_GRAMS = (3, 4)

@@ -20,16 +20,17 @@ from sgpshop.storage.database import writing
 #: Rows of PostgreSQL that are added up faster than anybody notices.
 _FEW = 50
 _sums = table_of(OrderSum)
-_STATUS = sa.func.coalesce(sa.cast(Order.payment_status, sa.String), "")
+#: Of an order, as `_sums` has it: "" where it is not paid by SGP card.
+STATUS = sa.func.coalesce(sa.cast(Order.payment_status, sa.String), "")
 _KIND = sa.cast(Order.kind, sa.String)
 #: status, kind, count and yen that are lacking (or too many), seen in one statement.
 _both = sa.union_all(
     sa.select(
-        _STATUS.label("status"),
+        STATUS.label("status"),
         _KIND.label("kind"),
         sa.func.count().label("count"),
         sa.func.sum(Order.total).label("yen"),
-    ).group_by(_STATUS, _KIND),
+    ).group_by(STATUS, _KIND),
     sa.select(_sums.c.status, _sums.c.kind, -_sums.c.count, -_sums.c.yen),
 ).subquery()
 _lacking = sa.func.sum(_both.c.count), sa.func.sum(_both.c.yen)

@@ -22,12 +22,11 @@ from flask import current_app
 from sqlalchemy.orm import aliased
 
 from sgpshop.domain.payment_calendar import jst_day, start_of_day
-from sgpshop.domain.payment_status import PaymentStatus
+from sgpshop.domain.payment_status import UNPAID, PaymentStatus
 from sgpshop.domain.reconciliation import AlertKind
 from sgpshop.domain.text import asked_keys
 from sgpshop.extensions import db
 from sgpshop.models import Alert, CardTransaction, HistoryEntry, Order, OrderKind, utc_now
-from sgpshop.models.order import UNFINISHED_STATUSES
 from sgpshop.services.order_search import index, sums
 from sgpshop.services.order_search.criteria import SearchCriteria, conditions
 from sgpshop.storage.questions import Question, answer, once
@@ -224,10 +223,8 @@ def _parts(criteria: SearchCriteria, now: datetime, place: int) -> list[sa.Selec
     if not wanted:
         return [sums.by_status(place), _taken_otherwise((), place=place)]
     if criteria == _FIRST_SEEN:  # of these statuses all are unfinished, so their sums are kept
-        status = sa.cast(Order.payment_status, sa.String)
-        others = sa.func.coalesce(status, "").not_in(sorted(UNFINISHED_STATUSES))
-        rest, otherwise = _sums_of([*wanted, others], place)
-        return [sums.by_status(place, statuses=UNFINISHED_STATUSES), rest, otherwise]
+        rest, otherwise = _sums_of([*wanted, sums.STATUS.not_in(sorted(UNPAID))], place)
+        return [sums.by_status(place, statuses=UNPAID), rest, otherwise]
     # These few have an index of their own.
     are_few = criteria.unfinished or criteria.shipped_uncaptured or criteria.unsent
     return _sums_of(wanted, place, None if are_few else Order.payment_status.expression)
