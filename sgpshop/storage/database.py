@@ -23,7 +23,7 @@ from sgpshop import logs
 from sgpshop.extensions import db
 from sgpshop.models import Base
 from sgpshop.storage import news, queue, schema, waiting
-from sgpshop.storage.database_words import is_unavailable
+from sgpshop.storage.database_words import hide_row, is_unavailable
 
 _V = TypeVar("_V")
 
@@ -120,6 +120,7 @@ def _limit_waiting(engine: sa.Engine) -> None:
     @event.listens_for(engine, "handle_error")
     def _failed(context: sa.ExceptionContext) -> None:
         nonlocal silent_until
+        hide_row(context.original_exception, context.sqlalchemy_exception)
         if isinstance(
             context.original_exception, context.dialect.loaded_dbapi.errors.ConnectionTimeout
         ):

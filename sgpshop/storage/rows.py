@@ -15,6 +15,7 @@ from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefa
 
 from sgpshop.extensions import db
 from sgpshop.models.base import UtcDateTime
+from sgpshop.storage.database_words import hide_row
 
 _Columns = TypeVarTuple("_Columns")
 
@@ -90,10 +91,7 @@ def run(connection: sa.Connection, statements: Iterable[Statement]) -> None:
 
 
 def _copy(connection: sa.Connection, statement: Statement) -> None:
-    """Send the rows of a COPY, of which SQLAlchemy knows nothing; its errors are those of any statement.
-
-    Without PostgreSQL's CONTEXT, which holds the row it is about: buyers' data would stand in the log.
-    """
+    """Send the rows of a COPY, of which SQLAlchemy knows nothing; its errors are those of any statement."""
     dialect = connection.dialect
     assert dialect.dbapi is not None
     failure: Any = dialect.dbapi.Error
@@ -103,8 +101,7 @@ def _copy(connection: sa.Connection, statement: Statement) -> None:
             for row in statement.values:
                 copy.write_row(row)
     except failure as error:
-        if said := error.diag.message_primary:
-            error.args = (said,)
+        hide_row(error)
         raise sa.exc.DBAPIError.instance(
             statement.text, None, error, failure, dialect=dialect
         ) from error
