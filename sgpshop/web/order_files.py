@@ -202,7 +202,7 @@ def _mapping_page(run: ImportRun, error: str = "", chosen: Mapping[int, str] | N
 
 
 def _heading(shown: importing.ImportProgress) -> str:
-    """The result in one sentence; never 完了 when something was left out (look.md)."""
+    """The result in one sentence; never 完了 when something was left out."""
     run = shown.run
     if shown.state is RunState.REFUSED:
         return "ファイルを読み取れませんでした"

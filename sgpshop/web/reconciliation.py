@@ -67,7 +67,7 @@ def _page(error: str = "") -> ResponseReturnValue:
 
 
 def _heading(result: FileComparison) -> str:
-    """The result in one sentence; never 一致 when something is not (look.md)."""
+    """The result in one sentence; never 一致 when something is not."""
     if not result.rows:
         return "ファイルに取引がありませんでした"
     parts = [

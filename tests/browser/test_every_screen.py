@@ -1,4 +1,4 @@
-"""Every screen: usable by everybody, at 1280 and 360 px, under the strict policy (look.md, S8)."""
+"""Every screen: usable by everybody, at 1280 and 360 px, under the strict policy (S8)."""
 
 from __future__ import annotations
 

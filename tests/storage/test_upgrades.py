@@ -144,7 +144,8 @@ def test_an_upgrade_keeps_every_row(bare: Flask, version: str) -> None:
         session.execute(sa.text("DELETE FROM worker_beats"))
         before.pop("worker_beats")
     told = before.pop("setting_changes", 0)  # they become entries of 操作の記録
-    for made_anew in ("order_texts", "order_grams"):  # by the worker
+    # By the worker; on PostgreSQL an order that changed twice is due twice until then.
+    for made_anew in ("order_texts", "order_grams", "order_texts_due"):
         before.pop(made_anew, None)
     assert installation.migrate() == (version, schema.wanted())
     after = counts()

@@ -22,7 +22,7 @@ from sgpshop.models import (
 from sgpshop.models.base import UtcDateTime
 from sgpshop.services.bulk.time_left import RunPace
 
-#: What somebody has to do something about comes first (look.md).
+#: What somebody has to do something about comes first.
 _FIRST = (ItemResult.FAILED, ItemResult.UNCERTAIN)
 
 

@@ -31,7 +31,7 @@ class BulkProgress(RunProgress):
 
     @property
     def heading(self) -> str:
-        """The run in one sentence (look.md)."""
+        """The run in one sentence."""
         return self.told("件", self.action.done, self.action.failed)
 
 

@@ -91,7 +91,7 @@ def cells(row: list[str]) -> dict[int, str]:
 
 
 class TestLayouts:
-    """What layouts.md §9 says of d01–d03: 2,160 at 8 % and 2,860 at 10 %, in the cells of the samples."""
+    """Orders of 2,160 at 8 % and 2,860 at 10 %, in the cells of the samples."""
 
     @pytest.fixture(autouse=True)
     def _captured(self, shop: World, clock: Any) -> None:

@@ -298,7 +298,7 @@ def test_without_javascript_the_start_leads_to_the_run_page(
         'data-unattempted="0"',
     ):
         assert hook in page  # interfaces.md §4
-    assert "4件中 2件が決済完了、1件が売上失敗、1件は対象外" in page  # look.md
+    assert "4件中 2件が決済完了、1件が売上失敗、1件は対象外" in page
     assert "完了しました" not in page
     assert "load delay:1s" not in page  # the polling ends by itself
     rows = re.findall(r'<tr data-order-no="([^"]+)" data-result="(\w+)"', page)

@@ -73,7 +73,7 @@ class SlipProgress(RunProgress):
 
     @property
     def heading(self) -> str:
-        """The run in one sentence (look.md)."""
+        """The run in one sentence."""
         return self.told("行", "を登録", "が失敗")
 
 
