@@ -1,6 +1,6 @@
 """Every rule that code, templates and tests cite must be in the documents (run by `make lint`).
 
-Cited are R12, R12a, P13, S5, T1 and U3 as whole words in comments, docstrings and documents, documents as `rules.md`, and sections
+Cited are R12, R12a, P13, S5, T1 and U3 as whole words in comments and docstrings, documents as `rules.md`, and sections
 of them as `protocol.md §3.5`.  Prints each citation that no document has, and exits with 1 if there is one.
 """
 

@@ -93,7 +93,7 @@ def test_what_the_database_refuses_of_many_is_refused(app: Flask, number: int) -
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("number", [1, 20])
 @pytest.mark.parametrize(
-    "order, slip, why", [(None, "4400", "null value"), (404, "4400" * 99, "too long")]
+    ("order", "slip", "why"), [(None, "4400", "null value"), (404, "4400" * 99, "too long")]
 )
 @pytest.mark.postgresql
 def test_a_refusal_does_not_say_the_row_that_is_refused(
