@@ -1,71 +1,20 @@
-"""The gateway's result notifications: where they come in, and the page that shows them (S15, P24).
-
-`POST /notify/<secret>` belongs to a machine: no session, no cookie, no token.  What it answers says
-only whether the notification is kept, never whether we know the order.
-"""
+"""The page of the gateway's result notifications: the address to enter there, and what came in lately (S5)."""
 
 from __future__ import annotations
 
-import ipaddress
-import logging
-
-from flask import (
-    Blueprint,
-    Response,
-    abort,
-    current_app,
-    flash,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from sgpshop import logs
-from sgpshop.domain.activities import ActivityEvent
-from sgpshop.gateway import explain, read_notice
+from sgpshop.gateway import explain
 from sgpshop.models import Role
 from sgpshop.services import settings
-from sgpshop.services.access import activities
 from sgpshop.services.payments import notifications
 from sgpshop.web.frame import recent_password
-from sgpshop.web.frame.networks import from_anywhere
 from sgpshop.web.frame.recent_password import PasswordPrompt
-from sgpshop.web.frame.security import for_machines, requires
+from sgpshop.web.frame.security import requires
 
 bp = Blueprint("notifications", __name__)
-
-#: 受信した / 受信できなかった (protocol.md §6)
-_RECEIVED, _NOT_RECEIVED = "0", "1"
-
-
-@bp.post("/notify/<secret>")
-@from_anywhere
-@for_machines
-def receive(secret: str) -> ResponseReturnValue:
-    """Keep one notification: `0` once it is committed, `1` when it cannot be stored (P25).
-
-    With the right secret the answer to anything readable is `0`, also when it is about another
-    shop, another means of payment or nothing at all: sent again it would say the same.
-    """
-    try:
-        shop = settings.load()
-        if not (notifications.is_ours(secret, shop) and _is_from_source()):
-            abort(404)
-        request.max_content_length = current_app.config["NOTIFY_MAX_BYTES"]
-        notice = read_notice(request.get_data(cache=False))
-        notifications.receive(notice, request.remote_addr or "", shop)
-    except RequestEntityTooLarge:
-        return _answer(_NOT_RECEIVED, 413)
-    except SQLAlchemyError as problem:  # locked, full, read-only or away: it comes again (P32)
-        reason = str(problem).partition("\n")[0][:200]
-        logs.event("notification_not_stored", level=logging.ERROR, reason=reason)
-        return _answer(_NOT_RECEIVED)
-    return _answer(_RECEIVED)
 
 
 @bp.get("/settings/notifications")
@@ -82,7 +31,7 @@ def _page(asked: PasswordPrompt) -> str:
         "settings/notifications.html",
         asked=asked,
         # Never from the Host header: somebody else could have chosen that.
-        address=f"{public}{url_for('.receive', secret=secret)}" if public else "",
+        address=f"{public}{url_for('notify.receive', secret=secret)}" if public else "",
         arrivals=notifications.recent(),
         explain=explain,
     )
@@ -101,22 +50,3 @@ def renew_address() -> ResponseReturnValue:
         "success",
     )
     return redirect(url_for(".show"), code=303)
-
-
-def _is_from_source() -> bool:
-    networks = current_app.config["NOTIFY_SOURCES"]
-    if not networks:
-        return True
-    try:
-        sender = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return False
-    if any(sender in network for network in networks):
-        return True
-    logs.event("refused", reason="notification_source", address=request.remote_addr)
-    activities.refused(ActivityEvent.REFUSED, "結果通知", "登録されていない送信元")
-    return False
-
-
-def _answer(body: str, status: int = 200) -> Response:
-    return Response(body, status, mimetype="text/plain")
